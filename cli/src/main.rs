@@ -1,0 +1,2 @@
+//! The `braid` tool.
+fn main() {}
