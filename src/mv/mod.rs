@@ -1,0 +1,32 @@
+//! The multi-version store: what each transaction wrote, kept so that each reader finds the
+//! newest entry below itself.
+//!
+//! ```text
+//!  Store -> shards, each under one versioned lock -> a version chain per location -> entries
+//! ```
+//!
+//! Rules that hold here, whatever the callers do:
+//!
+//! - One resolver ([`Store::resolve`]) serves reading and validating (I6).
+//! - A read that finds no chain inserts an empty one, so a chain that is created later cannot go
+//!   unnoticed; value and stamp are taken under one lock.
+//! - An older incarnation never overwrites or removes what a newer one published (I7).
+//! - A stamp is never reused within a block: each publication into a shard draws the next one.
+//! - A balance read folds every delta since the last absolute value or tombstone (I11).
+//! - A scoped location (a storage slot) resolves together with its scope (the life of its
+//!   account): the newer wins, and at one version the tombstone lies below the writes.
+
+mod chain;
+mod location;
+mod mutants;
+mod resolve;
+mod sets;
+mod store;
+mod versioned_lock;
+
+pub use location::{Entry, Location};
+pub use mutants::StoreMutant;
+pub use resolve::{Origin, Resolution, Resolved, Trace};
+pub use sets::{ReadRecord, ReadSet};
+pub use store::{ChainId, Store};
+pub use versioned_lock::Stamp;

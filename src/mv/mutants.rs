@@ -1,0 +1,48 @@
+//! Seeded bugs of the store, for the tests that must notice them.
+
+/// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreMutant {
+    /// The shipped behaviour.
+    #[default]
+    None,
+    /// I3: validation leaves out the first read.
+    #[cfg(feature = "mutants")]
+    SkipOneRead,
+    /// I7: an older incarnation overwrites a newer one.
+    #[cfg(feature = "mutants")]
+    OldOverwrites,
+    /// A removed or changed entry draws no new stamp.
+    #[cfg(feature = "mutants")]
+    StampReused,
+    /// I11: folding goes on below a tombstone or an absolute value.
+    #[cfg(feature = "mutants")]
+    FoldPastValue,
+    /// A reader sees its own transaction's entries.
+    #[cfg(feature = "mutants")]
+    ReadsOwnIndex,
+    /// Marking an estimate does nothing.
+    #[cfg(feature = "mutants")]
+    EstimateLost,
+    /// A slot read ignores the tombstones of its scope.
+    #[cfg(feature = "mutants")]
+    ScopeIgnored,
+    /// I3: the frontier accepts any value of an equal kind.
+    #[cfg(feature = "mutants")]
+    AnyValueValid,
+}
+
+macro_rules! is_store_mutant {
+    ($value:expr, $name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = matches!($value, $crate::mv::StoreMutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = {
+            let _ = $value;
+            false
+        };
+        on
+    }};
+}
+pub(super) use is_store_mutant;

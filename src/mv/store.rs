@@ -1,0 +1,258 @@
+//! The store: shards of version chains.
+
+use super::chain::{Chain, Kind};
+use super::location::{Entry, Location};
+use super::mutants::{StoreMutant, is_store_mutant};
+use super::resolve::{Origin, Resolution, ScopeFound, Trace, join};
+use super::sets::ReadSet;
+use super::versioned_lock::{Stamp, VersionedLock};
+use crate::ids::{TxIndex, Version};
+use crate::sync::{AtomicU32, SeqCst};
+use core::hash::BuildHasher;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// The place of a chain; it stays the same for the life of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ChainId {
+    shard: u32,
+    index: u32,
+}
+
+#[derive(Debug)]
+struct Shard<L: Location> {
+    table: HashTable<u32>,
+    chains: Vec<Chain<L>>,
+}
+
+impl<L: Location> Shard<L> {
+    /// The chain of `location`, created empty if there is none.
+    fn chain(&mut self, hash: u64, location: &L) -> (u32, &mut Chain<L>) {
+        let chains = &self.chains;
+        let same = |index: &u32| {
+            chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
+        };
+        let index = match self.table.find(hash, same) {
+            Some(index) => *index,
+            None => {
+                let index = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
+                self.chains.push(Chain::new(location.clone(), hash));
+                let chains = &self.chains;
+                let rehash = |index: &u32| chains.get(*index as usize).map_or(0, |c| c.hash);
+                self.table.insert_unique(hash, index, rehash);
+                index
+            }
+        };
+        let position = index as usize;
+        // The index comes from the table or was pushed above, so the slice is never short.
+        let [chain, ..] = self.chains.get_mut(position..).unwrap_or_default() else {
+            unreachable!("a chain in the table is in the list")
+        };
+        (index, chain)
+    }
+}
+
+/// All versions of all locations of one block.
+#[derive(Debug)]
+pub struct Store<L: Location> {
+    shards: Box<[VersionedLock<Shard<L>>]>,
+    hasher: RandomState,
+    /// Everything below is final. It saves work; no result depends on it.
+    frontier: AtomicU32,
+    mutant: StoreMutant,
+}
+
+impl<L: Location> Store<L> {
+    /// An empty store with at least `shards` shards, under a fresh secret hash seed.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        let shards = shards.clamp(1, 1 << 16).next_power_of_two();
+        let shard = |_| VersionedLock::new(Shard { table: HashTable::new(), chains: Vec::new() });
+        Self {
+            shards: (0..shards).map(shard).collect(),
+            hasher: RandomState::default(),
+            frontier: AtomicU32::new(0),
+            mutant: StoreMutant::default(),
+        }
+    }
+
+    /// The same store with a seeded bug.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: StoreMutant) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    fn shard(&self, hash: u64) -> (u32, &VersionedLock<Shard<L>>) {
+        // The table uses the low and the topmost bits; the shard takes bits between.
+        let index = (hash >> 40) as usize & (self.shards.len() - 1);
+        let [shard, ..] = self.shards.get(index..).unwrap_or_default() else {
+            unreachable!("the mask keeps the index below the number of shards")
+        };
+        (u32::try_from(index).unwrap_or(u32::MAX), shard)
+    }
+
+    /// Tells the store that everything below `frontier` is final.
+    pub fn set_frontier(&self, frontier: TxIndex) {
+        self.frontier.store(frontier.0, SeqCst);
+    }
+
+    fn frontier(&self) -> TxIndex {
+        TxIndex(self.frontier.load(SeqCst))
+    }
+
+    /// Sets the base value of a location, unless it has one.
+    pub fn seed(&self, location: &L, value: L::Value) {
+        let hash = self.hasher.hash_one(location);
+        let (mut shard, _) = self.shard(hash).1.read();
+        shard.chain(hash, location).1.set_base(value);
+    }
+
+    /// Sets the base value that [`Resolution::NeedsBase`] asked for. The first one stays.
+    pub fn set_base(&self, chain: ChainId, value: L::Value) {
+        if let Some(lock) = self.shards.get(chain.shard as usize) {
+            let (mut shard, _) = lock.read();
+            if let Some(chain) = shard.chains.get_mut(chain.index as usize) {
+                chain.set_base(value);
+            }
+        }
+    }
+
+    /// The base value of a location, if some read has needed it.
+    #[must_use]
+    pub fn base(&self, location: &L) -> Option<L::Value> {
+        let hash = self.hasher.hash_one(location);
+        let (mut shard, _) = self.shard(hash).1.read();
+        shard.chain(hash, location).1.base().cloned()
+    }
+
+    /// What a reader at index `reader` must see at `location`. The reader is remembered, so that
+    /// a later publication can name it as possibly stale.
+    #[must_use]
+    pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
+        let own = self.find(location, reader);
+        let scope =
+            if is_store_mutant!(self.mutant, ScopeIgnored) { None } else { location.scope() };
+        let scope = scope.map(|scope| self.find_scope(&scope, reader));
+        join(location, own, scope)
+    }
+
+    fn find(&self, location: &L, reader: TxIndex) -> (super::chain::Found<L>, Trace) {
+        let frontier = self.frontier();
+        let hash = self.hasher.hash_one(location);
+        let (shard_index, lock) = self.shard(hash);
+        let (mut shard, stamp) = lock.read();
+        let (index, chain) = shard.chain(hash, location);
+        chain.add_reader(reader, frontier);
+        let found = chain.find(reader, frontier, self.mutant);
+        (found, Trace { chain: ChainId { shard: shard_index, index }, stamp })
+    }
+
+    fn find_scope(&self, scope: &L, reader: TxIndex) -> (ScopeFound, Trace) {
+        use super::chain::Found;
+        let (found, trace) = self.find(scope, reader);
+        let found = match found {
+            Found::Tombstone(version) => ScopeFound::Tombstone(version),
+            Found::Estimate(tx) => ScopeFound::Estimate(tx),
+            Found::UnknownBase | Found::Base(_) | Found::Value(..) | Found::Folded(..) => {
+                ScopeFound::Alive
+            }
+        };
+        (found, trace)
+    }
+
+    /// Whether the chain behind `trace` is as it was.
+    fn is_unchanged(&self, trace: Trace) -> bool {
+        let Some(lock) = self.shards.get(trace.chain.shard as usize) else { return false };
+        if lock.stamp() == trace.stamp {
+            return true;
+        }
+        let (shard, _) = lock.read();
+        let chain = shard.chains.get(trace.chain.index as usize);
+        chain.is_some_and(|chain| chain.stamp <= trace.stamp)
+    }
+
+    /// Whether each recorded read of `reader` still resolves to the same version; a hint.
+    #[must_use]
+    pub fn is_current(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
+        self.check(reads, reader, false)
+    }
+
+    /// Whether each recorded read of `reader` still resolves to the same version or to an
+    /// exactly equal value. With authority, if everything below `reader` is final (I3).
+    #[must_use]
+    pub fn validate(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
+        self.check(reads, reader, true)
+    }
+
+    fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
+        let skipped = usize::from(is_store_mutant!(self.mutant, SkipOneRead));
+        reads.records().iter().skip(skipped).all(|record| {
+            let seen = &record.seen;
+            if self.is_unchanged(seen.own)
+                && seen.scope.is_none_or(|scope| self.is_unchanged(scope))
+            {
+                return true;
+            }
+            let Resolution::Resolved(now) = self.resolve(&record.location, reader) else {
+                return false;
+            };
+            // A fold has no single version: its value is what counts.
+            let folded = matches!(seen.origin, Origin::Folded(_));
+            let same = now.origin == seen.origin && !folded;
+            let any = is_store_mutant!(self.mutant, AnyValueValid);
+            same || ((by_value || folded) && (now.value == seen.value || any))
+        })
+    }
+
+    /// Publishes one entry. Readers that it may concern are added to `stale`.
+    pub fn publish(
+        &self,
+        version: Version,
+        location: &L,
+        entry: Entry<L>,
+        stale: &mut Vec<TxIndex>,
+    ) {
+        self.change(version.tx, location, stale, |chain| {
+            chain.put(version, Kind::Written(entry), self.mutant)
+        });
+    }
+
+    /// Removes what `version` or an older incarnation of its transaction left at `location`.
+    pub fn withdraw(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>) {
+        self.change(version.tx, location, stale, |chain| chain.remove(version));
+    }
+
+    /// Turns what `version` left at `location` into an estimate.
+    pub fn mark_estimate(&self, version: Version, location: &L) {
+        if is_store_mutant!(self.mutant, EstimateLost) {
+            return;
+        }
+        let hash = self.hasher.hash_one(location);
+        self.shard(hash).1.publish(|shard, stamp| {
+            let chain = shard.chain(hash, location).1;
+            if chain.estimate(version) {
+                chain.stamp = stamp;
+            }
+        });
+    }
+
+    fn change(
+        &self,
+        writer: TxIndex,
+        location: &L,
+        stale: &mut Vec<TxIndex>,
+        change: impl FnOnce(&mut Chain<L>) -> bool,
+    ) {
+        let reuse = is_store_mutant!(self.mutant, StampReused);
+        let hash = self.hasher.hash_one(location);
+        self.shard(hash).1.publish(|shard, stamp| {
+            let chain = shard.chain(hash, location).1;
+            if change(chain) {
+                chain.stamp = if reuse { Stamp::default() } else { stamp };
+                chain.take_stale_readers(writer, stale);
+            }
+        });
+    }
+}

@@ -1,0 +1,44 @@
+//! A lock with a stamp that changes at each publication.
+
+use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
+
+/// When a publication happened, in the order of one lock. Stamp 0 is before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(u64);
+
+/// Data under a lock, with the stamp of the last publication into it.
+///
+/// The stamp may be looked at without the lock, as TL2 does: an unchanged stamp proves that
+/// nothing was published since. The data is only ever read under the lock.
+#[derive(Debug)]
+pub(crate) struct VersionedLock<T> {
+    stamp: AtomicU64,
+    data: Mutex<T>,
+}
+
+impl<T> VersionedLock<T> {
+    pub(crate) fn new(data: T) -> Self {
+        Self { stamp: AtomicU64::new(0), data: Mutex::new(data) }
+    }
+
+    /// Stamp of the last publication.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp(self.stamp.load(SeqCst))
+    }
+
+    /// The data and the stamp that belongs to it.
+    pub(crate) fn read(&self) -> (MutexGuard<'_, T>, Stamp) {
+        let guard = self.data.lock();
+        let stamp = self.stamp();
+        (guard, stamp)
+    }
+
+    /// Changes the data under a fresh stamp.
+    pub(crate) fn publish<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
+        let mut guard = self.data.lock();
+        // The new stamp is drawn under the lock, and before the data changes: whoever still
+        // sees the old stamp without the lock cannot have seen the new data either.
+        let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
+        change(&mut guard, stamp)
+    }
+}

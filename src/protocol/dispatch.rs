@@ -1,0 +1,211 @@
+//! Reports in, jobs out: everything above the frontier.
+
+use super::events::{Command, Job, JobReport, Mode, RunResult, TxReport};
+use super::mutants::is_mutant;
+use super::state::{Awaiting, Phase, Policy, Protocol, Status};
+use crate::error::Invariant;
+use crate::ids::{Chunk, TxIndex};
+
+impl Protocol {
+    /// The next thing that the owner has to do, or nothing until another event arrives.
+    ///
+    /// # Errors
+    /// [`Invariant`] if the state contradicts itself.
+    pub fn poll(&mut self) -> Result<Option<Command>, Invariant> {
+        if self.awaiting.is_some() {
+            return Ok(None);
+        }
+        match self.phase {
+            Phase::Finished => return Ok(None),
+            Phase::Halting { stop_sent: false } => {
+                self.phase = Phase::Halting { stop_sent: true };
+                return Ok(Some(Command::StopWork));
+            }
+            Phase::Halting { stop_sent: true } => return Ok(self.finish_when_idle()),
+            Phase::Running => {}
+        }
+        if let Some(tx) = self.discards.pop_front() {
+            return Ok(Some(Command::Discard(tx)));
+        }
+        if let Some(tx) = self.next_recheck()? {
+            self.awaiting = Some(Awaiting::Recheck(tx));
+            return Ok(Some(Command::Recheck(tx)));
+        }
+        if let Some(job) = self.next_job()? {
+            return Ok(Some(Command::Dispatch(job)));
+        }
+        self.poll_frontier()
+    }
+
+    fn finish_when_idle(&mut self) -> Option<Command> {
+        if self.in_flight() > 0 && !is_mutant!(self.mutant, HaltLeavesJobs) {
+            return None;
+        }
+        self.phase = Phase::Finished;
+        Some(Command::Finish)
+    }
+
+    fn next_recheck(&mut self) -> Result<Option<TxIndex>, Invariant> {
+        while let Some(tx) = self.rechecks.pop_first() {
+            // The frontier itself is validated with authority instead.
+            if tx > self.frontier && self.slot(tx)?.status == Status::Executed {
+                return Ok(Some(tx));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn in_order(&self) -> bool {
+        match self.limits.policy {
+            Policy::InOrder => true,
+            Policy::ForceSpeculative => false,
+            Policy::Auto => self.frontier < self.in_order_until,
+        }
+    }
+
+    /// The lowest pending transaction above the frontier, with the rest of its chunk.
+    fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
+        let full = self.in_flight >= self.limits.job_capacity;
+        if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
+            return Ok(None);
+        }
+        // The frontier is never dispatched: its owner runs it (I8).
+        let lowest = if is_mutant!(self.mutant, FrontierQueued) {
+            self.frontier
+        } else {
+            self.frontier.next()
+        };
+        self.fresh = self.fresh.max(lowest);
+        let ready = self.ready.range(lowest..).next().copied();
+        let first = loop {
+            match ready {
+                Some(ready) if ready < self.fresh => break ready,
+                _ if self.fresh.0 >= self.len() => return Ok(None),
+                _ if self.slot(self.fresh)?.status == Status::Pending => break self.fresh,
+                _ => self.fresh = self.fresh.next(),
+            }
+        };
+        let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
+        if first >= window_end && !is_mutant!(self.mutant, WindowIgnored) {
+            return Ok(None);
+        }
+        let chunk = self.chunk_from(first, window_end.max(first.next()))?;
+        let job = self.start(chunk, Mode::Speculative)?;
+        self.in_flight += 1;
+        Ok(Some(job))
+    }
+
+    /// `first` and the transactions after it that never ran, within its planned chunk.
+    pub(super) fn chunk_from(&self, first: TxIndex, limit: TxIndex) -> Result<Chunk, Invariant> {
+        let planned_end = self.slot(first)?.chunk_end.min(limit);
+        let mut end = first.next();
+        while end < planned_end {
+            let slot = self.slot(end)?;
+            let runnable = match slot.status {
+                Status::Pending => true,
+                // It waits for a transaction that this very job runs before it.
+                Status::Blocked { on } => on >= first,
+                Status::InFlight | Status::Parked | Status::Executed | Status::Final => false,
+            };
+            if !runnable || slot.runs > 0 {
+                break;
+            }
+            end = end.next();
+        }
+        Ok(Chunk { first, end })
+    }
+
+    /// Marks the transactions of `chunk` as in flight.
+    pub(super) fn start(&mut self, chunk: Chunk, mode: Mode) -> Result<Job, Invariant> {
+        let job = self.job(chunk, mode)?;
+        for tx in chunk.indices() {
+            self.ready.remove(&tx);
+            let slot = self.slot_mut(tx)?;
+            slot.status = Status::InFlight;
+            slot.job = Some(job);
+            slot.dirty = false;
+        }
+        self.fresh = self.fresh.max(chunk.end);
+        Ok(job)
+    }
+
+    pub(super) fn on_report(&mut self, report: JobReport) -> Result<(), Invariant> {
+        let JobReport { job, results, void } = report;
+        match job.mode {
+            Mode::Frontier => self.here = None,
+            Mode::Speculative => self.in_flight = self.in_flight.saturating_sub(1),
+        }
+        if void {
+            return Ok(());
+        }
+        let mut unrun = job.chunk;
+        for (tx, result) in job.chunk.indices().zip(results) {
+            if self.slot(tx)?.status != Status::InFlight || self.slot(tx)?.job != Some(job) {
+                return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
+            }
+            let is_final = job.mode == Mode::Frontier && tx == job.chunk.first;
+            self.on_result(tx, is_final, result)?;
+            unrun.first = tx.next();
+        }
+        for tx in unrun.indices() {
+            self.make_pending(tx)?;
+        }
+        Ok(())
+    }
+
+    fn on_result(
+        &mut self,
+        tx: TxIndex,
+        is_final: bool,
+        report: TxReport,
+    ) -> Result<(), Invariant> {
+        let TxReport { runs, result } = report;
+        self.counters.runs += u64::from(runs);
+        self.count_waste(runs.saturating_sub(1));
+        let cap = self.limits.max_speculative_runs;
+        let uncapped = is_mutant!(self.mutant, Uncapped);
+        let slot = self.slot_mut(tx)?;
+        slot.runs += runs;
+        if slot.runs > cap.saturating_add(u32::from(is_final)) && !uncapped {
+            return Err(Invariant::WorkBound { tx, runs: slot.runs });
+        }
+        match result {
+            RunResult::Executed { stale_readers } => {
+                slot.status = Status::Executed;
+                slot.final_run = is_final;
+                if slot.dirty {
+                    self.rechecks.insert(tx);
+                }
+                self.note_stale(&stale_readers)?;
+                self.wake_waiters(tx)
+            }
+            RunResult::Blocked { on } if is_final => Err(Invariant::FrontierBlocked { tx, on }),
+            RunResult::Blocked { on } => {
+                self.counters.blocked += 1;
+                self.count_waste(1);
+                self.on_blocked(tx, on)
+            }
+            RunResult::Failed(failure) => {
+                slot.status = Status::Parked;
+                if is_final || is_mutant!(self.mutant, SpeculativeError) {
+                    self.at_frontier.failure = Some(failure);
+                } else {
+                    self.counters.failed += 1;
+                    self.count_waste(1);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A report that is older than the publication it waits for must not wait.
+    fn on_blocked(&mut self, tx: TxIndex, on: TxIndex) -> Result<(), Invariant> {
+        let published = matches!(self.slot(on)?.status, Status::Executed | Status::Final);
+        if published && !is_mutant!(self.mutant, LateBlockedWaits) {
+            return self.make_pending(tx);
+        }
+        self.slot_mut(tx)?.status = Status::Blocked { on };
+        self.waiters.entry(on).or_default().push(tx);
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! The frontier: admission, validation, commit, in this order and one index at a time.
+
+use super::events::{Command, Failure, Mode};
+use super::mutants::is_mutant;
+use super::state::{Awaiting, FrontierState, Halt, Phase, Policy, Protocol, Status};
+use crate::error::Invariant;
+use crate::ids::{Chunk, TxIndex};
+
+/// Commits between two looks at the discard rate.
+const RATE_SPAN: u32 = 32;
+/// Runs thrown away per span from which on speculation counts as wasted.
+const WASTEFUL_RUNS: u32 = 24;
+/// Transactions that run in order after a wasteful span.
+const IN_ORDER_STRETCH: u32 = 64;
+
+impl Protocol {
+    pub(super) fn poll_frontier(&mut self) -> Result<Option<Command>, Invariant> {
+        if self.frontier.0 >= self.len() {
+            self.phase = Phase::Finished;
+            return Ok(Some(Command::Finish));
+        }
+        let tx = self.frontier;
+        let status = self.slot(tx)?.status;
+        if status == Status::InFlight {
+            return self.poll_in_flight(tx);
+        }
+        // A failure at the frontier is final; admission came before the run.
+        if let Some(failure) = self.at_frontier.failure {
+            return self.fail(tx, failure);
+        }
+        match self.at_frontier.admitted {
+            None if is_mutant!(self.mutant, AdmissionSkipped) => {
+                self.at_frontier.admitted = Some(true);
+                self.poll_frontier()
+            }
+            None => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
+            Some(false) => self.refuse(tx),
+            Some(true) if status == Status::Executed => self.poll_executed(tx),
+            Some(true) => self.run_here(tx).map(Some),
+        }
+    }
+
+    fn ask(&mut self, question: Awaiting, command: Command) -> Option<Command> {
+        self.awaiting = Some(question);
+        Some(command)
+    }
+
+    /// Takes the frontier's job back if no worker has begun it (I8).
+    fn poll_in_flight(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+        let Some(job) = self.slot(tx)?.job else {
+            return Err(Invariant::MissingResult { tx });
+        };
+        if job.mode == Mode::Frontier || self.at_frontier.claim_asked == Some(job) {
+            return Ok(None);
+        }
+        if is_mutant!(self.mutant, FrontierQueued) {
+            return Ok(None);
+        }
+        // A run here is final, so admission comes first.
+        match self.at_frontier.admitted {
+            None => return Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
+            Some(false) => return self.refuse(tx),
+            Some(true) => {}
+        }
+        self.at_frontier.claim_asked = Some(job);
+        Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
+    }
+
+    pub(super) fn on_claimed(&mut self, tx: TxIndex, claimed: bool) -> Result<(), Invariant> {
+        if !claimed {
+            return Ok(());
+        }
+        self.counters.claims += 1;
+        let job = self.slot(tx)?.job;
+        for tx in job.into_iter().flat_map(|job| job.chunk.indices()) {
+            self.slot_mut(tx)?.status = Status::Pending;
+            self.ready.insert(tx);
+        }
+        Ok(())
+    }
+
+    fn poll_executed(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+        let valid = self.at_frontier.valid || self.slot(tx)?.final_run;
+        if !valid && !is_mutant!(self.mutant, SkipValidation) {
+            return Ok(self.ask(Awaiting::Validate(tx), Command::Validate(tx)));
+        }
+        if !self.slot(tx)?.final_run {
+            self.counters.speculative_commits += 1;
+        }
+        self.advance(tx)?;
+        Ok(Some(Command::Commit(tx)))
+    }
+
+    fn run_here(&mut self, tx: TxIndex) -> Result<Command, Invariant> {
+        let window_end = TxIndex(tx.0.saturating_add(self.limits.window));
+        let chunk = if self.slot(tx)?.status == Status::Pending {
+            self.chunk_from(tx, window_end)?
+        } else {
+            Chunk { first: tx, end: tx.next() }
+        };
+        let job = self.start(chunk, Mode::Frontier)?;
+        self.here = Some(job);
+        Ok(Command::RunHere(job))
+    }
+
+    /// The block has no room for the frontier.
+    fn refuse(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+        if self.limits.skip_rejected {
+            // A job in flight still has to report; its result is discarded by the skip.
+            if self.slot(tx)?.status == Status::InFlight {
+                return Ok(None);
+            }
+            return self.skip(tx);
+        }
+        self.begin_halt(Halt::NoRoom(tx));
+        self.poll()
+    }
+
+    fn fail(&mut self, tx: TxIndex, failure: Failure) -> Result<Option<Command>, Invariant> {
+        if failure == Failure::Rejected && self.limits.skip_rejected {
+            return self.skip(tx);
+        }
+        self.begin_halt(Halt::Failed(tx, failure));
+        self.poll()
+    }
+
+    /// I15: entries are withdrawn and the chunk's tail is discarded before the frontier moves.
+    fn skip(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+        self.discard_tail(tx)?;
+        if let Some(tail) = self.discards.pop_front() {
+            return Ok(Some(Command::Discard(tail)));
+        }
+        if is_mutant!(self.mutant, SkipKeepsEntries) {
+            self.advance(tx)?;
+            return self.poll();
+        }
+        Ok(self.ask(Awaiting::Withdraw(tx), Command::Skip(tx)))
+    }
+
+    /// Moves the frontier above `tx`.
+    pub(super) fn advance(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        if tx != self.frontier {
+            return Err(Invariant::CommitOrder { tx, frontier: self.frontier });
+        }
+        self.slot_mut(tx)?.status = Status::Final;
+        self.ready.remove(&tx);
+        self.at_frontier = FrontierState::default();
+        self.frontier = tx.next();
+        if is_mutant!(self.mutant, CommitSkipsOne) {
+            self.frontier = self.frontier.next();
+        }
+        self.watch_discard_rate();
+        self.wake_waiters(tx)
+    }
+
+    /// Speculation that is mostly thrown away gives way to a stretch in order.
+    fn watch_discard_rate(&mut self) {
+        if self.limits.policy != Policy::Auto {
+            return;
+        }
+        self.recent.0 += 1;
+        if self.recent.0 < RATE_SPAN {
+            return;
+        }
+        if self.recent.1 >= WASTEFUL_RUNS && !self.in_order() {
+            self.in_order_until = TxIndex(self.frontier.0.saturating_add(IN_ORDER_STRETCH));
+            self.counters.in_order_stretches += 1;
+        }
+        self.recent = (0, 0);
+    }
+}

@@ -1,0 +1,70 @@
+//! Seeded bugs of the protocol, for the tests that must notice them.
+//!
+//! Without the feature `mutants` there is one value, `None`, and every question about it folds
+//! to `false` at compile time.
+
+/// A deliberate bug, chosen at run time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mutant {
+    /// The shipped behaviour.
+    #[default]
+    None,
+    /// I3: the frontier commits without validation.
+    #[cfg(feature = "mutants")]
+    SkipValidation,
+    /// I2: the frontier moves by two.
+    #[cfg(feature = "mutants")]
+    CommitSkipsOne,
+    /// Estimates are never set when a transaction is discarded.
+    #[cfg(feature = "mutants")]
+    DiscardKeepsEntries,
+    /// A transaction that waits on another is never woken.
+    #[cfg(feature = "mutants")]
+    WakeUpLost,
+    /// I9: runs are not capped.
+    #[cfg(feature = "mutants")]
+    Uncapped,
+    /// I8: the frontier goes through the channel like speculation.
+    #[cfg(feature = "mutants")]
+    FrontierQueued,
+    /// I12: a failure from speculation counts as final.
+    #[cfg(feature = "mutants")]
+    SpeculativeError,
+    /// I15: a skip does not withdraw entries.
+    #[cfg(feature = "mutants")]
+    SkipKeepsEntries,
+    /// I13: the block finishes while jobs are in flight.
+    #[cfg(feature = "mutants")]
+    HaltLeavesJobs,
+    /// I14: a discard keeps the rest of a chunk that shared state with it.
+    #[cfg(feature = "mutants")]
+    TailKept,
+    /// "Blocked on i" always waits, also when i has published since.
+    #[cfg(feature = "mutants")]
+    LateBlockedWaits,
+    /// Dispatch ignores the window.
+    #[cfg(feature = "mutants")]
+    WindowIgnored,
+    /// Admission is never asked.
+    #[cfg(feature = "mutants")]
+    AdmissionSkipped,
+    /// More jobs go out than the channel holds.
+    #[cfg(feature = "mutants")]
+    CapacityIgnored,
+}
+
+/// `is!(protocol, Name)` asks for a mutant and is `false` where they are not compiled in.
+macro_rules! is_mutant {
+    ($value:expr, $name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = matches!($value, $crate::protocol::Mutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = {
+            let _ = $value;
+            false
+        };
+        on
+    }};
+}
+pub(super) use is_mutant;

@@ -1,0 +1,459 @@
+//! The state of the protocol and its small, total transitions.
+
+use super::events::{Event, Failure, Job, Verdict};
+use super::mutants::{Mutant, is_mutant};
+use crate::error::Invariant;
+use crate::ids::{Chunk, Incarnation, TxIndex};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How eagerly to speculate. It may change speed, never a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Speculate, and run stretches in order where speculation was mostly wasted.
+    #[default]
+    Auto,
+    /// Always speculate. For tests that must see the parallel path.
+    ForceSpeculative,
+    /// Never speculate: one transaction after the other, at the frontier.
+    InOrder,
+}
+
+/// Bounds and choices of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Indices that may be dispatched ahead of the frontier; at least 1.
+    pub window: u32,
+    /// Jobs in the channel or on workers at one time; at least 1.
+    pub job_capacity: u32,
+    /// Runs of one transaction before it has to wait for the frontier; at least 1.
+    pub max_speculative_runs: u32,
+    /// How eagerly to speculate.
+    pub policy: Policy,
+    /// Leave rejected transactions out (build) instead of ending the block (validate).
+    pub skip_rejected: bool,
+    /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
+    pub shared_chunks: bool,
+}
+
+/// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// All transactions, in contiguous ranges from 0: what is dispatched together.
+    pub chunks: Vec<Chunk>,
+    /// Transactions that never run above the frontier.
+    pub frontier_only: Vec<TxIndex>,
+    /// (transaction, lower transaction that it is known to depend on): it waits for the lower
+    /// one's first publication.
+    pub dependencies: Vec<(TxIndex, TxIndex)>,
+}
+
+impl Plan {
+    /// One chunk per transaction, no hints.
+    #[must_use]
+    pub fn singles(transactions: u32) -> Self {
+        let chunk = |first| Chunk { first: TxIndex(first), end: TxIndex(first + 1) };
+        Self { chunks: (0..transactions).map(chunk).collect(), ..Self::default() }
+    }
+}
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Waits to be dispatched.
+    Pending,
+    /// In a job, perhaps not begun.
+    InFlight,
+    /// Met an estimate of `on`, which has not published since.
+    Blocked {
+        /// The lower transaction.
+        on: TxIndex,
+    },
+    /// Will run at the frontier and not before.
+    Parked,
+    /// Its write set is published.
+    Executed,
+    /// Its outcome is out: committed or skipped.
+    Final,
+}
+
+/// Why a block ends before its last transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Halt {
+    /// The transaction failed at the frontier.
+    Failed(TxIndex, Failure),
+    /// The block has no room for the transaction.
+    NoRoom(TxIndex),
+    /// The caller wanted no more.
+    Cancelled,
+}
+
+/// What the protocol counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Runs of transactions, all incarnations.
+    pub runs: u64,
+    /// Incarnations that were published or begun and then thrown away.
+    pub discarded: u64,
+    /// Runs that met an estimate.
+    pub blocked: u64,
+    /// Speculative runs that failed.
+    pub failed: u64,
+    /// Commits of a result that was computed above the frontier.
+    pub speculative_commits: u64,
+    /// Jobs taken back from the channel for the frontier.
+    pub claims: u64,
+    /// Stretches that ran in order because speculation was wasted.
+    pub in_order_stretches: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Slot {
+    pub(super) status: Status,
+    /// Runs so far: also the incarnation of the next run.
+    pub(super) runs: u32,
+    /// The job that ran it last.
+    pub(super) job: Option<Job>,
+    /// End of the planned chunk that it lies in.
+    pub(super) chunk_end: TxIndex,
+    /// Never runs above the frontier.
+    pub(super) frontier_only: bool,
+    /// A location that it may have read changed while it was in flight.
+    pub(super) dirty: bool,
+    /// Its run began when everything below was final.
+    pub(super) final_run: bool,
+}
+
+/// A question to the owner that is not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Awaiting {
+    Recheck(TxIndex),
+    Validate(TxIndex),
+    Admit(TxIndex),
+    Claim(TxIndex),
+    Withdraw(TxIndex),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    Running,
+    Halting { stop_sent: bool },
+    Finished,
+}
+
+/// Whether the frontier has passed admission, validation, or failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct FrontierState {
+    pub(super) admitted: Option<bool>,
+    pub(super) valid: bool,
+    pub(super) failure: Option<Failure>,
+    pub(super) claim_asked: Option<Job>,
+}
+
+/// The commit protocol of one block. See the module documentation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Protocol {
+    pub(super) limits: Limits,
+    pub(super) mutant: Mutant,
+    pub(super) slots: Vec<Slot>,
+    pub(super) frontier: TxIndex,
+    /// Lowest index that was never dispatched.
+    pub(super) fresh: TxIndex,
+    /// Pending indices below `fresh`.
+    pub(super) ready: BTreeSet<TxIndex>,
+    pub(super) waiters: BTreeMap<TxIndex, Vec<TxIndex>>,
+    pub(super) rechecks: BTreeSet<TxIndex>,
+    pub(super) discards: VecDeque<TxIndex>,
+    pub(super) in_flight: u32,
+    pub(super) here: Option<Job>,
+    pub(super) awaiting: Option<Awaiting>,
+    pub(super) at_frontier: FrontierState,
+    pub(super) phase: Phase,
+    pub(super) halt: Option<Halt>,
+    /// End of the stretch that runs in order.
+    pub(super) in_order_until: TxIndex,
+    /// Commits and wasted runs since the last look at the discard rate.
+    pub(super) recent: (u32, u32),
+    pub(super) counters: Counters,
+}
+
+impl Protocol {
+    /// A block of the transactions of `plan.chunks`.
+    #[must_use]
+    pub fn new(limits: Limits, plan: &Plan) -> Self {
+        let slot = |chunk: &Chunk| Slot {
+            status: Status::Pending,
+            runs: 0,
+            job: None,
+            chunk_end: chunk.end,
+            frontier_only: false,
+            dirty: false,
+            final_run: false,
+        };
+        let mut slots: Vec<Slot> =
+            plan.chunks.iter().flat_map(|c| c.indices().map(move |_| slot(c))).collect();
+        let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
+        for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
+            if let Some(slot) = slots.get_mut(tx.position()) {
+                slot.status = Status::Blocked { on };
+                waiters.entry(on).or_default().push(tx);
+            }
+        }
+        for tx in &plan.frontier_only {
+            if let Some(slot) = slots.get_mut(tx.position()) {
+                slot.frontier_only = true;
+                slot.status = Status::Parked;
+            }
+        }
+        Self {
+            limits,
+            mutant: Mutant::default(),
+            slots,
+            frontier: TxIndex(0),
+            fresh: TxIndex(0),
+            ready: BTreeSet::new(),
+            waiters,
+            rechecks: BTreeSet::new(),
+            discards: VecDeque::new(),
+            in_flight: 0,
+            here: None,
+            awaiting: None,
+            at_frontier: FrontierState::default(),
+            phase: Phase::Running,
+            halt: None,
+            in_order_until: TxIndex(0),
+            recent: (0, 0),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The same protocol with a seeded bug.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    /// The bounds that it was made with.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Number of transactions.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the block has no transaction.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The lowest index that is not committed.
+    #[must_use]
+    pub const fn frontier(&self) -> TxIndex {
+        self.frontier
+    }
+
+    /// Where transaction `tx` stands.
+    #[must_use]
+    pub fn status(&self, tx: TxIndex) -> Option<Status> {
+        self.slots.get(tx.position()).map(|slot| slot.status)
+    }
+
+    /// Runs of transaction `tx` so far.
+    #[must_use]
+    pub fn runs(&self, tx: TxIndex) -> u32 {
+        self.slots.get(tx.position()).map_or(0, |slot| slot.runs)
+    }
+
+    /// Jobs in the channel or on workers, the one outside the channel included.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight + u32::from(self.here.is_some())
+    }
+
+    /// Whether the block is over.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished)
+    }
+
+    /// Why the block ended early, if it did.
+    #[must_use]
+    pub const fn halt(&self) -> Option<Halt> {
+        self.halt
+    }
+
+    /// The counters so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn slot(&self, tx: TxIndex) -> Result<&Slot, Invariant> {
+        self.slots.get(tx.position()).ok_or(Invariant::MissingResult { tx })
+    }
+
+    pub(super) fn slot_mut(&mut self, tx: TxIndex) -> Result<&mut Slot, Invariant> {
+        self.slots.get_mut(tx.position()).ok_or(Invariant::MissingResult { tx })
+    }
+
+    /// Makes `tx` ready to be dispatched, or parks it if it has used up its runs (I9).
+    pub(super) fn make_pending(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        let uncapped = is_mutant!(self.mutant, Uncapped);
+        let cap = self.limits.max_speculative_runs;
+        let slot = self.slot_mut(tx)?;
+        if slot.frontier_only || (slot.runs >= cap && !uncapped) {
+            slot.status = Status::Parked;
+        } else {
+            slot.status = Status::Pending;
+            self.ready.insert(tx);
+        }
+        Ok(())
+    }
+
+    /// Wakes the transactions that wait for `tx`.
+    pub(super) fn wake_waiters(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        if is_mutant!(self.mutant, WakeUpLost) {
+            return Ok(());
+        }
+        for waiter in self.waiters.remove(&tx).unwrap_or_default() {
+            if self.slot(waiter)?.status == (Status::Blocked { on: tx }) {
+                self.make_pending(waiter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that higher transactions may have read something that has changed. A hint.
+    pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
+        for &reader in readers {
+            let slot = self.slot_mut(reader)?;
+            match slot.status {
+                Status::Executed => {
+                    self.rechecks.insert(reader);
+                }
+                Status::InFlight => slot.dirty = true,
+                Status::Pending | Status::Blocked { .. } | Status::Parked | Status::Final => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Throws the result of `tx` away, with everything of its chunk that depends on it (I14).
+    pub(super) fn discard(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.discard_one(tx)?;
+        self.discard_tail(tx)
+    }
+
+    fn discard_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.count_waste(1);
+        if !is_mutant!(self.mutant, DiscardKeepsEntries) {
+            self.discards.push_back(tx);
+        }
+        self.slot_mut(tx)?.final_run = false;
+        self.make_pending(tx)
+    }
+
+    /// Counts runs whose result is of no use.
+    pub(super) fn count_waste(&mut self, runs: u32) {
+        self.counters.discarded += u64::from(runs);
+        self.recent.1 = self.recent.1.saturating_add(runs);
+    }
+
+    /// Throws away what shared a journal with `tx` and ran after it.
+    pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
+            return Ok(());
+        }
+        let job = self.slot(tx)?.job;
+        let mut next = tx.next();
+        while let Some(slot) = self.slots.get(next.position()) {
+            if job.is_none() || slot.job != job {
+                break;
+            }
+            if slot.status == Status::Executed {
+                self.discard_one(next)?;
+            }
+            next = next.next();
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_halt(&mut self, halt: Halt) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Halting { stop_sent: false };
+            self.halt = Some(halt);
+            self.awaiting = None;
+            self.discards.clear();
+            self.rechecks.clear();
+        }
+    }
+
+    /// The job for `chunk`; its first transaction decides the incarnation.
+    pub(super) fn job(&self, chunk: Chunk, mode: super::Mode) -> Result<Job, Invariant> {
+        let incarnation = Incarnation(self.slot(chunk.first)?.runs);
+        Ok(Job { chunk, incarnation, mode })
+    }
+
+    /// Takes one event in.
+    ///
+    /// # Errors
+    /// [`Invariant`] if the event answers no command or breaks a rule. The owner then ends the
+    /// block; the state of the protocol is of no further use than to drain jobs.
+    pub fn apply(&mut self, event: Event) -> Result<(), Invariant> {
+        if self.phase != Phase::Running && !matches!(event, Event::Reported(_)) {
+            return Ok(());
+        }
+        match event {
+            Event::Reported(report) => self.on_report(report),
+            Event::Cancelled => {
+                self.begin_halt(Halt::Cancelled);
+                Ok(())
+            }
+            Event::Checked { tx, verdict } => self.on_checked(tx, verdict),
+            Event::Admitted { tx, fits } => {
+                self.answer(Awaiting::Admit(tx), "Admitted")?;
+                self.at_frontier.admitted = Some(fits);
+                Ok(())
+            }
+            Event::Claimed { tx, claimed } => {
+                self.answer(Awaiting::Claim(tx), "Claimed")?;
+                self.on_claimed(tx, claimed)
+            }
+            Event::Withdrawn { tx, stale_readers } => {
+                self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
+                self.note_stale(&stale_readers)?;
+                self.advance(tx)
+            }
+        }
+    }
+
+    fn on_checked(&mut self, tx: TxIndex, verdict: Verdict) -> Result<(), Invariant> {
+        let authority = self.awaiting == Some(Awaiting::Validate(tx));
+        let question = if authority { Awaiting::Validate(tx) } else { Awaiting::Recheck(tx) };
+        self.answer(question, "Checked")?;
+        match (verdict, authority) {
+            (Verdict::Valid, true) => self.at_frontier.valid = true,
+            (Verdict::Valid, false) => {}
+            (Verdict::Stale, _) => self.discard(tx)?,
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, question: Awaiting, event: &'static str) -> Result<(), Invariant> {
+        if self.awaiting.take_if(|awaiting| *awaiting == question).is_none() {
+            let (Awaiting::Recheck(tx)
+            | Awaiting::Validate(tx)
+            | Awaiting::Admit(tx)
+            | Awaiting::Claim(tx)
+            | Awaiting::Withdraw(tx)) = question;
+            return Err(Invariant::UnexpectedEvent { tx, event });
+        }
+        Ok(())
+    }
+}

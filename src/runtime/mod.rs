@@ -1,0 +1,9 @@
+//! Who runs the actors, and in which order.
+
+mod pool;
+#[cfg(feature = "sim")]
+pub mod simulated;
+mod threads;
+
+pub use pool::{Pool, Task};
+pub use threads::{Caller, Threads};

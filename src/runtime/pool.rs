@@ -1,0 +1,98 @@
+//! Plain named threads that outlive a block.
+//!
+//! Not a general pool: every thread takes part in every task, and the calling thread is worker 0.
+//! A work-stealing pool would let one transaction's thread pick up another's wait.
+
+use crate::ids::WorkerId;
+use crate::sync::{Receiver, Sender, bounded};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Work for all threads of a pool at once.
+pub trait Task: Send + Sync {
+    /// The part of one worker; called once for each.
+    fn run(&self, worker: WorkerId);
+}
+
+struct Member {
+    tasks: Option<Sender<Arc<dyn Task>>>,
+    done: Receiver<()>,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// Threads that wait for tasks.
+pub struct Pool {
+    members: Vec<Member>,
+}
+
+impl core::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Pool").field("workers", &self.workers()).finish()
+    }
+}
+
+impl Pool {
+    /// A pool for `workers` workers: one fewer threads, as the caller is worker 0.
+    ///
+    /// # Errors
+    /// The system refused to start a thread.
+    pub fn new(workers: u16) -> std::io::Result<Self> {
+        let mut members = Vec::new();
+        for worker in 1..workers {
+            let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
+            let (done, finished) = bounded(1);
+            let body = move || {
+                while let Ok(task) = inbox.recv() {
+                    // A panic that gets here is a bug of ours; the task's own guard frees the
+                    // others, and this thread stays of use.
+                    let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker))));
+                    drop(task);
+                    if done.send(()).is_err() {
+                        return;
+                    }
+                }
+            };
+            let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
+            members.push(Member { tasks: Some(tasks), done: finished, handle: Some(handle) });
+        }
+        Ok(Self { members })
+    }
+
+    /// Number of workers, the caller included.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.members.len() + 1
+    }
+
+    /// Runs `task` on all threads and `own` on this one. Returns when all are idle again and
+    /// none holds the task.
+    ///
+    /// # Panics
+    /// With the payload of `own`, if that panics, once all are idle.
+    pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+        let mut asked = Vec::with_capacity(self.members.len());
+        for member in &self.members {
+            let sent = member.tasks.as_ref().map(|tasks| tasks.send(Arc::clone(task)).is_ok());
+            asked.push(sent == Some(true));
+        }
+        let result = catch_unwind(AssertUnwindSafe(own));
+        for (member, _) in self.members.iter().zip(asked).filter(|(_, asked)| *asked) {
+            // An error means that the thread is gone, and with it its hold on the task.
+            let _ = member.done.recv();
+        }
+        result.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            member.tasks = None;
+        }
+        for handle in self.members.iter_mut().filter_map(|member| member.handle.take()) {
+            // The thread's body does not panic; there is nobody to tell if it did.
+            let _ = handle.join();
+        }
+    }
+}

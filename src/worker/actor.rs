@@ -1,0 +1,215 @@
+//! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
+
+use super::coordinator::coordinate;
+use super::machine::{Effects, Ledger, Machine, TxError, Workload};
+use super::message::{JobMessage, Kept, ReportMessage};
+use super::shared::Shared;
+use super::view::Stop;
+use super::{Context, Point};
+use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
+use crate::mv::{Entry, ReadSet};
+use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
+use crate::sync::SeqCst;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Works on the block until it is over. Each worker of the block calls this once, on its thread.
+pub fn work<W, G, X>(shared: &Shared<W, G>, worker: WorkerId, context: &X)
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    X: Context,
+{
+    let _guard = LossGuard { shared };
+    let mut actor = Actor { shared, worker, context, machine: None };
+    let mut here = coordinate(shared, context);
+    loop {
+        let message = match here.take() {
+            Some(message) => message,
+            None => match context.recv(&shared.jobs) {
+                Some(message) => message,
+                None => return,
+            },
+        };
+        let report = actor.run_job(message);
+        context.yield_at(Point::Message);
+        if shared.report_sender.try_send(report).is_err() {
+            shared.role.lock().channel_full();
+        }
+        here = coordinate(shared, context);
+    }
+}
+
+/// A worker that is lost to a panic of our own must not leave the others waiting.
+struct LossGuard<'a, W: Workload, G> {
+    shared: &'a Shared<W, G>,
+}
+
+impl<W: Workload, G> Drop for LossGuard<'_, W, G> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.role.lock().worker_lost();
+        }
+    }
+}
+
+struct Actor<'a, W: Workload, G, X: Context> {
+    shared: &'a Shared<W, G>,
+    worker: WorkerId,
+    context: &'a X,
+    /// Built at the first job, and again after a panic.
+    machine: Option<W::Machine<'a, X>>,
+}
+
+/// What one run left in this worker's hands.
+enum Ran<W: Workload> {
+    Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
+    Blocked(TxIndex),
+    Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
+}
+
+impl<'a, W, G, X> Actor<'a, W, G, X>
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    X: Context,
+{
+    fn run_job(&mut self, message: JobMessage<W::Location>) -> ReportMessage<W> {
+        let JobMessage { job, previous } = message;
+        let mut report = JobReport { job, results: Vec::new(), void: false };
+        let mut kept = Vec::new();
+        if job.mode == Mode::Speculative && !self.shared.claim(job) {
+            report.void = true;
+            return ReportMessage { report, kept };
+        }
+        let mut cost = 0;
+        for tx in job.chunk.indices() {
+            if self.ends_early(job, tx, cost) {
+                break;
+            }
+            let (result, keep, run_cost) = self.run_tx(job, tx, &previous);
+            let goes_on = matches!(result.result, RunResult::Executed { .. });
+            report.results.push(result);
+            kept.push(keep);
+            cost += run_cost;
+            if !goes_on {
+                break;
+            }
+        }
+        ReportMessage { report, kept }
+    }
+
+    /// A chunk ends early when work is to stop, or when it holds the frontier up for long.
+    fn ends_early(&self, job: Job, next: TxIndex, cost: u64) -> bool {
+        let holds_frontier_up = || self.shared.frontier.load(SeqCst) >= job.chunk.first.0;
+        self.shared.is_stopped()
+            || (next > job.chunk.first && cost > self.shared.patience && holds_frontier_up())
+    }
+
+    /// Runs `tx`; once more in place if its reads were overtaken while it ran.
+    fn run_tx(
+        &mut self,
+        job: Job,
+        tx: TxIndex,
+        previous: &[W::Location],
+    ) -> (TxReport, Kept<W>, u64) {
+        let is_first = tx == job.chunk.first;
+        let is_final = is_first && job.mode == Mode::Frontier;
+        let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
+        let mut runs = 1;
+        let mut ran = self.run_once(tx);
+        let may_repeat = !is_final && incarnation.0 + 1 < self.shared.limits.max_speculative_runs;
+        if may_repeat && self.is_overtaken(tx, &ran) {
+            incarnation = incarnation.next();
+            runs += 1;
+            ran = self.run_once(tx);
+        }
+        let version = Version { tx, incarnation };
+        let previous = if is_first { previous } else { &[] };
+        let (result, kept, cost) = match ran {
+            Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
+            Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
+            Ran::Failed(_, error) => {
+                let failure = match error {
+                    TxError::Rejected(_) => Failure::Rejected,
+                    TxError::Base(_) | TxError::Panicked(_) => Failure::Fatal,
+                };
+                (RunResult::Failed(failure), Kept::nothing(Some(error)), 0)
+            }
+        };
+        (TxReport { runs, result }, kept, cost)
+    }
+
+    fn run_once(&mut self, tx: TxIndex) -> Ran<W> {
+        let machine = match &mut self.machine {
+            Some(machine) => machine,
+            empty => {
+                match self.shared.workload.machine(self.worker, &self.shared.store, self.context) {
+                    Ok(machine) => empty.insert(machine),
+                    Err(error) => return Ran::Failed(ReadSet::default(), TxError::Base(error)),
+                }
+            }
+        };
+        machine.begin(tx);
+        let result = catch_unwind(AssertUnwindSafe(|| machine.run(tx)));
+        let result = match result {
+            Ok(result) => result,
+            Err(payload) => {
+                // Whatever the machine kept in the middle of a run goes with it.
+                let (reads, stop) = machine.end();
+                self.machine = None;
+                return match stop {
+                    Some(Stop::Blocked(on)) => Ran::Blocked(on),
+                    _ => Ran::Failed(reads, TxError::Panicked(payload)),
+                };
+            }
+        };
+        // The latch counts, whatever the machine made of it.
+        let (reads, stop) = machine.end();
+        match (stop, result) {
+            (Some(Stop::Blocked(on)), _) => Ran::Blocked(on),
+            (Some(Stop::Base(error)), _) => Ran::Failed(reads, TxError::Base(error)),
+            (None, Ok(effects)) => Ran::Effects(reads, effects),
+            (None, Err(reason)) => Ran::Failed(reads, TxError::Rejected(reason)),
+        }
+    }
+
+    fn is_overtaken(&self, tx: TxIndex, ran: &Ran<W>) -> bool {
+        self.context.yield_at(Point::Check);
+        match ran {
+            Ran::Effects(reads, _) | Ran::Failed(reads, TxError::Rejected(_)) => {
+                !self.shared.store.is_current(reads, tx)
+            }
+            Ran::Blocked(_) | Ran::Failed(..) => false,
+        }
+    }
+
+    /// Makes a write set visible: all of it, before the report.
+    fn publish(
+        &self,
+        version: Version,
+        reads: ReadSet<W::Location>,
+        effects: Effects<W::Location, W::Output>,
+        previous: &[W::Location],
+    ) -> (RunResult, Kept<W>, u64) {
+        let Effects { writes, output, cost } = effects;
+        let store = &self.shared.store;
+        let mut stale_readers = Vec::new();
+        let mut written = Vec::with_capacity(writes.len());
+        // Tombstones go first: at one version they lie below the writes of their scope.
+        let (tombstones, others): (Vec<_>, Vec<_>) =
+            writes.into_iter().partition(|(_, entry)| matches!(entry, Entry::Tombstone));
+        for (location, entry) in tombstones.into_iter().chain(others) {
+            self.context.yield_at(Point::Publish);
+            store.publish(version, &location, entry, &mut stale_readers);
+            written.push(location);
+        }
+        for location in previous.iter().filter(|location| !written.contains(location)) {
+            self.context.yield_at(Point::Publish);
+            store.withdraw(version, location, &mut stale_readers);
+        }
+        stale_readers.sort_unstable();
+        stale_readers.dedup();
+        let kept = Kept { reads, written, output: Some(output), error: None };
+        (RunResult::Executed { stale_readers }, kept, cost)
+    }
+}

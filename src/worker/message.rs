@@ -1,0 +1,37 @@
+//! What travels between the role and the workers.
+
+use super::machine::{TxError, Workload};
+use crate::mv::ReadSet;
+use crate::protocol::{Job, JobReport};
+
+/// A job, with what the worker needs to know of earlier runs.
+#[derive(Debug)]
+pub(super) struct JobMessage<L> {
+    pub(super) job: Job,
+    /// Locations where the previous incarnation of the first transaction left entries. The
+    /// others of a chunk have never run.
+    pub(super) previous: Vec<L>,
+}
+
+/// What the role keeps of one run, until it commits or is thrown away.
+pub(super) struct Kept<W: Workload> {
+    pub(super) reads: ReadSet<W::Location>,
+    /// Where it left entries, if it has an output.
+    pub(super) written: Vec<W::Location>,
+    pub(super) output: Option<W::Output>,
+    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
+}
+
+impl<W: Workload> Kept<W> {
+    /// What a run without a result leaves. Entries of earlier incarnations stay where they are.
+    pub(super) fn nothing(error: Option<TxError<W::Rejection, W::BaseError>>) -> Self {
+        Self { reads: ReadSet::default(), written: Vec::new(), output: None, error }
+    }
+}
+
+/// The answer to a job.
+pub(super) struct ReportMessage<W: Workload> {
+    pub(super) report: JobReport,
+    /// One for each result of the report.
+    pub(super) kept: Vec<Kept<W>>,
+}

@@ -1,0 +1,55 @@
+//! The actors: workers that run transactions, and the coordinating role that they pass around.
+//!
+//! A worker takes a job from a bounded channel, runs its transactions against a [`View`] of the
+//! store, publishes each write set completely, and only then posts its report. Then it tries to
+//! take the role. Whoever holds the role feeds reports to the protocol and performs its
+//! commands; it looks again after giving the role back, so that no report is left behind.
+//!
+//! There is no thread that only coordinates, nobody spins, and nobody waits for the role.
+
+mod actor;
+mod coordinator;
+mod machine;
+mod message;
+mod shared;
+mod view;
+
+pub use actor::work;
+pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
+pub use shared::{BlockEnd, Setup, Shared};
+pub use view::{Stop, Stopped, View};
+
+use crate::sync::Receiver;
+
+/// Where an actor may be interrupted: the simulator's choice points, and what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Point {
+    /// A run of a transaction begins.
+    Begin,
+    /// A read of a location resolves.
+    Read,
+    /// The base state is read.
+    BaseRead,
+    /// One entry is published or removed.
+    Publish,
+    /// Reads are compared before publishing.
+    Check,
+    /// A message is sent or received.
+    Message,
+    /// The role is taken or given back.
+    Role,
+    /// The frontier is validated.
+    Validate,
+    /// An outcome is committed.
+    Commit,
+}
+
+/// How an actor meets its runtime: where it may be interrupted, and how it waits.
+pub trait Context {
+    /// Offers to be interrupted.
+    fn yield_at(&self, point: Point);
+
+    /// Waits for a message; `None` once the channel is closed and empty.
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
+}

@@ -1,0 +1,147 @@
+//! What all workers of a block share.
+
+use super::coordinator::Coordinator;
+use super::machine::{Ledger, TxError, Workload};
+use super::message::{JobMessage, ReportMessage};
+use crate::error::Invariant;
+use crate::ids::TxIndex;
+use crate::mv::Store;
+use crate::protocol::{Counters, Halt, Job, Limits, Plan, Protocol};
+use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
+
+/// Everything that a block starts with.
+#[derive(Debug)]
+pub struct Setup<W: Workload, G> {
+    /// The transactions.
+    pub workload: W,
+    /// Who keeps the outcomes.
+    pub ledger: G,
+    /// An empty store, or one with seeded base values.
+    pub store: Store<W::Location>,
+    /// Bounds and choices.
+    pub limits: Limits,
+    /// How the block is cut up.
+    pub plan: Plan,
+    /// Cost of a chunk's transactions so far from which on it ends early if it holds the
+    /// frontier up.
+    pub patience: u64,
+}
+
+/// One block in progress: the store, the channels and the role.
+pub struct Shared<W: Workload, G> {
+    pub(super) workload: W,
+    pub(super) store: Store<W::Location>,
+    pub(super) limits: Limits,
+    pub(super) patience: u64,
+    pub(super) role: Mutex<Coordinator<W, G>>,
+    pub(super) jobs: Receiver<JobMessage<W::Location>>,
+    pub(super) report_sender: Sender<ReportMessage<W>>,
+    pub(super) reports: Receiver<ReportMessage<W>>,
+    /// For each first transaction of a job: one more than the incarnation begun last.
+    claims: Box<[AtomicU32]>,
+    pub(super) frontier: AtomicU32,
+    stop_work: AtomicBool,
+    cancelled: AtomicBool,
+}
+
+/// How a block ended.
+#[derive(Debug)]
+pub struct BlockEnd<W: Workload, G> {
+    /// The outcomes of the committed prefix.
+    pub ledger: G,
+    /// The store, with the entries of the committed prefix.
+    pub store: Store<W::Location>,
+    /// The transactions.
+    pub workload: W,
+    /// One past the last index that is committed.
+    pub frontier: TxIndex,
+    /// Why it ended early.
+    pub halt: Option<Halt>,
+    /// The error of the transaction that ended it.
+    pub error: Option<TxError<W::Rejection, W::BaseError>>,
+    /// A rule that was found broken.
+    pub broken: Option<Invariant>,
+    /// What the protocol counted.
+    pub counters: Counters,
+}
+
+impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Shared<W, G> {
+    /// Sets a block up. Nothing runs before the first call of [`work`](super::work).
+    #[must_use]
+    pub fn new(setup: Setup<W, G>) -> Self {
+        let Setup { workload, ledger, store, limits, plan, patience } = setup;
+        Self::with_protocol(workload, ledger, store, patience, Protocol::new(limits, &plan))
+    }
+
+    /// The same with a protocol of the caller's making, for tests of seeded bugs.
+    #[must_use]
+    pub fn with_protocol(
+        workload: W,
+        ledger: G,
+        store: Store<W::Location>,
+        patience: u64,
+        protocol: Protocol,
+    ) -> Self {
+        let limits = protocol.limits();
+        let transactions = protocol.len();
+        let (job_sender, jobs) = bounded(limits.job_capacity as usize);
+        // Every job in the channel can be answered, and the one outside it too, before anybody
+        // looks at a report: a worker never waits to send.
+        let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
+        Self {
+            workload,
+            store,
+            limits,
+            patience,
+            role: Mutex::new(Coordinator::new(protocol, ledger, job_sender)),
+            jobs,
+            report_sender,
+            reports,
+            claims: (0..transactions).map(|_| AtomicU32::new(0)).collect(),
+            frontier: AtomicU32::new(0),
+            stop_work: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+        }
+    }
+
+    /// The multi-version store of this block.
+    pub const fn store(&self) -> &Store<W::Location> {
+        &self.store
+    }
+
+    /// The block is to end early. Takes effect when the role is taken next.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, SeqCst);
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(SeqCst)
+    }
+
+    pub(super) fn stop_work(&self) {
+        self.stop_work.store(true, SeqCst);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop_work.load(SeqCst) || self.is_cancelled()
+    }
+
+    /// Takes the right to run `job`: true for exactly one of those who ask.
+    pub(super) fn claim(&self, job: Job) -> bool {
+        let mine = job.incarnation.0.saturating_add(1);
+        let claim = self.claims.get(job.chunk.first.position());
+        claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine)
+    }
+
+    /// Ends the block after all workers have returned.
+    #[must_use]
+    pub fn into_end(self) -> BlockEnd<W, G> {
+        self.role.into_inner().into_end(self.workload, self.store)
+    }
+}
+
+impl<W: Workload, G> core::fmt::Debug for Shared<W, G> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! What one incarnation sees: the store below its index, over the base state.
+
+use super::machine::Base;
+use super::{Context, Point};
+use crate::ids::TxIndex;
+use crate::mv::{Location, ReadSet, Resolution, Store};
+
+/// Why a view stopped answering.
+#[derive(Debug)]
+pub enum Stop<E> {
+    /// It met an estimate of this lower transaction.
+    Blocked(TxIndex),
+    /// The base state could not be read.
+    Base(E),
+}
+
+/// A read was refused because the view has stopped. The cause stays in the view, latched: it is
+/// found there even if the machine swallows this error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+/// The state below one transaction, with a record of everything that was seen of it.
+#[derive(Debug)]
+pub struct View<'a, L: Location, B: Base<L>, X> {
+    store: &'a Store<L>,
+    context: &'a X,
+    base: B,
+    reader: TxIndex,
+    reads: ReadSet<L>,
+    stop: Option<Stop<B::Error>>,
+}
+
+impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
+    /// A view over `store`, with misses answered by `base`.
+    pub fn new(store: &'a Store<L>, base: B, context: &'a X) -> Self {
+        let (reader, reads) = (TxIndex(0), ReadSet::default());
+        Self { store, context, base, reader, reads, stop: None }
+    }
+
+    /// Forgets the last incarnation and looks at the state below `reader` from now on.
+    pub fn begin(&mut self, reader: TxIndex) {
+        self.context.yield_at(Point::Begin);
+        self.reader = reader;
+        self.reads.clear();
+        self.stop = None;
+    }
+
+    /// The reads since `begin`, and what stopped them, if anything did.
+    pub fn end(&mut self) -> (ReadSet<L>, Option<Stop<B::Error>>) {
+        (core::mem::take(&mut self.reads), self.stop.take())
+    }
+
+    /// The handle of the base state.
+    pub fn base_mut(&mut self) -> &mut B {
+        &mut self.base
+    }
+
+    /// Latches an error of the base state that arose outside a recorded read.
+    pub fn fail(&mut self, error: B::Error) -> Stopped {
+        self.stop.get_or_insert(Stop::Base(error));
+        Stopped
+    }
+
+    /// What the transaction sees at `location`: the same answer each time (I5).
+    ///
+    /// # Errors
+    /// [`Stopped`] from the first estimate or base error on, until the next `begin`.
+    pub fn read(&mut self, location: &L) -> Result<L::Value, Stopped> {
+        if self.stop.is_some() {
+            return Err(Stopped);
+        }
+        if let Some(value) = self.reads.get(location) {
+            return Ok(value.clone());
+        }
+        self.context.yield_at(Point::Read);
+        loop {
+            match self.store.resolve(location, self.reader) {
+                Resolution::Resolved(seen) => {
+                    let value = seen.value.clone();
+                    self.reads.push(location.clone(), seen);
+                    return Ok(value);
+                }
+                Resolution::Blocked(on) => {
+                    self.stop = Some(Stop::Blocked(on));
+                    return Err(Stopped);
+                }
+                Resolution::NeedsBase(chain) => {
+                    self.context.yield_at(Point::BaseRead);
+                    match self.base.read(location) {
+                        Ok(value) => self.store.set_base(chain, value),
+                        Err(error) => return Err(self.fail(error)),
+                    }
+                }
+            }
+        }
+    }
+}
