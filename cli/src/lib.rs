@@ -1,1 +1,7 @@
-//! Placeholder, replaced in the next commits.
+//! Block files, the sequential oracle, comparison of results, and the commands of the `braid` tool.
+
+pub mod block;
+pub mod block_file;
+pub mod checks;
+pub mod fork;
+pub mod sequential;

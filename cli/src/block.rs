@@ -1,0 +1,54 @@
+//! The block as executors take it.
+
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256};
+use revm::context::{BlockEnv, CfgEnv, TxEnv};
+
+/// Everything that executing a block needs beside its database.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Fork, chain id and limits.
+    pub cfg: CfgEnv,
+    /// The block's header as the EVM sees it.
+    pub env: BlockEnv,
+    /// Transactions in order.
+    pub transactions: Vec<TxEnv>,
+    /// Hash of the parent block.
+    pub parent_hash: B256,
+    /// EIP-4788 root of the parent beacon block.
+    pub parent_beacon_block_root: Option<B256>,
+    /// Withdrawals, from Shanghai on.
+    pub withdrawals: Option<Vec<Withdrawal>>,
+    /// Ommers that are paid a reward.
+    pub ommers: Vec<Ommer>,
+    /// Rules that the fork does not decide.
+    pub rules: ChainRules,
+}
+
+/// An ommer that is paid a reward.
+#[derive(Clone, Debug)]
+pub struct Ommer {
+    /// Account that is paid.
+    pub beneficiary: Address,
+    /// Number of the ommer block.
+    pub number: u64,
+}
+
+/// Rules of a block that its fork does not decide.
+#[derive(Clone, Debug)]
+pub struct ChainRules {
+    /// Contract whose logs are EIP-6110 deposits.
+    pub deposit_contract: Option<Address>,
+    /// Whether this block carries out the DAO fork.
+    pub dao_fork: bool,
+    /// Block reward in wei; `None` for that of the fork.
+    pub block_reward: Option<u128>,
+    /// Whether system contracts are called.
+    pub system_calls: bool,
+}
+
+impl Default for ChainRules {
+    fn default() -> Self {
+        Self { deposit_contract: None, dao_fork: false, block_reward: None, system_calls: true }
+    }
+}

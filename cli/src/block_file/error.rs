@@ -1,0 +1,117 @@
+//! What can be wrong with a block file. Every message names the file, the field and what was
+//! expected there.
+
+use std::{fmt, io};
+use thiserror::Error;
+
+/// A block file that could not be used, with its name.
+#[derive(Debug, Error)]
+#[error("{file}: {kind}")]
+pub struct BlockFileError {
+    /// The file as the user named it; `-` is standard input.
+    pub file: String,
+    /// What is wrong.
+    pub kind: BlockFileErrorKind,
+}
+
+/// What is wrong with a block file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BlockFileErrorKind {
+    /// The file could not be read or written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The compressed bytes do not unpack.
+    #[error("expected whole {format} data, which does not unpack: {source}")]
+    Unpack {
+        /// `gzip` or `zstd`, told by the first bytes.
+        format: &'static str,
+        /// The decoder's error.
+        source: io::Error,
+    },
+    /// The file unpacks to more than is accepted.
+    #[error("expected at most {limit} bytes of JSON, found more")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The text is no JSON.
+    #[error("expected a block file in JSON, plain or packed with gzip or zstd: {0}")]
+    Syntax(serde_json::Error),
+    /// A field has a wrong value.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// The name to write to does not say in which format.
+    #[error("expected a file name that ends in .json, .json.gz or .json.zst")]
+    Extension,
+    /// The block could not be put into JSON.
+    #[error("the block does not serialise: {0}")]
+    Serialise(serde_json::Error),
+}
+
+/// A field of a block file whose value cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct FieldError {
+    /// Path of the field inside the file: `block.transactions[3].nonce`.
+    pub field: String,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// Index of the transaction that the field belongs to, if it belongs to one.
+    pub transaction: Option<usize>,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "field {}: expected {}, found {}", self.field, self.expected, self.found)
+    }
+}
+
+impl FieldError {
+    /// An error about a field that belongs to no transaction.
+    pub fn new(
+        field: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            expected: expected.into(),
+            found: found.into(),
+            transaction: None,
+        }
+    }
+
+    /// The same error about a field of transaction `index`.
+    #[must_use]
+    pub fn in_transaction(mut self, index: usize) -> Self {
+        self.transaction = Some(index);
+        self
+    }
+}
+
+impl BlockFileError {
+    /// Joins the name of a file with what is wrong in it.
+    pub fn new(file: impl Into<String>, kind: impl Into<BlockFileErrorKind>) -> Self {
+        Self { file: file.into(), kind: kind.into() }
+    }
+
+    /// Path of the field that is wrong, if the error is about one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match &self.kind {
+            BlockFileErrorKind::Field(error) => Some(&error.field),
+            _ => None,
+        }
+    }
+
+    /// Index of the transaction that is wrong, if the error is about one.
+    #[must_use]
+    pub fn transaction(&self) -> Option<usize> {
+        match &self.kind {
+            BlockFileErrorKind::Field(error) => error.transaction,
+            _ => None,
+        }
+    }
+}

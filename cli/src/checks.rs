@@ -1,0 +1,132 @@
+//! Comparing what an execution gave with what the block's header says.
+
+use crate::block_file::BlockFile;
+use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::Bloom;
+use revm::primitives::hardfork::SpecId;
+use std::fmt;
+
+/// What of an execution the header speaks about.
+#[derive(Clone, Copy, Debug)]
+pub struct Results<'a> {
+    /// Gas used by the block.
+    pub gas_used: u64,
+    /// Receipts in order.
+    pub receipts: &'a [EthereumReceipt],
+    /// EIP-7685 requests.
+    pub requests: &'a Requests,
+}
+
+/// Something a header says about the execution of its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Gas used by the block.
+    GasUsed,
+    /// Root of the receipts trie; told from Byzantium on (before, receipts hold state roots).
+    ReceiptsRoot,
+    /// Bloom filter of all logs.
+    LogsBloom,
+    /// Hash of the EIP-7685 requests; told from Prague on.
+    RequestsHash,
+    /// Gas and success of each transaction, as the file (not the header) has them.
+    Transactions,
+}
+
+impl Check {
+    /// The name that reports use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GasUsed => "gasUsed",
+            Self::ReceiptsRoot => "receiptsRoot",
+            Self::LogsBloom => "logsBloom",
+            Self::RequestsHash => "requestsHash",
+            Self::Transactions => "transactions",
+        }
+    }
+}
+
+/// One check that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+    /// What was compared.
+    pub check: Check,
+    /// `None` if it is as the header says; otherwise what was expected and what was found.
+    pub mismatch: Option<String>,
+}
+
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mismatch {
+            None => write!(f, "{} ok", self.check.name()),
+            Some(mismatch) => write!(f, "{}: {mismatch}", self.check.name()),
+        }
+    }
+}
+
+/// Makes every check that the fork `spec` allows.
+#[must_use]
+pub fn against_header(file: &BlockFile, spec: SpecId, results: Results<'_>) -> Vec<CheckResult> {
+    let header = &file.block.header.inner;
+    let mut checks = vec![compare(Check::GasUsed, &header.gas_used, &results.gas_used)];
+    let blooms: Vec<_> = results.receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+    if spec.is_enabled_in(SpecId::BYZANTIUM) {
+        let root = calculate_receipt_root(&blooms);
+        checks.push(compare(Check::ReceiptsRoot, &header.receipts_root, &root));
+    }
+    let bloom = blooms.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);
+    checks.push(CheckResult {
+        check: Check::LogsBloom,
+        mismatch: (bloom != header.logs_bloom)
+            .then(|| "expected the header's bloom filter, found another".to_owned()),
+    });
+    if let Some(expected) = header.requests_hash
+        && spec.is_enabled_in(SpecId::PRAGUE)
+    {
+        let found = results.requests.requests_hash();
+        checks.push(compare(Check::RequestsHash, &expected, &found));
+    }
+    if let Some(check) = transactions(file, results.receipts) {
+        checks.push(check);
+    }
+    checks
+}
+
+fn compare<T: PartialEq + fmt::Display>(check: Check, expected: &T, found: &T) -> CheckResult {
+    let mismatch = (expected != found).then(|| format!("expected {expected}, found {found}"));
+    CheckResult { check, mismatch }
+}
+
+/// Compares gas and success of each transaction with the file's, if it has them.
+fn transactions(file: &BlockFile, receipts: &[EthereumReceipt]) -> Option<CheckResult> {
+    let expected = &file.expected;
+    if expected.tx_gas_used.is_none() && expected.tx_success.is_none() {
+        return None;
+    }
+    let before = std::iter::once(0).chain(receipts.iter().map(|r| r.cumulative_gas_used));
+    let gas: Vec<u64> = receipts
+        .iter()
+        .zip(before)
+        .map(|(receipt, before)| receipt.cumulative_gas_used.saturating_sub(before))
+        .collect();
+    let success: Vec<bool> = receipts.iter().map(|receipt| receipt.success).collect();
+    let mismatch = differing(expected.tx_gas_used.as_deref(), &gas, "gas")
+        .or_else(|| differing(expected.tx_success.as_deref(), &success, "success"));
+    Some(CheckResult { check: Check::Transactions, mismatch })
+}
+
+fn differing<T: PartialEq + fmt::Display>(
+    expected: Option<&[T]>,
+    found: &[T],
+    what: &str,
+) -> Option<String> {
+    let expected = expected?;
+    let wrong =
+        expected.iter().zip(found).enumerate().find(|(_, (expected, found))| expected != found);
+    if let Some((index, (expected, found))) = wrong {
+        return Some(format!("transaction {index}: expected {what} {expected}, found {found}"));
+    }
+    (expected.len() != found.len())
+        .then(|| format!("expected {what} of {}, found {}", expected.len(), found.len()))
+}

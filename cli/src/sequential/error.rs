@@ -1,0 +1,80 @@
+//! Why a sequential execution stopped, and where.
+
+use super::SkipReason;
+use alloy_evm::block::{BlockExecutionError, BlockValidationError};
+use std::fmt;
+use thiserror::Error;
+
+/// A sequential execution that stopped.
+#[derive(Debug, Error)]
+#[error("{at}: {kind}")]
+pub struct SequentialError<E> {
+    /// Where it stopped.
+    pub at: Position,
+    /// Why it stopped.
+    pub kind: SequentialErrorKind<E>,
+}
+
+/// A place in the execution of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Before the first transaction: the system calls that open a block.
+    PreBlock,
+    /// The transaction with this index.
+    Transaction(usize),
+    /// After the last transaction: requests, withdrawals, rewards.
+    PostBlock,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PreBlock => f.write_str("before the first transaction"),
+            Self::Transaction(index) => write!(f, "transaction {index}"),
+            Self::PostBlock => f.write_str("after the last transaction"),
+        }
+    }
+}
+
+/// Why a sequential execution stopped.
+#[derive(Debug, Error)]
+pub enum SequentialErrorKind<E> {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Base(E),
+    /// The transaction cannot be part of the block.
+    #[error("{0}")]
+    Invalid(SkipReason),
+    /// Anything else: a system call that failed, a fatal precompile error.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl<E> SequentialErrorKind<E> {
+    /// Sorts an error of the block executor; `base` is the database's own error, if it failed.
+    pub(super) fn new(error: BlockExecutionError, base: Option<E>) -> Self {
+        if let Some(base) = base {
+            return Self::Base(base);
+        }
+        match SkipReason::of(&error) {
+            Some(reason) => Self::Invalid(reason),
+            None => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl SkipReason {
+    /// What is wrong with the transaction, if that is what the block executor's error says.
+    pub(super) fn of(error: &BlockExecutionError) -> Option<Self> {
+        match error.as_validation()? {
+            BlockValidationError::InvalidTx { error, .. } => {
+                error.as_invalid_tx_err().cloned().map(Self::Invalid)
+            }
+            BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
+                transaction_gas_limit: limit,
+                block_available_gas: available,
+            } => Some(Self::BlockGas { limit: *limit, available: *available }),
+            _ => None,
+        }
+    }
+}

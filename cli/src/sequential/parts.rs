@@ -1,0 +1,96 @@
+//! Small pieces around the block executor: what it is told of a transaction, receipts, rewards.
+
+use crate::block::ChainRules;
+use alloy_consensus::{
+    EthereumReceipt, Header, Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxEnvelope,
+    TxLegacy, TxType, transaction::Recovered,
+};
+use alloy_evm::{
+    Evm,
+    block::calc,
+    eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
+};
+use alloy_primitives::{Address, B256, Signature, U256, map::AddressMap};
+use revm::context::{TxEnv, result::ExecutionResult};
+
+/// Builds receipts without blooms, which are computed later if somebody asks for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Receipts;
+
+impl ReceiptBuilder for Receipts {
+    type Transaction = TxEnvelope;
+    type Receipt = EthereumReceipt;
+
+    fn build_receipt<E: Evm>(&self, ctx: ReceiptBuilderCtx<'_, TxType, E>) -> EthereumReceipt {
+        EthereumReceipt {
+            tx_type: ctx.tx_type,
+            success: ctx.result.is_success(),
+            cumulative_gas_used: ctx.cumulative_gas_used,
+            logs: ctx.result.into_logs(),
+        }
+    }
+}
+
+/// The result without its logs; the output's bytes are shared, not copied.
+pub(super) fn without_logs(result: &ExecutionResult) -> ExecutionResult {
+    match result {
+        ExecutionResult::Success { reason, gas, output, .. } => ExecutionResult::Success {
+            reason: *reason,
+            gas: *gas,
+            logs: Vec::new(),
+            output: output.clone(),
+        },
+        ExecutionResult::Revert { gas, output, .. } => {
+            ExecutionResult::Revert { gas: *gas, logs: Vec::new(), output: output.clone() }
+        }
+        ExecutionResult::Halt { reason, gas, .. } => {
+            ExecutionResult::Halt { reason: reason.clone(), gas: *gas, logs: Vec::new() }
+        }
+    }
+}
+
+/// A transaction that tells the block executor what it asks for: type, gas limit, number of blobs.
+///
+/// The EVM runs on the [`TxEnv`] that goes with it. The signature and the hash are blank; the
+/// executor would only print them.
+pub(super) fn envelope(tx: &TxEnv) -> Recovered<TxEnvelope> {
+    let gas_limit = tx.gas_limit;
+    let shell = match tx.tx_type {
+        1 => Signed::new_unchecked(TxEip2930 { gas_limit, ..TxEip2930::default() }, BLANK, HASH)
+            .into(),
+        2 => Signed::new_unchecked(TxEip1559 { gas_limit, ..TxEip1559::default() }, BLANK, HASH)
+            .into(),
+        3 => {
+            let blob_versioned_hashes = tx.blob_hashes.clone();
+            let inner = TxEip4844 { gas_limit, blob_versioned_hashes, ..TxEip4844::default() };
+            Signed::new_unchecked(inner, BLANK, HASH).into()
+        }
+        4 => Signed::new_unchecked(TxEip7702 { gas_limit, ..TxEip7702::default() }, BLANK, HASH)
+            .into(),
+        _ => {
+            Signed::new_unchecked(TxLegacy { gas_limit, ..TxLegacy::default() }, BLANK, HASH).into()
+        }
+    };
+    Recovered::new_unchecked(shell, tx.caller)
+}
+
+const BLANK: Signature = Signature::new(U256::ZERO, U256::ZERO, false);
+const HASH: B256 = B256::ZERO;
+
+/// Rewards of a block whose rules set the reward themselves, in wei by account; empty otherwise.
+pub(super) fn own_rewards(
+    rules: &ChainRules,
+    beneficiary: Address,
+    number: u64,
+    ommers: &[Header],
+) -> AddressMap<u128> {
+    let mut rewards = AddressMap::default();
+    if let Some(base) = rules.block_reward {
+        for ommer in ommers {
+            *rewards.entry(ommer.beneficiary).or_default() +=
+                calc::ommer_reward(base, number, ommer.number);
+        }
+        *rewards.entry(beneficiary).or_default() += calc::block_reward(base, ommers.len());
+    }
+    rewards
+}

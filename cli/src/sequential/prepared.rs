@@ -1,0 +1,148 @@
+//! Taking a block in and running it.
+
+use super::{
+    ForkSpec, OnInvalid, Position, SequentialError, SequentialErrorKind, SequentialOutcome,
+    SequentialOutput, SkipReason,
+    database::Reads,
+    parts::{Receipts, envelope, own_rewards, without_logs},
+};
+use crate::block::{Block, ChainRules, Ommer};
+use alloy_consensus::{Header, TxEnvelope, transaction::Recovered};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_evm::{
+    EthEvm, Evm, EvmEnv,
+    block::{BlockExecutionError, BlockExecutor, BlockValidationError},
+    eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmBuilder},
+    precompiles::PrecompilesMap,
+};
+use alloy_primitives::{B256, Bytes};
+use revm::{
+    DatabaseRef,
+    context::{BlockEnv, CfgEnv, TxEnv},
+    database::{BundleState, State, states::bundle_state::BundleRetention},
+    database_interface::DatabaseCommitExt,
+    inspector::NoOpInspector,
+};
+use std::borrow::Cow;
+
+/// A block in the form in which it is executed, so that a measurement can leave out the copying.
+#[derive(Debug)]
+pub struct Prepared {
+    cfg: CfgEnv,
+    env: BlockEnv,
+    transactions: Vec<(TxEnv, Recovered<TxEnvelope>)>,
+    ommers: Vec<Header>,
+    parent_hash: B256,
+    parent_beacon_block_root: Option<B256>,
+    withdrawals: Option<Vec<Withdrawal>>,
+    rules: ChainRules,
+}
+
+impl Prepared {
+    /// Copies what executing `block` needs.
+    #[must_use]
+    pub fn new(block: &Block) -> Self {
+        let ommer = |ommer: &Ommer| Header {
+            beneficiary: ommer.beneficiary,
+            number: ommer.number,
+            ..Header::default()
+        };
+        Self {
+            cfg: block.cfg.clone(),
+            env: block.env.clone(),
+            transactions: block.transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect(),
+            ommers: block.ommers.iter().map(ommer).collect(),
+            parent_hash: block.parent_hash,
+            parent_beacon_block_root: block.parent_beacon_block_root,
+            withdrawals: block.withdrawals.clone(),
+            rules: block.rules.clone(),
+        }
+    }
+
+    /// Executes the block on `db`: pre-block calls, transactions in order, post-block changes.
+    ///
+    /// # Errors
+    /// The first error in block order, with the place where it happened. With
+    /// [`OnInvalid::Skip`] an invalid transaction is no error.
+    pub fn run<D: DatabaseRef>(
+        self,
+        db: D,
+        on_invalid: OnInvalid,
+    ) -> Result<SequentialOutput, SequentialError<D::Error>> {
+        let (reads, failure) = Reads::new(db);
+        let mut state = State::builder().with_database(reads).with_bundle_update().build();
+        let executed = self.run_on(&mut state, on_invalid);
+        let output = executed.map_err(|(at, error)| SequentialError {
+            at,
+            kind: SequentialErrorKind::new(error, failure.borrow_mut().take()),
+        })?;
+        state.merge_transitions(BundleRetention::Reverts);
+        Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
+    }
+
+    fn run_on<D: DatabaseRef>(
+        self,
+        state: &mut State<Reads<D>>,
+        on_invalid: OnInvalid,
+    ) -> Result<SequentialOutput, (Position, BlockExecutionError)> {
+        let number = self.env.number.saturating_to();
+        let spec = ForkSpec::new(self.cfg.spec, &self.rules, number).for_executor(&self.rules);
+        let own_rewards = own_rewards(&self.rules, self.env.beneficiary, number, &self.ommers);
+        let ctx = EthBlockExecutionCtx {
+            parent_hash: self.parent_hash,
+            parent_beacon_block_root: self.parent_beacon_block_root,
+            ommers: &self.ommers,
+            withdrawals: self.withdrawals.map(Cow::Owned),
+            extra_data: Bytes::new(),
+            tx_count_hint: Some(self.transactions.len()),
+            slot_number: Some(self.env.slot_num),
+        };
+        let evm_env = EvmEnv { cfg_env: self.cfg, block_env: self.env };
+        let evm = EthEvmBuilder::new(state, evm_env).build();
+        let mut executor = EthBlockExecutor::new(evm, ctx, spec, Receipts);
+
+        if self.rules.system_calls {
+            executor.apply_pre_execution_changes().map_err(|error| (Position::PreBlock, error))?;
+        }
+        let mut outcomes = Vec::with_capacity(self.transactions.len());
+        for (index, transaction) in self.transactions.into_iter().enumerate() {
+            let outcome = run_transaction(&mut executor, transaction, on_invalid);
+            outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
+        }
+        let finished = executor.finish();
+        let (evm, result) = finished.map_err(|error| (Position::PostBlock, error))?;
+        let (state, _) = evm.finish();
+        state.increment_balances(own_rewards).map_err(|_| {
+            (Position::PostBlock, BlockValidationError::IncrementBalanceFailed.into())
+        })?;
+        Ok(SequentialOutput {
+            outcomes,
+            receipts: result.receipts,
+            requests: result.requests,
+            gas_used: result.gas_used,
+            blob_gas_used: result.blob_gas_used,
+            bundle: BundleState::default(),
+        })
+    }
+}
+
+type OracleEvm<'a, D> = EthEvm<&'a mut State<Reads<D>>, NoOpInspector, PrecompilesMap>;
+type OracleExecutor<'a, 'b, D> = EthBlockExecutor<'b, OracleEvm<'a, D>, ForkSpec, Receipts>;
+
+fn run_transaction<D: DatabaseRef>(
+    executor: &mut OracleExecutor<'_, '_, D>,
+    transaction: (TxEnv, Recovered<TxEnvelope>),
+    on_invalid: OnInvalid,
+) -> Result<SequentialOutcome, BlockExecutionError> {
+    match executor.execute_transaction_without_commit(transaction) {
+        Ok(executed) => {
+            let outcome = SequentialOutcome::Executed(without_logs(&executed.result.result));
+            executor.commit_transaction(executed);
+            Ok(outcome)
+        }
+        Err(error) => match SkipReason::of(&error) {
+            Some(reason) if on_invalid == OnInvalid::Skip => Ok(SequentialOutcome::Skipped(reason)),
+            _ => Err(error),
+        },
+    }
+}
