@@ -6,29 +6,28 @@
 
 #[cfg(not(braid_loom))]
 mod real {
-    pub(crate) use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-    pub(crate) use std::sync::Arc;
+    pub(crate) use crossbeam_channel::{Receiver, Sender, bounded};
+    pub(super) use std::sync::Mutex as Inner;
     pub(crate) use std::sync::MutexGuard;
+    pub(super) use std::sync::atomic::fence;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-    pub(super) use std::sync::{Mutex as Inner, TryLockError};
 }
 
 #[cfg(braid_loom)]
 mod real {
-    pub(crate) use super::loom_channel::{Receiver, Sender, bounded, unbounded};
-    pub(crate) use loom::sync::Arc;
+    pub(crate) use super::loom_channel::{Receiver, Sender, bounded};
     pub(super) use loom::sync::Mutex as Inner;
     pub(crate) use loom::sync::MutexGuard;
+    pub(super) use loom::sync::atomic::fence;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-    pub(super) use std::sync::TryLockError;
 }
 
 #[cfg(braid_loom)]
 mod loom_channel;
 
-pub(crate) use real::{
-    Arc, AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded, unbounded,
-};
+use real::fence;
+pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded};
+use std::sync::TryLockError;
 pub(crate) use std::sync::atomic::Ordering::SeqCst;
 
 /// A mutual-exclusion lock that does not poison.
@@ -45,15 +44,52 @@ impl<T> Mutex<T> {
     }
 
     /// The lock, unless somebody holds it.
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(real::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(real::TryLockError::WouldBlock) => None,
-        }
+    ///
+    /// Whoever posts something and then fails here may rely on the holder, if the holder looks
+    /// again after dropping the guard: either the post is seen by that look, or the lock is seen
+    /// free here. That is a store followed by a load on both sides, which only fences order.
+    pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {
+        fence(SeqCst);
+        let guard = match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(TryGuard { guard, _then: FenceOnDrop })
     }
 
     pub(crate) fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Holds a lock that was free when it was tried.
+#[derive(Debug)]
+pub(crate) struct TryGuard<'a, T> {
+    guard: MutexGuard<'a, T>,
+    /// Declared last, so it is dropped last: the fence comes after the unlocking.
+    _then: FenceOnDrop,
+}
+
+impl<T> core::ops::Deref for TryGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> core::ops::DerefMut for TryGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+#[derive(Debug)]
+struct FenceOnDrop;
+
+impl Drop for FenceOnDrop {
+    fn drop(&mut self) {
+        fence(SeqCst);
     }
 }

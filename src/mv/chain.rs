@@ -2,6 +2,7 @@
 
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
+use super::resolve::Origin;
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 
@@ -23,21 +24,92 @@ struct Item<L: Location> {
     kind: Kind<L>,
 }
 
+impl<L: Location> Item<L> {
+    const fn is_delta(&self) -> bool {
+        matches!(self.kind, Kind::Written(Entry::Delta(_)))
+    }
+
+    const fn ends_life(&self) -> bool {
+        matches!(self.kind, Kind::Estimate | Kind::Written(Entry::Tombstone))
+    }
+
+    fn fold_into(&self, value: &mut L::Value) {
+        if let Kind::Written(Entry::Delta(delta)) = &self.kind {
+            L::fold(value, delta);
+        }
+    }
+}
+
+/// Below what a reader need not look, because the life of the location began there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Floor {
+    /// The location has no scope, or its life has not ended below the reader.
+    Base,
+    /// Its scope has a tombstone, which lies below the entries of the same version.
+    Tombstone(Version),
+    /// Its scope has an estimate, which may become a tombstone again.
+    Estimate(TxIndex),
+}
+
+impl Floor {
+    /// The lowest index whose entries count.
+    const fn first(self) -> TxIndex {
+        match self {
+            Self::Base => TxIndex(0),
+            Self::Tombstone(version) => version.tx,
+            Self::Estimate(tx) => tx,
+        }
+    }
+}
+
 /// What lies below a reader in one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found<L: Location> {
+    /// An answer, and where it comes from.
+    Seen(Origin, L::Value),
+    /// An estimate of this transaction.
+    Blocked(TxIndex),
     /// Nothing but the base value, which is not known yet.
     UnknownBase,
-    /// The base value.
-    Base(L::Value),
-    /// An absolute value.
-    Value(Version, L::Value),
-    /// The end of the location's life.
-    Tombstone(Version),
-    /// Deltas on something, folded. `top` is the newest of them.
-    Folded(Version, L::Value),
-    /// An estimate.
-    Estimate(TxIndex),
+}
+
+/// What a reader wants to know of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// The value of the location.
+    Value,
+    /// Where the life of the locations in its scope began; values do not hide that.
+    Life,
+}
+
+/// Somebody who may have to know of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reader {
+    pub(super) tx: TxIndex,
+    pub(super) interest: Interest,
+}
+
+/// From where a reader looks at a chain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) reader: TxIndex,
+    /// Everything below it is final, and was so when `floor` was looked up.
+    pub(super) frontier: TxIndex,
+    pub(super) floor: Floor,
+}
+
+/// The sum of everything below an index, all of it final.
+#[derive(Clone, Debug)]
+struct Checkpoint<L: Location> {
+    /// One past the last index in the sum.
+    end: TxIndex,
+    value: L::Value,
+}
+
+impl<L: Location> Checkpoint<L> {
+    const fn end(&self) -> TxIndex {
+        self.end
+    }
 }
 
 #[derive(Debug)]
@@ -48,11 +120,10 @@ pub(super) struct Chain<L: Location> {
     pub(super) stamp: Stamp,
     base: Option<L::Value>,
     items: Vec<Item<L>>,
-    /// Who read it and may have to know of a change. A hint.
-    readers: Vec<TxIndex>,
+    /// Who read it since the last change that concerned them. A hint.
+    readers: Vec<Reader>,
     prune_at: usize,
-    /// The value of everything below an index that is final.
-    checkpoint: Option<(TxIndex, L::Value)>,
+    checkpoint: Option<Checkpoint<L>>,
 }
 
 impl<L: Location> Chain<L> {
@@ -78,9 +149,13 @@ impl<L: Location> Chain<L> {
         self.base.get_or_insert(value);
     }
 
-    pub(super) fn add_reader(&mut self, reader: TxIndex, frontier: TxIndex) {
+    pub(super) fn add_reader(&mut self, reader: Reader, frontier: TxIndex) {
+        // The slots of one account ask for its life one after the other.
+        if self.readers.last() == Some(&reader) {
+            return;
+        }
         if self.readers.len() >= self.prune_at {
-            self.readers.retain(|reader| *reader >= frontier);
+            self.readers.retain(|reader| reader.tx >= frontier);
             self.prune_at = MANY_READERS.max(2 * self.readers.len());
         }
         self.readers.push(reader);
@@ -94,68 +169,84 @@ impl<L: Location> Chain<L> {
         self.items.get(..end).unwrap_or_default()
     }
 
-    /// The newest state below `reader`. `frontier`: everything below it is final.
-    pub(super) fn find(
-        &mut self,
-        reader: TxIndex,
-        frontier: TxIndex,
-        mutant: StoreMutant,
-    ) -> Found<L> {
-        let Some(newest) = self.below(reader, mutant).last() else {
-            return self.base.clone().map_or(Found::UnknownBase, Found::Base);
+    /// Where the life of the locations in this scope began, for `reader`.
+    pub(super) fn floor(&self, reader: TxIndex, mutant: StoreMutant) -> Floor {
+        let newest = self.below(reader, mutant).iter().rfind(|item| item.ends_life());
+        newest.map_or(Floor::Base, |item| match item.kind {
+            Kind::Estimate => Floor::Estimate(item.version.tx),
+            Kind::Written(_) => Floor::Tombstone(item.version),
+        })
+    }
+
+    /// The newest state below the reader.
+    pub(super) fn find(&mut self, look: Look, mutant: StoreMutant) -> Found<L> {
+        let newest = self.below(look.reader, mutant).last();
+        let Some(newest) = newest.filter(|item| item.version.tx >= look.floor.first()) else {
+            return self.find_floor(look.floor);
         };
         let version = newest.version;
         match &newest.kind {
-            Kind::Estimate => Found::Estimate(version.tx),
-            Kind::Written(Entry::Value(value)) => Found::Value(version, value.clone()),
-            Kind::Written(Entry::Tombstone) => Found::Tombstone(version),
-            Kind::Written(Entry::Delta(_)) => self.fold(version, reader, frontier, mutant),
+            Kind::Estimate => Found::Blocked(version.tx),
+            Kind::Written(Entry::Value(value)) => {
+                Found::Seen(Origin::Value(version), value.clone())
+            }
+            Kind::Written(Entry::Tombstone) => {
+                Found::Seen(Origin::Tombstone(version), self.location.destroyed())
+            }
+            Kind::Written(Entry::Delta(_)) => self.fold(version, look, mutant),
         }
     }
 
-    /// Folds the deltas above the last absolute value, in index order.
-    fn fold(
-        &mut self,
-        top: Version,
-        reader: TxIndex,
-        frontier: TxIndex,
-        mutant: StoreMutant,
-    ) -> Found<L> {
+    /// What a reader sees with no entry in the way.
+    fn find_floor(&self, floor: Floor) -> Found<L> {
+        match (floor, &self.base) {
+            (Floor::Base, Some(base)) => Found::Seen(Origin::Base, base.clone()),
+            (Floor::Base, None) => Found::UnknownBase,
+            (Floor::Tombstone(by), _) => {
+                Found::Seen(Origin::Tombstone(by), self.location.destroyed())
+            }
+            (Floor::Estimate(tx), _) => Found::Blocked(tx),
+        }
+    }
+
+    /// Folds the deltas above the last absolute value, in index order (I11).
+    fn fold(&mut self, top: Version, look: Look, mutant: StoreMutant) -> Found<L> {
+        let Look { reader, frontier, floor } = look;
         let past = is_store_mutant!(mutant, FoldPastValue);
-        let kept = self.checkpoint.clone().filter(|(end, _)| *end <= reader);
-        let kept_end = kept.as_ref().map_or(TxIndex(0), |(end, _)| *end);
+        // A checkpoint sums up a life that began at the base, and serves readers above its end.
+        let may_keep = floor == Floor::Base;
+        let kept = self.checkpoint.as_ref().filter(|kept| may_keep && kept.end <= reader);
+        let from = kept.map_or(floor.first(), |kept| kept.end);
         let items = self.below(reader, mutant);
-        let deltas = items
-            .iter()
-            .rev()
-            .take_while(|item| {
-                let delta = matches!(item.kind, Kind::Written(Entry::Delta(_)));
-                item.version.tx >= kept_end && (delta || past)
-            })
-            .count();
+        let counts = |item: &&Item<L>| item.version.tx >= from && (item.is_delta() || past);
+        let deltas = items.iter().rev().take_while(counts).count();
         let (bottom, deltas) = items.split_at(items.len() - deltas);
-        let start = match bottom.last() {
-            Some(Item { version, .. }) if version.tx < kept_end => kept.map(|(_, value)| value),
-            Some(Item { kind: Kind::Written(Entry::Value(value)), .. }) => Some(value.clone()),
-            Some(Item { kind: Kind::Estimate, version }) => return Found::Estimate(version.tx),
-            Some(_) => Some(self.location.destroyed()),
-            None => self.base.clone(),
+        let start = match bottom.last().filter(|item| item.version.tx >= from) {
+            Some(Item { kind: Kind::Estimate, version }) => return Found::Blocked(version.tx),
+            Some(Item { kind: Kind::Written(Entry::Value(value)), .. }) => value.clone(),
+            Some(_) => self.location.destroyed(),
+            None => match kept {
+                Some(kept) => kept.value.clone(),
+                None => match self.find_floor(floor) {
+                    Found::Seen(_, value) => value,
+                    without => return without,
+                },
+            },
         };
-        let Some(mut value) = start else { return Found::UnknownBase };
-        let mut checkpoint = None;
-        for (count, item) in deltas.iter().enumerate() {
-            if count >= LONG_FOLD && item.version.tx >= frontier && checkpoint.is_none() {
-                checkpoint = Some((frontier, value.clone()));
-            }
-            if let Kind::Written(Entry::Delta(delta)) = &item.kind {
-                L::fold(&mut value, delta);
-            }
+        let settled = deltas.partition_point(|item| item.version.tx < frontier);
+        let (settled, open) = deltas.split_at(settled);
+        let mut value = start;
+        settled.iter().for_each(|item| item.fold_into(&mut value));
+        let sum = settled
+            .last()
+            .filter(|_| may_keep && settled.len() > LONG_FOLD)
+            .map(|last| Checkpoint { end: last.version.tx.next(), value: value.clone() });
+        open.iter().for_each(|item| item.fold_into(&mut value));
+        // A reader from below the kept end leaves a shorter sum: that is no gain.
+        if sum.as_ref().map(Checkpoint::end) > self.checkpoint.as_ref().map(Checkpoint::end) {
+            self.checkpoint = sum;
         }
-        if deltas.len() > LONG_FOLD && top.tx < frontier {
-            checkpoint = Some((top.tx.next(), value.clone()));
-        }
-        self.checkpoint = checkpoint.or_else(|| self.checkpoint.take());
-        Found::Folded(top, value)
+        Found::Seen(Origin::Folded(top), value)
     }
 
     /// Puts an entry, unless a newer incarnation has (I7). Tells whether the chain changed.
@@ -186,7 +277,9 @@ impl<L: Location> Chain<L> {
         ours
     }
 
-    /// Turns what `version` left into an estimate. Tells whether the chain changed.
+    /// Turns what `version` left into an estimate. Tells whether the chain changed. It is asked
+    /// for what this very incarnation wrote: by then an older one's entry here has been
+    /// overwritten, and a newer one's entry is not to be touched (I7).
     pub(super) fn estimate(&mut self, version: Version) -> bool {
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
@@ -199,20 +292,23 @@ impl<L: Location> Chain<L> {
     }
 
     /// Forgets and returns the readers that a change by `writer` may concern: those above it, up
-    /// to the next transaction that wrote an absolute value.
+    /// to the next transaction whose entry hides what lies below from them.
     pub(super) fn take_stale_readers(&mut self, writer: TxIndex, stale: &mut Vec<TxIndex>) {
         let from = self.items.partition_point(|item| item.version.tx <= writer);
-        let next = self
-            .items
-            .get(from..)
-            .unwrap_or_default()
-            .iter()
-            .find(|item| !matches!(item.kind, Kind::Written(Entry::Delta(_))));
-        let last = next.map_or(TxIndex(u32::MAX), |item| item.version.tx);
+        let above = self.items.get(from..).unwrap_or_default();
+        let last = |hides: fn(&Item<L>) -> bool| {
+            above.iter().find(|item| hides(item)).map_or(TxIndex(u32::MAX), |item| item.version.tx)
+        };
+        let last_of_value = last(|item| !item.is_delta());
+        let last_of_life = last(Item::ends_life);
         self.readers.retain(|reader| {
-            let concerned = *reader > writer && *reader <= last;
+            let last = match reader.interest {
+                Interest::Value => last_of_value,
+                Interest::Life => last_of_life,
+            };
+            let concerned = reader.tx > writer && reader.tx <= last;
             if concerned {
-                stale.push(*reader);
+                stale.push(reader.tx);
             }
             !concerned
         });

@@ -1,6 +1,5 @@
 //! The one resolver: what a reader at an index must see (I6).
 
-use super::chain::Found;
 use super::location::Location;
 use super::store::ChainId;
 use super::versioned_lock::Stamp;
@@ -48,52 +47,4 @@ pub enum Resolution<L: Location> {
     ///
     /// [`Store::set_base`]: super::Store::set_base
     NeedsBase(ChainId),
-}
-
-/// What the scope of a location says to one reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScopeFound {
-    Alive,
-    Tombstone(Version),
-    Estimate(TxIndex),
-}
-
-/// Joins a chain's answer with that of its scope: the newer wins, and at one version the
-/// tombstone lies below the writes.
-pub(super) fn join<L: Location>(
-    location: &L,
-    own: (Found<L>, Trace),
-    scope: Option<(ScopeFound, Trace)>,
-) -> Resolution<L> {
-    let (found, own) = own;
-    let written_by = match &found {
-        Found::Value(version, _) | Found::Tombstone(version) | Found::Folded(version, _) => {
-            Some(version.tx)
-        }
-        Found::Estimate(tx) => Some(*tx),
-        Found::Base(_) | Found::UnknownBase => None,
-    };
-    let resolved = |value, origin| {
-        let scope = scope.map(|(_, trace)| trace);
-        Resolution::Resolved(Resolved { value, origin, own, scope })
-    };
-    match scope {
-        Some((ScopeFound::Tombstone(version), _))
-            if written_by.is_none_or(|tx| tx < version.tx) =>
-        {
-            return resolved(location.destroyed(), Origin::Tombstone(version));
-        }
-        Some((ScopeFound::Estimate(tx), _)) if written_by.is_none_or(|own| own < tx) => {
-            return Resolution::Blocked(tx);
-        }
-        _ => {}
-    }
-    match found {
-        Found::UnknownBase => Resolution::NeedsBase(own.chain),
-        Found::Base(value) => resolved(value, Origin::Base),
-        Found::Value(version, value) => resolved(value, Origin::Value(version)),
-        Found::Tombstone(version) => resolved(location.destroyed(), Origin::Tombstone(version)),
-        Found::Folded(version, value) => resolved(value, Origin::Folded(version)),
-        Found::Estimate(tx) => Resolution::Blocked(tx),
-    }
 }

@@ -1,9 +1,9 @@
 //! The store: shards of version chains.
 
-use super::chain::{Chain, Kind};
+use super::chain::{Chain, Floor, Found, Interest, Kind, Look, Reader};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
-use super::resolve::{Origin, Resolution, ScopeFound, Trace, join};
+use super::resolve::{Origin, Resolution, Resolved, Trace};
 use super::sets::ReadSet;
 use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version};
@@ -129,42 +129,61 @@ impl<L: Location> Store<L> {
 
     /// What a reader at index `reader` must see at `location`. The reader is remembered, so that
     /// a later publication can name it as possibly stale.
+    ///
+    /// A scoped location resolves together with its scope: the newer wins, and at one version the
+    /// tombstone lies below the writes. The two are looked up one after the other, each with its
+    /// own stamp; a publication in between shows in the first one's stamp.
     #[must_use]
     pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
-        let own = self.find(location, reader);
-        let scope =
-            if is_store_mutant!(self.mutant, ScopeIgnored) { None } else { location.scope() };
-        let scope = scope.map(|scope| self.find_scope(&scope, reader));
-        join(location, own, scope)
+        let mutant = self.mutant;
+        // Asked before the scope is: what is final now is seen in full there.
+        let frontier = self.frontier();
+        let scope = if is_store_mutant!(mutant, ScopeIgnored) { None } else { location.scope() };
+        let life = Reader { tx: reader, interest: Interest::Life };
+        let scope = scope
+            .map(|scope| self.look(&scope, life, frontier, |chain| chain.floor(reader, mutant)));
+        let floor = scope.map_or(Floor::Base, |(floor, _)| floor);
+        let own = Reader { tx: reader, interest: Interest::Value };
+        let look = Look { reader, frontier, floor };
+        let (found, own) = self.look(location, own, frontier, |chain| chain.find(look, mutant));
+        match found {
+            Found::Seen(origin, value) => {
+                let scope = scope.map(|(_, trace)| trace);
+                Resolution::Resolved(Resolved { value, origin, own, scope })
+            }
+            Found::Blocked(tx) => Resolution::Blocked(tx),
+            Found::UnknownBase => Resolution::NeedsBase(own.chain),
+        }
     }
 
-    fn find(&self, location: &L, reader: TxIndex) -> (super::chain::Found<L>, Trace) {
-        let frontier = self.frontier();
+    /// Registers a reader and looks at the chain, both under its lock.
+    fn look<R>(
+        &self,
+        location: &L,
+        reader: Reader,
+        frontier: TxIndex,
+        find: impl FnOnce(&mut Chain<L>) -> R,
+    ) -> (R, Trace) {
         let hash = self.hasher.hash_one(location);
         let (shard_index, lock) = self.shard(hash);
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
         chain.add_reader(reader, frontier);
-        let found = chain.find(reader, frontier, self.mutant);
-        (found, Trace { chain: ChainId { shard: shard_index, index }, stamp })
+        (find(chain), Trace { chain: ChainId { shard: shard_index, index }, stamp })
     }
 
-    fn find_scope(&self, scope: &L, reader: TxIndex) -> (ScopeFound, Trace) {
-        use super::chain::Found;
-        let (found, trace) = self.find(scope, reader);
-        let found = match found {
-            Found::Tombstone(version) => ScopeFound::Tombstone(version),
-            Found::Estimate(tx) => ScopeFound::Estimate(tx),
-            Found::UnknownBase | Found::Base(_) | Found::Value(..) | Found::Folded(..) => {
-                ScopeFound::Alive
-            }
-        };
-        (found, trace)
-    }
-
-    /// Whether the chain behind `trace` is as it was.
+    /// Whether the chain behind `trace` is as it was when the trace was taken.
     fn is_unchanged(&self, trace: Trace) -> bool {
         let Some(lock) = self.shards.get(trace.chain.shard as usize) else { return false };
+        // Right without the lock. The trace pairs the data with the stamp that was in force under
+        // the lock, and each publication draws the next stamp under the lock before it touches
+        // the data: if the load returns the stamp of the trace, then in the order in which this
+        // one atomic changed no publication lies between the trace and the load. A publication
+        // that is just beginning may be missed, as it may be by a check that ends just before it;
+        // above the frontier that is a hint that comes late, and its writer names the reader.
+        // At the frontier none is missed: whatever a lower transaction published happened before
+        // its report was taken from the channel under the role, that happened before this load,
+        // and a load never returns a stamp older than one that happened before it.
         if lock.stamp() == trace.stamp {
             return true;
         }

@@ -2,6 +2,8 @@
 //!
 //! It offers the part of `crossbeam_channel` that Braid uses, disconnection included, on one
 //! mutex and one condition variable.
+// `Receiver` stands in a public trait, as the one of `crossbeam_channel` does.
+#![allow(unreachable_pub)]
 
 use crossbeam_channel::{RecvError, SendError, TryRecvError, TrySendError};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -29,22 +31,17 @@ impl<T> Shared<T> {
 
 /// The sending half.
 #[derive(Debug)]
-pub(crate) struct Sender<T>(Arc<Shared<T>>);
+pub struct Sender<T>(Arc<Shared<T>>);
 
 /// The receiving half.
 #[derive(Debug)]
-pub(crate) struct Receiver<T>(Arc<Shared<T>>);
+pub struct Receiver<T>(Arc<Shared<T>>);
 
 /// A channel for at most `capacity` messages.
 pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let state = State { queue: VecDeque::new(), capacity, senders: 1, receivers: 1 };
     let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
     (Sender(Arc::clone(&shared)), Receiver(shared))
-}
-
-/// A channel without a limit.
-pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
-    bounded(usize::MAX)
 }
 
 impl<T> Sender<T> {
