@@ -5,3 +5,4 @@ pub mod block_file;
 pub mod checks;
 pub mod fork;
 pub mod sequential;
+pub mod workload;

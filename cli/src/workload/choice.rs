@@ -1,0 +1,123 @@
+//! Who takes part: which sender, recipient or contract each transaction picks.
+
+use super::random::Random;
+use std::num::NonZeroU32;
+
+/// From how many parties the transactions of a workload pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// A new one each time.
+    Distinct,
+    /// Any of so many, each as likely as the others. One is a population like any other.
+    Among(NonZeroU32),
+}
+
+impl Spread {
+    /// Always the same party.
+    pub const ONE: Self = Self::Among(NonZeroU32::MIN);
+
+    /// Any of `count` parties; of one if `count` is 0.
+    #[must_use]
+    pub const fn among(count: u32) -> Self {
+        match NonZeroU32::new(count) {
+            Some(count) => Self::Among(count),
+            None => Self::ONE,
+        }
+    }
+}
+
+/// A share of the picks that goes to a few parties, whatever the spread of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hot {
+    /// Share of the transactions, in percent; at most 100.
+    pub percent: u8,
+    /// How many hot parties there are. They are the first of the population.
+    pub parties: NonZeroU32,
+}
+
+impl Hot {
+    /// No hot party.
+    pub const NONE: Self = Self { percent: 0, parties: NonZeroU32::MIN };
+
+    /// `percent` of the transactions go to one party.
+    #[must_use]
+    pub const fn one(percent: u8) -> Self {
+        Self { percent, parties: NonZeroU32::MIN }
+    }
+}
+
+/// A picked place of a population.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    /// The place, counted from 0.
+    pub(super) place: u64,
+    /// Whether nobody can have picked it before, nor will again.
+    pub(super) fresh: bool,
+}
+
+/// Picks places of a population, one for each transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Picker {
+    spread: Spread,
+    hot: Hot,
+    /// Next place that nobody has had; those of the hot parties come first.
+    fresh: u64,
+}
+
+impl Picker {
+    pub(super) const fn new(spread: Spread, hot: Hot) -> Self {
+        let fresh = if hot.percent == 0 { 0 } else { hot.parties.get() as u64 };
+        Self { spread, hot, fresh }
+    }
+
+    /// A place of the population. Numbers are drawn only where there is something to choose.
+    pub(super) fn pick(&mut self, random: &mut Random) -> Pick {
+        let hot_parties = u64::from(self.hot.parties.get());
+        let is_hot = self.hot.percent != 0 && random.percent(self.hot.percent);
+        let known = |place| Pick { place, fresh: false };
+        match self.spread {
+            Spread::Distinct if is_hot => known(random.below(hot_parties)),
+            Spread::Among(count) if is_hot => {
+                known(random.below(hot_parties.min(count.get().into())))
+            }
+            Spread::Among(count) => known(random.below(count.get().into())),
+            Spread::Distinct => {
+                self.fresh += 1;
+                Pick { place: self.fresh - 1, fresh: true }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn picks(spread: Spread, hot: Hot, count: usize) -> Vec<u64> {
+        let mut random = Random::new(3, "picks");
+        let mut picker = Picker::new(spread, hot);
+        (0..count).map(|_| picker.pick(&mut random).place).collect()
+    }
+
+    #[test]
+    fn distinct_never_repeats() {
+        assert_eq!(picks(Spread::Distinct, Hot::NONE, 5), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn hot_parties_are_never_picked_as_fresh_ones() {
+        let hot = Hot { percent: 50, parties: NonZeroU32::new(2).unwrap() };
+        let picks = picks(Spread::Distinct, hot, 1_000);
+        let cold: Vec<_> = picks.iter().filter(|pick| **pick >= 2).collect();
+        assert!((400..600).contains(&cold.len()));
+        assert_eq!(cold.iter().collect::<BTreeSet<_>>().len(), cold.len());
+    }
+
+    #[test]
+    fn a_population_bounds_the_picks() {
+        let all: BTreeSet<_> = picks(Spread::among(20), Hot::NONE, 1_000).into_iter().collect();
+        assert_eq!(all, (0..20).collect());
+        assert!(picks(Spread::ONE, Hot::one(30), 100).iter().all(|pick| *pick == 0));
+    }
+}

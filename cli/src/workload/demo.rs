@@ -1,0 +1,107 @@
+//! The built-in chain: a newcomer sees real work without having any data.
+
+use super::{
+    Parties, Placement, WorkloadError,
+    assemble::Assembly,
+    choice::{Hot, Spread},
+    dex::Dex,
+    erc20::Erc20,
+    random::Random,
+    seal::seal,
+    transfers::Transfers,
+    wallet::Signing,
+    world::{Call, Traffic, World},
+};
+use crate::block_file::BlockFile;
+use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
+use std::{mem, num::NonZeroU32};
+
+/// Blocks of the chain.
+const BLOCKS: u64 = 6;
+/// Seconds from one block to the next.
+const BLOCK_SECONDS: u64 = 12;
+/// Accounts that send transactions.
+const USERS: u32 = 1_000;
+/// Transactions of each block: native transfers, token transfers, swaps.
+const MIX: [u32; 3] = [140, 140, 120];
+
+/// A chain of six blocks of 400 mixed transactions among a thousand accounts: native transfers, of
+/// which some go to a few hubs, transfers of five tokens, and swaps on thirty pools, of which two
+/// have a larger share. Each block begins with the state that the one before leaves.
+///
+/// # Errors
+/// None, unless the generator itself is at fault.
+pub fn demo(seed: u64) -> Result<Vec<BlockFile>, WorkloadError> {
+    let mut placement = Placement::DEFAULT;
+    let mut world = World::new(seed, Signing::Unsigned, placement.timestamp)?;
+    let mut traffic = Mixed::new(&mut world)?;
+    // Calls do not depend on the state, so that all are drawn first: what they need must be there
+    // before the first block.
+    let calls =
+        (0..BLOCKS).map(|block| traffic.block(&mut world, block)).collect::<Result<Vec<_>, _>>()?;
+    let mut state = mem::take(&mut world.state);
+    let mut assembly = Assembly::new(seed);
+    let mut files = Vec::new();
+    for calls in calls {
+        let mut file = assembly.block(&mut world.wallets, state, &calls, &placement)?;
+        file.meta.notes.push(format!("demo chain, seed {seed}"));
+        state = seal(&mut file)?;
+        placement = child(&file);
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Where the child of a sealed block stands.
+fn child(file: &BlockFile) -> Placement {
+    let header = &file.block.header;
+    Placement {
+        number: header.number + 1,
+        timestamp: header.timestamp + BLOCK_SECONDS,
+        parent_hash: header.hash,
+        base_fee: calc_next_block_base_fee(
+            header.gas_used,
+            header.gas_limit,
+            header.base_fee_per_gas.unwrap_or_default(),
+            BaseFeeParams::ethereum(),
+        ),
+    }
+}
+
+/// All kinds of traffic on one state.
+#[derive(Debug)]
+struct Mixed {
+    transfers: Transfers,
+    tokens: Erc20,
+    swaps: Dex,
+}
+
+impl Mixed {
+    fn new(world: &mut World) -> Result<Self, WorkloadError> {
+        let users = Spread::among(USERS);
+        let parties = Parties { senders: users, recipients: users, shared: true };
+        let hot = |percent, parties| Hot {
+            percent,
+            parties: NonZeroU32::new(parties).unwrap_or(NonZeroU32::MIN),
+        };
+        Ok(Self {
+            transfers: Transfers::new(parties, hot(20, 4)),
+            tokens: Erc20::new(Spread::among(5), parties, hot(10, 10))?,
+            swaps: Dex::new(world, Spread::among(30), users, hot(20, 2))?,
+        })
+    }
+
+    /// The calls of one block, in random order.
+    fn block(&mut self, world: &mut World, block: u64) -> Result<Vec<Call>, WorkloadError> {
+        let mut random = Random::new(world.seed, &format!("block {block}"));
+        let kinds: [&mut dyn Traffic; 3] = [&mut self.transfers, &mut self.tokens, &mut self.swaps];
+        let mut calls = Vec::new();
+        for (traffic, count) in kinds.into_iter().zip(MIX) {
+            for _ in 0..count {
+                calls.push(traffic.call(world, &mut random)?);
+            }
+        }
+        random.shuffle(&mut calls);
+        Ok(calls)
+    }
+}

@@ -1,0 +1,104 @@
+//! Swaps on constant-product pools.
+
+use super::{
+    WorkloadError,
+    choice::{Hot, Picker, Spread},
+    pool::{Pool, Pools, Router, Trade},
+    random::Random,
+    token::{TOKEN, Tokens},
+    world::{Call, Traffic, World},
+};
+use alloy_primitives::{Address, U256};
+
+/// Well above the cost of a swap that enters a new range of prices.
+const GAS_LIMIT: u64 = 250_000;
+/// For how many seconds after the first block a trade may happen.
+const PATIENCE_SECONDS: u64 = 3_600;
+
+/// Trades on pools, each of which has two tokens of its own.
+#[derive(Debug)]
+pub(super) struct Dex {
+    tokens: Tokens,
+    pools: Pools,
+    router: Router,
+    traders: Picker,
+    markets: Picker,
+}
+
+impl Dex {
+    /// `markets` says how many pools there are; a share of all trades goes to the hot ones.
+    pub(super) fn new(
+        world: &mut World,
+        markets: Spread,
+        traders: Spread,
+        hot: Hot,
+    ) -> Result<Self, WorkloadError> {
+        let (router, owner) = (world.address("router", 0), world.address("owner", 0));
+        Ok(Self {
+            tokens: Tokens::load()?,
+            pools: Pools::load()?,
+            router: Router::deploy(&mut world.state, router, owner)?,
+            traders: Picker::new(traders, Hot::NONE),
+            markets: Picker::new(markets, hot),
+        })
+    }
+
+    /// The pool at `place`, deployed with its tokens when it is first asked for.
+    fn pool(&self, world: &mut World, place: u64) -> Result<Pool, WorkloadError> {
+        let mut pair =
+            [world.address("pool token", 2 * place), world.address("pool token", 2 * place + 1)];
+        // A pool wants its tokens in the order of their addresses.
+        pair.sort_unstable();
+        let [token0, token1] = pair;
+        let pool = Pool {
+            address: world.address("pool", place),
+            token0,
+            token1,
+            owner: world.address("owner", 0),
+        };
+        if !world.state.accounts.contains_key(&pool.address) {
+            for (number, token) in (1_000 + 2 * place..).zip(pair) {
+                self.tokens.deploy(&mut world.state, token, number);
+            }
+            let time = world.time;
+            self.pools.deploy(&mut world.state, &self.tokens, pool, time)?;
+            self.router.add(&mut world.state, pool.address);
+        }
+        Ok(pool)
+    }
+
+    fn endow(&self, world: &mut World, pool: Pool, trader: Address) {
+        for token in [pool.token0, pool.token1] {
+            if !self.tokens.is_holder(&world.state, token, trader) {
+                let amount = TOKEN * U256::from(1_000_000);
+                self.tokens.mint(&mut world.state, token, trader, amount);
+                self.tokens.approve(&mut world.state, token, trader, self.router.address);
+            }
+        }
+    }
+}
+
+impl Traffic for Dex {
+    fn call(&mut self, world: &mut World, random: &mut Random) -> Result<Call, WorkloadError> {
+        let sender = self.traders.pick(random).place;
+        let trader = world.sender(sender)?.address;
+        let market = self.markets.pick(random).place;
+        let pool = self.pool(world, market)?;
+        self.endow(world, pool, trader);
+        let trade = Trade {
+            pool: pool.address,
+            zero_for_one: random.percent(50),
+            // A millionth of the reserves and up, so that thousands of trades leave a market.
+            amount: TOKEN * U256::from(random.between(1, 10)),
+            trader,
+            deadline: world.time + PATIENCE_SECONDS,
+        };
+        Ok(Call {
+            sender,
+            to: self.router.address,
+            value: U256::ZERO,
+            input: self.router.swap(trade),
+            gas_limit: GAS_LIMIT,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Transfers of ERC-20 tokens.
+
+use super::{
+    Parties, WorkloadError,
+    choice::{Hot, Picker, Spread},
+    random::Random,
+    token::{TOKEN, Tokens},
+    world::{Call, Payments, Traffic, World},
+};
+use alloy_primitives::{Address, U256};
+
+/// Well above the cost of a transfer to an account that has none of the token.
+const GAS_LIMIT: u64 = 80_000;
+
+/// Payments in tokens.
+#[derive(Debug)]
+pub(super) struct Erc20 {
+    tokens: Tokens,
+    contracts: Picker,
+    payments: Payments,
+}
+
+impl Erc20 {
+    /// `contracts` says how many tokens there are; the first is the one that is there for
+    /// [`Spread::ONE`].
+    pub(super) fn new(
+        contracts: Spread,
+        parties: Parties,
+        hot: Hot,
+    ) -> Result<Self, WorkloadError> {
+        Ok(Self {
+            tokens: Tokens::load()?,
+            contracts: Picker::new(contracts, Hot::NONE),
+            payments: Payments::new(parties, hot),
+        })
+    }
+
+    /// The token at `place`, deployed when it is first asked for.
+    fn token(&self, world: &mut World, place: u64) -> Address {
+        let address = world.address("token", place);
+        if !world.state.accounts.contains_key(&address) {
+            self.tokens.deploy(&mut world.state, address, place);
+        }
+        address
+    }
+
+    fn endow(&self, world: &mut World, token: Address, holder: Address) {
+        if !self.tokens.is_holder(&world.state, token, holder) {
+            let amount = TOKEN * U256::from(1_000_000);
+            self.tokens.mint(&mut world.state, token, holder, amount);
+        }
+    }
+}
+
+impl Traffic for Erc20 {
+    fn call(&mut self, world: &mut World, random: &mut Random) -> Result<Call, WorkloadError> {
+        let place = self.contracts.pick(random).place;
+        let token = self.token(world, place);
+        let payment = self.payments.next(world, random)?;
+        self.endow(world, token, payment.from);
+        if payment.known {
+            self.endow(world, token, payment.to);
+        }
+        let amount = U256::from(random.between(1, 1_000_000_000_000_000_000));
+        Ok(Call {
+            sender: payment.sender,
+            to: token,
+            value: U256::ZERO,
+            input: self.tokens.transfer(payment.to, amount),
+            gas_limit: GAS_LIMIT,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! What the transactions of a workload act on: the state, the senders, and the calls they make.
+
+use super::{
+    Parties, WorkloadError,
+    choice::{Hot, Picker},
+    random::{self, Random},
+    state::State,
+    wallet::{Signing, Wallet, Wallets},
+};
+use alloy_eips::{
+    eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE},
+    eip4788::{BEACON_ROOTS_ADDRESS, BEACON_ROOTS_CODE},
+    eip7002::{WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, WITHDRAWAL_REQUEST_PREDEPLOY_CODE},
+    eip7251::{CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_CODE},
+};
+use alloy_primitives::{Address, Bytes, U256};
+
+/// One ether in wei.
+const ETHER: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
+
+/// Who calls what; nonce and fees are added when the block is put together.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// Place of the sender among the wallets.
+    pub(super) sender: u64,
+    pub(super) to: Address,
+    /// In wei.
+    pub(super) value: U256,
+    pub(super) input: Bytes,
+    pub(super) gas_limit: u64,
+}
+
+/// The state before the first block, and everybody who sends transactions.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) seed: u64,
+    /// Second of the first block, in Unix time.
+    pub(super) time: u64,
+    pub(super) state: State,
+    pub(super) wallets: Wallets,
+}
+
+impl World {
+    /// A world with the system contracts, a beneficiary, and nobody else.
+    pub(super) fn new(seed: u64, signing: Signing, time: u64) -> Result<Self, WorkloadError> {
+        let mut state = State::default();
+        for (address, code) in [
+            (BEACON_ROOTS_ADDRESS, &BEACON_ROOTS_CODE),
+            (HISTORY_STORAGE_ADDRESS, &HISTORY_STORAGE_CODE),
+            (WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, &WITHDRAWAL_REQUEST_PREDEPLOY_CODE),
+            (CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, &CONSOLIDATION_REQUEST_PREDEPLOY_CODE),
+        ] {
+            state.deploy_code(address, code);
+        }
+        state.fund(beneficiary(seed), ETHER);
+        Ok(Self { seed, time, state, wallets: Wallets::new(seed, signing)? })
+    }
+
+    /// The sender at `place`, with funds for any number of transactions.
+    pub(super) fn sender(&mut self, place: u64) -> Result<Wallet, WorkloadError> {
+        let wallet = self.wallets.get(place)?;
+        self.state.fund(wallet.address, ETHER * U256::from(1_000));
+        Ok(wallet)
+    }
+
+    /// The address of the thing called `name` at `place`.
+    pub(super) fn address(&self, name: &str, place: u64) -> Address {
+        random::address(self.seed, name, place)
+    }
+}
+
+/// The account that fees are paid to.
+pub(super) fn beneficiary(seed: u64) -> Address {
+    random::address(seed, "beneficiary", 0)
+}
+
+/// Makes the calls of one kind of workload.
+pub(super) trait Traffic {
+    /// The next call; whatever it needs is put into the world.
+    fn call(&mut self, world: &mut World, random: &mut Random) -> Result<Call, WorkloadError>;
+}
+
+/// Picks the two sides of payments.
+#[derive(Clone, Debug)]
+pub(super) struct Payments {
+    senders: Picker,
+    recipients: Picker,
+    shared: bool,
+}
+
+/// The two sides of one payment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payment {
+    pub(super) sender: u64,
+    pub(super) from: Address,
+    pub(super) to: Address,
+    /// Whether the recipient is to be found in the state already.
+    pub(super) known: bool,
+}
+
+impl Payments {
+    pub(super) const fn new(parties: Parties, hot: Hot) -> Self {
+        Self {
+            senders: Picker::new(parties.senders, Hot::NONE),
+            recipients: Picker::new(parties.recipients, hot),
+            shared: parties.shared,
+        }
+    }
+
+    pub(super) fn next(
+        &mut self,
+        world: &mut World,
+        random: &mut Random,
+    ) -> Result<Payment, WorkloadError> {
+        let sender = self.senders.pick(random).place;
+        let from = world.sender(sender)?.address;
+        let pick = self.recipients.pick(random);
+        let (to, known) = if self.shared {
+            (world.sender(pick.place)?.address, true)
+        } else {
+            (world.address("recipient", pick.place), !pick.fresh)
+        };
+        Ok(Payment { sender, from, to, known })
+    }
+}
