@@ -44,7 +44,7 @@ impl Dex {
     }
 
     /// The pool at `place`, deployed with its tokens when it is first asked for.
-    fn pool(&self, world: &mut World, place: u64) -> Result<Pool, WorkloadError> {
+    pub(super) fn pool(&self, world: &mut World, place: u64) -> Result<Pool, WorkloadError> {
         let mut pair =
             [world.address("pool token", 2 * place), world.address("pool token", 2 * place + 1)];
         // A pool wants its tokens in the order of their addresses.

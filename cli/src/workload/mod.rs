@@ -11,6 +11,8 @@
 mod artifact;
 mod assemble;
 mod choice;
+#[cfg(test)]
+mod contract_tests;
 mod demo;
 mod dex;
 mod erc20;
