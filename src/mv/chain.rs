@@ -145,8 +145,10 @@ impl<L: Location> Chain<L> {
     }
 
     /// Keeps the base value, unless one is there: a location has one base value (I5).
-    pub(super) fn set_base(&mut self, value: L::Value) {
-        self.base.get_or_insert(value);
+    pub(super) fn set_base(&mut self, value: L::Value, mutant: StoreMutant) {
+        if self.base.is_none() || is_store_mutant!(mutant, BaseReplaced) {
+            self.base = Some(value);
+        }
     }
 
     pub(super) fn add_reader(&mut self, reader: Reader, frontier: TxIndex) {
@@ -233,7 +235,8 @@ impl<L: Location> Chain<L> {
                 },
             },
         };
-        let settled = deltas.partition_point(|item| item.version.tx < frontier);
+        let open = is_store_mutant!(mutant, CheckpointOpen);
+        let settled = deltas.partition_point(|item| item.version.tx < frontier || open);
         let (settled, open) = deltas.split_at(settled);
         let mut value = start;
         settled.iter().for_each(|item| item.fold_into(&mut value));

@@ -22,6 +22,8 @@ mod mutants;
 mod resolve;
 mod sets;
 mod store;
+#[cfg(all(test, not(braid_loom)))]
+mod tests;
 mod versioned_lock;
 
 pub use location::{Entry, Location};

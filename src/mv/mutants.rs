@@ -19,6 +19,18 @@ pub enum StoreMutant {
     /// I11: folding goes on below a tombstone or an absolute value.
     #[cfg(feature = "mutants")]
     FoldPastValue,
+    /// A checkpoint sums up entries that are not final.
+    #[cfg(feature = "mutants")]
+    CheckpointOpen,
+    /// A publication names no reader.
+    #[cfg(feature = "mutants")]
+    HintLost,
+    /// A second base value replaces the first (I5).
+    #[cfg(feature = "mutants")]
+    BaseReplaced,
+    /// The next stamp is drawn before the lock is taken. Only loom can tell.
+    #[cfg(feature = "mutants")]
+    StampOutsideLock,
     /// A reader sees its own transaction's entries.
     #[cfg(feature = "mutants")]
     ReadsOwnIndex,

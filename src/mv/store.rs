@@ -106,7 +106,7 @@ impl<L: Location> Store<L> {
     pub fn seed(&self, location: &L, value: L::Value) {
         let hash = self.hasher.hash_one(location);
         let (mut shard, _) = self.shard(hash).1.read();
-        shard.chain(hash, location).1.set_base(value);
+        shard.chain(hash, location).1.set_base(value, self.mutant);
     }
 
     /// Sets the base value that [`Resolution::NeedsBase`] asked for. The first one stays.
@@ -114,7 +114,7 @@ impl<L: Location> Store<L> {
         if let Some(lock) = self.shards.get(chain.shard as usize) {
             let (mut shard, _) = lock.read();
             if let Some(chain) = shard.chains.get_mut(chain.index as usize) {
-                chain.set_base(value);
+                chain.set_base(value, self.mutant);
             }
         }
     }
@@ -265,13 +265,22 @@ impl<L: Location> Store<L> {
         change: impl FnOnce(&mut Chain<L>) -> bool,
     ) {
         let reuse = is_store_mutant!(self.mutant, StampReused);
+        let silent = is_store_mutant!(self.mutant, HintLost);
         let hash = self.hasher.hash_one(location);
-        self.shard(hash).1.publish(|shard, stamp| {
+        let change = |shard: &mut Shard<L>, stamp| {
             let chain = shard.chain(hash, location).1;
             if change(chain) {
                 chain.stamp = if reuse { Stamp::default() } else { stamp };
-                chain.take_stale_readers(writer, stale);
+                if !silent {
+                    chain.take_stale_readers(writer, stale);
+                }
             }
-        });
+        };
+        let lock = self.shard(hash).1;
+        #[cfg(feature = "mutants")]
+        if is_store_mutant!(self.mutant, StampOutsideLock) {
+            return lock.publish_too_early(change);
+        }
+        lock.publish(change);
     }
 }

@@ -41,4 +41,11 @@ impl<T> VersionedLock<T> {
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
         change(&mut guard, stamp)
     }
+
+    /// The seeded bug [`StampOutsideLock`](super::StoreMutant::StampOutsideLock).
+    #[cfg(feature = "mutants")]
+    pub(crate) fn publish_too_early<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
+        let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
+        change(&mut self.data.lock(), stamp)
+    }
 }

@@ -1,0 +1,145 @@
+//! Properties of the store, against an ordered map, on one thread.
+//!
+//! 1. [`Property::Resolution`] (I6, I11): every read finds what walking through the block from
+//!    its start finds: the same value from the same entry, or the same estimate. Scopes,
+//!    tombstones, folds with checkpoints and dropped overflows included; absent, empty and zero
+//!    are three values.
+//! 2. [`Property::Base`] (I5): the base value is asked for only while it is unknown, and the
+//!    first one stays.
+//! 3. [`Property::Incarnations`] (I7): a publication, a withdrawal or an estimate of an older
+//!    incarnation changes nothing where an entry of a newer one lies. Nothing is claimed for a
+//!    place that the newer one has withdrawn: no two incarnations of one transaction run at once.
+//! 4. [`Property::Current`]: the hint says yes exactly if every read still resolves to the same
+//!    version (folds: to an equal value). So an unchanged stamp never lies.
+//! 5. [`Property::Validation`] (I3): the verdict says yes exactly if every read still resolves
+//!    to an exactly equal value. Both say no, at worst, if a base value is needed and unknown.
+//! 6. [`Property::Hints`]: a publication or withdrawal names every reader at or above the
+//!    frontier for which it changes what it saw when it looked last, and nobody at or below the
+//!    writer. An estimate names nobody: what replaces it does.
+//! 7. A read set finds exactly what was put into it.
+
+mod reference;
+mod script;
+mod world;
+
+use super::{ReadSet, Resolution, Store, StoreMutant};
+use crate::ids::TxIndex;
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestError, TestRunner};
+use reference::{Amount, Place};
+use world::World;
+
+/// What a run of a script is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Property {
+    Resolution,
+    Base,
+    Incarnations,
+    Current,
+    Validation,
+    Hints,
+}
+
+/// Runs scripts until one breaks `property`; returns how, after shrinking.
+fn falsify(mut runner: TestRunner, mutant: StoreMutant, property: Property) -> Option<String> {
+    let result = runner.run(&script::script(), |script| {
+        World::run(&script, mutant, property).map_err(TestCaseError::fail)
+    });
+    match result {
+        Ok(()) => None,
+        Err(TestError::Fail(reason, script)) => Some(format!("{reason}\n{script:#?}")),
+        Err(TestError::Abort(reason)) => panic!("no script was judged: {reason}"),
+    }
+}
+
+fn holds(property: Property) {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if let Some(broken) = falsify(TestRunner::new(config), StoreMutant::None, property) {
+        panic!("{property:?} is broken: {broken}");
+    }
+}
+
+#[test]
+fn resolution_equals_a_walk_through_the_block() {
+    holds(Property::Resolution);
+}
+
+#[test]
+fn a_location_has_one_base_value() {
+    holds(Property::Base);
+}
+
+#[test]
+fn a_late_older_incarnation_changes_nothing() {
+    holds(Property::Incarnations);
+}
+
+#[test]
+fn a_current_read_resolves_to_the_same_version() {
+    holds(Property::Current);
+}
+
+#[test]
+fn a_valid_read_resolves_to_an_equal_value() {
+    holds(Property::Validation);
+}
+
+#[test]
+fn every_reader_of_a_change_is_named() {
+    holds(Property::Hints);
+}
+
+proptest! {
+    #[test]
+    fn a_read_set_finds_what_was_put_into_it(slots in prop::collection::hash_set(any::<u8>(), 0..60)) {
+        let store = Store::<Place>::new(1);
+        let mut reads = ReadSet::default();
+        for &slot in &slots {
+            let place = Place::Slot(0, slot);
+            store.seed(&place, Amount::Number(slot));
+            let Resolution::Resolved(seen) = store.resolve(&place, TxIndex(0)) else {
+                panic!("the base value is known");
+            };
+            reads.push(place, seen);
+        }
+        for slot in 0..=u8::MAX {
+            let expected = slots.contains(&slot).then_some(Amount::Number(slot));
+            prop_assert_eq!(reads.get(&Place::Slot(0, slot)).copied(), expected);
+        }
+        prop_assert_eq!(reads.records().len(), slots.len());
+        reads.clear();
+        prop_assert_eq!(reads.get(&Place::Slot(0, 0)), None);
+    }
+}
+
+/// Each seeded bug breaks the property that is there to notice it. `StampOutsideLock` takes two
+/// threads: see the loom tests.
+#[cfg(feature = "mutants")]
+#[test]
+fn every_mutant_breaks_its_property() {
+    use proptest::test_runner::{RngAlgorithm, TestRng};
+
+    let table = [
+        (StoreMutant::SkipOneRead, Property::Validation),
+        (StoreMutant::AnyValueValid, Property::Validation),
+        (StoreMutant::OldOverwrites, Property::Incarnations),
+        (StoreMutant::StampReused, Property::Current),
+        (StoreMutant::FoldPastValue, Property::Resolution),
+        (StoreMutant::ReadsOwnIndex, Property::Resolution),
+        (StoreMutant::EstimateLost, Property::Resolution),
+        (StoreMutant::ScopeIgnored, Property::Resolution),
+        (StoreMutant::CheckpointOpen, Property::Resolution),
+        (StoreMutant::BaseReplaced, Property::Base),
+        (StoreMutant::HintLost, Property::Hints),
+    ];
+    for (mutant, property) in table {
+        let runner = || {
+            let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+            TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+        };
+        let broken = falsify(runner(), mutant, property);
+        assert!(broken.is_some(), "{mutant:?} keeps {property:?}");
+        let broken = falsify(runner(), StoreMutant::None, property);
+        assert_eq!(broken, None, "the shipped store breaks {property:?}");
+    }
+}

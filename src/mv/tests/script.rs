@@ -1,0 +1,99 @@
+//! Random sequences of operations on a store.
+
+use super::reference::{Amount, Place};
+use crate::ids::{Incarnation, TxIndex, Version};
+use crate::mv::Entry;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Publish(Version, Place, Entry<Place>),
+    /// A run of deltas by neighbouring transactions, long enough for a checkpoint.
+    Credits {
+        place: Place,
+        from: u32,
+        len: u32,
+        amount: u8,
+    },
+    Withdraw(Version, Place),
+    Estimate(Version, Place),
+    /// One incarnation that reads these places.
+    Run(TxIndex, Vec<Place>),
+    /// Many readers of one place, enough for old ones to be forgotten.
+    Crowd {
+        place: Place,
+        from: u32,
+    },
+    /// All incarnations so far are checked.
+    Check,
+    /// The base value arrives before anybody asks, or a second one after.
+    Seed(Place, Amount),
+    Frontier(TxIndex),
+}
+
+/// A number of shards, and what happens.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) shards: usize,
+    pub(super) ops: Vec<Op>,
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        3 => (0..2u8).prop_map(Place::Balance),
+        3 => (0..2u8, 0..2u8).prop_map(|(account, slot)| Place::Slot(account, slot)),
+        2 => (0..2u8).prop_map(Place::Life),
+    ]
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    prop_oneof![
+        Just(Amount::Absent),
+        Just(Amount::Empty),
+        prop::sample::select(vec![0, 1, 200]).prop_map(Amount::Number),
+    ]
+}
+
+fn credit() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![0, 1, 100, 200])
+}
+
+/// Mostly few transactions that meet often; sometimes enough for long folds.
+fn tx() -> impl Strategy<Value = TxIndex> {
+    prop_oneof![4 => 0..8u32, 1 => 0..48u32].prop_map(TxIndex)
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    (tx(), 0..4u32)
+        .prop_map(|(tx, incarnation)| Version { tx, incarnation: Incarnation(incarnation) })
+}
+
+fn entry() -> impl Strategy<Value = Entry<Place>> {
+    prop_oneof![
+        2 => amount().prop_map(Entry::Value),
+        3 => credit().prop_map(Entry::Delta),
+        1 => Just(Entry::Tombstone),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        10 => (version(), place(), entry()).prop_map(|(v, p, e)| Op::Publish(v, p, e)),
+        2 => (place(), 0..8u32, 17..36u32, credit())
+            .prop_map(|(place, from, len, amount)| Op::Credits { place, from, len, amount }),
+        3 => (version(), place()).prop_map(|(v, p)| Op::Withdraw(v, p)),
+        3 => (version(), place()).prop_map(|(v, p)| Op::Estimate(v, p)),
+        8 => (tx(), vec(place(), 1..5)).prop_map(|(tx, places)| Op::Run(tx.next(), places)),
+        1 => (place(), 0..8u32).prop_map(|(place, from)| Op::Crowd { place, from }),
+        3 => Just(Op::Check),
+        1 => (place(), amount()).prop_map(|(place, amount)| Op::Seed(place, amount)),
+        2 => prop_oneof![0..6u32, 0..48u32].prop_map(|frontier| Op::Frontier(TxIndex(frontier))),
+    ]
+}
+
+pub(super) fn script() -> impl Strategy<Value = Script> {
+    (prop::sample::select(vec![1, 4]), vec(op(), 1..80))
+        .prop_map(|(shards, ops)| Script { shards, ops })
+}
