@@ -14,7 +14,7 @@ use alloy_consensus::{
     proofs::calculate_transaction_root,
     transaction::{Recovered, TransactionInfo},
 };
-use alloy_primitives::{B256, Signature, TxKind};
+use alloy_primitives::{B256, TxKind};
 use alloy_rpc_types_eth::{Block, BlockTransactions, Transaction};
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ impl Assembly {
         let mut transactions = Vec::with_capacity(calls.len());
         for call in calls {
             let wallet = wallets.get(call.sender)?;
-            let envelope = self.transaction(&wallet, call)?;
+            let envelope = self.transaction(wallets, &wallet, call);
             transactions.push(Recovered::new_unchecked(envelope, wallet.address));
         }
         let envelopes: Vec<_> =
@@ -137,7 +137,7 @@ impl Assembly {
     }
 
     /// One call as a transaction: one in four is legacy, the others EIP-1559.
-    fn transaction(&mut self, wallet: &Wallet, call: &Call) -> Result<TxEnvelope, WorkloadError> {
+    fn transaction(&mut self, wallets: &Wallets, wallet: &Wallet, call: &Call) -> TxEnvelope {
         let next = self.nonces.entry(call.sender).or_default();
         let nonce = *next;
         *next += 1;
@@ -149,7 +149,8 @@ impl Assembly {
             let gas_price = u128::from(MAX_FEE);
             let chain_id = Some(chain_id);
             let legacy = TxLegacy { chain_id, nonce, gas_price, gas_limit, to, value, input };
-            return Ok(legacy.into_signed_by(wallet)?.into());
+            let signature = wallets.sign(wallet, legacy.signature_hash());
+            return legacy.into_signed(signature).into();
         }
         let dynamic = TxEip1559 {
             chain_id,
@@ -162,22 +163,10 @@ impl Assembly {
             access_list: Default::default(),
             input,
         };
-        Ok(dynamic.into_signed_by(wallet)?.into())
+        let signature = wallets.sign(wallet, dynamic.signature_hash());
+        dynamic.into_signed(signature).into()
     }
 }
-
-/// Signing with a wallet.
-trait SignBy: SignableTransaction<Signature> + Sized {
-    fn into_signed_by(
-        self,
-        wallet: &Wallet,
-    ) -> Result<alloy_consensus::Signed<Self>, WorkloadError> {
-        let signature = wallet.sign(self.signature_hash())?;
-        Ok(self.into_signed(signature))
-    }
-}
-
-impl<T: SignableTransaction<Signature>> SignBy for T {}
 
 /// The limit of the block: admission subtracts the gas *used* so far, so the sum of the limits is
 /// always enough.

@@ -30,7 +30,7 @@ struct Market {
 impl Market {
     fn new() -> Self {
         let time = Placement::DEFAULT.timestamp;
-        let mut world = World::new(3, Signing::Unsigned, time).unwrap();
+        let mut world = World::new(3, Signing::Unsigned, time);
         let mut dex = Dex::new(&mut world, Spread::ONE, Spread::ONE, Hot::NONE).unwrap();
         let trade = dex.call(&mut world, &mut Random::new(3, "trade")).unwrap();
         let pool = dex.pool(&mut world, 0).unwrap();

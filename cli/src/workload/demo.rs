@@ -33,7 +33,7 @@ const MIX: [u32; 3] = [140, 140, 120];
 /// None, unless the generator itself is at fault.
 pub fn demo(seed: u64) -> Result<Vec<BlockFile>, WorkloadError> {
     let mut placement = Placement::DEFAULT;
-    let mut world = World::new(seed, Signing::Unsigned, placement.timestamp)?;
+    let mut world = World::new(seed, Signing::Unsigned, placement.timestamp);
     let mut traffic = Mixed::new(&mut world)?;
     // Calls do not depend on the state, so that all are drawn first: what they need must be there
     // before the first block.

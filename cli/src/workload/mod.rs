@@ -156,9 +156,9 @@ pub enum WorkloadError {
         /// What it should have.
         expected: String,
     },
-    /// A transaction could not be signed.
-    #[error("a transaction could not be signed: {0}")]
-    Signing(String),
+    /// No key could be derived for a sender.
+    #[error("no key for a sender: {0}")]
+    Key(#[from] secp256k1::Error),
     /// A number of the block does not fit its type.
     #[error("{what} does not fit 64 bits")]
     Overflow {
@@ -187,7 +187,7 @@ pub fn generate(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     if spec.hot.percent > 100 {
         return Err(WorkloadError::HotShare { percent: spec.hot.percent });
     }
-    let mut world = World::new(spec.seed, spec.signing, spec.placement.timestamp)?;
+    let mut world = World::new(spec.seed, spec.signing, spec.placement.timestamp);
     let mut traffic = spec.traffic(&mut world)?;
     let calls = calls(traffic.as_mut(), &mut world, spec.transactions)?;
     let mut assembly = assemble::Assembly::new(spec.seed);

@@ -42,7 +42,7 @@ pub(super) struct World {
 
 impl World {
     /// A world with the system contracts, a beneficiary, and nobody else.
-    pub(super) fn new(seed: u64, signing: Signing, time: u64) -> Result<Self, WorkloadError> {
+    pub(super) fn new(seed: u64, signing: Signing, time: u64) -> Self {
         let mut state = State::default();
         for (address, code) in [
             (BEACON_ROOTS_ADDRESS, &BEACON_ROOTS_CODE),
@@ -53,7 +53,7 @@ impl World {
             state.deploy_code(address, code);
         }
         state.fund(beneficiary(seed), ETHER);
-        Ok(Self { seed, time, state, wallets: Wallets::new(seed, signing)? })
+        Self { seed, time, state, wallets: Wallets::new(seed, signing) }
     }
 
     /// The sender at `place`, with funds for any number of transactions.
