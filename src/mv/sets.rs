@@ -36,15 +36,21 @@ impl<L: Location> ReadSet<L> {
         &self.records
     }
 
-    /// What this incarnation has seen at `location`.
+    /// The value that this incarnation has seen at `location`.
     #[must_use]
     pub fn get(&self, location: &L) -> Option<&L::Value> {
+        self.seen(location).map(|seen| &seen.value)
+    }
+
+    /// What this incarnation has seen at `location`, and where it came from.
+    #[must_use]
+    pub fn seen(&self, location: &L) -> Option<&Resolved<L>> {
         let record = if self.records.len() <= SHORT {
             self.records.iter().find(|record| record.location == *location)
         } else {
             self.index.get(location).and_then(|at| self.records.get(*at))
         };
-        record.map(|record| &record.seen.value)
+        record.map(|record| &record.seen)
     }
 
     /// Records a first read.

@@ -159,7 +159,8 @@ where
                 self.machine = None;
                 return match stop {
                     Some(Stop::Blocked(on)) => Ran::Blocked(on),
-                    _ => Ran::Failed(reads, TxError::Panicked(payload)),
+                    Some(Stop::Base(error)) => Ran::Failed(reads, TxError::Base(error)),
+                    None => Ran::Failed(reads, TxError::Panicked(payload)),
                 };
             }
         };

@@ -3,7 +3,7 @@
 use super::machine::Base;
 use super::{Context, Point};
 use crate::ids::TxIndex;
-use crate::mv::{Location, ReadSet, Resolution, Store};
+use crate::mv::{Location, ReadSet, Resolution, Resolved, Store};
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -59,6 +59,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn fail(&mut self, error: B::Error) -> Stopped {
         self.stop.get_or_insert(Stop::Base(error));
         Stopped
+    }
+
+    /// What this incarnation has seen at `location` so far, and where it came from.
+    pub fn seen(&self, location: &L) -> Option<&Resolved<L>> {
+        self.reads.seen(location)
     }
 
     /// What the transaction sees at `location`: the same answer each time (I5).

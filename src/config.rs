@@ -1,0 +1,82 @@
+//! Choices of an executor.
+
+use crate::protocol::{Limits, Policy};
+use std::num::NonZeroU16;
+
+/// What an invalid transaction does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It makes the block invalid: execution ends with an error that names it.
+    #[default]
+    Validate,
+    /// It is left out, and the rest goes on: for builders.
+    Build,
+}
+
+/// Choices of an executor. No choice but [`mode`](Self::mode) and [`reverts`](Self::reverts)
+/// changes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Workers, the calling thread included. Default: one for each core.
+    pub workers: NonZeroU16,
+    /// What an invalid transaction does.
+    pub mode: Mode,
+    /// How eagerly to speculate.
+    pub policy: Policy,
+    /// Whether the bundle keeps what is needed to undo the block. Default: yes.
+    pub reverts: bool,
+    /// Runs of one transaction before it has to wait until everything below it is committed.
+    pub max_speculative_runs: u32,
+    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each worker:
+    /// the bound on memory for results that wait.
+    pub window_per_worker: u32,
+    /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
+    pub patience: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().ok();
+        let workers = cores.and_then(|cores| NonZeroU16::try_from(cores).ok());
+        Self {
+            workers: workers.unwrap_or(NonZeroU16::MIN),
+            mode: Mode::default(),
+            policy: Policy::default(),
+            reverts: true,
+            max_speculative_runs: 4,
+            window_per_worker: 64,
+            patience: 400_000,
+        }
+    }
+}
+
+impl Config {
+    /// The default with this number of workers.
+    #[must_use]
+    pub fn with_workers(workers: NonZeroU16) -> Self {
+        Self { workers, ..Self::default() }
+    }
+
+    /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn limits(&self, workers: usize, alone: bool) -> Limits {
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
+        let in_order = alone && self.policy != Policy::ForceSpeculative;
+        Limits {
+            window: self.window_per_worker.max(1).saturating_mul(workers),
+            // One job on each worker and one waiting for it.
+            job_capacity: workers.saturating_mul(2),
+            max_speculative_runs: self.max_speculative_runs.max(1),
+            policy: if in_order { Policy::InOrder } else { self.policy },
+            skip_rejected: self.mode == Mode::Build,
+            shared_chunks: false,
+        }
+    }
+
+    /// Shards of the store: so many that workers seldom meet in one, and few for a small block.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
+        transactions.clamp(1, workers.saturating_mul(64))
+    }
+}

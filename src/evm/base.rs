@@ -1,0 +1,150 @@
+//! The state before the transactions: overlays over a database.
+
+use super::location::{EvmLocation, EvmValue, NonceCode};
+use crate::ids::WorkerId;
+use crate::worker::Base;
+use alloy_primitives::{Address, B256, U256, map::B256Map};
+use core::fmt::Debug;
+use revm::DatabaseRef;
+use revm::database::BundleState;
+use revm::state::{AccountInfo, Bytecode};
+use std::sync::Arc;
+
+/// Gives each worker a handle of its own onto the state before the block: a clone, or a read
+/// transaction of a store that wants one per thread.
+pub trait StateSource: Send + Sync {
+    /// A worker's handle. It is used on one thread only.
+    type State: DatabaseRef;
+
+    /// Opens the handle of `worker`, on its thread. All handles see the same state.
+    ///
+    /// # Errors
+    /// The state cannot be opened. The transaction that the worker was about to run fails with
+    /// this error, if it recurs when the transaction is the lowest one left.
+    fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
+}
+
+/// A source whose handles are clones.
+#[derive(Clone, Copy, Debug)]
+pub struct Cloned<D>(pub D);
+
+impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
+    type State = D;
+
+    fn open(&self, _: WorkerId) -> Result<D, D::Error> {
+        Ok(self.0.clone())
+    }
+}
+
+/// State changes that lie over the database: of the pre-block calls, and of a parent block that
+/// is not written yet. The newest comes first.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    layers: Vec<BundleState>,
+}
+
+impl Overlay {
+    /// Puts `layer` over what is there.
+    pub(super) fn push(&mut self, layer: BundleState) {
+        if !layer.is_empty() || !layer.contracts.is_empty() {
+            self.layers.insert(0, layer);
+        }
+    }
+}
+
+/// One worker's base state.
+#[derive(Debug)]
+pub(super) struct BlockBase<D: DatabaseRef> {
+    state: D,
+    overlay: Arc<Overlay>,
+    /// The account read last: its halves are asked for one after the other.
+    last: Option<(Address, Option<AccountInfo>)>,
+    codes: B256Map<Bytecode>,
+}
+
+impl<D: DatabaseRef> BlockBase<D> {
+    pub(super) fn new(state: D, overlay: Arc<Overlay>) -> Self {
+        Self { state, overlay, last: None, codes: B256Map::default() }
+    }
+
+    pub(super) fn account(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        if let Some((last, info)) = &self.last
+            && *last == address
+        {
+            return Ok(info.clone());
+        }
+        let over = self.overlay.layers.iter().find_map(|layer| layer.account(&address));
+        let info = match over {
+            Some(account) => account.info.clone(),
+            None => self.state.basic_ref(address)?,
+        };
+        self.last = Some((address, info.clone()));
+        Ok(info)
+    }
+
+    fn slot(&self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        let accounts = self.overlay.layers.iter().filter_map(|layer| layer.account(&address));
+        match accounts.filter_map(|account| account.storage_slot(slot)).next() {
+            Some(value) => Ok(value),
+            None => self.state.storage_ref(address, slot),
+        }
+    }
+
+    pub(super) fn code(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code.clone());
+        }
+        let over = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
+        let code = match over {
+            Some(code) => code.clone(),
+            None => self.state.code_by_hash_ref(hash)?,
+        };
+        self.codes.insert(hash, code.clone());
+        Ok(code)
+    }
+
+    pub(super) fn block_hash(&self, number: u64) -> Result<B256, D::Error> {
+        self.state.block_hash_ref(number)
+    }
+}
+
+impl<D: DatabaseRef> Base<EvmLocation> for BlockBase<D>
+where
+    D::Error: Debug + Send,
+{
+    type Error = D::Error;
+
+    fn read(&mut self, location: &EvmLocation) -> Result<EvmValue, D::Error> {
+        Ok(match location {
+            EvmLocation::Balance(address) => {
+                EvmValue::Balance(self.account(*address)?.map(|info| info.balance))
+            }
+            EvmLocation::NonceCode(address) => EvmValue::NonceCode(
+                self.account(*address)?.as_ref().map(NonceCode::of).unwrap_or_default(),
+            ),
+            EvmLocation::Storage(address, slot) => EvmValue::Slot(self.slot(*address, *slot)?),
+            EvmLocation::Lifecycle(_) => EvmValue::Life,
+        })
+    }
+}
+
+// The pre-block calls run over the same layers with revm's own `State`.
+impl<D: DatabaseRef> revm::Database for BlockBase<D> {
+    type Error = D::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        self.account(address)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        self.code(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        self.slot(address, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, D::Error> {
+        Self::block_hash(self, number)
+    }
+}

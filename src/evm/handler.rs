@@ -1,0 +1,77 @@
+//! revm's handler with one change: the beneficiary's reward is set aside.
+
+use super::precompile::BlockPrecompiles;
+use super::view::{EvmView, ViewStopped};
+use alloy_primitives::{Address, U256};
+use core::cell::Cell;
+use core::marker::PhantomData;
+use revm::context::result::{EVMError, HaltReason};
+use revm::context::{Block as _, BlockEnv, Cfg, CfgEnv, Evm, Journal, Transaction, TxEnv};
+use revm::context_interface::JournalTr;
+use revm::handler::instructions::EthInstructions;
+use revm::handler::{EthFrame, FrameResult, Handler, post_execution};
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::primitives::hardfork::SpecId;
+use revm::{Context as EvmContext, DatabaseRef};
+
+/// revm's context over a worker's view. The transaction is borrowed from the block.
+pub(super) type BlockContext<'a, D, X> =
+    EvmContext<&'a BlockEnv, &'a TxEnv, CfgEnv, EvmView<'a, D, X>, Journal<EvmView<'a, D, X>>, ()>;
+
+/// A worker's EVM.
+pub(super) type BlockEvm<'a, D, X> = Evm<
+    BlockContext<'a, D, X>,
+    (),
+    EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+    BlockPrecompiles,
+    EthFrame<EthInterpreter>,
+>;
+
+/// Runs one transaction as revm's own handler does, except that the reward does not touch the
+/// beneficiary's account unless the transaction has done so itself.
+pub(super) struct RewardHandler<'a, D: DatabaseRef, X> {
+    /// Whether rewards may be set aside in this block.
+    pub(super) defers: bool,
+    /// The reward that was set aside.
+    pub(super) reward: Cell<Option<U256>>,
+    pub(super) marker: PhantomData<(&'a X, D)>,
+}
+
+impl<D: DatabaseRef, X> RewardHandler<'_, D, X> {
+    pub(super) const fn new(defers: bool) -> Self {
+        Self { defers, reward: Cell::new(None), marker: PhantomData }
+    }
+}
+
+impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for RewardHandler<'a, D, X> {
+    type Evm = BlockEvm<'a, D, X>;
+    type Error = EVMError<ViewStopped>;
+    type HaltReason = HaltReason;
+
+    fn reward_beneficiary(
+        &self,
+        evm: &mut Self::Evm,
+        exec_result: &mut FrameResult,
+    ) -> Result<(), Self::Error> {
+        let context = &mut evm.ctx;
+        let beneficiary: Address = context.block.beneficiary();
+        // An account in the journal was read, and that read is recorded: nothing to gain.
+        if !self.defers || context.journaled_state.evm_state().contains_key(&beneficiary) {
+            return post_execution::reward_beneficiary(context, exec_result.gas())
+                .map_err(Into::into);
+        }
+        if context.cfg.is_fee_charge_disabled() {
+            return Ok(());
+        }
+        // The same sum as in revm's `post_execution::reward_beneficiary`.
+        let base_fee = u128::from(context.block.basefee());
+        let mut price = context.tx.effective_gas_price(base_fee);
+        if context.cfg.spec.is_enabled_in(SpecId::LONDON) {
+            price = price.saturating_sub(base_fee);
+        }
+        let gas = exec_result.gas();
+        let used = gas.used().saturating_sub(gas.reservoir());
+        self.reward.set(Some(U256::from(price.wrapping_mul(u128::from(used)))));
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
+
+use super::block::Block;
+use super::error::Rejection;
+use super::machine::TxOutput;
+use super::plan::regular_gas_limit;
+use crate::ids::TxIndex;
+use crate::sync::Sender;
+use crate::worker::Ledger;
+use alloy_primitives::U256;
+use revm::context::result::ExecutionResult;
+use revm::state::EvmState;
+use std::sync::Arc;
+
+/// A committed transaction, as the caller hears of it while later ones still run.
+///
+/// It is final as far as this block goes. In validate mode a later transaction may still make
+/// the whole block invalid.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Which transaction.
+    pub tx: TxIndex,
+    /// Gas used by the block up to and including it, after refunds.
+    pub cumulative_gas_used: u64,
+    pub(super) outcome: Result<Arc<TxOutput>, Rejection>,
+}
+
+impl Committed {
+    /// Result of its execution; `None` if it was skipped.
+    #[must_use]
+    pub fn result(&self) -> Option<&ExecutionResult> {
+        self.outcome.as_ref().ok().map(|output| &output.result)
+    }
+
+    /// Why it was skipped (build mode only).
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.outcome.as_ref().err()
+    }
+
+    /// Accounts that it loaded, with its changes; `None` if it was skipped. The reward of the
+    /// beneficiary may be apart: see [`reward`](Self::reward).
+    #[must_use]
+    pub fn state(&self) -> Option<&EvmState> {
+        self.outcome.as_ref().ok().map(|output| &output.state)
+    }
+
+    /// Wei that the beneficiary gets on top of [`state`](Self::state), if the reward is not in
+    /// there. The account counts as touched even if this is zero.
+    #[must_use]
+    pub fn reward(&self) -> Option<U256> {
+        self.outcome.as_ref().ok().and_then(|output| output.reward)
+    }
+}
+
+/// The outcomes of the committed prefix.
+#[derive(Debug)]
+pub(super) struct EvmLedger {
+    block: Arc<Block>,
+    gas: BlockGas,
+    pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
+    stream: Option<Sender<Committed>>,
+}
+
+/// Gas of the committed prefix.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BlockGas {
+    /// After refunds: what receipts add up.
+    pub(super) cumulative: u64,
+    regular: u64,
+    state: u64,
+    pub(super) blob: u64,
+}
+
+impl BlockGas {
+    /// Gas used as the header counts it (EIP-8037 from Amsterdam).
+    pub(super) fn used(&self, block: &Block) -> u64 {
+        if block.cfg.enable_amsterdam_eip8037 {
+            self.regular.max(self.state)
+        } else {
+            self.cumulative
+        }
+    }
+}
+
+impl EvmLedger {
+    pub(super) fn new(block: Arc<Block>, stream: Option<Sender<Committed>>) -> Self {
+        let outcomes = Vec::with_capacity(block.transactions.len());
+        Self { block, gas: BlockGas::default(), outcomes, stream }
+    }
+
+    pub(super) const fn gas(&self) -> BlockGas {
+        self.gas
+    }
+
+    fn push(&mut self, tx: TxIndex, outcome: Result<Arc<TxOutput>, Rejection>) {
+        if let Some(stream) = &self.stream {
+            let cumulative_gas_used = self.gas.cumulative;
+            let committed = Committed { tx, cumulative_gas_used, outcome: outcome.clone() };
+            if stream.try_send(committed).is_err() {
+                // The caller has stopped listening.
+                self.stream = None;
+            }
+        }
+        self.outcomes.push(outcome);
+    }
+}
+
+impl Ledger for EvmLedger {
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+
+    /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
+    fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
+        let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
+        let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
+        let used = if amsterdam { self.gas.regular } else { self.gas.cumulative };
+        let available = self.block.env.gas_limit.saturating_sub(used);
+        let limit = tx.gas_limit;
+        if regular_gas_limit(&self.block, limit) > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        let available = self.block.env.gas_limit.saturating_sub(self.gas.state);
+        if amsterdam && limit > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, tx: TxIndex, output: Arc<TxOutput>) {
+        let gas = output.result.gas();
+        self.gas.cumulative = self.gas.cumulative.saturating_add(gas.tx_gas_used());
+        self.gas.regular = self.gas.regular.saturating_add(gas.block_regular_gas_used());
+        self.gas.state = self.gas.state.saturating_add(gas.block_state_gas_used());
+        if let Some(tx) = self.block.transactions.get(tx.position()) {
+            let blobs = tx.blob_hashes.len() as u64;
+            let blob_gas = blobs.saturating_mul(alloy_eips::eip4844::DATA_GAS_PER_BLOB);
+            self.gas.blob = self.gas.blob.saturating_add(blob_gas);
+        }
+        self.push(tx, Ok(output));
+    }
+
+    fn skip(&mut self, tx: TxIndex, reason: Rejection) {
+        self.push(tx, Err(reason));
+    }
+}

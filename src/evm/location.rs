@@ -1,0 +1,114 @@
+//! The locations of Ethereum's state and what they hold.
+
+use crate::mv::Location;
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::state::{AccountInfo, Bytecode};
+
+/// One addressable piece of Ethereum's state. Balance is apart from nonce and code, so that a
+/// deposit into a contract does not conflict with every call of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum EvmLocation {
+    /// Whether the account exists, and its balance.
+    Balance(Address),
+    /// Nonce, code hash and code.
+    NonceCode(Address),
+    /// One storage slot.
+    Storage(Address, U256),
+    /// Tombstones of the account: they end the life of its storage.
+    Lifecycle(Address),
+}
+
+/// What a location holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EvmValue {
+    /// Wei, or `None` where there is no account: absent, empty and zero differ.
+    Balance(Option<U256>),
+    /// Nonce and code.
+    NonceCode(NonceCode),
+    /// Content of a slot.
+    Slot(U256),
+    /// A lifecycle has no value: only its tombstones count.
+    Life,
+}
+
+/// Nonce and code of an account.
+#[derive(Clone, Debug)]
+pub(super) struct NonceCode {
+    pub(super) nonce: u64,
+    pub(super) code_hash: B256,
+    /// The code, wherever it is known: a hash once seen never lacks its code.
+    pub(super) code: Option<Bytecode>,
+}
+
+impl PartialEq for NonceCode {
+    fn eq(&self, other: &Self) -> bool {
+        // The hash stands for the code.
+        self.nonce == other.nonce && self.code_hash == other.code_hash
+    }
+}
+
+impl Eq for NonceCode {}
+
+impl Default for NonceCode {
+    fn default() -> Self {
+        // As in revm's `AccountInfo::default`: the empty code is known.
+        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
+    }
+}
+
+impl NonceCode {
+    pub(super) fn of(info: &AccountInfo) -> Self {
+        Self { nonce: info.nonce, code_hash: info.code_hash, code: info.code.clone() }
+    }
+
+    /// Neither nonce nor code.
+    pub(super) fn is_blank(&self) -> bool {
+        self.nonce == 0 && (self.code_hash == KECCAK256_EMPTY || self.code_hash.is_zero())
+    }
+}
+
+/// A fee for the beneficiary that nobody had to read the balance for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reward {
+    pub(super) amount: U256,
+    /// Whether the touch alone creates the account: before EIP-161.
+    pub(super) touch_creates: bool,
+}
+
+impl Reward {
+    /// Adds the reward, or drops it where it would overflow, as revm does.
+    pub(super) fn apply(self, balance: Option<U256>) -> Option<U256> {
+        match balance {
+            Some(balance) => Some(balance.checked_add(self.amount).unwrap_or(balance)),
+            None if self.amount.is_zero() && !self.touch_creates => None,
+            None => Some(self.amount),
+        }
+    }
+}
+
+impl Location for EvmLocation {
+    type Value = EvmValue;
+    type Delta = Reward;
+
+    fn scope(&self) -> Option<Self> {
+        match self {
+            Self::Storage(address, _) => Some(Self::Lifecycle(*address)),
+            Self::Balance(_) | Self::NonceCode(_) | Self::Lifecycle(_) => None,
+        }
+    }
+
+    fn destroyed(&self) -> EvmValue {
+        match self {
+            Self::Balance(_) => EvmValue::Balance(None),
+            Self::NonceCode(_) => EvmValue::NonceCode(NonceCode::default()),
+            Self::Storage(..) => EvmValue::Slot(U256::ZERO),
+            Self::Lifecycle(_) => EvmValue::Life,
+        }
+    }
+
+    fn fold(value: &mut EvmValue, reward: &Reward) {
+        if let EvmValue::Balance(balance) = value {
+            *balance = reward.apply(*balance);
+        }
+    }
+}

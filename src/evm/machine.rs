@@ -1,0 +1,117 @@
+//! One worker's EVM: runs a transaction, hands over its write set and its outcome.
+
+use super::base::BlockBase;
+use super::block::Block;
+use super::effects::write_set;
+use super::error::Rejection;
+use super::handler::{BlockEvm, RewardHandler};
+use super::location::{EvmLocation, Reward};
+use super::precompile::{BlockPrecompiles, Precompile};
+use super::view::EvmView;
+use crate::ids::TxIndex;
+use crate::mv::{ReadSet, Store};
+use crate::worker::{Context, Effects, Machine, Stop};
+use alloy_primitives::U256;
+use revm::context::result::{EVMError, ExecutionResult};
+use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
+use revm::context_interface::JournalTr;
+use revm::handler::Handler;
+use revm::handler::instructions::EthInstructions;
+use revm::primitives::hardfork::SpecId;
+use revm::state::EvmState;
+use revm::{Context as EvmContext, DatabaseRef};
+use std::sync::Arc;
+
+/// What one transaction left: kept until the block's bundle is built.
+#[derive(Debug)]
+pub(super) struct TxOutput {
+    pub(super) result: ExecutionResult,
+    pub(super) state: EvmState,
+    /// The beneficiary's reward, if it is not in `state`.
+    pub(super) reward: Option<U256>,
+}
+
+/// What all workers of a block need to build their EVM.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub(super) block: Arc<Block>,
+    pub(super) precompiles: Arc<[Arc<dyn Precompile>]>,
+    /// Whether rewards are set aside.
+    pub(super) defers: bool,
+    /// The transaction that the EVM holds before its first one.
+    pub(super) blank: TxEnv,
+}
+
+/// A worker's EVM over its view.
+pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
+    evm: BlockEvm<'a, D, X>,
+    recipe: &'a Recipe,
+}
+
+/// revm's EVM for the block, over `view`.
+pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
+    recipe: &'a Recipe,
+    view: EvmView<'a, D, X>,
+) -> BlockEvm<'a, D, X> {
+    let block = &*recipe.block;
+    let spec = block.cfg.spec;
+    let context = EvmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
+        .with_block(&block.env)
+        .with_tx(&recipe.blank)
+        .with_cfg(block.cfg.clone());
+    let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.precompiles));
+    Evm::new(context, EthInstructions::new_mainnet_with_spec(spec), precompiles)
+}
+
+impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        store: &'a Store<EvmLocation>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self { evm: build_evm(recipe, EvmView::new(store, base, context)), recipe }
+    }
+}
+
+impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = D::Error;
+
+    fn begin(&mut self, tx: TxIndex) {
+        self.evm.ctx.journaled_state.db_mut().begin(tx);
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
+        let block = &self.recipe.block;
+        if let Some(tx) = block.transactions.get(tx.position()) {
+            self.evm.ctx.tx = tx;
+        }
+        let mut handler = RewardHandler::new(self.recipe.defers);
+        let result = handler.run(&mut self.evm);
+        // Also after an error: revm leaves loaded accounts in the journal.
+        let state = self.evm.ctx.journaled_state.finalize();
+        let result = result.map_err(rejection)?;
+        let reward = handler.reward.take();
+        let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
+        let writes = write_set(&state, delta);
+        let cost = result.tx_gas_used();
+        Ok(Effects { writes, output: Arc::new(TxOutput { result, state, reward }), cost })
+    }
+
+    fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
+        self.evm.ctx.journaled_state.db_mut().end()
+    }
+}
+
+/// A database error never gets here: the view's latch is looked at first.
+fn rejection<E: core::fmt::Display>(error: EVMError<E>) -> Rejection {
+    match error {
+        EVMError::Transaction(invalid) => Rejection::Invalid(invalid),
+        EVMError::Header(invalid) => Rejection::Header(invalid),
+        other => Rejection::Custom(other.to_string()),
+    }
+}

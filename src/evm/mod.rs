@@ -1,0 +1,42 @@
+//! The Ethereum layer: runs the transactions of a block with revm on top of the engine.
+//!
+//! ```text
+//!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
+//!    |                 EvmMachine: revm over EvmView over the store over the base state
+//!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
+//!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
+//! ```
+//!
+//! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
+//! leaves passes through `effects`, which turns it into a write set.
+
+mod base;
+mod block;
+mod bundle;
+mod crew;
+mod effects;
+mod error;
+mod fold;
+mod handler;
+mod ledger;
+mod location;
+mod machine;
+mod output;
+mod plan;
+mod precompile;
+mod requests;
+mod run;
+mod system;
+mod view;
+mod workload;
+
+pub use base::{Cloned, StateSource};
+pub use block::{Block, ChainRules, DaoFork, Ommer};
+pub(crate) use crew::Scoped;
+pub use error::{At, BlockError, BlockErrorKind, Rejection};
+pub use ledger::Committed;
+pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
+pub use precompile::{
+    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
+};
+pub(crate) use run::{Options, execute};

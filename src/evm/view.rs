@@ -1,0 +1,122 @@
+//! revm's database: what one transaction sees, every bit of it recorded.
+
+use super::base::BlockBase;
+use super::location::{EvmLocation, EvmValue, NonceCode};
+use crate::ids::TxIndex;
+use crate::mv::{Origin, ReadSet, Store};
+use crate::worker::{Context, Stop, Stopped, View};
+use alloy_primitives::{Address, B256, U256};
+use revm::state::{AccountInfo, Bytecode};
+use revm::{Database, DatabaseRef};
+
+/// The view gives no more answers; the reason is latched in the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the view of the state has stopped")]
+pub(super) struct ViewStopped;
+
+impl revm::database_interface::DBErrorMarker for ViewStopped {}
+
+impl From<Stopped> for ViewStopped {
+    fn from(_: Stopped) -> Self {
+        Self
+    }
+}
+
+/// The state below one transaction, as revm asks for it.
+pub(super) struct EvmView<'a, D: DatabaseRef, X: Context>
+where
+    BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
+{
+    inner: View<'a, EvmLocation, BlockBase<D>, X>,
+    store: &'a Store<EvmLocation>,
+}
+
+impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
+    pub(super) fn new(store: &'a Store<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
+        Self { inner: View::new(store, base, context), store }
+    }
+
+    pub(super) fn begin(&mut self, reader: TxIndex) {
+        self.inner.begin(reader);
+    }
+
+    pub(super) fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
+        self.inner.end()
+    }
+
+    fn balance(&mut self, address: Address) -> Result<Option<U256>, ViewStopped> {
+        match self.inner.read(&EvmLocation::Balance(address))? {
+            EvmValue::Balance(balance) => Ok(balance),
+            EvmValue::NonceCode(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
+        }
+    }
+
+    fn nonce_code(&mut self, address: Address) -> Result<NonceCode, ViewStopped> {
+        match self.inner.read(&EvmLocation::NonceCode(address))? {
+            EvmValue::NonceCode(nonce_code) => Ok(nonce_code),
+            EvmValue::Balance(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
+        }
+    }
+
+    /// revm's `State` takes the storage of an account for all zero once the account has changed,
+    /// if it had neither nonce nor code before the block. It holds for every account that came
+    /// about on a chain, so nobody sees it there; test suites have made-up accounts, and equality
+    /// has no exceptions.
+    fn is_storage_taken_for_zero(&mut self, address: Address) -> Result<bool, ViewStopped> {
+        let from_base = |view: &Self, location| {
+            view.inner.seen(location).is_none_or(|seen| seen.origin == Origin::Base)
+        };
+        let nonce_code = EvmLocation::NonceCode(address);
+        let nonce_code_base = from_base(self, &nonce_code);
+        if nonce_code_base && !self.nonce_code(address)?.is_blank() {
+            return Ok(false);
+        }
+        let balance_base = from_base(self, &EvmLocation::Balance(address));
+        if nonce_code_base && balance_base {
+            return Ok(false);
+        }
+        let before = match self.store.base(&nonce_code) {
+            Some(value) => value,
+            None => self.base_value(&nonce_code)?,
+        };
+        Ok(matches!(before, EvmValue::NonceCode(before) if before.is_blank()))
+    }
+
+    fn base_value(&mut self, location: &EvmLocation) -> Result<EvmValue, ViewStopped> {
+        use crate::worker::Base;
+        let value = self.inner.base_mut().read(location);
+        value.map_err(|error| self.inner.fail(error).into())
+    }
+}
+
+impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
+    type Error = ViewStopped;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        // An account that is not there has no nonce and no code: both halves appear together.
+        let Some(balance) = self.balance(address)? else { return Ok(None) };
+        let NonceCode { nonce, code_hash, code } = self.nonce_code(address)?;
+        Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
+        // Code of this block travels with its account, so this is code of the base state.
+        let code = self.inner.base_mut().code(hash);
+        code.map_err(|error| self.inner.fail(error).into())
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        let location = EvmLocation::Storage(address, slot);
+        let EvmValue::Slot(value) = self.inner.read(&location)? else { return Err(ViewStopped) };
+        let from_base = self.inner.seen(&location).is_some_and(|seen| seen.origin == Origin::Base);
+        if from_base && !value.is_zero() && self.is_storage_taken_for_zero(address)? {
+            return Ok(U256::ZERO);
+        }
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
+        let hash = self.inner.base_mut().block_hash(number);
+        hash.map_err(|error| self.inner.fail(error).into())
+    }
+}

@@ -1,0 +1,48 @@
+//! The block as the engine sees it.
+
+use super::base::{BlockBase, Overlay, StateSource};
+use super::error::Rejection;
+use super::location::EvmLocation;
+use super::machine::{EvmMachine, Recipe, TxOutput};
+use crate::ids::WorkerId;
+use crate::mv::Store;
+use crate::worker::{Context, Workload};
+use revm::DatabaseRef;
+use std::sync::Arc;
+
+/// The transactions of a block over a source of state.
+pub(super) struct EvmWorkload<S> {
+    pub(super) recipe: Recipe,
+    pub(super) source: S,
+    pub(super) overlay: Arc<Overlay>,
+}
+
+impl<S: StateSource> EvmWorkload<S> {
+    /// A worker's base state.
+    pub(super) fn base(
+        &self,
+        worker: WorkerId,
+    ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
+        Ok(BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay)))
+    }
+}
+
+impl<S: StateSource> Workload for EvmWorkload<S> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = <S::State as DatabaseRef>::Error;
+    type Machine<'a, X: Context + 'a>
+        = EvmMachine<'a, S::State, X>
+    where
+        Self: 'a;
+
+    fn machine<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<EvmMachine<'a, S::State, X>, Self::BaseError> {
+        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context))
+    }
+}
