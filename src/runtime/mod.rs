@@ -1,7 +1,7 @@
 //! Who runs the actors, and in which order.
 
 mod pool;
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", not(braid_loom)))]
 pub mod simulated;
 mod threads;
 
