@@ -37,7 +37,7 @@ impl Protocol {
         self.poll_frontier()
     }
 
-    fn finish_when_idle(&mut self) -> Option<Command> {
+    pub(super) fn finish_when_idle(&mut self) -> Option<Command> {
         if self.in_flight() > 0 && !is_mutant!(self.mutant, HaltLeavesJobs) {
             return None;
         }

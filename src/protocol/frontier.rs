@@ -2,7 +2,7 @@
 
 use super::events::{Command, Failure, Mode};
 use super::mutants::is_mutant;
-use super::state::{Awaiting, FrontierState, Halt, Phase, Policy, Protocol, Status};
+use super::state::{Awaiting, FrontierState, Halt, Policy, Protocol, Status};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 
@@ -16,8 +16,8 @@ const IN_ORDER_STRETCH: u32 = 64;
 impl Protocol {
     pub(super) fn poll_frontier(&mut self) -> Result<Option<Command>, Invariant> {
         if self.frontier.0 >= self.len() {
-            self.phase = Phase::Finished;
-            return Ok(Some(Command::Finish));
+            // Jobs that ran elsewhere may still be in the channel.
+            return Ok(self.finish_when_idle());
         }
         let tx = self.frontier;
         let status = self.slot(tx)?.status;
@@ -56,11 +56,12 @@ impl Protocol {
         if is_mutant!(self.mutant, FrontierQueued) {
             return Ok(None);
         }
-        // A run here is final, so admission comes first.
+        // A run here is final, so admission comes first. A job for a transaction that the block
+        // has no room for is taken back too: the skip does not wait behind speculation.
         match self.at_frontier.admitted {
             None => return Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
-            Some(false) => return self.refuse(tx),
-            Some(true) => {}
+            Some(false) if !self.limits.skip_rejected => return self.refuse(tx),
+            Some(_) => {}
         }
         self.at_frontier.claim_asked = Some(job);
         Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
@@ -106,10 +107,6 @@ impl Protocol {
     /// The block has no room for the frontier.
     fn refuse(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         if self.limits.skip_rejected {
-            // A job in flight still has to report; its result is discarded by the skip.
-            if self.slot(tx)?.status == Status::InFlight {
-                return Ok(None);
-            }
             return self.skip(tx);
         }
         self.begin_halt(Halt::NoRoom(tx));

@@ -49,6 +49,9 @@ pub enum Mutant {
     /// Admission is never asked.
     #[cfg(feature = "mutants")]
     AdmissionSkipped,
+    /// Whoever gives the role back does not look for reports again. Only loom can tell.
+    #[cfg(feature = "mutants")]
+    RoleNotLookedAgain,
     /// More jobs go out than the channel holds.
     #[cfg(feature = "mutants")]
     CapacityIgnored,

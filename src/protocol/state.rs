@@ -234,6 +234,12 @@ impl Protocol {
         self
     }
 
+    /// Whether its owner looks for reports once more after giving the role back: always, but for
+    /// a seeded bug.
+    pub(crate) fn looks_again(&self) -> bool {
+        !is_mutant!(self.mutant, RoleNotLookedAgain)
+    }
+
     /// The bounds that it was made with.
     #[must_use]
     pub const fn limits(&self) -> Limits {

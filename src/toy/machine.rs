@@ -48,6 +48,7 @@ impl Rendezvous {
 pub struct ToyWorkload {
     block: Arc<ToyBlock>,
     rendezvous: Option<Rendezvous>,
+    lost_worker: Option<WorkerId>,
     runs: Box<[AtomicU32]>,
     running: AtomicU32,
     peak: AtomicU32,
@@ -59,13 +60,21 @@ impl ToyWorkload {
     pub fn new(block: Arc<ToyBlock>) -> Self {
         let runs = block.transactions.iter().map(|_| AtomicU32::new(0)).collect();
         let (running, peak) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { block, rendezvous: None, runs, running, peak }
+        Self { block, rendezvous: None, lost_worker: None, runs, running, peak }
     }
 
     /// The same with a place to meet.
     #[must_use]
     pub fn with_rendezvous(mut self, rendezvous: Rendezvous) -> Self {
         self.rendezvous = Some(rendezvous);
+        self
+    }
+
+    /// The same, where this worker panics before its first transaction: a bug of the engine's
+    /// own kind, outside every guard for transactions.
+    #[must_use]
+    pub const fn with_lost_worker(mut self, worker: WorkerId) -> Self {
+        self.lost_worker = Some(worker);
         self
     }
 
@@ -104,10 +113,13 @@ impl Workload for ToyWorkload {
 
     fn machine<'a, X: Context + 'a>(
         &'a self,
-        _: WorkerId,
+        worker: WorkerId,
         store: &'a Store<ToyLocation>,
         context: &'a X,
     ) -> Result<ToyMachine<'a, X>, BaseFailed> {
+        if self.lost_worker == Some(worker) {
+            std::panic::resume_unwind(Box::new("lost worker"));
+        }
         let base = ToyBase { block: &self.block };
         Ok(ToyMachine { workload: self, view: View::new(store, base, context) })
     }

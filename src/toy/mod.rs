@@ -10,6 +10,7 @@
 //! The reference shares the meaning of a program with the machine ([`run_program`]) and nothing
 //! else: no store, no protocol, no worker.
 
+mod case;
 mod compare;
 mod generator;
 mod ledger;
@@ -19,6 +20,7 @@ mod program;
 mod random;
 mod reference;
 
+pub use case::ToyCase;
 pub use compare::{Mismatch, compare};
 pub use generator::{Shape, random_block};
 pub use ledger::{ToyLedger, ToyOutcome};

@@ -72,15 +72,14 @@ pub fn reference(block: &ToyBlock, skip: bool) -> Reference {
 
 fn run_one(steps: &[super::program::Step], run: &mut Run<'_>) -> ReferenceOutcome {
     let ended = catch_unwind(AssertUnwindSafe(|| run_program(steps, run)));
-    let Ok(ended) = ended else { return Err(ReferenceError::Panicked) };
     // A read that had no answer counts even if the program went on.
     if let Some(location) = run.failed {
         return Err(ReferenceError::Base(location));
     }
     match ended {
-        Ok(output) => Ok(ToyOutcome::Executed(output)),
-        Err(Halted::Rejected(reason)) => Err(ReferenceError::Rejected(reason)),
-        Err(Halted::Stopped) => Err(ReferenceError::Panicked),
+        Ok(Ok(output)) => Ok(ToyOutcome::Executed(output)),
+        Ok(Err(Halted::Rejected(reason))) => Err(ReferenceError::Rejected(reason)),
+        Ok(Err(Halted::Stopped)) | Err(_) => Err(ReferenceError::Panicked),
     }
 }
 

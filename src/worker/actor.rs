@@ -1,11 +1,12 @@
 //! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
 
-use super::coordinator::coordinate;
+use super::coordinator::{coordinate, give_up};
 use super::machine::{Effects, Ledger, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, ReportMessage};
 use super::shared::Shared;
 use super::view::Stop;
 use super::{Context, Point};
+use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, ReadSet};
 use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
@@ -33,21 +34,29 @@ where
         let report = actor.run_job(message);
         context.yield_at(Point::Message);
         if shared.report_sender.try_send(report).is_err() {
-            shared.role.lock().channel_full();
+            give_up(shared, Invariant::ChannelFull { channel: "reports" });
         }
         here = coordinate(shared, context);
     }
 }
 
 /// A worker that is lost to a panic of our own must not leave the others waiting.
-struct LossGuard<'a, W: Workload, G> {
+struct LossGuard<'a, W, G>
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+{
     shared: &'a Shared<W, G>,
 }
 
-impl<W: Workload, G> Drop for LossGuard<'_, W, G> {
+impl<W, G> Drop for LossGuard<'_, W, G>
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+{
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shared.role.lock().worker_lost();
+            give_up(self.shared, Invariant::WorkersGone);
         }
     }
 }

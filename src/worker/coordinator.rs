@@ -7,7 +7,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version};
 use crate::mv::{ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, Protocol, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
 use crate::sync::{Sender, SeqCst};
 
 /// What the role knows of one transaction.
@@ -34,6 +34,9 @@ pub(super) struct Coordinator<W: Workload, G> {
 
 /// Takes the role if it is free, does what there is to do, and looks again afterwards. Returns
 /// the job that the caller has to run at once, if there is one.
+///
+/// It looks again also with that job in hand: a report that came meanwhile may hold work for
+/// others, who would wait for it as long as the job takes.
 pub(super) fn coordinate<W, G, X>(
     shared: &Shared<W, G>,
     context: &X,
@@ -43,16 +46,33 @@ where
     G: Ledger<Output = W::Output, Rejection = W::Rejection>,
     X: Context,
 {
+    let mut here = None;
     loop {
         context.yield_at(Point::Role);
         // Somebody else has it: he looks again after giving it back, and finds our report.
-        let mut role = shared.role.try_lock()?;
-        let here = role.step(shared, context);
+        let Some(mut role) = shared.role.try_lock() else { return here };
+        // There is one job outside the channel at a time, so this never replaces one.
+        here = role.step(shared, context).or(here);
+        let looks_again = role.protocol.looks_again();
         drop(role);
         context.yield_at(Point::Role);
-        if here.is_some() || shared.reports.is_empty() {
+        if !looks_again || !shared.has_news() {
             return here;
         }
+    }
+}
+
+/// The block cannot go on: a worker is lost, or a report. Whoever has the role, or takes it
+/// next, ends the block; as with a report, nobody waits for the role.
+pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+{
+    shared.post_fault(broken);
+    while shared.has_news() {
+        let Some(mut role) = shared.role.try_lock() else { return };
+        role.take_fault(shared);
     }
 }
 
@@ -71,18 +91,6 @@ impl<W: Workload, G> Coordinator<W, G> {
         };
         let records = (0..protocol.len()).map(record).collect();
         Self { protocol, ledger, records, jobs: Some(jobs), refusal: None, broken: None }
-    }
-
-    /// A worker panicked outside a transaction: nobody will report its job.
-    pub(super) fn worker_lost(&mut self) {
-        self.broken.get_or_insert(Invariant::WorkersGone);
-        self.jobs = None;
-    }
-
-    /// The channel of reports was full.
-    pub(super) fn channel_full(&mut self) {
-        self.broken.get_or_insert(Invariant::ChannelFull { channel: "reports" });
-        self.jobs = None;
     }
 
     pub(super) fn into_end(mut self, workload: W, store: Store<W::Location>) -> BlockEnd<W, G> {
@@ -121,8 +129,10 @@ where
         shared: &Shared<W, G>,
         context: &X,
     ) -> Option<JobMessage<W::Location>> {
-        // Once the block is over there is nothing to answer.
-        self.jobs.as_ref()?;
+        self.take_fault(shared);
+        if self.jobs.is_none() {
+            return None;
+        }
         loop {
             if shared.is_cancelled() {
                 let cancelled = self.protocol.apply(Event::Cancelled);
@@ -143,6 +153,19 @@ where
                 Err(broken) => Err(broken),
             };
             self.note(shared, performed);
+        }
+    }
+
+    /// Ends the block at once if it cannot go on. Once it is over, late reports are taken, so
+    /// that nobody looks again because of them, and not answered.
+    fn take_fault(&mut self, shared: &Shared<W, G>) {
+        if let Some(broken) = shared.take_fault() {
+            self.broken.get_or_insert(broken);
+            shared.cancel();
+            self.jobs = None;
+        }
+        if self.jobs.is_none() {
+            while shared.reports.try_recv().is_ok() {}
         }
     }
 
@@ -230,8 +253,13 @@ where
 
     fn dispatch(&mut self, job: Job) -> Result<(), Invariant> {
         let message = self.message(job).ok_or(Invariant::MissingResult { tx: job.chunk.first })?;
-        let full = Invariant::ChannelFull { channel: "jobs" };
-        self.jobs.as_ref().map_or(Ok(()), |jobs| jobs.try_send(message).map_err(|_| full))
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(message).is_ok());
+        if sent {
+            return Ok(());
+        }
+        // Nobody will report it, and the block cannot end while it counts as in flight.
+        self.protocol.apply(Event::Reported(JobReport { job, results: Vec::new(), void: true }))?;
+        Err(Invariant::ChannelFull { channel: "jobs" })
     }
 
     fn discard(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {

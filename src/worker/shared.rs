@@ -42,6 +42,9 @@ pub struct Shared<W: Workload, G> {
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
+    /// Why the block cannot go on, until the role has taken notice.
+    fault: Mutex<Option<Invariant>>,
+    has_fault: AtomicBool,
 }
 
 /// How a block ended.
@@ -101,6 +104,8 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             frontier: AtomicU32::new(0),
             stop_work: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            fault: Mutex::new(None),
+            has_fault: AtomicBool::new(false),
         }
     }
 
@@ -124,6 +129,21 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop_work.load(SeqCst) || self.is_cancelled()
+    }
+
+    /// Leaves word that the block cannot go on.
+    pub(super) fn post_fault(&self, broken: Invariant) {
+        *self.fault.lock() = Some(broken);
+        self.has_fault.store(true, SeqCst);
+    }
+
+    pub(super) fn take_fault(&self) -> Option<Invariant> {
+        if self.has_fault.swap(false, SeqCst) { self.fault.lock().take() } else { None }
+    }
+
+    /// Whether there is something for the role to look at.
+    pub(super) fn has_news(&self) -> bool {
+        !self.reports.is_empty() || self.has_fault.load(SeqCst)
     }
 
     /// Takes the right to run `job`: true for exactly one of those who ask.

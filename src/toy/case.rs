@@ -1,0 +1,115 @@
+//! One random test case: a block, how it is cut up, and the limits under which it runs.
+
+use super::generator::{Shape, random_block};
+use super::ledger::ToyLedger;
+use super::machine::ToyWorkload;
+use super::program::ToyBlock;
+use super::random::Random;
+use super::reference::{Reference, reference};
+use crate::ids::{Chunk, TxIndex};
+use crate::mv::Store;
+use crate::protocol::{Limits, Plan, Policy, Protocol};
+use crate::worker::Shared;
+use std::sync::Arc;
+
+/// A toy block with everything that the engine needs beside threads.
+#[derive(Clone, Debug)]
+pub struct ToyCase {
+    /// The block.
+    pub block: Arc<ToyBlock>,
+    /// Bounds and choices.
+    pub limits: Limits,
+    /// How it is cut up.
+    pub plan: Plan,
+    /// Steps of a chunk after which it gives way to the frontier.
+    pub patience: u64,
+    /// Number of shards of the store.
+    pub shards: usize,
+}
+
+impl ToyCase {
+    /// The case of this seed: tight limits and odd hints, so that every path is taken.
+    #[must_use]
+    pub fn random(random: &mut Random) -> Self {
+        let long = random.chance(1, 40);
+        let shape = Shape {
+            transactions: if long { 160 } else { 4 + random.below(37) },
+            steps: if long { 4 } else { 2 + random.below(8) },
+            faults: random.chance(1, 2),
+        };
+        let block = Arc::new(random_block(random, shape));
+        let policy = match random.below(4) {
+            0 => Policy::InOrder,
+            1 => Policy::Auto,
+            _ => Policy::ForceSpeculative,
+        };
+        let widest = if random.chance(1, 2) { 6 } else { 64 };
+        let window = 1 + random.below(widest);
+        let limits = Limits {
+            window: u32::try_from(window).unwrap_or(1),
+            job_capacity: 1 + u32::from(random.small(6)),
+            max_speculative_runs: 1 + u32::from(random.small(3)),
+            policy,
+            skip_rejected: random.chance(1, 2),
+            shared_chunks: random.chance(1, 4),
+        };
+        let plan = random_plan(random, block.transactions.len());
+        let shards = 1 << random.small(4);
+        Self { block, limits, plan, patience: random.below(30), shards }
+    }
+
+    /// What the block must come to.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        reference(&self.block, self.limits.skip_rejected)
+    }
+
+    /// The protocol of the case.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        Protocol::new(self.limits, &self.plan)
+    }
+
+    /// The block, ready for workers.
+    #[must_use]
+    pub fn shared(&self) -> Shared<ToyWorkload, ToyLedger> {
+        self.shared_with(self.protocol(), Store::new(self.shards))
+    }
+
+    /// The same over a protocol and a store of the caller's making.
+    #[must_use]
+    pub fn shared_with(
+        &self,
+        protocol: Protocol,
+        store: Store<super::ToyLocation>,
+    ) -> Shared<ToyWorkload, ToyLedger> {
+        let workload = ToyWorkload::new(Arc::clone(&self.block));
+        let ledger = workload.ledger();
+        Shared::with_protocol(workload, ledger, store, self.patience, protocol)
+    }
+}
+
+fn random_plan(random: &mut Random, transactions: usize) -> Plan {
+    let count = u32::try_from(transactions).unwrap_or(u32::MAX);
+    let longest = 1 + random.small(5);
+    let mut plan = Plan::default();
+    let mut first = TxIndex(0);
+    while first.0 < count {
+        let length = 1 + u32::from(random.small(longest));
+        let end = TxIndex((first.0 + length).min(count));
+        plan.chunks.push(Chunk { first, end });
+        first = end;
+    }
+    if random.chance(1, 3) {
+        for tx in 0..count {
+            if random.chance(1, 8) {
+                plan.frontier_only.push(TxIndex(tx));
+            }
+            if tx > 0 && random.chance(1, 5) {
+                let on = u32::try_from(random.below(u64::from(tx))).unwrap_or(0);
+                plan.dependencies.push((TxIndex(tx), TxIndex(on)));
+            }
+        }
+    }
+    plan
+}

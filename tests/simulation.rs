@@ -1,0 +1,200 @@
+//! Random toy blocks under random schedules of the simulated runtime, against the reference.
+//!
+//! A failure prints its seed. `BRAID_SIM_SEED=<seed> cargo test --test simulation one_seed` runs
+//! that one alone; `BRAID_SIM_RUNS=10` runs ten times as many.
+
+use braid_evm::ids::WorkerId;
+use braid_evm::mv::Store;
+use braid_evm::protocol::{Counters, Policy};
+use braid_evm::runtime::simulated::{
+    Costs, Options, Schedule, Simulated, SimulationError, Simulator,
+};
+use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyOutcome, ToyWorkload, compare};
+use braid_evm::worker::Shared;
+use std::time::Instant;
+
+/// Seeds of one multiple.
+const SEEDS: u64 = 150_000;
+
+type Ended = Simulated<ToyWorkload, ToyLedger>;
+
+const COSTS: Costs = Costs {
+    begin: 50,
+    read: 100,
+    base_read: 400,
+    publish: 60,
+    check: 40,
+    message: 100,
+    role: 30,
+    validate: 80,
+    commit: 50,
+};
+
+/// The case and the schedule of a seed.
+fn scenario(seed: u64) -> (ToyCase, Options) {
+    let mut random = Random::new(seed);
+    let case = ToyCase::random(&mut random);
+    let workers = [1, 2, 2, 3, 3, 8];
+    let workers = random.pick(&workers).copied().unwrap_or(2);
+    let mut options = Options::new(workers, random.next_u64());
+    options.schedule = match random.below(8) {
+        0 => Schedule::VirtualTime(COSTS),
+        1 | 2 => Schedule::Bursts(1 + random.below(30)),
+        3 | 4 => Schedule::Priorities(1 + u32::from(random.small(6))),
+        _ => Schedule::Random,
+    };
+    options.cancel_at = random.chance(1, 8).then(|| random.below(1_500));
+    (case, options)
+}
+
+fn run(simulator: &mut Simulator, seed: u64) -> Result<(ToyCase, Ended), String> {
+    let (case, options) = scenario(seed);
+    let ended = simulator.run(case.shared(), &options).map_err(|error| error.to_string())?;
+    let cap = case.limits.max_speculative_runs;
+    compare(&ended.end, &case.reference(), cap).map_err(|mismatch| mismatch.to_string())?;
+    let bound = u64::from(cap + 1) * case.block.transactions.len() as u64;
+    let runs = ended.end.counters.runs;
+    if runs > bound {
+        return Err(format!("{runs} runs in all, bound {bound}"));
+    }
+    Ok((case, ended))
+}
+
+/// What the cases came to, all together: proof that the rare paths were taken.
+#[derive(Debug, Default)]
+struct Totals {
+    counters: Counters,
+    steps: u64,
+    transactions: u64,
+    skips: u64,
+    cancelled: u64,
+    failed: u64,
+    overlap: u32,
+    speculative_blocks: u64,
+}
+
+impl Totals {
+    fn add(&mut self, case: &ToyCase, ended: &Ended) {
+        let (all, one) = (&mut self.counters, ended.end.counters);
+        all.runs += one.runs;
+        all.discarded += one.discarded;
+        all.blocked += one.blocked;
+        all.failed += one.failed;
+        all.speculative_commits += one.speculative_commits;
+        all.claims += one.claims;
+        all.in_order_stretches += one.in_order_stretches;
+        self.steps += ended.step_count;
+        self.transactions += case.block.transactions.len() as u64;
+        let outcomes = ended.end.ledger.outcomes().iter();
+        self.skips += outcomes.filter(|(_, o)| matches!(o, ToyOutcome::Skipped(_))).count() as u64;
+        match ended.end.halt {
+            Some(braid_evm::protocol::Halt::Cancelled) => self.cancelled += 1,
+            Some(_) => self.failed += 1,
+            None => {}
+        }
+        self.overlap = self.overlap.max(ended.end.workload.peak());
+        self.speculative_blocks += u64::from(case.limits.policy == Policy::ForceSpeculative);
+    }
+}
+
+#[test]
+fn random_blocks_under_random_schedules_equal_the_reference() {
+    let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
+    let seeds = SEEDS * multiple.unwrap_or(1);
+    let mut simulator = Simulator::new();
+    let mut totals = Totals::default();
+    let begun = Instant::now();
+    for seed in 0..seeds {
+        match run(&mut simulator, seed) {
+            Ok((case, ended)) => totals.add(&case, &ended),
+            Err(error) => panic!("BRAID_SIM_SEED={seed}: {error}"),
+        }
+    }
+    println!("{seeds} schedules in {:?}: {totals:?}", begun.elapsed());
+    let counters = totals.counters;
+    for (name, count) in [
+        ("discarded", counters.discarded),
+        ("blocked", counters.blocked),
+        ("failed speculatively", counters.failed),
+        ("speculative commits", counters.speculative_commits),
+        ("claims", counters.claims),
+        ("in-order stretches", counters.in_order_stretches),
+        ("skips", totals.skips),
+        ("cancelled", totals.cancelled),
+        ("failed", totals.failed),
+        ("forced speculation", totals.speculative_blocks),
+    ] {
+        assert!(count > 0, "{name} never occurred");
+    }
+    assert!(totals.overlap >= 6, "at most {} transactions ran at once", totals.overlap);
+}
+
+#[test]
+fn the_same_seed_takes_the_same_steps() {
+    let mut simulator = Simulator::new();
+    for seed in (0..3_000).step_by(7) {
+        let (case, mut options) = scenario(seed);
+        options.keep_steps = true;
+        let mut once = || simulator.run(case.shared(), &options).expect("the run ends");
+        let (first, second) = (once(), once());
+        assert_eq!(first.steps, second.steps, "seed {seed}");
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(first.makespan, second.makespan, "seed {seed}");
+        assert_eq!(first.end.counters, second.end.counters, "seed {seed}");
+        assert_eq!(first.end.ledger.outcomes(), second.end.ledger.outcomes(), "seed {seed}");
+    }
+}
+
+/// Workers that have to do with each other's transactions finish sooner than one alone would.
+#[test]
+fn virtual_time_shows_the_work_of_several_workers() {
+    let mut simulator = Simulator::new();
+    let mut sooner = 0;
+    for seed in 0..50 {
+        let mut case = ToyCase::random(&mut Random::new(seed));
+        case.limits.policy = Policy::ForceSpeculative;
+        case.limits.window = 64;
+        case.limits.job_capacity = 16;
+        let mut makespan = |workers| {
+            let mut options = Options::new(workers, seed);
+            options.schedule = Schedule::VirtualTime(COSTS);
+            let ended = simulator.run(case.shared(), &options).expect("the run ends");
+            assert!(ended.busy.iter().all(|busy| *busy <= ended.makespan));
+            ended.makespan
+        };
+        sooner += u32::from(makespan(4) < makespan(1));
+    }
+    assert!(sooner > 10, "4 workers were sooner on {sooner} of 50 blocks");
+}
+
+/// A worker that panics outside a transaction ends the block; nobody waits for its report.
+#[test]
+fn a_lost_worker_ends_the_block() {
+    let mut simulator = Simulator::new();
+    let (mut lost, mut unharmed) = (0, 0);
+    for seed in 0..500 {
+        let (case, options) = scenario(seed);
+        let workload = ToyWorkload::new(case.block.clone()).with_lost_worker(WorkerId(1));
+        let (ledger, store) = (workload.ledger(), Store::new(case.shards));
+        let shared = Shared::with_protocol(workload, ledger, store, case.patience, case.protocol());
+        match simulator.run(shared, &options) {
+            Err(SimulationError::WorkerPanicked { worker: WorkerId(1), .. }) => lost += 1,
+            // The worker never got a job.
+            Ok(ended) if ended.end.broken.is_none() => unharmed += 1,
+            other => panic!("seed {seed}: {other:?}"),
+        }
+    }
+    assert!(lost > 100 && unharmed > 0, "{lost} lost, {unharmed} unharmed");
+}
+
+/// Runs the seed of `BRAID_SIM_SEED` alone, to look into a failure.
+#[test]
+fn one_seed() {
+    let seed = std::env::var("BRAID_SIM_SEED").ok().and_then(|seed| seed.parse().ok());
+    let Some(seed) = seed else { return };
+    let (case, options) = scenario(seed);
+    println!("{case:#?}\n{options:#?}");
+    if let Err(error) = run(&mut Simulator::new(), seed) {
+        panic!("BRAID_SIM_SEED={seed}: {error}");
+    }
+}
