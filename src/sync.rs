@@ -24,6 +24,8 @@ mod real {
 
 #[cfg(braid_loom)]
 mod loom_channel;
+#[cfg(braid_loom)]
+mod loom_held;
 #[cfg(all(test, braid_loom))]
 pub(crate) mod loom_model;
 
@@ -36,15 +38,23 @@ pub(crate) use std::sync::atomic::Ordering::SeqCst;
 
 /// A mutual-exclusion lock that does not poison.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(real::Inner<T>);
+pub(crate) struct Mutex<T> {
+    inner: real::Inner<T>,
+    #[cfg(braid_loom)]
+    held: loom_held::HeldFlag,
+}
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(real::Inner::new(value))
+        Self {
+            inner: real::Inner::new(value),
+            #[cfg(braid_loom)]
+            held: loom_held::HeldFlag::default(),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The lock, unless somebody holds it.
@@ -54,16 +64,23 @@ impl<T> Mutex<T> {
     /// free here. That is a store followed by a load on both sides, which only fences order.
     pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {
         fence(SeqCst);
-        let guard = match self.0.try_lock() {
+        #[cfg(braid_loom)]
+        let held = self.held.try_hold()?;
+        let guard = match self.inner.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(TryGuard { guard, _then: FenceOnDrop })
+        Some(TryGuard {
+            guard,
+            #[cfg(braid_loom)]
+            _held: held,
+            _then: FenceOnDrop,
+        })
     }
 
     pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -71,6 +88,8 @@ impl<T> Mutex<T> {
 #[derive(Debug)]
 pub(crate) struct TryGuard<'a, T> {
     guard: MutexGuard<'a, T>,
+    #[cfg(braid_loom)]
+    _held: loom_held::Held<'a>,
     /// Declared last, so it is dropped last: the fence comes after the unlocking.
     _then: FenceOnDrop,
 }

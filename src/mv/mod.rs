@@ -18,6 +18,8 @@
 
 mod chain;
 mod location;
+#[cfg(all(test, braid_loom))]
+mod loom_tests;
 mod mutants;
 mod resolve;
 mod sets;

@@ -9,6 +9,9 @@ use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version};
 use crate::sync::{AtomicU32, SeqCst};
 use core::hash::BuildHasher;
+#[cfg(braid_loom)]
+use foldhash::fast::FixedState as RandomState;
+#[cfg(not(braid_loom))]
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 

@@ -9,6 +9,8 @@
 
 mod actor;
 mod coordinator;
+#[cfg(all(test, braid_loom))]
+mod loom_tests;
 mod machine;
 mod message;
 mod shared;

@@ -1,0 +1,273 @@
+//! Small stories about the store, each under every schedule of its threads.
+//!
+//! A join stands for what the channel of reports and the role do in the engine: whatever the
+//! joined thread published happened before. Run with
+//! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
+
+use super::versioned_lock::VersionedLock;
+use super::{Entry, Location, Origin, ReadSet, Resolution, Store};
+use crate::ids::{Incarnation, TxIndex, Version};
+use crate::sync::loom_model::explore;
+use crate::sync::{AtomicBool, SeqCst};
+use loom::sync::Arc;
+use loom::thread;
+
+/// A slot in the scope of one life, and a balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Cell {
+    Slot,
+    Life,
+    Balance,
+}
+
+impl Location for Cell {
+    type Value = u32;
+    type Delta = u32;
+
+    fn scope(&self) -> Option<Self> {
+        (*self == Self::Slot).then_some(Self::Life)
+    }
+
+    fn destroyed(&self) -> u32 {
+        0
+    }
+
+    fn fold(value: &mut u32, delta: &u32) {
+        *value += delta;
+    }
+}
+
+/// The stories are short enough to go further than the whole engine can.
+const PREEMPTIONS: usize = 4;
+
+/// The base value of each cell.
+const BASE: u32 = 100;
+
+fn version(tx: u32, incarnation: u32) -> Version {
+    Version { tx: TxIndex(tx), incarnation: Incarnation(incarnation) }
+}
+
+fn new_store(shards: usize) -> Arc<Store<Cell>> {
+    Arc::new(Store::new(shards))
+}
+
+/// Publishes for transaction `tx`; returns the readers that it names.
+fn publish(store: &Store<Cell>, version: Version, cell: Cell, entry: Entry<Cell>) -> Vec<TxIndex> {
+    let mut stale = Vec::new();
+    store.publish(version, &cell, entry, &mut stale);
+    stale
+}
+
+/// One recorded read, with `base` as the base value if that is asked for.
+fn read(store: &Store<Cell>, cell: Cell, reader: u32, base: u32) -> (ReadSet<Cell>, u32, Origin) {
+    loop {
+        match store.resolve(&cell, TxIndex(reader)) {
+            Resolution::Resolved(seen) => {
+                let (value, origin) = (seen.value, seen.origin);
+                let mut reads = ReadSet::default();
+                reads.push(cell, seen);
+                return (reads, value, origin);
+            }
+            Resolution::NeedsBase(chain) => store.set_base(chain, base),
+            Resolution::Blocked(on) => panic!("an estimate of {on} in a story without any"),
+        }
+    }
+}
+
+#[test]
+fn loom_unchanged_stamp_means_current_data() {
+    explore("unchanged_stamp", PREEMPTIONS, 33, || {
+        let lock = Arc::new(VersionedLock::new(0_u32));
+        let reported = Arc::new(AtomicBool::new(false));
+        let writer = thread::spawn({
+            let (lock, reported) = (Arc::clone(&lock), Arc::clone(&reported));
+            move || {
+                lock.publish(|data, _| *data = 1);
+                lock.publish(|data, _| *data = 2);
+                reported.store(true, SeqCst);
+            }
+        });
+        let (seen, stamp) = {
+            let (data, stamp) = lock.read();
+            (*data, stamp)
+        };
+        if reported.load(SeqCst) && lock.stamp() == stamp {
+            assert_eq!(seen, 2, "an unchanged stamp, but data has changed");
+        }
+        writer.join().unwrap();
+        assert_eq!(lock.stamp() == stamp, seen == 2, "stamp and data tell different stories");
+    });
+}
+
+/// A reader beside two publications: valid afterwards if, and only if, it saw the last one.
+fn publish_against_validate(new_store: fn() -> Arc<Store<Cell>>) {
+    explore("publish_against_validate", PREEMPTIONS, 120, move || {
+        let store = new_store();
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(0, 0), Cell::Balance, Entry::Value(1));
+                publish(&store, version(1, 0), Cell::Balance, Entry::Value(2));
+            }
+        });
+        let (reads, seen, _) = read(&store, Cell::Balance, 2, BASE);
+        let hint = store.is_current(&reads, TxIndex(2));
+        writer.join().unwrap();
+        assert_eq!(store.validate(&reads, TxIndex(2)), seen == 2, "the verdict on {seen}");
+        assert!(hint || seen != 2, "the newest read was called stale");
+    });
+}
+
+#[test]
+fn loom_publish_against_validate() {
+    publish_against_validate(|| new_store(1));
+}
+
+/// The seeded bug: a stamp that is drawn before the lock is taken.
+#[cfg(feature = "mutants")]
+#[test]
+#[should_panic(expected = "the verdict on")]
+fn loom_catches_a_stamp_drawn_outside_the_lock() {
+    publish_against_validate(|| {
+        let store = Store::new(1).with_mutant(super::StoreMutant::StampOutsideLock);
+        Arc::new(store)
+    });
+}
+
+#[test]
+fn loom_chain_is_created_after_a_miss() {
+    explore("chain_after_a_miss", PREEMPTIONS, 2000, || {
+        let store = new_store(1);
+        let other = thread::spawn({
+            let store = Arc::clone(&store);
+            // Base reads are equal in truth; different ones here tell who came first.
+            move || read(&store, Cell::Balance, 2, BASE + 1)
+        });
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || publish(&store, version(0, 0), Cell::Balance, Entry::Value(1))
+        });
+        let (reads, seen, _) = read(&store, Cell::Balance, 1, BASE);
+        let (_, other_seen, _) = other.join().unwrap();
+        writer.join().unwrap();
+        assert_eq!(store.validate(&reads, TxIndex(1)), seen == 1, "the miss went unnoticed");
+        let bases: Vec<u32> = [seen, other_seen].into_iter().filter(|seen| *seen != 1).collect();
+        assert!(bases.windows(2).all(|pair| pair[0] == pair[1]), "two base values: {bases:?}");
+    });
+}
+
+#[test]
+fn loom_late_older_incarnation_changes_nothing() {
+    explore("late_older_incarnation", PREEMPTIONS, 600, || {
+        let store = new_store(1);
+        let old = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(0, 0), Cell::Balance, Entry::Value(1));
+                store.withdraw(version(0, 0), &Cell::Balance, &mut Vec::new());
+            }
+        });
+        let estimate = thread::spawn({
+            let store = Arc::clone(&store);
+            move || store.mark_estimate(version(0, 0), &Cell::Balance)
+        });
+        publish(&store, version(0, 1), Cell::Balance, Entry::Value(2));
+        old.join().unwrap();
+        estimate.join().unwrap();
+        let (_, seen, origin) = read(&store, Cell::Balance, 1, BASE);
+        assert_eq!((seen, origin), (2, Origin::Value(version(0, 1))));
+    });
+}
+
+#[test]
+fn loom_reader_sees_a_publication_or_is_named() {
+    explore("sees_or_is_named", PREEMPTIONS, 22, || {
+        let store = new_store(2);
+        store.seed(&Cell::Slot, BASE);
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                let mut named = publish(&store, version(0, 0), Cell::Life, Entry::Tombstone);
+                named.extend(publish(&store, version(0, 0), Cell::Slot, Entry::Value(1)));
+                named
+            }
+        });
+        let (_, seen, _) = read(&store, Cell::Slot, 1, BASE);
+        let named = writer.join().unwrap();
+        assert!(seen == 1 || named.contains(&TxIndex(1)), "saw {seen}, named: {named:?}");
+    });
+}
+
+#[test]
+fn loom_slot_and_its_scope_are_seen_as_one() {
+    explore("slot_and_scope", PREEMPTIONS, 22, || {
+        let store = new_store(2);
+        store.seed(&Cell::Slot, BASE);
+        publish(&store, version(0, 0), Cell::Slot, Entry::Value(7));
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(1, 0), Cell::Life, Entry::Tombstone);
+                publish(&store, version(1, 0), Cell::Slot, Entry::Value(7));
+            }
+        });
+        let (reads, seen, origin) = read(&store, Cell::Slot, 2, BASE);
+        assert!(seen == 7 || seen == 0, "neither version shows {seen}");
+        writer.join().unwrap();
+        let newest = origin == Origin::Value(version(1, 0));
+        assert_eq!(store.is_current(&reads, TxIndex(2)), newest, "{origin:?} by version");
+        assert_eq!(store.validate(&reads, TxIndex(2)), seen == 7, "{seen} by value");
+    });
+}
+
+#[test]
+fn loom_fold_beside_a_delta() {
+    explore("fold_beside_a_delta", PREEMPTIONS, 400, || {
+        let store = new_store(1);
+        store.seed(&Cell::Balance, BASE);
+        let credit = |tx: u32, amount: u32| {
+            let store = Arc::clone(&store);
+            thread::spawn(move || {
+                publish(&store, version(tx, 0), Cell::Balance, Entry::Delta(amount))
+            })
+        };
+        let credits = [credit(0, 1), credit(1, 10)];
+        let (reads, seen, _) = read(&store, Cell::Balance, 2, BASE);
+        for credit in credits {
+            credit.join().unwrap();
+        }
+        assert_eq!(store.validate(&reads, TxIndex(2)), seen == BASE + 11, "the fold {seen}");
+    });
+}
+
+#[test]
+fn loom_checkpoint_beside_a_delta() {
+    // One more than are folded again and again.
+    const FINAL: u32 = 17;
+    explore("checkpoint_beside_a_delta", PREEMPTIONS, 1000, || {
+        let store = new_store(1);
+        store.seed(&Cell::Balance, BASE);
+        for tx in 0..FINAL {
+            publish(&store, version(tx, 0), Cell::Balance, Entry::Delta(1));
+        }
+        let role = thread::spawn({
+            let store = Arc::clone(&store);
+            move || store.set_frontier(TxIndex(FINAL))
+        });
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(FINAL, 0), Cell::Balance, Entry::Delta(10));
+                publish(&store, version(FINAL, 1), Cell::Balance, Entry::Delta(20));
+            }
+        });
+        let reader = FINAL + 1;
+        let (reads, seen, _) = read(&store, Cell::Balance, reader, BASE);
+        role.join().unwrap();
+        writer.join().unwrap();
+        let sum = BASE + FINAL + 20;
+        assert_eq!(store.validate(&reads, TxIndex(reader)), seen == sum, "the fold {seen}");
+        let (_, again, _) = read(&store, Cell::Balance, reader, BASE);
+        assert_eq!(again, sum, "from the checkpoint");
+    });
+}
