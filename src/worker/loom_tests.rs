@@ -4,10 +4,12 @@
 //! loom reports a lost wake-up as a deadlock. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
+use super::coordinator::give_up;
 use super::machine::{Base, Effects, Ledger, Machine, TxError, Workload};
 use super::shared::{BlockEnd, Shared};
 use super::view::{Stop, View};
 use super::{Context, work};
+use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store};
 use crate::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
@@ -167,6 +169,10 @@ impl Sometimes {
     }
 }
 
+fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
+    Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol)
+}
+
 /// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.
 fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
     let shared = Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol);
@@ -295,4 +301,32 @@ fn loom_speculative_panic_is_dropped() {
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         assert_eq!(end.halt, None);
     });
+}
+
+/// The fault is a flag beside the lock, so here "post, try, look again" goes over two words.
+/// That this takes the fences of `try_lock` and its guard is an argument and not seen here: a
+/// try that fails always reads the newest state of the lock in loom.
+#[test]
+fn loom_lost_worker_ends_the_block() {
+    static BROKEN: Sometimes = Sometimes::new();
+    explore("lost_worker", PREEMPTIONS, 300, || {
+        let shared = Arc::new(new_shared([Act::Increment; 2], new_protocol(false)));
+        let lost = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                // A real panic would look to loom as if all its threads panicked.
+                if let Some(message) = Threads.recv(&shared.jobs) {
+                    let _ = shared.claim(message.job);
+                    give_up(&shared, Invariant::WorkersGone);
+                }
+            }
+        });
+        work(&shared, WorkerId(0), &Threads);
+        lost.join().expect("no worker panics");
+        let end = Arc::try_unwrap(shared).expect("all workers have returned").into_end();
+        let committed = outcomes(&end);
+        assert!(committed.len() == 2 || end.broken == Some(Invariant::WorkersGone));
+        BROKEN.note(end.broken.is_some());
+    });
+    assert!(BROKEN.has_happened(), "the lost job never mattered");
 }

@@ -134,7 +134,8 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     /// Leaves word that the block cannot go on.
     pub(super) fn post_fault(&self, broken: Invariant) {
         *self.fault.lock() = Some(broken);
-        self.has_fault.store(true, SeqCst);
+        // A swap, as in `take_fault`: loom does not order a plain store against swaps.
+        self.has_fault.swap(true, SeqCst);
     }
 
     pub(super) fn take_fault(&self) -> Option<Invariant> {
