@@ -1,1 +1,30 @@
-//! Placeholder, replaced in the next commits.
+//! Exhaustive models of small blocks over the commit protocol as it ships.
+//!
+//! The model owns a real [`Protocol`] and plays everything around it: an abstract store, the job
+//! channel, two workers and the messages between them. It knows every order in which workers may
+//! take jobs, read, publish and report, and in which reports may be delivered.
+//!
+//! What it leaves out: scopes and deltas (the store's property tests), the passing of the role
+//! (loom), and weak memory.
+//!
+//! [`Protocol`]: braid_evm::protocol::Protocol
+
+mod model;
+mod owner;
+mod properties;
+mod scenario;
+mod state;
+mod store;
+mod suites;
+mod workers;
+
+pub use model::{Action, BlockModel};
+pub use scenario::{Kind, Scenario, Serial, Tx, Write};
+pub use state::{Report, Run, State, Worker};
+pub use store::{Entry, Seen, Store};
+pub use suites::{Suite, suites};
+
+/// Locations of a model.
+pub const LOCATIONS: usize = 2;
+/// Most transactions of a block.
+pub const MOST_TRANSACTIONS: usize = 4;

@@ -57,6 +57,28 @@ pub enum Mutant {
     CapacityIgnored,
 }
 
+#[cfg(feature = "mutants")]
+impl Mutant {
+    /// Every bug, without the shipped behaviour.
+    pub const ALL: &[Self] = &[
+        Self::SkipValidation,
+        Self::CommitSkipsOne,
+        Self::DiscardKeepsEntries,
+        Self::WakeUpLost,
+        Self::Uncapped,
+        Self::FrontierQueued,
+        Self::SpeculativeError,
+        Self::SkipKeepsEntries,
+        Self::HaltLeavesJobs,
+        Self::TailKept,
+        Self::LateBlockedWaits,
+        Self::WindowIgnored,
+        Self::AdmissionSkipped,
+        Self::RoleNotLookedAgain,
+        Self::CapacityIgnored,
+    ];
+}
+
 /// `is!(protocol, Name)` asks for a mutant and is `false` where they are not compiled in.
 macro_rules! is_mutant {
     ($value:expr, $name:ident) => {{

@@ -24,6 +24,7 @@ pub fn random_block(random: &mut Random, shape: Shape) -> ToyBlock {
         rejects: shape.faults && random.chance(1, 2),
         panics: shape.faults && random.chance(1, 8),
         destroys: random.chance(1, 3),
+        rewards: random.chance(1, 4),
         // 2 locations to all of them.
         slots: 1 + random.small(SLOTS),
         accounts: 1 + random.small(ACCOUNTS),
@@ -48,13 +49,18 @@ struct Mood {
     rejects: bool,
     panics: bool,
     destroys: bool,
+    /// Every transaction credits one account, as all pay one beneficiary.
+    rewards: bool,
     slots: u8,
     accounts: u8,
 }
 
 fn random_tx(random: &mut Random, steps: u64, mood: Mood) -> ToyTx {
     let count = 1 + random.below(steps);
-    let steps = (0..count).map(|_| random_step(random, mood)).collect();
+    let mut steps: Vec<_> = (0..count).map(|_| random_step(random, mood)).collect();
+    if mood.rewards {
+        steps.push(Step::Credit(0, Amount::Accumulator));
+    }
     ToyTx { steps, limit: 1 + random.below(4) }
 }
 

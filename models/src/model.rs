@@ -1,0 +1,141 @@
+//! The model: what may happen next.
+
+use crate::properties::properties;
+use crate::scenario::{Scenario, Serial};
+use crate::state::{State, Worker};
+use braid_evm::protocol::{Event, Mutant};
+use stateright::{Model, Property};
+
+/// Something that may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// An idle worker takes the first job of the channel.
+    Take,
+    /// An idle worker runs the job outside the channel.
+    RunHere,
+    /// This worker does the next thing in its transaction.
+    Step(usize),
+    /// This worker returns the rest of its chunk.
+    EndEarly(usize),
+    /// The owner gets this report.
+    Deliver(usize),
+    /// The caller cancels, and the owner hears it.
+    Cancel,
+}
+
+/// All orders of events of some small blocks.
+#[derive(Clone, Debug)]
+pub struct BlockModel {
+    scenarios: Vec<Scenario>,
+    serials: Vec<Serial>,
+    workers: usize,
+    mutant: Mutant,
+}
+
+impl BlockModel {
+    /// Blocks on so many workers.
+    #[must_use]
+    pub fn new(scenarios: Vec<Scenario>, workers: usize) -> Self {
+        let serials = scenarios.iter().map(Scenario::serial).collect();
+        Self { scenarios, serials, workers, mutant: Mutant::None }
+    }
+
+    /// The same with a seeded bug.
+    #[must_use]
+    pub const fn with_mutant(mut self, mutant: Mutant) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    /// The block that `state` belongs to.
+    #[must_use]
+    pub fn scenario(&self, state: &State) -> &Scenario {
+        &self.scenarios[state.scenario]
+    }
+
+    /// What that block must come to.
+    #[must_use]
+    pub fn serial(&self, state: &State) -> &Serial {
+        &self.serials[state.scenario]
+    }
+
+    /// Whether anything may happen.
+    #[must_use]
+    pub fn is_terminal(&self, state: &State) -> bool {
+        let mut actions = Vec::new();
+        self.actions(state, &mut actions);
+        actions.is_empty()
+    }
+}
+
+impl Model for BlockModel {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let begin = |(index, scenario): (usize, &Scenario)| {
+            let mut state = State::new(index, scenario, self.workers, self.mutant);
+            state.own(None, scenario);
+            state
+        };
+        self.scenarios.iter().enumerate().map(begin).collect()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.broken.is_some() || state.violation.is_some() {
+            return;
+        }
+        let idle = state.workers.contains(&Worker::Idle);
+        if idle && state.here.is_some() {
+            actions.push(Action::RunHere);
+        }
+        if idle && !state.channel.is_empty() {
+            actions.push(Action::Take);
+        }
+        for (index, worker) in state.workers.iter().enumerate() {
+            if *worker == Worker::Idle || state.workers[..index].contains(worker) {
+                continue;
+            }
+            actions.push(Action::Step(index));
+            if state.may_end_early(index) {
+                actions.push(Action::EndEarly(index));
+            }
+        }
+        actions.extend((0..state.reports.len()).map(Action::Deliver));
+        if self.scenario(state).may_cancel && !state.cancelled && !state.finished {
+            actions.push(Action::Cancel);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        let scenario = self.scenario(last);
+        let idle = state.workers.iter().position(|worker| *worker == Worker::Idle);
+        match action {
+            Action::Take => {
+                let job = state.channel.pop_front()?;
+                state.begin(idle?, job);
+            }
+            Action::RunHere => {
+                let job = state.here.take()?;
+                state.begin(idle?, job);
+            }
+            Action::Step(worker) => state.step(worker, scenario),
+            Action::EndEarly(worker) => state.end_early(worker),
+            Action::Deliver(index) => {
+                let report = state.reports.remove(index);
+                state.deliver(report, scenario);
+            }
+            Action::Cancel => {
+                state.cancelled = true;
+                state.own(Some(Event::Cancelled), scenario);
+            }
+        }
+        state.sort();
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties()
+    }
+}

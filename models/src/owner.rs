@@ -1,0 +1,137 @@
+//! The owner of the protocol: feeds it events and performs its commands, as the role does.
+
+use crate::Scenario;
+use crate::state::{Report, State};
+use braid_evm::error::Invariant;
+use braid_evm::ids::TxIndex;
+use braid_evm::protocol::{Command, Event, Job, JobReport, Mode, TxReport, Verdict};
+
+impl State {
+    /// Takes one event in and performs commands until there are no more.
+    pub(crate) fn own(&mut self, event: Option<Event>, scenario: &Scenario) {
+        if let Some(event) = event
+            && let Err(broken) = self.protocol.apply(event)
+        {
+            self.broken = Some(broken.to_string());
+            return;
+        }
+        loop {
+            let performed = match self.protocol.poll() {
+                Ok(None) => return,
+                Ok(Some(Command::RunHere(job))) => return self.run_here(job),
+                Ok(Some(Command::Finish)) => return self.finish(),
+                Ok(Some(command)) => self.perform(command, scenario),
+                Err(broken) => Err(broken),
+            };
+            if let Err(broken) = performed {
+                self.broken = Some(broken.to_string());
+                return;
+            }
+        }
+    }
+
+    /// Delivers a report.
+    pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
+        let Report { job, results, void } = report;
+        for (tx, (_, run)) in job.chunk.indices().zip(&results) {
+            let result = &results[tx.position() - job.chunk.first.position()].0;
+            let record = &mut self.records[tx.position()];
+            record.has_output = matches!(result, braid_evm::protocol::RunResult::Executed { .. });
+            if record.has_output {
+                record.seen = run.seen;
+                record.value = run.value;
+                record.written = run.written.map(|(location, _)| location);
+            }
+        }
+        let report = |(result, run): (_, crate::Run)| TxReport { runs: run.runs, result };
+        let results = results.into_iter().map(report).collect();
+        self.own(Some(Event::Reported(JobReport { job, results, void })), scenario);
+    }
+
+    fn run_here(&mut self, job: Job) {
+        if self.here.replace(job).is_some() {
+            self.violation = Some("two jobs outside the channel");
+        }
+        if job.mode != Mode::Frontier || job.chunk.first.position() != self.outcomes.len() {
+            self.violation = Some("a job outside the channel is not the frontier's");
+        }
+    }
+
+    /// I13: nothing is left behind.
+    fn finish(&mut self) {
+        self.finished = true;
+        let idle = self.workers.iter().all(|worker| *worker == crate::Worker::Idle);
+        if !idle || !self.channel.is_empty() || !self.reports.is_empty() || self.here.is_some() {
+            self.violation = Some("I13: the block finished while jobs were in flight");
+        }
+    }
+
+    fn perform(&mut self, command: Command, scenario: &Scenario) -> Result<(), Invariant> {
+        match command {
+            Command::Dispatch(job) => {
+                let end = self.outcomes.len() as u32 + scenario.limits.window;
+                if job.chunk.first.0 >= end {
+                    self.violation = Some("a dispatch beyond the window");
+                }
+                self.channel.push_back(job);
+                Ok(())
+            }
+            Command::Claim(job) => {
+                let claimed = self.claim(job);
+                self.protocol.apply(Event::Claimed { tx: job.chunk.first, claimed })
+            }
+            Command::Recheck(tx) => self.check(tx, false),
+            Command::Validate(tx) => self.check(tx, true),
+            Command::Discard(tx) => {
+                let record = &mut self.records[tx.position()];
+                record.has_output = false;
+                if let Some(location) = record.written {
+                    self.store.mark_estimate(location, tx.position());
+                }
+                Ok(())
+            }
+            Command::Admit(tx) => {
+                let fits = Self::fits(scenario, tx);
+                self.protocol.apply(Event::Admitted { tx, fits })
+            }
+            Command::Commit(tx) => {
+                let record = self.records[tx.position()];
+                if !record.has_output {
+                    return Err(Invariant::MissingResult { tx });
+                }
+                self.settle(tx, Some(record.value));
+                Ok(())
+            }
+            Command::Skip(tx) => {
+                let written = self.records[tx.position()].written.take();
+                let mut stale_readers = Vec::new();
+                if let Some(location) = written {
+                    stale_readers = self.store.withdraw(location, tx.position());
+                }
+                self.settle(tx, None);
+                self.protocol.apply(Event::Withdrawn { tx, stale_readers })
+            }
+            Command::StopWork => {
+                self.stopped = true;
+                Ok(())
+            }
+            Command::RunHere(_) | Command::Finish => Ok(()),
+        }
+    }
+
+    fn check(&mut self, tx: TxIndex, by_value: bool) -> Result<(), Invariant> {
+        let seen = self.records[tx.position()].seen;
+        let holds = self.store.holds(seen, tx.position(), by_value);
+        self.had_conflict |= by_value && !holds;
+        let verdict = if holds { Verdict::Valid } else { Verdict::Stale };
+        self.protocol.apply(Event::Checked { tx, verdict })
+    }
+
+    /// I2: each index once and in order.
+    fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
+        if tx.position() != self.outcomes.len() {
+            self.violation = Some("I2: an outcome out of order");
+        }
+        self.outcomes.push(outcome);
+    }
+}

@@ -1,0 +1,161 @@
+//! A small block: what each transaction reads and writes, and under which limits it runs.
+
+use crate::LOCATIONS;
+use braid_evm::ids::{Chunk, TxIndex};
+use braid_evm::protocol::{Failure, Halt, Limits, Plan, Policy};
+
+/// Where a transaction writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// Nowhere.
+    Nothing,
+    /// Here.
+    At(usize),
+    /// Where the value that it read says.
+    ByValue,
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It executes.
+    Plain,
+    /// It is invalid if it read an odd value.
+    RejectsOdd,
+    /// It is invalid if it read an even value; base values are even.
+    RejectsEven,
+    /// It panics, or the base state fails, if it read an odd value.
+    FatalIfOdd,
+    /// The same for an even one.
+    FatalIfEven,
+    /// The block has no room for it.
+    NoRoom,
+}
+
+/// One transaction: at most one read and one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tx {
+    /// What it reads.
+    pub read: Option<usize>,
+    /// What it writes.
+    pub write: Write,
+    /// How it ends.
+    pub kind: Kind,
+}
+
+impl Tx {
+    /// What it comes to on `seen`: where it writes which value.
+    ///
+    /// # Errors
+    /// Why it has no result.
+    pub const fn run(self, index: usize, seen: u8) -> Result<Option<(usize, u8)>, Failure> {
+        let odd = seen % 2 == 1;
+        match self.kind {
+            Kind::RejectsOdd if odd => return Err(Failure::Rejected),
+            Kind::RejectsEven if !odd => return Err(Failure::Rejected),
+            Kind::FatalIfOdd if odd => return Err(Failure::Fatal),
+            Kind::FatalIfEven if !odd => return Err(Failure::Fatal),
+            _ => {}
+        }
+        // Depends on what was read, differs by transaction, and is odd as often as even.
+        let value = seen.wrapping_mul(5).wrapping_add(index as u8 + 1);
+        Ok(match self.write {
+            Write::Nothing => None,
+            Write::At(location) => Some((location, value)),
+            Write::ByValue => Some((seen as usize % LOCATIONS, value)),
+        })
+    }
+}
+
+/// A block with the limits under which it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scenario {
+    /// The transactions.
+    pub txs: Vec<Tx>,
+    /// Bounds and choices.
+    pub limits: Limits,
+    /// Ends of the planned chunks.
+    pub chunk_ends: Vec<u32>,
+    /// A hint: (transaction, lower transaction that it waits for).
+    pub dependencies: Vec<(u32, u32)>,
+    /// Whether the caller may cancel at any time.
+    pub may_cancel: bool,
+}
+
+impl Scenario {
+    /// Chunks of one transaction, tight limits, validate mode.
+    #[must_use]
+    pub fn new(txs: Vec<Tx>) -> Self {
+        let limits = Limits {
+            window: 3,
+            job_capacity: 2,
+            max_speculative_runs: 2,
+            policy: Policy::ForceSpeculative,
+            skip_rejected: false,
+            shared_chunks: false,
+        };
+        let (chunk_ends, dependencies) = (Vec::new(), Vec::new());
+        Self { txs, limits, chunk_ends, dependencies, may_cancel: false }
+    }
+
+    /// How the block is cut up.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::singles(self.txs.len() as u32);
+        if !self.chunk_ends.is_empty() {
+            let firsts = core::iter::once(&0).chain(&self.chunk_ends);
+            let chunk =
+                |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
+            plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
+        }
+        let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
+        plan.dependencies = self.dependencies.iter().map(dependency).collect();
+        plan
+    }
+
+    /// What the block comes to if it runs in order.
+    #[must_use]
+    pub fn serial(&self) -> Serial {
+        let mut values = [0; LOCATIONS];
+        let mut serial = Serial { outcomes: Vec::new(), states: vec![values], halt: None };
+        for (index, tx) in self.txs.iter().enumerate() {
+            let seen = tx.read.map_or(0, |location| values[location]);
+            let at = TxIndex(index as u32);
+            let ended = if tx.kind == Kind::NoRoom {
+                Err(Halt::NoRoom(at))
+            } else {
+                tx.run(index, seen).map_err(|failure| Halt::Failed(at, failure))
+            };
+            match ended {
+                Ok(write) => {
+                    if let Some((location, value)) = write {
+                        values[location] = value;
+                    }
+                    serial.outcomes.push(Some(seen));
+                }
+                Err(Halt::Failed(_, Failure::Rejected) | Halt::NoRoom(_))
+                    if self.limits.skip_rejected =>
+                {
+                    serial.outcomes.push(None);
+                }
+                Err(halt) => {
+                    serial.halt = Some(halt);
+                    return serial;
+                }
+            }
+            serial.states.push(values);
+        }
+        serial
+    }
+}
+
+/// What a block comes to if it runs in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serial {
+    /// For each transaction what it read, or nothing if it is skipped.
+    pub outcomes: Vec<Option<u8>>,
+    /// The state after each prefix.
+    pub states: Vec<[u8; LOCATIONS]>,
+    /// Why it ends early.
+    pub halt: Option<Halt>,
+}

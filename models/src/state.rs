@@ -1,0 +1,180 @@
+//! The state of a model.
+
+use crate::store::{Seen, Store};
+use crate::{MOST_TRANSACTIONS, Scenario};
+use braid_evm::ids::TxIndex;
+use braid_evm::protocol::{Job, Mode, Mutant, Protocol, RunResult};
+use std::collections::VecDeque;
+
+/// What one run left, as a worker reports it and the owner keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// Runs in this job so far.
+    pub runs: u32,
+    /// The recorded read.
+    pub seen: Option<Seen>,
+    /// The value that it computed with, recorded or not.
+    pub value: u8,
+    /// Where it left an entry, and of which value.
+    pub written: Option<(usize, u8)>,
+}
+
+/// Where a worker stands in its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It reads next.
+    Read,
+    /// It compares its read next.
+    Check,
+    /// It publishes next.
+    Publish,
+    /// It removes what the previous incarnation left, next.
+    Withdraw,
+}
+
+/// A worker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Worker {
+    /// Without a job.
+    Idle,
+    /// At a transaction of a job.
+    Busy {
+        /// The report that it will send, so far.
+        report: Report,
+        /// The transaction.
+        tx: usize,
+        /// Where it stands.
+        stage: Stage,
+        /// Its run.
+        run: Run,
+        /// Readers that its publication has made stale so far.
+        stale: Vec<TxIndex>,
+    },
+}
+
+/// A report on its way, with what the owner keeps of each run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Report {
+    /// The job.
+    pub job: Job,
+    /// What became of each transaction that ran.
+    pub results: Vec<(RunResult, Run)>,
+    /// It was claimed before a worker took it.
+    pub void: bool,
+}
+
+impl Report {
+    /// Whether the job went through the channel.
+    #[must_use]
+    pub fn is_speculative(&self) -> bool {
+        self.job.mode == Mode::Speculative
+    }
+}
+
+/// What the owner knows of a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// The recorded read of the last result.
+    pub seen: Option<Seen>,
+    /// What the last result was computed from.
+    pub value: u8,
+    /// Where the last publication left an entry.
+    pub written: Option<usize>,
+    /// Whether there is a result.
+    pub has_output: bool,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// Which scenario of the model.
+    pub scenario: usize,
+    /// The shipped protocol.
+    pub protocol: Protocol,
+    /// The abstract store.
+    pub store: Store,
+    /// Jobs on their way.
+    pub channel: VecDeque<Job>,
+    /// Sorted, as their names do not matter.
+    pub workers: Vec<Worker>,
+    /// Job that whoever holds the role has to run.
+    pub here: Option<Job>,
+    /// Reports on their way, in no order.
+    pub reports: Vec<Report>,
+    /// What the owner keeps.
+    pub records: [Record; MOST_TRANSACTIONS],
+    /// One more than the incarnation begun last, by first transaction of a job.
+    pub claims: [u32; MOST_TRANSACTIONS],
+    /// Runs, counted by the workers.
+    pub runs: [u32; MOST_TRANSACTIONS],
+    /// For each committed transaction what it read; nothing if it was skipped.
+    pub outcomes: Vec<Option<u8>>,
+    /// Workers are to return jobs unrun.
+    pub stopped: bool,
+    /// The caller has cancelled.
+    pub cancelled: bool,
+    /// The block is over.
+    pub finished: bool,
+    /// A validation at the frontier failed at least once.
+    pub had_conflict: bool,
+    /// A rule that the protocol found broken.
+    pub broken: Option<String>,
+    /// A rule that the model found broken while it performed a command.
+    pub violation: Option<&'static str>,
+}
+
+impl State {
+    /// The beginning of a block, before the owner's first look.
+    #[must_use]
+    pub fn new(index: usize, scenario: &Scenario, workers: usize, mutant: Mutant) -> Self {
+        Self {
+            scenario: index,
+            protocol: Protocol::new(scenario.limits, &scenario.plan()).with_mutant(mutant),
+            store: Store::default(),
+            channel: VecDeque::new(),
+            workers: vec![Worker::Idle; workers],
+            here: None,
+            reports: Vec::new(),
+            records: [Record::default(); MOST_TRANSACTIONS],
+            claims: [0; MOST_TRANSACTIONS],
+            runs: [0; MOST_TRANSACTIONS],
+            outcomes: Vec::new(),
+            stopped: false,
+            cancelled: false,
+            finished: false,
+            had_conflict: false,
+            broken: None,
+            violation: None,
+        }
+    }
+
+    /// Takes the right to run `job`.
+    pub fn claim(&mut self, job: Job) -> bool {
+        let mine = job.incarnation.0 + 1;
+        let claim = &mut self.claims[job.chunk.first.position()];
+        let won = *claim < mine;
+        *claim = mine.max(*claim);
+        won
+    }
+
+    /// Brings what has no order into one.
+    pub fn sort(&mut self) {
+        let rank = |report: &Report| (report.job.chunk.first, report.job.incarnation, report.void);
+        self.reports.sort_by_key(rank);
+        self.workers.sort_by_key(|worker| match worker {
+            Worker::Idle => None,
+            Worker::Busy { report, .. } => Some(rank(report)),
+        });
+    }
+
+    /// Jobs that went through the channel and are not answered.
+    #[must_use]
+    pub fn speculative_jobs(&self) -> usize {
+        let busy = self.workers.iter().filter_map(|worker| match worker {
+            Worker::Busy { report, .. } => Some(report),
+            Worker::Idle => None,
+        });
+        let unanswered = busy.chain(&self.reports).filter(|report| report.is_speculative());
+        self.channel.len() + unanswered.count()
+    }
+}

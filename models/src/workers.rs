@@ -1,0 +1,164 @@
+//! What workers do: one small step at a time, so that another may act between any two.
+
+use crate::Scenario;
+use crate::scenario::{Kind, Tx};
+use crate::state::{Report, Run, Stage, State, Worker};
+use crate::store::Seen;
+use braid_evm::ids::TxIndex;
+use braid_evm::protocol::{Job, Mode, RunResult};
+
+impl State {
+    /// An idle worker takes a job.
+    pub(crate) fn begin(&mut self, worker: usize, job: Job) {
+        let mut report = Report { job, results: Vec::new(), void: false };
+        if job.mode == Mode::Speculative && !self.claim(job) {
+            report.void = true;
+            self.reports.push(report);
+        } else if self.stopped {
+            self.reports.push(report);
+        } else {
+            self.start(worker, report, job.chunk.first.position(), 1);
+        }
+    }
+
+    fn start(&mut self, worker: usize, report: Report, tx: usize, runs: u32) {
+        self.runs[tx] += 1;
+        let run = Run { runs, seen: None, value: 0, written: None };
+        let stage = Stage::Read;
+        self.workers[worker] = Worker::Busy { report, tx, stage, run, stale: Vec::new() };
+    }
+
+    /// A busy worker does the next thing.
+    pub(crate) fn step(&mut self, worker: usize, scenario: &Scenario) {
+        let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
+        let Worker::Busy { report, tx, stage, mut run, mut stale } = busy else { return };
+        let program = scenario.txs[tx];
+        match stage {
+            Stage::Read => match self.read(&report, tx, program, scenario) {
+                Err(on) => {
+                    let on = TxIndex(on as u32);
+                    return self.end_run(worker, report, RunResult::Blocked { on }, run);
+                }
+                Ok((seen, value)) => {
+                    run.seen = seen;
+                    run.value = value;
+                    self.workers[worker] =
+                        Worker::Busy { report, tx, stage: Stage::Check, run, stale };
+                }
+            },
+            Stage::Check => {
+                let is_first = tx == report.job.chunk.first.position();
+                let incarnation = if is_first { report.job.incarnation.0 } else { 0 };
+                let is_final = is_first && !report.is_speculative();
+                let again = run.runs == 1
+                    && !is_final
+                    && incarnation + 1 < scenario.limits.max_speculative_runs;
+                let failed = program.run(tx, run.value);
+                // A fatal failure is not repeated in place.
+                let fatal = failed == Err(braid_evm::protocol::Failure::Fatal);
+                if again && !fatal && !self.store.holds(run.seen, tx, false) {
+                    return self.start(worker, report, tx, 2);
+                }
+                if let Err(failure) = failed {
+                    return self.end_run(worker, report, RunResult::Failed(failure), run);
+                }
+                self.workers[worker] =
+                    Worker::Busy { report, tx, stage: Stage::Publish, run, stale };
+            }
+            Stage::Publish => {
+                run.written = program.run(tx, run.value).unwrap_or(None);
+                if let Some((location, value)) = run.written {
+                    let incarnation = self.incarnation(&report, tx, &run);
+                    stale.extend(self.store.publish(location, (tx, incarnation), value));
+                }
+                if self.leftover(tx, &run).is_some() {
+                    self.workers[worker] =
+                        Worker::Busy { report, tx, stage: Stage::Withdraw, run, stale };
+                } else {
+                    self.publish_done(worker, report, run, stale);
+                }
+            }
+            Stage::Withdraw => {
+                if let Some(location) = self.leftover(tx, &run) {
+                    stale.extend(self.store.withdraw(location, tx));
+                }
+                self.publish_done(worker, report, run, stale);
+            }
+        }
+    }
+
+    fn publish_done(&mut self, worker: usize, report: Report, run: Run, mut stale: Vec<TxIndex>) {
+        stale.sort_unstable();
+        stale.dedup();
+        self.end_run(worker, report, RunResult::Executed { stale_readers: stale }, run);
+    }
+
+    /// Where the previous incarnation left an entry that this one does not overwrite.
+    fn leftover(&self, tx: usize, run: &Run) -> Option<usize> {
+        let written = run.written.map(|(location, _)| location);
+        self.records[tx].written.filter(|location| Some(*location) != written)
+    }
+
+    fn incarnation(&self, report: &Report, tx: usize, run: &Run) -> u32 {
+        let is_first = tx == report.job.chunk.first.position();
+        let started = if is_first { report.job.incarnation.0 } else { 0 };
+        started + run.runs - 1
+    }
+
+    /// What the transaction sees, and whether that is recorded. In a chunk with one journal what
+    /// an earlier transaction of the same job wrote is seen there, unrecorded (I14).
+    fn read(
+        &mut self,
+        report: &Report,
+        tx: usize,
+        program: Tx,
+        scenario: &Scenario,
+    ) -> Result<(Option<Seen>, u8), usize> {
+        let Some(location) = program.read else { return Ok((None, 0)) };
+        if scenario.limits.shared_chunks {
+            let own = report.results.iter().rev().filter_map(|(_, run)| run.written);
+            if let Some((_, value)) = own.into_iter().find(|(at, _)| *at == location) {
+                return Ok((None, value));
+            }
+        }
+        let seen = self.store.read(location, tx)?;
+        Ok((Some(seen), seen.value))
+    }
+
+    fn end_run(&mut self, worker: usize, mut report: Report, result: RunResult, run: Run) {
+        let goes_on = matches!(result, RunResult::Executed { .. });
+        report.results.push((result, run));
+        let next = report.job.chunk.first.position() + report.results.len();
+        if goes_on && !self.stopped && next < report.job.chunk.end.position() {
+            self.start(worker, report, next, 1);
+        } else {
+            self.reports.push(report);
+        }
+    }
+
+    /// Whether this worker may return the rest of its chunk unrun: it is between two
+    /// transactions, and holds the frontier up.
+    pub(crate) fn may_end_early(&self, worker: usize) -> bool {
+        match &self.workers[worker] {
+            Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {
+                run.runs == 1
+                    && *tx > report.job.chunk.first.position()
+                    && self.outcomes.len() >= report.job.chunk.first.position()
+            }
+            Worker::Busy { .. } | Worker::Idle => false,
+        }
+    }
+
+    pub(crate) fn end_early(&mut self, worker: usize) {
+        let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
+        if let Worker::Busy { report, tx, .. } = busy {
+            self.runs[tx] -= 1;
+            self.reports.push(report);
+        }
+    }
+
+    /// Whether the block has room for `tx`.
+    pub(crate) fn fits(scenario: &Scenario, tx: TxIndex) -> bool {
+        scenario.txs.get(tx.position()).is_some_and(|tx| tx.kind != Kind::NoRoom)
+    }
+}
