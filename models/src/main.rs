@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             suite.name
         );
         for (name, path) in checker.discoveries() {
-            if checker.discovery_classification(&name).to_string() == "counterexample" {
+            if checker.discovery_classification(name).to_string() == "counterexample" {
                 right = false;
                 println!("BROKEN: {name}\n{path}");
             }

@@ -37,7 +37,7 @@ impl State {
             Stage::Read => match self.read(&report, tx, program, scenario) {
                 Err(on) => {
                     let on = TxIndex(on as u32);
-                    return self.end_run(worker, report, RunResult::Blocked { on }, run);
+                    self.end_run(worker, report, RunResult::Blocked { on }, run);
                 }
                 Ok((seen, value)) => {
                     run.seen = seen;

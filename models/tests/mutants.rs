@@ -21,10 +21,7 @@ fn broken_in_models(mutant: Mutant) -> Option<&'static str> {
             .discoveries()
             .into_keys()
             .find(|name| checker.discovery_classification(name).to_string() == "counterexample");
-        broken.map(|name| {
-            println!("{mutant:?}: suite {:?}, {name}", suite.name);
-            name
-        })
+        broken.inspect(|name| println!("{mutant:?}: suite {:?}, {name}", suite.name))
     })
 }
 

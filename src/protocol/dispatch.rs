@@ -2,7 +2,9 @@
 
 use super::events::{Command, Job, JobReport, Mode, RunResult, TxReport};
 use super::mutants::is_mutant;
-use super::state::{Awaiting, Phase, Policy, Protocol, Status};
+use super::plan::Policy;
+use super::slot::Status;
+use super::state::{Awaiting, Phase, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 

@@ -2,7 +2,9 @@
 
 use super::events::{Command, Failure, Mode};
 use super::mutants::is_mutant;
-use super::state::{Awaiting, FrontierState, Halt, Policy, Protocol, Status};
+use super::plan::Policy;
+use super::slot::Status;
+use super::state::{Awaiting, FrontierState, Halt, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 

@@ -28,8 +28,12 @@ mod dispatch;
 mod events;
 mod frontier;
 mod mutants;
+mod plan;
+mod slot;
 mod state;
 
 pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
 pub use mutants::Mutant;
-pub use state::{Counters, Halt, Limits, Plan, Policy, Protocol, Status};
+pub use plan::{Limits, Plan, Policy};
+pub use slot::Status;
+pub use state::{Counters, Halt, Protocol};

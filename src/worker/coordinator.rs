@@ -130,9 +130,7 @@ where
         context: &X,
     ) -> Option<JobMessage<W::Location>> {
         self.take_fault(shared);
-        if self.jobs.is_none() {
-            return None;
-        }
+        self.jobs.as_ref()?;
         loop {
             if shared.is_cancelled() {
                 let cancelled = self.protocol.apply(Event::Cancelled);

@@ -1,0 +1,53 @@
+//! What a block starts with: its bounds, and how it is cut up.
+
+use crate::ids::{Chunk, TxIndex};
+
+/// How eagerly to speculate. It may change speed, never a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// Speculate, and run stretches in order where speculation was mostly wasted.
+    #[default]
+    Auto,
+    /// Always speculate. For tests that must see the parallel path.
+    ForceSpeculative,
+    /// Never speculate: one transaction after the other, at the frontier.
+    InOrder,
+}
+
+/// Bounds and choices of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Indices that may be dispatched ahead of the frontier; at least 1.
+    pub window: u32,
+    /// Jobs in the channel or on workers at one time; at least 1.
+    pub job_capacity: u32,
+    /// Runs of one transaction before it has to wait for the frontier; at least 1.
+    pub max_speculative_runs: u32,
+    /// How eagerly to speculate.
+    pub policy: Policy,
+    /// Leave rejected transactions out (build) instead of ending the block (validate).
+    pub skip_rejected: bool,
+    /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
+    pub shared_chunks: bool,
+}
+
+/// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// All transactions, in contiguous ranges from 0: what is dispatched together.
+    pub chunks: Vec<Chunk>,
+    /// Transactions that never run above the frontier.
+    pub frontier_only: Vec<TxIndex>,
+    /// (transaction, lower transaction that it is known to depend on): it waits for the lower
+    /// one's first publication.
+    pub dependencies: Vec<(TxIndex, TxIndex)>,
+}
+
+impl Plan {
+    /// One chunk per transaction, no hints.
+    #[must_use]
+    pub fn singles(transactions: u32) -> Self {
+        let chunk = |first| Chunk { first: TxIndex(first), end: TxIndex(first + 1) };
+        Self { chunks: (0..transactions).map(chunk).collect(), ..Self::default() }
+    }
+}
