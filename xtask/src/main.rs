@@ -1,2 +1,136 @@
-//! Recipes.
-fn main() {}
+//! The project's recipes: `cargo xtask --help`. The CI runs `cargo xtask ci` and nothing else.
+
+mod newcomer;
+mod readme;
+mod recipes;
+mod runner;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use runner::{Failed, Runner};
+use std::process::ExitCode;
+
+/// The project's recipes
+///
+/// Each step is printed with its command, its time and how it ended. The first one that fails
+/// ends the recipe with exit code 1.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    recipe: Recipe,
+}
+
+#[derive(Debug, Subcommand)]
+enum Recipe {
+    /// Everything that the CI runs, in its order
+    Ci,
+    /// Check the formatting
+    Fmt {
+        /// Format the files instead of checking them
+        #[arg(long)]
+        apply: bool,
+    },
+    /// Lint every feature set; warnings are errors
+    Clippy,
+    /// Run the README's test command
+    Test,
+    /// Build the documentation; warnings are errors
+    Doc,
+    /// Build every combination of features; the engine must not need revm, nor the tool have
+    /// seeded bugs
+    Features,
+    /// Check that this toolchain is the oldest promised one and that nothing newer is used
+    Msrv,
+    /// Run every example
+    Examples,
+    /// Run the README's first command: the built-in demo chain
+    Demo,
+    /// Run all real blocks with 1, 2, 3 and 8 workers against a sequential run and their headers
+    Blocks,
+    /// Explore every order of events of small blocks with the shipped protocol
+    Models,
+    /// Explore every schedule of small stories with the shipped store, role and workers
+    Loom {
+        /// Preemptions per schedule, where a story asks for fewer
+        #[arg(long)]
+        preemptions: Option<u32>,
+        /// Only stories whose name contains this
+        #[arg(default_value = "loom")]
+        filter: String,
+    },
+    /// Run random blocks under random schedules of the simulated runtime
+    Sim {
+        /// Run so many times as many schedules
+        #[arg(long, default_value_t = 1)]
+        times: u32,
+        /// Replay this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Check that every seeded bug is noticed
+    Mutants,
+    /// Replay the corpus and the regressions of the fuzz targets
+    Fuzz,
+    /// Check licences, advisories and sources of the dependencies, if cargo-deny is installed
+    Deny,
+    /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
+    Contracts,
+    /// Clone HEAD into an empty folder and run the README's first two commands there
+    Newcomer {
+        /// Build into this workspace's target folder, to build the dependencies only once
+        #[arg(long)]
+        share_builds: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Cli { recipe } = Cli::parse();
+    let mut runner = Runner::new(workspace::root());
+    let result = run(&mut runner, &recipe);
+    runner.summary();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed) => ExitCode::FAILURE,
+    }
+}
+
+fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
+    match recipe {
+        Recipe::Ci => ci(runner),
+        Recipe::Fmt { apply } => recipes::fmt(runner, *apply),
+        Recipe::Clippy => recipes::clippy(runner),
+        Recipe::Test => recipes::test(runner),
+        Recipe::Doc => recipes::doc(runner),
+        Recipe::Features => recipes::features(runner),
+        Recipe::Msrv => recipes::msrv(runner),
+        Recipe::Examples => recipes::examples(runner),
+        Recipe::Demo => recipes::demo(runner),
+        Recipe::Blocks => recipes::blocks(runner),
+        Recipe::Models => recipes::models(runner),
+        Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
+        Recipe::Sim { times, seed } => recipes::sim(runner, *times, *seed),
+        Recipe::Mutants => recipes::mutants(runner),
+        Recipe::Fuzz => recipes::fuzz(runner),
+        Recipe::Deny => recipes::deny(runner),
+        Recipe::Contracts => recipes::contracts(runner),
+        Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
+    }
+}
+
+/// What is cheap comes first. The tests bring simulation, mutants and fuzz replays along.
+fn ci(runner: &mut Runner) -> Result<(), Failed> {
+    recipes::fmt(runner, false)?;
+    recipes::deny(runner)?;
+    recipes::contracts(runner)?;
+    recipes::loom(runner, None, "loom")?;
+    recipes::models(runner)?;
+    recipes::clippy(runner)?;
+    recipes::msrv(runner)?;
+    recipes::features(runner)?;
+    recipes::doc(runner)?;
+    recipes::test(runner)?;
+    recipes::examples(runner)?;
+    recipes::demo(runner)?;
+    recipes::blocks(runner)
+}

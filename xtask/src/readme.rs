@@ -1,0 +1,54 @@
+//! The README's commands: what a newcomer types is what the recipes run.
+
+use std::fs;
+use std::path::Path;
+
+/// The README's first two shell commands.
+pub(crate) struct Commands {
+    /// Runs the main job, without any data.
+    pub(crate) main_job: String,
+    /// Passes the tests.
+    pub(crate) tests: String,
+}
+
+/// Reads them from `root/README.md`.
+pub(crate) fn commands(root: &Path) -> Result<Commands, String> {
+    let path = root.join("README.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut commands = shell_commands(&text);
+    match (commands.next(), commands.next()) {
+        (Some(main_job), Some(tests)) if tests.starts_with("cargo test") => {
+            Ok(Commands { main_job: main_job.to_owned(), tests: tests.to_owned() })
+        }
+        (first, second) => Err(format!(
+            "{}: expected the main job and `cargo test ...` as the first two shell commands, \
+             found {first:?} and {second:?}",
+            path.display()
+        )),
+    }
+}
+
+/// Lines of the blocks that are marked as `sh`, without comments.
+fn shell_commands(text: &str) -> impl Iterator<Item = &str> {
+    let mut language = None;
+    text.lines().filter(move |line| {
+        if let Some(mark) = line.strip_prefix("```") {
+            language = if language.is_some() { None } else { Some(mark.trim()) };
+            return false;
+        }
+        language == Some("sh") && !line.trim().is_empty() && !line.starts_with('#')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_commands;
+
+    #[test]
+    fn only_shell_blocks_count() {
+        let text = "cargo no\n```rust\nlet no = 1;\n```\n```sh\n# no\ncargo one\n\ncargo two\n```\n\
+                    ```\nno\n```\n```sh\ncargo three\n```\n";
+        let found: Vec<&str> = shell_commands(text).collect();
+        assert_eq!(found, ["cargo one", "cargo two", "cargo three"]);
+    }
+}

@@ -1,0 +1,236 @@
+//! The recipes, except those that are made of others.
+
+use crate::readme;
+use crate::runner::{Failed, Runner};
+use crate::workspace::{add_flags, cargo, fixtures, is_there, output, shell, target_dir};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The features of the library; every combination must build.
+const FEATURES: [&str; 3] = ["evm", "sim", "mutants"];
+
+pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
+    let arguments = if apply { "fmt --all" } else { "fmt --all --check" };
+    runner.command("formatting", cargo(arguments))
+}
+
+pub(crate) fn clippy(runner: &mut Runner) -> Result<(), Failed> {
+    let mut lint = |name: &str, set: &str| {
+        runner.command(name, cargo(&format!("clippy --locked {set} -- -D warnings")))
+    };
+    lint("clippy: everything", "--workspace --all-targets --all-features")?;
+    // Only the library: its tests would bring the Ethereum layer back in.
+    lint("clippy: library, default features", "-p braid-evm --lib")?;
+    lint("clippy: engine alone", "-p braid-evm --lib --no-default-features")?;
+    lint("clippy: engine, sim", "-p braid-evm --lib --no-default-features --features sim")?;
+    lint("clippy: engine, mutants", "-p braid-evm --lib --no-default-features --features mutants")
+}
+
+/// The README's own test command.
+pub(crate) fn test(runner: &mut Runner) -> Result<(), Failed> {
+    let commands = readme_commands(runner)?;
+    runner.command("tests (README)", shell(&commands.tests))
+}
+
+/// The README's first command.
+pub(crate) fn demo(runner: &mut Runner) -> Result<(), Failed> {
+    let commands = readme_commands(runner)?;
+    runner.command("main job without data (README)", shell(&commands.main_job))
+}
+
+fn readme_commands(runner: &mut Runner) -> Result<readme::Commands, Failed> {
+    readme::commands(runner.root()).map_err(|why| {
+        println!("{why}");
+        Failed
+    })
+}
+
+pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
+    let mut command = cargo("doc --locked --workspace --no-deps --all-features");
+    add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
+    runner.command("documentation", command)
+}
+
+pub(crate) fn features(runner: &mut Runner) -> Result<(), Failed> {
+    runner.check("engine without revm", |root| {
+        let mut tree =
+            cargo("tree --locked -p braid-evm --no-default-features -e no-dev --prefix none");
+        tree.current_dir(root);
+        let tree = output(tree)?;
+        let is_ethereum = |line: &&str| line.starts_with("revm") || line.starts_with("alloy");
+        match tree.lines().find(is_ethereum) {
+            Some(line) => Err(format!("it depends on {line}")),
+            None => Ok(format!("{} packages, none of revm or alloy", tree.lines().count())),
+        }
+    })?;
+    runner.check("tool without seeded bugs", |root| {
+        let mut tree = cargo("tree --locked -p braid-cli -e no-dev --prefix none -f {p}|{f}");
+        tree.current_dir(root);
+        let tree = output(tree)?;
+        let library = tree.lines().find(|line| line.starts_with("braid-evm "));
+        let features = library.and_then(|line| line.split_once('|')).map(|(_, features)| features);
+        match features {
+            Some(features) if !features.split(',').any(|feature| feature == "mutants") => {
+                Ok(format!("features of the library: {features}"))
+            }
+            Some(features) => Err(format!("it has the features {features}")),
+            None => Err("the tool does not depend on the library".to_owned()),
+        }
+    })?;
+    for set in 0..1 << FEATURES.len() {
+        let chosen = FEATURES.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
+        let chosen = chosen.map(|(_, feature)| *feature).collect::<Vec<_>>().join(",");
+        let mut command = cargo("check --locked -p braid-evm --lib --no-default-features");
+        if !chosen.is_empty() {
+            command.args(["--features", &chosen]);
+        }
+        let shown = if chosen.is_empty() { "none" } else { &chosen };
+        runner.command(&format!("features: {shown}"), command)?;
+    }
+    Ok(())
+}
+
+/// The toolchain at hand is the oldest one that is promised to do.
+pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
+    runner.check("oldest toolchain", |root| {
+        let manifest = root.join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).map_err(|error| error.to_string())?;
+        let promised = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("rust-version = ")?.split('"').nth(1))
+            .ok_or("Cargo.toml states no rust-version")?;
+        let mut rustc = Command::new("rustc");
+        let version = output({
+            rustc.arg("--version").current_dir(root);
+            rustc
+        })?;
+        let version = version.split(' ').nth(1).unwrap_or_default();
+        if version == promised || version.starts_with(&format!("{promised}.")) {
+            Ok(format!("rustc {version} is the promised {promised}"))
+        } else {
+            Err(format!(
+                "rust-version is {promised} and this is rustc {version}: it shows nothing; use \
+                 rustup run {promised} cargo xtask msrv"
+            ))
+        }
+    })?;
+    let lint = "clippy --locked --workspace --all-targets --all-features -- \
+                -D clippy::incompatible_msrv";
+    runner.command("nothing newer is used", cargo(lint))
+}
+
+/// Every example runs and asserts what it prints.
+pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("examples: build", cargo("build --locked --workspace --examples"))?;
+    let entries = fs::read_dir(runner.root().join("examples"));
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            entry.ok()?.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    let built = target_dir(runner.root()).join("debug/examples");
+    names.iter().try_for_each(|name| {
+        runner.command(&format!("example {name}"), Command::new(built.join(name)))
+    })
+}
+
+/// Every real block, on several numbers of workers, against a sequential run and its header.
+pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
+    let blocks = match fixtures(runner.root()) {
+        Ok(Some(blocks)) => blocks,
+        Ok(None) => {
+            runner.skip("real blocks", "no fixtures: set BRAID_FIXTURES");
+            return Ok(());
+        }
+        Err(why) => return runner.check("real blocks", |_| Err(why)),
+    };
+    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+    let tool = target_dir(runner.root()).join("release/braid");
+    for policy in ["force-speculative", "auto"] {
+        for workers in ["1", "2", "3", "8"] {
+            let mut command = Command::new(&tool);
+            command.args(["run", "--workers", workers, "--policy", policy]).arg(&blocks);
+            runner.quietly(&format!("real blocks: {workers} workers, {policy}"), command)?;
+        }
+    }
+    Ok(())
+}
+
+/// Explores every order of events of small blocks, with the shipped protocol.
+pub(crate) fn models(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("models", cargo("run --locked --release -p braid-models"))
+}
+
+/// Every schedule of the stories, with the shipped types.
+pub(crate) fn loom(
+    runner: &mut Runner,
+    preemptions: Option<u32>,
+    filter: &str,
+) -> Result<(), Failed> {
+    let mut command = cargo(
+        "test --locked --release -p braid-evm --lib --no-default-features --features mutants",
+    );
+    command.args([filter, "--", "--nocapture"]);
+    // A folder of its own: the flags concern every dependency.
+    command.env("CARGO_TARGET_DIR", target_dir(runner.root()).join("loom"));
+    add_flags(&mut command, "RUSTFLAGS", "--cfg braid_loom -D warnings");
+    if let Some(preemptions) = preemptions {
+        command.env("LOOM_MAX_PREEMPTIONS", preemptions.to_string());
+    }
+    runner.command("loom", command)
+}
+
+/// Random blocks under random schedules of the simulated runtime.
+pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<(), Failed> {
+    // The whole workspace, so that what the tests have built is used again.
+    let mut command = cargo("test --locked --workspace --test simulation --");
+    command.arg("--nocapture");
+    if let Some(seed) = seed {
+        command.arg("one_seed").env("BRAID_SIM_SEED", seed.to_string());
+    }
+    if times > 1 {
+        command.env("BRAID_SIM_RUNS", times.to_string());
+    }
+    runner.command("simulation", command)
+}
+
+/// Every seeded bug is noticed.
+pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
+    let store = "test --locked --workspace --lib mutant -- --nocapture";
+    runner.command("mutants of the store", cargo(store))?;
+    let protocol = "test --locked --workspace --test mutants -- --nocapture";
+    runner.command("mutants of the protocol", cargo(protocol))?;
+    loom(runner, None, "loom_catches")
+}
+
+/// Replays corpus and regressions.
+pub(crate) fn fuzz(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("fuzz targets, replayed", cargo("test --locked -p braid-fuzz"))
+}
+
+/// Licences, advisories and sources of the dependencies.
+pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
+    if !is_there("cargo", &["deny", "--version"]) {
+        // Building it takes longer than all other steps together.
+        let why = "cargo-deny is not installed (cargo install --locked cargo-deny)";
+        runner.skip("dependencies", why);
+        return Ok(());
+    }
+    runner.command("dependencies", cargo("deny --all-features check"))
+}
+
+/// The committed artifacts are what the sources compile to.
+pub(crate) fn contracts(runner: &mut Runner) -> Result<(), Failed> {
+    let folder = runner.root().join("contracts");
+    let within = |folder: &Path, line: &str| {
+        let mut command = shell(line);
+        command.current_dir(folder);
+        command
+    };
+    runner.command("contracts: packages", within(&folder, "npm ci --no-audit --no-fund"))?;
+    runner.command("contracts: artifacts", within(&folder, "node build.mjs --check"))
+}

@@ -1,0 +1,69 @@
+//! Where things are, and commands of cargo.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The workspace's root: this package lies in a folder of it.
+pub(crate) fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_dir(root: &Path) -> PathBuf {
+    root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// `cargo` with these arguments, separated by spaces.
+pub(crate) fn cargo(arguments: &str) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments.split_whitespace());
+    command
+}
+
+/// A line for the shell.
+pub(crate) fn shell(line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", line]);
+    command
+}
+
+/// Adds `flags` to an environment variable that holds flags.
+pub(crate) fn add_flags(command: &mut Command, variable: &str, flags: &str) {
+    let before = env::var(variable).unwrap_or_default();
+    command.env(variable, format!("{before} {flags}").trim());
+}
+
+/// What `command` prints.
+pub(crate) fn output(mut command: Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{name} did not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Whether `program arguments` can be run.
+pub(crate) fn is_there(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The folder of real blocks, if it is there: `blocks` in `BRAID_FIXTURES`, which is `../shared`
+/// unless the environment says otherwise. `Ok(None)` if it may be missing.
+pub(crate) fn fixtures(root: &Path) -> Result<Option<PathBuf>, String> {
+    let fixtures = env::var_os("BRAID_FIXTURES").unwrap_or_else(|| "../shared".into());
+    let blocks = root.join(fixtures).join("blocks");
+    if blocks.is_dir() {
+        return Ok(Some(blocks));
+    }
+    if env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1") {
+        return Err(format!("BRAID_REQUIRE_FIXTURES=1, but no folder {}", blocks.display()));
+    }
+    Ok(None)
+}
