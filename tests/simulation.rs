@@ -5,12 +5,17 @@
 
 use braid_evm::ids::WorkerId;
 use braid_evm::mv::Store;
-use braid_evm::protocol::{Counters, Policy};
+use braid_evm::protocol::{Counters, Limits, Plan, Policy};
 use braid_evm::runtime::simulated::{
     Costs, Options, Schedule, Simulated, SimulationError, Simulator,
 };
-use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyOutcome, ToyWorkload, compare};
-use braid_evm::worker::Shared;
+use braid_evm::toy::ToyLocation::Slot;
+use braid_evm::toy::{
+    Amount, BaseFailed, Place, Random, ReferenceError, Step, ToyBlock, ToyCase, ToyLedger,
+    ToyOutcome, ToyTx, ToyWorkload, compare, reference,
+};
+use braid_evm::worker::{Setup, Shared, TxError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Seeds of one multiple.
@@ -165,6 +170,73 @@ fn virtual_time_shows_the_work_of_several_workers() {
         sooner += u32::from(makespan(4) < makespan(1));
     }
     assert!(sooner > 10, "4 workers were sooner on {sooner} of 50 blocks");
+}
+
+/// A base read that fails once ends the block only if a final run met it; a speculative failure
+/// leaves no trace, and the read is made again.
+#[test]
+fn a_read_that_fails_once_ends_the_block_or_leaves_no_trace() {
+    let mut simulator = Simulator::new();
+    let (mut ended_early, mut no_trace) = (0, 0);
+    for seed in 0..10_000 {
+        let (mut case, mut options) = scenario(seed);
+        options.cancel_at = None;
+        let mut block = case.block.as_ref().clone();
+        block.failing.clear();
+        case.block = block.into();
+        let workload = ToyWorkload::new(case.block.clone()).with_failing_read(seed % 12);
+        let (ledger, store) = (workload.ledger(), Store::new(case.shards));
+        let shared = Shared::with_protocol(workload, ledger, store, case.patience, case.protocol());
+        let end = simulator.run(shared, &options).expect("the run ends").end;
+        let mut expected = case.reference();
+        if let Some(TxError::Base(BaseFailed(location))) = end.error {
+            expected.error = Some((end.frontier, ReferenceError::Base(location)));
+            ended_early += 1;
+        } else {
+            no_trace += u32::from(end.counters.failed > 0);
+        }
+        let compared = compare(&end, &expected, case.limits.max_speculative_runs);
+        assert_eq!(compared, Ok(()), "seed {seed}");
+    }
+    assert!(ended_early > 100 && no_trace > 100, "{ended_early} ended early, {no_trace} did not");
+}
+
+/// Disjoint pairs, the higher of each reading what the lower writes last: if readers of a changed
+/// location were looked at only at the frontier, they would run one after the other there.
+#[test]
+fn stale_readers_run_again_before_the_frontier_reaches_them() {
+    let long = |seen: u8| (0..40).map(move |slot| Step::Read(Place::At(Slot(9, slot ^ seen))));
+    let mut transactions = Vec::new();
+    for pair in 0..24 {
+        let shared = Place::At(Slot(8, pair));
+        let write = Step::Write(shared, Amount::Fixed(1));
+        transactions.push(long(0).chain([write]).collect());
+        transactions.push(core::iter::once(Step::Read(shared)).chain(long(64)).collect());
+    }
+    let transactions = transactions.into_iter().map(|steps| ToyTx { steps, limit: 1 }).collect();
+    let block = Arc::new(ToyBlock { transactions, room: 1_000, ..ToyBlock::default() });
+    let limits = Limits {
+        window: 48,
+        job_capacity: 16,
+        max_speculative_runs: 3,
+        policy: Policy::ForceSpeculative,
+        skip_rejected: false,
+        shared_chunks: false,
+    };
+    let makespan = |workers| {
+        let workload = ToyWorkload::new(Arc::clone(&block));
+        let (ledger, store) = (workload.ledger(), Store::new(16));
+        let (plan, patience) = (Plan::singles(48), 1_000);
+        let shared = Shared::new(Setup { workload, ledger, store, limits, plan, patience });
+        let mut options = Options::new(workers, 1);
+        options.schedule = Schedule::VirtualTime(COSTS);
+        let ended = Simulator::new().run(shared, &options).expect("the run ends");
+        assert_eq!(compare(&ended.end, &reference(&block, false), 3), Ok(()));
+        println!("{workers} workers: {} ns, {:?}", ended.makespan, ended.end.counters);
+        ended.makespan
+    };
+    let (one, eight) = (makespan(1), makespan(8));
+    assert!(one > 3 * eight, "1 worker {one} ns, 8 workers {eight} ns");
 }
 
 /// A worker that panics outside a transaction ends the block; nobody waits for its report.

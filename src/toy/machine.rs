@@ -7,7 +7,7 @@ use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store};
 use crate::worker::{Base, Context, Effects, Machine, Stop, Stopped, View, Workload};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct ToyWorkload {
     block: Arc<ToyBlock>,
     rendezvous: Option<Rendezvous>,
     lost_worker: Option<WorkerId>,
+    /// Base reads up to the one that fails.
+    until_failure: Option<AtomicU64>,
     runs: Box<[AtomicU32]>,
     running: AtomicU32,
     peak: AtomicU32,
@@ -60,7 +62,8 @@ impl ToyWorkload {
     pub fn new(block: Arc<ToyBlock>) -> Self {
         let runs = block.transactions.iter().map(|_| AtomicU32::new(0)).collect();
         let (running, peak) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self { block, rendezvous: None, lost_worker: None, runs, running, peak }
+        let (rendezvous, lost_worker, until_failure) = (None, None, None);
+        Self { block, rendezvous, lost_worker, until_failure, runs, running, peak }
     }
 
     /// The same with a place to meet.
@@ -75,6 +78,13 @@ impl ToyWorkload {
     #[must_use]
     pub const fn with_lost_worker(mut self, worker: WorkerId) -> Self {
         self.lost_worker = Some(worker);
+        self
+    }
+
+    /// The same, where one base read fails, whoever makes it: the one after so many others.
+    #[must_use]
+    pub const fn with_failing_read(mut self, others: u64) -> Self {
+        self.until_failure = Some(AtomicU64::new(others + 1));
         self
     }
 
@@ -120,7 +130,7 @@ impl Workload for ToyWorkload {
         if self.lost_worker == Some(worker) {
             std::panic::resume_unwind(Box::new("lost worker"));
         }
-        let base = ToyBase { block: &self.block };
+        let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
         Ok(ToyMachine { workload: self, view: View::new(store, base, context) })
     }
 }
@@ -128,13 +138,18 @@ impl Workload for ToyWorkload {
 #[derive(Debug)]
 struct ToyBase<'a> {
     block: &'a ToyBlock,
+    until_failure: Option<&'a AtomicU64>,
 }
 
 impl Base<ToyLocation> for ToyBase<'_> {
     type Error = BaseFailed;
 
     fn read(&mut self, location: &ToyLocation) -> Result<Option<u64>, BaseFailed> {
-        if self.block.failing.contains(location) {
+        let fails_now = |left: &AtomicU64| {
+            let next = |left: u64| Some(left.saturating_sub(1));
+            left.fetch_update(SeqCst, SeqCst, next) == Ok(1)
+        };
+        if self.block.failing.contains(location) || self.until_failure.is_some_and(fails_now) {
             return Err(BaseFailed(*location));
         }
         Ok(self.block.base.get(location).copied())
