@@ -205,13 +205,14 @@ fn a_read_that_fails_once_ends_the_block_or_leaves_no_trace() {
 /// location were looked at only at the frontier, they would run one after the other there.
 #[test]
 fn stale_readers_run_again_before_the_frontier_reaches_them() {
-    let long = |seen: u8| (0..40).map(move |slot| Step::Read(Place::At(Slot(9, slot ^ seen))));
+    // The reader is done long before the writer publishes, so no re-run in place helps.
+    let long = |count: u8| (0..count).map(|slot| Step::Read(Place::At(Slot(9, slot))));
     let mut transactions = Vec::new();
     for pair in 0..24 {
         let shared = Place::At(Slot(8, pair));
         let write = Step::Write(shared, Amount::Fixed(1));
-        transactions.push(long(0).chain([write]).collect());
-        transactions.push(core::iter::once(Step::Read(shared)).chain(long(64)).collect());
+        transactions.push(long(120).chain([write]).collect());
+        transactions.push(core::iter::once(Step::Read(shared)).chain(long(40)).collect());
     }
     let transactions = transactions.into_iter().map(|steps| ToyTx { steps, limit: 1 }).collect();
     let block = Arc::new(ToyBlock { transactions, room: 1_000, ..ToyBlock::default() });
@@ -236,7 +237,8 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         ended.makespan
     };
     let (one, eight) = (makespan(1), makespan(8));
-    assert!(one > 3 * eight, "1 worker {one} ns, 8 workers {eight} ns");
+    // Without a hint of stale readers it is 3.3 times.
+    assert!(one > 4 * eight, "1 worker {one} ns, 8 workers {eight} ns");
 }
 
 /// A worker that panics outside a transaction ends the block; nobody waits for its report.

@@ -22,7 +22,7 @@ pub use model::{Action, BlockModel};
 pub use scenario::{Kind, Scenario, Serial, Tx, Write};
 pub use state::{Report, Run, State, Worker};
 pub use store::{Entry, Seen, Store};
-pub use suites::{Suite, suites};
+pub use suites::{Suite, long_suites, suites};
 
 /// Locations of a model.
 pub const LOCATIONS: usize = 2;

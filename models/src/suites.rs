@@ -26,6 +26,14 @@ pub fn suites() -> Vec<Suite> {
     ]
 }
 
+/// The suites that take minutes: the same, and faults in every pattern.
+#[must_use]
+pub fn long_suites() -> Vec<Suite> {
+    let mut long = suites();
+    long.push(Suite { name: "all faults", scenarios: faults_in(patterns()) });
+    long
+}
+
 /// All transactions of at most one read and one write.
 fn programs() -> Vec<Tx> {
     let mut programs = Vec::new();
@@ -108,13 +116,18 @@ fn four() -> Vec<Scenario> {
 }
 
 fn faults() -> Vec<Scenario> {
+    faults_in(meetings().into_iter().map(Scenario::new).collect())
+}
+
+/// Every fault in every transaction of every block, in both modes.
+fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     let kinds =
         [Kind::RejectsOdd, Kind::RejectsEven, Kind::FatalIfOdd, Kind::FatalIfEven, Kind::NoRoom];
     let mut scenarios = Vec::new();
-    for txs in meetings() {
-        for at in 0..txs.len() {
+    for block in blocks {
+        for at in 0..block.txs.len() {
             for kind in kinds {
-                let mut scenario = Scenario::new(txs.clone());
+                let mut scenario = block.clone();
                 scenario.txs[at].kind = kind;
                 for skip in [false, true] {
                     scenario.limits.skip_rejected = skip;
