@@ -26,9 +26,10 @@ pub use config::{Config, Mode};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
-    At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules, Cloned, Committed, DaoFork,
-    Executed, ExecutedStatus, Ommer, Outcome, Precompile, PrecompileCall, PrecompileEnd,
-    PrecompileState, Rejection, StateSource, StateUnavailable, Stats,
+    AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules, ChangeKind,
+    Cloned, Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
+    PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
+    StateUnavailable, Stats,
 };
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};

@@ -4,6 +4,7 @@
 //! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
 //! so the workers share them out by hash and fold each account's effects in block order.
 
+use super::change::AccountChange;
 use super::crew::Crew;
 use super::fold::{AccountFold, FoldedAccount};
 use super::location::Reward;
@@ -14,11 +15,11 @@ use crate::sync::Mutex;
 use alloy_primitives::{Address, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
-use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::TransitionState;
+use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::reverts::Reverts;
 use revm::database::{AccountRevert, BundleState};
-use revm::state::{AccountInfo, EvmState};
+use revm::state::AccountInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,11 +32,11 @@ const BUCKETS_PER_WORKER: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct BlockEffects {
     /// What the pre-block calls left.
-    pub(super) before: Vec<EvmState>,
+    pub(super) before: Vec<AccountChange>,
     /// What the transactions left.
     pub(super) transactions: Vec<Arc<TxOutput>>,
     /// What the post-block calls left.
-    pub(super) after: Vec<EvmState>,
+    pub(super) after: Vec<AccountChange>,
     /// Accounts that the DAO fork drains.
     pub(super) drained: Vec<(Address, Option<AccountInfo>)>,
     /// Wei that the end of the block adds, with the accounts as they are before the block, for
@@ -69,27 +70,28 @@ impl Bucket<'_> {
             .or_insert_with(|| parent.map_or_else(before, AccountFold::after_parent))
     }
 
-    fn apply(&mut self, state: &EvmState) {
-        for (address, account) in state {
-            if account.is_touched() && self.is_mine(address) {
-                self.fold(*address, || AccountFold::before_first(account)).apply(account);
+    fn apply(&mut self, changes: &[AccountChange]) {
+        for change in changes {
+            if self.is_mine(&change.address) {
+                let before = || AccountFold::before(change.before.clone());
+                self.fold(change.address, before).apply(change);
             }
         }
     }
 
     fn run(mut self) -> AddressMap<AccountFold> {
         let effects = self.effects;
-        effects.before.iter().for_each(|state| self.apply(state));
+        self.apply(&effects.before);
         let (beneficiary, before) = &effects.beneficiary;
         let rewards_mine = self.is_mine(beneficiary);
         for output in &effects.transactions {
-            self.apply(&output.state);
+            self.apply(&output.changes);
             if let Some(amount) = output.reward.filter(|_| rewards_mine) {
                 let reward = Reward { amount, touch_creates: effects.touch_creates };
                 self.fold(*beneficiary, || AccountFold::before(before.clone())).reward(reward);
             }
         }
-        effects.after.iter().for_each(|state| self.apply(state));
+        self.apply(&effects.after);
         for (address, before) in &effects.drained {
             if self.is_mine(address) {
                 self.fold(*address, || AccountFold::before(before.clone())).drain();

@@ -2,17 +2,16 @@
 //! keeps of it.
 //!
 //! The steps are those of revm's `CacheState::apply_account_state` and
-//! `TransitionState::add_transition`, for one account, without a cache of its plain state.
+//! `TransitionAccount::update`, for one account, without a cache of its plain state.
 
+use super::change::{AccountChange, ChangeKind, SlotChange};
 use super::location::Reward;
 use alloy_primitives::{B256, U256};
 use revm::bytecode::Bytecode;
 use revm::database::states::{StorageSlot, TransitionAccount};
 use revm::database::{AccountRevert, AccountStatus, BundleAccount};
-use revm::state::{Account, AccountInfo, EvmStorage};
-use std::borrow::Cow;
-
-type Step<'a> = TransitionAccount<Option<Cow<'a, EvmStorage>>>;
+use revm::state::AccountInfo;
+use std::collections::hash_map::Entry;
 
 /// What one account ends up as in the bundle.
 pub(super) struct FoldedAccount {
@@ -39,38 +38,31 @@ impl AccountFold {
         Self { status, info, transition: None }
     }
 
-    /// The account as the first transaction that touched it found it.
-    pub(super) fn before_first(account: &Account) -> Self {
-        let existed = !account.is_loaded_as_not_existing();
-        Self::before(existed.then(|| account.original_info()))
-    }
-
     /// The account as a parent's bundle leaves it.
     pub(super) fn after_parent(parent: &BundleAccount) -> Self {
         Self { status: parent.status, info: parent.info.clone(), transition: None }
     }
 
-    /// What a transaction, or a system call, left of the account.
-    pub(super) fn apply(&mut self, account: &Account) {
-        if !account.is_touched() {
-            return;
-        }
-        if account.is_selfdestructed() {
-            let gone = self.status == AccountStatus::LoadedNotExisting;
-            self.remove(self.status.on_selfdestructed(), gone);
-        } else if account.is_created() {
-            let status = self.status.on_created();
-            self.put(status, account.info.clone(), Some(&account.storage));
-        } else if account.is_empty() {
-            let gone = matches!(
-                self.status,
-                AccountStatus::LoadedNotExisting
-                    | AccountStatus::Destroyed
-                    | AccountStatus::DestroyedAgain
-            );
-            self.remove(self.status.on_touched_empty_post_eip161(), gone);
-        } else {
-            self.change(account.info.clone(), Some(&account.storage));
+    /// What a transaction, or a system call, changed.
+    pub(super) fn apply(&mut self, change: &AccountChange) {
+        match (change.kind, &change.after) {
+            (ChangeKind::Changed, Some(info)) => self.change(info.clone(), &change.slots),
+            (ChangeKind::Created, Some(info)) => {
+                self.put(self.status.on_created(), info.clone(), &change.slots);
+            }
+            (ChangeKind::Emptied, _) => {
+                let gone = matches!(
+                    self.status,
+                    AccountStatus::LoadedNotExisting
+                        | AccountStatus::Destroyed
+                        | AccountStatus::DestroyedAgain
+                );
+                self.remove(self.status.on_touched_empty_post_eip161(), gone);
+            }
+            (ChangeKind::Destroyed, _) | (_, None) => {
+                let gone = self.status == AccountStatus::LoadedNotExisting;
+                self.remove(self.status.on_selfdestructed(), gone);
+            }
         }
     }
 
@@ -82,9 +74,9 @@ impl AccountFold {
                 let info = AccountInfo::from_balance(balance);
                 // Before EIP-161 revm's journal marks an empty account as created.
                 if balance.is_zero() {
-                    self.put(self.status.on_created(), info, None);
+                    self.put(self.status.on_created(), info, &[]);
                 } else {
-                    self.change(info, None);
+                    self.change(info, &[]);
                 }
             }
             return;
@@ -92,7 +84,7 @@ impl AccountFold {
         info.balance = reward.apply(Some(info.balance)).unwrap_or(info.balance);
         // Only before EIP-161: an empty account that exists keeps existing.
         if !info.is_empty() {
-            self.change(info, None);
+            self.change(info, &[]);
         }
     }
 
@@ -100,56 +92,61 @@ impl AccountFold {
     pub(super) fn increment(&mut self, amount: u128) {
         let mut info = self.info.clone().unwrap_or_default();
         info.balance = info.balance.saturating_add(U256::from(amount));
-        self.change(info, None);
+        self.change(info, &[]);
     }
 
     /// The DAO fork takes the whole balance, and returns it.
     pub(super) fn drain(&mut self) -> u128 {
         let mut info = self.info.clone().unwrap_or_default();
         let balance = core::mem::take(&mut info.balance);
-        self.change(info, None);
+        self.change(info, &[]);
         balance.saturating_to()
     }
 
-    fn change(&mut self, info: AccountInfo, storage: Option<&EvmStorage>) {
+    fn change(&mut self, info: AccountInfo, slots: &[SlotChange]) {
         let blank = self.info.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);
-        self.put(self.status.on_changed(blank), info, storage);
+        self.put(self.status.on_changed(blank), info, slots);
     }
 
-    fn put(&mut self, status: AccountStatus, info: AccountInfo, storage: Option<&EvmStorage>) {
-        let previous_info = self.info.replace(info);
-        let previous_status = core::mem::replace(&mut self.status, status);
-        self.step(TransitionAccount {
-            info: self.info.clone(),
-            status,
-            previous_info,
-            previous_status,
-            storage: storage.map(Cow::Borrowed),
-            storage_was_destroyed: false,
-        });
+    fn put(&mut self, status: AccountStatus, info: AccountInfo, slots: &[SlotChange]) {
+        let transition = self.step(Some(info), status);
+        for SlotChange { slot, before, after } in slots {
+            match transition.storage.entry(*slot) {
+                Entry::Vacant(entry) => {
+                    entry.insert(StorageSlot::new_changed(*before, *after));
+                }
+                // Back to what it was before the block: no change at all.
+                Entry::Occupied(entry) if entry.get().original_value() == *after => {
+                    entry.remove();
+                }
+                Entry::Occupied(entry) => entry.into_mut().present_value = *after,
+            }
+        }
     }
 
     fn remove(&mut self, status: AccountStatus, was_gone: bool) {
-        let previous_info = self.info.take();
-        let previous_status = core::mem::replace(&mut self.status, status);
         if was_gone {
+            self.info = None;
+            self.status = status;
             return;
         }
-        self.step(TransitionAccount {
-            info: None,
-            status,
-            previous_info,
-            previous_status,
-            storage: None,
-            storage_was_destroyed: true,
-        });
+        let transition = self.step(None, status);
+        transition.storage.clear();
+        transition.storage_was_destroyed = true;
     }
 
-    fn step(&mut self, step: Step<'_>) {
-        match &mut self.transition {
-            Some(transition) => transition.update(step),
-            None => self.transition = Some(step.map_storage(changed_slots)),
-        }
+    /// Moves on to `info` and `status`, and notes it in the transition over the block.
+    fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) -> &mut TransitionAccount {
+        let previous_info = core::mem::replace(&mut self.info, info.clone());
+        let previous_status = core::mem::replace(&mut self.status, status);
+        let transition = self.transition.get_or_insert_with(|| TransitionAccount {
+            previous_info,
+            previous_status,
+            ..TransitionAccount::default()
+        });
+        transition.info = info;
+        transition.status = status;
+        transition
     }
 
     /// All of the block's changes to the account, for a bundle that has it already.
@@ -165,16 +162,4 @@ impl AccountFold {
         let revert = transition.create_revert()?;
         Some(FoldedAccount { account, revert, contract })
     }
-}
-
-fn changed_slots(
-    storage: Option<Cow<'_, EvmStorage>>,
-) -> revm::database::states::StorageWithOriginalValues {
-    let storage = storage.as_deref().into_iter().flatten();
-    let changed = storage.filter(|(_, slot)| slot.is_changed());
-    changed
-        .map(|(key, slot)| {
-            (*key, StorageSlot::new_changed(slot.original_value, slot.present_value))
-        })
-        .collect()
 }

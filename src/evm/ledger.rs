@@ -1,6 +1,7 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
 use super::block::Block;
+use super::change::AccountChange;
 use super::error::Rejection;
 use super::machine::TxOutput;
 use super::plan::regular_gas_limit;
@@ -9,7 +10,6 @@ use crate::sync::Sender;
 use crate::worker::Ledger;
 use alloy_primitives::U256;
 use revm::context::result::ExecutionResult;
-use revm::state::EvmState;
 use std::sync::Arc;
 
 /// A committed transaction, as the caller hears of it while later ones still run.
@@ -38,14 +38,14 @@ impl Committed {
         self.outcome.as_ref().err()
     }
 
-    /// Accounts that it loaded, with its changes; `None` if it was skipped. The reward of the
+    /// Accounts that it touched, with what it changed; empty if it was skipped. The reward of the
     /// beneficiary may be apart: see [`reward`](Self::reward).
     #[must_use]
-    pub fn state(&self) -> Option<&EvmState> {
-        self.outcome.as_ref().ok().map(|output| &output.state)
+    pub fn changes(&self) -> &[AccountChange] {
+        self.outcome.as_ref().map_or(&[], |output| &output.changes)
     }
 
-    /// Wei that the beneficiary gets on top of [`state`](Self::state), if the reward is not in
+    /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if the reward is not in
     /// there. The account counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {

@@ -2,6 +2,7 @@
 
 use super::base::BlockBase;
 use super::block::Block;
+use super::change::{AccountChange, changes};
 use super::effects::write_set;
 use super::error::Rejection;
 use super::handler::{BlockEvm, RewardHandler};
@@ -18,7 +19,6 @@ use revm::context_interface::JournalTr;
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
 use revm::primitives::hardfork::SpecId;
-use revm::state::EvmState;
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct TxOutput {
     pub(super) result: ExecutionResult,
-    pub(super) state: EvmState,
-    /// The beneficiary's reward, if it is not in `state`.
+    pub(super) changes: Vec<AccountChange>,
+    /// The beneficiary's reward, if it is not in `changes`.
     pub(super) reward: Option<U256>,
 }
 
@@ -97,9 +97,10 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         let reward = handler.reward.take();
         let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
-        let writes = write_set(&state, delta);
+        let changes = changes(state);
+        let writes = write_set(&changes, delta);
         let cost = result.tx_gas_used();
-        Ok(Effects { writes, output: Arc::new(TxOutput { result, state, reward }), cost })
+        Ok(Effects { writes, output: Arc::new(TxOutput { result, changes, reward }), cost })
     }
 
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {

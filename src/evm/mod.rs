@@ -13,6 +13,7 @@
 mod base;
 mod block;
 mod bundle;
+mod change;
 mod crew;
 mod effects;
 mod error;
@@ -32,6 +33,7 @@ mod workload;
 
 pub use base::{Cloned, StateSource};
 pub use block::{Block, ChainRules, DaoFork, Ommer};
+pub use change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use crew::Scoped;
 pub use error::{At, BlockError, BlockErrorKind, Rejection};
 pub use ledger::Committed;

@@ -2,6 +2,7 @@
 //! withdrawals, and the irregular state change of the DAO fork.
 
 use super::block::Block;
+use super::change::{AccountChange, changes};
 use super::machine::Recipe;
 use super::precompile::BlockPrecompiles;
 use alloy_eips::eip7685::Requests;
@@ -11,7 +12,6 @@ use revm::context::result::{EVMError, ExecutionResult};
 use revm::database::State;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
-use revm::state::EvmState;
 use revm::{Context, Database, DatabaseCommit, MainBuilder, MainContext, SystemCallEvm};
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) enum SystemError<E> {
 pub(super) struct SystemCalls<'a, DB: Database> {
     recipe: &'a Recipe,
     pub(super) state: State<DB>,
-    pub(super) effects: Vec<EvmState>,
+    pub(super) effects: Vec<AccountChange>,
 }
 
 impl<'a, DB: Database> SystemCalls<'a, DB> {
@@ -116,7 +116,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        self.effects.push(called.state.clone());
+        self.effects.extend(changes(called.state.clone()));
         self.state.commit(called.state);
         Ok(called.result)
     }
