@@ -1,6 +1,10 @@
-//! The block as executors take it.
+//! The block as the sequential oracle takes it.
+//!
+//! It says the same as [`braid_evm::Block`], into which it converts, and is a type of its own so
+//! that the oracle uses nothing of what it is there to check.
 
 use alloy_eips::eip4895::Withdrawal;
+use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, B256};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 
@@ -39,16 +43,44 @@ pub struct Ommer {
 pub struct ChainRules {
     /// Contract whose logs are EIP-6110 deposits.
     pub deposit_contract: Option<Address>,
-    /// Whether this block carries out the DAO fork.
+    /// Whether this block carries out the DAO fork, as mainnet did.
     pub dao_fork: bool,
     /// Block reward in wei; `None` for that of the fork.
     pub block_reward: Option<u128>,
-    /// Whether system contracts are called.
+    /// Whether system contracts are called before and after the transactions.
     pub system_calls: bool,
 }
 
 impl Default for ChainRules {
     fn default() -> Self {
         Self { deposit_contract: None, dao_fork: false, block_reward: None, system_calls: true }
+    }
+}
+
+impl From<&Block> for braid_evm::Block {
+    fn from(block: &Block) -> Self {
+        let ommer = |ommer: &Ommer| braid_evm::Ommer {
+            beneficiary: ommer.beneficiary,
+            number: ommer.number,
+        };
+        let dao_fork = braid_evm::DaoFork {
+            drained: DAO_HARDFORK_ACCOUNTS.to_vec(),
+            beneficiary: DAO_HARDFORK_BENEFICIARY,
+        };
+        Self {
+            cfg: block.cfg.clone(),
+            env: block.env.clone(),
+            transactions: block.transactions.clone(),
+            parent_hash: block.parent_hash,
+            parent_beacon_block_root: block.parent_beacon_block_root,
+            withdrawals: block.withdrawals.clone(),
+            ommers: block.ommers.iter().map(ommer).collect(),
+            rules: braid_evm::ChainRules {
+                deposit_contract: block.rules.deposit_contract,
+                dao_fork: block.rules.dao_fork.then_some(dao_fork),
+                block_reward: block.rules.block_reward,
+                system_calls: block.rules.system_calls,
+            },
+        }
     }
 }

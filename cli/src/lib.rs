@@ -3,6 +3,7 @@
 pub mod block;
 pub mod block_file;
 pub mod checks;
+pub mod commands;
 pub mod compare;
 pub mod fork;
 pub mod sequential;

@@ -9,6 +9,7 @@
 //! One thing is left out: whether an account in the bundle carries its code along. That is a cache
 //! of what its hash says; where both sides carry it, the bytes must agree.
 
+pub mod braid;
 mod bundle;
 mod differences;
 mod outcomes;

@@ -1,13 +1,16 @@
 //! Small pieces around the block executor: what it is told of a transaction, receipts, rewards.
 
+use super::ForkSpec;
 use crate::block::ChainRules;
 use alloy_consensus::{
     EthereumReceipt, Header, Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxEnvelope,
     TxLegacy, TxType, transaction::Recovered,
 };
+use alloy_eips::eip7685::Requests;
 use alloy_evm::{
     Evm,
-    block::calc,
+    block::{BlockExecutionError, calc},
+    eth::eip6110,
     eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
 };
 use alloy_primitives::{Address, B256, Signature, U256, map::AddressMap};
@@ -78,6 +81,8 @@ const BLANK: Signature = Signature::new(U256::ZERO, U256::ZERO, false);
 const HASH: B256 = B256::ZERO;
 
 /// Rewards of a block whose rules set the reward themselves, in wei by account; empty otherwise.
+///
+/// A reward of nothing is none: it touches no account.
 pub(super) fn own_rewards(
     rules: &ChainRules,
     beneficiary: Address,
@@ -85,7 +90,7 @@ pub(super) fn own_rewards(
     ommers: &[Header],
 ) -> AddressMap<u128> {
     let mut rewards = AddressMap::default();
-    if let Some(base) = rules.block_reward {
+    if let Some(base) = rules.block_reward.filter(|base| *base > 0) {
         for ommer in ommers {
             *rewards.entry(ommer.beneficiary).or_default() +=
                 calc::ommer_reward(base, number, ommer.number);
@@ -93,4 +98,17 @@ pub(super) fn own_rewards(
         *rewards.entry(beneficiary).or_default() += calc::block_reward(base, ommers.len());
     }
     rewards
+}
+
+/// The EIP-6110 deposits of a block whose rules forbid system calls, but not requests by logs.
+pub(super) fn deposits(
+    spec: &ForkSpec,
+    receipts: &[EthereumReceipt],
+) -> Result<Requests, BlockExecutionError> {
+    let mut requests = Requests::default();
+    let deposits = eip6110::parse_deposits_from_receipts(spec, receipts)?;
+    if !deposits.is_empty() {
+        requests.push_request_with_type(eip6110::DEPOSIT_REQUEST_TYPE, deposits);
+    }
+    Ok(requests)
 }

@@ -4,7 +4,7 @@ use super::{
     ForkSpec, OnInvalid, Position, SequentialError, SequentialErrorKind, SequentialOutcome,
     SequentialOutput, SkipReason,
     database::Reads,
-    parts::{Receipts, envelope, own_rewards, without_logs},
+    parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
 use crate::block::{Block, ChainRules, Ommer};
 use alloy_consensus::{Header, TxEnvelope, transaction::Recovered};
@@ -22,6 +22,7 @@ use revm::{
     database::{BundleState, State, states::bundle_state::BundleRetention},
     database_interface::DatabaseCommitExt,
     inspector::NoOpInspector,
+    primitives::hardfork::SpecId,
 };
 use std::borrow::Cow;
 
@@ -86,7 +87,8 @@ impl Prepared {
         on_invalid: OnInvalid,
     ) -> Result<SequentialOutput, (Position, BlockExecutionError)> {
         let number = self.env.number.saturating_to();
-        let spec = ForkSpec::new(self.cfg.spec, &self.rules, number).for_executor(&self.rules);
+        let fork = self.cfg.spec;
+        let spec = ForkSpec::new(fork, &self.rules, number).for_executor(&self.rules);
         let own_rewards = own_rewards(&self.rules, self.env.beneficiary, number, &self.ommers);
         let ctx = EthBlockExecutionCtx {
             parent_hash: self.parent_hash,
@@ -110,7 +112,11 @@ impl Prepared {
             outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
         }
         let finished = executor.finish();
-        let (evm, result) = finished.map_err(|error| (Position::PostBlock, error))?;
+        let (evm, mut result) = finished.map_err(|error| (Position::PostBlock, error))?;
+        if !self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE) {
+            let deposits = deposits(&spec, &result.receipts);
+            result.requests = deposits.map_err(|error| (Position::PostBlock, error))?;
+        }
         let (state, _) = evm.finish();
         state.increment_balances(own_rewards).map_err(|_| {
             (Position::PostBlock, BlockValidationError::IncrementBalanceFailed.into())

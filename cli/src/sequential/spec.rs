@@ -6,6 +6,10 @@ use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
 use revm::primitives::hardfork::SpecId;
 
+/// A precompile, which never logs: the deposit contract of chains that have none. The block
+/// executor takes mainnet's for a chain that names none.
+const SILENT: Address = Address::with_last_byte(1);
+
 /// A chain on which one fork and all before it have been active since genesis, and none after it.
 #[derive(Clone, Copy, Debug)]
 pub struct ForkSpec {
@@ -30,7 +34,8 @@ impl ForkSpec {
     }
 
     /// The same chain as the block executor is shown it: without the reward of the fork if the
-    /// rules set one of their own, without requests if they forbid system calls.
+    /// rules set one of their own, without requests if they forbid system calls (deposits are read
+    /// apart then).
     pub(super) fn for_executor(mut self, rules: &ChainRules) -> Self {
         self.own_reward = rules.block_reward.is_some();
         self.system_calls = rules.system_calls;
@@ -89,7 +94,7 @@ impl EthereumHardforks for ForkSpec {
 
 impl EthExecutorSpec for ForkSpec {
     fn deposit_contract_address(&self) -> Option<Address> {
-        self.deposit_contract
+        Some(self.deposit_contract.unwrap_or(SILENT))
     }
 }
 

@@ -1,0 +1,87 @@
+//! `braid gen`: write a generated block.
+
+use super::{End, Stop};
+use crate::{
+    block_file::STANDARD_STREAM,
+    workload::{self, Workload, WorkloadSpec},
+};
+use clap::Args;
+use indicatif::ProgressBar;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid gen --workload transfers --txs 1000 --out block.json.zst
+  braid gen --workload erc20 --txs 5000 --hot 20 --seed 7 --out hot.json.gz
+  braid gen --workload dex --txs 500 --out - | braid run -";
+
+/// Generate a block with the state it needs, in the format that run reads
+///
+/// The same arguments give the same bytes, on every machine. The header is filled in from a
+/// sequential execution.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct GenerateArgs {
+    /// What the transactions do
+    #[arg(long, value_enum)]
+    workload: Workload,
+    /// How many transactions there are
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    txs: u32,
+    /// Percent of the transactions that go to one hot recipient or pool
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    hot: u8,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Leave the signatures blank; much faster, but run --check-signatures will not accept the file
+    #[arg(long)]
+    no_signatures: bool,
+    /// The file to write: .json, .json.gz, .json.zst, or - for JSON on standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Generates and writes the block that `args` describe.
+pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
+    let mut spec = WorkloadSpec::new(args.workload, args.txs, args.hot, args.seed);
+    if args.no_signatures {
+        spec = spec.unsigned();
+    }
+    let spinner = spinner(&format!("generating {} transactions", args.txs));
+    let generated = workload::generate(&spec);
+    spinner.finish_and_clear();
+    let file = generated.map_err(|error| Stop::Message(error.to_string()))?;
+    if args.out == Path::new(STANDARD_STREAM) {
+        let out = io::BufWriter::new(io::stdout().lock());
+        let written = file.write_json(out).and_then(|mut out| Ok(out.flush()?));
+        return match written {
+            Ok(()) => Ok(End::Right),
+            Err(crate::block_file::BlockFileErrorKind::Io(error)) => Err(Stop::Output(error)),
+            Err(error) => Err(Stop::Message(error.to_string())),
+        };
+    }
+    file.write(&args.out).map_err(|error| Stop::Message(error.to_string()))?;
+    writeln!(
+        io::stdout().lock(),
+        "{}: {} transactions, {} gas",
+        args.out.display(),
+        args.txs,
+        file.block.header.inner.gas_used
+    )?;
+    Ok(End::Right)
+}
+
+/// A sign of life on the standard error stream, if that is a terminal.
+fn spinner(message: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

@@ -1,0 +1,149 @@
+//! Reports as a table for people.
+
+use super::{
+    print_error,
+    report::{BlockReport, Measured, Totals, Verdict},
+    run::{Reporter, Setting},
+};
+use crate::block_file::BlockFileError;
+use anstyle::{AnsiColor, Style};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// Writes a table to the standard output, in colour if that is a terminal.
+#[derive(Debug)]
+pub(super) struct Human {
+    setting: Setting,
+}
+
+impl Human {
+    pub(super) fn new(setting: Setting) -> Self {
+        Self { setting }
+    }
+}
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const BOLD: Style = Style::new().bold();
+
+/// Width of the column with names.
+const NAME: usize = 28;
+
+impl Reporter for Human {
+    fn begin(&mut self) -> io::Result<()> {
+        let Setting { workers, mode, policy, rounds } = self.setting;
+        let mut out = anstream::stdout().lock();
+        let median = if rounds == 1 { "1 round" } else { "medians of the rounds" };
+        writeln!(
+            out,
+            "{workers} workers, mode {mode}, policy {policy}, {rounds} rounds each way ({median}), \
+             against sequential revm"
+        )?;
+        writeln!(
+            out,
+            "{BOLD}{:<NAME$} {:>6} {:>11} {:>9} {:>9} {:>9} {:>9} {:>7} {:>6} {:>9} {:>7}  result\
+             {BOLD:#}",
+            "block",
+            "txs",
+            "gas",
+            "seq ms",
+            "seq cpu",
+            "par ms",
+            "par cpu",
+            "speed-up",
+            "cpu",
+            "discarded",
+            "specul.",
+        )
+    }
+
+    fn block(&mut self, report: &BlockReport) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let name = shorten(&report.file);
+        match &report.measured {
+            Some(measured) => {
+                write!(out, "{name:<NAME$} {}", columns(report.transactions, measured))?;
+            }
+            None => write!(out, "{name:<NAME$} {:>6}", report.transactions)?,
+        }
+        match &report.verdict {
+            Verdict::Right => {
+                let skipped = report.measured.map_or(0, |measured| measured.skipped);
+                write!(out, "  {GREEN}ok{GREEN:#}")?;
+                if skipped > 0 {
+                    write!(out, ", {skipped} left out")?;
+                }
+                writeln!(out)?;
+            }
+            Verdict::Mismatch(differences) => {
+                writeln!(out, "  {RED}MISMATCH{RED:#}")?;
+                for line in differences {
+                    writeln!(out, "    {line}")?;
+                }
+            }
+            Verdict::Rejected { error, .. } => {
+                writeln!(out, "  {YELLOW}invalid block{YELLOW:#}: {error}")?;
+            }
+        }
+        out.flush()
+    }
+
+    fn unusable(&mut self, error: &BlockFileError) -> io::Result<()> {
+        print_error(error);
+        Ok(())
+    }
+
+    fn total(&mut self, totals: &Totals) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let columns = columns(totals.transactions, &totals.measured);
+        let files = totals.files();
+        let name = format!("total of {files} block{}", if files == 1 { "" } else { "s" });
+        write!(out, "{BOLD}{name:<NAME$} {columns}{BOLD:#}")?;
+        let counts = [
+            (totals.right, "ok", GREEN),
+            (totals.mismatches, "MISMATCH", RED),
+            (totals.rejected, "invalid", YELLOW),
+            (totals.unusable, "unusable", RED),
+        ];
+        let mut before = "  ";
+        for (count, what, style) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            write!(out, "{before}{style}{count} {what}{style:#}")?;
+            before = ", ";
+        }
+        writeln!(out)?;
+        out.flush()
+    }
+}
+
+/// All columns from the transactions to the speculative share.
+fn columns(transactions: usize, measured: &Measured) -> String {
+    let times = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
+    format!(
+        "{transactions:>6} {:>11} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>6.0}%",
+        measured.gas,
+        milliseconds(measured.sequential.wall),
+        milliseconds(measured.sequential.cpu),
+        milliseconds(measured.parallel.wall),
+        milliseconds(measured.parallel.cpu),
+        times(measured.speedup()),
+        times(measured.cpu_ratio()),
+        measured.stats.discarded,
+        measured.stats.speculative_share() * 100.0,
+    )
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64() * 1000.0)
+}
+
+/// The last part of a path, without what all block files end in.
+fn shorten(file: &str) -> String {
+    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+    let ends = [".json.zst", ".json.gz", ".json"];
+    let name = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    if name.is_empty() { file.to_owned() } else { name.to_owned() }
+}

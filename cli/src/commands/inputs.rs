@@ -1,0 +1,94 @@
+//! From the arguments of a command to the blocks that are run.
+
+use crate::{
+    block_file::{BlockFile, BlockFileError, STANDARD_STREAM, is_block_file_name},
+    workload,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Seed of the built-in demo chain; any other gives a chain as good.
+const DEMO_SEED: u64 = 1;
+
+/// A block that is to be run.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// It lies in a file; `-` is standard input.
+    File(PathBuf),
+    /// It was generated.
+    Generated {
+        /// A name for reports.
+        name: String,
+        /// The block.
+        file: Box<BlockFile>,
+    },
+    /// There should be one here, but it cannot be read.
+    Unreadable(BlockFileError),
+}
+
+impl Input {
+    /// The name that reports use.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Generated { name, .. } => name.clone(),
+            Self::Unreadable(error) => error.file.clone(),
+        }
+    }
+
+    /// The block file, read if it has to be.
+    pub(super) fn load(self) -> Result<BlockFile, BlockFileError> {
+        match self {
+            Self::File(path) => BlockFile::read(&path),
+            Self::Generated { file, .. } => Ok(*file),
+            Self::Unreadable(error) => Err(error),
+        }
+    }
+}
+
+/// What `paths` stand for: files as they are, folders as the block files in them, sorted by name;
+/// nothing at all as the demo chain.
+pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> {
+    if paths.is_empty() {
+        let chain = workload::demo(DEMO_SEED)?;
+        let named = chain.into_iter().enumerate().map(|(index, file)| Input::Generated {
+            name: format!("demo-{}", index.saturating_add(1)),
+            file: Box::new(file),
+        });
+        return Ok(named.collect());
+    }
+    let mut inputs = Vec::with_capacity(paths.len());
+    for path in paths {
+        if path != Path::new(STANDARD_STREAM) && path.is_dir() {
+            match folder(path) {
+                Ok(files) => inputs.extend(files.into_iter().map(Input::File)),
+                Err(error) => inputs.push(Input::Unreadable(error)),
+            }
+        } else {
+            inputs.push(Input::File(path.clone()));
+        }
+    }
+    Ok(inputs)
+}
+
+/// The block files in a folder, sorted by name. A folder without any is an error: whoever names it
+/// expects some.
+fn folder(path: &Path) -> Result<Vec<PathBuf>, BlockFileError> {
+    let named = |error: io::Error| BlockFileError::new(path.display().to_string(), error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(named)? {
+        let entry = entry.map_err(named)?;
+        if is_block_file_name(&entry.file_name().to_string_lossy()) && !entry.path().is_dir() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let message =
+            "expected block files (.json, .json.gz, .json.zst) in this folder, found none";
+        return Err(named(io::Error::new(io::ErrorKind::NotFound, message)));
+    }
+    Ok(files)
+}

@@ -1,0 +1,203 @@
+//! Reports as JSON, one object per line.
+
+use super::{
+    report::{BlockReport, Measured, Times, Totals, Verdict},
+    run::{Reporter, Setting},
+};
+use crate::block_file::BlockFileError;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
+
+/// Writes reports as JSON lines to the standard output.
+#[derive(Debug)]
+pub(super) struct Json {
+    setting: Setting,
+}
+
+impl Json {
+    pub(super) fn new(setting: Setting) -> Self {
+        Self { setting }
+    }
+
+    fn setting(&self) -> SettingLine {
+        let Setting { workers, mode, policy, rounds } = self.setting;
+        SettingLine { workers, mode, policy, rounds }
+    }
+}
+
+#[derive(Serialize)]
+struct SettingLine {
+    workers: u16,
+    mode: &'static str,
+    policy: &'static str,
+    rounds: u32,
+}
+
+/// One block that was run to its end.
+#[derive(Serialize)]
+struct BlockLine<'a> {
+    file: &'a str,
+    block: u64,
+    txs: usize,
+    ok: bool,
+    /// Name of the check, and whether it came out right.
+    checks: BTreeMap<&'static str, bool>,
+    #[serde(flatten)]
+    measured: Option<MeasuredLine>,
+    #[serde(flatten)]
+    setting: SettingLine,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    differences: &'a [String],
+}
+
+#[derive(Serialize)]
+struct MeasuredLine {
+    gas: u64,
+    skipped: usize,
+    seq_ms: f64,
+    seq_cpu_ms: f64,
+    par_ms: f64,
+    par_cpu_ms: f64,
+    /// Sequential over parallel time on the clock.
+    speedup: Option<f64>,
+    /// Parallel over sequential processor time.
+    cpu_ratio: Option<f64>,
+    incarnations: u64,
+    discarded: u64,
+    speculative_share: f64,
+}
+
+/// A block that is invalid, or a file that is no block.
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txs: Option<usize>,
+    ok: bool,
+    error: String,
+    /// Index of the transaction that is wrong; null if the error belongs to none.
+    transaction: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(flatten)]
+    setting: SettingLine,
+}
+
+#[derive(Serialize)]
+struct TotalLine {
+    total: bool,
+    ok: bool,
+    files: usize,
+    right: usize,
+    mismatches: usize,
+    rejected: usize,
+    unusable: usize,
+    txs: usize,
+    #[serde(flatten)]
+    measured: MeasuredLine,
+    #[serde(flatten)]
+    setting: SettingLine,
+}
+
+impl From<&Measured> for MeasuredLine {
+    fn from(measured: &Measured) -> Self {
+        let Times { wall: sequential, cpu: sequential_cpu } = measured.sequential;
+        let Times { wall: parallel, cpu: parallel_cpu } = measured.parallel;
+        Self {
+            gas: measured.gas,
+            skipped: measured.skipped,
+            seq_ms: milliseconds(sequential),
+            seq_cpu_ms: milliseconds(sequential_cpu),
+            par_ms: milliseconds(parallel),
+            par_cpu_ms: milliseconds(parallel_cpu),
+            speedup: measured.speedup(),
+            cpu_ratio: measured.cpu_ratio(),
+            incarnations: measured.stats.incarnations,
+            discarded: measured.stats.discarded,
+            speculative_share: measured.stats.speculative_share(),
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn write_line(line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()
+}
+
+impl Reporter for Json {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn block(&mut self, report: &BlockReport) -> io::Result<()> {
+        let (file, setting) = (report.file.as_str(), self.setting());
+        let differences = match &report.verdict {
+            Verdict::Rejected { error, transaction } => {
+                return write_line(&ErrorLine {
+                    file,
+                    block: Some(report.block),
+                    txs: Some(report.transactions),
+                    ok: false,
+                    error: error.clone(),
+                    transaction: *transaction,
+                    field: None,
+                    setting,
+                });
+            }
+            Verdict::Mismatch(differences) => differences.as_slice(),
+            Verdict::Right => &[],
+        };
+        let checks = report.checks.iter();
+        write_line(&BlockLine {
+            file,
+            block: report.block,
+            txs: report.transactions,
+            ok: report.verdict == Verdict::Right,
+            checks: checks.map(|made| (made.check.name(), made.mismatch.is_none())).collect(),
+            measured: report.measured.as_ref().map(MeasuredLine::from),
+            setting,
+            differences,
+        })
+    }
+
+    fn unusable(&mut self, error: &BlockFileError) -> io::Result<()> {
+        write_line(&ErrorLine {
+            file: &error.file,
+            block: None,
+            txs: None,
+            ok: false,
+            error: error.kind.to_string(),
+            transaction: error.transaction(),
+            field: error.field(),
+            setting: self.setting(),
+        })
+    }
+
+    fn total(&mut self, totals: &Totals) -> io::Result<()> {
+        write_line(&TotalLine {
+            total: true,
+            ok: totals.right == totals.files(),
+            files: totals.files(),
+            right: totals.right,
+            mismatches: totals.mismatches,
+            rejected: totals.rejected,
+            unusable: totals.unusable,
+            txs: totals.transactions,
+            measured: MeasuredLine::from(&totals.measured),
+            setting: self.setting(),
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! The commands of the `braid` tool.
+//!
+//! Every command ends with one of three codes: 0 if all was right, 1 if something did not come out
+//! as it must (a difference from sequential execution or from a header), 2 if an input could not be
+//! used (a bad file, an invalid block, a wrong option). 1 outranks 2.
+
+mod generate;
+mod human;
+mod inputs;
+mod json;
+mod measure;
+mod progress;
+mod report;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// Executes Ethereum blocks on many cores and returns exactly what sequential execution returns.
+#[derive(Debug, Parser)]
+#[command(name = "braid", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Gen(generate::GenerateArgs),
+}
+
+/// How a command ended; the greater, the more it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// All was right.
+    #[default]
+    Right,
+    /// An input could not be used.
+    BadInput,
+    /// Something did not come out as it must.
+    Mismatch,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Right => Self::SUCCESS,
+            End::Mismatch => Self::from(1),
+            End::BadInput => Self::from(2),
+        }
+    }
+}
+
+/// Runs the tool with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody may be there to read it; the exit code still tells.
+            let _ = error.print();
+            return if error.use_stderr() { End::BadInput.into() } else { End::Right.into() };
+        }
+    };
+    let ended = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Gen(args) => generate::generate(&args),
+    };
+    match ended {
+        Ok(end) => end.into(),
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // The reader had enough, as `head` has; that is no failure of ours.
+            End::Right.into()
+        }
+        Err(stop) => {
+            print_error(&stop);
+            End::BadInput.into()
+        }
+    }
+}
+
+/// Why a command could not go on.
+#[derive(Debug)]
+enum Stop {
+    /// The output takes no more.
+    Output(io::Error),
+    /// Anything that the user can do something about.
+    Message(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::Message(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Writes an error to the standard error stream, in colour if that is a terminal.
+fn print_error(message: &dyn fmt::Display) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    // If the standard error stream is closed there is nowhere left to say so.
+    let _ = writeln!(anstream::stderr().lock(), "{red}error:{red:#} {message}");
+}

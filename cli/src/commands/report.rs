@@ -1,0 +1,142 @@
+//! What is reported of a block, and of all blocks together.
+
+use super::End;
+use crate::checks::CheckResult;
+use braid_evm::Stats;
+use std::time::Duration;
+
+/// Time that something took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// On the clock.
+    pub(super) wall: Duration,
+    /// User and system time of all threads of the process.
+    pub(super) cpu: Duration,
+}
+
+impl Times {
+    fn add(&mut self, other: Self) {
+        self.wall = self.wall.saturating_add(other.wall);
+        self.cpu = self.cpu.saturating_add(other.cpu);
+    }
+}
+
+/// One block that was run, or could not be.
+#[derive(Debug)]
+pub(super) struct BlockReport {
+    pub(super) file: String,
+    pub(super) block: u64,
+    pub(super) transactions: usize,
+    pub(super) verdict: Verdict,
+    /// Comparisons with the header that were made.
+    pub(super) checks: Vec<CheckResult>,
+    /// `None` if there is no result to measure.
+    pub(super) measured: Option<Measured>,
+}
+
+/// What became of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Everything agrees.
+    Right,
+    /// Something does not; one line each.
+    Mismatch(Vec<String>),
+    /// Both executions reject the block, for the same reason.
+    Rejected { error: String, transaction: Option<usize> },
+}
+
+/// How both executions of a block went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measured {
+    /// Gas used by the block.
+    pub(super) gas: u64,
+    /// Transactions that were left out (build mode).
+    pub(super) skipped: usize,
+    /// Median over all rounds.
+    pub(super) sequential: Times,
+    /// Median over all rounds.
+    pub(super) parallel: Times,
+    /// Counters of the first round.
+    pub(super) stats: Stats,
+}
+
+impl Measured {
+    /// Sequential over parallel time on the clock; above 1 is faster. `None` if unmeasurably short.
+    pub(super) fn speedup(&self) -> Option<f64> {
+        ratio(self.sequential.wall, self.parallel.wall)
+    }
+
+    /// Parallel over sequential processor time; above 1 is more work. `None` if unmeasurably short.
+    pub(super) fn cpu_ratio(&self) -> Option<f64> {
+        ratio(self.parallel.cpu, self.sequential.cpu)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.gas = self.gas.saturating_add(other.gas);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.sequential.add(other.sequential);
+        self.parallel.add(other.parallel);
+        let (sum, more) = (&mut self.stats, &other.stats);
+        sum.workers = sum.workers.max(more.workers);
+        sum.transactions = sum.transactions.saturating_add(more.transactions);
+        sum.incarnations = sum.incarnations.saturating_add(more.incarnations);
+        sum.discarded = sum.discarded.saturating_add(more.discarded);
+        sum.speculative = sum.speculative.saturating_add(more.speculative);
+    }
+}
+
+fn ratio(over: Duration, under: Duration) -> Option<f64> {
+    let under = under.as_secs_f64();
+    (under > 0.0).then(|| over.as_secs_f64() / under)
+}
+
+/// All blocks together.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    /// Blocks of which everything agrees.
+    pub(super) right: usize,
+    /// Blocks of which something does not.
+    pub(super) mismatches: usize,
+    /// Blocks that both executions reject.
+    pub(super) rejected: usize,
+    /// Files that could not be used.
+    pub(super) unusable: usize,
+    /// Transactions of all blocks that were run to their end.
+    pub(super) transactions: usize,
+    /// Sums over these blocks.
+    pub(super) measured: Measured,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, report: &BlockReport) {
+        let counter = match report.verdict {
+            Verdict::Right => &mut self.right,
+            Verdict::Mismatch(_) => &mut self.mismatches,
+            Verdict::Rejected { .. } => &mut self.rejected,
+        };
+        *counter = counter.saturating_add(1);
+        if let Some(measured) = &report.measured {
+            self.transactions = self.transactions.saturating_add(report.transactions);
+            self.measured.add(measured);
+        }
+    }
+
+    pub(super) fn add_unusable(&mut self) {
+        self.unusable = self.unusable.saturating_add(1);
+    }
+
+    /// How many files there were.
+    pub(super) fn files(&self) -> usize {
+        [self.right, self.mismatches, self.rejected, self.unusable].iter().sum()
+    }
+
+    pub(super) fn end(&self) -> End {
+        if self.mismatches > 0 {
+            End::Mismatch
+        } else if self.rejected > 0 || self.unusable > 0 {
+            End::BadInput
+        } else {
+            End::Right
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Comparing what Braid gave with what the oracle gave.
+
+use super::{ComparedOutcome, Differences, Execution, differences};
+use crate::sequential::{
+    Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
+};
+use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, ExecutedStatus, Outcome, Rejection};
+use revm::context::result::{ExecutionResult, InvalidTransaction};
+use std::fmt::Display;
+
+/// Lists in what Braid's output differs from the oracle's; at most `limit` differences are
+/// described.
+#[must_use]
+pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -> Differences {
+    let results = results(found);
+    let mut executed = results.iter().zip(&found.receipts);
+    let outcomes = found.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Executed(_) => executed
+            .next()
+            .map(|(result, receipt)| ComparedOutcome::Executed { result, logs: &receipt.logs }),
+        Outcome::Skipped(rejection) => Some(ComparedOutcome::Skipped(skip_reason(rejection))),
+    });
+    let found = Execution {
+        outcomes: outcomes.collect(),
+        receipts: &found.receipts,
+        requests: &found.requests,
+        gas_used: found.gas_used,
+        blob_gas_used: found.blob_gas_used,
+        bundle: &found.bundle,
+    };
+    differences(&Execution::from(expected), &found, limit)
+}
+
+/// Lists in what Braid's error differs from the oracle's: the place, the kind and, where both
+/// have the same source, the reason.
+#[must_use]
+pub fn errors<E: Display>(expected: &SequentialError<E>, found: &BlockError<E>) -> Differences {
+    let mut out = Differences::new(1);
+    let same_place = match (expected.at, found.at) {
+        (Position::PreBlock, At::PreBlock) | (Position::PostBlock, At::PostBlock) => true,
+        (Position::Transaction(expected), At::Transaction(found)) => expected == found.position(),
+        _ => false,
+    };
+    let same_kind = match (&expected.kind, &found.kind) {
+        (SequentialErrorKind::Base(expected), BlockErrorKind::Base(found)) => {
+            expected.to_string() == found.to_string()
+        }
+        (SequentialErrorKind::Invalid(expected), BlockErrorKind::Invalid(found)) => {
+            *expected == skip_reason(found)
+        }
+        // These come from different code on both sides, in words of its own.
+        (
+            SequentialErrorKind::Other(_),
+            BlockErrorKind::SystemCall(_)
+            | BlockErrorKind::Invalid(Rejection::Header(_) | Rejection::Custom(_)),
+        ) => true,
+        _ => false,
+    };
+    if !(same_place && same_kind) {
+        out.add(|| format!("expected the error \"{expected}\", found \"{found}\""));
+    }
+    out
+}
+
+/// The outcomes of executed transactions as revm writes them, without logs.
+fn results(output: &BlockOutput) -> Vec<ExecutionResult> {
+    let executed = output.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Executed(executed) => Some(executed.clone()),
+        Outcome::Skipped(_) => None,
+    });
+    let result = |executed: braid_evm::Executed| {
+        let (gas, logs) = (executed.gas, Vec::new());
+        match executed.status {
+            ExecutedStatus::Success { reason, output } => {
+                ExecutionResult::Success { reason, gas, logs, output }
+            }
+            ExecutedStatus::Revert { output } => ExecutionResult::Revert { gas, logs, output },
+            ExecutedStatus::Halt { reason } => ExecutionResult::Halt { reason, gas, logs },
+        }
+    };
+    executed.map(result).collect()
+}
+
+/// A rejection as the oracle writes it; what the oracle never says becomes text.
+fn skip_reason(rejection: &Rejection) -> SkipReason {
+    match rejection {
+        Rejection::Invalid(invalid) => SkipReason::Invalid(invalid.clone()),
+        Rejection::BlockGas { limit, available } => {
+            SkipReason::BlockGas { limit: *limit, available: *available }
+        }
+        other => SkipReason::Invalid(InvalidTransaction::Str(other.to_string().into())),
+    }
+}
