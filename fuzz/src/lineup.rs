@@ -1,0 +1,129 @@
+//! Executors to compare with the sequential one.
+
+use crate::oracle::Expected;
+use crate::pace::{Gate, Paced};
+use braid_evm::{Block, Config, Executor, Mode, Policy, Stats};
+use revm::DatabaseRef;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Numbers of workers that every block is executed with.
+pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
+
+/// How long a lower transaction waits for a higher one to begin.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// An executor with its threads.
+///
+/// # Panics
+/// If the system starts no threads, or `workers` is 0.
+#[must_use]
+pub fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
+    let workers = NonZeroU16::new(workers).expect("at least one worker");
+    let mut config = Config::with_workers(workers);
+    config.policy = policy;
+    config.mode = mode;
+    Executor::new(config).expect("threads start")
+}
+
+/// Executors with different numbers of workers.
+#[derive(Debug)]
+pub struct Lineup {
+    executors: Vec<Executor>,
+    mode: Mode,
+    /// How often two transactions were in progress at once, as the database saw it.
+    pub met: u64,
+    /// Runs that were thrown away, over all executions.
+    pub discarded: u64,
+    /// Transactions committed from a speculative run, over all executions.
+    pub speculative: u64,
+}
+
+impl Lineup {
+    /// Executors with 1, 2, 3 and 8 workers.
+    ///
+    /// # Panics
+    /// If the system starts no threads.
+    #[must_use]
+    pub fn new(policy: Policy, mode: Mode) -> Self {
+        let executors = WORKERS.map(|workers| executor(workers, policy, mode)).into();
+        Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
+    }
+
+    /// Executes `block` with every executor as fast as it goes.
+    ///
+    /// # Errors
+    /// Where one differs from sequential execution, in words.
+    pub fn compare<D>(
+        &mut self,
+        block: &Arc<Block>,
+        database: &D,
+    ) -> Result<Expected<D::Error>, String>
+    where
+        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+    {
+        let expected = Expected::new(block, self.mode, database);
+        for (index, workers) in WORKERS.into_iter().enumerate() {
+            self.run(index, block, database.clone(), &expected)
+                .map_err(|difference| format!("{workers} workers: {difference}"))?;
+        }
+        Ok(expected)
+    }
+
+    /// The same, and then with higher transactions running first.
+    ///
+    /// # Errors
+    /// Where one differs from sequential execution, in words.
+    pub fn compare_paced<D>(
+        &mut self,
+        block: &Arc<Block>,
+        database: &D,
+    ) -> Result<Expected<D::Error>, String>
+    where
+        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+    {
+        let expected = self.compare(block, database)?;
+        for (index, workers) in WORKERS.into_iter().enumerate().skip(1) {
+            for offset in [0, 1] {
+                let gate = Arc::new(Gate::pairs(block, offset, PATIENCE));
+                let paced = Paced::new(database.clone(), Arc::clone(&gate));
+                self.run(index, block, paced, &expected).map_err(|difference| {
+                    format!("{workers} workers, pairs from {offset}: {difference}")
+                })?;
+                self.met += gate.met();
+            }
+        }
+        Ok(expected)
+    }
+
+    fn run<D>(
+        &mut self,
+        index: usize,
+        block: &Arc<Block>,
+        database: D,
+        expected: &Expected<D::Error>,
+    ) -> Result<(), String>
+    where
+        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+    {
+        let found = self.executors[index].execute(Arc::clone(block), database);
+        expected.compare(&found)?;
+        let stats = match &found {
+            Ok(output) => output.stats,
+            Err(error) => error.committed.stats,
+        };
+        self.note(stats)
+    }
+
+    fn note(&mut self, stats: Stats) -> Result<(), String> {
+        self.discarded += stats.discarded;
+        self.speculative += stats.speculative;
+        // I9: with the default cap of 4 a transaction runs at most 5 times.
+        let most = 5 * (stats.transactions + 64 * stats.workers);
+        if stats.incarnations > most {
+            return Err(format!("{} runs of {} transactions", stats.incarnations, most));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Every real block, with 1, 2, 3 and 8 workers, forced to speculate and left to choose: outcomes,
+//! receipts, requests, gas and the bundle with its reverts are those of sequential execution.
+
+mod support;
+
+use braid_cli::block_file::BlockFile;
+use braid_evm::{Block, Mode, Policy};
+use braid_fuzz::lineup::{Lineup, executor};
+use std::path::Path;
+use std::sync::Arc;
+use support::{block_files, fixtures};
+
+/// How many real blocks there are; fewer would mean that some are no longer recognised.
+const FIXTURES: usize = 78;
+
+fn read(path: &Path) -> (Arc<Block>, braid_cli::block_file::FileDatabase) {
+    let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
+    let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    (Arc::new(Block::from(&block)), database)
+}
+
+fn compare_all(policy: Policy) -> Lineup {
+    let mut lineup = Lineup::new(policy, Mode::Validate);
+    let Some(folder) = fixtures() else { return lineup };
+    let files = block_files(&folder);
+    assert!(files.len() >= FIXTURES, "only {} block files", files.len());
+    for path in &files {
+        let (block, database) = read(path);
+        let expected = lineup
+            .compare(&block, &database)
+            .unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
+        assert!(expected.output().is_some(), "{path:?}: {:?}", expected.error());
+    }
+    println!("{policy:?}: {} discarded, {} speculative", lineup.discarded, lineup.speculative);
+    lineup
+}
+
+#[test]
+fn speculation_equals_sequential_execution() {
+    let lineup = compare_all(Policy::ForceSpeculative);
+    assert!(fixtures().is_none() || lineup.speculative > 0, "nothing ran speculatively");
+}
+
+#[test]
+fn the_automatic_policy_equals_sequential_execution() {
+    compare_all(Policy::Auto);
+}
+
+/// The same in build mode: a valid block has nothing to skip.
+#[test]
+fn building_a_valid_block_equals_validating_it() {
+    let Some(folder) = fixtures() else { return };
+    let mut validating = executor(2, Policy::ForceSpeculative, Mode::Validate);
+    let mut building = executor(2, Policy::ForceSpeculative, Mode::Build);
+    for path in block_files(&folder).iter().step_by(5) {
+        let (block, database) = read(path);
+        let validated = validating.execute(Arc::clone(&block), database.clone()).expect("valid");
+        let built = building.execute(block, database).expect("valid");
+        assert_eq!(validated.outcomes, built.outcomes, "{path:?}");
+        assert_eq!(validated.receipts, built.receipts, "{path:?}");
+        assert_eq!(validated.bundle.state, built.bundle.state, "{path:?}");
+    }
+}

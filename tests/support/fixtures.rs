@@ -1,0 +1,37 @@
+//! Where the tests find block files that are not part of the project.
+
+use std::path::{Path, PathBuf};
+
+/// The folder of real blocks, or `None` after saying plainly that they are not there.
+///
+/// # Panics
+/// If they are not there although `BRAID_REQUIRE_FIXTURES=1` demands them.
+pub(crate) fn fixtures() -> Option<PathBuf> {
+    let root = std::env::var_os("BRAID_FIXTURES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let blocks = root.join("blocks");
+    if blocks.is_dir() {
+        return Some(blocks);
+    }
+    let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
+    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there are no fixtures at {blocks:?}");
+    eprintln!("skipped: no fixtures at {}", blocks.display());
+    None
+}
+
+/// All block files in `folder`, sorted by name.
+///
+/// # Panics
+/// If the folder cannot be read.
+pub(crate) fn block_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            name.is_some_and(|name| braid_cli::block_file::is_block_file_name(&name))
+        })
+        .collect();
+    files.sort();
+    files
+}
