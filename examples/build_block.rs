@@ -1,0 +1,80 @@
+//! Builds a block from transactions of which some are invalid: they are left out, and the rest
+//! goes on as if they had not been there. The same list is rejected when it has to be a block.
+//!
+//! `cargo run --example build_block`
+
+use braid_evm::{At, Block, BlockErrorKind, Config, Executor, Mode, Outcome, Rejection, TxIndex};
+use revm::context::result::InvalidTransaction;
+use revm::context::{BlockEnv, TxEnv};
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+
+fn account(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn pay(payer: u64, nonce: u64, value: u64) -> TxEnv {
+    let builder = TxEnv::builder().caller(account(payer)).to(account(99)).nonce(nonce);
+    builder.value(U256::from(value)).gas_limit(21_000).build_fill()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for payer in 0..4 {
+        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
+    }
+    let block = Block {
+        // Room for five transfers.
+        env: BlockEnv { gas_limit: 5 * 21_000, ..BlockEnv::default() },
+        transactions: vec![
+            pay(0, 0, 10),
+            pay(1, 1, 10),  // nonce 0 has not come yet
+            pay(2, 0, 500), // more than there is
+            pay(1, 0, 10),
+            pay(1, 1, 10), // now its turn has come
+            pay(3, 0, 10),
+            pay(0, 1, 10),
+            pay(3, 1, 10), // the block is full
+        ],
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Block::default()
+    };
+
+    let mut config = Config::default();
+    config.mode = Mode::Build;
+    let output = Executor::new(config)?.execute(block.clone(), state.clone())?;
+    let mut skipped = Vec::new();
+    for (tx, outcome) in output.outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Executed(executed) => println!("{tx}: {} gas", executed.gas.tx_gas_used()),
+            Outcome::Skipped(reason) => {
+                println!("{tx}: left out, {reason}");
+                skipped.push((tx, reason.clone()));
+            }
+        }
+    }
+    let nonce = InvalidTransaction::NonceTooHigh { tx: 1, state: 0 };
+    let full = Rejection::BlockGas { limit: 21_000, available: 0 };
+    assert_eq!(skipped.len(), 3);
+    assert_eq!(skipped.first(), Some(&(1, Rejection::Invalid(nonce))));
+    assert!(matches!(
+        skipped.get(1),
+        Some((2, Rejection::Invalid(InvalidTransaction::LackOfFundForMaxFee { .. })))
+    ));
+    assert_eq!(skipped.last(), Some(&(7, full)));
+    assert_eq!((output.receipts.len(), output.gas_used), (5, 5 * 21_000));
+
+    // In validate mode, the default, the first of them makes the block invalid.
+    match Executor::new(Config::default())?.execute(block, state) {
+        Ok(_) => return Err("an invalid block was accepted".into()),
+        Err(error) => {
+            println!("as a block: {error}");
+            assert_eq!(error.at, At::Transaction(TxIndex(1)));
+            assert!(matches!(error.kind, BlockErrorKind::Invalid(Rejection::Invalid(_))));
+            assert_eq!(error.committed.receipts.len(), 1);
+        }
+    }
+    Ok(())
+}

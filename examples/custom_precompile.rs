@@ -1,0 +1,87 @@
+//! A precompile of one's own that reads the state: it tells what an account owns.
+//!
+//! Calls run on several threads, and some run more than once or on a state that never comes
+//! about. What counts is that every answer in the result is the one of sequential execution.
+//!
+//! `cargo run --example custom_precompile`
+
+use braid_evm::{
+    Block, Config, Executed, ExecutedStatus, Executor, Outcome, Precompile, PrecompileCall,
+    PrecompileEnd, PrecompileState, StateUnavailable,
+};
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+use std::sync::Arc;
+
+/// Gas of one call.
+const PRICE: u64 = 2_600;
+
+#[derive(Debug)]
+struct BalanceOf;
+
+impl Precompile for BalanceOf {
+    fn address(&self) -> Address {
+        account(0xbbbb)
+    }
+
+    fn call(
+        &self,
+        call: PrecompileCall<'_>,
+        state: &mut dyn PrecompileState,
+    ) -> Result<PrecompileEnd, StateUnavailable> {
+        if call.input.len() != 20 || call.gas_limit < PRICE {
+            return Ok(PrecompileEnd::Failure);
+        }
+        // A read that cannot be answered now is passed on: the call will be repeated.
+        let balance = state.balance(Address::from_slice(call.input))?;
+        let output = balance.to_be_bytes::<32>().into();
+        Ok(PrecompileEnd::Success { gas_used: PRICE, output })
+    }
+}
+
+fn account(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let shop = account(500);
+    let mut state = CacheDB::new(EmptyDB::new());
+    for payer in 0..200 {
+        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
+    }
+    // Payments and questions take turns: question n must see the n payments before it.
+    let transaction = |tx: u64| {
+        let builder = TxEnv::builder().caller(account(tx)).gas_limit(50_000);
+        if tx % 2 == 0 {
+            builder.to(shop).value(U256::from(3)).build_fill()
+        } else {
+            builder.to(BalanceOf.address()).data(shop.to_vec().into()).build_fill()
+        }
+    };
+    let block = Block {
+        transactions: (0..200).map(transaction).collect(),
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Block::default()
+    };
+
+    let executor = Executor::new(Config::default())?;
+    let mut executor = executor.with_precompiles(vec![Arc::new(BalanceOf)]);
+    let output = executor.execute(block, state)?;
+
+    let mut answers = Vec::new();
+    for outcome in output.outcomes.iter().skip(1).step_by(2) {
+        let Outcome::Executed(Executed { status: ExecutedStatus::Success { output, .. }, .. }) =
+            outcome
+        else {
+            return Err(format!("a call did not succeed: {outcome:?}").into());
+        };
+        answers.push(U256::from_be_slice(output.data()));
+    }
+    assert!(answers.iter().copied().eq((1..=100).map(|paid| U256::from(3 * paid))));
+    println!("{} answers, the last one {} wei", answers.len(), answers[99]);
+    println!("{} runs of {} transactions", output.stats.incarnations, output.stats.transactions);
+    Ok(())
+}

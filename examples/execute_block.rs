@@ -1,0 +1,61 @@
+//! Executes a block on all cores and looks at what comes out.
+//!
+//! `cargo run --example execute_block`
+
+use braid_evm::{Block, Config, Executor, Outcome};
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+
+const PAYERS: u64 = 1_000;
+
+fn account(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // The state before the block: any `revm::DatabaseRef`.
+    let mut state = CacheDB::new(EmptyDB::new());
+    for payer in 0..PAYERS {
+        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
+    }
+    // Every account pays the next one, so each transaction but the first touches what the one
+    // before it wrote.
+    let pay = |payer| {
+        let to = account((payer + 1) % PAYERS);
+        let value = U256::from(payer % 7);
+        TxEnv::builder().caller(account(payer)).to(to).value(value).gas_limit(21_000).build_fill()
+    };
+    let block = Block {
+        transactions: (0..PAYERS).map(pay).collect(),
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Block::default()
+    };
+
+    // Its threads outlive the block: keep it for the next one.
+    let mut executor = Executor::new(Config::default())?;
+    let output = executor.execute(block, state)?;
+
+    assert!(output.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Executed(_))));
+    assert_eq!(output.gas_used, PAYERS * 21_000);
+    let balance = |address| output.bundle.account(&address)?.info.as_ref().map(|i| i.balance);
+    assert_eq!(balance(account(3)), Some(U256::from(100 - 3 + 2)));
+    println!(
+        "{} receipts, {} gas, {} changed accounts, account 3 owns {} wei",
+        output.receipts.len(),
+        output.gas_used,
+        output.bundle.state().len(),
+        balance(account(3)).unwrap_or_default(),
+    );
+    let stats = output.stats;
+    println!(
+        "{} workers, {} runs of {} transactions, {:.0} % computed ahead of their turn",
+        stats.workers,
+        stats.incarnations,
+        stats.transactions,
+        100.0 * stats.speculative_share(),
+    );
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Hears of each transaction as soon as it is committed, in order, while later ones still run,
+//! and ends a block early.
+//!
+//! `cargo run --example stream_commits`
+
+use braid_evm::{At, Block, BlockErrorKind, Cloned, Config, Executor, TxIndex};
+use core::ops::ControlFlow;
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+use std::sync::Arc;
+
+fn account(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for payer in 0..300 {
+        state.insert_account_info(account(payer), AccountInfo::from_balance(U256::from(100)));
+    }
+    let pay = |payer| {
+        let builder = TxEnv::builder().caller(account(payer)).to(account(999));
+        builder.value(U256::from(2)).gas_limit(21_000).build_fill()
+    };
+    let transactions = (0..300).map(pay).collect();
+    let parent_beacon_block_root = Some(B256::ZERO);
+    let block = Arc::new(Block { transactions, parent_beacon_block_root, ..Block::default() });
+    let mut executor = Executor::new(Config::default())?;
+
+    // The callback runs on this thread, with no lock held. It sees the outcome and what
+    // changed: a task that computes the state root could start on it now.
+    let mut seen = Vec::new();
+    let mut received = U256::ZERO;
+    let output =
+        executor.execute_streaming(Arc::clone(&block), Cloned(state.clone()), |commit| {
+            seen.push((commit.tx, commit.cumulative_gas_used));
+            let shop = commit.changes().iter().find(|change| change.address == account(999));
+            let info = shop.and_then(|shop| shop.after.as_ref());
+            received = info.map_or(received, |info| info.balance);
+            if commit.tx.0 % 100 == 99 {
+                println!("{} transactions, {received} wei received", commit.tx.0 + 1);
+            }
+            ControlFlow::Continue(())
+        })?;
+    let in_order = (0..300).map(|tx| (TxIndex(tx), u64::from(tx + 1) * 21_000));
+    assert!(seen.into_iter().eq(in_order));
+    assert_eq!(received, U256::from(600));
+    assert_eq!(output.receipts.len(), 300);
+
+    // Enough is enough: what was committed stays valid. A commit that was already on its way
+    // may still be in it, so the prefix can be longer than what was heard.
+    let stopped = executor.execute_streaming(block, Cloned(state), |commit| {
+        if commit.tx.0 == 49 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    match stopped {
+        Err(error) => {
+            println!("{error}; {} transactions were committed", error.committed.receipts.len());
+            assert!(matches!(error.kind, BlockErrorKind::Cancelled));
+            assert!(matches!(error.at, At::Transaction(tx) if tx.0 >= 50));
+            assert!(error.committed.receipts.len() >= 50);
+        }
+        // Every transaction may have been committed before the callback was heard.
+        Ok(output) => assert_eq!(output.receipts.len(), 300),
+    }
+    Ok(())
+}
