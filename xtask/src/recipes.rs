@@ -153,7 +153,9 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
     for policy in ["force-speculative", "auto"] {
         for workers in ["1", "2", "3", "8"] {
             let mut command = Command::new(&tool);
-            command.args(["run", "--workers", workers, "--policy", policy]).arg(&blocks);
+            command
+                .args(["run", "--rounds", "1", "--workers", workers, "--policy", policy])
+                .arg(&blocks);
             runner.quietly(&format!("real blocks: {workers} workers, {policy}"), command)?;
         }
     }
