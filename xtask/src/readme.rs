@@ -42,7 +42,9 @@ fn shell_commands(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::shell_commands;
+    use super::{commands, shell_commands};
+    use crate::workspace::root;
+    use std::fs;
 
     #[test]
     fn only_shell_blocks_count() {
@@ -50,5 +52,22 @@ mod tests {
                     ```\nno\n```\n```sh\ncargo three\n```\n";
         let found: Vec<&str> = shell_commands(text).collect();
         assert_eq!(found, ["cargo one", "cargo two", "cargo three"]);
+    }
+
+    #[test]
+    fn the_first_commands_are_there() {
+        assert!(commands(&root()).is_ok_and(|commands| commands.main_job.contains("run")));
+    }
+
+    #[test]
+    fn the_example_is_compiled_and_run_as_it_stands() {
+        let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+        let readme = read("README.md");
+        let (_, rest) = readme.split_once("```rust\n").unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let compiled = read("examples/readme.rs");
+        let (comment, compiled) = compiled.split_once("\n\n").unwrap();
+        assert!(comment.lines().all(|line| line.starts_with("//!")));
+        assert_eq!(shown, compiled);
     }
 }
