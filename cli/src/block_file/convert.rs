@@ -6,6 +6,7 @@ use crate::{
     fork,
     sequential::ForkSpec,
 };
+use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx, eth::dao_fork::DAO_HARDFORK_ACCOUNTS};
 use alloy_primitives::{Address, U256, address};
 use alloy_rpc_types_eth::Transaction;
@@ -27,6 +28,7 @@ impl BlockFile {
         let spec = self.spec()?;
         let database = FileDatabase::new(self)?;
         let header = &self.block.header.inner;
+        check_header(header, spec)?;
         let chain_id = self.meta.chain_id;
         let rules = ChainRules {
             deposit_contract: deposit_contract(chain_id),
@@ -113,6 +115,29 @@ impl BlockFile {
             format!("{total} wei"),
         ))
     }
+}
+
+/// What the fork needs of the header to execute the block.
+fn check_header(header: &Header, spec: SpecId) -> Result<(), FieldError> {
+    if header.number == 0 {
+        // A genesis block is a state, not something that is executed.
+        return Err(FieldError::new("block.number", "a number above 0", "0"));
+    }
+    let needed = [
+        (SpecId::LONDON, "baseFeePerGas", header.base_fee_per_gas.is_some()),
+        (SpecId::CANCUN, "excessBlobGas", header.excess_blob_gas.is_some()),
+        (SpecId::CANCUN, "parentBeaconBlockRoot", header.parent_beacon_block_root.is_some()),
+    ];
+    for (since, field, present) in needed {
+        if spec.is_enabled_in(since) && !present {
+            return Err(FieldError::new(
+                format!("block.{field}"),
+                format!("a value, as the fork {} needs it", fork::name(spec)),
+                "nothing",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The contract whose logs are EIP-6110 deposits, on the chains that have one.

@@ -1,0 +1,197 @@
+//! Files that mean harm: whatever stands in a file, reading, converting and executing it ends with
+//! a result or an error, never with a panic, and the same one sequentially and on two workers. The
+//! tests are built with overflow checks, in the project and in what it depends on, so that a
+//! wrapped sum is a panic here.
+//!
+//! 1. Each leaf of a valid file, replaced by values at and beyond the edges.
+//! 2. Each leaf and each branch, missing.
+//! 3. A valid file, cut off anywhere, and with any byte changed.
+//! 4. Withdrawals of nothing and of as much as there can be, to accounts of every kind.
+
+use braid_cli::{
+    block_file::BlockFile,
+    compare::braid,
+    fork::FORKS,
+    sequential::{self, SequentialError, SequentialOutput},
+    workload::{Workload, WorkloadSpec, generate},
+};
+use braid_evm::{BlockError, BlockOutput, Config, Executor, Mode, Policy};
+use serde_json::{Value, json};
+use std::{convert::Infallible, num::NonZeroU16, sync::Arc};
+
+/// Values that are wrong somewhere, and right at the edge elsewhere.
+fn edges() -> Vec<Value> {
+    let bits = |bits: usize| json!(format!("0x{}", "f".repeat(bits / 4)));
+    let mut edges: Vec<Value> = [64, 128, 256, 260, 160].map(bits).into();
+    edges.extend([json!("0x0"), json!("0x1"), json!("0x"), json!(""), json!("x"), json!("0x123")]);
+    edges.extend([json!(0), json!(1), json!(-1), json!(1.5), json!(u64::MAX), json!(1e300)]);
+    edges.extend([json!(null), json!(true), json!([]), json!({}), json!([[]]), json!(["0x1"])]);
+    edges.push(json!(format!("0x{}", "0".repeat(512))));
+    edges.extend(FORKS.map(|(name, _)| json!(name)));
+    edges
+}
+
+fn block(workload: Workload) -> Value {
+    let spec = WorkloadSpec::new(workload, 2, 0, 5).unsigned();
+    serde_json::to_value(generate(&spec).expect("generates")).expect("serialises")
+}
+
+/// Pointers to all leaves and branches of `value`, except codes, whose bytes are told by hash.
+fn pointers(value: &Value, at: &str, out: &mut Vec<String>) {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(key, child)| (key.clone(), child)).collect(),
+        // The first entries stand for the others.
+        Value::Array(list) => {
+            list.iter().take(2).enumerate().map(|(key, child)| (key.to_string(), child)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (key, child) in children {
+        let at = format!("{at}/{key}");
+        pointers(child, &at, out);
+        out.push(at);
+    }
+}
+
+/// Puts files to every use.
+struct Mill {
+    validating: Executor,
+    building: Executor,
+}
+
+impl Mill {
+    fn new() -> Self {
+        let executor = |mode| {
+            let mut config = Config::with_workers(NonZeroU16::new(2).expect("two"));
+            (config.mode, config.policy) = (mode, Policy::ForceSpeculative);
+            Executor::new(config).expect("threads start")
+        };
+        Self { validating: executor(Mode::Validate), building: executor(Mode::Build) }
+    }
+
+    /// `true` if the file was good enough to be executed.
+    fn use_up(&mut self, json: &[u8]) -> bool {
+        let file = match BlockFile::from_bytes(json) {
+            Ok(file) => file,
+            Err(error) => {
+                assert!(error.to_string().contains("expected"), "{error}");
+                return false;
+            }
+        };
+        let _ = file.check_signatures();
+        let Ok((block, database)) = file.to_block() else { return false };
+        let shared = Arc::new(braid_evm::Block::from(&block));
+        let expected = sequential::execute(&block, database.clone());
+        same(expected, self.validating.execute(Arc::clone(&shared), database.clone()));
+        let expected = sequential::build(&block, database.clone());
+        same(expected, self.building.execute(shared, database));
+        true
+    }
+}
+
+type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
+
+#[track_caller]
+fn same(expected: Sequential, found: Result<BlockOutput, BlockError<Infallible>>) {
+    match (expected, found) {
+        (Ok(expected), Ok(found)) => {
+            let differences = braid::outputs(&expected, &found, 5);
+            assert!(differences.is_empty(), "{differences}");
+        }
+        (Err(expected), Err(found)) => {
+            let differences = braid::errors(&expected, &found);
+            assert!(differences.is_empty(), "{differences}");
+        }
+        (Ok(_), Err(found)) => panic!("expected success, found {found}"),
+        (Err(expected), Ok(_)) => panic!("expected {expected}, found success"),
+    }
+}
+
+#[test]
+fn no_value_of_any_field_panics() {
+    let mut mill = Mill::new();
+    let edges = edges();
+    for workload in [Workload::Transfers, Workload::Dex] {
+        let good = block(workload);
+        let mut all = Vec::new();
+        pointers(&good, "", &mut all);
+        // Slots of storage are many and alike.
+        let mut slots = 0;
+        all.retain(|at| {
+            !at.contains("/storage/") || {
+                slots += 1;
+                slots <= 3
+            }
+        });
+        let mut executed = 0;
+        for at in &all {
+            for edge in &edges {
+                let mut bad = good.clone();
+                *bad.pointer_mut(at).expect("it is there") = edge.clone();
+                executed += u32::from(mill.use_up(bad.to_string().as_bytes()));
+            }
+        }
+        println!("{workload}: {} fields, {executed} variants executed", all.len());
+        assert!(executed > 100, "the edges are not at the edge");
+    }
+}
+
+#[test]
+fn no_missing_field_panics() {
+    let mut mill = Mill::new();
+    let good = block(Workload::Transfers);
+    let mut all = Vec::new();
+    pointers(&good, "", &mut all);
+    for at in &all {
+        let mut bad = good.clone();
+        let (parent, key) = at.rsplit_once('/').expect("a pointer");
+        match bad.pointer_mut(parent).expect("it is there") {
+            Value::Object(fields) => drop(fields.remove(key)),
+            Value::Array(list) => drop(list.remove(key.parse().expect("an index"))),
+            _ => unreachable!("only objects and arrays have children"),
+        }
+        mill.use_up(bad.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn no_broken_bytes_panic() {
+    let mut mill = Mill::new();
+    let good = block(Workload::Transfers).to_string().into_bytes();
+    let packed = zstd::encode_all(&good[..], 3).expect("in memory");
+    for bytes in [&good, &packed] {
+        for end in (0..bytes.len()).step_by(bytes.len() / 200 + 1) {
+            assert!(!mill.use_up(&bytes[..end]), "cut at {end}");
+        }
+        for at in (0..bytes.len()).step_by(bytes.len() / 400 + 1) {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << (at % 8);
+            mill.use_up(&bad);
+        }
+    }
+}
+
+#[test]
+fn withdrawals_at_the_edges_are_the_same() {
+    let mut mill = Mill::new();
+    let good = block(Workload::Transfers);
+    let accounts = good["pre_state"].as_object().expect("an object");
+    let mut addresses: Vec<String> = accounts.keys().cloned().collect();
+    addresses
+        .extend(["0x01", "0x5e", "0x00"].map(|end| format!("0x{}{}", "0".repeat(38), &end[2..])));
+    addresses.push(good["block"]["miner"].as_str().expect("hex").to_owned());
+    for address in &addresses {
+        for amounts in [&["0x0"][..], &["0x1"], &["0x0", "0x1"], &["0xffffffffffffffff"; 3]] {
+            let withdrawal = |amount: &&str| {
+                let (index, validator) = ("0x0", "0x1");
+                json!({
+                    "index": index, "validatorIndex": validator, "address": address,
+                    "amount": amount,
+                })
+            };
+            let mut bad = good.clone();
+            bad["block"]["withdrawals"] = amounts.iter().map(withdrawal).collect();
+            assert!(mill.use_up(bad.to_string().as_bytes()), "{address} {amounts:?}");
+        }
+    }
+}
