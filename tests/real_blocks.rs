@@ -8,7 +8,7 @@ use braid_evm::{Block, Mode, Policy};
 use braid_fuzz::lineup::{Lineup, executor};
 use std::path::Path;
 use std::sync::Arc;
-use support::{block_files, fixtures};
+use support::fixtures::{block_files, fixtures};
 
 /// How many real blocks there are; fewer would mean that some are no longer recognised.
 const FIXTURES: usize = 78;

@@ -1,10 +1,11 @@
 //! What sequential execution makes of a block, and whether Braid makes the same of it.
 
 use alloy_eips::eip7685::Requests;
+use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use braid_cli::block;
 use braid_cli::compare::{Differences, braid};
 use braid_cli::sequential::{self, Position, SequentialError, SequentialOutput};
-use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Mode, Ommer};
+use braid_evm::{Block, BlockError, BlockOutput, ChainRules, DaoFork, Mode, Ommer};
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
 
@@ -58,6 +59,14 @@ impl<E: Display + Debug> Expected<E> {
     #[must_use]
     pub fn error(&self) -> Option<&SequentialError<E>> {
         self.result.as_ref().err()
+    }
+
+    /// The sequential output or error.
+    ///
+    /// # Errors
+    /// The sequential error, if there is one.
+    pub fn into_result(self) -> Result<SequentialOutput, SequentialError<E>> {
+        self.result
     }
 
     /// Compares what Braid made of the block: all of the output, or the error with the output of
@@ -134,4 +143,10 @@ pub fn to_oracle(block: &Block) -> block::Block {
             system_calls: block.rules.system_calls,
         },
     }
+}
+
+/// The DAO fork as mainnet carried it out, and as the oracle does.
+#[must_use]
+pub fn mainnet_dao_fork() -> DaoFork {
+    DaoFork { drained: DAO_HARDFORK_ACCOUNTS.to_vec(), beneficiary: DAO_HARDFORK_BENEFICIARY }
 }

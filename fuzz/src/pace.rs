@@ -50,6 +50,18 @@ impl Gate {
         }
     }
 
+    /// A gate where the senders of the first two transactions wait for each other.
+    #[must_use]
+    pub fn meeting(block: &Block, patience: Duration) -> Self {
+        let waits_for = match &block.transactions[..] {
+            [first, second, ..] => {
+                BTreeMap::from([(first.caller, second.caller), (second.caller, first.caller)])
+            }
+            _ => BTreeMap::new(),
+        };
+        Self { waits_for, ..Self::pairs(&Block::default(), 0, patience) }
+    }
+
     /// How often a transaction was in progress while another one began.
     pub fn met(&self) -> u64 {
         self.met.load(Ordering::SeqCst)

@@ -3,7 +3,8 @@
 use super::change::{AccountChange, ChangeKind};
 use super::location::{EvmLocation, EvmValue, NonceCode, Reward};
 use crate::mv::Entry;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
+use revm::state::AccountInfo;
 
 /// Entries of one transaction.
 pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
@@ -28,6 +29,16 @@ pub(super) fn write_set(changes: &[AccountChange], reward: Option<(Address, Rewa
     writes
 }
 
+/// Adds slots that were only read, and that later transactions must find as they were seen.
+pub(super) fn remember(writes: &mut Writes, slots: &[(Address, U256, U256)]) {
+    for (address, slot, value) in slots {
+        let location = EvmLocation::Storage(*address, *slot);
+        if !writes.iter().any(|(written, _)| *written == location) {
+            writes.push((location, Entry::Value(EvmValue::Slot(*value))));
+        }
+    }
+}
+
 /// `existed`: an account that comes and goes within one transaction has no storage to end.
 fn destroy(address: Address, existed: bool, writes: &mut Writes) {
     if existed {
@@ -45,7 +56,9 @@ fn write(change: &AccountChange, writes: &mut Writes) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
     let balance = Some(after.balance);
-    if created || change.before.as_ref().map(|before| before.balance) != balance {
+    // That such an account was touched at all changes how its storage is read: see `view`.
+    let blank = change.before.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);
+    if created || blank || change.before.as_ref().map(|before| before.balance) != balance {
         let value = EvmValue::Balance(balance);
         writes.push((EvmLocation::Balance(change.address), Entry::Value(value)));
     }

@@ -50,15 +50,7 @@ impl AccountFold {
             (ChangeKind::Created, Some(info)) => {
                 self.put(self.status.on_created(), info.clone(), &change.slots);
             }
-            (ChangeKind::Emptied, _) => {
-                let gone = matches!(
-                    self.status,
-                    AccountStatus::LoadedNotExisting
-                        | AccountStatus::Destroyed
-                        | AccountStatus::DestroyedAgain
-                );
-                self.remove(self.status.on_touched_empty_post_eip161(), gone);
-            }
+            (ChangeKind::Emptied, _) => self.touch_empty(),
             (ChangeKind::Destroyed, _) | (_, None) => {
                 let gone = self.status == AccountStatus::LoadedNotExisting;
                 self.remove(self.status.on_selfdestructed(), gone);
@@ -92,15 +84,33 @@ impl AccountFold {
     pub(super) fn increment(&mut self, amount: u128) {
         let mut info = self.info.clone().unwrap_or_default();
         info.balance = info.balance.saturating_add(U256::from(amount));
-        self.change(info, &[]);
+        self.settle(info);
     }
 
-    /// The DAO fork takes the whole balance, and returns it.
-    pub(super) fn drain(&mut self) -> u128 {
+    /// The DAO fork takes the whole balance.
+    pub(super) fn drain(&mut self) {
         let mut info = self.info.clone().unwrap_or_default();
-        let balance = core::mem::take(&mut info.balance);
-        self.change(info, &[]);
-        balance.saturating_to()
+        info.balance = U256::ZERO;
+        self.settle(info);
+    }
+
+    /// A change from outside the EVM: revm deletes what is left empty, on any fork.
+    fn settle(&mut self, info: AccountInfo) {
+        if info.is_empty() {
+            self.touch_empty();
+        } else {
+            self.change(info, &[]);
+        }
+    }
+
+    fn touch_empty(&mut self) {
+        let gone = matches!(
+            self.status,
+            AccountStatus::LoadedNotExisting
+                | AccountStatus::Destroyed
+                | AccountStatus::DestroyedAgain
+        );
+        self.remove(self.status.on_touched_empty_post_eip161(), gone);
     }
 
     fn change(&mut self, info: AccountInfo, slots: &[SlotChange]) {

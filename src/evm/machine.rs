@@ -3,7 +3,7 @@
 use super::base::BlockBase;
 use super::block::Block;
 use super::change::{AccountChange, changes};
-use super::effects::write_set;
+use super::effects::{remember, write_set};
 use super::error::Rejection;
 use super::handler::{BlockEvm, RewardHandler};
 use super::location::{EvmLocation, Reward};
@@ -98,7 +98,8 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
         let changes = changes(state);
-        let writes = write_set(&changes, delta);
+        let mut writes = write_set(&changes, delta);
+        remember(&mut writes, self.evm.ctx.journaled_state.db_mut().remembered());
         let cost = result.tx_gas_used();
         Ok(Effects { writes, output: Arc::new(TxOutput { result, changes, reward }), cost })
     }

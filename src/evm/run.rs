@@ -312,7 +312,7 @@ fn balance_changes<DB: revm::Database>(
         let total = increments.entry(dao.beneficiary).or_default();
         *total = total.saturating_add(sum);
     }
-    for (address, amount) in increments.into_iter().filter(|(_, amount)| *amount > 0) {
+    for (address, amount) in increments {
         effects.increments.push((address, amount, calls.state.basic(address)?));
     }
     Ok(())

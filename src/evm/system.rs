@@ -50,11 +50,12 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Stores the parent's hash (EIP-2935) and its beacon root (EIP-4788).
     pub(super) fn before_transactions(&mut self) -> Result<(), SystemError<DB::Error>> {
         let block = self.block();
-        if !block.rules.system_calls || block.env.number.is_zero() {
+        if !block.rules.system_calls {
             return Ok(());
         }
         let spec = block.cfg.spec;
-        if spec.is_enabled_in(SpecId::PRAGUE) {
+        let genesis = block.env.number.is_zero();
+        if spec.is_enabled_in(SpecId::PRAGUE) && !genesis {
             let hash = Bytes::copy_from_slice(block.parent_hash.as_slice());
             self.call(eip2935::HISTORY_STORAGE_ADDRESS, hash)?;
         }
@@ -63,6 +64,11 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
                 let missing = "the block has no parent beacon block root (EIP-4788)";
                 return Err(SystemError::Contract(missing.into()));
             };
+            if genesis {
+                let message = "the first block has a parent beacon block root (EIP-4788)";
+                let right = root.is_zero();
+                return if right { Ok(()) } else { Err(SystemError::Contract(message.into())) };
+            }
             let root = Bytes::copy_from_slice(root.as_slice());
             self.call(eip4788::BEACON_ROOTS_ADDRESS, root)?;
         }

@@ -29,15 +29,23 @@ where
 {
     inner: View<'a, EvmLocation, BlockBase<D>, X>,
     store: &'a Store<EvmLocation>,
+    /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
+    remembered: Vec<(Address, U256, U256)>,
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     pub(super) fn new(store: &'a Store<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
-        Self { inner: View::new(store, base, context), store }
+        Self { inner: View::new(store, base, context), store, remembered: Vec::new() }
     }
 
     pub(super) fn begin(&mut self, reader: TxIndex) {
         self.inner.begin(reader);
+        self.remembered.clear();
+    }
+
+    /// Slots that later transactions must find as this one has seen them: see `base_slot`.
+    pub(super) fn remembered(&self) -> &[(Address, U256, U256)] {
+        &self.remembered
     }
 
     pub(super) fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
@@ -58,28 +66,36 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         }
     }
 
-    /// revm's `State` takes the storage of an account for all zero once the account has changed,
-    /// if it had neither nonce nor code before the block. It holds for every account that came
-    /// about on a chain, so nobody sees it there; test suites have made-up accounts, and equality
-    /// has no exceptions.
-    fn is_storage_taken_for_zero(&mut self, address: Address) -> Result<bool, ViewStopped> {
+    /// A slot that nothing in this block has written, with this base value.
+    ///
+    /// revm's `State` takes what it has not read of an account's storage for zero once the account
+    /// was touched, if it had neither nonce nor code before the block; what it has read by then, it
+    /// remembers. For every account that came about on a chain the storage is zero anyway; test
+    /// suites have made-up accounts, and equality has no exceptions.
+    fn base_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: U256,
+    ) -> Result<U256, ViewStopped> {
         let from_base = |view: &Self, location| {
             view.inner.seen(location).is_none_or(|seen| seen.origin == Origin::Base)
         };
         let nonce_code = EvmLocation::NonceCode(address);
         let nonce_code_base = from_base(self, &nonce_code);
         if nonce_code_base && !self.nonce_code(address)?.is_blank() {
-            return Ok(false);
+            return Ok(value);
         }
-        let balance_base = from_base(self, &EvmLocation::Balance(address));
-        if nonce_code_base && balance_base {
-            return Ok(false);
+        if nonce_code_base && from_base(self, &EvmLocation::Balance(address)) {
+            self.remembered.push((address, slot, value));
+            return Ok(value);
         }
         let before = match self.store.base(&nonce_code) {
             Some(value) => value,
             None => self.base_value(&nonce_code)?,
         };
-        Ok(matches!(before, EvmValue::NonceCode(before) if before.is_blank()))
+        let blank = matches!(before, EvmValue::NonceCode(before) if before.is_blank());
+        Ok(if blank { U256::ZERO } else { value })
     }
 
     fn base_value(&mut self, location: &EvmLocation) -> Result<EvmValue, ViewStopped> {
@@ -109,8 +125,8 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
         let location = EvmLocation::Storage(address, slot);
         let EvmValue::Slot(value) = self.inner.read(&location)? else { return Err(ViewStopped) };
         let from_base = self.inner.seen(&location).is_some_and(|seen| seen.origin == Origin::Base);
-        if from_base && !value.is_zero() && self.is_storage_taken_for_zero(address)? {
-            return Ok(U256::ZERO);
+        if from_base && !value.is_zero() {
+            return self.base_slot(address, slot, value);
         }
         Ok(value)
     }

@@ -1,0 +1,184 @@
+//! Contracts that come about in the block and are used in it.
+
+use crate::support::scene::{Scene, call, call_with, contract, create, pay, storage};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
+use braid_cli::fork::FORKS;
+use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::memory::MemoryAccount;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+
+#[test]
+fn a_created_contract_is_called_by_others() {
+    for (name, spec) in FORKS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let child = alice.create(0);
+        let copy = Code::new().push(32).push(0).push(0).address(child).op(opcode::EXTCODECOPY);
+        let copy = copy.push(0).op(opcode::MLOAD).sstore_top(0);
+        let copy = scene.contract(0, copy);
+        scene.send(alice, create(deploying(Code::new().increment(0, 1))));
+        scene.send(bob, call(child));
+        scene.send(carol, call(copy));
+        scene.send(bob, call(child));
+        let played = scene.play();
+        assert_eq!(played.slot(child, 0), Some(U256::from(2)), "{name}");
+        assert!(played.slot(copy, 0) > Some(U256::ZERO), "{name}");
+    }
+}
+
+#[test]
+fn addresses_that_are_taken() {
+    for (_, spec) in FORKS {
+        let taken = [
+            MemoryAccount { nonce: 1, ..Default::default() },
+            contract(Code::new().increment(0, 1)),
+            MemoryAccount { balance: U256::from(3), ..Default::default() },
+            MemoryAccount { storage: storage([(0, 5)]), ..Default::default() },
+            MemoryAccount::default(),
+        ];
+        for account in taken {
+            let mut scene = Scene::on(spec);
+            let [alice, bob, carol] = scene.senders();
+            let create_one = Code::new().create(&deploying(Code::new().increment(0, 1)), 1);
+            let factory = scene.contract(0, create_one.sstore_top(0));
+            scene.fund(factory, 10);
+            let (first, second) = (factory.create(1), alice.create(1));
+            scene.put(first, account.clone());
+            scene.put(second, account);
+            scene.send(bob, call(factory));
+            scene.send(alice, pay(second, 1));
+            scene.send(alice, create(deploying(Code::new().increment(0, 1))));
+            scene.send(carol, call(first));
+            scene.send(bob, call(second));
+            scene.play();
+        }
+    }
+}
+
+/// A transaction takes the address that a later one wants.
+#[test]
+fn two_transactions_want_one_address() {
+    for spec in [SpecId::PETERSBURG, SpecId::BERLIN, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let init = deploying(Code::new().increment(0, 1));
+        let factory = scene.contract(0, Code::new().create2(&init, 0, 7).sstore_top(1));
+        let child = factory.create2(B256::from(U256::from(7)), keccak256(&init));
+        for sender in [alice, bob, carol] {
+            // A collision takes all but a 64th of the gas.
+            scene.send(sender, TxEnv { gas_limit: 9_000_000, ..call(factory) });
+            scene.send(sender, call(child));
+        }
+        let played = scene.play();
+        // The last creation collided.
+        assert_eq!(played.slot(factory, 1).unwrap_or_default(), U256::ZERO, "{spec:?}");
+        assert_eq!(played.slot(child, 0), Some(U256::from(3)), "{spec:?}");
+    }
+}
+
+#[test]
+fn creations_that_fail_in_every_way() {
+    for (_, spec) in FORKS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let inits: [Bytes; 6] = [
+            Code::new().sstore(0, 1).revert().bytes(),
+            Code::new().op(opcode::INVALID).bytes(),
+            // Code that begins with 0xEF (EIP-3541).
+            Code::new().push(0xEF).push(0).op(opcode::MSTORE8).push(1).push(0).op(0xF3).bytes(),
+            // More code than EIP-170 allows.
+            Code::new().push(30_000).push(0).op(opcode::RETURN).bytes(),
+            // No code at all.
+            Bytes::new(),
+            Code::new().sstore(0, 1).op(opcode::STOP).bytes(),
+        ];
+        for init in inits {
+            let child = alice.create(scene.nonce(alice));
+            scene.send(alice, TxEnv { value: U256::from(2), ..create(init) });
+            scene.send(bob, pay(child, 1));
+            scene.send(carol, call(child));
+        }
+        // Not enough gas to keep the code: kept empty in Frontier, failed later.
+        let init = Code::new().push(1_000).push(0).op(opcode::RETURN).bytes();
+        scene.send(alice, TxEnv { gas_limit: 80_000, ..create(init) });
+        scene.play();
+    }
+}
+
+/// The code of a contract that a speculative run has seen must not stay once it has gone.
+#[test]
+fn code_changes_with_every_life() {
+    let mut scene = Scene::on(SpecId::LONDON);
+    let [alice, bob, carol] = scene.senders();
+    // The init code returns what a contract says is the code: CREATE2 with other code at the
+    // same address.
+    let source = scene.contract(0, Code::new().sload(0).return_top());
+    let init = Code::new().push(32).push(0).push(0).push(0).push(0).address(source).push(50_000);
+    let init = init.op(opcode::CALL).push(32).push(0).op(opcode::RETURN).bytes();
+    let setter = Code::new()
+        .op(opcode::CALLDATASIZE)
+        .if_nonzero(|code| code.push(0).op(opcode::CALLDATALOAD).sstore_top(0).op(opcode::STOP));
+    let source_code = setter.sload(0).return_top();
+    scene.put(source, contract(source_code));
+    let factory = scene.contract(1, Code::new().create2(&init, 0, 1).sstore_top(0));
+    let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
+    // Thirty-two bytes of code: count up slot 0 by `step`, then destroy yourself.
+    let lives = |step: u8| -> Bytes {
+        let code = Code::new().sload(0).push(step).op(opcode::ADD).sstore_top(0);
+        let code = code.op(opcode::CALLER).op(opcode::SELFDESTRUCT);
+        let mut word = code.bytes().to_vec();
+        word.resize(32, 0);
+        word.into()
+    };
+    for step in [1, 2, 3] {
+        scene.send(alice, TxEnv { data: lives(step), ..call(source) });
+        scene.send(bob, call(factory));
+        scene.send(carol, call(child));
+    }
+    scene.send(alice, TxEnv { data: lives(9), ..call(source) });
+    scene.send(bob, call(factory));
+    let played = scene.play();
+    let code = played.account(child).info.as_ref().and_then(|info| info.code.clone());
+    assert_eq!(code.map(|code| code.original_bytes()), Some(lives(9)));
+}
+
+/// A nonce that several transactions of different senders raise decides the address.
+#[test]
+fn each_creation_takes_the_next_address() {
+    for spec in [SpecId::FRONTIER, SpecId::SPURIOUS_DRAGON, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let runtime = deploying(Code::new().op(opcode::CALLVALUE).sstore_top(0));
+        let create_one = Code::new().create(&runtime, 0);
+        // Remembers the address under its number.
+        let create_one = create_one.sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE);
+        let factory = scene.contract(0, create_one.increment(0, 1));
+        for index in 0..8 {
+            let sender = scene.sender(index);
+            scene.send(sender, call(factory));
+        }
+        let played = scene.play();
+        for index in 1..=8 {
+            let address = U256::from_be_slice(factory.create(index).as_slice());
+            assert_eq!(played.slot(factory, index), Some(address), "{spec:?}");
+        }
+    }
+}
+
+/// Creation inside a call that reverts: the nonce of the creator falls back too.
+#[test]
+fn a_reverted_creation_leaves_nothing() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob, carol] = scene.senders();
+    let runtime = deploying(Code::new().increment(0, 1));
+    let create_one = Code::new().create(&runtime, 0).sstore_top(0);
+    let create_one = create_one.op(opcode::CALLDATASIZE).if_nonzero(Code::revert);
+    let factory = scene.contract(0, create_one);
+    scene.send(alice, call_with(factory, 1));
+    scene.send(bob, call(factory));
+    scene.send(carol, call(factory.create(1)));
+    let played = scene.play();
+    assert_eq!(played.slot(factory.create(1), 0), Some(U256::ONE));
+    assert_eq!(played.output().bundle.account(&factory.create(2)), None);
+}

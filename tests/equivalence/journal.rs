@@ -1,0 +1,124 @@
+//! Four blocks that come out wrong if one journal is kept over several transactions.
+
+use crate::support::scene::{Scene, call, contract, pay, rich, storage};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_fuzz::code::Code;
+use braid_fuzz::memory::MemoryAccount;
+use revm::primitives::hardfork::SpecId;
+
+const X: Address = Address::repeat_byte(0x11);
+
+/// A contract that destroys itself, with storage and some wei.
+fn mortal(heir: Address) -> MemoryAccount {
+    MemoryAccount {
+        balance: U256::from(1_000),
+        storage: storage([(1, 7)]),
+        ..contract(Code::new().selfdestruct(heir))
+    }
+}
+
+/// (a) A call with value to a contract that the transaction before destroyed creates an account,
+/// and pays for that.
+#[test]
+fn homestead_a_destroyed_contract_is_called_with_value() {
+    let scene = |destroyed: bool| {
+        let mut scene = Scene::on(SpecId::HOMESTEAD);
+        let [alice, bob, heir] = scene.senders();
+        scene.put(X, mortal(heir));
+        let caller = Code::new().call(X, 5, 60_000).sstore_top(0);
+        let caller = scene.contract(0, caller);
+        scene.fund(caller, 100);
+        scene.send(alice, if destroyed { call(X) } else { pay(heir, 1) });
+        scene.send(bob, call(caller));
+        scene
+    };
+    let destroyed = scene(true).play();
+    assert_eq!(destroyed.balance(X), Some(U256::from(5)));
+    let alive = scene(false).play();
+    // Alive it runs and destroys itself, which costs nothing in Homestead and earns a refund.
+    assert!(destroyed.gas(1) > alive.gas(1) + 25_000, "{} {}", destroyed.gas(1), alive.gas(1));
+}
+
+/// (b) What a destroyed contract is sent by a later transaction stays.
+#[test]
+fn london_a_destroyed_contract_is_funded() {
+    let mut scene = Scene::on(SpecId::LONDON);
+    let [alice, bob, heir] = scene.senders();
+    scene.put(X, mortal(heir));
+    scene.send(alice, call(X));
+    scene.send(bob, pay(X, 77));
+    let played = scene.play();
+    assert_eq!(played.balance(X), Some(U256::from(77)));
+}
+
+/// (c) A contract that is created and destroyed twice at one address, with wei each time.
+#[test]
+fn amsterdam_one_address_is_created_and_destroyed_twice() {
+    for heir_is_itself in [false, true] {
+        let mut scene = Scene::on(SpecId::AMSTERDAM);
+        let [alice, bob, heir] = scene.senders();
+        let init = if heir_is_itself {
+            Code::new().op(0x30).op(0xff).bytes()
+        } else {
+            Code::new().selfdestruct(heir).bytes()
+        };
+        let factory = Code::new().create2(&init, 5, 1).sstore_top(0);
+        let factory = scene.contract(0, factory);
+        scene.fund(factory, 100);
+        let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
+        scene.send(alice, call(factory));
+        scene.send(bob, pay(child, 3));
+        scene.send(alice, call(factory));
+        let played = scene.play();
+        assert_eq!(played.balance(factory), Some(U256::from(90)));
+    }
+}
+
+/// (d) An existing empty account is touched, which deletes it, and then funded.
+#[test]
+fn london_an_empty_account_is_touched_and_funded() {
+    for funded_by_contract in [false, true] {
+        let mut scene = Scene::on(SpecId::LONDON);
+        let [alice, bob] = scene.senders();
+        scene.put(X, MemoryAccount::default());
+        let payer = scene.contract(0, Code::new().call(X, 9, 50_000).sstore_top(0));
+        scene.fund(payer, 100);
+        scene.send(alice, pay(X, 0));
+        scene.send(bob, if funded_by_contract { call(payer) } else { pay(X, 9) });
+        let played = scene.play();
+        assert_eq!(played.balance(X), Some(U256::from(9)));
+    }
+}
+
+/// The original value of a slot (EIP-2200) is that of the transaction, not of the block.
+#[test]
+fn original_values_and_warmth_end_with_the_transaction() {
+    for spec in [SpecId::ISTANBUL, SpecId::BERLIN, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let flip = Code::new().sload(0).op(0x15).sstore_top(0);
+        let flip = scene.contract(0, flip);
+        scene.send(alice, call(flip));
+        scene.send(bob, call(flip));
+        scene.send(carol, call(flip));
+        let played = scene.play();
+        assert_eq!(played.gas(0), played.gas(2), "{spec:?}");
+        assert!(played.gas(1) < played.gas(0), "{spec:?}");
+    }
+}
+
+/// A transaction that is left out leaves nothing behind, not even warmth.
+#[test]
+fn an_invalid_transaction_between_two_others_leaves_no_trace() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let poor = Address::repeat_byte(0x99);
+    scene.put(poor, MemoryAccount { balance: U256::from(10), ..rich() });
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    scene.send(alice, call(counter));
+    scene.send(poor, call(counter));
+    scene.send(bob, call(counter));
+    let played = scene.build();
+    assert_eq!(played.all_skipped(), [1]);
+    assert_eq!(played.slot(counter, 0), Some(U256::from(2)));
+}

@@ -1,0 +1,21 @@
+//! Hand-made blocks, one for each corner that is known to break executors.
+//!
+//! Each is executed with 1, 2, 3 and 8 workers, forced to speculate and left to choose, as fast as
+//! it goes and with higher transactions running before lower ones, and everything is compared with
+//! sequential execution: outcomes, receipts, requests, gas, and the bundle with its reverts. What
+//! a test asserts beside that is that the corner is really there.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admission;
+mod beneficiary;
+mod creation;
+mod delegation;
+mod forks;
+mod journal;
+mod lifecycle;
+mod overflow;
+mod overlap;
+mod reads;
+mod system;

@@ -1,0 +1,64 @@
+//! That the harness means what it says: transactions do run at the same time, and conflicts come
+//! about. Both are measured by the database, not by the executor.
+
+use crate::support::scene::{Scene, call, pay};
+use braid_evm::{Mode, Policy};
+use braid_fuzz::code::Code;
+use braid_fuzz::lineup::{Lineup, executor};
+use braid_fuzz::pace::{Gate, Paced};
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Long enough for any machine; it passes only if transactions never meet.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn two_transactions_are_in_progress_at_once() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(bob, 1));
+    scene.send(bob, pay(alice, 1));
+    let block = Arc::new(scene.block.clone());
+    for workers in [2, 3, 8] {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for _ in 0..20 {
+            let gate = Arc::new(Gate::meeting(&block, PATIENCE));
+            let database = Paced::new(scene.database(), Arc::clone(&gate));
+            executor.execute(Arc::clone(&block), database).expect("a valid block");
+            assert_eq!(gate.met(), 1, "{workers} workers");
+        }
+    }
+}
+
+#[test]
+fn higher_transactions_that_run_first_are_wrong_and_found_out() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    for index in 0..16 {
+        let sender = scene.sender(index);
+        scene.send(sender, call(counter));
+    }
+    let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+    let block = Arc::new(scene.block.clone());
+    let expected = lineup.compare_paced(&block, &scene.database()).expect("equal");
+    let output = expected.output().expect("a valid block");
+    let account = output.bundle.account(&counter).expect("it counted");
+    assert_eq!(account.storage[&alloy_primitives::U256::ZERO].present_value.to::<u64>(), 16);
+    assert!(lineup.met > 0, "no two transactions met");
+    assert!(lineup.discarded > 0, "nothing was discarded");
+}
+
+#[test]
+fn independent_transactions_commit_from_their_speculative_runs() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    for index in 0..32 {
+        let sender = scene.sender(index);
+        let receiver = scene.sender(100 + index);
+        scene.send(sender, pay(receiver, 1));
+    }
+    let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+    let block = Arc::new(scene.block.clone());
+    lineup.compare_paced(&block, &scene.database()).expect("equal");
+    assert!(lineup.speculative > 0, "nothing was committed from a speculative run");
+}

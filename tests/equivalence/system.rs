@@ -1,0 +1,250 @@
+//! What happens before the first and after the last transaction, and how transactions meet it.
+
+use crate::support::scene::{ETHER, Scene, call, call_with, contract, pay, storage};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
+use braid_cli::sequential::{Position, SequentialErrorKind};
+use braid_fuzz::code::Code;
+use braid_fuzz::memory::MemoryAccount;
+use braid_fuzz::oracle::mainnet_dao_fork;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+
+const SPECS: [SpecId; 4] = [SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
+const DEPOSITS: Address = Address::repeat_byte(0xde);
+/// EIP-8282.
+const BUILDER: Address = address!("0000BFF46984E3725691FA540A8C7589300D8282");
+
+/// Keeps the first word of its data in slot 0, and how often it was called in slot 1.
+fn recorder() -> Code {
+    Code::new().push(0).op(opcode::CALLDATALOAD).sstore_top(0).increment(1, 1)
+}
+
+/// Returns slot 0 and clears it; sets it if it is called with data.
+fn queue() -> Code {
+    let code = Code::new()
+        .op(opcode::CALLDATASIZE)
+        .if_nonzero(|code| code.push(0).op(opcode::CALLDATALOAD).sstore_top(0).op(opcode::STOP));
+    code.sload(0).sstore(0, 0).return_top()
+}
+
+#[test]
+fn contracts_called_before_the_block_are_read_and_written_in_it() {
+    for spec in SPECS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let contracts = [eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS];
+        for address in contracts {
+            let account = MemoryAccount { storage: storage([(1, 7)]), ..contract(recorder()) };
+            scene.put(address, account);
+        }
+        let look = Code::new().call_by(opcode::DELEGATECALL, contracts[1], 90_000);
+        let look = scene.contract(0, look.sstore_top(5));
+        for address in contracts {
+            scene.send(alice, call_with(address, 42));
+            scene.send(bob, call(look));
+            scene.send(carol, pay(address, 1));
+        }
+        let played = scene.play();
+        assert_eq!(played.slot(contracts[1], 1), Some(U256::from(10)), "{spec:?}");
+    }
+}
+
+/// The state that the pre-block calls leave is what transactions find, whatever the last one was.
+#[test]
+fn transactions_find_what_the_first_calls_left() {
+    let mut scene = Scene::on(SpecId::PRAGUE);
+    let [alice, bob] = scene.senders();
+    let history = eip2935::HISTORY_STORAGE_ADDRESS;
+    let answering = Code::new()
+        .op(opcode::CALLDATASIZE)
+        .if_nonzero(|code| code.push(0).op(opcode::CALLDATALOAD).sstore_top(0).op(opcode::STOP));
+    scene.put(history, contract(answering.sload(0).return_top()));
+    let ask = Code::new().push(32).push(0).push(0).push(0).push(0).address(history).op(opcode::GAS);
+    let ask = ask.op(opcode::CALL).op(opcode::POP).push(0).op(opcode::MLOAD).sstore_top(3);
+    let ask = scene.contract(0, ask);
+    scene.send(alice, call(ask));
+    scene.send(bob, call(ask));
+    let played = scene.play();
+    let parent = U256::from_be_bytes(scene.block.parent_hash.0);
+    assert_eq!(played.slot(ask, 3), Some(parent));
+}
+
+#[test]
+fn requests_come_from_what_the_transactions_queued() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let withdrawals = eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+        let consolidations = eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS;
+        for address in [withdrawals, consolidations, BUILDER] {
+            scene.put(address, contract(queue()));
+        }
+        scene.send(alice, call_with(withdrawals, 5));
+        scene.send(bob, call_with(consolidations, 6));
+        scene.send(carol, call_with(withdrawals, 7));
+        scene.send(alice, call_with(BUILDER, 8));
+        let played = scene.play();
+        let expected = if spec.is_enabled_in(SpecId::AMSTERDAM) { 3 } else { 2 };
+        let requests = &played.output().requests;
+        assert_eq!(requests.len(), expected, "{spec:?}");
+        assert_eq!(requests[0].last(), Some(&7), "{spec:?}");
+        // Set and cleared again: no change over the block.
+        assert_eq!(played.output().bundle.account(&withdrawals), None, "{spec:?}");
+    }
+}
+
+#[test]
+fn a_request_contract_that_fails_makes_the_block_invalid() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        // It fails because of what a transaction did.
+        let code = Code::new()
+            .op(opcode::CALLDATASIZE)
+            .if_nonzero(|code| code.sstore(0, 1).op(opcode::STOP));
+        let code = code.sload(0).if_nonzero(Code::revert);
+        scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, contract(code));
+        scene.send(alice, pay(bob, 1));
+        scene.play();
+        scene.send(bob, call_with(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, 1));
+        let error = scene.fail();
+        assert_eq!(error.at, Position::PostBlock, "{spec:?}");
+        assert!(matches!(error.kind, SequentialErrorKind::Other(_)));
+    }
+}
+
+/// The data of a deposit event as EIP-6110 lays it out.
+fn deposit_event() -> Vec<u8> {
+    let mut data = vec![0; 576];
+    let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
+    for (index, (offset, length)) in fields.into_iter().enumerate() {
+        data[32 * index + 30..32 * index + 32].copy_from_slice(&(offset as u16).to_be_bytes());
+        data[offset + 31] = length;
+        data[offset + 32..offset + 32 + usize::from(length)].fill(index as u8 + 1);
+    }
+    data
+}
+
+/// Logs its data under the topic of a deposit.
+fn deposit_contract() -> Code {
+    let topic = U256::from_be_slice(&alloy_primitives::hex!(
+        "649bbc62d0e31342afea4e5cd82d4049e7e1ee912fc0889aa790803be39038c5"
+    ));
+    let code = Code::new().op(opcode::CALLDATASIZE).push(0).push(0).op(opcode::CALLDATACOPY);
+    code.push(topic).op(opcode::CALLDATASIZE).push(0).op(opcode::LOG1)
+}
+
+#[test]
+fn deposits_become_requests() {
+    for spec in [SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        for system_calls in [true, false] {
+            let mut scene = Scene::on(spec);
+            let [alice, bob, carol] = scene.senders();
+            scene.put(DEPOSITS, contract(deposit_contract()));
+            scene.block.rules.deposit_contract = Some(DEPOSITS);
+            scene.block.rules.system_calls = system_calls;
+            for sender in [alice, bob, carol] {
+                let data = Bytes::from(deposit_event());
+                scene.send(sender, TxEnv { data, ..call(DEPOSITS) });
+            }
+            let played = scene.play();
+            let expected = usize::from(spec.is_enabled_in(SpecId::PRAGUE));
+            assert_eq!(played.output().requests.len(), expected, "{spec:?} {system_calls}");
+        }
+    }
+}
+
+#[test]
+fn a_malformed_deposit_makes_the_block_invalid() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.put(DEPOSITS, contract(deposit_contract()));
+    scene.block.rules.deposit_contract = Some(DEPOSITS);
+    let mut data = deposit_event();
+    data[31] ^= 1;
+    scene.send(alice, TxEnv { data: deposit_event().into(), ..call(DEPOSITS) });
+    scene.send(bob, TxEnv { data: data.into(), ..call(DEPOSITS) });
+    assert_eq!(scene.fail().at, Position::PostBlock);
+}
+
+#[test]
+fn withdrawals_go_to_accounts_of_all_kinds() {
+    for spec in [SpecId::SHANGHAI, SpecId::CANCUN, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, heir] = scene.senders();
+        let empty = scene.put(Address::repeat_byte(0x11), MemoryAccount::default());
+        let mortal = scene.contract(0, Code::new().selfdestruct(heir));
+        let fresh = Address::repeat_byte(0x12);
+        let full = Address::repeat_byte(0x13);
+        let balance = U256::MAX - U256::from(ETHER);
+        scene.put(full, MemoryAccount { balance, ..Default::default() });
+        scene.send(alice, call(mortal));
+        scene.send(bob, pay(alice, 1));
+        let receivers = [alice, empty, mortal, fresh, fresh, Address::repeat_byte(0x14)];
+        let withdrawal = |(index, address): (usize, Address)| Withdrawal {
+            index: index as u64,
+            validator_index: 7,
+            address,
+            amount: if index == 5 { 0 } else { 1 + index as u64 },
+        };
+        scene.block.withdrawals = Some(receivers.into_iter().enumerate().map(withdrawal).collect());
+        let played = scene.play();
+        assert_eq!(played.balance(fresh), Some(U256::from(9_000_000_000_u64)), "{spec:?}");
+    }
+}
+
+/// The DAO fork moves the balances that the block's own transactions leave.
+#[test]
+fn the_dao_fork_drains_what_the_transactions_leave() {
+    let dao = mainnet_dao_fork();
+    let mut scene = Scene::on(SpecId::HOMESTEAD);
+    let [alice, bob] = scene.senders();
+    scene.block.rules.dao_fork = Some(dao.clone());
+    let [first, second, third, ..] = dao.drained[..] else { panic!("a long list") };
+    scene.put(first, MemoryAccount { balance: U256::from(1_000), ..Default::default() });
+    scene.put(second, MemoryAccount { nonce: 1, balance: U256::from(1), ..Default::default() });
+    scene.put(dao.beneficiary, contract(Code::new().increment(0, 1)));
+    scene.send(alice, pay(first, 5));
+    scene.send(bob, pay(third, 6));
+    scene.send(alice, pay(dao.beneficiary, 7));
+    let played = scene.play();
+    assert_eq!(played.balance(dao.beneficiary), Some(U256::from(1_019)));
+    // What is left empty is deleted, even before EIP-161.
+    assert_eq!(played.balance(first), None);
+    assert_eq!(played.balance(second), Some(U256::ZERO));
+}
+
+#[test]
+fn the_dao_fork_finds_nothing_to_drain() {
+    let dao = mainnet_dao_fork();
+    for account in [None, Some(MemoryAccount::default()), Some(contract(Code::new()))] {
+        let mut scene = Scene::on(SpecId::HOMESTEAD);
+        let [alice, bob] = scene.senders();
+        scene.block.rules.dao_fork = Some(dao.clone());
+        if let Some(account) = account {
+            scene.put(dao.beneficiary, account.clone());
+            scene.put(dao.drained[0], account);
+        }
+        scene.send(alice, pay(bob, 5));
+        scene.play();
+    }
+}
+
+#[test]
+fn a_block_without_the_root_of_its_beacon_block_is_invalid() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(bob, 1));
+    scene.block.parent_beacon_block_root = None;
+    assert_eq!(scene.fail().at, Position::PreBlock);
+    scene.block.parent_beacon_block_root = Some(B256::ZERO);
+    scene.play();
+    // The very first block must not have one.
+    scene.block.env.number = U256::ZERO;
+    scene.play();
+    scene.block.parent_beacon_block_root = Some(B256::repeat_byte(1));
+    assert_eq!(scene.fail().at, Position::PreBlock);
+}
