@@ -93,6 +93,9 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         let result = handler.run(&mut self.evm);
         // Also after an error: revm leaves loaded accounts in the journal.
         let state = self.evm.ctx.journaled_state.finalize();
+        // revm keeps an error of the outermost call here, and forgets to take it if the reward
+        // fails after it; the next transaction would be blamed for it.
+        self.evm.ctx.error = Ok(());
         let result = result.map_err(rejection)?;
         let reward = handler.reward.take();
         let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);

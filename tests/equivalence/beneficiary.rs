@@ -1,7 +1,8 @@
 //! The receiver of the fees in every role an account can have.
 
 use crate::support::scene::{
-    BENEFICIARY, Scene, authorization, call, call_with, contract, delegate, pay, rich, storage,
+    BENEFICIARY, PRICE, Scene, authorization, call, call_with, contract, delegate, pay, rich,
+    storage,
 };
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, U256, keccak256};
@@ -150,6 +151,25 @@ fn an_empty_account_gets_nothing_and_then_something() {
             let played = scene.play();
             assert!(played.balance(BENEFICIARY) > Some(U256::ZERO), "{name}");
         }
+    }
+}
+
+/// Runs that stop in the middle, where the reward cannot be read either, leave no trace in the
+/// EVM that runs the next transaction.
+#[test]
+fn stopped_runs_before_an_empty_beneficiary() {
+    for _ in 0..10 {
+        let mut scene = Scene::on(SpecId::OSAKA);
+        scene.put(BENEFICIARY, MemoryAccount::default());
+        let count = scene.contract(0, Code::new().increment(0, 1));
+        let price = u128::from(scene.block.env.basefee);
+        for index in 0..24 {
+            let sender = scene.sender(index);
+            let gas_price = if index % 4 == 3 { PRICE } else { price };
+            scene.send(sender, TxEnv { gas_price, ..call(count) });
+        }
+        let played = scene.play();
+        assert_eq!(played.slot(count, 0), Some(U256::from(24)));
     }
 }
 
