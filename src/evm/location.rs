@@ -2,11 +2,12 @@
 
 use crate::mv::Location;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
 /// One addressable piece of Ethereum's state. Balance is apart from nonce and code, so that a
 /// deposit into a contract does not conflict with every call of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvmLocation {
     /// Whether the account exists, and its balance.
     Balance(Address),
@@ -16,6 +17,27 @@ pub(super) enum EvmLocation {
     Storage(Address, U256),
     /// Tombstones of the account: they end the life of its storage.
     Lifecycle(Address),
+}
+
+// The derived one hashes byte slices with their lengths; whole words cost a third of that.
+impl Hash for EvmLocation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (kind, address, slot) = match self {
+            Self::Balance(address) => (0_u64, address, None),
+            Self::NonceCode(address) => (1, address, None),
+            Self::Storage(address, slot) => (2, address, Some(slot)),
+            Self::Lifecycle(address) => (3, address, None),
+        };
+        let (words, rest) = address.as_slice().as_chunks::<8>();
+        for word in words {
+            state.write_u64(u64::from_le_bytes(*word));
+        }
+        let rest = rest.iter().fold(kind, |rest, byte| (rest << 8) | u64::from(*byte));
+        state.write_u64(rest);
+        for limb in slot.into_iter().flat_map(|slot| slot.as_limbs()) {
+            state.write_u64(*limb);
+        }
+    }
 }
 
 /// What a location holds.
@@ -95,6 +117,10 @@ impl Location for EvmLocation {
             Self::Storage(address, _) => Some(Self::Lifecycle(*address)),
             Self::Balance(_) | Self::NonceCode(_) | Self::Lifecycle(_) => None,
         }
+    }
+
+    fn is_scope(&self) -> bool {
+        matches!(self, Self::Lifecycle(_))
     }
 
     fn destroyed(&self) -> EvmValue {

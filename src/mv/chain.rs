@@ -3,13 +3,15 @@
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
 use super::resolve::Origin;
+use super::store::LocationHash;
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
+use smallvec::SmallVec;
 
 /// Deltas that are folded again and again before their sum is kept.
 const LONG_FOLD: usize = 16;
 /// Readers that a chain remembers before it forgets those below the frontier.
-const MANY_READERS: usize = 64;
+const MANY_READERS: u32 = 64;
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind<L: Location> {
@@ -115,26 +117,27 @@ impl<L: Location> Checkpoint<L> {
 #[derive(Debug)]
 pub(super) struct Chain<L: Location> {
     pub(super) location: L,
-    pub(super) hash: u64,
+    pub(super) hash: LocationHash,
     /// When it changed last.
     pub(super) stamp: Stamp,
     base: Option<L::Value>,
     items: Vec<Item<L>>,
     /// Who read it since the last change that concerned them. A hint.
-    readers: Vec<Reader>,
-    prune_at: usize,
-    checkpoint: Option<Checkpoint<L>>,
+    readers: SmallVec<[Reader; 2]>,
+    prune_at: u32,
+    // Few chains have one, and a chain should be small.
+    checkpoint: Option<Box<Checkpoint<L>>>,
 }
 
 impl<L: Location> Chain<L> {
-    pub(super) fn new(location: L, hash: u64) -> Self {
+    pub(super) fn new(location: L, hash: LocationHash) -> Self {
         Self {
             location,
             hash,
             stamp: Stamp::default(),
             base: None,
             items: Vec::new(),
-            readers: Vec::new(),
+            readers: SmallVec::new(),
             prune_at: MANY_READERS,
             checkpoint: None,
         }
@@ -156,9 +159,10 @@ impl<L: Location> Chain<L> {
         if self.readers.last() == Some(&reader) {
             return;
         }
-        if self.readers.len() >= self.prune_at {
+        if self.readers.len() >= self.prune_at as usize {
             self.readers.retain(|reader| reader.tx >= frontier);
-            self.prune_at = MANY_READERS.max(2 * self.readers.len());
+            let left = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
+            self.prune_at = MANY_READERS.max(left.saturating_mul(2));
         }
         self.readers.push(reader);
     }
@@ -217,7 +221,7 @@ impl<L: Location> Chain<L> {
         let past = is_store_mutant!(mutant, FoldPastValue);
         // A checkpoint sums up a life that began at the base, and serves readers above its end.
         let may_keep = floor == Floor::Base;
-        let kept = self.checkpoint.as_ref().filter(|kept| may_keep && kept.end <= reader);
+        let kept = self.checkpoint.as_deref().filter(|kept| may_keep && kept.end <= reader);
         let from = kept.map_or(floor.first(), |kept| kept.end);
         let items = self.below(reader, mutant);
         let counts = |item: &&Item<L>| item.version.tx >= from && (item.is_delta() || past);
@@ -243,10 +247,10 @@ impl<L: Location> Chain<L> {
         let sum = settled
             .last()
             .filter(|_| may_keep && settled.len() > LONG_FOLD)
-            .map(|last| Checkpoint { end: last.version.tx.next(), value: value.clone() });
+            .map(|last| Box::new(Checkpoint { end: last.version.tx.next(), value: value.clone() }));
         open.iter().for_each(|item| item.fold_into(&mut value));
         // A reader from below the kept end leaves a shorter sum: that is no gain.
-        if sum.as_ref().map(Checkpoint::end) > self.checkpoint.as_ref().map(Checkpoint::end) {
+        if sum.as_deref().map(Checkpoint::end) > self.checkpoint.as_deref().map(Checkpoint::end) {
             self.checkpoint = sum;
         }
         Found::Seen(Origin::Folded(top), value)
@@ -263,7 +267,13 @@ impl<L: Location> Chain<L> {
                 }
                 *item = Item { version, kind };
             }
-            _ => self.items.insert(at, Item { version, kind }),
+            _ => {
+                if self.items.is_empty() {
+                    // Most chains stay at one entry, and the usual first growth is to four.
+                    self.items.reserve_exact(1);
+                }
+                self.items.insert(at, Item { version, kind });
+            }
         }
         true
     }

@@ -13,6 +13,9 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
     /// The location whose tombstones end the life of this one, if there is such a one.
     fn scope(&self) -> Option<Self>;
 
+    /// Whether other locations lie in the scope of this one.
+    fn is_scope(&self) -> bool;
+
     /// What a read gives right after a tombstone.
     fn destroyed(&self) -> Self::Value;
 

@@ -28,6 +28,10 @@ impl Location for Cell {
         (*self == Self::Slot).then_some(Self::Life)
     }
 
+    fn is_scope(&self) -> bool {
+        *self == Self::Life
+    }
+
     fn destroyed(&self) -> u32 {
         0
     }

@@ -30,7 +30,7 @@ mod versioned_lock;
 
 pub use location::{Entry, Location};
 pub use mutants::StoreMutant;
-pub use resolve::{Origin, Resolution, Resolved, Trace};
+pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 pub use sets::{ReadRecord, ReadSet};
-pub use store::{ChainId, Store};
+pub use store::{ChainId, LocationHash, Store};
 pub use versioned_lock::Stamp;

@@ -1,7 +1,7 @@
 //! The one resolver: what a reader at an index must see (I6).
 
 use super::location::Location;
-use super::store::ChainId;
+use super::store::{ChainId, LocationHash};
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 
@@ -25,6 +25,17 @@ pub struct Trace {
     pub(super) stamp: Stamp,
 }
 
+/// What a read looked up beside its own chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeTrace {
+    /// The location has no scope.
+    Unscoped,
+    /// Nothing had been published at any scope of the block.
+    NoScopeUsed,
+    /// The chain of the scope.
+    Chain(Trace),
+}
+
 /// The answer to a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved<L: Location> {
@@ -32,8 +43,9 @@ pub struct Resolved<L: Location> {
     pub value: L::Value,
     /// Which entry it comes from.
     pub origin: Origin,
+    pub(super) hash: LocationHash,
     pub(super) own: Trace,
-    pub(super) scope: Option<Trace>,
+    pub(super) scope: ScopeTrace,
 }
 
 /// What resolving came to.

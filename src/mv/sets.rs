@@ -2,7 +2,8 @@
 
 use super::location::Location;
 use super::resolve::Resolved;
-use std::collections::HashMap;
+use super::store::LocationHash;
+use hashbrown::HashTable;
 
 /// Reads up to which a linear search beats an index.
 const SHORT: usize = 16;
@@ -20,35 +21,39 @@ pub struct ReadRecord<L: Location> {
 #[derive(Clone, Debug)]
 pub struct ReadSet<L: Location> {
     records: Vec<ReadRecord<L>>,
-    index: HashMap<L, usize, foldhash::fast::RandomState>,
+    /// Positions of the records by hash, once there are many.
+    index: HashTable<u32>,
 }
 
 impl<L: Location> Default for ReadSet<L> {
     fn default() -> Self {
-        Self { records: Vec::new(), index: HashMap::default() }
+        Self::with_capacity(0)
     }
 }
 
 impl<L: Location> ReadSet<L> {
+    /// An empty set with room for `reads` reads.
+    #[must_use]
+    pub fn with_capacity(reads: usize) -> Self {
+        Self { records: Vec::with_capacity(reads), index: HashTable::new() }
+    }
+
     /// The reads, in the order in which they happened.
     #[must_use]
     pub fn records(&self) -> &[ReadRecord<L>] {
         &self.records
     }
 
-    /// The value that this incarnation has seen at `location`.
+    /// What this incarnation has seen at `location`, whose hash is `hash`.
     #[must_use]
-    pub fn get(&self, location: &L) -> Option<&L::Value> {
-        self.seen(location).map(|seen| &seen.value)
-    }
-
-    /// What this incarnation has seen at `location`, and where it came from.
-    #[must_use]
-    pub fn seen(&self, location: &L) -> Option<&Resolved<L>> {
+    pub fn seen(&self, hash: LocationHash, location: &L) -> Option<&Resolved<L>> {
+        let same =
+            |record: &ReadRecord<L>| record.seen.hash == hash && record.location == *location;
         let record = if self.records.len() <= SHORT {
-            self.records.iter().find(|record| record.location == *location)
+            self.records.iter().find(|record| same(record))
         } else {
-            self.index.get(location).and_then(|at| self.records.get(*at))
+            let at = |at: &u32| self.records.get(*at as usize);
+            self.index.find(hash.bits(), |i| at(i).is_some_and(same)).and_then(at)
         };
         record.map(|record| &record.seen)
     }
@@ -56,11 +61,15 @@ impl<L: Location> ReadSet<L> {
     /// Records a first read.
     pub fn push(&mut self, location: L, seen: Resolved<L>) {
         self.records.push(ReadRecord { location, seen });
-        if self.records.len() > SHORT {
-            let unindexed = self.index.len();
-            for (at, record) in self.records.iter().enumerate().skip(unindexed) {
-                self.index.insert(record.location.clone(), at);
-            }
+        if self.records.len() <= SHORT {
+            return;
+        }
+        let Self { records, index } = self;
+        let hash_at =
+            |at: &u32| records.get(*at as usize).map_or(0, |record| record.seen.hash.bits());
+        for (at, record) in records.iter().enumerate().skip(index.len()) {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            index.insert_unique(record.seen.hash.bits(), at, hash_at);
         }
     }
 

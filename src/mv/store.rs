@@ -3,17 +3,27 @@
 use super::chain::{Chain, Floor, Found, Interest, Kind, Look, Reader};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
-use super::resolve::{Origin, Resolution, Resolved, Trace};
+use super::resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 use super::sets::ReadSet;
 use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version};
-use crate::sync::{AtomicU32, SeqCst};
+use crate::sync::{AtomicBool, AtomicU32, SeqCst};
 use core::hash::BuildHasher;
 #[cfg(braid_loom)]
 use foldhash::fast::FixedState as RandomState;
 #[cfg(not(braid_loom))]
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+
+/// Hash of a location under the seed of one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LocationHash(u64);
+
+impl LocationHash {
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+}
 
 /// The place of a chain; it stays the same for the life of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,19 +40,19 @@ struct Shard<L: Location> {
 
 impl<L: Location> Shard<L> {
     /// The chain of `location`, created empty if there is none.
-    fn chain(&mut self, hash: u64, location: &L) -> (u32, &mut Chain<L>) {
+    fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
         let chains = &self.chains;
         let same = |index: &u32| {
             chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
         };
-        let index = match self.table.find(hash, same) {
+        let index = match self.table.find(hash.bits(), same) {
             Some(index) => *index,
             None => {
                 let index = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
                 self.chains.push(Chain::new(location.clone(), hash));
                 let chains = &self.chains;
-                let rehash = |index: &u32| chains.get(*index as usize).map_or(0, |c| c.hash);
-                self.table.insert_unique(hash, index, rehash);
+                let rehash = |index: &u32| chains.get(*index as usize).map_or(0, |c| c.hash.bits());
+                self.table.insert_unique(hash.bits(), index, rehash);
                 index
             }
         };
@@ -60,6 +70,9 @@ impl<L: Location> Shard<L> {
 pub struct Store<L: Location> {
     shards: Box<[VersionedLock<Shard<L>>]>,
     hasher: RandomState,
+    /// Whether anything was ever changed at a scope: almost no block ends the life of an
+    /// account, and then no slot needs to look there.
+    scope_used: AtomicBool,
     /// Everything below is final. It saves work; no result depends on it.
     frontier: AtomicU32,
     mutant: StoreMutant,
@@ -69,11 +82,22 @@ impl<L: Location> Store<L> {
     /// An empty store with at least `shards` shards, under a fresh secret hash seed.
     #[must_use]
     pub fn new(shards: usize) -> Self {
+        Self::with_capacity(shards, 0)
+    }
+
+    /// The same with room for about `locations` locations.
+    #[must_use]
+    pub fn with_capacity(shards: usize, locations: usize) -> Self {
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
-        let shard = |_| VersionedLock::new(Shard { table: HashTable::new(), chains: Vec::new() });
+        let each = locations / shards;
+        let shard = |_| {
+            let table = HashTable::with_capacity(each);
+            VersionedLock::new(Shard { table, chains: Vec::with_capacity(each) })
+        };
         Self {
             shards: (0..shards).map(shard).collect(),
             hasher: RandomState::default(),
+            scope_used: AtomicBool::new(false),
             frontier: AtomicU32::new(0),
             mutant: StoreMutant::default(),
         }
@@ -87,9 +111,15 @@ impl<L: Location> Store<L> {
         self
     }
 
-    fn shard(&self, hash: u64) -> (u32, &VersionedLock<Shard<L>>) {
+    /// The hash of `location` in this store.
+    #[must_use]
+    pub fn hash(&self, location: &L) -> LocationHash {
+        LocationHash(self.hasher.hash_one(location))
+    }
+
+    fn shard(&self, hash: LocationHash) -> (u32, &VersionedLock<Shard<L>>) {
         // The table uses the low and the topmost bits; the shard takes bits between.
-        let index = (hash >> 40) as usize & (self.shards.len() - 1);
+        let index = (hash.bits() >> 40) as usize & (self.shards.len() - 1);
         let [shard, ..] = self.shards.get(index..).unwrap_or_default() else {
             unreachable!("the mask keeps the index below the number of shards")
         };
@@ -107,7 +137,7 @@ impl<L: Location> Store<L> {
 
     /// Sets the base value of a location, unless it has one.
     pub fn seed(&self, location: &L, value: L::Value) {
-        let hash = self.hasher.hash_one(location);
+        let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
         shard.chain(hash, location).1.set_base(value, self.mutant);
     }
@@ -125,7 +155,7 @@ impl<L: Location> Store<L> {
     /// The base value of a location, if some read has needed it.
     #[must_use]
     pub fn base(&self, location: &L) -> Option<L::Value> {
-        let hash = self.hasher.hash_one(location);
+        let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
         shard.chain(hash, location).1.base().cloned()
     }
@@ -138,41 +168,76 @@ impl<L: Location> Store<L> {
     /// own stamp; a publication in between shows in the first one's stamp.
     #[must_use]
     pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
+        self.resolve_hashed(self.hash(location), location, reader)
+    }
+
+    /// [`resolve`](Self::resolve) for a location whose hash is known.
+    #[must_use]
+    pub fn resolve_hashed(
+        &self,
+        hash: LocationHash,
+        location: &L,
+        reader: TxIndex,
+    ) -> Resolution<L> {
         let mutant = self.mutant;
         // Asked before the scope is: what is final now is seen in full there.
         let frontier = self.frontier();
-        let scope = if is_store_mutant!(mutant, ScopeIgnored) { None } else { location.scope() };
-        let life = Reader { tx: reader, interest: Interest::Life };
-        let scope = scope
-            .map(|scope| self.look(&scope, life, frontier, |chain| chain.floor(reader, mutant)));
-        let floor = scope.map_or(Floor::Base, |(floor, _)| floor);
+        let (floor, scope) = self.look_at_scope(location, reader, frontier);
         let own = Reader { tx: reader, interest: Interest::Value };
         let look = Look { reader, frontier, floor };
-        let (found, own) = self.look(location, own, frontier, |chain| chain.find(look, mutant));
+        let find = |chain: &mut Chain<L>| chain.find(look, mutant);
+        let (found, own) = self.look(hash, location, own, frontier, find);
         match found {
             Found::Seen(origin, value) => {
-                let scope = scope.map(|(_, trace)| trace);
-                Resolution::Resolved(Resolved { value, origin, own, scope })
+                Resolution::Resolved(Resolved { value, origin, hash, own, scope })
             }
             Found::Blocked(tx) => Resolution::Blocked(tx),
             Found::UnknownBase => Resolution::NeedsBase(own.chain),
         }
     }
 
+    /// Where the life of `location` began, for `reader`.
+    fn look_at_scope(
+        &self,
+        location: &L,
+        reader: TxIndex,
+        frontier: TxIndex,
+    ) -> (Floor, ScopeTrace) {
+        let mutant = self.mutant;
+        let Some(scope) = location.scope() else { return (Floor::Base, ScopeTrace::Unscoped) };
+        if !self.scope_used.load(SeqCst) || is_store_mutant!(mutant, ScopeIgnored) {
+            return (Floor::Base, ScopeTrace::NoScopeUsed);
+        }
+        let life = Reader { tx: reader, interest: Interest::Life };
+        let floor = |chain: &mut Chain<L>| chain.floor(reader, mutant);
+        let (floor, trace) = self.look(self.hash(&scope), &scope, life, frontier, floor);
+        (floor, ScopeTrace::Chain(trace))
+    }
+
     /// Registers a reader and looks at the chain, both under its lock.
     fn look<R>(
         &self,
+        hash: LocationHash,
         location: &L,
         reader: Reader,
         frontier: TxIndex,
         find: impl FnOnce(&mut Chain<L>) -> R,
     ) -> (R, Trace) {
-        let hash = self.hasher.hash_one(location);
         let (shard_index, lock) = self.shard(hash);
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
         chain.add_reader(reader, frontier);
         (find(chain), Trace { chain: ChainId { shard: shard_index, index }, stamp })
+    }
+
+    /// Whether what `scope` says is as it was. The argument for the flag is that for the stamp
+    /// below: it is raised under no lock, but before the entry at the scope is published.
+    fn is_scope_unchanged(&self, scope: ScopeTrace) -> bool {
+        match scope {
+            ScopeTrace::Unscoped => true,
+            ScopeTrace::NoScopeUsed => !self.scope_used.load(SeqCst),
+            ScopeTrace::Chain(trace) => self.is_unchanged(trace),
+        }
     }
 
     /// Whether the chain behind `trace` is as it was when the trace was taken.
@@ -212,12 +277,11 @@ impl<L: Location> Store<L> {
         let skipped = usize::from(is_store_mutant!(self.mutant, SkipOneRead));
         reads.records().iter().skip(skipped).all(|record| {
             let seen = &record.seen;
-            if self.is_unchanged(seen.own)
-                && seen.scope.is_none_or(|scope| self.is_unchanged(scope))
-            {
+            if self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope) {
                 return true;
             }
-            let Resolution::Resolved(now) = self.resolve(&record.location, reader) else {
+            let now = self.resolve_hashed(seen.hash, &record.location, reader);
+            let Resolution::Resolved(now) = now else {
                 return false;
             };
             // A fold has no single version: its value is what counts.
@@ -251,13 +315,21 @@ impl<L: Location> Store<L> {
         if is_store_mutant!(self.mutant, EstimateLost) {
             return;
         }
-        let hash = self.hasher.hash_one(location);
+        self.note_scope(location);
+        let hash = self.hash(location);
         self.shard(hash).1.publish(|shard, stamp| {
             let chain = shard.chain(hash, location).1;
             if chain.estimate(version) {
                 chain.stamp = stamp;
             }
         });
+    }
+
+    /// From now on slots have to look at their scopes.
+    fn note_scope(&self, location: &L) {
+        if location.is_scope() {
+            self.scope_used.store(true, SeqCst);
+        }
     }
 
     fn change(
@@ -269,7 +341,8 @@ impl<L: Location> Store<L> {
     ) {
         let reuse = is_store_mutant!(self.mutant, StampReused);
         let silent = is_store_mutant!(self.mutant, HintLost);
-        let hash = self.hasher.hash_one(location);
+        self.note_scope(location);
+        let hash = self.hash(location);
         let change = |shard: &mut Shard<L>, stamp| {
             let chain = shard.chain(hash, location).1;
             if change(chain) {

@@ -31,6 +31,10 @@ impl Location for ToyLocation {
         }
     }
 
+    fn is_scope(&self) -> bool {
+        matches!(self, Self::Life(_))
+    }
+
     fn destroyed(&self) -> Self::Value {
         None
     }

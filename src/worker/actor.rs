@@ -8,7 +8,7 @@ use super::view::Stop;
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Entry, ReadSet};
+use crate::mv::ReadSet;
 use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -205,10 +205,7 @@ where
         let store = &self.shared.store;
         let mut stale_readers = Vec::new();
         let mut written = Vec::with_capacity(writes.len());
-        // Tombstones go first: at one version they lie below the writes of their scope.
-        let (tombstones, others): (Vec<_>, Vec<_>) =
-            writes.into_iter().partition(|(_, entry)| matches!(entry, Entry::Tombstone));
-        for (location, entry) in tombstones.into_iter().chain(others) {
+        for (location, entry) in writes {
             self.context.yield_at(Point::Publish);
             store.publish(version, &location, entry, &mut stale_readers);
             written.push(location);

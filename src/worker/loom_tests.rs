@@ -35,6 +35,10 @@ impl Location for Counter {
         None
     }
 
+    fn is_scope(&self) -> bool {
+        false
+    }
+
     fn destroyed(&self) -> u32 {
         0
     }

@@ -47,7 +47,9 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
 
     /// The reads since `begin`, and what stopped them, if anything did.
     pub fn end(&mut self) -> (ReadSet<L>, Option<Stop<B::Error>>) {
-        (core::mem::take(&mut self.reads), self.stop.take())
+        // The next incarnation is likely to read about as much.
+        let next = ReadSet::with_capacity(self.reads.records().len());
+        (core::mem::replace(&mut self.reads, next), self.stop.take())
     }
 
     /// The handle of the base state.
@@ -63,7 +65,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
 
     /// What this incarnation has seen at `location` so far, and where it came from.
     pub fn seen(&self, location: &L) -> Option<&Resolved<L>> {
-        self.reads.seen(location)
+        self.reads.seen(self.store.hash(location), location)
     }
 
     /// What the transaction sees at `location`: the same answer each time (I5).
@@ -74,12 +76,13 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         if self.stop.is_some() {
             return Err(Stopped);
         }
-        if let Some(value) = self.reads.get(location) {
-            return Ok(value.clone());
+        let hash = self.store.hash(location);
+        if let Some(seen) = self.reads.seen(hash, location) {
+            return Ok(seen.value.clone());
         }
         self.context.yield_at(Point::Read);
         loop {
-            match self.store.resolve(location, self.reader) {
+            match self.store.resolve_hashed(hash, location, self.reader) {
                 Resolution::Resolved(seen) => {
                     let value = seen.value.clone();
                     self.reads.push(location.clone(), seen);

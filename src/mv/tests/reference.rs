@@ -32,6 +32,10 @@ impl Location for Place {
         }
     }
 
+    fn is_scope(&self) -> bool {
+        matches!(self, Self::Life(_))
+    }
+
     fn destroyed(&self) -> Amount {
         match self {
             Self::Balance(_) => Amount::Absent,

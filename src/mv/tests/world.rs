@@ -49,6 +49,8 @@ pub(super) struct World {
     published: HashSet<(Version, Place)>,
     /// Below it nothing changes any more.
     frontier: TxIndex,
+    /// Something was published at a scope.
+    scope_used: bool,
 }
 
 fn new_store(shards: usize, mutant: StoreMutant) -> Store<Place> {
@@ -73,6 +75,7 @@ impl World {
             runs: Vec::new(),
             published: HashSet::new(),
             frontier: TxIndex(0),
+            scope_used: false,
         };
         for (at, op) in script.ops.iter().chain([&Op::Check]).enumerate() {
             world.apply(op).map_err(|broken| format!("operation {at}, {op:?}: {broken}"))?;
@@ -138,7 +141,7 @@ impl World {
     fn start(&mut self, reader: TxIndex, places: &[Place]) -> Checked {
         let mut run = Run { reader, reads: ReadSet::default(), seen: Vec::new() };
         for &place in places {
-            if run.reads.get(&place).is_some() {
+            if run.reads.seen(self.store.hash(&place), &place).is_some() {
                 continue;
             }
             let expected = self.reference.resolve(place, reader);
@@ -206,6 +209,11 @@ impl World {
         }
         for &reader in stale {
             ensure(reader > writer, || format!("a change by {writer} names {reader}"))?;
+        }
+        if place.is_scope() && !core::mem::replace(&mut self.scope_used, true) {
+            // Nobody has registered at a scope yet.
+            let reads = self.runs.iter_mut().flat_map(|run| &mut run.seen);
+            reads.for_each(|read| read.named |= read.place.scope().is_some());
         }
         for run in self.runs.iter_mut().filter(|run| stale.contains(&run.reader)) {
             let concerned = |read: &&mut Read| is_or_scopes(place, read.place);
