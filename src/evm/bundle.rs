@@ -48,6 +48,13 @@ pub(super) struct BlockEffects {
     pub(super) touch_creates: bool,
 }
 
+impl BlockEffects {
+    /// How many accounts it is about, counting some twice.
+    fn accounts(&self) -> usize {
+        self.transactions.iter().map(|output| output.changes.len()).sum()
+    }
+}
+
 /// Folds one bucket's accounts.
 struct Bucket<'a> {
     effects: &'a BlockEffects,
@@ -129,13 +136,16 @@ impl BundleTask {
                 hasher: &self.hasher,
                 bucket,
                 buckets: self.buckets,
-                folds: AddressMap::default(),
+                folds: AddressMap::with_capacity_and_hasher(
+                    self.effects.accounts() / self.buckets,
+                    Default::default(),
+                ),
             };
             let folds = bucket.run();
-            let folded = folds
-                .into_iter()
-                .filter_map(|(address, fold)| Some((address, fold.finish()?)))
-                .collect();
+            let mut folded = Vec::with_capacity(folds.len());
+            folded.extend(
+                folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?))),
+            );
             self.done.lock().push(folded);
         }
     }

@@ -168,6 +168,18 @@ impl AccountFold {
     pub(super) fn finish(self) -> Option<FoldedAccount> {
         let transition = self.transition?;
         let contract = transition.has_new_contract().map(|(hash, code)| (hash, code.clone()));
+        if matches!(transition.status, AccountStatus::Changed | AccountStatus::InMemoryChange) {
+            // Bringing the account before the block up to date gives the one after it, without a
+            // copy of its slots.
+            let mut account = BundleAccount {
+                info: transition.previous_info.clone(),
+                original_info: transition.previous_info.clone(),
+                storage: Default::default(),
+                status: transition.previous_status,
+            };
+            let revert = account.update_and_create_revert(transition)?;
+            return Some(FoldedAccount { account, revert, contract });
+        }
         let account = transition.present_bundle_account();
         let revert = transition.create_revert()?;
         Some(FoldedAccount { account, revert, contract })

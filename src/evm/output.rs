@@ -82,7 +82,8 @@ pub struct Stats {
     pub discarded: u64,
     /// Runs that met an estimate of a lower transaction.
     pub blocked: u64,
-    /// Transactions whose result was computed before all below them were final.
+    /// Transactions whose committed result comes from a speculative job: one that was begun above
+    /// the frontier, on a guess.
     pub speculative: u64,
     /// Jobs taken back from the channel because the frontier had reached them.
     pub claims: u64,

@@ -47,6 +47,9 @@ pub(crate) struct Options<F> {
 type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 type RunEnd<S> = BlockEnd<EvmWorkload<S>, EvmLedger>;
 
+/// Locations of a plain transfer; the store grows where there are more.
+const LOCATIONS_PER_TRANSACTION: usize = 4;
+
 /// The part of the other workers.
 struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>);
 
@@ -146,7 +149,10 @@ where
     let sender = on_commit.is_some().then_some(sender);
     let shared = Shared::new(Setup {
         plan: plan_block(&block, workers),
-        store: Store::<EvmLocation>::new(config.shards(workers, block.transactions.len())),
+        store: Store::<EvmLocation>::with_capacity(
+            config.shards(workers, block.transactions.len()),
+            LOCATIONS_PER_TRANSACTION * block.transactions.len(),
+        ),
         limits: config.limits(workers, alone),
         patience: config.patience,
         ledger: EvmLedger::new(block, sender),

@@ -64,18 +64,18 @@ fn publish(store: &Store<Cell>, version: Version, cell: Cell, entry: Entry<Cell>
 
 /// One recorded read, with `base` as the base value if that is asked for.
 fn read(store: &Store<Cell>, cell: Cell, reader: u32, base: u32) -> (ReadSet<Cell>, u32, Origin) {
-    loop {
-        match store.resolve(&cell, TxIndex(reader)) {
-            Resolution::Resolved(seen) => {
-                let (value, origin) = (seen.value, seen.origin);
-                let mut reads = ReadSet::default();
-                reads.push(cell, seen);
-                return (reads, value, origin);
-            }
-            Resolution::NeedsBase(chain) => store.set_base(chain, base),
-            Resolution::Blocked(on) => panic!("an estimate of {on} in a story without any"),
-        }
+    let reader = TxIndex(reader);
+    let mut resolution = store.resolve(&cell, reader);
+    if let Resolution::NeedsBase(chain) = resolution {
+        resolution = store.supply_base(chain, &cell, reader, base);
     }
+    let Resolution::Resolved(seen) = resolution else {
+        panic!("{resolution:?} in a story without estimates")
+    };
+    let (value, origin) = (seen.value, seen.origin);
+    let mut reads = ReadSet::default();
+    reads.push(cell, seen);
+    (reads, value, origin)
 }
 
 #[test]

@@ -55,8 +55,8 @@ pub enum Resolution<L: Location> {
     Resolved(Resolved<L>),
     /// An estimate of this transaction is in the way.
     Blocked(TxIndex),
-    /// The base value is needed: read it, hand it to [`Store::set_base`], resolve again.
+    /// The base value is needed: read it and hand it to [`Store::supply_base`].
     ///
-    /// [`Store::set_base`]: super::Store::set_base
+    /// [`Store::supply_base`]: super::Store::supply_base
     NeedsBase(ChainId),
 }

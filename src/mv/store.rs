@@ -142,13 +142,45 @@ impl<L: Location> Store<L> {
         shard.chain(hash, location).1.set_base(value, self.mutant);
     }
 
-    /// Sets the base value that [`Resolution::NeedsBase`] asked for. The first one stays.
-    pub fn set_base(&self, chain: ChainId, value: L::Value) {
-        if let Some(lock) = self.shards.get(chain.shard as usize) {
-            let (mut shard, _) = lock.read();
-            if let Some(chain) = shard.chains.get_mut(chain.index as usize) {
-                chain.set_base(value, self.mutant);
+    /// Sets the base value of `location` that [`Resolution::NeedsBase`] asked `reader` for, and
+    /// resolves again. The first base value stays.
+    #[must_use]
+    pub fn supply_base(
+        &self,
+        id: ChainId,
+        location: &L,
+        reader: TxIndex,
+        value: L::Value,
+    ) -> Resolution<L> {
+        let mutant = self.mutant;
+        let frontier = self.frontier();
+        let (floor, scope) = self.look_at_scope(location, reader, frontier);
+        let look = Look { reader, frontier, floor };
+        let found = self.shards.get(id.shard as usize).and_then(|lock| {
+            let (mut shard, stamp) = lock.read();
+            let chain = shard.chains.get_mut(id.index as usize)?;
+            chain.set_base(value, mutant);
+            Some((chain.hash, chain.find(look, mutant), Trace { chain: id, stamp }))
+        });
+        match found {
+            Some((hash, found, own)) => Self::resolution(hash, found, own, scope),
+            // Not a chain of this store.
+            None => Resolution::NeedsBase(id),
+        }
+    }
+
+    fn resolution(
+        hash: LocationHash,
+        found: Found<L>,
+        own: Trace,
+        scope: ScopeTrace,
+    ) -> Resolution<L> {
+        match found {
+            Found::Seen(origin, value) => {
+                Resolution::Resolved(Resolved { value, origin, hash, own, scope })
             }
+            Found::Blocked(tx) => Resolution::Blocked(tx),
+            Found::UnknownBase => Resolution::NeedsBase(own.chain),
         }
     }
 
@@ -187,13 +219,7 @@ impl<L: Location> Store<L> {
         let look = Look { reader, frontier, floor };
         let find = |chain: &mut Chain<L>| chain.find(look, mutant);
         let (found, own) = self.look(hash, location, own, frontier, find);
-        match found {
-            Found::Seen(origin, value) => {
-                Resolution::Resolved(Resolved { value, origin, hash, own, scope })
-            }
-            Found::Blocked(tx) => Resolution::Blocked(tx),
-            Found::UnknownBase => Resolution::NeedsBase(own.chain),
-        }
+        Self::resolution(hash, found, own, scope)
     }
 
     /// Where the life of `location` began, for `reader`.

@@ -87,7 +87,8 @@ impl Protocol {
         if !valid && !is_mutant!(self.mutant, SkipValidation) {
             return Ok(self.ask(Awaiting::Validate(tx), Command::Validate(tx)));
         }
-        if !self.slot(tx)?.final_run {
+        let job = self.slot(tx)?.job;
+        if job.is_some_and(|job| job.mode == Mode::Speculative) {
             self.counters.speculative_commits += 1;
         }
         self.advance(tx)?;

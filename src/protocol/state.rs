@@ -30,7 +30,7 @@ pub struct Counters {
     pub blocked: u64,
     /// Speculative runs that failed.
     pub failed: u64,
-    /// Commits of a result that was computed above the frontier.
+    /// Commits of a result that a speculative job computed.
     pub speculative_commits: u64,
     /// Jobs taken back from the channel for the frontier.
     pub claims: u64,

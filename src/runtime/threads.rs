@@ -40,7 +40,7 @@ impl<T, F: FnMut(T)> Caller<T, F> {
 
 impl<S, F: FnMut(S)> Context for Caller<S, F> {
     fn yield_at(&self, point: Point) {
-        if point == Point::Message {
+        if point == Point::Between {
             self.drain();
         }
     }

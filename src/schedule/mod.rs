@@ -47,7 +47,9 @@ const CHUNK_COST: u64 = 400_000;
 /// Cuts a block into chunks and notes which transactions wait for which.
 pub fn plan<K: Eq + Hash>(hints: impl IntoIterator<Item = Hint<K>>, grain: Grain) -> Plan {
     let mut plan = Plan::default();
-    let mut last: HashMap<K, TxIndex, foldhash::fast::RandomState> = HashMap::default();
+    let hints = hints.into_iter();
+    let mut last: HashMap<K, TxIndex, foldhash::fast::RandomState> =
+        HashMap::with_capacity_and_hasher(hints.size_hint().0, Default::default());
     let mut open = Chunk { first: TxIndex(0), end: TxIndex(0) };
     let mut cost: u64 = 0;
     for hint in hints {

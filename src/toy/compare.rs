@@ -175,14 +175,15 @@ fn settle(
     location: ToyLocation,
 ) -> Result<Option<u64>, String> {
     let block: &ToyBlock = end.workload.block();
-    loop {
-        match end.store.resolve(&location, end.frontier) {
-            Resolution::Resolved(resolved) => return Ok(resolved.value),
-            Resolution::Blocked(on) => return Err(format!("an estimate of transaction {on}")),
-            // Also where the read fails: nobody has needed the value so far.
-            Resolution::NeedsBase(chain) => {
-                end.store.set_base(chain, block.base.get(&location).copied());
-            }
-        }
+    let mut resolution = end.store.resolve(&location, end.frontier);
+    if let Resolution::NeedsBase(chain) = resolution {
+        // Also where the read fails: nobody has needed the value so far.
+        let base = block.base.get(&location).copied();
+        resolution = end.store.supply_base(chain, &location, end.frontier, base);
+    }
+    match resolution {
+        Resolution::Resolved(resolved) => Ok(resolved.value),
+        Resolution::Blocked(on) => Err(format!("an estimate of transaction {on}")),
+        Resolution::NeedsBase(_) => Err("the base value, asked for twice".into()),
     }
 }

@@ -37,6 +37,7 @@ where
             give_up(shared, Invariant::ChannelFull { channel: "reports" });
         }
         here = coordinate(shared, context);
+        context.yield_at(Point::Between);
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Point {
     Check,
     /// A message is sent or received.
     Message,
+    /// A job is reported and the next one is not begun.
+    Between,
     /// The role is taken or given back.
     Role,
     /// The frontier is validated.

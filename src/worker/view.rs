@@ -81,25 +81,23 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
             return Ok(seen.value.clone());
         }
         self.context.yield_at(Point::Read);
-        loop {
-            match self.store.resolve_hashed(hash, location, self.reader) {
-                Resolution::Resolved(seen) => {
-                    let value = seen.value.clone();
-                    self.reads.push(location.clone(), seen);
-                    return Ok(value);
-                }
-                Resolution::Blocked(on) => {
-                    self.stop = Some(Stop::Blocked(on));
-                    return Err(Stopped);
-                }
-                Resolution::NeedsBase(chain) => {
-                    self.context.yield_at(Point::BaseRead);
-                    match self.base.read(location) {
-                        Ok(value) => self.store.set_base(chain, value),
-                        Err(error) => return Err(self.fail(error)),
-                    }
-                }
+        let mut resolution = self.store.resolve_hashed(hash, location, self.reader);
+        if let Resolution::NeedsBase(chain) = resolution {
+            self.context.yield_at(Point::BaseRead);
+            let value = self.base.read(location).map_err(|error| self.fail(error))?;
+            resolution = self.store.supply_base(chain, location, self.reader, value);
+        }
+        match resolution {
+            Resolution::Resolved(seen) => {
+                let value = seen.value.clone();
+                self.reads.push(location.clone(), seen);
+                Ok(value)
             }
+            Resolution::Blocked(on) => {
+                self.stop = Some(Stop::Blocked(on));
+                Err(Stopped)
+            }
+            Resolution::NeedsBase(_) => unreachable!("the base value has just been supplied"),
         }
     }
 }

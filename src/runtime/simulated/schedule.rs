@@ -41,6 +41,7 @@ impl Costs {
             Point::Role => self.role,
             Point::Validate => self.validate,
             Point::Commit => self.commit,
+            Point::Between => 0,
         }
     }
 }
