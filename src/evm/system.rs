@@ -129,7 +129,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
 }
 
 /// Wei that the end of the block adds: block and ommer rewards before the merge, withdrawals
-/// (EIP-4895) from Shanghai.
+/// (EIP-4895) from Shanghai. Adding nothing is a touch all the same.
 pub(super) fn balance_increments(block: &Block) -> AddressMap<u128> {
     let mut increments = AddressMap::default();
     let mut add = |address: Address, amount: u128| {
@@ -149,7 +149,6 @@ pub(super) fn balance_increments(block: &Block) -> AddressMap<u128> {
             add(withdrawal.address, withdrawal.amount_wei().saturating_to());
         }
     }
-    increments.retain(|_, amount| *amount > 0);
     increments
 }
 
