@@ -19,8 +19,11 @@ pub struct BlockFileError {
 #[non_exhaustive]
 pub enum BlockFileErrorKind {
     /// The file could not be read or written.
-    #[error("{0}")]
+    #[error("expected a file that can be used: {0}")]
     Io(#[from] io::Error),
+    /// A folder is named in which there is no block file.
+    #[error("expected block files (.json, .json.gz, .json.zst) in this folder, found none")]
+    EmptyFolder,
     /// The compressed bytes do not unpack.
     #[error("expected whole {format} data, which does not unpack: {source}")]
     Unpack {

@@ -37,11 +37,10 @@ impl Reporter for Human {
     fn begin(&mut self) -> io::Result<()> {
         let Setting { workers, mode, policy, rounds } = self.setting;
         let mut out = anstream::stdout().lock();
-        let median = if rounds == 1 { "1 round" } else { "medians of the rounds" };
         writeln!(
             out,
-            "{workers} workers, mode {mode}, policy {policy}, {rounds} rounds each way ({median}), \
-             against sequential revm"
+            "workers {workers}, mode {mode}, policy {policy}, rounds {rounds} (times are medians), \
+             compared with sequential revm"
         )?;
         writeln!(
             out,
@@ -100,8 +99,8 @@ impl Reporter for Human {
     fn total(&mut self, totals: &Totals) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         let columns = columns(totals.transactions, &totals.measured);
-        let files = totals.files();
-        let name = format!("total of {files} block{}", if files == 1 { "" } else { "s" });
+        let blocks = totals.files().saturating_sub(totals.unusable);
+        let name = format!("total of {blocks} block{}", if blocks == 1 { "" } else { "s" });
         write!(out, "{BOLD}{name:<NAME$} {columns}{BOLD:#}")?;
         let counts = [
             (totals.right, "ok", GREEN),

@@ -1,7 +1,10 @@
 //! From the arguments of a command to the blocks that are run.
 
 use crate::{
-    block_file::{BlockFile, BlockFileError, STANDARD_STREAM, is_block_file_name},
+    block_file::{
+        BlockFile, BlockFileError, BlockFileErrorKind::EmptyFolder, STANDARD_STREAM,
+        is_block_file_name,
+    },
     workload,
 };
 use std::{
@@ -86,9 +89,7 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, BlockFileError> {
     }
     files.sort();
     if files.is_empty() {
-        let message =
-            "expected block files (.json, .json.gz, .json.zst) in this folder, found none";
-        return Err(named(io::Error::new(io::ErrorKind::NotFound, message)));
+        return Err(BlockFileError::new(path.display().to_string(), EmptyFolder));
     }
     Ok(files)
 }

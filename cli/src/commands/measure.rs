@@ -88,12 +88,12 @@ impl Bench<'_> {
 
     fn sequential(&self) -> (Sequential, Times) {
         let (prepared, database) = (Prepared::new(&self.block), self.database.clone());
-        timed(|| prepared.run(database, self.on_invalid))
+        timed(|| prepared.run_keeping(database, self.on_invalid))
     }
 
     fn parallel(&mut self) -> (Parallel, Times) {
         let (block, database) = (Arc::clone(&self.shared), self.database.clone());
-        timed(|| self.executor.execute(block, database))
+        timed(|| (self.executor.execute(block, database), ()))
     }
 
     fn judge_output(
@@ -175,12 +175,14 @@ fn judge_error(
     report
 }
 
-/// Runs `work` and tells how long it took on the clock and on all processors together.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Times) {
+/// Runs `work`, which returns its result and what is left to be dropped. Tells how long it took on
+/// the clock until there was a result, and on all processors together until all was dropped.
+fn timed<T, L>(work: impl FnOnce() -> (T, L)) -> (T, Times) {
     let before = ProcessTime::try_now().ok();
     let start = Instant::now();
-    let result = work();
+    let (result, left) = work();
     let wall = start.elapsed();
+    drop(left);
     let after = ProcessTime::try_now().ok();
     let cpu =
         before.zip(after).map_or(Duration::ZERO, |(before, after)| after.duration_since(before));
@@ -196,5 +198,74 @@ fn median(times: impl Iterator<Item = Times> + Clone) -> Times {
     Times {
         wall: middle(times.clone().map(|times| times.wall).collect()),
         cpu: middle(times.map(|times| times.cpu).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the parallel side makes of another block must never pass for the same.
+
+    use super::*;
+    use crate::workload::{Workload, WorkloadSpec, generate};
+    use braid_evm::Config;
+
+    /// Both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
+    fn both(seed: u64, spoil: bool) -> (Sequential, Parallel) {
+        let spec = WorkloadSpec::new(Workload::Transfers, 20, 0, seed).unsigned();
+        let mut file = generate(&spec).expect("generates");
+        if spoil {
+            let sender = file.transactions().expect("whole")[19].inner.signer();
+            file.pre_state.get_mut(&sender).expect("there").balance = Default::default();
+        }
+        let (block, database) = file.to_block().expect("a block");
+        let sequential = Prepared::new(&block).run(database.clone(), OnInvalid::Reject);
+        let mut executor = Executor::new(Config::default()).expect("threads start");
+        (sequential, executor.execute(braid_evm::Block::from(&block), database))
+    }
+
+    fn report() -> BlockReport {
+        BlockReport {
+            file: String::new(),
+            block: 1,
+            transactions: 20,
+            verdict: Verdict::Right,
+            checks: Vec::new(),
+            measured: None,
+        }
+    }
+
+    #[test]
+    fn another_output_is_a_difference() {
+        let (expected, found) = both(1, false);
+        let expected = expected.expect("valid");
+        assert_eq!(difference_lines(&expected, &found), Vec::<String>::new());
+        assert!(!difference_lines(&expected, &both(2, false).1).is_empty());
+        let lines = difference_lines(&expected, &both(1, true).1);
+        assert!(lines[0].contains("expected success"), "{lines:?}");
+    }
+
+    #[test]
+    fn another_error_or_none_is_a_mismatch() {
+        let (expected, found) = both(1, true);
+        let expected = expected.expect_err("the last sender has nothing");
+        let same = judge_error(report(), &expected, &found).verdict;
+        assert!(matches!(same, Verdict::Rejected { transaction: Some(19), .. }), "{same:?}");
+        let success = judge_error(report(), &expected, &both(1, false).1).verdict;
+        assert!(matches!(success, Verdict::Mismatch(_)), "{success:?}");
+        let earlier = SequentialError { at: Position::Transaction(18), ..expected };
+        let elsewhere = judge_error(report(), &earlier, &found).verdict;
+        assert!(matches!(elsewhere, Verdict::Mismatch(_)), "{elsewhere:?}");
+    }
+
+    #[test]
+    fn medians_are_taken_one_by_one() {
+        let times = [(1, 9), (5, 7), (3, 8)].map(|(wall, cpu)| Times {
+            wall: Duration::from_millis(wall),
+            cpu: Duration::from_millis(cpu),
+        });
+        let middle = median(times.into_iter());
+        assert_eq!(middle.wall, Duration::from_millis(3));
+        assert_eq!(middle.cpu, Duration::from_millis(8));
+        assert_eq!(median(std::iter::empty()).wall, Duration::ZERO);
     }
 }

@@ -70,15 +70,29 @@ impl Prepared {
         db: D,
         on_invalid: OnInvalid,
     ) -> Result<SequentialOutput, SequentialError<D::Error>> {
+        self.run_keeping(db, on_invalid).0
+    }
+
+    /// As [`run`](Self::run), and returns what is left to be dropped, so that a measurement can
+    /// tell the time until there is a result from the time that clearing up takes.
+    pub fn run_keeping<D: DatabaseRef>(
+        self,
+        db: D,
+        on_invalid: OnInvalid,
+    ) -> (Result<SequentialOutput, SequentialError<D::Error>>, impl Sized + use<D>) {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
-        let executed = self.run_on(&mut state, on_invalid);
-        let output = executed.map_err(|(at, error)| SequentialError {
-            at,
-            kind: SequentialErrorKind::new(error, failure.borrow_mut().take()),
-        })?;
-        state.merge_transitions(BundleRetention::Reverts);
-        Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
+        let result = match self.run_on(&mut state, on_invalid) {
+            Ok(output) => {
+                state.merge_transitions(BundleRetention::Reverts);
+                Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
+            }
+            Err((at, error)) => {
+                let base = failure.borrow_mut().take();
+                Err(SequentialError { at, kind: SequentialErrorKind::new(error, base) })
+            }
+        };
+        (result, state)
     }
 
     fn run_on<D: DatabaseRef>(
