@@ -49,7 +49,11 @@ enum Recipe {
     /// Run all real blocks with 1, 2, 3 and 8 workers against a sequential run and their headers
     Blocks,
     /// Explore every order of events of small blocks with the shipped protocol
-    Models,
+    Models {
+        /// Three workers, and faults in every pattern
+        #[arg(long)]
+        long: bool,
+    },
     /// Explore every schedule of small stories with the shipped store, role and workers
     Loom {
         /// Preemptions per schedule, where a story asks for fewer
@@ -107,24 +111,24 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Examples => recipes::examples(runner),
         Recipe::Demo => recipes::demo(runner),
         Recipe::Blocks => recipes::blocks(runner),
-        Recipe::Models => recipes::models(runner),
+        Recipe::Models { long } => recipes::models(runner, *long),
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
         Recipe::Sim { times, seed } => recipes::sim(runner, *times, *seed),
         Recipe::Mutants => recipes::mutants(runner),
         Recipe::Fuzz => recipes::fuzz(runner),
-        Recipe::Deny => recipes::deny(runner),
+        Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
     }
 }
 
-/// What is cheap comes first. The tests bring simulation, mutants and fuzz replays along.
+/// What is cheap comes first. The tests bring models, simulation, mutants and fuzz replays along.
 fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::fmt(runner, false)?;
-    recipes::deny(runner)?;
+    // Advisories change from day to day; a change of the project must not fail for them.
+    recipes::deny(runner, false)?;
     recipes::contracts(runner)?;
     recipes::loom(runner, None, "loom")?;
-    recipes::models(runner)?;
     recipes::clippy(runner)?;
     recipes::msrv(runner)?;
     recipes::features(runner)?;

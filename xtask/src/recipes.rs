@@ -163,8 +163,9 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
 }
 
 /// Explores every order of events of small blocks, with the shipped protocol.
-pub(crate) fn models(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("models", cargo("run --locked --release -p braid-models"))
+pub(crate) fn models(runner: &mut Runner, long: bool) -> Result<(), Failed> {
+    let size = if long { " -- long" } else { "" };
+    runner.command("models", cargo(&format!("run --locked --release -p braid-models{size}")))
 }
 
 /// Every schedule of the stories, with the shipped types.
@@ -214,15 +215,20 @@ pub(crate) fn fuzz(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("fuzz targets, replayed", cargo("test --locked -p braid-fuzz"))
 }
 
-/// Licences, advisories and sources of the dependencies.
-pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
+/// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.
+pub(crate) fn deny(runner: &mut Runner, advisories: bool) -> Result<(), Failed> {
     if !is_there("cargo", &["deny", "--version"]) {
-        // Building it takes longer than all other steps together.
+        // Building it takes about as long as everything else together.
         let why = "cargo-deny is not installed (cargo install --locked cargo-deny)";
         runner.skip("dependencies", why);
         return Ok(());
     }
-    runner.command("dependencies", cargo("deny --all-features check"))
+    let what = "deny --all-features check bans licenses sources";
+    runner.command("dependencies", cargo(what))?;
+    if !advisories {
+        return Ok(());
+    }
+    runner.command("advisories", cargo("deny --all-features check advisories"))
 }
 
 /// The committed artifacts are what the sources compile to.
