@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::evm::{
-    Block, BlockError, BlockOutput, Cloned, Committed, Options, Precompile, Scoped, StateSource,
-    execute,
+    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, Options, Precompile, Scoped,
+    StateSource, TransactionPool, build, execute,
 };
 use crate::runtime::Pool;
 use core::ops::ControlFlow;
@@ -120,6 +120,27 @@ impl Executor {
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let options = self.options(None, Some(on_commit));
         execute(&mut self.pool, block.into(), source, options)
+    }
+
+    /// Builds a block from transactions that `pool` hands out while the block fills. Invalid ones
+    /// are left out, whatever the configured mode. `template` is the block without, or with the
+    /// first of, its transactions.
+    ///
+    /// The result depends on the pool and the state, not on the number of workers.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    ///
+    /// # Panics
+    /// As [`execute`](Self::execute).
+    pub fn build<S: StateSource + 'static>(
+        &mut self,
+        template: Block,
+        source: S,
+        pool: &mut impl TransactionPool,
+    ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
+        let options = self.options(None, None::<NoStream>);
+        build(&mut self.pool, template, source, pool, options)
     }
 
     fn options<F>(&self, parent: Option<BundleState>, on_commit: Option<F>) -> Options<F> {

@@ -26,10 +26,10 @@ pub use config::{Config, Mode};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
-    AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, ChainRules, ChangeKind,
-    Cloned, Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
+    AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules,
+    ChangeKind, Cloned, Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
     PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
-    StateUnavailable, Stats,
+    StateUnavailable, Stats, TransactionPool,
 };
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};

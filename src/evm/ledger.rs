@@ -83,10 +83,27 @@ impl BlockGas {
     }
 }
 
+impl BlockGas {
+    /// Gas that counts against the limit when the next transaction is admitted.
+    pub(super) fn admitted(&self, block: &Block) -> u64 {
+        if block.cfg.enable_amsterdam_eip8037 { self.regular } else { self.cumulative }
+    }
+}
+
 impl EvmLedger {
-    pub(super) fn new(block: Arc<Block>, stream: Option<Sender<Committed>>) -> Self {
+    pub(super) fn new(block: Arc<Block>) -> Self {
         let outcomes = Vec::with_capacity(block.transactions.len());
-        Self { block, gas: BlockGas::default(), outcomes, stream }
+        Self { block, gas: BlockGas::default(), outcomes, stream: None }
+    }
+
+    /// Sends what commits from now on to `stream`.
+    pub(super) fn stream_to(&mut self, stream: Option<Sender<Committed>>) {
+        self.stream = stream;
+    }
+
+    /// The block with more transactions.
+    pub(super) fn set_block(&mut self, block: Arc<Block>) {
+        self.block = block;
     }
 
     pub(super) const fn gas(&self) -> BlockGas {
@@ -114,7 +131,7 @@ impl Ledger for EvmLedger {
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
         let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
         let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
-        let used = if amsterdam { self.gas.regular } else { self.gas.cumulative };
+        let used = self.gas.admitted(&self.block);
         let available = self.block.env.gas_limit.saturating_sub(used);
         let limit = tx.gas_limit;
         if regular_gas_limit(&self.block, limit) > available {

@@ -107,6 +107,12 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         Ok(Effects { writes, output: Arc::new(TxOutput { result, changes, reward }), cost })
     }
 
+    /// Only the transaction's own faults: a block environment that lacks something, or a
+    /// precompile that gives up, is no reason to leave a transaction out.
+    fn may_skip(reason: &Rejection) -> bool {
+        matches!(reason, Rejection::Invalid(_) | Rejection::BlockGas { .. })
+    }
+
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
         self.evm.ctx.journaled_state.db_mut().end()
     }

@@ -17,6 +17,7 @@ mod change;
 mod crew;
 mod effects;
 mod error;
+mod finish;
 mod fold;
 mod handler;
 mod ledger;
@@ -25,8 +26,10 @@ mod machine;
 mod output;
 mod plan;
 mod precompile;
+mod pull;
 mod requests;
 mod run;
+mod session;
 mod system;
 mod view;
 mod workload;
@@ -41,4 +44,5 @@ pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use precompile::{
     Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
-pub(crate) use run::{Options, execute};
+pub use pull::{BuiltBlock, TransactionPool};
+pub(crate) use run::{Options, build, execute};

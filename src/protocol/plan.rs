@@ -34,7 +34,9 @@ pub struct Limits {
 /// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// All transactions, in contiguous ranges from 0: what is dispatched together.
+    /// Everything below this index is final already: 0, or the end of an earlier round.
+    pub first: TxIndex,
+    /// All transactions, in contiguous ranges from `first`: what is dispatched together.
     pub chunks: Vec<Chunk>,
     /// Transactions that never run above the frontier.
     pub frontier_only: Vec<TxIndex>,

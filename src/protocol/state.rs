@@ -48,6 +48,22 @@ pub(super) enum Awaiting {
     Withdraw(TxIndex),
 }
 
+impl Counters {
+    /// Both together.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            discarded: self.discarded + other.discarded,
+            blocked: self.blocked + other.blocked,
+            failed: self.failed + other.failed,
+            speculative_commits: self.speculative_commits + other.speculative_commits,
+            claims: self.claims + other.claims,
+            in_order_stretches: self.in_order_stretches + other.in_order_stretches,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Running,
@@ -95,17 +111,21 @@ impl Protocol {
     /// A block of the transactions of `plan.chunks`.
     #[must_use]
     pub fn new(limits: Limits, plan: &Plan) -> Self {
-        let slot = |chunk: &Chunk| Slot {
-            status: Status::Pending,
+        let slot = |status, chunk_end| Slot {
+            status,
             runs: 0,
             job: None,
-            chunk_end: chunk.end,
+            chunk_end,
             frontier_only: false,
             dirty: false,
             final_run: false,
         };
-        let mut slots: Vec<Slot> =
-            plan.chunks.iter().flat_map(|c| c.indices().map(move |_| slot(c))).collect();
+        let pending = |chunk: &Chunk| {
+            let end = chunk.end;
+            chunk.indices().map(move |_| slot(Status::Pending, end))
+        };
+        let below = (0..plan.first.0).map(|_| slot(Status::Final, plan.first));
+        let mut slots: Vec<Slot> = below.chain(plan.chunks.iter().flat_map(pending)).collect();
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx.position()) {
@@ -123,8 +143,8 @@ impl Protocol {
             limits,
             mutant: Mutant::default(),
             slots,
-            frontier: TxIndex(0),
-            fresh: TxIndex(0),
+            frontier: plan.first,
+            fresh: plan.first,
             ready: BTreeSet::new(),
             waiters,
             rechecks: BTreeSet::new(),

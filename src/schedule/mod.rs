@@ -44,13 +44,17 @@ const MOST_TRANSACTIONS: u32 = 16;
 /// Gas per chunk: about a hundred microseconds of contract calls.
 const CHUNK_COST: u64 = 400_000;
 
-/// Cuts a block into chunks and notes which transactions wait for which.
-pub fn plan<K: Eq + Hash>(hints: impl IntoIterator<Item = Hint<K>>, grain: Grain) -> Plan {
-    let mut plan = Plan::default();
+/// Cuts the transactions from `first` on into chunks and notes which of them wait for which.
+pub fn plan<K: Eq + Hash>(
+    first: TxIndex,
+    hints: impl IntoIterator<Item = Hint<K>>,
+    grain: Grain,
+) -> Plan {
+    let mut plan = Plan { first, ..Plan::default() };
     let hints = hints.into_iter();
     let mut last: HashMap<K, TxIndex, foldhash::fast::RandomState> =
         HashMap::with_capacity_and_hasher(hints.size_hint().0, Default::default());
-    let mut open = Chunk { first: TxIndex(0), end: TxIndex(0) };
+    let mut open = Chunk { first, end: first };
     let mut cost: u64 = 0;
     for hint in hints {
         let tx = open.end;
@@ -89,7 +93,8 @@ mod tests {
     fn chunks_are_contiguous_and_bounded() {
         let grain = Grain { transactions: 3, cost: 100 };
         let costs = [10, 10, 10, 10, 95, 10, 200, 10];
-        let plan = plan(costs.iter().enumerate().map(|(i, c)| hint(*c, i as u8)), grain);
+        let plan =
+            plan(TxIndex(0), costs.iter().enumerate().map(|(i, c)| hint(*c, i as u8)), grain);
         let ends: Vec<u32> = plan.chunks.iter().map(|chunk| chunk.end.0).collect();
         assert_eq!(ends, [3, 4, 5, 6, 7, 8]);
         assert_eq!(plan.chunks.first().map(|chunk| chunk.first), Some(TxIndex(0)));
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn same_key_waits_for_the_last_one() {
         let grain = Grain { transactions: 8, cost: 1000 };
-        let plan = plan([hint(1, 7), hint(1, 8), hint(1, 7), hint(1, 7)], grain);
+        let plan = plan(TxIndex(0), [hint(1, 7), hint(1, 8), hint(1, 7), hint(1, 7)], grain);
         assert_eq!(plan.dependencies, [(TxIndex(2), TxIndex(0)), (TxIndex(3), TxIndex(2))]);
     }
 }

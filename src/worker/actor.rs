@@ -139,9 +139,13 @@ where
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
-                let failure = match error {
-                    TxError::Rejected(_) => Failure::Rejected,
-                    TxError::Base(_) | TxError::Panicked(_) => Failure::Fatal,
+                let failure = match &error {
+                    TxError::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => {
+                        Failure::Rejected
+                    }
+                    TxError::Rejected(_) | TxError::Base(_) | TxError::Panicked(_) => {
+                        Failure::Fatal
+                    }
                 };
                 (RunResult::Failed(failure), Kept::nothing(Some(error)), 0)
             }

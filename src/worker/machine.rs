@@ -53,6 +53,13 @@ pub trait Machine {
         tx: TxIndex,
     ) -> Result<Effects<Self::Location, Self::Output>, Self::Rejection>;
 
+    /// Whether the block can go on without a transaction that is refused for `reason`, where the
+    /// caller wants that.
+    fn may_skip(reason: &Self::Rejection) -> bool {
+        let _ = reason;
+        true
+    }
+
     /// Takes the reads since `begin`, and what stopped the view.
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }

@@ -85,7 +85,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
         patience: u64,
         protocol: Protocol,
     ) -> Self {
-        let limits = protocol.limits();
+        let (limits, first) = (protocol.limits(), protocol.frontier());
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
         // Every job in the channel can be answered, and the one outside it too, before anybody
@@ -101,7 +101,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             report_sender,
             reports,
             claims: (0..transactions).map(|_| AtomicU32::new(0)).collect(),
-            frontier: AtomicU32::new(0),
+            frontier: AtomicU32::new(first.0),
             stop_work: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             fault: Mutex::new(None),

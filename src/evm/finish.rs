@@ -1,0 +1,176 @@
+//! What follows the transactions: post-block calls, balance changes, receipts, bundle.
+
+use super::base::StateSource;
+use super::block::Block;
+use super::bundle::{BlockEffects, build};
+use super::crew::Crew;
+use super::error::{At, BlockError, BlockErrorKind, Rejection};
+use super::machine::TxOutput;
+use super::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
+use super::requests::push_deposits;
+use super::run::DbError;
+use super::session::{Failure, Session};
+use super::system::{SystemCalls, SystemError, balance_increments};
+use super::view::EvmView;
+use crate::config::Config;
+use crate::error::Invariant;
+use crate::ids::{TxIndex, WorkerId};
+use crate::runtime::Threads;
+use crate::worker::Stop;
+use alloy_consensus::{EthereumReceipt, TxType};
+use alloy_eips::eip7685::Requests;
+use revm::Database as _;
+use revm::context::result::ExecutionResult;
+use revm::database::BundleState;
+use revm::database_interface::bal::EvmDatabaseError;
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+/// What a block needs at its end beside what its transactions left.
+pub(super) struct Rest {
+    /// What the pre-block calls changed.
+    pub(super) effects: BlockEffects,
+    /// The bundle to continue.
+    pub(super) parent: Option<BundleState>,
+    pub(super) config: Config,
+}
+
+/// Runs what follows the transactions and builds the output.
+pub(super) fn finish<'env, S, C>(
+    crew: &mut C,
+    session: Session<S>,
+    mut failure: Option<Failure<S>>,
+    rest: Rest,
+) -> Result<BlockOutput, BlockError<DbError<S>>>
+where
+    S: StateSource,
+    C: Crew<'env>,
+{
+    let Rest { mut effects, parent, config } = rest;
+    let gas = session.ledger.gas();
+    let block = Arc::clone(&session.workload.recipe.block);
+    let mut output = BlockOutput {
+        gas_used: gas.used(&block),
+        blob_gas_used: gas.blob,
+        stats: Stats::new(crew.workers(), session.frontier.0, session.counters),
+        ..BlockOutput::default()
+    };
+    if failure.is_none() {
+        let after = after_transactions(&session, &mut effects);
+        match after {
+            Ok(requests) => output.requests = requests,
+            Err(kind) => failure = Some((At::PostBlock, kind)),
+        }
+    }
+    if failure.is_some() {
+        // The committed prefix is what the transactions left, no more.
+        effects.after.clear();
+        effects.increments.clear();
+        effects.drained.clear();
+    }
+    let outcomes = session.ledger.outcomes;
+    effects.transactions = outcomes.iter().filter_map(|o| o.as_ref().ok().cloned()).collect();
+    output.bundle = build(effects, parent, config.reverts, crew);
+    (output.outcomes, output.receipts) = receipts(&block, outcomes);
+    match failure {
+        None => Ok(output),
+        Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),
+    }
+}
+
+/// Post-block calls and balance changes, on the state that all transactions leave.
+fn after_transactions<S: StateSource>(
+    session: &Session<S>,
+    effects: &mut BlockEffects,
+) -> Result<Requests, BlockErrorKind<DbError<S>>> {
+    let Session { workload, store, ledger, .. } = session;
+    let block = &*workload.recipe.block;
+    let mut requests = Requests::default();
+    if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
+        && let Some(contract) = block.rules.deposit_contract
+    {
+        let results = ledger.outcomes.iter().flatten().map(|output| output.result.logs());
+        push_deposits(&mut requests, contract, results.flatten())
+            .map_err(BlockErrorKind::SystemCall)?;
+    }
+    let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
+    let mut view = EvmView::new(store, base, &Threads);
+    view.begin(TxIndex(u32::MAX));
+    let mut calls = SystemCalls::new(&workload.recipe, view);
+    let called = calls
+        .after_transactions(&mut requests)
+        .and_then(|()| balance_changes(block, &mut calls, effects).map_err(SystemError::Database));
+    effects.after = core::mem::take(&mut calls.effects);
+    match called {
+        Ok(()) => Ok(requests),
+        Err(SystemError::Contract(message)) => Err(BlockErrorKind::SystemCall(message)),
+        Err(SystemError::Database(_)) => Err(match calls.state.database.end().1 {
+            Some(Stop::Base(error)) => BlockErrorKind::Base(error),
+            _ => BlockErrorKind::Internal(Invariant::ValueKind),
+        }),
+    }
+}
+
+fn balance_changes<DB: revm::Database>(
+    block: &Block,
+    calls: &mut SystemCalls<'_, DB>,
+    effects: &mut BlockEffects,
+) -> Result<(), EvmDatabaseError<DB::Error>> {
+    let mut increments = balance_increments(block);
+    if let Some(dao) = &block.rules.dao_fork {
+        let mut sum: u128 = 0;
+        for address in &dao.drained {
+            let info = calls.state.basic(*address)?;
+            let balance = info.as_ref().map_or(0, |info| info.balance.saturating_to());
+            sum = sum.saturating_add(balance);
+            effects.drained.push((*address, info));
+        }
+        let total = increments.entry(dao.beneficiary).or_default();
+        *total = total.saturating_add(sum);
+    }
+    for (address, amount) in increments {
+        effects.increments.push((address, amount, calls.state.basic(address)?));
+    }
+    Ok(())
+}
+
+/// Splits each result into its outcome and its receipt.
+fn receipts(
+    block: &Block,
+    results: Vec<Result<Arc<TxOutput>, Rejection>>,
+) -> (Vec<Outcome>, Vec<EthereumReceipt>) {
+    let mut outcomes = Vec::with_capacity(results.len());
+    let mut receipts = Vec::with_capacity(results.len());
+    let mut cumulative_gas_used: u64 = 0;
+    for (tx, result) in block.transactions.iter().zip(results) {
+        let output = match result {
+            Ok(output) => output,
+            Err(rejection) => {
+                outcomes.push(Outcome::Skipped(rejection));
+                continue;
+            }
+        };
+        // The caller's stream may hold on to it.
+        let result = match Arc::try_unwrap(output) {
+            Ok(output) => output.result,
+            Err(output) => output.result.clone(),
+        };
+        cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
+        let success = result.is_success();
+        let (status, gas, logs) = match result {
+            ExecutionResult::Success { reason, gas, logs, output } => {
+                (ExecutedStatus::Success { reason, output }, gas, logs)
+            }
+            ExecutionResult::Revert { gas, logs, output } => {
+                (ExecutedStatus::Revert { output }, gas, logs)
+            }
+            ExecutionResult::Halt { reason, gas, logs } => {
+                (ExecutedStatus::Halt { reason }, gas, logs)
+            }
+        };
+        let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
+        receipts.push(EthereumReceipt { tx_type, success, cumulative_gas_used, logs });
+        outcomes.push(Outcome::Executed(Executed { status, gas }));
+    }
+    (outcomes, receipts)
+}

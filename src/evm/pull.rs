@@ -1,0 +1,72 @@
+//! Building a block from a pool that is asked for transactions while the block fills.
+
+use super::base::StateSource;
+use super::block::Block;
+use super::error::Rejection;
+use super::output::BlockOutput;
+use super::session::Session;
+use crate::ids::TxIndex;
+use revm::context::TxEnv;
+use std::sync::Arc;
+
+/// Transactions that are asked for at a time. It is part of what decides the block, so it does
+/// not depend on the number of workers.
+pub(super) const ROUND: usize = 256;
+
+/// Gas of the cheapest transaction: with less left the block is full (EIP-2; EIP-2780 lowers it
+/// from Amsterdam, by less than this matters).
+const CHEAPEST: u64 = 21_000;
+
+/// Where a builder's transactions come from.
+///
+/// It is asked for up to 256 transactions at a time; they run as if one after the other, and
+/// then it hears which of them were left out.
+pub trait TransactionPool {
+    /// The next transaction, or `None` if there is none worth trying. `gas_left` is what the
+    /// block has room for: less what was pulled in this round counts in full, used or not.
+    fn next(&mut self, gas_left: u64) -> Option<TxEnv>;
+
+    /// `tx` was left out. After [`Rejection::Invalid`] the rest of its sender is probably of no
+    /// use either; after [`Rejection::BlockGas`] the block is too full for it.
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection);
+}
+
+/// A block that was built from a pool.
+#[derive(Debug)]
+pub struct BuiltBlock {
+    /// The block with all transactions that were pulled, in order, those that were left out
+    /// included: [`BlockOutput::outcomes`] tells which.
+    pub block: Arc<Block>,
+    /// The result.
+    pub output: BlockOutput,
+}
+
+impl<S: StateSource> Session<S> {
+    /// Asks `pool` for a round of transactions; `false` if there is nothing to run.
+    pub(super) fn pull(&mut self, pool: &mut impl TransactionPool) -> bool {
+        // The ledger lets go of the block, so that it is extended in place.
+        self.ledger.set_block(Arc::default());
+        let block = Arc::make_mut(&mut self.workload.recipe.block);
+        let before = block.transactions.len();
+        let mut left = block.env.gas_limit.saturating_sub(self.ledger.gas().admitted(block));
+        while block.transactions.len() - before < ROUND && left >= CHEAPEST {
+            let Some(tx) = pool.next(left) else { break };
+            left = left.saturating_sub(tx.gas_limit);
+            block.transactions.push(tx);
+        }
+        let waiting = block.transactions.len() > self.frontier.position();
+        self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
+        waiting
+    }
+
+    /// Tells `pool` what was left out from `first` on.
+    pub(super) fn tell(&self, first: TxIndex, pool: &mut impl TransactionPool) {
+        let transactions = &self.workload.recipe.block.transactions;
+        let outcomes = transactions.iter().zip(&self.ledger.outcomes).skip(first.position());
+        for (tx, outcome) in outcomes {
+            if let Err(reason) = outcome {
+                pool.skipped(tx, reason);
+            }
+        }
+    }
+}
