@@ -1,7 +1,9 @@
 //! What sequential execution makes of a block, and whether Braid makes the same of it.
 
 use alloy_eips::eip7685::Requests;
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
+use alloy_primitives::{Address, address};
 use braid_cli::block;
 use braid_cli::compare::{Differences, braid};
 use braid_cli::sequential::{self, Position, SequentialError, SequentialOutput};
@@ -23,8 +25,55 @@ pub struct Expected<E> {
 #[derive(Debug)]
 struct Prefix {
     output: SequentialOutput,
-    /// The bundle may differ by what system calls left.
+    /// Whether the oracle's bundle is that of the transactions, and of no post-block call.
     with_bundle: bool,
+}
+
+impl Prefix {
+    /// What the transactions before `at` leave, if the oracle can tell: it always finishes a
+    /// block, with all calls or with none.
+    fn of<D>(block: &Block, mode: Mode, database: &D, at: Position) -> Option<Self>
+    where
+        D: DatabaseRef,
+    {
+        let has_code = |addresses: &[Address]| {
+            addresses.iter().any(|address| match database.basic_ref(*address) {
+                Ok(info) => info.is_some_and(|info| !info.is_empty_code_hash()),
+                // A database that fails may have any.
+                Err(_) => true,
+            })
+        };
+        let calls = block.rules.system_calls;
+        let cut = prefix_of(block, at);
+        if cut.rules.system_calls != calls && has_code(&BEFORE) {
+            return None;
+        }
+        let with_bundle = at != Position::PreBlock && !(cut.rules.system_calls && has_code(&AFTER));
+        let output = run(&cut, mode, database).ok()?;
+        let output = SequentialOutput { requests: Requests::default(), ..output };
+        Some(Self { output, with_bundle })
+    }
+}
+
+/// Contracts that are called before the first transaction.
+const BEFORE: [Address; 2] = [eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS];
+/// Contracts that are called after the last transaction.
+const AFTER: [Address; 4] = [
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    address!("0000BFF46984E3725691FA540A8C7589300D8282"),
+    address!("000064D678505AD48F8CCB093BC65613800E8282"),
+];
+
+fn run<D: DatabaseRef>(
+    block: &Block,
+    mode: Mode,
+    database: &D,
+) -> Result<SequentialOutput, SequentialError<D::Error>> {
+    match mode {
+        Mode::Validate => sequential::execute(&to_oracle(block), database),
+        Mode::Build => sequential::build(&to_oracle(block), database),
+    }
 }
 
 impl<E: Display + Debug> Expected<E> {
@@ -33,19 +82,9 @@ impl<E: Display + Debug> Expected<E> {
     where
         D: DatabaseRef<Error = E>,
     {
-        let run = |block: &Block| match mode {
-            Mode::Validate => sequential::execute(&to_oracle(block), database),
-            Mode::Build => sequential::build(&to_oracle(block), database),
-        };
-        let result = run(block);
-        let prefix = match &result {
-            Ok(_) => None,
-            Err(error) => {
-                let cut = prefix_of(block, error.at);
-                let with_bundle = cut.rules.system_calls || !block.rules.system_calls;
-                run(&cut).ok().map(|output| Prefix { output, with_bundle })
-            }
-        };
+        let result = run(block, mode, database);
+        let prefix = result.as_ref().err();
+        let prefix = prefix.and_then(|error| Prefix::of(block, mode, database, error.at));
         Self { result, prefix }
     }
 
@@ -80,14 +119,30 @@ impl<E: Display + Debug> Expected<E> {
             (Err(expected), Err(found)) => {
                 none(&braid::errors(expected, found))?;
                 let Some(prefix) = &self.prefix else { return Ok(()) };
-                let expected =
-                    SequentialOutput { requests: Requests::default(), ..prefix.output.clone() };
-                compare_outputs(&expected, &found.committed, prefix.with_bundle)
+                compare_outputs(&prefix.output, &found.committed, prefix.with_bundle)
                     .map_err(|differences| format!("committed prefix: {differences}"))
             }
             (Ok(_), Err(found)) => Err(format!("expected success, found an error: {found}")),
             (Err(expected), Ok(_)) => Err(format!("expected the error {expected}, found success")),
         }
+    }
+}
+
+/// Compares what was committed before a block ended early for reasons of its own (cancelled, a
+/// database that failed once) with what these transactions leave.
+///
+/// # Errors
+/// The differences, in words.
+pub fn compare_prefix<D: DatabaseRef>(
+    block: &Block,
+    mode: Mode,
+    database: &D,
+    committed: &BlockOutput,
+) -> Result<(), String> {
+    let at = Position::Transaction(committed.outcomes.len());
+    match Prefix::of(block, mode, database, at) {
+        Some(prefix) => compare_outputs(&prefix.output, committed, prefix.with_bundle),
+        None => Err("the oracle cannot tell".into()),
     }
 }
 

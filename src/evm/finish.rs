@@ -97,6 +97,7 @@ fn after_transactions<S: StateSource>(
     let mut view = EvmView::new(store, base, &Threads);
     view.begin(TxIndex(u32::MAX));
     let mut calls = SystemCalls::new(&workload.recipe, view);
+    calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
     let called = calls
         .after_transactions(&mut requests)
         .and_then(|()| balance_changes(block, &mut calls, effects).map_err(SystemError::Database));

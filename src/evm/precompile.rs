@@ -125,6 +125,11 @@ impl BlockPrecompiles {
         }
         Self { ethereum, own, warm }
     }
+
+    /// Where they all live.
+    pub(super) fn addresses(&self) -> &AddressSet {
+        if self.own.is_empty() { self.ethereum.warm_addresses() } else { &self.warm }
+    }
 }
 
 impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPrecompiles {
@@ -170,6 +175,6 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        if self.own.is_empty() { self.ethereum.warm_addresses() } else { &self.warm }
+        self.addresses()
     }
 }

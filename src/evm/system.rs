@@ -9,6 +9,7 @@ use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
 use revm::context::result::{EVMError, ExecutionResult};
+use revm::context_interface::JournalTr;
 use revm::database::State;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
@@ -35,12 +36,16 @@ pub(super) struct SystemCalls<'a, DB: Database> {
     recipe: &'a Recipe,
     pub(super) state: State<DB>,
     pub(super) effects: Vec<AccountChange>,
+    /// Whether precompiles are warm. revm warms them for the first transaction of an EVM, so after
+    /// it they are, and before it they are not: real system contracts call none, but equality has
+    /// no exceptions.
+    pub(super) warm_precompiles: bool,
 }
 
 impl<'a, DB: Database> SystemCalls<'a, DB> {
     pub(super) fn new(recipe: &'a Recipe, database: DB) -> Self {
         let state = State::builder().with_database(database).with_bundle_update().build();
-        Self { recipe, state, effects: Vec::new() }
+        Self { recipe, state, effects: Vec::new(), warm_precompiles: false }
     }
 
     fn block(&self) -> &'a Block {
@@ -110,13 +115,17 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         data: Bytes,
     ) -> Result<ExecutionResult, SystemError<DB::Error>> {
         let block = self.block();
-        let own = Arc::clone(&self.recipe.precompiles);
+        let precompiles =
+            BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.precompiles));
         let mut evm = Context::mainnet()
             .with_db(&mut self.state)
             .with_block(block.env.clone())
             .with_cfg(block.cfg.clone())
             .build_mainnet()
-            .with_precompiles(BlockPrecompiles::new(block.cfg.spec, own));
+            .with_precompiles(precompiles);
+        if self.warm_precompiles {
+            evm.ctx.journaled_state.warm_precompiles(evm.precompiles.addresses());
+        }
         let called = evm.system_call(contract, data);
         let called = called.map_err(|error| match error {
             EVMError::Database(error) => SystemError::Database(error),

@@ -116,6 +116,38 @@ fn a_request_contract_that_fails_makes_the_block_invalid() {
     }
 }
 
+/// Whether an address is warm shows in the gas that is left.
+#[test]
+fn system_contracts_meet_precompiles_warm_only_after_a_transaction() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        for transactions in [0, 1, 2] {
+            let mut scene = Scene::on(spec);
+            let [alice, bob] = scene.senders();
+            let measure = Code::new().op(opcode::GAS).balance(Address::with_last_byte(2));
+            let measure = measure.op(opcode::POP).op(opcode::GAS).op(opcode::SWAP1);
+            let measure = measure.op(opcode::SUB).sstore_top(0);
+            let contracts = [
+                eip2935::HISTORY_STORAGE_ADDRESS,
+                eip4788::BEACON_ROOTS_ADDRESS,
+                eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+                eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+            ];
+            for address in contracts {
+                scene.put(address, contract(measure.clone()));
+            }
+            for _ in 0..transactions {
+                scene.send(alice, pay(bob, 1));
+            }
+            let played = scene.play();
+            let [before, after] = [contracts[0], contracts[3]].map(|at| played.slot(at, 0));
+            assert_eq!(before == after, transactions == 0, "{spec:?}");
+            scene.block.transactions.truncate(1);
+            scene.block.transactions.iter_mut().for_each(|tx| tx.nonce += 1);
+            scene.build();
+        }
+    }
+}
+
 /// The data of a deposit event as EIP-6110 lays it out.
 fn deposit_event() -> Vec<u8> {
     let mut data = vec![0; 576];
@@ -179,11 +211,12 @@ fn withdrawals_go_to_accounts_of_all_kinds() {
         let mortal = scene.contract(0, Code::new().selfdestruct(heir));
         let fresh = Address::repeat_byte(0x12);
         let full = Address::repeat_byte(0x13);
+        let untouched = scene.put(Address::repeat_byte(0x14), MemoryAccount::default());
         let balance = U256::MAX - U256::from(ETHER);
         scene.put(full, MemoryAccount { balance, ..Default::default() });
         scene.send(alice, call(mortal));
         scene.send(bob, pay(alice, 1));
-        let receivers = [alice, empty, mortal, fresh, fresh, Address::repeat_byte(0x14)];
+        let receivers = [alice, empty, mortal, fresh, fresh, untouched, full];
         let withdrawal = |(index, address): (usize, Address)| Withdrawal {
             index: index as u64,
             validator_index: 7,
@@ -193,6 +226,8 @@ fn withdrawals_go_to_accounts_of_all_kinds() {
         scene.block.withdrawals = Some(receivers.into_iter().enumerate().map(withdrawal).collect());
         let played = scene.play();
         assert_eq!(played.balance(fresh), Some(U256::from(9_000_000_000_u64)), "{spec:?}");
+        // A withdrawal of nothing touches the account, and so deletes it.
+        assert_eq!(played.balance(untouched), None, "{spec:?}");
     }
 }
 

@@ -1,0 +1,36 @@
+//! Choices drawn from bytes.
+
+use arbitrary::Unstructured;
+
+/// Draws choices from a fuzzer's bytes; where they end, every choice is the first one.
+#[derive(Debug)]
+pub(super) struct Draw<'a, 'b> {
+    bytes: &'a mut Unstructured<'b>,
+}
+
+impl<'a, 'b> Draw<'a, 'b> {
+    pub(super) const fn new(bytes: &'a mut Unstructured<'b>) -> Self {
+        Self { bytes }
+    }
+
+    /// A number below `end`; 0 if `end` is 0.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        match end {
+            0 | 1 => 0,
+            end => self.bytes.int_in_range(0..=end - 1).unwrap_or(0),
+        }
+    }
+
+    /// True in `percent` of a hundred cases; false once the bytes have ended.
+    pub(super) fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) >= 100 - percent.min(100)
+    }
+
+    /// One of `items`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(super) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u64) as usize].clone()
+    }
+}

@@ -1,0 +1,157 @@
+//! Random blocks: few accounts and few slots, contracts that branch on what they read, creations,
+//! destructions, delegations, reverts, invalid transactions, every fork.
+//!
+//! One generator serves fuzzing and seeded tests: it draws from bytes, which come from the fuzzer
+//! or from a seed. Not every block uses everything: features are switched on and off per block, so
+//! that rare ones are not drowned by common ones.
+
+mod cast;
+mod draw;
+mod program;
+mod transactions;
+
+use crate::memory::{MemoryAccount, MemoryDatabase};
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256, U256};
+use arbitrary::Unstructured;
+use braid_cli::fork::FORKS;
+use braid_evm::{Block, Ommer};
+use cast::Cast;
+use draw::Draw;
+use revm::context::{BlockEnv, CfgEnv};
+use revm::context_interface::block::BlobExcessGasAndPrice;
+use revm::primitives::hardfork::SpecId;
+use std::collections::BTreeMap;
+
+/// Bytes that a seed is expanded to: more than a block draws.
+const BYTES_OF_SEED: usize = 16_384;
+
+/// A random block with the state before it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The block.
+    pub block: Block,
+    /// The state before it.
+    pub accounts: BTreeMap<Address, MemoryAccount>,
+}
+
+/// What a block may have.
+#[derive(Clone, Copy, Debug)]
+struct Features {
+    creations: bool,
+    destructions: bool,
+    delegations: bool,
+    invalid: bool,
+    tight_gas: bool,
+    zero_tips: bool,
+    odd_accounts: bool,
+    beneficiary_acts: bool,
+    system_contracts: bool,
+}
+
+impl Features {
+    fn draw(draw: &mut Draw<'_, '_>) -> Self {
+        Self {
+            creations: draw.percent(60),
+            destructions: draw.percent(60),
+            delegations: draw.percent(60),
+            invalid: draw.percent(40),
+            tight_gas: draw.percent(15),
+            zero_tips: draw.percent(40),
+            odd_accounts: draw.percent(50),
+            beneficiary_acts: draw.percent(50),
+            system_contracts: draw.percent(20),
+        }
+    }
+}
+
+impl Case {
+    /// The block that `seed` stands for, the same for ever as long as the generator does not
+    /// change.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self::from_bytes(&bytes_of_seed(seed, BYTES_OF_SEED))
+    }
+
+    /// The block that a fuzzer's bytes stand for. Where they end, zeros follow.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut unstructured = Unstructured::new(bytes);
+        Self::draw(&mut Draw::new(&mut unstructured))
+    }
+
+    /// The state before the block.
+    #[must_use]
+    pub fn database(&self) -> MemoryDatabase {
+        MemoryDatabase::new(self.accounts.clone())
+    }
+
+    fn draw(draw: &mut Draw<'_, '_>) -> Self {
+        // Late forks have more to go wrong.
+        let spec = match draw.percent(50) {
+            true => draw.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM]),
+            false => draw.pick(&FORKS.map(|(_, spec)| spec)),
+        };
+        let features = Features::draw(draw);
+        let cast = Cast::draw(draw, spec, features);
+        let mut block = Block {
+            cfg: CfgEnv::new_with_spec(spec).with_max_blobs_per_tx(6),
+            env: environment(draw, spec, features, &cast),
+            parent_hash: MemoryDatabase::hash_of_block(999),
+            parent_beacon_block_root: spec
+                .is_enabled_in(SpecId::CANCUN)
+                .then_some(B256::repeat_byte(0x4b)),
+            ..Block::default()
+        };
+        let accounts = cast.accounts(draw, spec, features);
+        block.transactions = transactions::draw(draw, &cast, &accounts, &block, features);
+        if spec.is_enabled_in(SpecId::SHANGHAI) {
+            block.withdrawals = Some(withdrawals(draw, &cast));
+        } else if !spec.is_enabled_in(SpecId::MERGE) && draw.percent(30) {
+            let beneficiary = cast.anybody(draw);
+            block.ommers = vec![Ommer { beneficiary, number: 1_000 - 1 - draw.below(6) }];
+        }
+        Self { block, accounts }
+    }
+}
+
+fn environment(draw: &mut Draw<'_, '_>, spec: SpecId, features: Features, cast: &Cast) -> BlockEnv {
+    let since = |fork| spec.is_enabled_in(fork);
+    let stranger = Address::repeat_byte(0xbe);
+    let blob_price = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 };
+    BlockEnv {
+        number: U256::from(1_000),
+        beneficiary: if features.beneficiary_acts { cast.anybody(draw) } else { stranger },
+        timestamp: U256::from(10_000),
+        gas_limit: if features.tight_gas { 200_000 + draw.below(800_000) } else { 30_000_000 },
+        basefee: if since(SpecId::LONDON) { draw.pick(&[7, 7, 1, 0]) } else { 0 },
+        difficulty: if since(SpecId::MERGE) { U256::ZERO } else { U256::from(9) },
+        prevrandao: since(SpecId::MERGE).then_some(B256::repeat_byte(0x77)),
+        blob_excess_gas_and_price: since(SpecId::CANCUN).then_some(blob_price),
+        slot_num: 5,
+    }
+}
+
+fn withdrawals(draw: &mut Draw<'_, '_>, cast: &Cast) -> Vec<Withdrawal> {
+    let count = if draw.percent(30) { 1 + draw.below(3) } else { 0 };
+    let withdrawal = |index| Withdrawal {
+        index,
+        validator_index: index,
+        address: cast.anybody(draw),
+        amount: draw.below(3),
+    };
+    (0..count).map(withdrawal).collect()
+}
+
+/// `length` bytes that depend on `seed` alone: `SplitMix64`, after Steele, Lea and Flood.
+#[must_use]
+pub fn bytes_of_seed(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let word = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).to_le_bytes()
+    };
+    core::iter::repeat_with(word).flatten().take(length).collect()
+}

@@ -1,0 +1,102 @@
+//! Random blocks against sequential execution: every fork, 1, 2, 3 and 8 workers, forced to
+//! speculate, in validate and in build mode, some of them with higher transactions first.
+//!
+//! `BRAID_SEED=n` replays one block; `BRAID_RANDOM_BLOCKS=n` tries that many.
+
+use braid_cli::sequential::SequentialOutcome;
+use braid_evm::{Mode, Policy};
+use braid_fuzz::generate::Case;
+use braid_fuzz::lineup::Lineup;
+use braid_fuzz::targets;
+use revm::context::result::ExecutionResult;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const BLOCKS: u64 = 500;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+/// What came about, to know that the generator reaches it.
+#[derive(Debug, Default)]
+struct Seen(BTreeMap<&'static str, u64>);
+
+impl Seen {
+    fn note(&mut self, what: &'static str, times: usize) {
+        *self.0.entry(what).or_default() += times as u64;
+    }
+
+    fn note_outcome(&mut self, outcome: &SequentialOutcome) {
+        match outcome {
+            SequentialOutcome::Executed(ExecutionResult::Success { .. }) => self.note("success", 1),
+            SequentialOutcome::Executed(ExecutionResult::Revert { .. }) => self.note("revert", 1),
+            SequentialOutcome::Executed(ExecutionResult::Halt { .. }) => self.note("halt", 1),
+            SequentialOutcome::Skipped(_) => self.note("skipped", 1),
+        }
+    }
+}
+
+#[test]
+fn random_blocks_equal_sequential_execution() {
+    let mut lineups =
+        [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::ForceSpeculative, mode));
+    let seeds = match number("BRAID_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("BRAID_RANDOM_BLOCKS").unwrap_or(BLOCKS),
+    };
+    let mut seen = Seen::default();
+    for seed in seeds.clone() {
+        let case = Case::from_seed(seed);
+        if number("BRAID_SEED").is_some() {
+            println!("{case:#?}");
+        }
+        let (block, database) = (Arc::new(case.block.clone()), case.database());
+        for lineup in &mut lineups {
+            let compared = match seed % 5 {
+                0 => lineup.compare_paced(&block, &database),
+                _ => lineup.compare(&block, &database),
+            };
+            let expected = compared.unwrap_or_else(|difference| {
+                panic!("BRAID_SEED={seed}: {:?}: {difference}", block.cfg.spec)
+            });
+            let Some(output) = expected.output() else {
+                seen.note("invalid block", 1);
+                continue;
+            };
+            output.outcomes.iter().for_each(|outcome| seen.note_outcome(outcome));
+            let accounts = output.bundle.state.values();
+            seen.note("destroyed", accounts.filter(|account| account.was_destroyed()).count());
+            seen.note("new code", output.bundle.contracts.len());
+            seen.note("logs", output.receipts.iter().map(|receipt| receipt.logs.len()).sum());
+            seen.note("requests", output.requests.len());
+        }
+    }
+    let [validate, build] = &lineups;
+    seen.note("met", (validate.met + build.met) as usize);
+    seen.note("discarded", (validate.discarded + build.discarded) as usize);
+    seen.note("speculative", (validate.speculative + build.speculative) as usize);
+    println!("{seen:?}");
+    if seeds.end - seeds.start >= BLOCKS {
+        assert_eq!(seen.0.len(), 12, "{seen:?}");
+        assert!(seen.0.values().all(|times| *times > 0), "{seen:?}");
+    }
+}
+
+/// What fuzzing has started from, and what it has found, in `fuzz/corpus` and `fuzz/regressions`.
+#[test]
+fn inputs_of_the_fuzzer_are_replayed() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let mut inputs = 0;
+    for folder in ["corpus/block_equivalence", "regressions/block_equivalence"] {
+        let entries = std::fs::read_dir(fuzz.join(folder)).expect("the folder is there");
+        for entry in entries {
+            let path = entry.expect("the folder can be read").path();
+            println!("{}", path.display());
+            targets::block_equivalence(&std::fs::read(path).expect("the file can be read"));
+            inputs += 1;
+        }
+    }
+    assert!(inputs > 0, "no inputs");
+}
