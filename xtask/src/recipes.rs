@@ -16,15 +16,20 @@ pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
 }
 
 pub(crate) fn clippy(runner: &mut Runner) -> Result<(), Failed> {
+    lint_everything(runner)?;
     let mut lint = |name: &str, set: &str| {
         runner.command(name, cargo(&format!("clippy --locked {set} -- -D warnings")))
     };
-    lint("clippy: everything", "--workspace --all-targets --all-features")?;
     // Only the library: its tests would bring the Ethereum layer back in.
     lint("clippy: library, default features", "-p braid-evm --lib")?;
     lint("clippy: engine alone", "-p braid-evm --lib --no-default-features")?;
     lint("clippy: engine, sim", "-p braid-evm --lib --no-default-features --features sim")?;
     lint("clippy: engine, mutants", "-p braid-evm --lib --no-default-features --features mutants")
+}
+
+fn lint_everything(runner: &mut Runner) -> Result<(), Failed> {
+    let lint = "clippy --locked --workspace --all-targets --all-features -- -D warnings";
+    runner.command("clippy: everything", cargo(lint))
 }
 
 /// The README's own test command.
@@ -115,9 +120,8 @@ pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
             ))
         }
     })?;
-    let lint = "clippy --locked --workspace --all-targets --all-features -- \
-                -D clippy::incompatible_msrv";
-    runner.command("nothing newer is used", cargo(lint))
+    // Among the lints is clippy::incompatible_msrv.
+    lint_everything(runner)
 }
 
 /// Every example runs and asserts what it prints.
