@@ -74,8 +74,15 @@ enum Recipe {
     },
     /// Check that every seeded bug is noticed
     Mutants,
-    /// Replay the corpus and the regressions of the fuzz targets
-    Fuzz,
+    /// Run random hostile blocks against sequential revm, and replay the inputs of the fuzzer
+    Fuzz {
+        /// How many random blocks
+        #[arg(long)]
+        blocks: Option<u64>,
+        /// Replay the block of this seed alone
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Check licences, advisories and sources of the dependencies, if cargo-deny is installed
     Deny,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
@@ -115,7 +122,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
         Recipe::Sim { times, seed } => recipes::sim(runner, *times, *seed),
         Recipe::Mutants => recipes::mutants(runner),
-        Recipe::Fuzz => recipes::fuzz(runner),
+        Recipe::Fuzz { blocks, seed } => recipes::fuzz(runner, *blocks, *seed),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),

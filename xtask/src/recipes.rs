@@ -214,9 +214,20 @@ pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
     loom(runner, None, "loom_catches")
 }
 
-/// Replays corpus and regressions.
-pub(crate) fn fuzz(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("fuzz targets, replayed", cargo("test --locked -p braid-fuzz"))
+/// Replays what fuzzing started from and found, and runs random blocks from the same generator.
+pub(crate) fn fuzz(
+    runner: &mut Runner,
+    blocks: Option<u64>,
+    seed: Option<u64>,
+) -> Result<(), Failed> {
+    let mut command = cargo("test --locked --workspace --test random_blocks -- --nocapture");
+    if let Some(blocks) = blocks {
+        command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
+    }
+    if let Some(seed) = seed {
+        command.env("BRAID_SEED", seed.to_string());
+    }
+    runner.command("random and fuzzed blocks", command)
 }
 
 /// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.
