@@ -97,7 +97,7 @@ impl Executor {
         source: S,
         parent: BundleState,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let options = self.options(Some(parent), None::<NoStream>);
+        let options = self.options(Some(Arc::new(parent)), None::<NoStream>);
         execute(&mut self.pool, block.into(), source, options)
     }
 
@@ -143,7 +143,7 @@ impl Executor {
         build(&mut self.pool, template, source, pool, options)
     }
 
-    fn options<F>(&self, parent: Option<BundleState>, on_commit: Option<F>) -> Options<F> {
+    fn options<F>(&self, parent: Option<Arc<BundleState>>, on_commit: Option<F>) -> Options<F> {
         let precompiles = Arc::clone(&self.precompiles);
         Options { config: self.config, precompiles, parent, on_commit }
     }

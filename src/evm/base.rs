@@ -40,12 +40,12 @@ impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
 /// is not written yet. The newest comes first.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    layers: Vec<BundleState>,
+    layers: Vec<Arc<BundleState>>,
 }
 
 impl Overlay {
     /// Puts `layer` over what is there.
-    pub(super) fn push(&mut self, layer: BundleState) {
+    pub(super) fn push(&mut self, layer: Arc<BundleState>) {
         if !layer.is_empty() || !layer.contracts.is_empty() {
             self.layers.insert(0, layer);
         }
@@ -82,12 +82,16 @@ impl<D: DatabaseRef> BlockBase<D> {
         Ok(info)
     }
 
-    fn slot(&self, address: Address, slot: U256) -> Result<U256, D::Error> {
+    fn slot(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
         let accounts = self.overlay.layers.iter().filter_map(|layer| layer.account(&address));
-        match accounts.filter_map(|account| account.storage_slot(slot)).next() {
-            Some(value) => Ok(value),
-            None => self.state.storage_ref(address, slot),
+        if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
+            return Ok(value);
         }
+        self.state.storage_ref(address, slot).or_else(|error| match self.account(address) {
+            // An account of this block: sequential execution would not have asked.
+            Ok(None) => Ok(U256::ZERO),
+            _ => Err(error),
+        })
     }
 
     pub(super) fn code(&mut self, hash: B256) -> Result<Bytecode, D::Error> {

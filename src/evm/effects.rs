@@ -29,9 +29,18 @@ pub(super) fn write_set(changes: &[AccountChange], reward: Option<(Address, Rewa
     writes
 }
 
-/// Adds slots that were only read, and that later transactions must find as they were seen.
-pub(super) fn remember(writes: &mut Writes, slots: &[(Address, U256, U256)]) {
-    for (address, slot, value) in slots {
+/// Adds slots that were only read, and that later transactions must find as they were seen. Of an
+/// account that was created or destroyed nothing is remembered.
+pub(super) fn remember(
+    writes: &mut Writes,
+    changes: &[AccountChange],
+    slots: &[(Address, U256, U256)],
+) {
+    let has_new_life = |address| {
+        let change = changes.iter().find(|change| change.address == address);
+        change.is_some_and(|change| change.kind != ChangeKind::Changed)
+    };
+    for (address, slot, value) in slots.iter().filter(|(address, ..)| !has_new_life(*address)) {
         let location = EvmLocation::Storage(*address, *slot);
         if !writes.iter().any(|(written, _)| *written == location) {
             writes.push((location, Entry::Value(EvmValue::Slot(*value))));
@@ -49,12 +58,15 @@ fn destroy(address: Address, existed: bool, writes: &mut Writes) {
     writes.push((EvmLocation::NonceCode(address), Entry::Value(blank)));
 }
 
-/// A created account needs no tombstone: it had neither nonce nor code, so nothing of this block
-/// wrote its storage since it was destroyed last, and what the base state may hold there is
-/// taken for zero (see `view`).
+/// An account that is created where there was none needs no tombstone: nothing of this block wrote
+/// its storage since it was destroyed last, and what the base state may hold there is taken for
+/// zero (see `view`).
 fn write(change: &AccountChange, writes: &mut Writes) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
+    if created && change.before.is_some() {
+        writes.push((EvmLocation::Lifecycle(change.address), Entry::Tombstone));
+    }
     let balance = Some(after.balance);
     // That such an account was touched at all changes how its storage is read: see `view`.
     let blank = change.before.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);

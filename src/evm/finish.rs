@@ -31,7 +31,7 @@ pub(super) struct Rest {
     /// What the pre-block calls changed.
     pub(super) effects: BlockEffects,
     /// The bundle to continue.
-    pub(super) parent: Option<BundleState>,
+    pub(super) parent: Option<Arc<BundleState>>,
     pub(super) config: Config,
 }
 
@@ -68,7 +68,11 @@ where
         effects.increments.clear();
         effects.drained.clear();
     }
-    let outcomes = session.ledger.outcomes;
+    let Session { workload, store, ledger, .. } = session;
+    let outcomes = ledger.outcomes;
+    // Nobody reads any more: the parent is not shared from here on.
+    drop((workload, store));
+    let parent = parent.map(Arc::unwrap_or_clone);
     effects.transactions = outcomes.iter().filter_map(|o| o.as_ref().ok().cloned()).collect();
     output.bundle = build(effects, parent, config.reverts, crew);
     (output.outcomes, output.receipts) = receipts(&block, outcomes);
@@ -95,6 +99,7 @@ fn after_transactions<S: StateSource>(
     }
     let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let mut view = EvmView::new(store, base, &Threads);
+    store.set_frontier(TxIndex(u32::MAX));
     view.begin(TxIndex(u32::MAX));
     let mut calls = SystemCalls::new(&workload.recipe, view);
     calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);

@@ -83,9 +83,9 @@ impl NonceCode {
         Self { nonce: info.nonce, code_hash: info.code_hash, code: info.code.clone() }
     }
 
-    /// Neither nonce nor code.
+    /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
     pub(super) fn is_blank(&self) -> bool {
-        self.nonce == 0 && (self.code_hash == KECCAK256_EMPTY || self.code_hash.is_zero())
+        self.nonce == 0 && self.code_hash == KECCAK256_EMPTY
     }
 }
 

@@ -102,7 +102,7 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
         let changes = changes(state);
         let mut writes = write_set(&changes, delta);
-        remember(&mut writes, self.evm.ctx.journaled_state.db_mut().remembered());
+        remember(&mut writes, &changes, self.evm.ctx.journaled_state.db_mut().remembered());
         let cost = result.tx_gas_used();
         Ok(Effects { writes, output: Arc::new(TxOutput { result, changes, reward }), cost })
     }

@@ -19,7 +19,8 @@ pub(super) fn plan_block(block: &Block, first: TxIndex, workers: usize) -> Plan 
         cost: tx.gas_limit,
         serial_key: tx.caller,
         // It will be refused, so running it early is wasted; and its gas may be absurd (I9).
-        frontier_only: regular_gas_limit(block, tx.gas_limit) > room,
+        frontier_only: regular_gas_limit(block, tx.gas_limit) > room
+            || (block.cfg.enable_amsterdam_eip8037 && tx.gas_limit > room),
     };
     let transactions = block.transactions.get(first.position()..).unwrap_or_default();
     let grain = Grain::for_block(transactions.len(), workers);

@@ -22,8 +22,9 @@ const CHEAPEST: u64 = 21_000;
 /// It is asked for up to 256 transactions at a time; they run as if one after the other, and
 /// then it hears which of them were left out.
 pub trait TransactionPool {
-    /// The next transaction, or `None` if there is none worth trying. `gas_left` is what the
-    /// block has room for: less what was pulled in this round counts in full, used or not.
+    /// The next transaction, or `None` if there is none worth trying; every pool comes to that end.
+    /// `gas_left` is what the block has room for if those before it in this round use all of
+    /// their limits.
     fn next(&mut self, gas_left: u64) -> Option<TxEnv>;
 
     /// `tx` was left out. After [`Rejection::Invalid`] the rest of its sender is probably of no
@@ -48,7 +49,10 @@ impl<S: StateSource> Session<S> {
         self.ledger.set_block(Arc::default());
         let block = Arc::make_mut(&mut self.workload.recipe.block);
         let before = block.transactions.len();
-        let mut left = block.env.gas_limit.saturating_sub(self.ledger.gas().admitted(block));
+        let used = self.ledger.gas().admitted(block);
+        let waiting = block.transactions.iter().skip(self.frontier.position());
+        let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
+        let mut left = block.env.gas_limit.saturating_sub(spoken_for);
         while block.transactions.len() - before < ROUND && left >= CHEAPEST {
             let Some(tx) = pool.next(left) else { break };
             left = left.saturating_sub(tx.gas_limit);

@@ -28,7 +28,7 @@ pub(crate) struct Options<F> {
     pub(crate) config: Config,
     pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
     /// State changes of blocks before this one that the source does not have yet.
-    pub(crate) parent: Option<BundleState>,
+    pub(crate) parent: Option<Arc<BundleState>>,
     /// Hears of each commit, on the calling thread; `None` costs nothing.
     pub(crate) on_commit: Option<F>,
 }
@@ -94,17 +94,17 @@ fn begin<S: StateSource>(
     block: Arc<Block>,
     source: &S,
     precompiles: Arc<[Arc<dyn Precompile>]>,
-    parent: Option<&BundleState>,
+    parent: Option<&Arc<BundleState>>,
 ) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         ..BlockEffects::default()
     };
     let prepared = prepare(&block, source, precompiles, parent, &mut effects);
-    let (recipe, overlay) = prepared.map_err(|kind| BlockError {
-        at: At::PreBlock,
-        kind,
-        committed: Box::default(),
+    let (recipe, overlay) = prepared.map_err(|kind| {
+        let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
+        let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
+        BlockError { at: At::PreBlock, kind, committed }
     })?;
     Ok((recipe, effects, Arc::new(overlay)))
 }
@@ -114,12 +114,12 @@ fn prepare<S: StateSource>(
     block: &Arc<Block>,
     source: &S,
     precompiles: Arc<[Arc<dyn Precompile>]>,
-    parent: Option<&BundleState>,
+    parent: Option<&Arc<BundleState>>,
     effects: &mut BlockEffects,
 ) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
     let mut overlay = Overlay::default();
     if let Some(parent) = parent {
-        overlay.push(parent.clone());
+        overlay.push(Arc::clone(parent));
     }
     let mut recipe =
         Recipe { block: Arc::clone(block), precompiles, defers: false, blank: Default::default() };
@@ -127,11 +127,13 @@ fn prepare<S: StateSource>(
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
     let beneficiary = block.env.beneficiary;
-    let info = base.account(beneficiary).map_err(BlockErrorKind::Base)?;
-    // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
-    // reward is no plain addition then.
-    recipe.defers = effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
-    effects.beneficiary = (beneficiary, info);
+    // If it cannot be read, that is the error of the first transaction that reads it, if any does.
+    if let Ok(info) = base.account(beneficiary) {
+        // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
+        // reward is no plain addition then.
+        recipe.defers = effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
+        effects.beneficiary = (beneficiary, info);
+    }
     let mut calls = SystemCalls::new(&recipe, base);
     calls.before_transactions().map_err(|error| match error {
         SystemError::Database(EvmDatabaseError::Database(error)) => BlockErrorKind::Base(error),
@@ -146,6 +148,6 @@ fn prepare<S: StateSource>(
     let system = state.take_bundle();
     drop(state);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
-    overlay.push(system);
+    overlay.push(Arc::new(system));
     Ok((recipe, overlay))
 }

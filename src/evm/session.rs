@@ -87,21 +87,20 @@ impl<S: StateSource> Session<S> {
         });
         drop(block);
         let task = Arc::new(RunTask(shared));
-        let mut panicked = None;
+        let (mut panicked, mut ended) = (None, false);
         let own = || match on_commit {
             Some(on_commit) => {
                 let deliver = |committed| {
-                    if panicked.is_some() {
+                    if ended {
                         return;
                     }
                     match catch_unwind(AssertUnwindSafe(|| on_commit(committed))) {
-                        Ok(ControlFlow::Continue(())) => {}
-                        Ok(ControlFlow::Break(())) => task.0.cancel(),
-                        Err(payload) => {
-                            panicked = Some(payload);
-                            task.0.cancel();
-                        }
+                        Ok(ControlFlow::Continue(())) => return,
+                        Ok(ControlFlow::Break(())) => {}
+                        Err(payload) => panicked = Some(payload),
                     }
+                    ended = true;
+                    task.0.cancel();
                 };
                 let caller = Caller::new(stream, deliver);
                 work(&task.0, WorkerId(0), &caller);
@@ -119,7 +118,7 @@ impl<S: StateSource> Session<S> {
             resume_unwind(payload);
         }
         match Arc::into_inner(task) {
-            Some(task) => Self::after(task.0.into_end(), counters),
+            Some(task) => Self::after(task.0.into_end(), counters, ended),
             // `Crew::run` returns when nobody holds the task.
             None => unreachable!("a worker still holds the block"),
         }
@@ -128,11 +127,16 @@ impl<S: StateSource> Session<S> {
     fn after(
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         before: Counters,
+        cancelled: bool,
     ) -> (Self, Option<Failure<S>>) {
         let BlockEnd { mut ledger, store, workload, frontier, halt, error, broken, counters } = end;
         ledger.stream_to(None);
         let counters = before.plus(counters);
-        let failure = failure(frontier, halt, error, broken);
+        // Whoever cancels hears of it, also if everything was committed by then.
+        let all = workload.recipe.block.transactions.len() <= frontier.position();
+        let at = if all { At::PostBlock } else { At::Transaction(frontier) };
+        let cancelled = cancelled.then_some((at, BlockErrorKind::Cancelled));
+        let failure = failure(frontier, halt, error, broken).or(cancelled);
         (Self { workload, ledger, store, counters, frontier }, failure)
     }
 }

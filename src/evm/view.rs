@@ -66,12 +66,15 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         }
     }
 
-    /// A slot that nothing in this block has written, with this base value.
+    /// A slot that nothing in this block has written, with this base value, which is not zero.
     ///
     /// revm's `State` takes what it has not read of an account's storage for zero once the account
     /// was touched, if it had neither nonce nor code before the block; what it has read by then, it
     /// remembers. For every account that came about on a chain the storage is zero anyway; test
     /// suites have made-up accounts, and equality has no exceptions.
+    ///
+    /// So the answer depends on what lower transactions did, not only on what they left, and no
+    /// comparison of values can confirm it: such a slot is read where all of that is final.
     fn base_slot(
         &mut self,
         address: Address,
@@ -81,27 +84,39 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         let from_base = |view: &Self, location| {
             view.inner.seen(location).is_none_or(|seen| seen.origin == Origin::Base)
         };
-        let nonce_code = EvmLocation::NonceCode(address);
-        let nonce_code_base = from_base(self, &nonce_code);
-        if nonce_code_base && !self.nonce_code(address)?.is_blank() {
+        let location = EvmLocation::NonceCode(address);
+        let nonce_code_base = from_base(self, &location);
+        let before = if nonce_code_base {
+            self.nonce_code(address)?
+        } else {
+            match self.store.base(&location) {
+                Some(EvmValue::NonceCode(before)) => before,
+                _ => self.base_nonce_code(&location)?,
+            }
+        };
+        if !before.is_blank() {
             return Ok(value);
         }
-        if nonce_code_base && from_base(self, &EvmLocation::Balance(address)) {
+        let balance_base = from_base(self, &EvmLocation::Balance(address));
+        if balance_base && self.balance(address)?.is_none() {
+            // There is no account, whatever the database holds for its storage.
+            return Ok(U256::ZERO);
+        }
+        self.inner.wait_until_final()?;
+        if nonce_code_base && balance_base {
             self.remembered.push((address, slot, value));
             return Ok(value);
         }
-        let before = match self.store.base(&nonce_code) {
-            Some(value) => value,
-            None => self.base_value(&nonce_code)?,
-        };
-        let blank = matches!(before, EvmValue::NonceCode(before) if before.is_blank());
-        Ok(if blank { U256::ZERO } else { value })
+        Ok(U256::ZERO)
     }
 
-    fn base_value(&mut self, location: &EvmLocation) -> Result<EvmValue, ViewStopped> {
+    fn base_nonce_code(&mut self, location: &EvmLocation) -> Result<NonceCode, ViewStopped> {
         use crate::worker::Base;
-        let value = self.inner.base_mut().read(location);
-        value.map_err(|error| self.inner.fail(error).into())
+        match self.inner.base_mut().read(location) {
+            Ok(EvmValue::NonceCode(before)) => Ok(before),
+            Ok(_) => Err(ViewStopped),
+            Err(error) => Err(self.inner.fail(error).into()),
+        }
     }
 }
 

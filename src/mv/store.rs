@@ -73,7 +73,7 @@ pub struct Store<L: Location> {
     /// Whether anything was ever changed at a scope: almost no block ends the life of an
     /// account, and then no slot needs to look there.
     scope_used: AtomicBool,
-    /// Everything below is final. It saves work; no result depends on it.
+    /// Everything below is final. It may lag behind.
     frontier: AtomicU32,
     mutant: StoreMutant,
 }
@@ -129,6 +129,12 @@ impl<L: Location> Store<L> {
     /// Tells the store that everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
         self.frontier.store(frontier.0, SeqCst);
+    }
+
+    /// Whether everything below `reader` is final, as far as the store has been told.
+    #[must_use]
+    pub fn is_final_below(&self, reader: TxIndex) -> bool {
+        self.frontier() >= reader
     }
 
     fn frontier(&self) -> TxIndex {

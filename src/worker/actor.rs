@@ -36,8 +36,9 @@ where
         if shared.report_sender.try_send(report).is_err() {
             give_up(shared, Invariant::ChannelFull { channel: "reports" });
         }
-        here = coordinate(shared, context);
+        // With nothing in hand: whoever takes time here holds up nobody but himself.
         context.yield_at(Point::Between);
+        here = coordinate(shared, context);
     }
 }
 
@@ -154,12 +155,19 @@ where
     }
 
     fn run_once(&mut self, tx: TxIndex) -> Ran<W> {
-        let machine = match &mut self.machine {
+        let Self { shared, worker, context, machine } = self;
+        let machine = match machine {
             Some(machine) => machine,
             empty => {
-                match self.shared.workload.machine(self.worker, &self.shared.store, self.context) {
-                    Ok(machine) => empty.insert(machine),
-                    Err(error) => return Ran::Failed(ReadSet::default(), TxError::Base(error)),
+                let build = || shared.workload.machine(*worker, &shared.store, *context);
+                match catch_unwind(AssertUnwindSafe(build)) {
+                    Ok(Ok(machine)) => empty.insert(machine),
+                    Ok(Err(error)) => {
+                        return Ran::Failed(ReadSet::default(), TxError::Base(error));
+                    }
+                    Err(payload) => {
+                        return Ran::Failed(ReadSet::default(), TxError::Panicked(payload));
+                    }
                 }
             }
         };

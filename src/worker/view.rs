@@ -28,19 +28,22 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     reader: TxIndex,
     reads: ReadSet<L>,
     stop: Option<Stop<B::Error>>,
+    /// Everything below the reader was final when it began.
+    is_final: bool,
 }
 
 impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     /// A view over `store`, with misses answered by `base`.
     pub fn new(store: &'a Store<L>, base: B, context: &'a X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
-        Self { store, context, base, reader, reads, stop: None }
+        Self { store, context, base, reader, reads, stop: None, is_final: false }
     }
 
     /// Forgets the last incarnation and looks at the state below `reader` from now on.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
         self.reader = reader;
+        self.is_final = self.store.is_final_below(reader);
         self.reads.clear();
         self.stop = None;
     }
@@ -61,6 +64,21 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn fail(&mut self, error: B::Error) -> Stopped {
         self.stop.get_or_insert(Stop::Base(error));
         Stopped
+    }
+
+    /// Goes on only if everything below the reader was final when it began. If not, the transaction
+    /// is blocked on the one before it, and sooner or later runs at the frontier.
+    ///
+    /// # Errors
+    /// [`Stopped`], as from a read that met an estimate.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn wait_until_final(&mut self) -> Result<(), Stopped> {
+        if self.is_final {
+            return Ok(());
+        }
+        let before = TxIndex(self.reader.0.saturating_sub(1));
+        self.stop.get_or_insert(Stop::Blocked(before));
+        Err(Stopped)
     }
 
     /// What this incarnation has seen at `location` so far, and where it came from.

@@ -1,0 +1,246 @@
+//! One test for each bug that only a particular order of events shows, or a failing database.
+
+mod support;
+
+use alloy_primitives::{Address, B256, U256};
+use braid_cli::sequential;
+use braid_evm::{Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Policy};
+use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use braid_fuzz::oracle::to_oracle;
+use core::ops::ControlFlow;
+use revm::DatabaseRef;
+use revm::bytecode::{Bytecode, opcode};
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage};
+
+/// What the executor asks of the database.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ask {
+    Account(Address),
+    Slot(Address, U256),
+}
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("no witness")]
+struct NoWitness;
+
+impl revm::database_interface::DBErrorMarker for NoWitness {}
+
+type Hook = Arc<dyn Fn(Ask) -> Result<(), NoWitness> + Send + Sync>;
+
+/// A database that looks at each question first.
+#[derive(Clone)]
+struct Hooked {
+    inner: MemoryDatabase,
+    hook: Hook,
+}
+
+impl DatabaseRef for Hooked {
+    type Error = NoWitness;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, NoWitness> {
+        (self.hook)(Ask::Account(address))?;
+        Ok(self.inner.basic_ref(address).unwrap())
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, NoWitness> {
+        Ok(self.inner.code_by_hash_ref(hash).unwrap())
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, NoWitness> {
+        (self.hook)(Ask::Slot(address, slot))?;
+        Ok(self.inner.storage_ref(address, slot).unwrap())
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, NoWitness> {
+        Ok(self.inner.block_hash_ref(number).unwrap())
+    }
+}
+
+fn speculative(workers: u16) -> Config {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
+    config.policy = Policy::ForceSpeculative;
+    config
+}
+
+/// Without an answer to `refused`: what sequential execution says, and what Braid says.
+fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
+    let hook: Hook = Arc::new(move |ask| if ask == refused { Err(NoWitness) } else { Ok(()) });
+    let database = Hooked { inner: scene.database(), hook };
+    let expected = sequential::execute(&to_oracle(&scene.block), database.clone());
+    let found = Executor::new(speculative(2)).unwrap().execute(scene.block.clone(), database);
+    [
+        expected.map(drop).map_err(|error| error.at.to_string()),
+        found.map(drop).map_err(|error| error.at.to_string()),
+    ]
+}
+
+#[test]
+fn a_beneficiary_that_nobody_reads_may_be_unreadable() {
+    let mut scene = Scene::on(SpecId::SHANGHAI);
+    let [expected, found] = without(&scene, Ask::Account(BENEFICIARY));
+    assert_eq!((expected, found), (Ok(()), Ok(())), "an empty block");
+    let [alice] = scene.senders();
+    scene.set_nonce(alice, 9);
+    scene.send(alice, pay(alice, 1));
+    let [expected, found] = without(&scene, Ask::Account(BENEFICIARY));
+    assert_eq!(expected, found, "an invalid first transaction");
+}
+
+#[test]
+fn slots_of_a_contract_of_this_block_are_not_asked_of_the_database() {
+    let mut scene = Scene::on(SpecId::SHANGHAI);
+    let [alice, bob] = scene.senders();
+    let new = alice.create(0);
+    scene.send(alice, create(deploying(Code::new().sload(7).sstore_top(2))));
+    scene.send(bob, call(new));
+    let [expected, found] = without(&scene, Ask::Slot(new, U256::from(7)));
+    assert_eq!((expected, found), (Ok(()), Ok(())));
+}
+
+/// Lets one thread wait for another, but not for ever.
+#[derive(Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let open = self.0.lock().unwrap();
+        let _ = self.1.wait_timeout_while(open, Duration::from_secs(3), |open| !*open).unwrap();
+    }
+}
+
+/// Transaction 0 touches a made-up account (storage, neither nonce nor code) and changes nothing;
+/// transaction 1 has read a slot of it before that. No value differs, but revm's `State` takes the
+/// storage of the touched account for zero.
+#[test]
+fn a_touch_that_changes_no_value_is_seen() {
+    let mut scene = Scene::on(SpecId::PRAGUE);
+    let [alice, bob] = scene.senders();
+    let odd = Address::repeat_byte(0x77);
+    let late = Address::repeat_byte(0x55);
+    let made_up =
+        MemoryAccount { balance: U256::from(5), storage: storage([(0, 40)]), ..Default::default() };
+    scene.put(odd, made_up);
+    let code = Code::new().sload(0).sstore_top(2).balance(late).op(opcode::POP);
+    let target = scene.contract(0, code);
+    scene.send(alice, pay(odd, 0));
+    scene.send(bob, delegate(vec![authorization(odd, target, 0)], odd));
+    let (read, committed) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    let (has_read, is_committed) = (Arc::clone(&read), Arc::clone(&committed));
+    let hook: Hook = Arc::new(move |ask| {
+        match ask {
+            Ask::Account(address) if address == alice => read.wait(),
+            Ask::Slot(address, slot) if address == odd && slot.is_zero() => has_read.open(),
+            Ask::Account(address) if address == late => committed.wait(),
+            Ask::Account(_) | Ask::Slot(..) => {}
+        }
+        Ok(())
+    });
+    let database = Hooked { inner: scene.database(), hook };
+    let block = Arc::new(scene.block.clone());
+    let mut config = speculative(2);
+    config.max_speculative_runs = 1;
+    let on_commit = move |outcome: Committed| {
+        if outcome.tx.0 == 0 {
+            is_committed.open();
+        }
+        ControlFlow::Continue(())
+    };
+    let mut executor = Executor::new(config).unwrap();
+    let found = executor.execute_streaming(Arc::clone(&block), Cloned(database), on_commit);
+    assert_equal(&scene, &block, &found.unwrap());
+}
+
+#[track_caller]
+fn assert_equal(scene: &Scene, block: &Block, found: &BlockOutput) {
+    let expected = sequential::execute(&to_oracle(block), scene.database()).unwrap();
+    let differences = braid_cli::compare::braid::outputs(&expected, found, 5);
+    assert!(differences.is_empty(), "{:?}", differences.lines());
+}
+
+/// Only the thread that made it may clone it.
+struct Homebody(MemoryDatabase, std::thread::ThreadId);
+
+impl Clone for Homebody {
+    fn clone(&self) -> Self {
+        assert_eq!(std::thread::current().id(), self.1, "cloned elsewhere");
+        Self(self.0.clone(), self.1)
+    }
+}
+
+impl DatabaseRef for Homebody {
+    type Error = core::convert::Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        self.0.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.0.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        self.0.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.0.block_hash_ref(number)
+    }
+}
+
+/// A worker whose handle cannot be opened is of no use, and no harm: the calling thread goes on,
+/// or the panic recurs at the frontier and is re-raised.
+#[test]
+fn a_panic_while_a_worker_opens_the_state_is_contained() {
+    let mut scene = Scene::on(SpecId::SHANGHAI);
+    for index in 0..200 {
+        let sender = scene.sender(index);
+        scene.send(sender, pay(sender, 1));
+    }
+    let mut executor = Executor::new(speculative(2)).unwrap();
+    let home = Homebody(scene.database(), std::thread::current().id());
+    let run = std::panic::AssertUnwindSafe(|| executor.execute(scene.block.clone(), home));
+    match std::panic::catch_unwind(run) {
+        Ok(output) => assert_equal(&scene, &scene.block, &output.unwrap()),
+        Err(payload) => {
+            let message = payload.downcast_ref::<String>().cloned().unwrap_or_default();
+            assert!(message.contains("cloned elsewhere"), "{message}");
+        }
+    }
+    let output = executor.execute(scene.block.clone(), scene.database()).unwrap();
+    assert_equal(&scene, &scene.block, &output);
+}
+
+#[test]
+fn whoever_breaks_off_hears_of_no_more_and_gets_the_error() {
+    let mut scene = Scene::on(SpecId::SHANGHAI);
+    for index in 0..50 {
+        let sender = scene.sender(index);
+        scene.send(sender, pay(sender, 1));
+    }
+    let mut executor = Executor::new(speculative(2)).unwrap();
+    for last in [0, 1, 48, 49] {
+        let mut heard = 0;
+        let on_commit = |outcome: Committed| {
+            heard += 1;
+            std::thread::sleep(Duration::from_millis(if outcome.tx.0 == last { 50 } else { 0 }));
+            if outcome.tx.0 == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let source = Cloned(scene.database());
+        let result = executor.execute_streaming(scene.block.clone(), source, on_commit);
+        let error = result.unwrap_err();
+        assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
+        assert_eq!(heard, last + 1);
+        assert!(error.committed.receipts.len() > last as usize, "{error}");
+    }
+}
