@@ -127,11 +127,9 @@ impl Workload for ToyWorkload {
         store: &'a Store<ToyLocation>,
         context: &'a X,
     ) -> Result<ToyMachine<'a, X>, BaseFailed> {
-        if self.lost_worker == Some(worker) {
-            std::panic::resume_unwind(Box::new("lost worker"));
-        }
+        let is_lost = self.lost_worker == Some(worker);
         let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
-        Ok(ToyMachine { workload: self, view: View::new(store, base, context) })
+        Ok(ToyMachine { workload: self, view: View::new(store, base, context), is_lost })
     }
 }
 
@@ -161,6 +159,8 @@ impl Base<ToyLocation> for ToyBase<'_> {
 pub struct ToyMachine<'a, X> {
     workload: &'a ToyWorkload,
     view: View<'a, ToyLocation, ToyBase<'a>, X>,
+    /// It panics where nothing guards it.
+    is_lost: bool,
 }
 
 /// One simultaneous run, until dropped.
@@ -190,6 +190,9 @@ impl<X: Context> Machine for ToyMachine<'_, X> {
     type BaseError = BaseFailed;
 
     fn begin(&mut self, tx: TxIndex) {
+        if self.is_lost {
+            std::panic::resume_unwind(Box::new("lost worker"));
+        }
         self.view.begin(tx);
     }
 
