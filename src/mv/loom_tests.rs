@@ -105,7 +105,7 @@ fn loom_unchanged_stamp_means_current_data() {
 
 /// A reader beside two publications: valid afterwards if, and only if, it saw the last one.
 fn publish_against_validate(new_store: fn() -> Arc<Store<Cell>>) {
-    explore("publish_against_validate", PREEMPTIONS, 120, move || {
+    explore("publish_against_validate", PREEMPTIONS, 80, move || {
         let store = new_store();
         let writer = thread::spawn({
             let store = Arc::clone(&store);
@@ -140,7 +140,7 @@ fn loom_catches_a_stamp_drawn_outside_the_lock() {
 
 #[test]
 fn loom_chain_is_created_after_a_miss() {
-    explore("chain_after_a_miss", PREEMPTIONS, 2000, || {
+    explore("chain_after_a_miss", PREEMPTIONS, 1000, || {
         let store = new_store(1);
         let other = thread::spawn({
             let store = Arc::clone(&store);

@@ -247,7 +247,7 @@ fn loom_catches_a_role_that_is_not_looked_at_again() {
 
 #[test]
 fn loom_rejection_halts_with_a_job_in_flight() {
-    explore("rejection", PREEMPTIONS, 400, || {
+    explore("rejection", PREEMPTIONS, 390, || {
         let end = run([Act::RejectOn(0), Act::Increment], new_protocol(false), false);
         assert_eq!(outcomes(&end), []);
         assert_eq!(end.halt, Some(Halt::Failed(TxIndex(0), Failure::Rejected)));
@@ -290,7 +290,7 @@ fn loom_cancellation_with_a_job_in_flight() {
 
 #[test]
 fn loom_panic_with_a_job_in_flight() {
-    explore("panic", PREEMPTIONS, 400, || {
+    explore("panic", PREEMPTIONS, 390, || {
         let end = run([Act::PanicOn(0), Act::Increment], new_protocol(false), false);
         assert_eq!(outcomes(&end), []);
         assert_eq!(end.halt, Some(Halt::Failed(TxIndex(0), Failure::Fatal)));
