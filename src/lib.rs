@@ -1,5 +1,45 @@
 //! Braid executes the transactions of an EVM block on many cores and returns exactly what
-//! executing them one by one would return.
+//! executing them one by one would return: outcomes, gas, logs, receipts, requests, and the state
+//! changes with their reverts. On any number of workers, under any schedule, and it terminates.
+//!
+//! ```
+//! # #[cfg(feature = "evm")] {
+//! use braid_evm::{Block, Config, Executor};
+//! use revm::context::TxEnv;
+//! use revm::database::{CacheDB, EmptyDB};
+//! use revm::primitives::{Address, B256, U256};
+//! use revm::state::AccountInfo;
+//!
+//! let (alice, bob) = (Address::repeat_byte(0xa1), Address::repeat_byte(0xb0));
+//! let mut state = CacheDB::new(EmptyDB::new()); // any `DatabaseRef`
+//! state.insert_account_info(alice, AccountInfo::from_balance(U256::from(10)));
+//! let pay = |nonce| {
+//!     let builder = TxEnv::builder().caller(alice).to(bob).nonce(nonce);
+//!     builder.value(U256::from(3)).gas_limit(21_000).build_fill()
+//! };
+//! let (transactions, root) = (vec![pay(0), pay(1)], Some(B256::ZERO));
+//! let block = Block { transactions, parent_beacon_block_root: root, ..Block::default() };
+//! let mut executor = Executor::new(Config::default()).unwrap(); // its threads outlive the block
+//! let output = executor.execute(block, state).unwrap();
+//! assert_eq!((output.receipts.len(), output.gas_used), (2, 42_000));
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! | | |
+//! |---|---|
+//! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | what a node uses: execute, stream, build |
+//! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
+//! | [`StateSource`], [`Precompile`], [`TransactionPool`] | what a user may bring |
+//! | [`protocol`] | the commit protocol: pure, one owner, model-checked as it is here |
+//! | [`mv`] | the multi-version store: who sees what |
+//! | [`worker`], [`runtime`] | the actors, and who runs them: threads, or a simulator |
+//! | [`schedule`] | how a block is cut up; it may only ever change speed |
+//!
+//! The last four rows are the engine. It knows nothing of Ethereum and builds without revm
+//! (without the default feature `evm`); its interfaces are for tests, models and other machines
+//! than the EVM, and change more freely than the rest.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -7,9 +7,8 @@ use revm::context::{BlockEnv, CfgEnv, TxEnv};
 /// Everything that executing a block takes, beside the state before it.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
-    /// Fork, gas parameters and chain id. Set the fork with
-    /// [`CfgEnv::new_with_spec_and_mainnet_gas_params`] or the like: fork and gas parameters are
-    /// separate fields.
+    /// Fork, gas parameters and chain id. Set the fork with [`CfgEnv::new_with_spec`] or
+    /// [`CfgEnv::set_spec_and_mainnet_gas_params`]: fork and gas parameters are separate fields.
     pub cfg: CfgEnv,
     /// Number, time, beneficiary, gas limit, base fee and so on.
     pub env: BlockEnv,
