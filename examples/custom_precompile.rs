@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Payments and questions take turns: question n must see the n payments before it.
     let transaction = |tx: u64| {
         let builder = TxEnv::builder().caller(account(tx)).gas_limit(50_000);
-        if tx % 2 == 0 {
+        if tx.is_multiple_of(2) {
             builder.to(shop).value(U256::from(3)).build_fill()
         } else {
             builder.to(BalanceOf.address()).data(shop.to_vec().into()).build_fill()
