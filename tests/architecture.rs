@@ -1,0 +1,275 @@
+//! Rules of the source code that no compiler checks.
+//!
+//! 1. Imports go one way: `ids <- protocol`; `ids, sync <- mv <- worker, runtime, schedule <- evm
+//!    <- executor`.
+//! 2. Only `sync` and the files listed in [`SYNC_EXCEPTIONS`] name locks, atomics, channels and
+//!    loom.
+//! 3. Only the Ethereum layer names revm and alloy.
+//! 4. No file is longer than 400 lines, no function longer than 70.
+//! 5. The source is ASCII.
+//! 6. No clock, no environment variable and no randomness of the standard library in the library.
+
+use std::path::{Path, PathBuf};
+
+/// Modules of the library, each with what it may import from the others.
+const MAY_IMPORT: [(&str, &[&str]); 12] = [
+    ("ids", &[]),
+    ("error", &["ids"]),
+    ("sync", &[]),
+    ("protocol", &["ids", "error"]),
+    ("mv", &["ids", "sync"]),
+    ("worker", &["ids", "error", "sync", "mv", "protocol"]),
+    ("runtime", &["ids", "error", "sync", "mv", "protocol", "worker"]),
+    ("schedule", &["ids", "protocol"]),
+    ("config", &["protocol"]),
+    ("toy", &["ids", "error", "sync", "mv", "protocol", "worker", "runtime", "schedule"]),
+    ("evm", &["ids", "error", "sync", "mv", "protocol", "worker", "runtime", "schedule", "config"]),
+    ("executor", &["config", "evm", "runtime"]),
+];
+
+/// Imports against the one way, and why.
+const IMPORT_EXCEPTIONS: [(&str, &str, &str); 1] =
+    [("runtime/simulated/", "toy", "its seeded generator; neither is in a default build")];
+
+/// Where the primitives of `sync` are named outside of it, and why.
+const SYNC_EXCEPTIONS: [(&str, &str); 3] = [
+    ("evm/bundle.rs", "a ticket counter; the folding that it deals out is not modelled in loom"),
+    ("runtime/threads.rs", "crossbeam's `select!`, which loom's channel has no counterpart for"),
+    ("toy/", "test machinery that measures from outside what the engine does"),
+];
+
+/// Files that may name revm and alloy.
+const ETHEREUM: [&str; 2] = ["evm/", "executor.rs"];
+
+const LONGEST_FILE: usize = 400;
+const LONGEST_FUNCTION: usize = 70;
+
+struct Source {
+    /// Its path below its root, with slashes.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The first component of the path, without the ending.
+    fn module(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or_default();
+        first.strip_suffix(".rs").unwrap_or(first)
+    }
+
+    /// The text up to the unit tests at its end.
+    fn shipped(&self) -> &str {
+        let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        &self.text[..end]
+    }
+
+    /// Whether the file is compiled for tests only.
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.contains("loom_")
+    }
+}
+
+fn sources(root: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder can be read") {
+            let path: PathBuf = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).expect("the file can be read");
+                let below = path.strip_prefix(&root).expect("it is below the root");
+                found.push(Source { path: below.to_string_lossy().replace('\\', "/"), text });
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(!found.is_empty(), "no source in {root:?}");
+    found
+}
+
+/// Lines that are no comments, with their numbers.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    lines.filter(|(_, line)| !line.starts_with("//"))
+}
+
+/// Modules of the crate that a line names.
+fn named_modules(line: &str) -> impl Iterator<Item = &str> {
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    line.match_indices("crate::").filter_map(move |(at, path)| {
+        // `$crate::` and `braid_crate::` are something else.
+        if line[..at].ends_with(|letter: char| is_word(letter) || letter == '$') {
+            return None;
+        }
+        line[at + path.len()..].split(|letter| !is_word(letter)).next()
+    })
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut checked = 0;
+    for source in sources("src") {
+        if source.path == "lib.rs" {
+            continue;
+        }
+        let allowed = MAY_IMPORT.iter().find(|(module, _)| *module == source.module());
+        let (module, allowed) =
+            allowed.unwrap_or_else(|| panic!("{}: an unknown module", source.path));
+        for (number, line) in code_lines(source.shipped()) {
+            for named in named_modules(line) {
+                let known = MAY_IMPORT.iter().any(|(module, _)| *module == named);
+                // What begins with a capital is re-exported by `lib.rs`; docs use it.
+                let excepted = IMPORT_EXCEPTIONS
+                    .iter()
+                    .any(|(path, to, _)| source.path.starts_with(path) && *to == named);
+                let fine = named == *module || allowed.contains(&named) || !known || excepted;
+                // Loom's models and unit tests put whole engines together.
+                assert!(
+                    fine || source.is_test(),
+                    "src/{}:{number}: `{module}` must not import `{named}`",
+                    source.path
+                );
+                checked += usize::from(known);
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} imports seen");
+}
+
+#[test]
+fn primitives_are_named_in_one_place() {
+    const PRIMITIVES: [&str; 8] = [
+        "std::sync::atomic",
+        "std::sync::Mutex",
+        "std::sync::RwLock",
+        "std::sync::Condvar",
+        "std::sync::mpsc",
+        "crossbeam_channel",
+        "loom::",
+        "std::thread::park",
+    ];
+    let mut used: Vec<&str> = Vec::new();
+    for source in sources("src") {
+        if source.module() == "sync" || source.is_test() {
+            continue;
+        }
+        for (number, line) in code_lines(source.shipped()) {
+            let Some(primitive) = PRIMITIVES.iter().find(|name| line.contains(**name)) else {
+                continue;
+            };
+            let exception = SYNC_EXCEPTIONS.iter().find(|(path, _)| source.path.starts_with(path));
+            match exception {
+                Some((path, _)) => used.push(path),
+                None => panic!("src/{}:{number} names {primitive}", source.path),
+            }
+        }
+    }
+    for (path, why) in SYNC_EXCEPTIONS {
+        assert!(used.contains(&path), "no longer an exception: {path} ({why})");
+    }
+}
+
+#[test]
+fn only_the_ethereum_layer_knows_ethereum() {
+    for source in sources("src") {
+        // `lib.rs` re-exports, and its example is Ethereum's.
+        let may = ETHEREUM.iter().any(|path| source.path.starts_with(path));
+        if may || source.path == "lib.rs" {
+            continue;
+        }
+        for (number, line) in code_lines(&source.text) {
+            for name in ["revm", "alloy_"] {
+                assert!(!line.contains(name), "src/{}:{number} names {name}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    for root in ["src", "tests", "cli", "models", "fuzz", "xtask", "examples"] {
+        for source in sources(root) {
+            if source.path.starts_with("target/") {
+                continue;
+            }
+            let lines = source.text.lines().count();
+            assert!(lines <= LONGEST_FILE, "{root}/{}: {lines} lines", source.path);
+            for (number, length) in functions(&source.text) {
+                assert!(
+                    length <= LONGEST_FUNCTION,
+                    "{root}/{}:{number}: a function of {length} lines",
+                    source.path
+                );
+            }
+        }
+    }
+}
+
+/// First line and length of each function. With rustfmt, a function ends at the first brace that
+/// is indented as its beginning is.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let indent = line.len() - code.len();
+        let before_name = code.split_once("fn ").map(|(before, _)| before);
+        let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async"];
+        let is_function = before_name
+            .is_some_and(|before| before.split_whitespace().all(|word| qualifiers.contains(&word)));
+        if !is_function || code.ends_with(';') || code.ends_with('}') {
+            continue;
+        }
+        let end = lines[start..].iter().position(|line| {
+            line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
+        });
+        if let Some(length) = end {
+            found.push((start + 1, length + 1));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_source_is_ascii() {
+    for root in ["src", "tests", "cli", "models", "fuzz", "xtask"] {
+        for source in sources(root) {
+            for (index, line) in source.text.lines().enumerate() {
+                assert!(line.is_ascii(), "{root}/{}:{}: {line}", source.path, index + 1);
+            }
+        }
+    }
+}
+
+/// Outcomes depend on the input alone.
+#[test]
+fn the_library_asks_neither_clock_nor_environment() {
+    const FORBIDDEN: [&str; 6] =
+        ["Instant::", "SystemTime", "std::env", "thread::sleep", "recv_timeout", "rand::"];
+    for source in sources("src") {
+        for (number, line) in code_lines(source.shipped()) {
+            for name in FORBIDDEN {
+                assert!(
+                    !line.contains(name) || source.is_test(),
+                    "src/{}:{number}: {name}",
+                    source.path
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_checks_see_what_they_are_for() {
+    let named: Vec<&str> =
+        named_modules("use crate::mv::{A}; $crate::evm::B; crate::worker").collect();
+    assert_eq!(named, ["mv", "worker"]);
+    assert_eq!(
+        functions("fn a() {\n    1\n}\n    pub(crate) fn b(\n    ) {\n        2;\n    }\n"),
+        [(1, 3), (4, 4)]
+    );
+    assert_eq!(code_lines("// no\nyes // no").collect::<Vec<_>>(), [(2, "yes // no")]);
+}

@@ -1,0 +1,251 @@
+//! Code of the user's own that panics, or that swallows what it must pass on.
+
+use crate::databases::{Fault, Faulty, Place, Unreadable};
+use crate::support::scene::{Scene, call, pay};
+use alloy_primitives::{Address, Bytes, U256};
+use braid_evm::{
+    BlockErrorKind, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall, PrecompileEnd,
+    PrecompileState, StateUnavailable,
+};
+use braid_fuzz::code::Code;
+use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::oracle::Expected;
+use braid_fuzz::pace::{Gate, Paced};
+use revm::bytecode::opcode;
+use revm::primitives::hardfork::SpecId;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const PLACE: Address = Address::repeat_byte(0xfa);
+
+/// What a precompile does with slot 0 of a contract.
+#[derive(Clone, Copy, Debug)]
+enum Habit {
+    /// It returns it.
+    Returns,
+    /// It panics if the slot has this content.
+    PanicsAt(u64),
+    /// It makes something up when it cannot read it: against its contract.
+    MakesUp,
+}
+
+/// A precompile that reads slot 0 of a contract.
+#[derive(Debug)]
+struct Reader {
+    of: Address,
+    habit: Habit,
+    calls: AtomicU64,
+}
+
+impl Reader {
+    fn new(of: Address, habit: Habit) -> Arc<Self> {
+        Arc::new(Self { of, habit, calls: AtomicU64::new(0) })
+    }
+}
+
+/// The payload of its panics.
+#[derive(Debug, PartialEq, Eq)]
+struct Payload(u64);
+
+impl Precompile for Reader {
+    fn address(&self) -> Address {
+        PLACE
+    }
+
+    fn call(
+        &self,
+        _: PrecompileCall<'_>,
+        state: &mut dyn PrecompileState,
+    ) -> Result<PrecompileEnd, StateUnavailable> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let value = match (state.slot(self.of, U256::ZERO), self.habit) {
+            (Ok(value), Habit::PanicsAt(bad)) if value == U256::from(bad) => {
+                std::panic::panic_any(Payload(bad))
+            }
+            (Ok(value), _) => value,
+            (Err(_), Habit::MakesUp) => U256::from(12_345),
+            (Err(unavailable), _) => return Err(unavailable),
+        };
+        let output = Bytes::copy_from_slice(&value.to_be_bytes::<32>());
+        Ok(PrecompileEnd::Success { gas_used: 100, output })
+    }
+}
+
+/// Every sender counts slot 0 up, and notes in slot `index` what the precompile said of it before.
+fn counting(senders: u64) -> (Scene, Address) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let code = Code::new().push(32).push(0).push(0).push(0).push(0).address(PLACE).push(50_000);
+    let code = code.op(opcode::CALL).op(opcode::POP).push(0).op(opcode::MLOAD);
+    let code = code.sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE).increment(0, 1);
+    let counter = scene.contract(0, code);
+    for index in 0..senders {
+        let sender = scene.sender(index);
+        scene.send(sender, call(counter));
+    }
+    (scene, counter)
+}
+
+fn with(workers: u16, precompile: &Arc<Reader>) -> Executor {
+    let executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    executor.with_precompiles(vec![Arc::<Reader>::clone(precompile)])
+}
+
+/// Each slot holds the number of transactions before it.
+fn check_counts(executor: &mut Executor, scene: &Scene, counter: Address, senders: u64) {
+    let block = Arc::new(scene.block.clone());
+    for offset in [0, 1] {
+        let gate = Arc::new(Gate::pairs(&block, offset, Duration::from_millis(20)));
+        let database = Paced::new(scene.database(), gate);
+        let output = executor.execute(Arc::clone(&block), database).expect("a valid block");
+        let account = output.bundle.account(&counter).expect("it counted");
+        for index in 1..senders {
+            let slot = account.storage.get(&U256::from(index + 1)).map(|slot| slot.present_value);
+            assert_eq!(slot, Some(U256::from(index)));
+        }
+    }
+}
+
+#[test]
+fn what_a_precompile_reads_is_recorded() {
+    for workers in WORKERS {
+        let (scene, counter) = counting(12);
+        let precompile = Reader::new(counter, Habit::Returns);
+        check_counts(&mut with(workers, &precompile), &scene, counter, 12);
+        assert!(precompile.calls.load(Ordering::SeqCst) >= 24);
+    }
+}
+
+/// A view that has stopped stays stopped, whatever the precompile makes of it.
+#[test]
+fn a_precompile_that_swallows_errors_does_no_harm() {
+    for workers in WORKERS {
+        for _ in 0..5 {
+            let (scene, counter) = counting(12);
+            let precompile = Reader::new(counter, Habit::MakesUp);
+            check_counts(&mut with(workers, &precompile), &scene, counter, 12);
+        }
+    }
+}
+
+#[test]
+fn a_database_error_surfaces_though_a_precompile_swallows_it() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob, carol] = scene.senders();
+    let (read, ask) = (Address::repeat_byte(0x3d), Code::new().call(PLACE, 0, 50_000));
+    let ask = scene.contract(0, ask.sstore_top(0));
+    scene.fund(read, 1);
+    scene.send(alice, pay(bob, 1));
+    scene.send(bob, call(ask));
+    scene.send(carol, call(ask));
+    let precompile = Reader::new(read, Habit::MakesUp);
+    for workers in WORKERS {
+        let place = Place::Slot(read, U256::ZERO);
+        let database = Faulty::new(scene.database(), Fault::At(place));
+        let error = with(workers, &precompile)
+            .execute(scene.block.clone(), database)
+            .expect_err("the slot is unreadable");
+        assert_eq!(error.at.to_string(), "transaction 1");
+        assert!(matches!(error.kind, BlockErrorKind::Base(Unreadable(at)) if at == place));
+        assert_eq!(error.committed.outcomes.len(), 1);
+    }
+}
+
+/// The slot never is 0 when the precompile is really called: the first transaction sees to it.
+#[test]
+fn a_panic_on_a_wrong_guess_is_dropped() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob, carol, dave] = scene.senders();
+    let set = scene.contract(0, Code::new().increment(0, 1));
+    let ask = scene.contract(1, Code::new().call(PLACE, 0, 50_000).sstore_top(0));
+    scene.send(alice, call(set));
+    for sender in [bob, carol, dave] {
+        scene.send(sender, call(ask));
+    }
+    let block = Arc::new(scene.block.clone());
+    for workers in WORKERS {
+        let precompile = Reader::new(set, Habit::PanicsAt(0));
+        let mut executor = with(workers, &precompile);
+        for _ in 0..20 {
+            let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(20)));
+            let database = Paced::new(scene.database(), gate);
+            let output = executor.execute(Arc::clone(&block), database).expect("a valid block");
+            let account = output.bundle.account(&ask).expect("it asked");
+            let answer = account.storage.get(&U256::ZERO).map(|slot| slot.present_value);
+            assert_eq!(answer, Some(U256::ONE));
+        }
+        let calls = precompile.calls.load(Ordering::SeqCst);
+        assert!(calls >= 60, "{calls}");
+    }
+}
+
+#[test]
+fn a_real_panic_is_raised_once_with_its_payload() {
+    let (scene, counter) = counting(10);
+    let block = Arc::new(scene.block.clone());
+    let plain = Reader::new(counter, Habit::Returns);
+    let reference = with(1, &plain).execute(Arc::clone(&block), scene.database()).expect("valid");
+    for workers in WORKERS {
+        // The sixth transaction finds a 5.
+        let precompile = Reader::new(counter, Habit::PanicsAt(5));
+        let mut executor = with(workers, &precompile);
+        for _ in 0..10 {
+            let run = || executor.execute(Arc::clone(&block), scene.database());
+            let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+            assert_eq!(payload.downcast_ref::<Payload>(), Some(&Payload(5)));
+            // A block without a sixth transaction is none the worse for it.
+            let mut short = scene.block.clone();
+            short.transactions.truncate(5);
+            let output = executor.execute(short, scene.database()).expect("a valid block");
+            assert_eq!(output.outcomes, reference.outcomes[..5]);
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_the_database_is_raised_where_sequential_execution_meets_it() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: [Address; 5] = scene.senders();
+    let stranger = Address::repeat_byte(0x66);
+    for (index, sender) in senders.into_iter().enumerate() {
+        let to = if index == 3 { stranger } else { senders[(index + 1) % 5] };
+        scene.send(sender, pay(to, 1));
+    }
+    let block = Arc::new(scene.block.clone());
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for _ in 0..10 {
+            let place = Place::Account(stranger);
+            let database = Faulty::new(scene.database(), Fault::PanicAt(place));
+            let run = || executor.execute(Arc::clone(&block), database);
+            let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+            assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
+        }
+        let database = Faulty::new(scene.database(), Fault::Never);
+        let expected = Expected::new(&block, Mode::Validate, &database);
+        let found = executor.execute(Arc::clone(&block), database);
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}
+
+/// In the database of the pre-block calls and the post-block calls too.
+#[test]
+fn panics_outside_the_transactions_are_raised() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(bob, 1));
+    scene.send(bob, pay(alice, 1));
+    let block = Arc::new(scene.block.clone());
+    let before = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+    let after = alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    for place in [before, after].map(Place::Account) {
+        let database = Faulty::new(scene.database(), Fault::PanicAt(place));
+        let run = || executor.execute(Arc::clone(&block), database);
+        let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+        assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
+    }
+    let output = executor.execute(block, scene.database()).expect("a valid block");
+    assert!(output.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Executed(_))));
+}

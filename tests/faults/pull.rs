@@ -1,0 +1,114 @@
+//! Building a block from a pool.
+
+use crate::support::scene::{Scene, pay};
+use alloy_primitives::Address;
+use braid_evm::{Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
+use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::oracle::Expected;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// A pool that gives its transactions out in order, and drops what follows from a bad one.
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<TxEnv>,
+    dropped: BTreeSet<Address>,
+    rooms: Vec<u64>,
+    skipped: Vec<(Address, u64)>,
+}
+
+impl TransactionPool for Queue {
+    fn next(&mut self, gas_left: u64) -> Option<TxEnv> {
+        self.rooms.push(gas_left);
+        loop {
+            let tx = self.waiting.pop_front()?;
+            if !self.dropped.contains(&tx.caller) {
+                return Some(tx);
+            }
+        }
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        self.skipped.push((tx.caller, tx.nonce));
+        if matches!(reason, Rejection::Invalid(_)) {
+            self.dropped.insert(tx.caller);
+        }
+    }
+}
+
+/// 900 transfers of 9 senders; the third sender's run into a gap half way.
+fn scene() -> (Scene, Queue) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: [Address; 9] = scene.senders();
+    for index in 0..900 {
+        let sender = senders[index % 9];
+        if sender == senders[2] && index == 452 {
+            let nonce = scene.nonce(sender);
+            scene.set_nonce(sender, nonce + 1);
+        }
+        let to = senders[(index + 4) % 9];
+        scene.send(sender, TxEnv { gas_limit: 25_000, ..pay(to, 1) });
+    }
+    let waiting = core::mem::take(&mut scene.block.transactions).into();
+    let (dropped, rooms, skipped) = Default::default();
+    (scene, Queue { waiting, dropped, rooms, skipped })
+}
+
+#[test]
+fn a_pool_is_pulled_until_it_is_empty() {
+    let mut first = None;
+    for workers in WORKERS {
+        let (scene, mut queue) = scene();
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let source = Cloned(scene.database());
+        let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+        // The result is that of building the very same list.
+        let expected = Expected::new(&built.block, Mode::Build, &scene.database());
+        let output = Ok(built.output);
+        expected.compare(&output).unwrap_or_else(|text| panic!("{workers} workers: {text}"));
+        let output = output.expect("it was built");
+        let skipped = output
+            .outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Skipped(Rejection::Invalid(_))));
+        assert_eq!(skipped.count(), queue.skipped.len());
+        // Pulled in rounds: the gap is found in one, and the rest of that sender never comes.
+        assert!(!queue.skipped.is_empty() && queue.skipped.len() < 50, "{:?}", queue.skipped);
+        assert!(built.block.transactions.len() < 900);
+        assert!(queue.waiting.is_empty());
+        let block = Arc::unwrap_or_clone(built.block).transactions;
+        let first = first.get_or_insert_with(|| (block.clone(), queue.rooms.clone()));
+        assert_eq!((&first.0, &first.1), (&block, &queue.rooms), "{workers} workers");
+    }
+}
+
+#[test]
+fn a_full_block_asks_for_no_more() {
+    for workers in WORKERS {
+        let (mut scene, mut queue) = scene();
+        scene.block.env.gas_limit = 3_000_000;
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let source = Cloned(scene.database());
+        let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+        let expected = Expected::new(&built.block, Mode::Build, &scene.database());
+        let output = Ok(built.output);
+        expected.compare(&output).unwrap_or_else(|text| panic!("{workers} workers: {text}"));
+        let output = output.expect("it was built");
+        assert!(output.gas_used <= 3_000_000);
+        assert!(output.gas_used > 3_000_000 - 25_000, "{}", output.gas_used);
+        assert!(!queue.waiting.is_empty());
+    }
+}
+
+#[test]
+fn a_pool_that_has_nothing() {
+    let (scene, mut queue) = scene();
+    queue.waiting.clear();
+    let mut executor = executor(2, Policy::Auto, Mode::Build);
+    let source = Cloned(scene.database());
+    let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+    assert_eq!(built.output.outcomes.len(), 0);
+    assert_eq!(built.block.transactions.len(), 0);
+}

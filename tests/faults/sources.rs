@@ -1,0 +1,269 @@
+//! Where workers get their state from, and what they leave behind.
+
+use crate::databases::{Fault, Faulty, Place, Unreadable};
+use crate::support::scene::{Scene, call, pay};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::ids::WorkerId;
+use braid_evm::{
+    At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, execute_scoped,
+};
+use braid_fuzz::code::Code;
+use braid_fuzz::generate::Case;
+use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::memory::MemoryDatabase;
+use braid_fuzz::oracle::{Expected, compare_prefix};
+use core::cell::Cell;
+use core::convert::Infallible;
+use core::ops::ControlFlow;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::collections::BTreeSet;
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+fn scene() -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    for index in 0..40 {
+        let sender = scene.sender(index);
+        let tx = if index % 4 == 0 { call(counter) } else { pay(counter, 0) };
+        scene.send(sender, tx);
+    }
+    scene
+}
+
+/// A handle that belongs to one thread: neither `Send` nor `Sync`.
+#[derive(Debug)]
+struct Handle {
+    inner: MemoryDatabase,
+    thread: ThreadId,
+    /// So that others get to work before the caller has run everything.
+    is_slow: bool,
+    reads: Rc<Cell<u64>>,
+}
+
+impl Handle {
+    fn read(&self) -> &MemoryDatabase {
+        assert_eq!(std::thread::current().id(), self.thread, "used on another thread");
+        self.reads.set(self.reads.get() + 1);
+        if self.is_slow {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        &self.inner
+    }
+}
+
+impl DatabaseRef for Handle {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.read().basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
+        self.read().code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+        self.read().storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.read().block_hash_ref(number)
+    }
+}
+
+/// Gives out handles and notes to whom.
+#[derive(Debug)]
+struct Opener {
+    database: MemoryDatabase,
+    opened: Arc<Mutex<Vec<WorkerId>>>,
+}
+
+impl StateSource for Opener {
+    type State = Handle;
+
+    fn open(&self, worker: WorkerId) -> Result<Handle, Infallible> {
+        self.opened.lock().expect("no panic holds it").push(worker);
+        let thread = std::thread::current().id();
+        let (inner, is_slow) = (self.database.clone(), worker == WorkerId(0));
+        Ok(Handle { inner, thread, is_slow, reads: Rc::default() })
+    }
+}
+
+#[test]
+fn every_worker_reads_through_a_handle_of_its_own() {
+    let scene = scene();
+    let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..5 {
+            let source = Opener { database: scene.database(), opened: Arc::clone(&opened) };
+            let found = executor.execute_source(scene.block.clone(), source);
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+        let opened = opened.lock().expect("no panic holds it");
+        let opened: BTreeSet<WorkerId> = opened.iter().copied().collect();
+        assert!(opened.iter().all(|worker| worker.0 < workers), "{opened:?}");
+        assert!(workers == 1 || opened.len() > 1, "{workers} workers, {opened:?}");
+    }
+}
+
+/// A source that one worker cannot open.
+#[derive(Debug)]
+struct Closed {
+    database: MemoryDatabase,
+    to: WorkerId,
+}
+
+impl StateSource for Closed {
+    type State = Faulty<MemoryDatabase>;
+
+    fn open(&self, worker: WorkerId) -> Result<Self::State, Unreadable> {
+        if worker == self.to {
+            return Err(Unreadable(Place::BlockHash(u64::from(worker.0))));
+        }
+        Ok(Faulty::new(self.database.clone(), Fault::Never))
+    }
+}
+
+/// Its transactions fail with that error if it is the one that has to run them; what others have
+/// committed is right in any case.
+#[test]
+fn a_worker_without_a_database() {
+    let scene = scene();
+    let database = Faulty::new(scene.database(), Fault::Never);
+    let expected = Expected::new(&scene.block, Mode::Validate, &database);
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for to in 0..workers.min(3) {
+            let closed = Closed { database: scene.database(), to: WorkerId(to) };
+            match executor.execute_source(scene.block.clone(), closed) {
+                Err(error) if to == 0 => {
+                    assert_eq!(error.at, At::PreBlock);
+                    assert!(matches!(error.kind, BlockErrorKind::Base(_)));
+                }
+                Err(error) => {
+                    assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
+                    let committed = &error.committed;
+                    compare_prefix(&scene.block, Mode::Validate, &scene.database(), committed)
+                        .unwrap_or_else(|difference| panic!("{difference}"));
+                }
+                found => {
+                    assert_ne!(to, 0);
+                    expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+                }
+            }
+            let open = Cloned(database.clone());
+            let found = executor.execute_source(scene.block.clone(), open);
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+    }
+}
+
+/// A database that does not own what it reads.
+#[derive(Debug)]
+struct Borrowed<'a>(&'a MemoryDatabase, Vec<&'a str>);
+
+impl DatabaseRef for Borrowed<'_> {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.0.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
+        self.0.code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+        self.0.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.0.block_hash_ref(number)
+    }
+}
+
+#[test]
+fn a_borrowed_database_is_read_by_threads_of_the_call() {
+    for seed in 0..40 {
+        let case = Case::from_seed(seed);
+        let database = case.database();
+        let expected = Expected::new(&case.block, Mode::Build, &database);
+        let name = String::from("borrowed");
+        let borrowed = Borrowed(&database, vec![&name]);
+        for workers in WORKERS {
+            let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+            config.policy = Policy::ForceSpeculative;
+            config.mode = Mode::Build;
+            let found = execute_scoped(config, case.block.clone(), &borrowed);
+            expected.compare(&found).unwrap_or_else(|difference| {
+                panic!("seed {seed}, {workers} workers: {difference}")
+            });
+        }
+        assert_eq!(borrowed.1.len(), 1);
+    }
+}
+
+/// One executor through 200 blocks: valid, invalid, unreadable, cancelled, panicking.
+#[test]
+fn an_executor_survives_200_blocks_of_all_kinds() {
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for round in 0..200 {
+            let case = Case::from_seed(round % 50);
+            let block: Arc<Block> = Arc::new(case.block.clone());
+            let place = Place::Account(block.transactions[0].caller);
+            match round % 5 {
+                0 | 1 => {
+                    let expected = Expected::new(&block, Mode::Validate, &case.database());
+                    let found = executor.execute(block, case.database());
+                    expected.compare(&found).unwrap_or_else(|text| panic!("{round}: {text}"));
+                }
+                2 => {
+                    let database = Faulty::new(case.database(), Fault::At(place));
+                    let expected = Expected::new(&block, Mode::Validate, &database);
+                    let found = executor.execute(block, database);
+                    expected.compare(&found).unwrap_or_else(|text| panic!("{round}: {text}"));
+                }
+                3 => {
+                    let stop = |_| ControlFlow::Break(());
+                    let found = executor.execute_streaming(block, Cloned(case.database()), stop);
+                    let committed = found.unwrap_or_else(|error| *error.committed);
+                    assert!(committed.outcomes.len() <= case.block.transactions.len());
+                }
+                _ => {
+                    let database = Faulty::new(case.database(), Fault::PanicAt(place));
+                    let run = || executor.execute(block, database);
+                    assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "{round}");
+                }
+            }
+        }
+    }
+}
+
+/// Nothing holds on to a database or a block once its execution is over, and dropping the
+/// executor ends its threads.
+#[test]
+fn nothing_is_left_behind() {
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let scene = scene();
+        let block = Arc::new(scene.block.clone());
+        let database = Arc::new(scene.database());
+        for _ in 0..20 {
+            let _ = executor.execute(Arc::clone(&block), Arc::clone(&database));
+            assert_eq!(Arc::strong_count(&block), 1);
+            assert_eq!(Arc::strong_count(&database), 1);
+        }
+        drop(executor);
+    }
+}

@@ -1,0 +1,263 @@
+//! Hearing of commits while the block runs, and ending it from there.
+
+use crate::support::scene::{Scene, call, pay};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{BlockErrorKind, Cloned, Committed, Executor, Mode, Policy};
+use braid_fuzz::code::Code;
+use braid_fuzz::generate::Case;
+use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::oracle::{Expected, compare_prefix};
+use core::convert::Infallible;
+use core::ops::ControlFlow;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+/// A block of 30 transactions, some of which depend on each other.
+fn scene() -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    for index in 0..30 {
+        let sender = scene.sender(index);
+        let tx = if index % 3 == 0 { call(counter) } else { pay(counter, 0) };
+        scene.send(sender, tx);
+    }
+    scene
+}
+
+fn execute_streaming(
+    executor: &mut Executor,
+    scene: &Scene,
+    on_commit: impl FnMut(Committed) -> ControlFlow<()>,
+) -> Result<braid_evm::BlockOutput, braid_evm::BlockError<Infallible>> {
+    executor.execute_streaming(scene.block.clone(), Cloned(scene.database()), on_commit)
+}
+
+#[test]
+fn commits_are_heard_of_once_each_in_order_on_the_calling_thread() {
+    let scene = scene();
+    let here = std::thread::current().id();
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let mut heard: Vec<Committed> = Vec::new();
+        let output = execute_streaming(&mut executor, &scene, |committed| {
+            assert_eq!(std::thread::current().id(), here);
+            heard.push(committed);
+            ControlFlow::Continue(())
+        });
+        let output = output.expect("a valid block");
+        assert_eq!(heard.len(), 30);
+        for (index, (committed, receipt)) in heard.iter().zip(&output.receipts).enumerate() {
+            assert_eq!(committed.tx.position(), index);
+            assert_eq!(committed.cumulative_gas_used, receipt.cumulative_gas_used);
+            assert!(committed.rejection().is_none());
+            assert_eq!(committed.result().map(|result| result.is_success()), Some(true));
+            let sender = scene.block.transactions[index].caller;
+            assert!(committed.changes().iter().any(|change| change.address == sender));
+        }
+    }
+}
+
+/// Random blocks in build mode: skipped ones are heard of too.
+#[test]
+fn what_is_heard_is_what_comes_out() {
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        for seed in 0..40 {
+            let case = Case::from_seed(seed);
+            let mut heard = Vec::new();
+            let source = Cloned(case.database());
+            let found = executor.execute_streaming(case.block.clone(), source, |committed| {
+                heard.push((committed.result().is_some(), committed.rejection().cloned()));
+                ControlFlow::Continue(())
+            });
+            let output = found.unwrap_or_else(|error| *error.committed);
+            let outcomes = output.outcomes.into_iter().map(|outcome| match outcome {
+                braid_evm::Outcome::Executed(_) => (true, None),
+                braid_evm::Outcome::Skipped(reason) => (false, Some(reason)),
+            });
+            assert_eq!(heard, outcomes.collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn the_caller_ends_the_block_at_any_commit() {
+    let scene = scene();
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for last in 0..30 {
+            let mut heard = 0;
+            let found = execute_streaming(&mut executor, &scene, |committed| {
+                heard += 1;
+                if committed.tx.position() == last {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            // What was committed before the caller was heard stays committed.
+            let committed = match found {
+                Err(error) => {
+                    assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
+                    *error.committed
+                }
+                Ok(output) => {
+                    assert_eq!(output.outcomes.len(), 30, "stopped at {last}");
+                    output
+                }
+            };
+            assert!(heard > last, "{heard} heard, stopped at {last}");
+            assert!(committed.outcomes.len() >= heard, "stopped at {last}");
+            compare_prefix(&scene.block, Mode::Validate, &scene.database(), &committed)
+                .unwrap_or_else(|difference| panic!("stopped at {last}: {difference}"));
+        }
+        let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());
+        let found = executor.execute(scene.block.clone(), scene.database());
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}
+
+/// With one worker there is no race: the block ends where the caller says.
+#[test]
+fn one_worker_stops_at_once() {
+    let scene = scene();
+    let mut executor = executor(1, Policy::InOrder, Mode::Validate);
+    let found = execute_streaming(&mut executor, &scene, |committed| {
+        if committed.tx.position() == 4 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    let error = found.expect_err("cancelled");
+    assert!(matches!(error.kind, BlockErrorKind::Cancelled));
+    assert!(error.committed.outcomes.len() < 30, "{}", error.committed.outcomes.len());
+}
+
+#[test]
+fn a_panic_of_the_caller_is_raised_once_all_are_idle() {
+    let scene = scene();
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        for at in [0, 1, 15, 29] {
+            let mut heard = 0;
+            let run = || {
+                execute_streaming(&mut executor, &scene, |committed| {
+                    heard += 1;
+                    if committed.tx.position() == at {
+                        std::panic::panic_any(at);
+                    }
+                    ControlFlow::Continue(())
+                })
+            };
+            let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
+            assert_eq!(payload.downcast_ref::<usize>(), Some(&at));
+            assert_eq!(heard, at + 1, "nothing is heard after a panic");
+        }
+        let output = executor.execute(scene.block.clone(), scene.database());
+        assert!(output.is_ok());
+    }
+}
+
+/// What has happened so far in one execution.
+#[derive(Debug)]
+struct Progress {
+    caller: ThreadId,
+    /// Whether the second transaction has begun, and whether the caller has heard of the first.
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Progress {
+    fn change(&self, change: impl FnOnce(&mut (bool, bool))) {
+        change(&mut self.state.lock().expect("no panic holds it"));
+        self.changed.notify_all();
+    }
+
+    /// Waits; tells whether it was not in vain.
+    fn wait(&self, missing: impl Fn(&(bool, bool)) -> bool) -> bool {
+        let state = self.state.lock().expect("no panic holds it");
+        let patience = Duration::from_secs(2);
+        let waited = self.changed.wait_timeout_while(state, patience, |state| missing(state));
+        let (state, end) = waited.expect("no panic holds it");
+        drop(state);
+        !end.timed_out()
+    }
+}
+
+/// A database where the first sender waits for the second, and the second until the caller has
+/// heard of the first transaction.
+#[derive(Clone, Debug)]
+struct Waiting<D> {
+    inner: D,
+    senders: [Address; 2],
+    progress: Arc<Progress>,
+    heard_in_time: Arc<AtomicU64>,
+}
+
+impl<D: DatabaseRef<Error = Infallible>> DatabaseRef for Waiting<D> {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        if address == self.senders[0] {
+            self.progress.wait(|(begun, _)| !begun);
+        } else if address == self.senders[1] {
+            self.progress.change(|(begun, _)| *begun = true);
+            // The calling thread cannot wait for itself.
+            let elsewhere = std::thread::current().id() != self.progress.caller;
+            if elsewhere && self.progress.wait(|(_, heard)| !heard) {
+                self.heard_in_time.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        self.inner.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
+        self.inner.code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+        self.inner.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.inner.block_hash_ref(number)
+    }
+}
+
+/// The second transaction is still running when the caller hears of the first.
+#[test]
+fn commits_are_heard_of_while_others_still_run() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(alice, 1));
+    scene.send(bob, pay(bob, 1));
+    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let heard_in_time = Arc::new(AtomicU64::new(0));
+    for _ in 0..50 {
+        let caller = std::thread::current().id();
+        let progress = Progress { caller, state: Mutex::default(), changed: Condvar::new() };
+        let progress = Arc::new(progress);
+        let database = Waiting {
+            inner: scene.database(),
+            senders: [alice, bob],
+            progress: Arc::clone(&progress),
+            heard_in_time: Arc::clone(&heard_in_time),
+        };
+        let source = Cloned(database);
+        let output = executor.execute_streaming(scene.block.clone(), source, |_| {
+            progress.change(|(_, heard)| *heard = true);
+            ControlFlow::Continue(())
+        });
+        assert!(output.is_ok());
+    }
+    let in_time = heard_in_time.load(Ordering::SeqCst);
+    assert!(in_time > 0, "the caller never heard anything before the block was over");
+}
