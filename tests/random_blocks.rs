@@ -1,15 +1,18 @@
 //! Random blocks against sequential execution: every fork, 1, 2, 3 and 8 workers, forced to
 //! speculate, in validate and in build mode, some of them with higher transactions first.
 //!
-//! `BRAID_SEED=n` replays one block; `BRAID_RANDOM_BLOCKS=n` tries that many.
+//! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
+//! that seed on or from 0.
 
 use braid_cli::sequential::SequentialOutcome;
-use braid_evm::{Mode, Policy};
+use braid_evm::{Config, Executor, Mode, Policy};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::Lineup;
+use braid_fuzz::lineup::{Lineup, WORKERS};
+use braid_fuzz::oracle::Expected;
 use braid_fuzz::targets;
 use revm::context::result::ExecutionResult;
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,14 +45,13 @@ impl Seen {
 fn random_blocks_equal_sequential_execution() {
     let mut lineups =
         [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::ForceSpeculative, mode));
-    let seeds = match number("BRAID_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("BRAID_RANDOM_BLOCKS").unwrap_or(BLOCKS),
-    };
+    let first = number("BRAID_SEED");
+    let count = number("BRAID_RANDOM_BLOCKS").unwrap_or(if first.is_some() { 1 } else { BLOCKS });
+    let seeds = first.unwrap_or(0)..first.unwrap_or(0) + count;
     let mut seen = Seen::default();
-    for seed in seeds.clone() {
+    for seed in seeds {
         let case = Case::from_seed(seed);
-        if number("BRAID_SEED").is_some() {
+        if count == 1 {
             println!("{case:#?}");
         }
         let (block, database) = (Arc::new(case.block.clone()), case.database());
@@ -78,9 +80,65 @@ fn random_blocks_equal_sequential_execution() {
     seen.note("discarded", (validate.discarded + build.discarded) as usize);
     seen.note("speculative", (validate.speculative + build.speculative) as usize);
     println!("{seen:?}");
-    if seeds.end - seeds.start >= BLOCKS {
+    if count >= BLOCKS {
         assert_eq!(seen.0.len(), 12, "{seen:?}");
         assert!(seen.0.values().all(|times| *times > 0), "{seen:?}");
+    }
+}
+
+/// No choice of the configuration but the mode and the reverts changes a result.
+#[test]
+fn choices_change_nothing() {
+    let choices = [
+        (1, 1, 0, Policy::ForceSpeculative),
+        (1, 64, 400_000, Policy::Auto),
+        (2, 3, 0, Policy::Auto),
+        (3, 2, 50_000, Policy::ForceSpeculative),
+        (9, 1, 1, Policy::Auto),
+        (4, 64, 400_000, Policy::InOrder),
+    ];
+    for (max_speculative_runs, window_per_worker, patience, policy) in choices {
+        for workers in WORKERS {
+            let workers = NonZeroU16::new(workers).expect("not 0");
+            let mut config = Config::with_workers(workers);
+            config.mode = Mode::Build;
+            config.max_speculative_runs = max_speculative_runs;
+            config.window_per_worker = window_per_worker;
+            config.patience = patience;
+            config.policy = policy;
+            let mut executor = Executor::new(config).expect("threads start");
+            for seed in 0..40 {
+                let case = Case::from_seed(seed);
+                let expected = Expected::new(&case.block, Mode::Build, &case.database());
+                let found = executor.execute(case.block.clone(), case.database());
+                expected.compare(&found).unwrap_or_else(|difference| {
+                    panic!("BRAID_SEED={seed}: {config:?}: {difference}")
+                });
+            }
+        }
+    }
+}
+
+/// Without reverts the rest is the same.
+#[test]
+fn reverts_are_left_out() {
+    for workers in WORKERS {
+        let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+        config.mode = Mode::Build;
+        let mut with = Executor::new(config).expect("threads start");
+        config.reverts = false;
+        let mut without = Executor::new(config).expect("threads start");
+        for seed in 0..40 {
+            let case = Case::from_seed(seed);
+            let found = with.execute(case.block.clone(), case.database());
+            let Ok(with) = found else { continue };
+            let without = without.execute(case.block.clone(), case.database()).expect("the same");
+            assert_eq!(with.outcomes, without.outcomes, "seed {seed}");
+            assert_eq!(with.bundle.state, without.bundle.state, "seed {seed}");
+            assert_eq!(with.bundle.contracts, without.bundle.contracts, "seed {seed}");
+            assert!(without.bundle.reverts.iter().all(Vec::is_empty), "seed {seed}");
+            assert_eq!(without.bundle.reverts_size, 0, "seed {seed}");
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Lineup {
         // I9: with the default cap of 4 a transaction runs at most 5 times.
         let most = 5 * (stats.transactions + 64 * stats.workers);
         if stats.incarnations > most {
-            return Err(format!("{} runs of {} transactions", stats.incarnations, most));
+            return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));
         }
         Ok(())
     }

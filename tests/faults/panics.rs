@@ -180,6 +180,26 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
     }
 }
 
+/// I9: what cannot fit the block is never tried, not even on a guess.
+#[test]
+fn a_transaction_that_cannot_fit_never_runs() {
+    let (mut scene, counter) = counting(12);
+    scene.block.env.gas_limit = 4_000_000;
+    for tx in &mut scene.block.transactions {
+        tx.gas_limit = 4_000_001;
+    }
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(bob, 1));
+    for workers in WORKERS {
+        let precompile = Reader::new(counter, Habit::Returns);
+        let executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let mut executor = executor.with_precompiles(vec![Arc::<Reader>::clone(&precompile)]);
+        let output = executor.execute(scene.block.clone(), scene.database()).expect("built");
+        assert_eq!(output.receipts.len(), 1);
+        assert_eq!(precompile.calls.load(Ordering::SeqCst), 0);
+    }
+}
+
 #[test]
 fn a_real_panic_is_raised_once_with_its_payload() {
     let (scene, counter) = counting(10);

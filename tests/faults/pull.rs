@@ -1,8 +1,10 @@
 //! Building a block from a pool.
 
+use crate::databases::{Fault, Faulty, Place};
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
-use braid_evm::{Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
+use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
+use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{WORKERS, executor};
 use braid_fuzz::oracle::Expected;
 use revm::context::TxEnv;
@@ -17,6 +19,13 @@ struct Queue {
     dropped: BTreeSet<Address>,
     rooms: Vec<u64>,
     skipped: Vec<(Address, u64)>,
+}
+
+impl Queue {
+    fn new(transactions: Vec<TxEnv>) -> Self {
+        let (dropped, rooms, skipped) = Default::default();
+        Self { waiting: transactions.into(), dropped, rooms, skipped }
+    }
 }
 
 impl TransactionPool for Queue {
@@ -51,9 +60,8 @@ fn scene() -> (Scene, Queue) {
         let to = senders[(index + 4) % 9];
         scene.send(sender, TxEnv { gas_limit: 25_000, ..pay(to, 1) });
     }
-    let waiting = core::mem::take(&mut scene.block.transactions).into();
-    let (dropped, rooms, skipped) = Default::default();
-    (scene, Queue { waiting, dropped, rooms, skipped })
+    let queue = Queue::new(core::mem::take(&mut scene.block.transactions));
+    (scene, queue)
 }
 
 #[test]
@@ -66,9 +74,9 @@ fn a_pool_is_pulled_until_it_is_empty() {
         let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
         // The result is that of building the very same list.
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
-        let output = Ok(built.output);
-        expected.compare(&output).unwrap_or_else(|text| panic!("{workers} workers: {text}"));
-        let output = output.expect("it was built");
+        let output = built.output;
+        let compared = expected.compare(&Ok(output.clone()));
+        compared.unwrap_or_else(|text| panic!("{workers} workers: {text}"));
         let skipped = output
             .outcomes
             .iter()
@@ -93,12 +101,54 @@ fn a_full_block_asks_for_no_more() {
         let source = Cloned(scene.database());
         let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
-        let output = Ok(built.output);
-        expected.compare(&output).unwrap_or_else(|text| panic!("{workers} workers: {text}"));
-        let output = output.expect("it was built");
+        let output = built.output;
+        let compared = expected.compare(&Ok(output.clone()));
+        compared.unwrap_or_else(|text| panic!("{workers} workers: {text}"));
         assert!(output.gas_used <= 3_000_000);
         assert!(output.gas_used > 3_000_000 - 25_000, "{}", output.gas_used);
         assert!(!queue.waiting.is_empty());
+    }
+}
+
+/// Whatever is pulled, the block is what building that very list gives.
+#[test]
+fn random_transactions_from_a_pool() {
+    for workers in WORKERS {
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let mut built_blocks = 0;
+        for seed in 0..100 {
+            let case = Case::from_seed(seed);
+            let mut template = case.block.clone();
+            let mut queue = Queue::new(core::mem::take(&mut template.transactions));
+            let source = Cloned(case.database());
+            let Ok(built) = executor.build(template, source, &mut queue) else { continue };
+            let expected = Expected::new(&built.block, Mode::Build, &case.database());
+            let compared = expected.compare(&Ok(built.output));
+            compared.unwrap_or_else(|text| panic!("seed {seed}, {workers} workers: {text}"));
+            built_blocks += 1;
+        }
+        assert!(built_blocks > 50, "{built_blocks}");
+    }
+}
+
+/// An error in a later round names the transaction by its place in the block, and all rounds
+/// before it are kept.
+#[test]
+fn a_database_that_fails_in_the_third_round() {
+    let last = Address::repeat_byte(0x77);
+    for workers in WORKERS {
+        let (mut scene, mut queue) = scene();
+        scene.put(last, crate::support::scene::rich());
+        let at = queue.waiting.len() - 20;
+        queue.waiting[at] = TxEnv { caller: last, nonce: 0, ..queue.waiting[at].clone() };
+        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let database = Faulty::new(scene.database(), Fault::At(Place::Account(last)));
+        let error = executor.build(scene.block.clone(), Cloned(database), &mut queue);
+        let error = error.expect_err("the sender cannot be read");
+        let At::Transaction(tx) = error.at else { panic!("{error}") };
+        assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
+        assert!(tx.position() > 512, "{tx}");
+        assert_eq!(error.committed.outcomes.len(), tx.position());
     }
 }
 
