@@ -7,12 +7,12 @@
 use super::change::AccountChange;
 use super::crew::Crew;
 use super::fold::{AccountFold, FoldedAccount};
-use super::location::Reward;
-use super::machine::TxOutput;
+use super::location::{EvmLocation, Reward};
 use crate::ids::WorkerId;
+use crate::mv::Store;
 use crate::runtime::Task;
-use crate::sync::Mutex;
-use alloy_primitives::{Address, map::AddressMap};
+use crate::sync::{AtomicU64, Mutex, SeqCst};
+use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use revm::database::states::TransitionState;
@@ -21,12 +21,38 @@ use revm::database::states::reverts::Reverts;
 use revm::database::{AccountRevert, BundleState};
 use revm::state::AccountInfo;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Transactions below which one thread is as fast.
 const WORTH_SHARING: usize = 32;
 /// Buckets per worker, so that an uneven split costs little.
-const BUCKETS_PER_WORKER: usize = 4;
+const BUCKETS_PER_WORKER: usize = 2;
+/// Cells that accounts are spread over; a bucket has several of them.
+const CELLS: u64 = 64;
+
+/// Spreads accounts over cells, under a secret seed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spread(RandomState);
+
+impl Spread {
+    fn cell(&self, address: &Address) -> u32 {
+        (self.0.hash_one(address) % CELLS) as u32
+    }
+
+    /// One bit for each cell that `changes` are in.
+    pub(super) fn mask(&self, changes: &[AccountChange]) -> u64 {
+        changes.iter().fold(0, |mask, change| mask | 1 << self.cell(&change.address))
+    }
+}
+
+/// What one transaction changed.
+#[derive(Clone, Debug)]
+pub(super) struct TxEffects {
+    /// Cells of the changes: most buckets need not look at them.
+    pub(super) mask: u64,
+    /// The beneficiary's reward, if it is not among the changes.
+    pub(super) reward: Option<U256>,
+    pub(super) changes: Arc<Vec<AccountChange>>,
+}
 
 /// Everything that changes accounts in a block, in order.
 #[derive(Debug, Default)]
@@ -34,7 +60,7 @@ pub(super) struct BlockEffects {
     /// What the pre-block calls left.
     pub(super) before: Vec<AccountChange>,
     /// What the transactions left.
-    pub(super) transactions: Vec<Arc<TxOutput>>,
+    pub(super) transactions: Vec<TxEffects>,
     /// What the post-block calls left.
     pub(super) after: Vec<AccountChange>,
     /// Accounts that the DAO fork drains.
@@ -48,26 +74,19 @@ pub(super) struct BlockEffects {
     pub(super) touch_creates: bool,
 }
 
-impl BlockEffects {
-    /// How many accounts it is about, counting some twice.
-    fn accounts(&self) -> usize {
-        self.transactions.iter().map(|output| output.changes.len()).sum()
-    }
-}
-
 /// Folds one bucket's accounts.
 struct Bucket<'a> {
     effects: &'a BlockEffects,
     parent: Option<&'a BundleState>,
-    hasher: &'a RandomState,
-    bucket: usize,
-    buckets: usize,
+    spread: &'a Spread,
+    /// Its cells.
+    mask: u64,
     folds: AddressMap<AccountFold>,
 }
 
 impl Bucket<'_> {
     fn is_mine(&self, address: &Address) -> bool {
-        self.buckets == 1 || self.hasher.hash_one(address) as usize % self.buckets == self.bucket
+        self.mask == u64::MAX || self.mask & (1 << self.spread.cell(address)) != 0
     }
 
     fn fold(&mut self, address: Address, before: impl FnOnce() -> AccountFold) -> &mut AccountFold {
@@ -91,9 +110,11 @@ impl Bucket<'_> {
         self.apply(&effects.before);
         let (beneficiary, before) = &effects.beneficiary;
         let rewards_mine = self.is_mine(beneficiary);
-        for output in &effects.transactions {
-            self.apply(&output.changes);
-            if let Some(amount) = output.reward.filter(|_| rewards_mine) {
+        for transaction in &effects.transactions {
+            if transaction.mask & self.mask != 0 {
+                self.apply(&transaction.changes);
+            }
+            if let Some(amount) = transaction.reward.filter(|_| rewards_mine) {
                 let reward = Reward { amount, touch_creates: effects.touch_creates };
                 self.fold(*beneficiary, || AccountFold::before(before.clone())).reward(reward);
             }
@@ -116,30 +137,30 @@ impl Bucket<'_> {
 /// Shares the buckets out among the workers.
 struct BundleTask {
     effects: BlockEffects,
-    hasher: RandomState,
-    buckets: usize,
-    next: AtomicUsize,
+    spread: Spread,
+    buckets: u64,
+    next: AtomicU64,
     done: Mutex<Vec<Vec<(Address, FoldedAccount)>>>,
+    /// Taking it apart is work too.
+    store: Mutex<Option<Store<EvmLocation>>>,
 }
 
 impl BundleTask {
     fn work(&self) {
         loop {
-            // Relaxed is enough for a ticket, but nothing here is hot enough to argue about it.
-            let bucket = self.next.fetch_add(1, Ordering::SeqCst);
+            let bucket = self.next.fetch_add(1, SeqCst);
             if bucket >= self.buckets {
+                drop(self.store.lock().take());
                 return;
             }
+            let cells = (0..CELLS).filter(|cell| cell % self.buckets == bucket);
+            let share = self.effects.transactions.len() / self.buckets as usize;
             let bucket = Bucket {
                 effects: &self.effects,
                 parent: None,
-                hasher: &self.hasher,
-                bucket,
-                buckets: self.buckets,
-                folds: AddressMap::with_capacity_and_hasher(
-                    self.effects.accounts() / self.buckets,
-                    Default::default(),
-                ),
+                spread: &self.spread,
+                mask: cells.fold(0, |mask, cell| mask | 1 << cell),
+                folds: AddressMap::with_capacity_and_hasher(share, Default::default()),
             };
             let folds = bucket.run();
             let mut folded = Vec::with_capacity(folds.len());
@@ -157,34 +178,52 @@ impl Task for BundleTask {
     }
 }
 
-/// The bundle of a block over `parent`, with one entry of reverts for the block, empty unless
-/// `reverts`.
-pub(super) fn build<'env>(
-    effects: BlockEffects,
-    parent: Option<BundleState>,
-    reverts: bool,
+/// What the bundle is made of.
+pub(super) struct Parts {
+    pub(super) effects: BlockEffects,
+    pub(super) spread: Spread,
+    /// The bundle to continue.
+    pub(super) parent: Option<BundleState>,
+    /// Whether the bundle gets what is needed to undo the block.
+    pub(super) reverts: bool,
+    /// Of no use any more.
+    pub(super) store: Store<EvmLocation>,
+}
+
+/// The bundle of a block, with one entry of reverts for the block; the caller does `alongside`
+/// before it lends a hand.
+pub(super) fn build<'env, R>(
+    parts: Parts,
     crew: &mut impl Crew<'env>,
-) -> BundleState {
+    alongside: impl FnOnce() -> R,
+) -> (BundleState, R) {
+    let Parts { effects, spread, parent, reverts, store } = parts;
     if let Some(parent) = parent {
-        return extend(&effects, parent, reverts);
+        return (extend(&effects, parent, reverts), alongside());
     }
     let sharing = effects.transactions.len() >= WORTH_SHARING && crew.workers() > 1;
     let buckets = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
     let task = Arc::new(BundleTask {
         effects,
-        hasher: RandomState::default(),
-        buckets,
-        next: AtomicUsize::new(0),
+        spread,
+        buckets: (buckets as u64).min(CELLS),
+        next: AtomicU64::new(0),
         done: Mutex::new(Vec::new()),
+        store: Mutex::new(Some(store)),
     });
-    if sharing {
-        let shared: Arc<dyn Task + 'env> = task.clone();
-        crew.run(&shared, || task.work());
-    } else {
+    let own = || {
+        let aside = alongside();
         task.work();
-    }
+        aside
+    };
+    let aside = if sharing {
+        let shared: Arc<dyn Task + 'env> = task.clone();
+        crew.run(&shared, own)
+    } else {
+        own()
+    };
     let folded = core::mem::take(&mut *task.done.lock());
-    assemble(folded, reverts)
+    (assemble(folded, reverts), aside)
 }
 
 /// Puts the folded accounts together.
@@ -212,13 +251,12 @@ fn assemble(folded: Vec<Vec<(Address, FoldedAccount)>>, reverts: bool) -> Bundle
 
 /// Continues a parent's bundle, as revm's `State` with a bundle prestate does.
 fn extend(effects: &BlockEffects, mut parent: BundleState, reverts: bool) -> BundleState {
-    let hasher = RandomState::default();
+    let spread = Spread::default();
     let bucket = Bucket {
         effects,
         parent: Some(&parent),
-        hasher: &hasher,
-        bucket: 0,
-        buckets: 1,
+        spread: &spread,
+        mask: u64::MAX,
         folds: AddressMap::default(),
     };
     let folds = bucket.run();

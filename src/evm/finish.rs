@@ -2,7 +2,7 @@
 
 use super::base::StateSource;
 use super::block::Block;
-use super::bundle::{BlockEffects, build};
+use super::bundle::{BlockEffects, Parts, build};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind, Rejection};
 use super::machine::TxOutput;
@@ -70,12 +70,15 @@ where
     }
     let Session { workload, store, ledger, .. } = session;
     let outcomes = ledger.outcomes;
+    effects.transactions = outcomes.iter().flatten().map(|output| output.effects()).collect();
+    let spread = workload.recipe.spread.clone();
     // Nobody reads any more: the parent is not shared from here on.
-    drop((workload, store));
+    drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
-    effects.transactions = outcomes.iter().filter_map(|o| o.as_ref().ok().cloned()).collect();
-    output.bundle = build(effects, parent, config.reverts, crew);
-    (output.outcomes, output.receipts) = receipts(&block, outcomes);
+    let parts = Parts { effects, spread, parent, reverts: config.reverts, store };
+    let (bundle, split) = build(parts, crew, || receipts(&block, outcomes));
+    output.bundle = bundle;
+    (output.outcomes, output.receipts) = split;
     match failure {
         None => Ok(output),
         Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),

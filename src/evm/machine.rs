@@ -2,6 +2,7 @@
 
 use super::base::BlockBase;
 use super::block::Block;
+use super::bundle::{Spread, TxEffects};
 use super::change::{AccountChange, changes};
 use super::effects::{remember, write_set};
 use super::error::Rejection;
@@ -26,9 +27,18 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct TxOutput {
     pub(super) result: ExecutionResult,
-    pub(super) changes: Vec<AccountChange>,
+    pub(super) changes: Arc<Vec<AccountChange>>,
+    /// Cells of the changes: see `bundle`.
+    pub(super) mask: u64,
     /// The beneficiary's reward, if it is not in `changes`.
     pub(super) reward: Option<U256>,
+}
+
+impl TxOutput {
+    /// What the bundle needs of it.
+    pub(super) fn effects(&self) -> TxEffects {
+        TxEffects { mask: self.mask, reward: self.reward, changes: Arc::clone(&self.changes) }
+    }
 }
 
 /// What all workers of a block need to build their EVM.
@@ -38,6 +48,8 @@ pub(super) struct Recipe {
     pub(super) precompiles: Arc<[Arc<dyn Precompile>]>,
     /// Whether rewards are set aside.
     pub(super) defers: bool,
+    /// How accounts are shared out when the bundle is built.
+    pub(super) spread: Spread,
     /// The transaction that the EVM holds before its first one.
     pub(super) blank: TxEnv,
 }
@@ -104,7 +116,10 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         let mut writes = write_set(&changes, delta);
         remember(&mut writes, &changes, self.evm.ctx.journaled_state.db_mut().remembered());
         let cost = result.tx_gas_used();
-        Ok(Effects { writes, output: Arc::new(TxOutput { result, changes, reward }), cost })
+        let mask = self.recipe.spread.mask(&changes);
+        let changes = Arc::new(changes);
+        let output = Arc::new(TxOutput { result, changes, mask, reward });
+        Ok(Effects { writes, output, cost })
     }
 
     /// Only the transaction's own faults: a block environment that lacks something, or a

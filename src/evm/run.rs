@@ -2,7 +2,7 @@
 
 use super::base::{BlockBase, Overlay, StateSource};
 use super::block::Block;
-use super::bundle::BlockEffects;
+use super::bundle::{BlockEffects, Spread};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind};
 use super::finish::{Rest, finish};
@@ -121,8 +121,13 @@ fn prepare<S: StateSource>(
     if let Some(parent) = parent {
         overlay.push(Arc::clone(parent));
     }
-    let mut recipe =
-        Recipe { block: Arc::clone(block), precompiles, defers: false, blank: Default::default() };
+    let mut recipe = Recipe {
+        block: Arc::clone(block),
+        precompiles,
+        defers: false,
+        spread: Spread::default(),
+        blank: Default::default(),
+    };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);
     let mut base = BlockBase::new(state, Arc::clone(&overlay));
