@@ -32,8 +32,7 @@ const IMPORT_EXCEPTIONS: [(&str, &str, &str); 1] =
     [("runtime/simulated/", "toy", "its seeded generator; neither is in a default build")];
 
 /// Where the primitives of `sync` are named outside of it, and why.
-const SYNC_EXCEPTIONS: [(&str, &str); 3] = [
-    ("evm/bundle.rs", "a ticket counter; the folding that it deals out is not modelled in loom"),
+const SYNC_EXCEPTIONS: [(&str, &str); 2] = [
     ("runtime/threads.rs", "crossbeam's `select!`, which loom's channel has no counterpart for"),
     ("toy/", "test machinery that measures from outside what the engine does"),
 ];
