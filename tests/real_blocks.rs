@@ -6,8 +6,11 @@ mod support;
 use braid_cli::block_file::BlockFile;
 use braid_evm::{Block, Mode, Policy};
 use braid_fuzz::lineup::{Lineup, executor};
+use braid_fuzz::oracle::Expected;
+use braid_fuzz::pace::{Gate, Paced};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use support::fixtures::{block_files, fixtures};
 
 /// How many real blocks there are; fewer would mean that some are no longer recognised.
@@ -44,6 +47,26 @@ fn speculation_equals_sequential_execution() {
 #[test]
 fn the_automatic_policy_equals_sequential_execution() {
     compare_all(Policy::Auto);
+}
+
+/// With higher transactions running before lower ones, so that real conflicts come about.
+#[test]
+fn real_conflicts_are_found_out() {
+    let Some(folder) = fixtures() else { return };
+    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let (mut met, mut discarded) = (0, 0);
+    for (index, path) in block_files(&folder).iter().step_by(3).enumerate() {
+        let (block, database) = read(path);
+        let expected = Expected::new(&block, Mode::Validate, &database);
+        // Some pairs are in one chunk and never meet.
+        let gate = Arc::new(Gate::pairs(&block, index, Duration::from_millis(1)));
+        let found = executor.execute(Arc::clone(&block), Paced::new(database, Arc::clone(&gate)));
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
+        met += gate.met();
+        discarded += found.map_or(0, |output| output.stats.discarded);
+    }
+    println!("{met} met, {discarded} discarded");
+    assert!(met > 0 && discarded > 0, "{met} met, {discarded} discarded");
 }
 
 /// The same in build mode: a valid block has nothing to skip.

@@ -140,8 +140,11 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::msrv(runner)?;
     recipes::features(runner)?;
     recipes::doc(runner)?;
+    // Most tests use one core: building the tool takes the other.
+    let tool = recipes::start_tool(runner)?;
     recipes::test(runner)?;
     recipes::examples(runner)?;
+    runner.wait(tool)?;
     recipes::demo(runner)?;
     recipes::blocks(runner)
 }

@@ -1,7 +1,7 @@
 //! The recipes, except those that are made of others.
 
 use crate::readme;
-use crate::runner::{Failed, Runner};
+use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{add_flags, cargo, fixtures, is_there, output, shell, target_dir};
 use std::fs;
 use std::path::Path;
@@ -140,6 +140,12 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
     names.iter().try_for_each(|name| {
         runner.command(&format!("example {name}"), Command::new(built.join(name)))
     })
+}
+
+/// Starts building what the README's first command runs.
+pub(crate) fn start_tool(runner: &mut Runner) -> Result<Beside, Failed> {
+    let log = target_dir(runner.root()).join("tool.log");
+    runner.start("tool: build", cargo("build --locked --release -p braid-cli"), log)
 }
 
 /// Every real block, on several numbers of workers, against a sequential run and its header.

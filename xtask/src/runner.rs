@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A step did not succeed; what there is to say about it has been printed.
@@ -15,6 +16,21 @@ struct Done {
     name: String,
     took: Duration,
     outcome: &'static str,
+}
+
+/// A command that runs beside the steps, until it is waited for or given up.
+pub(crate) struct Beside {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It has ended already, or nobody wants its result any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Runs steps and keeps their times. The first one that fails ends the recipe.
@@ -54,6 +70,39 @@ impl Runner {
                 return judge(Ok(output.status));
             }
             Ok(text.lines().last().unwrap_or_default().trim().to_owned())
+        })
+    }
+
+    /// Starts `command` and goes on; what it prints goes to the file `log`.
+    pub(crate) fn start(
+        &mut self,
+        name: &str,
+        mut command: Command,
+        log: PathBuf,
+    ) -> Result<Beside, Failed> {
+        self.begin(&mut command);
+        println!("==> {name}, beside what follows\n    $ {}", Shown(&command));
+        let started = File::create(&log).and_then(|file| {
+            command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()
+        });
+        match started {
+            Ok(child) => Ok(Beside { name: name.to_owned(), child, log }),
+            Err(error) => {
+                println!("    FAILED: {error}");
+                Err(Failed)
+            }
+        }
+    }
+
+    /// Waits for a command that was started; shows what it printed if it fails.
+    pub(crate) fn wait(&mut self, mut beside: Beside) -> Result<(), Failed> {
+        let name = format!("{}, the rest of it", beside.name);
+        self.step(&name, None, || {
+            let status = beside.child.wait();
+            if !status.as_ref().is_ok_and(ExitStatus::success) {
+                print!("{}", fs::read_to_string(&beside.log).unwrap_or_default());
+            }
+            judge(status)
         })
     }
 
