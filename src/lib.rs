@@ -60,6 +60,7 @@ pub mod schedule;
 pub(crate) mod sync;
 #[cfg(any(test, feature = "sim"))]
 pub mod toy;
+pub mod trace;
 pub mod worker;
 
 pub use config::{Config, Mode};

@@ -12,13 +12,14 @@
 use std::path::{Path, PathBuf};
 
 /// Modules of the library, each with what it may import from the others.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("ids", &[]),
     ("error", &["ids"]),
     ("sync", &[]),
     ("protocol", &["ids", "error"]),
-    ("mv", &["ids", "sync"]),
-    ("worker", &["ids", "error", "sync", "mv", "protocol"]),
+    ("trace", &["sync"]),
+    ("mv", &["ids", "sync", "trace"]),
+    ("worker", &["ids", "error", "sync", "trace", "mv", "protocol"]),
     ("runtime", &["ids", "error", "sync", "mv", "protocol", "worker"]),
     ("schedule", &["ids", "protocol"]),
     ("config", &["protocol"]),

@@ -129,7 +129,9 @@ impl<S: StateSource> Session<S> {
         before: Counters,
         cancelled: bool,
     ) -> (Self, Option<Failure<S>>) {
-        let BlockEnd { mut ledger, store, workload, frontier, halt, error, broken, counters } = end;
+        let BlockEnd {
+            mut ledger, store, workload, frontier, halt, error, broken, counters, ..
+        } = end;
         ledger.stream_to(None);
         let counters = before.plus(counters);
         // Whoever cancels hears of it, also if everything was committed by then.

@@ -44,7 +44,7 @@ impl<L: Location> Item<L> {
 
 /// Below what a reader need not look, because the life of the location began there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Floor {
+pub enum Floor {
     /// The location has no scope, or its life has not ended below the reader.
     Base,
     /// Its scope has a tombstone, which lies below the entries of the same version.
@@ -66,7 +66,7 @@ impl Floor {
 
 /// What lies below a reader in one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found<L: Location> {
+pub enum Found<L: Location> {
     /// An answer, and where it comes from.
     Seen(Origin, L::Value),
     /// An estimate of this transaction.

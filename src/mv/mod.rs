@@ -17,6 +17,8 @@
 //!   account): the newer wins, and at one version the tombstone lies below the writes.
 
 mod chain;
+mod check;
+mod events;
 mod location;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
@@ -28,6 +30,8 @@ mod store;
 mod tests;
 mod versioned_lock;
 
+pub use chain::{Floor, Found};
+pub use events::{At, Change, StoreEvent};
 pub use location::{Entry, Location};
 pub use mutants::StoreMutant;
 pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};

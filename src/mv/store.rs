@@ -1,13 +1,14 @@
 //! The store: shards of version chains.
 
 use super::chain::{Chain, Floor, Found, Interest, Kind, Look, Reader};
+use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
-use super::resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
-use super::sets::ReadSet;
+use super::resolve::{Resolution, Resolved, ScopeTrace, Trace};
 use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version};
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
+use crate::trace::{Log, Ticket};
 use core::hash::BuildHasher;
 #[cfg(braid_loom)]
 use foldhash::fast::FixedState as RandomState;
@@ -28,14 +29,14 @@ impl LocationHash {
 /// The place of a chain; it stays the same for the life of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChainId {
-    shard: u32,
-    index: u32,
+    pub(super) shard: u32,
+    pub(super) index: u32,
 }
 
 #[derive(Debug)]
-struct Shard<L: Location> {
+pub(super) struct Shard<L: Location> {
     table: HashTable<u32>,
-    chains: Vec<Chain<L>>,
+    pub(super) chains: Vec<Chain<L>>,
 }
 
 impl<L: Location> Shard<L> {
@@ -65,17 +66,26 @@ impl<L: Location> Shard<L> {
     }
 }
 
+/// What a look at the scope of a location came to.
+#[derive(Clone, Copy)]
+struct LifeLook {
+    floor: Floor,
+    scope: ScopeTrace,
+    ticket: Ticket,
+}
+
 /// All versions of all locations of one block.
 #[derive(Debug)]
 pub struct Store<L: Location> {
-    shards: Box<[VersionedLock<Shard<L>>]>,
+    pub(super) shards: Box<[VersionedLock<Shard<L>>]>,
     hasher: RandomState,
     /// Whether anything was ever changed at a scope: almost no block ends the life of an
     /// account, and then no slot needs to look there.
-    scope_used: AtomicBool,
+    pub(super) scope_used: AtomicBool,
     /// Everything below is final. It may lag behind.
     frontier: AtomicU32,
-    mutant: StoreMutant,
+    pub(super) mutant: StoreMutant,
+    pub(super) log: Log<StoreEvent<L>>,
 }
 
 impl<L: Location> Store<L> {
@@ -100,7 +110,21 @@ impl<L: Location> Store<L> {
             scope_used: AtomicBool::new(false),
             frontier: AtomicU32::new(0),
             mutant: StoreMutant::default(),
+            log: Log::off(),
         }
+    }
+
+    /// From now on all that it does is noted.
+    #[cfg(feature = "trace")]
+    pub fn start_trace(&mut self) {
+        self.log = Log::on();
+    }
+
+    /// All that was noted so far.
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn take_trace(&mut self) -> Vec<(Ticket, StoreEvent<L>)> {
+        core::mem::replace(&mut self.log, Log::off()).into_events()
     }
 
     /// The same store with a seeded bug.
@@ -128,6 +152,7 @@ impl<L: Location> Store<L> {
 
     /// Tells the store that everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
+        self.log.note(|| StoreEvent::Frontier(frontier));
         self.frontier.store(frontier.0, SeqCst);
     }
 
@@ -145,6 +170,7 @@ impl<L: Location> Store<L> {
     pub fn seed(&self, location: &L, value: L::Value) {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
+        self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
         shard.chain(hash, location).1.set_base(value, self.mutant);
     }
 
@@ -158,18 +184,20 @@ impl<L: Location> Store<L> {
         reader: TxIndex,
         value: L::Value,
     ) -> Resolution<L> {
-        let mutant = self.mutant;
+        let began = Ticket::now();
         let frontier = self.frontier();
-        let (floor, scope) = self.look_at_scope(location, reader, frontier);
-        let look = Look { reader, frontier, floor };
+        let life = self.look_at_scope(location, reader, frontier);
+        let look = Look { reader, frontier, floor: life.floor };
         let found = self.shards.get(id.shard as usize).and_then(|lock| {
             let (mut shard, stamp) = lock.read();
             let chain = shard.chains.get_mut(id.index as usize)?;
-            chain.set_base(value, mutant);
-            Some((chain.hash, chain.find(look, mutant), Trace { chain: id, stamp }))
+            self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
+            chain.set_base(value, self.mutant);
+            let own = Trace { chain: id, stamp };
+            Some((chain.hash, self.find(chain, look, own, (began, life)), own))
         });
         match found {
-            Some((hash, found, own)) => Self::resolution(hash, found, own, scope),
+            Some((hash, found, own)) => Self::resolution(hash, found, own, life.scope),
             // Not a chain of this store.
             None => Resolution::NeedsBase(id),
         }
@@ -217,33 +245,53 @@ impl<L: Location> Store<L> {
         location: &L,
         reader: TxIndex,
     ) -> Resolution<L> {
-        let mutant = self.mutant;
+        let began = Ticket::now();
         // Asked before the scope is: what is final now is seen in full there.
         let frontier = self.frontier();
-        let (floor, scope) = self.look_at_scope(location, reader, frontier);
+        let life = self.look_at_scope(location, reader, frontier);
         let own = Reader { tx: reader, interest: Interest::Value };
-        let look = Look { reader, frontier, floor };
-        let find = |chain: &mut Chain<L>| chain.find(look, mutant);
+        let look = Look { reader, frontier, floor: life.floor };
+        let find = |chain: &mut Chain<L>, own| self.find(chain, look, own, (began, life));
         let (found, own) = self.look(hash, location, own, frontier, find);
-        Self::resolution(hash, found, own, scope)
+        Self::resolution(hash, found, own, life.scope)
+    }
+
+    /// What a reader finds in a chain, under its lock.
+    fn find(
+        &self,
+        chain: &mut Chain<L>,
+        look: Look,
+        own: Trace,
+        (began, life): (Ticket, LifeLook),
+    ) -> Found<L> {
+        let found = chain.find(look, self.mutant);
+        self.log.note(|| StoreEvent::Look {
+            reader: look.reader,
+            location: chain.location.clone(),
+            at: own.into(),
+            began,
+            life: matches!(life.scope, ScopeTrace::Chain(_)).then_some(life.ticket),
+            found: found.clone(),
+        });
+        found
     }
 
     /// Where the life of `location` began, for `reader`.
-    fn look_at_scope(
-        &self,
-        location: &L,
-        reader: TxIndex,
-        frontier: TxIndex,
-    ) -> (Floor, ScopeTrace) {
-        let mutant = self.mutant;
-        let Some(scope) = location.scope() else { return (Floor::Base, ScopeTrace::Unscoped) };
-        if !self.scope_used.load(SeqCst) || is_store_mutant!(mutant, ScopeIgnored) {
-            return (Floor::Base, ScopeTrace::NoScopeUsed);
+    fn look_at_scope(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLook {
+        let unseen = |scope| LifeLook { floor: Floor::Base, scope, ticket: Ticket::default() };
+        let Some(scope) = location.scope() else { return unseen(ScopeTrace::Unscoped) };
+        if !self.scope_used.load(SeqCst) || is_store_mutant!(self.mutant, ScopeIgnored) {
+            return unseen(ScopeTrace::NoScopeUsed);
         }
         let life = Reader { tx: reader, interest: Interest::Life };
-        let floor = |chain: &mut Chain<L>| chain.floor(reader, mutant);
-        let (floor, trace) = self.look(self.hash(&scope), &scope, life, frontier, floor);
-        (floor, ScopeTrace::Chain(trace))
+        let floor = |chain: &mut Chain<L>, at: Trace| {
+            let floor = chain.floor(reader, self.mutant);
+            let scope = || chain.location.clone();
+            let seen = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
+            (floor, self.log.note(seen))
+        };
+        let ((floor, ticket), trace) = self.look(self.hash(&scope), &scope, life, frontier, floor);
+        LifeLook { floor, scope: ScopeTrace::Chain(trace), ticket }
     }
 
     /// Registers a reader and looks at the chain, both under its lock.
@@ -253,75 +301,14 @@ impl<L: Location> Store<L> {
         location: &L,
         reader: Reader,
         frontier: TxIndex,
-        find: impl FnOnce(&mut Chain<L>) -> R,
+        find: impl FnOnce(&mut Chain<L>, Trace) -> R,
     ) -> (R, Trace) {
         let (shard_index, lock) = self.shard(hash);
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
         chain.add_reader(reader, frontier);
-        (find(chain), Trace { chain: ChainId { shard: shard_index, index }, stamp })
-    }
-
-    /// Whether what `scope` says is as it was. The argument for the flag is that for the stamp
-    /// below: it is raised under no lock, but before the entry at the scope is published.
-    fn is_scope_unchanged(&self, scope: ScopeTrace) -> bool {
-        match scope {
-            ScopeTrace::Unscoped => true,
-            ScopeTrace::NoScopeUsed => !self.scope_used.load(SeqCst),
-            ScopeTrace::Chain(trace) => self.is_unchanged(trace),
-        }
-    }
-
-    /// Whether the chain behind `trace` is as it was when the trace was taken.
-    fn is_unchanged(&self, trace: Trace) -> bool {
-        let Some(lock) = self.shards.get(trace.chain.shard as usize) else { return false };
-        // Right without the lock. The trace pairs the data with the stamp that was in force under
-        // the lock, and each publication draws the next stamp under the lock before it touches
-        // the data: if the load returns the stamp of the trace, then in the order in which this
-        // one atomic changed no publication lies between the trace and the load. A publication
-        // that is just beginning may be missed, as it may be by a check that ends just before it;
-        // above the frontier that is a hint that comes late, and its writer names the reader.
-        // At the frontier none is missed: whatever a lower transaction published happened before
-        // its report was taken from the channel under the role, that happened before this load,
-        // and a load never returns a stamp older than one that happened before it.
-        if lock.stamp() == trace.stamp {
-            return true;
-        }
-        let (shard, _) = lock.read();
-        let chain = shard.chains.get(trace.chain.index as usize);
-        chain.is_some_and(|chain| chain.stamp <= trace.stamp)
-    }
-
-    /// Whether each recorded read of `reader` still resolves to the same version; a hint.
-    #[must_use]
-    pub fn is_current(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
-        self.check(reads, reader, false)
-    }
-
-    /// Whether each recorded read of `reader` still resolves to the same version or to an
-    /// exactly equal value. With authority, if everything below `reader` is final (I3).
-    #[must_use]
-    pub fn validate(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
-        self.check(reads, reader, true)
-    }
-
-    fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
-        let skipped = usize::from(is_store_mutant!(self.mutant, SkipOneRead));
-        reads.records().iter().skip(skipped).all(|record| {
-            let seen = &record.seen;
-            if self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope) {
-                return true;
-            }
-            let now = self.resolve_hashed(seen.hash, &record.location, reader);
-            let Resolution::Resolved(now) = now else {
-                return false;
-            };
-            // A fold has no single version: its value is what counts.
-            let folded = matches!(seen.origin, Origin::Folded(_));
-            let same = now.origin == seen.origin && !folded;
-            let any = is_store_mutant!(self.mutant, AnyValueValid);
-            same || ((by_value || folded) && (now.value == seen.value || any))
-        })
+        let trace = Trace { chain: ChainId { shard: shard_index, index }, stamp };
+        (find(chain, trace), trace)
     }
 
     /// Publishes one entry. Readers that it may concern are added to `stale`.
@@ -332,63 +319,72 @@ impl<L: Location> Store<L> {
         entry: Entry<L>,
         stale: &mut Vec<TxIndex>,
     ) {
-        self.change(version.tx, location, stale, |chain| {
-            chain.put(version, Kind::Written(entry), self.mutant)
-        });
+        self.change(version, location, stale, Change::Put(entry));
     }
 
     /// Removes what `version` or an older incarnation of its transaction left at `location`.
     pub fn withdraw(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>) {
-        self.change(version.tx, location, stale, |chain| chain.remove(version));
+        self.change(version, location, stale, Change::Remove);
     }
 
-    /// Turns what `version` left at `location` into an estimate.
+    /// Turns what `version` left at `location` into an estimate. Nobody is named: what replaces
+    /// the estimate does that.
     pub fn mark_estimate(&self, version: Version, location: &L) {
-        if is_store_mutant!(self.mutant, EstimateLost) {
-            return;
+        if !is_store_mutant!(self.mutant, EstimateLost) {
+            self.change(version, location, &mut Vec::new(), Change::Estimate);
         }
-        self.note_scope(location);
-        let hash = self.hash(location);
-        self.shard(hash).1.publish(|shard, stamp| {
-            let chain = shard.chain(hash, location).1;
-            if chain.estimate(version) {
-                chain.stamp = stamp;
-            }
-        });
     }
 
-    /// From now on slots have to look at their scopes.
-    fn note_scope(&self, location: &L) {
+    fn change(&self, version: Version, location: &L, stale: &mut Vec<TxIndex>, change: Change<L>) {
         if location.is_scope() {
+            // From now on slots have to look at their scopes.
             self.scope_used.store(true, SeqCst);
         }
-    }
-
-    fn change(
-        &self,
-        writer: TxIndex,
-        location: &L,
-        stale: &mut Vec<TxIndex>,
-        change: impl FnOnce(&mut Chain<L>) -> bool,
-    ) {
-        let reuse = is_store_mutant!(self.mutant, StampReused);
-        let silent = is_store_mutant!(self.mutant, HintLost);
-        self.note_scope(location);
         let hash = self.hash(location);
+        let (shard_index, lock) = self.shard(hash);
         let change = |shard: &mut Shard<L>, stamp| {
-            let chain = shard.chain(hash, location).1;
-            if change(chain) {
-                chain.stamp = if reuse { Stamp::default() } else { stamp };
-                if !silent {
-                    chain.take_stale_readers(writer, stale);
-                }
-            }
+            let (index, chain) = shard.chain(hash, location);
+            let before = stale.len();
+            let noted = self.log.is_on().then(|| change.clone());
+            let took = self.apply(chain, version, change, stamp, stale);
+            self.log.note(|| StoreEvent::Changed {
+                version,
+                location: location.clone(),
+                change: noted.unwrap_or(Change::Remove),
+                at: Trace { chain: ChainId { shard: shard_index, index }, stamp }.into(),
+                took,
+                stale: stale.get(before..).unwrap_or_default().to_vec(),
+            });
         };
-        let lock = self.shard(hash).1;
         #[cfg(feature = "mutants")]
         if is_store_mutant!(self.mutant, StampOutsideLock) {
             return lock.publish_too_early(change);
         }
         lock.publish(change);
+    }
+
+    /// Changes a chain under its lock. Tells whether it did.
+    fn apply(
+        &self,
+        chain: &mut Chain<L>,
+        version: Version,
+        change: Change<L>,
+        stamp: Stamp,
+        stale: &mut Vec<TxIndex>,
+    ) -> bool {
+        let names = !matches!(change, Change::Estimate) && !is_store_mutant!(self.mutant, HintLost);
+        let took = match change {
+            Change::Put(entry) => chain.put(version, Kind::Written(entry), self.mutant),
+            Change::Remove => chain.remove(version),
+            Change::Estimate => chain.estimate(version),
+        };
+        if took {
+            let reuse = is_store_mutant!(self.mutant, StampReused);
+            chain.stamp = if reuse { Stamp::default() } else { stamp };
+            if names {
+                chain.take_stale_readers(version.tx, stale);
+            }
+        }
+        took
     }
 }

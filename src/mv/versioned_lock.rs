@@ -6,6 +6,13 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(u64);
 
+impl Stamp {
+    /// Publications before and with it.
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// Data under a lock, with the stamp of the last publication into it.
 ///
 /// The stamp may be looked at without the lock, as TL2 does: an unchanged stamp proves that

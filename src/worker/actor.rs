@@ -1,6 +1,7 @@
 //! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
 
 use super::coordinator::{coordinate, give_up};
+use super::events::{EngineEvent, RunEnd};
 use super::machine::{Effects, Ledger, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, ReportMessage};
 use super::shared::Shared;
@@ -33,6 +34,7 @@ where
         };
         let report = actor.run_job(message);
         context.yield_at(Point::Message);
+        shared.log.note(|| EngineEvent::Sent(report.report.clone()));
         if shared.report_sender.try_send(report).is_err() {
             give_up(shared, Invariant::ChannelFull { channel: "reports" });
         }
@@ -76,6 +78,16 @@ enum Ran<W: Workload> {
     Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
     Blocked(TxIndex),
     Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
+}
+
+impl<W: Workload> Ran<W> {
+    fn end(&self) -> RunEnd<W::Location> {
+        match self {
+            Self::Effects(_, effects) => RunEnd::Effects(effects.writes.clone()),
+            Self::Blocked(on) => RunEnd::Blocked(*on),
+            Self::Failed(..) => RunEnd::Failed,
+        }
+    }
 }
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
@@ -155,6 +167,14 @@ where
     }
 
     fn run_once(&mut self, tx: TxIndex) -> Ran<W> {
+        let log = &self.shared.log;
+        log.note(|| EngineEvent::RunBegan(tx));
+        let ran = self.run_guarded(tx);
+        log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
+        ran
+    }
+
+    fn run_guarded(&mut self, tx: TxIndex) -> Ran<W> {
         let Self { shared, worker, context, machine } = self;
         let machine = match machine {
             Some(machine) => machine,

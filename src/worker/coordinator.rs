@@ -1,5 +1,6 @@
 //! The coordinating role: the owner of the protocol.
 
+use super::events::EngineEvent;
 use super::machine::{Ledger, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::shared::{BlockEnd, Shared};
@@ -9,6 +10,7 @@ use crate::ids::{Incarnation, TxIndex, Version};
 use crate::mv::{ReadSet, Store};
 use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
 use crate::sync::{Sender, SeqCst};
+use crate::trace::Log;
 
 /// What the role knows of one transaction.
 struct Record<W: Workload> {
@@ -93,7 +95,12 @@ impl<W: Workload, G> Coordinator<W, G> {
         Self { protocol, ledger, records, jobs: Some(jobs), refusal: None, broken: None }
     }
 
-    pub(super) fn into_end(mut self, workload: W, store: Store<W::Location>) -> BlockEnd<W, G> {
+    pub(super) fn into_end(
+        mut self,
+        workload: W,
+        store: Store<W::Location>,
+        log: Log<EngineEvent<W::Location>>,
+    ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
@@ -114,6 +121,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             workload,
             halt,
             error,
+            log,
         }
     }
 }
@@ -133,14 +141,18 @@ where
         self.jobs.as_ref()?;
         loop {
             if shared.is_cancelled() {
-                let cancelled = self.protocol.apply(Event::Cancelled);
+                let cancelled = self.apply(shared, Event::Cancelled);
                 self.note(shared, cancelled);
             }
             while let Ok(report) = shared.reports.try_recv() {
-                let taken = self.take_report(report);
+                let taken = self.take_report(report, shared);
                 self.note(shared, taken);
             }
-            let performed = match self.protocol.poll() {
+            let polled = self.protocol.poll();
+            if let Ok(Some(command)) = &polled {
+                shared.log.note(|| EngineEvent::Told(command.clone()));
+            }
+            let performed = match polled {
                 Ok(None) => return None,
                 Ok(Some(Command::RunHere(job))) => return self.message(job),
                 Ok(Some(Command::Finish)) => {
@@ -175,7 +187,16 @@ where
         }
     }
 
-    fn take_report(&mut self, message: ReportMessage<W>) -> Result<(), Invariant> {
+    fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
+        shared.log.note(|| EngineEvent::Heard(event.clone()));
+        self.protocol.apply(event)
+    }
+
+    fn take_report(
+        &mut self,
+        message: ReportMessage<W>,
+        shared: &Shared<W, G>,
+    ) -> Result<(), Invariant> {
         let ReportMessage { report, kept } = message;
         let job = report.job;
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
@@ -189,7 +210,7 @@ where
                 record.written = kept.written;
             }
         }
-        self.protocol.apply(Event::Reported(report))
+        self.apply(shared, Event::Reported(report))
     }
 
     fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
@@ -209,26 +230,26 @@ where
         context: &X,
     ) -> Result<(), Invariant> {
         match command {
-            Command::Dispatch(job) => self.dispatch(job),
+            Command::Dispatch(job) => self.dispatch(job, shared),
             Command::Discard(tx) => self.discard(tx, shared),
             Command::Recheck(tx) => {
                 let current = shared.store.is_current(&self.record(tx)?.reads, tx);
-                self.answer_check(tx, current)
+                self.answer_check(tx, current, shared)
             }
             Command::Validate(tx) => {
                 context.yield_at(Point::Validate);
                 let valid = shared.store.validate(&self.record(tx)?.reads, tx);
-                self.answer_check(tx, valid)
+                self.answer_check(tx, valid, shared)
             }
             Command::Admit(tx) => {
                 let admission = self.ledger.admit(tx);
                 let fits = admission.is_ok();
                 self.refusal = admission.err();
-                self.protocol.apply(Event::Admitted { tx, fits })
+                self.apply(shared, Event::Admitted { tx, fits })
             }
             Command::Claim(job) => {
                 let tx = job.chunk.first;
-                self.protocol.apply(Event::Claimed { tx, claimed: shared.claim(job) })
+                self.apply(shared, Event::Claimed { tx, claimed: shared.claim(job) })
             }
             Command::Commit(tx) => {
                 context.yield_at(Point::Commit);
@@ -244,19 +265,25 @@ where
         }
     }
 
-    fn answer_check(&mut self, tx: TxIndex, holds: bool) -> Result<(), Invariant> {
+    fn answer_check(
+        &mut self,
+        tx: TxIndex,
+        holds: bool,
+        shared: &Shared<W, G>,
+    ) -> Result<(), Invariant> {
         let verdict = if holds { Verdict::Valid } else { Verdict::Stale };
-        self.protocol.apply(Event::Checked { tx, verdict })
+        self.apply(shared, Event::Checked { tx, verdict })
     }
 
-    fn dispatch(&mut self, job: Job) -> Result<(), Invariant> {
+    fn dispatch(&mut self, job: Job, shared: &Shared<W, G>) -> Result<(), Invariant> {
         let message = self.message(job).ok_or(Invariant::MissingResult { tx: job.chunk.first })?;
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(message).is_ok());
         if sent {
             return Ok(());
         }
         // Nobody will report it, and the block cannot end while it counts as in flight.
-        self.protocol.apply(Event::Reported(JobReport { job, results: Vec::new(), void: true }))?;
+        let report = JobReport { job, results: Vec::new(), void: true };
+        self.apply(shared, Event::Reported(report))?;
         Err(Invariant::ChannelFull { channel: "jobs" })
     }
 
@@ -297,7 +324,7 @@ where
         stale_readers.dedup();
         self.ledger.skip(tx, reason);
         self.move_frontier(tx, shared);
-        self.protocol.apply(Event::Withdrawn { tx, stale_readers })
+        self.apply(shared, Event::Withdrawn { tx, stale_readers })
     }
 
     fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {

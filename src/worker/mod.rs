@@ -9,6 +9,7 @@
 
 mod actor;
 mod coordinator;
+mod events;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod machine;
@@ -17,6 +18,7 @@ mod shared;
 mod view;
 
 pub use actor::work;
+pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
 pub use shared::{BlockEnd, Setup, Shared};
 pub use view::{Stop, Stopped, View};

@@ -1,6 +1,9 @@
 //! What all workers of a block share.
 
 use super::coordinator::Coordinator;
+use super::events::EngineEvent;
+#[cfg(feature = "trace")]
+use super::events::TraceEvent;
 use super::machine::{Ledger, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use crate::error::Invariant;
@@ -8,6 +11,7 @@ use crate::ids::TxIndex;
 use crate::mv::Store;
 use crate::protocol::{Counters, Halt, Job, Limits, Plan, Protocol};
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
+use crate::trace::Log;
 
 /// Everything that a block starts with.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub struct Shared<W: Workload, G> {
     /// Why the block cannot go on, until the role has taken notice.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
+    pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
 /// How a block ended.
@@ -66,6 +71,8 @@ pub struct BlockEnd<W: Workload, G> {
     pub broken: Option<Invariant>,
     /// What the protocol counted.
     pub counters: Counters,
+    /// What workers and the role did, if that was asked for.
+    pub log: Log<EngineEvent<W::Location>>,
 }
 
 impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Shared<W, G> {
@@ -106,7 +113,17 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             cancelled: AtomicBool::new(false),
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
+            log: Log::off(),
         }
+    }
+
+    /// The same block, where all that happens in it is noted: see [`BlockEnd::take_trace`].
+    #[cfg(feature = "trace")]
+    #[must_use]
+    pub fn with_trace(mut self) -> Self {
+        self.store.start_trace();
+        self.log = Log::on();
+        self
     }
 
     /// The multi-version store of this block.
@@ -157,7 +174,21 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     /// Ends the block after all workers have returned.
     #[must_use]
     pub fn into_end(self) -> BlockEnd<W, G> {
-        self.role.into_inner().into_end(self.workload, self.store)
+        self.role.into_inner().into_end(self.workload, self.store, self.log)
+    }
+}
+
+#[cfg(feature = "trace")]
+impl<W: Workload, G> BlockEnd<W, G> {
+    /// All that happened in the block, in order, if that was asked for.
+    pub fn take_trace(&mut self) -> Vec<TraceEvent<W::Location>> {
+        let engine = core::mem::replace(&mut self.log, Log::off()).into_events().into_iter();
+        let engine = engine.map(|(at, event)| (at, TraceEvent::Engine(event)));
+        let store = self.store.take_trace().into_iter();
+        let store = store.map(|(at, event)| (at, TraceEvent::Store(event)));
+        let mut trace: Vec<_> = store.chain(engine).collect();
+        trace.sort_by_key(|(at, _)| *at);
+        trace.into_iter().map(|(_, event)| event).collect()
     }
 }
 

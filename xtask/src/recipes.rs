@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The features of the library; every combination must build.
-const FEATURES: [&str; 3] = ["evm", "sim", "mutants"];
+const FEATURES: [&str; 4] = ["evm", "sim", "mutants", "trace"];
 
 pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
     let arguments = if apply { "fmt --all" } else { "fmt --all --check" };
@@ -69,14 +69,16 @@ pub(crate) fn features(runner: &mut Runner) -> Result<(), Failed> {
             None => Ok(format!("{} packages, none of revm or alloy", tree.lines().count())),
         }
     })?;
-    runner.check("tool without seeded bugs", |root| {
+    runner.check("tool without seeded bugs and traces", |root| {
         let mut tree = cargo("tree --locked -p braid-cli -e no-dev --prefix none -f {p}|{f}");
         tree.current_dir(root);
         let tree = output(tree)?;
         let library = tree.lines().find(|line| line.starts_with("braid-evm "));
         let features = library.and_then(|line| line.split_once('|')).map(|(_, features)| features);
         match features {
-            Some(features) if !features.split(',').any(|feature| feature == "mutants") => {
+            Some(features)
+                if !features.split(',').any(|one| ["mutants", "trace"].contains(&one)) =>
+            {
                 Ok(format!("features of the library: {features}"))
             }
             Some(features) => Err(format!("it has the features {features}")),

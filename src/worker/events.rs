@@ -1,0 +1,45 @@
+//! What workers and the role do, for those who replay a block: see [`Log`](crate::trace::Log).
+
+use crate::ids::TxIndex;
+use crate::mv::{Entry, Location, StoreEvent};
+use crate::protocol::{Command, Event, JobReport};
+
+/// What a run came to, before anything of it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd<L: Location> {
+    /// It left these entries to be published.
+    Effects(Vec<(L, Entry<L>)>),
+    /// It met an estimate of this transaction.
+    Blocked(TxIndex),
+    /// It has no result.
+    Failed,
+}
+
+/// One thing that a worker or the role did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent<L: Location> {
+    /// A run of a transaction began.
+    RunBegan(TxIndex),
+    /// It ended.
+    RunEnded {
+        /// The transaction.
+        tx: TxIndex,
+        /// What it came to.
+        end: RunEnd<L>,
+    },
+    /// A worker sent its report.
+    Sent(JobReport),
+    /// The protocol heard of something.
+    Heard(Event),
+    /// The protocol asked for something.
+    Told(Command),
+}
+
+/// One thing that happened in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceEvent<L: Location> {
+    /// In the store.
+    Store(StoreEvent<L>),
+    /// Around it.
+    Engine(EngineEvent<L>),
+}
