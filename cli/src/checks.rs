@@ -1,10 +1,13 @@
 //! Comparing what an execution gave with what the block's header says.
 
-use crate::block_file::BlockFile;
+use crate::{
+    block_file::BlockFile,
+    state_root::{PartialRootError, Witness},
+};
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bloom;
-use revm::primitives::hardfork::SpecId;
+use revm::{database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
 
 /// What of an execution the header speaks about.
@@ -31,6 +34,8 @@ pub enum Check {
     RequestsHash,
     /// Gas and success of each transaction, as the file (not the header) has them.
     Transactions,
+    /// Root of the state after the block; told where a witness lies beside the file.
+    StateRoot,
 }
 
 impl Check {
@@ -43,6 +48,7 @@ impl Check {
             Self::LogsBloom => "logsBloom",
             Self::RequestsHash => "requestsHash",
             Self::Transactions => "transactions",
+            Self::StateRoot => "stateRoot",
         }
     }
 }
@@ -91,6 +97,19 @@ pub fn against_header(file: &BlockFile, spec: SpecId, results: Results<'_>) -> V
         checks.push(check);
     }
     checks
+}
+
+/// Compares the root of the state after the block that left `bundle` with the header's.
+///
+/// # Errors
+/// [`PartialRootError`]: `witness` does not tell the root.
+pub fn state_root(
+    file: &BlockFile,
+    witness: &Witness,
+    bundle: &BundleState,
+) -> Result<CheckResult, PartialRootError> {
+    let found = witness.post_root(bundle)?;
+    Ok(compare(Check::StateRoot, &file.block.header.inner.state_root, &found))
 }
 
 fn compare<T: PartialEq + fmt::Display>(check: Check, expected: &T, found: &T) -> CheckResult {

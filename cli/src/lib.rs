@@ -7,4 +7,5 @@ pub mod commands;
 pub mod compare;
 pub mod fork;
 pub mod sequential;
+pub mod state_root;
 pub mod workload;

@@ -130,7 +130,7 @@ fn files_folders_and_standard_input_are_read() {
     for name in ["a.json.zst", "c.json.gz"] {
         file.write(Path::new(&folder.path(name))).expect("writes");
     }
-    for noise in ["index.tsv", "a.witness.json.zst", "README.md"] {
+    for noise in ["index.tsv", "z.witness.json.zst", "README.md"] {
         fs::write(folder.path(noise), "not a block").expect("writes");
     }
     let (blocks, total) = lines(&[folder.0.path().to_str().expect("UTF-8")], 0);

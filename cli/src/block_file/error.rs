@@ -1,6 +1,7 @@
 //! What can be wrong with a block file. Every message names the file, the field and what was
 //! expected there.
 
+use crate::state_root::WitnessError;
 use std::{fmt, io};
 use thiserror::Error;
 
@@ -47,6 +48,9 @@ pub enum BlockFileErrorKind {
     /// The name to write to does not say in which format.
     #[error("expected a file name that ends in .json, .json.gz or .json.zst")]
     Extension,
+    /// The state witness beside the file cannot be used.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The block could not be put into JSON.
     #[error("the block does not serialise: {0}")]
     Serialise(serde_json::Error),

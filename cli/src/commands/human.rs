@@ -76,6 +76,9 @@ impl Reporter for Human {
                 if skipped > 0 {
                     write!(out, ", {skipped} left out")?;
                 }
+                if let Some(why) = &report.not_checkable {
+                    write!(out, ", {YELLOW}state root{YELLOW:#} {why}")?;
+                }
                 writeln!(out)?;
             }
             Verdict::Mismatch(differences) => {
@@ -111,6 +114,12 @@ impl Reporter for Human {
         let mut before = "  ";
         for (count, what, style) in counts.into_iter().filter(|(count, ..)| *count > 0) {
             write!(out, "{before}{style}{count} {what}{style:#}")?;
+            before = ", ";
+        }
+        let roots = [(totals.state_roots, "compared"), (totals.not_checkable, "not checkable")];
+        before = "; state roots: ";
+        for (count, what) in roots.into_iter().filter(|(count, _)| *count > 0) {
+            write!(out, "{before}{count} {what}")?;
             before = ", ";
         }
         writeln!(out)?;

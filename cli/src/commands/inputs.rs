@@ -5,6 +5,7 @@ use crate::{
         BlockFile, BlockFileError, BlockFileErrorKind::EmptyFolder, STANDARD_STREAM,
         is_block_file_name,
     },
+    state_root::{self, Witness},
     workload,
 };
 use std::{
@@ -39,6 +40,13 @@ impl Input {
             Self::Generated { name, .. } => name.clone(),
             Self::Unreadable(error) => error.file.clone(),
         }
+    }
+
+    /// The state witness beside the block file, if there is one.
+    pub(super) fn witness(&self) -> Result<Option<Witness>, BlockFileError> {
+        let Self::File(path) = self else { return Ok(None) };
+        let witness = state_root::path_beside(path).map(|beside| Witness::read(&beside));
+        witness.transpose().map_err(|error| BlockFileError::new(self.name(), error))
     }
 
     /// The block file, read if it has to be.

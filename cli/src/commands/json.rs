@@ -4,7 +4,7 @@ use super::{
     report::{BlockReport, Measured, Times, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::block_file::BlockFileError;
+use crate::{block_file::BlockFileError, checks::Check};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -46,6 +46,9 @@ struct BlockLine<'a> {
     ok: bool,
     /// Name of the check, and whether it came out right.
     checks: BTreeMap<&'static str, bool>,
+    /// Name of a check that could not be made, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    not_checkable: BTreeMap<&'static str, &'a str>,
     #[serde(flatten)]
     measured: Option<MeasuredLine>,
     #[serde(flatten)]
@@ -99,6 +102,10 @@ struct TotalLine {
     rejected: usize,
     unusable: usize,
     txs: usize,
+    /// Blocks whose state root was compared with the header's.
+    state_roots: usize,
+    /// Blocks with a witness that does not tell the state root.
+    state_roots_not_checkable: usize,
     #[serde(flatten)]
     measured: MeasuredLine,
     #[serde(flatten)]
@@ -167,6 +174,11 @@ impl Reporter for Json {
             txs: report.transactions,
             ok: report.verdict == Verdict::Right,
             checks: checks.map(|made| (made.check.name(), made.mismatch.is_none())).collect(),
+            not_checkable: report
+                .not_checkable
+                .iter()
+                .map(|why| (Check::StateRoot.name(), why.as_str()))
+                .collect(),
             measured: report.measured.as_ref().map(MeasuredLine::from),
             setting,
             differences,
@@ -196,6 +208,8 @@ impl Reporter for Json {
             rejected: totals.rejected,
             unusable: totals.unusable,
             txs: totals.transactions,
+            state_roots: totals.state_roots,
+            state_roots_not_checkable: totals.not_checkable,
             measured: MeasuredLine::from(&totals.measured),
             setting: self.setting(),
         })

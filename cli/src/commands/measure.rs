@@ -4,9 +4,10 @@ use super::report::{BlockReport, Measured, Times, Verdict};
 use crate::{
     block::Block,
     block_file::{BlockFile, FieldError, FileDatabase},
-    checks::{self, Results},
+    checks::{self, CheckResult, Results},
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
+    state_root::{PartialRootError, Witness},
 };
 use braid_evm::{BlockError, BlockOutput, Executor, Mode};
 use cpu_time::ProcessTime;
@@ -22,18 +23,26 @@ const DESCRIBED: usize = 10;
 type Sequential = Result<SequentialOutput, SequentialError<Infallible>>;
 type Parallel = Result<BlockOutput, BlockError<Infallible>>;
 
-/// Executes `file` sequentially and with `executor`, `rounds` times each, and compares the first
+/// A block with what its result is compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) file: &'a BlockFile,
+    /// Nodes of the state trie, if they lie beside the file.
+    pub(super) witness: Option<&'a Witness>,
+}
+
+/// Executes the file of `subject` sequentially and with `executor`, `rounds` times each, and compares the first
 /// sequential result with every parallel one and with the header.
 ///
 /// # Errors
 /// The field of the file that no execution can use.
 pub(super) fn run_block(
     executor: &mut Executor,
-    file: &BlockFile,
+    subject: Subject<'_>,
     name: String,
     rounds: u32,
 ) -> Result<BlockReport, FieldError> {
-    let (block, database) = file.to_block()?;
+    let (block, database) = subject.file.to_block()?;
     let mut bench = Bench {
         on_invalid: match executor.config().mode {
             Mode::Validate => OnInvalid::Reject,
@@ -47,17 +56,25 @@ pub(super) fn run_block(
     };
     let report = BlockReport {
         file: name,
-        block: file.block.header.inner.number,
+        block: subject.file.block.header.inner.number,
         transactions: bench.block.transactions.len(),
         verdict: Verdict::Right,
         checks: Vec::new(),
+        not_checkable: None,
         measured: None,
     };
     let (expected, found) = bench.round(true);
     Ok(match expected {
-        Ok(expected) => bench.judge_output(report, file, &expected, found, rounds),
+        Ok(expected) => bench.judge_output(report, subject, &expected, found, rounds),
         Err(error) => judge_error(report, &error, &found),
     })
+}
+
+impl Subject<'_> {
+    /// Compares the state root with the header's, if there is a witness.
+    fn state_root(&self, found: &BlockOutput) -> Option<Result<CheckResult, PartialRootError>> {
+        self.witness.map(|witness| checks::state_root(self.file, witness, &found.bundle))
+    }
 }
 
 /// One block, ready to be run again and again.
@@ -99,14 +116,14 @@ impl Bench<'_> {
     fn judge_output(
         mut self,
         mut report: BlockReport,
-        file: &BlockFile,
+        subject: Subject<'_>,
         expected: &SequentialOutput,
         found: Parallel,
         rounds: u32,
     ) -> BlockReport {
         let mut differences = difference_lines(expected, &found);
         let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
-        drop(found);
+        let state_root = found.ok().and_then(|found| subject.state_root(&found));
         for round in 1..rounds {
             if !differences.is_empty() {
                 break;
@@ -122,7 +139,12 @@ impl Bench<'_> {
                 receipts: &expected.receipts,
                 requests: &expected.requests,
             };
-            report.checks = checks::against_header(file, self.block.cfg.spec, results);
+            report.checks = checks::against_header(subject.file, self.block.cfg.spec, results);
+            match state_root {
+                Some(Ok(check)) => report.checks.push(check),
+                Some(Err(error)) => report.not_checkable = Some(error.to_string()),
+                None => {}
+            }
         }
         let wrong = report.checks.iter().filter(|check| check.mismatch.is_some());
         differences.extend(wrong.map(|check| format!("header: {check}")));
@@ -230,6 +252,7 @@ mod tests {
             transactions: 20,
             verdict: Verdict::Right,
             checks: Vec::new(),
+            not_checkable: None,
             measured: None,
         }
     }

@@ -1,7 +1,7 @@
 //! What is reported of a block, and of all blocks together.
 
 use super::End;
-use crate::checks::CheckResult;
+use crate::checks::{Check, CheckResult};
 use braid_evm::Stats;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct BlockReport {
     pub(super) verdict: Verdict,
     /// Comparisons with the header that were made.
     pub(super) checks: Vec<CheckResult>,
+    /// Why the state root could not be checked although there is a witness.
+    pub(super) not_checkable: Option<String>,
     /// `None` if there is no result to measure.
     pub(super) measured: Option<Measured>,
 }
@@ -101,6 +103,10 @@ pub(super) struct Totals {
     pub(super) rejected: usize,
     /// Files that could not be used.
     pub(super) unusable: usize,
+    /// Blocks whose state root was compared with the header's.
+    pub(super) state_roots: usize,
+    /// Blocks with a witness that does not tell the state root.
+    pub(super) not_checkable: usize,
     /// Transactions of all blocks that were run to their end.
     pub(super) transactions: usize,
     /// Sums over these blocks.
@@ -115,6 +121,10 @@ impl Totals {
             Verdict::Rejected { .. } => &mut self.rejected,
         };
         *counter = counter.saturating_add(1);
+        let compared = report.checks.iter().any(|made| made.check == Check::StateRoot);
+        self.state_roots = self.state_roots.saturating_add(usize::from(compared));
+        let unknown = usize::from(report.not_checkable.is_some());
+        self.not_checkable = self.not_checkable.saturating_add(unknown);
         if let Some(measured) = &report.measured {
             self.transactions = self.transactions.saturating_add(report.transactions);
             self.measured.add(measured);

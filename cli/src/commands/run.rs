@@ -5,7 +5,7 @@ use super::{
     human::Human,
     inputs,
     json::Json,
-    measure::run_block,
+    measure::{Subject, run_block},
     progress::Progress,
     report::{BlockReport, Totals},
 };
@@ -29,8 +29,9 @@ or from its header; 2 if a file cannot be used or a block is invalid.";
 ///
 /// Executes each block on several workers and with plain sequential revm; compares outcomes,
 /// receipts, logs, gas, requests and state changes with their reverts; checks gas used, receipts
-/// root, logs bloom and requests hash against the header. Without an argument it runs a
-/// generated demo chain.
+/// root, logs bloom and requests hash against the header, and the state root where a witness
+/// (`x.witness.json.zst` beside `x.json.zst`) has the trie nodes for it. Without an argument it runs
+/// a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArgs {
@@ -173,10 +174,12 @@ fn run_input(
     input: inputs::Input,
     name: String,
 ) -> Result<BlockReport, BlockFileError> {
+    let witness = input.witness()?;
     let file = input.load()?;
     let named = |error| BlockFileError::new(name.clone(), BlockFileErrorKind::Field(error));
     if args.check_signatures {
         file.check_signatures().map_err(named)?;
     }
-    run_block(executor, &file, name.clone(), args.rounds).map_err(named)
+    let subject = Subject { file: &file, witness: witness.as_ref() };
+    run_block(executor, subject, name.clone(), args.rounds).map_err(named)
 }

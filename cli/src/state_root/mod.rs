@@ -1,0 +1,18 @@
+//! State roots after a block: of a whole state that is at hand, or of a trie of which only the nodes
+//! of a witness are.
+//!
+//! The state after a block is the one before it with the block's bundle applied. [`PlainState`]
+//! holds every account, as test suites give them. [`Witness`] holds some nodes of the tries before
+//! the block, enough to walk to whatever the block changed; what cannot be computed from them is
+//! [`PartialRootError::NotCheckable`] and never a root.
+
+mod full;
+mod partial;
+mod witness;
+
+pub use full::{PlainAccount, PlainState};
+pub use partial::{PartialRootError, Witness};
+pub use witness::{WitnessError, path_beside};
+
+#[cfg(test)]
+mod tests;
