@@ -193,6 +193,8 @@ impl<L: Location> Store<L> {
             let chain = shard.chains.get_mut(id.index as usize)?;
             self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
             chain.set_base(value, self.mutant);
+            // Again: since it asked, it may have been named and forgotten.
+            chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
             let own = Trace { chain: id, stamp };
             Some((chain.hash, self.find(chain, look, own, (began, life)), own))
         });
