@@ -1,7 +1,7 @@
 //! Choices of an executor.
 
 use crate::protocol::{Limits, Policy};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 /// What an invalid transaction does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,6 +31,11 @@ pub struct Config {
     /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each worker:
     /// the bound on memory for results that wait.
     pub window_per_worker: u32,
+    /// Transactions that are dispatched together, at most; `None`: chosen from the size of the block.
+    pub chunk: Option<NonZeroU32>,
+    /// Whether transactions that are dispatched together share a journal, so that what one of them
+    /// has read the next one finds. Default: yes; never before Spurious Dragon.
+    pub share_journals: bool,
     /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
     pub patience: u64,
 }
@@ -46,6 +51,8 @@ impl Default for Config {
             reverts: true,
             max_speculative_runs: 4,
             window_per_worker: 64,
+            chunk: None,
+            share_journals: true,
             patience: 400_000,
         }
     }
@@ -70,7 +77,7 @@ impl Config {
             max_speculative_runs: self.max_speculative_runs.max(1),
             policy: if in_order { Policy::InOrder } else { self.policy },
             skip_rejected: self.mode == Mode::Build,
-            shared_chunks: false,
+            shared_chunks: self.share_journals,
         }
     }
 

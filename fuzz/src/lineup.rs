@@ -4,12 +4,15 @@ use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
 use braid_evm::{Block, Config, Executor, Mode, Policy, Stats};
 use revm::DatabaseRef;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Numbers of workers that every block is executed with.
 pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
+
+/// Workers, with how many transactions they get at once: those share a journal.
+const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
 
 /// How long a lower transaction waits for a higher one to begin.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -20,16 +23,23 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// If the system starts no threads, or `workers` is 0.
 #[must_use]
 pub fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
+    chunked(workers, None, policy, mode)
+}
+
+fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Executor {
     let workers = NonZeroU16::new(workers).expect("at least one worker");
     let mut config = Config::with_workers(workers);
     config.policy = policy;
     config.mode = mode;
+    config.chunk = chunk;
     Executor::new(config).expect("threads start")
 }
 
 /// Executors with different numbers of workers.
 #[derive(Debug)]
 pub struct Lineup {
+    /// First those of `WORKERS`, which cut small blocks into single transactions, then those of
+    /// `CHUNKS`.
     executors: Vec<Executor>,
     mode: Mode,
     /// How often two transactions were in progress at once, as the database saw it.
@@ -41,13 +51,17 @@ pub struct Lineup {
 }
 
 impl Lineup {
-    /// Executors with 1, 2, 3 and 8 workers.
+    /// Executors with 1, 2, 3 and 8 workers and chunks of different lengths.
     ///
     /// # Panics
     /// If the system starts no threads.
     #[must_use]
     pub fn new(policy: Policy, mode: Mode) -> Self {
-        let executors = WORKERS.map(|workers| executor(workers, policy, mode)).into();
+        let single = WORKERS.map(|workers| executor(workers, policy, mode));
+        let chunked = CHUNKS.map(|(workers, length)| {
+            chunked(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
+        });
+        let executors = single.into_iter().chain(chunked).collect();
         Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
     }
 
@@ -67,6 +81,11 @@ impl Lineup {
         for (index, workers) in WORKERS.into_iter().enumerate() {
             self.run(index, block, database.clone(), &expected)
                 .map_err(|difference| format!("{workers} workers: {difference}"))?;
+        }
+        for (index, (workers, length)) in CHUNKS.into_iter().enumerate() {
+            self.run(WORKERS.len() + index, block, database.clone(), &expected).map_err(
+                |difference| format!("{workers} workers, chunks of {length}: {difference}"),
+            )?;
         }
         Ok(expected)
     }

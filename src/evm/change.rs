@@ -37,9 +37,10 @@ pub struct AccountChange {
     pub address: Address,
     /// How.
     pub kind: ChangeKind,
-    /// The account before the transaction; `None` if there was none.
+    /// The account before the transaction, without its code; `None` if there was none.
     pub before: Option<AccountInfo>,
-    /// The account after the transaction; `None` if there is none.
+    /// The account after the transaction; `None` if there is none. It has its code where the
+    /// transaction changed that.
     pub after: Option<AccountInfo>,
     /// Slots that differ. Of a created account all others are zero.
     pub slots: Vec<SlotChange>,
@@ -55,20 +56,28 @@ pub(super) fn changes(state: EvmState) -> Vec<AccountChange> {
     changes
 }
 
+impl ChangeKind {
+    /// How a touched account was changed by the transaction that has loaded it.
+    pub(super) fn of(account: &Account) -> Self {
+        if account.is_selfdestructed() {
+            Self::Destroyed
+        } else if account.is_created() {
+            Self::Created
+        } else if account.is_empty() {
+            Self::Emptied
+        } else {
+            Self::Changed
+        }
+    }
+}
+
 fn change(address: Address, account: Account) -> Option<AccountChange> {
     if !account.is_touched() {
         return None;
     }
-    let kind = if account.is_selfdestructed() {
-        ChangeKind::Destroyed
-    } else if account.is_created() {
-        ChangeKind::Created
-    } else if account.is_empty() {
-        ChangeKind::Emptied
-    } else {
-        ChangeKind::Changed
-    };
-    let before = (!account.is_loaded_as_not_existing()).then(|| account.original_info());
+    let kind = ChangeKind::of(&account);
+    let existed = !account.is_loaded_as_not_existing();
+    let before = existed.then(|| account.original_info().copy_without_code());
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
@@ -77,9 +86,18 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
                 before: value.original_value,
                 after: value.present_value,
             });
-            let slots = slots.collect();
-            (Some(account.info), slots)
+            (Some(info_after(&account.info, before.as_ref())), slots.collect())
         }
     };
     Some(AccountChange { address, kind, before, after, slots })
+}
+
+/// The account after a transaction, with its code where that is new or has to be written again with
+/// the nonce, and nowhere else: each copy of a code is counted in one place by all cores.
+pub(super) fn info_after(info: &AccountInfo, before: Option<&AccountInfo>) -> AccountInfo {
+    let known = before.is_some_and(|before| {
+        let same_nonce = before.nonce == info.nonce || info.is_empty_code_hash();
+        before.code_hash == info.code_hash && same_nonce
+    });
+    if known { info.copy_without_code() } else { info.clone() }
 }

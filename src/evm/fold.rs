@@ -146,7 +146,18 @@ impl AccountFold {
     }
 
     /// Moves on to `info` and `status`, and notes it in the transition over the block.
-    fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) -> &mut TransitionAccount {
+    fn step(
+        &mut self,
+        mut info: Option<AccountInfo>,
+        status: AccountStatus,
+    ) -> &mut TransitionAccount {
+        // A change comes without a code that it did not change.
+        if let (Some(info), Some(old)) = (&mut info, &self.info)
+            && info.code.is_none()
+            && info.code_hash == old.code_hash
+        {
+            info.code = old.code.clone();
+        }
         let previous_info = core::mem::replace(&mut self.info, info.clone());
         let previous_status = core::mem::replace(&mut self.status, status);
         let transition = self.transition.get_or_insert_with(|| TransitionAccount {

@@ -1,13 +1,18 @@
-//! revm's handler with one change: the beneficiary's reward is set aside.
+//! revm's handler with two changes: the beneficiary's reward is set aside, and what the transaction
+//! changed is taken before the journal forgets it.
 
+use super::change::AccountChange;
+use super::journal::take_changes;
+use super::machine::Recipe;
 use super::precompile::BlockPrecompiles;
 use super::view::{EvmView, ViewStopped};
 use alloy_primitives::{Address, U256};
 use core::cell::Cell;
 use core::marker::PhantomData;
-use revm::context::result::{EVMError, HaltReason};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultGas};
 use revm::context::{Block as _, BlockEnv, Cfg, CfgEnv, Evm, Journal, Transaction, TxEnv};
-use revm::context_interface::JournalTr;
+use revm::context_interface::context::take_error;
+use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
 use revm::handler::instructions::EthInstructions;
 use revm::handler::{EthFrame, FrameResult, Handler, post_execution};
 use revm::interpreter::interpreter::EthInterpreter;
@@ -29,24 +34,46 @@ pub(super) type BlockEvm<'a, D, X> = Evm<
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.
-pub(super) struct RewardHandler<'a, D: DatabaseRef, X> {
-    /// Whether rewards may be set aside in this block.
-    pub(super) defers: bool,
+pub(super) struct BlockHandler<'a, D: DatabaseRef, X> {
+    recipe: &'a Recipe,
     /// The reward that was set aside.
     pub(super) reward: Cell<Option<U256>>,
-    pub(super) marker: PhantomData<(&'a X, D)>,
+    /// What the transaction changed, if journals are shared.
+    pub(super) changes: Vec<AccountChange>,
+    /// Whether the next transaction may find what this one left in the journal.
+    pub(super) goes_on: bool,
+    marker: PhantomData<(&'a X, D)>,
 }
 
-impl<D: DatabaseRef, X> RewardHandler<'_, D, X> {
-    pub(super) const fn new(defers: bool) -> Self {
-        Self { defers, reward: Cell::new(None), marker: PhantomData }
+impl<'a, D: DatabaseRef, X> BlockHandler<'a, D, X> {
+    pub(super) const fn new(recipe: &'a Recipe) -> Self {
+        let changes = Vec::new();
+        Self { recipe, reward: Cell::new(None), changes, goes_on: false, marker: PhantomData }
     }
 }
 
-impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for RewardHandler<'a, D, X> {
+impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a, D, X> {
     type Evm = BlockEvm<'a, D, X>;
     type Error = EVMError<ViewStopped>;
     type HaltReason = HaltReason;
+
+    /// As in revm, with one line more.
+    fn execution_result(
+        &mut self,
+        evm: &mut Self::Evm,
+        result: FrameResult,
+        gas: ResultGas,
+    ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
+        take_error::<Self::Error, _>(evm.ctx.error())?;
+        let result = post_execution::output(&mut evm.ctx, result, gas);
+        if self.recipe.shares {
+            (self.changes, self.goes_on) = take_changes(&mut evm.ctx.journaled_state);
+        }
+        evm.ctx.journaled_state.commit_tx();
+        evm.ctx.local.clear();
+        evm.frame_stack.clear();
+        Ok(result)
+    }
 
     fn reward_beneficiary(
         &self,
@@ -56,7 +83,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for RewardHandler<'a
         let context = &mut evm.ctx;
         let beneficiary: Address = context.block.beneficiary();
         // An account in the journal was read, and that read is recorded: nothing to gain.
-        if !self.defers || context.journaled_state.evm_state().contains_key(&beneficiary) {
+        if !self.recipe.defers || context.journaled_state.evm_state().contains_key(&beneficiary) {
             return post_execution::reward_beneficiary(context, exec_result.gas())
                 .map_err(Into::into);
         }

@@ -58,7 +58,8 @@ pub(super) enum EvmValue {
 pub(super) struct NonceCode {
     pub(super) nonce: u64,
     pub(super) code_hash: B256,
-    /// The code, wherever it is known: a hash once seen never lacks its code.
+    /// The code, wherever it is known: a hash once seen never lacks its code. The empty code goes
+    /// without saying: there is one for the whole process, and all cores count its copies.
     pub(super) code: Option<Bytecode>,
 }
 
@@ -73,14 +74,14 @@ impl Eq for NonceCode {}
 
 impl Default for NonceCode {
     fn default() -> Self {
-        // As in revm's `AccountInfo::default`: the empty code is known.
-        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
+        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: None }
     }
 }
 
 impl NonceCode {
     pub(super) fn of(info: &AccountInfo) -> Self {
-        Self { nonce: info.nonce, code_hash: info.code_hash, code: info.code.clone() }
+        let code = if info.is_empty_code_hash() { None } else { info.code.clone() };
+        Self { nonce: info.nonce, code_hash: info.code_hash, code }
     }
 
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.

@@ -6,7 +6,7 @@ use super::bundle::{Spread, TxEffects};
 use super::change::{AccountChange, changes};
 use super::effects::{remember, write_set};
 use super::error::Rejection;
-use super::handler::{BlockEvm, RewardHandler};
+use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
 use super::precompile::{BlockPrecompiles, Precompile};
 use super::view::EvmView;
@@ -48,6 +48,8 @@ pub(super) struct Recipe {
     pub(super) precompiles: Arc<[Arc<dyn Precompile>]>,
     /// Whether rewards are set aside.
     pub(super) defers: bool,
+    /// Whether the transactions of a chunk share a journal.
+    pub(super) shares: bool,
     /// How accounts are shared out when the bundle is built.
     pub(super) spread: Spread,
     /// The transaction that the EVM holds before its first one.
@@ -96,23 +98,33 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         self.evm.ctx.journaled_state.db_mut().begin(tx);
     }
 
+    fn begin_chunk(&mut self) {
+        self.evm.ctx.journaled_state.finalize();
+    }
+
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
         let block = &self.recipe.block;
         if let Some(tx) = block.transactions.get(tx.position()) {
             self.evm.ctx.tx = tx;
         }
-        let mut handler = RewardHandler::new(self.recipe.defers);
+        let mut handler = BlockHandler::new(self.recipe);
         let result = handler.run(&mut self.evm);
-        // Also after an error: revm leaves loaded accounts in the journal.
-        let state = self.evm.ctx.journaled_state.finalize();
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
         self.evm.ctx.error = Ok(());
+        let mut changed = core::mem::take(&mut handler.changes);
+        if !handler.goes_on {
+            // Also after an error: revm leaves loaded accounts in the journal.
+            let state = self.evm.ctx.journaled_state.finalize();
+            if !self.recipe.shares {
+                changed = changes(state);
+            }
+        }
         let result = result.map_err(rejection)?;
         let reward = handler.reward.take();
+        let changes = changed;
         let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
-        let changes = changes(state);
         let mut writes = write_set(&changes, delta);
         remember(&mut writes, &changes, self.evm.ctx.journaled_state.db_mut().remembered());
         let cost = result.tx_gas_used();

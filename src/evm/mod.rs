@@ -20,6 +20,7 @@ mod error;
 mod finish;
 mod fold;
 mod handler;
+mod journal;
 mod ledger;
 mod location;
 mod machine;

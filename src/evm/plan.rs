@@ -6,6 +6,7 @@ use crate::protocol::Plan;
 use crate::schedule::{Grain, Hint, plan};
 use alloy_primitives::Address;
 use revm::context::{Cfg, TxEnv};
+use std::num::NonZeroU32;
 
 /// Gas that a transaction can take from the block: its limit, up to the cap of EIP-7825.
 pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
@@ -13,7 +14,12 @@ pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
 }
 
 /// Plans the transactions of `block` from `first` on for `workers` workers.
-pub(super) fn plan_block(block: &Block, first: TxIndex, workers: usize) -> Plan {
+pub(super) fn plan_block(
+    block: &Block,
+    first: TxIndex,
+    workers: usize,
+    chunk: Option<NonZeroU32>,
+) -> Plan {
     let room = block.env.gas_limit;
     let hint = |tx: &TxEnv| Hint::<Address> {
         cost: tx.gas_limit,
@@ -23,6 +29,9 @@ pub(super) fn plan_block(block: &Block, first: TxIndex, workers: usize) -> Plan 
             || (block.cfg.enable_amsterdam_eip8037 && tx.gas_limit > room),
     };
     let transactions = block.transactions.get(first.position()..).unwrap_or_default();
-    let grain = Grain::for_block(transactions.len(), workers);
+    let grain = match chunk {
+        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
+        None => Grain::for_block(transactions.len(), workers),
+    };
     plan(first, transactions.iter().map(hint), grain)
 }

@@ -49,7 +49,7 @@ where
     C: Crew<'env>,
 {
     let Options { config, precompiles, parent, mut on_commit } = options;
-    let (recipe, effects, overlay) = begin(block, &source, precompiles, parent.as_ref())?;
+    let (recipe, effects, overlay) = begin(block, &source, precompiles, parent.as_ref(), &config)?;
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
     let workload = EvmWorkload { recipe, source, overlay };
@@ -74,7 +74,8 @@ where
 {
     let Options { mut config, precompiles, parent, mut on_commit } = options;
     config.mode = Mode::Build;
-    let (recipe, effects, overlay) = begin(block.into(), &source, precompiles, parent.as_ref())?;
+    let (recipe, effects, overlay) =
+        begin(block.into(), &source, precompiles, parent.as_ref(), &config)?;
     let shards = config.shards(crew.workers(), ROUND);
     let workload = EvmWorkload { recipe, source, overlay };
     let mut session = Session::new(workload, shards, ROUND);
@@ -95,12 +96,13 @@ fn begin<S: StateSource>(
     source: &S,
     precompiles: Arc<[Arc<dyn Precompile>]>,
     parent: Option<&Arc<BundleState>>,
+    config: &Config,
 ) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         ..BlockEffects::default()
     };
-    let prepared = prepare(&block, source, precompiles, parent, &mut effects);
+    let prepared = prepare(&block, source, precompiles, parent, config, &mut effects);
     let (recipe, overlay) = prepared.map_err(|kind| {
         let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
@@ -115,6 +117,7 @@ fn prepare<S: StateSource>(
     source: &S,
     precompiles: Arc<[Arc<dyn Precompile>]>,
     parent: Option<&Arc<BundleState>>,
+    config: &Config,
     effects: &mut BlockEffects,
 ) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
     let mut overlay = Overlay::default();
@@ -125,6 +128,7 @@ fn prepare<S: StateSource>(
         block: Arc::clone(block),
         precompiles,
         defers: false,
+        shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         spread: Spread::default(),
         blank: Default::default(),
     };

@@ -78,7 +78,7 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
         ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(Setup {
-            plan: plan_block(&block, frontier, workers),
+            plan: plan_block(&block, frontier, workers, config.chunk),
             limits: config.limits(workers, alone),
             patience: config.patience,
             workload,

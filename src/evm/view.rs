@@ -5,7 +5,7 @@ use super::location::{EvmLocation, EvmValue, NonceCode};
 use crate::ids::TxIndex;
 use crate::mv::{Origin, ReadSet, Store};
 use crate::worker::{Context, Stop, Stopped, View};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
 
@@ -31,11 +31,18 @@ where
     store: &'a Store<EvmLocation>,
     /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
     remembered: Vec<(Address, U256, U256)>,
+    /// Accounts that have a nonce or code before the block, as most have whose slots are read.
+    solid: AddressSet,
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     pub(super) fn new(store: &'a Store<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
-        Self { inner: View::new(store, base, context), store, remembered: Vec::new() }
+        Self {
+            inner: View::new(store, base, context),
+            store,
+            remembered: Vec::new(),
+            solid: AddressSet::default(),
+        }
     }
 
     pub(super) fn begin(&mut self, reader: TxIndex) {
@@ -81,33 +88,36 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         slot: U256,
         value: U256,
     ) -> Result<U256, ViewStopped> {
-        let from_base = |view: &Self, location| {
-            view.inner.seen(location).is_none_or(|seen| seen.origin == Origin::Base)
-        };
-        let location = EvmLocation::NonceCode(address);
-        let nonce_code_base = from_base(self, &location);
-        let before = if nonce_code_base {
-            self.nonce_code(address)?
-        } else {
-            match self.store.base(&location) {
-                Some(EvmValue::NonceCode(before)) => before,
-                _ => self.base_nonce_code(&location)?,
-            }
-        };
-        if !before.is_blank() {
+        if self.solid.contains(&address) {
             return Ok(value);
         }
-        let balance_base = from_base(self, &EvmLocation::Balance(address));
-        if balance_base && self.balance(address)?.is_none() {
+        let before = match self.store.base(&EvmLocation::NonceCode(address)) {
+            Some(EvmValue::NonceCode(before)) => before,
+            _ => self.base_nonce_code(&EvmLocation::NonceCode(address))?,
+        };
+        if !before.is_blank() {
+            self.solid.insert(address);
+            return Ok(value);
+        }
+        let balance = self.balance(address)?;
+        let balance_base = self.is_from_base(&EvmLocation::Balance(address));
+        if balance_base && balance.is_none() {
             // There is no account, whatever the database holds for its storage.
             return Ok(U256::ZERO);
         }
+        self.nonce_code(address)?;
+        let nonce_code_base = self.is_from_base(&EvmLocation::NonceCode(address));
         self.inner.wait_until_final()?;
         if nonce_code_base && balance_base {
             self.remembered.push((address, slot, value));
             return Ok(value);
         }
         Ok(U256::ZERO)
+    }
+
+    /// Whether what this incarnation has read at `location` is the base value.
+    fn is_from_base(&self, location: &EvmLocation) -> bool {
+        self.inner.seen(location).is_some_and(|seen| seen.origin == Origin::Base)
     }
 
     fn base_nonce_code(&mut self, location: &EvmLocation) -> Result<NonceCode, ViewStopped> {
@@ -139,8 +149,7 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
         let location = EvmLocation::Storage(address, slot);
         let EvmValue::Slot(value) = self.inner.read(&location)? else { return Err(ViewStopped) };
-        let from_base = self.inner.seen(&location).is_some_and(|seen| seen.origin == Origin::Base);
-        if from_base && !value.is_zero() {
+        if !value.is_zero() && self.is_from_base(&location) {
             return self.base_slot(address, slot, value);
         }
         Ok(value)

@@ -104,6 +104,9 @@ where
             report.void = true;
             return ReportMessage { report, kept };
         }
+        if let Some(machine) = &mut self.machine {
+            machine.begin_chunk();
+        }
         let mut cost = 0;
         for tx in job.chunk.indices() {
             if self.ends_early(job, tx, cost) {
@@ -144,6 +147,10 @@ where
         if may_repeat && self.is_overtaken(tx, &ran) {
             incarnation = incarnation.next();
             runs += 1;
+            // What it has read is in the machine's hands too.
+            if let Some(machine) = &mut self.machine {
+                machine.begin_chunk();
+            }
             ran = self.run_once(tx);
         }
         let version = Version { tx, incarnation };

@@ -41,6 +41,12 @@ pub trait Machine {
     /// Why the base state could not be read.
     type BaseError: Debug + Send;
 
+    /// What follows shares nothing with what ran before. Within a chunk a transaction may find
+    /// what an earlier one of it has read or written without asking the view again; it is thrown
+    /// away whenever that earlier one is (I14). The limits must say so:
+    /// [`shared_chunks`](crate::protocol::Limits::shared_chunks).
+    fn begin_chunk(&mut self) {}
+
     /// Points the view at the state below `tx`.
     fn begin(&mut self, tx: TxIndex);
 
