@@ -9,6 +9,7 @@
 //!
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
+pub mod conformance;
 mod model;
 mod owner;
 mod properties;

@@ -9,7 +9,7 @@ use super::view::Stop;
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::ReadSet;
+use crate::mv::{ReadRecord, ReadSet};
 use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,7 +83,13 @@ enum Ran<W: Workload> {
 impl<W: Workload> Ran<W> {
     fn end(&self) -> RunEnd<W::Location> {
         match self {
-            Self::Effects(_, effects) => RunEnd::Effects(effects.writes.clone()),
+            Self::Effects(reads, effects) => {
+                let read = |read: &ReadRecord<W::Location>| {
+                    (read.location.clone(), read.seen.value.clone())
+                };
+                let reads = reads.records().iter().map(read).collect();
+                RunEnd::Effects { reads, writes: effects.writes.clone() }
+            }
             Self::Blocked(on) => RunEnd::Blocked(*on),
             Self::Failed(..) => RunEnd::Failed,
         }

@@ -7,8 +7,13 @@ use crate::protocol::{Command, Event, JobReport};
 /// What a run came to, before anything of it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd<L: Location> {
-    /// It left these entries to be published.
-    Effects(Vec<(L, Entry<L>)>),
+    /// It has a result.
+    Effects {
+        /// What it recorded of what it read.
+        reads: Vec<(L, L::Value)>,
+        /// The entries that it is going to publish.
+        writes: Vec<(L, Entry<L>)>,
+    },
     /// It met an estimate of this transaction.
     Blocked(TxIndex),
     /// It has no result.

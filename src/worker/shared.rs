@@ -12,6 +12,8 @@ use crate::mv::Store;
 use crate::protocol::{Counters, Halt, Job, Limits, Plan, Protocol};
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
+#[cfg(feature = "trace")]
+use crate::trace::Ticket;
 
 /// Everything that a block starts with.
 #[derive(Debug)]
@@ -181,14 +183,14 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
 #[cfg(feature = "trace")]
 impl<W: Workload, G> BlockEnd<W, G> {
     /// All that happened in the block, in order, if that was asked for.
-    pub fn take_trace(&mut self) -> Vec<TraceEvent<W::Location>> {
+    pub fn take_trace(&mut self) -> Vec<(Ticket, TraceEvent<W::Location>)> {
         let engine = core::mem::replace(&mut self.log, Log::off()).into_events().into_iter();
         let engine = engine.map(|(at, event)| (at, TraceEvent::Engine(event)));
         let store = self.store.take_trace().into_iter();
         let store = store.map(|(at, event)| (at, TraceEvent::Store(event)));
         let mut trace: Vec<_> = store.chain(engine).collect();
         trace.sort_by_key(|(at, _)| *at);
-        trace.into_iter().map(|(_, event)| event).collect()
+        trace
     }
 }
 

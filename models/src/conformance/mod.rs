@@ -1,0 +1,229 @@
+//! Replays of traces: did the engine do, step by step, what it must?
+//!
+//! A trace holds every look, publication and withdrawal in the store, every run, check and report
+//! of the workers, and every event and command of the protocol, in order. The replay keeps a
+//! reference store, an ordered map, and recomputes each answer, stamp, hint and verdict; it knows
+//! what a run has seen, so it judges each commit itself, whatever the protocol asked for. It
+//! shares no code with the store or the protocol.
+//!
+//! On threads, what is noted under one lock is in the order of that lock; a check, which looks
+//! at many locks, is right if its verdict was right at some time between its beginning and end.
+
+mod reference;
+mod role_rules;
+mod runs;
+mod store_rules;
+
+pub use reference::Reference;
+pub use role_rules::RoleRules;
+pub use runs::Runs;
+pub use store_rules::{StoreRules, Why};
+
+use braid_evm::ids::TxIndex;
+use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
+use braid_evm::protocol::{Command, JobReport, Limits};
+use braid_evm::trace::Ticket;
+use braid_evm::worker::{EngineEvent, TraceEvent};
+
+/// A trace, as [`BlockEnd::take_trace`](braid_evm::worker::BlockEnd::take_trace) gives it.
+pub type Trace<L> = Vec<(Ticket, TraceEvent<L>)>;
+
+/// Where a trace goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Position of the event.
+    pub at: usize,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What was seen in traces: proof that the rare things occurred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Events in all.
+    pub events: u64,
+    /// Looks that met an estimate.
+    pub blocked: u64,
+    /// Looks that summed deltas.
+    pub folds: u64,
+    /// Looks that found a tombstone.
+    pub tombstones: u64,
+    /// Publications that named readers.
+    pub hints: u64,
+    /// Checks that failed.
+    pub stale: u64,
+    /// Estimates that were set.
+    pub estimates: u64,
+    /// Entries that were removed.
+    pub removals: u64,
+    /// Transactions that were left out.
+    pub skips: u64,
+    /// Commits.
+    pub commits: u64,
+}
+
+/// Replays one block.
+#[derive(Debug)]
+struct Replay<L: Location> {
+    store: StoreRules<L>,
+    role: RoleRules,
+    runs: Vec<Runs<L>>,
+    /// Transactions whose reads are being compared.
+    checked: Vec<TxIndex>,
+}
+
+/// Replays the trace of a whole block of so many transactions.
+///
+/// # Errors
+/// The first event that must not be.
+pub fn replay<L: Location>(
+    trace: &[(Ticket, TraceEvent<L>)],
+    limits: Limits,
+    transactions: usize,
+    seen: &mut Seen,
+) -> Result<(), Rejected> {
+    let count = u32::try_from(transactions).unwrap_or(u32::MAX);
+    let mut replay = Replay {
+        store: StoreRules::default(),
+        role: RoleRules::new(limits, count),
+        runs: vec![Runs::default(); transactions],
+        checked: Vec::new(),
+    };
+    for (at, (ticket, event)) in trace.iter().enumerate() {
+        let judged = match event {
+            TraceEvent::Store(event) => replay.store_event(*ticket, event),
+            TraceEvent::Engine(event) => replay.engine_event(event),
+        };
+        judged.map_err(|why| Rejected { at, why })?;
+        seen.note(event);
+    }
+    replay.role.over().map_err(|why| Rejected { at: trace.len(), why })
+}
+
+/// Replays what a store did without an engine around it.
+///
+/// # Errors
+/// The first event that must not be.
+pub fn replay_store<L: Location>(events: &[(Ticket, StoreEvent<L>)]) -> Result<(), Rejected> {
+    let mut store = StoreRules::default();
+    for (at, (ticket, event)) in events.iter().enumerate() {
+        store.event(*ticket, event).map_err(|why| Rejected { at, why })?;
+    }
+    Ok(())
+}
+
+impl<L: Location> StoreRules<L> {
+    /// Judges one event by itself.
+    fn event(&mut self, ticket: Ticket, event: &StoreEvent<L>) -> Result<(), Why> {
+        match event {
+            StoreEvent::Base { location, value } => {
+                self.cells.set_base(location, value);
+                Ok(())
+            }
+            StoreEvent::Life { reader, scope, at, floor } => {
+                self.life(ticket, *reader, scope, (*at, *floor))
+            }
+            StoreEvent::Look { reader, location, at, began, life, found } => {
+                self.look(*reader, location, *at, (*began, *life), found)
+            }
+            StoreEvent::Changed { version, location, change, at, took, stale } => {
+                self.changed(ticket, *version, (location, change), (*at, *took), stale)
+            }
+            StoreEvent::Frontier(frontier) => {
+                self.frontier = *frontier;
+                Ok(())
+            }
+            StoreEvent::CheckBegan { .. } | StoreEvent::CheckEnded { .. } => Ok(()),
+        }
+    }
+}
+
+impl<L: Location> Replay<L> {
+    fn runs(&mut self, tx: TxIndex) -> Result<&mut Runs<L>, Why> {
+        self.runs.get_mut(tx.position()).ok_or_else(|| format!("there is no {tx}"))
+    }
+
+    fn store_event(&mut self, ticket: Ticket, event: &StoreEvent<L>) -> Result<(), Why> {
+        self.store.event(ticket, event)?;
+        match event {
+            StoreEvent::Look { reader, location, found, .. } => {
+                // Whoever looks at the state after the block is no transaction.
+                self.runs(*reader)?.look(*reader, location, found)
+            }
+            StoreEvent::Changed { version, location, change, stale, .. } => {
+                let tx = version.tx;
+                let by_role = self.role.discards(tx) && *change == Change::Estimate
+                    || self.role.skips(tx) && *change == Change::Remove;
+                if !by_role {
+                    self.runs(tx)?.publishes(*version, (location, change), stale)?;
+                }
+                self.compare_again()
+            }
+            StoreEvent::Base { .. } => self.compare_again(),
+            StoreEvent::CheckBegan { reader, by_value } => {
+                self.checked.push(*reader);
+                let Self { runs, store, .. } = self;
+                let runs = runs.get_mut(reader.position()).ok_or("no such transaction")?;
+                runs.begin_check(*reader, *by_value, &store.cells)
+            }
+            StoreEvent::CheckEnded { reader, holds } => {
+                self.checked.retain(|checked| checked != reader);
+                self.runs(*reader)?.end_check(*reader, *holds)
+            }
+            StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.store),
+            StoreEvent::Life { .. } => Ok(()),
+        }
+    }
+
+    fn compare_again(&mut self) -> Result<(), Why> {
+        for tx in &self.checked {
+            let runs = self.runs.get_mut(tx.position()).ok_or("no such transaction")?;
+            runs.compare(*tx, &self.store.cells);
+        }
+        Ok(())
+    }
+
+    fn engine_event(&mut self, event: &EngineEvent<L>) -> Result<(), Why> {
+        match event {
+            EngineEvent::RunBegan(tx) => {
+                let bound = self.role.bound();
+                self.runs(*tx)?.begin(*tx, bound)
+            }
+            EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
+            EngineEvent::Sent(report) => self.sent(report),
+            EngineEvent::Heard(event) => self.role.heard(event, &self.store, &mut self.runs),
+            EngineEvent::Told(command) => self.role.told(command, &self.store, &self.runs),
+        }
+    }
+
+    fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
+        for (tx, result) in report.job.chunk.indices().zip(&report.results) {
+            let runs = self.runs.get_mut(tx.position()).ok_or("no such transaction")?;
+            runs.sent(tx, result, &self.store.cells)?;
+        }
+        self.role.sent(report)
+    }
+}
+
+impl Seen {
+    fn note<L: Location>(&mut self, event: &TraceEvent<L>) {
+        self.events += 1;
+        match event {
+            TraceEvent::Store(StoreEvent::Look { found, .. }) => match found {
+                Found::Blocked(_) => self.blocked += 1,
+                Found::Seen(Origin::Folded(_), _) => self.folds += 1,
+                Found::Seen(Origin::Tombstone(_), _) => self.tombstones += 1,
+                Found::Seen(..) | Found::UnknownBase => {}
+            },
+            TraceEvent::Store(StoreEvent::Changed { change, stale, .. }) => {
+                self.hints += u64::from(!stale.is_empty());
+                self.estimates += u64::from(*change == Change::Estimate);
+                self.removals += u64::from(*change == Change::Remove);
+            }
+            TraceEvent::Store(StoreEvent::CheckEnded { holds: false, .. }) => self.stale += 1,
+            TraceEvent::Engine(EngineEvent::Told(Command::Commit(_))) => self.commits += 1,
+            TraceEvent::Engine(EngineEvent::Told(Command::Skip(_))) => self.skips += 1,
+            TraceEvent::Store(_) | TraceEvent::Engine(_) => {}
+        }
+    }
+}

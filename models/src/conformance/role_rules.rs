@@ -1,0 +1,307 @@
+//! What the role may do: order of commits, admission, bounds, and what each command leaves.
+
+use super::runs::Runs;
+use super::store_rules::{StoreRules, Why, ensure};
+use braid_evm::ids::TxIndex;
+use braid_evm::mv::Location;
+use braid_evm::protocol::{
+    Command, Event, Failure, Job, JobReport, Limits, Mode, RunResult, TxReport, Verdict,
+};
+
+/// A command whose effects are looked at when the role does the next thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Performing {
+    Discard(TxIndex),
+    Skip(TxIndex),
+}
+
+/// The role as it must be.
+#[derive(Debug)]
+pub struct RoleRules {
+    limits: Limits,
+    transactions: u32,
+    /// The lowest index that is not committed.
+    pub frontier: TxIndex,
+    /// Jobs in the channel, on workers, or reported and not heard of.
+    jobs: Vec<Job>,
+    here: Option<Job>,
+    sent: Vec<JobReport>,
+    admitted: Option<bool>,
+    /// The final failure of the frontier.
+    failed: Option<Failure>,
+    /// The last run of the frontier began when everything below was final, or its reads were
+    /// validated since.
+    valid: bool,
+    /// The check that was asked for, and whether it counts.
+    asked: Option<(TxIndex, bool)>,
+    performing: Option<Performing>,
+    cancelled: bool,
+    stopped: bool,
+    finished: bool,
+}
+
+impl RoleRules {
+    /// The beginning of a block of so many transactions.
+    #[must_use]
+    pub const fn new(limits: Limits, transactions: u32) -> Self {
+        Self {
+            limits,
+            transactions,
+            frontier: TxIndex(0),
+            jobs: Vec::new(),
+            here: None,
+            sent: Vec::new(),
+            admitted: None,
+            failed: None,
+            valid: false,
+            asked: None,
+            performing: None,
+            cancelled: false,
+            stopped: false,
+            finished: false,
+        }
+    }
+
+    /// Most runs of one transaction (I9).
+    #[must_use]
+    pub const fn bound(&self) -> u32 {
+        self.limits.max_speculative_runs + 1
+    }
+
+    /// The transaction whose entries the role is turning into estimates.
+    #[must_use]
+    pub fn discards(&self, tx: TxIndex) -> bool {
+        self.performing == Some(Performing::Discard(tx))
+    }
+
+    /// The transaction whose entries the role is withdrawing.
+    #[must_use]
+    pub fn skips(&self, tx: TxIndex) -> bool {
+        self.performing == Some(Performing::Skip(tx))
+    }
+
+    /// A worker sends a report.
+    ///
+    /// # Errors
+    /// It went on after a transaction that had no result.
+    pub fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
+        let goes_on = |result: &TxReport| matches!(result.result, RunResult::Executed { .. });
+        let last = report.results.len().saturating_sub(1);
+        ensure(report.results.iter().take(last).all(goes_on), || {
+            format!("I14: a chunk goes on without a result: {report:?}")
+        })?;
+        self.sent.push(report.clone());
+        Ok(())
+    }
+
+    /// The store hears that everything below `frontier` is final.
+    ///
+    /// # Errors
+    /// It is not, or what was left out is still there (I15).
+    pub fn frontier_moved<L: Location>(
+        &self,
+        frontier: TxIndex,
+        store: &StoreRules<L>,
+    ) -> Result<(), Why> {
+        ensure(frontier == self.frontier, || format!("the frontier is no {frontier}"))?;
+        let Some(Performing::Skip(tx)) = self.performing else { return Ok(()) };
+        let left = store.cells.entries_of(tx).next();
+        ensure(left.is_none(), || format!("I15: the frontier passes {tx}, which leaves {left:?}"))
+    }
+
+    /// What the last command has left.
+    fn settle<L: Location>(&mut self, store: &StoreRules<L>, withdrawn: bool) -> Result<(), Why> {
+        match self.performing.take() {
+            Some(Performing::Discard(tx)) => {
+                let left = store.cells.entries_of(tx).find(|(.., entry)| entry.is_some());
+                ensure(left.is_none(), || format!("{tx} is discarded and leaves {left:?}"))?;
+            }
+            Some(Performing::Skip(tx)) => {
+                let left = store.cells.entries_of(tx).next();
+                ensure(left.is_none(), || format!("I15: {tx} is skipped and leaves {left:?}"))?;
+                ensure(withdrawn, || format!("the skip of {tx} is not answered"))?;
+            }
+            None => ensure(!withdrawn, || "a withdrawal without a skip".to_owned())?,
+        }
+        ensure(store.frontier == self.frontier, || {
+            format!("the store's frontier is {}, not {}", store.frontier, self.frontier)
+        })
+    }
+
+    fn at_frontier(&self, tx: TxIndex) -> Result<(), Why> {
+        ensure(tx == self.frontier && !self.stopped, || {
+            format!("I2: {tx} is not the frontier, which is {}", self.frontier)
+        })
+    }
+
+    fn advance(&mut self, tx: TxIndex) {
+        self.frontier = tx.next();
+        (self.admitted, self.failed, self.valid) = (None, None, false);
+    }
+
+    /// The protocol hears of something.
+    ///
+    /// # Errors
+    /// It did not happen.
+    pub fn heard<L: Location>(
+        &mut self,
+        event: &Event,
+        store: &StoreRules<L>,
+        runs: &mut [Runs<L>],
+    ) -> Result<(), Why> {
+        ensure(!self.finished, || format!("{event:?} after the end"))?;
+        self.settle(store, matches!(event, Event::Withdrawn { .. }))?;
+        match event {
+            Event::Reported(report) => self.reported(report),
+            Event::Checked { tx, verdict } => {
+                let found = runs.get_mut(tx.position()).and_then(Runs::take_verdict);
+                let valid = *verdict == Verdict::Valid;
+                let counts = self.asked.take().filter(|(asked, _)| asked == tx);
+                let counts = counts.ok_or_else(|| format!("nobody asked for {event:?}"))?.1;
+                self.valid |= counts && valid;
+                let right = found == Some((valid, counts));
+                ensure(right, || format!("the check of {tx} came to {found:?}"))
+            }
+            Event::Admitted { tx, fits } => {
+                self.at_frontier(*tx)?;
+                self.admitted = Some(*fits);
+                Ok(())
+            }
+            Event::Withdrawn { .. } | Event::Claimed { .. } => Ok(()),
+            Event::Cancelled => {
+                self.cancelled = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
+        let sent = self.sent.iter().position(|sent| sent == report);
+        let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
+        self.sent.remove(sent);
+        let job = report.job;
+        if job.mode == Mode::Frontier {
+            ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
+        } else {
+            let dispatched = self.jobs.iter().position(|other| *other == job);
+            let dispatched = dispatched.ok_or_else(|| format!("{job:?} was not dispatched"))?;
+            self.jobs.remove(dispatched);
+        }
+        let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
+        let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
+        match first.result {
+            RunResult::Executed { .. } => {
+                self.valid = true;
+                Ok(())
+            }
+            RunResult::Failed(failure) => {
+                self.failed = Some(failure);
+                Ok(())
+            }
+            RunResult::Blocked { on } => Err(format!("I8: {} is blocked on {on}", self.frontier)),
+        }
+    }
+
+    /// The protocol asks for something.
+    ///
+    /// # Errors
+    /// It must not.
+    pub fn told<L: Location>(
+        &mut self,
+        command: &Command,
+        store: &StoreRules<L>,
+        runs: &[Runs<L>],
+    ) -> Result<(), Why> {
+        ensure(!self.finished, || format!("{command:?} after the end"))?;
+        self.settle(store, false)?;
+        match command {
+            Command::Dispatch(job) => self.dispatch(*job),
+            Command::RunHere(job) => {
+                self.at_frontier(job.chunk.first)?;
+                ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))?;
+                ensure(self.here.replace(*job).is_none(), || "two jobs outside the channel".into())
+            }
+            Command::Claim(job) => {
+                self.at_frontier(job.chunk.first)?;
+                ensure(self.jobs.contains(job), || format!("{job:?} is not in the channel"))
+            }
+            Command::Recheck(tx) => {
+                self.asked = Some((*tx, false));
+                ensure(*tx > self.frontier, || format!("a hint for the frontier {tx}"))
+            }
+            Command::Validate(tx) => {
+                self.asked = Some((*tx, true));
+                self.at_frontier(*tx)
+            }
+            Command::Admit(tx) => self.at_frontier(*tx),
+            Command::Discard(tx) => {
+                self.performing = Some(Performing::Discard(*tx));
+                ensure(*tx >= self.frontier, || format!("{tx} is final and discarded"))
+            }
+            Command::Commit(tx) => self.commit(*tx, store, runs),
+            Command::Skip(tx) => {
+                self.at_frontier(*tx)?;
+                let refused = self.admitted == Some(false);
+                ensure(refused || self.failed == Some(Failure::Rejected), || {
+                    format!("{tx} is skipped without a reason")
+                })?;
+                self.performing = Some(Performing::Skip(*tx));
+                self.advance(*tx);
+                Ok(())
+            }
+            Command::StopWork => {
+                self.stopped = true;
+                let refused = self.admitted == Some(false);
+                ensure(self.cancelled || refused || self.failed.is_some(), || {
+                    format!("I12: the block ends at {} without a reason", self.frontier)
+                })
+            }
+            Command::Finish => self.finish(),
+        }
+    }
+
+    fn dispatch(&mut self, job: Job) -> Result<(), Why> {
+        let (first, jobs) = (job.chunk.first, self.jobs.len());
+        let end = self.frontier.0.saturating_add(self.limits.window);
+        ensure(first > self.frontier, || format!("I8: {first} is queued at the frontier"))?;
+        ensure(first.0 < end, || format!("{first} is dispatched beyond the window {end}"))?;
+        ensure(jobs < self.limits.job_capacity as usize, || format!("{jobs} jobs are under way"))?;
+        self.jobs.push(job);
+        Ok(())
+    }
+
+    fn commit<L: Location>(
+        &mut self,
+        tx: TxIndex,
+        store: &StoreRules<L>,
+        runs: &[Runs<L>],
+    ) -> Result<(), Why> {
+        self.at_frontier(tx)?;
+        ensure(self.admitted == Some(true), || format!("{tx} was not admitted"))?;
+        ensure(self.valid, || format!("I3: {tx} was not validated"))?;
+        let runs = runs.get(tx.position()).ok_or_else(|| format!("there is no {tx}"))?;
+        runs.is_valid(tx, &store.cells)?;
+        runs.is_published(tx, &store.cells)?;
+        self.advance(tx);
+        Ok(())
+    }
+
+    /// I13.
+    fn finish(&mut self) -> Result<(), Why> {
+        self.finished = true;
+        ensure(self.jobs.is_empty() && self.here.is_none() && self.sent.is_empty(), || {
+            format!("I13: the end, with {:?} under way", self.jobs)
+        })?;
+        ensure(self.stopped || self.frontier.0 == self.transactions, || {
+            format!("the end at {} without a reason", self.frontier)
+        })
+    }
+
+    /// The trace is over.
+    ///
+    /// # Errors
+    /// The block is not.
+    pub fn over(&self) -> Result<(), Why> {
+        ensure(self.finished, || "the trace stops before the block does".to_owned())
+    }
+}

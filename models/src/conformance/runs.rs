@@ -1,0 +1,260 @@
+//! What runs of transactions may do: what they saw, what they leave, and how they are checked.
+
+use super::reference::Reference;
+use super::store_rules::{Why, ensure};
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Change, Entry, Found, Location, Origin};
+use braid_evm::protocol::{RunResult, TxReport};
+use braid_evm::worker::RunEnd;
+use std::collections::HashMap;
+
+/// What a check has come upon between its beginning and its end. Others may publish meanwhile.
+#[derive(Clone, Debug)]
+struct Check {
+    by_value: bool,
+    /// For each read: it held at some time.
+    held: Vec<bool>,
+    /// Some read did not hold at some time.
+    failed: bool,
+}
+
+/// One transaction.
+#[derive(Clone, Debug)]
+pub struct Runs<L: Location> {
+    /// Runs that began.
+    pub count: u32,
+    since_report: u32,
+    running: bool,
+    /// In the order in which they were made.
+    looks: Vec<(L, Found<L>)>,
+    end: Option<RunEnd<L>>,
+    named: Vec<TxIndex>,
+    check: Option<Check>,
+    /// What the last check came to, and whether it compared by value.
+    verdict: Option<(bool, bool)>,
+}
+
+impl<L: Location> Default for Runs<L> {
+    fn default() -> Self {
+        let (looks, named) = (Vec::new(), Vec::new());
+        let (check, verdict, end) = (None, None, None);
+        Self { count: 0, since_report: 0, running: false, looks, end, named, check, verdict }
+    }
+}
+
+fn holds<L: Location>(
+    cells: &Reference<L>,
+    reader: TxIndex,
+    (location, origin, value): (&L, Origin, &L::Value),
+    by_value: bool,
+) -> bool {
+    let Found::Seen(now, now_value) = cells.resolve(location, reader) else { return false };
+    let folded = matches!(origin, Origin::Folded(_));
+    (now == origin && !folded) || ((by_value || folded) && now_value == *value)
+}
+
+impl<L: Location> Runs<L> {
+    /// A run begins. `bound`: runs that are allowed.
+    ///
+    /// # Errors
+    /// There is one already, or there were too many.
+    pub fn begin(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
+        ensure(!self.running, || format!("two runs of {tx} at a time"))?;
+        self.count += 1;
+        self.since_report += 1;
+        ensure(self.count <= bound, || format!("I9: {tx} runs {} times", self.count))?;
+        self.running = true;
+        self.looks.clear();
+        self.named.clear();
+        (self.end, self.verdict) = (None, None);
+        Ok(())
+    }
+
+    /// The transaction looks at a location: in its run, or because its reads are compared.
+    ///
+    /// # Errors
+    /// It had an answer already, or had been stopped.
+    pub fn look(&mut self, tx: TxIndex, location: &L, found: &Found<L>) -> Result<(), Why> {
+        if !self.running {
+            return ensure(self.check.is_some(), || format!("{tx} looks without a run"));
+        }
+        let stopped = self.looks.iter().any(|(_, found)| matches!(found, Found::Blocked(_)));
+        ensure(!stopped, || format!("{tx} goes on after it was blocked"))?;
+        let again = self.looks.iter().position(|(before, _)| before == location);
+        if let Some((_, before)) = again.map(|again| self.looks.remove(again)) {
+            ensure(before == Found::UnknownBase, || format!("I5: {tx} has read {location:?}"))?;
+        }
+        self.looks.push((location.clone(), found.clone()));
+        Ok(())
+    }
+
+    fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
+        self.looks.iter().filter_map(|(location, found)| match found {
+            Found::Seen(origin, value) => Some((location, *origin, value)),
+            Found::Blocked(_) | Found::UnknownBase => None,
+        })
+    }
+
+    /// The run ends.
+    ///
+    /// # Errors
+    /// Not as what it saw demands.
+    pub fn end(&mut self, tx: TxIndex, end: &RunEnd<L>) -> Result<(), Why> {
+        ensure(self.running, || format!("{tx} ends without a run"))?;
+        self.running = false;
+        let blocked = self.looks.iter().find_map(|(_, found)| match found {
+            Found::Blocked(on) => Some(*on),
+            Found::Seen(..) | Found::UnknownBase => None,
+        });
+        let unanswered = self.looks.iter().any(|(_, found)| *found == Found::UnknownBase);
+        let right = match end {
+            RunEnd::Blocked(on) => blocked == Some(*on),
+            RunEnd::Failed => blocked.is_none(),
+            RunEnd::Effects { reads, .. } => {
+                let seen = self.reads().map(|(location, _, value)| (location, value));
+                let recorded = reads.iter().map(|(location, value)| (location, value));
+                blocked.is_none() && !unanswered && seen.eq(recorded)
+            }
+        };
+        ensure(right, || format!("{tx} saw {:?} and ends with {end:?}", self.looks))?;
+        self.end = Some(end.clone());
+        Ok(())
+    }
+
+    /// The version of the last run.
+    #[must_use]
+    pub const fn version(&self, tx: TxIndex) -> Version {
+        Version { tx, incarnation: Incarnation(self.count.saturating_sub(1)) }
+    }
+
+    /// The worker changes an entry.
+    ///
+    /// # Errors
+    /// It is none of its run's.
+    pub fn publishes(
+        &mut self,
+        version: Version,
+        (location, change): (&L, &Change<L>),
+        stale: &[TxIndex],
+    ) -> Result<(), Why> {
+        let Some(RunEnd::Effects { writes, .. }) = self.end.as_ref().filter(|_| !self.running)
+        else {
+            return Err(format!("{version} publishes without a result"));
+        };
+        let written = writes.iter().find(|(written, _)| written == location);
+        let right = match change {
+            Change::Put(entry) => written.is_some_and(|(_, written)| written == entry),
+            Change::Remove => written.is_none(),
+            Change::Estimate => false,
+        };
+        ensure(right && version == self.version(version.tx), || {
+            format!("{version} has no business with {change:?} at {location:?}")
+        })?;
+        self.named.extend(stale);
+        Ok(())
+    }
+
+    /// Exactly what the last run wrote is there, and nothing of older ones (I7).
+    ///
+    /// # Errors
+    /// Something else is.
+    pub fn is_published(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
+        let Some(RunEnd::Effects { writes, .. }) = &self.end else {
+            return Err(format!("{tx} has no result"));
+        };
+        let writes: HashMap<&L, &Entry<L>> = writes.iter().map(|(at, entry)| (at, entry)).collect();
+        let incarnation = self.version(tx).incarnation;
+        let mut count = 0;
+        for (location, by, entry) in cells.entries_of(tx) {
+            count += 1;
+            let wanted = writes.get(location).copied();
+            ensure(by == incarnation && entry.is_some() && entry == wanted, || {
+                format!("{tx} has left {entry:?} of incarnation {} at {location:?}", by.0)
+            })?;
+        }
+        ensure(count == writes.len(), || format!("{tx} has published {count} entries"))
+    }
+
+    /// The worker sends what became of the transaction.
+    ///
+    /// # Errors
+    /// Something else became of it, or it is not published.
+    pub fn sent(
+        &mut self,
+        tx: TxIndex,
+        report: &TxReport,
+        cells: &Reference<L>,
+    ) -> Result<(), Why> {
+        let TxReport { runs, result } = report;
+        ensure(*runs == core::mem::take(&mut self.since_report), || {
+            format!("{tx} is said to have run {runs} times")
+        })?;
+        let right = match (result, &self.end) {
+            (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { .. })) => {
+                self.is_published(tx, cells)?;
+                self.named.sort_unstable();
+                self.named.dedup();
+                *stale_readers == self.named
+            }
+            (RunResult::Blocked { on }, Some(RunEnd::Blocked(by))) => on == by,
+            (RunResult::Failed(_), Some(RunEnd::Failed)) => true,
+            _ => false,
+        };
+        ensure(right, || format!("{tx} ended with {:?} and reports {result:?}", self.end))
+    }
+
+    /// Its reads are going to be compared.
+    ///
+    /// # Errors
+    /// It runs.
+    pub fn begin_check(
+        &mut self,
+        tx: TxIndex,
+        by_value: bool,
+        cells: &Reference<L>,
+    ) -> Result<(), Why> {
+        ensure(!self.running && self.check.is_none(), || format!("{tx} is checked as it runs"))?;
+        let held = vec![false; self.reads().count()];
+        self.check = Some(Check { by_value, held, failed: false });
+        self.compare(tx, cells);
+        Ok(())
+    }
+
+    /// Something has changed while reads may be compared.
+    pub fn compare(&mut self, tx: TxIndex, cells: &Reference<L>) {
+        let Some(mut check) = self.check.take() else { return };
+        for (read, held) in self.reads().zip(&mut check.held) {
+            let now = holds(cells, tx, read, check.by_value);
+            *held |= now;
+            check.failed |= !now;
+        }
+        self.check = Some(check);
+    }
+
+    /// They were compared.
+    ///
+    /// # Errors
+    /// At no time between was the verdict right.
+    pub fn end_check(&mut self, tx: TxIndex, verdict: bool) -> Result<(), Why> {
+        let check = self.check.take().ok_or_else(|| format!("no check of {tx} began"))?;
+        let right = if verdict { check.held.iter().all(|held| *held) } else { check.failed };
+        ensure(right, || format!("the reads of {tx} were said to hold: {verdict}"))?;
+        self.verdict = Some((verdict, check.by_value));
+        Ok(())
+    }
+
+    /// The verdict on the last run's reads, once, and whether it was by value.
+    pub fn take_verdict(&mut self) -> Option<(bool, bool)> {
+        self.verdict.take()
+    }
+
+    /// I3, whatever the engine asked for: each read still finds an equal value.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn is_valid(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
+        ensure(!self.running, || format!("I2: {tx} is committed as it runs"))?;
+        let stale = self.reads().find(|read| !holds(cells, tx, *read, true));
+        ensure(stale.is_none(), || format!("I3: {tx} is committed after reading {stale:?}"))
+    }
+}

@@ -1,0 +1,221 @@
+//! What the store may do: every answer is recomputed, every stamp counted, every hint looked for.
+
+use super::reference::Reference;
+use braid_evm::ids::{TxIndex, Version};
+use braid_evm::mv::{At, Change, Floor, Found, Location};
+use braid_evm::trace::Ticket;
+use std::collections::HashMap;
+
+/// Why a trace is none of this project's: a sentence.
+pub type Why = String;
+
+/// One look at the life of a scope, until the look that it belongs to.
+#[derive(Clone, Debug)]
+struct LifeLook<L> {
+    reader: TxIndex,
+    scope: L,
+    floor: Floor,
+}
+
+/// What a reader saw when it looked last, unless it was told of a change since.
+#[derive(Clone, Debug)]
+struct Registered<L: Location> {
+    value: Option<(Floor, Found<L>)>,
+    life: Option<Floor>,
+}
+
+/// What a reader finds, and where it finds the life of a scope begun.
+type Answers<L> = (Option<Found<L>>, Option<Floor>);
+
+/// The store as it must be, with what is needed to judge the next event.
+#[derive(Debug)]
+pub struct StoreRules<L: Location> {
+    /// What it holds.
+    pub cells: Reference<L>,
+    /// Everything below is final.
+    pub frontier: TxIndex,
+    stamps: HashMap<u32, u64>,
+    chains: HashMap<(u32, u32), L>,
+    places: HashMap<L, (u32, u32)>,
+    lives: HashMap<Ticket, LifeLook<L>>,
+    /// When a scope was changed first.
+    scope_used: Option<Ticket>,
+    readers: HashMap<L, HashMap<TxIndex, Registered<L>>>,
+}
+
+impl<L: Location> Default for StoreRules<L> {
+    fn default() -> Self {
+        Self {
+            cells: Reference::default(),
+            frontier: TxIndex(0),
+            stamps: HashMap::new(),
+            chains: HashMap::new(),
+            places: HashMap::new(),
+            lives: HashMap::new(),
+            scope_used: None,
+            readers: HashMap::new(),
+        }
+    }
+}
+
+/// Fails with a sentence unless something holds.
+pub(super) fn ensure(holds: bool, why: impl FnOnce() -> Why) -> Result<(), Why> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+impl<L: Location> StoreRules<L> {
+    /// A chain stays where it is, and holds one location.
+    fn place(&mut self, location: &L, at: At) -> Result<(), Why> {
+        let place = (at.shard, at.chain);
+        let held = self.chains.entry(place).or_insert_with(|| location.clone());
+        let lies = self.places.entry(location.clone()).or_insert(place);
+        ensure(held == location && *lies == place, || {
+            format!("{location:?} is said to lie at {place:?}, where {held:?} lies")
+        })
+    }
+
+    /// A look happens under the stamp of the last publication.
+    fn seen_under(&mut self, location: &L, at: At) -> Result<(), Why> {
+        self.place(location, at)?;
+        let last = self.stamps.get(&at.shard).copied().unwrap_or(0);
+        ensure(at.stamp == last, || {
+            format!("a look at {location:?} under stamp {}, which is {last}", at.stamp)
+        })
+    }
+
+    /// A look at the life of a scope.
+    ///
+    /// # Errors
+    /// It found something else than there is.
+    pub fn life(
+        &mut self,
+        ticket: Ticket,
+        reader: TxIndex,
+        scope: &L,
+        (at, floor): (At, Floor),
+    ) -> Result<(), Why> {
+        self.seen_under(scope, at)?;
+        let expected = self.cells.floor(scope, reader);
+        ensure(floor == expected, || {
+            format!("{reader} found the life of {scope:?} begun at {floor:?}, not {expected:?}")
+        })?;
+        self.lives.insert(ticket, LifeLook { reader, scope: scope.clone(), floor });
+        self.registered(scope, reader).life = Some(floor);
+        Ok(())
+    }
+
+    fn registered(&mut self, location: &L, reader: TxIndex) -> &mut Registered<L> {
+        let readers = self.readers.entry(location.clone()).or_default();
+        readers.entry(reader).or_insert(Registered { value: None, life: None })
+    }
+
+    /// A look at a location, with the look at its scope if there was one.
+    ///
+    /// # Errors
+    /// It found something else than there is.
+    pub fn look(
+        &mut self,
+        reader: TxIndex,
+        location: &L,
+        at: At,
+        (began, life): (Ticket, Option<Ticket>),
+        found: &Found<L>,
+    ) -> Result<(), Why> {
+        self.seen_under(location, at)?;
+        let floor = match (location.scope(), life) {
+            (None, None) => Floor::Base,
+            (None, Some(_)) => return Err(format!("{location:?} has no scope to look at")),
+            // Somebody may use the first scope after this look has begun.
+            (Some(_), None) if self.scope_used.is_none_or(|used| used > began) => Floor::Base,
+            (Some(scope), None) => {
+                return Err(format!("{reader} looked at {location:?} without {scope:?}"));
+            }
+            (Some(scope), Some(life)) => {
+                let look = self.lives.remove(&life).filter(|_| life >= began);
+                let fits = |look: &LifeLook<L>| look.reader == reader && look.scope == scope;
+                let look = look.filter(fits);
+                look.ok_or_else(|| format!("{reader} looked at no {scope:?}"))?.floor
+            }
+        };
+        let expected = self.cells.find(location, reader, floor);
+        ensure(*found == expected, || {
+            format!("{reader} found {found:?} at {location:?}, not {expected:?}")
+        })?;
+        self.registered(location, reader).value = Some((floor, found.clone()));
+        Ok(())
+    }
+
+    /// An entry changes.
+    ///
+    /// # Errors
+    /// It must not, or the stamp is none of the next, or a reader is not named.
+    pub fn changed(
+        &mut self,
+        ticket: Ticket,
+        version: Version,
+        (location, change): (&L, &Change<L>),
+        (at, took): (At, bool),
+        stale: &[TxIndex],
+    ) -> Result<(), Why> {
+        self.place(location, at)?;
+        let last = self.stamps.entry(at.shard).or_insert(0);
+        *last += 1;
+        ensure(at.stamp == *last, || {
+            format!("{version} published under stamp {}, not {last}", at.stamp)
+        })?;
+        if location.is_scope() {
+            self.scope_used.get_or_insert(ticket);
+        }
+        let before = self.answers(version.tx, location);
+        let expected = self.cells.change(version, location, change);
+        ensure(took == expected, || {
+            format!("{change:?} of {version} at {location:?} took: {took}, not {expected}")
+        })?;
+        if *change == Change::Estimate || !took {
+            // What replaces an estimate names its readers.
+            return ensure(stale.is_empty(), || format!("{version} names readers for nothing"));
+        }
+        self.named(version.tx, location, &before, stale)
+    }
+
+    /// What readers above `writer` find at `location` now.
+    fn answers(&self, writer: TxIndex, location: &L) -> Vec<(TxIndex, Answers<L>)> {
+        let readers = self.readers.get(location).into_iter().flatten();
+        let readers = readers.filter(|(reader, _)| **reader > writer && **reader >= self.frontier);
+        let answers = |(reader, seen): (&TxIndex, &Registered<L>)| {
+            let value = seen.value.as_ref();
+            let value = value.map(|(floor, _)| self.cells.find(location, *reader, *floor));
+            let life = seen.life.map(|_| self.cells.floor(location, *reader));
+            (*reader, (value, life))
+        };
+        readers.map(answers).collect()
+    }
+
+    /// A change names readers above it only, and all for which it changes what they saw.
+    fn named(
+        &mut self,
+        writer: TxIndex,
+        location: &L,
+        before: &[(TxIndex, Answers<L>)],
+        stale: &[TxIndex],
+    ) -> Result<(), Why> {
+        let after = self.answers(writer, location);
+        let readers = self.readers.entry(location.clone()).or_default();
+        for reader in stale {
+            ensure(*reader > writer, || format!("{writer} names {reader}, which is not above it"))?;
+            let known = readers.contains_key(reader);
+            ensure(known, || format!("{writer} names {reader}, which never looked"))?;
+        }
+        readers.retain(|reader, _| !stale.contains(reader));
+        for ((reader, before), (_, after)) in before.iter().zip(&after) {
+            let Some(seen) = readers.get(reader) else { continue };
+            let value = seen.value.as_ref().map(|(_, found)| found);
+            let same_value = before.0 == after.0 || value == after.0.as_ref();
+            let same_life = before.1 == after.1 || seen.life == after.1;
+            ensure(same_value && same_life, || {
+                format!("{writer} changed {location:?} and does not name {reader}")
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Traces of the engine, replayed against the reference store: those of the shipped engine pass,
+//! those of seeded bugs and corrupted ones do not.
+
+use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
+use braid_evm::mv::{Entry, Resolution, Store};
+use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
+use braid_evm::runtime::{Pool, Task, Threads};
+use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
+use braid_evm::worker::{Shared, work};
+use braid_models::conformance::{Rejected, Seen, Trace, replay, replay_store};
+use std::sync::Arc;
+
+/// Simulated blocks.
+const SEEDS: u64 = 10_000;
+/// Blocks on threads, for each number of workers.
+const THREADED: u64 = 400;
+
+fn options(random: &mut Random) -> Options {
+    let mut options = Options::new(1 + u16::from(random.small(4)), random.next_u64());
+    options.step_limit = 100_000;
+    if random.chance(1, 2) {
+        options.schedule = Schedule::Bursts(20);
+    }
+    options.cancel_at = random.chance(1, 8).then(|| random.below(1_500));
+    options
+}
+
+fn simulated(simulator: &mut Simulator, seed: u64) -> (ToyCase, Trace<ToyLocation>) {
+    let mut random = Random::new(seed);
+    let case = ToyCase::random(&mut random);
+    let options = options(&mut random);
+    let ended = simulator.run(case.shared().with_trace(), &options);
+    let trace = ended.expect("the block ends").end.take_trace();
+    (case, trace)
+}
+
+fn judge(case: &ToyCase, trace: &Trace<ToyLocation>, seen: &mut Seen) -> Result<(), Rejected> {
+    replay(trace, case.limits, case.block.transactions.len(), seen)
+}
+
+/// Each thing that a replay is there for was seen so often.
+fn assert_seen(seen: &Seen, least: u64) {
+    println!("{seen:?}");
+    let Seen { blocked, folds, tombstones, hints, stale, estimates, removals, skips, .. } = *seen;
+    let counts = [blocked, folds, tombstones, hints, stale, estimates, removals, skips];
+    assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");
+}
+
+#[test]
+fn traces_of_simulated_blocks_conform() {
+    let (mut simulator, mut seen) = (Simulator::new(), Seen::default());
+    for seed in 0..SEEDS {
+        let (case, trace) = simulated(&mut simulator, seed);
+        if let Err(rejected) = judge(&case, &trace, &mut seen) {
+            let before = rejected.at.saturating_sub(40);
+            trace[before..].iter().take(41).for_each(|(_, event)| println!("{event:?}"));
+            panic!("seed {seed}: {rejected:?}");
+        }
+    }
+    assert_seen(&seen, 500);
+}
+
+struct ToyTask(Shared<ToyWorkload, ToyLedger>);
+
+impl Task for ToyTask {
+    fn run(&self, worker: WorkerId) {
+        work(&self.0, worker, &Threads);
+    }
+}
+
+#[test]
+fn traces_of_blocks_on_threads_conform() {
+    let mut seen = Seen::default();
+    for workers in [1, 2, 3, 8] {
+        let mut pool = Pool::new(workers).expect("threads start");
+        for seed in 0..THREADED {
+            let case = ToyCase::random(&mut Random::new(seed));
+            let toy = Arc::new(ToyTask(case.shared().with_trace()));
+            let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
+            pool.run(&task, || work(&toy.0, WorkerId(0), &Threads));
+            drop(task);
+            let shared = Arc::into_inner(toy).expect("no thread holds the block").0;
+            let trace = shared.into_end().take_trace();
+            let judged = judge(&case, &trace, &mut seen);
+            assert_eq!(judged, Ok(()), "seed {seed}, {workers} workers");
+        }
+    }
+    assert_seen(&seen, 1);
+}
+
+fn version(tx: u32, incarnation: u32) -> Version {
+    Version { tx: TxIndex(tx), incarnation: Incarnation(incarnation) }
+}
+
+/// Seed 929 above, found by the replay: between a reader's look and its base value somebody named
+/// it, and the next publication named nobody.
+#[test]
+fn a_reader_that_waits_for_its_base_value_is_named_again() {
+    let mut store = Store::new(1);
+    store.start_trace();
+    let place = ToyLocation::Balance(0);
+    let reader = TxIndex(4);
+    let Resolution::NeedsBase(chain) = store.resolve(&place, reader) else {
+        panic!("nothing is known of the base state")
+    };
+    let mut stale = Vec::new();
+    store.publish(version(1, 0), &place, Entry::Delta(3), &mut stale);
+    assert_eq!(stale, [reader]);
+    let seen = store.supply_base(chain, &place, reader, Some(8));
+    assert!(matches!(seen, Resolution::Resolved(seen) if seen.value == Some(11)));
+    stale.clear();
+    store.publish(version(2, 0), &place, Entry::Value(Some(3)), &mut stale);
+    assert_eq!(stale, [reader]);
+    assert_eq!(replay_store(&store.take_trace()), Ok(()));
+}
