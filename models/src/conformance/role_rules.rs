@@ -15,6 +15,13 @@ enum Performing {
     Skip(TxIndex),
 }
 
+/// A question that is answered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Admit(TxIndex),
+    Claim(Job),
+}
+
 /// The role as it must be.
 #[derive(Debug)]
 pub struct RoleRules {
@@ -34,6 +41,10 @@ pub struct RoleRules {
     valid: bool,
     /// The check that was asked for, and whether it counts.
     asked: Option<(TxIndex, bool)>,
+    /// The admission or the claim that was asked for.
+    question: Option<Question>,
+    /// Jobs that were taken back; their messages are answered as void.
+    taken_back: Vec<Job>,
     performing: Option<Performing>,
     cancelled: bool,
     stopped: bool,
@@ -55,6 +66,8 @@ impl RoleRules {
             failed: None,
             valid: false,
             asked: None,
+            question: None,
+            taken_back: Vec::new(),
             performing: None,
             cancelled: false,
             stopped: false,
@@ -163,11 +176,18 @@ impl RoleRules {
                 ensure(right, || format!("the check of {tx} came to {found:?}"))
             }
             Event::Admitted { tx, fits } => {
-                self.at_frontier(*tx)?;
                 self.admitted = Some(*fits);
-                Ok(())
+                let asked = self.question.take() == Some(Question::Admit(*tx));
+                ensure(asked, || format!("nobody asked for {event:?}"))
             }
-            Event::Withdrawn { .. } | Event::Claimed { .. } => Ok(()),
+            Event::Claimed { tx, claimed } => match self.question.take() {
+                Some(Question::Claim(job)) if job.chunk.first == *tx => {
+                    self.taken_back.extend(claimed.then_some(job));
+                    Ok(())
+                }
+                _ => Err(format!("nobody asked for {event:?}")),
+            },
+            Event::Withdrawn { .. } => Ok(()),
             Event::Cancelled => {
                 self.cancelled = true;
                 Ok(())
@@ -186,6 +206,11 @@ impl RoleRules {
             let dispatched = self.jobs.iter().position(|other| *other == job);
             let dispatched = dispatched.ok_or_else(|| format!("{job:?} was not dispatched"))?;
             self.jobs.remove(dispatched);
+            let taken_back = self.taken_back.iter().position(|other| *other == job);
+            ensure(taken_back.is_some() == report.void, || {
+                format!("{job:?} was taken back: {}", !report.void)
+            })?;
+            taken_back.map(|index| self.taken_back.remove(index));
         }
         let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
         let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
@@ -213,6 +238,9 @@ impl RoleRules {
         runs: &[Runs<L>],
     ) -> Result<(), Why> {
         ensure(!self.finished, || format!("{command:?} after the end"))?;
+        ensure(self.question.is_none() && self.asked.is_none(), || {
+            format!("{command:?} with a question open")
+        })?;
         self.settle(store, false)?;
         match command {
             Command::Dispatch(job) => self.dispatch(*job),
@@ -222,6 +250,7 @@ impl RoleRules {
                 ensure(self.here.replace(*job).is_none(), || "two jobs outside the channel".into())
             }
             Command::Claim(job) => {
+                self.question = Some(Question::Claim(*job));
                 self.at_frontier(job.chunk.first)?;
                 ensure(self.jobs.contains(job), || format!("{job:?} is not in the channel"))
             }
@@ -233,7 +262,10 @@ impl RoleRules {
                 self.asked = Some((*tx, true));
                 self.at_frontier(*tx)
             }
-            Command::Admit(tx) => self.at_frontier(*tx),
+            Command::Admit(tx) => {
+                self.question = Some(Question::Admit(*tx));
+                self.at_frontier(*tx)
+            }
             Command::Discard(tx) => {
                 self.performing = Some(Performing::Discard(*tx));
                 ensure(*tx >= self.frontier, || format!("{tx} is final and discarded"))
@@ -250,8 +282,9 @@ impl RoleRules {
                 Ok(())
             }
             Command::StopWork => {
-                self.stopped = true;
                 let refused = self.admitted == Some(false);
+                let first = !core::mem::replace(&mut self.stopped, true);
+                ensure(first, || "work is stopped twice".to_owned())?;
                 ensure(self.cancelled || refused || self.failed.is_some(), || {
                     format!("I12: the block ends at {} without a reason", self.frontier)
                 })

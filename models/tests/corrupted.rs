@@ -1,0 +1,363 @@
+//! Teeth of the replay: for each kind of event, traces where one such event is dropped, doubled
+//! or says something else are rejected, all of them.
+
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Change, Entry, Floor, Found, Origin, StoreEvent};
+use braid_evm::protocol::{Command, Event, RunResult, Verdict};
+use braid_evm::runtime::simulated::{Options, Simulator};
+use braid_evm::toy::{Random, ToyCase, ToyLocation};
+use braid_evm::worker::EngineEvent::{Heard, RunBegan, RunEnded, Sent, Told};
+use braid_evm::worker::RunEnd;
+use braid_evm::worker::TraceEvent::{self, Engine, Store};
+use braid_models::conformance::{Seen, Trace, replay};
+use std::collections::{BTreeMap, BTreeSet};
+
+type One = TraceEvent<ToyLocation>;
+
+/// Corrupted traces for each line of the tables.
+const SAMPLES: u32 = 40;
+
+/// Which kind of event it is. A new kind does not compile until it has a name here.
+fn kind(event: &One) -> &'static str {
+    match event {
+        Store(StoreEvent::Base { .. }) => "base",
+        Store(StoreEvent::Life { .. }) => "life",
+        Store(StoreEvent::Look { .. }) => "look",
+        Store(StoreEvent::Changed { change: Change::Put(_), .. }) => "publish",
+        Store(StoreEvent::Changed { change: Change::Remove, .. }) => "withdraw",
+        Store(StoreEvent::Changed { change: Change::Estimate, .. }) => "estimate",
+        Store(StoreEvent::Frontier(_)) => "frontier",
+        Store(StoreEvent::CheckBegan { .. }) => "check began",
+        Store(StoreEvent::CheckEnded { .. }) => "check ended",
+        Engine(RunBegan(_)) => "run began",
+        Engine(RunEnded { .. }) => "run ended",
+        Engine(Sent(_)) => "sent",
+        Engine(Heard(event)) => match event {
+            Event::Reported(_) => "reported",
+            Event::Checked { .. } => "checked",
+            Event::Admitted { .. } => "admitted",
+            Event::Claimed { .. } => "claimed",
+            Event::Withdrawn { .. } => "withdrawn",
+            Event::Cancelled => "cancelled",
+        },
+        Engine(Told(command)) => match command {
+            Command::Dispatch(_) => "dispatch",
+            Command::RunHere(_) => "run here",
+            Command::Claim(_) => "claim",
+            Command::Recheck(_) => "recheck",
+            Command::Discard(_) => "discard",
+            Command::Admit(_) => "admit",
+            Command::Validate(_) => "validate",
+            Command::Commit(_) => "commit",
+            Command::Skip(_) => "skip",
+            Command::StopWork => "stop work",
+            Command::Finish => "finish",
+        },
+    }
+}
+
+/// Kinds that cannot be missing. A base value may be handed in twice, a discard may have no
+/// entries, and what is asked for beside the frontier may go unasked.
+const NOT_DROPPED: [&str; 3] = ["base", "discard", "cancelled"];
+/// Kinds that may be there twice: they say the same again.
+const MAY_REPEAT: [&str; 5] = ["base", "life", "frontier", "cancelled", "discard"];
+
+fn bump(value: &mut Option<u64>) {
+    *value = Some(value.map_or(0, |value| value.wrapping_add(1)));
+}
+
+fn newer(version: &mut Version) {
+    version.incarnation = Incarnation(version.incarnation.0 + 1);
+}
+
+fn bump_entry(entry: &mut Entry<ToyLocation>) {
+    match entry {
+        Entry::Value(value) => bump(value),
+        Entry::Delta(delta) => *delta += 1,
+        Entry::Tombstone => *entry = Entry::Value(None),
+    }
+}
+
+/// Names of alterations, each with what it does to an event that it fits.
+type Alteration = (&'static str, fn(&mut One) -> bool);
+
+const IN_STORE: [Alteration; 13] = [
+    ("life: floor", |event| {
+        let Store(StoreEvent::Life { floor, .. }) = event else { return false };
+        *floor = match floor {
+            Floor::Base => Floor::Estimate(TxIndex(0)),
+            Floor::Tombstone(_) | Floor::Estimate(_) => Floor::Base,
+        };
+        true
+    }),
+    ("look: value", |event| {
+        let Store(StoreEvent::Look { found: Found::Seen(_, value), .. }) = event else {
+            return false;
+        };
+        bump(value);
+        true
+    }),
+    ("look: version", |event| {
+        let Store(StoreEvent::Look { found: Found::Seen(origin, _), .. }) = event else {
+            return false;
+        };
+        match origin {
+            Origin::Base => *origin = Origin::Value(Version::default()),
+            Origin::Value(version) | Origin::Tombstone(version) | Origin::Folded(version) => {
+                newer(version);
+            }
+        }
+        true
+    }),
+    ("look: stamp", |event| {
+        let Store(StoreEvent::Look { at, .. }) = event else { return false };
+        at.stamp += 1;
+        true
+    }),
+    ("look: blocked", |event| {
+        let Store(StoreEvent::Look { found, .. }) = event else { return false };
+        let blocked = matches!(found, Found::Blocked(_));
+        *found = if blocked { Found::UnknownBase } else { Found::Blocked(TxIndex(0)) };
+        true
+    }),
+    ("publish: entry", |event| {
+        let Store(StoreEvent::Changed { change: Change::Put(entry), .. }) = event else {
+            return false;
+        };
+        bump_entry(entry);
+        true
+    }),
+    ("changed: version", |event| {
+        let Store(StoreEvent::Changed { version, change, .. }) = event else { return false };
+        newer(version);
+        // A skip withdraws whatever there is.
+        *change != Change::Remove
+    }),
+    ("changed: stamp", |event| {
+        let Store(StoreEvent::Changed { at, .. }) = event else { return false };
+        at.stamp -= 1;
+        true
+    }),
+    ("changed: took", |event| {
+        let Store(StoreEvent::Changed { took, .. }) = event else { return false };
+        *took = !*took;
+        true
+    }),
+    ("changed: hint", |event| {
+        let Store(StoreEvent::Changed { stale, .. }) = event else { return false };
+        stale.pop().is_some_and(|last| !stale.contains(&last))
+    }),
+    ("frontier: which", |event| {
+        let Store(StoreEvent::Frontier(frontier)) = event else { return false };
+        *frontier = frontier.next();
+        true
+    }),
+    ("check ended: verdict", |event| {
+        let Store(StoreEvent::CheckEnded { holds, .. }) = event else { return false };
+        *holds = !*holds;
+        true
+    }),
+    ("check ended: whose", |event| {
+        let Store(StoreEvent::CheckEnded { reader, .. }) = event else { return false };
+        *reader = reader.next();
+        true
+    }),
+];
+
+const IN_ENGINE: [Alteration; 12] = [
+    ("run ended: reads", |event| {
+        let Engine(RunEnded { end: RunEnd::Effects { reads, .. }, .. }) = event else {
+            return false;
+        };
+        reads.pop().is_some()
+    }),
+    ("run ended: writes", |event| {
+        let Engine(RunEnded { end: RunEnd::Effects { writes, .. }, .. }) = event else {
+            return false;
+        };
+        writes.pop().is_some()
+    }),
+    ("run ended: how", |event| {
+        let Engine(RunEnded { end, .. }) = event else { return false };
+        *end = match end {
+            RunEnd::Blocked(_) => RunEnd::Failed,
+            RunEnd::Effects { .. } | RunEnd::Failed => RunEnd::Blocked(TxIndex(0)),
+        };
+        true
+    }),
+    ("sent: runs", |event| {
+        let Engine(Sent(report)) = event else { return false };
+        report.results.first_mut().is_some_and(|result| {
+            result.runs += 1;
+            true
+        })
+    }),
+    ("sent: result", |event| {
+        let Engine(Sent(report)) = event else { return false };
+        report.results.first_mut().is_some_and(|result| {
+            result.result = match result.result {
+                RunResult::Blocked { .. } => RunResult::Executed { stale_readers: Vec::new() },
+                _ => RunResult::Blocked { on: TxIndex(0) },
+            };
+            true
+        })
+    }),
+    ("reported: void", |event| {
+        let Engine(Heard(Event::Reported(report))) = event else { return false };
+        report.void = !report.void;
+        true
+    }),
+    ("checked: verdict", |event| {
+        let Engine(Heard(Event::Checked { verdict, .. })) = event else { return false };
+        let was_valid = *verdict == Verdict::Valid;
+        *verdict = if was_valid { Verdict::Stale } else { Verdict::Valid };
+        true
+    }),
+    ("admitted: fits", |event| {
+        let Engine(Heard(Event::Admitted { fits, .. })) = event else { return false };
+        *fits = !*fits;
+        true
+    }),
+    ("claimed: by whom", |event| {
+        let Engine(Heard(Event::Claimed { claimed, .. })) = event else { return false };
+        *claimed = !*claimed;
+        true
+    }),
+    ("dispatch: which", |event| {
+        let Engine(Told(Command::Dispatch(job))) = event else { return false };
+        job.incarnation = job.incarnation.next();
+        true
+    }),
+    ("commit: which", |event| {
+        let Engine(Told(Command::Commit(tx))) = event else { return false };
+        *tx = tx.next();
+        true
+    }),
+    ("discard: which", |event| {
+        let Engine(Told(Command::Discard(tx))) = event else { return false };
+        *tx = TxIndex(0);
+        true
+    }),
+];
+
+/// Traces of blocks in which much happens.
+struct Traces {
+    simulator: Simulator,
+    seed: u64,
+}
+
+impl Traces {
+    fn next(&mut self) -> (ToyCase, Trace<ToyLocation>) {
+        self.seed += 1;
+        let mut random = Random::new(self.seed);
+        let case = ToyCase::random(&mut random);
+        let mut options = Options::new(3, random.next_u64());
+        options.cancel_at = random.chance(1, 6).then(|| random.below(800));
+        let ended = self.simulator.run(case.shared().with_trace(), &options);
+        (case, ended.expect("the block ends").end.take_trace())
+    }
+}
+
+fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
+    let mut seen = Seen::default();
+    replay(trace, case.limits, case.block.transactions.len(), &mut seen).is_err()
+}
+
+/// Whether the event at `at` must be there once. A look counts if it is a run's with a result:
+/// one that a check makes, or a run in vain, may be missing.
+fn matters(trace: &Trace<ToyLocation>, at: usize) -> bool {
+    let Store(StoreEvent::Look { reader, found, .. }) = &trace[at].1 else { return true };
+    let end = trace[at..].iter().find_map(|(_, event)| match event {
+        Engine(RunEnded { tx, end }) if tx == reader => Some(end),
+        Store(StoreEvent::CheckEnded { reader: checked, .. }) if checked == reader => {
+            Some(&RunEnd::Failed)
+        }
+        _ => None,
+    });
+    matches!((found, end), (Found::Seen(..), Some(RunEnd::Effects { .. })))
+}
+
+/// Drops or doubles one event of each kind in each of many traces.
+#[test]
+fn traces_with_missing_or_repeated_events_are_rejected() {
+    let mut traces = Traces { simulator: Simulator::new(), seed: 0 };
+    let mut samples: BTreeMap<(&str, bool), u32> = BTreeMap::new();
+    let mut kinds = BTreeSet::new();
+    for round in 0..1_500 {
+        let (case, trace) = traces.next();
+        let here: BTreeSet<&str> = trace.iter().map(|(_, event)| kind(event)).collect();
+        kinds.extend(here.iter().copied());
+        for name in here {
+            for doubled in [false, true] {
+                let harmless: &[&str] = if doubled { &MAY_REPEAT } else { &NOT_DROPPED };
+                let count = samples.entry((name, doubled)).or_default();
+                if harmless.contains(&name) || *count >= SAMPLES {
+                    continue;
+                }
+                let mut of_kind: Vec<usize> = Vec::new();
+                let fits = |at: &usize| kind(&trace[*at].1) == name && matters(&trace, *at);
+                of_kind.extend((0..trace.len()).filter(fits));
+                let Some(&at) = of_kind.get(round % of_kind.len().max(1)) else { continue };
+                let mut corrupted = trace.clone();
+                if doubled {
+                    corrupted.insert(at, trace[at].clone());
+                } else {
+                    corrupted.remove(at);
+                }
+                let rejected = is_rejected(&case, &corrupted);
+                assert!(rejected, "seed {}, {name} {at}, doubled: {doubled}", traces.seed);
+                *count += 1;
+            }
+        }
+    }
+    println!("{samples:?}");
+    assert_eq!(kinds.len(), 29, "{kinds:?}");
+    let rare = samples.iter().find(|((name, doubled), count)| {
+        let harmless: &[&str] = if *doubled { &MAY_REPEAT } else { &NOT_DROPPED };
+        !harmless.contains(name) && **count < SAMPLES
+    });
+    assert_eq!(rare, None, "too few samples");
+}
+
+#[test]
+fn traces_with_altered_events_are_rejected() {
+    let mut traces = Traces { simulator: Simulator::new(), seed: 10_000 };
+    for (name, alter) in IN_STORE.iter().chain(&IN_ENGINE) {
+        let mut samples = 0;
+        for round in 0..3_000 {
+            let (case, trace) = traces.next();
+            let fits: Vec<usize> =
+                (0..trace.len()).filter(|at| alter(&mut trace[*at].1.clone())).collect();
+            let Some(&at) = fits.get(round % fits.len().max(1)) else { continue };
+            let mut corrupted = trace;
+            alter(&mut corrupted[at].1);
+            assert!(is_rejected(&case, &corrupted), "seed {}, {name} at {at}", traces.seed);
+            samples += 1;
+            if samples == SAMPLES {
+                break;
+            }
+        }
+        assert_eq!(samples, SAMPLES, "too few samples of {name}");
+    }
+}
+
+/// A base value that was read is another one.
+#[test]
+fn traces_with_altered_base_values_are_rejected() {
+    let mut traces = Traces { simulator: Simulator::new(), seed: 20_000 };
+    let mut samples = 0;
+    while samples < SAMPLES {
+        let (case, mut trace) = traces.next();
+        let read = trace.windows(2).position(|pair| {
+            let base = matches!(pair[0].1, Store(StoreEvent::Base { .. }));
+            let Store(StoreEvent::Look { found, .. }) = &pair[1].1 else { return false };
+            base && matches!(found, Found::Seen(Origin::Base, _))
+        });
+        let Some(at) = read else { continue };
+        if let Store(StoreEvent::Base { value, .. }) = &mut trace[at].1 {
+            bump(value);
+        }
+        assert!(is_rejected(&case, &trace), "seed {}", traces.seed);
+        samples += 1;
+    }
+}
