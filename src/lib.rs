@@ -72,6 +72,8 @@ pub use evm::{
     PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
     StateUnavailable, Stats, TransactionPool,
 };
+#[cfg(all(feature = "evm", feature = "sim"))]
+pub use evm::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};
 pub use ids::TxIndex;

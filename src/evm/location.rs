@@ -7,7 +7,7 @@ use revm::state::{AccountInfo, Bytecode};
 
 /// One addressable piece of Ethereum's state. Balance is apart from nonce and code, so that a
 /// deposit into a contract does not conflict with every call of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EvmLocation {
     /// Whether the account exists, and its balance.
     Balance(Address),

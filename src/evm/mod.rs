@@ -31,6 +31,8 @@ mod pull;
 mod requests;
 mod run;
 mod session;
+#[cfg(feature = "sim")]
+mod simulate;
 mod system;
 mod view;
 mod workload;
@@ -47,3 +49,5 @@ pub use precompile::{
 };
 pub use pull::{BuiltBlock, TransactionPool};
 pub(crate) use run::{Options, build, execute};
+#[cfg(feature = "sim")]
+pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};

@@ -91,7 +91,7 @@ where
 }
 
 /// Runs what comes before the transactions.
-fn begin<S: StateSource>(
+pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     source: &S,
     precompiles: Arc<[Arc<dyn Precompile>]>,

@@ -69,23 +69,14 @@ impl<S: StateSource> Session<S> {
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
-        let Self { workload, mut ledger, store, counters, frontier } = self;
-        let block = Arc::clone(&workload.recipe.block);
         let workers = crew.workers();
-        let left = block.transactions.len().saturating_sub(frontier.position());
+        let left = self.left();
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
-        ledger.stream_to(on_commit.is_some().then_some(sender));
-        let shared = Shared::new(Setup {
-            plan: plan_block(&block, frontier, workers, config.chunk),
-            limits: config.limits(workers, alone),
-            patience: config.patience,
-            workload,
-            ledger,
-            store,
-        });
-        drop(block);
+        let (mut setup, counters) = self.set_up(config, workers);
+        setup.ledger.stream_to(on_commit.is_some().then_some(sender));
+        let shared = Shared::new(setup);
         let task = Arc::new(RunTask(shared));
         let (mut panicked, mut ended) = (None, false);
         let own = || match on_commit {
@@ -124,7 +115,26 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    fn after(
+    /// Number of transactions that have not run.
+    fn left(&self) -> usize {
+        self.workload.recipe.block.transactions.len().saturating_sub(self.frontier.position())
+    }
+
+    /// Makes the transactions that have not run ready for workers; also returns what was counted
+    /// before.
+    pub(super) fn set_up(
+        self,
+        config: &Config,
+        workers: usize,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Counters) {
+        let alone = workers == 1 || self.left() < 2;
+        let Self { workload, ledger, store, counters, frontier } = self;
+        let plan = plan_block(&workload.recipe.block, frontier, workers, config.chunk);
+        let (limits, patience) = (config.limits(workers, alone), config.patience);
+        (Setup { workload, ledger, store, limits, plan, patience }, counters)
+    }
+
+    pub(super) fn after(
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         before: Counters,
         cancelled: bool,

@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// Steps that actors get to end by themselves once their schedule is given up.
 const LAST_STEPS: u64 = 100_000;
 
+/// Stack of a fiber, in bytes.
+const STACK: usize = 256 << 10;
+
 /// Choices of one simulated run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -172,9 +175,15 @@ impl Actor {
 }
 
 /// Runs blocks; keeps the stacks of its fibers from one to the next.
-#[derive(Default)]
 pub struct Simulator {
     stacks: Vec<DefaultStack>,
+    stack_size: usize,
+}
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self::with_stack_size(STACK)
+    }
 }
 
 impl core::fmt::Debug for Simulator {
@@ -184,10 +193,16 @@ impl core::fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// A simulator without stacks.
+    /// A simulator for machines that need little room.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A simulator whose fibers have stacks of `stack_size` bytes.
+    #[must_use]
+    pub const fn with_stack_size(stack_size: usize) -> Self {
+        Self { stacks: Vec::new(), stack_size }
     }
 
     /// Runs a block to its end.
@@ -256,7 +271,7 @@ impl Simulator {
     fn stack(&mut self) -> Result<DefaultStack, SimulationError> {
         let no_stack =
             |error: std::io::Error| SimulationError::NoStack { message: error.to_string() };
-        self.stacks.pop().map_or_else(|| DefaultStack::new(256 << 10).map_err(no_stack), Ok)
+        self.stacks.pop().map_or_else(|| DefaultStack::new(self.stack_size).map_err(no_stack), Ok)
     }
 }
 

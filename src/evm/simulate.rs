@@ -1,0 +1,189 @@
+//! Blocks in the simulated runtime: the Ethereum layer as it ships, one step at a time, in an
+//! order that a seed decides.
+
+use super::base::StateSource;
+use super::block::Block;
+use super::crew::Scoped;
+use super::error::{BlockError, Rejection};
+use super::finish::{Rest, finish};
+use super::ledger::EvmLedger;
+use super::location::EvmLocation;
+use super::machine::{EvmMachine, TxOutput};
+use super::output::BlockOutput;
+use super::run::{DbError, begin};
+use super::session::Session;
+use super::workload::EvmWorkload;
+use crate::config::Config;
+use crate::ids::{TxIndex, WorkerId};
+use crate::mv::{Location, ReadSet, Store, StoreMutant};
+use crate::protocol::{Mutant, Protocol};
+use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, Step};
+use crate::worker::{BlockEnd, Context, Effects, Machine, Setup, Shared, Stop, Workload};
+use core::num::NonZeroU16;
+use revm::DatabaseRef;
+use std::sync::Arc;
+
+/// Stack of a fiber that runs an EVM, in bytes. Pages that are not used cost nothing.
+const EVM_STACK: usize = 2 << 20;
+
+/// A simulator whose fibers have room for an EVM.
+#[must_use]
+pub fn evm_simulator() -> Simulator {
+    Simulator::with_stack_size(EVM_STACK)
+}
+
+/// How a block is simulated.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    /// Choices of the executor; the number of workers is that of `options`.
+    pub config: Config,
+    /// Workers and their schedule.
+    pub options: Options,
+    /// Bugs to seed, for tests of the tests.
+    pub bugs: (Mutant, StoreMutant),
+}
+
+impl Simulation {
+    /// The shipped engine.
+    #[must_use]
+    pub fn new(config: Config, options: Options) -> Self {
+        Self { config, options, bugs: Default::default() }
+    }
+
+    fn protocol(&self, protocol: Protocol) -> Protocol {
+        #[cfg(feature = "mutants")]
+        let protocol = protocol.with_mutant(self.bugs.0);
+        protocol
+    }
+
+    fn store<L: Location>(&self, store: Store<L>) -> Store<L> {
+        #[cfg(feature = "mutants")]
+        let store = store.with_mutant(self.bugs.1);
+        store
+    }
+}
+
+/// What a simulated block came to.
+#[derive(Debug)]
+pub struct SimulatedBlock<E> {
+    /// What an [`Executor`](crate::Executor) would return.
+    pub result: Result<BlockOutput, BlockError<E>>,
+    /// Number of steps of the transactions. Calls before and after them take none.
+    pub step_count: u64,
+    /// The same for equal sequences of steps.
+    pub digest: u64,
+    /// All steps, if they were asked for.
+    pub steps: Vec<Step>,
+    /// Virtual time at which the last worker ended.
+    pub makespan: u64,
+}
+
+/// Executes `block` on `source` as an executor would, on simulated workers.
+///
+/// # Errors
+/// The block came to no end. That is always a bug of ours.
+///
+/// # Panics
+/// With the payload of a panic in the database that recurs on the real state.
+pub fn simulate<S: StateSource + 'static>(
+    simulator: &mut Simulator,
+    block: impl Into<Arc<Block>>,
+    source: S,
+    simulation: &Simulation,
+) -> Result<SimulatedBlock<DbError<S>>, SimulationError> {
+    let Simulation { config, options, bugs: _ } = simulation;
+    let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
+    let (recipe, effects, overlay) = match begin(block.into(), &source, Arc::new([]), None, config)
+    {
+        Ok(begun) => begun,
+        Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
+    };
+    let transactions = recipe.block.transactions.len();
+    let shards = config.shards(workers.get().into(), transactions);
+    let workload = EvmWorkload { recipe, source, overlay };
+    let session = Session::new(workload, shards, transactions);
+    let (setup, counters) = session.set_up(config, workers.get().into());
+    let Setup { workload, ledger, store, limits, plan, patience } = setup;
+    let workload = Ordered(workload);
+    let protocol = simulation.protocol(Protocol::new(limits, &plan));
+    let store = simulation.store(store);
+    let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
+    let simulated = simulator.run(shared, options)?;
+    let Simulated { end, step_count, digest, steps, makespan, busy: _ } = simulated;
+    let (session, failure) = Session::after(end.into(), counters, false);
+    // The bundle is folded without the engine: there is nothing to interrupt.
+    let rest = Rest { effects, parent: None, config: *config };
+    let result = finish(&mut Scoped(workers), session, failure, rest);
+    Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
+}
+
+impl<E> SimulatedBlock<E> {
+    const fn before_transactions(error: BlockError<E>) -> Self {
+        Self { result: Err(error), step_count: 0, digest: 0, steps: Vec::new(), makespan: 0 }
+    }
+}
+
+/// The block with every write set in the order of its locations. revm hands changes over in the
+/// order of a hash map, which differs from run to run; a seed must replay what is published
+/// between two reads.
+struct Ordered<S>(EvmWorkload<S>);
+
+impl<S: StateSource> Workload for Ordered<S> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = DbError<S>;
+    type Machine<'a, X: Context + 'a>
+        = OrderedMachine<'a, S::State, X>
+    where
+        Self: 'a;
+
+    fn machine<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<OrderedMachine<'a, S::State, X>, DbError<S>> {
+        self.0.machine(worker, store, context).map(OrderedMachine)
+    }
+}
+
+impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkload<S>, EvmLedger> {
+    fn from(end: BlockEnd<Ordered<S>, EvmLedger>) -> Self {
+        let BlockEnd { ledger, store, workload, frontier, halt, error, broken, counters, log } =
+            end;
+        let workload = workload.0;
+        Self { ledger, store, workload, frontier, halt, error, broken, counters, log }
+    }
+}
+
+struct OrderedMachine<'a, D: DatabaseRef, X: Context>(EvmMachine<'a, D, X>);
+
+impl<D: DatabaseRef, X: Context> Machine for OrderedMachine<'_, D, X> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = D::Error;
+
+    fn begin_chunk(&mut self) {
+        self.0.begin_chunk();
+    }
+
+    fn begin(&mut self, tx: TxIndex) {
+        self.0.begin(tx);
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
+        let mut effects = self.0.run(tx)?;
+        effects.writes.sort_unstable_by_key(|(location, _)| *location);
+        Ok(effects)
+    }
+
+    fn may_skip(reason: &Rejection) -> bool {
+        EvmMachine::<'_, D, X>::may_skip(reason)
+    }
+
+    fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
+        self.0.end()
+    }
+}
