@@ -6,7 +6,6 @@ mod support;
 use alloy_primitives::{Address, U256};
 use braid_cli::sequential;
 use braid_evm::{Cloned, Config, Executor, Outcome, Policy, Rejection, TransactionPool};
-use braid_fuzz::oracle::to_oracle;
 use core::num::NonZeroU16;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
@@ -69,7 +68,7 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
             let mut pool = pool.clone();
             let source = Cloned(scene.database());
             let built = executor.build(scene.block.clone(), source, &mut pool).unwrap();
-            let expected = sequential::build(&to_oracle(&built.block), scene.database()).unwrap();
+            let expected = sequential::build(&(&*built.block).into(), scene.database()).unwrap();
             let differences = braid_cli::compare::braid::outputs(&expected, &built.output, 5);
             assert!(differences.is_empty(), "{workers} workers: {:?}", differences.lines());
             assert_eq!(built.output.stats.transactions, built.block.transactions.len() as u64);

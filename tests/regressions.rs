@@ -7,7 +7,6 @@ use braid_cli::sequential;
 use braid_evm::{Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Policy};
 use braid_fuzz::code::{Code, deploying};
 use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
-use braid_fuzz::oracle::to_oracle;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::bytecode::{Bytecode, opcode};
@@ -72,7 +71,7 @@ fn speculative(workers: u16) -> Config {
 fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
     let hook: Hook = Arc::new(move |ask| if ask == refused { Err(NoWitness) } else { Ok(()) });
     let database = Hooked { inner: scene.database(), hook };
-    let expected = sequential::execute(&to_oracle(&scene.block), database.clone());
+    let expected = sequential::execute(&(&scene.block).into(), database.clone());
     let found = Executor::new(speculative(2)).unwrap().execute(scene.block.clone(), database);
     [
         expected.map(drop).map_err(|error| error.at.to_string()),
@@ -163,7 +162,7 @@ fn a_touch_that_changes_no_value_is_seen() {
 
 #[track_caller]
 fn assert_equal(scene: &Scene, block: &Block, found: &BlockOutput) {
-    let expected = sequential::execute(&to_oracle(block), scene.database()).unwrap();
+    let expected = sequential::execute(&block.into(), scene.database()).unwrap();
     let differences = braid_cli::compare::braid::outputs(&expected, found, 5);
     assert!(differences.is_empty(), "{:?}", differences.lines());
 }

@@ -63,10 +63,6 @@ impl From<&Block> for braid_evm::Block {
             beneficiary: ommer.beneficiary,
             number: ommer.number,
         };
-        let dao_fork = braid_evm::DaoFork {
-            drained: DAO_HARDFORK_ACCOUNTS.to_vec(),
-            beneficiary: DAO_HARDFORK_BENEFICIARY,
-        };
         Self {
             cfg: block.cfg.clone(),
             env: block.env.clone(),
@@ -77,10 +73,44 @@ impl From<&Block> for braid_evm::Block {
             ommers: block.ommers.iter().map(ommer).collect(),
             rules: braid_evm::ChainRules {
                 deposit_contract: block.rules.deposit_contract,
-                dao_fork: block.rules.dao_fork.then_some(dao_fork),
+                dao_fork: block.rules.dao_fork.then(mainnet_dao_fork),
                 block_reward: block.rules.block_reward,
                 system_calls: block.rules.system_calls,
             },
         }
+    }
+}
+
+/// The DAO fork of `block`, if it has one, is taken for mainnet's.
+impl From<&braid_evm::Block> for Block {
+    fn from(block: &braid_evm::Block) -> Self {
+        let ommer = |ommer: &braid_evm::Ommer| Ommer {
+            beneficiary: ommer.beneficiary,
+            number: ommer.number,
+        };
+        Self {
+            cfg: block.cfg.clone(),
+            env: block.env.clone(),
+            transactions: block.transactions.clone(),
+            parent_hash: block.parent_hash,
+            parent_beacon_block_root: block.parent_beacon_block_root,
+            withdrawals: block.withdrawals.clone(),
+            ommers: block.ommers.iter().map(ommer).collect(),
+            rules: ChainRules {
+                deposit_contract: block.rules.deposit_contract,
+                dao_fork: block.rules.dao_fork.is_some(),
+                block_reward: block.rules.block_reward,
+                system_calls: block.rules.system_calls,
+            },
+        }
+    }
+}
+
+/// The DAO fork as mainnet carried it out, and as the oracle does.
+#[must_use]
+pub fn mainnet_dao_fork() -> braid_evm::DaoFork {
+    braid_evm::DaoFork {
+        drained: DAO_HARDFORK_ACCOUNTS.to_vec(),
+        beneficiary: DAO_HARDFORK_BENEFICIARY,
     }
 }

@@ -6,6 +6,8 @@ pub mod checks;
 pub mod commands;
 pub mod compare;
 pub mod fork;
+pub mod hostile;
 pub mod sequential;
+pub mod simulation;
 pub mod state_root;
 pub mod workload;

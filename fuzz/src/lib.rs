@@ -1,12 +1,10 @@
-//! Blocks for tests: hand-made and random ones, and their comparison with sequential execution.
+//! Fuzz targets, and what compares Braid with sequential execution on threads.
 //!
 //! The bodies of the fuzz targets are plain functions here ([`targets`]), so `cargo test` replays
 //! what fuzzing has found.
 
-pub mod code;
-pub mod generate;
 pub mod lineup;
-pub mod memory;
-pub mod oracle;
 pub mod pace;
 pub mod targets;
+
+pub use braid_cli::hostile::{code, faulty, generate, memory, oracle};

@@ -4,10 +4,10 @@ use crate::support::scene::{ETHER, Scene, call, call_with, contract, pay, storag
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
+use braid_cli::block::mainnet_dao_fork;
 use braid_cli::sequential::{Position, SequentialErrorKind};
 use braid_fuzz::code::Code;
 use braid_fuzz::memory::MemoryAccount;
-use braid_fuzz::oracle::mainnet_dao_fork;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -1,11 +1,11 @@
 //! Databases that fail. An error surfaces only if sequential execution meets it, and then it is
 //! the same error at the same transaction, with the same transactions committed before it.
 
-use crate::databases::{Fault, Faulty, Place};
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
 use braid_evm::{At, BlockErrorKind, Mode, Policy};
 use braid_fuzz::code::Code;
+use braid_fuzz::faulty::{Fault, Faulty, Place};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{Lineup, WORKERS, executor};
 use braid_fuzz::oracle::{Expected, compare_prefix};

@@ -4,7 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod databases;
 mod errors;
 mod panics;
 mod parent;

@@ -1,6 +1,5 @@
 //! Code of the user's own that panics, or that swallows what it must pass on.
 
-use crate::databases::{Fault, Faulty, Place, Unreadable};
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
@@ -8,6 +7,7 @@ use braid_evm::{
     PrecompileState, StateUnavailable,
 };
 use braid_fuzz::code::Code;
+use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
 use braid_fuzz::lineup::{WORKERS, executor};
 use braid_fuzz::oracle::Expected;
 use braid_fuzz::pace::{Gate, Paced};

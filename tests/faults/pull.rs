@@ -1,9 +1,9 @@
 //! Building a block from a pool.
 
-use crate::databases::{Fault, Faulty, Place};
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
 use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
+use braid_fuzz::faulty::{Fault, Faulty, Place};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{WORKERS, executor};
 use braid_fuzz::oracle::Expected;

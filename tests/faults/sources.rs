@@ -1,6 +1,5 @@
 //! Where workers get their state from, and what they leave behind.
 
-use crate::databases::{Fault, Faulty, Place, Unreadable};
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
@@ -8,6 +7,7 @@ use braid_evm::{
     At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, execute_scoped,
 };
 use braid_fuzz::code::Code;
+use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{WORKERS, executor};
 use braid_fuzz::memory::MemoryDatabase;

@@ -3,7 +3,7 @@
 use super::Features;
 use super::draw::Draw;
 use super::program::{self, init_code};
-use crate::memory::MemoryAccount;
+use crate::hostile::memory::MemoryAccount;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use revm::primitives::hardfork::SpecId;

@@ -3,7 +3,7 @@
 use super::Features;
 use super::cast::Cast;
 use super::draw::Draw;
-use crate::memory::MemoryAccount;
+use crate::hostile::memory::MemoryAccount;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use braid_evm::Block;
 use revm::context::TxEnv;

@@ -1,15 +1,14 @@
 //! What sequential execution makes of a block, and whether Braid makes the same of it.
 
+use crate::compare::{Differences, braid};
+use crate::sequential::{self, Position, SequentialError, SequentialOutput};
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
-use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, address};
-use braid_cli::block;
-use braid_cli::compare::{Differences, braid};
-use braid_cli::sequential::{self, Position, SequentialError, SequentialOutput};
-use braid_evm::{Block, BlockError, BlockOutput, ChainRules, DaoFork, Mode, Ommer};
+use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Mode};
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Differences that are described.
 const DESCRIBED: usize = 8;
@@ -37,10 +36,13 @@ impl Prefix {
         D: DatabaseRef,
     {
         let has_code = |addresses: &[Address]| {
-            addresses.iter().any(|address| match database.basic_ref(*address) {
-                Ok(info) => info.is_some_and(|info| !info.is_empty_code_hash()),
-                // A database that fails may have any.
-                Err(_) => true,
+            addresses.iter().any(|address| {
+                let look = AssertUnwindSafe(|| database.basic_ref(*address));
+                match catch_unwind(look) {
+                    Ok(Ok(info)) => info.is_some_and(|info| !info.is_empty_code_hash()),
+                    // A database that fails may have any.
+                    Ok(Err(_)) | Err(_) => true,
+                }
             })
         };
         let calls = block.rules.system_calls;
@@ -49,7 +51,8 @@ impl Prefix {
             return None;
         }
         let with_bundle = at != Position::PreBlock && !(cut.rules.system_calls && has_code(&AFTER));
-        let output = run(&cut, mode, database).ok()?;
+        // The database may panic at what only the calls at the end ask for.
+        let output = catch_unwind(AssertUnwindSafe(|| run(&cut, mode, database))).ok()?.ok()?;
         let output = SequentialOutput { requests: Requests::default(), ..output };
         Some(Self { output, with_bundle })
     }
@@ -71,8 +74,8 @@ fn run<D: DatabaseRef>(
     database: &D,
 ) -> Result<SequentialOutput, SequentialError<D::Error>> {
     match mode {
-        Mode::Validate => sequential::execute(&to_oracle(block), database),
-        Mode::Build => sequential::build(&to_oracle(block), database),
+        Mode::Validate => sequential::execute(&block.into(), database),
+        Mode::Build => sequential::build(&block.into(), database),
     }
 }
 
@@ -176,32 +179,4 @@ fn compare_outputs(
 
 fn none(differences: &Differences) -> Result<(), String> {
     if differences.is_empty() { Ok(()) } else { Err(differences.to_string()) }
-}
-
-/// The block as the sequential oracle takes it.
-#[must_use]
-pub fn to_oracle(block: &Block) -> block::Block {
-    let ommer =
-        |ommer: &Ommer| block::Ommer { beneficiary: ommer.beneficiary, number: ommer.number };
-    block::Block {
-        cfg: block.cfg.clone(),
-        env: block.env.clone(),
-        transactions: block.transactions.clone(),
-        parent_hash: block.parent_hash,
-        parent_beacon_block_root: block.parent_beacon_block_root,
-        withdrawals: block.withdrawals.clone(),
-        ommers: block.ommers.iter().map(ommer).collect(),
-        rules: block::ChainRules {
-            deposit_contract: block.rules.deposit_contract,
-            dao_fork: block.rules.dao_fork.is_some(),
-            block_reward: block.rules.block_reward,
-            system_calls: block.rules.system_calls,
-        },
-    }
-}
-
-/// The DAO fork as mainnet carried it out, and as the oracle does.
-#[must_use]
-pub fn mainnet_dao_fork() -> DaoFork {
-    DaoFork { drained: DAO_HARDFORK_ACCOUNTS.to_vec(), beneficiary: DAO_HARDFORK_BENEFICIARY }
 }

@@ -10,11 +10,11 @@ mod draw;
 mod program;
 mod transactions;
 
-use crate::memory::{MemoryAccount, MemoryDatabase};
+use crate::fork::FORKS;
+use crate::hostile::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, U256};
 use arbitrary::Unstructured;
-use braid_cli::fork::FORKS;
 use braid_evm::{Block, Ommer};
 use cast::Cast;
 use draw::Draw;

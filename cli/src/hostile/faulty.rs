@@ -10,23 +10,28 @@ use std::sync::{Arc, Mutex};
 
 /// Something that a database is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub enum Place {
+    /// An account, without its code.
     Account(Address),
+    /// A code, by its hash.
     Code(B256),
+    /// A storage slot.
     Slot(Address, U256),
+    /// The hash of the block with this number.
     BlockHash(u64),
 }
 
 /// A database that could not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be read")]
-pub(crate) struct Unreadable(pub(crate) Place);
+pub struct Unreadable(pub Place);
 
 impl revm::database_interface::DBErrorMarker for Unreadable {}
 
 /// When a database fails.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
+    /// It does not.
     Never,
     /// Whenever it is asked for this.
     At(Place),
@@ -40,7 +45,7 @@ pub(crate) enum Fault {
 
 /// A database that notes what it is asked for, and fails.
 #[derive(Clone, Debug)]
-pub(crate) struct Faulty<D> {
+pub struct Faulty<D> {
     inner: D,
     fault: Fault,
     reads: Arc<AtomicU64>,
@@ -49,23 +54,28 @@ pub(crate) struct Faulty<D> {
 }
 
 impl<D> Faulty<D> {
-    pub(crate) fn new(inner: D, fault: Fault) -> Self {
+    /// `inner`, with this fault.
+    #[must_use]
+    pub fn new(inner: D, fault: Fault) -> Self {
         let (reads, faults) = (Arc::default(), Arc::default());
         Self { inner, fault, reads, faults, asked: Arc::default() }
     }
 
     /// How often it failed.
-    pub(crate) fn faults(&self) -> u64 {
+    pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
     }
 
     /// How often it was asked.
-    pub(crate) fn reads(&self) -> u64 {
+    pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
     }
 
     /// Everything that it was asked for.
-    pub(crate) fn asked(&self) -> BTreeSet<Place> {
+    ///
+    /// # Panics
+    /// If a thread panicked while it noted something, which none does.
+    pub fn asked(&self) -> BTreeSet<Place> {
         self.asked.lock().expect("no panic holds it").clone()
     }
 
@@ -83,7 +93,7 @@ impl<D> Faulty<D> {
         }
         self.faults.fetch_add(1, Ordering::SeqCst);
         if matches!(self.fault, Fault::PanicAt(_)) {
-            std::panic::panic_any(Unreadable(place));
+            std::panic::resume_unwind(Box::new(Unreadable(place)));
         }
         Err(Unreadable(place))
     }

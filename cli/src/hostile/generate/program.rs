@@ -3,7 +3,7 @@
 use super::Features;
 use super::cast::{Cast, SALTS};
 use super::draw::Draw;
-use crate::code::Code;
+use crate::hostile::code::Code;
 use alloy_primitives::Bytes;
 use revm::bytecode::opcode as op;
 use revm::primitives::hardfork::SpecId;

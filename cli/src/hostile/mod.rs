@@ -1,0 +1,8 @@
+//! Blocks that mean harm, hand-made and random, the state before them, and what sequential
+//! execution makes of them. They serve tests, the fuzz targets and `braid sim`.
+
+pub mod code;
+pub mod faulty;
+pub mod generate;
+pub mod memory;
+pub mod oracle;

@@ -1,0 +1,163 @@
+//! Runs a scenario and compares what it came to with sequential execution.
+
+use super::{FaultKind, Scenario};
+use crate::hostile::faulty::{Faulty, Unreadable};
+use crate::hostile::memory::MemoryDatabase;
+use crate::hostile::oracle::{Expected, compare_prefix};
+use braid_evm::runtime::simulated::Simulator;
+use braid_evm::{
+    At, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock, Stats, simulate,
+};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+type Found = Result<BlockOutput, BlockError<Unreadable>>;
+type Payload = Box<dyn Any + Send>;
+
+/// How a block ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ending {
+    /// All transactions are done.
+    Complete,
+    /// A transaction or a system call made the block invalid.
+    Invalid,
+    /// The database failed.
+    Unreadable,
+    /// The database panicked.
+    Panicked,
+    /// It was cancelled in time.
+    Cancelled,
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 5] =
+        [Self::Complete, Self::Invalid, Self::Unreadable, Self::Panicked, Self::Cancelled];
+
+    fn of(found: &Found) -> Self {
+        match found.as_ref().map_err(|error| &error.kind) {
+            Ok(_) => Self::Complete,
+            Err(BlockErrorKind::Base(_)) => Self::Unreadable,
+            Err(BlockErrorKind::Cancelled) => Self::Cancelled,
+            Err(_) => Self::Invalid,
+        }
+    }
+}
+
+/// A scenario that came out right.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// How the block ended.
+    pub ending: Ending,
+    /// Steps that the workers took; 0 if the block panicked.
+    pub step_count: u64,
+    /// The same for equal sequences of steps; 0 if the block panicked.
+    pub digest: u64,
+    /// What the executor counted, up to an error; zeros if the block panicked.
+    pub stats: Stats,
+    /// How often the database failed.
+    pub faults: u64,
+}
+
+/// Runs `scenario`, and compares everything with sequential execution on the same database.
+///
+/// # Errors
+/// What is different, or why the block came to no end, in words.
+pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Result<Judged, String> {
+    let Scenario { case, kind, fault, simulation, .. } = scenario;
+    let mode = simulation.config.mode;
+    let database = Faulty::new(case.database(), fault.clone());
+    let source = Cloned(database.clone());
+    let block = Arc::new(case.block.clone());
+    let run = || simulate(simulator, Arc::clone(&block), source, simulation);
+    let simulated = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(simulated) => Ok(simulated.map_err(|error| error.to_string())?),
+        Err(payload) => Err(payload),
+    };
+    let expected = match kind {
+        // A fault that depends on the order of the reads, or on the step, is for Braid alone.
+        FaultKind::ReadOnce | FaultKind::Cancel => {
+            let sound = Faulty::new(case.database(), crate::hostile::faulty::Fault::Never);
+            Ok(Expected::new(&block, mode, &sound))
+        }
+        FaultKind::None | FaultKind::Read | FaultKind::Panic => {
+            let database = Faulty::new(case.database(), fault.clone());
+            catch_unwind(AssertUnwindSafe(|| Expected::new(&block, mode, &database)))
+        }
+    };
+    let (expected, simulated) = match (expected, simulated) {
+        (Ok(expected), Ok(simulated)) => (expected, simulated),
+        (expected, simulated) => {
+            same_panic(expected.err(), simulated.err())?;
+            return Ok(Judged {
+                ending: Ending::Panicked,
+                step_count: 0,
+                digest: 0,
+                stats: Stats::default(),
+                faults: database.faults(),
+            });
+        }
+    };
+    let SimulatedBlock { result, step_count, digest, .. } = simulated;
+    let stats = result.as_ref().map_or_else(|error| error.committed.stats, |output| output.stats);
+    within_work_bound(scenario, stats)?;
+    let judged = Judged {
+        ending: Ending::of(&result),
+        step_count,
+        digest,
+        stats,
+        faults: database.faults(),
+    };
+    let ended_early = matches!(judged.ending, Ending::Unreadable | Ending::Cancelled);
+    match (kind, &result) {
+        (FaultKind::ReadOnce | FaultKind::Cancel, Err(error)) if ended_early => {
+            committed_prefix(scenario, &expected, error, &case.database())?;
+        }
+        _ => expected.compare(&result)?,
+    }
+    Ok(judged)
+}
+
+/// Both panicked, and with the same payload.
+fn same_panic(expected: Option<Payload>, found: Option<Payload>) -> Result<(), String> {
+    let place = |payload: &Option<Payload>| {
+        payload.as_ref().map(|payload| payload.downcast_ref::<Unreadable>().copied())
+    };
+    match (place(&expected), place(&found)) {
+        (Some(Some(expected)), Some(Some(found))) if expected == found => Ok(()),
+        (expected, found) => Err(format!("expected the panic {expected:?}, found {found:?}")),
+    }
+}
+
+/// What was committed before the block ended early is what these transactions leave.
+fn committed_prefix(
+    scenario: &Scenario,
+    expected: &Expected<Unreadable>,
+    error: &BlockError<Unreadable>,
+    sound: &MemoryDatabase,
+) -> Result<(), String> {
+    let committed = &error.committed;
+    if let At::Transaction(tx) = error.at
+        && tx.position() != committed.outcomes.len()
+    {
+        return Err(format!("{} outcomes, and the error is at {tx}", committed.outcomes.len()));
+    }
+    // The oracle cannot stop before the calls at the end, which may be what fails.
+    if error.at == At::PreBlock || expected.output().is_none() {
+        return Ok(());
+    }
+    compare_prefix(&scenario.case.block, scenario.simulation.config.mode, sound, committed)
+        .map_err(|difference| format!("committed prefix: {difference}"))
+}
+
+/// I9. What lies above the frontier is bounded by the window.
+fn within_work_bound(scenario: &Scenario, stats: Stats) -> Result<(), String> {
+    let config = &scenario.simulation.config;
+    let ahead = u64::from(config.window_per_worker) * stats.workers;
+    let most = u64::from(config.max_speculative_runs + 1) * (stats.transactions + ahead);
+    if stats.incarnations > most {
+        return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));
+    }
+    Ok(())
+}

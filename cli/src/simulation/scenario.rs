@@ -1,0 +1,184 @@
+//! What a seed stands for.
+
+use crate::hostile::faulty::{Fault, Faulty, Place};
+use crate::hostile::generate::Case;
+use crate::sequential;
+use braid_evm::runtime::simulated::{Costs, Options, Schedule};
+use braid_evm::toy::Random;
+use braid_evm::{Config, Mode, Policy, Simulation};
+use clap::ValueEnum;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Steps within which a block is cancelled; most end within half of that.
+const CANCEL_WITHIN: u64 = 3_000;
+/// Steps that no block of the generator comes near.
+const STEP_LIMIT: u64 = 2_000_000;
+
+/// Virtual time of the steps, in nanoseconds: roughly what they take on a server.
+const COSTS: Costs = Costs {
+    begin: 200,
+    read: 150,
+    base_read: 1_000,
+    publish: 80,
+    check: 60,
+    message: 100,
+    role: 30,
+    validate: 80,
+    commit: 100,
+};
+
+/// What goes wrong in a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum FaultKind {
+    /// Nothing
+    None,
+    /// One account, slot, code or hash cannot be read
+    Read,
+    /// Only one read fails, or all from it on
+    ReadOnce,
+    /// The database panics when it is asked for one account, slot, code or hash
+    Panic,
+    /// The caller cancels the block
+    Cancel,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::None, Self::Read, Self::ReadOnce, Self::Panic, Self::Cancel];
+}
+
+/// What scenarios may be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// Workers; `None` for 1 to 8, as the seed decides.
+    pub workers: Option<NonZeroU16>,
+    /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
+    pub faults: Vec<FaultKind>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self { workers: None, faults: FaultKind::ALL.into() }
+    }
+}
+
+/// One random block with its choices, its fault and its schedule.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// The block and the state before it.
+    pub case: Case,
+    /// What goes wrong, by kind.
+    pub kind: FaultKind,
+    /// When the database fails.
+    pub fault: Fault,
+    /// Choices of the executor, workers and schedule.
+    pub simulation: Simulation,
+}
+
+impl Scenario {
+    /// The scenario of `seed`, as far as `wishes` leave it open.
+    #[must_use]
+    pub fn new(seed: u64, wishes: &Wishes) -> Self {
+        let case = Case::from_seed(seed);
+        let mut random = Random::new(seed);
+        let workers = random.pick(&[1, 2, 2, 3, 3, 4, 8]).copied().unwrap_or(2);
+        let workers = wishes.workers.map_or(workers, NonZeroU16::get);
+        let config = random_config(&mut random, workers);
+        let mut options = random_options(&mut random, workers);
+        let kind = random_kind(&mut random, &wishes.faults);
+        let fault = match kind {
+            FaultKind::None => Fault::Never,
+            FaultKind::Cancel => {
+                options.cancel_at = Some(random.below(CANCEL_WITHIN));
+                Fault::Never
+            }
+            FaultKind::Read | FaultKind::ReadOnce | FaultKind::Panic => {
+                random_fault(&mut random, kind, &case, config.mode)
+            }
+        };
+        Self { seed, case, kind, fault, simulation: Simulation::new(config, options) }
+    }
+}
+
+/// Half of the blocks stay whole, if none of the kinds is wished for too.
+fn random_kind(random: &mut Random, kinds: &[FaultKind]) -> FaultKind {
+    if random.chance(1, 2) && kinds.contains(&FaultKind::None) {
+        return FaultKind::None;
+    }
+    random.pick(kinds).copied().unwrap_or(FaultKind::None)
+}
+
+fn random_config(random: &mut Random, workers: u16) -> Config {
+    let workers = NonZeroU16::new(workers).unwrap_or(NonZeroU16::MIN);
+    let mut config = Config::with_workers(workers);
+    config.mode = if random.chance(1, 2) { Mode::Build } else { Mode::Validate };
+    config.policy = match random.below(8) {
+        0 => Policy::InOrder,
+        1 => Policy::Auto,
+        _ => Policy::ForceSpeculative,
+    };
+    config.max_speculative_runs = 1 + u32::from(random.small(4));
+    config.window_per_worker = random.pick(&[1, 2, 8, 64]).copied().unwrap_or(64);
+    config.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
+    config
+}
+
+fn random_options(random: &mut Random, workers: u16) -> Options {
+    let mut options = Options::new(workers, random.next_u64());
+    options.step_limit = STEP_LIMIT;
+    options.schedule = match random.below(8) {
+        0 => Schedule::VirtualTime(COSTS),
+        1 | 2 => Schedule::Bursts(1 + random.below(60)),
+        3 | 4 => Schedule::Priorities(1 + u32::from(random.small(6))),
+        _ => Schedule::Random,
+    };
+    options
+}
+
+/// A fault that most likely strikes: sequential execution meets it, or might.
+fn random_fault(random: &mut Random, kind: FaultKind, case: &Case, mode: Mode) -> Fault {
+    let sound = Faulty::new(case.database(), Fault::Never);
+    // What it comes to does not matter here, only what it reads.
+    let _ = catch_unwind(AssertUnwindSafe(|| match mode {
+        Mode::Validate => sequential::execute(&(&case.block).into(), &sound).is_ok(),
+        Mode::Build => sequential::build(&(&case.block).into(), &sound).is_ok(),
+    }));
+    if kind == FaultKind::ReadOnce {
+        let read = random.below(sound.reads() + 4);
+        return if random.chance(1, 2) { Fault::Once(read) } else { Fault::From(read) };
+    }
+    let mut places: Vec<Place> = sound.asked().into_iter().collect();
+    // Speculation may ask for what the real order never does, and nobody must hear of it.
+    places.extend(case.accounts.keys().map(|address| Place::Account(*address)));
+    // Braid looks at the beneficiary in any case; sequential execution may not get to it.
+    places.retain(|place| {
+        kind != FaultKind::Panic || *place != Place::Account(case.block.env.beneficiary)
+    });
+    match (random.pick(&places).copied(), kind) {
+        (Some(place), FaultKind::Panic) => Fault::PanicAt(place),
+        (Some(place), _) => Fault::At(place),
+        (None, _) => Fault::Never,
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (block, config) = (&self.case.block, &self.simulation.config);
+        write!(f, "seed {}: {:?}, ", self.seed, block.cfg.spec)?;
+        write!(f, "{} transactions, {:?}, ", block.transactions.len(), config.mode)?;
+        write!(f, "{:?}, {} workers, ", config.policy, self.simulation.options.workers)?;
+        match (&self.fault, self.simulation.options.cancel_at) {
+            (_, Some(step)) => write!(f, "cancelled at step {step}, ")?,
+            (Fault::Never, None) => f.write_str("no fault, ")?,
+            (fault, None) => write!(f, "{fault:?}, ")?,
+        }
+        match self.simulation.options.schedule {
+            Schedule::VirtualTime(_) => f.write_str("virtual time"),
+            ref schedule => write!(f, "{schedule:?}"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Random hostile blocks under seeded schedules of the simulated runtime, with the real EVM and
+//! with faults, against sequential execution.
+//!
+//! A failure prints its seed. `braid sim --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
+//! times as many.
+
+use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
+use braid_evm::{Stats, evm_simulator};
+use std::collections::BTreeMap;
+
+/// Seeds of one multiple.
+const SEEDS: u64 = 2_000;
+
+/// What came about, to know that the schedules reach it.
+#[derive(Debug, Default)]
+struct Seen {
+    endings: BTreeMap<Ending, u64>,
+    stats: Stats,
+    steps: u64,
+    /// Faults of the database that nobody heard of, because only speculation met them.
+    dropped: u64,
+}
+
+impl Seen {
+    fn note(&mut self, judged: &Judged) {
+        *self.endings.entry(judged.ending).or_default() += 1;
+        self.steps += judged.step_count;
+        self.stats.incarnations += judged.stats.incarnations;
+        self.stats.transactions += judged.stats.transactions;
+        self.stats.discarded += judged.stats.discarded;
+        self.stats.blocked += judged.stats.blocked;
+        self.stats.speculative += judged.stats.speculative;
+        self.stats.claims += judged.stats.claims;
+        if judged.ending == Ending::Complete {
+            self.dropped += judged.faults;
+        }
+    }
+}
+
+#[test]
+fn blocks_under_random_schedules_equal_sequential_execution() {
+    let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
+    let seeds = SEEDS * multiple.unwrap_or(1);
+    let (mut simulator, wishes, mut seen) = (evm_simulator(), Wishes::default(), Seen::default());
+    for seed in 0..seeds {
+        let scenario = Scenario::new(seed, &wishes);
+        match judge(&mut simulator, &scenario) {
+            Ok(judged) => seen.note(&judged),
+            Err(difference) => panic!("braid sim --seed {seed}: {difference}\n{scenario}"),
+        }
+    }
+    println!("{seeds} schedules: {seen:?}");
+    for ending in Ending::ALL {
+        assert!(seen.endings.contains_key(&ending), "{ending:?} never occurred");
+    }
+    for (name, count) in [
+        ("discarded", seen.stats.discarded),
+        ("blocked", seen.stats.blocked),
+        ("speculative", seen.stats.speculative),
+        ("claims", seen.stats.claims),
+        ("dropped faults", seen.dropped),
+    ] {
+        assert!(count > 0, "{name} never occurred: {seen:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_takes_the_same_steps() {
+    let mut simulator = evm_simulator();
+    for seed in 0..60 {
+        let mut once = || {
+            let scenario = Scenario::new(seed, &Wishes::default());
+            judge(&mut simulator, &scenario).unwrap_or_else(|difference| panic!("{difference}"))
+        };
+        let (first, second) = (once(), once());
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        assert_eq!(first.stats, second.stats, "seed {seed}");
+        assert_eq!(first.step_count, second.step_count, "seed {seed}");
+    }
+}
+
+#[test]
+fn wishes_are_granted() {
+    let wishes = Wishes { workers: 5.try_into().ok(), faults: vec![FaultKind::Cancel] };
+    for seed in 0..20 {
+        let scenario = Scenario::new(seed, &wishes);
+        assert_eq!(scenario.simulation.options.workers, 5);
+        assert!(scenario.simulation.options.cancel_at.is_some());
+        assert!(scenario.to_string().contains("cancelled at step"));
+    }
+}
+
+/// The bugs that reach results are noticed with the real EVM too.
+#[cfg(feature = "mutants")]
+#[test]
+fn seeded_bugs_are_noticed() {
+    use braid_evm::mv::StoreMutant;
+    use braid_evm::protocol::Mutant;
+
+    let store = [
+        StoreMutant::SkipOneRead,
+        StoreMutant::AnyValueValid,
+        StoreMutant::FoldPastValue,
+        StoreMutant::ReadsOwnIndex,
+    ];
+    let protocol = [
+        Mutant::SkipValidation,
+        Mutant::CommitSkipsOne,
+        Mutant::SpeculativeError,
+        Mutant::SkipKeepsEntries,
+        Mutant::AdmissionSkipped,
+    ];
+    let store = store.map(|bug| (Mutant::None, bug));
+    let protocol = protocol.map(|bug| (bug, StoreMutant::None));
+    let mut simulator = evm_simulator();
+    for bugs in store.into_iter().chain(protocol) {
+        let noticed = (0..2_000).find_map(|seed| {
+            let mut scenario = Scenario::new(seed, &Wishes::default());
+            scenario.simulation.bugs = bugs;
+            let judged = judge(&mut simulator, &scenario);
+            judged.err().map(|difference| format!("seed {seed}: {difference}"))
+        });
+        println!("{bugs:?}: {noticed:?}");
+        assert!(noticed.is_some(), "{bugs:?} survived");
+    }
+}
