@@ -1,7 +1,7 @@
 //! Random hostile blocks under seeded schedules of the simulated runtime, with the real EVM and
 //! with faults, against sequential execution.
 //!
-//! A failure prints its seed. `braid sim --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
+//! A failure prints its seed. `braid sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
 //! times as many.
 
 use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
@@ -22,8 +22,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, judged: &Judged) {
-        *self.endings.entry(judged.ending).or_default() += 1;
+    fn note(&mut self, ending: Ending, judged: &Judged) {
+        *self.endings.entry(ending).or_default() += 1;
         self.steps += judged.step_count;
         self.stats.incarnations += judged.stats.incarnations;
         self.stats.transactions += judged.stats.transactions;
@@ -31,7 +31,7 @@ impl Seen {
         self.stats.blocked += judged.stats.blocked;
         self.stats.speculative += judged.stats.speculative;
         self.stats.claims += judged.stats.claims;
-        if judged.ending == Ending::Complete {
+        if ending == Ending::Complete {
             self.dropped += judged.faults;
         }
     }
@@ -44,9 +44,10 @@ fn blocks_under_random_schedules_equal_sequential_execution() {
     let (mut simulator, wishes, mut seen) = (evm_simulator(), Wishes::default(), Seen::default());
     for seed in 0..seeds {
         let scenario = Scenario::new(seed, &wishes);
-        match judge(&mut simulator, &scenario) {
-            Ok(judged) => seen.note(&judged),
-            Err(difference) => panic!("braid sim --seed {seed}: {difference}\n{scenario}"),
+        let judged = judge(&mut simulator, &scenario);
+        match &judged.verdict {
+            Ok(ending) => seen.note(*ending, &judged),
+            Err(wrong) => panic!("braid sim --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
         }
     }
     println!("{seeds} schedules: {seen:?}");
@@ -69,10 +70,13 @@ fn the_same_seed_takes_the_same_steps() {
     let mut simulator = evm_simulator();
     for seed in 0..60 {
         let mut once = || {
-            let scenario = Scenario::new(seed, &Wishes::default());
-            judge(&mut simulator, &scenario).unwrap_or_else(|difference| panic!("{difference}"))
+            let mut scenario = Scenario::new(seed, &Wishes::default());
+            scenario.simulation.options.keep_steps = true;
+            judge(&mut simulator, &scenario)
         };
         let (first, second) = (once(), once());
+        assert_eq!(first.verdict, second.verdict, "seed {seed}");
+        assert_eq!(first.steps, second.steps, "seed {seed}");
         assert_eq!(first.digest, second.digest, "seed {seed}");
         assert_eq!(first.stats, second.stats, "seed {seed}");
         assert_eq!(first.step_count, second.step_count, "seed {seed}");
@@ -118,7 +122,7 @@ fn seeded_bugs_are_noticed() {
             let mut scenario = Scenario::new(seed, &Wishes::default());
             scenario.simulation.bugs = bugs;
             let judged = judge(&mut simulator, &scenario);
-            judged.err().map(|difference| format!("seed {seed}: {difference}"))
+            judged.verdict.err().map(|difference| format!("seed {seed}: {difference}"))
         });
         println!("{bugs:?}: {noticed:?}");
         assert!(noticed.is_some(), "{bugs:?} survived");

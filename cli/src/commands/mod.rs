@@ -12,6 +12,7 @@ mod measure;
 mod progress;
 mod report;
 mod run;
+mod sim;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -32,6 +33,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Gen(generate::GenerateArgs),
+    Sim(sim::SimArgs),
 }
 
 /// How a command ended; the greater, the more it matters.
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Gen(args) => generate::generate(&args),
+        Command::Sim(args) => sim::simulate(&args),
     };
     match ended {
         Ok(end) => end.into(),

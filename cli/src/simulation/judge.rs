@@ -1,10 +1,10 @@
 //! Runs a scenario and compares what it came to with sequential execution.
 
 use super::{FaultKind, Scenario};
-use crate::hostile::faulty::{Faulty, Unreadable};
+use crate::hostile::faulty::{Fault, Faulty, Unreadable};
 use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
-use braid_evm::runtime::simulated::Simulator;
+use braid_evm::runtime::simulated::{Simulator, Step};
 use braid_evm::{
     At, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock, Stats, simulate,
 };
@@ -45,11 +45,12 @@ impl Ending {
     }
 }
 
-/// A scenario that came out right.
+/// What became of a scenario.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// How the block ended.
-    pub ending: Ending,
+    /// How the block ended; or what is different from sequential execution, or why the block came
+    /// to no end, in words.
+    pub verdict: Result<Ending, String>,
     /// Steps that the workers took; 0 if the block panicked.
     pub step_count: u64,
     /// The same for equal sequences of steps; 0 if the block panicked.
@@ -58,65 +59,72 @@ pub struct Judged {
     pub stats: Stats,
     /// How often the database failed.
     pub faults: u64,
+    /// All steps, if the scenario asks to keep them.
+    pub steps: Vec<Step>,
 }
 
 /// Runs `scenario`, and compares everything with sequential execution on the same database.
-///
-/// # Errors
-/// What is different, or why the block came to no end, in words.
-pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Result<Judged, String> {
-    let Scenario { case, kind, fault, simulation, .. } = scenario;
-    let mode = simulation.config.mode;
+pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Judged {
+    let mut judged = Judged {
+        verdict: Ok(Ending::Panicked),
+        step_count: 0,
+        digest: 0,
+        stats: Stats::default(),
+        faults: 0,
+        steps: Vec::new(),
+    };
+    judged.verdict = run(simulator, scenario, &mut judged);
+    judged
+}
+
+fn run(
+    simulator: &mut Simulator,
+    scenario: &Scenario,
+    judged: &mut Judged,
+) -> Result<Ending, String> {
+    let Scenario { case, fault, simulation, .. } = scenario;
     let database = Faulty::new(case.database(), fault.clone());
     let source = Cloned(database.clone());
     let block = Arc::new(case.block.clone());
-    let run = || simulate(simulator, Arc::clone(&block), source, simulation);
+    let run = || simulate(simulator, block, source, simulation);
     let simulated = match catch_unwind(AssertUnwindSafe(run)) {
         Ok(simulated) => Ok(simulated.map_err(|error| error.to_string())?),
         Err(payload) => Err(payload),
     };
-    let expected = match kind {
-        // A fault that depends on the order of the reads, or on the step, is for Braid alone.
-        FaultKind::ReadOnce | FaultKind::Cancel => {
-            let sound = Faulty::new(case.database(), crate::hostile::faulty::Fault::Never);
-            Ok(Expected::new(&block, mode, &sound))
-        }
-        FaultKind::None | FaultKind::Read | FaultKind::Panic => {
-            let database = Faulty::new(case.database(), fault.clone());
-            catch_unwind(AssertUnwindSafe(|| Expected::new(&block, mode, &database)))
-        }
-    };
-    let (expected, simulated) = match (expected, simulated) {
+    judged.faults = database.faults();
+    let (expected, simulated) = match (expected(scenario), simulated) {
         (Ok(expected), Ok(simulated)) => (expected, simulated),
         (expected, simulated) => {
             same_panic(expected.err(), simulated.err())?;
-            return Ok(Judged {
-                ending: Ending::Panicked,
-                step_count: 0,
-                digest: 0,
-                stats: Stats::default(),
-                faults: database.faults(),
-            });
+            return Ok(Ending::Panicked);
         }
     };
-    let SimulatedBlock { result, step_count, digest, .. } = simulated;
+    let SimulatedBlock { result, step_count, digest, steps, .. } = simulated;
     let stats = result.as_ref().map_or_else(|error| error.committed.stats, |output| output.stats);
+    (judged.step_count, judged.digest, judged.stats) = (step_count, digest, stats);
+    judged.steps = steps;
     within_work_bound(scenario, stats)?;
-    let judged = Judged {
-        ending: Ending::of(&result),
-        step_count,
-        digest,
-        stats,
-        faults: database.faults(),
-    };
-    let ended_early = matches!(judged.ending, Ending::Unreadable | Ending::Cancelled);
-    match (kind, &result) {
+    let ending = Ending::of(&result);
+    let ended_early = matches!(ending, Ending::Unreadable | Ending::Cancelled);
+    match (scenario.kind, &result) {
         (FaultKind::ReadOnce | FaultKind::Cancel, Err(error)) if ended_early => {
             committed_prefix(scenario, &expected, error, &case.database())?;
         }
         _ => expected.compare(&result)?,
     }
-    Ok(judged)
+    Ok(ending)
+}
+
+/// What sequential execution makes of the block. A fault that depends on the order of the reads,
+/// or on the step, is for Braid alone.
+fn expected(scenario: &Scenario) -> Result<Expected<Unreadable>, Payload> {
+    let fault = match scenario.kind {
+        FaultKind::ReadOnce | FaultKind::Cancel => Fault::Never,
+        FaultKind::None | FaultKind::Read | FaultKind::Panic => scenario.fault.clone(),
+    };
+    let database = Faulty::new(scenario.case.database(), fault);
+    let mode = scenario.simulation.config.mode;
+    catch_unwind(AssertUnwindSafe(|| Expected::new(&scenario.case.block, mode, &database)))
 }
 
 /// Both panicked, and with the same payload.
