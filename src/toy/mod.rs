@@ -19,6 +19,7 @@ mod machine;
 mod program;
 mod random;
 mod reference;
+pub mod store;
 
 pub use case::ToyCase;
 pub use compare::{Mismatch, compare};

@@ -19,33 +19,18 @@
 //!    of the block names nobody for what lies in scopes: until then nobody registers there.
 //! 7. A read set finds exactly what was put into it.
 
-mod reference;
 mod script;
-mod world;
 
 use super::{ReadSet, Resolution, Store, StoreMutant};
 use crate::ids::TxIndex;
+use crate::toy::store::{Amount, Place, Property};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
-use reference::{Amount, Place};
-use world::World;
-
-/// What a run of a script is judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Property {
-    Resolution,
-    Base,
-    Incarnations,
-    Current,
-    Validation,
-    Hints,
-}
 
 /// Runs scripts until one breaks `property`; returns how, after shrinking.
 fn falsify(mut runner: TestRunner, mutant: StoreMutant, property: Property) -> Option<String> {
-    let result = runner.run(&script::script(), |script| {
-        World::run(&script, mutant, property).map_err(TestCaseError::fail)
-    });
+    let result = runner
+        .run(&script::script(), |script| script.run(mutant, property).map_err(TestCaseError::fail));
     match result {
         Ok(()) => None,
         Err(TestError::Fail(reason, script)) => Some(format!("{reason}\n{script:#?}")),

@@ -1,44 +1,10 @@
 //! Random sequences of operations on a store.
 
-use super::reference::{Amount, Place};
 use crate::ids::{Incarnation, TxIndex, Version};
 use crate::mv::Entry;
+use crate::toy::store::{Amount, Op, Place, Script};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-/// One operation.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    Publish(Version, Place, Entry<Place>),
-    /// A run of deltas by neighbouring transactions, long enough for a checkpoint.
-    Credits {
-        place: Place,
-        from: u32,
-        len: u32,
-        amount: u8,
-    },
-    Withdraw(Version, Place),
-    Estimate(Version, Place),
-    /// One incarnation that reads these places.
-    Run(TxIndex, Vec<Place>),
-    /// Many readers of one place, enough for old ones to be forgotten.
-    Crowd {
-        place: Place,
-        from: u32,
-    },
-    /// All incarnations so far are checked.
-    Check,
-    /// The base value arrives before anybody asks, or a second one after.
-    Seed(Place, Amount),
-    Frontier(TxIndex),
-}
-
-/// A number of shards, and what happens.
-#[derive(Clone, Debug)]
-pub(super) struct Script {
-    pub(super) shards: usize,
-    pub(super) ops: Vec<Op>,
-}
 
 fn place() -> impl Strategy<Value = Place> {
     prop_oneof![

@@ -6,18 +6,23 @@ use std::collections::BTreeMap;
 
 /// A location of the toy address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Place {
+pub enum Place {
+    /// The balance of an account.
     Balance(u8),
     /// (account, slot), in the scope of the account's life.
     Slot(u8, u8),
+    /// The life of an account.
     Life(u8),
 }
 
 /// A value. Absent, empty and zero are three values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Amount {
+pub enum Amount {
+    /// Nothing is there.
     Absent,
+    /// Something is there, and it is empty.
     Empty,
+    /// A number.
     Number(u8),
 }
 

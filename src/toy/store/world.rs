@@ -1,8 +1,7 @@
 //! A store and its reference side by side, driven by a script.
 
-use super::Property;
-use super::reference::{Answer, Place, Reference, base_of};
-use super::script::{Op, Script};
+use super::reference::{Amount, Answer, Place, Reference, base_of};
+use super::{Op, Property, Script};
 use crate::ids::{Incarnation, TxIndex, Version};
 use crate::mv::{Entry, Location, Origin, ReadSet, Resolution, Resolved, Store, StoreMutant};
 use std::collections::HashSet;
@@ -39,6 +38,7 @@ enum Change {
 
 type Checked = Result<(), String>;
 
+/// A store and its reference.
 #[derive(Debug)]
 pub(super) struct World {
     property: Property,
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// A second base value must not replace the first.
-    fn seed(&mut self, place: Place, other: super::reference::Amount) -> Checked {
+    fn seed(&mut self, place: Place, other: Amount) -> Checked {
         let known = self.store.base(&place).is_some();
         self.store.seed(&place, if known { other } else { base_of(place) });
         self.check_base(place)
@@ -130,7 +130,7 @@ impl World {
         ensure(right, || format!("asks for the base value, which is {known:?}"))?;
         let supplied = self.store.supply_base(chain, &place, reader, base_of(place));
         // Another worker that was asked at the same time comes later.
-        let late = super::reference::Amount::Number(99);
+        let late = Amount::Number(99);
         let _ = self.store.supply_base(chain, &place, reader, late);
         self.check_base(place)?;
         match supplied {
