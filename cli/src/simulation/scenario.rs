@@ -8,7 +8,7 @@ use braid_evm::toy::Random;
 use braid_evm::{Config, Mode, Policy, Simulation};
 use clap::ValueEnum;
 use std::fmt;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Steps within which a block is cancelled; most end within half of that.
@@ -123,6 +123,12 @@ fn random_config(random: &mut Random, workers: u16) -> Config {
     };
     config.max_speculative_runs = 1 + u32::from(random.small(4));
     config.window_per_worker = random.pick(&[1, 2, 8, 64]).copied().unwrap_or(64);
+    config.chunk = random
+        .pick(&[None, None, Some(1), Some(2), Some(3), Some(8)])
+        .copied()
+        .flatten()
+        .and_then(NonZeroU32::new);
+    config.share_journals = random.chance(3, 4);
     config.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
     config
 }
