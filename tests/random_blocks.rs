@@ -9,11 +9,9 @@ use braid_evm::{Config, Executor, Mode, Policy};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{Lineup, WORKERS};
 use braid_fuzz::oracle::Expected;
-use braid_fuzz::targets;
 use revm::context::result::ExecutionResult;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
-use std::path::Path;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 500;
@@ -141,21 +139,4 @@ fn reverts_are_left_out() {
             assert_eq!(without.bundle.reverts_size, 0, "seed {seed}");
         }
     }
-}
-
-/// What fuzzing has started from, and what it has found, in `fuzz/corpus` and `fuzz/regressions`.
-#[test]
-fn inputs_of_the_fuzzer_are_replayed() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-    let mut inputs = 0;
-    for folder in ["corpus/block_equivalence", "regressions/block_equivalence"] {
-        let entries = std::fs::read_dir(fuzz.join(folder)).expect("the folder is there");
-        for entry in entries {
-            let path = entry.expect("the folder can be read").path();
-            println!("{}", path.display());
-            targets::block_equivalence(&std::fs::read(path).expect("the file can be read"));
-            inputs += 1;
-        }
-    }
-    assert!(inputs > 0, "no inputs");
 }

@@ -11,46 +11,16 @@
 use braid_cli::{
     block_file::BlockFile,
     compare::braid,
-    fork::FORKS,
+    hostile::files::{edges, good_file, pointers, remove},
     sequential::{self, SequentialError, SequentialOutput},
-    workload::{Workload, WorkloadSpec, generate},
+    workload::Workload,
 };
 use braid_evm::{BlockError, BlockOutput, Config, Executor, Mode, Policy};
 use serde_json::{Value, json};
 use std::{convert::Infallible, num::NonZeroU16, sync::Arc};
 
-/// Values that are wrong somewhere, and right at the edge elsewhere.
-fn edges() -> Vec<Value> {
-    let bits = |bits: usize| json!(format!("0x{}", "f".repeat(bits / 4)));
-    let mut edges: Vec<Value> = [64, 128, 256, 260, 160].map(bits).into();
-    edges.extend([json!("0x0"), json!("0x1"), json!("0x"), json!(""), json!("x"), json!("0x123")]);
-    edges.extend([json!(0), json!(1), json!(-1), json!(1.5), json!(u64::MAX), json!(1e300)]);
-    edges.extend([json!(null), json!(true), json!([]), json!({}), json!([[]]), json!(["0x1"])]);
-    edges.push(json!(format!("0x{}", "0".repeat(512))));
-    edges.extend(FORKS.map(|(name, _)| json!(name)));
-    edges
-}
-
 fn block(workload: Workload) -> Value {
-    let spec = WorkloadSpec::new(workload, 2, 0, 5).unsigned();
-    serde_json::to_value(generate(&spec).expect("generates")).expect("serialises")
-}
-
-/// Pointers to all leaves and branches of `value`, except codes, whose bytes are told by hash.
-fn pointers(value: &Value, at: &str, out: &mut Vec<String>) {
-    let children: Vec<(String, &Value)> = match value {
-        Value::Object(fields) => fields.iter().map(|(key, child)| (key.clone(), child)).collect(),
-        // The first entries stand for the others.
-        Value::Array(list) => {
-            list.iter().take(2).enumerate().map(|(key, child)| (key.to_string(), child)).collect()
-        }
-        _ => Vec::new(),
-    };
-    for (key, child) in children {
-        let at = format!("{at}/{key}");
-        pointers(child, &at, out);
-        out.push(at);
-    }
+    serde_json::to_value(good_file(workload, 2, 0).expect("generates")).expect("serialises")
 }
 
 /// Puts files to every use.
@@ -113,8 +83,7 @@ fn no_value_of_any_field_panics() {
     let edges = edges();
     for workload in [Workload::Transfers, Workload::Dex] {
         let good = block(workload);
-        let mut all = Vec::new();
-        pointers(&good, "", &mut all);
+        let mut all = pointers(&good);
         // Slots of storage are many and alike.
         let mut slots = 0;
         all.retain(|at| {
@@ -140,16 +109,10 @@ fn no_value_of_any_field_panics() {
 fn no_missing_field_panics() {
     let mut mill = Mill::new();
     let good = block(Workload::Transfers);
-    let mut all = Vec::new();
-    pointers(&good, "", &mut all);
-    for at in &all {
+    for at in &pointers(&good) {
         let mut bad = good.clone();
-        let (parent, key) = at.rsplit_once('/').expect("a pointer");
-        match bad.pointer_mut(parent).expect("it is there") {
-            Value::Object(fields) => drop(fields.remove(key)),
-            Value::Array(list) => drop(list.remove(key.parse().expect("an index"))),
-            _ => unreachable!("only objects and arrays have children"),
-        }
+        remove(&mut bad, at);
+        assert_ne!(bad, good, "{at}");
         mill.use_up(bad.to_string().as_bytes());
     }
 }

@@ -228,7 +228,8 @@ pub(crate) fn fuzz(
     blocks: Option<u64>,
     seed: Option<u64>,
 ) -> Result<(), Failed> {
-    let mut command = cargo("test --locked --workspace --test random_blocks -- --nocapture");
+    let mut command =
+        cargo("test --locked --workspace --test random_blocks --test corpus -- --nocapture");
     if let Some(blocks) = blocks {
         command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
     }

@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod faulty;
+pub mod files;
 pub mod generate;
 pub mod memory;
 pub mod oracle;

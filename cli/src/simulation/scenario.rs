@@ -85,23 +85,33 @@ impl Scenario {
     pub fn new(seed: u64, wishes: &Wishes) -> Self {
         let case = Case::from_seed(seed);
         let mut random = Random::new(seed);
-        let workers = random.pick(&[1, 2, 2, 3, 3, 4, 8]).copied().unwrap_or(2);
-        let workers = wishes.workers.map_or(workers, NonZeroU16::get);
-        let config = random_config(&mut random, workers);
-        let mut options = random_options(&mut random, workers);
+        let mut simulation = random_choices(&mut random, wishes);
         let kind = random_kind(&mut random, &wishes.faults);
         let fault = match kind {
             FaultKind::None => Fault::Never,
             FaultKind::Cancel => {
-                options.cancel_at = Some(random.below(CANCEL_WITHIN));
+                simulation.options.cancel_at = Some(random.below(CANCEL_WITHIN));
                 Fault::Never
             }
             FaultKind::Read | FaultKind::ReadOnce | FaultKind::Panic => {
-                random_fault(&mut random, kind, &case, config.mode)
+                random_fault(&mut random, kind, &case, simulation.config.mode)
             }
         };
-        Self { seed, case, kind, fault, simulation: Simulation::new(config, options) }
+        Self { seed, case, kind, fault, simulation }
     }
+
+    /// The choices of the executor and the schedule that `seed` decides, for any block.
+    #[must_use]
+    pub fn choices(seed: u64, wishes: &Wishes) -> Simulation {
+        random_choices(&mut Random::new(seed), wishes)
+    }
+}
+
+fn random_choices(random: &mut Random, wishes: &Wishes) -> Simulation {
+    let workers = random.pick(&[1, 2, 2, 3, 3, 4, 8]).copied().unwrap_or(2);
+    let workers = wishes.workers.map_or(workers, NonZeroU16::get);
+    let config = random_config(random, workers);
+    Simulation::new(config, random_options(random, workers))
 }
 
 /// Half of the blocks stay whole, if none of the kinds is wished for too.

@@ -1,0 +1,12 @@
+//! Random hostile blocks: few accounts, contracts that branch on what they read, every fork.
+
+use super::Bugs;
+use super::blocks::{self, seed_of};
+use crate::generate::Case;
+use std::sync::Arc;
+
+pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let case = Case::from_bytes(bytes);
+    let database = case.database();
+    blocks::check(&Arc::new(case.block), &database, seed_of(bytes), bugs)
+}

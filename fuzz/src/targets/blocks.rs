@@ -1,0 +1,69 @@
+//! Executes a block in every way and compares each with sequential execution.
+
+use super::Bugs;
+use crate::lineup::Lineup;
+use crate::oracle::Expected;
+use braid_cli::simulation::{Scenario, Wishes};
+use braid_evm::runtime::simulated::Simulator;
+use braid_evm::{Block, Cloned, Mode, Policy, evm_simulator, simulate};
+use revm::DatabaseRef;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+thread_local! {
+    /// Threads are started once, not for each input.
+    static LINEUPS: RefCell<[Lineup; 2]> = RefCell::new(
+        [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::ForceSpeculative, mode)),
+    );
+    /// Stacks of fibers are kept too.
+    static SIMULATOR: RefCell<Simulator> = RefCell::new(evm_simulator());
+}
+
+/// Schedules of the simulator that each block runs under.
+const SCHEDULES: u64 = 2;
+
+/// `block` comes out as sequential execution has it: on threads, in both modes and with every number
+/// of workers, and under schedules that `seed` decides. Seeded bugs are known to the simulator only.
+pub(super) fn check<D>(
+    block: &Arc<Block>,
+    database: &D,
+    seed: u64,
+    bugs: Bugs,
+) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+{
+    for seed in seed..seed.saturating_add(SCHEDULES) {
+        simulated(block, database, seed, bugs)?;
+    }
+    if bugs != Bugs::default() {
+        return Ok(());
+    }
+    LINEUPS.with_borrow_mut(|lineups| {
+        lineups.iter_mut().try_for_each(|lineup| {
+            let compared = lineup.compare(block, database);
+            compared.map(drop).map_err(|wrong| format!("{:?}: {wrong}", block.cfg.spec))
+        })
+    })
+}
+
+fn simulated<D>(block: &Arc<Block>, database: &D, seed: u64, bugs: Bugs) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+{
+    let mut simulation = Scenario::choices(seed, &Wishes::default());
+    simulation.bugs = (bugs.protocol, bugs.store);
+    let (source, block) = (Cloned(database.clone()), Arc::clone(block));
+    let expected = Expected::new(&block, simulation.config.mode, database);
+    let named = |wrong: String| format!("schedule of seed {seed}: {wrong}");
+    let found = SIMULATOR
+        .with_borrow_mut(|simulator| simulate(simulator, block, source, &simulation))
+        .map_err(|error| named(error.to_string()))?;
+    expected.compare(&found.result).map_err(named)
+}
+
+/// A seed that depends on every byte: FNV-1a, after Fowler, Noll and Vo.
+pub(super) fn seed_of(bytes: &[u8]) -> u64 {
+    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix) >> 1
+}

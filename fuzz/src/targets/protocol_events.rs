@@ -1,0 +1,82 @@
+//! One order of events of one small block: a path through the models, chosen by the input. The
+//! models explore all paths of the blocks that they know; this one draws blocks, limits, plans and
+//! hints as well.
+
+use super::Bugs;
+use arbitrary::{Result, Unstructured};
+use braid_evm::protocol::Policy;
+use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
+use stateright::{Expectation, Model};
+
+/// Events of a path; every block ends long before.
+const LONGEST: usize = 10_000;
+
+pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String> {
+    let mut bytes = Unstructured::new(bytes);
+    // Where the bytes end, every choice is the first one.
+    let workers = bytes.int_in_range(1..=3).unwrap_or(1);
+    let scenario = scenario(&mut bytes).unwrap_or_else(|_| Scenario::new(Vec::new()));
+    let model = BlockModel::new(vec![scenario.clone()], workers).with_mutant(bugs.protocol);
+    let properties = model.properties();
+    let rules = || properties.iter().filter(|rule| rule.expectation == Expectation::Always);
+    let mut states = model.init_states();
+    let mut state = states.pop().ok_or("the model has no beginning")?;
+    let mut path = Vec::new();
+    for _ in 0..LONGEST {
+        if let Some(rule) = rules().find(|rule| !(rule.condition)(&model, &state)) {
+            return Err(format!("BROKEN: {}\n{scenario:#?}\n{path:#?}", rule.name));
+        }
+        let mut actions = Vec::new();
+        model.actions(&state, &mut actions);
+        let Some(last) = actions.len().checked_sub(1) else { return Ok(()) };
+        let action = actions[bytes.int_in_range(0..=last).unwrap_or(0)];
+        path.push(action);
+        state = model.next_state(&state, action).ok_or("an action leads nowhere")?;
+    }
+    Err(format!("not over after {LONGEST} events: {scenario:#?}"))
+}
+
+fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
+    let count = bytes.int_in_range(1..=MOST_TRANSACTIONS)?;
+    let mut scenario = Scenario::new((0..count).map(|_| tx(bytes)).collect::<Result<_>>()?);
+    let limits = &mut scenario.limits;
+    limits.window = bytes.int_in_range(1..=5)?;
+    limits.job_capacity = bytes.int_in_range(1..=4)?;
+    limits.max_speculative_runs = bytes.int_in_range(1..=3)?;
+    limits.policy = *bytes.choose(&[Policy::ForceSpeculative, Policy::Auto, Policy::InOrder])?;
+    limits.skip_rejected = bytes.ratio(1, 2)?;
+    limits.shared_chunks = bytes.ratio(1, 4)?;
+    scenario.may_cancel = bytes.ratio(1, 8)?;
+    if bytes.ratio(1, 2)? {
+        let mut end = 0;
+        while (end as usize) < count {
+            end = (end + bytes.int_in_range(1..=3)?).min(count as u32);
+            scenario.chunk_ends.push(end);
+        }
+    }
+    for tx in 1..count as u32 {
+        if bytes.ratio(1, 5)? {
+            scenario.dependencies.push((tx, bytes.int_in_range(0..=tx - 1)?));
+        }
+    }
+    Ok(scenario)
+}
+
+fn tx(bytes: &mut Unstructured<'_>) -> Result<Tx> {
+    let location = |bytes: &mut Unstructured<'_>| bytes.int_in_range(0..=LOCATIONS - 1);
+    let read = if bytes.ratio(3, 4)? { Some(location(bytes)?) } else { None };
+    let write = match bytes.int_in_range(0..=7_u8)? {
+        0 => Write::Nothing,
+        1..=4 => Write::At(location(bytes)?),
+        _ => Write::ByValue,
+    };
+    let kind = match bytes.int_in_range(0..=15_u8)? {
+        0 => Kind::NoRoom,
+        1 | 2 => Kind::RejectsOdd,
+        3 => Kind::RejectsEven,
+        4 => Kind::FatalIfOdd,
+        5 => Kind::FatalIfEven,
+        _ => Kind::Plain,
+    };
+    Ok(Tx { read, write, kind })
+}

@@ -1,0 +1,131 @@
+//! What fuzzing has started from, and what it has found: `corpus` and `regressions`.
+//!
+//! 1. Every input is right with the shipped code.
+//! 2. The corpus of each target notices seeded bugs.
+//!
+//! `BRAID_CORPUS` names another folder than `corpus` for the first test.
+
+use braid_evm::mv::StoreMutant;
+use braid_evm::protocol::Mutant;
+use braid_fuzz::targets::{
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BYTECODE, Bugs, PROTOCOL_EVENTS, TARGETS, Target, VERSION_CHAIN,
+};
+use std::path::{Path, PathBuf};
+
+/// The inputs of `target` in `folder`, by name.
+fn inputs(folder: &Path, target: Target) -> Vec<(String, Vec<u8>)> {
+    let folder = folder.join(target.name);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    paths.retain(|path| !path.ends_with(".gitkeep"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let bytes = std::fs::read(&path).expect("the file can be read");
+        (path.display().to_string(), bytes)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn here(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn replay(target: Target) {
+    let corpus = std::env::var_os("BRAID_CORPUS").map_or_else(|| here("corpus"), PathBuf::from);
+    let started_from = inputs(&corpus, target);
+    assert!(!started_from.is_empty(), "no inputs in {corpus:?} for {}", target.name);
+    for (name, bytes) in started_from.into_iter().chain(inputs(&here("regressions"), target)) {
+        if let Err(wrong) = target.check(&bytes, Bugs::default()) {
+            panic!("{name}: {wrong}");
+        }
+    }
+}
+
+#[test]
+fn random_blocks_are_right() {
+    replay(BLOCK_EQUIVALENCE);
+}
+
+#[test]
+fn arbitrary_bytecode_is_right() {
+    replay(BYTECODE);
+}
+
+#[test]
+fn block_files_are_right() {
+    replay(BLOCK_FILE);
+}
+
+#[test]
+fn version_chains_are_right() {
+    replay(VERSION_CHAIN);
+}
+
+#[test]
+fn orders_of_events_are_right() {
+    replay(PROTOCOL_EVENTS);
+}
+
+/// The bugs that some input of `target` must notice: each has a file named after it.
+fn seeded(target: Target) -> Vec<Bugs> {
+    let store = |bugs: &[StoreMutant]| {
+        bugs.iter().map(|store| Bugs { store: *store, ..Bugs::default() }).collect::<Vec<_>>()
+    };
+    let protocol = |bugs: &[Mutant]| {
+        bugs.iter().map(|protocol| Bugs { protocol: *protocol, ..Bugs::default() }).collect()
+    };
+    match target.name {
+        // `StampOutsideLock` takes two threads.
+        "version_chain" => store(&[
+            StoreMutant::SkipOneRead,
+            StoreMutant::AnyValueValid,
+            StoreMutant::OldOverwrites,
+            StoreMutant::StampReused,
+            StoreMutant::FoldPastValue,
+            StoreMutant::CheckpointOpen,
+            StoreMutant::ReadsOwnIndex,
+            StoreMutant::EstimateLost,
+            StoreMutant::ScopeIgnored,
+            StoreMutant::BaseReplaced,
+            StoreMutant::HintLost,
+        ]),
+        // The passing of the role is checked by loom, and by nobody else.
+        "protocol_events" => {
+            let others = Mutant::ALL.iter().filter(|bug| **bug != Mutant::RoleNotLookedAgain);
+            protocol(&others.copied().collect::<Vec<_>>())
+        }
+        name => {
+            let mut bugs = store(&[StoreMutant::AnyValueValid, StoreMutant::ReadsOwnIndex]);
+            // The workloads of the files read too little for these.
+            if name != "block_file" {
+                bugs.extend(store(&[StoreMutant::SkipOneRead, StoreMutant::FoldPastValue]));
+            }
+            bugs.extend(protocol(&[
+                Mutant::SkipValidation,
+                Mutant::CommitSkipsOne,
+                Mutant::SpeculativeError,
+                Mutant::SkipKeepsEntries,
+                Mutant::AdmissionSkipped,
+                Mutant::TailKept,
+            ]));
+            bugs
+        }
+    }
+}
+
+#[test]
+fn every_target_has_inputs_that_notice_seeded_bugs() {
+    let mut survivors = Vec::new();
+    for target in TARGETS {
+        let inputs = inputs(&here("corpus"), target);
+        for bugs in seeded(target) {
+            let noticed = inputs.iter().find(|(_, bytes)| target.check(bytes, bugs).is_err());
+            match noticed {
+                Some((name, _)) => println!("{bugs:?}: {name}"),
+                None => survivors.push((target.name, bugs)),
+            }
+        }
+    }
+    assert!(survivors.is_empty(), "survived: {survivors:#?}");
+}
