@@ -1,5 +1,7 @@
 //! The project's recipes: `cargo xtask --help`. The CI runs `cargo xtask ci` and nothing else.
 
+mod fuzzing;
+mod instrumented;
 mod newcomer;
 mod readme;
 mod recipes;
@@ -7,6 +9,7 @@ mod runner;
 mod workspace;
 
 use clap::{Parser, Subcommand};
+use fuzzing::FuzzArgs;
 use runner::{Failed, Runner};
 use std::process::ExitCode;
 
@@ -68,21 +71,24 @@ enum Recipe {
         /// Run so many times as many schedules
         #[arg(long, default_value_t = 1)]
         times: u32,
-        /// Replay this seed alone
+        /// Run ten times as many schedules
+        #[arg(long, conflicts_with = "times")]
+        long: bool,
+        /// Replay this seed of the toy machines alone (`braid sim` replays those of the EVM)
         #[arg(long)]
         seed: Option<u64>,
     },
     /// Check that every seeded bug is noticed
     Mutants,
-    /// Run random hostile blocks against sequential revm, and replay the inputs of the fuzzer
-    Fuzz {
-        /// How many random blocks
-        #[arg(long)]
-        blocks: Option<u64>,
-        /// Replay the block of this seed alone
-        #[arg(long)]
-        seed: Option<u64>,
-    },
+    /// Run random hostile blocks against sequential revm, replay the inputs of the fuzzer, and look
+    /// for new ones under AddressSanitizer
+    Fuzz(FuzzArgs),
+    /// Measure which lines the inputs of the fuzzer reach
+    Coverage,
+    /// Run the tests on threads under ThreadSanitizer
+    Tsan,
+    /// Everything that the CI runs, and what takes hours
+    Nightly,
     /// Check licences, advisories and sources of the dependencies, if cargo-deny is installed
     Deny,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
@@ -94,6 +100,9 @@ enum Recipe {
         share_builds: bool,
     },
 }
+
+/// How many times as many schedules are simulated where time does not matter.
+const LONG: u32 = 10;
 
 fn main() -> ExitCode {
     let Cli { recipe } = Cli::parse();
@@ -120,9 +129,14 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Blocks => recipes::blocks(runner),
         Recipe::Models { long } => recipes::models(runner, *long),
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
-        Recipe::Sim { times, seed } => recipes::sim(runner, *times, *seed),
+        Recipe::Sim { times, long, seed } => {
+            recipes::sim(runner, if *long { LONG } else { *times }, *seed)
+        }
         Recipe::Mutants => recipes::mutants(runner),
-        Recipe::Fuzz { blocks, seed } => recipes::fuzz(runner, *blocks, *seed),
+        Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
+        Recipe::Coverage => instrumented::coverage(runner),
+        Recipe::Tsan => instrumented::tsan(runner),
+        Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
@@ -147,4 +161,16 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     runner.wait(tool)?;
     recipes::demo(runner)?;
     recipes::blocks(runner)
+}
+
+/// The CI, and every search in its long form.
+fn nightly(runner: &mut Runner) -> Result<(), Failed> {
+    ci(runner)?;
+    recipes::models(runner, true)?;
+    recipes::loom(runner, Some(3), "loom")?;
+    recipes::sim(runner, LONG, None)?;
+    recipes::mutants(runner)?;
+    instrumented::tsan(runner)?;
+    instrumented::coverage(runner)?;
+    fuzzing::fuzz(runner, &FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() })
 }

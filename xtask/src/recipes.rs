@@ -199,11 +199,11 @@ pub(crate) fn loom(
     runner.command("loom", command)
 }
 
-/// Random blocks under random schedules of the simulated runtime.
+/// Random blocks under random schedules of the simulated runtime: of toy machines, and of the EVM.
 pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<(), Failed> {
     // The whole workspace, so that what the tests have built is used again.
-    let mut command = cargo("test --locked --workspace --test simulation --");
-    command.arg("--nocapture");
+    let mut command = cargo("test --locked --workspace --test simulation --test simulated_blocks");
+    command.args(["--", "--nocapture"]);
     if let Some(seed) = seed {
         command.arg("one_seed").env("BRAID_SIM_SEED", seed.to_string());
     }
@@ -220,23 +220,6 @@ pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
     let protocol = "test --locked --workspace --test mutants -- --nocapture";
     runner.command("mutants of the protocol", cargo(protocol))?;
     loom(runner, None, "loom_catches")
-}
-
-/// Replays what fuzzing started from and found, and runs random blocks from the same generator.
-pub(crate) fn fuzz(
-    runner: &mut Runner,
-    blocks: Option<u64>,
-    seed: Option<u64>,
-) -> Result<(), Failed> {
-    let mut command =
-        cargo("test --locked --workspace --test random_blocks --test corpus -- --nocapture");
-    if let Some(blocks) = blocks {
-        command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
-    }
-    if let Some(seed) = seed {
-        command.env("BRAID_SEED", seed.to_string());
-    }
-    runner.command("random and fuzzed blocks", command)
 }
 
 /// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.

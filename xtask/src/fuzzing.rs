@@ -1,0 +1,119 @@
+//! Random and fuzzed inputs.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, is_there, target_dir};
+use clap::Args;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// Targets of the fuzzer; each has a folder in `fuzz/corpus`.
+const TARGETS: [&str; 5] =
+    ["block_equivalence", "bytecode", "block_file", "version_chain", "protocol_events"];
+
+/// What is fuzzed, and for how long.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct FuzzArgs {
+    /// How many random blocks
+    #[arg(long)]
+    pub(crate) blocks: Option<u64>,
+    /// Replay the block of this seed alone
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// How long the fuzzer looks for new inputs, for each target; 0 for not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Fuzz this target alone
+    #[arg(value_parser = TARGETS)]
+    pub(crate) target: Option<String>,
+}
+
+/// Replays what fuzzing started from and found, runs random blocks from the same generator, and
+/// looks for new inputs.
+pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
+    let tests = "test --locked --workspace --test random_blocks --test corpus -- --nocapture";
+    let mut command = cargo(tests);
+    if let Some(blocks) = args.blocks {
+        command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
+    }
+    if let Some(seed) = args.seed {
+        command.env("BRAID_SEED", seed.to_string());
+    }
+    runner.command("random and fuzzed blocks", command)?;
+    if args.seconds == 0 || args.seed.is_some() {
+        return Ok(());
+    }
+    install(runner)?;
+    let chosen = |name: &str| args.target.as_ref().is_none_or(|target| target == name);
+    let mut chosen = TARGETS.into_iter().filter(|name| chosen(name));
+    chosen.try_for_each(|name| look(runner, name, args.seconds))
+}
+
+fn install(runner: &mut Runner) -> Result<(), Failed> {
+    if is_there("cargo", &["fuzz", "--version"]) {
+        return Ok(());
+    }
+    runner.command("cargo-fuzz", cargo("install --locked cargo-fuzz"))
+}
+
+/// Lets the fuzzer run on one target, under AddressSanitizer, with a copy of its inputs: it writes
+/// into the folder that it is given.
+fn look(runner: &mut Runner, name: &str, seconds: u64) -> Result<(), Failed> {
+    let target = target_dir(runner.root()).join("fuzz");
+    let scratch = target.join("scratch").join(name);
+    runner.check(&format!("inputs of {name}"), |root| {
+        copy_inputs(root, name, &scratch).map_err(|error| format!("{error}"))
+    })?;
+    let mut command = cargo("fuzz run --fuzz-dir fuzz --target-dir");
+    command.arg(&target).arg(name).arg(&scratch);
+    command.args(["--", "-seed=1", "-len_control=0", "-rss_limit_mb=4096"]);
+    command.arg(format!("-max_total_time={seconds}"));
+    fuzzing(&mut command);
+    runner.command(&format!("fuzz {name}"), command)
+}
+
+/// Sanitizers are not stable yet; and nobody reads the debug information of a build that is
+/// optimized for one run.
+fn fuzzing(command: &mut Command) {
+    command.env("RUSTC_BOOTSTRAP", "1");
+    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16")] {
+        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+    }
+}
+
+fn copy_inputs(root: &Path, name: &str, scratch: &Path) -> io::Result<String> {
+    match fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => fs::create_dir_all(scratch)?,
+    }
+    let mut count = 0;
+    for folder in ["corpus", "regressions"] {
+        let folder = root.join("fuzz").join(folder).join(name);
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            fs::copy(entry.path(), scratch.join(entry.file_name()))?;
+            count += 1;
+        }
+    }
+    Ok(format!("{count} inputs in {}", scratch.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TARGETS;
+    use crate::workspace::root;
+    use std::fs;
+
+    #[test]
+    fn every_target_has_a_program_and_a_corpus() {
+        let fuzz = root().join("fuzz");
+        for target in TARGETS {
+            assert!(fuzz.join(format!("fuzz_targets/{target}.rs")).is_file(), "{target}");
+            assert!(fuzz.join("corpus").join(target).is_dir(), "{target}");
+        }
+        let programs = fs::read_dir(fuzz.join("fuzz_targets")).unwrap();
+        assert_eq!(programs.count(), TARGETS.len());
+    }
+}
