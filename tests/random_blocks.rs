@@ -2,19 +2,24 @@
 //! speculate, in validate and in build mode, some of them with higher transactions first.
 //!
 //! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
-//! that seed on or from 0.
+//! that seed on or from 0, and as many of arbitrary bytes.
 
 use braid_cli::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor, Mode, Policy};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{Lineup, WORKERS};
 use braid_fuzz::oracle::Expected;
+use braid_fuzz::targets::{BLOCK_EQUIVALENCE, Bugs};
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use revm::context::result::ExecutionResult;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 const BLOCKS: u64 = 500;
+/// Blocks of arbitrary bytes.
+const ARBITRARY: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -138,5 +143,27 @@ fn reverts_are_left_out() {
             assert!(without.bundle.reverts.iter().all(Vec::is_empty), "seed {seed}");
             assert_eq!(without.bundle.reverts_size, 0, "seed {seed}");
         }
+    }
+}
+
+/// Bytes of any kind make a block; a wrong one is shrunk, and can be kept as an input of the fuzzer.
+#[test]
+fn blocks_of_arbitrary_bytes_equal_sequential_execution() {
+    if number("BRAID_SEED").is_some() {
+        return;
+    }
+    let cases = number("BRAID_RANDOM_BLOCKS").unwrap_or(ARBITRARY);
+    let cases = u32::try_from(cases).expect("not so many");
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let bytes = prop::collection::vec(any::<u8>(), 0..2_000);
+    let result = TestRunner::new(config).run(&bytes, |bytes| {
+        BLOCK_EQUIVALENCE.check(&bytes, Bugs::default()).map_err(TestCaseError::fail)
+    });
+    match result {
+        Ok(()) => {}
+        Err(TestError::Fail(difference, bytes)) => {
+            panic!("{difference}\n{bytes:?}\n{:#?}", Case::from_bytes(&bytes))
+        }
+        Err(TestError::Abort(reason)) => panic!("no block was judged: {reason}"),
     }
 }
