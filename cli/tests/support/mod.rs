@@ -1,4 +1,5 @@
-//! Where the tests find block files that are not part of the project.
+//! Where the tests, these and those of the library, find block files that are not part of the
+//! project.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +8,11 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// If they are not there although `BRAID_REQUIRE_FIXTURES=1` demands them.
 pub(crate) fn fixtures() -> Option<PathBuf> {
+    // The package, which is the workspace's root or a folder of it.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = if package.ends_with("cli") { package.join("..") } else { package.into() };
     let root = std::env::var_os("BRAID_FIXTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+        .map_or_else(|| workspace.join("../shared"), PathBuf::from);
     let blocks = root.join("blocks");
     if blocks.is_dir() {
         return Some(blocks);
