@@ -47,6 +47,13 @@ pub enum Invariant {
         /// The transaction.
         tx: TxIndex,
     },
+    /// I3: a transaction would commit on reads that no longer hold. Looked for in builds with debug
+    /// assertions only: there is an argument that it cannot happen, and those builds test it.
+    #[error("I3: transaction {tx} would commit on reads that no longer hold")]
+    StaleCommit {
+        /// The transaction.
+        tx: TxIndex,
+    },
     /// A location holds a value of another kind than its key says.
     #[error("a location holds a value of another kind")]
     ValueKind,

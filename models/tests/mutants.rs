@@ -90,6 +90,8 @@ fn the_simulator_notices_the_bugs_that_show_from_outside() {
         StoreMutant::ReadsOwnIndex,
         StoreMutant::ScopeIgnored,
         StoreMutant::AnyValueValid,
+        StoreMutant::ScopeSilent,
+        StoreMutant::HintLost,
     ] {
         let seed = broken_in_simulation(Mutant::None, mutant, SEEDS);
         assert!(seed.is_some(), "{mutant:?} survived");

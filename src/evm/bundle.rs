@@ -35,7 +35,7 @@ pub(super) struct Spread(RandomState);
 
 impl Spread {
     fn cell(&self, address: &Address) -> u32 {
-        (self.0.hash_one(address) % CELLS) as u32
+        (self.0.hash_one(EvmLocation::Balance(*address)) % CELLS) as u32
     }
 
     /// One bit for each cell that `changes` are in.

@@ -99,25 +99,20 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             self.solid.insert(address);
             return Ok(value);
         }
-        let balance = self.balance(address)?;
-        let balance_base = self.is_from_base(&EvmLocation::Balance(address));
-        if balance_base && balance.is_none() {
+        let (balance, from) = self.inner.read_from(&EvmLocation::Balance(address))?;
+        let balance_base = from == Origin::Base;
+        if balance_base && balance == EvmValue::Balance(None) {
             // There is no account, whatever the database holds for its storage.
             return Ok(U256::ZERO);
         }
-        self.nonce_code(address)?;
-        let nonce_code_base = self.is_from_base(&EvmLocation::NonceCode(address));
+        let (_, from) = self.inner.read_from(&EvmLocation::NonceCode(address))?;
+        let nonce_code_base = from == Origin::Base;
         self.inner.wait_until_final()?;
         if nonce_code_base && balance_base {
             self.remembered.push((address, slot, value));
             return Ok(value);
         }
         Ok(U256::ZERO)
-    }
-
-    /// Whether what this incarnation has read at `location` is the base value.
-    fn is_from_base(&self, location: &EvmLocation) -> bool {
-        self.inner.seen(location).is_some_and(|seen| seen.origin == Origin::Base)
     }
 
     fn base_nonce_code(&mut self, location: &EvmLocation) -> Result<NonceCode, ViewStopped> {
@@ -148,8 +143,10 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
         let location = EvmLocation::Storage(address, slot);
-        let EvmValue::Slot(value) = self.inner.read(&location)? else { return Err(ViewStopped) };
-        if !value.is_zero() && self.is_from_base(&location) {
+        let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
+            return Err(ViewStopped);
+        };
+        if !value.is_zero() && origin == Origin::Base {
             return self.base_slot(address, slot, value);
         }
         Ok(value)

@@ -53,6 +53,12 @@ impl<L: Location> Store<L> {
         self.check(reads, reader, true)
     }
 
+    /// The same for those who check the rules: where a log is kept, which would show it, the replay
+    /// of the log does that, and this says yes.
+    pub(crate) fn would_hold(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
+        self.log.is_on() || self.all_hold(reads, reader, true)
+    }
+
     fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
         self.log.note(|| StoreEvent::CheckBegan { reader, by_value });
         let holds = self.all_hold(reads, reader, by_value);

@@ -40,6 +40,9 @@ pub enum StoreMutant {
     /// A slot read ignores the tombstones of its scope.
     #[cfg(feature = "mutants")]
     ScopeIgnored,
+    /// A tombstone does not concern those who read a slot before the first one.
+    #[cfg(feature = "mutants")]
+    ScopeSilent,
     /// I3: the frontier accepts any value of an equal kind.
     #[cfg(feature = "mutants")]
     AnyValueValid,

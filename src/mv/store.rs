@@ -99,7 +99,8 @@ impl<L: Location> Store<L> {
     #[must_use]
     pub fn with_capacity(shards: usize, locations: usize) -> Self {
         let shards = shards.clamp(1, 1 << 16).next_power_of_two();
-        let each = locations / shards;
+        // They do not fall evenly.
+        let each = locations / shards + locations / shards / 4;
         let shard = |_| {
             let table = HashTable::with_capacity(each);
             VersionedLock::new(Shard { table, chains: Vec::with_capacity(each) })
@@ -313,7 +314,14 @@ impl<L: Location> Store<L> {
         (find(chain, trace), trace)
     }
 
-    /// Publishes one entry. Readers that it may concern are added to `stale`.
+    /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at its
+    /// scope only once some scope was used. Whoever may have read anything has to be named then.
+    #[must_use]
+    pub fn has_unknown_readers(&self, location: &L) -> bool {
+        location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
+    }
+
+    /// Publishes one entry. Readers that it may concern are added to `stale`, those that are known.
     pub fn publish(
         &self,
         version: Version,

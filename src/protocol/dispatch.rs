@@ -125,7 +125,7 @@ impl Protocol {
             let slot = self.slot_mut(tx)?;
             slot.status = Status::InFlight;
             slot.job = Some(job);
-            slot.dirty = false;
+            slot.named = false;
         }
         self.fresh = self.fresh.max(chunk.end);
         Ok(job)
@@ -175,7 +175,7 @@ impl Protocol {
             RunResult::Executed { stale_readers } => {
                 slot.status = Status::Executed;
                 slot.final_run = is_final;
-                if slot.dirty {
+                if slot.named {
                     self.rechecks.insert(tx);
                 }
                 self.note_stale(&stale_readers)?;

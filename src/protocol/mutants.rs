@@ -13,6 +13,10 @@ pub enum Mutant {
     /// I3: the frontier commits without validation.
     #[cfg(feature = "mutants")]
     SkipValidation,
+    /// I3: a named transaction commits like one that nobody has named, unless it is found stale
+    /// before the frontier reaches it.
+    #[cfg(feature = "mutants")]
+    NamingLost,
     /// I2: the frontier moves by two.
     #[cfg(feature = "mutants")]
     CommitSkipsOne,
@@ -62,6 +66,7 @@ impl Mutant {
     /// Every bug, without the shipped behaviour.
     pub const ALL: &[Self] = &[
         Self::SkipValidation,
+        Self::NamingLost,
         Self::CommitSkipsOne,
         Self::DiscardKeepsEntries,
         Self::WakeUpLost,

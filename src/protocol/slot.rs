@@ -35,8 +35,9 @@ pub(super) struct Slot {
     pub(super) chunk_end: TxIndex,
     /// Never runs above the frontier.
     pub(super) frontier_only: bool,
-    /// A location that it may have read changed while it was in flight.
-    pub(super) dirty: bool,
+    /// A lower transaction has changed what this run, or the last one, may have read: it has to be
+    /// looked at before it commits. Whoever is not named read nothing that has changed since.
+    pub(super) named: bool,
     /// Its run began when everything below was final.
     pub(super) final_run: bool,
 }

@@ -117,7 +117,7 @@ impl Protocol {
             job: None,
             chunk_end,
             frontier_only: false,
-            dirty: false,
+            named: false,
             final_run: false,
         };
         let pending = |chunk: &Chunk| {
@@ -270,16 +270,15 @@ impl Protocol {
         Ok(())
     }
 
-    /// Notes that higher transactions may have read something that has changed. A hint.
+    /// Notes that higher transactions may have read something that has changed. It stays noted until
+    /// they run again: a reader is named once and then forgotten by the store.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
+        let lost = is_mutant!(self.mutant, NamingLost);
         for &reader in readers {
             let slot = self.slot_mut(reader)?;
-            match slot.status {
-                Status::Executed => {
-                    self.rechecks.insert(reader);
-                }
-                Status::InFlight => slot.dirty = true,
-                Status::Pending | Status::Blocked { .. } | Status::Parked | Status::Final => {}
+            slot.named |= !lost;
+            if slot.status == Status::Executed {
+                self.rechecks.insert(reader);
             }
         }
         Ok(())

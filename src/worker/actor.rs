@@ -239,6 +239,15 @@ where
         }
     }
 
+    /// Everybody above `tx` who may have read something before its tombstones were published: all
+    /// that had been dispatched by then lies within the window above a frontier that was not higher
+    /// than it is now.
+    fn readers_above(&self, tx: TxIndex) -> impl Iterator<Item = TxIndex> + use<W, G, X> {
+        let frontier = self.shared.frontier.load(SeqCst);
+        let end = frontier.saturating_add(self.shared.limits.window);
+        (tx.0.saturating_add(1)..end.min(self.shared.transactions)).map(TxIndex)
+    }
+
     /// Makes a write set visible: all of it, before the report.
     fn publish(
         &self,
@@ -255,6 +264,9 @@ where
             self.context.yield_at(Point::Publish);
             store.publish(version, &location, entry, &mut stale_readers);
             written.push(location);
+        }
+        if written.iter().any(|location| store.has_unknown_readers(location)) {
+            stale_readers.extend(self.readers_above(version.tx));
         }
         for location in previous.iter().filter(|location| !written.contains(location)) {
             self.context.yield_at(Point::Publish);

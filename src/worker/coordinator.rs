@@ -299,6 +299,9 @@ where
 
     fn commit(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
         let record = self.record(tx)?;
+        if cfg!(debug_assertions) && !shared.store.would_hold(&record.reads, tx) {
+            return Err(Invariant::StaleCommit { tx });
+        }
         record.reads = ReadSet::default();
         record.written = Vec::new();
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;

@@ -39,6 +39,8 @@ pub struct Shared<W: Workload, G> {
     pub(super) store: Store<W::Location>,
     pub(super) limits: Limits,
     pub(super) patience: u64,
+    /// Length of the block.
+    pub(super) transactions: u32,
     pub(super) role: Mutex<Coordinator<W, G>>,
     pub(super) jobs: Receiver<JobMessage<W::Location>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
@@ -105,6 +107,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             store,
             limits,
             patience,
+            transactions,
             role: Mutex::new(Coordinator::new(protocol, ledger, job_sender)),
             jobs,
             report_sender,

@@ -3,7 +3,7 @@
 use super::machine::Base;
 use super::{Context, Point};
 use crate::ids::TxIndex;
-use crate::mv::{Location, ReadSet, Resolution, Resolved, Store};
+use crate::mv::{Location, Origin, ReadSet, Resolution, Store};
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -81,22 +81,25 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Err(Stopped)
     }
 
-    /// What this incarnation has seen at `location` so far, and where it came from.
-    pub fn seen(&self, location: &L) -> Option<&Resolved<L>> {
-        self.reads.seen(self.store.hash(location), location)
-    }
-
     /// What the transaction sees at `location`: the same answer each time (I5).
     ///
     /// # Errors
     /// [`Stopped`] from the first estimate or base error on, until the next `begin`.
     pub fn read(&mut self, location: &L) -> Result<L::Value, Stopped> {
+        self.read_from(location).map(|(value, _)| value)
+    }
+
+    /// The same, and where it comes from.
+    ///
+    /// # Errors
+    /// [`Stopped`], as from [`read`](Self::read).
+    pub fn read_from(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
         if self.stop.is_some() {
             return Err(Stopped);
         }
         let hash = self.store.hash(location);
         if let Some(seen) = self.reads.seen(hash, location) {
-            return Ok(seen.value.clone());
+            return Ok((seen.value.clone(), seen.origin));
         }
         self.context.yield_at(Point::Read);
         let mut resolution = self.store.resolve_hashed(hash, location, self.reader);
@@ -107,9 +110,9 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
         match resolution {
             Resolution::Resolved(seen) => {
-                let value = seen.value.clone();
+                let answer = (seen.value.clone(), seen.origin);
                 self.reads.push(location.clone(), seen);
-                Ok(value)
+                Ok(answer)
             }
             Resolution::Blocked(on) => {
                 self.stop = Some(Stop::Blocked(on));

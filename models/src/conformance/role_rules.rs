@@ -36,9 +36,6 @@ pub struct RoleRules {
     admitted: Option<bool>,
     /// The final failure of the frontier.
     failed: Option<Failure>,
-    /// The last run of the frontier began when everything below was final, or its reads were
-    /// validated since.
-    valid: bool,
     /// The check that was asked for, and whether it counts.
     asked: Option<(TxIndex, bool)>,
     /// The admission or the claim that was asked for.
@@ -64,7 +61,6 @@ impl RoleRules {
             sent: Vec::new(),
             admitted: None,
             failed: None,
-            valid: false,
             asked: None,
             question: None,
             taken_back: Vec::new(),
@@ -149,7 +145,7 @@ impl RoleRules {
 
     fn advance(&mut self, tx: TxIndex) {
         self.frontier = tx.next();
-        (self.admitted, self.failed, self.valid) = (None, None, false);
+        (self.admitted, self.failed) = (None, None);
     }
 
     /// The protocol hears of something.
@@ -171,7 +167,6 @@ impl RoleRules {
                 let valid = *verdict == Verdict::Valid;
                 let counts = self.asked.take().filter(|(asked, _)| asked == tx);
                 let counts = counts.ok_or_else(|| format!("nobody asked for {event:?}"))?.1;
-                self.valid |= counts && valid;
                 let right = found == Some((valid, counts));
                 ensure(right, || format!("the check of {tx} came to {found:?}"))
             }
@@ -215,10 +210,7 @@ impl RoleRules {
         let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
         let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
         match first.result {
-            RunResult::Executed { .. } => {
-                self.valid = true;
-                Ok(())
-            }
+            RunResult::Executed { .. } => Ok(()),
             RunResult::Failed(failure) => {
                 self.failed = Some(failure);
                 Ok(())
@@ -311,7 +303,6 @@ impl RoleRules {
     ) -> Result<(), Why> {
         self.at_frontier(tx)?;
         ensure(self.admitted == Some(true), || format!("{tx} was not admitted"))?;
-        ensure(self.valid, || format!("I3: {tx} was not validated"))?;
         let runs = runs.get(tx.position()).ok_or_else(|| format!("there is no {tx}"))?;
         runs.is_valid(tx, &store.cells)?;
         runs.is_published(tx, &store.cells)?;

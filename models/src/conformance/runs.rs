@@ -6,7 +6,7 @@ use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Found, Location, Origin};
 use braid_evm::protocol::{RunResult, TxReport};
 use braid_evm::worker::RunEnd;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What a check has come upon between its beginning and its end. Others may publish meanwhile.
 #[derive(Clone, Debug)]
@@ -185,16 +185,21 @@ impl<L: Location> Runs<L> {
         report: &TxReport,
         cells: &Reference<L>,
     ) -> Result<(), Why> {
+        ensure(self.check.is_none(), || format!("{tx} is reported as it is checked"))?;
         let TxReport { runs, result } = report;
         ensure(*runs == core::mem::take(&mut self.since_report), || {
             format!("{tx} is said to have run {runs} times")
         })?;
         let right = match (result, &self.end) {
-            (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { .. })) => {
+            (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { writes, .. })) => {
                 self.is_published(tx, cells)?;
-                self.named.sort_unstable();
-                self.named.dedup();
-                *stale_readers == self.named
+                // Whoever ends a life names everybody above: slots look at their scopes only once
+                // there is something to see.
+                let ends_life = writes.iter().any(|(location, _)| location.is_scope());
+                let above = |reader: &&TxIndex| ends_life && **reader > tx;
+                let told: BTreeSet<&TxIndex> = stale_readers.iter().collect();
+                let named: BTreeSet<&TxIndex> = self.named.iter().collect();
+                told.is_superset(&named) && told.difference(&named).all(above)
             }
             (RunResult::Blocked { on }, Some(RunEnd::Blocked(by))) => on == by,
             (RunResult::Failed(_), Some(RunEnd::Failed)) => true,
@@ -254,6 +259,7 @@ impl<L: Location> Runs<L> {
     /// It does not.
     pub fn is_valid(&self, tx: TxIndex, cells: &Reference<L>) -> Result<(), Why> {
         ensure(!self.running, || format!("I2: {tx} is committed as it runs"))?;
+        ensure(self.check.is_none(), || format!("I2: {tx} is committed as it is checked"))?;
         let stale = self.reads().find(|read| !holds(cells, tx, *read, true));
         ensure(stale.is_none(), || format!("I3: {tx} is committed after reading {stale:?}"))
     }
