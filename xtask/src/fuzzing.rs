@@ -73,11 +73,11 @@ fn look(runner: &mut Runner, name: &str, seconds: u64) -> Result<(), Failed> {
     runner.command(&format!("fuzz {name}"), command)
 }
 
-/// Sanitizers are not stable yet; and nobody reads the debug information of a build that is
-/// optimized for one run.
+/// Sanitizers are not stable yet. And the build shall not take longer than what it is for: the
+/// tool's profile would.
 fn fuzzing(command: &mut Command) {
     command.env("RUSTC_BOOTSTRAP", "1");
-    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16")] {
+    for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
         command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }
 }

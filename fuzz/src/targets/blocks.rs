@@ -1,6 +1,6 @@
 //! Executes a block in every way and compares each with sequential execution.
 
-use super::Bugs;
+use super::{Bugs, ways};
 use crate::lineup::Lineup;
 use crate::oracle::Expected;
 use braid_cli::simulation::{Scenario, Wishes};
@@ -23,7 +23,7 @@ thread_local! {
 const SCHEDULES: u64 = 2;
 
 /// `block` comes out as sequential execution has it: on threads, in both modes and with every number
-/// of workers, and under schedules that `seed` decides. Seeded bugs are known to the simulator only.
+/// of workers, and under schedules that `seed` decides, which also takes another way in. Seeded bugs are known to the simulator only.
 pub(super) fn check<D>(
     block: &Arc<Block>,
     database: &D,
@@ -39,6 +39,7 @@ where
     if bugs != Bugs::default() {
         return Ok(());
     }
+    ways::check(block, database, seed)?;
     LINEUPS.with_borrow_mut(|lineups| {
         lineups.iter_mut().try_for_each(|lineup| {
             let compared = lineup.compare(block, database);

@@ -9,6 +9,7 @@ mod blocks;
 mod bytecode;
 mod protocol_events;
 mod version_chain;
+mod ways;
 
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;

@@ -1,0 +1,109 @@
+//! The other ways into the executor: borrowed databases, streams, pools.
+
+use crate::lineup::executor;
+use crate::oracle::Expected;
+use braid_evm::{
+    Block, Cloned, Committed, Config, Executor, Mode, Policy, Rejection, TransactionPool,
+    execute_scoped,
+};
+use core::ops::ControlFlow;
+use revm::DatabaseRef;
+use revm::context::TxEnv;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+const WORKERS: u16 = 3;
+
+thread_local! {
+    static EXECUTOR: RefCell<Executor> =
+        RefCell::new(executor(WORKERS, Policy::ForceSpeculative, Mode::Build));
+}
+
+/// `block` comes out the same whichever way `seed` takes.
+pub(super) fn check<D>(block: &Arc<Block>, database: &D, seed: u64) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+{
+    let (way, checked) = match seed % 3 {
+        0 => ("borrowed database", scoped(block, database)),
+        1 => ("stream", stream(block, database)),
+        _ => ("pool", pool(block, database)),
+    };
+    checked.map_err(|wrong| format!("{way}: {wrong}"))
+}
+
+fn scoped<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Sync,
+{
+    let mut config = Config::with_workers(NonZeroU16::new(WORKERS).unwrap_or(NonZeroU16::MIN));
+    config.policy = Policy::ForceSpeculative;
+    let found = execute_scoped(config, Arc::clone(block), database);
+    Expected::new(block, Mode::Validate, database).compare(&found)
+}
+
+/// What was heard is what came out.
+fn stream<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+{
+    let mut heard = Vec::new();
+    let on_commit = |committed: Committed| {
+        heard.push(committed);
+        ControlFlow::Continue(())
+    };
+    let source = Cloned(database.clone());
+    let found =
+        EXECUTOR.with_borrow_mut(|one| one.execute_streaming(Arc::clone(block), source, on_commit));
+    Expected::new(block, Mode::Build, database).compare(&found)?;
+    let Ok(output) = found else { return Ok(()) };
+    let mut receipts = output.receipts.iter();
+    for (index, committed) in heard.iter().enumerate() {
+        let right = match (committed.result(), committed.rejection()) {
+            (Some(result), None) => receipts.next().is_some_and(|receipt| {
+                receipt.logs == result.logs()
+                    && receipt.cumulative_gas_used == committed.cumulative_gas_used
+                    && committed.changes().iter().any(|change| change.after.is_some())
+            }),
+            (None, Some(_)) => committed.changes().is_empty() && committed.reward().is_none(),
+            _ => false,
+        };
+        if !right || committed.tx.position() != index {
+            return Err(format!("outcome {index} was heard as {committed:?}"));
+        }
+    }
+    let missed = heard.len() != output.outcomes.len() || receipts.next().is_some();
+    if missed { Err(format!("{} of {} heard", heard.len(), output.outcomes.len())) } else { Ok(()) }
+}
+
+/// Gives its transactions out in order.
+struct Queue(VecDeque<TxEnv>);
+
+impl TransactionPool for Queue {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.pop_front()
+    }
+
+    fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
+}
+
+/// Whatever block comes out, it is what its transactions come to.
+fn pool<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+where
+    D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+{
+    let mut template = Block::clone(block);
+    let mut queue = Queue(core::mem::take(&mut template.transactions).into());
+    let source = Cloned(database.clone());
+    let built = EXECUTOR.with_borrow_mut(|one| one.build(template, source, &mut queue));
+    match built {
+        Ok(built) => Expected::new(&built.block, Mode::Build, database).compare(&Ok(built.output)),
+        // It ended before the pool was empty: of the block there is only the error.
+        Err(error) => match Expected::new(block, Mode::Build, database).error() {
+            Some(_) => Ok(()),
+            None => Err(format!("expected success, found {error}")),
+        },
+    }
+}
