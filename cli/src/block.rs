@@ -76,6 +76,7 @@ impl From<&Block> for braid_evm::Block {
                 dao_fork: block.rules.dao_fork.then(mainnet_dao_fork),
                 block_reward: block.rules.block_reward,
                 system_calls: block.rules.system_calls,
+                max_blob_gas: None,
             },
         }
     }

@@ -10,4 +10,5 @@ pub mod hostile;
 pub mod sequential;
 pub mod simulation;
 pub mod state_root;
+pub mod t8n;
 pub mod workload;

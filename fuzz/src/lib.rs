@@ -5,6 +5,7 @@
 
 pub mod lineup;
 pub mod pace;
+pub mod spec;
 pub mod targets;
 
 pub use braid_cli::hostile::{code, faulty, generate, memory, oracle};

@@ -47,11 +47,20 @@ pub struct ChainRules {
     /// Whether the system contracts are called before and after the transactions (EIP-2935,
     /// EIP-4788, EIP-7002, EIP-7251, EIP-8282), as far as the fork has them.
     pub system_calls: bool,
+    /// Blob gas that the block has room for (EIP-4844): a transaction that does not fit is
+    /// rejected. `None` leaves the check to the caller, as alloy-evm's `EthBlockExecutor` does.
+    pub max_blob_gas: Option<u64>,
 }
 
 impl Default for ChainRules {
     fn default() -> Self {
-        Self { deposit_contract: None, dao_fork: None, block_reward: None, system_calls: true }
+        Self {
+            deposit_contract: None,
+            dao_fork: None,
+            block_reward: None,
+            system_calls: true,
+            max_blob_gas: None,
+        }
     }
 }
 

@@ -24,6 +24,15 @@ pub enum Rejection {
         /// Gas left in the block before it.
         available: u64,
     },
+    /// The block has no room for its blobs: see
+    /// [`ChainRules::max_blob_gas`](crate::ChainRules::max_blob_gas).
+    #[error("blob gas {asked} is more than the {available} left in the block")]
+    BlobGas {
+        /// Blob gas of the transaction.
+        asked: u64,
+        /// Blob gas left in the block before it.
+        available: u64,
+    },
     /// A precompile ended the execution with this message.
     #[error("execution failed: {0}")]
     Custom(String),

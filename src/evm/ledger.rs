@@ -9,6 +9,7 @@ use crate::ids::TxIndex;
 use crate::sync::Sender;
 use crate::worker::Ledger;
 use alloy_primitives::U256;
+use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
 
@@ -90,6 +91,10 @@ impl BlockGas {
     }
 }
 
+fn blob_gas(tx: &TxEnv) -> u64 {
+    (tx.blob_hashes.len() as u64).saturating_mul(alloy_eips::eip4844::DATA_GAS_PER_BLOB)
+}
+
 impl EvmLedger {
     pub(super) fn new(block: Arc<Block>) -> Self {
         let outcomes = Vec::with_capacity(block.transactions.len());
@@ -141,6 +146,12 @@ impl Ledger for EvmLedger {
         if amsterdam && limit > available {
             return Err(Rejection::BlockGas { limit, available });
         }
+        let asked = blob_gas(tx);
+        let room = self.block.rules.max_blob_gas.unwrap_or(u64::MAX);
+        let available = room.saturating_sub(self.gas.blob);
+        if asked > available {
+            return Err(Rejection::BlobGas { asked, available });
+        }
         Ok(())
     }
 
@@ -150,9 +161,7 @@ impl Ledger for EvmLedger {
         self.gas.regular = self.gas.regular.saturating_add(gas.block_regular_gas_used());
         self.gas.state = self.gas.state.saturating_add(gas.block_state_gas_used());
         if let Some(tx) = self.block.transactions.get(tx.position()) {
-            let blobs = tx.blob_hashes.len() as u64;
-            let blob_gas = blobs.saturating_mul(alloy_eips::eip4844::DATA_GAS_PER_BLOB);
-            self.gas.blob = self.gas.blob.saturating_add(blob_gas);
+            self.gas.blob = self.gas.blob.saturating_add(blob_gas(tx));
         }
         self.push(tx, Ok(output));
     }

@@ -137,7 +137,10 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
     /// Only the transaction's own faults: a block environment that lacks something, or a
     /// precompile that gives up, is no reason to leave a transaction out.
     fn may_skip(reason: &Rejection) -> bool {
-        matches!(reason, Rejection::Invalid(_) | Rejection::BlockGas { .. })
+        matches!(
+            reason,
+            Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. }
+        )
     }
 
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {

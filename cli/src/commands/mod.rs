@@ -2,7 +2,7 @@
 //!
 //! Every command ends with one of three codes: 0 if all was right, 1 if something did not come out
 //! as it must (a difference from sequential execution or from a header), 2 if an input could not be
-//! used (a bad file, an invalid block, a wrong option). 1 outranks 2.
+//! used (a bad file, an invalid block, a wrong option). 1 outranks 2. `t8n` has geth's codes.
 
 mod generate;
 mod human;
@@ -13,7 +13,9 @@ mod progress;
 mod report;
 mod run;
 mod sim;
+mod t8n;
 
+use crate::t8n::Failure;
 use clap::{Parser, Subcommand};
 use std::{
     fmt,
@@ -34,6 +36,7 @@ enum Command {
     Run(run::RunArgs),
     Gen(generate::GenerateArgs),
     Sim(sim::SimArgs),
+    T8n(Box<t8n::T8nArgs>),
 }
 
 /// How a command ended; the greater, the more it matters.
@@ -61,6 +64,11 @@ impl From<End> for ExitCode {
 /// Runs the tool with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq(["-v"]) {
+        // How tools that drive geth's `evm` find out what they have before them.
+        println!("evm version {} (braid)", env!("CARGO_PKG_VERSION"));
+        return End::Right.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -73,12 +81,17 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Sim(args) => sim::simulate(&args),
+        Command::T8n(args) => t8n::t8n(&args),
     };
     match ended {
         Ok(end) => end.into(),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             // The reader had enough, as `head` has; that is no failure of ours.
             End::Right.into()
+        }
+        Err(Stop::Transition(failure)) => {
+            print_error(&failure);
+            ExitCode::from(failure.code())
         }
         Err(stop) => {
             print_error(&stop);
@@ -94,6 +107,8 @@ enum Stop {
     Output(io::Error),
     /// Anything that the user can do something about.
     Message(String),
+    /// A transition, whose exit codes are geth's.
+    Transition(Failure),
 }
 
 impl From<io::Error> for Stop {
@@ -107,6 +122,7 @@ impl fmt::Display for Stop {
         match self {
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
             Self::Message(message) => f.write_str(message),
+            Self::Transition(failure) => failure.fmt(f),
         }
     }
 }

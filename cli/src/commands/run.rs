@@ -68,7 +68,7 @@ enum ModeArg {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum PolicyArg {
+pub(super) enum PolicyArg {
     /// Speculate where it pays
     #[default]
     Auto,
@@ -76,6 +76,17 @@ enum PolicyArg {
     ForceSpeculative,
     /// One transaction after the other
     InOrder,
+}
+
+impl PolicyArg {
+    /// The library's choice.
+    pub(super) const fn policy(self) -> Policy {
+        match self {
+            Self::Auto => Policy::Auto,
+            Self::ForceSpeculative => Policy::ForceSpeculative,
+            Self::InOrder => Policy::InOrder,
+        }
+    }
 }
 
 /// What all reports of one call have in common.
@@ -109,11 +120,7 @@ impl RunArgs {
             ModeArg::Validate => Mode::Validate,
             ModeArg::Build => Mode::Build,
         };
-        config.policy = match self.policy {
-            PolicyArg::Auto => Policy::Auto,
-            PolicyArg::ForceSpeculative => Policy::ForceSpeculative,
-            PolicyArg::InOrder => Policy::InOrder,
-        };
+        config.policy = self.policy.policy();
         config
     }
 

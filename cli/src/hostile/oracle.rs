@@ -160,8 +160,7 @@ fn prefix_of(block: &Block, at: Position) -> Block {
     cut.transactions.truncate(count);
     cut.withdrawals = None;
     cut.ommers.clear();
-    cut.rules =
-        ChainRules { deposit_contract: None, dao_fork: None, block_reward: Some(0), system_calls };
+    cut.rules = ChainRules { block_reward: Some(0), system_calls, ..ChainRules::default() };
     cut
 }
 

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Salts that `CREATE2` is called with.
 pub(super) const SALTS: u64 = 2;
 
+/// Most senders of a block.
+pub(super) const MOST_SENDERS: usize = 7;
+
 /// The addresses of a random block, and the init codes that its contracts are created by.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
@@ -23,9 +26,16 @@ pub(super) struct Cast {
 }
 
 impl Cast {
-    pub(super) fn draw(draw: &mut Draw<'_, '_>, spec: SpecId, features: Features) -> Self {
+    /// `senders` names at least [`MOST_SENDERS`].
+    pub(super) fn draw(
+        draw: &mut Draw<'_, '_>,
+        senders: &[Address],
+        spec: SpecId,
+        features: Features,
+    ) -> Self {
+        let count = 2 + draw.below(MOST_SENDERS as u64 - 1) as usize;
         let mut cast = Self {
-            senders: (0..2 + draw.below(6)).map(|i| Address::repeat_byte(0xa0 + i as u8)).collect(),
+            senders: senders.iter().copied().take(count).collect(),
             contracts: (0..1 + draw.below(4))
                 .map(|i| Address::repeat_byte(0xc0 + i as u8))
                 .collect(),

@@ -16,7 +16,7 @@ use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256, U256};
 use arbitrary::Unstructured;
 use braid_evm::{Block, Ommer};
-use cast::Cast;
+use cast::{Cast, MOST_SENDERS};
 use draw::Draw;
 use revm::context::{BlockEnv, CfgEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -77,7 +77,22 @@ impl Case {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let mut unstructured = Unstructured::new(bytes);
-        Self::draw(&mut Draw::new(&mut unstructured))
+        let draw = &mut Draw::new(&mut unstructured);
+        // Late forks have more to go wrong.
+        let spec = match draw.percent(50) {
+            true => draw.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM]),
+            false => draw.pick(&FORKS.map(|(_, spec)| spec)),
+        };
+        let senders = [0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6].map(Address::repeat_byte);
+        Self::draw(draw, spec, &senders)
+    }
+
+    /// A block under the rules of `spec` whose senders are among the given ones, so that somebody
+    /// can have their keys.
+    #[must_use]
+    pub fn with_senders(seed: u64, spec: SpecId, senders: &[Address; MOST_SENDERS]) -> Self {
+        let bytes = bytes_of_seed(seed, BYTES_OF_SEED);
+        Self::draw(&mut Draw::new(&mut Unstructured::new(&bytes)), spec, senders)
     }
 
     /// The state before the block.
@@ -86,14 +101,9 @@ impl Case {
         MemoryDatabase::new(self.accounts.clone())
     }
 
-    fn draw(draw: &mut Draw<'_, '_>) -> Self {
-        // Late forks have more to go wrong.
-        let spec = match draw.percent(50) {
-            true => draw.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM]),
-            false => draw.pick(&FORKS.map(|(_, spec)| spec)),
-        };
+    fn draw(draw: &mut Draw<'_, '_>, spec: SpecId, senders: &[Address; MOST_SENDERS]) -> Self {
         let features = Features::draw(draw);
-        let cast = Cast::draw(draw, spec, features);
+        let cast = Cast::draw(draw, senders, spec, features);
         let mut block = Block {
             cfg: CfgEnv::new_with_spec(spec).with_max_blobs_per_tx(6),
             env: environment(draw, spec, features, &cast),

@@ -1,0 +1,271 @@
+//! `braid t8n`: a stateless transition, as geth's `evm t8n` and the executable specification
+//! (`ethereum-spec-evm t8n`) speak it.
+//!
+//! State, environment and transactions go in as JSON; the state after them and what a header says
+//! of them come out. Transactions that cannot be in the block are left out and listed. They are
+//! executed by Braid in build mode. Where the two tools differ:
+//!
+//! - the roots of transactions and receipts, and the body, are of the included transactions (geth);
+//! - rewards are paid before the merge only (the specification); without `--state.reward` none is,
+//!   and one of zero touches the beneficiary (geth);
+//! - a JSON transaction that no block could contain is rejected by itself (the specification);
+//! - missing hashes of blocks, forks and fields end with geth's exit codes;
+//! - system contracts that are missing or fail give a `blockException` (the specification);
+//! - receipts have geth's fields, and the specification's `succeeded` and `bloom`.
+
+mod alloc;
+mod database;
+mod difficulty;
+mod env;
+mod error;
+mod fields;
+pub mod fork;
+mod rejection;
+mod result;
+mod sign;
+mod transactions;
+
+pub use alloc::Alloc;
+pub use error::{Failure, FailureKind};
+pub use sign::sign;
+
+use crate::{block::ChainRules, sequential::ForkSpec};
+use alloy_consensus::Header;
+use alloy_evm::{EvmEnv, FromRecoveredTx};
+use alloy_primitives::{Address, B256, Bytes, U256, address};
+use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
+use database::{AllocDatabase, MissingBlockHash};
+use env::{Derived, Env};
+use fork::Fork;
+use revm::{context::TxEnv, primitives::hardfork::SpecId};
+use serde_json::Value;
+use std::{ops::ControlFlow, sync::Arc};
+use transactions::{Read, Rules};
+
+/// The deposit contract that the tools take for every chain: mainnet's.
+const DEPOSIT_CONTRACT: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
+
+/// What goes in.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// The state before.
+    pub alloc: Value,
+    /// The environment of the block.
+    pub env: Value,
+    /// The transactions: objects, or RLP in hex.
+    pub txs: Value,
+    /// Blob parameters in place of the fork's.
+    pub blob_params: Option<Value>,
+}
+
+/// Choices of a transition.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the fork, or of a transition between two.
+    pub fork: String,
+    /// Chain id.
+    pub chain_id: u64,
+    /// Wei for the producer of a block before the merge; below zero for none, not even a touch.
+    pub reward: i128,
+    /// Only the first transaction, without anything that surrounds a block's transactions.
+    pub state_test: bool,
+    /// How to execute. The mode is always to build.
+    pub config: Config,
+}
+
+/// What comes out.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// The state after.
+    pub alloc: Alloc,
+    /// Roots, receipts, rejected transactions.
+    pub result: Value,
+    /// RLP of the included transactions.
+    pub body: Bytes,
+}
+
+/// Everything that was read and derived.
+struct Prepared<'a> {
+    options: &'a Options,
+    fork: Fork,
+    env: Env<'a>,
+    derived: Derived,
+    alloc: Alloc,
+    transactions: Vec<Read>,
+}
+
+/// What was executed.
+struct Ran {
+    output: BlockOutput,
+    /// State roots after each included transaction; only before Byzantium.
+    roots: Vec<B256>,
+    /// Why the block is invalid for other reasons than its transactions.
+    exception: Option<String>,
+}
+
+/// Carries out a transition.
+///
+/// # Errors
+/// [`Failure`], with geth's exit code.
+pub fn transition(input: &Input, options: &Options) -> Result<Transition, Failure> {
+    let env = Env::from_json(&input.env)?;
+    let mut fork = fork::find(&options.fork, env.number, env.timestamp)?;
+    if let (Some(params), Some(blobs)) = (&input.blob_params, &mut fork.blobs) {
+        result::set_blob_params(blobs, params, fork.spec)?;
+    }
+    let derived = env.derive(&fork, options.state_test)?;
+    let mut alloc = Alloc::from_json(&input.alloc)?;
+    if fork.dao {
+        alloc.apply_dao_fork();
+    }
+    let rules = Rules { spec: fork.spec, chain_id: options.chain_id };
+    let mut transactions = rules.read(&input.txs)?;
+    if options.state_test {
+        transactions.truncate(1);
+    }
+    let mut prepared = Prepared { options, fork, env, derived, alloc, transactions };
+    let block = Arc::new(prepared.block());
+    let ran = prepared.run(Arc::clone(&block))?;
+    prepared.settle(&ran);
+    Ok(result::transition(prepared, &block, ran))
+}
+
+impl Prepared<'_> {
+    fn since(&self, spec: SpecId) -> bool {
+        self.fork.spec.is_enabled_in(spec)
+    }
+
+    /// Whether touching an empty account deletes it (EIP-161).
+    fn clears(&self) -> bool {
+        self.since(SpecId::SPURIOUS_DRAGON)
+    }
+
+    /// The transactions that are ones, with their index in the input.
+    fn readable(&self) -> impl Iterator<Item = (usize, &(alloy_consensus::TxEnvelope, Address))> {
+        let read = self.transactions.iter().enumerate();
+        read.filter_map(|(index, read)| Some((index, read.as_ref().ok()?)))
+    }
+
+    fn block(&self) -> Block {
+        let (env, derived) = (&self.env, &self.derived);
+        let header = Header {
+            number: env.number,
+            timestamp: env.timestamp,
+            gas_limit: env.gas_limit,
+            beneficiary: env.coinbase,
+            difficulty: derived.difficulty.unwrap_or_default(),
+            mix_hash: derived.random.unwrap_or_default(),
+            base_fee_per_gas: derived.base_fee,
+            excess_blob_gas: derived.excess_blob_gas,
+            ..Header::default()
+        };
+        let chain = ForkSpec::new(self.fork.spec, &ChainRules::default(), env.number);
+        let evm = EvmEnv::for_eth_block(&header, chain, self.options.chain_id, self.fork.blobs);
+        let (cfg, mut block_env) = (evm.cfg_env, evm.block_env);
+        block_env.slot_num = env.slot_number;
+        let with_system = !self.options.state_test;
+        let transactions = self.readable();
+        Block {
+            cfg,
+            env: block_env,
+            transactions: transactions
+                .map(|(_, (envelope, sender))| TxEnv::from_recovered_tx(envelope, *sender))
+                .collect(),
+            parent_hash: env.parent_hash(),
+            parent_beacon_block_root: derived.beacon_root,
+            withdrawals: derived.withdrawals.clone().filter(|_| with_system),
+            ommers: Vec::new(),
+            rules: braid_evm::ChainRules {
+                deposit_contract: with_system.then_some(DEPOSIT_CONTRACT),
+                // What the state had before is changed already, and rewards are paid apart: with
+                // distances and amounts that no chain has.
+                dao_fork: None,
+                block_reward: Some(0),
+                system_calls: with_system,
+                max_blob_gas: self.fork.blobs.map(|params| params.max_blob_gas_per_block()),
+            },
+        }
+    }
+
+    fn run(&self, block: Arc<Block>) -> Result<Ran, Failure> {
+        let mut config = self.options.config;
+        config.mode = Mode::Build;
+        let mut executor = Executor::new(config)
+            .map_err(|error| Failure::new(FailureKind::Io, format!("no threads: {error}")))?;
+        let database = AllocDatabase::new(&self.alloc, &self.env.block_hashes);
+        let beneficiary = block.env.beneficiary;
+        let with_roots = !self.since(SpecId::BYZANTIUM);
+        let (mut roots, mut running) = (Vec::new(), self.alloc.clone());
+        let result = executor.execute_streaming(block, Cloned(database), |committed| {
+            if with_roots && committed.result().is_some() {
+                let reward = committed.reward().map(|amount| (beneficiary, amount));
+                running.apply_transaction(committed.changes(), reward, self.clears());
+                roots.push(running.root());
+            }
+            ControlFlow::Continue(())
+        });
+        match result {
+            Ok(output) => Ok(Ran { output, roots, exception: self.missing_contract() }),
+            Err(error) => match (error.at, error.kind) {
+                (At::PostBlock, BlockErrorKind::SystemCall(message)) => {
+                    let exception = Some(format!("system call failed to execute: {message}"));
+                    Ok(Ran { output: *error.committed, roots, exception })
+                }
+                (_, BlockErrorKind::Base(MissingBlockHash(number))) => Err(Failure::new(
+                    FailureKind::MissingBlockHash,
+                    format!("getHash({number}) invoked, blockhash for that block not provided"),
+                )),
+                (at, kind) => Err(Failure::new(FailureKind::Evm, format!("{at}: {kind}"))),
+            },
+        }
+    }
+
+    /// EIP-7002 and EIP-7251: a block is invalid if their contracts are not there.
+    fn missing_contract(&self) -> Option<String> {
+        if !self.since(SpecId::PRAGUE) || self.options.state_test {
+            return None;
+        }
+        let contracts = [
+            alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+            alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+        ];
+        let missing = contracts.into_iter().find(|contract| !self.alloc.has_code(*contract))?;
+        Some(format!("System contract address {missing:?} does not contain code"))
+    }
+
+    /// Brings the state up to date.
+    fn settle(&mut self, ran: &Ran) {
+        self.alloc.apply(&ran.output.bundle);
+        let clears = self.clears();
+        if !self.since(SpecId::MERGE) && !self.options.state_test {
+            self.pay_rewards();
+        }
+        // An invalid block ends before its withdrawals are paid.
+        if ran.exception.as_ref().is_some_and(|why| why.starts_with("system call")) {
+            for withdrawal in self.derived.withdrawals.clone().unwrap_or_default() {
+                self.alloc.pay(withdrawal.address, withdrawal.amount_wei(), clears);
+            }
+        }
+    }
+
+    /// Yellow Paper section 11.3, for whatever distance an ommer has: beyond eight generations its
+    /// reward is below zero.
+    fn pay_rewards(&mut self) {
+        let Ok(reward) = u128::try_from(self.options.reward).map(U256::from) else { return };
+        let clears = self.clears();
+        let mut own = reward;
+        for (address, delta) in self.env.ommers.clone() {
+            own += reward >> 5;
+            let share = reward.wrapping_mul(U256::from(8).wrapping_sub(U256::from(delta)));
+            let negative = delta > 8;
+            let part = if negative {
+                // Division rounds down, as a shift of a negative number does.
+                U256::ZERO.wrapping_sub((U256::ZERO.wrapping_sub(share) + U256::from(7)) >> 3)
+            } else {
+                share >> 3
+            };
+            self.alloc.pay(address, part, clears);
+        }
+        self.alloc.pay(self.env.coinbase, own, clears);
+    }
+}

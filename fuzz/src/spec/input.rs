@@ -1,0 +1,338 @@
+//! Random blocks as input of a transition tool: with keys, system contracts and deposits.
+
+use crate::code::Code;
+use crate::generate::{self, bytes_of_seed};
+use crate::memory::{MemoryAccount, MemoryDatabase};
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7702::Authorization};
+use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
+use braid_cli::t8n::sign;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::context_interface::either::Either;
+use revm::primitives::hardfork::SpecId;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Older forks, whose receipts hold state roots at first.
+pub const OLD_FORKS: [(&str, SpecId); 7] = [
+    ("Frontier", SpecId::FRONTIER),
+    ("Homestead", SpecId::HOMESTEAD),
+    ("EIP150", SpecId::TANGERINE),
+    ("EIP158", SpecId::SPURIOUS_DRAGON),
+    ("Byzantium", SpecId::BYZANTIUM),
+    ("ConstantinopleFix", SpecId::PETERSBURG),
+    ("Istanbul", SpecId::ISTANBUL),
+];
+
+/// Forks with typed transactions.
+pub const FORKS: [(&str, SpecId); 7] = [
+    ("Berlin", SpecId::BERLIN),
+    ("London", SpecId::LONDON),
+    ("Paris", SpecId::MERGE),
+    ("Shanghai", SpecId::SHANGHAI),
+    ("Cancun", SpecId::CANCUN),
+    ("Prague", SpecId::PRAGUE),
+    ("Osaka", SpecId::OSAKA),
+];
+
+/// The deposit contract that every tool knows.
+const DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
+
+/// Forks by their names.
+pub type Forks = [(&'static str, SpecId); 7];
+
+/// Keys of the senders.
+#[derive(Clone, Debug)]
+pub struct Signers {
+    keys: BTreeMap<Address, B256>,
+    addresses: [Address; 7],
+}
+
+impl Default for Signers {
+    fn default() -> Self {
+        let secrets =
+            core::array::from_fn(|index| keccak256([b"signer", &[index as u8][..]].concat()));
+        let addresses = secrets.map(|secret: B256| {
+            // Whoever signs tells who they are.
+            let hash = B256::repeat_byte(1);
+            let signature = sign(hash, secret).expect("a hash is a key");
+            signature.recover_address_from_prehash(&hash).expect("it recovers")
+        });
+        let keys = addresses.into_iter().zip(secrets).collect();
+        Self { keys, addresses }
+    }
+}
+
+/// The input of one transition.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Name of the fork.
+    pub fork: &'static str,
+    /// Wei for the producer of the block; -1 for none.
+    pub reward: i128,
+    /// `alloc`, `env` and `txs` in one object.
+    pub input: Value,
+}
+
+/// The input that `seed` stands for, under the rules of one of `forks`. With `spoilt`, a
+/// transaction that no block takes is among its transactions.
+#[must_use]
+pub fn case(seed: u64, forks: &Forks, signers: &Signers, spoilt: bool) -> Case {
+    let (fork, spec) = forks[(seed % forks.len() as u64) as usize];
+    let mut generated = generate::Case::with_senders(seed, spec, &signers.addresses);
+    let since = |fork| spec.is_enabled_in(fork);
+    generated.accounts.retain(|_, account| is_possible(account));
+    install_system_contracts(&mut generated.accounts, spec);
+    let mut txs: Vec<Value> = generated
+        .block
+        .transactions
+        .iter()
+        .enumerate()
+        .map(|(index, tx)| transaction(tx, index, seed, signers))
+        .collect();
+    if since(SpecId::PRAGUE) {
+        request(&mut generated.accounts, &mut txs, seed);
+    }
+    if spoilt {
+        let at = (seed / 7) as usize % (txs.len() + 1);
+        txs.insert(at, refused(seed, signers));
+    }
+    let env = environment(&generated, spec, seed);
+    let alloc = alloc(&generated.accounts);
+    let reward = if seed.is_multiple_of(3) { -1 } else { 2_000_000_000_000_000_000 };
+    Case { fork, reward, input: json!({ "alloc": alloc, "env": env, "txs": txs }) }
+}
+
+fn hex(number: impl core::fmt::LowerHex) -> Value {
+    json!(format!("{number:#x}"))
+}
+
+/// Whether an account can be like this since EIP-161. The specification refuses others, as empty
+/// accounts, or goes by EIP-7610, as with slots where there never was a contract, which revm
+/// does not.
+fn is_possible(account: &MemoryAccount) -> bool {
+    let nobody = account.nonce == 0 && account.code.is_empty();
+    !(nobody && (account.balance.is_zero() || !account.storage.is_empty()))
+}
+
+/// The contracts that the protocol calls, as they are on every chain.
+fn install_system_contracts(accounts: &mut BTreeMap<Address, MemoryAccount>, spec: SpecId) {
+    let known = [
+        (SpecId::CANCUN, eip4788::BEACON_ROOTS_ADDRESS, &eip4788::BEACON_ROOTS_CODE),
+        (SpecId::PRAGUE, eip2935::HISTORY_STORAGE_ADDRESS, &eip2935::HISTORY_STORAGE_CODE),
+        (
+            SpecId::PRAGUE,
+            eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+            &eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_CODE,
+        ),
+        (
+            SpecId::PRAGUE,
+            eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+            &eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE,
+        ),
+    ];
+    for (since, address, code) in known {
+        if spec.is_enabled_in(since) {
+            let account =
+                MemoryAccount { nonce: 1, code: code.to_vec().into(), ..Default::default() };
+            accounts.insert(address, account);
+        }
+    }
+}
+
+fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value {
+    let caller = tx.caller;
+    // Nobody has the key of a contract: the first sender signs in its place.
+    let secret = signers.keys.get(&caller).copied();
+    let secret = secret.unwrap_or_else(|| signers.keys[&signers.addresses[0]]);
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
+    put("type", hex(tx.tx_type));
+    // The specification takes every transaction for one of chain 1.
+    put("chainId", hex(1));
+    put("nonce", hex(tx.nonce));
+    put("gas", hex(tx.gas_limit));
+    put("value", hex(tx.value));
+    put("input", json!(tx.data));
+    put("to", tx.kind.to().map_or(Value::Null, |to| json!(to)));
+    for name in ["v", "r", "s"] {
+        put(name, json!("0x0"));
+    }
+    put("secretKey", json!(secret));
+    if tx.tx_type == 0 {
+        // Whether a legacy signature names the chain makes no difference.
+        put("protected", json!(!(seed + index as u64).is_multiple_of(4)));
+    } else {
+        put("accessList", json!(tx.access_list));
+    }
+    if tx.tx_type < 2 {
+        put("gasPrice", hex(tx.gas_price));
+    } else {
+        put("maxFeePerGas", hex(tx.gas_price));
+        put("maxPriorityFeePerGas", hex(tx.gas_priority_fee.unwrap_or_default()));
+    }
+    if tx.tx_type == 3 {
+        put("maxFeePerBlobGas", hex(tx.max_fee_per_blob_gas));
+        put("blobVersionedHashes", json!(tx.blob_hashes));
+    }
+    if tx.tx_type == 4 {
+        let list = tx.authorization_list.iter().map(|authorization| match authorization {
+            Either::Right(recovered) => {
+                let authority = recovered.authority();
+                signed(recovered, authority.and_then(|who| signers.keys.get(&who).copied()))
+            }
+            Either::Left(signed) => json!(signed),
+        });
+        put("authorizationList", list.collect());
+    }
+    Value::Object(object)
+}
+
+/// An authorization with a signature of `secret`; with one of nobody if there is none.
+fn signed(authorization: &Authorization, secret: Option<B256>) -> Value {
+    let signature = secret.and_then(|secret| sign(authorization.signature_hash(), secret));
+    let (parity, r, s) = match signature {
+        Some(signature) => (u8::from(signature.v()), signature.r(), signature.s()),
+        None => (0, U256::from(5), U256::from(7)),
+    };
+    json!({
+        "chainId": hex(authorization.chain_id),
+        "address": authorization.address,
+        "nonce": hex(authorization.nonce),
+        "v": hex(parity),
+        "yParity": hex(parity),
+        "r": hex(r),
+        "s": hex(s),
+    })
+}
+
+/// Transactions that ask for withdrawals, consolidations and deposits, with senders of their own.
+fn request(accounts: &mut BTreeMap<Address, MemoryAccount>, txs: &mut Vec<Value>, seed: u64) {
+    accounts.insert(DEPOSITS, deposit_contract());
+    let mut calls = vec![
+        (eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, 56, 1_000),
+        (eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, 96, 1_000),
+        (DEPOSITS, 0, 0),
+    ];
+    calls.truncate((seed / 5) as usize % 4);
+    for (index, (to, length, value)) in calls.into_iter().enumerate() {
+        let secret = keccak256([b"asks", &[index as u8][..]].concat());
+        let hash = B256::repeat_byte(1);
+        let signature = sign(hash, secret).expect("a hash is a key");
+        let sender = signature.recover_address_from_prehash(&hash).expect("it recovers");
+        let rich =
+            MemoryAccount { balance: U256::from(10).pow(U256::from(20)), ..Default::default() };
+        accounts.insert(sender, rich);
+        let input = Bytes::from(bytes_of_seed(seed, length));
+        let at = (seed as usize + index) % (txs.len() + 1);
+        let tx = json!({
+            "type": "0x0", "nonce": "0x0", "gas": "0x493e0", "gasPrice": "0x10", "to": to,
+            "value": hex(value), "input": input, "v": "0x0", "r": "0x0", "s": "0x0",
+            "secretKey": secret,
+        });
+        txs.insert(at, tx);
+    }
+}
+
+/// Code that logs one deposit, whoever calls it.
+fn deposit_contract() -> MemoryAccount {
+    let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
+    let mut event = vec![0_u8; 576];
+    for (index, (offset, length)) in fields.into_iter().enumerate() {
+        event[32 * index + 30..32 * index + 32].copy_from_slice(&(offset as u16).to_be_bytes());
+        event[offset + 31] = length as u8;
+        event[offset + 32..offset + 32 + length].fill(index as u8 + 1);
+    }
+    let topic = keccak256("DepositEvent(bytes,bytes,bytes,bytes,bytes)");
+    let code = Code::new().memory(&event).push(U256::from_be_bytes(topic.0));
+    let code = code.push(event.len()).push(0).op(opcode::LOG1).bytes();
+    MemoryAccount { nonce: 1, code, ..Default::default() }
+}
+
+/// A transaction that is refused for certain, in one of several ways.
+fn refused(seed: u64, signers: &Signers) -> Value {
+    let key = |index: usize| signers.keys[&signers.addresses[index]];
+    let mut tx = json!({
+        "type": "0x0", "nonce": "0x0", "gas": "0x186a0", "gasPrice": "0x64", "value": "0x1",
+        "to": Address::repeat_byte(0xcc), "input": "0x", "v": "0x0", "r": "0x0", "s": "0x0",
+        "secretKey": key((seed % 2) as usize),
+    });
+    match (seed / 14) % 7 {
+        0 => tx["nonce"] = json!("0x3e8"),
+        1 => tx["gas"] = json!("0x5207"),
+        2 => tx["value"] = hex(U256::MAX >> 8),
+        3 => tx["gas"] = json!("0x3b9aca00"),
+        // Nobody has this key's money.
+        4 => tx["secretKey"] = json!(keccak256("poor")),
+        5 => tx["nonce"] = json!("0xffffffffffffffff"),
+        _ => {
+            // A signature of nobody.
+            tx["v"] = json!("0x1b");
+            tx["r"] = hex(U256::MAX);
+            tx["s"] = json!("0x1");
+        }
+    }
+    tx
+}
+
+fn environment(case: &generate::Case, spec: SpecId, seed: u64) -> Value {
+    let since = |fork| spec.is_enabled_in(fork);
+    let block = &case.block;
+    let hashes = (744..1_000_u64)
+        .map(|number| (format!("{number:#x}"), json!(MemoryDatabase::hash_of_block(number))));
+    let mut env = json!({
+        "currentCoinbase": block.env.beneficiary,
+        "currentGasLimit": hex(block.env.gas_limit),
+        "currentNumber": hex(block.env.number),
+        "currentTimestamp": hex(block.env.timestamp),
+        "blockHashes": hashes.collect::<Map<_, _>>(),
+    });
+    if since(SpecId::MERGE) {
+        env["currentRandom"] = json!(block.env.prevrandao);
+    } else if seed.is_multiple_of(2) {
+        env["currentDifficulty"] = hex(block.env.difficulty + U256::from(0x2_0000));
+    } else {
+        env["parentDifficulty"] = hex(0x30_0000);
+        env["parentTimestamp"] = hex(10_000 - seed % 900 - 1);
+    }
+    if since(SpecId::LONDON) {
+        env["currentBaseFee"] = hex(block.env.basefee);
+    }
+    if let Some(withdrawals) = &block.withdrawals {
+        let list = withdrawals.iter().map(|withdrawal| {
+            json!({
+                "index": hex(withdrawal.index),
+                "validatorIndex": hex(withdrawal.validator_index),
+                "address": withdrawal.address,
+                "amount": hex(withdrawal.amount),
+            })
+        });
+        env["withdrawals"] = list.collect();
+    }
+    if since(SpecId::CANCUN) {
+        env["parentBeaconBlockRoot"] = json!(block.parent_beacon_block_root);
+        if seed.is_multiple_of(2) {
+            env["currentExcessBlobGas"] = json!("0x0");
+        } else {
+            env["parentExcessBlobGas"] = hex(seed % 5 * 131_072);
+            env["parentBlobGasUsed"] = hex(seed % 4 * 131_072);
+            env["parentBaseFee"] = hex(7);
+        }
+    }
+    env
+}
+
+fn alloc(accounts: &BTreeMap<Address, MemoryAccount>) -> Value {
+    let entries = accounts.iter().map(|(address, account)| {
+        let slots = account.storage.iter();
+        let slots = slots.map(|(slot, value)| (B256::from(*slot).to_string(), hex(*value)));
+        let entry = json!({
+            "balance": hex(account.balance),
+            "nonce": hex(account.nonce),
+            "code": account.code,
+            "storage": slots.collect::<Map<_, _>>(),
+        });
+        (format!("{address:?}"), entry)
+    });
+    entries.collect::<Map<_, _>>().into()
+}

@@ -1,0 +1,35 @@
+//! Random blocks through `braid t8n` and the executable specification.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, is_there, target_dir};
+use std::process::Command;
+
+/// The specification as PyPI has it. Another version may have other oddities.
+const PACKAGE: &str = "ethereum-execution==2.20.0";
+
+/// Compares `cases` random blocks from Berlin on, and a sixth as many of older forks.
+pub(crate) fn spec(runner: &mut Runner, cases: u64, first: u64) -> Result<(), Failed> {
+    let folder = target_dir(runner.root()).join("spec-venv");
+    let tool = folder.join("bin/ethereum-spec-evm");
+    let python = folder.join("bin/python");
+    if !is_there(&tool, &["--help"]) {
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&folder);
+        runner.command("specification: environment", venv)?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]);
+        runner.command("specification: install", install)?;
+    }
+    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+    // The whole workspace's features, so that what the tests have built is used again.
+    runner.command("specification: build", cargo("build --locked --workspace --bin spec"))?;
+    let target = target_dir(runner.root());
+    let mut run = |name: &str, cases: u64, more: &[&str]| {
+        let mut command = Command::new(target.join("debug/spec"));
+        command.arg("--braid").arg(target.join("release/braid")).arg("--python").arg(&python);
+        command.args(["--cases", &cases.to_string(), "--first", &first.to_string()]).args(more);
+        runner.command(name, command)
+    };
+    run("specification: Berlin to Osaka", cases, &[])?;
+    run("specification: older forks", cases.div_ceil(6), &["--old"])
+}
