@@ -6,6 +6,7 @@ mod newcomer;
 mod readme;
 mod recipes;
 mod runner;
+mod spec;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -93,6 +94,15 @@ enum Recipe {
     Deny,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
+    /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
+    Spec {
+        /// How many blocks from Berlin on; a sixth as many of older forks come on top
+        #[arg(long, default_value_t = 60)]
+        cases: u64,
+        /// Seed of the first one
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+    },
     /// Clone HEAD into an empty folder and run the README's first two commands there
     Newcomer {
         /// Build into this workspace's target folder, to build the dependencies only once
@@ -139,6 +149,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
+        Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
     }
 }
@@ -160,6 +171,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::examples(runner)?;
     runner.wait(tool)?;
     recipes::demo(runner)?;
+    spec::spec(runner, 60, 0)?;
     recipes::blocks(runner)
 }
 
@@ -170,6 +182,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     recipes::loom(runner, Some(3), "loom")?;
     recipes::sim(runner, LONG, None)?;
     recipes::mutants(runner)?;
+    spec::spec(runner, 500, 1_000)?;
     instrumented::tsan(runner)?;
     instrumented::coverage(runner)?;
     fuzzing::fuzz(runner, &FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() })

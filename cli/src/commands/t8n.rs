@@ -1,7 +1,7 @@
 //! `braid t8n`: a stateless transition between files or streams.
 
 use super::{End, Stop, run::PolicyArg};
-use crate::t8n::{Failure, FailureKind, Input, Options, fork, transition};
+use crate::t8n::{Failure, FailureKind, Input, Options, fork, to_json, transition};
 use braid_evm::Config;
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -115,7 +115,7 @@ fn run(args: &T8nArgs) -> Result<End, Failure> {
     };
     let done = transition(&input, &options)?;
     let outputs = [
-        (&args.output_alloc, "alloc", done.alloc.to_json()),
+        (&args.output_alloc, "alloc", to_json(&done.alloc)),
         (&args.output_result, "result", done.result),
         (&args.output_body, "body", json!(done.body)),
     ];

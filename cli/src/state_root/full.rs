@@ -22,6 +22,12 @@ pub struct PlainAccount {
 }
 
 impl PlainAccount {
+    /// Whether it is empty as EIP-161 has it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.balance.is_zero() && self.nonce == 0 && self.code.is_empty()
+    }
+
     /// Keccak-256 hash of the code.
     #[must_use]
     pub fn code_hash(&self) -> B256 {
@@ -57,6 +63,19 @@ impl PlainState {
     pub fn insert(&mut self, address: Address, mut account: PlainAccount) {
         account.storage.retain(|_, value| !value.is_zero());
         self.accounts.insert(address, Arc::new(account));
+    }
+
+    /// Changes the account at `address`, which begins as an empty one if there is none. Slots of 0
+    /// are left out afterwards.
+    pub fn update(&mut self, address: Address, change: impl FnOnce(&mut PlainAccount)) {
+        let account = Arc::make_mut(self.accounts.entry(address).or_default());
+        change(account);
+        account.storage.retain(|_, value| !value.is_zero());
+    }
+
+    /// Takes an account out.
+    pub fn remove(&mut self, address: &Address) {
+        self.accounts.remove(address);
     }
 
     /// All accounts, by address.

@@ -1,6 +1,6 @@
 //! A given state as a database.
 
-use super::Alloc;
+use crate::state_root::PlainState;
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -28,13 +28,13 @@ struct State {
 }
 
 impl AllocDatabase {
-    pub(super) fn new(alloc: &Alloc, hashes: &BTreeMap<u64, B256>) -> Self {
+    pub(super) fn new(state: &PlainState, hashes: &BTreeMap<u64, B256>) -> Self {
         let mut codes = BTreeMap::new();
         let mut accounts = BTreeMap::new();
-        for (address, account) in &alloc.accounts {
+        for (address, account) in state.iter() {
             let code_hash = account.code_hash();
             if !account.code.is_empty() {
-                codes.insert(code_hash, Bytecode::new_raw(account.code.clone()));
+                codes.insert(code_hash, account.code.clone());
             }
             let info = AccountInfo {
                 balance: account.balance,

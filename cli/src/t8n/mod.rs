@@ -25,11 +25,15 @@ mod result;
 mod sign;
 mod transactions;
 
-pub use alloc::Alloc;
+pub use alloc::to_json;
 pub use error::{Failure, FailureKind};
 pub use sign::sign;
 
-use crate::{block::ChainRules, sequential::ForkSpec};
+use crate::{
+    block::ChainRules,
+    sequential::ForkSpec,
+    state_root::{PlainAccount, PlainState},
+};
 use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
@@ -77,7 +81,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// The state after.
-    pub alloc: Alloc,
+    pub alloc: PlainState,
     /// Roots, receipts, rejected transactions.
     pub result: Value,
     /// RLP of the included transactions.
@@ -90,7 +94,7 @@ struct Prepared<'a> {
     fork: Fork,
     env: Env<'a>,
     derived: Derived,
-    alloc: Alloc,
+    alloc: PlainState,
     transactions: Vec<Read>,
 }
 
@@ -114,9 +118,9 @@ pub fn transition(input: &Input, options: &Options) -> Result<Transition, Failur
         result::set_blob_params(blobs, params, fork.spec)?;
     }
     let derived = env.derive(&fork, options.state_test)?;
-    let mut alloc = Alloc::from_json(&input.alloc)?;
+    let mut alloc = alloc::from_json(&input.alloc)?;
     if fork.dao {
-        alloc.apply_dao_fork();
+        alloc::apply_dao_fork(&mut alloc);
     }
     let rules = Rules { spec: fork.spec, chain_id: options.chain_id };
     let mut transactions = rules.read(&input.txs)?;
@@ -199,7 +203,8 @@ impl Prepared<'_> {
         let result = executor.execute_streaming(block, Cloned(database), |committed| {
             if with_roots && committed.result().is_some() {
                 let reward = committed.reward().map(|amount| (beneficiary, amount));
-                running.apply_transaction(committed.changes(), reward, self.clears());
+                let clears = self.clears();
+                alloc::apply_transaction(&mut running, committed.changes(), reward, clears);
                 roots.push(running.root());
             }
             ControlFlow::Continue(())
@@ -229,7 +234,10 @@ impl Prepared<'_> {
             alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
             alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
         ];
-        let missing = contracts.into_iter().find(|contract| !self.alloc.has_code(*contract))?;
+        let has_code = |account: &PlainAccount| !account.code.is_empty();
+        let missing = contracts
+            .into_iter()
+            .find(|contract| !self.alloc.get(contract).is_some_and(has_code))?;
         Some(format!("System contract address {missing:?} does not contain code"))
     }
 
@@ -243,7 +251,7 @@ impl Prepared<'_> {
         // An invalid block ends before its withdrawals are paid.
         if ran.exception.as_ref().is_some_and(|why| why.starts_with("system call")) {
             for withdrawal in self.derived.withdrawals.clone().unwrap_or_default() {
-                self.alloc.pay(withdrawal.address, withdrawal.amount_wei(), clears);
+                alloc::pay(&mut self.alloc, withdrawal.address, withdrawal.amount_wei(), clears);
             }
         }
     }
@@ -264,8 +272,8 @@ impl Prepared<'_> {
             } else {
                 share >> 3
             };
-            self.alloc.pay(address, part, clears);
+            alloc::pay(&mut self.alloc, address, part, clears);
         }
-        self.alloc.pay(self.env.coinbase, own, clears);
+        alloc::pay(&mut self.alloc, self.env.coinbase, own, clears);
     }
 }
