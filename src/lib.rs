@@ -46,6 +46,8 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+#[cfg(feature = "alloy")]
+pub mod alloy;
 mod config;
 pub mod error;
 #[cfg(feature = "evm")]

@@ -95,6 +95,9 @@ pub(crate) fn features(runner: &mut Runner) -> Result<(), Failed> {
         let shown = if chosen.is_empty() { "none" } else { &chosen };
         runner.command(&format!("features: {shown}"), command)?;
     }
+    // It only adds a module to `evm`; with every combination it would double the time.
+    let alloy = "check --locked -p braid-evm --lib --no-default-features --features alloy";
+    runner.command("features: alloy", cargo(alloy))?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod prepared;
 mod spec;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
+pub use parts::envelope;
 pub use prepared::Prepared;
 pub use spec::ForkSpec;
 

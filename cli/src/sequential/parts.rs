@@ -56,7 +56,8 @@ pub(super) fn without_logs(result: &ExecutionResult) -> ExecutionResult {
 ///
 /// The EVM runs on the [`TxEnv`] that goes with it. The signature and the hash are blank; the
 /// executor would only print them.
-pub(super) fn envelope(tx: &TxEnv) -> Recovered<TxEnvelope> {
+#[must_use]
+pub fn envelope(tx: &TxEnv) -> Recovered<TxEnvelope> {
     let gas_limit = tx.gas_limit;
     let shell = match tx.tx_type {
         1 => Signed::new_unchecked(TxEip2930 { gas_limit, ..TxEip2930::default() }, BLANK, HASH)

@@ -1,0 +1,219 @@
+//! One block.
+
+use super::commit::{Codes, add_reward};
+use super::factory::Engine;
+use super::served::{ServedError, serve, served};
+use crate::evm::{At, Block, BlockError, BlockErrorKind, ChainRules, Committed, Rejection};
+use crate::sync::SeqCst;
+use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
+use alloy_eips::Encodable2718;
+use alloy_evm::block::{
+    BlockExecutionError, BlockExecutionResult, BlockExecutor, BlockValidationError, ExecutableTx,
+    ExecutableTxParts, GasOutput, StateDB,
+};
+use alloy_evm::eth::receipt_builder::ReceiptBuilder;
+use alloy_evm::eth::spec::EthExecutorSpec;
+use alloy_evm::eth::{EthBlockExecutor, EthTxResult};
+use alloy_evm::{Evm, FromRecoveredTx, FromTxWithEncoded, RecoveredTx};
+use alloy_primitives::{B256, Log};
+use core::fmt;
+use core::ops::ControlFlow;
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
+use revm::context::{BlockEnv, TxEnv};
+use revm::primitives::hardfork::SpecId;
+use revm::{Database, context::Block as _};
+
+/// Executes one block: whole, on many cores, or one transaction at a time, in sequence.
+pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
+    ethereum: EthBlockExecutor<'a, E, Spec, R>,
+    engine: &'a Engine,
+}
+
+type DbError<E> = <<E as Evm>::DB as Database>::Error;
+type Ended<E> = Result<(), BlockError<ServedError<DbError<E>>>>;
+
+impl<E, Spec, R: ReceiptBuilder> fmt::Debug for BraidBlockExecutor<'_, E, Spec, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BraidBlockExecutor").finish_non_exhaustive()
+    }
+}
+
+impl<'a, E, Spec, R: ReceiptBuilder> BraidBlockExecutor<'a, E, Spec, R> {
+    pub(super) const fn new(
+        ethereum: EthBlockExecutor<'a, E, Spec, R>,
+        engine: &'a Engine,
+    ) -> Self {
+        Self { ethereum, engine }
+    }
+}
+
+impl<E, Spec, R> BraidBlockExecutor<'_, E, Spec, R>
+where
+    E: Evm<
+            DB: StateDB,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            HaltReason = HaltReason,
+            Tx = TxEnv,
+            Error = EVMError<DbError<E>>,
+        >,
+    R: ReceiptBuilder,
+{
+    /// The transactions alone: what surrounds them is the Ethereum executor's.
+    fn block(&self, transactions: Vec<TxEnv>) -> Block {
+        Block {
+            cfg: self.ethereum.evm.cfg_env().clone(),
+            env: self.ethereum.evm.block().clone(),
+            transactions,
+            rules: ChainRules {
+                block_reward: Some(0),
+                system_calls: false,
+                ..ChainRules::default()
+            },
+            ..Block::default()
+        }
+    }
+
+    /// Runs the transactions on all workers while this thread reads the database for them.
+    fn run(&mut self, block: Block) -> std::io::Result<(Vec<Committed>, Ended<E>)> {
+        let count = block.transactions.len();
+        let workers = usize::from(self.engine.config().workers.get());
+        let database = self.ethereum.evm.db_mut();
+        self.engine.with(count, |executor| {
+            let (source, questions) = served(workers);
+            std::thread::scope(|scope| {
+                let mut committed = Vec::with_capacity(count);
+                let body = move || {
+                    let on_commit = |output| {
+                        committed.push(output);
+                        ControlFlow::Continue(())
+                    };
+                    let ended = executor.execute_streaming(block, source, on_commit);
+                    (committed, ended.map(|_| ()))
+                };
+                let running = scope.spawn(body);
+                serve(database, &questions);
+                match running.join() {
+                    Ok(done) => done,
+                    Err(payload) => std::panic::resume_unwind(payload),
+                }
+            })
+        })
+    }
+
+    /// The error that the Ethereum executor gives for it.
+    fn error(
+        &self,
+        error: BlockError<ServedError<DbError<E>>>,
+        hash: impl FnOnce() -> B256,
+    ) -> BlockExecutionError {
+        let evm = |error: EVMError<DbError<E>>| error;
+        let error = match error.kind {
+            BlockErrorKind::Base(ServedError::Base(error)) => evm(EVMError::Database(error)),
+            BlockErrorKind::Invalid(Rejection::Invalid(error)) => evm(EVMError::Transaction(error)),
+            BlockErrorKind::Invalid(Rejection::Header(error)) => evm(EVMError::Header(error)),
+            BlockErrorKind::Invalid(Rejection::Custom(error)) => evm(EVMError::Custom(error)),
+            BlockErrorKind::Invalid(Rejection::BlockGas { limit, available }) => {
+                return BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
+                    transaction_gas_limit: limit,
+                    block_available_gas: available,
+                }
+                .into();
+            }
+            other => return BlockExecutionError::msg(other.to_string()),
+        };
+        BlockExecutionError::evm(error, hash())
+    }
+}
+
+impl<E, Spec, R> BlockExecutor for BraidBlockExecutor<'_, E, Spec, R>
+where
+    E: Evm<
+            DB: StateDB,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            HaltReason = HaltReason,
+            Tx = TxEnv,
+            Error = EVMError<DbError<E>>,
+        >,
+    TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
+    Spec: EthExecutorSpec,
+    R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
+    <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
+{
+    type Transaction = R::Transaction;
+    type Receipt = R::Receipt;
+    type Evm = E;
+    type Result = EthTxResult<HaltReason, <R::Transaction as TransactionEnvelope>::TxType>;
+
+    fn apply_pre_execution_changes(&mut self) -> Result<(), BlockExecutionError> {
+        self.ethereum.apply_pre_execution_changes()
+    }
+
+    fn execute_transaction_without_commit(
+        &mut self,
+        tx: impl ExecutableTx<Self>,
+    ) -> Result<Self::Result, BlockExecutionError> {
+        self.engine.sequential.fetch_add(1, SeqCst);
+        self.ethereum.execute_transaction_without_commit(tx.into_parts())
+    }
+
+    fn commit_transaction(&mut self, output: Self::Result) -> GasOutput {
+        self.ethereum.commit_transaction(output)
+    }
+
+    fn finish(self) -> Result<(E, BlockExecutionResult<R::Receipt>), BlockExecutionError> {
+        self.ethereum.finish()
+    }
+
+    fn evm_mut(&mut self) -> &mut E {
+        self.ethereum.evm_mut()
+    }
+
+    fn evm(&self) -> &E {
+        self.ethereum.evm()
+    }
+
+    fn receipts(&self) -> &[R::Receipt] {
+        self.ethereum.receipts()
+    }
+
+    /// Executes the transactions on all workers.
+    fn execute_block(
+        mut self,
+        transactions: impl IntoIterator<Item = impl ExecutableTx<Self>>,
+    ) -> Result<BlockExecutionResult<R::Receipt>, BlockExecutionError> {
+        self.apply_pre_execution_changes()?;
+        let (envs, recovered): (Vec<_>, Vec<_>) =
+            transactions.into_iter().map(ExecutableTxParts::into_parts).unzip();
+        let (spec, beneficiary) =
+            (self.ethereum.evm.cfg_env().spec, self.ethereum.evm.block().beneficiary());
+        let block = self.block(envs);
+        let (committed, ended) = self.run(block).map_err(BlockExecutionError::other)?;
+        let mut codes = Codes::default();
+        for (output, tx) in committed.into_iter().zip(&recovered) {
+            let mut state = codes.state_of(&output);
+            if let Some(amount) = output.reward() {
+                let now = self.ethereum.evm.db_mut().basic(beneficiary);
+                let now = now.map_err(BlockExecutionError::other)?;
+                add_reward(&mut state, beneficiary, amount, now, spec);
+            }
+            let Some(result) = output.result().cloned() else { continue };
+            let result: ExecutionResult = result;
+            self.ethereum.commit_transaction(EthTxResult {
+                result: ResultAndState { result, state },
+                blob_gas_used: tx.tx().blob_gas_used().unwrap_or_default(),
+                tx_type: tx.tx().tx_type(),
+            });
+        }
+        if let Err(error) = ended {
+            let at = match error.at {
+                At::Transaction(tx) => recovered.get(tx.position()),
+                At::PreBlock | At::PostBlock => None,
+            };
+            let hash = || at.map_or(B256::ZERO, |tx| tx.tx().trie_hash());
+            return Err(self.error(error, hash));
+        }
+        self.apply_post_execution_changes()
+    }
+}

@@ -1,0 +1,159 @@
+//! Makes executors that share threads.
+
+use super::executor::BraidBlockExecutor;
+use crate::config::{Config, Mode};
+use crate::evm::Precompile;
+use crate::executor::Executor;
+use crate::sync::{AtomicU64, Mutex, SeqCst};
+use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
+use alloy_eips::Encodable2718;
+use alloy_evm::block::{BlockExecutorFactory, StateDB};
+use alloy_evm::eth::receipt_builder::{AlloyReceiptBuilder, ReceiptBuilder};
+use alloy_evm::eth::spec::{EthExecutorSpec, EthSpec};
+use alloy_evm::eth::{
+    EthBlockExecutionCtx, EthBlockExecutor, EthBlockExecutorFactory, EthEvmFactory, EthTxResult,
+};
+use alloy_evm::{EvmFactory, FromRecoveredTx, FromTxWithEncoded};
+use alloy_primitives::Log;
+use core::fmt;
+use revm::Inspector;
+use revm::context::TxEnv;
+use revm::context::result::HaltReason;
+use std::sync::Arc;
+
+/// A block executor factory whose executors run whole blocks on many cores.
+///
+/// Threads are started when the first block is executed and kept. As many as blocks are executed at
+/// the same time have threads of their own.
+pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec> {
+    ethereum: EthBlockExecutorFactory<R, Spec, EthEvmFactory>,
+    engine: Engine,
+}
+
+/// How often which entry was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Executions {
+    /// Blocks that were executed whole, by Braid.
+    pub blocks: u64,
+    /// Their transactions.
+    pub transactions: u64,
+    /// Transactions that were executed one at a time, in sequence on the calling thread.
+    pub sequential: u64,
+}
+
+/// What the executors of a factory share.
+pub(super) struct Engine {
+    config: Config,
+    precompiles: Vec<Arc<dyn Precompile>>,
+    idle: Mutex<Vec<Executor>>,
+    blocks: AtomicU64,
+    transactions: AtomicU64,
+    pub(super) sequential: AtomicU64,
+}
+
+impl Engine {
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Lends an executor to `run`. It is not lent again if `run` panics.
+    pub(super) fn with<T>(
+        &self,
+        transactions: usize,
+        run: impl FnOnce(&mut Executor) -> T,
+    ) -> std::io::Result<T> {
+        let idle = self.idle.lock().pop();
+        let mut executor = match idle {
+            Some(executor) => executor,
+            None => Executor::new(self.config)?.with_precompiles(self.precompiles.clone()),
+        };
+        let result = run(&mut executor);
+        self.blocks.fetch_add(1, SeqCst);
+        self.transactions.fetch_add(transactions as u64, SeqCst);
+        self.idle.lock().push(executor);
+        Ok(result)
+    }
+}
+
+impl<R, Spec> fmt::Debug for BraidExecutorFactory<R, Spec> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BraidExecutorFactory")
+            .field("config", &self.engine.config)
+            .field("executions", &self.executions())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R, Spec> BraidExecutorFactory<R, Spec> {
+    /// A factory for blocks of the chain `spec`. Of `config` the mode does not matter: alloy-evm's
+    /// `execute_block` validates.
+    pub fn new(receipt_builder: R, spec: Spec, config: Config) -> Self {
+        let ethereum =
+            EthBlockExecutorFactory::new(receipt_builder, spec, EthEvmFactory::default());
+        let config = Config { mode: Mode::Validate, reverts: false, ..config };
+        let engine = Engine {
+            config,
+            precompiles: Vec::new(),
+            idle: Mutex::new(Vec::new()),
+            blocks: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+            sequential: AtomicU64::new(0),
+        };
+        Self { ethereum, engine }
+    }
+
+    /// The same factory with precompiles beside Ethereum's, for blocks that are executed whole. The
+    /// calls for single transactions use those of their `Evm`.
+    #[must_use]
+    pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
+        self.engine.precompiles = precompiles;
+        self
+    }
+
+    /// How often which entry has been used so far.
+    #[must_use]
+    pub fn executions(&self) -> Executions {
+        let Engine { blocks, transactions, sequential, .. } = &self.engine;
+        Executions {
+            blocks: blocks.load(SeqCst),
+            transactions: transactions.load(SeqCst),
+            sequential: sequential.load(SeqCst),
+        }
+    }
+}
+
+impl<R, Spec> BlockExecutorFactory for BraidExecutorFactory<R, Spec>
+where
+    R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
+    Spec: EthExecutorSpec,
+    TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
+    <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
+    Self: 'static,
+{
+    type EvmFactory = EthEvmFactory;
+    type TxExecutionResult =
+        EthTxResult<HaltReason, <R::Transaction as TransactionEnvelope>::TxType>;
+    type ExecutionCtx<'a> = EthBlockExecutionCtx<'a>;
+    type Transaction = R::Transaction;
+    type Receipt = R::Receipt;
+    type Executor<'a, DB: StateDB, I: Inspector<<EthEvmFactory as EvmFactory>::Context<DB>>> =
+        BraidBlockExecutor<'a, <EthEvmFactory as EvmFactory>::Evm<DB, I>, &'a Spec, &'a R>;
+
+    fn evm_factory(&self) -> &EthEvmFactory {
+        self.ethereum.evm_factory()
+    }
+
+    fn create_executor<'a, DB, I>(
+        &'a self,
+        evm: <EthEvmFactory as EvmFactory>::Evm<DB, I>,
+        ctx: EthBlockExecutionCtx<'a>,
+    ) -> Self::Executor<'a, DB, I>
+    where
+        DB: StateDB,
+        I: Inspector<<EthEvmFactory as EvmFactory>::Context<DB>>,
+    {
+        let (spec, receipts) = (self.ethereum.spec(), self.ethereum.receipt_builder());
+        BraidBlockExecutor::new(EthBlockExecutor::new(evm, ctx, spec, receipts), &self.engine)
+    }
+}

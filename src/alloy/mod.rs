@@ -1,0 +1,32 @@
+//! Braid as a block executor of alloy-evm (feature `alloy`).
+//!
+//! ```text
+//!  execute_block: pre-block calls --> transactions on all workers --> commits --> post-block calls
+//!                 EthBlockExecutor    base reads: asked of the         EthBlockExecutor, in order
+//!                                     calling thread over a channel
+//! ```
+//!
+//! [`BraidExecutorFactory`] stands where alloy-evm's `EthBlockExecutorFactory` stands. Whatever is
+//! not the execution of transactions is that executor's own code: system calls, receipts, gas,
+//! requests, rewards, and the commits into the caller's database. So the database, which needs
+//! neither `Sync` nor `Clone`, ends up with the same changes in the same order.
+//!
+//! [`execute_block`](alloy_evm::block::BlockExecutor::execute_block) is the only entry that runs in
+//! parallel. The calls for single transactions are the sequential executor's; [`Executions`] counts
+//! them.
+//!
+//! # Limits
+//!
+//! - In parallel, Braid's own EVM runs: revm with the rules of the fork and the precompiles of the
+//!   factory. An inspector, or precompiles that were put into the `Evm`, are not asked there; use the
+//!   calls for single transactions with them.
+//! - Another EVM (`EvmFactory`) cannot run in parallel: how it pays fees would make every
+//!   transaction depend on the one before it.
+
+mod commit;
+mod executor;
+mod factory;
+mod served;
+
+pub use executor::BraidBlockExecutor;
+pub use factory::{BraidExecutorFactory, Executions};

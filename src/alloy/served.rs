@@ -1,0 +1,149 @@
+//! A database of one thread as the base state of all workers.
+
+use crate::evm::StateSource;
+use crate::ids::WorkerId;
+use crate::sync::{Receiver, Sender, bounded};
+use alloy_primitives::{Address, B256, U256};
+use core::fmt;
+use revm::DatabaseRef;
+use revm::context::DBErrorMarker;
+use revm::state::{AccountInfo, Bytecode};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Why a worker has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServedError<E> {
+    /// The database failed.
+    #[error(transparent)]
+    Base(E),
+    /// Nobody answers any more: the thread of the database panicked.
+    #[error("the thread of the database is gone")]
+    Gone,
+}
+
+impl<E: core::error::Error + Send + Sync + 'static> DBErrorMarker for ServedError<E> {}
+
+enum Question {
+    Account(Address),
+    Code(B256),
+    Slot(Address, U256),
+    BlockHash(u64),
+}
+
+#[derive(Debug)]
+enum Answer {
+    Account(Option<AccountInfo>),
+    Code(Bytecode),
+    Slot(U256),
+    BlockHash(B256),
+}
+
+/// A question with the way back.
+pub(super) struct Request<E> {
+    question: Question,
+    reply: Sender<Result<Answer, E>>,
+}
+
+/// Gives each worker a handle that asks the thread of the database.
+pub(super) struct Served<E> {
+    requests: Sender<Request<E>>,
+}
+
+/// One worker's handle.
+pub(super) struct Asking<E> {
+    requests: Sender<Request<E>>,
+}
+
+/// A source for `workers` workers, and where their questions arrive.
+pub(super) fn served<E>(workers: usize) -> (Served<E>, Receiver<Request<E>>) {
+    let (requests, questions) = bounded(workers.max(1));
+    (Served { requests }, questions)
+}
+
+/// Answers questions out of `database` until nobody can ask any more. If it panics, no more
+/// questions are answered, but all are taken: one that stayed in the channel would be waited for.
+///
+/// # Panics
+/// With the payload of `database`, once nobody can ask any more.
+pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Request<D::Error>>) {
+    let mut panicked = None;
+    while let Ok(Request { question, reply }) = questions.recv() {
+        if panicked.is_some() {
+            continue;
+        }
+        let answered = catch_unwind(AssertUnwindSafe(|| match question {
+            Question::Account(address) => database.basic(address).map(Answer::Account),
+            Question::Code(hash) => database.code_by_hash(hash).map(Answer::Code),
+            Question::Slot(address, slot) => database.storage(address, slot).map(Answer::Slot),
+            Question::BlockHash(number) => database.block_hash(number).map(Answer::BlockHash),
+        }));
+        match answered {
+            // Whoever asked waits for it, unless it panicked.
+            Ok(answer) => drop(reply.send(answer)),
+            Err(payload) => panicked = Some(payload),
+        }
+    }
+    if let Some(payload) = panicked {
+        resume_unwind(payload);
+    }
+}
+
+impl<E> fmt::Debug for Asking<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").finish_non_exhaustive()
+    }
+}
+
+impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
+    type State = Asking<E>;
+
+    fn open(&self, _: WorkerId) -> Result<Asking<E>, ServedError<E>> {
+        Ok(Asking { requests: self.requests.clone() })
+    }
+}
+
+impl<E> Asking<E> {
+    fn ask(&self, question: Question) -> Result<Answer, ServedError<E>> {
+        // Only the question holds the way back: if it is dropped unanswered, waiting ends.
+        let (reply, replies) = bounded(1);
+        let asked = self.requests.send(Request { question, reply });
+        asked.map_err(|_| ServedError::Gone)?;
+        match replies.recv() {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(ServedError::Base(error)),
+            Err(_) => Err(ServedError::Gone),
+        }
+    }
+}
+
+impl<E: core::error::Error + Send + Sync + 'static> DatabaseRef for Asking<E> {
+    type Error = ServedError<E>;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ServedError<E>> {
+        match self.ask(Question::Account(address))? {
+            Answer::Account(info) => Ok(info),
+            _ => Err(ServedError::Gone),
+        }
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ServedError<E>> {
+        match self.ask(Question::Code(hash))? {
+            Answer::Code(code) => Ok(code),
+            _ => Err(ServedError::Gone),
+        }
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ServedError<E>> {
+        match self.ask(Question::Slot(address, slot))? {
+            Answer::Slot(value) => Ok(value),
+            _ => Err(ServedError::Gone),
+        }
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ServedError<E>> {
+        match self.ask(Question::BlockHash(number))? {
+            Answer::BlockHash(hash) => Ok(hash),
+            _ => Err(ServedError::Gone),
+        }
+    }
+}

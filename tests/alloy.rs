@@ -1,0 +1,375 @@
+//! The block executor for alloy-evm against alloy-evm's own.
+//!
+//! 1. Every real block: receipts, requests, gas and the bundle with its reverts are the same.
+//! 2. Random hostile blocks, also those that end with an error: the same error, and the same changes
+//!    of what was committed before it.
+//! 3. A database that fails or panics: its own error; the factory goes on.
+//! 4. Transactions of `execute_block` do run at the same time, seen from outside.
+//! 5. Which entry was used is counted.
+
+mod support;
+
+use alloy_consensus::transaction::Recovered;
+use alloy_consensus::{EthereumReceipt, TxEnvelope, TxType};
+use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
+use alloy_evm::eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx};
+use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
+use alloy_evm::{EthEvmFactory, Evm, EvmEnv, EvmFactory};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use braid_cli::block::{Block, ChainRules};
+use braid_cli::block_file::BlockFile;
+use braid_cli::compare::{Execution, differences};
+use braid_cli::sequential::{ForkSpec, envelope};
+use braid_evm::alloy::BraidExecutorFactory;
+use braid_evm::{
+    Config, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
+};
+use braid_fuzz::generate::Case;
+use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use revm::context::{BlockEnv, CfgEnv, TxEnv};
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, State, WrapDatabaseRef};
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+use revm::{DatabaseRef, context::DBErrorMarker};
+use std::borrow::Cow;
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use support::fixtures::{block_files, fixtures};
+
+const WORKERS: [u16; 4] = [1, 2, 3, 8];
+
+/// Builds the receipts that block files are compared with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Plain;
+
+impl ReceiptBuilder for Plain {
+    type Transaction = TxEnvelope;
+    type Receipt = EthereumReceipt;
+
+    fn build_receipt<E: Evm>(&self, ctx: ReceiptBuilderCtx<'_, TxType, E>) -> EthereumReceipt {
+        EthereumReceipt {
+            tx_type: ctx.tx_type,
+            success: ctx.result.is_success(),
+            cumulative_gas_used: ctx.cumulative_gas_used,
+            logs: ctx.result.into_logs(),
+        }
+    }
+}
+
+type Theirs = EthBlockExecutorFactory<Plain, ForkSpec, EthEvmFactory>;
+type Ours = BraidExecutorFactory<Plain, ForkSpec>;
+type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
+
+fn config(workers: u16) -> Config {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    config.policy = Policy::ForceSpeculative;
+    config
+}
+
+fn spec(block: &Block) -> ForkSpec {
+    ForkSpec::new(block.cfg.spec, &block.rules, block.env.number.saturating_to())
+}
+
+fn theirs(block: &Block) -> Theirs {
+    EthBlockExecutorFactory::new(Plain, spec(block), EthEvmFactory::default())
+}
+
+fn ours(block: &Block, workers: u16) -> Ours {
+    BraidExecutorFactory::new(Plain, spec(block), config(workers))
+}
+
+/// What is left of a block: its result or the words of its error, and the changes of the database.
+type Left = (Result<BlockExecutionResult<EthereumReceipt>, String>, BundleState);
+
+fn run<F, D>(factory: &F, block: &Block, transactions: &Transactions, database: D) -> Left
+where
+    F: for<'a> BlockExecutorFactory<
+            EvmFactory = EthEvmFactory,
+            Transaction = TxEnvelope,
+            Receipt = EthereumReceipt,
+            ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
+        >,
+    D: DatabaseRef + core::fmt::Debug,
+{
+    let wrapped = WrapDatabaseRef(database);
+    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    let ctx = EthBlockExecutionCtx {
+        parent_hash: block.parent_hash,
+        parent_beacon_block_root: block.parent_beacon_block_root,
+        ommers: &[],
+        withdrawals: block.withdrawals.as_deref().map(Cow::Borrowed),
+        extra_data: Bytes::new(),
+        tx_count_hint: None,
+        slot_number: None,
+    };
+    let result = factory.create_executor(evm, ctx).execute_block(transactions.iter().cloned());
+    state.merge_transitions(BundleRetention::Reverts);
+    (result.map_err(|error| error.to_string()), state.take_bundle())
+}
+
+#[track_caller]
+fn assert_equal(theirs: &Left, ours: &Left, what: &str) {
+    match (&theirs.0, &ours.0) {
+        (Ok(theirs), Ok(ours)) => assert_eq!(theirs, ours, "{what}"),
+        (Err(theirs), Err(ours)) => assert_eq!(theirs, ours, "{what}"),
+        (theirs, ours) => panic!("{what}: {theirs:?} and {ours:?}"),
+    }
+    let nothing = BlockExecutionResult::default();
+    let [theirs, ours] = [theirs, ours].map(|left| {
+        let result = left.0.as_ref().unwrap_or(&nothing);
+        Execution {
+            outcomes: Vec::new(),
+            receipts: &result.receipts,
+            requests: &result.requests,
+            gas_used: result.gas_used,
+            blob_gas_used: result.blob_gas_used,
+            bundle: &left.1,
+        }
+    });
+    let found = differences(&theirs, &ours, 3);
+    assert!(found.is_empty(), "{what}: {:?}", found.lines());
+}
+
+#[test]
+fn real_blocks_are_the_same() {
+    let Some(folder) = fixtures() else { return };
+    let mut blocks = 0;
+    for (index, path) in block_files(&folder).iter().enumerate() {
+        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
+        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
+        let signed = file.transactions().expect("whole transactions");
+        let signed = signed.iter().map(|tx| tx.inner.clone());
+        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        let expected = run(&theirs(&block), &block, &transactions, database.clone());
+        assert!(expected.0.is_ok(), "{path:?}: {:?}", expected.0);
+        let workers = WORKERS[index % WORKERS.len()];
+        let found = run(&ours(&block, workers), &block, &transactions, database);
+        assert_equal(&expected, &found, &format!("{path:?}, {workers} workers"));
+        blocks += 1;
+    }
+    assert!(blocks >= 78, "only {blocks} block files");
+}
+
+fn shells(transactions: &[TxEnv]) -> Transactions {
+    transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect()
+}
+
+/// The same block as the oracle's type.
+fn converted(block: &braid_evm::Block) -> Block {
+    Block {
+        cfg: block.cfg.clone(),
+        env: block.env.clone(),
+        transactions: block.transactions.clone(),
+        parent_hash: block.parent_hash,
+        parent_beacon_block_root: block.parent_beacon_block_root,
+        withdrawals: block.withdrawals.clone(),
+        ommers: Vec::new(),
+        rules: ChainRules::default(),
+    }
+}
+
+#[test]
+fn random_blocks_are_the_same_also_where_they_fail() {
+    let (mut fine, mut failed) = (0, 0);
+    for seed in 0..200 {
+        let case = Case::from_seed(seed);
+        let block = converted(&case.block);
+        let transactions = shells(&block.transactions);
+        let expected = run(&theirs(&block), &block, &transactions, case.database());
+        let workers = WORKERS[seed as usize % WORKERS.len()];
+        let found = run(&ours(&block, workers), &block, &transactions, case.database());
+        assert_equal(&expected, &found, &format!("seed {seed}, {:?}", block.cfg.spec));
+        *(if expected.0.is_ok() { &mut fine } else { &mut failed }) += 1;
+    }
+    assert!(fine > 50 && failed > 20, "{fine} fine, {failed} failed");
+}
+
+/// Senders that pay a contract each, on a database that does something else for one account.
+fn calls(to: impl Fn(u8) -> Address) -> (Block, MemoryDatabase) {
+    let sender = |index: u8| Address::repeat_byte(0x40 + index);
+    let rich = MemoryAccount { balance: U256::from(u64::MAX), ..MemoryAccount::default() };
+    let call = |index| TxEnv {
+        caller: sender(index),
+        gas_limit: 60_000,
+        gas_price: 10,
+        kind: alloy_primitives::TxKind::Call(to(index)),
+        chain_id: Some(1),
+        ..TxEnv::default()
+    };
+    let block = Block {
+        cfg: CfgEnv::new_with_spec(SpecId::SHANGHAI),
+        env: BlockEnv {
+            number: U256::from(7),
+            prevrandao: Some(B256::ZERO),
+            beneficiary: Address::repeat_byte(0xbe),
+            ..BlockEnv::default()
+        },
+        transactions: (0..8).map(call).collect(),
+        parent_hash: B256::ZERO,
+        parent_beacon_block_root: None,
+        withdrawals: Some(Vec::new()),
+        ommers: Vec::new(),
+        rules: ChainRules::default(),
+    };
+    (block, MemoryDatabase::new((0..8).map(|index| (sender(index), rich.clone())).collect()))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trap {
+    Fails,
+    Panics,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("out of order")]
+struct OutOfOrder;
+
+impl DBErrorMarker for OutOfOrder {}
+
+/// A database with an account that cannot be read.
+#[derive(Clone, Debug)]
+struct Trapped(MemoryDatabase, Address, Trap);
+
+impl DatabaseRef for Trapped {
+    type Error = OutOfOrder;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, OutOfOrder> {
+        match self.2 {
+            Trap::Fails if address == self.1 => Err(OutOfOrder),
+            Trap::Panics if address == self.1 => panic!("trapped"),
+            _ => self.0.basic_ref(address).map_err(|never| match never {}),
+        }
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, OutOfOrder> {
+        self.0.code_by_hash_ref(hash).map_err(|never| match never {})
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, OutOfOrder> {
+        self.0.storage_ref(address, slot).map_err(|never| match never {})
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, OutOfOrder> {
+        self.0.block_hash_ref(number).map_err(|never| match never {})
+    }
+}
+
+#[test]
+fn a_database_that_fails_or_panics_ends_one_block() {
+    let target = |index: u8| Address::repeat_byte(0x70 + index);
+    let (block, database) = calls(target);
+    let transactions = shells(&block.transactions);
+    for workers in WORKERS {
+        let factory = ours(&block, workers);
+        for trap in [Trap::Fails, Trap::Panics, Trap::Fails] {
+            let trapped = || Trapped(database.clone(), target(5), trap);
+            let expected = catch_unwind(AssertUnwindSafe(|| {
+                run(&theirs(&block), &block, &transactions, trapped())
+            }));
+            let found =
+                catch_unwind(AssertUnwindSafe(|| run(&factory, &block, &transactions, trapped())));
+            match (expected, found) {
+                (Ok(expected), Ok(found)) => {
+                    assert_eq!(trap, Trap::Fails);
+                    assert!(expected.0.is_err());
+                    assert_equal(&expected, &found, &format!("{workers} workers"));
+                }
+                (Err(_), Err(payload)) => {
+                    assert_eq!(payload.downcast_ref::<&str>(), Some(&"trapped"));
+                }
+                (expected, found) => panic!("{:?} {:?}", expected.is_ok(), found.is_ok()),
+            }
+        }
+        let expected = run(&theirs(&block), &block, &transactions, database.clone());
+        let found = run(&factory, &block, &transactions, database.clone());
+        assert_equal(&expected, &found, "afterwards");
+    }
+}
+
+/// A precompile in which calls wait for each other, for a while.
+#[derive(Debug, Default)]
+struct Meeting {
+    /// Calls that are inside, and the most that ever were.
+    inside: Mutex<(usize, usize)>,
+    changed: Condvar,
+}
+
+const MEETING: Address = Address::repeat_byte(0x99);
+
+impl Precompile for Meeting {
+    fn address(&self) -> Address {
+        MEETING
+    }
+
+    fn call(
+        &self,
+        _: PrecompileCall<'_>,
+        _: &mut dyn PrecompileState,
+    ) -> Result<PrecompileEnd, StateUnavailable> {
+        let mut inside = self.inside.lock().expect("no panic");
+        inside.0 += 1;
+        inside.1 = inside.1.max(inside.0);
+        self.changed.notify_all();
+        let alone = |inside: &mut (usize, usize)| inside.1 < 2;
+        let (mut inside, _) = self
+            .changed
+            .wait_timeout_while(inside, Duration::from_millis(500), alone)
+            .expect("no panic");
+        inside.0 -= 1;
+        Ok(PrecompileEnd::Success { gas_used: 100, output: Bytes::new() })
+    }
+}
+
+#[test]
+fn transactions_run_at_the_same_time() {
+    let (block, database) = calls(|_| MEETING);
+    let transactions = shells(&block.transactions);
+    let most = |workers| {
+        let meeting = Arc::new(Meeting::default());
+        let factory = ours(&block, workers).with_precompiles(vec![Arc::<Meeting>::clone(&meeting)]);
+        let left = run(&factory, &block, &transactions, database.clone());
+        assert_eq!(left.0.expect("valid").receipts.len(), 8);
+        let (inside, most) = *meeting.inside.lock().expect("no panic");
+        assert_eq!(inside, 0);
+        most
+    };
+    assert!(most(3) >= 2, "nobody met");
+    assert_eq!(most(1), 1, "there is nobody to meet");
+}
+
+#[test]
+fn entries_are_counted() {
+    let (block, database) = calls(|index| Address::repeat_byte(0x70 + index));
+    let transactions = shells(&block.transactions);
+    let factory = ours(&block, 2);
+    let whole = run(&factory, &block, &transactions, database.clone());
+    let counted = factory.executions();
+    assert_eq!((counted.blocks, counted.transactions, counted.sequential), (1, 8, 0));
+    let mut state =
+        State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    let ctx = EthBlockExecutionCtx {
+        parent_hash: B256::ZERO,
+        parent_beacon_block_root: None,
+        ommers: &[],
+        withdrawals: Some(Cow::Borrowed(&[])),
+        extra_data: Bytes::new(),
+        tx_count_hint: None,
+        slot_number: None,
+    };
+    let mut executor = factory.create_executor(evm, ctx);
+    executor.apply_pre_execution_changes().expect("nothing to do");
+    for tx in transactions {
+        let _ = executor.execute_transaction(tx).expect("valid");
+    }
+    let one_by_one = executor.apply_post_execution_changes().map_err(|error| error.to_string());
+    state.merge_transitions(BundleRetention::Reverts);
+    assert_equal(&whole, &(one_by_one, state.take_bundle()), "one by one");
+    assert_eq!(factory.executions().sequential, 8);
+}
