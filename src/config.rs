@@ -53,7 +53,7 @@ impl Default for Config {
             window_per_worker: 64,
             chunk: None,
             share_journals: true,
-            patience: 400_000,
+            patience: 1_000_000,
         }
     }
 }

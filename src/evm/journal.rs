@@ -10,6 +10,7 @@ use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
 use revm::state::{Account, AccountStatus};
+use smallvec::SmallVec;
 
 /// revm keeps this account touched when the touch is reverted: a mistake of 2016 that became a
 /// rule (Yellow Paper, appendix K.1).
@@ -22,8 +23,8 @@ const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003
 /// an *earlier* transaction of the same journal left so is not what it does with one that it reads
 /// from the state.
 pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<AccountChange>, bool) {
-    let mut touched: Vec<Address> = Vec::with_capacity(8);
-    let mut slots: Vec<(Address, U256)> = Vec::with_capacity(8);
+    let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
+    let mut slots: SmallVec<[(Address, U256); 8]> = SmallVec::new();
     let mut goes_on = true;
     for entry in &journal.journal {
         match entry {

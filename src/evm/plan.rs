@@ -24,13 +24,14 @@ pub(super) fn plan_block(
     let hint = |tx: &TxEnv| Hint::<Address> {
         cost: tx.gas_limit,
         serial_key: tx.caller,
+        target: tx.kind.to().copied().filter(|_| !tx.data.is_empty()),
         // It will be refused, so running it early is wasted; and its gas may be absurd (I9).
         frontier_only: regular_gas_limit(block, tx.gas_limit) > room
             || (block.cfg.enable_amsterdam_eip8037 && tx.gas_limit > room),
     };
     let transactions = block.transactions.get(first.position()..).unwrap_or_default();
     let grain = match chunk {
-        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
+        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
     plan(first, transactions.iter().map(hint), grain)

@@ -121,7 +121,8 @@ pub(super) struct Chain<L: Location> {
     /// When it changed last.
     pub(super) stamp: Stamp,
     base: Option<L::Value>,
-    items: Vec<Item<L>>,
+    // Most have one entry: it lies where the chain does.
+    items: SmallVec<[Item<L>; 1]>,
     /// Who read it since the last change that concerned them. A hint.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
@@ -136,7 +137,7 @@ impl<L: Location> Chain<L> {
             hash,
             stamp: Stamp::default(),
             base: None,
-            items: Vec::new(),
+            items: SmallVec::new(),
             readers: SmallVec::new(),
             prune_at: MANY_READERS,
             checkpoint: None,
@@ -267,13 +268,7 @@ impl<L: Location> Chain<L> {
                 }
                 *item = Item { version, kind };
             }
-            _ => {
-                if self.items.is_empty() {
-                    // Most chains stay at one entry, and the usual first growth is to four.
-                    self.items.reserve_exact(1);
-                }
-                self.items.insert(at, Item { version, kind });
-            }
+            _ => self.items.insert(at, Item { version, kind }),
         }
         true
     }
