@@ -1,7 +1,7 @@
 //! Exhaustive models of small blocks over the commit protocol as it ships.
 //!
 //! The model owns a real [`Protocol`] and plays everything around it: an abstract store, the job
-//! channel, two workers and the messages between them. It knows every order in which workers may
+//! channel, two or three workers and the messages between them. It knows every order in which workers may
 //! take jobs, read, publish and report, and in which reports may be delivered.
 //!
 //! What it leaves out: scopes and deltas (the store's property tests), the passing of the role
@@ -10,6 +10,7 @@
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
 pub mod conformance;
+mod explore;
 mod model;
 mod owner;
 mod properties;
@@ -19,13 +20,14 @@ mod store;
 mod suites;
 mod workers;
 
+pub use explore::{Explored, explore};
 pub use model::{Action, BlockModel};
 pub use scenario::{Kind, Scenario, Serial, Tx, Write};
 pub use state::{Report, Run, State, Worker};
 pub use store::{Entry, Seen, Store};
-pub use suites::{Suite, long_suites, suites};
+pub use suites::{Suite, full_suites, long_suites, suites};
 
 /// Locations of a model.
-pub const LOCATIONS: usize = 2;
+pub const LOCATIONS: usize = 3;
 /// Most transactions of a block.
 pub const MOST_TRANSACTIONS: usize = 4;

@@ -1,34 +1,68 @@
-//! Explores every suite and prints what it saw. With the argument `long`: with three workers, and
-//! with faults in every pattern.
+//! Explores every suite and prints what it saw.
+//!
+//! Without an argument: every block of three transactions over three locations on three workers.
+//! `long`: blocks of four transactions too. `web`: stateright's explorer on this machine, for
+//! stepping through small blocks.
 
-use braid_models::{BlockModel, long_suites, suites};
-use stateright::{Checker, HasDiscoveries, Model};
+use braid_models::{BlockModel, Explored, explore, full_suites, long_suites, suites};
+use stateright::Model;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// Where the explorer listens.
+const ADDRESS: &str = "127.0.0.1:3000";
+/// Workers of the explored blocks.
+const WORKERS: usize = 3;
+/// States below which something must have gone wrong with the models themselves.
+const LEAST_STATES: usize = 40_000_000;
+
 fn main() -> ExitCode {
-    let long = std::env::args().nth(1).is_some_and(|size| size == "long");
-    let (suites, workers) = if long { (long_suites(), 3) } else { (suites(), 2) };
-    let mut right = true;
-    for suite in suites {
-        let begun = Instant::now();
-        let blocks = suite.scenarios.len();
-        let model = BlockModel::new(suite.scenarios, workers);
-        let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
-        let (states, unique) = (checker.state_count(), checker.unique_state_count());
-        let depth = checker.max_depth();
-        let seconds = begun.elapsed().as_secs_f64();
-        println!(
-            "{:<14} {blocks:>6} blocks {unique:>9} states {states:>9} steps, depth {depth:>3}, \
-             {seconds:>6.1} s",
-            suite.name
-        );
-        for (name, path) in checker.discoveries() {
-            if checker.discovery_classification(name).to_string() == "counterexample" {
-                right = false;
-                println!("BROKEN: {name}\n{path}");
-            }
+    match std::env::args().nth(1).as_deref() {
+        None => explore_all(full_suites()),
+        Some("long") => explore_all(long_suites()),
+        Some("web") => serve(),
+        Some(other) => {
+            eprintln!("no size {other}: none, long or web");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn serve() -> ExitCode {
+    let scenarios = suites().into_iter().flat_map(|suite| suite.scenarios).collect();
+    println!("http://{ADDRESS}/ steps through small blocks; end it with Ctrl-C");
+    BlockModel::new(scenarios, 2).checker().serve(ADDRESS);
+    ExitCode::SUCCESS
+}
+
+fn explore_all(suites: Vec<braid_models::Suite>) -> ExitCode {
+    let mut all = Explored::default();
+    for suite in suites {
+        let begun = Instant::now();
+        let explored = explore(&suite, WORKERS);
+        println!(
+            "{:<20} {:>7} blocks {:>10} states {:>10} steps, depth {:>3}, {:>6.1} s",
+            suite.name,
+            explored.blocks,
+            explored.states,
+            explored.steps,
+            explored.depth,
+            begun.elapsed().as_secs_f64()
+        );
+        all.add(explored);
+        if !all.broken.is_empty() {
+            break;
+        }
+    }
+    all.broken.iter().for_each(|broken| println!("BROKEN: {broken}"));
+    let missing: Vec<_> = all.wanted.difference(&all.occurred).collect();
+    println!("{} states in all; occurred: {:?}", all.states, all.occurred);
+    if !missing.is_empty() {
+        println!("NEVER OCCURRED: {missing:?}");
+    }
+    if all.states < LEAST_STATES {
+        println!("TOO FEW STATES: {} of {LEAST_STATES}", all.states);
+    }
+    let right = all.broken.is_empty() && missing.is_empty() && all.states >= LEAST_STATES;
     if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,10 +1,10 @@
 //! What must hold in every state, and what must occur in some.
 
 use crate::model::BlockModel;
-use crate::state::State;
+use crate::state::{State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Status};
+use braid_evm::protocol::{Halt, Job, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
@@ -30,6 +30,7 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
             s.speculative_jobs() <= model.scenario(s).limits.job_capacity as usize
         }),
         Property::always("I8: the frontier is not queued", frontier_is_not_queued),
+        Property::always("I8: somebody works for the frontier", frontier_is_worked_for),
         Property::always("nobody waits for what is published", waits_are_justified),
         Property::always("a discarded incarnation leaves no value", discards_are_estimates),
         Property::sometimes("a conflict", |_, s: &State| s.had_conflict),
@@ -89,6 +90,24 @@ fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
         || state.channel.iter().all(|job| {
             job.chunk.first.position() != frontier || state.claims[frontier] > job.incarnation.0
         })
+}
+
+/// While the block runs, the job of the frontier is with a worker, on its way to one who runs it
+/// at once, or answered: the frontier never waits for anything else.
+fn frontier_is_worked_for(_: &BlockModel, state: &State) -> bool {
+    let frontier = TxIndex(state.outcomes.len() as u32);
+    let covers = |job: &Job| job.chunk.first <= frontier && frontier < job.chunk.end;
+    let busy = state.workers.iter().any(|worker| match worker {
+        Worker::Busy { report, .. } => covers(&report.job),
+        Worker::Idle => false,
+    });
+    let over = state.finished || state.protocol.halt().is_some();
+    over || state.broken.is_some()
+        || state.violation.is_some()
+        || frontier.0 == state.protocol.len()
+        || busy
+        || state.here.as_ref().is_some_and(covers)
+        || state.reports.iter().any(|report| covers(&report.job))
 }
 
 fn waits_are_justified(_: &BlockModel, state: &State) -> bool {

@@ -1,5 +1,6 @@
 //! Which small blocks are explored.
 
+use crate::LOCATIONS;
 use crate::scenario::{Kind, Scenario, Tx, Write};
 use braid_evm::protocol::Policy;
 
@@ -12,33 +13,69 @@ pub struct Suite {
     pub scenarios: Vec<Scenario>,
 }
 
-/// The suites of the size that runs on every change.
+/// Small suites: for tests of the models themselves and of seeded bugs.
 #[must_use]
 pub fn suites() -> Vec<Suite> {
     vec![
-        Suite { name: "patterns", scenarios: patterns() },
+        Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
         Suite { name: "four", scenarios: four() },
-        Suite { name: "faults", scenarios: faults() },
-        Suite { name: "chunks", scenarios: chunks() },
+        Suite { name: "faults", scenarios: faults_in(meetings().map(Scenario::new).collect()) },
+        Suite { name: "chunks", scenarios: chunks_in(meetings(), true) },
         Suite { name: "tight limits", scenarios: tight() },
         Suite { name: "hints", scenarios: hints() },
-        Suite { name: "cancellation", scenarios: cancellation() },
+        Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
     ]
 }
 
-/// The suites that take minutes: the same, and faults in every pattern.
+/// The suites of the size that runs on every change, nothing of it sampled: every block of three
+/// transactions over three locations, plain, with each fault in each transaction, cut into chunks,
+/// and cancelled at any time.
+#[must_use]
+pub fn full_suites() -> Vec<Suite> {
+    let every = || patterns(3, &programs(LOCATIONS));
+    let blocks = || every().into_iter().map(|scenario| scenario.txs);
+    vec![
+        Suite { name: "every pattern", scenarios: every() },
+        Suite { name: "every fault", scenarios: faults_in(every()) },
+        Suite { name: "every cut", scenarios: chunks_in(blocks(), false) },
+        Suite { name: "every cancellation", scenarios: cancellation_in(blocks().collect()) },
+        Suite { name: "faults in chunks", scenarios: chunks_in(meetings(), true) },
+        Suite { name: "tight limits", scenarios: tight() },
+        Suite { name: "hints", scenarios: hints() },
+        Suite { name: "four", scenarios: four() },
+    ]
+}
+
+/// Of so many blocks of four transactions one is explored where the suite is a sample.
+const SAMPLED: usize = 97;
+
+/// The suites that take minutes: every block of four transactions whose write locations do not
+/// depend on values; of those where they do, and of faults in all of them, a fixed sample.
 #[must_use]
 pub fn long_suites() -> Vec<Suite> {
-    let mut long = suites();
-    long.push(Suite { name: "all faults", scenarios: faults_in(patterns()) });
+    let mut fixed = programs(LOCATIONS);
+    fixed.retain(|tx| tx.write != Write::ByValue);
+    let sample = |scenarios: Vec<Scenario>| scenarios.into_iter().step_by(SAMPLED).collect();
+    let mut long = full_suites();
+    let wide = |mut scenario: Scenario| {
+        scenario.limits.window = 4;
+        scenario
+    };
+    let four = |programs: &[Tx]| patterns(4, programs).into_iter().map(wide).collect::<Vec<_>>();
+    let by_value: Vec<Scenario> = four(&programs(LOCATIONS));
+    long.push(Suite { name: "four faults", scenarios: faults_in(sample(by_value.clone())) });
+    long.push(Suite { name: "four by value", scenarios: sample(by_value) });
+    long.push(Suite { name: "every four", scenarios: four(&fixed) });
     long
 }
 
 /// All transactions of at most one read and one write.
-fn programs() -> Vec<Tx> {
+fn programs(locations: usize) -> Vec<Tx> {
     let mut programs = Vec::new();
-    for read in [None, Some(0), Some(1)] {
-        for write in [Write::Nothing, Write::At(0), Write::At(1), Write::ByValue] {
+    let places = || (0..locations).map(Some);
+    for read in core::iter::once(None).chain(places()) {
+        let fixed = places().flatten().map(Write::At);
+        for write in [Write::Nothing, Write::ByValue].into_iter().chain(fixed) {
             if read.is_some() || write != Write::ByValue {
                 programs.push(Tx { read, write, kind: Kind::Plain });
             }
@@ -47,24 +84,22 @@ fn programs() -> Vec<Tx> {
     programs
 }
 
-/// Every block of three such transactions, of two that differ in the names of the locations only
-/// one.
-fn patterns() -> Vec<Scenario> {
-    let programs = programs();
-    let mut scenarios = Vec::new();
-    for a in &programs {
-        for b in &programs {
-            for c in &programs {
-                let txs = vec![*a, *b, *c];
-                if is_representative(&txs) {
-                    scenarios.push(Scenario::new(txs.clone()));
-                }
-            }
-        }
+/// Every block of so many such transactions, of those that differ in the names of the locations
+/// only one.
+fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
+    let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
+    for _ in 0..length {
+        let longer = |block: &Vec<Tx>| {
+            let block = block.clone();
+            programs.iter().map(move |tx| block.iter().chain([tx]).copied().collect())
+        };
+        blocks = blocks.iter().flat_map(longer).collect();
     }
-    scenarios
+    blocks.retain(|block| is_representative(block));
+    blocks.into_iter().map(Scenario::new).collect()
 }
 
+/// Locations are named in the order in which they come up.
 fn is_representative(txs: &[Tx]) -> bool {
     let mentioned = txs.iter().flat_map(|tx| {
         let written = match tx.write {
@@ -74,7 +109,15 @@ fn is_representative(txs: &[Tx]) -> bool {
         tx.read.into_iter().chain(written)
     });
     // A location that a value picks has a name that matters.
-    txs.iter().any(|tx| tx.write == Write::ByValue) || mentioned.take(1).all(|first| first == 0)
+    if txs.iter().any(|tx| tx.write == Write::ByValue) {
+        return true;
+    }
+    let mut known = 0;
+    mentioned.into_iter().all(|location| {
+        let fits = location <= known;
+        known = known.max(location + 1);
+        fits
+    })
 }
 
 const fn tx(read: Option<usize>, write: Write) -> Tx {
@@ -82,9 +125,9 @@ const fn tx(read: Option<usize>, write: Write) -> Tx {
 }
 
 /// Blocks whose transactions meet, of each sort one.
-fn meetings() -> Vec<Vec<Tx>> {
+fn meetings() -> impl Iterator<Item = Vec<Tx>> {
     use Write::{At, ByValue, Nothing};
-    vec![
+    let blocks = vec![
         // Each reads what the one before wrote.
         vec![tx(Some(0), At(0)), tx(Some(0), At(0)), tx(Some(0), At(0))],
         // Two readers of one writer.
@@ -98,7 +141,8 @@ fn meetings() -> Vec<Vec<Tx>> {
         vec![tx(Some(0), At(0)), tx(None, At(0)), tx(Some(0), At(1))],
         // Nobody meets.
         vec![tx(None, At(0)), tx(Some(1), Nothing), tx(None, At(1))],
-    ]
+    ];
+    blocks.into_iter()
 }
 
 /// Four transactions: a discarded one, one that waits for it, and a frontier below both.
@@ -113,10 +157,6 @@ fn four() -> Vec<Scenario> {
         }
     }
     scenarios
-}
-
-fn faults() -> Vec<Scenario> {
-    faults_in(meetings().into_iter().map(Scenario::new).collect())
 }
 
 /// Every fault in every transaction of every block, in both modes.
@@ -139,9 +179,10 @@ fn faults_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
     scenarios
 }
 
-fn chunks() -> Vec<Scenario> {
+/// Blocks cut into chunks in every way, which share a journal or not; `faults`: with skips too.
+fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for txs in meetings() {
+    for txs in blocks {
         for ends in [vec![2, 3], vec![1, 3], vec![3]] {
             for shared in [false, true] {
                 let mut scenario = Scenario::new(txs.clone());
@@ -149,12 +190,12 @@ fn chunks() -> Vec<Scenario> {
                 scenario.limits.shared_chunks = shared;
                 scenarios.push(scenario.clone());
                 scenario.limits.skip_rejected = true;
-                for at in 0..txs.len() {
-                    for kind in [Kind::NoRoom, Kind::RejectsOdd] {
-                        let mut faulty = scenario.clone();
-                        faulty.txs[at].kind = kind;
-                        scenarios.push(faulty);
-                    }
+                let places = (0..txs.len()).filter(|_| faults);
+                for (at, kind) in places.flat_map(|at| [(at, Kind::NoRoom), (at, Kind::RejectsOdd)])
+                {
+                    let mut faulty = scenario.clone();
+                    faulty.txs[at].kind = kind;
+                    scenarios.push(faulty);
                 }
             }
         }
@@ -194,9 +235,10 @@ fn hints() -> Vec<Scenario> {
     scenarios
 }
 
-fn cancellation() -> Vec<Scenario> {
+/// Blocks that the caller may cancel at any time.
+fn cancellation_in(blocks: Vec<Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
-    for txs in meetings() {
+    for txs in blocks {
         for ends in [vec![], vec![1, 3]] {
             let mut scenario = Scenario::new(txs.clone());
             scenario.chunk_ends = ends;

@@ -1,13 +1,17 @@
-//! Each seeded bug of the protocol is noticed by the rung that the table names, and the shipped
-//! protocol by none.
+//! Each seeded bug of the engine is noticed by the rungs that the table of docs/TESTING.md names,
+//! and the shipped engine by none.
 
-use braid_evm::mv::{Store, StoreMutant};
+mod support;
+
+use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
-use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::toy::{Random, ToyCase, compare};
+use braid_evm::runtime::simulated::Simulator;
+use braid_evm::toy::compare;
+use braid_models::conformance::{Seen, replay};
 use braid_models::{BlockModel, suites};
 use stateright::{Checker, HasDiscoveries, Model};
-use std::collections::BTreeSet;
+use std::path::Path;
+use support::{Bug, Row, scripts, table};
 
 /// Simulated blocks per seeded bug, at most.
 const SEEDS: u64 = 5_000;
@@ -27,78 +31,122 @@ fn broken_in_models(mutant: Mutant) -> Option<&'static str> {
     })
 }
 
-/// The first seed at which a simulated block with these bugs goes wrong.
-fn broken_in_simulation(mutant: Mutant, store_mutant: StoreMutant, seeds: u64) -> Option<u64> {
+/// The first seed at which a simulated block with this bug comes to something else.
+fn broken_in_simulation(bug: Bug, seeds: u64) -> Option<u64> {
     let mut simulator = Simulator::new();
     (0..seeds).find(|seed| {
-        let mut random = Random::new(*seed);
-        let case = ToyCase::random(&mut random);
-        let mut options = Options::new(1 + u16::from(random.small(4)), random.next_u64());
-        options.step_limit = 100_000;
-        if random.chance(1, 2) {
-            options.schedule = Schedule::Bursts(20);
-        }
-        options.cancel_at = random.chance(1, 8).then(|| random.below(1_500));
-        let protocol = case.protocol().with_mutant(mutant);
-        let store = Store::new(case.shards).with_mutant(store_mutant);
+        let (case, shared, options) = bug.scene(*seed);
         let cap = case.limits.max_speculative_runs;
-        let wrong = match simulator.run(case.shared_with(protocol, store), &options) {
+        let wrong = match simulator.run(shared, &options) {
             Ok(ended) => {
                 compare(&ended.end, &case.reference(), cap).map_err(|mismatch| mismatch.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
         if let Err(what) = &wrong {
-            println!("{mutant:?}, {store_mutant:?}: seed {seed}: {what}");
+            println!("{}: seed {seed}: {what}", bug.name());
         }
         wrong.is_err()
     })
 }
 
-#[test]
-fn the_models_notice_every_seeded_bug_of_the_protocol() {
-    let mut survivors = BTreeSet::new();
-    for &mutant in Mutant::ALL {
-        // The passing of the role is checked by loom, and by nobody else.
-        if mutant != Mutant::RoleNotLookedAgain && broken_in_models(mutant).is_none() {
-            survivors.insert(format!("{mutant:?}"));
+/// The first seed at which the trace of a simulated block with this bug is rejected.
+fn broken_in_trace(bug: Bug, seeds: u64) -> Option<u64> {
+    let mut simulator = Simulator::new();
+    (0..seeds).find(|seed| {
+        let (case, shared, options) = bug.scene(*seed);
+        // A block that does not end has no trace.
+        let Ok(mut ended) = simulator.run(shared.with_trace(), &options) else { return false };
+        // One that ends with a broken rule or a lost worker stops in the middle.
+        if ended.end.broken.is_some() {
+            return false;
         }
-    }
-    assert!(survivors.is_empty(), "survived: {survivors:?}");
+        let trace = ended.end.take_trace();
+        let count = case.block.transactions.len();
+        let judged = replay(&trace, case.limits, count, &mut Seen::default());
+        if let Err(rejected) = &judged {
+            println!("{}: seed {seed}: {}", bug.name(), rejected.why);
+        }
+        judged.is_err()
+    })
 }
 
-/// The bugs that change results, the end of a block or its work; the others only waste time or
-/// break a rule that no outcome shows.
-#[test]
-fn the_simulator_notices_the_bugs_that_show_from_outside() {
-    for mutant in [
-        Mutant::SkipValidation,
-        Mutant::CommitSkipsOne,
-        Mutant::Uncapped,
-        Mutant::SpeculativeError,
-        Mutant::SkipKeepsEntries,
-        Mutant::AdmissionSkipped,
-        Mutant::CapacityIgnored,
-    ] {
-        let seed = broken_in_simulation(mutant, StoreMutant::None, SEEDS);
-        assert!(seed.is_some(), "{mutant:?} survived");
-    }
-    for mutant in [
-        StoreMutant::SkipOneRead,
-        StoreMutant::StampReused,
-        StoreMutant::FoldPastValue,
-        StoreMutant::ReadsOwnIndex,
-        StoreMutant::ScopeIgnored,
-        StoreMutant::AnyValueValid,
-        StoreMutant::ScopeSilent,
-        StoreMutant::HintLost,
-    ] {
-        let seed = broken_in_simulation(Mutant::None, mutant, SEEDS);
-        assert!(seed.is_some(), "{mutant:?} survived");
-    }
+/// Every row with its bug.
+fn rows() -> Vec<(Row, Bug)> {
+    let bugs = Bug::all();
+    let bug = |row: Row| {
+        let bug = bugs.iter().find(|bug| bug.name() == row.name);
+        bug.map(|bug| (row, *bug))
+    };
+    table().into_iter().filter_map(bug).collect()
+}
+
+/// Every bug that a row says this rung notices.
+fn notices(rung: &str, broken: impl Fn(Bug) -> bool) {
+    let rows = rows();
+    let rows: Vec<_> = rows.iter().filter(|(row, _)| row.is_killed_by(rung)).collect();
+    assert!(rows.len() >= 15, "only {} rows for {rung}", rows.len());
+    let survivors: Vec<_> = rows.iter().filter(|(_, bug)| !broken(*bug)).collect();
+    assert!(survivors.is_empty(), "survived {rung}: {survivors:?}");
 }
 
 #[test]
-fn the_simulator_finds_nothing_wrong_with_the_shipped_engine() {
-    assert_eq!(broken_in_simulation(Mutant::None, StoreMutant::None, SEEDS), None);
+fn the_models_notice_what_the_table_says() {
+    notices("models", |bug| broken_in_models(bug.protocol).is_some());
+}
+
+#[test]
+fn the_simulator_notices_what_the_table_says() {
+    notices("simulation", |bug| broken_in_simulation(bug, SEEDS).is_some());
+}
+
+#[test]
+fn traces_are_rejected_as_the_table_says() {
+    notices("trace", |bug| {
+        broken_in_trace(bug, SEEDS).is_some() || scripts::are_rejected(bug.store).is_some()
+    });
+}
+
+/// And a trace of each bug of the store is rejected: that is what replays are for.
+#[test]
+fn the_table_has_every_bug_once_and_each_is_noticed() {
+    let (table, bugs) = (table(), Bug::all());
+    for (index, row) in table.iter().enumerate() {
+        assert_eq!(row.number, format!("M{:02}", index + 1), "{row:?}");
+        let known = bugs.iter().any(|bug| bug.name() == row.name);
+        assert!(known, "there is no such bug: {row:?}");
+        assert_eq!(table.iter().filter(|other| other.name == row.name).count(), 1, "{row:?}");
+        assert!(!row.killed_by.is_empty(), "{row:?}");
+    }
+    for bug in &bugs {
+        let row = table.iter().find(|row| row.name == bug.name());
+        let row = row.unwrap_or_else(|| panic!("{} has no row", bug.name()));
+        let in_store = bug.store != StoreMutant::None;
+        assert!(!in_store || row.is_killed_by("trace"), "{row:?}");
+    }
+    println!("{} bugs, {} of the engine", table.len(), bugs.len());
+    assert!(table.len() >= 45);
+}
+
+/// The loom stories that expect a bug name it.
+#[test]
+fn loom_rows_have_a_story() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let stories = ["mv/loom_tests.rs", "worker/loom_tests.rs"]
+        .map(|file| std::fs::read_to_string(folder.join(file)).expect("the stories are there"));
+    for (row, bug) in rows() {
+        let kinds = ["Mutant", "StoreMutant", "WorkerMutant"];
+        let told = kinds.iter().any(|kind| {
+            stories.iter().any(|story| story.contains(&format!("{kind}::{}", bug.name())))
+        });
+        assert_eq!(row.is_killed_by("loom"), told, "{row:?}");
+    }
+}
+
+#[test]
+fn nothing_is_wrong_with_the_shipped_engine() {
+    let shipped = Bug::default();
+    assert_eq!(broken_in_simulation(shipped, SEEDS), None);
+    assert_eq!(broken_in_trace(shipped, SEEDS), None);
+    assert_eq!(scripts::are_rejected(StoreMutant::None), None);
 }

@@ -16,6 +16,12 @@ const SEEDS: u64 = 10_000;
 /// Blocks on threads, for each number of workers.
 const THREADED: u64 = 400;
 
+/// How many times as many blocks are asked for.
+fn times() -> u64 {
+    let times = std::env::var("BRAID_TRACE_TIMES").ok().and_then(|times| times.parse().ok());
+    times.unwrap_or(1)
+}
+
 fn options(random: &mut Random) -> Options {
     let mut options = Options::new(1 + u16::from(random.small(4)), random.next_u64());
     options.step_limit = 100_000;
@@ -50,7 +56,7 @@ fn assert_seen(seen: &Seen, least: u64) {
 #[test]
 fn traces_of_simulated_blocks_conform() {
     let (mut simulator, mut seen) = (Simulator::new(), Seen::default());
-    for seed in 0..SEEDS {
+    for seed in 0..SEEDS * times() {
         let (case, trace) = simulated(&mut simulator, seed);
         if let Err(rejected) = judge(&case, &trace, &mut seen) {
             let before = rejected.at.saturating_sub(40);
@@ -100,7 +106,7 @@ fn traces_of_blocks_on_threads_conform() {
     let mut seen = Seen::default();
     for workers in [1, 2, 3, 8] {
         let mut pool = Pool::new(workers).expect("threads start");
-        for seed in 0..THREADED {
+        for seed in 0..THREADED * times() {
             let case = ToyCase::random(&mut Random::new(seed));
             let toy = Arc::new(ToyTask { shared: case.shared().with_trace(), seed });
             let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);

@@ -67,7 +67,11 @@ impl<L: Location> Store<L> {
     }
 
     fn all_hold(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {
-        let skipped = usize::from(is_store_mutant!(self.mutant, SkipOneRead));
+        let mutant = self.mutant;
+        let skipped = usize::from(is_store_mutant!(mutant, SkipOneRead));
+        let too_low = u32::from(is_store_mutant!(mutant, WrongReader));
+        let reader = TxIndex(reader.0.saturating_sub(too_low));
+        let by_value = by_value || is_store_mutant!(mutant, HintByValue);
         reads.records().iter().skip(skipped).all(|record| {
             let seen = &record.seen;
             if self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope) {
@@ -80,8 +84,18 @@ impl<L: Location> Store<L> {
             // A fold has no single version: its value is what counts.
             let folded = matches!(seen.origin, Origin::Folded(_));
             let same = now.origin == seen.origin && !folded;
-            let any = is_store_mutant!(self.mutant, AnyValueValid);
-            same || ((by_value || folded) && (now.value == seen.value || any))
+            let equal = now.value == seen.value || self.is_mistaken(&now.value, &seen.value);
+            same || ((by_value || folded) && equal)
         })
+    }
+
+    /// Seeded bugs: whether two values that differ pass for equal.
+    fn is_mistaken(&self, one: &L::Value, other: &L::Value) -> bool {
+        #[cfg(feature = "mutants")]
+        if is_store_mutant!(self.mutant, AbsentEqualsZero) {
+            return L::mistaken(one) == L::mistaken(other);
+        }
+        let _ = (one, other);
+        is_store_mutant!(self.mutant, AnyValueValid)
     }
 }

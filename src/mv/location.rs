@@ -21,6 +21,13 @@ pub trait Location: Clone + Eq + Hash + Debug + Send + Sync + 'static {
 
     /// Applies a delta, in index order.
     fn fold(value: &mut Self::Value, delta: &Self::Delta);
+
+    /// The value that [`AbsentEqualsZero`](super::StoreMutant::AbsentEqualsZero) takes it for.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    fn mistaken(value: &Self::Value) -> Self::Value {
+        value.clone()
+    }
 }
 
 /// What a transaction leaves at a location.

@@ -138,6 +138,17 @@ fn loom_catches_a_stamp_drawn_outside_the_lock() {
     });
 }
 
+/// The seeded bug: a lock that is released between the stamp and the change.
+#[cfg(feature = "mutants")]
+#[test]
+#[should_panic(expected = "the verdict on")]
+fn loom_catches_a_lock_that_is_released_early() {
+    publish_against_validate(|| {
+        let store = Store::new(1).with_mutant(super::StoreMutant::ReleasedEarly);
+        Arc::new(store)
+    });
+}
+
 #[test]
 fn loom_chain_is_created_after_a_miss() {
     explore("chain_after_a_miss", PREEMPTIONS, 1000, || {

@@ -25,6 +25,7 @@ mod loom_tests;
 mod mutants;
 mod resolve;
 mod sets;
+mod shard;
 mod store;
 #[cfg(all(test, not(braid_loom)))]
 mod tests;

@@ -16,7 +16,7 @@ pub enum StoreMutant {
     /// A removed or changed entry draws no new stamp.
     #[cfg(feature = "mutants")]
     StampReused,
-    /// I11: folding goes on below a tombstone or an absolute value.
+    /// I11: folding goes on below an absolute value, and whatever else is no delta.
     #[cfg(feature = "mutants")]
     FoldPastValue,
     /// A checkpoint sums up entries that are not final.
@@ -46,6 +46,46 @@ pub enum StoreMutant {
     /// I3: the frontier accepts any value of an equal kind.
     #[cfg(feature = "mutants")]
     AnyValueValid,
+    /// I3: absent and zero pass for the same.
+    #[cfg(feature = "mutants")]
+    AbsentEqualsZero,
+    /// I3: validation looks from one index too low.
+    #[cfg(feature = "mutants")]
+    WrongReader,
+    /// Above the frontier, too, an equal value will do.
+    #[cfg(feature = "mutants")]
+    HintByValue,
+    /// A read that finds nothing leaves nothing to notice a later publication by.
+    #[cfg(feature = "mutants")]
+    MissUnnoticed,
+    /// The lock is released between drawing the stamp and changing the data. Only loom can tell.
+    #[cfg(feature = "mutants")]
+    ReleasedEarly,
+}
+
+#[cfg(feature = "mutants")]
+impl StoreMutant {
+    /// Every bug, without the shipped behaviour.
+    pub const ALL: &[Self] = &[
+        Self::SkipOneRead,
+        Self::OldOverwrites,
+        Self::StampReused,
+        Self::FoldPastValue,
+        Self::CheckpointOpen,
+        Self::HintLost,
+        Self::BaseReplaced,
+        Self::StampOutsideLock,
+        Self::ReadsOwnIndex,
+        Self::EstimateLost,
+        Self::ScopeIgnored,
+        Self::ScopeSilent,
+        Self::AnyValueValid,
+        Self::AbsentEqualsZero,
+        Self::WrongReader,
+        Self::HintByValue,
+        Self::MissUnnoticed,
+        Self::ReleasedEarly,
+    ];
 }
 
 macro_rules! is_store_mutant {

@@ -5,6 +5,7 @@ use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
 use super::resolve::{Resolution, Resolved, ScopeTrace, Trace};
+use super::shard::Shard;
 use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version};
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
@@ -31,39 +32,6 @@ impl LocationHash {
 pub struct ChainId {
     pub(super) shard: u32,
     pub(super) index: u32,
-}
-
-#[derive(Debug)]
-pub(super) struct Shard<L: Location> {
-    table: HashTable<u32>,
-    pub(super) chains: Vec<Chain<L>>,
-}
-
-impl<L: Location> Shard<L> {
-    /// The chain of `location`, created empty if there is none.
-    fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
-        let chains = &self.chains;
-        let same = |index: &u32| {
-            chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
-        };
-        let index = match self.table.find(hash.bits(), same) {
-            Some(index) => *index,
-            None => {
-                let index = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
-                self.chains.push(Chain::new(location.clone(), hash));
-                let chains = &self.chains;
-                let rehash = |index: &u32| chains.get(*index as usize).map_or(0, |c| c.hash.bits());
-                self.table.insert_unique(hash.bits(), index, rehash);
-                index
-            }
-        };
-        let position = index as usize;
-        // The index comes from the table or was pushed above, so the slice is never short.
-        let [chain, ..] = self.chains.get_mut(position..).unwrap_or_default() else {
-            unreachable!("a chain in the table is in the list")
-        };
-        (index, chain)
-    }
 }
 
 /// What a look at the scope of a location came to.
@@ -310,6 +278,9 @@ impl<L: Location> Store<L> {
         let (mut shard, stamp) = lock.read();
         let (index, chain) = shard.chain(hash, location);
         chain.add_reader(reader, frontier);
+        let missed =
+            is_store_mutant!(self.mutant, MissUnnoticed) && chain.stamp == Stamp::default();
+        let stamp = if missed { Stamp::LAST } else { stamp };
         let trace = Trace { chain: ChainId { shard: shard_index, index }, stamp };
         (find(chain, trace), trace)
     }
@@ -369,6 +340,8 @@ impl<L: Location> Store<L> {
         #[cfg(feature = "mutants")]
         if is_store_mutant!(self.mutant, StampOutsideLock) {
             return lock.publish_too_early(change);
+        } else if is_store_mutant!(self.mutant, ReleasedEarly) {
+            return lock.publish_in_two_steps(change);
         }
         lock.publish(change);
     }

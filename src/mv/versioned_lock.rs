@@ -7,6 +7,9 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, SeqCst};
 pub struct Stamp(u64);
 
 impl Stamp {
+    /// After every publication: for the seeded bug [`MissUnnoticed`](super::StoreMutant).
+    pub(super) const LAST: Self = Self(u64::MAX);
+
     /// Publications before and with it.
     pub(super) const fn number(self) -> u64 {
         self.0
@@ -53,6 +56,24 @@ impl<T> VersionedLock<T> {
     #[cfg(feature = "mutants")]
     pub(crate) fn publish_too_early<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
+        give_others_a_chance();
         change(&mut self.data.lock(), stamp)
     }
+
+    /// The seeded bug [`ReleasedEarly`](super::StoreMutant::ReleasedEarly).
+    #[cfg(feature = "mutants")]
+    pub(crate) fn publish_in_two_steps<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
+        let guard = self.data.lock();
+        let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
+        drop(guard);
+        give_others_a_chance();
+        change(&mut self.data.lock(), stamp)
+    }
+}
+
+/// Loom does so by itself.
+#[cfg(feature = "mutants")]
+fn give_others_a_chance() {
+    #[cfg(not(braid_loom))]
+    std::thread::yield_now();
 }

@@ -3,7 +3,7 @@
 use super::events::{Command, Failure, Mode};
 use super::mutants::is_mutant;
 use super::plan::Policy;
-use super::slot::Status;
+use super::slot::{Slot, Status};
 use super::state::{Awaiting, FrontierState, Halt, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
@@ -38,8 +38,26 @@ impl Protocol {
             None => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
             Some(false) => self.refuse(tx),
             Some(true) if status == Status::Executed => self.poll_executed(tx),
-            Some(true) => self.run_here(tx).map(Some),
+            Some(true) if self.is_wrongly_held(tx)? => Ok(None),
+            Some(true) => match self.wrong_failure(tx)? {
+                Some(failure) => self.fail(tx, failure),
+                None => self.run_here(tx).map(Some),
+            },
         }
+    }
+
+    /// The seeded bug `FrontierCapped`.
+    fn is_wrongly_held(&self, tx: TxIndex) -> Result<bool, Invariant> {
+        let cap = self.limits.max_speculative_runs;
+        Ok(is_mutant!(self.mutant, FrontierCapped) && self.slot(tx)?.runs >= cap)
+    }
+
+    /// The seeded bug `ErrorCached`.
+    fn wrong_failure(&self, tx: TxIndex) -> Result<Option<Failure>, Invariant> {
+        let Slot { status, runs, .. } = *self.slot(tx)?;
+        let failed =
+            status == Status::Parked && 0 < runs && runs < self.limits.max_speculative_runs;
+        Ok((is_mutant!(self.mutant, ErrorCached) && failed).then_some(Failure::Rejected))
     }
 
     fn ask(&mut self, question: Awaiting, command: Command) -> Option<Command> {
@@ -94,6 +112,9 @@ impl Protocol {
         if job.is_some_and(|job| job.mode == Mode::Speculative) {
             self.counters.speculative_commits += 1;
         }
+        if is_mutant!(self.mutant, CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
+            return Ok(Some(Command::Commit(tx)));
+        }
         self.advance(tx)?;
         Ok(Some(Command::Commit(tx)))
     }
@@ -120,7 +141,8 @@ impl Protocol {
     }
 
     fn fail(&mut self, tx: TxIndex, failure: Failure) -> Result<Option<Command>, Invariant> {
-        if failure == Failure::Rejected && self.limits.skip_rejected {
+        let may_skip = failure == Failure::Rejected || is_mutant!(self.mutant, FatalSkipped);
+        if may_skip && self.limits.skip_rejected {
             return self.skip(tx);
         }
         self.begin_halt(Halt::Failed(tx, failure));

@@ -24,6 +24,7 @@
 //! final, so a transaction that has to run there runs once and is right (I8); the owner runs it
 //! itself ([`Command::RunHere`]), so it is never queued behind speculation.
 
+mod counters;
 mod dispatch;
 mod events;
 mod frontier;
@@ -32,8 +33,9 @@ mod plan;
 mod slot;
 mod state;
 
+pub use counters::Counters;
 pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy};
 pub use slot::Status;
-pub use state::{Counters, Halt, Protocol};
+pub use state::{Halt, Protocol};

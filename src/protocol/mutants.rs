@@ -59,6 +59,21 @@ pub enum Mutant {
     /// More jobs go out than the channel holds.
     #[cfg(feature = "mutants")]
     CapacityIgnored,
+    /// I3: a check above the frontier, by version and too early, counts as validation.
+    #[cfg(feature = "mutants")]
+    HintIsVerdict,
+    /// I2: a transaction whose job was asked for is committed twice.
+    #[cfg(feature = "mutants")]
+    CommitsTwice,
+    /// I12: what failed above the frontier is not run again there.
+    #[cfg(feature = "mutants")]
+    ErrorCached,
+    /// I8: the cap of runs holds at the frontier too.
+    #[cfg(feature = "mutants")]
+    FrontierCapped,
+    /// I12: in build mode a failure of the database or a panic counts as a rejection.
+    #[cfg(feature = "mutants")]
+    FatalSkipped,
 }
 
 #[cfg(feature = "mutants")]
@@ -81,6 +96,11 @@ impl Mutant {
         Self::AdmissionSkipped,
         Self::RoleNotLookedAgain,
         Self::CapacityIgnored,
+        Self::HintIsVerdict,
+        Self::CommitsTwice,
+        Self::ErrorCached,
+        Self::FrontierCapped,
+        Self::FatalSkipped,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! The state of the protocol and its small, total transitions.
 
+use super::counters::Counters;
 use super::events::{Event, Failure, Job, Verdict};
 use super::mutants::{Mutant, is_mutant};
 use super::plan::{Limits, Plan};
@@ -19,25 +20,6 @@ pub enum Halt {
     Cancelled,
 }
 
-/// What the protocol counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counters {
-    /// Runs of transactions, all incarnations.
-    pub runs: u64,
-    /// Incarnations that were published or begun and then thrown away.
-    pub discarded: u64,
-    /// Runs that met an estimate.
-    pub blocked: u64,
-    /// Speculative runs that failed.
-    pub failed: u64,
-    /// Commits of a result that a speculative job computed.
-    pub speculative_commits: u64,
-    /// Jobs taken back from the channel for the frontier.
-    pub claims: u64,
-    /// Stretches that ran in order because speculation was wasted.
-    pub in_order_stretches: u64,
-}
-
 /// A question to the owner that is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Awaiting {
@@ -46,22 +28,6 @@ pub(super) enum Awaiting {
     Admit(TxIndex),
     Claim(TxIndex),
     Withdraw(TxIndex),
-}
-
-impl Counters {
-    /// Both together.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) const fn plus(self, other: Self) -> Self {
-        Self {
-            runs: self.runs + other.runs,
-            discarded: self.discarded + other.discarded,
-            blocked: self.blocked + other.blocked,
-            failed: self.failed + other.failed,
-            speculative_commits: self.speculative_commits + other.speculative_commits,
-            claims: self.claims + other.claims,
-            in_order_stretches: self.in_order_stretches + other.in_order_stretches,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -379,6 +345,9 @@ impl Protocol {
         self.answer(question, "Checked")?;
         match (verdict, authority) {
             (Verdict::Valid, true) => self.at_frontier.valid = true,
+            (Verdict::Valid, false) if is_mutant!(self.mutant, HintIsVerdict) => {
+                self.slot_mut(tx)?.final_run = true;
+            }
             (Verdict::Valid, false) => {}
             (Verdict::Stale, _) => self.discard(tx)?,
         }

@@ -42,6 +42,11 @@ impl Location for ToyLocation {
     fn fold(value: &mut Self::Value, delta: &Self::Delta) {
         *value = Some(value.unwrap_or(0).wrapping_add(*delta));
     }
+
+    #[cfg(feature = "mutants")]
+    fn mistaken(value: &Self::Value) -> Self::Value {
+        Some(value.unwrap_or(0))
+    }
 }
 
 /// All locations, in order.

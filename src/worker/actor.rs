@@ -4,6 +4,7 @@ use super::coordinator::{coordinate, give_up};
 use super::events::{EngineEvent, RunEnd};
 use super::machine::{Effects, Ledger, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, ReportMessage};
+use super::mutants::is_worker_mutant;
 use super::shared::Shared;
 use super::view::Stop;
 use super::{Context, Point};
@@ -22,7 +23,14 @@ where
     X: Context,
 {
     let _guard = LossGuard { shared };
-    let mut actor = Actor { shared, worker, context, machine: None };
+    let mut actor = Actor {
+        shared,
+        worker,
+        context,
+        machine: None,
+        #[cfg(feature = "mutants")]
+        late: Vec::new(),
+    };
     let mut here = coordinate(shared, context);
     loop {
         let message = match here.take() {
@@ -38,6 +46,8 @@ where
         if shared.report_sender.try_send(report).is_err() {
             give_up(shared, Invariant::ChannelFull { channel: "reports" });
         }
+        #[cfg(feature = "mutants")]
+        actor.publish_late();
         // With nothing in hand: whoever takes time here holds up nobody but himself.
         context.yield_at(Point::Between);
         here = coordinate(shared, context);
@@ -71,7 +81,14 @@ struct Actor<'a, W: Workload, G, X: Context> {
     context: &'a X,
     /// Built at the first job, and again after a panic.
     machine: Option<W::Machine<'a, X>>,
+    /// What the seeded bug `ReportBeforePublish` has not published yet.
+    #[cfg(feature = "mutants")]
+    late: Vec<Late<W::Location>>,
 }
+
+/// A version, its entries, and where the previous one left some.
+#[cfg(feature = "mutants")]
+type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
 
 /// What one run left in this worker's hands.
 enum Ran<W: Workload> {
@@ -123,7 +140,7 @@ where
             report.results.push(result);
             kept.push(keep);
             cost += run_cost;
-            if !goes_on {
+            if !goes_on && !is_worker_mutant!(self.shared.mutant, ChunkGoesOn) {
                 break;
             }
         }
@@ -188,7 +205,7 @@ where
     }
 
     fn run_guarded(&mut self, tx: TxIndex) -> Ran<W> {
-        let Self { shared, worker, context, machine } = self;
+        let Self { shared, worker, context, machine, .. } = self;
         let machine = match machine {
             Some(machine) => machine,
             empty => {
@@ -220,7 +237,10 @@ where
             }
         };
         // The latch counts, whatever the machine made of it.
-        let (reads, stop) = machine.end();
+        let (reads, mut stop) = machine.end();
+        if is_worker_mutant!(shared.mutant, LatchIgnored) && result.is_ok() {
+            stop = None;
+        }
         match (stop, result) {
             (Some(Stop::Blocked(on)), _) => Ran::Blocked(on),
             (Some(Stop::Base(error)), _) => Ran::Failed(reads, TxError::Base(error)),
@@ -250,13 +270,21 @@ where
 
     /// Makes a write set visible: all of it, before the report.
     fn publish(
-        &self,
+        &mut self,
         version: Version,
         reads: ReadSet<W::Location>,
         effects: Effects<W::Location, W::Output>,
         previous: &[W::Location],
     ) -> (RunResult, Kept<W>, u64) {
         let Effects { writes, output, cost } = effects;
+        let mutant = self.shared.mutant;
+        #[cfg(feature = "mutants")]
+        if is_worker_mutant!(mutant, ReportBeforePublish) {
+            let written = writes.iter().map(|(location, _)| location.clone()).collect();
+            self.late.push((version, writes, previous.to_vec()));
+            let kept = Kept { reads, written, output: Some(output), error: None };
+            return (RunResult::Executed { stale_readers: Vec::new() }, kept, cost);
+        }
         let store = &self.shared.store;
         let mut stale_readers = Vec::new();
         let mut written = Vec::with_capacity(writes.len());
@@ -268,13 +296,34 @@ where
         if written.iter().any(|location| store.has_unknown_readers(location)) {
             stale_readers.extend(self.readers_above(version.tx));
         }
-        for location in previous.iter().filter(|location| !written.contains(location)) {
+        let stays =
+            |location| written.contains(location) || is_worker_mutant!(mutant, LeftoversKept);
+        for location in previous.iter().filter(|location| !stays(location)) {
             self.context.yield_at(Point::Publish);
             store.withdraw(version, location, &mut stale_readers);
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
+        if is_worker_mutant!(mutant, StaleNotSent) {
+            stale_readers.clear();
+        }
         let kept = Kept { reads, written, output: Some(output), error: None };
         (RunResult::Executed { stale_readers }, kept, cost)
+    }
+
+    /// The rest of the seeded bug `ReportBeforePublish`.
+    #[cfg(feature = "mutants")]
+    fn publish_late(&mut self) {
+        let store = &self.shared.store;
+        for (version, writes, previous) in core::mem::take(&mut self.late) {
+            let mut stale = Vec::new();
+            for location in previous.iter().filter(|at| writes.iter().all(|(by, _)| by != *at)) {
+                store.withdraw(version, location, &mut stale);
+            }
+            for (location, entry) in writes {
+                self.context.yield_at(Point::Publish);
+                store.publish(version, &location, entry, &mut stale);
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::events::EngineEvent;
 use super::machine::{Ledger, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
+use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
@@ -97,13 +98,16 @@ impl<W: Workload, G> Coordinator<W, G> {
 
     pub(super) fn into_end(
         mut self,
-        workload: W,
-        store: Store<W::Location>,
+        (workload, store): (W, Store<W::Location>),
         log: Log<EngineEvent<W::Location>>,
+        mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
+            Some(Halt::Failed(..)) if is_worker_mutant!(mutant, ErrorOfAnother) => {
+                self.records.iter_mut().rev().find_map(|record| record.error.take())
+            }
             Some(Halt::Failed(tx, _)) => {
                 self.records.get_mut(tx.position()).and_then(|record| record.error.take())
             }
@@ -319,14 +323,21 @@ where
         };
         // Whatever any incarnation has left goes.
         let version = Version { tx, incarnation: Incarnation(u32::MAX) };
+        let written = core::mem::take(&mut record.written);
+        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeWithdrawal);
+        if too_early {
+            self.move_frontier(tx, shared);
+        }
         let mut stale_readers = Vec::new();
-        for location in core::mem::take(&mut record.written) {
+        for location in written {
             shared.store.withdraw(version, &location, &mut stale_readers);
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
         self.ledger.skip(tx, reason);
-        self.move_frontier(tx, shared);
+        if !too_early {
+            self.move_frontier(tx, shared);
+        }
         self.apply(shared, Event::Withdrawn { tx, stale_readers })
     }
 

@@ -14,12 +14,14 @@ mod events;
 mod loom_tests;
 mod machine;
 mod message;
+mod mutants;
 mod shared;
 mod view;
 
 pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
+pub use mutants::WorkerMutant;
 pub use shared::{BlockEnd, Setup, Shared};
 pub use view::{Stop, Stopped, View};
 

@@ -6,6 +6,7 @@ use super::events::EngineEvent;
 use super::events::TraceEvent;
 use super::machine::{Ledger, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
+use super::mutants::{WorkerMutant, is_worker_mutant};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
 use crate::mv::Store;
@@ -53,6 +54,7 @@ pub struct Shared<W: Workload, G> {
     /// Why the block cannot go on, until the role has taken notice.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
+    pub(super) mutant: WorkerMutant,
     pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
@@ -118,6 +120,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             cancelled: AtomicBool::new(false),
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
+            mutant: WorkerMutant::default(),
             log: Log::off(),
         }
     }
@@ -128,6 +131,17 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     pub fn with_trace(mut self) -> Self {
         self.store.start_trace();
         self.log = Log::on();
+        self
+    }
+
+    /// The same block with a seeded bug.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: WorkerMutant) -> Self {
+        self.mutant = mutant;
+        if mutant == WorkerMutant::ReportChannelShort {
+            (self.report_sender, self.reports) = bounded(1);
+        }
         self
     }
 
@@ -173,13 +187,15 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     pub(super) fn claim(&self, job: Job) -> bool {
         let mine = job.incarnation.0.saturating_add(1);
         let claim = self.claims.get(job.chunk.first.position());
-        claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine)
+        let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
+        claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine || twice)
     }
 
     /// Ends the block after all workers have returned.
     #[must_use]
     pub fn into_end(self) -> BlockEnd<W, G> {
-        self.role.into_inner().into_end(self.workload, self.store, self.log)
+        let Self { role, workload, store, log, mutant, .. } = self;
+        role.into_inner().into_end((workload, store), log, mutant)
     }
 }
 

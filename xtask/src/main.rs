@@ -7,6 +7,7 @@ mod readme;
 mod recipes;
 mod runner;
 mod spec;
+mod verify;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -54,7 +55,7 @@ enum Recipe {
     Blocks,
     /// Explore every order of events of small blocks with the shipped protocol
     Models {
-        /// Three workers, and faults in every pattern
+        /// Blocks of four transactions too
         #[arg(long)]
         long: bool,
     },
@@ -79,8 +80,22 @@ enum Recipe {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Step through small blocks in the browser, with stateright's explorer
+    Explore,
+    /// Replay traces of simulated and threaded blocks against a reference store
+    Trace {
+        /// Replay so many times as many blocks
+        #[arg(long, default_value_t = 1)]
+        times: u32,
+    },
     /// Check that every seeded bug is noticed
     Mutants,
+    /// Run cargo-mutants over the protocol and the store
+    CargoMutants {
+        /// A part of them, as 1/8
+        #[arg(long)]
+        shard: Option<String>,
+    },
     /// Run random hostile blocks against sequential revm, replay the inputs of the fuzzer, and look
     /// for new ones under AddressSanitizer
     Fuzz(FuzzArgs),
@@ -137,12 +152,15 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Examples => recipes::examples(runner),
         Recipe::Demo => recipes::demo(runner),
         Recipe::Blocks => recipes::blocks(runner),
-        Recipe::Models { long } => recipes::models(runner, *long),
+        Recipe::Models { long } => verify::models(runner, *long),
+        Recipe::Explore => verify::explore(runner),
+        Recipe::Trace { times } => verify::trace(runner, *times),
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
         Recipe::Sim { times, long, seed } => {
             recipes::sim(runner, if *long { LONG } else { *times }, *seed)
         }
-        Recipe::Mutants => recipes::mutants(runner),
+        Recipe::Mutants => verify::mutants(runner),
+        Recipe::CargoMutants { shard } => verify::cargo_mutants(runner, shard.as_deref()),
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Tsan => instrumented::tsan(runner),
@@ -154,7 +172,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
     }
 }
 
-/// What is cheap comes first. The tests bring models, simulation, mutants and fuzz replays along.
+/// What is cheap comes first. The tests bring simulation, traces, mutants and fuzz replays along.
 fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::fmt(runner, false)?;
     // Advisories change from day to day; a change of the project must not fail for them.
@@ -170,6 +188,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::test(runner)?;
     recipes::examples(runner)?;
     runner.wait(tool)?;
+    verify::models(runner, false)?;
     recipes::demo(runner)?;
     spec::spec(runner, 60, 0)?;
     recipes::blocks(runner)
@@ -178,12 +197,15 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
 /// The CI, and every search in its long form.
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     ci(runner)?;
-    recipes::models(runner, true)?;
+    verify::models(runner, true)?;
+    verify::trace(runner, LONG)?;
     recipes::loom(runner, Some(3), "loom")?;
     recipes::sim(runner, LONG, None)?;
-    recipes::mutants(runner)?;
+    verify::mutants(runner)?;
     spec::spec(runner, 500, 1_000)?;
     instrumented::tsan(runner)?;
     instrumented::coverage(runner)?;
-    fuzzing::fuzz(runner, &FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() })
+    let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
+    fuzzing::fuzz(runner, &long)?;
+    verify::cargo_mutants(runner, None)
 }

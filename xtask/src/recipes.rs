@@ -177,12 +177,6 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Explores every order of events of small blocks, with the shipped protocol.
-pub(crate) fn models(runner: &mut Runner, long: bool) -> Result<(), Failed> {
-    let size = if long { " -- long" } else { "" };
-    runner.command("models", cargo(&format!("run --locked --release -p braid-models{size}")))
-}
-
 /// Every schedule of the stories, with the shipped types.
 pub(crate) fn loom(
     runner: &mut Runner,
@@ -214,15 +208,6 @@ pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<
         command.env("BRAID_SIM_RUNS", times.to_string());
     }
     runner.command("simulation", command)
-}
-
-/// Every seeded bug is noticed.
-pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
-    let store = "test --locked --workspace --lib mutant -- --nocapture";
-    runner.command("mutants of the store", cargo(store))?;
-    let protocol = "test --locked --workspace --test mutants -- --nocapture";
-    runner.command("mutants of the protocol", cargo(protocol))?;
-    loom(runner, None, "loom_catches")
 }
 
 /// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.

@@ -1,0 +1,92 @@
+//! Explores suites in batches, on all cores, and keeps what was seen.
+
+use crate::{BlockModel, Suite};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Blocks that are explored together: the states of more would take much memory.
+const BATCH: usize = 1_500;
+
+/// What exploring a suite came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explored {
+    /// Its blocks.
+    pub blocks: usize,
+    /// Different states.
+    pub states: usize,
+    /// Steps between them.
+    pub steps: usize,
+    /// Most steps of one path.
+    pub depth: usize,
+    /// Rules that were broken, each with a path that shows it.
+    pub broken: Vec<String>,
+    /// Rare things that occurred.
+    pub occurred: BTreeSet<&'static str>,
+    /// Rare things that were looked for.
+    pub wanted: BTreeSet<&'static str>,
+}
+
+impl Explored {
+    /// Both together.
+    pub fn add(&mut self, other: Self) {
+        self.blocks += other.blocks;
+        self.states += other.states;
+        self.steps += other.steps;
+        self.depth = self.depth.max(other.depth);
+        self.broken.extend(other.broken);
+        self.occurred.extend(other.occurred);
+        self.wanted.extend(other.wanted);
+    }
+}
+
+fn explore_batch(model: BlockModel, blocks: usize) -> Explored {
+    let properties = model.properties();
+    let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
+    let mut explored = Explored {
+        blocks,
+        states: checker.unique_state_count(),
+        steps: checker.state_count(),
+        depth: checker.max_depth(),
+        ..Explored::default()
+    };
+    if !checker.is_done() {
+        explored.broken.push("a batch was not explored to its end".to_owned());
+    }
+    for property in properties {
+        let found = checker.discovery(property.name);
+        if property.expectation == Expectation::Sometimes {
+            explored.wanted.insert(property.name);
+            explored.occurred.extend(found.map(|_| property.name));
+        } else if let Some(path) = found {
+            explored.broken.push(format!("{}\n{path}", property.name));
+        }
+    }
+    explored
+}
+
+/// Explores every order of events of every block of `suite`, on so many workers. Ends soon after
+/// a rule was found broken.
+#[must_use]
+pub fn explore(suite: &Suite, workers: usize) -> Explored {
+    let batches: Vec<_> = suite.scenarios.chunks(BATCH).collect();
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Explored::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(batches.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let model = BlockModel::new(batch.to_vec(), workers);
+                    let explored = explore_batch(model, batch.len());
+                    if !explored.broken.is_empty() {
+                        next.store(batches.len(), Ordering::Relaxed);
+                    }
+                    all.lock().expect("no batch panics").add(explored);
+                }
+            });
+        }
+    });
+    all.into_inner().expect("no batch panics")
+}

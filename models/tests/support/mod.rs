@@ -1,0 +1,87 @@
+//! Seeded bugs as the tests choose them, and the table of docs/TESTING.md.
+
+pub(crate) mod scripts;
+
+use braid_evm::mv::{Store, StoreMutant};
+use braid_evm::protocol::Mutant;
+use braid_evm::runtime::simulated::{Options, Schedule};
+use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload};
+use braid_evm::worker::{Shared, WorkerMutant};
+use std::path::Path;
+
+/// One seeded bug, wherever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bug {
+    /// In the protocol.
+    pub(crate) protocol: Mutant,
+    /// In the store.
+    pub(crate) store: StoreMutant,
+    /// In workers or the role.
+    pub(crate) worker: WorkerMutant,
+}
+
+impl Bug {
+    /// The name of the one that is chosen.
+    pub(crate) fn name(self) -> String {
+        let Self { protocol, store, worker } = self;
+        let names = [format!("{protocol:?}"), format!("{store:?}"), format!("{worker:?}")];
+        names.into_iter().find(|name| name != "None").unwrap_or_default()
+    }
+
+    /// Every seeded bug of the engine.
+    pub(crate) fn all() -> Vec<Self> {
+        let protocol = Mutant::ALL.iter().map(|&protocol| Self { protocol, ..Self::default() });
+        let store = StoreMutant::ALL.iter().map(|&store| Self { store, ..Self::default() });
+        let worker = WorkerMutant::ALL.iter().map(|&worker| Self { worker, ..Self::default() });
+        protocol.chain(store).chain(worker).collect()
+    }
+
+    /// A random block of this seed with the bug in it, and a schedule.
+    pub(crate) fn scene(self, seed: u64) -> (ToyCase, Shared<ToyWorkload, ToyLedger>, Options) {
+        let mut random = Random::new(seed);
+        let case = ToyCase::random(&mut random);
+        let mut options = Options::new(1 + u16::from(random.small(4)), random.next_u64());
+        options.step_limit = 100_000;
+        if random.chance(1, 2) {
+            options.schedule = Schedule::Bursts(20);
+        }
+        options.cancel_at = random.chance(1, 8).then(|| random.below(1_500));
+        let protocol = case.protocol().with_mutant(self.protocol);
+        let store = Store::new(case.shards).with_mutant(self.store);
+        let shared = case.shared_with(protocol, store).with_mutant(self.worker);
+        (case, shared, options)
+    }
+}
+
+/// A row of the table of seeded bugs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Its number.
+    pub(crate) number: String,
+    /// Name of the bug.
+    pub(crate) name: String,
+    /// The rungs that are said to notice it.
+    pub(crate) killed_by: Vec<String>,
+}
+
+impl Row {
+    /// Whether this rung is said to notice it.
+    pub(crate) fn is_killed_by(&self, rung: &str) -> bool {
+        self.killed_by.iter().any(|killer| killer == rung)
+    }
+}
+
+/// The table of docs/TESTING.md.
+pub(crate) fn table() -> Vec<Row> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/TESTING.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let rows = page.lines().filter(|line| line.starts_with("| M") && line.len() > 4);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, _, bug, killed_by] = cells[..] else { panic!("not four columns: {line}") };
+        let name = bug.split('`').nth(1).unwrap_or_else(|| panic!("no name in {bug}"));
+        let killed_by = killed_by.split(", ").map(str::to_owned).collect();
+        Row { number: number.to_owned(), name: name.to_owned(), killed_by }
+    };
+    rows.map(row).collect()
+}

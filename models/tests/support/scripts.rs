@@ -1,0 +1,75 @@
+//! What a store does without an engine around it: what an engine never asks of it, and what takes
+//! two threads.
+
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Resolution, Store, StoreMutant};
+use braid_evm::toy::ToyLocation;
+use braid_models::conformance::{Rejected, replay_store};
+
+const PLACE: ToyLocation = ToyLocation::Balance(0);
+/// Times that two threads publish at once, at most.
+const ROUNDS: u32 = 200;
+/// Publications of each thread.
+const PUBLICATIONS: u32 = 200;
+
+pub(crate) fn version(tx: u32, incarnation: u32) -> Version {
+    Version { tx: TxIndex(tx), incarnation: Incarnation(incarnation) }
+}
+
+fn traced(mutant: StoreMutant) -> Store<ToyLocation> {
+    let mut store = Store::new(1).with_mutant(mutant);
+    store.start_trace();
+    store
+}
+
+/// A late older incarnation publishes, becomes an estimate and is withdrawn.
+fn late_incarnation(mutant: StoreMutant) -> Result<(), Rejected> {
+    let mut store = traced(mutant);
+    let mut stale = Vec::new();
+    for incarnation in [1, 0] {
+        store.publish(version(0, incarnation), &PLACE, Entry::Value(Some(7)), &mut stale);
+    }
+    store.mark_estimate(version(0, 0), &PLACE);
+    store.withdraw(version(0, 0), &PLACE, &mut stale);
+    let _ = store.resolve(&PLACE, TxIndex(1));
+    replay_store(&store.take_trace())
+}
+
+/// Two readers bring different base values.
+fn two_base_values(mutant: StoreMutant) -> Result<(), Rejected> {
+    let mut store = traced(mutant);
+    let asked = [1, 2].map(|reader| (store.resolve(&PLACE, TxIndex(reader)), reader));
+    for (resolution, reader) in asked {
+        let Resolution::NeedsBase(chain) = resolution else { panic!("the base is not known") };
+        let value = Some(u64::from(reader));
+        let _ = store.supply_base(chain, &PLACE, TxIndex(reader), value);
+    }
+    replay_store(&store.take_trace())
+}
+
+/// Two threads publish at once.
+fn two_threads(mutant: StoreMutant) -> Result<(), Rejected> {
+    for _ in 0..ROUNDS {
+        let mut store = traced(mutant);
+        std::thread::scope(|scope| {
+            for tx in [0, 1] {
+                let store = &store;
+                scope.spawn(move || {
+                    for incarnation in 0..PUBLICATIONS {
+                        let entry = Entry::Value(Some(u64::from(incarnation)));
+                        let by = version(tx, incarnation);
+                        store.publish(by, &PLACE, entry, &mut Vec::new());
+                    }
+                });
+            }
+        });
+        replay_store(&store.take_trace())?;
+    }
+    Ok(())
+}
+
+/// Whether some script's trace is rejected.
+pub(crate) fn are_rejected(mutant: StoreMutant) -> Option<Rejected> {
+    let scripts = [late_incarnation, two_base_values, two_threads];
+    scripts.into_iter().find_map(|script| script(mutant).err())
+}

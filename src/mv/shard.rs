@@ -1,0 +1,39 @@
+//! One shard of the store: chains, and where each location's lies.
+
+use super::chain::Chain;
+use super::location::Location;
+use super::store::LocationHash;
+use hashbrown::HashTable;
+
+#[derive(Debug)]
+pub(super) struct Shard<L: Location> {
+    pub(super) table: HashTable<u32>,
+    pub(super) chains: Vec<Chain<L>>,
+}
+
+impl<L: Location> Shard<L> {
+    /// The chain of `location`, created empty if there is none.
+    pub(super) fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
+        let chains = &self.chains;
+        let same = |index: &u32| {
+            chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
+        };
+        let index = match self.table.find(hash.bits(), same) {
+            Some(index) => *index,
+            None => {
+                let index = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
+                self.chains.push(Chain::new(location.clone(), hash));
+                let chains = &self.chains;
+                let rehash = |index: &u32| chains.get(*index as usize).map_or(0, |c| c.hash.bits());
+                self.table.insert_unique(hash.bits(), index, rehash);
+                index
+            }
+        };
+        let position = index as usize;
+        // The index comes from the table or was pushed above, so the slice is never short.
+        let [chain, ..] = self.chains.get_mut(position..).unwrap_or_default() else {
+            unreachable!("a chain in the table is in the list")
+        };
+        (index, chain)
+    }
+}

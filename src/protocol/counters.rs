@@ -1,0 +1,36 @@
+//! What the protocol counts; no result depends on it.
+
+/// What the protocol counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Runs of transactions, all incarnations.
+    pub runs: u64,
+    /// Incarnations that were published or begun and then thrown away.
+    pub discarded: u64,
+    /// Runs that met an estimate.
+    pub blocked: u64,
+    /// Speculative runs that failed.
+    pub failed: u64,
+    /// Commits of a result that a speculative job computed.
+    pub speculative_commits: u64,
+    /// Jobs taken back from the channel for the frontier.
+    pub claims: u64,
+    /// Stretches that ran in order because speculation was wasted.
+    pub in_order_stretches: u64,
+}
+
+impl Counters {
+    /// Both together.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            discarded: self.discarded + other.discarded,
+            blocked: self.blocked + other.blocked,
+            failed: self.failed + other.failed,
+            speculative_commits: self.speculative_commits + other.speculative_commits,
+            claims: self.claims + other.claims,
+            in_order_stretches: self.in_order_stretches + other.in_order_stretches,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Seeded bugs of workers and the role, for the tests that must notice them.
+
+/// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WorkerMutant {
+    /// The shipped behaviour.
+    #[default]
+    None,
+    /// A report is sent before its write sets are published.
+    #[cfg(feature = "mutants")]
+    ReportBeforePublish,
+    /// I7: what the previous incarnation left stays.
+    #[cfg(feature = "mutants")]
+    LeftoversKept,
+    /// I12: a result counts although the view had stopped.
+    #[cfg(feature = "mutants")]
+    LatchIgnored,
+    /// The channel of reports holds one.
+    #[cfg(feature = "mutants")]
+    ReportChannelShort,
+    /// I12: the error that ends the block is the highest transaction's.
+    #[cfg(feature = "mutants")]
+    ErrorOfAnother,
+    /// I15: the frontier moves before a skipped transaction's entries are withdrawn.
+    #[cfg(feature = "mutants")]
+    FrontierBeforeWithdrawal,
+    /// A report names no stale readers.
+    #[cfg(feature = "mutants")]
+    StaleNotSent,
+    /// I14: a chunk goes on after a transaction without a result.
+    #[cfg(feature = "mutants")]
+    ChunkGoesOn,
+    /// Whoever asks for a job gets it, also the second.
+    #[cfg(feature = "mutants")]
+    ClaimedTwice,
+}
+
+#[cfg(feature = "mutants")]
+impl WorkerMutant {
+    /// Every bug, without the shipped behaviour.
+    pub const ALL: &[Self] = &[
+        Self::ReportBeforePublish,
+        Self::LeftoversKept,
+        Self::LatchIgnored,
+        Self::ReportChannelShort,
+        Self::ErrorOfAnother,
+        Self::FrontierBeforeWithdrawal,
+        Self::StaleNotSent,
+        Self::ChunkGoesOn,
+        Self::ClaimedTwice,
+    ];
+}
+
+macro_rules! is_worker_mutant {
+    ($value:expr, $name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = matches!($value, $crate::worker::WorkerMutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = {
+            let _ = $value;
+            false
+        };
+        on
+    }};
+}
+pub(super) use is_worker_mutant;

@@ -1,0 +1,139 @@
+//! The pages about the protocol and the source in step: names that a page mentions exist, and what
+//! a page must list is listed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn read(path: &str) -> String {
+    let text = std::fs::read_to_string(root().join(path));
+    text.unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// All Rust files below these folders.
+fn files(folders: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("the folder can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).expect("the file can be read");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// What stands between backticks.
+fn quoted(page: &str) -> impl Iterator<Item = &str> {
+    page.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2))
+}
+
+/// Variants of an enum of the source, by their indentation.
+fn variants(path: &str, name: &str) -> Vec<String> {
+    let text = read(path);
+    let after = text.split_once(&format!("pub enum {name} {{")).expect(name).1;
+    let body = after.split("\n}").next().expect("an enum ends");
+    let is_name = |line: &&str| {
+        line.strip_prefix("    ").is_some_and(|rest| rest.starts_with(|c: char| c.is_uppercase()))
+    };
+    let names = body.lines().filter(is_name);
+    let word =
+        |line: &str| line.trim().split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned);
+    let names: Vec<String> = names.filter_map(word).collect();
+    assert!(names.len() > 3, "{name}: {names:?}");
+    names
+}
+
+#[test]
+fn names_in_the_pages_exist() {
+    let files = files(&["src", "models", "tests", "cli/src", "fuzz", "xtask/src"]);
+    let text: String = files.into_iter().map(|(_, text)| text).collect();
+    let words: BTreeSet<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+    for page in ["docs/PROTOCOL.md", "docs/TESTING.md"] {
+        let mut checked = 0;
+        for name in quoted(&read(page)) {
+            // Commands, patterns, and what the source must not have.
+            if name == "unsafe"
+                || name.starts_with("cargo ")
+                || name.contains(['*', ' ', '=', '$', '<'])
+            {
+                continue;
+            }
+            if name.contains('/') || name.ends_with(".rs") || name.ends_with(".md") {
+                // Data of others, and where they are.
+                let exists = root().join(name).exists();
+                assert!(exists || name.starts_with("../"), "{page}: there is no {name}");
+            } else if name.starts_with(|c: char| c.is_alphabetic()) && !name.contains(['.', '-']) {
+                for part in name.split("::") {
+                    assert!(words.contains(part), "{page}: {name} is not in the source");
+                }
+            }
+            checked += 1;
+        }
+        assert!(checked > 50, "{page}: only {checked} names");
+    }
+}
+
+#[test]
+fn the_protocol_page_lists_what_there_is() {
+    let page = read("docs/PROTOCOL.md");
+    let listed: BTreeSet<String> = quoted(&page).map(str::to_owned).collect();
+    for (path, name) in [
+        ("src/protocol/events.rs", "Event"),
+        ("src/protocol/events.rs", "Command"),
+        ("src/protocol/slot.rs", "Status"),
+        ("src/error.rs", "Invariant"),
+    ] {
+        for variant in variants(path, name) {
+            assert!(listed.contains(&variant), "{name}::{variant} is not on the page");
+        }
+    }
+    // Lines of the page end where they do.
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let properties = read("models/src/properties.rs");
+    let named = properties.split("Property::always(").skip(1);
+    let mut count = 0;
+    for property in named.filter_map(|after| after.split('"').nth(1)) {
+        assert!(page.contains(&format!("\"{property}\"")), "no model property {property:?}");
+        count += 1;
+    }
+    assert!(count >= 10, "only {count} properties");
+}
+
+/// Each invariant has a row, and each seeded bug stands in the row of the rule that it breaks.
+#[test]
+fn every_invariant_names_its_seeded_bugs() {
+    let (page, testing) = (read("docs/PROTOCOL.md"), read("docs/TESTING.md"));
+    for number in 1..=15 {
+        let rule = format!("| I{number} |");
+        let row = page.lines().find(|line| line.starts_with(&rule));
+        let row = row.unwrap_or_else(|| panic!("there is no row {rule}"));
+        for bug in testing.lines().filter(|line| line.starts_with("| M") && line.contains(&rule)) {
+            let name = bug.split('`').nth(1).unwrap_or_else(|| panic!("no name in {bug}"));
+            assert!(row.contains(&format!("`{name}`")), "{name} is not in the row of {rule}");
+        }
+    }
+}
+
+/// DESIGN.md says that there is no page about weaker orderings because there are none.
+#[test]
+fn there_is_no_ordering_that_needs_a_page() {
+    assert!(!root().join("docs/MEMORY_ORDERING.md").exists());
+    for (path, text) in files(&["src"]) {
+        // What only loom builds.
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("loom_")) {
+            continue;
+        }
+        for ordering in ["Relaxed", "Acquire", "Release", "AcqRel"] {
+            assert!(!text.contains(&format!("Ordering::{ordering}")), "{path:?}: {ordering}");
+        }
+    }
+}
