@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 const BLOCKS: u64 = 500;
 /// Blocks of arbitrary bytes.
-const ARBITRARY: u64 = 100;
+const ARBITRARY: u64 = 60;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
