@@ -10,5 +10,6 @@ pub mod hostile;
 pub mod sequential;
 pub mod simulation;
 pub mod state_root;
+pub mod suite;
 pub mod t8n;
 pub mod workload;

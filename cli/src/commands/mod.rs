@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod run;
 mod sim;
+mod suites;
 mod t8n;
 
 use crate::t8n::Failure;
@@ -36,6 +37,10 @@ enum Command {
     Run(run::RunArgs),
     Gen(generate::GenerateArgs),
     Sim(sim::SimArgs),
+    #[command(visible_alias = "stest")]
+    Statetest(suites::StateTestArgs),
+    #[command(visible_aliases = ["btest", "blockchaintest"])]
+    Blocktest(suites::BlockTestArgs),
     T8n(Box<t8n::T8nArgs>),
 }
 
@@ -81,6 +86,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Sim(args) => sim::simulate(&args),
+        Command::Statetest(args) => suites::statetest(&args),
+        Command::Blocktest(args) => suites::blocktest(&args),
         Command::T8n(args) => t8n::t8n(&args),
     };
     match ended {

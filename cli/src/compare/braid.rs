@@ -5,7 +5,7 @@ use crate::sequential::{
     Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
 };
 use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, ExecutedStatus, Outcome, Rejection};
-use revm::context::result::{ExecutionResult, InvalidTransaction};
+use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 use std::fmt::Display;
 
 /// Lists in what Braid's output differs from the oracle's; at most `limit` differences are
@@ -75,10 +75,21 @@ fn results(output: &BlockOutput) -> Vec<ExecutionResult> {
                 ExecutionResult::Success { reason, gas, logs, output }
             }
             ExecutedStatus::Revert { output } => ExecutionResult::Revert { gas, logs, output },
-            ExecutedStatus::Halt { reason } => ExecutionResult::Halt { reason, gas, logs },
+            ExecutedStatus::Halt { reason } => {
+                ExecutionResult::Halt { reason: without_context(reason), gas, logs }
+            }
         }
     };
     executed.map(result).collect()
+}
+
+/// revm says in words what a precompile found wrong; the oracle's table of precompiles drops the
+/// words.
+fn without_context(reason: HaltReason) -> HaltReason {
+    match reason {
+        HaltReason::PrecompileErrorWithContext(_) => HaltReason::PrecompileError,
+        other => other,
+    }
 }
 
 /// A rejection as the oracle writes it; what the oracle never says becomes text.

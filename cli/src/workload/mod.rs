@@ -17,7 +17,7 @@ mod demo;
 mod dex;
 mod erc20;
 mod pool;
-mod random;
+pub(crate) mod random;
 mod seal;
 mod state;
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! `braid statetest --amplify`.
+
+use super::{Place, Suite, run_all, settings::Settings, statetest::words, tally::Tally};
+use crate::{
+    commands::{End, Stop},
+    suite::{Kind, Verdict, state_test::Test},
+};
+use braid_evm::{Executor, Mode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::path::PathBuf;
+
+/// Runs `orders` blocks of each file and fork.
+pub(super) fn amplify(paths: &[PathBuf], settings: &Settings, orders: u64) -> Result<End, Stop> {
+    let executor = settings.executor(Mode::Build)?;
+    run_all(&mut Amplifier { executor, settings, orders }, paths, settings)?.end()
+}
+
+struct Amplifier<'a> {
+    executor: Executor,
+    settings: &'a Settings,
+    orders: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    file: &'a str,
+    test: &'a str,
+    fork: &'a str,
+    seed: u64,
+    txs: usize,
+    left_out: usize,
+    pass: bool,
+    status: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    error_msg: &'a str,
+    incarnations: u64,
+    discarded: u64,
+    speculative: u64,
+}
+
+impl Suite for Amplifier<'_> {
+    const KIND: Kind = Kind::State;
+
+    fn run(&mut self, place: Place<'_>, test: &RawValue, tally: &mut Tally) -> Result<(), Stop> {
+        let Place { file, name } = place;
+        let test = Test::parse(name, test.get()).map_err(|why| {
+            Stop::Message(format!("{file}: {name}: expected a state test: {why}"))
+        })?;
+        let mut blocks = Vec::new();
+        for order in 0..self.orders {
+            let seed = self.settings.seed.wrapping_add(order);
+            let wanted = |fork: &str| self.settings.wants_fork(fork);
+            test.amplify(&mut self.executor, seed, &wanted, &mut |block| blocks.push(block));
+        }
+        for block in blocks {
+            let (status, error_msg) = words(&block.verdict);
+            let title = format!("{file} {name} {} seed {}", block.fork, block.seed);
+            let line = Line {
+                file,
+                test: name,
+                fork: &block.fork,
+                seed: block.seed,
+                txs: block.transactions,
+                left_out: block.left_out,
+                pass: block.verdict == Verdict::Passed,
+                status,
+                error_msg,
+                incarnations: block.stats.incarnations,
+                discarded: block.stats.discarded,
+                speculative: block.stats.speculative,
+            };
+            tally.add(&title, &block.verdict, &line)?;
+            tally.count("transactions", block.transactions as u64);
+            tally.count("transactions left out", block.left_out as u64);
+            tally.count("runs", block.stats.incarnations);
+            tally.count("runs discarded", block.stats.discarded);
+            tally.count("speculative results", block.stats.speculative);
+            tally.count("blocks with conflicts", u64::from(block.stats.discarded > 0));
+        }
+        Ok(())
+    }
+}

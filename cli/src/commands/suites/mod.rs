@@ -1,0 +1,99 @@
+//! `braid statetest` and `braid blocktest`: the official suites through the parallel executor.
+
+mod amplify;
+mod blocktest;
+mod settings;
+mod statetest;
+mod tally;
+
+pub(super) use blocktest::{BlockTestArgs, blocktest};
+pub(super) use statetest::{StateTestArgs, statetest};
+
+use super::{Stop, progress::Progress};
+use crate::suite::{
+    self, Kind,
+    sources::{self, Document},
+};
+use serde_json::value::RawValue;
+use settings::Settings;
+use std::{ops::ControlFlow, path::PathBuf};
+use tally::Tally;
+
+/// Takes what becomes of the tests of one kind.
+trait Suite {
+    /// The kind of test that it runs.
+    const KIND: Kind;
+
+    /// Runs a test and puts what becomes of it into the tally.
+    fn run(&mut self, place: Place<'_>, test: &RawValue, tally: &mut Tally) -> Result<(), Stop>;
+}
+
+/// Where a test stands.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    file: &'a str,
+    name: &'a str,
+}
+
+/// Runs all tests of the suite's kind that lie at `paths`.
+fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> Result<Tally, Stop> {
+    let mut tally = Tally::new(settings);
+    let mut progress = Progress::new(0);
+    for path in paths {
+        if !settings.json {
+            tally.say(&format!("Running tests in {} ...", path.display()))?;
+        }
+        let mut stopped = Ok(());
+        let mut visit = |document: Document| -> ControlFlow<()> {
+            if !settings.omit_progress {
+                progress.begin(&document.name);
+            }
+            stopped = run_document(suite, &document, settings, &mut tally);
+            progress.end();
+            let failed = tally.failed > 0 && !settings.keep_going;
+            if stopped.is_err() || failed {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let visited = sources::visit(path, &|name| settings.wants_file(name), &mut visit);
+        stopped?;
+        match visited {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => break,
+            Err(error) => return Err(Stop::Message(error.to_string())),
+        }
+    }
+    drop(progress);
+    if tally.is_empty() {
+        return Err(Stop::Message(
+            "no test of this kind is there, or none was asked for".to_owned(),
+        ));
+    }
+    Ok(tally)
+}
+
+fn run_document<S: Suite>(
+    suite: &mut S,
+    document: &Document,
+    settings: &Settings,
+    tally: &mut Tally,
+) -> Result<(), Stop> {
+    let file = document.name.as_str();
+    let tests = suite::tests_in(&document.json)
+        .map_err(|error| Stop::Message(format!("{file}: expected JSON: {error}")))?;
+    for (name, test) in &tests {
+        if !settings.wants_test(file, name) {
+            continue;
+        }
+        match suite::kind(test) {
+            kind if kind == S::KIND => suite.run(Place { file, name }, test, tally)?,
+            kind => tally.pass_over(kind),
+        }
+        if tally.failed > 0 && !settings.keep_going {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What both commands can be told.
+
+use super::super::Stop;
+use crate::commands::run::PolicyArg;
+use alloy_primitives::keccak256;
+use braid_evm::{Config, Executor, Mode};
+use clap::Args;
+use std::num::NonZeroU16;
+
+/// Options that both commands have. Those that revme has are named as there.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Settings {
+    /// Workers that execute transactions [default: one for each core]
+    #[arg(long, value_name = "N", conflicts_with = "single_thread")]
+    workers: Option<NonZeroU16>,
+    /// Run with one worker
+    #[arg(short = 's', long)]
+    single_thread: bool,
+    /// How eagerly to speculate; results never depend on it
+    #[arg(long, value_enum, default_value_t)]
+    policy: PolicyArg,
+    /// Print one JSON object per line: one for each test, then the total
+    #[arg(short = 'o', long, visible_alias = "json-outcome")]
+    pub(super) json: bool,
+    /// Go on after a test has failed
+    #[arg(long, visible_alias = "no-fail-fast")]
+    pub(super) keep_going: bool,
+    /// Show no progress
+    #[arg(long)]
+    pub(super) omit_progress: bool,
+    /// Only tests whose file or name contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Only the fork or network of this name
+    #[arg(long, value_name = "NAME")]
+    fork: Option<String>,
+    /// Only one file of N, drawn with --seed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    sample: u64,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(super) seed: u64,
+}
+
+impl Settings {
+    /// The executor, whose threads serve all tests.
+    pub(super) fn executor(&self, mode: Mode) -> Result<Executor, Stop> {
+        let mut config = Config::default();
+        if let Some(workers) = self.workers {
+            config.workers = workers;
+        }
+        if self.single_thread {
+            config.workers = NonZeroU16::MIN;
+        }
+        config.policy = self.policy.policy();
+        config.mode = mode;
+        let workers = config.workers;
+        Executor::new(config)
+            .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
+    }
+
+    pub(super) fn wants_file(&self, name: &str) -> bool {
+        if self.sample <= 1 {
+            return true;
+        }
+        // The last part alone: the same files whether they lie in a folder or an archive.
+        let last = name.rsplit('/').next().unwrap_or(name);
+        let hash = keccak256([&self.seed.to_be_bytes()[..], last.as_bytes()].concat());
+        let (low, _) = hash.split_at(8);
+        let number = low.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        number % self.sample == 0
+    }
+
+    pub(super) fn wants_test(&self, file: &str, name: &str) -> bool {
+        let filter = self.filter.as_deref();
+        filter.is_none_or(|filter| file.contains(filter) || name.contains(filter))
+    }
+
+    pub(super) fn wants_fork(&self, fork: &str) -> bool {
+        self.fork.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(fork))
+    }
+}

@@ -1,0 +1,166 @@
+//! Blocks out of state tests: all transactions of a file in one block over the shared state.
+//!
+//! A state test has one transaction, and one transaction cannot run in parallel. But its
+//! alternatives call the same hostile contracts with the same state, so as a block they conflict in
+//! every way that the authors of the suites thought of. Nobody has stated what such a block gives;
+//! plain revm executes it one by one, and everything is compared.
+
+use super::{Test, model::Indexes};
+use crate::{
+    block::{Block, ChainRules},
+    compare::braid,
+    sequential::{self, OnInvalid, Prepared},
+    state_root::PlainState,
+    suite::{
+        Verdict,
+        database::{BlockHashes, SuiteDatabase},
+        network::{self, Rules},
+    },
+    workload::random::{self, Random},
+};
+use alloy_primitives::{Address, B256, TxKind};
+use braid_evm::{Executor, Mode, Stats};
+use revm::context::TxEnv;
+use std::collections::BTreeSet;
+
+/// A file with fewer transactions has some of them several times.
+const FEWEST: usize = 8;
+
+/// A file with more transactions makes several blocks.
+const MOST: usize = 64;
+
+/// Differences that are described for one block.
+const DESCRIBED: usize = 3;
+
+/// A block out of a state test, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Amplified {
+    /// The fork, as the test calls it.
+    pub fork: String,
+    /// The seed of its order.
+    pub seed: u64,
+    /// Transactions in it.
+    pub transactions: usize,
+    /// Transactions that are invalid in it and were left out, in both executions.
+    pub left_out: usize,
+    /// Passed if both executions agree in everything.
+    pub verdict: Verdict,
+    /// How the parallel execution went.
+    pub stats: Stats,
+}
+
+impl Test {
+    /// Makes blocks of each fork's transactions in the order that `seed` decides, runs them with
+    /// `executor` and with plain revm, and compares everything. The executor has to be in build
+    /// mode: what is invalid is left out, and that is compared too.
+    pub fn amplify(
+        &self,
+        executor: &mut Executor,
+        seed: u64,
+        wanted: &dyn Fn(&str) -> bool,
+        each: &mut dyn FnMut(Amplified),
+    ) {
+        debug_assert_eq!(executor.config().mode, Mode::Build);
+        for (fork, cases) in self.inner.post.iter().filter(|(fork, _)| wanted(fork)) {
+            let Ok(rules) = network::rules(fork, &self.inner.config) else { continue };
+            let indexes: BTreeSet<Indexes> = cases.iter().map(|case| case.indexes).collect();
+            let mut transactions: Vec<TxEnv> = indexes
+                .into_iter()
+                .filter_map(|at| self.inner.transaction.transaction(at, self.chain_id()).ok())
+                .collect();
+            if transactions.is_empty() {
+                continue;
+            }
+            let mut choices = Random::new(seed, &format!("{}/{fork}", self.name));
+            choices.shuffle(&mut transactions);
+            let alone = transactions.len();
+            let more: Vec<_> =
+                transactions.iter().cycle().take(FEWEST.saturating_sub(alone)).cloned().collect();
+            transactions.extend(more);
+            for chunk in transactions.chunks(MOST) {
+                let (block, database) = self.mixed(rules, chunk.to_vec(), &mut choices);
+                let mut amplified = compare(executor, &block, &database);
+                amplified.fork.clone_from(fork);
+                amplified.seed = seed;
+                each(amplified);
+            }
+        }
+    }
+
+    /// A block of `transactions` in which some keep their sender, with one nonce after the other,
+    /// and some get a sender of their own with the same account, so that they need not wait for
+    /// each other. The beneficiary may be one of those who take part.
+    fn mixed(
+        &self,
+        rules: Rules,
+        mut transactions: Vec<TxEnv>,
+        choices: &mut Random,
+    ) -> (Block, SuiteDatabase) {
+        let mut state = self.database.state().clone();
+        let mut sent = 0;
+        let receiver = transactions.first().map(|first| (first.caller, first.kind));
+        for transaction in &mut transactions {
+            if choices.below(4) == 0 {
+                transaction.nonce = transaction.nonce.saturating_add(sent);
+                sent = sent.saturating_add(1);
+            } else {
+                transaction.caller = twin(&mut state, transaction.caller, choices.bits());
+            }
+        }
+        let mut env = self.env(rules);
+        if choices.below(4) > 0 {
+            // Room for all of them; else the block may be full before its end.
+            let gas = transactions.iter().fold(0_u64, |sum, tx| sum.saturating_add(tx.gas_limit));
+            env.gas_limit = env.gas_limit.max(gas);
+        }
+        match (choices.below(4), receiver) {
+            (0, Some((sender, _))) => env.beneficiary = sender,
+            (1, Some((_, TxKind::Call(receiver)))) => env.beneficiary = receiver,
+            _ => {}
+        }
+        let block = Block {
+            cfg: self.cfg(rules),
+            env,
+            transactions,
+            parent_hash: B256::ZERO,
+            parent_beacon_block_root: Some(B256::ZERO),
+            withdrawals: None,
+            ommers: Vec::new(),
+            rules: ChainRules { system_calls: false, ..ChainRules::default() },
+        };
+        (block, SuiteDatabase::new(state, BlockHashes::MadeUp))
+    }
+}
+
+/// A new account like that of `sender`, at an address that `number` decides.
+fn twin(state: &mut PlainState, sender: Address, number: u64) -> Address {
+    let twin = Address::from_word(random::derive(number, "twin", 0));
+    if let Some(account) = state.get(&sender).cloned() {
+        state.insert(twin, account);
+    }
+    twin
+}
+
+/// Runs the block both ways and compares everything.
+fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> Amplified {
+    let expected = Prepared::new(block).run(database.clone(), OnInvalid::Skip);
+    let found = executor.execute(braid_evm::Block::from(block), database.clone());
+    let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
+    let mut left_out = 0;
+    let lines = match (&expected, &found) {
+        (Ok(expected), Ok(found)) => {
+            let outcomes = expected.outcomes.iter();
+            left_out = outcomes
+                .filter(|one| matches!(one, sequential::SequentialOutcome::Skipped(_)))
+                .count();
+            braid::outputs(expected, found, DESCRIBED).to_string()
+        }
+        (Err(expected), Err(found)) => braid::errors(expected, found).to_string(),
+        (Ok(_), Err(found)) => format!("expected success, found the error \"{found}\""),
+        (Err(expected), Ok(_)) => format!("expected the error \"{expected}\", found success"),
+    };
+    let verdict =
+        if lines.is_empty() { Verdict::Passed } else { Verdict::Failed(lines.replace('\n', "; ")) };
+    let transactions = block.transactions.len();
+    Amplified { fork: String::new(), seed: 0, transactions, left_out, verdict, stats }
+}
