@@ -7,6 +7,7 @@ mod readme;
 mod recipes;
 mod runner;
 mod spec;
+mod suites;
 mod verify;
 mod workspace;
 
@@ -118,6 +119,12 @@ enum Recipe {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Run the official test suites with the tool as it ships, in the sizes of the CI
+    Suites {
+        /// All of it, on several numbers of workers
+        #[arg(long)]
+        whole: bool,
+    },
     /// Clone HEAD into an empty folder and run the README's first two commands there
     Newcomer {
         /// Build into this workspace's target folder, to build the dependencies only once
@@ -168,6 +175,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
+        Recipe::Suites { whole } => suites::suites(runner, *whole),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
     }
 }
@@ -191,7 +199,8 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     verify::models(runner, false)?;
     recipes::demo(runner)?;
     spec::spec(runner, 60, 0)?;
-    recipes::blocks(runner)
+    recipes::blocks(runner)?;
+    suites::suites(runner, false)
 }
 
 /// The CI, and every search in its long form.
@@ -203,6 +212,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     recipes::sim(runner, LONG, None)?;
     verify::mutants(runner)?;
     spec::spec(runner, 500, 1_000)?;
+    suites::suites(runner, true)?;
     instrumented::tsan(runner)?;
     instrumented::coverage(runner)?;
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };

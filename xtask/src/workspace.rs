@@ -57,13 +57,30 @@ pub(crate) fn is_there(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
 /// The folder of real blocks, if it is there: `blocks` in `BRAID_FIXTURES`, which is `../shared`
 /// unless the environment says otherwise. `Ok(None)` if it may be missing.
 pub(crate) fn fixtures(root: &Path) -> Result<Option<PathBuf>, String> {
-    let fixtures = env::var_os("BRAID_FIXTURES").unwrap_or_else(|| "../shared".into());
-    let blocks = root.join(fixtures).join("blocks");
+    let blocks = fixture(root, "blocks");
     if blocks.is_dir() {
         return Ok(Some(blocks));
     }
-    if env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1") {
-        return Err(format!("BRAID_REQUIRE_FIXTURES=1, but no folder {}", blocks.display()));
+    may_be_missing(&blocks).map(|()| None)
+}
+
+/// Whether the archive of official suites is there. `Ok(false)` if it may be missing.
+pub(crate) fn suites_archive(root: &Path) -> Result<bool, String> {
+    let archive = fixture(root, "ethereum-tests.tar.gz");
+    if archive.is_file() {
+        return Ok(true);
     }
-    Ok(None)
+    may_be_missing(&archive).map(|()| false)
+}
+
+fn fixture(root: &Path, name: &str) -> PathBuf {
+    let fixtures = env::var_os("BRAID_FIXTURES").unwrap_or_else(|| "../shared".into());
+    root.join(fixtures).join(name)
+}
+
+fn may_be_missing(path: &Path) -> Result<(), String> {
+    if env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1") {
+        return Err(format!("BRAID_REQUIRE_FIXTURES=1, but there is no {}", path.display()));
+    }
+    Ok(())
 }

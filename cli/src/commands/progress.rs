@@ -9,10 +9,11 @@ use std::{
 /// Work that is done sooner needs no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Progress over a known number of steps.
+/// Progress over steps.
 #[derive(Debug)]
 pub(super) struct Progress {
-    steps: u64,
+    /// `None` if nobody knows how many there will be.
+    steps: Option<u64>,
     done: u64,
     started: Instant,
     bar: Option<ProgressBar>,
@@ -21,8 +22,17 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(steps: usize) -> Self {
+        Self::of(Some(u64::try_from(steps).unwrap_or(u64::MAX)))
+    }
+
+    /// Progress over steps that are not counted beforehand.
+    pub(super) fn open_ended() -> Self {
+        Self::of(None)
+    }
+
+    fn of(steps: Option<u64>) -> Self {
         Self {
-            steps: u64::try_from(steps).unwrap_or(u64::MAX),
+            steps,
             done: 0,
             started: Instant::now(),
             bar: None,
@@ -33,8 +43,11 @@ impl Progress {
     /// Names the step that begins, and shows the bar once the work has taken a while.
     pub(super) fn begin(&mut self, step: &str) {
         if self.visible && self.bar.is_none() && self.started.elapsed() >= PATIENCE {
-            let bar = ProgressBar::new(self.steps);
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+            let (bar, template) = match self.steps {
+                Some(steps) => (ProgressBar::new(steps), "{bar:30} {pos}/{len} {msg}"),
+                None => (ProgressBar::new_spinner(), "{spinner} {pos} {msg}"),
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
             self.bar = Some(bar);

@@ -47,6 +47,7 @@ pub(super) fn state(accounts: &Accounts) -> PlainState {
 #[derive(Clone, Debug)]
 pub struct SuiteDatabase {
     inner: Arc<Inner>,
+    yields: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +78,21 @@ impl SuiteDatabase {
             codes.insert(hash, account.code.clone());
             hashes_of_code.insert(*address, hash);
         }
-        Self { inner: Arc::new(Inner { state, hashes_of_code, codes, block_hashes }) }
+        let inner = Arc::new(Inner { state, hashes_of_code, codes, block_hashes });
+        Self { inner, yields: false }
+    }
+
+    /// The same database, which gives way to other threads at every read. Transactions then meet
+    /// in the middle, also where there are fewer cores than workers.
+    #[must_use]
+    pub fn yielding(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), yields: true }
+    }
+
+    fn give_way(&self) {
+        if self.yields {
+            std::thread::yield_now();
+        }
     }
 
     /// The state.
@@ -91,6 +106,7 @@ impl DatabaseRef for SuiteDatabase {
     type Error = Infallible;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.give_way();
         let code_hash = self.inner.hashes_of_code.get(&address).copied();
         Ok(self.inner.state.get(&address).map(|account| AccountInfo {
             balance: account.balance,
@@ -106,6 +122,7 @@ impl DatabaseRef for SuiteDatabase {
     }
 
     fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+        self.give_way();
         let account = self.inner.state.get(&address);
         Ok(account.and_then(|account| account.storage.get(&index)).copied().unwrap_or_default())
     }

@@ -41,7 +41,7 @@ pub fn bare(name: &str) -> &str {
 
 /// Block exceptions that are about executing the block, and not about its header, its uncles or
 /// the chain that it belongs to.
-const OF_EXECUTION: [&str; 20] = [
+const OF_EXECUTION: [&str; 21] = [
     "BLOB_GAS_USED_ABOVE_LIMIT",
     "GAS_USED_OVERFLOW",
     "INCORRECT_BLOB_GAS_USED",
@@ -62,6 +62,7 @@ const OF_EXECUTION: [&str; 20] = [
     "SYSTEM_CONTRACT_CALL_FAILED",
     "SYSTEM_CONTRACT_EMPTY",
     "UNKNOWN_PARENT",
+    "UNKNOWN_PARENT_ZERO",
 ];
 
 /// Whether a block that is wrong by one of these names has to be refused by its execution.

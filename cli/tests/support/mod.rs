@@ -7,19 +7,33 @@ use std::path::{Path, PathBuf};
 ///
 /// # Panics
 /// If they are not there although `BRAID_REQUIRE_FIXTURES=1` demands them.
+#[allow(dead_code, reason = "not every test needs both")]
 pub(crate) fn fixtures() -> Option<PathBuf> {
+    found("blocks")
+}
+
+/// The archive of official suites, or `None` after saying plainly that it is not there.
+///
+/// # Panics
+/// If it is not there although `BRAID_REQUIRE_FIXTURES=1` demands it.
+#[allow(dead_code, reason = "not every test needs both")]
+pub(crate) fn suites() -> Option<PathBuf> {
+    found("ethereum-tests.tar.gz")
+}
+
+fn found(name: &str) -> Option<PathBuf> {
     // The package, which is the workspace's root or a folder of it.
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let workspace = if package.ends_with("cli") { package.join("..") } else { package.into() };
     let root = std::env::var_os("BRAID_FIXTURES")
         .map_or_else(|| workspace.join("../shared"), PathBuf::from);
-    let blocks = root.join("blocks");
-    if blocks.is_dir() {
-        return Some(blocks);
+    let path = root.join(name);
+    if path.exists() {
+        return Some(path);
     }
     let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
-    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there are no fixtures at {blocks:?}");
-    eprintln!("skipped: no fixtures at {}", blocks.display());
+    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there are no fixtures at {path:?}");
+    eprintln!("skipped: no fixtures at {}", path.display());
     None
 }
 
@@ -27,6 +41,7 @@ pub(crate) fn fixtures() -> Option<PathBuf> {
 ///
 /// # Panics
 /// If the folder cannot be read.
+#[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn block_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder is there")

@@ -38,7 +38,7 @@ struct Place<'a> {
 /// Runs all tests of the suite's kind that lie at `paths`.
 fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> Result<Tally, Stop> {
     let mut tally = Tally::new(settings);
-    let mut progress = Progress::new(0);
+    let mut progress = Progress::open_ended();
     for path in paths {
         if !settings.json {
             tally.say(&format!("Running tests in {} ...", path.display()))?;

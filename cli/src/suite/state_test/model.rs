@@ -123,8 +123,11 @@ struct Delegation {
     address: Address,
     #[serde(default)]
     nonce: Number,
-    #[serde(default, alias = "yParity")]
-    v: Number,
+    #[serde(default)]
+    v: Option<Number>,
+    /// The same as `v`, where both are there.
+    #[serde(default)]
+    y_parity: Option<Number>,
     #[serde(default)]
     r: Number,
     #[serde(default)]
@@ -234,7 +237,7 @@ impl Parts {
             };
             let nonce = entry.nonce.to_u64();
             let nonce = nonce.ok_or_else(|| Refusal::new(FORMAT, "an authorization's nonce"))?;
-            let parity = u8::try_from(fits(entry.v)?);
+            let parity = u8::try_from(fits(entry.y_parity.or(entry.v).unwrap_or_default())?);
             let parity =
                 parity.map_err(|_| Refusal::new(SIGNATURE, "an authorization's parity"))?;
             let inner =
