@@ -17,6 +17,8 @@ use secp256k1::{Message, Secp256k1, SecretKey};
 use serde_json::{Value, json};
 use std::num::NonZeroU16;
 
+type Envelope = EthereumTxEnvelope<TxEip4844>;
+
 const KEY: B256 = b256!("45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8");
 const SENDER: Address = address!("a94f5374fce5edbc8e2a8697c15331677e6ebf0b");
 const RECEIVER: Address = address!("00000000000000000000000000000000000000aa");
@@ -185,83 +187,86 @@ struct Chain {
     exception: Option<&'static str>,
 }
 
+/// The state after so many blocks of [`chain`].
+fn after(blocks: u64) -> PlainState {
+    // Nothing is paid for gas but the base fee, which is burnt.
+    state(&[(SENDER, ETHER - blocks * (7 * 21_000 + 1), blocks), (RECEIVER, blocks, 0)])
+}
+
+/// The block `number` of [`chain`], as `spoiled` has it.
+fn block(number: u64, genesis: &Header, parent: B256, spoiled: &Chain) -> Block<Envelope> {
+    let transaction = transfer(spoiled.nonce.unwrap_or(number - 1));
+    let receipt = alloy_consensus::EthereumReceipt::<alloy_consensus::TxType> {
+        tx_type: alloy_consensus::TxType::Legacy,
+        success: true,
+        cumulative_gas_used: 21_000,
+        logs: Vec::new(),
+    };
+    let receipt = alloy_consensus::TxReceipt::with_bloom_ref(&receipt);
+    let cancun = number == 2;
+    let header = Header {
+        parent_hash: parent,
+        number,
+        timestamp: if cancun { 15_000 } else { 14_999 },
+        state_root: spoiled.state_root.unwrap_or_else(|| after(number).root()),
+        gas_used: spoiled.gas_used.unwrap_or(21_000),
+        transactions_root: proofs::calculate_transaction_root(std::slice::from_ref(&transaction)),
+        receipts_root: proofs::calculate_receipt_root(&[receipt]),
+        logs_bloom: Bloom::ZERO,
+        beneficiary: COINBASE,
+        blob_gas_used: cancun.then_some(0),
+        excess_blob_gas: cancun.then_some(0),
+        parent_beacon_block_root: cancun.then_some(B256::ZERO),
+        ..genesis.clone()
+    };
+    let withdrawals = Some(Withdrawals::default());
+    Block {
+        header,
+        body: BlockBody { transactions: vec![transaction], ommers: vec![], withdrawals },
+    }
+}
+
 /// Two blocks, the second of which is the first of Cancun.
 fn chain(wrong: &Chain) -> Value {
-    let after = |blocks: u64| {
-        // Nothing is paid for gas but the base fee, which is burnt.
-        state(&[(SENDER, ETHER - blocks * (7 * 21_000 + 1), blocks), (RECEIVER, blocks, 0)])
-    };
     let genesis = Header {
-        state_root: state(&[(SENDER, ETHER, 0)]).root(),
+        state_root: after(0).root(),
         gas_limit: 30_000_000,
         base_fee_per_gas: Some(7),
         withdrawals_root: Some(proofs::calculate_withdrawals_root(&[])),
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         ..Header::default()
     };
-    let mut blocks = Vec::new();
-    let mut parent = genesis.hash_slow();
-    for number in 1..=2_u64 {
-        let spoiled = if number == 2 { *wrong } else { Chain::default() };
-        let transaction = transfer(spoiled.nonce.unwrap_or(number - 1));
-        let receipt = alloy_consensus::EthereumReceipt::<alloy_consensus::TxType> {
-            tx_type: alloy_consensus::TxType::Legacy,
-            success: true,
-            cumulative_gas_used: 21_000,
-            logs: Vec::new(),
-        };
-        let with_bloom = alloy_consensus::TxReceipt::with_bloom_ref(&receipt);
-        let cancun = number == 2;
-        let header = Header {
-            parent_hash: parent,
-            number,
-            timestamp: if cancun { 15_000 } else { 14_999 },
-            state_root: spoiled.state_root.unwrap_or_else(|| after(number).root()),
-            gas_used: spoiled.gas_used.unwrap_or(21_000),
-            transactions_root: proofs::calculate_transaction_root(std::slice::from_ref(
-                &transaction,
-            )),
-            receipts_root: proofs::calculate_receipt_root(&[with_bloom]),
-            logs_bloom: Bloom::ZERO,
-            beneficiary: COINBASE,
-            blob_gas_used: cancun.then_some(0),
-            excess_blob_gas: cancun.then_some(0),
-            parent_beacon_block_root: cancun.then_some(B256::ZERO),
-            ..genesis.clone()
-        };
-        let hash = header.hash_slow();
-        let withdrawals = Some(Withdrawals::default());
-        let body = BlockBody { transactions: vec![transaction], ommers: Vec::new(), withdrawals };
-        let rlp = Bytes::from(alloy_rlp::encode(Block { header, body }));
-        let mut block = json!({"rlp": rlp, "blocknumber": number.to_string()});
-        if let Some(exception) = spoiled.exception {
-            block["expectException"] = json!(exception);
-        } else {
-            parent = hash;
-        }
-        blocks.push(block);
+    let first = block(1, &genesis, genesis.hash_slow(), &Chain::default());
+    let second = block(2, &genesis, first.header.hash_slow(), wrong);
+    let rlp = |block: &Block<Envelope>| Bytes::from(alloy_rlp::encode(block));
+    let mut blocks = json!([{"rlp": rlp(&first)}, {"rlp": rlp(&second), "blocknumber": "2"}]);
+    let (mut last, mut valid) = (second.header.hash_slow(), 2);
+    if let Some(exception) = wrong.exception {
+        blocks[1]["expectException"] = json!(exception);
+        (last, valid) = (first.header.hash_slow(), 1);
     }
-    let valid = if wrong.exception.is_some() { 1 } else { 2 };
-    let account = |(address, account): (&Address, &PlainAccount)| {
-        let account = json!({"balance": account.balance, "nonce": format!("{:#x}", account.nonce),
-            "code": "0x", "storage": {}});
-        (address.to_string(), account)
+    let accounts = |state: &PlainState| {
+        let account = |(address, account): (&Address, &PlainAccount)| {
+            let account = json!({"balance": account.balance, "code": "0x", "storage": {},
+                "nonce": format!("{:#x}", account.nonce)});
+            (address.to_string(), account)
+        };
+        state.iter().map(account).collect::<serde_json::Map<_, _>>()
     };
     json!({
         "network": "ShanghaiToCancunAtTime15k",
         "genesisBlockHeader": {"hash": genesis.hash_slow(), "stateRoot": genesis.state_root,
             "difficulty": "0x00", "number": "0x00"},
         "genesisRLP": "0x", "sealEngine": "NoProof", "config": {"network": "x", "chainid": "0x01"},
-        "pre": {SENDER.to_string(): {"nonce": "0x00", "balance": format!("{ETHER:#x}"),
-            "code": "0x", "storage": {}}},
+        "pre": accounts(&after(0)),
         "blocks": blocks,
-        "lastblockhash": parent,
-        "postState": after(valid).iter().map(account).collect::<serde_json::Map<_, _>>(),
+        "lastblockhash": last,
+        "postState": accounts(&after(valid)),
     })
 }
 
 /// One wei for the receiver, signed.
-fn transfer(nonce: u64) -> EthereumTxEnvelope<TxEip4844> {
+fn transfer(nonce: u64) -> Envelope {
     let transaction = TxLegacy {
         chain_id: Some(1),
         nonce,
