@@ -16,6 +16,9 @@ use cpu_time::ProcessTime;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Wall and processor time of one execution.
 type Times = (Duration, Duration);
 

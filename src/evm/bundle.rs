@@ -11,7 +11,7 @@ use super::location::{EvmLocation, Reward};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::Task;
-use crate::sync::{AtomicU64, Mutex, SeqCst};
+use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
 use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Transactions below which one thread is as fast.
 const WORTH_SHARING: usize = 32;
 /// Buckets per worker, so that an uneven split costs little.
-const BUCKETS_PER_WORKER: usize = 2;
+const BUCKETS_PER_WORKER: usize = 4;
 /// Cells that accounts are spread over; a bucket has several of them.
 const CELLS: u64 = 64;
 
@@ -134,47 +134,75 @@ impl Bucket<'_> {
     }
 }
 
+/// One bucket's accounts.
+type Folded = Vec<(Address, FoldedAccount)>;
+
 /// Shares the buckets out among the workers.
 struct BundleTask {
-    effects: BlockEffects,
+    /// Whoever folds holds on to them; whoever is done first waits to take them apart.
+    effects: Mutex<Option<Arc<BlockEffects>>>,
     spread: Spread,
     buckets: u64,
     next: AtomicU64,
-    done: Mutex<Vec<Vec<(Address, FoldedAccount)>>>,
+    folded: Sender<Result<Folded, u64>>,
+    /// Ends when the caller folds no more.
+    caller_folds: Receiver<()>,
     /// Taking it apart is work too.
     store: Mutex<Option<Store<EvmLocation>>>,
 }
 
 impl BundleTask {
-    fn work(&self) {
-        loop {
-            let bucket = self.next.fetch_add(1, SeqCst);
-            if bucket >= self.buckets {
-                drop(self.store.lock().take());
-                return;
-            }
-            let cells = (0..CELLS).filter(|cell| cell % self.buckets == bucket);
-            let share = self.effects.transactions.len() / self.buckets as usize;
-            let bucket = Bucket {
-                effects: &self.effects,
-                parent: None,
-                spread: &self.spread,
-                mask: cells.fold(0, |mask, cell| mask | 1 << cell),
-                folds: AddressMap::with_capacity_and_hasher(share, Default::default()),
-            };
-            let folds = bucket.run();
-            let mut folded = Vec::with_capacity(folds.len());
-            folded.extend(
-                folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?))),
-            );
-            self.done.lock().push(folded);
-        }
+    /// The next bucket, if there is one left.
+    fn next_bucket(&self) -> Option<u64> {
+        Some(self.next.fetch_add(1, SeqCst)).filter(|bucket| *bucket < self.buckets)
+    }
+
+    fn fold(&self, bucket: u64) -> Folded {
+        let Some(effects) = self.effects.lock().clone() else { return Vec::new() };
+        let cells = (0..CELLS).filter(|cell| cell % self.buckets == bucket);
+        let share = effects.transactions.len() / self.buckets as usize;
+        let bucket = Bucket {
+            effects: &effects,
+            parent: None,
+            spread: &self.spread,
+            mask: cells.fold(0, |mask, cell| mask | 1 << cell),
+            folds: AddressMap::with_capacity_and_hasher(share, Default::default()),
+        };
+        let folds = bucket.run();
+        let mut folded = Vec::with_capacity(folds.len());
+        folded.extend(
+            folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?))),
+        );
+        folded
+    }
+}
+
+/// A bucket that somebody folds. If that fails, by a bug of ours, the caller gets it back.
+struct Promise<'a> {
+    task: &'a BundleTask,
+    bucket: u64,
+    folded: Option<Folded>,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        // There is room for every bucket.
+        let _ = self.task.folded.try_send(self.folded.take().ok_or(self.bucket));
     }
 }
 
 impl Task for BundleTask {
+    /// What the caller does not need for the bundle is taken apart here, while the caller puts the
+    /// bundle together.
     fn run(&self, _: WorkerId) {
-        self.work();
+        while let Some(bucket) = self.next_bucket() {
+            let mut promise = Promise { task: self, bucket, folded: None };
+            promise.folded = Some(self.fold(bucket));
+        }
+        drop(self.store.lock().take());
+        // Nobody sends: it ends when the sender is gone.
+        let _ = self.caller_folds.recv();
+        drop(self.effects.lock().take());
     }
 }
 
@@ -202,32 +230,42 @@ pub(super) fn build<'env, R>(
         return (extend(&effects, parent, reverts), alongside());
     }
     let sharing = effects.transactions.len() >= WORTH_SHARING && crew.workers() > 1;
-    let buckets = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
+    let buckets = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 }.min(CELLS as usize);
+    let (folded, done) = bounded(buckets);
+    let (folding, caller_folds) = bounded(0);
     let task = Arc::new(BundleTask {
-        effects,
+        effects: Mutex::new(Some(Arc::new(effects))),
         spread,
-        buckets: (buckets as u64).min(CELLS),
+        buckets: buckets as u64,
         next: AtomicU64::new(0),
-        done: Mutex::new(Vec::new()),
+        folded,
+        caller_folds,
         store: Mutex::new(Some(store)),
     });
     let own = || {
         let aside = alongside();
-        task.work();
-        aside
+        let mut folded: Vec<Folded> = Vec::with_capacity(buckets);
+        while let Some(bucket) = task.next_bucket() {
+            folded.push(task.fold(bucket));
+        }
+        // Every other bucket is in somebody's hands, who sends it whatever happens.
+        while folded.len() < buckets
+            && let Ok(theirs) = done.recv()
+        {
+            folded.push(theirs.unwrap_or_else(|bucket| task.fold(bucket)));
+        }
+        drop(folding);
+        (assemble(folded, reverts), aside)
     };
-    let aside = if sharing {
-        let shared: Arc<dyn Task + 'env> = task.clone();
-        crew.run(&shared, own)
-    } else {
-        own()
-    };
-    let folded = core::mem::take(&mut *task.done.lock());
-    (assemble(folded, reverts), aside)
+    if !sharing {
+        return own();
+    }
+    let shared: Arc<dyn Task + 'env> = task.clone();
+    crew.run(&shared, own)
 }
 
 /// Puts the folded accounts together.
-fn assemble(folded: Vec<Vec<(Address, FoldedAccount)>>, reverts: bool) -> BundleState {
+fn assemble(folded: Vec<Folded>, reverts: bool) -> BundleState {
     let mut bundle = BundleState::default();
     let accounts = folded.iter().map(Vec::len).sum();
     bundle.state.reserve(accounts);

@@ -134,5 +134,5 @@ fn every_mutant_breaks_its_property() {
             judged += 1;
         }
     }
-    assert!(judged >= 15, "only {judged} rows name a property");
+    assert!(judged >= 14, "only {judged} rows name a property");
 }
