@@ -14,7 +14,7 @@ const ADDRESS: &str = "127.0.0.1:3000";
 /// Workers of the explored blocks.
 const WORKERS: usize = 3;
 /// States below which something must have gone wrong with the models themselves.
-const LEAST_STATES: usize = 40_000_000;
+const LEAST_STATES: usize = 10_000_000;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {

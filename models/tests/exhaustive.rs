@@ -1,7 +1,10 @@
 //! The small suites, all orders of events on two workers: nothing breaks, and everything rare
-//! occurs somewhere. `cargo xtask models` explores the full ones.
+//! occurs somewhere. Of the full ones a sample; `cargo xtask models` explores them whole.
 
-use braid_models::{Explored, explore, suites};
+use braid_models::{Explored, explore, full_suites, suites};
+
+/// Of so many blocks of the full suites one is explored.
+const SAMPLED: usize = 71;
 
 #[test]
 fn every_order_of_events_is_right() {
@@ -15,4 +18,14 @@ fn every_order_of_events_is_right() {
     assert!(missing.is_empty(), "never occurred: {missing:?}");
     // A model that lost its actions would pass everything else.
     assert!(all.states > 1_000_000, "only {} states", all.states);
+}
+
+#[test]
+fn a_sample_of_the_full_suites_is_right_on_three_workers() {
+    for mut suite in full_suites() {
+        suite.scenarios = suite.scenarios.into_iter().step_by(SAMPLED).collect();
+        let explored = explore(&suite, 3);
+        println!("{}: {} blocks, {} states", suite.name, explored.blocks, explored.states);
+        assert!(explored.broken.is_empty(), "{}: {}", suite.name, explored.broken.join("\n"));
+    }
 }

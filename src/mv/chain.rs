@@ -220,12 +220,15 @@ impl<L: Location> Chain<L> {
     fn fold(&mut self, top: Version, look: Look, mutant: StoreMutant) -> Found<L> {
         let Look { reader, frontier, floor } = look;
         let past = is_store_mutant!(mutant, FoldPastValue);
+        let past_end = is_store_mutant!(mutant, FoldPastTombstone);
         // A checkpoint sums up a life that began at the base, and serves readers above its end.
         let may_keep = floor == Floor::Base;
         let kept = self.checkpoint.as_deref().filter(|kept| may_keep && kept.end <= reader);
         let from = kept.map_or(floor.first(), |kept| kept.end);
         let items = self.below(reader, mutant);
-        let counts = |item: &&Item<L>| item.version.tx >= from && (item.is_delta() || past);
+        let is_end = |item: &Item<L>| matches!(item.kind, Kind::Written(Entry::Tombstone));
+        let passes = |item: &Item<L>| item.is_delta() || past || (past_end && is_end(item));
+        let counts = |item: &&Item<L>| item.version.tx >= from && passes(item);
         let deltas = items.iter().rev().take_while(counts).count();
         let (bottom, deltas) = items.split_at(items.len() - deltas);
         let start = match bottom.last().filter(|item| item.version.tx >= from) {

@@ -61,6 +61,9 @@ pub enum StoreMutant {
     /// The lock is released between drawing the stamp and changing the data. Only loom can tell.
     #[cfg(feature = "mutants")]
     ReleasedEarly,
+    /// I11: folding goes on below a tombstone.
+    #[cfg(feature = "mutants")]
+    FoldPastTombstone,
 }
 
 #[cfg(feature = "mutants")]
@@ -85,6 +88,7 @@ impl StoreMutant {
         Self::HintByValue,
         Self::MissUnnoticed,
         Self::ReleasedEarly,
+        Self::FoldPastTombstone,
     ];
 }
 
