@@ -3,6 +3,7 @@
 mod fuzzing;
 mod instrumented;
 mod newcomer;
+mod package;
 mod readme;
 mod recipes;
 mod runner;
@@ -110,6 +111,8 @@ enum Recipe {
     Deny,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
+    /// Package library and tool as for crates.io, and build what is packaged
+    Package,
     /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
     Spec {
         /// How many blocks from Berlin on; a sixth as many of older forks come on top
@@ -174,6 +177,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
+        Recipe::Package => package::package(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Suites { whole } => suites::suites(runner, *whole),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
@@ -213,6 +217,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     verify::mutants(runner)?;
     spec::spec(runner, 500, 1_000)?;
     suites::suites(runner, true)?;
+    package::package(runner)?;
     instrumented::tsan(runner)?;
     instrumented::coverage(runner)?;
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };

@@ -12,6 +12,7 @@ mod measure;
 mod progress;
 mod report;
 mod run;
+mod shell;
 mod sim;
 mod suites;
 mod t8n;
@@ -42,6 +43,9 @@ enum Command {
     #[command(visible_aliases = ["btest", "blockchaintest"])]
     Blocktest(suites::BlockTestArgs),
     T8n(Box<t8n::T8nArgs>),
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, in roff: braid man > braid.1
+    Man,
 }
 
 /// How a command ended; the greater, the more it matters.
@@ -89,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Statetest(args) => suites::statetest(&args),
         Command::Blocktest(args) => suites::blocktest(&args),
         Command::T8n(args) => t8n::t8n(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man => shell::man(),
     };
     match ended {
         Ok(end) => end.into(),

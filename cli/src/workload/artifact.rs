@@ -5,9 +5,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const TOKEN: &str = include_str!("../../../contracts/artifacts/Token.json");
-const POOL: &str = include_str!("../../../contracts/artifacts/Pool.json");
-const ROUTER: &str = include_str!("../../../contracts/artifacts/Router.json");
+const TOKEN: &str = include_str!("../../artifacts/Token.json");
+const POOL: &str = include_str!("../../artifacts/Pool.json");
+const ROUTER: &str = include_str!("../../artifacts/Router.json");
 
 /// Where a variable or a member of a struct lies.
 #[derive(Clone, Copy, Debug, Deserialize)]
