@@ -243,3 +243,22 @@ fn whoever_breaks_off_hears_of_no_more_and_gets_the_error() {
         assert!(error.committed.receipts.len() > last as usize, "{error}");
     }
 }
+
+/// The beneficiary comes about by a reward that was set aside, and with it the empty code; then a
+/// contract is created at its address that has none, or nearly so. revm's bundle lists the empty
+/// code in the first case only.
+#[test]
+fn a_contract_without_code_at_the_beneficiarys_address() {
+    for ends in [opcode::STOP, opcode::INVALID] {
+        let mut scene = Scene::on(SpecId::OSAKA);
+        let [alice, bob] = scene.senders();
+        let init = Code::new().op(opcode::STOP).bytes();
+        let creator = scene.contract(0, Code::new().create(&init, 0).op(opcode::POP).op(ends));
+        let nonce = scene.nonce(creator);
+        scene.block.env.beneficiary = creator.create(nonce);
+        scene.send(alice, pay(bob, 1));
+        scene.send(bob, call(creator));
+        scene.send(alice, pay(bob, 1));
+        scene.play();
+    }
+}

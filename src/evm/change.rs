@@ -86,7 +86,7 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
                 before: value.original_value,
                 after: value.present_value,
             });
-            (Some(info_after(&account.info, before.as_ref())), slots.collect())
+            (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
     Some(AccountChange { address, kind, before, after, slots })
@@ -94,7 +94,13 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
 
 /// The account after a transaction, with its code where that is new or has to be written again with
 /// the nonce, and nowhere else: each copy of a code is counted in one place by all cores.
-pub(super) fn info_after(info: &AccountInfo, before: Option<&AccountInfo>) -> AccountInfo {
+/// A creation leaves no code where there was the empty one, and that shows in the bundle.
+pub(super) fn info_after(
+    kind: ChangeKind,
+    info: &AccountInfo,
+    before: Option<&AccountInfo>,
+) -> AccountInfo {
+    let before = before.filter(|_| kind != ChangeKind::Created);
     let known = before.is_some_and(|before| {
         let same_nonce = before.nonce == info.nonce || info.is_empty_code_hash();
         before.code_hash == info.code_hash && same_nonce

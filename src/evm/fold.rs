@@ -113,7 +113,14 @@ impl AccountFold {
         self.remove(self.status.on_touched_empty_post_eip161(), gone);
     }
 
-    fn change(&mut self, info: AccountInfo, slots: &[SlotChange]) {
+    fn change(&mut self, mut info: AccountInfo, slots: &[SlotChange]) {
+        // A change comes without a code that it did not change.
+        if let Some(old) = &self.info
+            && info.code.is_none()
+            && info.code_hash == old.code_hash
+        {
+            info.code = old.code.clone();
+        }
         let blank = self.info.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);
         self.put(self.status.on_changed(blank), info, slots);
     }
@@ -146,18 +153,7 @@ impl AccountFold {
     }
 
     /// Moves on to `info` and `status`, and notes it in the transition over the block.
-    fn step(
-        &mut self,
-        mut info: Option<AccountInfo>,
-        status: AccountStatus,
-    ) -> &mut TransitionAccount {
-        // A change comes without a code that it did not change.
-        if let (Some(info), Some(old)) = (&mut info, &self.info)
-            && info.code.is_none()
-            && info.code_hash == old.code_hash
-        {
-            info.code = old.code.clone();
-        }
+    fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) -> &mut TransitionAccount {
         let previous_info = core::mem::replace(&mut self.info, info.clone());
         let previous_status = core::mem::replace(&mut self.status, status);
         let transition = self.transition.get_or_insert_with(|| TransitionAccount {

@@ -81,7 +81,7 @@ fn take_change<'a>(
                 let (before, after) = (value.original_value, value.present_value);
                 Some(SlotChange { slot: *slot, before, after })
             });
-            (Some(info_after(&account.info, before.as_ref())), slots.collect())
+            (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
     AccountChange { address, kind, before, after, slots }
