@@ -37,7 +37,7 @@ pub struct AccountChange {
     pub address: Address,
     /// How.
     pub kind: ChangeKind,
-    /// The account before the transaction, without its code; `None` if there was none.
+    /// The account before the transaction, without its code as a rule; `None` if there was none.
     pub before: Option<AccountInfo>,
     /// The account after the transaction; `None` if there is none. It has its code where the
     /// transaction changed that.
@@ -77,7 +77,7 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
     }
     let kind = ChangeKind::of(&account);
     let existed = !account.is_loaded_as_not_existing();
-    let before = existed.then(|| account.original_info().copy_without_code());
+    let before = existed.then(|| info_before(&account.original_info(), account.info.code.is_some()));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
@@ -90,6 +90,13 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
         }
     };
     Some(AccountChange { address, kind, before, after, slots })
+}
+
+/// The account before a transaction, without its code - but where revm has forgotten that: it does so
+/// with the empty code when a creation at the address fails, and the bundle shows it.
+pub(super) fn info_before(original: &AccountInfo, is_code_known: bool) -> AccountInfo {
+    let forgotten = original.code.is_some() && !is_code_known;
+    if forgotten { original.clone() } else { original.copy_without_code() }
 }
 
 /// The account after a transaction, with its code where that is new or has to be written again with

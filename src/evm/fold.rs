@@ -46,7 +46,9 @@ impl AccountFold {
     /// What a transaction, or a system call, changed.
     pub(super) fn apply(&mut self, change: &AccountChange) {
         match (change.kind, &change.after) {
-            (ChangeKind::Changed, Some(info)) => self.change(info.clone(), &change.slots),
+            (ChangeKind::Changed, Some(info)) => {
+                self.change_from(change.before.as_ref(), info.clone(), &change.slots)
+            }
             (ChangeKind::Created, Some(info)) => {
                 self.put(self.status.on_created(), info.clone(), &change.slots);
             }
@@ -113,14 +115,24 @@ impl AccountFold {
         self.remove(self.status.on_touched_empty_post_eip161(), gone);
     }
 
-    fn change(&mut self, mut info: AccountInfo, slots: &[SlotChange]) {
-        // A change comes without a code that it did not change.
-        if let Some(old) = &self.info
+    /// A change comes without a code that it did not change, unless that was forgotten.
+    fn change_from(
+        &mut self,
+        before: Option<&AccountInfo>,
+        mut info: AccountInfo,
+        slots: &[SlotChange],
+    ) {
+        let forgotten = before.is_some_and(|before| before.code.is_some());
+        if let Some(old) = self.info.as_ref().filter(|_| !forgotten)
             && info.code.is_none()
             && info.code_hash == old.code_hash
         {
             info.code = old.code.clone();
         }
+        self.change(info, slots);
+    }
+
+    fn change(&mut self, info: AccountInfo, slots: &[SlotChange]) {
         let blank = self.info.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);
         self.put(self.status.on_changed(blank), info, slots);
     }

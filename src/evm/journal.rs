@@ -5,7 +5,7 @@
 //! nothing of who changed what: only the entries of the transaction in hand do. They are what revm
 //! would revert by, so each change has one, and what was reverted has none left.
 
-use super::change::{AccountChange, ChangeKind, SlotChange, info_after};
+use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
 use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
@@ -72,7 +72,8 @@ fn take_change<'a>(
     if kind != ChangeKind::Emptied {
         account.status -= AccountStatus::LoadedAsNotExisting;
     }
-    let before = existed.then(|| account.original_info_mut().copy_without_code());
+    let is_code_known = account.info.code.is_some();
+    let before = existed.then(|| info_before(account.original_info_mut(), is_code_known));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {

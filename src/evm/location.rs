@@ -58,8 +58,7 @@ pub(super) enum EvmValue {
 pub(super) struct NonceCode {
     pub(super) nonce: u64,
     pub(super) code_hash: B256,
-    /// The code, wherever it is known: a hash once seen never lacks its code. The empty code goes
-    /// without saying: there is one for the whole process, and all cores count its copies.
+    /// The code, wherever it is known: a hash once seen never lacks its code.
     pub(super) code: Option<Bytecode>,
 }
 
@@ -74,14 +73,14 @@ impl Eq for NonceCode {}
 
 impl Default for NonceCode {
     fn default() -> Self {
-        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: None }
+        // As in revm's `AccountInfo::default`: the empty code is known.
+        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
     }
 }
 
 impl NonceCode {
     pub(super) fn of(info: &AccountInfo) -> Self {
-        let code = if info.is_empty_code_hash() { None } else { info.code.clone() };
-        Self { nonce: info.nonce, code_hash: info.code_hash, code }
+        Self { nonce: info.nonce, code_hash: info.code_hash, code: info.code.clone() }
     }
 
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
