@@ -77,7 +77,8 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
     }
     let kind = ChangeKind::of(&account);
     let existed = !account.is_loaded_as_not_existing();
-    let before = existed.then(|| info_before(&account.original_info(), account.info.code.is_some()));
+    let before =
+        existed.then(|| info_before(&account.original_info(), account.info.code.is_some()));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
