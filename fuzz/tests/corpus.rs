@@ -129,3 +129,35 @@ fn every_target_has_inputs_that_notice_seeded_bugs() {
     }
     assert!(survivors.is_empty(), "survived: {survivors:#?}");
 }
+
+/// Looks for inputs that notice the bugs that no input notices, for when bugs or targets change:
+/// `cargo test -p braid-fuzz --test corpus -- --ignored`.
+#[test]
+#[ignore = "writes into the corpus"]
+fn inputs_are_found_for_bugs_that_survive() {
+    let mut random = 1_u64;
+    let mut next = || {
+        // Steele, Lea and Flood's SplitMix64.
+        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    for target in TARGETS {
+        let inputs = inputs(&here("corpus"), target);
+        let noticed =
+            |bugs: &Bugs| inputs.iter().any(|(_, bytes)| target.check(bytes, *bugs).is_err());
+        for bugs in seeded(target).into_iter().filter(|bugs| !noticed(bugs)) {
+            let found = (0..400_000).find_map(|_| {
+                let length = 24 + next() % 400;
+                let bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
+                target.check(&bytes, bugs).is_err().then_some(bytes)
+            });
+            let bytes = found.unwrap_or_else(|| panic!("nothing notices {bugs:?}"));
+            let bug = format!("{:?}-{:?}", bugs.protocol, bugs.store).replace("None", "");
+            let name = format!("{}/finds-{}", target.name, bug.trim_matches('-'));
+            println!("{name}");
+            std::fs::write(here("corpus").join(name), bytes).expect("the folder can be written");
+        }
+    }
+}
