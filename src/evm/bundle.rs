@@ -158,7 +158,9 @@ impl BundleTask {
     }
 
     fn fold(&self, bucket: u64) -> Folded {
-        let Some(effects) = self.effects.lock().clone() else { return Vec::new() };
+        let Some(effects) = self.effects.lock().clone() else {
+            unreachable!("nobody takes the effects before every bucket is folded")
+        };
         let cells = (0..CELLS).filter(|cell| cell % self.buckets == bucket);
         let share = effects.transactions.len() / self.buckets as usize;
         let bucket = Bucket {
@@ -230,7 +232,8 @@ pub(super) fn build<'env, R>(
         return (extend(&effects, parent, reverts), alongside());
     }
     let sharing = effects.transactions.len() >= WORTH_SHARING && crew.workers() > 1;
-    let buckets = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 }.min(CELLS as usize);
+    let shares = crew.workers() * BUCKETS_PER_WORKER;
+    let buckets = if sharing { shares.min(CELLS as usize) } else { 1 };
     let (folded, done) = bounded(buckets);
     let (folding, caller_folds) = bounded(0);
     let task = Arc::new(BundleTask {

@@ -112,24 +112,23 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
         self.evm.ctx.error = Ok(());
-        let mut changed = core::mem::take(&mut handler.changes);
+        let mut taken = core::mem::take(&mut handler.changes);
         if !handler.goes_on {
             // Also after an error: revm leaves loaded accounts in the journal.
             let state = self.evm.ctx.journaled_state.finalize();
             if !self.recipe.shares {
-                changed = changes(state);
+                taken = changes(state);
             }
         }
         let result = result.map_err(rejection)?;
         let reward = handler.reward.take();
-        let changes = changed;
         let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
-        let mut writes = write_set(&changes, delta);
-        remember(&mut writes, &changes, self.evm.ctx.journaled_state.db_mut().remembered());
+        let mut writes = write_set(&taken, delta);
+        remember(&mut writes, &taken, self.evm.ctx.journaled_state.db_mut().remembered());
         let cost = result.tx_gas_used();
-        let mask = self.recipe.spread.mask(&changes);
-        let changes = Arc::new(changes);
+        let mask = self.recipe.spread.mask(&taken);
+        let changes = Arc::new(taken);
         let output = Arc::new(TxOutput { result, changes, mask, reward });
         Ok(Effects { writes, output, cost })
     }

@@ -123,9 +123,9 @@ impl<E> SimulatedBlock<E> {
     }
 }
 
-/// The block with every write set in the order of its locations. revm hands changes over in the
-/// order of a hash map, which differs from run to run; a seed must replay what is published
-/// between two reads.
+/// The block with every write set in the order of its locations. Where no journal is shared revm
+/// hands changes over in the order of a hash map, which differs from run to run; a seed must replay
+/// what is published between two reads.
 struct Ordered<S>(EvmWorkload<S>);
 
 impl<S: StateSource> Workload for Ordered<S> {

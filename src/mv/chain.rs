@@ -123,7 +123,8 @@ pub(super) struct Chain<L: Location> {
     base: Option<L::Value>,
     // Most have one entry: it lies where the chain does.
     items: SmallVec<[Item<L>; 1]>,
-    /// Who read it since the last change that concerned them. A hint.
+    /// Who read it and has not been named since. Nobody may be missing whom a change concerns: who
+    /// was never named commits unseen.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
     // Few chains have one, and a chain should be small.

@@ -16,7 +16,8 @@
 //! 6. [`Property::Hints`]: a publication or withdrawal names every reader at or above the
 //!    frontier for which it changes what it saw when it looked last, and nobody at or below the
 //!    writer. An estimate names nobody: what replaces it does. The first publication at any scope
-//!    of the block names nobody for what lies in scopes: until then nobody registers there.
+//!    of the block names nobody for what lies in scopes: until then nobody registers there, and the
+//!    worker that publishes there names everybody above.
 //! 7. A read set finds exactly what was put into it.
 
 mod script;
