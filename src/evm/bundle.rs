@@ -6,20 +6,20 @@
 
 use super::change::AccountChange;
 use super::crew::Crew;
-use super::fold::{AccountFold, FoldedAccount};
+use super::fold::AccountFold;
 use super::location::{EvmLocation, Reward};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::Task;
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
-use alloy_primitives::{Address, U256, map::AddressMap};
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::reverts::Reverts;
-use revm::database::{AccountRevert, BundleState};
-use revm::state::AccountInfo;
+use revm::database::{AccountRevert, BundleAccount, BundleState};
+use revm::state::{AccountInfo, Bytecode};
 use std::sync::Arc;
 
 /// Transactions below which one thread is as fast.
@@ -134,8 +134,27 @@ impl Bucket<'_> {
     }
 }
 
-/// One bucket's accounts.
-type Folded = Vec<(Address, FoldedAccount)>;
+/// One bucket's part of the bundle.
+struct Folded {
+    accounts: Vec<(Address, BundleAccount)>,
+    reverts: Vec<(Address, AccountRevert)>,
+    contracts: Vec<(B256, Bytecode)>,
+}
+
+impl Folded {
+    fn new(folds: AddressMap<AccountFold>) -> Self {
+        let mut accounts = Vec::with_capacity(folds.len());
+        let mut reverts = Vec::with_capacity(folds.len());
+        let mut contracts = Vec::new();
+        for (address, fold) in folds {
+            let Some(folded) = fold.finish() else { continue };
+            accounts.push((address, folded.account));
+            reverts.push((address, folded.revert));
+            contracts.extend(folded.contract);
+        }
+        Self { accounts, reverts, contracts }
+    }
+}
 
 /// Shares the buckets out among the workers.
 struct BundleTask {
@@ -170,12 +189,7 @@ impl BundleTask {
             mask: cells.fold(0, |mask, cell| mask | 1 << cell),
             folds: AddressMap::with_capacity_and_hasher(share, Default::default()),
         };
-        let folds = bucket.run();
-        let mut folded = Vec::with_capacity(folds.len());
-        folded.extend(
-            folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?))),
-        );
-        folded
+        Folded::new(bucket.run())
     }
 }
 
@@ -270,20 +284,19 @@ pub(super) fn build<'env, R>(
 /// Puts the folded accounts together.
 fn assemble(folded: Vec<Folded>, reverts: bool) -> BundleState {
     let mut bundle = BundleState::default();
-    let accounts = folded.iter().map(Vec::len).sum();
+    let accounts = folded.iter().map(|folded| folded.accounts.len()).sum();
     bundle.state.reserve(accounts);
-    let mut block_reverts: Vec<(Address, AccountRevert)> =
-        Vec::with_capacity(if reverts { accounts } else { 0 });
-    for (address, folded) in folded.into_iter().flatten() {
-        let FoldedAccount { account, revert, contract } = folded;
-        if let Some((hash, code)) = contract {
-            bundle.contracts.insert(hash, code);
+    let mut block_reverts = Vec::with_capacity(if reverts { accounts } else { 0 });
+    for mut bucket in folded {
+        for (address, account) in bucket.accounts {
+            bundle.state_size += account.size_hint();
+            bundle.state.insert(address, account);
         }
-        bundle.state_size += account.size_hint();
-        bundle.state.insert(address, account);
+        bundle.contracts.extend(bucket.contracts);
         if reverts {
-            bundle.reverts_size += revert.size_hint();
-            block_reverts.push((address, revert));
+            let sizes = bucket.reverts.iter().map(|(_, revert)| revert.size_hint());
+            bundle.reverts_size += sizes.sum::<usize>();
+            block_reverts.append(&mut bucket.reverts);
         }
     }
     bundle.reverts = Reverts::new(vec![block_reverts]);

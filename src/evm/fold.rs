@@ -8,8 +8,10 @@ use super::change::{AccountChange, ChangeKind, SlotChange};
 use super::location::Reward;
 use alloy_primitives::{B256, U256};
 use revm::bytecode::Bytecode;
+use revm::database::states::reverts::AccountInfoRevert;
 use revm::database::states::{StorageSlot, TransitionAccount};
-use revm::database::{AccountRevert, AccountStatus, BundleAccount};
+use revm::database::{AccountRevert, AccountStatus, BundleAccount, RevertToSlot};
+use revm::primitives::StorageKeyMap;
 use revm::state::AccountInfo;
 use std::collections::hash_map::Entry;
 
@@ -24,7 +26,10 @@ pub(super) struct FoldedAccount {
 pub(super) struct AccountFold {
     status: AccountStatus,
     info: Option<AccountInfo>,
-    transition: Option<TransitionAccount>,
+    /// As it was before the first change; `None` if there was no change.
+    previous: Option<(AccountStatus, Option<AccountInfo>)>,
+    storage: StorageKeyMap<StorageSlot>,
+    storage_was_destroyed: bool,
 }
 
 impl AccountFold {
@@ -35,12 +40,17 @@ impl AccountFold {
             Some(info) if info.is_empty() => AccountStatus::LoadedEmptyEIP161,
             Some(_) => AccountStatus::Loaded,
         };
-        Self { status, info, transition: None }
+        Self::loaded(status, info)
     }
 
     /// The account as a parent's bundle leaves it.
     pub(super) fn after_parent(parent: &BundleAccount) -> Self {
-        Self { status: parent.status, info: parent.info.clone(), transition: None }
+        Self::loaded(parent.status, parent.info.clone())
+    }
+
+    fn loaded(status: AccountStatus, info: Option<AccountInfo>) -> Self {
+        let storage = StorageKeyMap::default();
+        Self { status, info, previous: None, storage, storage_was_destroyed: false }
     }
 
     /// What a transaction, or a system call, changed.
@@ -63,7 +73,7 @@ impl AccountFold {
     /// A transaction's reward that was set aside: the beneficiary is touched, with or without
     /// an amount.
     pub(super) fn reward(&mut self, reward: Reward) {
-        let Some(mut info) = self.info.clone() else {
+        let Some(info) = &mut self.info else {
             if let Some(balance) = reward.apply(None) {
                 let info = AccountInfo::from_balance(balance);
                 // Before EIP-161 revm's journal marks an empty account as created.
@@ -75,9 +85,17 @@ impl AccountFold {
             }
             return;
         };
-        info.balance = reward.apply(Some(info.balance)).unwrap_or(info.balance);
+        let balance = reward.apply(Some(info.balance)).unwrap_or(info.balance);
         // Only before EIP-161: an empty account that exists keeps existing.
-        if !info.is_empty() {
+        if balance.is_zero() && info.is_empty() {
+            return;
+        }
+        if self.previous.is_some() {
+            // Every transaction of the block comes by here.
+            info.balance = balance;
+            self.status = self.status.on_changed(info.has_no_code_and_nonce());
+        } else {
+            let info = AccountInfo { balance, ..info.clone() };
             self.change(info, &[]);
         }
     }
@@ -123,11 +141,13 @@ impl AccountFold {
         slots: &[SlotChange],
     ) {
         let forgotten = before.is_some_and(|before| before.code.is_some());
-        if let Some(old) = self.info.as_ref().filter(|_| !forgotten)
+        let is_first = self.previous.is_none();
+        if let Some(old) = self.info.as_mut().filter(|_| !forgotten)
             && info.code.is_none()
             && info.code_hash == old.code_hash
         {
-            info.code = old.code.clone();
+            // What is replaced needs no code; what the bundle reverts to does.
+            info.code = if is_first { old.code.clone() } else { old.code.take() };
         }
         self.change(info, slots);
     }
@@ -138,9 +158,9 @@ impl AccountFold {
     }
 
     fn put(&mut self, status: AccountStatus, info: AccountInfo, slots: &[SlotChange]) {
-        let transition = self.step(Some(info), status);
+        self.step(Some(info), status);
         for SlotChange { slot, before, after } in slots {
-            match transition.storage.entry(*slot) {
+            match self.storage.entry(*slot) {
                 Entry::Vacant(entry) => {
                     entry.insert(StorageSlot::new_changed(*before, *after));
                 }
@@ -159,48 +179,86 @@ impl AccountFold {
             self.status = status;
             return;
         }
-        let transition = self.step(None, status);
-        transition.storage.clear();
-        transition.storage_was_destroyed = true;
+        self.step(None, status);
+        self.storage.clear();
+        self.storage_was_destroyed = true;
     }
 
-    /// Moves on to `info` and `status`, and notes it in the transition over the block.
-    fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) -> &mut TransitionAccount {
-        let previous_info = core::mem::replace(&mut self.info, info.clone());
-        let previous_status = core::mem::replace(&mut self.status, status);
-        let transition = self.transition.get_or_insert_with(|| TransitionAccount {
-            previous_info,
-            previous_status,
-            ..TransitionAccount::default()
-        });
-        transition.info = info;
-        transition.status = status;
-        transition
+    /// Moves on to `info` and `status`.
+    fn step(&mut self, info: Option<AccountInfo>, status: AccountStatus) {
+        let old_info = core::mem::replace(&mut self.info, info);
+        let old_status = core::mem::replace(&mut self.status, status);
+        if self.previous.is_none() {
+            self.previous = Some((old_status, old_info));
+        }
     }
 
     /// All of the block's changes to the account, for a bundle that has it already.
     pub(super) fn into_transition(self) -> Option<TransitionAccount> {
-        self.transition
+        let Self { status, info, previous, storage, storage_was_destroyed } = self;
+        let (previous_status, previous_info) = previous?;
+        let account = TransitionAccount {
+            info,
+            status,
+            previous_info,
+            previous_status,
+            storage,
+            storage_was_destroyed,
+        };
+        Some(account)
     }
 
     /// The account's part of a new bundle; `None` if nothing happened to it.
     pub(super) fn finish(self) -> Option<FoldedAccount> {
-        let transition = self.transition?;
-        let contract = transition.has_new_contract().map(|(hash, code)| (hash, code.clone()));
-        if matches!(transition.status, AccountStatus::Changed | AccountStatus::InMemoryChange) {
-            // Bringing the account before the block up to date gives the one after it, without a
-            // copy of its slots.
-            let mut account = BundleAccount {
-                info: transition.previous_info.clone(),
-                original_info: transition.previous_info.clone(),
-                storage: Default::default(),
-                status: transition.previous_status,
-            };
-            let revert = account.update_and_create_revert(transition)?;
-            return Some(FoldedAccount { account, revert, contract });
+        let (previous_status, _) = self.previous.as_ref()?;
+        match (self.status, previous_status) {
+            (AccountStatus::Changed, AccountStatus::Loaded)
+            | (
+                AccountStatus::InMemoryChange,
+                AccountStatus::Loaded
+                | AccountStatus::LoadedEmptyEIP161
+                | AccountStatus::LoadedNotExisting,
+            ) => self.finish_changed(),
+            _ => {
+                let transition = self.into_transition()?;
+                let contract = transition.has_new_contract();
+                let contract = contract.map(|(hash, code)| (hash, code.clone()));
+                let account = transition.present_bundle_account();
+                let revert = transition.create_revert()?;
+                Some(FoldedAccount { account, revert, contract })
+            }
         }
-        let account = transition.present_bundle_account();
-        let revert = transition.create_revert()?;
+    }
+
+    /// An account that was loaded and changed, as almost all are: what
+    /// `BundleAccount::update_and_create_revert` comes to for it, without copying its slots.
+    fn finish_changed(self) -> Option<FoldedAccount> {
+        let Self { status, info, previous, storage, .. } = self;
+        let (previous_status, original_info) = previous?;
+        let new_code = info.as_ref().map(|info| info.code_hash)
+            != original_info.as_ref().map(|info| info.code_hash);
+        let contract = info.as_ref().filter(|_| new_code);
+        let contract = contract.and_then(|info| Some((info.code_hash, info.code.clone()?)));
+        let to_previous = match &original_info {
+            None if previous_status == AccountStatus::LoadedNotExisting => {
+                AccountInfoRevert::DeleteIt
+            }
+            previous if *previous == info => AccountInfoRevert::DoNothing,
+            previous => AccountInfoRevert::RevertTo(previous.clone().unwrap_or_default()),
+        };
+        let mut slots = StorageKeyMap::with_capacity_and_hasher(storage.len(), Default::default());
+        let changed = storage.iter().filter(|(_, slot)| slot.is_changed());
+        slots.extend(changed.map(|(key, slot)| (*key, RevertToSlot::Some(slot.original_value()))));
+        let revert = AccountRevert {
+            account: to_previous,
+            storage: slots,
+            previous_status,
+            wipe_storage: false,
+        };
+        if revert.is_empty() {
+            return None;
+        }
+        let account = BundleAccount { info, original_info, storage, status };
         Some(FoldedAccount { account, revert, contract })
     }
 }
