@@ -5,6 +5,7 @@ pub mod block_file;
 pub mod checks;
 pub mod commands;
 pub mod compare;
+pub mod fetch;
 pub mod fork;
 pub mod hostile;
 pub mod sequential;

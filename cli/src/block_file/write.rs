@@ -3,7 +3,7 @@
 use super::{BlockFile, BlockFileError, BlockFileErrorKind};
 use flate2::{Compression, write::GzEncoder};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufWriter, Write},
     path::Path,
 };
@@ -13,7 +13,7 @@ const ZSTD_LEVEL: i32 = 12;
 
 impl BlockFile {
     /// Writes the file to `path`, packed as the end of its name says: `.json`, `.json.gz` or
-    /// `.json.zst`.
+    /// `.json.zst`. What was there before stays until all has been written beside it.
     ///
     /// # Errors
     /// Another ending, or an error of the file system; both name the file.
@@ -22,18 +22,28 @@ impl BlockFile {
             .map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
     }
 
+    /// Whether [`write`](Self::write) knows the ending of this name, for those who have much to do
+    /// before they write.
+    ///
+    /// # Errors
+    /// Another ending.
+    pub fn check_name(path: &Path) -> Result<(), BlockFileError> {
+        let known = Pack::of(path).map(|_| ());
+        known.map_err(|kind| BlockFileError::new(path.display().to_string(), kind))
+    }
+
     fn write_packed(&self, path: &Path) -> Result<(), BlockFileErrorKind> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.unwrap_or_default();
-        let pack = if name.ends_with(".json") {
-            Pack::Plain
-        } else if name.ends_with(".json.gz") {
-            Pack::Gzip
-        } else if name.ends_with(".json.zst") {
-            Pack::Zstd
-        } else {
-            return Err(BlockFileErrorKind::Extension);
-        };
+        let (name, pack) = Pack::of(path)?;
+        let partial = path.with_file_name(format!(".{name}.partial"));
+        let written = self.write_as(&pack, &partial).and_then(|()| Ok(fs::rename(&partial, path)?));
+        if written.is_err() {
+            // The error is what the user should hear of; there may be nothing to clear away.
+            let _ = fs::remove_file(&partial);
+        }
+        written
+    }
+
+    fn write_as(&self, pack: &Pack, path: &Path) -> Result<(), BlockFileErrorKind> {
         let out = BufWriter::new(File::create(path)?);
         match pack {
             Pack::Plain => finish(self.write_json(out)?),
@@ -66,6 +76,24 @@ enum Pack {
     Plain,
     Gzip,
     Zstd,
+}
+
+impl Pack {
+    /// The name of the file, and how its ending says that it is packed.
+    fn of(path: &Path) -> Result<(String, Self), BlockFileErrorKind> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        let pack = if name.ends_with(".json") {
+            Self::Plain
+        } else if name.ends_with(".json.gz") {
+            Self::Gzip
+        } else if name.ends_with(".json.zst") {
+            Self::Zstd
+        } else {
+            return Err(BlockFileErrorKind::Extension);
+        };
+        Ok((name, pack))
+    }
 }
 
 fn finish(mut out: impl Write) -> Result<(), BlockFileErrorKind> {

@@ -1,0 +1,227 @@
+//! `braid fetch`: record a block of a node.
+
+use super::{End, Stop, print_error, progress::Progress};
+use crate::{
+    block_file::{BlockFile, BlockFileErrorKind, STANDARD_STREAM},
+    fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},
+    fork,
+};
+use clap::{Args, ValueEnum};
+use revm::primitives::hardfork::SpecId;
+use serde_json::{Value, json};
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid fetch --rpc http://127.0.0.1:8545 --block latest --out latest.json.zst
+  braid fetch --rpc https://node.example/KEY --block 24628607 --out 24628607.json.zst
+  braid fetch --rpc http://127.0.0.1:8545 --block 7 --fork prague --out - | braid run -
+
+Exit code: 0 if the block was recorded; 1 if the recording does not execute to what
+the node says, or the node contradicts itself; 2 if the node cannot be used. Nothing
+is written unless the code is 0.";
+
+/// Record a block of a node, with the state it reads, in the format that run reads
+///
+/// Asks for the block, its receipts and what the prestate tracer tells, executes the block
+/// sequentially, asks for whatever else that reads (system contracts, withdrawal recipients, block
+/// hashes), and executes the finished file once more. Gas, receipts, logs and requests must be
+/// those of the header and of the node's receipts, and every account and slot that changed must be
+/// as the node has it after the block. The node has to keep the state of the parent block.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct FetchArgs {
+    /// The node's JSON-RPC interface, http or https
+    #[arg(long, value_name = "URL")]
+    rpc: String,
+    /// Number of the block, decimal or 0x..., or latest
+    #[arg(long, value_name = "N|latest", value_parser = block_number)]
+    block: Number,
+    /// The file to write: .json, .json.gz, .json.zst, or - for JSON on standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The fork whose rules the block obeys [default: told by chain and header]
+    #[arg(long, value_name = "NAME", value_parser = fork_name)]
+    fork: Option<SpecId>,
+    /// Whether to ask the node's prestate tracer, which saves a call for each account and slot
+    #[arg(long, value_enum, default_value_t)]
+    tracer: TracerArg,
+    /// Do not compare the state after the block, which takes a call for each changed account
+    #[arg(long)]
+    skip_state_check: bool,
+    /// Longest time for one call, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// How often a call is made before giving up, with growing pauses
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=20))]
+    attempts: u32,
+    /// Print one JSON object about what was recorded, or why it was not
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum TracerArg {
+    /// If the node has it
+    #[default]
+    Auto,
+    /// A node without it cannot be used
+    Always,
+    /// Read everything one call at a time
+    Never,
+}
+
+/// A block number; `None` for the newest.
+#[derive(Clone, Copy, Debug)]
+struct Number(Option<u64>);
+
+fn block_number(text: &str) -> Result<Number, String> {
+    if text == "latest" {
+        return Ok(Number(None));
+    }
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let wrong = |_| "expected a number like 24628607 or 0x177cb7f, or latest".to_owned();
+    number.map(|number| Number(Some(number))).map_err(wrong)
+}
+
+fn fork_name(text: &str) -> Result<SpecId, String> {
+    fork::parse(text).ok_or_else(|| format!("expected one of {}", fork::known_names()))
+}
+
+impl FetchArgs {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            number: self.block.0,
+            fork: self.fork,
+            tracer: match self.tracer {
+                TracerArg::Auto => Tracer::Auto,
+                TracerArg::Always => Tracer::Always,
+                TracerArg::Never => Tracer::Never,
+            },
+            check_state: !self.skip_state_check,
+        }
+    }
+
+    /// Whether the file goes to the standard output, where nothing else may go then.
+    fn to_stream(&self) -> bool {
+        self.out == Path::new(STANDARD_STREAM)
+    }
+}
+
+/// Records the block that `args` name and writes it.
+pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
+    if args.json && args.to_stream() {
+        let why = "--json and --out - both want the standard output: name a file with --out";
+        return Err(Stop::Message(why.to_owned()));
+    }
+    if !args.to_stream() {
+        let named = BlockFile::check_name(&args.out);
+        named.map_err(|error| Stop::Message(error.to_string()))?;
+    }
+    let transport = Http::new(&args.rpc, Duration::from_secs(args.timeout))
+        .map_err(|error| Stop::Message(format!("--rpc: {error}")))?;
+    let patience = Patience { attempts: args.attempts, ..Patience::default() };
+    let progress = RefCell::new(Progress::open_ended());
+    let client = Client::new(transport, patience).watched(move |method| {
+        let mut progress = progress.borrow_mut();
+        progress.begin(method);
+        progress.end();
+    });
+    let recorded = fetch::fetch(&client, &args.wanted());
+    // The progress bar goes with it.
+    drop(client);
+    match recorded {
+        Ok(recording) => {
+            write(args, &recording)?;
+            Ok(End::Right)
+        }
+        Err(error) => {
+            if args.json {
+                let line = json!({
+                    "ok": false, "error": error.to_string(), "method": error.method(),
+                });
+                writeln!(io::stdout().lock(), "{line}")?;
+            } else {
+                print_error(&error);
+            }
+            Ok(end_of(&error))
+        }
+    }
+}
+
+/// What an error means for the exit code.
+fn end_of(error: &FetchError) -> End {
+    match error {
+        FetchError::Mismatch(_) | FetchError::Execution(_) | FetchError::Inconsistent { .. } => {
+            End::Mismatch
+        }
+        _ => End::BadInput,
+    }
+}
+
+fn write(args: &FetchArgs, recording: &Recording) -> Result<(), Stop> {
+    let file = &recording.file;
+    if args.to_stream() {
+        for note in &recording.notes {
+            writeln!(anstream::stderr().lock(), "note: {note}")?;
+        }
+        let out = io::BufWriter::new(io::stdout().lock());
+        return match file.write_json(out).and_then(|mut out| Ok(out.flush()?)) {
+            Ok(()) => Ok(()),
+            Err(BlockFileErrorKind::Io(error)) => Err(Stop::Output(error)),
+            Err(error) => Err(Stop::Message(error.to_string())),
+        };
+    }
+    file.write(&args.out).map_err(|error| Stop::Message(error.to_string()))?;
+    let mut out = io::stdout().lock();
+    let said = summary(args, recording);
+    if args.json {
+        writeln!(out, "{said}")?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{}: block {} ({}), {} transactions, {} gas, {} accounts, {} slots, {} calls",
+        args.out.display(),
+        said["block"],
+        file.meta.fork,
+        said["txs"],
+        said["gas"],
+        said["accounts"],
+        said["slots"],
+        recording.calls
+    )?;
+    for note in &recording.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(())
+}
+
+fn summary(args: &FetchArgs, recording: &Recording) -> Value {
+    let file = &recording.file;
+    let slots: usize = file.pre_state.values().map(|account| account.storage.len()).sum();
+    json!({
+        "ok": true,
+        "file": args.out.display().to_string(),
+        "block": file.block.header.inner.number,
+        "chain_id": file.meta.chain_id,
+        "fork": file.meta.fork,
+        "txs": file.block.transactions.len(),
+        "gas": file.block.header.inner.gas_used,
+        "accounts": file.pre_state.len(),
+        "slots": slots,
+        "codes": file.codes.len(),
+        "block_hashes": file.block_hashes.len(),
+        "calls": recording.calls,
+        "verified": file.meta.verified,
+        "notes": recording.notes,
+    })
+}

@@ -1,0 +1,155 @@
+//! Carrying bytes to the node and back.
+
+use std::{io, time::Duration};
+use thiserror::Error;
+use ureq::Agent;
+
+/// The most bytes that one answer may have; a trace of a full block takes some tens of MiB.
+pub const MAX_ANSWER_BYTES: u64 = 1 << 30;
+
+/// Whoever can carry a JSON-RPC request to a node and its answer back.
+pub trait Transport {
+    /// Sends the bytes of one request and returns those of its answer.
+    ///
+    /// # Errors
+    /// [`TransportError`], if no answer came.
+    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, TransportError>;
+
+    /// Where the node is, without anything that should not be shown.
+    fn origin(&self) -> &str;
+}
+
+/// Why no answer came.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// It took too long.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The node could not be reached, or the connection broke.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server answered with this HTTP status instead.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// Asking again would not help: a bad URL, a certificate that does not fit.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl TransportError {
+    /// Whether the same request may be answered later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Unreachable(_) => true,
+            Self::Status(status) => *status == 408 || *status == 429 || *status >= 500,
+            Self::Unusable(_) => false,
+        }
+    }
+}
+
+/// JSON-RPC over HTTP or HTTPS.
+#[derive(Debug)]
+pub struct Http {
+    agent: Agent,
+    url: String,
+    origin: String,
+}
+
+impl Http {
+    /// A transport to the node at `url`; no exchange takes longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`TransportError::Unusable`] for what is no URL of HTTP or HTTPS.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, TransportError> {
+        let origin = origin(url).ok_or_else(|| {
+            let why = "expected a URL like http://127.0.0.1:8545 or https://host/path";
+            TransportError::Unusable(why.to_owned())
+        })?;
+        let config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .user_agent(concat!("braid/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { agent: config.into(), url: url.to_owned(), origin })
+    }
+}
+
+impl Transport for Http {
+    fn exchange(&self, request: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let post = self.agent.post(&self.url).header("content-type", "application/json");
+        let mut answer = post.send(request).map_err(sorted)?;
+        let status = answer.status().as_u16();
+        if !answer.status().is_success() {
+            return Err(TransportError::Status(status));
+        }
+        answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(sorted)
+    }
+
+    fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+/// Scheme and host of `url`: paths, queries and user names carry the keys of paid nodes.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !["http", "https"].contains(&scheme) {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then(|| format!("{scheme}://{host}"))
+}
+
+fn sorted(error: ureq::Error) -> TransportError {
+    match error {
+        ureq::Error::Timeout(_) => TransportError::TimedOut,
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            TransportError::TimedOut
+        }
+        ureq::Error::Io(error) => TransportError::Unreachable(error.to_string()),
+        ureq::Error::ConnectionFailed => {
+            TransportError::Unreachable("the connection failed".to_owned())
+        }
+        ureq::Error::HostNotFound => TransportError::Unusable("no such host".to_owned()),
+        ureq::Error::BadUri(_) => TransportError::Unusable("the URL cannot be used".to_owned()),
+        // Protocol and TLS: none of their messages repeats the URL.
+        other => TransportError::Unusable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_url_has_no_secrets() {
+        for (url, shown) in [
+            ("http://127.0.0.1:8545", Some("http://127.0.0.1:8545")),
+            ("https://node.example/v2/SECRET", Some("https://node.example")),
+            ("https://name:SECRET@node.example:1/?key=SECRET", Some("https://node.example:1")),
+            ("ws://node.example", None),
+            ("node.example:8545", None),
+            ("http:///path", None),
+        ] {
+            assert_eq!(origin(url).as_deref(), shown, "{url}");
+        }
+        let error = Http::new("ws://x/SECRET", Duration::from_secs(1)).expect_err("no HTTP");
+        assert!(!error.to_string().contains("SECRET"));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_asked_again() {
+        for (error, again) in [
+            (TransportError::TimedOut, true),
+            (TransportError::Status(429), true),
+            (TransportError::Status(502), true),
+            (TransportError::Status(401), false),
+            (TransportError::Unusable(String::new()), false),
+        ] {
+            assert_eq!(error.may_pass(), again, "{error}");
+        }
+    }
+}
