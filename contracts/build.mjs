@@ -18,7 +18,7 @@ const root = dirname(fileURLToPath(import.meta.url));
 const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
 const artifacts = join(root, "..", "cli", "artifacts");
-const contracts = ["Pool", "Router", "Token"];
+const contracts = ["Pool", "RangePool", "Router", "Token"];
 
 const settings = {
   evmVersion: "shanghai",

@@ -1,5 +1,6 @@
 //! Block files, the sequential oracle, comparison of results, and the commands of the `braid` tool.
 
+pub mod bench;
 pub mod block;
 pub mod block_file;
 pub mod checks;

@@ -4,6 +4,7 @@
 //! as it must (a difference from sequential execution or from a header), 2 if an input could not be
 //! used (a bad file, an invalid block, a wrong option). 1 outranks 2. `t8n` has geth's codes.
 
+mod bench;
 mod fetch;
 mod generate;
 mod human;
@@ -39,6 +40,7 @@ enum Command {
     Run(run::RunArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
+    Bench(bench::BenchArgs),
     Sim(sim::SimArgs),
     #[command(visible_alias = "stest")]
     Statetest(suites::StateTestArgs),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Sim(args) => sim::simulate(&args),
         Command::Statetest(args) => suites::statetest(&args),
         Command::Blocktest(args) => suites::blocktest(&args),

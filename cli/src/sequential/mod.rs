@@ -5,16 +5,21 @@
 //! Nothing here calls Braid's execution; only the type of the input is shared.
 //!
 //! [`execute`] rejects a block with an invalid transaction, [`build`] leaves such transactions
-//! out. [`Prepared`] separates taking in from running, for measurements.
+//! out. [`Prepared`] separates taking in from running; [`Plain`] leaves out what the block executor
+//! does between two transactions, for measurements.
 
 mod database;
 mod error;
+mod journal;
 mod parts;
+mod plain;
 mod prepared;
 mod spec;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
+pub use journal::{Journaled, OneJournal};
 pub use parts::envelope;
+pub use plain::Plain;
 pub use prepared::Prepared;
 pub use spec::ForkSpec;
 

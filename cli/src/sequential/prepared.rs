@@ -29,9 +29,15 @@ use std::borrow::Cow;
 /// A block in the form in which it is executed, so that a measurement can leave out the copying.
 #[derive(Debug)]
 pub struct Prepared {
+    frame: Frame,
+    transactions: Vec<(TxEnv, Recovered<TxEnvelope>)>,
+}
+
+/// A block without its transactions.
+#[derive(Debug)]
+pub(super) struct Frame {
     cfg: CfgEnv,
     env: BlockEnv,
-    transactions: Vec<(TxEnv, Recovered<TxEnvelope>)>,
     ommers: Vec<Header>,
     parent_hash: B256,
     parent_beacon_block_root: Option<B256>,
@@ -43,21 +49,8 @@ impl Prepared {
     /// Copies what executing `block` needs.
     #[must_use]
     pub fn new(block: &Block) -> Self {
-        let ommer = |ommer: &Ommer| Header {
-            beneficiary: ommer.beneficiary,
-            number: ommer.number,
-            ..Header::default()
-        };
-        Self {
-            cfg: block.cfg.clone(),
-            env: block.env.clone(),
-            transactions: block.transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect(),
-            ommers: block.ommers.iter().map(ommer).collect(),
-            parent_hash: block.parent_hash,
-            parent_beacon_block_root: block.parent_beacon_block_root,
-            withdrawals: block.withdrawals.clone(),
-            rules: block.rules.clone(),
-        }
+        let transactions = block.transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect();
+        Self { frame: Frame::new(block), transactions }
     }
 
     /// Executes the block on `db`: pre-block calls, transactions in order, post-block changes.
@@ -80,9 +73,52 @@ impl Prepared {
         db: D,
         on_invalid: OnInvalid,
     ) -> (Result<SequentialOutput, SequentialError<D::Error>>, impl Sized + use<D>) {
+        let Self { frame, transactions } = self;
+        let count = transactions.len();
+        frame.run_keeping(db, count, move |executor| {
+            let mut outcomes = Vec::with_capacity(count);
+            for (index, transaction) in transactions.into_iter().enumerate() {
+                let outcome = run_transaction(executor, transaction, on_invalid);
+                outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
+            }
+            Ok(outcomes)
+        })
+    }
+}
+
+impl Frame {
+    /// Copies what executing `block` needs beside its transactions.
+    pub(super) fn new(block: &Block) -> Self {
+        let ommer = |ommer: &Ommer| Header {
+            beneficiary: ommer.beneficiary,
+            number: ommer.number,
+            ..Header::default()
+        };
+        Self {
+            cfg: block.cfg.clone(),
+            env: block.env.clone(),
+            ommers: block.ommers.iter().map(ommer).collect(),
+            parent_hash: block.parent_hash,
+            parent_beacon_block_root: block.parent_beacon_block_root,
+            withdrawals: block.withdrawals.clone(),
+            rules: block.rules.clone(),
+        }
+    }
+
+    /// Executes the block on `db`; `transactions` runs all of its `count` transactions. Also
+    /// returns what is left to be dropped.
+    pub(super) fn run_keeping<D: DatabaseRef, F>(
+        self,
+        db: D,
+        count: usize,
+        transactions: F,
+    ) -> (Result<SequentialOutput, SequentialError<D::Error>>, impl Sized + use<D, F>)
+    where
+        F: FnOnce(&mut OracleExecutor<'_, '_, D>) -> Transactions,
+    {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
-        let result = match self.run_on(&mut state, on_invalid) {
+        let result = match self.run_on(&mut state, count, transactions) {
             Ok(output) => {
                 state.merge_transitions(BundleRetention::Reverts);
                 Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
@@ -98,7 +134,8 @@ impl Prepared {
     fn run_on<D: DatabaseRef>(
         self,
         state: &mut State<Reads<D>>,
-        on_invalid: OnInvalid,
+        count: usize,
+        transactions: impl FnOnce(&mut OracleExecutor<'_, '_, D>) -> Transactions,
     ) -> Result<SequentialOutput, (Position, BlockExecutionError)> {
         let number = self.env.number.saturating_to();
         let fork = self.cfg.spec;
@@ -110,7 +147,7 @@ impl Prepared {
             ommers: &self.ommers,
             withdrawals: self.withdrawals.map(Cow::Owned),
             extra_data: Bytes::new(),
-            tx_count_hint: Some(self.transactions.len()),
+            tx_count_hint: Some(count),
             slot_number: Some(self.env.slot_num),
         };
         let evm_env = EvmEnv { cfg_env: self.cfg, block_env: self.env };
@@ -120,11 +157,7 @@ impl Prepared {
         if self.rules.system_calls {
             executor.apply_pre_execution_changes().map_err(|error| (Position::PreBlock, error))?;
         }
-        let mut outcomes = Vec::with_capacity(self.transactions.len());
-        for (index, transaction) in self.transactions.into_iter().enumerate() {
-            let outcome = run_transaction(&mut executor, transaction, on_invalid);
-            outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
-        }
+        let outcomes = transactions(&mut executor)?;
         let finished = executor.finish();
         let (evm, mut result) = finished.map_err(|error| (Position::PostBlock, error))?;
         if !self.rules.system_calls && fork.is_enabled_in(SpecId::PRAGUE) {
@@ -146,8 +179,12 @@ impl Prepared {
     }
 }
 
+/// What all transactions of a block left, or where it ended.
+pub(super) type Transactions = Result<Vec<SequentialOutcome>, (Position, BlockExecutionError)>;
+
 type OracleEvm<'a, D> = EthEvm<&'a mut State<Reads<D>>, NoOpInspector, PrecompilesMap>;
-type OracleExecutor<'a, 'b, D> = EthBlockExecutor<'b, OracleEvm<'a, D>, ForkSpec, Receipts>;
+pub(super) type OracleExecutor<'a, 'b, D> =
+    EthBlockExecutor<'b, OracleEvm<'a, D>, ForkSpec, Receipts>;
 
 fn run_transaction<D: DatabaseRef>(
     executor: &mut OracleExecutor<'_, '_, D>,

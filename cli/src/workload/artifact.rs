@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 const TOKEN: &str = include_str!("../../artifacts/Token.json");
 const POOL: &str = include_str!("../../artifacts/Pool.json");
+const RANGE_POOL: &str = include_str!("../../artifacts/RangePool.json");
 const ROUTER: &str = include_str!("../../artifacts/Router.json");
 
 /// Where a variable or a member of a struct lies.
@@ -54,6 +55,11 @@ impl Artifact {
     /// The pool contract.
     pub(super) fn pool() -> Result<Self, WorkloadError> {
         Self::parse("Pool", POOL)
+    }
+
+    /// The pool contract with concentrated liquidity.
+    pub(super) fn range_pool() -> Result<Self, WorkloadError> {
+        Self::parse("RangePool", RANGE_POOL)
     }
 
     /// The router contract.
@@ -158,8 +164,9 @@ mod tests {
     #[test]
     fn selectors_are_hashes_of_signatures() {
         for artifact in
-            [Artifact::token().unwrap(), Artifact::pool().unwrap(), Artifact::router().unwrap()]
+            [Artifact::token(), Artifact::pool(), Artifact::range_pool(), Artifact::router()]
         {
+            let artifact = artifact.unwrap();
             for signature in artifact.selectors.keys() {
                 let selector = artifact.selector(signature).unwrap();
                 assert_eq!(selector, keccak256(signature)[..4], "{signature}");

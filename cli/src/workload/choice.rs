@@ -10,6 +10,8 @@ pub enum Spread {
     Distinct,
     /// Any of so many, each as likely as the others. One is a population like any other.
     Among(NonZeroU32),
+    /// Any of so many, the k-th with a weight of 1/k: a few are popular, most are not (Zipf).
+    Skewed(NonZeroU32),
 }
 
 impl Spread {
@@ -70,6 +72,11 @@ impl Picker {
         Self { spread, hot, fresh }
     }
 
+    /// Whether nobody is picked twice.
+    pub(super) fn is_distinct(&self) -> bool {
+        self.spread == Spread::Distinct && self.hot.percent == 0
+    }
+
     /// A place of the population. Numbers are drawn only where there is something to choose.
     pub(super) fn pick(&mut self, random: &mut Random) -> Pick {
         let hot_parties = u64::from(self.hot.parties.get());
@@ -77,16 +84,31 @@ impl Picker {
         let known = |place| Pick { place, fresh: false };
         match self.spread {
             Spread::Distinct if is_hot => known(random.below(hot_parties)),
-            Spread::Among(count) if is_hot => {
+            Spread::Among(count) | Spread::Skewed(count) if is_hot => {
                 known(random.below(hot_parties.min(count.get().into())))
             }
             Spread::Among(count) => known(random.below(count.get().into())),
+            Spread::Skewed(count) => known(skewed(random, count.get().into())),
             Spread::Distinct => {
                 self.fresh += 1;
                 Pick { place: self.fresh - 1, fresh: true }
             }
         }
     }
+}
+
+/// A place below `count`, the k-th with a weight of 1/k.
+fn skewed(random: &mut Random, count: u64) -> u64 {
+    const WHOLE: u64 = 1 << 32;
+    let weights = || (1..=count).map(|rank| WHOLE / rank);
+    let mut left = random.below(weights().sum());
+    for (place, weight) in (0..count).zip(weights()) {
+        if left < weight {
+            return place;
+        }
+        left -= weight;
+    }
+    0
 }
 
 #[cfg(test)]
@@ -112,6 +134,18 @@ mod tests {
         let cold: Vec<_> = picks.iter().filter(|pick| **pick >= 2).collect();
         assert!((400..600).contains(&cold.len()));
         assert_eq!(cold.iter().collect::<BTreeSet<_>>().len(), cold.len());
+    }
+
+    #[test]
+    fn popularity_falls_with_the_rank() {
+        let picks = picks(Spread::Skewed(NonZeroU32::new(4).unwrap()), Hot::NONE, 25_000);
+        let count = |place| picks.iter().filter(|pick| **pick == place).count();
+        // 12/25, 6/25, 4/25 and 3/25 of them.
+        for (place, expected) in [(0, 12_000), (1, 6_000), (2, 4_000), (3, 3_000)] {
+            let found = count(place);
+            assert!(found.abs_diff(expected) < 400, "{place}: {found}");
+        }
+        assert_eq!(count(4), 0);
     }
 
     #[test]

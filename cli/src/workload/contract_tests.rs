@@ -7,8 +7,8 @@
 
 use super::{
     assemble::{Assembly, Placement},
-    choice::{Hot, Spread},
-    dex::Dex,
+    choice::{Hot, Picker, Spread},
+    dex::{Dex, Kind},
     pool::{Pool, START_TICK},
     random::Random,
     wallet::Signing,
@@ -31,7 +31,8 @@ impl Market {
     fn new() -> Self {
         let time = Placement::DEFAULT.timestamp;
         let mut world = World::new(3, Signing::Unsigned, time);
-        let mut dex = Dex::new(&mut world, Spread::ONE, Spread::ONE, Hot::NONE).unwrap();
+        let one = || Picker::new(Spread::ONE, Hot::NONE);
+        let mut dex = Dex::new(&mut world, Kind::Product, one(), one()).unwrap();
         let trade = dex.call(&mut world, &mut Random::new(3, "trade")).unwrap();
         let pool = dex.pool(&mut world, 0).unwrap();
         let trader = world.sender(0).unwrap().address;

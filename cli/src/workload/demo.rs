@@ -3,14 +3,14 @@
 use super::{
     Parties, Placement, WorkloadError,
     assemble::Assembly,
-    choice::{Hot, Spread},
-    dex::Dex,
+    choice::{Hot, Picker, Spread},
+    dex::{Dex, Kind},
     erc20::Erc20,
     random::Random,
     seal::seal,
     transfers::Transfers,
     wallet::Signing,
-    world::{Call, Traffic, World},
+    world::{Call, Payments, Traffic, World},
 };
 use crate::block_file::BlockFile;
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
@@ -85,9 +85,14 @@ impl Mixed {
             parties: NonZeroU32::new(parties).unwrap_or(NonZeroU32::MIN),
         };
         Ok(Self {
-            transfers: Transfers::new(parties, hot(20, 4)),
-            tokens: Erc20::new(Spread::among(5), parties, hot(10, 10))?,
-            swaps: Dex::new(world, Spread::among(30), users, hot(20, 2))?,
+            transfers: Transfers::new(Payments::new(parties, hot(20, 4))),
+            tokens: Erc20::new(Spread::among(5), Payments::new(parties, hot(10, 10)))?,
+            swaps: Dex::new(
+                world,
+                Kind::Product,
+                Picker::new(Spread::among(30), hot(20, 2)),
+                Picker::new(users, Hot::NONE),
+            )?,
         })
     }
 

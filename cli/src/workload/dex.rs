@@ -1,45 +1,65 @@
-//! Swaps on constant-product pools.
+//! Swaps on pools, of either kind.
 
 use super::{
     WorkloadError,
-    choice::{Hot, Picker, Spread},
+    choice::Picker,
     pool::{Pool, Pools, Router, Trade},
     random::Random,
+    range_pool::{PLACES_FOR_MANY, PLACES_FOR_ONE, RangePools},
     token::{TOKEN, Tokens},
     world::{Call, Traffic, World},
 };
 use alloy_primitives::{Address, U256};
 
-/// Well above the cost of a swap that enters a new range of prices.
-const GAS_LIMIT: u64 = 250_000;
+/// Well above the cost of a swap that enters a new range of prices, or crosses some boundaries.
+const GAS_LIMIT: u64 = 400_000;
 /// For how many seconds after the first block a trade may happen.
 const PATIENCE_SECONDS: u64 = 3_600;
+
+/// How pools find their prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// From the product of their reserves.
+    Product,
+    /// From liquidity that is offered in ranges of prices.
+    Range,
+}
+
+/// The pools' contract.
+#[derive(Debug)]
+enum Contract {
+    Product(Pools),
+    Range(RangePools),
+}
 
 /// Trades on pools, each of which has two tokens of its own.
 #[derive(Debug)]
 pub(super) struct Dex {
     tokens: Tokens,
-    pools: Pools,
+    contract: Contract,
     router: Router,
     traders: Picker,
     markets: Picker,
 }
 
 impl Dex {
-    /// `markets` says how many pools there are; a share of all trades goes to the hot ones.
+    /// `markets` picks the pools, `traders` who trades on them.
     pub(super) fn new(
         world: &mut World,
-        markets: Spread,
-        traders: Spread,
-        hot: Hot,
+        kind: Kind,
+        markets: Picker,
+        traders: Picker,
     ) -> Result<Self, WorkloadError> {
         let (router, owner) = (world.address("router", 0), world.address("owner", 0));
         Ok(Self {
             tokens: Tokens::load()?,
-            pools: Pools::load()?,
+            contract: match kind {
+                Kind::Product => Contract::Product(Pools::load()?),
+                Kind::Range => Contract::Range(RangePools::load()?),
+            },
             router: Router::deploy(&mut world.state, router, owner)?,
-            traders: Picker::new(traders, Hot::NONE),
-            markets: Picker::new(markets, hot),
+            traders,
+            markets,
         })
     }
 
@@ -61,7 +81,16 @@ impl Dex {
                 self.tokens.deploy(&mut world.state, token, number);
             }
             let time = world.time;
-            self.pools.deploy(&mut world.state, &self.tokens, pool, time)?;
+            match &self.contract {
+                Contract::Product(pools) => {
+                    pools.deploy(&mut world.state, &self.tokens, pool, time)?;
+                }
+                Contract::Range(pools) => {
+                    let places =
+                        if self.markets.is_distinct() { PLACES_FOR_ONE } else { PLACES_FOR_MANY };
+                    pools.deploy(&mut world.state, &self.tokens, pool, (time, places))?;
+                }
+            }
             self.router.add(&mut world.state, pool.address);
         }
         Ok(pool)

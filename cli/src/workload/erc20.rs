@@ -1,7 +1,7 @@
 //! Transfers of ERC-20 tokens.
 
 use super::{
-    Parties, WorkloadError,
+    WorkloadError,
     choice::{Hot, Picker, Spread},
     random::Random,
     token::{TOKEN, Tokens},
@@ -23,16 +23,8 @@ pub(super) struct Erc20 {
 impl Erc20 {
     /// `contracts` says how many tokens there are; the first is the one that is there for
     /// [`Spread::ONE`].
-    pub(super) fn new(
-        contracts: Spread,
-        parties: Parties,
-        hot: Hot,
-    ) -> Result<Self, WorkloadError> {
-        Ok(Self {
-            tokens: Tokens::load()?,
-            contracts: Picker::new(contracts, Hot::NONE),
-            payments: Payments::new(parties, hot),
-        })
+    pub(super) fn new(contracts: Spread, payments: Payments) -> Result<Self, WorkloadError> {
+        Ok(Self { tokens: Tokens::load()?, contracts: Picker::new(contracts, Hot::NONE), payments })
     }
 
     /// The token at `place`, deployed when it is first asked for.

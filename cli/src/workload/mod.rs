@@ -16,8 +16,11 @@ mod contract_tests;
 mod demo;
 mod dex;
 mod erc20;
+mod mix;
 mod pool;
+mod preset;
 pub(crate) mod random;
+mod range_pool;
 mod seal;
 mod state;
 #[cfg(test)]
@@ -30,9 +33,11 @@ mod world;
 pub use assemble::Placement;
 pub use choice::{Hot, Spread};
 pub use demo::demo;
+pub use preset::Preset;
 pub use wallet::Signing;
 
 use crate::block_file::BlockFile;
+use choice::Picker;
 use clap::ValueEnum;
 use random::Random;
 use std::fmt;
@@ -48,6 +53,8 @@ pub enum Workload {
     Erc20,
     /// Swaps on constant-product pools, through a router
     Dex,
+    /// Swaps on pools with concentrated liquidity, through a router
+    Range,
 }
 
 impl fmt::Display for Workload {
@@ -56,6 +63,7 @@ impl fmt::Display for Workload {
             Self::Transfers => "transfers",
             Self::Erc20 => "erc20",
             Self::Dex => "dex",
+            Self::Range => "range",
         })
     }
 }
@@ -85,11 +93,11 @@ pub struct WorkloadSpec {
     pub kind: Workload,
     /// How many transactions there are.
     pub transactions: u32,
-    /// A share of them that goes to a few hot recipients or, in `dex`, pools.
+    /// A share of them that goes to a few hot recipients or, in `dex` and `range`, pools.
     pub hot: Hot,
     /// Who pays whom.
     pub parties: Parties,
-    /// How many tokens (`erc20`) or pools (`dex`) there are.
+    /// How many tokens (`erc20`) or pools (`dex`, `range`) there are.
     pub contracts: Spread,
     /// Everything that is random follows from this number.
     pub seed: u64,
@@ -101,12 +109,12 @@ pub struct WorkloadSpec {
 
 impl WorkloadSpec {
     /// A signed block of independent transactions, except that `hot` percent of them go to one
-    /// recipient or, in `dex`, to one pool. All tokens of `erc20` are of one contract.
+    /// recipient or, in `dex` and `range`, to one pool. All tokens of `erc20` are of one contract.
     #[must_use]
     pub const fn new(kind: Workload, transactions: u32, hot: u8, seed: u64) -> Self {
         let contracts = match kind {
             Workload::Transfers | Workload::Erc20 => Spread::ONE,
-            Workload::Dex => Spread::Distinct,
+            Workload::Dex | Workload::Range => Spread::Distinct,
         };
         Self {
             kind,
@@ -128,13 +136,16 @@ impl WorkloadSpec {
     }
 
     fn traffic(&self, world: &mut World) -> Result<Box<dyn Traffic>, WorkloadError> {
-        Ok(match self.kind {
-            Workload::Transfers => Box::new(transfers::Transfers::new(self.parties, self.hot)),
-            Workload::Erc20 => Box::new(erc20::Erc20::new(self.contracts, self.parties, self.hot)?),
-            Workload::Dex => {
-                Box::new(dex::Dex::new(world, self.contracts, self.parties.senders, self.hot)?)
-            }
-        })
+        let payments = world::Payments::new(self.parties, self.hot);
+        let kind = match self.kind {
+            Workload::Transfers => return Ok(Box::new(transfers::Transfers::new(payments))),
+            Workload::Erc20 => return Ok(Box::new(erc20::Erc20::new(self.contracts, payments)?)),
+            Workload::Dex => dex::Kind::Product,
+            Workload::Range => dex::Kind::Range,
+        };
+        let traders = Picker::new(self.parties.senders, Hot::NONE);
+        let markets = Picker::new(self.contracts, self.hot);
+        Ok(Box::new(dex::Dex::new(world, kind, markets, traders)?))
     }
 }
 
@@ -184,21 +195,43 @@ pub enum WorkloadError {
 /// # Ok::<(), braid_cli::workload::WorkloadError>(())
 /// ```
 pub fn generate(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
+    let mut file = unsealed(spec)?;
+    seal::seal(&mut file)?;
+    Ok(file)
+}
+
+/// The same block, but nothing in it tells what executing it gives: much faster for large blocks.
+///
+/// # Errors
+/// As [`generate`].
+pub fn unsealed(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     if spec.hot.percent > 100 {
         return Err(WorkloadError::HotShare { percent: spec.hot.percent });
     }
-    let mut world = World::new(spec.seed, spec.signing, spec.placement.timestamp);
-    let mut traffic = spec.traffic(&mut world)?;
-    let calls = calls(traffic.as_mut(), &mut world, spec.transactions)?;
-    let mut assembly = assemble::Assembly::new(spec.seed);
-    let state = std::mem::take(&mut world.state);
     let note = format!(
         "workload {}, {} transactions, {} percent hot, seed {}",
         spec.kind, spec.transactions, spec.hot.percent, spec.seed
     );
-    let mut file = assembly.block(&mut world.wallets, state, &calls, &spec.placement)?;
+    draft(spec.seed, spec.signing, &spec.placement, note, |world| {
+        let mut traffic = spec.traffic(world)?;
+        calls(traffic.as_mut(), world, spec.transactions)
+    })
+}
+
+/// An unsealed block of the calls that `make` makes on a new world.
+fn draft(
+    seed: u64,
+    signing: Signing,
+    placement: &Placement,
+    note: String,
+    make: impl FnOnce(&mut World) -> Result<Vec<Call>, WorkloadError>,
+) -> Result<BlockFile, WorkloadError> {
+    let mut world = World::new(seed, signing, placement.timestamp);
+    let calls = make(&mut world)?;
+    let state = std::mem::take(&mut world.state);
+    let mut assembly = assemble::Assembly::new(seed);
+    let mut file = assembly.block(&mut world.wallets, state, &calls, placement)?;
     file.meta.notes.push(note);
-    seal::seal(&mut file)?;
     Ok(file)
 }
 

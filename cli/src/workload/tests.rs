@@ -16,7 +16,7 @@ use alloy_primitives::{Address, U256};
 use alloy_rpc_types_eth::Transaction;
 use std::collections::{BTreeMap, BTreeSet};
 
-const ALL: [Workload; 3] = [Workload::Transfers, Workload::Erc20, Workload::Dex];
+const ALL: [Workload; 4] = [Workload::Transfers, Workload::Erc20, Workload::Dex, Workload::Range];
 
 fn unsigned(kind: Workload, transactions: u32, hot: u8) -> WorkloadSpec {
     WorkloadSpec::new(kind, transactions, hot, 42).unsigned()
@@ -47,7 +47,9 @@ fn meeting_point(kind: Workload, transaction: &Transaction) -> Address {
     match kind {
         Workload::Transfers => transaction.to().unwrap(),
         // Both calls name it in their first argument.
-        Workload::Erc20 | Workload::Dex => Address::from_slice(&transaction.input()[16..36]),
+        Workload::Erc20 | Workload::Dex | Workload::Range => {
+            Address::from_slice(&transaction.input()[16..36])
+        }
     }
 }
 
@@ -76,6 +78,7 @@ fn gas_is_that_of_the_kind() {
         (Workload::Transfers, 21_000..=21_000),
         (Workload::Erc20, 50_000..=53_000),
         (Workload::Dex, 110_000..=160_000),
+        (Workload::Range, 100_000..=260_000),
     ];
     for (kind, range) in ranges {
         let file = make(&unsigned(kind, 60, 0));
@@ -128,7 +131,7 @@ fn populations_can_be_small_and_shared() {
         let mut accounts = BTreeSet::new();
         for transaction in transactions(&file) {
             accounts.insert(transaction.inner.signer());
-            if kind != Workload::Dex {
+            if !matches!(kind, Workload::Dex | Workload::Range) {
                 accounts.insert(meeting_point(kind, transaction));
             }
         }
@@ -150,11 +153,12 @@ fn one_sender_pays_everybody() {
 
 #[test]
 fn one_pool_stands_thousands_of_trades() {
-    let spec = WorkloadSpec { contracts: Spread::ONE, ..unsigned(Workload::Dex, 2_000, 0) };
-    let file = make(&spec);
-    assert!(all_succeed(&file));
-    let mean = file.expected.gas_used.unwrap() / 2_000;
-    assert!((100_000..150_000).contains(&mean), "{mean}");
+    for (kind, range) in [(Workload::Dex, 100_000..150_000), (Workload::Range, 125_000..180_000)] {
+        let file = make(&WorkloadSpec { contracts: Spread::ONE, ..unsigned(kind, 2_000, 0) });
+        assert!(all_succeed(&file), "{kind}");
+        let mean = file.expected.gas_used.unwrap() / 2_000;
+        assert!(range.contains(&mean), "{kind}: {mean}");
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Native transfers.
 
 use super::{
-    Parties, WorkloadError,
-    choice::Hot,
+    WorkloadError,
     random::Random,
     world::{Call, Payments, Traffic, World},
 };
@@ -18,8 +17,8 @@ pub(super) struct Transfers {
 }
 
 impl Transfers {
-    pub(super) const fn new(parties: Parties, hot: Hot) -> Self {
-        Self { payments: Payments::new(parties, hot) }
+    pub(super) const fn new(payments: Payments) -> Self {
+        Self { payments }
     }
 }
 

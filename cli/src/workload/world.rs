@@ -107,6 +107,12 @@ impl Payments {
         }
     }
 
+    /// The same payments, of which a share comes from a few hot senders.
+    pub(super) const fn with_hot_senders(mut self, parties: Parties, hot: Hot) -> Self {
+        self.senders = Picker::new(parties.senders, hot);
+        self
+    }
+
     pub(super) fn next(
         &mut self,
         world: &mut World,

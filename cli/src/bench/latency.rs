@@ -1,0 +1,150 @@
+//! A database that takes its time.
+
+use alloy_primitives::{Address, B256, U256};
+use core::{fmt, str::FromStr};
+use revm::{
+    DatabaseRef,
+    state::{AccountInfo, Bytecode},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How a reader spends the time that a read takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Waiting {
+    /// It sleeps, as one that waits for a disk; the system adds some 50 microseconds
+    #[default]
+    Sleep,
+    /// It keeps its core busy, as one that decodes; exact
+    Spin,
+}
+
+/// Time for which each read of a database waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency(pub Duration);
+
+impl FromStr for Latency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("us", 1_000), ("ms", 1_000_000), ("ns", 1), ("s", 1_000_000_000)];
+        let found = units.iter().find_map(|(unit, nanos)| {
+            let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+            number.checked_mul(*nanos)
+        });
+        found
+            .map(|nanos| Self(Duration::from_nanos(nanos)))
+            .ok_or_else(|| format!("expected a time such as 20us or 1ms, found {text:?}"))
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Counts the reads of a database and its clones.
+#[derive(Clone, Debug)]
+pub struct ReadCounter(Arc<AtomicU64>);
+
+impl ReadCounter {
+    /// Reads since the last time it was asked.
+    #[must_use]
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Relaxed)
+    }
+}
+
+/// Passes reads on after a wait, and counts them. Clones count together.
+#[derive(Clone, Debug)]
+pub struct SlowDatabase<D> {
+    inner: D,
+    latency: Duration,
+    waiting: Waiting,
+    reads: Arc<AtomicU64>,
+}
+
+impl<D> SlowDatabase<D> {
+    /// `inner`, each of whose reads takes at least `latency` longer.
+    pub fn new(inner: D, latency: Latency, waiting: Waiting) -> Self {
+        Self { inner, latency: latency.0, waiting, reads: Arc::default() }
+    }
+
+    /// The number of reads so far.
+    pub fn counter(&self) -> ReadCounter {
+        ReadCounter(Arc::clone(&self.reads))
+    }
+
+    fn wait(&self) {
+        self.reads.fetch_add(1, Relaxed);
+        match self.waiting {
+            Waiting::Sleep => thread::sleep(self.latency),
+            Waiting::Spin => {
+                let start = Instant::now();
+                while start.elapsed() < self.latency {
+                    core::hint::spin_loop();
+                }
+            }
+        }
+    }
+}
+
+impl<D: DatabaseRef> DatabaseRef for SlowDatabase<D> {
+    type Error = D::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        self.wait();
+        self.inner.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Self::Error> {
+        self.wait();
+        self.inner.code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Self::Error> {
+        self.wait();
+        self.inner.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.wait();
+        self.inner.block_hash_ref(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revm::database::EmptyDB;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!("20us".parse(), Ok(Latency(Duration::from_micros(20))));
+        assert_eq!("3 ms".parse(), Ok(Latency(Duration::from_millis(3))));
+        assert!("20".parse::<Latency>().is_err_and(|error| error.contains("20us")));
+        assert!("us".parse::<Latency>().is_err());
+    }
+
+    #[test]
+    fn every_read_waits_and_counts() {
+        for waiting in [Waiting::Sleep, Waiting::Spin] {
+            let latency = Latency(Duration::from_millis(2));
+            let slow = SlowDatabase::new(EmptyDB::default(), latency, waiting);
+            let start = Instant::now();
+            let clone = slow.clone();
+            clone.basic_ref(Address::ZERO).unwrap();
+            slow.storage_ref(Address::ZERO, U256::ZERO).unwrap();
+            assert!(start.elapsed() >= 2 * latency.0, "{waiting:?}");
+            let counter = slow.counter();
+            assert_eq!((counter.take(), counter.take()), (2, 0));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Measuring a block: sequential revm, its best sequential form, two threads that know of no
+//! conflict, and Braid on any numbers of workers, all in one process.
+//!
+//! Method: every result is compared in full before anything is timed. Rounds are interleaved, and
+//! whoever begins a round changes from one to the next. Wall time ends when the result can be used;
+//! processor time is that of all threads and includes taking everything apart. Inputs are copied
+//! before the clock starts. Figures are medians; all of them are ratios to [`Plain`] in the same
+//! rounds.
+//!
+//! [`Plain`]: crate::sequential::Plain
+
+mod figures;
+mod latency;
+mod rounds;
+mod runs;
+
+pub use figures::{Figures, Series};
+pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
+pub use rounds::{BenchError, Subject, measure, rounds_for};
+pub use runs::{Sample, journal, parallel, sequential};

@@ -1,0 +1,299 @@
+//! Rounds: everybody executes the block once, and whoever begins changes.
+
+use super::{
+    figures::{Figures, Series},
+    latency::ReadCounter,
+    runs::{self, Halves, Sample},
+};
+use crate::{
+    block::Block,
+    compare::{Execution, braid, differences},
+    sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
+};
+use braid_evm::{Executor, Stats};
+use revm::{DatabaseRef, context::result::ExecutionResult};
+use std::{fmt::Display, sync::Arc};
+use thiserror::Error;
+
+/// Differences that are described.
+const DESCRIBED: usize = 5;
+
+/// What is measured: a block with the state before it.
+#[derive(Debug)]
+pub struct Subject<'a, D> {
+    /// Its name in reports.
+    pub name: &'a str,
+    /// The block.
+    pub block: &'a Block,
+    /// The state before it.
+    pub database: &'a D,
+    /// Counts the reads of `database`, if anybody does.
+    pub reads: Option<ReadCounter>,
+}
+
+/// Why a block was not measured.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// It is not valid.
+    #[error("the block does not execute: {0}")]
+    Invalid(String),
+    /// Somebody's result differs from the sequential one.
+    #[error("{who}: another result than sequential execution\n{differences}")]
+    Different {
+        /// Whose result it is.
+        who: String,
+        /// In what it differs, a line each.
+        differences: String,
+    },
+}
+
+/// Rounds for a block of so many transactions, if nobody asks for another number.
+#[must_use]
+pub const fn rounds_for(transactions: usize) -> u32 {
+    if transactions < 1_000 { 28 } else { 7 }
+}
+
+/// What is known before anything is timed.
+struct Verified {
+    gas: u64,
+    journal: bool,
+    stats: Vec<Stats>,
+    /// Reads of the baseline and of each executor.
+    reads: Option<(u64, Vec<u64>)>,
+}
+
+/// Compares all results of the block, then times `rounds` rounds. One entry for each executor.
+///
+/// # Errors
+/// The block is invalid, or some result is not the sequential one.
+pub fn measure<D>(
+    subject: &Subject<'_, D>,
+    executors: &mut [Executor],
+    rounds: u32,
+) -> Result<Vec<Figures>, BenchError>
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let Subject { name, block, database, .. } = *subject;
+    let shared = Arc::new(braid_evm::Block::from(block));
+    let verified = verify(subject, executors, &shared)?;
+    let halves = Halves::of(block);
+    let mut times =
+        Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
+    let subjects = executors.len() + 3;
+    for round in 0..rounds as usize {
+        for turn in 0..subjects {
+            match (round + turn) % subjects {
+                0 => times.sequential.add(runs::sequential(block, database.clone())),
+                1 if verified.journal => {
+                    times.journal.add(runs::journal(block, database.clone()));
+                }
+                1 => {}
+                2 => halves.run(database).into_iter().for_each(|half| times.halves.add(half)),
+                other => {
+                    let executor = executors.get_mut(other - 3);
+                    let series = times.parallel.get_mut(other - 3);
+                    if let Some((executor, series)) = executor.zip(series) {
+                        series.add(runs::parallel(executor, &shared, database.clone()));
+                    }
+                }
+            }
+        }
+    }
+    let Verified { gas, stats, reads, .. } = verified;
+    let Times { sequential, journal, halves, parallel } = times;
+    let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
+    let figures = parallel.into_iter().zip(stats).zip(executors.iter()).enumerate();
+    let figures = figures.map(|(index, ((parallel, stats), executor))| Figures {
+        workload: name.to_owned(),
+        workers: executor.config().workers.get(),
+        transactions: block.transactions.len(),
+        gas,
+        sequential: sequential.clone(),
+        journal: made(&journal),
+        halves: made(&halves),
+        parallel,
+        stats,
+        reads: reads.as_ref().and_then(|(one, all)| Some([*one, *all.get(index)?])),
+    });
+    Ok(figures.collect())
+}
+
+/// Times of everybody.
+#[derive(Default)]
+struct Times {
+    sequential: Series,
+    journal: Series,
+    halves: Series,
+    parallel: Vec<Series>,
+}
+
+impl Series {
+    fn add(&mut self, sample: Sample) {
+        self.samples.push(sample);
+    }
+}
+
+/// Executes the block every way and compares the results.
+fn verify<D>(
+    subject: &Subject<'_, D>,
+    executors: &mut [Executor],
+    shared: &Arc<braid_evm::Block>,
+) -> Result<Verified, BenchError>
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let Subject { block, database, reads, .. } = subject;
+    let expected = Prepared::new(block)
+        .run((*database).clone(), OnInvalid::Reject)
+        .map_err(|error| BenchError::Invalid(error.to_string()))?;
+    let taken = || reads.as_ref().map(ReadCounter::take);
+    taken();
+    let (plain, _) = Plain::new(block).run_keeping((*database).clone());
+    let plain = plain.map_err(|error| BenchError::Invalid(error.to_string()))?;
+    let baseline_reads = taken();
+    let found = differences(&Execution::from(&expected), &Execution::from(&plain), DESCRIBED);
+    same("the baseline", &found)?;
+    drop(plain);
+    let (journal, _) = OneJournal::new(block).run_keeping((*database).clone());
+    let journal = journal.is_ok_and(|(results, _)| agrees(&expected, &results));
+    taken();
+    let (mut stats, mut all_reads) = (Vec::new(), Vec::new());
+    for executor in executors {
+        let workers = executor.config().workers;
+        let found = executor
+            .execute(Arc::clone(shared), (*database).clone())
+            .map_err(|error| BenchError::Invalid(format!("{workers} workers: {error}")))?;
+        same(&format!("{workers} workers"), &braid::outputs(&expected, &found, DESCRIBED))?;
+        stats.push(found.stats);
+        all_reads.extend(taken());
+    }
+    let reads = baseline_reads.map(|one| (one, all_reads));
+    Ok(Verified { gas: expected.gas_used, journal, stats, reads })
+}
+
+fn same(who: &str, differences: &crate::compare::Differences) -> Result<(), BenchError> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(BenchError::Different { who: who.to_owned(), differences: differences.to_string() })
+}
+
+/// Whether one journal for all gives what sequential execution gives, as far as results tell.
+fn agrees(expected: &SequentialOutput, found: &[ExecutionResult]) -> bool {
+    let outcomes = expected.outcomes.iter().zip(&expected.receipts);
+    expected.outcomes.len() == found.len()
+        && outcomes.zip(found).all(|((outcome, receipt), found)| match outcome {
+            SequentialOutcome::Executed(expected) => {
+                expected.gas() == found.gas()
+                    && expected.is_success() == found.is_success()
+                    && expected.output() == found.output()
+                    && receipt.logs == found.logs()
+            }
+            SequentialOutcome::Skipped(_) => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    //! A database that changes its mind from its n-th copy on: whoever gets that copy must be named.
+
+    use super::*;
+    use crate::{block_file::FileDatabase, workload::Preset};
+    use alloy_primitives::{Address, B256, U256};
+    use braid_evm::Config;
+    use core::{convert::Infallible, num::NonZeroU16};
+    use revm::state::{AccountInfo, Bytecode};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    };
+
+    struct Fickle {
+        inner: FileDatabase,
+        copies: Arc<AtomicU32>,
+        copy: u32,
+        wrong: core::ops::Range<u32>,
+        spoiled: Arc<Mutex<Option<Address>>>,
+    }
+
+    impl Clone for Fickle {
+        fn clone(&self) -> Self {
+            Self {
+                inner: self.inner.clone(),
+                copies: Arc::clone(&self.copies),
+                copy: self.copies.fetch_add(1, SeqCst),
+                wrong: self.wrong.clone(),
+                spoiled: Arc::clone(&self.spoiled),
+            }
+        }
+    }
+
+    impl DatabaseRef for Fickle {
+        type Error = Infallible;
+
+        fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+            let mut info = self.inner.basic_ref(address)?;
+            if self.wrong.contains(&self.copy)
+                && *self.spoiled.lock().unwrap() == Some(address)
+                && let Some(info) = &mut info
+            {
+                info.balance += U256::from(1);
+            }
+            Ok(info)
+        }
+
+        fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
+            self.inner.code_by_hash_ref(code_hash)
+        }
+
+        fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+            let value = self.inner.storage_ref(address, index)?;
+            // Of a token: the results of calls differ too.
+            let wrong = self.wrong.contains(&self.copy) && self.spoiled.lock().unwrap().is_none();
+            Ok(if wrong { U256::ZERO } else { value })
+        }
+
+        fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+            self.inner.block_hash_ref(number)
+        }
+    }
+
+    /// Figures of 30 token transfers, where the copies `wrong` of the state differ: in the balance
+    /// of a sender, or (`results`) in all slots.
+    fn figures(wrong: core::ops::Range<u32>, results: bool) -> Result<Vec<Figures>, BenchError> {
+        let file = Preset::Erc20.block(30, 1).unwrap();
+        let (block, inner) = file.to_block().unwrap();
+        let spoiled = (!results).then(|| block.transactions[7].caller);
+        let copies = Arc::new(AtomicU32::new(1));
+        let spoiled = Arc::new(Mutex::new(spoiled));
+        let database = Fickle { inner, copies, copy: 0, wrong, spoiled };
+        let config = Config::with_workers(NonZeroU16::MIN);
+        let mut executors = [Executor::new(config).unwrap()];
+        let subject = Subject { name: "x", block: &block, database: &database, reads: None };
+        measure(&subject, &mut executors, 3)
+    }
+
+    #[test]
+    fn whoever_has_another_result_is_named() {
+        let all = figures(0..0, false).unwrap();
+        assert_eq!((all.len(), all[0].parallel.samples.len()), (1, 3));
+        assert!(all[0].journal.is_some() && all[0].halves.is_some());
+        for (wrong, named) in [(2..3, "the baseline"), (4..u32::MAX, "1 workers")] {
+            let error = figures(wrong, false).unwrap_err();
+            let BenchError::Different { who, .. } = &error else { panic!("{error}") };
+            assert_eq!(who, named);
+        }
+    }
+
+    #[test]
+    fn a_journal_with_other_results_has_no_figures() {
+        let all = figures(3..4, true).unwrap();
+        assert!(all[0].journal.is_none() && all[0].halves.is_some());
+    }
+
+    #[test]
+    fn small_blocks_have_more_rounds() {
+        assert_eq!((rounds_for(999), rounds_for(1_000)), (28, 7));
+    }
+}

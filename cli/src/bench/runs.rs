@@ -1,0 +1,106 @@
+//! One execution, timed.
+
+use crate::{
+    block::Block,
+    sequential::{OneJournal, Plain},
+};
+use braid_evm::Executor;
+use cpu_time::ProcessTime;
+use revm::DatabaseRef;
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Time that one execution took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// On the clock, until the result can be used.
+    pub wall: Duration,
+    /// User and system time of all threads, until everything is taken apart.
+    pub cpu: Duration,
+}
+
+/// Times `run`, which returns its result with whatever else it leaves.
+fn timed<R>(run: impl FnOnce() -> R) -> Sample {
+    let (cpu, start) = (processor_time(), Instant::now());
+    let result = run();
+    let wall = start.elapsed();
+    drop(result);
+    Sample { wall, cpu: processor_time().saturating_sub(cpu) }
+}
+
+fn processor_time() -> Duration {
+    ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
+}
+
+/// Times the baseline, [`Plain`].
+pub fn sequential<D: DatabaseRef>(block: &Block, database: D) -> Sample {
+    let plain = Plain::new(block);
+    timed(|| plain.run_keeping(database))
+}
+
+/// Times one journal for the block, [`OneJournal`].
+pub fn journal<D: DatabaseRef>(block: &Block, database: D) -> Sample {
+    let journal = OneJournal::new(block);
+    timed(|| journal.run_keeping(database))
+}
+
+/// Times Braid.
+pub fn parallel<D>(executor: &mut Executor, block: &Arc<braid_evm::Block>, database: D) -> Sample
+where
+    D: DatabaseRef + Clone + Send + Sync + 'static,
+{
+    let block = Arc::clone(block);
+    timed(|| executor.execute(block, database))
+}
+
+/// Both halves of a block at the same time, each on a `State` of its own that nobody merges: no
+/// concurrency control can be faster on two cores, as long as it makes a `State` per thread.
+///
+/// The second half begins on the state before the block, so nonces are not looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Halves([Block; 2]);
+
+impl Halves {
+    pub(super) fn of(block: &Block) -> Self {
+        let mut first = block.clone();
+        first.rules.system_calls = false;
+        first.cfg.disable_nonce_check = true;
+        let second = first.transactions.split_off(first.transactions.len() / 2);
+        let other = Block { transactions: second, withdrawals: None, ..first.clone() };
+        Self([first, other])
+    }
+
+    /// `None` if a transaction is invalid without those of the other half.
+    pub(super) fn run<D: DatabaseRef + Clone + Send>(&self, database: &D) -> Option<Sample> {
+        let Self([first, second]) = self;
+        let barrier = Barrier::new(2);
+        let cpu = processor_time();
+        let (first, second) = thread::scope(|scope| {
+            let theirs = database.clone();
+            let other = scope.spawn(|| half(second, theirs, &barrier));
+            (half(first, database.clone(), &barrier), other.join().ok().flatten())
+        });
+        let ((start, end), (other_start, other_end)) = (first?, second?);
+        let wall = end.max(other_end).saturating_duration_since(start.min(other_start));
+        Some(Sample { wall, cpu: processor_time().saturating_sub(cpu) })
+    }
+}
+
+/// Begins when both are ready; tells when it began and ended.
+fn half<D: DatabaseRef>(
+    block: &Block,
+    database: D,
+    barrier: &Barrier,
+) -> Option<(Instant, Instant)> {
+    let plain = Plain::new(block);
+    barrier.wait();
+    let start = Instant::now();
+    let (result, left) = plain.run_keeping(database);
+    let end = Instant::now();
+    let fine = result.is_ok();
+    drop((result, left));
+    fine.then_some((start, end))
+}

@@ -1,0 +1,240 @@
+//! `braid bench`: measure blocks.
+
+mod report;
+
+use super::{End, Stop, inputs, print_error, progress::Progress};
+use crate::{
+    bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Waiting},
+    block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
+    workload::Preset,
+};
+use braid_evm::{Config, Executor};
+use clap::{Args, ValueEnum};
+use report::{Json, Report, Table};
+use std::{num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid bench                                 every built-in workload
+  braid bench a_raw c_erc20 --workers 1,2     two of them, on one and on two workers
+  braid bench a_raw --scale                   a block four times as large
+  braid bench blocks/ --json                  every block file in a folder
+  braid bench c_erc20 --txs 4000 --db-latency 20us
+
+Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
+2 if a file cannot be used or a block is invalid.";
+
+const COLUMNS: &str = "\
+Columns, each a median over all rounds:
+  seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
+             and reverts, transact_commit for each transaction, receipts
+  ratio      sequential over parallel time on the clock; above 1 is faster
+  cpu        parallel over sequential processor time, user and system, all threads,
+             with all that is taken apart afterwards; above 1 is more work
+  journal    time of one thread with one journal for the whole block (finalised once,
+             no bundle) over parallel time; - if that form gives other results
+  bound      sequential time over that of two threads, each with half of the block on
+             a State of its own; no conflict is looked at, the results are not merged
+  discard    runs that were thrown away
+  spread     (slowest - fastest) / median of the parallel times";
+
+/// Measure blocks against sequential revm
+///
+/// Every result is compared in full before anything is timed. All ways of executing a block take
+/// turns in one process; who begins changes from round to round.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
+pub(super) struct BenchArgs {
+    /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
+    /// [default: every built-in workload]
+    #[arg(value_name = "WORKLOAD|FILE|DIR")]
+    what: Vec<String>,
+    /// Numbers of workers [default: one for each core]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    workers: Vec<NonZeroU16>,
+    /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Transactions of a built-in workload [default: each has its own number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    txs: Option<u32>,
+    /// So many times as many transactions
+    #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
+    scale: u32,
+    /// Everything that is random in a built-in workload follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Every read of the database waits so long, as 20us; h_erc20io and m_mainio wait 20us anyway
+    #[arg(long, value_name = "TIME")]
+    db_latency: Option<Latency>,
+    /// How it waits
+    #[arg(long, value_enum, default_value_t)]
+    db_waits: Waiting,
+    /// Print one JSON object per line: one for each workload and number of workers
+    #[arg(long)]
+    json: bool,
+    /// Execute so many times and measure nothing, for a profiler
+    #[arg(long, value_name = "N")]
+    execute: Option<u32>,
+}
+
+/// Latency of the workloads on a slow database.
+const SLOW: Latency = Latency(Duration::from_micros(20));
+
+/// Something to be measured.
+enum Item {
+    Preset(Preset),
+    Input(inputs::Input),
+}
+
+/// Measures everything that `args` name.
+pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
+    let mut executors = executors(&args.workers)?;
+    let items = items(&args.what)?;
+    let mut report: Box<dyn Report> =
+        if args.json { Box::new(Json) } else { Box::new(Table::default()) };
+    report.begin()?;
+    let mut progress = Progress::new(items.len());
+    let mut end = End::Right;
+    for item in items {
+        let name = item.name();
+        progress.begin(&name);
+        let latency = args.db_latency.or(item.latency());
+        let measured = item.block(args).and_then(|file| {
+            let figures = measure(args, latency, &mut executors, &name, &file);
+            figures.map_err(|kind| Unmeasured::new(&name, kind))
+        });
+        progress.end();
+        progress.aside(|| match measured {
+            Ok(figures) => figures.iter().try_for_each(|figures| report.line(figures)),
+            Err(unmeasured) => {
+                end = end.max(unmeasured.end);
+                print_error(&unmeasured.message);
+                Ok(())
+            }
+        })?;
+    }
+    drop(progress);
+    report.end()?;
+    Ok(end)
+}
+
+fn executors(workers: &[NonZeroU16]) -> Result<Vec<Executor>, Stop> {
+    let default = [Config::default().workers];
+    let workers = if workers.is_empty() { &default[..] } else { workers };
+    let start = |workers: &NonZeroU16| {
+        Executor::new(Config::with_workers(*workers))
+            .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
+    };
+    workers.iter().map(start).collect()
+}
+
+fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
+    if what.is_empty() {
+        return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
+    }
+    let mut items = Vec::new();
+    for name in what {
+        if let Ok(preset) = Preset::from_str(name, false) {
+            items.push(Item::Preset(preset));
+            continue;
+        }
+        let path = PathBuf::from(name);
+        if !path.exists() {
+            let known = Preset::ALL.map(Preset::name).join(", ");
+            return Err(Stop::Message(format!(
+                "{name}: expected a file, a folder or one of the workloads {known}"
+            )));
+        }
+        let inputs = inputs::expand(&[path]).map_err(|error| Stop::Message(error.to_string()))?;
+        items.extend(inputs.into_iter().map(Item::Input));
+    }
+    Ok(items)
+}
+
+impl Item {
+    fn name(&self) -> String {
+        match self {
+            Self::Preset(preset) => preset.name().to_owned(),
+            Self::Input(input) => report::short(&input.name()),
+        }
+    }
+
+    /// What a read of its database waits if nobody asks for anything else.
+    fn latency(&self) -> Option<Latency> {
+        match self {
+            Self::Preset(preset) if preset.is_slow() => Some(SLOW),
+            _ => None,
+        }
+    }
+
+    fn block(self, args: &BenchArgs) -> Result<BlockFile, Unmeasured> {
+        match self {
+            Self::Preset(preset) => {
+                let transactions = args.txs.unwrap_or(preset.transactions());
+                let transactions = transactions.saturating_mul(args.scale);
+                preset.block(transactions, args.seed).map_err(|error| Unmeasured {
+                    end: End::BadInput,
+                    message: format!("{}: {error}", preset.name()),
+                })
+            }
+            Self::Input(input) => input.load().map_err(Unmeasured::from),
+        }
+    }
+}
+
+/// Why there are no figures of a block.
+struct Unmeasured {
+    end: End,
+    message: String,
+}
+
+impl Unmeasured {
+    fn new(name: &str, error: BenchError) -> Self {
+        let end = match error {
+            BenchError::Invalid(_) => End::BadInput,
+            BenchError::Different { .. } => End::Mismatch,
+        };
+        Self { end, message: format!("{name}: {error}") }
+    }
+}
+
+impl From<BlockFileError> for Unmeasured {
+    fn from(error: BlockFileError) -> Self {
+        Self { end: End::BadInput, message: error.to_string() }
+    }
+}
+
+fn measure(
+    args: &BenchArgs,
+    latency: Option<Latency>,
+    executors: &mut [Executor],
+    name: &str,
+    file: &BlockFile,
+) -> Result<Vec<Figures>, BenchError> {
+    let (block, database) = file
+        .to_block()
+        .map_err(|error| BenchError::Invalid(BlockFileErrorKind::Field(error).to_string()))?;
+    let rounds = args.rounds.unwrap_or(bench::rounds_for(block.transactions.len()));
+    if let Some(times) = args.execute {
+        let shared = Arc::new(braid_evm::Block::from(&block));
+        for executor in executors {
+            for _ in 0..times {
+                bench::parallel(executor, &shared, database.clone());
+            }
+        }
+        return Ok(Vec::new());
+    }
+    match latency {
+        None => {
+            let subject = Subject { name, block: &block, database: &database, reads: None };
+            bench::measure(&subject, executors, rounds)
+        }
+        Some(latency) => {
+            let database = SlowDatabase::new(database, latency, args.db_waits);
+            let reads = Some(database.counter());
+            let subject = Subject { name, block: &block, database: &database, reads };
+            bench::measure(&subject, executors, rounds)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Figures as a table, or as JSON.
+
+use crate::bench::Figures;
+use anstyle::Style;
+use serde::Serialize;
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// Who hears of figures.
+pub(super) trait Report {
+    /// Before the first block.
+    fn begin(&mut self) -> io::Result<()>;
+    /// A block on one number of workers.
+    fn line(&mut self, figures: &Figures) -> io::Result<()>;
+    /// After the last block.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+const BOLD: Style = Style::new().bold();
+
+/// Width of the column with names.
+const NAME: usize = 22;
+
+/// The last part of a path, without what all block files end in.
+pub(super) fn short(file: &str) -> String {
+    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+    let ends = [".json.zst", ".json.gz", ".json"];
+    ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
+}
+
+/// Writes a table to the standard output.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// Ratios of all lines, for the summary.
+    ratios: Vec<(u16, f64)>,
+}
+
+impl Report for Table {
+    fn begin(&mut self) -> io::Result<()> {
+        writeln!(
+            anstream::stdout().lock(),
+            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>9} {:>6}\
+             {BOLD:#}",
+            "workload",
+            "workers",
+            "txs",
+            "seq us/tx",
+            "ratio",
+            "cpu",
+            "journal",
+            "bound",
+            "discard",
+            "Mgas/s",
+            "txs/s",
+            "spread",
+        )
+    }
+
+    fn line(&mut self, figures: &Figures) -> io::Result<()> {
+        self.ratios.push((figures.workers, figures.ratio()));
+        let optional =
+            |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let mut out = anstream::stdout().lock();
+        writeln!(
+            out,
+            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>6.1}% {:>7.0} {:>9.0} \
+             {:>5.0}%",
+            figures.workload,
+            figures.workers,
+            figures.transactions,
+            figures.sequential_micros(),
+            figures.ratio(),
+            figures.cpu_ratio(),
+            optional(figures.journal_ratio()),
+            optional(figures.bound_ratio()),
+            figures.discarded_share() * 100.0,
+            figures.mgas_per_second(),
+            figures.transactions_per_second(),
+            figures.parallel.spread() * 100.0,
+        )?;
+        if let Some([sequential, parallel]) = figures.reads {
+            writeln!(out, "{:<NAME$} reads: {sequential} in sequence, {parallel} here", "")?;
+        }
+        out.flush()
+    }
+
+    /// Quartiles of the ratios, where there are many blocks.
+    fn end(&mut self) -> io::Result<()> {
+        let mut workers: Vec<u16> = self.ratios.iter().map(|(workers, _)| *workers).collect();
+        workers.sort_unstable();
+        workers.dedup();
+        for workers in workers {
+            let mine = self.ratios.iter().filter(|(of, _)| *of == workers);
+            let mut ratios: Vec<f64> = mine.map(|(_, ratio)| *ratio).collect();
+            if ratios.len() < 8 {
+                continue;
+            }
+            ratios.sort_by(f64::total_cmp);
+            let at = |share: usize| {
+                ratios.get((ratios.len() - 1) * share / 4).copied().unwrap_or_default()
+            };
+            writeln!(
+                anstream::stdout().lock(),
+                "{} blocks on {workers} workers: lowest {:.2}, quartiles {:.2} {:.2} {:.2}, \
+                 highest {:.2}; {} below 0.97",
+                ratios.len(),
+                at(0),
+                at(1),
+                at(2),
+                at(3),
+                at(4),
+                ratios.iter().filter(|ratio| **ratio < 0.97).count(),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes JSON lines to the standard output.
+#[derive(Debug)]
+pub(super) struct Json;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    workload: &'a str,
+    workers: u16,
+    txs: usize,
+    gas: u64,
+    rounds: usize,
+    /// Sequential over parallel time on the clock.
+    ratio: f64,
+    /// Parallel over sequential processor time.
+    cpu_ratio: f64,
+    /// Time of one journal over parallel time.
+    journal_ratio: Option<f64>,
+    /// Sequential time over that of two halves at the same time.
+    bound_ratio: Option<f64>,
+    /// (Slowest - fastest) / median of the parallel times.
+    spread: f64,
+    seq_spread: f64,
+    seq_us_per_tx: f64,
+    seq_ms: f64,
+    seq_cpu_ms: f64,
+    par_ms: f64,
+    par_cpu_ms: f64,
+    mgas_per_s: f64,
+    txs_per_s: f64,
+    incarnations: u64,
+    discarded: u64,
+    blocked: u64,
+    speculative_share: f64,
+    in_order_stretches: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq_reads: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    par_reads: Option<u64>,
+}
+
+impl<'a> From<&'a Figures> for Line<'a> {
+    fn from(figures: &'a Figures) -> Self {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let (sequential, parallel) = (&figures.sequential, &figures.parallel);
+        Self {
+            workload: &figures.workload,
+            workers: figures.workers,
+            txs: figures.transactions,
+            gas: figures.gas,
+            rounds: parallel.samples.len(),
+            ratio: figures.ratio(),
+            cpu_ratio: figures.cpu_ratio(),
+            journal_ratio: figures.journal_ratio(),
+            bound_ratio: figures.bound_ratio(),
+            spread: parallel.spread(),
+            seq_spread: sequential.spread(),
+            seq_us_per_tx: figures.sequential_micros(),
+            seq_ms: milliseconds(sequential.wall()),
+            seq_cpu_ms: milliseconds(sequential.cpu()),
+            par_ms: milliseconds(parallel.wall()),
+            par_cpu_ms: milliseconds(parallel.cpu()),
+            mgas_per_s: figures.mgas_per_second(),
+            txs_per_s: figures.transactions_per_second(),
+            incarnations: figures.stats.incarnations,
+            discarded: figures.stats.discarded,
+            blocked: figures.stats.blocked,
+            speculative_share: figures.stats.speculative_share(),
+            in_order_stretches: figures.stats.in_order_stretches,
+            seq_reads: figures.reads.map(|[sequential, _]| sequential),
+            par_reads: figures.reads.map(|[_, parallel]| parallel),
+        }
+    }
+}
+
+impl Report for Json {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn line(&mut self, figures: &Figures) -> io::Result<()> {
+        let mut text = serde_json::to_vec(&Line::from(figures))?;
+        text.push(b'\n');
+        let mut out = io::stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! `braid bench` from outside: that it measures what it is asked for, and says what it could not.
+//!
+//! 1. Every built-in workload executes as in sequence, on several numbers of workers, and has a
+//!    line with the documented fields for each.
+//! 2. Block files and folders are measured; a name that is neither is refused with those that are.
+//! 3. A block that cannot be executed ends with 2, and the others are measured all the same.
+//! 4. A slow database is read through every way of executing, and its reads are counted.
+
+use braid_cli::{
+    block_file::BlockFile,
+    workload::{Preset, Workload, WorkloadSpec, generate},
+};
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+/// Runs `braid bench` and asserts its exit code.
+#[track_caller]
+fn bench(arguments: &[&str], code: i32) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let output = command.arg("bench").args(arguments).stdin(Stdio::null()).output();
+    let output = output.expect("the tool starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    output
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+fn small_block() -> BlockFile {
+    generate(&WorkloadSpec::new(Workload::Transfers, 20, 0, 3).unsigned()).expect("generates")
+}
+
+#[test]
+fn every_workload_has_a_line_for_each_number_of_workers() {
+    let arguments = ["--txs", "60", "--rounds", "2", "--workers", "1,3", "--json"];
+    let lines = lines(&bench(&arguments, 0));
+    let names: Vec<_> = Preset::ALL.iter().flat_map(|preset| [preset.name(); 2]).collect();
+    let found: Vec<_> = lines.iter().map(|line| line["workload"].as_str().expect("text")).collect();
+    assert_eq!(found, names);
+    for (line, workers) in lines.iter().zip([1, 3].into_iter().cycle()) {
+        assert_eq!(
+            (&line["workers"], &line["txs"], &line["rounds"]),
+            (&workers.into(), &60.into(), &2.into())
+        );
+        for field in ["ratio", "cpu_ratio", "journal_ratio", "bound_ratio", "spread", "par_ms"] {
+            assert!(line[field].as_f64().is_some_and(|figure| figure > 0.0), "{field} in {line}");
+        }
+        assert!(line["incarnations"].as_u64() >= Some(60), "{line}");
+    }
+}
+
+#[test]
+fn files_and_folders_are_measured_and_other_names_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = small_block();
+    good.write(&folder.path().join("good.json")).expect("writes");
+    let path = folder.path().to_str().expect("UTF-8");
+    let text = bench(&[path, "a_raw", "--txs", "30", "--scale=2", "--rounds", "1"], 0).stdout;
+    let text = String::from_utf8(text).expect("text");
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).expect("a row");
+    assert!(row("good").contains(" 20 ") && row("a_raw").contains(" 60 "), "{text}");
+
+    let refused = bench(&["a_rwa"], 2);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("a_rwa") && said.contains("m_mainnet"), "{said}");
+
+    let mut bad = good;
+    let sender = bad.transactions().expect("whole")[7].inner.signer();
+    bad.pre_state.get_mut(&sender).expect("there").balance = Default::default();
+    bad.write(&folder.path().join("bad.json")).expect("writes");
+    let mixed = bench(&[path, "--rounds", "1", "--json"], 2);
+    assert!(String::from_utf8_lossy(&mixed.stderr).contains("bad"), "{mixed:?}");
+    assert_eq!(lines(&mixed).len(), 1, "{mixed:?}");
+}
+
+#[test]
+fn a_slow_database_is_read_by_everybody() {
+    let arguments = ["a_raw", "--txs", "20", "--rounds", "1", "--json", "--workers", "2"];
+    let slow = [&arguments[..], &["--db-latency", "200us", "--db-waits", "spin"]].concat();
+    let (fast, slow) = (lines(&bench(&arguments, 0)), lines(&bench(&slow, 0)));
+    let (fast, slow) = (&fast[0], &slow[0]);
+    // A sender and a recipient each, and some for the system contracts.
+    for reads in ["seq_reads", "par_reads"] {
+        assert!(fast[reads].is_null() && slow[reads].as_u64() >= Some(40), "{slow}");
+    }
+    assert!(slow["seq_ms"].as_f64() >= Some(8.0), "{slow}");
+    bench(&["a_raw", "--db-latency", "20"], 2);
+}
