@@ -1,6 +1,7 @@
 //! The project's recipes: `cargo xtask --help`. The CI runs `cargo xtask ci` and nothing else.
 
 mod fuzzing;
+mod instructions;
 mod instrumented;
 mod newcomer;
 mod package;
@@ -103,6 +104,12 @@ enum Recipe {
     Fuzz(FuzzArgs),
     /// Measure which lines the inputs of the fuzzer reach
     Coverage,
+    /// Count the instructions of five small blocks on one worker and compare with the record
+    Instructions {
+        /// Record them instead; the reason belongs into CHANGELOG.md
+        #[arg(long)]
+        update: bool,
+    },
     /// Run the tests on threads under ThreadSanitizer
     Tsan,
     /// Everything that the CI runs, and what takes hours
@@ -173,6 +180,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::CargoMutants { shard } => verify::cargo_mutants(runner, shard.as_deref()),
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
+        Recipe::Instructions { update } => instructions::instructions(runner, *update),
         Recipe::Tsan => instrumented::tsan(runner),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
@@ -204,6 +212,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::demo(runner)?;
     spec::spec(runner, 60, 0)?;
     recipes::blocks(runner)?;
+    instructions::instructions(runner, false)?;
     suites::suites(runner, false)
 }
 
