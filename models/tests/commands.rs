@@ -1,0 +1,275 @@
+//! What the protocol says, command by command: rules that only a wrong owner can break, and what
+//! only costs time where it is wrong, so that neither models nor simulation could tell.
+
+use braid_evm::error::Invariant;
+use braid_evm::ids::{Chunk, TxIndex};
+use braid_evm::protocol::{
+    Command, Event, Failure, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult, TxReport,
+    Verdict,
+};
+use std::collections::VecDeque;
+
+const CAP: u32 = 2;
+
+fn limits() -> Limits {
+    Limits {
+        window: 8,
+        job_capacity: 4,
+        max_speculative_runs: CAP,
+        policy: Policy::ForceSpeculative,
+        skip_rejected: false,
+        shared_chunks: false,
+    }
+}
+
+fn tx(index: u32) -> TxIndex {
+    TxIndex(index)
+}
+
+fn done() -> RunResult {
+    RunResult::Executed { stale_readers: Vec::new() }
+}
+
+fn report(job: Job, runs: u32, result: RunResult) -> Event {
+    let results = vec![TxReport { runs, result }];
+    Event::Reported(JobReport { job, results, void: false })
+}
+
+/// The next command, which must be a job for the channel.
+fn dispatched(protocol: &mut Protocol) -> Job {
+    match protocol.poll() {
+        Ok(Some(Command::Dispatch(job))) => job,
+        other => panic!("no job, but {other:?}"),
+    }
+}
+
+/// Takes all jobs for the channel, and runs the frontier.
+fn run_here(protocol: &mut Protocol) -> Job {
+    loop {
+        match protocol.poll().expect("no rule is broken") {
+            Some(Command::Dispatch(_)) => {}
+            Some(Command::Admit(tx)) => {
+                protocol.apply(Event::Admitted { tx, fits: true }).expect("it was asked");
+            }
+            Some(Command::RunHere(job)) => return job,
+            other => panic!("the frontier does not run, but {other:?}"),
+        }
+    }
+}
+
+/// What a block came to.
+#[derive(Debug, Default)]
+struct Driven {
+    /// The frontier at which each job went out.
+    sent_at: Vec<u32>,
+    longest_chunk: u32,
+}
+
+/// Runs a block with one worker; `speculate` says what becomes of the n-th job from the channel.
+fn drive(protocol: &mut Protocol, speculate: impl Fn(usize) -> RunResult) -> Driven {
+    let (mut driven, mut channel) = (Driven::default(), VecDeque::new());
+    loop {
+        let command = protocol.poll().expect("no rule is broken");
+        let event = match command {
+            Some(Command::Dispatch(job)) => {
+                channel.push_back((driven.sent_at.len(), job));
+                driven.sent_at.push(protocol.frontier().0);
+                let length = job.chunk.end.0 - job.chunk.first.0;
+                driven.longest_chunk = driven.longest_chunk.max(length);
+                continue;
+            }
+            Some(Command::RunHere(job)) => report(job, 1, done()),
+            Some(Command::Admit(tx)) => Event::Admitted { tx, fits: true },
+            Some(Command::Claim(job)) => Event::Claimed { tx: job.chunk.first, claimed: false },
+            Some(Command::Recheck(tx) | Command::Validate(tx)) => {
+                Event::Checked { tx, verdict: Verdict::Valid }
+            }
+            Some(Command::Skip(tx)) => Event::Withdrawn { tx, stale_readers: Vec::new() },
+            Some(Command::Discard(_) | Command::Commit(_) | Command::StopWork) => continue,
+            Some(Command::Finish) => return driven,
+            None => {
+                let (number, job) = channel.pop_front().expect("somebody can go on");
+                report(job, 1, speculate(number))
+            }
+        };
+        protocol.apply(event).expect("it was asked");
+    }
+}
+
+/// I9 above the frontier and at it.
+#[test]
+fn too_many_runs_are_a_broken_rule() {
+    for (runs, allowed) in [(CAP, true), (CAP + 1, false)] {
+        let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+        let job = dispatched(&mut protocol);
+        let applied = protocol.apply(report(job, runs, done()));
+        let broken = Err(Invariant::WorkBound { tx: tx(1), runs });
+        assert_eq!(applied, if allowed { Ok(()) } else { broken });
+    }
+    for (runs, allowed) in [(CAP + 1, true), (CAP + 2, false)] {
+        let mut protocol = Protocol::new(limits(), &Plan::singles(1));
+        let job = run_here(&mut protocol);
+        let applied = protocol.apply(report(job, runs, done()));
+        let broken = Err(Invariant::WorkBound { tx: tx(0), runs });
+        assert_eq!(applied, if allowed { Ok(()) } else { broken });
+    }
+}
+
+/// I8: there is nothing below the frontier that it could wait for.
+#[test]
+fn a_blocked_frontier_is_a_broken_rule() {
+    let plan =
+        Plan { first: tx(1), chunks: vec![Chunk { first: tx(1), end: tx(2) }], ..Plan::default() };
+    let mut protocol = Protocol::new(limits(), &plan);
+    let job = run_here(&mut protocol);
+    let applied = protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) }));
+    assert_eq!(applied, Err(Invariant::FrontierBlocked { tx: tx(1), on: tx(0) }));
+}
+
+#[test]
+fn an_answer_to_no_question_is_a_broken_rule() {
+    let stale_readers = Vec::new();
+    let answers = [
+        ("Admitted", Event::Admitted { tx: tx(0), fits: true }),
+        ("Checked", Event::Checked { tx: tx(0), verdict: Verdict::Valid }),
+        ("Claimed", Event::Claimed { tx: tx(0), claimed: true }),
+        ("Withdrawn", Event::Withdrawn { tx: tx(0), stale_readers }),
+    ];
+    for (event, answer) in answers {
+        let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+        let unexpected = Err(Invariant::UnexpectedEvent { tx: tx(0), event });
+        assert_eq!(protocol.apply(answer), unexpected);
+    }
+    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+    let job = dispatched(&mut protocol);
+    protocol.apply(report(job, 1, done())).expect("it was sent");
+    let unexpected = Err(Invariant::UnexpectedEvent { tx: tx(1), event: "Reported" });
+    assert_eq!(protocol.apply(report(job, 1, done())), unexpected, "a second report");
+}
+
+/// Of a job that was taken back and sent again, the first one's report is not the second one's.
+#[test]
+fn a_report_of_another_job_is_a_broken_rule() {
+    let mut protocol = Protocol::new(limits(), &Plan::singles(3));
+    let job = dispatched(&mut protocol);
+    let failed = RunResult::Failed(Failure::Fatal);
+    protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) })).expect("it was sent");
+    let here = run_here(&mut protocol);
+    protocol.apply(report(here, 1, done())).expect("it was sent");
+    let unexpected = Err(Invariant::UnexpectedEvent { tx: tx(1), event: "Reported" });
+    assert_eq!(protocol.apply(report(job, 1, failed)), unexpected);
+}
+
+#[test]
+fn a_chunk_goes_out_whole_as_far_as_it_may() {
+    let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
+    let plan = |dependencies: &[(u32, u32)]| Plan {
+        chunks: vec![chunk(0, 1), chunk(1, 5), chunk(5, 6)],
+        dependencies: dependencies.iter().map(|(of, on)| (tx(*of), tx(*on))).collect(),
+        ..Plan::default()
+    };
+    let sent = |limits, plan: &Plan| dispatched(&mut Protocol::new(limits, plan)).chunk;
+    assert_eq!(sent(limits(), &plan(&[])), chunk(1, 5));
+    assert_eq!(sent(Limits { window: 3, ..limits() }, &plan(&[])), chunk(1, 3));
+    // What one of the same job will have published is no reason to wait; what is below it is.
+    assert_eq!(sent(limits(), &plan(&[(2, 1), (3, 2)])), chunk(1, 5));
+    assert_eq!(sent(limits(), &plan(&[(3, 0)])), chunk(1, 3));
+    // Nor are those that ran before.
+    let mut protocol = Protocol::new(limits(), &plan(&[]));
+    let job = dispatched(&mut protocol);
+    let blocked = TxReport { runs: 1, result: RunResult::Blocked { on: tx(0) } };
+    let ran = TxReport { runs: 1, result: done() };
+    let results = vec![ran, blocked];
+    protocol.apply(Event::Reported(JobReport { job, results, void: false })).expect("it was sent");
+    assert_eq!(dispatched(&mut protocol).chunk, chunk(3, 5));
+    // The frontier takes the rest of its chunk along.
+    let mut protocol =
+        Protocol::new(limits(), &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
+    let first = run_here(&mut protocol);
+    assert_eq!(first.chunk, chunk(0, 1), "the rest is in the channel");
+    let in_order = Limits { policy: Policy::InOrder, ..limits() };
+    let mut protocol =
+        Protocol::new(in_order, &Plan { chunks: vec![chunk(0, 3)], ..Plan::default() });
+    assert_eq!(run_here(&mut protocol).chunk, chunk(0, 3));
+}
+
+#[test]
+fn nothing_is_sent_in_order() {
+    let in_order = Limits { policy: Policy::InOrder, ..limits() };
+    let mut protocol = Protocol::new(in_order, &Plan::singles(40));
+    assert_eq!(drive(&mut protocol, |_| done()).sent_at, []);
+    let counters = protocol.counters();
+    assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
+}
+
+/// 24 runs thrown away in 32 commits lead to 64 transactions in order.
+#[test]
+fn waste_leads_to_a_stretch_in_order() {
+    let auto = Limits { policy: Policy::Auto, ..limits() };
+    let failed = || RunResult::Failed(Failure::Rejected);
+    for (wasted, stretches) in [(0, 0), (23, 0), (24, 1)] {
+        let mut protocol = Protocol::new(auto, &Plan::singles(140));
+        let driven = drive(&mut protocol, |job| if job < wasted { failed() } else { done() });
+        let counters = protocol.counters();
+        assert_eq!(counters.in_order_stretches, stretches, "{wasted}");
+        let sent_in_stretch = driven.sent_at.iter().filter(|at| (33..96).contains(*at)).count();
+        assert_eq!(sent_in_stretch == 0, stretches == 1, "{wasted}: {:?}", driven.sent_at);
+        assert!(driven.sent_at.iter().any(|at| *at >= 96), "{wasted}: {:?}", driven.sent_at);
+        let sent = driven.sent_at.len() as u64;
+        assert_eq!((counters.failed, counters.discarded), (wasted as u64, wasted as u64));
+        assert_eq!(counters.speculative_commits, sent - wasted as u64);
+        assert_eq!(counters.runs, 140 + wasted as u64);
+    }
+    // Waste is forgotten after 32 commits, and `ForceSpeculative` does not look at it.
+    let mut protocol = Protocol::new(auto, &Plan::singles(140));
+    let spread = |job| if (20..43).contains(&job) { failed() } else { done() };
+    drive(&mut protocol, spread);
+    assert_eq!(protocol.counters().in_order_stretches, 0);
+    let mut protocol = Protocol::new(limits(), &Plan::singles(140));
+    drive(&mut protocol, |_| failed());
+    assert_eq!(protocol.counters().in_order_stretches, 0);
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+    let job = dispatched(&mut protocol);
+    protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) })).expect("it was sent");
+    let counters = protocol.counters();
+    assert_eq!((counters.runs, counters.blocked, counters.discarded), (1, 1, 1));
+    // Two runs in one job: the first was of no use.
+    let here = run_here(&mut protocol);
+    protocol.apply(report(here, 2, done())).expect("it was sent");
+    assert_eq!((protocol.counters().runs, protocol.counters().discarded), (3, 2));
+    // Its job lies unclaimed in the channel when the frontier comes.
+    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+    let job = dispatched(&mut protocol);
+    let here = run_here(&mut protocol);
+    protocol.apply(report(here, 1, done())).expect("it was sent");
+    let mut claimed = false;
+    while !claimed {
+        match protocol.poll().expect("no rule is broken") {
+            Some(Command::Admit(tx)) => protocol.apply(Event::Admitted { tx, fits: true }),
+            Some(Command::Claim(of)) => {
+                assert_eq!(of, job);
+                claimed = true;
+                protocol.apply(Event::Claimed { tx: tx(1), claimed })
+            }
+            Some(Command::Commit(_)) => Ok(()),
+            other => panic!("no claim, but {other:?}"),
+        }
+        .expect("it was asked");
+    }
+    assert_eq!((protocol.counters().claims, protocol.in_flight()), (1, 1));
+    assert_eq!(protocol.runs(tx(1)), 0);
+    let again = run_here(&mut protocol);
+    assert_eq!(
+        protocol.in_flight(),
+        2,
+        "the job that lies in the channel counts until it is answered"
+    );
+    protocol.apply(report(again, 1, done())).expect("it was sent");
+    let void = JobReport { job, results: Vec::new(), void: true };
+    protocol.apply(Event::Reported(void)).expect("it was sent");
+    assert_eq!(protocol.counters().speculative_commits, 0);
+}
