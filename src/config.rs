@@ -81,6 +81,16 @@ impl Config {
         }
     }
 
+    /// Whether `transactions` run one after the other on the calling thread, without the protocol.
+    #[cfg(feature = "evm")]
+    pub(crate) fn runs_alone(&self, workers: usize, transactions: usize) -> bool {
+        match self.policy {
+            Policy::ForceSpeculative => false,
+            Policy::InOrder => true,
+            Policy::Auto => workers < 2 || transactions < 2,
+        }
+    }
+
     /// Shards of the store: so many that workers seldom meet in one, and few for a small block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {

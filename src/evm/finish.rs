@@ -1,5 +1,6 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
+use super::alone::AfterJournal;
 use super::base::StateSource;
 use super::block::Block;
 use super::bundle::{BlockEffects, Parts, build};
@@ -24,6 +25,7 @@ use revm::context::result::ExecutionResult;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
+use revm::state::EvmState;
 use std::sync::Arc;
 
 /// What a block needs at its end beside what its transactions left.
@@ -38,7 +40,7 @@ pub(super) struct Rest {
 /// Runs what follows the transactions and builds the output.
 pub(super) fn finish<'env, S, C>(
     crew: &mut C,
-    session: Session<S>,
+    mut session: Session<S>,
     mut failure: Option<Failure<S>>,
     rest: Rest,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
@@ -56,7 +58,7 @@ where
         ..BlockOutput::default()
     };
     if failure.is_none() {
-        let after = after_transactions(&session, &mut effects);
+        let after = after_transactions(&mut session, &mut effects);
         match after {
             Ok(requests) => output.requests = requests,
             Err(kind) => failure = Some((At::PostBlock, kind)),
@@ -87,10 +89,10 @@ where
 
 /// Post-block calls and balance changes, on the state that all transactions leave.
 fn after_transactions<S: StateSource>(
-    session: &Session<S>,
+    session: &mut Session<S>,
     effects: &mut BlockEffects,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
-    let Session { workload, store, ledger, .. } = session;
+    let Session { workload, store, ledger, alone, .. } = session;
     let block = &*workload.recipe.block;
     let mut requests = Requests::default();
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
@@ -101,10 +103,13 @@ fn after_transactions<S: StateSource>(
             .map_err(BlockErrorKind::SystemCall)?;
     }
     let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-    let mut view = EvmView::new(store, base, &Threads);
+    let (mut below, journal) = match alone.take() {
+        Some(alone) => (EvmView::after(alone.latest, base, &Threads), alone.journal),
+        None => (EvmView::new(store, base, &Threads), EvmState::default()),
+    };
     store.set_frontier(TxIndex(u32::MAX));
-    view.begin(TxIndex(u32::MAX));
-    let mut calls = SystemCalls::new(&workload.recipe, view);
+    below.begin(TxIndex(u32::MAX));
+    let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });
     calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
     let called = calls
         .after_transactions(&mut requests)
@@ -113,7 +118,7 @@ fn after_transactions<S: StateSource>(
     match called {
         Ok(()) => Ok(requests),
         Err(SystemError::Contract(message)) => Err(BlockErrorKind::SystemCall(message)),
-        Err(SystemError::Database(_)) => Err(match calls.state.database.end().1 {
+        Err(SystemError::Database(_)) => Err(match calls.state.database.below.end().1 {
             Some(Stop::Base(error)) => BlockErrorKind::Base(error),
             _ => BlockErrorKind::Internal(Invariant::ValueKind),
         }),

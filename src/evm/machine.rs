@@ -4,7 +4,7 @@ use super::base::BlockBase;
 use super::block::Block;
 use super::bundle::{Spread, TxEffects};
 use super::change::{AccountChange, changes};
-use super::effects::{remember, write_set};
+use super::effects::{Writes, remember, write_set};
 use super::error::Rejection;
 use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
@@ -13,13 +13,14 @@ use super::view::EvmView;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
 use crate::worker::{Context, Effects, Machine, Stop};
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
 use revm::context_interface::JournalTr;
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
 use revm::primitives::hardfork::SpecId;
+use revm::state::EvmState;
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
 
@@ -56,6 +57,15 @@ pub(super) struct Recipe {
     pub(super) blank: TxEnv,
 }
 
+impl Recipe {
+    /// The reward that `output` has set aside, and for whom.
+    pub(super) fn reward(&self, output: &TxOutput) -> Option<(Address, Reward)> {
+        let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let reward = |amount| (self.block.env.beneficiary, Reward { amount, touch_creates });
+        output.reward.map(reward)
+    }
+}
+
 /// A worker's EVM over its view.
 pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
     evm: BlockEvm<'a, D, X>,
@@ -84,7 +94,56 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         base: BlockBase<D>,
         context: &'a X,
     ) -> Self {
-        Self { evm: build_evm(recipe, EvmView::new(store, base, context)), recipe }
+        Self::over(recipe, EvmView::new(store, base, context))
+    }
+
+    /// An EVM over `view`.
+    pub(super) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
+        Self { evm: build_evm(recipe, view), recipe }
+    }
+
+    /// The state as the EVM sees it.
+    pub(super) fn view_mut(&mut self) -> &mut EvmView<'a, D, X> {
+        self.evm.ctx.journaled_state.db_mut()
+    }
+
+    /// Ends the journal: what follows reads from the view again. Returns what was in it.
+    pub(super) fn end_journal(&mut self) -> EvmState {
+        self.evm.ctx.journaled_state.finalize()
+    }
+
+    /// Runs `tx`, to which the view points. Returns what was in the journal, too, if that ends with
+    /// it.
+    pub(super) fn run_tx(
+        &mut self,
+        tx: TxIndex,
+    ) -> Result<(TxOutput, Option<EvmState>), Rejection> {
+        if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+            self.evm.ctx.tx = tx;
+        }
+        let mut handler = BlockHandler::new(self.recipe);
+        let result = handler.run(&mut self.evm);
+        // revm keeps an error of the outermost call here, and forgets to take it if the reward
+        // fails after it; the next transaction would be blamed for it.
+        self.evm.ctx.error = Ok(());
+        let mut taken = core::mem::take(&mut handler.changes);
+        // Also after an error: revm leaves loaded accounts in the journal.
+        let mut ended = (!handler.goes_on).then(|| self.end_journal());
+        let result = result.map_err(rejection)?;
+        if let Some(state) = ended.as_mut().filter(|_| !self.recipe.shares) {
+            taken = changes(core::mem::take(state));
+        }
+        let mask = self.recipe.spread.mask(&taken);
+        let output =
+            TxOutput { result, changes: Arc::new(taken), mask, reward: handler.reward.take() };
+        Ok((output, ended))
+    }
+
+    /// The write set of the transaction that has just run.
+    pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
+        let mut writes = write_set(&output.changes, self.recipe.reward(output));
+        remember(&mut writes, &output.changes, self.view_mut().remembered());
+        writes
     }
 }
 
@@ -103,34 +162,10 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
-        let block = &self.recipe.block;
-        if let Some(tx) = block.transactions.get(tx.position()) {
-            self.evm.ctx.tx = tx;
-        }
-        let mut handler = BlockHandler::new(self.recipe);
-        let result = handler.run(&mut self.evm);
-        // revm keeps an error of the outermost call here, and forgets to take it if the reward
-        // fails after it; the next transaction would be blamed for it.
-        self.evm.ctx.error = Ok(());
-        let mut taken = core::mem::take(&mut handler.changes);
-        if !handler.goes_on {
-            // Also after an error: revm leaves loaded accounts in the journal.
-            let state = self.evm.ctx.journaled_state.finalize();
-            if !self.recipe.shares {
-                taken = changes(state);
-            }
-        }
-        let result = result.map_err(rejection)?;
-        let reward = handler.reward.take();
-        let touch_creates = !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let delta = reward.map(|amount| (block.env.beneficiary, Reward { amount, touch_creates }));
-        let mut writes = write_set(&taken, delta);
-        remember(&mut writes, &taken, self.evm.ctx.journaled_state.db_mut().remembered());
-        let cost = result.tx_gas_used();
-        let mask = self.recipe.spread.mask(&taken);
-        let changes = Arc::new(taken);
-        let output = Arc::new(TxOutput { result, changes, mask, reward });
-        Ok(Effects { writes, output, cost })
+        let (output, _) = self.run_tx(tx)?;
+        let writes = self.writes_of(&output);
+        let cost = output.result.tx_gas_used();
+        Ok(Effects { writes, output: Arc::new(output), cost })
     }
 
     /// Only the transaction's own faults: a block environment that lacks something, or a

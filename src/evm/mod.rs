@@ -10,6 +10,7 @@
 //! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
 //! leaves passes through `effects`, which turns it into a write set.
 
+mod alone;
 mod base;
 mod block;
 mod bundle;

@@ -53,7 +53,8 @@ where
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
     let workload = EvmWorkload { recipe, source, overlay };
-    let session = Session::new(workload, shards, transactions);
+    let alone = config.runs_alone(crew.workers(), transactions);
+    let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = session.run(crew, &config, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
 }
@@ -78,7 +79,8 @@ where
         begin(block.into(), &source, precompiles, parent.as_ref(), &config)?;
     let shards = config.shards(crew.workers(), ROUND);
     let workload = EvmWorkload { recipe, source, overlay };
-    let mut session = Session::new(workload, shards, ROUND);
+    let alone = config.runs_alone(crew.workers(), ROUND);
+    let mut session = Session::new(workload, shards, ROUND, alone);
     let mut failure = None;
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;

@@ -1,5 +1,6 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
+use super::alone::Alone;
 use super::base::StateSource;
 use super::crew::Crew;
 use super::error::{At, BlockErrorKind, Rejection};
@@ -34,6 +35,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) counters: Counters,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
+    /// What the transactions have left, if they run one after the other.
+    pub(super) alone: Option<Alone>,
 }
 
 /// The part of the other workers.
@@ -46,9 +49,17 @@ impl<S: StateSource> Task for RunTask<S> {
 }
 
 impl<S: StateSource> Session<S> {
-    /// A block of which nothing has run; `transactions` are expected.
-    pub(super) fn new(workload: EvmWorkload<S>, shards: usize, transactions: usize) -> Self {
+    /// A block of which nothing has run; `transactions` are expected. With `alone` they run one after
+    /// the other on the calling thread.
+    pub(super) fn new(
+        workload: EvmWorkload<S>,
+        shards: usize,
+        transactions: usize,
+        alone: bool,
+    ) -> Self {
+        let transactions = if alone { 0 } else { transactions };
         Self {
+            alone: alone.then(Alone::default),
             ledger: EvmLedger::new(Arc::clone(&workload.recipe.block)),
             store: Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions),
             workload,
@@ -59,7 +70,7 @@ impl<S: StateSource> Session<S> {
 
     /// Runs all transactions that have not run, on all workers; the caller is one of them.
     pub(super) fn run<'env, F, C>(
-        self,
+        mut self,
         crew: &mut C,
         config: &Config,
         on_commit: Option<&mut F>,
@@ -69,6 +80,9 @@ impl<S: StateSource> Session<S> {
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
+        if let Some(alone) = self.alone.take() {
+            return self.run_alone(alone, config.mode, on_commit);
+        }
         let workers = crew.workers();
         let left = self.left();
         let alone = workers == 1 || left < 2;
@@ -128,7 +142,7 @@ impl<S: StateSource> Session<S> {
         workers: usize,
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Counters) {
         let alone = workers == 1 || self.left() < 2;
-        let Self { workload, ledger, store, counters, frontier } = self;
+        let Self { workload, ledger, store, counters, frontier, alone: _ } = self;
         let plan = plan_block(&workload.recipe.block, frontier, workers, config.chunk);
         let (limits, patience) = (config.limits(workers, alone), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, counters)
@@ -145,16 +159,21 @@ impl<S: StateSource> Session<S> {
         ledger.stream_to(None);
         let counters = before.plus(counters);
         // Whoever cancels hears of it, also if everything was committed by then.
-        let all = workload.recipe.block.transactions.len() <= frontier.position();
-        let at = if all { At::PostBlock } else { At::Transaction(frontier) };
-        let cancelled = cancelled.then_some((at, BlockErrorKind::Cancelled));
+        let all = workload.recipe.block.transactions.len();
+        let cancelled = cancelled.then(|| self::cancelled(frontier, all));
         let failure = failure(frontier, halt, error, broken).or(cancelled);
-        (Self { workload, ledger, store, counters, frontier }, failure)
+        (Self { workload, ledger, store, counters, frontier, alone: None }, failure)
     }
 }
 
+/// The caller wanted no more, when all below `frontier` was committed, of `all`.
+pub(super) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
+    let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
+    (at, BlockErrorKind::Cancelled)
+}
+
 /// Why the transactions did not all commit, if so. Re-raises the panic of user code.
-fn failure<E>(
+pub(super) fn failure<E>(
     frontier: TxIndex,
     halt: Option<Halt>,
     error: Option<TxError<Rejection, E>>,

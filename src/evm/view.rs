@@ -3,7 +3,7 @@
 use super::base::BlockBase;
 use super::location::{EvmLocation, EvmValue, NonceCode};
 use crate::ids::TxIndex;
-use crate::mv::{Origin, ReadSet, Store};
+use crate::mv::{Latest, Origin, ReadSet, Store};
 use crate::worker::{Context, Stop, Stopped, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
@@ -28,7 +28,6 @@ where
     BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
 {
     inner: View<'a, EvmLocation, BlockBase<D>, X>,
-    store: &'a Store<EvmLocation>,
     /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
@@ -37,12 +36,21 @@ where
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     pub(super) fn new(store: &'a Store<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
-        Self {
-            inner: View::new(store, base, context),
-            store,
-            remembered: Vec::new(),
-            solid: AddressSet::default(),
-        }
+        Self::over(View::new(store, base, context))
+    }
+
+    /// A view over what is final.
+    pub(super) fn after(latest: Latest<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
+        Self::over(View::after(latest, base, context))
+    }
+
+    fn over(inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
+        Self { inner, remembered: Vec::new(), solid: AddressSet::default() }
+    }
+
+    /// What the block has written, if all of it is final.
+    pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
+        self.inner.latest_mut()
     }
 
     pub(super) fn begin(&mut self, reader: TxIndex) {
@@ -91,7 +99,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         if self.solid.contains(&address) {
             return Ok(value);
         }
-        let before = match self.store.base(&EvmLocation::NonceCode(address)) {
+        let before = match self.inner.known_base(&EvmLocation::NonceCode(address)) {
             Some(EvmValue::NonceCode(before)) => before,
             _ => self.base_nonce_code(&EvmLocation::NonceCode(address))?,
         };

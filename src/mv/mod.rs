@@ -19,6 +19,7 @@
 mod chain;
 mod check;
 mod events;
+mod latest;
 mod location;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
@@ -33,6 +34,7 @@ mod versioned_lock;
 
 pub use chain::{Floor, Found};
 pub use events::{At, Change, StoreEvent};
+pub use latest::Latest;
 pub use location::{Entry, Location};
 pub use mutants::StoreMutant;
 pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};

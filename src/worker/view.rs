@@ -3,7 +3,7 @@
 use super::machine::Base;
 use super::{Context, Point};
 use crate::ids::TxIndex;
-use crate::mv::{Location, Origin, ReadSet, Resolution, Store};
+use crate::mv::{Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -19,10 +19,19 @@ pub enum Stop<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
+/// Where a view finds what the block has written.
+#[derive(Debug)]
+enum Below<'a, L: Location> {
+    /// Any of it may change yet.
+    Versions(&'a Store<L>),
+    /// All of it is final, so nothing has to be recorded.
+    Final(Latest<L>),
+}
+
 /// The state below one transaction, with a record of everything that was seen of it.
 #[derive(Debug)]
 pub struct View<'a, L: Location, B: Base<L>, X> {
-    store: &'a Store<L>,
+    below: Below<'a, L>,
     context: &'a X,
     base: B,
     reader: TxIndex,
@@ -35,15 +44,44 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
 impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     /// A view over `store`, with misses answered by `base`.
     pub fn new(store: &'a Store<L>, base: B, context: &'a X) -> Self {
+        Self::over(Below::Versions(store), base, context)
+    }
+
+    /// A view over `latest`, with misses answered by `base`: everything below is final.
+    pub fn after(latest: Latest<L>, base: B, context: &'a X) -> Self {
+        Self::over(Below::Final(latest), base, context)
+    }
+
+    fn over(below: Below<'a, L>, base: B, context: &'a X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
-        Self { store, context, base, reader, reads, stop: None, is_final: false }
+        Self { below, context, base, reader, reads, stop: None, is_final: false }
+    }
+
+    /// What the block has written, if all of it is final.
+    pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
+        match &mut self.below {
+            Below::Versions(_) => None,
+            Below::Final(latest) => Some(latest),
+        }
+    }
+
+    /// The base value of `location`, if the store has needed it.
+    #[must_use]
+    pub fn known_base(&self, location: &L) -> Option<L::Value> {
+        match self.below {
+            Below::Versions(store) => store.base(location),
+            Below::Final(_) => None,
+        }
     }
 
     /// Forgets the last incarnation and looks at the state below `reader` from now on.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
         self.reader = reader;
-        self.is_final = self.store.is_final_below(reader);
+        self.is_final = match self.below {
+            Below::Versions(store) => store.is_final_below(reader),
+            Below::Final(_) => true,
+        };
         self.reads.clear();
         self.stop = None;
     }
@@ -97,16 +135,23 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         if self.stop.is_some() {
             return Err(Stopped);
         }
-        let hash = self.store.hash(location);
+        let store = match &mut self.below {
+            Below::Versions(store) => *store,
+            Below::Final(latest) => {
+                let read = latest.read(location, || self.base.read(location));
+                return read.map_err(|error| self.fail(error));
+            }
+        };
+        let hash = store.hash(location);
         if let Some(seen) = self.reads.seen(hash, location) {
             return Ok((seen.value.clone(), seen.origin));
         }
         self.context.yield_at(Point::Read);
-        let mut resolution = self.store.resolve_hashed(hash, location, self.reader);
+        let mut resolution = store.resolve_hashed(hash, location, self.reader);
         if let Resolution::NeedsBase(chain) = resolution {
             self.context.yield_at(Point::BaseRead);
             let value = self.base.read(location).map_err(|error| self.fail(error))?;
-            resolution = self.store.supply_base(chain, location, self.reader, value);
+            resolution = store.supply_base(chain, location, self.reader, value);
         }
         match resolution {
             Resolution::Resolved(seen) => {

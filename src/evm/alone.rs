@@ -1,0 +1,249 @@
+//! Runs transactions one after the other on the calling thread: where there is nobody to share them
+//! with, or nothing to gain.
+//!
+//! Everything below a transaction is final here, so nothing is recorded, compared or published:
+//! revm's journal is kept for as long as its rules allow (see `journal`), and only what leaves it
+//! goes into the one version of the state that is needed.
+
+use super::base::StateSource;
+use super::change::AccountChange;
+use super::effects::{remember, write_set};
+use super::error::Rejection;
+use super::ledger::{Committed, EvmLedger};
+use super::location::{EvmLocation, EvmValue};
+use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::session::{Failure, Session, cancelled, failure};
+use super::view::EvmView;
+use crate::config::Mode;
+use crate::ids::{TxIndex, WorkerId};
+use crate::mv::{Entry, Latest};
+use crate::protocol::{Failure as Kind, Halt};
+use crate::runtime::Threads;
+use crate::sync::bounded;
+use crate::worker::{Ledger, Machine, Stop, TxError};
+use alloy_primitives::{Address, B256, U256};
+use core::ops::ControlFlow;
+use revm::state::{AccountInfo, Bytecode, EvmState};
+use revm::{Database, DatabaseRef};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What transactions that ran alone have left.
+#[derive(Debug, Default)]
+pub(super) struct Alone {
+    /// All that has left the journal.
+    pub(super) latest: Latest<EvmLocation>,
+    /// What is still in it.
+    pub(super) journal: EvmState,
+    /// The lowest transaction whose changes may still be in it.
+    first_in_journal: usize,
+}
+
+/// An EVM that runs transactions alone.
+struct Runner<'a, D: DatabaseRef> {
+    machine: EvmMachine<'a, D, Threads>,
+    recipe: &'a Recipe,
+    first_in_journal: usize,
+}
+
+impl<D: DatabaseRef> Runner<'_, D> {
+    /// Runs `tx` and keeps what it leaves.
+    fn run(
+        &mut self,
+        tx: TxIndex,
+        ledger: &mut EvmLedger,
+    ) -> Result<(), TxError<Rejection, D::Error>> {
+        self.machine.begin(tx);
+        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx)));
+        // The latch counts, whatever the EVM made of it.
+        match (self.machine.end().1, ran) {
+            (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
+            (Some(Stop::Blocked(_)), _) => unreachable!("everything below is final"),
+            (None, Err(payload)) => Err(TxError::Panicked(payload)),
+            (None, Ok(Err(reason))) => {
+                // The journal has ended, and this transaction has left nothing.
+                self.leave_journal(tx.position(), ledger);
+                Err(TxError::Rejected(reason))
+            }
+            (None, Ok(Ok((output, ended)))) => {
+                self.keep(tx, &output);
+                ledger.commit(tx, Arc::new(output));
+                if let Some(journal) = ended {
+                    self.leave_journal(tx.position() + 1, ledger);
+                    self.latest().keep_slots(&journal);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn latest(&mut self) -> &mut Latest<EvmLocation> {
+        let Some(latest) = self.machine.view_mut().latest_mut() else {
+            unreachable!("the view was made over what is final")
+        };
+        latest
+    }
+
+    /// Keeps what must not wait for the end of the journal: what lies outside it, and what decides
+    /// how storage is read (see `view`).
+    fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
+        let mut writes = Vec::new();
+        remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
+        for AccountChange { address, before, after, .. } in output.changes.iter() {
+            let blank = before.as_ref().is_none_or(AccountInfo::has_no_code_and_nonce);
+            if let Some(after) = after.as_ref().filter(|_| blank) {
+                let balance = EvmValue::Balance(Some(after.balance));
+                writes.push((EvmLocation::Balance(*address), Entry::Value(balance)));
+            }
+        }
+        let reward = self.recipe.reward(output);
+        writes.extend(reward.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
+        self.put(tx, writes);
+    }
+
+    fn put(&mut self, tx: TxIndex, writes: Vec<(EvmLocation, Entry<EvmLocation>)>) {
+        for (location, entry) in writes {
+            self.latest().put(tx, location, entry);
+        }
+    }
+
+    /// Takes over what all transactions below `end` have left in the journal.
+    fn leave_journal(&mut self, end: usize, ledger: &EvmLedger) {
+        let first = core::mem::replace(&mut self.first_in_journal, end);
+        for (tx, outcome) in ledger.outcomes.iter().enumerate().take(end).skip(first) {
+            let Ok(output) = outcome else { continue };
+            let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
+            self.put(tx, write_set(&output.changes, None));
+        }
+    }
+}
+
+impl Latest<EvmLocation> {
+    /// Slots that were read and not written: nobody has to ask the database for them again.
+    fn keep_slots(&mut self, journal: &EvmState) {
+        let lasting =
+            |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();
+        for (address, account) in journal.iter().filter(|(_, account)| lasting(account)) {
+            for (slot, value) in &account.storage {
+                let location = EvmLocation::Storage(*address, *slot);
+                self.keep_base(location, EvmValue::Slot(value.present_value));
+            }
+        }
+    }
+}
+
+impl<S: StateSource> Session<S> {
+    /// Runs all transactions that have not run; `on_commit` hears of each at once.
+    pub(super) fn run_alone<F>(
+        mut self,
+        alone: Alone,
+        mode: Mode,
+        mut on_commit: Option<&mut F>,
+    ) -> (Self, Option<Failure<S>>)
+    where
+        F: FnMut(Committed) -> ControlFlow<()>,
+    {
+        let end = self.workload.recipe.block.transactions.len();
+        if self.frontier.position() >= end {
+            self.alone = Some(alone);
+            return (self, None);
+        }
+        let base = match self.workload.base(WorkerId(0)) {
+            Ok(base) => base,
+            Err(error) => {
+                let halt = Halt::Failed(self.frontier, Kind::Fatal);
+                let failed = failure(self.frontier, Some(halt), Some(TxError::Base(error)), None);
+                return (self, failed);
+            }
+        };
+        let (sender, stream) = bounded(1);
+        self.ledger.stream_to(on_commit.is_some().then_some(sender));
+        let recipe = &self.workload.recipe;
+        let machine = EvmMachine::over(recipe, EvmView::after(alone.latest, base, &Threads));
+        let mut runner = Runner { machine, recipe, first_in_journal: alone.first_in_journal };
+        // An earlier round's journal was another EVM's.
+        runner.leave_journal(self.frontier.position(), &self.ledger);
+        let mut failed = None;
+        while self.frontier.position() < end && failed.is_none() {
+            failed = step(&mut runner, self.frontier, mode, &mut self.ledger);
+            if failed.is_some() {
+                break;
+            }
+            self.counters.runs += 1;
+            self.frontier = self.frontier.next();
+            if let Some(on_commit) = &mut on_commit
+                && let Ok(committed) = stream.try_recv()
+                && on_commit(committed).is_break()
+            {
+                failed = Some(cancelled(self.frontier, end));
+            }
+        }
+        let first_in_journal = runner.first_in_journal;
+        let journal = runner.machine.end_journal();
+        let latest = core::mem::take(runner.latest());
+        drop(runner);
+        self.ledger.stream_to(None);
+        self.alone = Some(Alone { latest, journal, first_in_journal });
+        (self, failed)
+    }
+}
+
+/// Runs the lowest transaction that is left, or leaves it out. Returns why the block ends with it,
+/// if it does.
+fn step<D: DatabaseRef>(
+    runner: &mut Runner<'_, D>,
+    tx: TxIndex,
+    mode: Mode,
+    ledger: &mut EvmLedger,
+) -> Option<(super::error::At, super::error::BlockErrorKind<D::Error>)> {
+    let (halt, error) = match ledger.admit(tx) {
+        Ok(()) => match runner.run(tx, ledger) {
+            Ok(()) => return None,
+            Err(error) => (Halt::Failed(tx, Kind::Fatal), error),
+        },
+        Err(room) => (Halt::NoRoom(tx), TxError::Rejected(room)),
+    };
+    match error {
+        TxError::Rejected(reason)
+            if mode == Mode::Build && EvmMachine::<D, Threads>::may_skip(&reason) =>
+        {
+            ledger.skip(tx, reason);
+            None
+        }
+        error => failure(tx, Some(halt), Some(error), None),
+    }
+}
+
+/// The state after the last transaction: the journal, over what has left it.
+pub(super) struct AfterJournal<DB> {
+    pub(super) journal: EvmState,
+    pub(super) below: DB,
+}
+
+impl<DB: Database> Database for AfterJournal<DB> {
+    type Error = DB::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DB::Error> {
+        match self.journal.get(&address) {
+            Some(account) if account.is_loaded_as_not_existing() => Ok(None),
+            Some(account) => Ok(Some(account.info.clone())),
+            None => self.below.basic(address),
+        }
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DB::Error> {
+        self.below.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DB::Error> {
+        let account = self.journal.get(&address);
+        match account.and_then(|account| account.storage.get(&slot)) {
+            Some(value) => Ok(value.present_value),
+            None => self.below.storage(address, slot),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, DB::Error> {
+        self.below.block_hash(number)
+    }
+}

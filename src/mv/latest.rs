@@ -1,0 +1,111 @@
+//! One version of each location: enough where everything below the reader is final.
+
+use super::location::{Entry, Location};
+use super::resolve::Origin;
+use crate::ids::{Incarnation, TxIndex, Version};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+/// What is known of one location.
+#[derive(Clone, Debug)]
+struct Cell<L: Location> {
+    /// Who wrote it last; nobody, if this is the base value.
+    by: Option<TxIndex>,
+    /// Unknown where only deltas were published so far.
+    value: Option<L::Value>,
+    /// Not in the value yet.
+    deltas: Vec<L::Delta>,
+}
+
+impl<L: Location> Cell<L> {
+    fn origin(&self) -> Origin {
+        self.by.map_or(Origin::Base, |tx| Origin::Value(version(tx)))
+    }
+}
+
+const fn version(tx: TxIndex) -> Version {
+    Version { tx, incarnation: Incarnation(0) }
+}
+
+/// The newest state of everything that a block has written, where transactions run one after the
+/// other. It answers as a [`Store`](super::Store) answers a reader above all that was published.
+#[derive(Clone, Debug)]
+pub struct Latest<L: Location> {
+    cells: HashMap<L, Cell<L>, RandomState>,
+    /// By scope: the newest tombstone.
+    ended: HashMap<L, TxIndex, RandomState>,
+}
+
+impl<L: Location> Default for Latest<L> {
+    fn default() -> Self {
+        Self { cells: HashMap::default(), ended: HashMap::default() }
+    }
+}
+
+impl<L: Location> Latest<L> {
+    /// What the next transaction sees at `location`, and where it comes from. `base` is asked for the
+    /// value before the block, if that matters.
+    ///
+    /// # Errors
+    /// Those of `base`.
+    pub fn read<E>(
+        &mut self,
+        location: &L,
+        base: impl FnOnce() -> Result<L::Value, E>,
+    ) -> Result<(L::Value, Origin), E> {
+        let ended = self.ended(location);
+        let cell = self.cells.get_mut(location);
+        // At one version the tombstone lies below the writes.
+        let lives = |cell: &&mut Cell<L>| ended.is_none_or(|end| cell.by >= Some(end));
+        let Some(cell) = cell.filter(lives) else {
+            return match ended {
+                Some(tx) => Ok((location.destroyed(), Origin::Tombstone(version(tx)))),
+                None => Ok((base()?, Origin::Base)),
+            };
+        };
+        if let Some(value) = &cell.value {
+            return Ok((value.clone(), cell.origin()));
+        }
+        let mut value = base()?;
+        cell.deltas.drain(..).for_each(|delta| L::fold(&mut value, &delta));
+        cell.value = Some(value.clone());
+        Ok((value, cell.origin()))
+    }
+
+    fn ended(&self, location: &L) -> Option<TxIndex> {
+        if self.ended.is_empty() {
+            return None;
+        }
+        self.ended.get(&location.scope()?).copied()
+    }
+
+    /// What `tx` leaves at `location`. Transactions come in order.
+    pub fn put(&mut self, tx: TxIndex, location: L, entry: Entry<L>) {
+        let (value, deltas) = match entry {
+            Entry::Tombstone if location.is_scope() => {
+                self.ended.insert(location, tx);
+                return;
+            }
+            Entry::Tombstone => (Some(location.destroyed()), Vec::new()),
+            Entry::Value(value) => (Some(value), Vec::new()),
+            Entry::Delta(delta) => {
+                if let Some(cell) = self.cells.get_mut(&location) {
+                    cell.by = Some(tx);
+                    match &mut cell.value {
+                        Some(value) => L::fold(value, &delta),
+                        None => cell.deltas.push(delta),
+                    }
+                    return;
+                }
+                (None, vec![delta])
+            }
+        };
+        self.cells.insert(location, Cell { by: Some(tx), value, deltas });
+    }
+
+    /// Remembers the base value of a location that nothing has written.
+    pub fn keep_base(&mut self, location: L, value: L::Value) {
+        let cell = || Cell { by: None, value: Some(value), deltas: Vec::new() };
+        self.cells.entry(location).or_insert_with(cell);
+    }
+}
