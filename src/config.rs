@@ -81,13 +81,14 @@ impl Config {
         }
     }
 
-    /// Whether `transactions` run one after the other on the calling thread, without the protocol.
+    /// Whether transactions run one after the other on the calling thread, without the protocol.
+    /// `is_serial`: nothing is to be gained by sharing them out.
     #[cfg(feature = "evm")]
-    pub(crate) fn runs_alone(&self, workers: usize, transactions: usize) -> bool {
+    pub(crate) fn runs_alone(&self, workers: usize, is_serial: impl FnOnce() -> bool) -> bool {
         match self.policy {
             Policy::ForceSpeculative => false,
             Policy::InOrder => true,
-            Policy::Auto => workers < 2 || transactions < 2,
+            Policy::Auto => workers < 2 || is_serial(),
         }
     }
 

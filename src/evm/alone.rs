@@ -6,7 +6,6 @@
 //! goes into the one version of the state that is needed.
 
 use super::base::StateSource;
-use super::change::AccountChange;
 use super::effects::{remember, write_set};
 use super::error::Rejection;
 use super::ledger::{Committed, EvmLedger};
@@ -53,11 +52,19 @@ impl<D: DatabaseRef> Runner<'_, D> {
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), TxError<Rejection, D::Error>> {
+        let is_complete = self.first_in_journal >= tx.position();
+        self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx)));
         // The latch counts, whatever the EVM made of it.
         match (self.machine.end().1, ran) {
             (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
+            (Some(Stop::Blocked(_)), _) if !is_complete => {
+                // It asked who has written what, and part of that is in the journal.
+                self.machine.end_journal();
+                self.leave_journal(tx.position(), ledger);
+                self.run(tx, ledger)
+            }
             (Some(Stop::Blocked(_)), _) => unreachable!("everything below is final"),
             (None, Err(payload)) => Err(TxError::Panicked(payload)),
             (None, Ok(Err(reason))) => {
@@ -84,18 +91,10 @@ impl<D: DatabaseRef> Runner<'_, D> {
         latest
     }
 
-    /// Keeps what must not wait for the end of the journal: what lies outside it, and what decides
-    /// how storage is read (see `view`).
+    /// Keeps what lies outside the journal.
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
         remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
-        for AccountChange { address, before, after, .. } in output.changes.iter() {
-            let blank = before.as_ref().is_none_or(AccountInfo::has_no_code_and_nonce);
-            if let Some(after) = after.as_ref().filter(|_| blank) {
-                let balance = EvmValue::Balance(Some(after.balance));
-                writes.push((EvmLocation::Balance(*address), Entry::Value(balance)));
-            }
-        }
         let reward = self.recipe.reward(output);
         writes.extend(reward.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
         self.put(tx, writes);

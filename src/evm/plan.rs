@@ -36,3 +36,64 @@ pub(super) fn plan_block(
     };
     plan(first, transactions.iter().map(hint), grain)
 }
+
+/// Gas limits of a block below which starting other workers costs more than they can save.
+const WORTH_SHARING: u64 = 2_000_000;
+
+/// Whether sharing the transactions of `block` out cannot pay: there is too little to do, or almost
+/// all of it is one sender's, whose transactions depend on each other by their nonces.
+pub(super) fn is_serial(block: &Block) -> bool {
+    let weight = |tx: &TxEnv| u128::from(regular_gas_limit(block, tx.gas_limit));
+    let total: u128 = block.transactions.iter().map(weight).sum();
+    if total < u128::from(WORTH_SHARING) {
+        return true;
+    }
+    // Whoever has more than half of the weight is left over by a majority vote (Boyer and Moore).
+    let (mut leader, mut lead) = (Address::ZERO, 0);
+    for tx in &block.transactions {
+        let weight = weight(tx);
+        if tx.caller == leader {
+            lead += weight;
+        } else if lead >= weight {
+            lead -= weight;
+        } else {
+            (leader, lead) = (tx.caller, weight - lead);
+        }
+    }
+    let own = block.transactions.iter().filter(|tx| tx.caller == leader);
+    own.map(weight).sum::<u128>() * 5 >= total * 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(gas_by_sender: &[(u8, u64)]) -> Block {
+        let tx = |(sender, gas_limit): &(u8, u64)| TxEnv {
+            caller: Address::repeat_byte(*sender),
+            gas_limit: *gas_limit,
+            ..TxEnv::default()
+        };
+        Block { transactions: gas_by_sender.iter().map(tx).collect(), ..Block::default() }
+    }
+
+    #[test]
+    fn one_sender_with_most_of_the_gas_makes_a_block_serial() {
+        assert!(is_serial(&block(&[(1, 3_000_000), (1, 3_000_000), (2, 1_000_000)])));
+        assert!(!is_serial(&block(&[
+            (1, 3_000_000),
+            (2, 1_000_000),
+            (1, 3_000_000),
+            (3, 2_000_000)
+        ])));
+        assert!(!is_serial(&block(&[(1, 3_000_000), (2, 3_000_000)])));
+        let shuffled = [(2, 100_000), (1, 3_000_000), (3, 90_000), (1, 50_000), (4, 100_000)];
+        assert!(is_serial(&block(&shuffled)));
+    }
+
+    #[test]
+    fn a_small_block_is_serial() {
+        assert!(is_serial(&block(&[(1, 21_000), (2, 21_000)])));
+        assert!(is_serial(&block(&[])));
+    }
+}

@@ -9,6 +9,7 @@ use super::finish::{Rest, finish};
 use super::ledger::Committed;
 use super::machine::Recipe;
 use super::output::BlockOutput;
+use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::Session;
@@ -52,8 +53,8 @@ where
     let (recipe, effects, overlay) = begin(block, &source, precompiles, parent.as_ref(), &config)?;
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
+    let alone = config.runs_alone(crew.workers(), || is_serial(&recipe.block));
     let workload = EvmWorkload { recipe, source, overlay };
-    let alone = config.runs_alone(crew.workers(), transactions);
     let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = session.run(crew, &config, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
@@ -79,7 +80,8 @@ where
         begin(block.into(), &source, precompiles, parent.as_ref(), &config)?;
     let shards = config.shards(crew.workers(), ROUND);
     let workload = EvmWorkload { recipe, source, overlay };
-    let alone = config.runs_alone(crew.workers(), ROUND);
+    // Nobody knows what the pool will hand out.
+    let alone = config.runs_alone(crew.workers(), || false);
     let mut session = Session::new(workload, shards, ROUND, alone);
     let mut failure = None;
     while failure.is_none() && session.pull(pool) {

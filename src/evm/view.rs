@@ -48,6 +48,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Self { inner, remembered: Vec::new(), solid: AddressSet::default() }
     }
 
+    /// Whether all that the block has written is in what the view is over.
+    pub(super) fn set_complete(&mut self, complete: bool) {
+        self.inner.set_complete(complete);
+    }
+
     /// What the block has written, if all of it is final.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()

@@ -25,7 +25,11 @@ enum Below<'a, L: Location> {
     /// Any of it may change yet.
     Versions(&'a Store<L>),
     /// All of it is final, so nothing has to be recorded.
-    Final(Latest<L>),
+    Final {
+        latest: Latest<L>,
+        /// Whether that is all of it.
+        is_complete: bool,
+    },
 }
 
 /// The state below one transaction, with a record of everything that was seen of it.
@@ -49,7 +53,15 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
 
     /// A view over `latest`, with misses answered by `base`: everything below is final.
     pub fn after(latest: Latest<L>, base: B, context: &'a X) -> Self {
-        Self::over(Below::Final(latest), base, context)
+        Self::over(Below::Final { latest, is_complete: true }, base, context)
+    }
+
+    /// Whether what the block has written is all in what the view is over, if that is final. If not,
+    /// the machine holds the rest and asks for none of it.
+    pub fn set_complete(&mut self, complete: bool) {
+        if let Below::Final { is_complete, .. } = &mut self.below {
+            *is_complete = complete;
+        }
     }
 
     fn over(below: Below<'a, L>, base: B, context: &'a X) -> Self {
@@ -61,7 +73,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
         match &mut self.below {
             Below::Versions(_) => None,
-            Below::Final(latest) => Some(latest),
+            Below::Final { latest, .. } => Some(latest),
         }
     }
 
@@ -70,7 +82,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn known_base(&self, location: &L) -> Option<L::Value> {
         match self.below {
             Below::Versions(store) => store.base(location),
-            Below::Final(_) => None,
+            Below::Final { .. } => None,
         }
     }
 
@@ -80,7 +92,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         self.reader = reader;
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),
-            Below::Final(_) => true,
+            Below::Final { is_complete, .. } => is_complete,
         };
         self.reads.clear();
         self.stop = None;
@@ -137,7 +149,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
         let store = match &mut self.below {
             Below::Versions(store) => *store,
-            Below::Final(latest) => {
+            Below::Final { latest, .. } => {
                 let read = latest.read(location, || self.base.read(location));
                 return read.map_err(|error| self.fail(error));
             }
