@@ -18,10 +18,10 @@ const root = dirname(fileURLToPath(import.meta.url));
 const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
 const artifacts = join(root, "..", "cli", "artifacts");
-const contracts = ["Pool", "RangePool", "Router", "Token"];
+// By the oldest fork that they run on; OpenZeppelin's ERC-721 needs MCOPY.
+const contracts = { shanghai: ["Pool", "RangePool", "Router", "Token"], cancun: ["Collectible"] };
 
 const settings = {
-  evmVersion: "shanghai",
   metadata: { appendCBOR: false, bytecodeHash: "none" },
   optimizer: { enabled: true, runs: 1_000_000 },
   viaIR: true,
@@ -44,15 +44,20 @@ function importCallback(path) {
   }
 }
 
-/** Compiles all sources; throws with the compiler's own words if anything is not clean. */
-function compile() {
-  const names = readdirSync(sources).filter((name) => name.endsWith(".sol")).sort();
+/** Compiles for a fork; throws with the compiler's own words if anything is not clean. */
+function compile(evmVersion) {
+  const elsewhere = Object.entries(contracts)
+    .filter(([fork]) => fork !== evmVersion)
+    .flatMap(([, others]) => others.map((other) => `${other}.sol`));
+  const names = readdirSync(sources)
+    .filter((name) => name.endsWith(".sol") && !elsewhere.includes(name))
+    .sort();
   const input = {
     language: "Solidity",
     sources: Object.fromEntries(
       names.map((name) => [`src/${name}`, { content: readFileSync(join(sources, name), "utf8") }]),
     ),
-    settings: { ...settings, outputSelection: { "*": { "*": selected } } },
+    settings: { evmVersion, ...settings, outputSelection: { "*": { "*": selected } } },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: importCallback }));
   if (output.errors?.length) {
@@ -81,7 +86,7 @@ function layoutOf({ storageLayout: { storage, types } }) {
 }
 
 /** The text of one artifact. */
-function artifactOf(name, contract) {
+function artifactOf(name, contract, evmVersion) {
   const { bytecode, deployedBytecode, methodIdentifiers } = contract.evm;
   if (Object.keys(deployedBytecode.immutableReferences ?? {}).length) {
     throw new Error(`${name}: immutables would leave holes in the runtime code`);
@@ -89,7 +94,7 @@ function artifactOf(name, contract) {
   const artifact = {
     contractName: name,
     source: `src/${name}.sol`,
-    compiler: { version: solc.version(), settings },
+    compiler: { version: solc.version(), settings: { evmVersion, ...settings } },
     license: "MIT OR Apache-2.0; includes OpenZeppelin Contracts, MIT",
     selectors: methodIdentifiers,
     storage: layoutOf(contract),
@@ -100,30 +105,37 @@ function artifactOf(name, contract) {
   return `${JSON.stringify(artifact, null, 2)}\n`;
 }
 
-function main() {
-  const compiled = compile();
-  const check = process.argv.includes("--check");
-  let different = 0;
-  mkdirSync(artifacts, { recursive: true });
-  for (const name of contracts) {
-    const text = artifactOf(name, compiled[`src/${name}.sol`][name]);
-    const path = join(artifacts, `${name}.json`);
-    if (!check) {
-      writeFileSync(path, text);
-      console.log(`wrote artifacts/${name}.json`);
-      continue;
-    }
-    let committed = null;
-    try {
-      committed = readFileSync(path, "utf8");
-    } catch {
-      // A missing artifact differs like any other.
-    }
-    const same = committed === text;
-    different += same ? 0 : 1;
-    console.log(`artifacts/${name}.json: ${same ? "same" : "differs"}`);
+/** Writes one artifact, or compares it; returns whether it is what is committed. */
+function settle(name, text, check) {
+  const path = join(artifacts, `${name}.json`);
+  if (!check) {
+    writeFileSync(path, text);
+    console.log(`wrote artifacts/${name}.json`);
+    return true;
   }
-  process.exitCode = different === 0 ? 0 : 1;
+  let committed = null;
+  try {
+    committed = readFileSync(path, "utf8");
+  } catch {
+    // A missing artifact differs like any other.
+  }
+  const same = committed === text;
+  console.log(`artifacts/${name}.json: ${same ? "same" : "differs"}`);
+  return same;
+}
+
+function main() {
+  const check = process.argv.includes("--check");
+  mkdirSync(artifacts, { recursive: true });
+  let allSame = true;
+  for (const [evmVersion, names] of Object.entries(contracts)) {
+    const compiled = compile(evmVersion);
+    for (const name of names) {
+      const text = artifactOf(name, compiled[`src/${name}.sol`][name], evmVersion);
+      allSame = settle(name, text, check) && allSame;
+    }
+  }
+  process.exitCode = allSame ? 0 : 1;
 }
 
 main();

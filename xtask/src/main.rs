@@ -1,5 +1,6 @@
 //! The project's recipes: `cargo xtask --help`. The CI runs `cargo xtask ci` and nothing else.
 
+mod anvil;
 mod fuzzing;
 mod instructions;
 mod instrumented;
@@ -129,6 +130,13 @@ enum Recipe {
         #[arg(long, default_value_t = 0)]
         first: u64,
     },
+    /// Record blocks that a real node mines here, execute them, and compare with its receipts (needs
+    /// npm)
+    Anvil {
+        /// Random blocks for each fork
+        #[arg(long, default_value_t = 4)]
+        blocks: u32,
+    },
     /// Run the official test suites with the tool as it ships, in the sizes of the CI
     Suites {
         /// All of it, on several numbers of workers
@@ -187,6 +195,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Package => package::package(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
+        Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
         Recipe::Suites { whole } => suites::suites(runner, *whole),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
     }
@@ -211,6 +220,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     verify::models(runner, false)?;
     recipes::demo(runner)?;
     spec::spec(runner, 60, 0)?;
+    anvil::anvil(runner, 4)?;
     recipes::blocks(runner)?;
     instructions::instructions(runner, false)?;
     suites::suites(runner, false)
@@ -225,6 +235,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     recipes::sim(runner, LONG, None)?;
     verify::mutants(runner)?;
     spec::spec(runner, 500, 1_000)?;
+    anvil::anvil(runner, 60)?;
     suites::suites(runner, true)?;
     package::package(runner)?;
     instrumented::tsan(runner)?;
