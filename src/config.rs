@@ -20,6 +20,11 @@ pub enum Mode {
 pub struct Config {
     /// Workers, the calling thread included. Default: one for each core.
     pub workers: NonZeroU16,
+    /// Workers while most of them wait for the database, as the last block has shown, so that others
+    /// run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker stays
+    /// alone. [`execute_scoped`](crate::execute_scoped) has no last block and takes no more than
+    /// usual.
+    pub io_workers: Option<NonZeroU16>,
     /// What an invalid transaction does.
     pub mode: Mode,
     /// How eagerly to speculate.
@@ -40,12 +45,17 @@ pub struct Config {
     pub patience: u64,
 }
 
+/// Workers for each usual one while reads take long.
+#[cfg(feature = "evm")]
+const IO_WORKERS_EACH: u16 = 8;
+
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().ok();
         let workers = cores.and_then(|cores| NonZeroU16::try_from(cores).ok());
         Self {
             workers: workers.unwrap_or(NonZeroU16::MIN),
+            io_workers: None,
             mode: Mode::default(),
             policy: Policy::default(),
             reverts: true,
@@ -63,6 +73,16 @@ impl Config {
     #[must_use]
     pub fn with_workers(workers: NonZeroU16) -> Self {
         Self { workers, ..Self::default() }
+    }
+
+    /// Workers where storage is slow.
+    #[cfg(feature = "evm")]
+    pub(crate) fn most_workers(&self) -> u16 {
+        match (self.workers.get(), self.io_workers) {
+            (1, None) => 1,
+            (workers, None) => workers.saturating_mul(IO_WORKERS_EACH),
+            (workers, Some(most)) => workers.max(most.get()),
+        }
     }
 
     /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.

@@ -3,9 +3,8 @@
 use crate::config::Config;
 use crate::evm::{
     Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, Options, Precompile, Scoped,
-    StateSource, TransactionPool, build, execute,
+    StateSource, Team, TransactionPool, build, execute,
 };
-use crate::runtime::Pool;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -20,7 +19,7 @@ type NoStream = fn(Committed) -> ControlFlow<()>;
 #[derive(Debug)]
 pub struct Executor {
     config: Config,
-    pool: Pool,
+    team: Team,
     precompiles: Arc<[Arc<dyn Precompile>]>,
 }
 
@@ -30,8 +29,8 @@ impl Executor {
     /// # Errors
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
-        let pool = Pool::new(config.workers.get())?;
-        Ok(Self { config, pool, precompiles: Arc::new([]) })
+        let team = Team::new(config.workers.get(), config.most_workers())?;
+        Ok(Self { config, team, precompiles: Arc::new([]) })
     }
 
     /// The same executor with precompiles beside Ethereum's.
@@ -80,7 +79,7 @@ impl Executor {
         source: S,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let options = self.options(None, None::<NoStream>);
-        execute(&mut self.pool, block.into(), source, options)
+        execute(&mut self.team, block.into(), source, options)
     }
 
     /// Executes `block` on `parent` over the state of `source`: the bundle of blocks that are not
@@ -98,7 +97,7 @@ impl Executor {
         parent: BundleState,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let options = self.options(Some(Arc::new(parent)), None::<NoStream>);
-        execute(&mut self.pool, block.into(), source, options)
+        execute(&mut self.team, block.into(), source, options)
     }
 
     /// Executes `block` and hands each transaction's outcome to `on_commit` as soon as it is
@@ -119,7 +118,7 @@ impl Executor {
         on_commit: impl FnMut(Committed) -> ControlFlow<()>,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let options = self.options(None, Some(on_commit));
-        execute(&mut self.pool, block.into(), source, options)
+        execute(&mut self.team, block.into(), source, options)
     }
 
     /// Builds a block from transactions that `pool` hands out while the block fills. Invalid ones
@@ -140,7 +139,7 @@ impl Executor {
         pool: &mut impl TransactionPool,
     ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
         let options = self.options(None, None::<NoStream>);
-        build(&mut self.pool, template, source, pool, options)
+        build(&mut self.team, template, source, pool, options)
     }
 
     fn options<F>(&self, parent: Option<Arc<BundleState>>, on_commit: Option<F>) -> Options<F> {

@@ -1,6 +1,7 @@
 //! The state before the transactions: overlays over a database.
 
 use super::location::{EvmLocation, EvmValue, NonceCode};
+use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::worker::Base;
 use alloy_primitives::{Address, B256, U256, map::B256Map};
@@ -56,6 +57,8 @@ impl Overlay {
 #[derive(Debug)]
 pub(super) struct BlockBase<D: DatabaseRef> {
     state: D,
+    worker: WorkerId,
+    traffic: Arc<Traffic>,
     overlay: Arc<Overlay>,
     /// The account read last: its halves are asked for one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
@@ -64,7 +67,13 @@ pub(super) struct BlockBase<D: DatabaseRef> {
 
 impl<D: DatabaseRef> BlockBase<D> {
     pub(super) fn new(state: D, overlay: Arc<Overlay>) -> Self {
-        Self { state, overlay, last: None, codes: B256Map::default() }
+        let (worker, traffic) = (WorkerId(0), Arc::default());
+        Self { state, worker, traffic, overlay, last: None, codes: B256Map::default() }
+    }
+
+    /// The same, where it is counted who is inside the database.
+    pub(super) fn counted(self, worker: WorkerId, traffic: Arc<Traffic>) -> Self {
+        Self { worker, traffic, ..self }
     }
 
     pub(super) fn account(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
@@ -76,7 +85,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         let over = self.overlay.layers.iter().find_map(|layer| layer.account(&address));
         let info = match over {
             Some(account) => account.info.clone(),
-            None => self.state.basic_ref(address)?,
+            None => self.traffic.read(self.worker, || self.state.basic_ref(address))?,
         };
         self.last = Some((address, info.clone()));
         Ok(info)
@@ -87,7 +96,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);
         }
-        self.state.storage_ref(address, slot).or_else(|error| match self.account(address) {
+        let value = self.traffic.read(self.worker, || self.state.storage_ref(address, slot));
+        value.or_else(|error| match self.account(address) {
             // An account of this block: sequential execution would not have asked.
             Ok(None) => Ok(U256::ZERO),
             _ => Err(error),

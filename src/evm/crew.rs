@@ -1,5 +1,6 @@
 //! Who lends the threads: a lasting pool, or threads for one call.
 
+use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::runtime::{Pool, Task};
 use std::num::NonZeroU16;
@@ -10,18 +11,67 @@ pub(crate) trait Crew<'env> {
     /// Number of workers, the caller included.
     fn workers(&self) -> usize;
 
+    /// Whether there are more of them than usual, because storage is slow.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
+    /// A block has shown who waits for storage: that may change the number of workers.
+    fn hear(&mut self, traffic: &Traffic) {
+        let _ = traffic;
+    }
+
     /// Runs `task` on all other workers and `own` here; returns when all are idle and none holds
     /// the task any more.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce() -> R) -> R;
 }
 
-impl Crew<'static> for Pool {
+/// Lasting threads: as many as there are workers, and more for as long as those have to wait for
+/// storage.
+#[derive(Debug)]
+pub(crate) struct Team {
+    usual: Pool,
+    /// Started when they are needed first.
+    wide: Option<Pool>,
+    most: u16,
+    is_wide: bool,
+}
+
+impl Team {
+    /// Threads for `workers` workers, and for `most` where storage is slow.
+    ///
+    /// # Errors
+    /// The system refused to start a thread.
+    pub(crate) fn new(workers: u16, most: u16) -> std::io::Result<Self> {
+        Ok(Self { usual: Pool::new(workers)?, wide: None, most, is_wide: false })
+    }
+
+    fn pool(&self) -> &Pool {
+        self.wide.as_ref().filter(|_| self.is_wide).unwrap_or(&self.usual)
+    }
+}
+
+impl Crew<'static> for Team {
     fn workers(&self) -> usize {
-        Self::workers(self)
+        self.pool().workers()
+    }
+
+    fn is_wide(&self) -> bool {
+        self.is_wide
+    }
+
+    fn hear(&mut self, traffic: &Traffic) {
+        let Some(is_slow) = traffic.is_slow(self.usual.workers()) else { return };
+        if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
+            // Without them blocks are slower, not wrong.
+            self.wide = Pool::new(self.most).ok();
+        }
+        self.is_wide = is_slow && self.wide.is_some();
     }
 
     fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
-        Self::run(self, task, own)
+        let wide = self.wide.as_mut().filter(|_| self.is_wide);
+        wide.unwrap_or(&mut self.usual).run(task, own)
     }
 }
 

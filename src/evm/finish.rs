@@ -49,6 +49,7 @@ where
     C: Crew<'env>,
 {
     let Rest { mut effects, parent, config } = rest;
+    crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
     let mut output = BlockOutput {

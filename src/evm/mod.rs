@@ -35,13 +35,14 @@ mod session;
 #[cfg(feature = "sim")]
 mod simulate;
 mod system;
+mod traffic;
 mod view;
 mod workload;
 
 pub use base::{Cloned, StateSource};
 pub use block::{Block, ChainRules, DaoFork, Ommer};
 pub use change::{AccountChange, ChangeKind, SlotChange};
-pub(crate) use crew::Scoped;
+pub(crate) use crew::{Scoped, Team};
 pub use error::{At, BlockError, BlockErrorKind, Rejection};
 pub use ledger::Committed;
 pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};

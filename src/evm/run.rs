@@ -14,6 +14,7 @@ use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::Session;
 use super::system::{SystemCalls, SystemError};
+use super::traffic::Traffic;
 use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
@@ -53,8 +54,12 @@ where
     let (recipe, effects, overlay) = begin(block, &source, precompiles, parent.as_ref(), &config)?;
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
-    let alone = config.runs_alone(crew.workers(), || is_serial(&recipe.block));
-    let workload = EvmWorkload { recipe, source, overlay };
+    let alone = config.runs_alone(crew.workers(), || {
+        // Where reads are slow, whoever runs ahead has read for the others.
+        !crew.is_wide() && is_serial(&recipe.block)
+    });
+    let traffic = Arc::new(Traffic::new(crew.workers()));
+    let workload = EvmWorkload { recipe, source, overlay, traffic };
     let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = session.run(crew, &config, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
@@ -79,7 +84,8 @@ where
     let (recipe, effects, overlay) =
         begin(block.into(), &source, precompiles, parent.as_ref(), &config)?;
     let shards = config.shards(crew.workers(), ROUND);
-    let workload = EvmWorkload { recipe, source, overlay };
+    let traffic = Arc::new(Traffic::new(crew.workers()));
+    let workload = EvmWorkload { recipe, source, overlay, traffic };
     // Nobody knows what the pool will hand out.
     let alone = config.runs_alone(crew.workers(), || false);
     let mut session = Session::new(workload, shards, ROUND, alone);

@@ -100,7 +100,7 @@ pub fn simulate<S: StateSource + 'static>(
     };
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(workers.get().into(), transactions);
-    let workload = EvmWorkload { recipe, source, overlay };
+    let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let session = Session::new(workload, shards, transactions, false);
     let (setup, counters) = session.set_up(config, workers.get().into());
     let Setup { workload, ledger, store, limits, plan, patience } = setup;

@@ -4,6 +4,7 @@ use super::base::{BlockBase, Overlay, StateSource};
 use super::error::Rejection;
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::worker::{Context, Workload};
@@ -15,6 +16,8 @@ pub(super) struct EvmWorkload<S> {
     pub(super) recipe: Recipe,
     pub(super) source: S,
     pub(super) overlay: Arc<Overlay>,
+    /// Who is inside the database.
+    pub(super) traffic: Arc<Traffic>,
 }
 
 impl<S: StateSource> EvmWorkload<S> {
@@ -23,7 +26,8 @@ impl<S: StateSource> EvmWorkload<S> {
         &self,
         worker: WorkerId,
     ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
-        Ok(BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay)))
+        let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
+        Ok(base.counted(worker, Arc::clone(&self.traffic)))
     }
 }
 
