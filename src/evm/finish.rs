@@ -49,13 +49,14 @@ where
     C: Crew<'env>,
 {
     let Rest { mut effects, parent, config } = rest;
+    let (workers, alone) = (crew.workers(), session.alone.is_some());
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
-        stats: Stats::new(crew.workers(), session.frontier.0, session.counters),
+        stats: Stats::new(workers, alone, session.frontier.0, session.counters),
         ..BlockOutput::default()
     };
     if failure.is_none() {

@@ -74,6 +74,8 @@ pub struct BlockOutput {
 pub struct Stats {
     /// Workers that took part, the calling thread included.
     pub workers: u64,
+    /// Whether the transactions ran one after the other on the calling thread, without speculation.
+    pub alone: bool,
     /// Transactions that are committed or skipped.
     pub transactions: u64,
     /// Runs of transactions, all incarnations.
@@ -92,10 +94,11 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn new(workers: usize, transactions: u32, counters: Counters) -> Self {
+    pub(super) fn new(workers: usize, alone: bool, done: u32, counters: Counters) -> Self {
         Self {
-            workers: workers as u64,
-            transactions: u64::from(transactions),
+            workers: if alone { 1 } else { workers as u64 },
+            alone,
+            transactions: u64::from(done),
             incarnations: counters.runs,
             discarded: counters.discarded,
             blocked: counters.blocked,

@@ -21,6 +21,11 @@ impl<L: Location> Cell<L> {
     fn origin(&self) -> Origin {
         self.by.map_or(Origin::Base, |tx| Origin::Value(version(tx)))
     }
+
+    /// Whether it is newer than the tombstone; at one version that lies below the writes.
+    fn lives_after(&self, tombstone: Option<TxIndex>) -> bool {
+        tombstone.is_none_or(|end| self.by >= Some(end))
+    }
 }
 
 const fn version(tx: TxIndex) -> Version {
@@ -55,9 +60,7 @@ impl<L: Location> Latest<L> {
     ) -> Result<(L::Value, Origin), E> {
         let ended = self.ended(location);
         let cell = self.cells.get_mut(location);
-        // At one version the tombstone lies below the writes.
-        let lives = |cell: &&mut Cell<L>| ended.is_none_or(|end| cell.by >= Some(end));
-        let Some(cell) = cell.filter(lives) else {
+        let Some(cell) = cell.filter(|cell| cell.lives_after(ended)) else {
             return match ended {
                 Some(tx) => Ok((location.destroyed(), Origin::Tombstone(version(tx)))),
                 None => Ok((base()?, Origin::Base)),
@@ -66,7 +69,7 @@ impl<L: Location> Latest<L> {
         if let Some(value) = &cell.value {
             return Ok((value.clone(), cell.origin()));
         }
-        let mut value = base()?;
+        let mut value = if ended.is_some() { location.destroyed() } else { base()? };
         cell.deltas.drain(..).for_each(|delta| L::fold(&mut value, &delta));
         cell.value = Some(value.clone());
         Ok((value, cell.origin()))
@@ -79,7 +82,8 @@ impl<L: Location> Latest<L> {
         self.ended.get(&location.scope()?).copied()
     }
 
-    /// What `tx` leaves at `location`. Transactions come in order.
+    /// What `tx` leaves at `location`. Transactions come in order, and the tombstones of one before
+    /// its deltas.
     pub fn put(&mut self, tx: TxIndex, location: L, entry: Entry<L>) {
         let (value, deltas) = match entry {
             Entry::Tombstone if location.is_scope() => {
@@ -89,7 +93,9 @@ impl<L: Location> Latest<L> {
             Entry::Tombstone => (Some(location.destroyed()), Vec::new()),
             Entry::Value(value) => (Some(value), Vec::new()),
             Entry::Delta(delta) => {
-                if let Some(cell) = self.cells.get_mut(&location) {
+                let ended = self.ended(&location);
+                let cell = self.cells.get_mut(&location);
+                if let Some(cell) = cell.filter(|cell| cell.lives_after(ended)) {
                     cell.by = Some(tx);
                     match &mut cell.value {
                         Some(value) => L::fold(value, &delta),

@@ -19,11 +19,13 @@
 //!    of the block names nobody for what lies in scopes: until then nobody registers there, and the
 //!    worker that publishes there names everybody above.
 //! 7. A read set finds exactly what was put into it.
+//! 8. [`Latest`] answers as a store does a reader above all that was published, if transactions
+//!    come in order.
 
 mod script;
 
-use super::{ReadSet, Resolution, Store, StoreMutant};
-use crate::ids::TxIndex;
+use super::{Latest, ReadSet, Resolution, Store, StoreMutant};
+use crate::ids::{Incarnation, TxIndex, Version};
 use crate::toy::store::{Amount, Place, Property};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
@@ -99,6 +101,36 @@ proptest! {
         reads.clear();
         let place = Place::Slot(0, 0);
         prop_assert_eq!(reads.seen(store.hash(&place), &place), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn one_version_is_enough_in_order(steps in script::in_order()) {
+        let (store, mut latest) = (Store::<Place>::new(2), Latest::default());
+        for (at, (reads, writes)) in steps.into_iter().enumerate() {
+            let tx = TxIndex(u32::try_from(at).expect("a short script"));
+            for place in reads {
+                let base = Amount::Number(7);
+                let seen = match store.resolve(&place, tx) {
+                    Resolution::NeedsBase(chain) => store.supply_base(chain, &place, tx, base),
+                    seen => seen,
+                };
+                let Resolution::Resolved(seen) = seen else {
+                    panic!("{place:?}: there are no estimates");
+                };
+                let (value, origin) = latest.read(&place, || Ok::<_, ()>(base)).expect("no error");
+                prop_assert_eq!(value, seen.value);
+                // That of a fold differs: it is one value here.
+                let is_base = |origin| matches!(origin, super::Origin::Base);
+                prop_assert_eq!(is_base(origin), is_base(seen.origin), "{:?}", place);
+            }
+            for (place, entry) in writes {
+                let version = Version { tx, incarnation: Incarnation(0) };
+                store.publish(version, &place, entry.clone(), &mut Vec::new());
+                latest.put(tx, place, entry);
+            }
+        }
     }
 }
 

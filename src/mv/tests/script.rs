@@ -1,10 +1,12 @@
 //! Random sequences of operations on a store.
 
 use crate::ids::{Incarnation, TxIndex, Version};
-use crate::mv::Entry;
+use crate::mv::{Entry, Location};
 use crate::toy::store::{Amount, Op, Place, Script};
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+type Writes = Vec<(Place, Entry<Place>)>;
 
 fn place() -> impl Strategy<Value = Place> {
     prop_oneof![
@@ -57,6 +59,22 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (place(), amount()).prop_map(|(place, amount)| Op::Seed(place, amount)),
         2 => prop_oneof![0..6u32, 0..48u32].prop_map(|frontier| Op::Frontier(TxIndex(frontier))),
     ]
+}
+
+/// What the transactions of a block read and write, each place at most once.
+pub(super) fn in_order() -> impl Strategy<Value = Vec<(Vec<Place>, Writes)>> {
+    let writes = vec((place(), entry()), 0..4).prop_map(|mut writes: Writes| {
+        writes.sort_by_key(|(place, _)| *place);
+        writes.dedup_by_key(|(place, _)| *place);
+        // A scope holds nothing but tombstones, and nothing else does.
+        writes.retain(|(place, entry)| place.is_scope() == matches!(entry, Entry::Tombstone));
+        writes.sort_by_key(|(place, _)| !place.is_scope());
+        writes
+    });
+    vec(
+        (vec(place().prop_filter("scopes are not read", |place| !place.is_scope()), 0..4), writes),
+        1..24,
+    )
 }
 
 pub(super) fn script() -> impl Strategy<Value = Script> {
