@@ -72,6 +72,7 @@ struct MeasuredLine {
     incarnations: u64,
     discarded: u64,
     speculative_share: f64,
+    alone: bool,
 }
 
 /// A block that is invalid, or a file that is no block.
@@ -128,6 +129,7 @@ impl From<&Measured> for MeasuredLine {
             incarnations: measured.stats.incarnations,
             discarded: measured.stats.discarded,
             speculative_share: measured.stats.speculative_share(),
+            alone: measured.stats.alone,
         }
     }
 }
