@@ -158,7 +158,10 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(1);
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
-        let machine = EvmMachine::over(recipe, EvmView::after(alone.latest, base, &Threads));
+        let mut machine = EvmMachine::over(recipe, EvmView::after(alone.latest, base, &Threads));
+        // Each brings its sender, and a plain payment its receiver; contracts are often the same.
+        let left = recipe.block.transactions.iter().skip(self.frontier.position());
+        machine.expect_accounts(left.map(|tx| 1 + usize::from(tx.data.is_empty())).sum());
         let mut runner = Runner { machine, recipe, first_in_journal: alone.first_in_journal };
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &self.ledger);

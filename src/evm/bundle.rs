@@ -181,14 +181,14 @@ impl BundleTask {
             unreachable!("nobody takes the effects before every bucket is folded")
         };
         let cells = (0..CELLS).filter(|cell| cell % self.buckets == bucket);
-        let share = effects.transactions.len() / self.buckets as usize;
-        let bucket = Bucket {
-            effects: &effects,
-            parent: None,
-            spread: &self.spread,
-            mask: cells.fold(0, |mask, cell| mask | 1 << cell),
-            folds: AddressMap::with_capacity_and_hasher(share, Default::default()),
-        };
+        let mask = cells.fold(0, |mask, cell| mask | 1 << cell);
+        // An account that is changed again and again is counted as often: hence a limit.
+        let changed = |tx: &TxEffects| (tx.mask & mask).count_ones() as usize;
+        let share = 2 * effects.transactions.len() / self.buckets as usize;
+        let accounts = effects.transactions.iter().map(changed).sum::<usize>().min(share);
+        let folds = AddressMap::with_capacity_and_hasher(accounts, Default::default());
+        let (effects, spread) = (&*effects, &self.spread);
+        let bucket = Bucket { effects, parent: None, spread, mask, folds };
         Folded::new(bucket.run())
     }
 }

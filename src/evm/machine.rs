@@ -107,6 +107,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         self.evm.ctx.journaled_state.db_mut()
     }
 
+    /// Makes room in the journal for about this number of accounts.
+    pub(super) fn expect_accounts(&mut self, accounts: usize) {
+        self.evm.ctx.journaled_state.state.reserve(accounts);
+    }
+
     /// Ends the journal: what follows reads from the view again. Returns what was in it.
     pub(super) fn end_journal(&mut self) -> EvmState {
         self.evm.ctx.journaled_state.finalize()
