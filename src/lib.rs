@@ -75,7 +75,7 @@ pub use evm::{
     StateUnavailable, Stats, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
-pub use evm::{SimulatedBlock, Simulation, evm_simulator, simulate};
+pub use evm::{Observer, SimulatedBlock, Simulation, Stage, evm_simulator, observe, simulate};
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};
 pub use ids::TxIndex;

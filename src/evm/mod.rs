@@ -28,6 +28,8 @@ mod machine;
 mod output;
 mod plan;
 mod precompile;
+#[cfg(feature = "sim")]
+mod profile;
 mod pull;
 mod requests;
 mod run;
@@ -49,6 +51,8 @@ pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use precompile::{
     Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
+#[cfg(feature = "sim")]
+pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
 pub(crate) use run::{Options, build, execute};
 #[cfg(feature = "sim")]

@@ -6,7 +6,7 @@
 
 mod schedule;
 
-pub use schedule::{Costs, Schedule};
+pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
 use crate::sync::{Receiver, TryRecvError};
@@ -130,11 +130,15 @@ enum Suspended {
 struct Fiber<'y> {
     yielder: &'y Yielder<(), Suspended>,
     given_up: Rc<Cell<bool>>,
+    /// Whether reads interrupt a run.
+    reads: bool,
 }
 
 impl Context for Fiber<'_> {
     fn yield_at(&self, point: Point) {
-        self.yielder.suspend(Suspended::At(point));
+        if self.reads || !matches!(point, Point::Read | Point::BaseRead) {
+            self.yielder.suspend(Suspended::At(point));
+        }
     }
 
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
@@ -220,11 +224,12 @@ impl Simulator {
     {
         let shared = Arc::new(shared);
         let given_up = Rc::new(Cell::new(false));
+        let reads = !matches!(options.schedule, Schedule::Measured(_));
         let mut actors = Vec::new();
         for worker in 0..options.workers.max(1) {
             let (shared, given_up) = (Arc::clone(&shared), Rc::clone(&given_up));
             let fiber = Coroutine::with_stack(self.stack()?, move |yielder, ()| {
-                work(&shared, WorkerId(worker), &Fiber { yielder, given_up });
+                work(&shared, WorkerId(worker), &Fiber { yielder, given_up, reads });
             });
             actors.push(Actor { fiber, standing: Standing::Ready(None), clock: 0, busy: 0 });
         }
@@ -323,7 +328,7 @@ impl Run<'_> {
 
     /// In virtual time a message arrives when it is sent, not when somebody thinks of looking.
     fn look_at_once(&mut self, sender: usize) {
-        if !matches!(self.options.schedule, Schedule::VirtualTime(_)) {
+        if !self.options.schedule.is_virtual_time() {
             return;
         }
         let now = self.actors.get(sender).map_or(0, |actor| actor.clock);
@@ -352,7 +357,14 @@ impl Run<'_> {
         }
         let waited = matches!(actor.standing, Standing::Waiting { .. });
         let worker = WorkerId(u16::try_from(index).unwrap_or(u16::MAX));
+        let clock = self.chooser.clock();
+        let begun = clock.map_or(0, |clock| (clock.now)());
         let resumed = catch_unwind(AssertUnwindSafe(|| actor.fiber.resume(())));
+        if let Some(clock) = clock {
+            let took = (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
+            actor.clock += took;
+            actor.busy += took;
+        }
         let (standing, stopped_at) = match resumed {
             Ok(CoroutineResult::Yield(Suspended::At(point))) => {
                 (Standing::Ready(Some(point)), Some(point))

@@ -46,6 +46,23 @@ impl Costs {
     }
 }
 
+/// A clock of the caller's: the library has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Nanoseconds since any fixed moment.
+    pub now: fn() -> u64,
+    /// Nanoseconds that a step of nothing seems to take by it.
+    pub overhead: u64,
+}
+
+impl PartialEq for Clock {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::fn_addr_eq(self.now, other.now) && self.overhead == other.overhead
+    }
+}
+
+impl Eq for Clock {}
+
 /// How the next actor is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
@@ -58,6 +75,15 @@ pub enum Schedule {
     Priorities(u32),
     /// The one that is furthest behind in virtual time.
     VirtualTime(Costs),
+    /// The same, where a step takes as long in virtual time as it really takes by this clock. Reads
+    /// do not interrupt a run then: all of them count as made when it begins.
+    Measured(Clock),
+}
+
+impl Schedule {
+    pub(super) const fn is_virtual_time(&self) -> bool {
+        matches!(self, Self::VirtualTime(_) | Self::Measured(_))
+    }
 }
 
 /// Within how many steps the changes of priority lie.
@@ -116,7 +142,7 @@ impl Chooser {
                 }
                 highest(&self.ranks)?
             }
-            Schedule::VirtualTime(_) => {
+            Schedule::VirtualTime(_) | Schedule::Measured(_) => {
                 runnable.iter().min_by_key(|(index, clock)| (*clock, *index))?.0
             }
         };
@@ -127,7 +153,18 @@ impl Chooser {
     pub(super) const fn cost(&self, point: Point) -> u64 {
         match &self.schedule {
             Schedule::VirtualTime(costs) => costs.of(point),
-            Schedule::Random | Schedule::Bursts(_) | Schedule::Priorities(_) => 0,
+            Schedule::Random
+            | Schedule::Bursts(_)
+            | Schedule::Priorities(_)
+            | Schedule::Measured(_) => 0,
+        }
+    }
+
+    /// What measures steps, if anything does.
+    pub(super) const fn clock(&self) -> Option<Clock> {
+        match &self.schedule {
+            Schedule::Measured(clock) => Some(*clock),
+            _ => None,
         }
     }
 }

@@ -1,0 +1,127 @@
+//! A block on real threads under an observer's eyes: where its time goes. The observer brings the
+//! clock; the library has none.
+
+use super::base::StateSource;
+use super::block::Block;
+use super::crew::Scoped;
+use super::error::BlockError;
+use super::finish::{Rest, finish};
+use super::ledger::Committed;
+use super::output::BlockOutput;
+use super::plan::is_serial;
+use super::run::{DbError, begin};
+use super::session::{Failure, Session};
+use super::workload::EvmWorkload;
+use crate::config::Config;
+use crate::ids::WorkerId;
+use crate::runtime::Threads;
+use crate::sync::Receiver;
+use crate::worker::{Context, Point, Shared, work};
+use core::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What a worker begins to do. It lasts until the same worker begins something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The caller: pre-block calls.
+    PreBlock,
+    /// The caller: cutting the block up, setting up store and channels.
+    Plan,
+    /// Something of the transactions.
+    At(Point),
+    /// Waiting for a message.
+    Wait,
+    /// The caller: post-block calls, receipts, bundle.
+    Finish,
+    /// Nothing more.
+    End,
+}
+
+/// Whoever hears what the workers do.
+pub trait Observer: Sync {
+    /// `worker` begins `stage`. Called on its thread, many times for each transaction.
+    fn begins(&self, worker: WorkerId, stage: Stage);
+}
+
+type NoStream = fn(Committed) -> ControlFlow<()>;
+
+struct Observed<'o, O> {
+    observer: &'o O,
+    worker: WorkerId,
+}
+
+impl<O: Observer> Context for Observed<'_, O> {
+    fn yield_at(&self, point: Point) {
+        self.observer.begins(self.worker, Stage::At(point));
+    }
+
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        self.observer.begins(self.worker, Stage::Wait);
+        let message = Threads.recv(channel);
+        self.observer.begins(self.worker, Stage::At(Point::Message));
+        message
+    }
+}
+
+/// Executes `block` on `source` as an executor with threads of its own would, and tells `observer`
+/// what each worker does.
+///
+/// # Errors
+/// As [`Executor::execute`](crate::Executor::execute).
+///
+/// # Panics
+/// As [`Executor::execute`](crate::Executor::execute).
+pub fn observe<S: StateSource, O: Observer>(
+    config: Config,
+    block: impl Into<Arc<Block>>,
+    source: S,
+    observer: &O,
+) -> Result<BlockOutput, BlockError<DbError<S>>> {
+    let caller = WorkerId(0);
+    observer.begins(caller, Stage::PreBlock);
+    let (recipe, effects, overlay) = begin(block.into(), &source, Arc::new([]), None, &config)?;
+    observer.begins(caller, Stage::Plan);
+    let workers = usize::from(config.workers.get());
+    let transactions = recipe.block.transactions.len();
+    let shards = config.shards(workers, transactions);
+    let alone = config.runs_alone(workers, || is_serial(&recipe.block));
+    let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
+    let session = Session::new(workload, shards, transactions, alone);
+    let (session, failure) = if alone {
+        observer.begins(caller, Stage::At(Point::Begin));
+        let run = session.run(&mut Scoped(config.workers), &config, None::<&mut NoStream>);
+        observer.begins(caller, Stage::Finish);
+        run
+    } else {
+        run(session, config, observer)
+    };
+    let rest = Rest { effects, parent: None, config };
+    let result = finish(&mut Scoped(config.workers), session, failure, rest);
+    observer.begins(caller, Stage::End);
+    result
+}
+
+/// Runs the transactions on threads of their own.
+fn run<S: StateSource, O: Observer>(
+    session: Session<S>,
+    config: Config,
+    observer: &O,
+) -> (Session<S>, Option<Failure<S>>) {
+    let caller = WorkerId(0);
+    let (setup, counters) = session.set_up(&config, usize::from(config.workers.get()));
+    let shared = Shared::new(setup);
+    std::thread::scope(|scope| {
+        let work = |worker| work(&shared, worker, &Observed { observer, worker });
+        for worker in 1..config.workers.get() {
+            scope.spawn(move || {
+                work(WorkerId(worker));
+                observer.begins(WorkerId(worker), Stage::End);
+            });
+        }
+        work(caller);
+        observer.begins(caller, Stage::Wait);
+    });
+    observer.begins(caller, Stage::Finish);
+    Session::after(shared.into_end(), counters, false)
+}
