@@ -30,8 +30,12 @@ fn workloads(criterion: &mut Criterion) {
         let start = |workers| Executor::new(Config::with_workers(workers)).expect("threads");
         let mut executors: Vec<Executor> = workers.into_iter().map(start).collect();
         // Nothing is timed that has another result.
-        let subject =
-            Subject { name: preset.name(), block: &block, database: &database, reads: None };
+        let subject = Subject {
+            name: preset.name(),
+            block: &block,
+            database: &|| database.clone(),
+            reads: None,
+        };
         measure(&subject, &mut executors, 0).expect("the results of sequential execution");
 
         group.throughput(Throughput::Elements(transactions.into())).sample_size(10);

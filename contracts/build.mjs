@@ -19,7 +19,21 @@ const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
 const artifacts = join(root, "..", "cli", "artifacts");
 // By the oldest fork that they run on; OpenZeppelin's ERC-721 needs MCOPY.
-const contracts = { shanghai: ["Pool", "RangePool", "Router", "Token"], cancun: ["Collectible"] };
+const contracts = {
+  shanghai: [
+    "Governance",
+    "Lending",
+    "NftGame",
+    "Payouts",
+    "Pool",
+    "RangePool",
+    "Rollup",
+    "Router",
+    "SupplyChain",
+    "Token",
+  ],
+  cancun: ["Collectible"],
+};
 
 const settings = {
   metadata: { appendCBOR: false, bytecodeHash: "none" },
@@ -78,7 +92,8 @@ function placesOf(entries, types) {
 
 /** The storage of a contract: its variables, and the members of every struct that they use. */
 function layoutOf({ storageLayout: { storage, types } }) {
-  const structs = Object.values(types)
+  // A contract without storage has no types.
+  const structs = Object.values(types ?? {})
     .filter((type) => type.members)
     .map((type) => [type.label.replace(/^struct /, ""), placesOf(type.members, types)])
     .sort(([one], [other]) => (one < other ? -1 : 1));

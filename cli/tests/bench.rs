@@ -4,7 +4,8 @@
 //!    line with the documented fields for each.
 //! 2. Block files and folders are measured; a name that is neither is refused with those that are.
 //! 3. A block that cannot be executed ends with 2, and the others are measured all the same.
-//! 4. A slow database is read through every way of executing, and its reads are counted.
+//! 4. Memory, stages and virtual time are there, unless they are left out.
+//! 5. A slow database is read through every way of executing, and its reads are counted.
 
 use braid_cli::{
     block_file::BlockFile,
@@ -48,6 +49,8 @@ fn every_workload_has_a_line_for_each_number_of_workers() {
         for field in ["ratio", "cpu_ratio", "journal_ratio", "bound_ratio", "spread", "par_ms"] {
             assert!(line[field].as_f64().is_some_and(|figure| figure > 0.0), "{field} in {line}");
         }
+        let stages = &line["stages_us_per_tx"];
+        assert!(stages["execute"].as_f64() > Some(0.0) && stages["bundle"].is_f64(), "{line}");
         assert!(line["incarnations"].as_u64() >= Some(60), "{line}");
     }
 }
@@ -74,6 +77,41 @@ fn files_and_folders_are_measured_and_other_names_refused() {
     let mixed = bench(&[path, "--rounds", "1", "--json"], 2);
     assert!(String::from_utf8_lossy(&mixed.stderr).contains("bad"), "{mixed:?}");
     assert_eq!(lines(&mixed).len(), 1, "{mixed:?}");
+}
+
+#[test]
+fn memory_is_that_of_a_process_of_its_own() {
+    let arguments = ["a_raw", "--txs", "4000", "--rounds", "1", "--workers", "2", "--json"];
+    let line = &lines(&bench(&arguments, 0))[0];
+    if cfg!(target_os = "linux") {
+        for peak in ["seq_peak_bytes", "par_peak_bytes"] {
+            // 8,000 accounts with their reverts.
+            assert!(line[peak].as_u64() > Some(1 << 20), "{line}");
+        }
+    }
+    let brief = &lines(&bench(&[&arguments[..], &["--brief"]].concat(), 0))[0];
+    assert!(brief["par_peak_bytes"].is_null() && brief["stages_us_per_tx"].is_null(), "{brief}");
+}
+
+#[test]
+fn more_workers_than_cores_are_simulated() {
+    let arguments = ["e_uni", "--txs", "80", "--rounds", "1", "--workers", "2", "--brief"];
+    let json = [&arguments[..], &["--simulate", "4,16", "--json"]].concat();
+    let line = &lines(&bench(&json, 0))[0];
+    let ratio = |workers: &str| line["simulated_ratio"][workers].as_f64().expect("a ratio");
+    assert!(ratio("2") > 0.0 && ratio("16") > ratio("2"), "{line}");
+    assert!(line["work_over_chain"].as_f64() > Some(2.0), "{line}");
+    let page = bench(&[&arguments[..], &["--simulate", "4", "--markdown"]].concat(), 0).stdout;
+    let page = String::from_utf8(page).expect("text");
+    assert!(page.contains("| e_uni | 2 |") && page.contains("simulated"), "{page}");
+}
+
+#[cfg(feature = "redb")]
+#[test]
+fn an_embedded_store_is_read_with_a_cold_cache() {
+    let arguments = ["c_erc20", "m_mainnet", "--txs", "40", "--rounds", "2", "--workers", "1,2"];
+    let lines = lines(&bench(&[&arguments[..], &["--store", "redb", "--json"]].concat(), 0));
+    assert_eq!(lines.len(), 4);
 }
 
 #[test]

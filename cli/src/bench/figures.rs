@@ -1,6 +1,10 @@
 //! What was measured, and the figures that are made of it.
 
-use super::runs::Sample;
+use super::{
+    runs::Sample,
+    simulate::{Bounds, Simulated},
+    stages::StageTimes,
+};
 use braid_evm::Stats;
 use std::time::Duration;
 
@@ -75,6 +79,12 @@ pub struct Figures {
     pub stats: Stats,
     /// Reads of the database in one run of the baseline and of Braid, where they were counted.
     pub reads: Option<[u64; 2]>,
+    /// Where Braid's time goes.
+    pub stages: Option<StageTimes>,
+    /// Bytes that one run of the baseline and of Braid adds to the process, at its highest.
+    pub memory: Option<[u64; 2]>,
+    /// More workers in virtual time, and what bounds them.
+    pub simulated: Option<(Vec<Simulated>, Bounds)>,
 }
 
 impl Figures {
@@ -100,6 +110,12 @@ impl Figures {
     #[must_use]
     pub fn bound_ratio(&self) -> Option<f64> {
         self.halves.as_ref().map(|halves| ratio(self.sequential.wall(), halves.wall()))
+    }
+
+    /// Sequential time over that of simulated workers.
+    #[must_use]
+    pub fn simulated_ratio(&self, simulated: &Simulated) -> f64 {
+        ratio(self.sequential.wall(), simulated.total())
     }
 
     /// Million gas in a second.
@@ -167,6 +183,9 @@ mod tests {
             parallel: series(&[(10, 24)]),
             stats: Stats::default(),
             reads: None,
+            stages: None,
+            memory: None,
+            simulated: None,
         };
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
         assert!(close(figures.ratio(), 2.0) && close(figures.cpu_ratio(), 1.2));

@@ -11,10 +11,20 @@
 
 mod figures;
 mod latency;
+mod memory;
 mod rounds;
 mod runs;
+mod simulate;
+mod stages;
+#[cfg(feature = "redb")]
+mod store;
 
 pub use figures::{Figures, Series};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
+pub use memory::peak_of;
 pub use rounds::{BenchError, Subject, measure, rounds_for};
 pub use runs::{Sample, journal, parallel, sequential};
+pub use simulate::{Bounds, Simulated, bounds, virtual_times};
+pub use stages::{StageTimes, stages};
+#[cfg(feature = "redb")]
+pub use store::{RedbFile, RedbState, StoreError};

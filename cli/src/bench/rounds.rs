@@ -19,16 +19,21 @@ use thiserror::Error;
 const DESCRIBED: usize = 5;
 
 /// What is measured: a block with the state before it.
-#[derive(Debug)]
 pub struct Subject<'a, D> {
     /// Its name in reports.
     pub name: &'a str,
     /// The block.
     pub block: &'a Block,
-    /// The state before it.
-    pub database: &'a D,
+    /// The state before it; asked for before each execution.
+    pub database: &'a dyn Fn() -> D,
     /// Counts the reads of `database`, if anybody does.
     pub reads: Option<ReadCounter>,
+}
+
+impl<D> core::fmt::Debug for Subject<'_, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Subject").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Why a block was not measured.
@@ -84,17 +89,17 @@ where
     for round in 0..rounds as usize {
         for turn in 0..subjects {
             match (round + turn) % subjects {
-                0 => times.sequential.add(runs::sequential(block, database.clone())),
+                0 => times.sequential.add(runs::sequential(block, database())),
                 1 if verified.journal => {
-                    times.journal.add(runs::journal(block, database.clone()));
+                    times.journal.add(runs::journal(block, database()));
                 }
                 1 => {}
-                2 => halves.run(database).into_iter().for_each(|half| times.halves.add(half)),
+                2 => halves.run(&database()).into_iter().for_each(|half| times.halves.add(half)),
                 other => {
                     let executor = executors.get_mut(other - 3);
                     let series = times.parallel.get_mut(other - 3);
                     if let Some((executor, series)) = executor.zip(series) {
-                        series.add(runs::parallel(executor, &shared, database.clone()));
+                        series.add(runs::parallel(executor, &shared, database()));
                     }
                 }
             }
@@ -115,6 +120,9 @@ where
         parallel,
         stats,
         reads: reads.as_ref().and_then(|(one, all)| Some([*one, *all.get(index)?])),
+        stages: None,
+        memory: None,
+        simulated: None,
     });
     Ok(figures.collect())
 }
@@ -145,24 +153,24 @@ where
 {
     let Subject { block, database, reads, .. } = subject;
     let expected = Prepared::new(block)
-        .run((*database).clone(), OnInvalid::Reject)
+        .run(database(), OnInvalid::Reject)
         .map_err(|error| BenchError::Invalid(error.to_string()))?;
     let taken = || reads.as_ref().map(ReadCounter::take);
     taken();
-    let (plain, _) = Plain::new(block).run_keeping((*database).clone());
+    let (plain, _) = Plain::new(block).run_keeping(database());
     let plain = plain.map_err(|error| BenchError::Invalid(error.to_string()))?;
     let baseline_reads = taken();
     let found = differences(&Execution::from(&expected), &Execution::from(&plain), DESCRIBED);
     same("the baseline", &found)?;
     drop(plain);
-    let (journal, _) = OneJournal::new(block).run_keeping((*database).clone());
+    let (journal, _) = OneJournal::new(block).run_keeping(database());
     let journal = journal.is_ok_and(|(results, _)| agrees(&expected, &results));
     taken();
     let (mut stats, mut all_reads) = (Vec::new(), Vec::new());
     for executor in executors {
         let workers = executor.config().workers;
         let found = executor
-            .execute(Arc::clone(shared), (*database).clone())
+            .execute(Arc::clone(shared), database())
             .map_err(|error| BenchError::Invalid(format!("{workers} workers: {error}")))?;
         same(&format!("{workers} workers"), &braid::outputs(&expected, &found, DESCRIBED))?;
         stats.push(found.stats);
@@ -270,7 +278,8 @@ mod tests {
         let database = Fickle { inner, copies, copy: 0, wrong, spoiled };
         let config = Config::with_workers(NonZeroU16::MIN);
         let mut executors = [Executor::new(config).unwrap()];
-        let subject = Subject { name: "x", block: &block, database: &database, reads: None };
+        let subject =
+            Subject { name: "x", block: &block, database: &|| database.clone(), reads: None };
         measure(&subject, &mut executors, 3)
     }
 

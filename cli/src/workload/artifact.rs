@@ -7,6 +7,12 @@ use std::collections::BTreeMap;
 
 const TOKEN: &str = include_str!("../../artifacts/Token.json");
 const POOL: &str = include_str!("../../artifacts/Pool.json");
+const GOVERNANCE: &str = include_str!("../../artifacts/Governance.json");
+const LENDING: &str = include_str!("../../artifacts/Lending.json");
+const NFT_GAME: &str = include_str!("../../artifacts/NftGame.json");
+const PAYOUTS: &str = include_str!("../../artifacts/Payouts.json");
+const ROLLUP: &str = include_str!("../../artifacts/Rollup.json");
+const SUPPLY_CHAIN: &str = include_str!("../../artifacts/SupplyChain.json");
 const RANGE_POOL: &str = include_str!("../../artifacts/RangePool.json");
 const ROUTER: &str = include_str!("../../artifacts/Router.json");
 
@@ -65,6 +71,36 @@ impl Artifact {
     /// The router contract.
     pub(super) fn router() -> Result<Self, WorkloadError> {
         Self::parse("Router", ROUTER)
+    }
+
+    /// The contract of votes.
+    pub(super) fn governance() -> Result<Self, WorkloadError> {
+        Self::parse("Governance", GOVERNANCE)
+    }
+
+    /// The contract of loans.
+    pub(super) fn lending() -> Result<Self, WorkloadError> {
+        Self::parse("Lending", LENDING)
+    }
+
+    /// The contract of fighting heroes.
+    pub(super) fn nft_game() -> Result<Self, WorkloadError> {
+        Self::parse("NftGame", NFT_GAME)
+    }
+
+    /// The contract of batches of payments.
+    pub(super) fn payouts() -> Result<Self, WorkloadError> {
+        Self::parse("Payouts", PAYOUTS)
+    }
+
+    /// The contract of inboxes.
+    pub(super) fn rollup() -> Result<Self, WorkloadError> {
+        Self::parse("Rollup", ROLLUP)
+    }
+
+    /// The contract of goods on their way.
+    pub(super) fn supply_chain() -> Result<Self, WorkloadError> {
+        Self::parse("SupplyChain", SUPPLY_CHAIN)
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, WorkloadError> {

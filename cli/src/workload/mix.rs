@@ -2,6 +2,7 @@
 
 use super::{
     Hot, Parties, Spread, WorkloadError,
+    apps::{App, AppTraffic},
     choice::Picker,
     dex::{Dex, Kind},
     erc20::Erc20,
@@ -51,6 +52,37 @@ pub(super) fn mainnet(world: &mut World, transactions: u32) -> Result<Vec<Call>,
         (Box::new(Erc20::new(popular, Payments::new(parties, Hot::NONE))?), tokens),
         (Box::new(Transfers::new(Payments::new(parties, hubs))), transfers),
     ];
+    Ok(shuffled(calls(parts, world)?, world))
+}
+
+/// A block of one application.
+pub(super) fn application(
+    world: &mut World,
+    app: App,
+    transactions: u32,
+) -> Result<Vec<Call>, WorkloadError> {
+    let traffic = AppTraffic::new(world, app)?;
+    calls(vec![(Box::new(traffic), transactions)], world)
+}
+
+/// A block of all applications, native transfers, tokens and swaps, about as many of each; shuffled.
+pub(super) fn mixed(world: &mut World, transactions: u32) -> Result<Vec<Call>, WorkloadError> {
+    let accounts = Spread::among(10_000);
+    let parties = Parties { senders: accounts, recipients: accounts, shared: true };
+    let payments = || Payments::new(parties, Hot::NONE);
+    let markets = Picker::new(Spread::Skewed(among(30)), Hot::NONE);
+    let traders = Picker::new(accounts, Hot::NONE);
+    let popular = Spread::Skewed(among(12));
+    let each = transactions / (App::ALL.len() as u32 + 3);
+    let mut parts: Parts = vec![
+        (Box::new(Dex::new(world, Kind::Range, markets, traders)?), each),
+        (Box::new(Erc20::new(popular, payments())?), each),
+    ];
+    for app in App::ALL {
+        parts.push((Box::new(AppTraffic::new(world, app)?), each));
+    }
+    let rest = transactions.saturating_sub(each.saturating_mul(parts.len() as u32));
+    parts.push((Box::new(Transfers::new(payments())), rest));
     Ok(shuffled(calls(parts, world)?, world))
 }
 

@@ -8,6 +8,7 @@
 //! into the `World` and returns one call after the other. Nonces, fees, signatures and the header
 //! are added in one place, `assemble`.
 
+mod apps;
 mod artifact;
 mod assemble;
 mod choice;

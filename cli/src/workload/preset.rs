@@ -2,8 +2,8 @@
 //! days speak of the same blocks.
 
 use super::{
-    Hot, Parties, Placement, Signing, Spread, Workload, WorkloadError, WorkloadSpec, draft, mix,
-    unsealed,
+    Hot, Parties, Placement, Signing, Spread, Workload, WorkloadError, WorkloadSpec, apps::App,
+    draft, mix, unsealed,
 };
 use crate::block_file::BlockFile;
 use clap::ValueEnum;
@@ -47,11 +47,32 @@ pub enum Preset {
     /// m_mainnet on a database that sleeps 20 us for each read
     #[value(name = "m_mainio")]
     MainnetSlow,
+    /// Fights between any two of 5,000 heroes
+    #[value(name = "nft-game")]
+    NftGame,
+    /// Supplying, borrowing and paying back in eight markets, few of them popular
+    #[value(name = "lending")]
+    Lending,
+    /// Votes on five proposals
+    #[value(name = "governance")]
+    Governance,
+    /// Moves of any of 20,000 items to one of 200 stations
+    #[value(name = "supply-chain")]
+    SupplyChain,
+    /// Payments of one token to ten recipients each, by 500 payers
+    #[value(name = "stablecoin-batch")]
+    StablecoinBatch,
+    /// Batches of data into twelve inboxes, few of them popular
+    #[value(name = "rollup-batch")]
+    RollupBatch,
+    /// All of these kinds with transfers, tokens and swaps
+    #[value(name = "mixed")]
+    Mixed,
 }
 
 impl Preset {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 19] = [
         Self::Raw,
         Self::RawHot,
         Self::Erc20,
@@ -64,6 +85,13 @@ impl Preset {
         Self::Mainnet,
         Self::Erc20Slow,
         Self::MainnetSlow,
+        Self::NftGame,
+        Self::Lending,
+        Self::Governance,
+        Self::SupplyChain,
+        Self::StablecoinBatch,
+        Self::RollupBatch,
+        Self::Mixed,
     ];
 
     /// Its name in reports.
@@ -82,6 +110,13 @@ impl Preset {
             Self::Mainnet => "m_mainnet",
             Self::Erc20Slow => "h_erc20io",
             Self::MainnetSlow => "m_mainio",
+            Self::NftGame => "nft-game",
+            Self::Lending => "lending",
+            Self::Governance => "governance",
+            Self::SupplyChain => "supply-chain",
+            Self::StablecoinBatch => "stablecoin-batch",
+            Self::RollupBatch => "rollup-batch",
+            Self::Mixed => "mixed",
         }
     }
 
@@ -95,6 +130,9 @@ impl Preset {
             Self::Hybrid | Self::HybridShuffled => 36_576,
             Self::Mainnet | Self::MainnetSlow => 400,
             Self::Erc20Slow => 4_000,
+            Self::NftGame | Self::Governance | Self::SupplyChain | Self::Lending => 10_000,
+            Self::StablecoinBatch | Self::RollupBatch => 2_000,
+            Self::Mixed => 9_000,
         }
     }
 
@@ -121,9 +159,7 @@ impl Preset {
             Self::Erc20Hot => (Workload::Erc20, Parties { recipients: Spread::ONE, ..distinct }),
             Self::Payout => (Workload::Erc20, Parties { senders: Spread::ONE, ..distinct }),
             Self::Swaps | Self::OnePool => (Workload::Range, distinct),
-            Self::Hybrid | Self::HybridShuffled | Self::Mainnet | Self::MainnetSlow => {
-                return self.mixed(transactions, seed);
-            }
+            _ => return self.mixed(transactions, seed),
         };
         let mut spec = WorkloadSpec::new(kind, transactions, 0, seed).unsigned();
         if self == Self::OnePool {
@@ -140,7 +176,52 @@ impl Preset {
                 let calls = mix::hybrid(world, transactions)?;
                 Ok(mix::shuffled(calls, world))
             }
+            Self::NftGame => mix::application(world, App::NftGame, transactions),
+            Self::Lending => mix::application(world, App::Lending, transactions),
+            Self::Governance => mix::application(world, App::Governance, transactions),
+            Self::SupplyChain => mix::application(world, App::SupplyChain, transactions),
+            Self::StablecoinBatch => mix::application(world, App::StablecoinBatch, transactions),
+            Self::RollupBatch => mix::application(world, App::RollupBatch, transactions),
+            Self::Mixed => mix::mixed(world, transactions),
             _ => mix::mainnet(world, transactions),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::seal;
+
+    #[test]
+    fn every_transaction_of_every_block_succeeds() {
+        for preset in Preset::ALL {
+            let mut file = preset.block(120, 3).unwrap();
+            seal::seal(&mut file).unwrap();
+            let succeeded = file.expected.tx_success.unwrap();
+            let failed: Vec<usize> =
+                (0..succeeded.len()).filter(|index| !succeeded[*index]).collect();
+            assert_eq!((succeeded.len(), failed), (120, vec![]), "{}", preset.name());
+            assert_eq!(Preset::from_str(preset.name(), false), Ok(preset));
+        }
+    }
+
+    #[test]
+    fn a_block_as_mainnet_has_it_is_as_large() {
+        let mut file = Preset::Mainnet.block(400, 1).unwrap();
+        seal::seal(&mut file).unwrap();
+        let gas = file.expected.gas_used.unwrap();
+        assert!((32_000_000..46_000_000).contains(&gas), "{gas}");
+    }
+
+    #[test]
+    fn the_kinds_of_a_hybrid_block_have_their_shares_of_the_gas() {
+        let mut file = Preset::Hybrid.block(3_658, 1).unwrap();
+        seal::seal(&mut file).unwrap();
+        let (all, each) = (file.expected.gas_used.unwrap(), file.expected.tx_gas_used.unwrap());
+        let transfers = each.iter().filter(|gas| **gas == 21_000).count() as u64 * 21_000;
+        assert!((54..=66).contains(&(transfers * 100 / all)), "{transfers} of {all}");
+        // A tenth of what a thousand million come to.
+        assert!((88_000_000..115_000_000).contains(&all), "{all}");
     }
 }

@@ -1,5 +1,7 @@
 //! `braid bench`: measure blocks.
 
+mod extras;
+mod markdown;
 mod report;
 
 use super::{End, Stop, inputs, print_error, progress::Progress};
@@ -10,8 +12,17 @@ use crate::{
 };
 use braid_evm::{Config, Executor};
 use clap::{Args, ValueEnum};
+use markdown::Markdown;
 use report::{Json, Report, Table};
-use std::{num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
+use revm::DatabaseRef;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    num::NonZeroU16,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +31,8 @@ Examples:
   braid bench a_raw --scale                   a block four times as large
   braid bench blocks/ --json                  every block file in a folder
   braid bench c_erc20 --txs 4000 --db-latency 20us
+  braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
+  braid bench --markdown                      the tables of docs/BENCHMARKS.md
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
 2 if a file cannot be used or a block is invalid.";
@@ -36,7 +49,19 @@ Columns, each a median over all rounds:
   bound      sequential time over that of two threads, each with half of the block on
              a State of its own; no conflict is looked at, the results are not merged
   discard    runs that were thrown away
-  spread     (slowest - fastest) / median of the parallel times";
+  spread     (slowest - fastest) / median of the parallel times
+
+Below each line: microseconds a transaction takes in each stage, summed over all workers (a
+bundle's time is that on the clock), from a run under observation; memory that one run adds
+to a fresh process at its highest, the baseline's and Braid's.
+
+--db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
+--db-waits spin keeps its core busy; the baseline reads through the same database.
+
+--simulate: the engine runs on fibers of one thread, each step takes as long in virtual time as
+it really took; what comes before and after the transactions is timed on one and two workers and
+divided. The figure for 2 workers stands beside the real one. work/chain is the time of all
+transactions over that of the longest chain of them that depend on each other.";
 
 /// Measure blocks against sequential revm
 ///
@@ -70,12 +95,43 @@ pub(super) struct BenchArgs {
     /// How it waits
     #[arg(long, value_enum, default_value_t)]
     db_waits: Waiting,
+    /// Read from an embedded store on disk, opened anew with a cold cache for each execution
+    #[cfg(feature = "redb")]
+    #[arg(long, value_enum, conflicts_with = "db_latency")]
+    store: Option<Store>,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
     json: bool,
+    /// Print the tables of docs/BENCHMARKS.md
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Leave out stages and memory
+    #[arg(long)]
+    brief: bool,
+    /// Simulate these numbers of workers in virtual time
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    simulate: Vec<NonZeroU16>,
+    /// Print the memory that one run adds, and nothing else
+    #[arg(long, hide = true)]
+    probe: Option<Probed>,
     /// Execute so many times and measure nothing, for a profiler
     #[arg(long, value_name = "N")]
     execute: Option<u32>,
+}
+
+/// Embedded stores.
+#[cfg(feature = "redb")]
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Store {
+    /// redb, with a cache of one mebibyte
+    Redb,
+}
+
+/// Whose memory is measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Probed {
+    Sequential,
+    Braid,
 }
 
 /// Latency of the workloads on a slow database.
@@ -91,18 +147,32 @@ enum Item {
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     let mut executors = executors(&args.workers)?;
     let items = items(&args.what)?;
-    let mut report: Box<dyn Report> =
-        if args.json { Box::new(Json) } else { Box::new(Table::default()) };
+    let mut report: Box<dyn Report> = if args.json {
+        Box::new(Json)
+    } else if args.markdown {
+        Box::new(Markdown::default())
+    } else {
+        Box::new(Table::default())
+    };
+    if let Some(who) = args.probe {
+        return probe(args, who, items, &mut executors);
+    }
     report.begin()?;
     let mut progress = Progress::new(items.len());
     let mut end = End::Right;
     for item in items {
         let name = item.name();
         progress.begin(&name);
-        let latency = args.db_latency.or(item.latency());
+        let (latency, what) = (args.db_latency.or(item.latency()), item.argument());
         let measured = item.block(args).and_then(|file| {
             let figures = measure(args, latency, &mut executors, &name, &file);
             figures.map_err(|kind| Unmeasured::new(&name, kind))
+        });
+        let measured = measured.map(|mut all| {
+            for figures in all.iter_mut().filter(|_| !args.brief) {
+                figures.memory = extras::memory(args, &what, figures.workers);
+            }
+            all
         });
         progress.end();
         progress.aside(|| match measured {
@@ -117,6 +187,26 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     drop(progress);
     report.end()?;
     Ok(end)
+}
+
+/// Prints the memory that one run of the one item adds.
+fn probe(
+    args: &BenchArgs,
+    who: Probed,
+    items: Vec<Item>,
+    executors: &mut [Executor],
+) -> Result<End, Stop> {
+    let (Some(item), Some(executor)) = (items.into_iter().next(), executors.first_mut()) else {
+        return Ok(End::BadInput);
+    };
+    let stopped = |message: String| Stop::Message(message);
+    let file = item.block(args).map_err(|error| stopped(error.message))?;
+    let (block, database) = file.to_block().map_err(|error| stopped(error.to_string()))?;
+    drop(file);
+    let peak = extras::probe(who, executor, &block, &database);
+    let peak = peak.ok_or_else(|| stopped("this system does not tell".to_owned()))?;
+    writeln!(io::stdout().lock(), "{peak}")?;
+    Ok(End::Right)
 }
 
 fn executors(workers: &[NonZeroU16]) -> Result<Vec<Executor>, Stop> {
@@ -157,6 +247,14 @@ impl Item {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
             Self::Input(input) => report::short(&input.name()),
+        }
+    }
+
+    /// The argument that names it.
+    fn argument(&self) -> String {
+        match self {
+            Self::Preset(preset) => preset.name().to_owned(),
+            Self::Input(input) => input.name(),
         }
     }
 
@@ -215,9 +313,8 @@ fn measure(
     let (block, database) = file
         .to_block()
         .map_err(|error| BenchError::Invalid(BlockFileErrorKind::Field(error).to_string()))?;
-    let rounds = args.rounds.unwrap_or(bench::rounds_for(block.transactions.len()));
+    let shared = Arc::new(braid_evm::Block::from(&block));
     if let Some(times) = args.execute {
-        let shared = Arc::new(braid_evm::Block::from(&block));
         for executor in executors {
             for _ in 0..times {
                 bench::parallel(executor, &shared, database.clone());
@@ -225,16 +322,36 @@ fn measure(
         }
         return Ok(Vec::new());
     }
-    match latency {
-        None => {
-            let subject = Subject { name, block: &block, database: &database, reads: None };
-            bench::measure(&subject, executors, rounds)
-        }
-        Some(latency) => {
-            let database = SlowDatabase::new(database, latency, args.db_waits);
-            let reads = Some(database.counter());
-            let subject = Subject { name, block: &block, database: &database, reads };
-            bench::measure(&subject, executors, rounds)
-        }
+    #[cfg(feature = "redb")]
+    if args.store.is_some() {
+        let store = bench::RedbFile::write(file);
+        let store = store.map_err(|error| BenchError::Invalid(error.to_string()))?;
+        let subject = Subject { name, block: &block, database: &|| store.cold(), reads: None };
+        return measured(args, executors, &subject, &shared);
     }
+    let Some(latency) = latency else {
+        let clone = || database.clone();
+        let subject = Subject { name, block: &block, database: &clone, reads: None };
+        return measured(args, executors, &subject, &shared);
+    };
+    let slow = SlowDatabase::new(database, latency, args.db_waits);
+    let reads = Some(slow.counter());
+    let subject = Subject { name, block: &block, database: &|| slow.clone(), reads };
+    measured(args, executors, &subject, &shared)
+}
+
+fn measured<D>(
+    args: &BenchArgs,
+    executors: &mut [Executor],
+    subject: &Subject<'_, D>,
+    shared: &Arc<braid_evm::Block>,
+) -> Result<Vec<Figures>, BenchError>
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let transactions = subject.block.transactions.len();
+    let rounds = args.rounds.unwrap_or(bench::rounds_for(transactions));
+    let mut figures = bench::measure(subject, executors, rounds)?;
+    extras::add(args, &mut figures, subject.block, shared, &(subject.database)());
+    Ok(figures)
 }

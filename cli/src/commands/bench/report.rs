@@ -1,9 +1,10 @@
 //! Figures as a table, or as JSON.
 
-use crate::bench::Figures;
+use crate::bench::{Figures, Simulated};
 use anstyle::Style;
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -82,7 +83,10 @@ impl Report for Table {
             figures.parallel.spread() * 100.0,
         )?;
         if let Some([sequential, parallel]) = figures.reads {
-            writeln!(out, "{:<NAME$} reads: {sequential} in sequence, {parallel} here", "")?;
+            writeln!(out, "  reads: {sequential} in sequence, {parallel} here")?;
+        }
+        for line in details(figures) {
+            writeln!(out, "  {line}")?;
         }
         out.flush()
     }
@@ -117,6 +121,54 @@ impl Report for Table {
         }
         Ok(())
     }
+}
+
+/// Microseconds for each transaction in each stage, in the order of the work.
+pub(super) fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
+    let stages = figures.stages?;
+    let each = |micros: f64| micros / figures.transactions.max(1) as f64;
+    Some([
+        ("plan", each(stages.plan)),
+        ("execute", each(stages.execute)),
+        ("publish", each(stages.publish)),
+        ("coordinate", each(stages.coordinate)),
+        ("validate", each(stages.validate)),
+        ("commit", each(stages.commit)),
+        ("wait", each(stages.wait)),
+        ("bundle", each(stages.bundle)),
+    ])
+}
+
+/// Stages, memory, virtual time: a line each, as far as they were measured.
+fn details(figures: &Figures) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(stages) = stages(figures) {
+        let stage = |(name, micros): &(&str, f64)| format!("{name} {micros:.2}");
+        let stages: Vec<String> = stages.iter().map(stage).collect();
+        lines.push(format!("us/tx: {}", stages.join(", ")));
+    }
+    if let Some([sequential, parallel]) = figures.memory {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        lines.push(format!(
+            "memory: {:.1} MiB in sequence, {:.1} MiB here",
+            mib(sequential),
+            mib(parallel)
+        ));
+    }
+    if let Some((simulated, bounds)) = &figures.simulated {
+        let one = |one: &Simulated| format!("{}: {:.2}", one.workers, figures.simulated_ratio(one));
+        let all: Vec<String> = simulated.iter().map(one).collect();
+        let real = match figures.workers {
+            2 => format!(" (2 really: {:.2})", figures.ratio()),
+            _ => String::new(),
+        };
+        lines.push(format!(
+            "simulated ratio at workers {}{real}; work/chain {:.1}",
+            all.join(", "),
+            bounds.ratio(u16::MAX)
+        ));
+    }
+    lines
 }
 
 /// Writes JSON lines to the standard output.
@@ -157,6 +209,18 @@ struct Line<'a> {
     seq_reads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     par_reads: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages_us_per_tx: Option<BTreeMap<&'static str, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq_peak_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    par_peak_bytes: Option<u64>,
+    /// Ratio by number of workers, in virtual time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated_ratio: Option<BTreeMap<u16, f64>>,
+    /// Time of all transactions over that of the longest chain of dependent ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_over_chain: Option<f64>,
 }
 
 impl<'a> From<&'a Figures> for Line<'a> {
@@ -189,6 +253,13 @@ impl<'a> From<&'a Figures> for Line<'a> {
             in_order_stretches: figures.stats.in_order_stretches,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
             par_reads: figures.reads.map(|[_, parallel]| parallel),
+            stages_us_per_tx: stages(figures).map(BTreeMap::from),
+            seq_peak_bytes: figures.memory.map(|[sequential, _]| sequential),
+            par_peak_bytes: figures.memory.map(|[_, parallel]| parallel),
+            simulated_ratio: figures.simulated.as_ref().map(|(all, _)| {
+                all.iter().map(|one| (one.workers, figures.simulated_ratio(one))).collect()
+            }),
+            work_over_chain: figures.simulated.as_ref().map(|(_, bounds)| bounds.ratio(u16::MAX)),
         }
     }
 }

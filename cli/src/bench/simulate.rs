@@ -1,0 +1,235 @@
+//! A block on more workers than there are cores, in virtual time.
+//!
+//! The shipped engine runs on fibers of one thread; each step takes as long in virtual time as it
+//! really took, and whoever is furthest behind goes next. What precedes and follows the
+//! transactions is not simulated: it is timed on one and on two real workers, and what two share is
+//! divided among more. Not seen by this: caches and memory that cores share, and reads that come
+//! late in a transaction (all count as made when it begins).
+
+use super::stages::stages;
+use crate::block::Block;
+use alloy_primitives::{Address, U256, map::HashMap};
+use braid_evm::{
+    Config, Simulation, evm_simulator,
+    runtime::simulated::{Clock, Options, Schedule},
+    simulate,
+};
+use core::num::NonZeroU16;
+use revm::{
+    Context, DatabaseCommit, DatabaseRef, ExecuteEvm, MainBuilder, MainContext, database::CacheDB,
+    database_interface::WrapDatabaseRef, state::EvmState,
+};
+use std::{
+    fmt::Display,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+/// Simulated runs of which the shortest counts.
+const RUNS: usize = 3;
+
+/// What a block comes to on some number of simulated workers.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated {
+    /// Workers.
+    pub workers: u16,
+    /// Virtual time of the transactions.
+    pub transactions: Duration,
+    /// What comes before and after them.
+    pub rest: Duration,
+}
+
+impl Simulated {
+    /// The whole block.
+    #[must_use]
+    pub const fn total(&self) -> Duration {
+        self.transactions.saturating_add(self.rest)
+    }
+}
+
+/// What no number of workers can beat, as long as transactions are not split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Time of all transactions, one after the other, without a bundle.
+    pub work: Duration,
+    /// The longest chain of transactions of which each reads what one before it wrote; the
+    /// beneficiary is left out.
+    pub chain: Duration,
+}
+
+impl Bounds {
+    /// How much faster than all work on one worker `workers` can be.
+    #[must_use]
+    pub fn ratio(&self, workers: u16) -> f64 {
+        let chain = self.chain.as_secs_f64();
+        let by_chain = if chain > 0.0 { self.work.as_secs_f64() / chain } else { f64::INFINITY };
+        by_chain.min(f64::from(workers))
+    }
+}
+
+/// Nanoseconds since the first call.
+fn now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = START.get_or_init(Instant::now);
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What two looks at the clock are apart at least.
+fn clock_overhead() -> u64 {
+    let pairs = (0..10_000).map(|_| {
+        let before = now();
+        now().saturating_sub(before)
+    });
+    let mut pairs: Vec<u64> = pairs.collect();
+    pairs.sort_unstable();
+    pairs.get(pairs.len() / 2).copied().unwrap_or_default()
+}
+
+/// Simulates the block on each number of `workers`. `None` if it does not execute.
+pub fn virtual_times<D>(
+    block: &Arc<braid_evm::Block>,
+    database: &D,
+    workers: &[NonZeroU16],
+) -> Option<Vec<Simulated>>
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let two = NonZeroU16::MIN.saturating_add(1);
+    let [alone, shared] = [NonZeroU16::MIN, two]
+        .map(|workers| stages(Config::with_workers(workers), block, database));
+    let (alone, shared) = (alone?, shared?);
+    // What two workers save, they share.
+    let divided = (2.0 * (alone.bundle - shared.bundle)).clamp(0.0, alone.bundle);
+    let kept = alone.plan + alone.bundle - divided;
+    let clock = Clock { now, overhead: clock_overhead() };
+    let mut simulator = evm_simulator();
+    let mut all = Vec::with_capacity(workers.len());
+    for workers in workers {
+        let options = Options {
+            schedule: Schedule::Measured(clock),
+            step_limit: u64::MAX,
+            ..Options::new(workers.get(), 1)
+        };
+        let simulation = Simulation::new(Config::with_workers(*workers), options);
+        let mut best = u64::MAX;
+        for _ in 0..RUNS {
+            let source = braid_evm::Cloned(database.clone());
+            let run = simulate(&mut simulator, Arc::clone(block), source, &simulation).ok()?;
+            run.result.ok()?;
+            best = best.min(run.makespan);
+        }
+        let rest = kept + divided / f64::from(workers.get());
+        all.push(Simulated {
+            workers: workers.get(),
+            transactions: Duration::from_nanos(best),
+            rest: Duration::from_secs_f64(rest / 1e6),
+        });
+    }
+    Some(all)
+}
+
+/// Times each transaction in sequence and follows who read from whom.
+pub fn bounds<D: DatabaseRef + Clone>(block: &Block, database: &D) -> Option<Bounds> {
+    bounds_by(block, database, |took| took)
+}
+
+/// The same, with `time` as the time of a transaction that really took so long.
+fn bounds_by<D: DatabaseRef + Clone>(
+    block: &Block,
+    database: &D,
+    time: impl Fn(Duration) -> Duration,
+) -> Option<Bounds> {
+    let mut evm = Context::mainnet()
+        .with_db(CacheDB::new(WrapDatabaseRef(database.clone())))
+        .with_cfg(block.cfg.clone())
+        .with_block(block.env.clone())
+        .build_mainnet();
+    let mut chains = Chains::default();
+    for transaction in &block.transactions {
+        let transaction = transaction.clone();
+        let start = Instant::now();
+        let executed = evm.transact(transaction).ok()?;
+        chains.add(time(start.elapsed()), &executed.state, block.env.beneficiary);
+        evm.ctx.journaled_state.database.commit(executed.state);
+    }
+    Some(Bounds { work: chains.work, chain: chains.longest })
+}
+
+/// An account's own fields, or one of its slots.
+type Place = (Address, Option<U256>);
+
+#[derive(Default)]
+struct Chains {
+    /// When the last writer of a place ends, if everybody begins as soon as possible.
+    written: HashMap<Place, Duration>,
+    work: Duration,
+    longest: Duration,
+}
+
+impl Chains {
+    fn add(&mut self, took: Duration, state: &EvmState, beneficiary: Address) {
+        self.work += took;
+        let accounts = || state.iter().filter(|(address, _)| **address != beneficiary);
+        let slots = || {
+            accounts().flat_map(|(address, account)| {
+                account.storage.iter().map(move |(slot, value)| ((*address, Some(*slot)), value))
+            })
+        };
+        let reads = accounts().map(|(address, _)| (*address, None)).chain(slots().map(|at| at.0));
+        let begins = reads.filter_map(|place| self.written.get(&place)).max();
+        let ends = begins.copied().unwrap_or_default() + took;
+        self.longest = self.longest.max(ends);
+        for (address, account) in accounts() {
+            if account.info != account.original_info() {
+                self.written.insert((*address, None), ends);
+            }
+        }
+        for (place, value) in slots() {
+            if value.is_changed() {
+                self.written.insert(place, ends);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Preset;
+
+    fn bounds_of(preset: Preset) -> Bounds {
+        let file = preset.block(40, 1).unwrap();
+        let (block, database) = file.to_block().unwrap();
+        // What each takes really depends on what else the machine does.
+        bounds_by(&block, &database, |_| Duration::from_millis(1)).unwrap()
+    }
+
+    #[test]
+    fn a_chain_is_all_of_a_serial_block_and_little_of_an_independent_one() {
+        let serial = bounds_of(Preset::OnePool);
+        assert_eq!(serial.chain, serial.work);
+        assert!((serial.ratio(8) - 1.0).abs() < 1e-9);
+        let independent = bounds_of(Preset::Swaps);
+        assert_eq!(independent.work, 40 * independent.chain);
+        assert!((independent.ratio(8) - 8.0).abs() < 1e-9);
+        assert!((independent.ratio(u16::MAX) - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn virtual_workers_share_independent_work_and_not_a_chain() {
+        let times = |preset: Preset| {
+            let file = preset.block(64, 1).unwrap();
+            let (block, database) = file.to_block().unwrap();
+            let block = Arc::new(braid_evm::Block::from(&block));
+            let workers = [1, 8].map(|workers| NonZeroU16::new(workers).unwrap());
+            let all = virtual_times(&block, &database, &workers).unwrap();
+            assert_eq!(all.iter().map(|one| one.workers).collect::<Vec<_>>(), [1, 8]);
+            all[0].transactions.as_secs_f64() / all[1].transactions.as_secs_f64()
+        };
+        let independent = times(Preset::Swaps);
+        // Wide of the mark on both sides: the steps are really timed.
+        assert!(independent > 1.5, "{independent}");
+        let serial = times(Preset::OnePool);
+        assert!(serial < 3.0, "{serial}");
+    }
+}
