@@ -4,7 +4,7 @@ mod extras;
 mod markdown;
 mod report;
 
-use super::{End, Stop, inputs, print_error, progress::Progress};
+use super::{End, Stop, inputs, print_error, progress::Progress, run::PolicyArg};
 use crate::{
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Waiting},
     block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
@@ -77,6 +77,9 @@ pub(super) struct BenchArgs {
     /// Numbers of workers [default: one for each core]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     workers: Vec<NonZeroU16>,
+    /// How eagerly to speculate; results never depend on it
+    #[arg(long, value_enum, default_value_t)]
+    policy: PolicyArg,
     /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -145,7 +148,7 @@ enum Item {
 
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
-    let mut executors = executors(&args.workers)?;
+    let mut executors = executors(&args)?;
     let items = items(&args.what)?;
     let mut report: Box<dyn Report> = if args.json {
         Box::new(Json)
@@ -209,11 +212,13 @@ fn probe(
     Ok(End::Right)
 }
 
-fn executors(workers: &[NonZeroU16]) -> Result<Vec<Executor>, Stop> {
+fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let default = [Config::default().workers];
-    let workers = if workers.is_empty() { &default[..] } else { workers };
+    let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
     let start = |workers: &NonZeroU16| {
-        Executor::new(Config::with_workers(*workers))
+        let mut config = Config::with_workers(*workers);
+        config.policy = args.policy.policy();
+        Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };
     workers.iter().map(start).collect()
