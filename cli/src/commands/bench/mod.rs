@@ -148,7 +148,7 @@ enum Item {
 
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
-    let mut executors = executors(&args)?;
+    let mut executors = executors(args)?;
     let items = items(&args.what)?;
     let mut report: Box<dyn Report> = if args.json {
         Box::new(Json)
