@@ -100,7 +100,8 @@ where
     let (alone, shared) = (alone?, shared?);
     // What two workers save, they share.
     let divided = (2.0 * (alone.bundle - shared.bundle)).clamp(0.0, alone.bundle);
-    let kept = alone.plan + alone.bundle - divided;
+    // One worker alone needs no store and no channels.
+    let kept = shared.plan + alone.bundle - divided;
     let clock = Clock { now, overhead: clock_overhead() };
     let mut simulator = evm_simulator();
     let mut all = Vec::with_capacity(workers.len());
