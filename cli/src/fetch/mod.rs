@@ -1,6 +1,6 @@
 //! Recording a block of a real node: the block, and the state that executing it reads.
 //!
-//! The sequential oracle executes the block over [`NodeState`](state::NodeState), which answers
+//! The sequential oracle executes the block over `NodeState`, which answers
 //! each read from what the node's prestate tracer told beforehand, or else asks the node for the
 //! state of the parent block. So system contracts, withdrawal recipients and block hashes are
 //! recorded like everything else, by being read, and a node without a tracer only takes longer.
