@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::evm::{
-    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, Options, Precompile, Scoped,
-    StateSource, Team, TransactionPool, build, execute,
+    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, Extensions, Options, Precompile,
+    Scoped, StateSource, Surcharge, Team, TransactionPool, build, execute,
 };
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
@@ -20,7 +20,7 @@ type NoStream = fn(Committed) -> ControlFlow<()>;
 pub struct Executor {
     config: Config,
     team: Team,
-    precompiles: Arc<[Arc<dyn Precompile>]>,
+    extensions: Extensions,
 }
 
 impl Executor {
@@ -30,13 +30,20 @@ impl Executor {
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let team = Team::new(config.workers.get(), config.most_workers())?;
-        Ok(Self { config, team, precompiles: Arc::new([]) })
+        Ok(Self { config, team, extensions: Extensions::default() })
     }
 
     /// The same executor with precompiles beside Ethereum's.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
-        self.precompiles = precompiles.into();
+        self.extensions.precompiles = precompiles.into();
+        self
+    }
+
+    /// The same executor with a fee that every transaction pays on top of its gas.
+    #[must_use]
+    pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
+        self.extensions.surcharge = Some(surcharge);
         self
     }
 
@@ -143,8 +150,8 @@ impl Executor {
     }
 
     fn options<F>(&self, parent: Option<Arc<BundleState>>, on_commit: Option<F>) -> Options<F> {
-        let precompiles = Arc::clone(&self.precompiles);
-        Options { config: self.config, precompiles, parent, on_commit }
+        let extensions = self.extensions.clone();
+        Options { config: self.config, extensions, parent, on_commit }
     }
 }
 
@@ -162,7 +169,11 @@ pub fn execute_scoped<D: DatabaseRef + Sync>(
     block: impl Into<Arc<Block>>,
     database: &D,
 ) -> Result<BlockOutput, BlockError<D::Error>> {
-    let options =
-        Options { config, precompiles: Arc::new([]), parent: None, on_commit: None::<NoStream> };
+    let options = Options {
+        config,
+        extensions: Extensions::default(),
+        parent: None,
+        on_commit: None::<NoStream>,
+    };
     execute(&mut Scoped(config.workers), block.into(), Cloned(database), options)
 }

@@ -31,7 +31,7 @@
 //! |---|---|
 //! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | what a node uses: execute, stream, build |
 //! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
-//! | [`StateSource`], [`Precompile`], [`TransactionPool`] | what a user may bring |
+//! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | what a user may bring |
 //! | [`protocol`] | the commit protocol: pure, one owner, model-checked as it is here |
 //! | [`mv`] | the multi-version store: who sees what |
 //! | [`worker`], [`runtime`] | the actors, and who runs them: threads, or a simulator |
@@ -72,7 +72,7 @@ pub use evm::{
     AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules,
     ChangeKind, Cloned, Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
     PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
-    StateUnavailable, Stats, TransactionPool,
+    StateUnavailable, Stats, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
 pub use evm::{Observer, SimulatedBlock, Simulation, Stage, evm_simulator, observe, simulate};

@@ -95,8 +95,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
         remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
-        let reward = self.recipe.reward(output);
-        writes.extend(reward.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
+        let rewards = self.recipe.rewards(output);
+        writes.extend(rewards.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
         self.put(tx, writes);
     }
 

@@ -51,6 +51,8 @@ pub(super) struct TxEffects {
     pub(super) mask: u64,
     /// The beneficiary's reward, if it is not among the changes.
     pub(super) reward: Option<U256>,
+    /// What it paid on top of its gas, if that is not among the changes.
+    pub(super) surcharge: Option<Box<U256>>,
     pub(super) changes: Arc<Vec<AccountChange>>,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct BlockEffects {
     pub(super) increments: Vec<(Address, u128, Option<AccountInfo>)>,
     /// Receiver of rewards that were set aside, as it is before the block.
     pub(super) beneficiary: (Address, Option<AccountInfo>),
+    /// Receiver of surcharges that were set aside, as it is before the block.
+    pub(super) surcharged: (Address, Option<AccountInfo>),
     /// Whether a touch alone creates an account: before EIP-161.
     pub(super) touch_creates: bool,
 }
@@ -110,9 +114,15 @@ impl Bucket<'_> {
         self.apply(&effects.before);
         let (beneficiary, before) = &effects.beneficiary;
         let rewards_mine = self.is_mine(beneficiary);
+        let surcharges_mine = self.is_mine(&effects.surcharged.0);
         for transaction in &effects.transactions {
             if transaction.mask & self.mask != 0 {
                 self.apply(&transaction.changes);
+            }
+            if let Some(amount) = transaction.surcharge.as_deref().filter(|_| surcharges_mine) {
+                let reward = Reward { amount: *amount, touch_creates: effects.touch_creates };
+                let (receiver, before) = &effects.surcharged;
+                self.fold(*receiver, || AccountFold::before(before.clone())).reward(reward);
             }
             if let Some(amount) = transaction.reward.filter(|_| rewards_mine) {
                 let reward = Reward { amount, touch_creates: effects.touch_creates };

@@ -11,7 +11,10 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
 /// What the next transaction would read otherwise than this one did, by the rules of revm's
 /// `State::commit`.
-pub(super) fn write_set(changes: &[AccountChange], reward: Option<(Address, Reward)>) -> Writes {
+pub(super) fn write_set(
+    changes: &[AccountChange],
+    rewards: impl IntoIterator<Item = (Address, Reward)>,
+) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots + 1);
     for change in changes {
@@ -23,9 +26,8 @@ pub(super) fn write_set(changes: &[AccountChange], reward: Option<(Address, Rewa
             (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes),
         }
     }
-    if let Some((beneficiary, reward)) = reward {
-        writes.push((EvmLocation::Balance(beneficiary), Entry::Delta(reward)));
-    }
+    let deltas = rewards.into_iter();
+    writes.extend(deltas.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
     writes
 }
 

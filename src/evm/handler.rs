@@ -1,5 +1,5 @@
-//! revm's handler with two changes: the beneficiary's reward is set aside, and what the transaction
-//! changed is taken before the journal forgets it.
+//! revm's handler with three changes: the beneficiary's reward is set aside, what the transaction
+//! changed is taken before the journal forgets it, and a surcharge is taken if there is one.
 
 use super::change::AccountChange;
 use super::journal::take_changes;
@@ -9,12 +9,14 @@ use super::view::{EvmView, ViewStopped};
 use alloy_primitives::{Address, U256};
 use core::cell::Cell;
 use core::marker::PhantomData;
-use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultGas};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
 use revm::context::{Block as _, BlockEnv, Cfg, CfgEnv, Evm, Journal, Transaction, TxEnv};
 use revm::context_interface::context::take_error;
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
 use revm::handler::instructions::EthInstructions;
-use revm::handler::{EthFrame, FrameResult, Handler, post_execution};
+use revm::handler::{EthFrame, FrameResult, Handler, post_execution, pre_execution};
+use revm::interpreter::InitialAndFloorGas;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::primitives::hardfork::SpecId;
 use revm::{Context as EvmContext, DatabaseRef};
@@ -38,6 +40,8 @@ pub(super) struct BlockHandler<'a, D: DatabaseRef, X> {
     recipe: &'a Recipe,
     /// The reward that was set aside.
     pub(super) reward: Cell<Option<U256>>,
+    /// What the sender has paid on top of the gas and nobody has got yet.
+    pub(super) surcharge: Cell<Option<U256>>,
     /// What the transaction changed, if journals are shared.
     pub(super) changes: Vec<AccountChange>,
     /// Whether the next transaction may find what this one left in the journal.
@@ -48,7 +52,44 @@ pub(super) struct BlockHandler<'a, D: DatabaseRef, X> {
 impl<'a, D: DatabaseRef, X> BlockHandler<'a, D, X> {
     pub(super) const fn new(recipe: &'a Recipe) -> Self {
         let changes = Vec::new();
-        Self { recipe, reward: Cell::new(None), changes, goes_on: false, marker: PhantomData }
+        let (reward, surcharge) = (Cell::new(None), Cell::new(None));
+        Self { recipe, reward, surcharge, changes, goes_on: false, marker: PhantomData }
+    }
+}
+
+impl<D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, D, X> {
+    /// Takes the surcharge from the sender, if there is one.
+    fn charge(&self, context: &mut BlockContext<'_, D, X>) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let amount = surcharge.amount(context.tx);
+        if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
+            return Ok(());
+        }
+        let mut sender = context.journaled_state.load_account_mut(context.tx.caller())?.data;
+        if !sender.decr_balance(amount) {
+            let balance = Box::new(*sender.balance());
+            return Err(
+                InvalidTransaction::LackOfFundForMaxFee { fee: Box::new(amount), balance }.into()
+            );
+        }
+        self.surcharge.set(Some(amount));
+        Ok(())
+    }
+
+    /// Gives the surcharge to its receiver, unless it is left aside.
+    fn credit_surcharge(
+        &self,
+        context: &mut BlockContext<'_, D, X>,
+    ) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let receiver = surcharge.receiver();
+        let loaded = context.journaled_state.evm_state().contains_key(&receiver);
+        if (!self.recipe.sets_surcharge_aside || loaded)
+            && let Some(amount) = self.surcharge.take()
+        {
+            context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
+        }
+        Ok(())
     }
 }
 
@@ -75,12 +116,22 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a,
         Ok(result)
     }
 
+    fn validate_against_state_and_deduct_caller(
+        &self,
+        evm: &mut Self::Evm,
+        _: &mut InitialAndFloorGas,
+    ) -> Result<(), Self::Error> {
+        self.charge(&mut evm.ctx)?;
+        pre_execution::validate_against_state_and_deduct_caller(&mut evm.ctx)
+    }
+
     fn reward_beneficiary(
         &self,
         evm: &mut Self::Evm,
         exec_result: &mut FrameResult,
     ) -> Result<(), Self::Error> {
         let context = &mut evm.ctx;
+        self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
         // An account in the journal was read, and that read is recorded: nothing to gain.
         if !self.recipe.defers || context.journaled_state.evm_state().contains_key(&beneficiary) {

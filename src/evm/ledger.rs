@@ -46,6 +46,14 @@ impl Committed {
         self.outcome.as_ref().map_or(&[], |output| &output.changes)
     }
 
+    /// Wei that the receiver of surcharges gets on top of [`changes`](Self::changes), if it is not
+    /// in there. See [`Surcharge`](crate::Surcharge).
+    #[must_use]
+    pub fn surcharge(&self) -> Option<U256> {
+        let output = self.outcome.as_ref().ok()?;
+        output.surcharge.as_deref().copied()
+    }
+
     /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if the reward is not in
     /// there. The account counts as touched even if this is zero.
     #[must_use]

@@ -8,7 +8,8 @@ use super::effects::{Writes, remember, write_set};
 use super::error::Rejection;
 use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
-use super::precompile::{BlockPrecompiles, Precompile};
+use super::precompile::BlockPrecompiles;
+use super::run::Extensions;
 use super::view::EvmView;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
@@ -33,12 +34,19 @@ pub(super) struct TxOutput {
     pub(super) mask: u64,
     /// The beneficiary's reward, if it is not in `changes`.
     pub(super) reward: Option<U256>,
+    /// What it paid on top of its gas, if the receiver has not got that in `changes`.
+    pub(super) surcharge: Option<Box<U256>>,
 }
 
 impl TxOutput {
     /// What the bundle needs of it.
     pub(super) fn effects(&self) -> TxEffects {
-        TxEffects { mask: self.mask, reward: self.reward, changes: Arc::clone(&self.changes) }
+        TxEffects {
+            mask: self.mask,
+            reward: self.reward,
+            surcharge: self.surcharge.clone(),
+            changes: Arc::clone(&self.changes),
+        }
     }
 }
 
@@ -46,9 +54,11 @@ impl TxOutput {
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) block: Arc<Block>,
-    pub(super) precompiles: Arc<[Arc<dyn Precompile>]>,
+    pub(super) extensions: Extensions,
     /// Whether rewards are set aside.
     pub(super) defers: bool,
+    /// Whether surcharges are.
+    pub(super) sets_surcharge_aside: bool,
     /// Whether the transactions of a chunk share a journal.
     pub(super) shares: bool,
     /// How accounts are shared out when the bundle is built.
@@ -58,11 +68,17 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// The reward that `output` has set aside, and for whom.
-    pub(super) fn reward(&self, output: &TxOutput) -> Option<(Address, Reward)> {
+    /// What `output` has set aside, and for whom: no account twice.
+    pub(super) fn rewards(&self, output: &TxOutput) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let reward = |amount| (self.block.env.beneficiary, Reward { amount, touch_creates });
-        output.reward.map(reward)
+        let surcharge = output.surcharge.as_deref().copied();
+        let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
+        let rewards = [
+            output.reward.map(|amount| (self.block.env.beneficiary, amount)),
+            receiver.zip(surcharge),
+        ];
+        let reward = move |(to, amount)| (to, Reward { amount, touch_creates });
+        rewards.into_iter().flatten().map(reward)
     }
 }
 
@@ -83,7 +99,7 @@ pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
         .with_block(&block.env)
         .with_tx(&recipe.blank)
         .with_cfg(block.cfg.clone());
-    let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.precompiles));
+    let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.extensions.precompiles));
     Evm::new(context, EthInstructions::new_mainnet_with_spec(spec), precompiles)
 }
 
@@ -139,14 +155,19 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             taken = changes(core::mem::take(state));
         }
         let mask = self.recipe.spread.mask(&taken);
-        let output =
-            TxOutput { result, changes: Arc::new(taken), mask, reward: handler.reward.take() };
+        let output = TxOutput {
+            result,
+            changes: Arc::new(taken),
+            mask,
+            reward: handler.reward.take(),
+            surcharge: handler.surcharge.take().map(Box::new),
+        };
         Ok((output, ended))
     }
 
     /// The write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
-        let mut writes = write_set(&output.changes, self.recipe.reward(output));
+        let mut writes = write_set(&output.changes, self.recipe.rewards(output));
         remember(&mut writes, &output.changes, self.view_mut().remembered());
         writes
     }

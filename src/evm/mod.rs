@@ -36,6 +36,7 @@ mod run;
 mod session;
 #[cfg(feature = "sim")]
 mod simulate;
+mod surcharge;
 mod system;
 mod traffic;
 mod view;
@@ -54,6 +55,7 @@ pub use precompile::{
 #[cfg(feature = "sim")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
-pub(crate) use run::{Options, build, execute};
+pub(crate) use run::{Extensions, Options, build, execute};
 #[cfg(feature = "sim")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
+pub use surcharge::Surcharge;

@@ -9,7 +9,7 @@ use super::finish::{Rest, finish};
 use super::ledger::Committed;
 use super::output::BlockOutput;
 use super::plan::is_serial;
-use super::run::{DbError, begin};
+use super::run::{DbError, Extensions, begin};
 use super::session::{Failure, Session};
 use super::workload::EvmWorkload;
 use crate::config::Config;
@@ -80,7 +80,8 @@ pub fn observe<S: StateSource, O: Observer>(
 ) -> Result<BlockOutput, BlockError<DbError<S>>> {
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
-    let (recipe, effects, overlay) = begin(block.into(), &source, Arc::new([]), None, &config)?;
+    let (recipe, effects, overlay) =
+        begin(block.into(), &source, Extensions::default(), None, &config)?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();

@@ -13,6 +13,7 @@ use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::Session;
+use super::surcharge::Surcharge;
 use super::system::{SystemCalls, SystemError};
 use super::traffic::Traffic;
 use super::workload::EvmWorkload;
@@ -25,10 +26,17 @@ use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
+/// Rules of the user's own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extensions {
+    pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
+    pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
+}
+
 /// What a call of the executor takes beside the block and the source of state.
 pub(crate) struct Options<F> {
     pub(crate) config: Config,
-    pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
+    pub(crate) extensions: Extensions,
     /// State changes of blocks before this one that the source does not have yet.
     pub(crate) parent: Option<Arc<BundleState>>,
     /// Hears of each commit, on the calling thread; `None` costs nothing.
@@ -50,8 +58,8 @@ where
     F: FnMut(Committed) -> ControlFlow<()>,
     C: Crew<'env>,
 {
-    let Options { config, precompiles, parent, mut on_commit } = options;
-    let (recipe, effects, overlay) = begin(block, &source, precompiles, parent.as_ref(), &config)?;
+    let Options { config, extensions, parent, mut on_commit } = options;
+    let (recipe, effects, overlay) = begin(block, &source, extensions, parent.as_ref(), &config)?;
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
     let alone = config.runs_alone(crew.workers(), || {
@@ -79,10 +87,10 @@ where
     F: FnMut(Committed) -> ControlFlow<()>,
     C: Crew<'env>,
 {
-    let Options { mut config, precompiles, parent, mut on_commit } = options;
+    let Options { mut config, extensions, parent, mut on_commit } = options;
     config.mode = Mode::Build;
     let (recipe, effects, overlay) =
-        begin(block.into(), &source, precompiles, parent.as_ref(), &config)?;
+        begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
     let shards = config.shards(crew.workers(), ROUND);
     let traffic = Arc::new(Traffic::new(crew.workers()));
     let workload = EvmWorkload { recipe, source, overlay, traffic };
@@ -104,7 +112,7 @@ where
 pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     source: &S,
-    precompiles: Arc<[Arc<dyn Precompile>]>,
+    extensions: Extensions,
     parent: Option<&Arc<BundleState>>,
     config: &Config,
 ) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
@@ -112,7 +120,7 @@ pub(super) fn begin<S: StateSource>(
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         ..BlockEffects::default()
     };
-    let prepared = prepare(&block, source, precompiles, parent, config, &mut effects);
+    let prepared = prepare(&block, source, extensions, parent, config, &mut effects);
     let (recipe, overlay) = prepared.map_err(|kind| {
         let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
@@ -125,7 +133,7 @@ pub(super) fn begin<S: StateSource>(
 fn prepare<S: StateSource>(
     block: &Arc<Block>,
     source: &S,
-    precompiles: Arc<[Arc<dyn Precompile>]>,
+    extensions: Extensions,
     parent: Option<&Arc<BundleState>>,
     config: &Config,
     effects: &mut BlockEffects,
@@ -136,8 +144,9 @@ fn prepare<S: StateSource>(
     }
     let mut recipe = Recipe {
         block: Arc::clone(block),
-        precompiles,
+        extensions,
         defers: false,
+        sets_surcharge_aside: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         spread: Spread::default(),
         blank: Default::default(),
@@ -152,6 +161,14 @@ fn prepare<S: StateSource>(
         // reward is no plain addition then.
         recipe.defers = effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
         effects.beneficiary = (beneficiary, info);
+    }
+    if let Some(surcharge) = &recipe.extensions.surcharge
+        && surcharge.receiver() != beneficiary
+        && let Ok(info) = base.account(surcharge.receiver())
+    {
+        recipe.sets_surcharge_aside =
+            effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
+        effects.surcharged = (surcharge.receiver(), info);
     }
     let mut calls = SystemCalls::new(&recipe, base);
     calls.before_transactions().map_err(|error| match error {

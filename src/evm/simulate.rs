@@ -10,7 +10,7 @@ use super::ledger::EvmLedger;
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, TxOutput};
 use super::output::BlockOutput;
-use super::run::{DbError, begin};
+use super::run::{DbError, Extensions, begin};
 use super::session::Session;
 use super::workload::EvmWorkload;
 use crate::config::Config;
@@ -93,11 +93,11 @@ pub fn simulate<S: StateSource + 'static>(
 ) -> Result<SimulatedBlock<DbError<S>>, SimulationError> {
     let Simulation { config, options, bugs: _ } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let (recipe, effects, overlay) = match begin(block.into(), &source, Arc::new([]), None, config)
-    {
-        Ok(begun) => begun,
-        Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
-    };
+    let (recipe, effects, overlay) =
+        match begin(block.into(), &source, Extensions::default(), None, config) {
+            Ok(begun) => begun,
+            Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
+        };
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(workers.get().into(), transactions);
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };

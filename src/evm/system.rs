@@ -116,7 +116,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     ) -> Result<ExecutionResult, SystemError<DB::Error>> {
         let block = self.block();
         let precompiles =
-            BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.precompiles));
+            BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.extensions.precompiles));
         let mut evm = Context::mainnet()
             .with_db(&mut self.state)
             .with_block(block.env.clone())

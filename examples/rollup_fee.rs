@@ -1,0 +1,66 @@
+//! A rollup's fee for publishing a transaction, which its sender pays on top of the gas and a vault
+//! gets. The fees of the block meet in one account, and still nothing has to wait for it.
+//!
+//! `cargo run --example rollup_fee`
+
+use braid_evm::{Block, Config, Executor, Surcharge};
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+use std::sync::Arc;
+
+/// Wei for a byte that is zero; others cost four times as much.
+const PER_ZERO: u64 = 10;
+
+/// The fee by the bytes of the call. What a byte costs is known before the block.
+#[derive(Debug)]
+struct PublishingFee {
+    per_zero: u64,
+}
+
+impl Surcharge for PublishingFee {
+    fn receiver(&self) -> Address {
+        Address::repeat_byte(0xfe)
+    }
+
+    fn amount(&self, tx: &TxEnv) -> U256 {
+        let bytes: u64 = tx.data.iter().map(|byte| if *byte == 0 { 1 } else { 4 }).sum();
+        U256::from(self.per_zero) * U256::from(bytes)
+    }
+}
+
+fn account(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for sender in 0..200 {
+        state.insert_account_info(account(sender), AccountInfo::from_balance(U256::from(5_000)));
+    }
+    let transaction = |sender: u64| {
+        let builder = TxEnv::builder().caller(account(sender)).to(account(1_000 + sender));
+        builder.data(vec![1; 100].into()).gas_limit(50_000).value(U256::from(3)).build_fill()
+    };
+    let block = Block {
+        transactions: (0..200).map(transaction).collect(),
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Block::default()
+    };
+
+    let fee = Arc::new(PublishingFee { per_zero: PER_ZERO });
+    let vault = fee.receiver();
+    let mut executor = Executor::new(Config::default())?.with_surcharge(fee);
+    let output = executor.execute(block, state)?;
+
+    let info = |address| output.bundle.account(address).and_then(|account| account.info.clone());
+    let collected = info(&vault).ok_or("the vault got nothing")?.balance;
+    assert_eq!(collected, U256::from(200 * 4 * 100 * PER_ZERO));
+    let left = info(&account(7)).ok_or("a sender paid nothing")?.balance;
+    assert_eq!(left, U256::from(5_000 - 3 - 4 * 100 * PER_ZERO));
+    println!("{collected} wei from {} transactions", output.stats.transactions);
+    println!("{} of their results were discarded", output.stats.discarded);
+    Ok(())
+}
