@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::evm::{
-    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, Extensions, Options, Precompile,
-    Scoped, StateSource, Surcharge, Team, TransactionPool, build, execute,
+    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, EvmMutant, Extensions, Options,
+    Precompile, Scoped, StateSource, Surcharge, Team, TransactionPool, build, execute,
 };
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
@@ -21,6 +21,7 @@ pub struct Executor {
     config: Config,
     team: Team,
     extensions: Extensions,
+    mutant: EvmMutant,
 }
 
 impl Executor {
@@ -30,7 +31,7 @@ impl Executor {
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let team = Team::new(config.workers.get(), config.most_workers())?;
-        Ok(Self { config, team, extensions: Extensions::default() })
+        Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
     }
 
     /// The same executor with precompiles beside Ethereum's.
@@ -44,6 +45,14 @@ impl Executor {
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
         self.extensions.surcharge = Some(surcharge);
+        self
+    }
+
+    /// The same executor with a seeded bug, for tests of the tests.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
+        self.mutant = mutant;
         self
     }
 
@@ -151,7 +160,7 @@ impl Executor {
 
     fn options<F>(&self, parent: Option<Arc<BundleState>>, on_commit: Option<F>) -> Options<F> {
         let extensions = self.extensions.clone();
-        Options { config: self.config, extensions, parent, on_commit }
+        Options { config: self.config, extensions, parent, on_commit, mutant: self.mutant }
     }
 }
 
@@ -174,6 +183,7 @@ pub fn execute_scoped<D: DatabaseRef + Sync>(
         extensions: Extensions::default(),
         parent: None,
         on_commit: None::<NoStream>,
+        mutant: EvmMutant::None,
     };
     execute(&mut Scoped(config.workers), block.into(), Cloned(database), options)
 }

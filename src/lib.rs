@@ -70,8 +70,8 @@ pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
     AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules,
-    ChangeKind, Cloned, Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
-    PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
+    ChangeKind, Cloned, Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer, Outcome,
+    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
     StateUnavailable, Stats, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]

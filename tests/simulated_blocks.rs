@@ -4,7 +4,11 @@
 //! A failure prints its seed. `braid sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
 //! times as many.
 
+mod support;
+
 use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
+#[cfg(feature = "mutants")]
+use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Stats, evm_simulator};
 use std::collections::BTreeMap;
 
@@ -94,13 +98,22 @@ fn wishes_are_granted() {
     }
 }
 
-/// The bugs that reach results are noticed with the real EVM too.
+/// The first seed at which a block with these bugs comes to something else.
+#[cfg(feature = "mutants")]
+fn noticed(bugs: (Mutant, StoreMutant, EvmMutant)) -> Option<String> {
+    let mut simulator = evm_simulator();
+    (0..SEEDS).find_map(|seed| {
+        let mut scenario = Scenario::new(seed, &Wishes::default());
+        scenario.simulation.bugs = bugs;
+        let judged = judge(&mut simulator, &scenario);
+        judged.verdict.err().map(|difference| format!("seed {seed}: {difference}"))
+    })
+}
+
+/// The bugs of the engine that reach results are noticed with the real EVM too.
 #[cfg(feature = "mutants")]
 #[test]
-fn seeded_bugs_are_noticed() {
-    use braid_evm::mv::StoreMutant;
-    use braid_evm::protocol::Mutant;
-
+fn seeded_bugs_of_the_engine_are_noticed() {
     let store = [
         StoreMutant::SkipOneRead,
         StoreMutant::AnyValueValid,
@@ -114,17 +127,27 @@ fn seeded_bugs_are_noticed() {
         Mutant::SkipKeepsEntries,
         Mutant::AdmissionSkipped,
     ];
-    let store = store.map(|bug| (Mutant::None, bug));
-    let protocol = protocol.map(|bug| (bug, StoreMutant::None));
-    let mut simulator = evm_simulator();
+    let store = store.map(|bug| (Mutant::None, bug, EvmMutant::None));
+    let protocol = protocol.map(|bug| (bug, StoreMutant::None, EvmMutant::None));
     for bugs in store.into_iter().chain(protocol) {
-        let noticed = (0..2_000).find_map(|seed| {
-            let mut scenario = Scenario::new(seed, &Wishes::default());
-            scenario.simulation.bugs = bugs;
-            let judged = judge(&mut simulator, &scenario);
-            judged.verdict.err().map(|difference| format!("seed {seed}: {difference}"))
-        });
+        let noticed = noticed(bugs);
         println!("{bugs:?}: {noticed:?}");
         assert!(noticed.is_some(), "{bugs:?} survived");
     }
+}
+
+/// And those of the Ethereum layer, where the table of docs/TESTING.md says so.
+#[cfg(feature = "mutants")]
+#[test]
+fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
+    let mut judged = 0;
+    for (bug, killers) in support::evm_rows() {
+        if killers.iter().any(|killer| killer == "simulated blocks") {
+            let noticed = noticed((Mutant::None, StoreMutant::None, bug));
+            println!("{bug:?}: {noticed:?}");
+            assert!(noticed.is_some(), "{bug:?} survived");
+            judged += 1;
+        }
+    }
+    assert!(judged >= 12, "only {judged} rows name simulated blocks");
 }

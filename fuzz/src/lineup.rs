@@ -2,7 +2,7 @@
 
 use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
-use braid_evm::{Block, Config, Executor, Mode, Policy, Stats};
+use braid_evm::{Block, Config, EvmMutant, Executor, Mode, Policy, Stats};
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
@@ -63,6 +63,14 @@ impl Lineup {
         });
         let executors = single.into_iter().chain(chunked).collect();
         Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
+    }
+
+    /// The same executors with a seeded bug, for tests of the tests.
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: EvmMutant) -> Self {
+        let seeded = |executor: Executor| executor.with_mutant(mutant);
+        self.executors = self.executors.into_iter().map(seeded).collect();
+        self
     }
 
     /// Executes `block` with every executor as fast as it goes.

@@ -154,7 +154,8 @@ fn inputs_are_found_for_bugs_that_survive() {
                 target.check(&bytes, bugs).is_err().then_some(bytes)
             });
             let bytes = found.unwrap_or_else(|| panic!("nothing notices {bugs:?}"));
-            let bug = format!("{:?}-{:?}", bugs.protocol, bugs.store).replace("None", "");
+            let bug =
+                format!("{:?}-{:?}-{:?}", bugs.protocol, bugs.store, bugs.evm).replace("None", "");
             let name = format!("{}/finds-{}", target.name, bug.trim_matches('-'));
             println!("{name}");
             std::fs::write(here("corpus").join(name), bytes).expect("the folder can be written");

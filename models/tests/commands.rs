@@ -197,7 +197,7 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
 fn nothing_is_sent_in_order() {
     let in_order = Limits { policy: Policy::InOrder, ..limits() };
     let mut protocol = Protocol::new(in_order, &Plan::singles(40));
-    assert_eq!(drive(&mut protocol, |_| done()).sent_at, []);
+    assert!(drive(&mut protocol, |_| done()).sent_at.is_empty());
     let counters = protocol.counters();
     assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
 }

@@ -113,7 +113,8 @@ fn the_table_has_every_bug_once_and_each_is_noticed() {
     let (table, bugs) = (table(), Bug::all());
     for (index, row) in table.iter().enumerate() {
         assert_eq!(row.number, format!("M{:02}", index + 1), "{row:?}");
-        let known = bugs.iter().any(|bug| bug.name() == row.name);
+        // Those of the Ethereum layer are judged with it.
+        let known = bugs.iter().any(|bug| bug.name() == row.name) || row.is_of_ethereum();
         assert!(known, "there is no such bug: {row:?}");
         assert_eq!(table.iter().filter(|other| other.name == row.name).count(), 1, "{row:?}");
         assert!(!row.killed_by.is_empty(), "{row:?}");
@@ -125,7 +126,7 @@ fn the_table_has_every_bug_once_and_each_is_noticed() {
         assert!(!in_store || row.is_killed_by("trace"), "{row:?}");
     }
     println!("{} bugs, {} of the engine", table.len(), bugs.len());
-    assert!(table.len() >= 45);
+    assert!(table.len() >= 65);
 }
 
 /// The loom stories that expect a bug name it.

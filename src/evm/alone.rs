@@ -112,7 +112,7 @@ impl<D: DatabaseRef> Runner<'_, D> {
         for (tx, outcome) in ledger.outcomes.iter().enumerate().take(end).skip(first) {
             let Ok(output) = outcome else { continue };
             let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
-            self.put(tx, write_set(&output.changes, None));
+            self.put(tx, write_set(&output.changes, None, self.recipe.mutant));
         }
     }
 }

@@ -63,12 +63,31 @@ pub(super) struct BlockBase<D: DatabaseRef> {
     /// The account read last: its halves are asked for one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
+    /// What the seeded bug `FailureCached` takes for absent; `None` where it is not at work.
+    #[cfg(feature = "mutants")]
+    failed: Option<alloy_primitives::map::AddressSet>,
 }
 
 impl<D: DatabaseRef> BlockBase<D> {
     pub(super) fn new(state: D, overlay: Arc<Overlay>) -> Self {
         let (worker, traffic) = (WorkerId(0), Arc::default());
-        Self { state, worker, traffic, overlay, last: None, codes: B256Map::default() }
+        Self {
+            state,
+            worker,
+            traffic,
+            overlay,
+            last: None,
+            codes: B256Map::default(),
+            #[cfg(feature = "mutants")]
+            failed: None,
+        }
+    }
+
+    /// The same with a seeded bug.
+    #[cfg(feature = "mutants")]
+    pub(super) fn with_mutant(mut self, mutant: super::EvmMutant) -> Self {
+        self.failed = (mutant == super::EvmMutant::FailureCached).then(Default::default);
+        self
     }
 
     /// The same, where it is counted who is inside the database.
@@ -85,10 +104,21 @@ impl<D: DatabaseRef> BlockBase<D> {
         let over = self.overlay.layers.iter().find_map(|layer| layer.account(&address));
         let info = match over {
             Some(account) => account.info.clone(),
-            None => self.traffic.read(self.worker, || self.state.basic_ref(address))?,
+            #[cfg(feature = "mutants")]
+            None if self.failed.as_ref().is_some_and(|failed| failed.contains(&address)) => None,
+            None => self.fetch(address)?,
         };
         self.last = Some((address, info.clone()));
         Ok(info)
+    }
+
+    fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let info = self.traffic.read(self.worker, || self.state.basic_ref(address));
+        #[cfg(feature = "mutants")]
+        if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
+            failed.insert(address);
+        }
+        info
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {

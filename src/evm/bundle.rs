@@ -8,6 +8,7 @@ use super::change::AccountChange;
 use super::crew::Crew;
 use super::fold::AccountFold;
 use super::location::{EvmLocation, Reward};
+use super::mutants::EvmMutant;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::Task;
@@ -76,6 +77,8 @@ pub(super) struct BlockEffects {
     pub(super) surcharged: (Address, Option<AccountInfo>),
     /// Whether a touch alone creates an account: before EIP-161.
     pub(super) touch_creates: bool,
+    /// A bug to seed, for tests of the tests.
+    pub(super) mutant: EvmMutant,
 }
 
 /// Folds one bucket's accounts.
@@ -95,9 +98,9 @@ impl Bucket<'_> {
 
     fn fold(&mut self, address: Address, before: impl FnOnce() -> AccountFold) -> &mut AccountFold {
         let parent = self.parent.and_then(|parent| parent.account(&address));
-        self.folds
-            .entry(address)
-            .or_insert_with(|| parent.map_or_else(before, AccountFold::after_parent))
+        let mutant = self.effects.mutant;
+        let begin = || parent.map_or_else(before, AccountFold::after_parent).with_mutant(mutant);
+        self.folds.entry(address).or_insert_with(begin)
     }
 
     fn apply(&mut self, changes: &[AccountChange]) {
@@ -120,12 +123,14 @@ impl Bucket<'_> {
                 self.apply(&transaction.changes);
             }
             if let Some(amount) = transaction.surcharge.as_deref().filter(|_| surcharges_mine) {
-                let reward = Reward { amount: *amount, touch_creates: effects.touch_creates };
+                let BlockEffects { touch_creates, mutant, .. } = *effects;
+                let reward = Reward { amount: *amount, touch_creates, mutant };
                 let (receiver, before) = &effects.surcharged;
                 self.fold(*receiver, || AccountFold::before(before.clone())).reward(reward);
             }
             if let Some(amount) = transaction.reward.filter(|_| rewards_mine) {
-                let reward = Reward { amount, touch_creates: effects.touch_creates };
+                let BlockEffects { touch_creates, mutant, .. } = *effects;
+                let reward = Reward { amount, touch_creates, mutant };
                 self.fold(*beneficiary, || AccountFold::before(before.clone())).reward(reward);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::change::{AccountChange, ChangeKind};
 use super::location::{EvmLocation, EvmValue, NonceCode, Reward};
+use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
 use revm::state::AccountInfo;
@@ -14,6 +15,7 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 pub(super) fn write_set(
     changes: &[AccountChange],
     rewards: impl IntoIterator<Item = (Address, Reward)>,
+    mutant: EvmMutant,
 ) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots + 1);
@@ -23,8 +25,11 @@ pub(super) fn write_set(
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut writes);
             }
-            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes),
+            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes, mutant),
         }
+    }
+    if is_evm_mutant!(mutant, TombstoneLost) {
+        writes.retain(|(_, entry)| !matches!(entry, Entry::Tombstone));
     }
     let deltas = rewards.into_iter();
     writes.extend(deltas.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
@@ -63,7 +68,7 @@ fn destroy(address: Address, existed: bool, writes: &mut Writes) {
 /// An account that is created where there was none needs no tombstone: nothing of this block wrote
 /// its storage since it was destroyed last, and what the base state may hold there is taken for
 /// zero (see `view`).
-fn write(change: &AccountChange, writes: &mut Writes) {
+fn write(change: &AccountChange, writes: &mut Writes, mutant: EvmMutant) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
     if created && change.before.is_some() {
@@ -77,7 +82,10 @@ fn write(change: &AccountChange, writes: &mut Writes) {
         writes.push((EvmLocation::Balance(change.address), Entry::Value(value)));
     }
     let before = change.before.as_ref().map(NonceCode::of).unwrap_or_default();
-    let nonce_code = NonceCode::of(after);
+    let mut nonce_code = NonceCode::of(after);
+    if is_evm_mutant!(mutant, CodeChangeUnrecorded) {
+        nonce_code = NonceCode { nonce: after.nonce, ..before.clone() };
+    }
     if created || before != nonce_code {
         let value = EvmValue::NonceCode(nonce_code);
         writes.push((EvmLocation::NonceCode(change.address), Entry::Value(value)));

@@ -7,6 +7,7 @@ use super::bundle::{BlockEffects, Parts, build};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind, Rejection};
 use super::machine::TxOutput;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 use super::requests::push_deposits;
 use super::run::DbError;
@@ -76,11 +77,12 @@ where
     let outcomes = ledger.outcomes;
     effects.transactions = outcomes.iter().flatten().map(|output| output.effects()).collect();
     let spread = workload.recipe.spread.clone();
+    let mutant = effects.mutant;
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
     let parts = Parts { effects, spread, parent, reverts: config.reverts, store };
-    let (bundle, split) = build(parts, crew, || receipts(&block, outcomes));
+    let (bundle, split) = build(parts, crew, || receipts(&block, outcomes, mutant));
     output.bundle = bundle;
     (output.outcomes, output.receipts) = split;
     match failure {
@@ -154,6 +156,7 @@ fn balance_changes<DB: revm::Database>(
 fn receipts(
     block: &Block,
     results: Vec<Result<Arc<TxOutput>, Rejection>>,
+    mutant: EvmMutant,
 ) -> (Vec<Outcome>, Vec<EthereumReceipt>) {
     let mut outcomes = Vec::with_capacity(results.len());
     let mut receipts = Vec::with_capacity(results.len());
@@ -162,6 +165,9 @@ fn receipts(
         let output = match result {
             Ok(output) => output,
             Err(rejection) => {
+                if is_evm_mutant!(mutant, SkipReceiptKept) {
+                    receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
+                }
                 outcomes.push(Outcome::Skipped(rejection));
                 continue;
             }

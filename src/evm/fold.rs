@@ -6,6 +6,7 @@
 
 use super::change::{AccountChange, ChangeKind, SlotChange};
 use super::location::Reward;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{B256, U256};
 use revm::bytecode::Bytecode;
 use revm::database::states::reverts::AccountInfoRevert;
@@ -30,6 +31,7 @@ pub(super) struct AccountFold {
     previous: Option<(AccountStatus, Option<AccountInfo>)>,
     storage: StorageKeyMap<StorageSlot>,
     storage_was_destroyed: bool,
+    mutant: EvmMutant,
 }
 
 impl AccountFold {
@@ -50,7 +52,14 @@ impl AccountFold {
 
     fn loaded(status: AccountStatus, info: Option<AccountInfo>) -> Self {
         let storage = StorageKeyMap::default();
-        Self { status, info, previous: None, storage, storage_was_destroyed: false }
+        let mutant = EvmMutant::None;
+        Self { status, info, previous: None, storage, storage_was_destroyed: false, mutant }
+    }
+
+    /// The same with a seeded bug.
+    pub(super) fn with_mutant(mut self, mutant: EvmMutant) -> Self {
+        self.mutant = mutant;
+        self
     }
 
     /// What a transaction, or a system call, changed.
@@ -164,6 +173,9 @@ impl AccountFold {
                 Entry::Vacant(entry) => {
                     entry.insert(StorageSlot::new_changed(*before, *after));
                 }
+                Entry::Occupied(entry) if is_evm_mutant!(self.mutant, RevertOfSecond) => {
+                    *entry.into_mut() = StorageSlot::new_changed(*before, *after);
+                }
                 // Back to what it was before the block: no change at all.
                 Entry::Occupied(entry) if entry.get().original_value() == *after => {
                     entry.remove();
@@ -180,6 +192,9 @@ impl AccountFold {
             return;
         }
         self.step(None, status);
+        if is_evm_mutant!(self.mutant, WipeForgotten) {
+            return;
+        }
         self.storage.clear();
         self.storage_was_destroyed = true;
     }
@@ -195,7 +210,7 @@ impl AccountFold {
 
     /// All of the block's changes to the account, for a bundle that has it already.
     pub(super) fn into_transition(self) -> Option<TransitionAccount> {
-        let Self { status, info, previous, storage, storage_was_destroyed } = self;
+        let Self { status, info, previous, storage, storage_was_destroyed, .. } = self;
         let (previous_status, previous_info) = previous?;
         let account = TransitionAccount {
             info,

@@ -4,6 +4,7 @@
 use super::change::AccountChange;
 use super::journal::take_changes;
 use super::machine::Recipe;
+use super::mutants::is_evm_mutant;
 use super::precompile::BlockPrecompiles;
 use super::view::{EvmView, ViewStopped};
 use alloy_primitives::{Address, U256};
@@ -108,7 +109,8 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a,
         take_error::<Self::Error, _>(evm.ctx.error())?;
         let result = post_execution::output(&mut evm.ctx, result, gas);
         if self.recipe.shares {
-            (self.changes, self.goes_on) = take_changes(&mut evm.ctx.journaled_state);
+            (self.changes, self.goes_on) =
+                take_changes(&mut evm.ctx.journaled_state, self.recipe.mutant);
         }
         evm.ctx.journaled_state.commit_tx();
         evm.ctx.local.clear();
@@ -134,7 +136,9 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a,
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
         // An account in the journal was read, and that read is recorded: nothing to gain.
-        if !self.recipe.defers || context.journaled_state.evm_state().contains_key(&beneficiary) {
+        let is_loaded = context.journaled_state.evm_state().contains_key(&beneficiary)
+            && !is_evm_mutant!(self.recipe.mutant, RewardAlwaysSetAside);
+        if !self.recipe.defers || is_loaded {
             return post_execution::reward_beneficiary(context, exec_result.gas())
                 .map_err(Into::into);
         }
@@ -149,7 +153,16 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a,
         }
         let gas = exec_result.gas();
         let used = gas.used().saturating_sub(gas.reservoir());
-        self.reward.set(Some(U256::from(price.wrapping_mul(u128::from(used)))));
+        let reward = U256::from(price.wrapping_mul(u128::from(used)));
+        #[cfg(feature = "mutants")]
+        if is_evm_mutant!(self.recipe.mutant, RewardOverflowFails)
+            && let Some(info) =
+                revm::Database::basic(context.journaled_state.db_mut(), beneficiary)?
+            && info.balance.checked_add(reward).is_none()
+        {
+            return Err(EVMError::Custom("the reward does not fit".to_owned()));
+        }
+        self.reward.set(Some(reward));
         Ok(())
     }
 }

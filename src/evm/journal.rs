@@ -6,6 +6,7 @@
 //! would revert by, so each change has one, and what was reverted has none left.
 
 use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
+use super::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
@@ -22,7 +23,10 @@ const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003
 /// It ends with an account that was created, destroyed or left empty: what revm does with one that
 /// an *earlier* transaction of the same journal left so is not what it does with one that it reads
 /// from the state.
-pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<AccountChange>, bool) {
+pub(super) fn take_changes(
+    journal: &mut JournalInner<JournalEntry>,
+    mutant: EvmMutant,
+) -> (Vec<AccountChange>, bool) {
     let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
     let mut slots: SmallVec<[(Address, U256); 8]> = SmallVec::new();
     let mut goes_on = true;
@@ -30,8 +34,11 @@ pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<Acc
         match entry {
             JournalEntry::AccountTouched { address } => touched.push(*address),
             JournalEntry::StorageChanged { address, key, .. } => slots.push((*address, *key)),
-            JournalEntry::AccountCreated { .. } | JournalEntry::AccountDestroyed { .. } => {
-                goes_on = false;
+            JournalEntry::AccountCreated { .. } => {
+                goes_on &= is_evm_mutant!(mutant, JournalOutlivesCreated);
+            }
+            JournalEntry::AccountDestroyed { .. } => {
+                goes_on &= is_evm_mutant!(mutant, JournalOutlivesDestroyed);
             }
             _ => {}
         }
@@ -54,7 +61,8 @@ pub(super) fn take_changes(journal: &mut JournalInner<JournalEntry>) -> (Vec<Acc
             ChangeKind::Changed => true,
             // A touch of nothing leaves nothing: precompiles are called like this all the time.
             ChangeKind::Emptied => change.before.is_none(),
-            ChangeKind::Created | ChangeKind::Destroyed => false,
+            ChangeKind::Created => is_evm_mutant!(mutant, JournalOutlivesCreated),
+            ChangeKind::Destroyed => is_evm_mutant!(mutant, JournalOutlivesDestroyed),
         };
         changes.push(change);
     }

@@ -3,7 +3,8 @@
 use super::block::Block;
 use super::change::AccountChange;
 use super::error::Rejection;
-use super::machine::TxOutput;
+use super::machine::{Recipe, TxOutput};
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::regular_gas_limit;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
@@ -69,6 +70,7 @@ pub(super) struct EvmLedger {
     gas: BlockGas,
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
     stream: Option<Sender<Committed>>,
+    mutant: EvmMutant,
 }
 
 /// Gas of the committed prefix.
@@ -104,9 +106,10 @@ fn blob_gas(tx: &TxEnv) -> u64 {
 }
 
 impl EvmLedger {
-    pub(super) fn new(block: Arc<Block>) -> Self {
+    pub(super) fn new(recipe: &Recipe) -> Self {
+        let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
         let outcomes = Vec::with_capacity(block.transactions.len());
-        Self { block, gas: BlockGas::default(), outcomes, stream: None }
+        Self { block, gas: BlockGas::default(), outcomes, stream: None, mutant }
     }
 
     /// Sends what commits from now on to `stream`.
@@ -121,6 +124,16 @@ impl EvmLedger {
 
     pub(super) const fn gas(&self) -> BlockGas {
         self.gas
+    }
+
+    /// Gas of the committed prefix that counts for admission.
+    fn admitted_gas(&self) -> u64 {
+        if is_evm_mutant!(self.mutant, AdmissionByLimit) {
+            let committed = self.block.transactions.iter().zip(&self.outcomes);
+            let executed = committed.filter(|(_, outcome)| outcome.is_ok());
+            return executed.map(|(tx, _)| tx.gas_limit).sum();
+        }
+        self.gas.admitted(&self.block)
     }
 
     fn push(&mut self, tx: TxIndex, outcome: Result<Arc<TxOutput>, Rejection>) {
@@ -144,7 +157,7 @@ impl Ledger for EvmLedger {
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
         let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
         let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
-        let used = self.gas.admitted(&self.block);
+        let used = self.admitted_gas();
         let available = self.block.env.gas_limit.saturating_sub(used);
         let limit = tx.gas_limit;
         if regular_gas_limit(&self.block, limit) > available {

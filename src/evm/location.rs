@@ -1,5 +1,6 @@
 //! The locations of Ethereum's state and what they hold.
 
+use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::mv::Location;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
@@ -95,13 +96,19 @@ pub(super) struct Reward {
     pub(super) amount: U256,
     /// Whether the touch alone creates the account: before EIP-161.
     pub(super) touch_creates: bool,
+    /// A bug to seed, for tests of the tests.
+    pub(super) mutant: EvmMutant,
 }
 
 impl Reward {
     /// Adds the reward, or drops it where it would overflow, as revm does.
     pub(super) fn apply(self, balance: Option<U256>) -> Option<U256> {
         match balance {
-            Some(balance) => Some(balance.checked_add(self.amount).unwrap_or(balance)),
+            Some(balance) => Some(match balance.checked_add(self.amount) {
+                Some(sum) => sum,
+                None if is_evm_mutant!(self.mutant, RewardOverflowFills) => U256::MAX,
+                None => balance,
+            }),
             None if self.amount.is_zero() && !self.touch_creates => None,
             None => Some(self.amount),
         }

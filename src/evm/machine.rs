@@ -8,6 +8,7 @@ use super::effects::{Writes, remember, write_set};
 use super::error::Rejection;
 use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::precompile::BlockPrecompiles;
 use super::run::Extensions;
 use super::view::EvmView;
@@ -65,6 +66,8 @@ pub(super) struct Recipe {
     pub(super) spread: Spread,
     /// The transaction that the EVM holds before its first one.
     pub(super) blank: TxEnv,
+    /// A bug to seed, for tests of the tests.
+    pub(super) mutant: EvmMutant,
 }
 
 impl Recipe {
@@ -77,7 +80,8 @@ impl Recipe {
             output.reward.map(|amount| (self.block.env.beneficiary, amount)),
             receiver.zip(surcharge),
         ];
-        let reward = move |(to, amount)| (to, Reward { amount, touch_creates });
+        let mutant = self.mutant;
+        let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
         rewards.into_iter().flatten().map(reward)
     }
 }
@@ -86,6 +90,9 @@ impl Recipe {
 pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
     evm: BlockEvm<'a, D, X>,
     recipe: &'a Recipe,
+    /// The seeded bug `JournalOutlivesError` is at work.
+    #[cfg(feature = "mutants")]
+    outlived: bool,
 }
 
 /// revm's EVM for the block, over `view`.
@@ -115,7 +122,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
 
     /// An EVM over `view`.
     pub(super) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
-        Self { evm: build_evm(recipe, view), recipe }
+        #[cfg(feature = "mutants")]
+        let view = view.with_mutant(recipe.mutant, recipe.block.env.beneficiary);
+        Self {
+            evm: build_evm(recipe, view),
+            recipe,
+            #[cfg(feature = "mutants")]
+            outlived: false,
+        }
     }
 
     /// The state as the EVM sees it.
@@ -146,8 +160,15 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         let result = handler.run(&mut self.evm);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
-        self.evm.ctx.error = Ok(());
+        if !is_evm_mutant!(self.recipe.mutant, ErrorKept) {
+            self.evm.ctx.error = Ok(());
+        }
         let mut taken = core::mem::take(&mut handler.changes);
+        #[cfg(feature = "mutants")]
+        if is_evm_mutant!(self.recipe.mutant, JournalOutlivesError) && result.is_err() {
+            handler.goes_on = true;
+            self.outlived = true;
+        }
         // Also after an error: revm leaves loaded accounts in the journal.
         let mut ended = (!handler.goes_on).then(|| self.end_journal());
         let result = result.map_err(rejection)?;
@@ -167,7 +188,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
 
     /// The write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
-        let mut writes = write_set(&output.changes, self.recipe.rewards(output));
+        let mut writes =
+            write_set(&output.changes, self.recipe.rewards(output), self.recipe.mutant);
         remember(&mut writes, &output.changes, self.view_mut().remembered());
         writes
     }
@@ -184,6 +206,10 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
     }
 
     fn begin_chunk(&mut self) {
+        #[cfg(feature = "mutants")]
+        if core::mem::take(&mut self.outlived) {
+            return;
+        }
         self.evm.ctx.journaled_state.finalize();
     }
 

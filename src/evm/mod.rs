@@ -25,6 +25,7 @@ mod journal;
 mod ledger;
 mod location;
 mod machine;
+mod mutants;
 mod output;
 mod plan;
 mod precompile;
@@ -48,6 +49,7 @@ pub use change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use crew::{Scoped, Team};
 pub use error::{At, BlockError, BlockErrorKind, Rejection};
 pub use ledger::Committed;
+pub use mutants::EvmMutant;
 pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use precompile::{
     Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,

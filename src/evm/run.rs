@@ -8,6 +8,7 @@ use super::error::{At, BlockError, BlockErrorKind};
 use super::finish::{Rest, finish};
 use super::ledger::Committed;
 use super::machine::Recipe;
+use super::mutants::EvmMutant;
 use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::precompile::Precompile;
@@ -41,6 +42,8 @@ pub(crate) struct Options<F> {
     pub(crate) parent: Option<Arc<BundleState>>,
     /// Hears of each commit, on the calling thread; `None` costs nothing.
     pub(crate) on_commit: Option<F>,
+    /// A bug to seed, for tests of the tests.
+    pub(crate) mutant: EvmMutant,
 }
 
 /// Why the state of `S` could not be read.
@@ -58,8 +61,10 @@ where
     F: FnMut(Committed) -> ControlFlow<()>,
     C: Crew<'env>,
 {
-    let Options { config, extensions, parent, mut on_commit } = options;
-    let (recipe, effects, overlay) = begin(block, &source, extensions, parent.as_ref(), &config)?;
+    let Options { config, extensions, parent, mut on_commit, mutant } = options;
+    let (mut recipe, mut effects, overlay) =
+        begin(block, &source, extensions, parent.as_ref(), &config)?;
+    (recipe.mutant, effects.mutant) = (mutant, mutant);
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(crew.workers(), transactions);
     let alone = config.runs_alone(crew.workers(), || {
@@ -87,10 +92,11 @@ where
     F: FnMut(Committed) -> ControlFlow<()>,
     C: Crew<'env>,
 {
-    let Options { mut config, extensions, parent, mut on_commit } = options;
+    let Options { mut config, extensions, parent, mut on_commit, mutant } = options;
     config.mode = Mode::Build;
-    let (recipe, effects, overlay) =
+    let (mut recipe, mut effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
+    (recipe.mutant, effects.mutant) = (mutant, mutant);
     let shards = config.shards(crew.workers(), ROUND);
     let traffic = Arc::new(Traffic::new(crew.workers()));
     let workload = EvmWorkload { recipe, source, overlay, traffic };
@@ -150,6 +156,7 @@ fn prepare<S: StateSource>(
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         spread: Spread::default(),
         blank: Default::default(),
+        mutant: EvmMutant::default(),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);

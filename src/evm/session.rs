@@ -60,7 +60,7 @@ impl<S: StateSource> Session<S> {
         let transactions = if alone { 0 } else { transactions };
         Self {
             alone: alone.then(Alone::default),
-            ledger: EvmLedger::new(Arc::clone(&workload.recipe.block)),
+            ledger: EvmLedger::new(&workload.recipe),
             store: Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions),
             workload,
             counters: Counters::default(),

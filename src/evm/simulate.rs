@@ -9,6 +9,7 @@ use super::finish::{Rest, finish};
 use super::ledger::EvmLedger;
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, TxOutput};
+use super::mutants::EvmMutant;
 use super::output::BlockOutput;
 use super::run::{DbError, Extensions, begin};
 use super::session::Session;
@@ -40,7 +41,7 @@ pub struct Simulation {
     /// Workers and their schedule.
     pub options: Options,
     /// Bugs to seed, for tests of the tests.
-    pub bugs: (Mutant, StoreMutant),
+    pub bugs: (Mutant, StoreMutant, EvmMutant),
 }
 
 impl Simulation {
@@ -91,13 +92,14 @@ pub fn simulate<S: StateSource + 'static>(
     source: S,
     simulation: &Simulation,
 ) -> Result<SimulatedBlock<DbError<S>>, SimulationError> {
-    let Simulation { config, options, bugs: _ } = simulation;
+    let Simulation { config, options, bugs: (.., mutant) } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let (recipe, effects, overlay) =
+    let (mut recipe, mut effects, overlay) =
         match begin(block.into(), &source, Extensions::default(), None, config) {
             Ok(begun) => begun,
             Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
         };
+    (recipe.mutant, effects.mutant) = (*mutant, *mutant);
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(workers.get().into(), transactions);
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };

@@ -2,6 +2,7 @@
 
 use super::base::BlockBase;
 use super::location::{EvmLocation, EvmValue, NonceCode};
+use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::mv::{Latest, Origin, ReadSet, Store};
 use crate::worker::{Context, Stop, Stopped, View};
@@ -32,6 +33,9 @@ where
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
+    mutant: EvmMutant,
+    #[cfg(feature = "mutants")]
+    beneficiary: Address,
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
@@ -45,7 +49,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 
     fn over(inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
-        Self { inner, remembered: Vec::new(), solid: AddressSet::default() }
+        Self {
+            inner,
+            remembered: Vec::new(),
+            solid: AddressSet::default(),
+            mutant: EvmMutant::default(),
+            #[cfg(feature = "mutants")]
+            beneficiary: Address::ZERO,
+        }
     }
 
     /// Whether all that the block has written is in what the view is over.
@@ -56,6 +67,13 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     /// What the block has written, if all of it is final.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
+    }
+
+    /// The same with a seeded bug, in a block with this beneficiary.
+    #[cfg(feature = "mutants")]
+    pub(super) const fn with_mutant(mut self, mutant: EvmMutant, beneficiary: Address) -> Self {
+        (self.mutant, self.beneficiary) = (mutant, beneficiary);
+        self
     }
 
     pub(super) fn begin(&mut self, reader: TxIndex) {
@@ -73,6 +91,13 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 
     fn balance(&mut self, address: Address) -> Result<Option<U256>, ViewStopped> {
+        #[cfg(feature = "mutants")]
+        if is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) && address == self.beneficiary {
+            return match self.inner.base_mut().account(address) {
+                Ok(info) => Ok(info.map(|info| info.balance)),
+                Err(error) => Err(self.inner.fail(error).into()),
+            };
+        }
         match self.inner.read(&EvmLocation::Balance(address))? {
             EvmValue::Balance(balance) => Ok(balance),
             EvmValue::NonceCode(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
@@ -143,7 +168,10 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
         // An account that is not there has no nonce and no code: both halves appear together.
-        let Some(balance) = self.balance(address)? else { return Ok(None) };
+        let Some(balance) = self.balance(address)? else {
+            let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
+            return Ok(empty.then(AccountInfo::default));
+        };
         let NonceCode { nonce, code_hash, code } = self.nonce_code(address)?;
         Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
     }

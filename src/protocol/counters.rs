@@ -34,3 +34,25 @@ impl Counters {
         }
     }
 }
+
+#[cfg(all(test, feature = "evm"))]
+mod tests {
+    use super::Counters;
+
+    #[test]
+    fn rounds_add_up() {
+        let round = |first| Counters {
+            runs: first,
+            discarded: first + 1,
+            blocked: first + 2,
+            failed: first + 3,
+            speculative_commits: first + 4,
+            claims: first + 5,
+            in_order_stretches: first + 6,
+        };
+        let sum = round(10).plus(round(100));
+        assert_eq!((sum.runs, sum.discarded, sum.blocked, sum.failed), (110, 112, 114, 116));
+        let Counters { speculative_commits, claims, in_order_stretches, .. } = sum;
+        assert_eq!((speculative_commits, claims, in_order_stretches), (118, 120, 122));
+    }
+}

@@ -239,7 +239,7 @@ fn block_gas_runs_out_in_the_middle() {
 
 /// Gas that a refund gives back makes room for the next one.
 #[test]
-fn refunds_make_room() {
+pub(crate) fn refunds_make_room() {
     for spec in [SpecId::ISTANBUL, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();
@@ -280,7 +280,7 @@ fn blocks_of_nothing_and_of_one() {
 
 /// Nothing of the block can be executed.
 #[test]
-fn a_block_of_invalid_transactions_is_built_empty() {
+pub(crate) fn a_block_of_invalid_transactions_is_built_empty() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob] = scene.senders();
     for nonce in 1..40 {

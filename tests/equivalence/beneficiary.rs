@@ -21,7 +21,7 @@ fn look() -> Code {
 }
 
 #[test]
-fn it_sends_transactions_itself() {
+pub(crate) fn it_sends_transactions_itself() {
     for (name, spec) in FORKS {
         let mut scene = Scene::on(spec);
         let [alice, bob] = scene.senders();
@@ -38,7 +38,7 @@ fn it_sends_transactions_itself() {
 
 /// Its own funds come from the fees of the transactions before.
 #[test]
-fn it_spends_what_it_has_just_earned() {
+pub(crate) fn it_spends_what_it_has_just_earned() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob] = scene.senders();
     scene.put(BENEFICIARY, MemoryAccount { balance: U256::from(1), ..Default::default() });

@@ -13,7 +13,7 @@ use revm::primitives::hardfork::SpecId;
 const SPECS: [SpecId; 3] = [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
 
 #[test]
-fn set_used_replaced_and_cleared_in_one_block() {
+pub(crate) fn set_used_replaced_and_cleared_in_one_block() {
     for spec in SPECS {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol, dave] = scene.senders();

@@ -1,9 +1,10 @@
-//! Four blocks that come out wrong if one journal is kept over several transactions.
+//! Blocks that come out wrong if one journal is kept over several transactions.
 
-use crate::support::scene::{Scene, call, contract, pay, rich, storage};
+use crate::support::scene::{Scene, call, call_with, contract, create, pay, rich, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
-use braid_fuzz::code::Code;
+use braid_fuzz::code::{Code, deploying};
 use braid_fuzz::memory::MemoryAccount;
+use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 
 const X: Address = Address::repeat_byte(0x11);
@@ -41,7 +42,7 @@ fn homestead_a_destroyed_contract_is_called_with_value() {
 
 /// (b) What a destroyed contract is sent by a later transaction stays.
 #[test]
-fn london_a_destroyed_contract_is_funded() {
+pub(crate) fn london_a_destroyed_contract_is_funded() {
     let mut scene = Scene::on(SpecId::LONDON);
     let [alice, bob, heir] = scene.senders();
     scene.put(X, mortal(heir));
@@ -87,6 +88,32 @@ fn london_an_empty_account_is_touched_and_funded() {
         scene.send(bob, if funded_by_contract { call(payer) } else { pay(X, 9) });
         let played = scene.play();
         assert_eq!(played.balance(X), Some(U256::from(9)));
+    }
+}
+
+/// (e) What is read of a contract in another chunk than that of its creation and first call.
+#[test]
+pub(crate) fn a_new_contract_is_called_and_then_read_from_elsewhere() {
+    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        // Calls with data fill slot 1, and all of them add it up in slot 2.
+        let runtime = Code::new().op(opcode::CALLDATASIZE).if_nonzero(|code| code.sstore(1, 5));
+        let runtime = runtime.sload(1).sload(2).op(opcode::ADD).sstore_top(2);
+        let new = alice.create(0);
+        let empty = scene.put(X, MemoryAccount::default());
+        scene.send(alice, create(deploying(runtime)));
+        scene.send(bob, call_with(new, 1));
+        for round in 0..4 {
+            scene.send(carol, call(new));
+            scene.send(bob, call(new));
+            if round == 1 {
+                // This ends the journal where it has been kept till here.
+                scene.send(alice, pay(empty, 0));
+            }
+        }
+        let played = scene.play();
+        assert_eq!(played.slot(new, 2), Some(U256::from(45)), "{spec:?}");
     }
 }
 

@@ -38,7 +38,7 @@ fn a_contract_is_destroyed_and_created_again_in_one_block() {
 }
 
 #[test]
-fn a_contract_of_the_state_before_is_destroyed_and_created_again() {
+pub(crate) fn a_contract_of_the_state_before_is_destroyed_and_created_again() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON] {
         let mut scene = Scene::on(spec);
         let [alice, bob, heir] = scene.senders();
@@ -61,7 +61,7 @@ fn a_contract_of_the_state_before_is_destroyed_and_created_again() {
 
 /// Slots that nobody wrote in this block come back as zero after the destruction.
 #[test]
-fn old_slots_of_a_destroyed_contract_read_as_zero() {
+pub(crate) fn old_slots_of_a_destroyed_contract_read_as_zero() {
     let mut scene = Scene::on(SpecId::LONDON);
     let [alice, bob, carol, heir] = scene.senders();
     let runtime = Code::new().op(opcode::CALLDATASIZE).if_nonzero(|code| code.selfdestruct(heir));
@@ -174,7 +174,7 @@ fn an_empty_account_that_is_only_touched_is_deleted() {
 
 /// Before EIP-161 a touch creates an account, and nothing deletes it.
 #[test]
-fn before_eip_161_a_touch_creates() {
+pub(crate) fn before_eip_161_a_touch_creates() {
     for spec in [SpecId::FRONTIER, SpecId::HOMESTEAD, SpecId::TANGERINE] {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();

@@ -15,6 +15,8 @@ mod delegation;
 mod forks;
 mod journal;
 mod lifecycle;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod overflow;
 mod overlap;
 mod reads;

@@ -23,7 +23,7 @@ fn scene(spec: SpecId, room: u64) -> (Scene, [alloy_primitives::Address; 4]) {
 }
 
 #[test]
-fn a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits() {
+pub(crate) fn a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits() {
     for spec in [SpecId::LONDON, SpecId::OSAKA] {
         let (mut scene, [alice, bob, carol, heir]) = scene(spec, REWARD + 30_000);
         scene.send(alice, pay(heir, 1));
@@ -39,7 +39,7 @@ fn a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits() {
 }
 
 #[test]
-fn rewards_without_any_room_are_dropped() {
+pub(crate) fn rewards_without_any_room_are_dropped() {
     let (mut scene, [alice, bob, carol, heir]) = scene(SpecId::OSAKA, 0);
     for sender in [alice, bob, carol, alice, bob, carol] {
         scene.send(sender, pay(heir, 1));

@@ -33,7 +33,7 @@ fn hashes_of_blocks() {
 
 /// A long chain of dependent transactions: each reads what the one before wrote.
 #[test]
-fn one_hot_slot() {
+pub(crate) fn one_hot_slot() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let double = Code::new().sload(0).push(3).op(opcode::MUL).push(1).op(opcode::ADD);
     let double = scene.contract(0, double.sstore_top(0));

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use braid_cli::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
-use braid_evm::{Block, Mode, Policy};
+use braid_evm::{Block, EvmMutant, Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::lineup::Lineup;
 use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
@@ -15,6 +15,7 @@ use revm::context_interface::transaction::{
 };
 use revm::database::BundleAccount;
 use revm::primitives::hardfork::SpecId;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,11 @@ pub(crate) const PRICE: u128 = 10;
 pub(crate) const BASE_FEE: u64 = 7;
 /// Receiver of the fees, unless a test chooses another.
 pub(crate) const BENEFICIARY: Address = Address::repeat_byte(0xbe);
+
+thread_local! {
+    /// The bug that every executor has, for tests of the tests.
+    pub(crate) static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
+}
 
 /// A block in the making, with the state before it.
 #[derive(Clone, Debug)]
@@ -162,7 +168,7 @@ impl Scene {
         let database = self.database();
         let mut result = None;
         for policy in [Policy::ForceSpeculative, Policy::Auto] {
-            let mut lineup = Lineup::new(policy, mode);
+            let mut lineup = Lineup::new(policy, mode).with_mutant(SEEDED.get());
             let expected = match policy {
                 Policy::ForceSpeculative => lineup.compare_paced(&block, &database),
                 _ => lineup.compare(&block, &database),

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Folders whose lines the fuzzer's inputs must reach, and how many percent of them.
-const COVERED: [&str; 3] = ["src/evm/", "src/mv/", "src/protocol/"];
-const AT_LEAST: f64 = 90.0;
+/// Folders whose lines the fuzzer's inputs must reach, and how many percent of them. Why it is less
+/// for the first one stands in docs/TESTING.md.
+const COVERED: [(&str, f64); 3] = [("src/evm/", 80.0), ("src/mv/", 90.0), ("src/protocol/", 90.0)];
 
 /// The platform that sanitizers are built for. With it named, build scripts go without.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
@@ -102,7 +102,7 @@ fn lines(report: &str, root: &Path) -> BTreeMap<&'static str, Lines> {
             let below = Path::new(path).strip_prefix(root).ok();
             let below = below.map(|path| path.to_string_lossy().into_owned());
             file = below.and_then(|path| {
-                let folder = COVERED.into_iter().find(|folder| path.starts_with(folder))?;
+                let (folder, _) = COVERED.into_iter().find(|(name, _)| path.starts_with(name))?;
                 (!path.contains("/tests/")).then_some((folder, path))
             });
         } else if let (Some((folder, path)), Some(data)) = (&file, line.strip_prefix("DA:"))
@@ -122,17 +122,19 @@ fn lines(report: &str, root: &Path) -> BTreeMap<&'static str, Lines> {
 
 fn judge(report: &str, root: &Path) -> Result<String, String> {
     let folders = lines(report, root);
-    let mut said = Vec::new();
-    for folder in COVERED {
+    let (mut said, mut low) = (Vec::new(), Vec::new());
+    for (folder, at_least) in COVERED {
         let lines = folders.get(folder).ok_or(format!("nothing is known of {folder}"))?;
         for (path, missed) in &lines.missed {
             println!("    {path}: {missed:?}");
         }
         said.push(format!("{folder} {:.1} % of {} lines", lines.percent(), lines.all));
+        if lines.percent() < at_least {
+            low.push(format!("less than {at_least} % of {folder}"));
+        }
     }
     let said = said.join(", ");
-    let low = folders.values().any(|lines| lines.percent() < AT_LEAST);
-    if low { Err(format!("{said}: less than {AT_LEAST} %")) } else { Ok(said) }
+    if low.is_empty() { Ok(said) } else { Err(format!("{said}: {}", low.join(", "))) }
 }
 
 /// The tests on threads under ThreadSanitizer: the toy machines, and blocks with the real EVM.
@@ -184,7 +186,7 @@ mod tests {
             let file = |folder| format!("SF:/r/src/{folder}/a.rs\nDA:1,{count}\n");
             ["evm", "mv", "protocol"].map(file).concat()
         };
-        assert!(judge(&report(0), root).unwrap_err().contains("less than 90 %"));
+        assert!(judge(&report(0), root).unwrap_err().contains("less than 90 % of src/mv/"));
         assert!(judge(&report(1), root).unwrap().contains("src/protocol/ 100.0 % of 1 lines"));
     }
 

@@ -32,6 +32,9 @@ pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("seeded bugs: properties", cargo(store))?;
     let protocol = "test --locked --workspace --test mutants -- --nocapture";
     runner.command("seeded bugs: models, simulation, traces", cargo(protocol))?;
+    let ethereum = "test --locked --workspace --test equivalence --test simulated_blocks \
+                    -- --nocapture mutants seeded";
+    runner.command("seeded bugs: Ethereum layer", cargo(ethereum))?;
     loom(runner, None, "loom_catches")
 }
 
@@ -48,6 +51,10 @@ pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<
     if let Some(shard) = shard {
         command.args(["--shard", shard]);
     }
-    command.args(["--", "--test", "exhaustive", "--test", "trace", "--test", "outcomes"]);
+    // What an earlier run has judged stays judged.
+    command.args(["--iterate", "--"]);
+    for test in ["commands", "store", "outcomes", "trace", "exhaustive"] {
+        command.args(["--test", test]);
+    }
     runner.command("cargo-mutants", command)
 }

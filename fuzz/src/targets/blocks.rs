@@ -53,7 +53,7 @@ where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
 {
     let mut simulation = Scenario::choices(seed, &Wishes::default());
-    simulation.bugs = (bugs.protocol, bugs.store);
+    simulation.bugs = (bugs.protocol, bugs.store, bugs.evm);
     let (source, block) = (Cloned(database.clone()), Arc::clone(block));
     let expected = Expected::new(&block, simulation.config.mode, database);
     let named = |wrong: String| format!("schedule of seed {seed}: {wrong}");

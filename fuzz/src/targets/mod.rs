@@ -11,6 +11,7 @@ mod protocol_events;
 mod version_chain;
 mod ways;
 
+use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 
@@ -21,6 +22,8 @@ pub struct Bugs {
     pub protocol: Mutant,
     /// Of the store.
     pub store: StoreMutant,
+    /// Of the Ethereum layer.
+    pub evm: EvmMutant,
 }
 
 /// One fuzz target.

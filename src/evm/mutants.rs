@@ -1,0 +1,95 @@
+//! Seeded bugs of the Ethereum layer, for the tests that must notice them.
+
+/// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EvmMutant {
+    /// The shipped behaviour.
+    #[default]
+    None,
+    /// A reward that does not fit fails its transaction.
+    #[cfg(feature = "mutants")]
+    RewardOverflowFails,
+    /// I11: a reward that does not fit fills the account up.
+    #[cfg(feature = "mutants")]
+    RewardOverflowFills,
+    /// I11: the reward is set aside also if the transaction has loaded the beneficiary.
+    #[cfg(feature = "mutants")]
+    RewardAlwaysSetAside,
+    /// I4: the beneficiary's balance is taken from the base state, and nobody notes that.
+    #[cfg(feature = "mutants")]
+    BeneficiaryUnrecorded,
+    /// I3: an account that is not there passes for an empty one.
+    #[cfg(feature = "mutants")]
+    AbsentEqualsEmpty,
+    /// I4: who changes the code of an account publishes its nonce only.
+    #[cfg(feature = "mutants")]
+    CodeChangeUnrecorded,
+    /// The end of an account leaves its storage alone.
+    #[cfg(feature = "mutants")]
+    TombstoneLost,
+    /// I14: a shared journal goes on after a self-destruct.
+    #[cfg(feature = "mutants")]
+    JournalOutlivesDestroyed,
+    /// I14: a shared journal goes on after a creation.
+    #[cfg(feature = "mutants")]
+    JournalOutlivesCreated,
+    /// I14: a shared journal goes on after an error.
+    #[cfg(feature = "mutants")]
+    JournalOutlivesError,
+    /// I12: the EVM keeps an error for the next transaction.
+    #[cfg(feature = "mutants")]
+    ErrorKept,
+    /// I12: an account that could not be read once counts as absent from then on.
+    #[cfg(feature = "mutants")]
+    FailureCached,
+    /// Admission counts what earlier transactions may use, not what they have used.
+    #[cfg(feature = "mutants")]
+    AdmissionByLimit,
+    /// I15: a skipped transaction has a receipt.
+    #[cfg(feature = "mutants")]
+    SkipReceiptKept,
+    /// The bundle forgets that storage ended with the account, if that comes back.
+    #[cfg(feature = "mutants")]
+    WipeForgotten,
+    /// The bundle undoes a slot's last change only.
+    #[cfg(feature = "mutants")]
+    RevertOfSecond,
+}
+
+#[cfg(feature = "mutants")]
+impl EvmMutant {
+    /// Every bug, without the shipped behaviour.
+    pub const ALL: &[Self] = &[
+        Self::RewardOverflowFails,
+        Self::RewardOverflowFills,
+        Self::RewardAlwaysSetAside,
+        Self::BeneficiaryUnrecorded,
+        Self::AbsentEqualsEmpty,
+        Self::CodeChangeUnrecorded,
+        Self::TombstoneLost,
+        Self::JournalOutlivesDestroyed,
+        Self::JournalOutlivesCreated,
+        Self::JournalOutlivesError,
+        Self::ErrorKept,
+        Self::FailureCached,
+        Self::AdmissionByLimit,
+        Self::SkipReceiptKept,
+        Self::WipeForgotten,
+        Self::RevertOfSecond,
+    ];
+}
+
+macro_rules! is_evm_mutant {
+    ($value:expr, $name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = matches!($value, $crate::evm::EvmMutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = {
+            let _ = $value;
+            false
+        };
+        on
+    }};
+}
+pub(super) use is_evm_mutant;

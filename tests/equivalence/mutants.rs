@@ -1,0 +1,57 @@
+//! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
+//! docs/TESTING.md names.
+
+use crate::support::scene::SEEDED;
+use crate::{
+    admission, beneficiary, delegation, journal, lifecycle, overflow, reads, support::evm_rows,
+};
+use braid_evm::EvmMutant;
+use std::panic::catch_unwind;
+
+/// A test with its name.
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn())),*]
+    };
+}
+
+fn named(name: &str) -> Option<fn()> {
+    let tests = tests![
+        admission::a_block_of_invalid_transactions_is_built_empty,
+        admission::refunds_make_room,
+        beneficiary::it_sends_transactions_itself,
+        beneficiary::it_spends_what_it_has_just_earned,
+        delegation::set_used_replaced_and_cleared_in_one_block,
+        journal::a_new_contract_is_called_and_then_read_from_elsewhere,
+        journal::london_a_destroyed_contract_is_funded,
+        lifecycle::a_contract_of_the_state_before_is_destroyed_and_created_again,
+        lifecycle::before_eip_161_a_touch_creates,
+        lifecycle::old_slots_of_a_destroyed_contract_read_as_zero,
+        overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
+        overflow::rewards_without_any_room_are_dropped,
+        reads::one_hot_slot,
+    ];
+    tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))
+}
+
+fn is_noticed_by(bug: EvmMutant, test: fn()) -> bool {
+    SEEDED.set(bug);
+    let failed = catch_unwind(test).is_err();
+    SEEDED.set(EvmMutant::None);
+    failed
+}
+
+#[test]
+fn hand_made_blocks_notice_what_the_table_says() {
+    let mut judged = 0;
+    for (bug, killers) in evm_rows() {
+        for killer in killers.iter().filter_map(|killer| killer.strip_prefix("hand-made ")) {
+            let test = named(killer.trim_matches('`'));
+            let test = test.unwrap_or_else(|| panic!("{bug:?}: there is no {killer}"));
+            assert!(is_noticed_by(bug, test), "{bug:?} survived {killer}");
+            assert!(!is_noticed_by(EvmMutant::None, test), "{killer} fails without a bug");
+            judged += 1;
+        }
+    }
+    assert!(judged >= 13, "only {judged} rows name a hand-made block");
+}
