@@ -11,6 +11,7 @@ use super::error::Rejection;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{EvmLocation, EvmValue};
 use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::mutants::is_evm_mutant;
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
 use crate::config::Mode;
@@ -52,7 +53,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), TxError<Rejection, D::Error>> {
-        let is_complete = self.first_in_journal >= tx.position();
+        let forgotten = is_evm_mutant!(self.recipe.mutant, JournalForgotten);
+        let is_complete = self.first_in_journal >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx)));
@@ -95,7 +97,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
         remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
-        let rewards = self.recipe.rewards(output);
+        let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
+        let rewards = self.recipe.rewards(output).filter(|_| !unseen);
         writes.extend(rewards.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
         self.put(tx, writes);
     }
@@ -110,7 +113,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
     fn leave_journal(&mut self, end: usize, ledger: &EvmLedger) {
         let first = core::mem::replace(&mut self.first_in_journal, end);
         for (tx, outcome) in ledger.outcomes.iter().enumerate().take(end).skip(first) {
-            let Ok(output) = outcome else { continue };
+            let lost = is_evm_mutant!(self.recipe.mutant, JournalLost);
+            let Some(output) = outcome.as_ref().ok().filter(|_| !lost) else { continue };
             let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
             self.put(tx, write_set(&output.changes, None, self.recipe.mutant));
         }

@@ -55,6 +55,15 @@ pub enum EvmMutant {
     /// The bundle undoes a slot's last change only.
     #[cfg(feature = "mutants")]
     RevertOfSecond,
+    /// Alone: what leaves the journal is lost.
+    #[cfg(feature = "mutants")]
+    JournalLost,
+    /// Alone: what is still in the journal counts as untouched.
+    #[cfg(feature = "mutants")]
+    JournalForgotten,
+    /// Alone: a reward that was set aside is seen by nobody in the block.
+    #[cfg(feature = "mutants")]
+    RewardUnseen,
 }
 
 #[cfg(feature = "mutants")]
@@ -77,6 +86,9 @@ impl EvmMutant {
         Self::SkipReceiptKept,
         Self::WipeForgotten,
         Self::RevertOfSecond,
+        Self::JournalLost,
+        Self::JournalForgotten,
+        Self::RewardUnseen,
     ];
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn it_spends_what_it_has_just_earned() {
 }
 
 #[test]
-fn it_is_paid_and_others_read_its_balance_in_between() {
+pub(crate) fn it_is_paid_and_others_read_its_balance_in_between() {
     for (name, spec) in FORKS {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();

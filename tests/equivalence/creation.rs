@@ -10,7 +10,7 @@ use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
 #[test]
-fn a_created_contract_is_called_by_others() {
+pub(crate) fn a_created_contract_is_called_by_others() {
     for (name, spec) in FORKS {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol] = scene.senders();

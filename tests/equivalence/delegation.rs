@@ -172,7 +172,7 @@ fn a_delegated_account_is_drained_by_others() {
 /// An account with storage but neither nonce nor code, which only made-up states have: revm takes
 /// its storage for zero as soon as it has changed.
 #[test]
-fn storage_of_an_account_that_could_not_have_any() {
+pub(crate) fn storage_of_an_account_that_could_not_have_any() {
     for spec in SPECS {
         for touched_first in [None, Some(0), Some(1)] {
             for balance in [0, 5] {
