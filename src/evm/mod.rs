@@ -3,6 +3,7 @@
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
+//!    |       or alone: one after the other over one journal, without versions
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
