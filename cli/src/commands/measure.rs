@@ -31,8 +31,8 @@ pub(super) struct Subject<'a> {
     pub(super) witness: Option<&'a Witness>,
 }
 
-/// Executes the file of `subject` sequentially and with `executor`, `rounds` times each, and compares the first
-/// sequential result with every parallel one and with the header.
+/// Executes the file of `subject` sequentially and with `executor`, once and then `rounds` times for the clock,
+/// and compares the first sequential result with every parallel one and with the header.
 ///
 /// # Errors
 /// The field of the file that no execution can use.
