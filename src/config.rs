@@ -22,8 +22,9 @@ pub struct Config {
     pub workers: NonZeroU16,
     /// Workers while most of them wait for the database, as the last block has shown, so that others
     /// run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker stays
-    /// alone. [`execute_scoped`](crate::execute_scoped) has no last block and takes no more than
-    /// usual.
+    /// alone. As many as `workers`: never more, for a database that answers one at a time (or see
+    /// [`reads_overlap`](crate::StateSource::reads_overlap)).
+    /// [`execute_scoped`](crate::execute_scoped) has no last block and takes no more than usual.
     pub io_workers: Option<NonZeroU16>,
     /// What an invalid transaction does.
     pub mode: Mode,

@@ -11,6 +11,15 @@ use std::time::Duration;
 /// Numbers of workers that every block is executed with.
 pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
+/// How blocks meet faults: alone, as one worker runs them by default, and forced to speculate.
+pub const SETTINGS: [(u16, Policy); 5] = [
+    (1, Policy::InOrder),
+    (1, Policy::ForceSpeculative),
+    (2, Policy::ForceSpeculative),
+    (3, Policy::ForceSpeculative),
+    (8, Policy::ForceSpeculative),
+];
+
 /// Workers, with how many transactions they get at once: those share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
 
@@ -39,7 +48,7 @@ fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) 
 #[derive(Debug)]
 pub struct Lineup {
     /// First those of `WORKERS`, which cut small blocks into single transactions, then those of
-    /// `CHUNKS`.
+    /// `CHUNKS`, then one that runs blocks alone.
     executors: Vec<Executor>,
     mode: Mode,
     /// How often two transactions were in progress at once, as the database saw it.
@@ -61,7 +70,8 @@ impl Lineup {
         let chunked = CHUNKS.map(|(workers, length)| {
             chunked(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
         });
-        let executors = single.into_iter().chain(chunked).collect();
+        let alone = executor(1, Policy::InOrder, mode);
+        let executors = single.into_iter().chain(chunked).chain([alone]).collect();
         Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
     }
 
@@ -95,6 +105,8 @@ impl Lineup {
                 |difference| format!("{workers} workers, chunks of {length}: {difference}"),
             )?;
         }
+        self.run(WORKERS.len() + CHUNKS.len(), block, database.clone(), &expected)
+            .map_err(|difference| format!("alone: {difference}"))?;
         Ok(expected)
     }
 

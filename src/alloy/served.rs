@@ -100,6 +100,11 @@ impl<E: core::error::Error + Send + Sync + 'static> StateSource for Served<E> {
     fn open(&self, _: WorkerId) -> Result<Asking<E>, ServedError<E>> {
         Ok(Asking { requests: self.requests.clone() })
     }
+
+    /// One thread answers.
+    fn reads_overlap(&self) -> bool {
+        false
+    }
 }
 
 impl<E> Asking<E> {

@@ -62,8 +62,9 @@ impl<D: DatabaseRef> Runner<'_, D> {
         match (self.machine.end().1, ran) {
             (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
             (Some(Stop::Blocked(_)), _) if !is_complete => {
-                // It asked who has written what, and part of that is in the journal.
-                self.machine.end_journal();
+                // It asked who has written what, and part of that is in the journal. A precompile may
+                // have panicked for it.
+                self.machine.recover();
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
@@ -156,6 +157,7 @@ impl<S: StateSource> Session<S> {
             Err(error) => {
                 let halt = Halt::Failed(self.frontier, Kind::Fatal);
                 let failed = failure(self.frontier, Some(halt), Some(TxError::Base(error)), None);
+                self.alone = Some(alone);
                 return (self, failed);
             }
         };

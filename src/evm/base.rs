@@ -23,6 +23,13 @@ pub trait StateSource: Send + Sync {
     /// The state cannot be opened. The transaction that the worker was about to run fails with
     /// this error, if it recurs when the transaction is the lowest one left.
     fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
+
+    /// Whether reads through several handles are under way at once. If they wait for one another,
+    /// more workers do not help while reads take long: see
+    /// [`io_workers`](crate::Config::io_workers).
+    fn reads_overlap(&self) -> bool {
+        true
+    }
 }
 
 /// A source whose handles are clones.
@@ -59,6 +66,8 @@ pub(super) struct BlockBase<D: DatabaseRef> {
     state: D,
     worker: WorkerId,
     traffic: Arc<Traffic>,
+    /// Reads of `state` so far.
+    reads: u32,
     overlay: Arc<Overlay>,
     /// The account read last: its halves are asked for one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
@@ -75,6 +84,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             state,
             worker,
             traffic,
+            reads: 0,
             overlay,
             last: None,
             codes: B256Map::default(),
@@ -113,7 +123,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        let info = self.traffic.read(self.worker, || self.state.basic_ref(address));
+        let read = || self.state.basic_ref(address);
+        let info = self.traffic.read(self.worker, &mut self.reads, read);
         #[cfg(feature = "mutants")]
         if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
             failed.insert(address);
@@ -126,7 +137,8 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);
         }
-        let value = self.traffic.read(self.worker, || self.state.storage_ref(address, slot));
+        let read = || self.state.storage_ref(address, slot);
+        let value = self.traffic.read(self.worker, &mut self.reads, read);
         value.or_else(|error| match self.account(address) {
             // An account of this block: sequential execution would not have asked.
             Ok(None) => Ok(U256::ZERO),

@@ -18,7 +18,7 @@ use crate::worker::{Context, Effects, Machine, Stop};
 use alloy_primitives::{Address, U256};
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
-use revm::context_interface::JournalTr;
+use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
 use revm::primitives::hardfork::SpecId;
@@ -147,6 +147,13 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         self.evm.ctx.journaled_state.finalize()
     }
 
+    /// Forgets the run in the middle of which there was a panic.
+    pub(super) fn recover(&mut self) {
+        self.evm.ctx.local.clear();
+        self.evm.frame_stack.clear();
+        self.end_journal();
+    }
+
     /// Runs `tx`, to which the view points. Returns what was in the journal, too, if that ends with
     /// it.
     pub(super) fn run_tx(
@@ -210,7 +217,7 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         if core::mem::take(&mut self.outlived) {
             return;
         }
-        self.evm.ctx.journaled_state.finalize();
+        self.end_journal();
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {

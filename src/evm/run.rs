@@ -71,7 +71,7 @@ where
         // Where reads are slow, whoever runs ahead has read for the others.
         !crew.is_wide() && is_serial(&recipe.block)
     });
-    let traffic = Arc::new(Traffic::new(crew.workers()));
+    let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = session.run(crew, &config, on_commit.as_mut());
@@ -98,10 +98,10 @@ where
         begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
     (recipe.mutant, effects.mutant) = (mutant, mutant);
     let shards = config.shards(crew.workers(), ROUND);
-    let traffic = Arc::new(Traffic::new(crew.workers()));
-    let workload = EvmWorkload { recipe, source, overlay, traffic };
     // Nobody knows what the pool will hand out.
     let alone = config.runs_alone(crew.workers(), || false);
+    let traffic = traffic(&source, crew.workers(), alone);
+    let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, shards, ROUND, alone);
     let mut failure = None;
     while failure.is_none() && session.pull(pool) {
@@ -112,6 +112,12 @@ where
     let block = Arc::clone(&session.workload.recipe.block);
     let output = finish(crew, session, failure, Rest { effects, parent, config })?;
     Ok(BuiltBlock { block, output })
+}
+
+/// Counts who is inside the database, where that can tell anything.
+fn traffic(source: &impl StateSource, workers: usize, alone: bool) -> Arc<Traffic> {
+    let counts = !alone && source.reads_overlap();
+    Arc::new(Traffic::new(if counts { workers } else { 0 }))
 }
 
 /// Runs what comes before the transactions.

@@ -14,7 +14,8 @@ const ENOUGH: u32 = 8;
 #[repr(align(128))]
 struct Seat {
     is_inside: AtomicBool,
-    reads: AtomicU32,
+    /// How often it has looked at the others.
+    looks: AtomicU32,
     /// Sum over its looks of the others that were inside.
     others: AtomicU32,
 }
@@ -26,20 +27,19 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// For this number of workers.
+    /// For this number of workers; with 0 nothing is counted.
     pub(super) fn new(workers: usize) -> Self {
         Self { seats: (0..workers).map(|_| Seat::default()).collect() }
     }
 
-    /// Does a read of `worker`.
-    pub(super) fn read<R>(&self, worker: WorkerId, read: impl FnOnce() -> R) -> R {
+    /// Does a read of `worker`, who has done `reads` so far.
+    pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
         let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
-        let count = seat.reads.load(SeqCst).wrapping_add(1);
-        seat.reads.store(count, SeqCst);
-        if count.is_multiple_of(SAMPLE) {
+        *reads = reads.wrapping_add(1);
+        if reads.is_multiple_of(SAMPLE) {
             let inside = self.seats.iter().filter(|seat| seat.is_inside.load(SeqCst)).count();
-            let inside = u32::try_from(inside).unwrap_or(u32::MAX);
-            seat.others.store(seat.others.load(SeqCst).saturating_add(inside), SeqCst);
+            seat.looks.fetch_add(1, SeqCst);
+            seat.others.fetch_add(u32::try_from(inside).unwrap_or(u32::MAX), SeqCst);
         }
         // A panic in the database leaves it set; the worker's next read does not mind.
         seat.is_inside.store(true, SeqCst);
@@ -51,7 +51,7 @@ impl Traffic {
     /// Whether more than `usual` workers are of use, as far as this block tells.
     pub(super) fn is_slow(&self, usual: usize) -> Option<bool> {
         let sum = |of: fn(&Seat) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
-        let looks: u64 = sum(|seat| seat.reads.load(SeqCst) / SAMPLE);
+        let looks: u64 = sum(|seat| seat.looks.load(SeqCst));
         let others: u64 = sum(|seat| seat.others.load(SeqCst));
         if looks < u64::from(ENOUGH) || self.seats.len() < 2 {
             return None;
@@ -67,13 +67,14 @@ mod tests {
     use super::*;
 
     fn read(traffic: &Traffic, worker: u16, times: u32) {
-        (0..times).for_each(|_| traffic.read(WorkerId(worker), || ()));
+        let mut reads = 0;
+        (0..times).for_each(|_| traffic.read(WorkerId(worker), &mut reads, || ()));
     }
 
     #[test]
     fn two_that_are_inside_at_once_ask_for_more() {
         let traffic = Traffic::new(2);
-        traffic.read(WorkerId(0), || read(&traffic, 1, 20 * SAMPLE));
+        traffic.read(WorkerId(0), &mut 0, || read(&traffic, 1, 20 * SAMPLE));
         assert_eq!(traffic.is_slow(2), Some(true));
     }
 

@@ -7,7 +7,7 @@ use braid_evm::{At, BlockErrorKind, Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::faulty::{Fault, Faulty, Place};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{Lineup, WORKERS, executor};
+use braid_fuzz::lineup::{Lineup, SETTINGS, WORKERS, executor};
 use braid_fuzz::oracle::{Expected, compare_prefix};
 use braid_fuzz::pace::{Gate, Paced};
 use revm::bytecode::opcode;
@@ -89,8 +89,8 @@ fn an_error_that_only_a_wrong_guess_meets_does_not_surface() {
 #[test]
 fn a_database_that_breaks_down_leaves_a_valid_prefix() {
     for mode in [Mode::Validate, Mode::Build] {
-        for workers in WORKERS {
-            let mut executor = executor(workers, Policy::ForceSpeculative, mode);
+        for (workers, policy) in SETTINGS {
+            let mut executor = executor(workers, policy, mode);
             for seed in 0..25 {
                 let case = Case::from_seed(seed);
                 let block = Arc::new(case.block.clone());

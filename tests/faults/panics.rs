@@ -1,6 +1,6 @@
 //! Code of the user's own that panics, or that swallows what it must pass on.
 
-use crate::support::scene::{Scene, call, pay};
+use crate::support::scene::{Scene, call, pay, storage};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
     BlockErrorKind, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall, PrecompileEnd,
@@ -8,7 +8,8 @@ use braid_evm::{
 };
 use braid_fuzz::code::Code;
 use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
-use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::lineup::{SETTINGS, executor};
+use braid_fuzz::memory::MemoryAccount;
 use braid_fuzz::oracle::Expected;
 use braid_fuzz::pace::{Gate, Paced};
 use revm::bytecode::opcode;
@@ -29,6 +30,8 @@ enum Habit {
     PanicsAt(u64),
     /// It makes something up when it cannot read it: against its contract.
     MakesUp,
+    /// It panics when it cannot read it.
+    PanicsIfRefused,
 }
 
 /// A precompile that reads slot 0 of a contract.
@@ -66,6 +69,7 @@ impl Precompile for Reader {
             }
             (Ok(value), _) => value,
             (Err(_), Habit::MakesUp) => U256::from(12_345),
+            (Err(_), Habit::PanicsIfRefused) => std::panic::panic_any(Payload(0)),
             (Err(unavailable), _) => return Err(unavailable),
         };
         let output = Bytes::copy_from_slice(&value.to_be_bytes::<32>());
@@ -87,8 +91,8 @@ fn counting(senders: u64) -> (Scene, Address) {
     (scene, counter)
 }
 
-fn with(workers: u16, precompile: &Arc<Reader>) -> Executor {
-    let executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+fn with((workers, policy): (u16, Policy), precompile: &Arc<Reader>) -> Executor {
+    let executor = executor(workers, policy, Mode::Validate);
     executor.with_precompiles(vec![Arc::<Reader>::clone(precompile)])
 }
 
@@ -109,10 +113,10 @@ fn check_counts(executor: &mut Executor, scene: &Scene, counter: Address, sender
 
 #[test]
 fn what_a_precompile_reads_is_recorded() {
-    for workers in WORKERS {
+    for setting in SETTINGS {
         let (scene, counter) = counting(12);
         let precompile = Reader::new(counter, Habit::Returns);
-        check_counts(&mut with(workers, &precompile), &scene, counter, 12);
+        check_counts(&mut with(setting, &precompile), &scene, counter, 12);
         assert!(precompile.calls.load(Ordering::SeqCst) >= 24);
     }
 }
@@ -120,11 +124,11 @@ fn what_a_precompile_reads_is_recorded() {
 /// A view that has stopped stays stopped, whatever the precompile makes of it.
 #[test]
 fn a_precompile_that_swallows_errors_does_no_harm() {
-    for workers in WORKERS {
+    for setting in SETTINGS {
         for _ in 0..5 {
             let (scene, counter) = counting(12);
             let precompile = Reader::new(counter, Habit::MakesUp);
-            check_counts(&mut with(workers, &precompile), &scene, counter, 12);
+            check_counts(&mut with(setting, &precompile), &scene, counter, 12);
         }
     }
 }
@@ -140,10 +144,10 @@ fn a_database_error_surfaces_though_a_precompile_swallows_it() {
     scene.send(bob, call(ask));
     scene.send(carol, call(ask));
     let precompile = Reader::new(read, Habit::MakesUp);
-    for workers in WORKERS {
+    for setting in SETTINGS {
         let place = Place::Slot(read, U256::ZERO);
         let database = Faulty::new(scene.database(), Fault::At(place));
-        let error = with(workers, &precompile)
+        let error = with(setting, &precompile)
             .execute(scene.block.clone(), database)
             .expect_err("the slot is unreadable");
         assert_eq!(error.at.to_string(), "transaction 1");
@@ -164,9 +168,9 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
         scene.send(sender, call(ask));
     }
     let block = Arc::new(scene.block.clone());
-    for workers in WORKERS {
+    for setting in SETTINGS {
         let precompile = Reader::new(set, Habit::PanicsAt(0));
-        let mut executor = with(workers, &precompile);
+        let mut executor = with(setting, &precompile);
         for _ in 0..20 {
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(20)));
             let database = Paced::new(scene.database(), gate);
@@ -180,6 +184,40 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
     }
 }
 
+/// Whether an account without nonce and code has changed decides how its storage is read, so that read
+/// may be refused until all below is final, or has left the journal.
+#[test]
+fn a_panic_over_a_read_that_is_refused_is_dropped() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob, carol] = scene.senders();
+    let odd = Address::repeat_byte(0x77);
+    let (balance, storage) = (U256::ONE, storage([(0, 40)]));
+    scene.put(odd, MemoryAccount { balance, storage, ..Default::default() });
+    // The call in between leaves memory and frames of its own behind.
+    let ask = scene.contract(0, Code::new().call(PLACE, 0, 50_000).sstore_top(0));
+    let through = scene.contract(1, Code::new().call(ask, 0, 200_000).sstore_top(0));
+    scene.send(alice, pay(bob, 1));
+    scene.send(bob, call(through));
+    scene.send(alice, pay(odd, 1));
+    scene.send(carol, call(through));
+    let block = Arc::new(scene.block.clone());
+    let plain = Reader::new(odd, Habit::Returns);
+    let run = |setting, precompile: &Arc<Reader>| {
+        let output = with(setting, precompile).execute(Arc::clone(&block), scene.database());
+        output.expect("a valid block")
+    };
+    let expected = run((1, Policy::ForceSpeculative), &plain);
+    for setting in SETTINGS {
+        let precompile = Reader::new(odd, Habit::PanicsIfRefused);
+        let found = run(setting, &precompile);
+        assert_eq!(found.outcomes, expected.outcomes, "{setting:?}");
+        assert_eq!(found.bundle, expected.bundle, "{setting:?}");
+        if setting.1 == Policy::InOrder {
+            assert!(precompile.calls.load(Ordering::SeqCst) > 2, "nothing was refused");
+        }
+    }
+}
+
 /// I9: what cannot fit the block is never tried, not even on a guess.
 #[test]
 fn a_transaction_that_cannot_fit_never_runs() {
@@ -190,9 +228,9 @@ fn a_transaction_that_cannot_fit_never_runs() {
     }
     let [alice, bob] = scene.senders();
     scene.send(alice, pay(bob, 1));
-    for workers in WORKERS {
+    for (workers, policy) in SETTINGS {
         let precompile = Reader::new(counter, Habit::Returns);
-        let executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let executor = executor(workers, policy, Mode::Build);
         let mut executor = executor.with_precompiles(vec![Arc::<Reader>::clone(&precompile)]);
         let output = executor.execute(scene.block.clone(), scene.database()).expect("built");
         assert_eq!(output.receipts.len(), 1);
@@ -205,11 +243,12 @@ fn a_real_panic_is_raised_once_with_its_payload() {
     let (scene, counter) = counting(10);
     let block = Arc::new(scene.block.clone());
     let plain = Reader::new(counter, Habit::Returns);
-    let reference = with(1, &plain).execute(Arc::clone(&block), scene.database()).expect("valid");
-    for workers in WORKERS {
+    let reference =
+        with(SETTINGS[0], &plain).execute(Arc::clone(&block), scene.database()).expect("valid");
+    for setting in SETTINGS {
         // The sixth transaction finds a 5.
         let precompile = Reader::new(counter, Habit::PanicsAt(5));
-        let mut executor = with(workers, &precompile);
+        let mut executor = with(setting, &precompile);
         for _ in 0..10 {
             let run = || executor.execute(Arc::clone(&block), scene.database());
             let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
@@ -233,8 +272,8 @@ fn a_panic_of_the_database_is_raised_where_sequential_execution_meets_it() {
         scene.send(sender, pay(to, 1));
     }
     let block = Arc::new(scene.block.clone());
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         for _ in 0..10 {
             let place = Place::Account(stranger);
             let database = Faulty::new(scene.database(), Fault::PanicAt(place));

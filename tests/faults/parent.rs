@@ -3,9 +3,9 @@
 
 use crate::support::scene::{PRICE, Scene};
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{Block, Cloned, Mode, Outcome, Policy};
+use braid_evm::{Block, Cloned, Mode, Outcome};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::lineup::{SETTINGS, executor};
 use braid_fuzz::memory::MemoryDatabase;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
@@ -115,8 +115,7 @@ fn sorted(bundle: &BundleState) -> String {
 
 #[test]
 fn two_blocks_in_sequence() {
-    let mut executors =
-        WORKERS.map(|workers| executor(workers, Policy::ForceSpeculative, Mode::Build));
+    let mut executors = SETTINGS.map(|(workers, policy)| executor(workers, policy, Mode::Build));
     let mut executed = 0;
     for seed in 0..200 {
         let case = Case::from_seed(seed);
@@ -156,8 +155,8 @@ fn system_calls_over_a_parent() {
     scene.put(history, crate::support::scene::contract(code));
     scene.send(alice, crate::support::scene::call(history));
     scene.send(bob, crate::support::scene::call(history));
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         let source = || Cloned(scene.database());
         let mut bundle = BundleState::default();
         for round in 1..=3 {

@@ -5,7 +5,7 @@ use alloy_primitives::Address;
 use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
 use braid_fuzz::faulty::{Fault, Faulty, Place};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::lineup::{SETTINGS, executor};
 use braid_fuzz::oracle::Expected;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -67,9 +67,9 @@ fn scene() -> (Scene, Queue) {
 #[test]
 fn a_pool_is_pulled_until_it_is_empty() {
     let mut first = None;
-    for workers in WORKERS {
+    for (workers, policy) in SETTINGS {
         let (scene, mut queue) = scene();
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let mut executor = executor(workers, policy, Mode::Validate);
         let source = Cloned(scene.database());
         let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
         // The result is that of building the very same list.
@@ -94,10 +94,10 @@ fn a_pool_is_pulled_until_it_is_empty() {
 
 #[test]
 fn a_full_block_asks_for_no_more() {
-    for workers in WORKERS {
+    for (workers, policy) in SETTINGS {
         let (mut scene, mut queue) = scene();
         scene.block.env.gas_limit = 3_000_000;
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let mut executor = executor(workers, policy, Mode::Build);
         let source = Cloned(scene.database());
         let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
@@ -113,8 +113,8 @@ fn a_full_block_asks_for_no_more() {
 /// Whatever is pulled, the block is what building that very list gives.
 #[test]
 fn random_transactions_from_a_pool() {
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Build);
         let mut built_blocks = 0;
         for seed in 0..100 {
             let case = Case::from_seed(seed);
@@ -136,12 +136,12 @@ fn random_transactions_from_a_pool() {
 #[test]
 fn a_database_that_fails_in_the_third_round() {
     let last = Address::repeat_byte(0x77);
-    for workers in WORKERS {
+    for (workers, policy) in SETTINGS {
         let (mut scene, mut queue) = scene();
         scene.put(last, crate::support::scene::rich());
         let at = queue.waiting.len() - 20;
         queue.waiting[at] = TxEnv { caller: last, nonce: 0, ..queue.waiting[at].clone() };
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+        let mut executor = executor(workers, policy, Mode::Build);
         let database = Faulty::new(scene.database(), Fault::At(Place::Account(last)));
         let error = executor.build(scene.block.clone(), Cloned(database), &mut queue);
         let error = error.expect_err("the sender cannot be read");

@@ -9,7 +9,7 @@ use braid_evm::{
 use braid_fuzz::code::Code;
 use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::lineup::{SETTINGS, executor};
 use braid_fuzz::memory::MemoryDatabase;
 use braid_fuzz::oracle::{Expected, compare_prefix};
 use core::cell::Cell;
@@ -102,8 +102,8 @@ impl StateSource for Opener {
 fn every_worker_reads_through_a_handle_of_its_own() {
     let scene = scene();
     let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         let opened = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..5 {
             let source = Opener { database: scene.database(), opened: Arc::clone(&opened) };
@@ -142,8 +142,8 @@ fn a_worker_without_a_database() {
     let scene = scene();
     let database = Faulty::new(scene.database(), Fault::Never);
     let expected = Expected::new(&scene.block, Mode::Validate, &database);
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         for to in 0..workers.min(3) {
             let closed = Closed { database: scene.database(), to: WorkerId(to) };
             match executor.execute_source(scene.block.clone(), closed) {
@@ -201,9 +201,9 @@ fn a_borrowed_database_is_read_by_threads_of_the_call() {
         let expected = Expected::new(&case.block, Mode::Build, &database);
         let name = String::from("borrowed");
         let borrowed = Borrowed(&database, vec![&name]);
-        for workers in WORKERS {
+        for (workers, policy) in SETTINGS {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
-            config.policy = Policy::ForceSpeculative;
+            config.policy = policy;
             config.mode = Mode::Build;
             let found = execute_scoped(config, case.block.clone(), &borrowed);
             expected.compare(&found).unwrap_or_else(|difference| {
@@ -217,8 +217,8 @@ fn a_borrowed_database_is_read_by_threads_of_the_call() {
 /// One executor through 200 blocks: valid, invalid, unreadable, cancelled, panicking.
 #[test]
 fn an_executor_survives_200_blocks_of_all_kinds() {
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         for round in 0..200 {
             let case = Case::from_seed(round % 50);
             let block: Arc<Block> = Arc::new(case.block.clone());
@@ -255,8 +255,8 @@ fn an_executor_survives_200_blocks_of_all_kinds() {
 /// executor ends its threads.
 #[test]
 fn nothing_is_left_behind() {
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         let scene = scene();
         let block = Arc::new(scene.block.clone());
         let database = Arc::new(scene.database());
@@ -308,6 +308,21 @@ impl DatabaseRef for Waiting {
     }
 }
 
+/// Handles that wait for one another.
+struct OneAtATime(Waiting);
+
+impl StateSource for OneAtATime {
+    type State = Waiting;
+
+    fn open(&self, _: WorkerId) -> Result<Waiting, Infallible> {
+        Ok(self.0.clone())
+    }
+
+    fn reads_overlap(&self) -> bool {
+        false
+    }
+}
+
 #[test]
 fn more_workers_wait_where_storage_is_slow() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -318,6 +333,12 @@ fn more_workers_wait_where_storage_is_slow() {
     let (block, database) = (Arc::new(scene.block.clone()), scene.database());
     let expected = Expected::new(&block, Mode::Validate, &database);
     let mut executor = executor(2, Policy::ForceSpeculative, Mode::Validate);
+    // Nobody can be inside beside another: that is no reason for more.
+    for _ in 0..2 {
+        let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
+        let output = executor.execute_source(block.clone(), source).expect("a valid block");
+        assert_eq!(output.stats.workers, 2);
+    }
     let mut run = || {
         let inside = Arc::default();
         let waiting = Waiting { database: database.clone(), inside: Arc::clone(&inside) };

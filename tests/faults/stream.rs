@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, U256};
 use braid_evm::{BlockErrorKind, Cloned, Committed, Executor, Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{WORKERS, executor};
+use braid_fuzz::lineup::{SETTINGS, executor};
 use braid_fuzz::oracle::{Expected, compare_prefix};
 use core::convert::Infallible;
 use core::ops::ControlFlow;
@@ -43,8 +43,8 @@ fn execute_streaming(
 fn commits_are_heard_of_once_each_in_order_on_the_calling_thread() {
     let scene = scene();
     let here = std::thread::current().id();
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         let mut heard: Vec<Committed> = Vec::new();
         let output = execute_streaming(&mut executor, &scene, |committed| {
             assert_eq!(std::thread::current().id(), here);
@@ -67,8 +67,8 @@ fn commits_are_heard_of_once_each_in_order_on_the_calling_thread() {
 /// Random blocks in build mode: skipped ones are heard of too.
 #[test]
 fn what_is_heard_is_what_comes_out() {
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Build);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Build);
         for seed in 0..40 {
             let case = Case::from_seed(seed);
             let mut heard = Vec::new();
@@ -90,8 +90,8 @@ fn what_is_heard_is_what_comes_out() {
 #[test]
 fn the_caller_ends_the_block_at_any_commit() {
     let scene = scene();
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         for last in 0..30 {
             let mut heard = 0;
             let found = execute_streaming(&mut executor, &scene, |committed| {
@@ -144,8 +144,8 @@ fn one_worker_stops_at_once() {
 #[test]
 fn a_panic_of_the_caller_is_raised_once_all_are_idle() {
     let scene = scene();
-    for workers in WORKERS {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+    for (workers, policy) in SETTINGS {
+        let mut executor = executor(workers, policy, Mode::Validate);
         for at in [0, 1, 15, 29] {
             let mut heard = 0;
             let run = || {

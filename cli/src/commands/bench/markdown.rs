@@ -1,6 +1,6 @@
 //! Figures as tables of a page.
 
-use super::report::{Report, stages};
+use super::report::{Report, optional, stages};
 use crate::bench::Figures;
 use std::io::{self, Write};
 
@@ -37,7 +37,6 @@ impl Markdown {
              memory, MiB: seq / here | Mgas/s | txs/s | spread |\n\
              |---|---|---|---|---|---|---|---|---|---|---|---|---|"
         )?;
-        let optional = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
         for figures in &self.all {
             let memory = figures.memory.map_or("-".to_owned(), |bytes| {
                 let [sequential, parallel] = bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));

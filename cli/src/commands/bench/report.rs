@@ -32,6 +32,11 @@ pub(super) fn short(file: &str) -> String {
     ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
 }
 
+/// A ratio that not every block has.
+pub(super) fn optional(ratio: Option<f64>) -> String {
+    ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
+}
+
 /// Writes a table to the standard output.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -62,8 +67,6 @@ impl Report for Table {
 
     fn line(&mut self, figures: &Figures) -> io::Result<()> {
         self.ratios.push((figures.workers, figures.ratio()));
-        let optional =
-            |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
