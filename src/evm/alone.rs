@@ -6,14 +6,16 @@
 //! goes into the one version of the state that is needed.
 
 use super::base::StateSource;
+use super::change::AccountChange;
 use super::effects::{remember, write_set};
 use super::error::Rejection;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{EvmLocation, EvmValue};
-use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
 use super::mutants::is_evm_mutant;
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
+use super::window::Window;
 use crate::config::Mode;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Entry, Latest};
@@ -44,6 +46,8 @@ struct Runner<'a, D: DatabaseRef> {
     machine: EvmMachine<'a, D, Threads>,
     recipe: &'a Recipe,
     first_in_journal: usize,
+    /// Takes together what transactions change, unless somebody wants to hear of each.
+    window: Option<Window>,
 }
 
 impl<D: DatabaseRef> Runner<'_, D> {
@@ -57,30 +61,35 @@ impl<D: DatabaseRef> Runner<'_, D> {
         let is_complete = self.first_in_journal >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
-        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx)));
+        let window = self.window.as_mut();
+        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window)));
+        let (result, goes_on, earlier) = match ran {
+            Ok(Ran { result, goes_on, earlier }) => (Ok(result), goes_on, earlier),
+            Err(payload) => (Err(payload), false, self.machine.undo(self.window.as_mut())),
+        };
+        self.give(earlier, ledger);
         // The latch counts, whatever the EVM made of it.
-        match (self.machine.end().1, ran) {
+        match (self.machine.end().1, result) {
             (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
             (Some(Stop::Blocked(_)), _) if !is_complete => {
-                // It asked who has written what, and part of that is in the journal. A precompile may
-                // have panicked for it.
-                self.machine.recover();
+                // It asked who has written what, and part of that is in the journal.
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
             (Some(Stop::Blocked(_)), _) => unreachable!("everything below is final"),
             (None, Err(payload)) => Err(TxError::Panicked(payload)),
             (None, Ok(Err(reason))) => {
-                // The journal has ended, and this transaction has left nothing.
+                // revm leaves loaded accounts in the journal.
                 self.leave_journal(tx.position(), ledger);
                 Err(TxError::Rejected(reason))
             }
-            (None, Ok(Ok((output, ended)))) => {
+            (None, Ok(Ok(output))) => {
                 self.keep(tx, &output);
                 ledger.commit(tx, Arc::new(output));
-                if let Some(journal) = ended {
+                if !goes_on {
                     self.leave_journal(tx.position() + 1, ledger);
-                    self.latest().keep_slots(&journal);
+                } else if self.window.as_ref().is_some_and(Window::is_full) {
+                    self.settle(ledger);
                 }
                 Ok(())
             }
@@ -110,8 +119,11 @@ impl<D: DatabaseRef> Runner<'_, D> {
         }
     }
 
-    /// Takes over what all transactions below `end` have left in the journal.
-    fn leave_journal(&mut self, end: usize, ledger: &EvmLedger) {
+    /// Ends the journal, in which there is what transactions below `end` have left, and takes that
+    /// over.
+    fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
+        self.settle(ledger);
+        let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_in_journal, end);
         for (tx, outcome) in ledger.outcomes.iter().enumerate().take(end).skip(first) {
             let lost = is_evm_mutant!(self.recipe.mutant, JournalLost);
@@ -119,6 +131,28 @@ impl<D: DatabaseRef> Runner<'_, D> {
             let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
             self.put(tx, write_set(&output.changes, None, self.recipe.mutant));
         }
+        self.latest().keep_slots(&journal);
+    }
+
+    /// Takes together what the last transactions have changed.
+    fn settle(&mut self, ledger: &mut EvmLedger) {
+        if let Some(window) = self.window.as_mut().filter(|window| window.len() > 0) {
+            let changes = window.take(self.machine.journal());
+            self.give(changes, ledger);
+        }
+    }
+
+    /// Gives what was taken together to the last of those that have changed it.
+    fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
+        if changes.is_empty() {
+            return;
+        }
+        let last = ledger.outcomes.iter_mut().rev().find_map(|outcome| outcome.as_mut().ok());
+        let Some(output) = last.and_then(Arc::get_mut) else {
+            unreachable!("somebody has changed it, and without a stream nobody else holds that")
+        };
+        output.mask = self.recipe.spread.mask(&changes);
+        output.changes = Arc::new(changes);
     }
 }
 
@@ -168,9 +202,12 @@ impl<S: StateSource> Session<S> {
         // Each brings its sender, and a plain payment its receiver; contracts are often the same.
         let left = recipe.block.transactions.iter().skip(self.frontier.position());
         machine.expect_accounts(left.map(|tx| 1 + usize::from(tx.data.is_empty())).sum());
-        let mut runner = Runner { machine, recipe, first_in_journal: alone.first_in_journal };
+        let window = Window::with_mutant(recipe.mutant);
+        let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
+        let first_in_journal = alone.first_in_journal;
+        let mut runner = Runner { machine, recipe, first_in_journal, window };
         // An earlier round's journal was another EVM's.
-        runner.leave_journal(self.frontier.position(), &self.ledger);
+        runner.leave_journal(self.frontier.position(), &mut self.ledger);
         let mut failed = None;
         while self.frontier.position() < end && failed.is_none() {
             failed = step(&mut runner, self.frontier, mode, &mut self.ledger);
@@ -187,6 +224,7 @@ impl<S: StateSource> Session<S> {
             }
         }
         let first_in_journal = runner.first_in_journal;
+        runner.settle(&mut self.ledger);
         let journal = runner.machine.end_journal();
         let latest = core::mem::take(runner.latest());
         drop(runner);

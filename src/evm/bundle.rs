@@ -6,21 +6,21 @@
 
 use super::change::AccountChange;
 use super::crew::Crew;
-use super::fold::AccountFold;
+use super::fold::{AccountFold, FoldedAccount};
 use super::location::{EvmLocation, Reward};
 use super::mutants::EvmMutant;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::Task;
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
-use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
+use revm::database::BundleState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::reverts::Reverts;
-use revm::database::{AccountRevert, BundleAccount, BundleState};
-use revm::state::{AccountInfo, Bytecode};
+use revm::state::AccountInfo;
 use std::sync::Arc;
 
 /// Transactions below which one thread is as fast.
@@ -88,19 +88,40 @@ struct Bucket<'a> {
     spread: &'a Spread,
     /// Its cells.
     mask: u64,
-    folds: AddressMap<AccountFold>,
+    /// Where each account lies in `folds`.
+    places: AddressMap<u32>,
+    folds: Folds,
 }
 
-impl Bucket<'_> {
+impl<'a> Bucket<'a> {
+    /// An empty one, with room for `accounts`.
+    fn new(
+        effects: &'a BlockEffects,
+        parent: Option<&'a BundleState>,
+        (spread, mask): (&'a Spread, u64),
+        accounts: usize,
+    ) -> Self {
+        let places = AddressMap::with_capacity_and_hasher(accounts, Default::default());
+        Self { effects, parent, spread, mask, places, folds: Vec::with_capacity(accounts) }
+    }
+
     fn is_mine(&self, address: &Address) -> bool {
         self.mask == u64::MAX || self.mask & (1 << self.spread.cell(address)) != 0
     }
 
     fn fold(&mut self, address: Address, before: impl FnOnce() -> AccountFold) -> &mut AccountFold {
-        let parent = self.parent.and_then(|parent| parent.account(&address));
-        let mutant = self.effects.mutant;
-        let begin = || parent.map_or_else(before, AccountFold::after_parent).with_mutant(mutant);
-        self.folds.entry(address).or_insert_with(begin)
+        // There are fewer accounts than addresses of them fit into memory.
+        let next = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
+        let place = *self.places.entry(address).or_insert(next);
+        if place == next {
+            let parent = self.parent.and_then(|parent| parent.account(&address));
+            let begun = parent.map_or_else(before, AccountFold::after_parent);
+            self.folds.push((address, begun.with_mutant(self.effects.mutant)));
+        }
+        match self.folds.get_mut(place as usize) {
+            Some((_, fold)) => fold,
+            None => unreachable!("every place was given out with a fold"),
+        }
     }
 
     fn apply(&mut self, changes: &[AccountChange]) {
@@ -112,7 +133,7 @@ impl Bucket<'_> {
         }
     }
 
-    fn run(mut self) -> AddressMap<AccountFold> {
+    fn run(mut self) -> Folds {
         let effects = self.effects;
         self.apply(&effects.before);
         let (beneficiary, before) = &effects.beneficiary;
@@ -149,26 +170,12 @@ impl Bucket<'_> {
     }
 }
 
-/// One bucket's part of the bundle.
-struct Folded {
-    accounts: Vec<(Address, BundleAccount)>,
-    reverts: Vec<(Address, AccountRevert)>,
-    contracts: Vec<(B256, Bytecode)>,
-}
+/// Accounts with all that happened to them, one after the other.
+type Folds = Vec<(Address, AccountFold)>;
 
-impl Folded {
-    fn new(folds: AddressMap<AccountFold>) -> Self {
-        let mut accounts = Vec::with_capacity(folds.len());
-        let mut reverts = Vec::with_capacity(folds.len());
-        let mut contracts = Vec::new();
-        for (address, fold) in folds {
-            let Some(folded) = fold.finish() else { continue };
-            accounts.push((address, folded.account));
-            reverts.push((address, folded.revert));
-            contracts.extend(folded.contract);
-        }
-        Self { accounts, reverts, contracts }
-    }
+/// What `folds` come to in the bundle.
+fn finished(folds: Folds) -> impl Iterator<Item = (Address, FoldedAccount)> {
+    folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?)))
 }
 
 /// Shares the buckets out among the workers.
@@ -178,7 +185,7 @@ struct BundleTask {
     spread: Spread,
     buckets: u64,
     next: AtomicU64,
-    folded: Sender<Result<Folded, u64>>,
+    folded: Sender<Result<Vec<(Address, FoldedAccount)>, u64>>,
     /// Ends when the caller folds no more.
     caller_folds: Receiver<()>,
     /// Taking it apart is work too.
@@ -191,7 +198,7 @@ impl BundleTask {
         Some(self.next.fetch_add(1, SeqCst)).filter(|bucket| *bucket < self.buckets)
     }
 
-    fn fold(&self, bucket: u64) -> Folded {
+    fn fold(&self, bucket: u64) -> Folds {
         let Some(effects) = self.effects.lock().clone() else {
             unreachable!("nobody takes the effects before every bucket is folded")
         };
@@ -201,10 +208,7 @@ impl BundleTask {
         let changed = |tx: &TxEffects| (tx.mask & mask).count_ones() as usize;
         let share = 2 * effects.transactions.len() / self.buckets as usize;
         let accounts = effects.transactions.iter().map(changed).sum::<usize>().min(share);
-        let folds = AddressMap::with_capacity_and_hasher(accounts, Default::default());
-        let (effects, spread) = (&*effects, &self.spread);
-        let bucket = Bucket { effects, parent: None, spread, mask, folds };
-        Folded::new(bucket.run())
+        Bucket::new(&effects, None, (&self.spread, mask), accounts).run()
     }
 }
 
@@ -212,7 +216,7 @@ impl BundleTask {
 struct Promise<'a> {
     task: &'a BundleTask,
     bucket: u64,
-    folded: Option<Folded>,
+    folded: Option<Vec<(Address, FoldedAccount)>>,
 }
 
 impl Drop for Promise<'_> {
@@ -228,7 +232,7 @@ impl Task for BundleTask {
     fn run(&self, _: WorkerId) {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
-            promise.folded = Some(self.fold(bucket));
+            promise.folded = Some(finished(self.fold(bucket)).collect());
         }
         drop(self.store.lock().take());
         // Nobody sends: it ends when the sender is gone.
@@ -276,18 +280,24 @@ pub(super) fn build<'env, R>(
     });
     let own = || {
         let aside = alongside();
-        let mut folded: Vec<Folded> = Vec::with_capacity(buckets);
+        if !sharing {
+            let folds = task.fold(0);
+            let accounts = folds.len();
+            return (assemble(finished(folds), accounts, reverts), aside);
+        }
+        let mut folded = Vec::with_capacity(buckets);
         while let Some(bucket) = task.next_bucket() {
-            folded.push(task.fold(bucket));
+            folded.push(finished(task.fold(bucket)).collect());
         }
         // Every other bucket is in somebody's hands, who sends it whatever happens.
         while folded.len() < buckets
             && let Ok(theirs) = done.recv()
         {
-            folded.push(theirs.unwrap_or_else(|bucket| task.fold(bucket)));
+            folded.push(theirs.unwrap_or_else(|bucket| finished(task.fold(bucket)).collect()));
         }
         drop(folding);
-        (assemble(folded, reverts), aside)
+        let accounts = folded.iter().map(Vec::len).sum();
+        (assemble(folded.into_iter().flatten(), accounts, reverts), aside)
     };
     if !sharing {
         return own();
@@ -296,22 +306,24 @@ pub(super) fn build<'env, R>(
     crew.run(&shared, own)
 }
 
-/// Puts the folded accounts together.
-fn assemble(folded: Vec<Folded>, reverts: bool) -> BundleState {
+/// Puts the folded accounts together, of which there are `count`.
+fn assemble(
+    accounts: impl Iterator<Item = (Address, FoldedAccount)>,
+    count: usize,
+    reverts: bool,
+) -> BundleState {
     let mut bundle = BundleState::default();
-    let accounts = folded.iter().map(|folded| folded.accounts.len()).sum();
-    bundle.state.reserve(accounts);
-    let mut block_reverts = Vec::with_capacity(if reverts { accounts } else { 0 });
-    for mut bucket in folded {
-        for (address, account) in bucket.accounts {
-            bundle.state_size += account.size_hint();
-            bundle.state.insert(address, account);
+    bundle.state.reserve(count);
+    let mut block_reverts = Vec::with_capacity(if reverts { count } else { 0 });
+    for (address, FoldedAccount { account, revert, contract }) in accounts {
+        bundle.state_size += account.size_hint();
+        bundle.state.insert(address, account);
+        if let Some((hash, code)) = contract {
+            bundle.contracts.insert(hash, code);
         }
-        bundle.contracts.extend(bucket.contracts);
         if reverts {
-            let sizes = bucket.reverts.iter().map(|(_, revert)| revert.size_hint());
-            bundle.reverts_size += sizes.sum::<usize>();
-            block_reverts.append(&mut bucket.reverts);
+            bundle.reverts_size += revert.size_hint();
+            block_reverts.push((address, revert));
         }
     }
     bundle.reverts = Reverts::new(vec![block_reverts]);
@@ -321,14 +333,7 @@ fn assemble(folded: Vec<Folded>, reverts: bool) -> BundleState {
 /// Continues a parent's bundle, as revm's `State` with a bundle prestate does.
 fn extend(effects: &BlockEffects, mut parent: BundleState, reverts: bool) -> BundleState {
     let spread = Spread::default();
-    let bucket = Bucket {
-        effects,
-        parent: Some(&parent),
-        spread: &spread,
-        mask: u64::MAX,
-        folds: AddressMap::default(),
-    };
-    let folds = bucket.run();
+    let folds = Bucket::new(effects, Some(&parent), (&spread, u64::MAX), 0).run();
     let transitions = folds
         .into_iter()
         .filter_map(|(address, fold)| Some((address, fold.into_transition()?)))

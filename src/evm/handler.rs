@@ -7,6 +7,7 @@ use super::machine::Recipe;
 use super::mutants::is_evm_mutant;
 use super::precompile::BlockPrecompiles;
 use super::view::{EvmView, ViewStopped};
+use super::window::Window;
 use alloy_primitives::{Address, U256};
 use core::cell::Cell;
 use core::marker::PhantomData;
@@ -37,8 +38,10 @@ pub(super) type BlockEvm<'a, D, X> = Evm<
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.
-pub(super) struct BlockHandler<'a, D: DatabaseRef, X> {
-    recipe: &'a Recipe,
+pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef, X> {
+    recipe: &'r Recipe,
+    /// Takes what it changed together with what came before it, if it can.
+    window: Option<&'r mut Window>,
     /// The reward that was set aside.
     pub(super) reward: Cell<Option<U256>>,
     /// What the sender has paid on top of the gas and nobody has got yet.
@@ -47,20 +50,50 @@ pub(super) struct BlockHandler<'a, D: DatabaseRef, X> {
     pub(super) changes: Vec<AccountChange>,
     /// Whether the next transaction may find what this one left in the journal.
     pub(super) goes_on: bool,
+    /// What those before it have changed, if it cannot be taken together with them.
+    pub(super) earlier: Vec<AccountChange>,
     marker: PhantomData<(&'a X, D)>,
 }
 
-impl<'a, D: DatabaseRef, X> BlockHandler<'a, D, X> {
-    pub(super) const fn new(recipe: &'a Recipe) -> Self {
-        let changes = Vec::new();
-        let (reward, surcharge) = (Cell::new(None), Cell::new(None));
-        Self { recipe, reward, surcharge, changes, goes_on: false, marker: PhantomData }
+impl<'r, D: DatabaseRef, X> BlockHandler<'r, '_, D, X> {
+    pub(super) const fn new(recipe: &'r Recipe, window: Option<&'r mut Window>) -> Self {
+        Self {
+            recipe,
+            window,
+            reward: Cell::new(None),
+            surcharge: Cell::new(None),
+            changes: Vec::new(),
+            goes_on: false,
+            earlier: Vec::new(),
+            marker: PhantomData,
+        }
     }
 }
 
-impl<D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, D, X> {
+impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
+    /// Takes what the transaction in hand changed, before the journal forgets it.
+    fn take(&mut self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
+        let mutant = self.recipe.mutant;
+        let journal = &mut context.journaled_state;
+        if let Some(window) = &mut self.window {
+            if journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays) {
+                // Whoever swallowed it, it leaves nothing.
+                return Err(EVMError::Database(ViewStopped));
+            }
+            if window.add(journal) {
+                self.goes_on = true;
+                return Ok(());
+            }
+            self.earlier = window.take_before_last(journal);
+        }
+        if self.recipe.shares {
+            (self.changes, self.goes_on) = take_changes(journal, mutant);
+        }
+        Ok(())
+    }
+
     /// Takes the surcharge from the sender, if there is one.
-    fn charge(&self, context: &mut BlockContext<'_, D, X>) -> Result<(), EVMError<ViewStopped>> {
+    fn charge(&self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
         let amount = surcharge.amount(context.tx);
         if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
@@ -80,7 +113,7 @@ impl<D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, D, X> {
     /// Gives the surcharge to its receiver, unless it is left aside.
     fn credit_surcharge(
         &self,
-        context: &mut BlockContext<'_, D, X>,
+        context: &mut BlockContext<'a, D, X>,
     ) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
         let receiver = surcharge.receiver();
@@ -94,10 +127,20 @@ impl<D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, D, X> {
     }
 }
 
-impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a, D, X> {
+impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_, 'a, D, X> {
     type Evm = BlockEvm<'a, D, X>;
     type Error = EVMError<ViewStopped>;
     type HaltReason = HaltReason;
+
+    /// As in revm. What is undone may leave traces in the journal: a code that revm has forgotten.
+    fn run(&mut self, evm: &mut Self::Evm) -> Result<ExecutionResult<HaltReason>, Self::Error> {
+        self.run_without_catch_error(evm).or_else(|error| {
+            if let Some(window) = &mut self.window {
+                self.earlier = window.take_before_last(&evm.ctx.journaled_state);
+            }
+            self.catch_error(evm, error)
+        })
+    }
 
     /// As in revm, with one line more.
     fn execution_result(
@@ -108,10 +151,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'a,
     ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         take_error::<Self::Error, _>(evm.ctx.error())?;
         let result = post_execution::output(&mut evm.ctx, result, gas);
-        if self.recipe.shares {
-            (self.changes, self.goes_on) =
-                take_changes(&mut evm.ctx.journaled_state, self.recipe.mutant);
-        }
+        self.take(&mut evm.ctx)?;
         evm.ctx.journaled_state.commit_tx();
         evm.ctx.local.clear();
         evm.frame_stack.clear();

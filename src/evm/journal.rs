@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 /// revm keeps this account touched when the touch is reverted: a mistake of 2016 that became a
 /// rule (Yellow Paper, appendix K.1).
-const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003");
+pub(super) const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003");
 
 /// What the transaction in hand changed, by address and slot, and whether the journal can be shared
 /// with the next one. The accounts in the journal are left as if they had been loaded after it.

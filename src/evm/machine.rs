@@ -12,6 +12,7 @@ use super::mutants::{EvmMutant, is_evm_mutant};
 use super::precompile::BlockPrecompiles;
 use super::run::Extensions;
 use super::view::EvmView;
+use super::window::Window;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
 use crate::worker::{Context, Effects, Machine, Stop};
@@ -49,6 +50,15 @@ impl TxOutput {
             changes: Arc::clone(&self.changes),
         }
     }
+}
+
+/// What a run of a transaction came to.
+pub(super) struct Ran {
+    pub(super) result: Result<TxOutput, Rejection>,
+    /// Whether the next transaction may find what is in the journal.
+    pub(super) goes_on: bool,
+    /// What transactions before it have changed that it could not be taken together with.
+    pub(super) earlier: Vec<AccountChange>,
 }
 
 /// What all workers of a block need to build their EVM.
@@ -90,6 +100,8 @@ impl Recipe {
 pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
     evm: BlockEvm<'a, D, X>,
     recipe: &'a Recipe,
+    /// What a transaction has changed that changed nothing.
+    unchanged: Arc<Vec<AccountChange>>,
     /// The seeded bug `JournalOutlivesError` is at work.
     #[cfg(feature = "mutants")]
     outlived: bool,
@@ -127,6 +139,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         Self {
             evm: build_evm(recipe, view),
             recipe,
+            unchanged: Arc::default(),
             #[cfg(feature = "mutants")]
             outlived: false,
         }
@@ -142,55 +155,58 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         self.evm.ctx.journaled_state.state.reserve(accounts);
     }
 
+    /// What is in the journal.
+    pub(super) fn journal(&self) -> &EvmState {
+        &self.evm.ctx.journaled_state.state
+    }
+
     /// Ends the journal: what follows reads from the view again. Returns what was in it.
     pub(super) fn end_journal(&mut self) -> EvmState {
         self.evm.ctx.journaled_state.finalize()
     }
 
-    /// Forgets the run in the middle of which there was a panic.
-    pub(super) fn recover(&mut self) {
+    /// Forgets the run in the middle of which there was a panic. Returns what is in `window`.
+    pub(super) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
+        let journal = &mut self.evm.ctx.journaled_state;
+        let earlier = window.map(|window| window.take_before_last(journal));
+        journal.discard_tx();
         self.evm.ctx.local.clear();
         self.evm.frame_stack.clear();
-        self.end_journal();
+        earlier.unwrap_or_default()
     }
 
-    /// Runs `tx`, to which the view points. Returns what was in the journal, too, if that ends with
-    /// it.
-    pub(super) fn run_tx(
-        &mut self,
-        tx: TxIndex,
-    ) -> Result<(TxOutput, Option<EvmState>), Rejection> {
+    /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
+    pub(super) fn run_tx(&mut self, tx: TxIndex, window: Option<&mut Window>) -> Ran {
         if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
             self.evm.ctx.tx = tx;
         }
-        let mut handler = BlockHandler::new(self.recipe);
+        let mut handler = BlockHandler::new(self.recipe, window);
         let result = handler.run(&mut self.evm);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
         if !is_evm_mutant!(self.recipe.mutant, ErrorKept) {
             self.evm.ctx.error = Ok(());
         }
-        let mut taken = core::mem::take(&mut handler.changes);
         #[cfg(feature = "mutants")]
         if is_evm_mutant!(self.recipe.mutant, JournalOutlivesError) && result.is_err() {
             handler.goes_on = true;
             self.outlived = true;
         }
-        // Also after an error: revm leaves loaded accounts in the journal.
-        let mut ended = (!handler.goes_on).then(|| self.end_journal());
-        let result = result.map_err(rejection)?;
-        if let Some(state) = ended.as_mut().filter(|_| !self.recipe.shares) {
-            taken = changes(core::mem::take(state));
+        let goes_on = handler.goes_on;
+        let earlier = core::mem::take(&mut handler.earlier);
+        let result = match result {
+            Ok(result) => result,
+            Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
+        };
+        let mut taken = core::mem::take(&mut handler.changes);
+        let (reward, surcharge) = (handler.reward.take(), handler.surcharge.take().map(Box::new));
+        if !self.recipe.shares {
+            taken = changes(self.end_journal());
         }
         let mask = self.recipe.spread.mask(&taken);
-        let output = TxOutput {
-            result,
-            changes: Arc::new(taken),
-            mask,
-            reward: handler.reward.take(),
-            surcharge: handler.surcharge.take().map(Box::new),
-        };
-        Ok((output, ended))
+        let changes = if taken.is_empty() { Arc::clone(&self.unchanged) } else { Arc::new(taken) };
+        let output = TxOutput { result, changes, mask, reward, surcharge };
+        Ran { result: Ok(output), goes_on, earlier }
     }
 
     /// The write set of the transaction that has just run.
@@ -221,7 +237,12 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
-        let (output, _) = self.run_tx(tx)?;
+        let Ran { result, goes_on, .. } = self.run_tx(tx, None);
+        // Also after an error: revm leaves loaded accounts in the journal.
+        if !goes_on {
+            self.end_journal();
+        }
+        let output = result?;
         let writes = self.writes_of(&output);
         let cost = output.result.tx_gas_used();
         Ok(Effects { writes, output: Arc::new(output), cost })

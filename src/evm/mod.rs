@@ -42,6 +42,7 @@ mod surcharge;
 mod system;
 mod traffic;
 mod view;
+mod window;
 mod workload;
 
 pub use base::{Cloned, StateSource};

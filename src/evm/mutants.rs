@@ -64,6 +64,15 @@ pub enum EvmMutant {
     /// Alone: a reward that was set aside is seen by nobody in the block.
     #[cfg(feature = "mutants")]
     RewardUnseen,
+    /// Alone: who creates, destroys or empties an account is taken together with others.
+    #[cfg(feature = "mutants")]
+    WindowKeepsLives,
+    /// Alone: what a transaction has left that was refused a read stays in the journal.
+    #[cfg(feature = "mutants")]
+    StoppedStays,
+    /// Alone: the slots that transactions of a window have changed are forgotten.
+    #[cfg(feature = "mutants")]
+    WindowLosesSlots,
 }
 
 #[cfg(feature = "mutants")]
@@ -89,6 +98,9 @@ impl EvmMutant {
         Self::JournalLost,
         Self::JournalForgotten,
         Self::RewardUnseen,
+        Self::WindowKeepsLives,
+        Self::StoppedStays,
+        Self::WindowLosesSlots,
     ];
 }
 

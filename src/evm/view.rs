@@ -81,6 +81,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.remembered.clear();
     }
 
+    /// Whether it has refused an answer since `begin`.
+    pub(super) const fn has_stopped(&self) -> bool {
+        self.inner.has_stopped()
+    }
+
     /// Slots that later transactions must find as this one has seen them: see `base_slot`.
     pub(super) fn remembered(&self) -> &[(Address, U256, U256)] {
         &self.remembered

@@ -105,6 +105,12 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         (core::mem::replace(&mut self.reads, next), self.stop.take())
     }
 
+    /// Whether it has refused an answer since `begin`.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) const fn has_stopped(&self) -> bool {
+        self.stop.is_some()
+    }
+
     /// The handle of the base state.
     pub fn base_mut(&mut self) -> &mut B {
         &mut self.base

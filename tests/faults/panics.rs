@@ -186,34 +186,49 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
 
 /// Whether an account without nonce and code has changed decides how its storage is read, so that read
 /// may be refused until all below is final, or has left the journal.
-#[test]
-fn a_panic_over_a_read_that_is_refused_is_dropped() {
+fn refusing(goes_on_reading: bool) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
     let odd = Address::repeat_byte(0x77);
     let (balance, storage) = (U256::ONE, storage([(0, 40)]));
     scene.put(odd, MemoryAccount { balance, storage, ..Default::default() });
+    let ask = Code::new().call(PLACE, 0, 50_000);
+    let ask = scene.contract(0, if goes_on_reading { ask.sstore_top(0) } else { ask });
     // The call in between leaves memory and frames of its own behind.
-    let ask = scene.contract(0, Code::new().call(PLACE, 0, 50_000).sstore_top(0));
-    let through = scene.contract(1, Code::new().call(ask, 0, 200_000).sstore_top(0));
+    let through = Code::new().call(ask, 0, 200_000);
+    let through = scene.contract(1, if goes_on_reading { through.sstore_top(0) } else { through });
     scene.send(alice, pay(bob, 1));
     scene.send(bob, call(through));
     scene.send(alice, pay(odd, 1));
     scene.send(carol, call(through));
-    let block = Arc::new(scene.block.clone());
-    let plain = Reader::new(odd, Habit::Returns);
-    let run = |setting, precompile: &Arc<Reader>| {
-        let output = with(setting, precompile).execute(Arc::clone(&block), scene.database());
-        output.expect("a valid block")
-    };
-    let expected = run((1, Policy::ForceSpeculative), &plain);
-    for setting in SETTINGS {
-        let precompile = Reader::new(odd, Habit::PanicsIfRefused);
-        let found = run(setting, &precompile);
-        assert_eq!(found.outcomes, expected.outcomes, "{setting:?}");
-        assert_eq!(found.bundle, expected.bundle, "{setting:?}");
-        if setting.1 == Policy::InOrder {
-            assert!(precompile.calls.load(Ordering::SeqCst) > 2, "nothing was refused");
+    (scene, odd)
+}
+
+#[test]
+fn what_comes_of_a_read_that_is_refused_is_dropped() {
+    for (goes_on_reading, habit) in
+        [(true, Habit::PanicsIfRefused), (true, Habit::MakesUp), (false, Habit::MakesUp)]
+    {
+        let (scene, odd) = refusing(goes_on_reading);
+        let block = Arc::new(scene.block.clone());
+        let run = |mut executor: Executor| executor.execute(Arc::clone(&block), scene.database());
+        let plain = Reader::new(odd, Habit::Returns);
+        let expected = run(with((1, Policy::ForceSpeculative), &plain)).expect("a valid block");
+        for setting in SETTINGS {
+            let precompile = Reader::new(odd, habit);
+            let found = run(with(setting, &precompile)).expect("a valid block");
+            assert_eq!(found.outcomes, expected.outcomes, "{habit:?} {setting:?}");
+            assert_eq!(found.bundle, expected.bundle, "{habit:?} {setting:?}");
+            if setting.1 == Policy::InOrder {
+                assert!(precompile.calls.load(Ordering::SeqCst) > 2, "nothing was refused");
+            }
+        }
+        #[cfg(feature = "mutants")]
+        if !goes_on_reading {
+            let alone = with((1, Policy::InOrder), &Reader::new(odd, habit));
+            let found = run(alone.with_mutant(braid_evm::EvmMutant::StoppedStays));
+            let survived = found.is_ok_and(|found| found.bundle == expected.bundle);
+            assert!(!survived, "a run that was refused a read has left something");
         }
     }
 }
