@@ -87,8 +87,9 @@ impl Config {
     }
 
     /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
+    /// `hands_over`: somebody else goes on where speculation is wasted.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn limits(&self, workers: usize, alone: bool) -> Limits {
+    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: bool) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let in_order = alone && self.policy != Policy::ForceSpeculative;
         Limits {
@@ -99,6 +100,7 @@ impl Config {
             policy: if in_order { Policy::InOrder } else { self.policy },
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
+            hands_over,
         }
     }
 
@@ -107,7 +109,7 @@ impl Config {
     #[cfg(feature = "evm")]
     pub(crate) fn runs_alone(&self, workers: usize, is_serial: impl FnOnce() -> bool) -> bool {
         match self.policy {
-            Policy::ForceSpeculative => false,
+            Policy::ForceSpeculative | Policy::Alternate => false,
             Policy::InOrder => true,
             Policy::Auto => workers < 2 || is_serial(),
         }

@@ -84,3 +84,52 @@ impl Chunk {
         (self.first.0..self.end.0).map(TxIndex)
     }
 }
+
+/// Something for each of consecutive transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PerTx<T> {
+    first: TxIndex,
+    items: Vec<T>,
+}
+
+impl<T> PerTx<T> {
+    /// `items` in order, the first of them that of transaction `first`.
+    pub(crate) fn new(first: TxIndex, items: impl IntoIterator<Item = T>) -> Self {
+        Self { first, items: items.into_iter().collect() }
+    }
+
+    /// Place of `tx`; one below the first has a place that is out of reach.
+    const fn place(&self, tx: TxIndex) -> usize {
+        tx.position().wrapping_sub(self.first.position())
+    }
+
+    pub(crate) fn get(&self, tx: TxIndex) -> Option<&T> {
+        self.items.get(self.place(tx))
+    }
+
+    pub(crate) fn get_mut(&mut self, tx: TxIndex) -> Option<&mut T> {
+        let place = self.place(tx);
+        self.items.get_mut(place)
+    }
+
+    /// The first transaction that there is something for.
+    pub(crate) const fn first(&self) -> TxIndex {
+        self.first
+    }
+
+    /// One past the last.
+    pub(crate) fn end(&self) -> TxIndex {
+        let len = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        TxIndex(self.first.0.saturating_add(len))
+    }
+
+    /// Each with its transaction.
+    pub(crate) fn iter_mut(
+        &mut self,
+    ) -> impl DoubleEndedIterator<Item = (TxIndex, &mut T)> + ExactSizeIterator {
+        let first = self.first.position();
+        let at =
+            move |(place, item)| (TxIndex(u32::try_from(first + place).unwrap_or(u32::MAX)), item);
+        self.items.iter_mut().enumerate().map(at)
+    }
+}

@@ -11,14 +11,19 @@ use std::time::Duration;
 /// Numbers of workers that every block is executed with.
 pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
-/// How blocks meet faults: alone, as one worker runs them by default, and forced to speculate.
-pub const SETTINGS: [(u16, Policy); 5] = [
+/// How blocks meet faults: alone, as one worker runs them by default, forced to speculate, and by turns.
+pub const SETTINGS: [(u16, Policy); 6] = [
     (1, Policy::InOrder),
     (1, Policy::ForceSpeculative),
     (2, Policy::ForceSpeculative),
     (3, Policy::ForceSpeculative),
     (8, Policy::ForceSpeculative),
+    (2, Policy::Alternate),
 ];
+
+/// How every block is executed besides: without speculation, and in turns with it.
+const OTHERS: [(u16, Policy); 3] =
+    [(1, Policy::InOrder), (2, Policy::Alternate), (8, Policy::Alternate)];
 
 /// Workers, with how many transactions they get at once: those share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
@@ -48,7 +53,7 @@ fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) 
 #[derive(Debug)]
 pub struct Lineup {
     /// First those of `WORKERS`, which cut small blocks into single transactions, then those of
-    /// `CHUNKS`, then one that runs blocks alone.
+    /// `CHUNKS`, then those of `OTHERS`.
     executors: Vec<Executor>,
     mode: Mode,
     /// How often two transactions were in progress at once, as the database saw it.
@@ -70,8 +75,8 @@ impl Lineup {
         let chunked = CHUNKS.map(|(workers, length)| {
             chunked(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
         });
-        let alone = executor(1, Policy::InOrder, mode);
-        let executors = single.into_iter().chain(chunked).chain([alone]).collect();
+        let others = OTHERS.map(|(workers, policy)| executor(workers, policy, mode));
+        let executors = single.into_iter().chain(chunked).chain(others).collect();
         Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
     }
 
@@ -105,8 +110,10 @@ impl Lineup {
                 |difference| format!("{workers} workers, chunks of {length}: {difference}"),
             )?;
         }
-        self.run(WORKERS.len() + CHUNKS.len(), block, database.clone(), &expected)
-            .map_err(|difference| format!("alone: {difference}"))?;
+        for (index, (workers, policy)) in OTHERS.into_iter().enumerate() {
+            self.run(WORKERS.len() + CHUNKS.len() + index, block, database.clone(), &expected)
+                .map_err(|difference| format!("{workers} workers, {policy:?}: {difference}"))?;
+        }
         Ok(expected)
     }
 

@@ -211,10 +211,15 @@ fn tight() -> Vec<Scenario> {
             scenario.limits.window = window;
             scenario.limits.job_capacity = job_capacity;
             scenario.limits.max_speculative_runs = cap;
-            for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder] {
+            for policy in
+                [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder, Policy::Alternate]
+            {
                 scenario.limits.policy = policy;
                 scenarios.push(scenario.clone());
             }
+            scenario.limits.policy = Policy::Alternate;
+            scenario.limits.hands_over = true;
+            scenarios.push(scenario);
         }
     }
     scenarios

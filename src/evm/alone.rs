@@ -12,19 +12,20 @@ use super::error::Rejection;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{EvmLocation, EvmValue};
 use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
-use super::mutants::is_evm_mutant;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
 use super::window::Window;
 use crate::config::Mode;
-use crate::ids::{TxIndex, WorkerId};
-use crate::mv::{Entry, Latest};
+use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
+use crate::mv::{Entry, Latest, Store};
 use crate::protocol::{Failure as Kind, Halt};
 use crate::runtime::Threads;
 use crate::sync::bounded;
 use crate::worker::{Ledger, Machine, Stop, TxError};
 use alloy_primitives::{Address, B256, U256};
-use core::ops::ControlFlow;
+use core::convert::Infallible;
+use core::ops::{ControlFlow, Range};
 use revm::state::{AccountInfo, Bytecode, EvmState};
 use revm::{Database, DatabaseRef};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,42 @@ pub(super) struct Alone {
     pub(super) journal: EvmState,
     /// The lowest transaction whose changes may still be in it.
     first_in_journal: usize,
+    /// The first of them, if others have left something in the store before.
+    first: Option<TxIndex>,
+}
+
+impl Alone {
+    /// Nothing yet: those from `first` on will run alone.
+    fn from(first: TxIndex) -> Self {
+        Self { first_in_journal: first.position(), first: Some(first), ..Self::default() }
+    }
+
+    /// What lies under it.
+    pub(super) fn under<'a>(
+        &self,
+        store: &'a Store<EvmLocation>,
+    ) -> Option<(&'a Store<EvmLocation>, TxIndex)> {
+        self.first.map(|first| (store, first))
+    }
+}
+
+/// Takes over into `latest` what transactions of `range` have left in a journal.
+fn take_over(
+    latest: &mut Latest<EvmLocation>,
+    outcomes: &[Result<Arc<TxOutput>, Rejection>],
+    range: Range<usize>,
+    mutant: EvmMutant,
+) {
+    if is_evm_mutant!(mutant, JournalLost) {
+        return;
+    }
+    for (tx, outcome) in outcomes.iter().enumerate().take(range.end).skip(range.start) {
+        let Ok(output) = outcome else { continue };
+        let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
+        for (location, entry) in write_set(&output.changes, None, mutant) {
+            latest.put(tx, location, entry);
+        }
+    }
 }
 
 /// An EVM that runs transactions alone.
@@ -46,6 +83,8 @@ struct Runner<'a, D: DatabaseRef> {
     machine: EvmMachine<'a, D, Threads>,
     recipe: &'a Recipe,
     first_in_journal: usize,
+    /// Whether nothing of this block lies under it.
+    is_bottom: bool,
     /// Takes together what transactions change, unless somebody wants to hear of each.
     window: Option<Window>,
 }
@@ -110,10 +149,6 @@ impl<D: DatabaseRef> Runner<'_, D> {
         let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
         let rewards = self.recipe.rewards(output).filter(|_| !unseen);
         writes.extend(rewards.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
-        self.put(tx, writes);
-    }
-
-    fn put(&mut self, tx: TxIndex, writes: Vec<(EvmLocation, Entry<EvmLocation>)>) {
         for (location, entry) in writes {
             self.latest().put(tx, location, entry);
         }
@@ -125,13 +160,11 @@ impl<D: DatabaseRef> Runner<'_, D> {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_in_journal, end);
-        for (tx, outcome) in ledger.outcomes.iter().enumerate().take(end).skip(first) {
-            let lost = is_evm_mutant!(self.recipe.mutant, JournalLost);
-            let Some(output) = outcome.as_ref().ok().filter(|_| !lost) else { continue };
-            let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
-            self.put(tx, write_set(&output.changes, None, self.recipe.mutant));
+        let mutant = self.recipe.mutant;
+        take_over(self.latest(), &ledger.outcomes, first..end, mutant);
+        if self.is_bottom {
+            self.latest().keep_slots(&journal);
         }
-        self.latest().keep_slots(&journal);
     }
 
     /// Takes together what the last transactions have changed.
@@ -171,17 +204,20 @@ impl Latest<EvmLocation> {
 }
 
 impl<S: StateSource> Session<S> {
-    /// Runs all transactions that have not run; `on_commit` hears of each at once.
+    /// Runs what has not run of the transactions below `end`; `on_commit` hears of each at once.
     pub(super) fn run_alone<F>(
         mut self,
-        alone: Alone,
+        end: usize,
         mode: Mode,
         mut on_commit: Option<&mut F>,
     ) -> (Self, Option<Failure<S>>)
     where
         F: FnMut(Committed) -> ControlFlow<()>,
     {
-        let end = self.workload.recipe.block.transactions.len();
+        let alone = self.alone.take().unwrap_or_else(|| match self.speculates {
+            true => Alone::from(self.frontier),
+            false => Alone::default(),
+        });
         if self.frontier.position() >= end {
             self.alone = Some(alone);
             return (self, None);
@@ -198,14 +234,17 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(1);
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
-        let mut machine = EvmMachine::over(recipe, EvmView::after(alone.latest, base, &Threads));
+        let under = alone.under(&self.store);
+        let mut machine =
+            EvmMachine::over(recipe, EvmView::after(alone.latest, under, base, &Threads));
         // Each brings its sender, and a plain payment its receiver; contracts are often the same.
-        let left = recipe.block.transactions.iter().skip(self.frontier.position());
+        let left = recipe.block.transactions.get(self.frontier.position()..end);
+        let left = left.unwrap_or_default().iter();
         machine.expect_accounts(left.map(|tx| 1 + usize::from(tx.data.is_empty())).sum());
         let window = Window::with_mutant(recipe.mutant);
         let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
-        let first_in_journal = alone.first_in_journal;
-        let mut runner = Runner { machine, recipe, first_in_journal, window };
+        let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
+        let mut runner = Runner { machine, recipe, first_in_journal, is_bottom, window };
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &mut self.ledger);
         let mut failed = None;
@@ -223,14 +262,36 @@ impl<S: StateSource> Session<S> {
                 failed = Some(cancelled(self.frontier, end));
             }
         }
-        let first_in_journal = runner.first_in_journal;
+        let (first_in_journal, first) = (runner.first_in_journal, alone.first);
         runner.settle(&mut self.ledger);
         let journal = runner.machine.end_journal();
         let latest = core::mem::take(runner.latest());
         drop(runner);
         self.ledger.stream_to(None);
-        self.alone = Some(Alone { latest, journal, first_in_journal });
+        self.alone = Some(Alone { latest, journal, first_in_journal, first });
         (self, failed)
+    }
+
+    /// Puts what transactions that ran alone have left into the store, where others will read it.
+    pub(super) fn hand_back(&mut self) {
+        let Some(alone) = self.alone.take() else { return };
+        let Self { workload, ledger, store, frontier, .. } = self;
+        let recipe = &workload.recipe;
+        let (mut latest, first) = (alone.latest, alone.first.unwrap_or(TxIndex(0)));
+        let range = alone.first_in_journal..frontier.position();
+        take_over(&mut latest, &ledger.outcomes, range, recipe.mutant);
+        let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
+        for receiver in recipe.receivers().filter(|_| !unsummed) {
+            let location = EvmLocation::Balance(receiver);
+            let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
+            let Ok(_) = latest.read(&location, || store.newest(&location, first, base));
+        }
+        let lost = is_evm_mutant!(recipe.mutant, HandBackLost);
+        for (tx, location, entry) in latest.into_entries().filter(|_| !lost) {
+            let version = Version { tx, incarnation: Incarnation(0) };
+            store.publish(version, &location, entry, &mut Vec::new());
+        }
+        store.set_frontier(*frontier);
     }
 }
 

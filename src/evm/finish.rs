@@ -50,7 +50,7 @@ where
     C: Crew<'env>,
 {
     let Rest { mut effects, parent, config } = rest;
-    let (workers, alone) = (crew.workers(), session.alone.is_some());
+    let (workers, alone) = (crew.workers(), !session.speculates);
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
@@ -108,7 +108,10 @@ fn after_transactions<S: StateSource>(
     }
     let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let (mut below, journal) = match alone.take() {
-        Some(alone) => (EvmView::after(alone.latest, base, &Threads), alone.journal),
+        Some(alone) => {
+            let under = alone.under(store);
+            (EvmView::after(alone.latest, under, base, &Threads), alone.journal)
+        }
         None => (EvmView::new(store, base, &Threads), EvmState::default()),
     };
     store.set_frontier(TxIndex(u32::MAX));

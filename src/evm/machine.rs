@@ -81,6 +81,13 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
+    /// Accounts for which something may be set aside. They are known before the block.
+    pub(super) fn receivers(&self) -> impl Iterator<Item = Address> {
+        let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
+        let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.sets_surcharge_aside);
+        [beneficiary, surcharge.map(|surcharge| surcharge.receiver())].into_iter().flatten()
+    }
+
     /// What `output` has set aside, and for whom: no account twice.
     pub(super) fn rewards(&self, output: &TxOutput) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);

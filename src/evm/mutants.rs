@@ -73,6 +73,15 @@ pub enum EvmMutant {
     /// Alone: the slots that transactions of a window have changed are forgotten.
     #[cfg(feature = "mutants")]
     WindowLosesSlots,
+    /// What was published above the frontier stays when others take over.
+    #[cfg(feature = "mutants")]
+    SpeculationStays,
+    /// What transactions that ran alone have left is not handed back.
+    #[cfg(feature = "mutants")]
+    HandBackLost,
+    /// What was set aside by transactions that ran alone is not handed back.
+    #[cfg(feature = "mutants")]
+    HandBackUnsummed,
 }
 
 #[cfg(feature = "mutants")]
@@ -101,6 +110,9 @@ impl EvmMutant {
         Self::WindowKeepsLives,
         Self::StoppedStays,
         Self::WindowLosesSlots,
+        Self::SpeculationStays,
+        Self::HandBackLost,
+        Self::HandBackUnsummed,
     ];
 }
 

@@ -13,10 +13,10 @@ pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
     gas_limit.min(block.cfg.tx_gas_limit_cap())
 }
 
-/// Plans the transactions of `block` from `first` on for `workers` workers.
+/// Plans the transactions of `block` from `first` up to `end` for `workers` workers.
 pub(super) fn plan_block(
     block: &Block,
-    first: TxIndex,
+    (first, end): (TxIndex, usize),
     workers: usize,
     chunk: Option<NonZeroU32>,
 ) -> Plan {
@@ -29,7 +29,7 @@ pub(super) fn plan_block(
         frontier_only: regular_gas_limit(block, tx.gas_limit) > room
             || (block.cfg.enable_amsterdam_eip8037 && tx.gas_limit > room),
     };
-    let transactions = block.transactions.get(first.position()..).unwrap_or_default();
+    let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let grain = match chunk {
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),

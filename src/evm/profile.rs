@@ -110,7 +110,9 @@ fn run<S: StateSource, O: Observer>(
     observer: &O,
 ) -> (Session<S>, Option<Failure<S>>) {
     let caller = WorkerId(0);
-    let (setup, counters) = session.set_up(&config, usize::from(config.workers.get()));
+    let transactions = session.workload.recipe.block.transactions.len();
+    let workers = usize::from(config.workers.get());
+    let (setup, counters) = session.set_up(transactions, &config, workers, false);
     let shared = Shared::new(setup);
     std::thread::scope(|scope| {
         let work = |worker| work(&shared, worker, &Observed { observer, worker });

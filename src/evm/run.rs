@@ -74,6 +74,7 @@ where
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let session = Session::new(workload, shards, transactions, alone);
+    session.seed(&effects);
     let (session, failure) = session.run(crew, &config, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
 }
@@ -103,6 +104,7 @@ where
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, shards, ROUND, alone);
+    session.seed(&effects);
     let mut failure = None;
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;

@@ -2,10 +2,11 @@
 
 use super::alone::Alone;
 use super::base::StateSource;
+use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::{At, BlockErrorKind, Rejection};
 use super::ledger::{Committed, EvmLedger};
-use super::location::EvmLocation;
+use super::location::{EvmLocation, EvmValue};
 use super::plan::plan_block;
 use super::run::DbError;
 use super::workload::EvmWorkload;
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt};
+use crate::protocol::{Counters, Halt, Policy};
 use crate::runtime::{Caller, Task, Threads};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
@@ -35,8 +36,46 @@ pub(super) struct Session<S: StateSource> {
     pub(super) counters: Counters,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
-    /// What the transactions have left, if they run one after the other.
+    /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
+    /// Whether transactions are shared out at all.
+    pub(super) speculates: bool,
+    /// Speculation was mostly wasted.
+    handed_over: bool,
+}
+
+/// How long transactions run one after the other where speculation was wasted.
+struct Stretch {
+    /// Transactions of the first one.
+    shortest: usize,
+    /// How much longer the next one is where speculation was wasted at once.
+    growth: usize,
+    /// 0 where speculation has paid since.
+    last: usize,
+    /// Whether it ever has.
+    pays: bool,
+}
+
+impl Stretch {
+    const fn new(policy: Policy) -> Self {
+        match policy {
+            Policy::Alternate => Self { shortest: 3, growth: 1, last: 0, pays: false },
+            _ => Self { shortest: 64, growth: 8, last: 0, pays: false },
+        }
+    }
+
+    /// The next one, after speculation has made `committed` of progress: trying again costs, so where
+    /// it was wasted at once it is tried again later and later.
+    fn next(&mut self, committed: usize) -> usize {
+        let again = self.last > 0 && committed < 2 * self.shortest;
+        self.last = if again { self.last.saturating_mul(self.growth) } else { self.shortest };
+        self.last
+    }
+
+    /// Transactions that speculation is tried with: setting up many for nothing costs, too.
+    const fn trial(&self) -> usize {
+        if self.pays && self.last == 0 { usize::MAX } else { 16 * self.shortest }
+    }
 }
 
 /// The part of the other workers.
@@ -59,7 +98,9 @@ impl<S: StateSource> Session<S> {
     ) -> Self {
         let transactions = if alone { 0 } else { transactions };
         Self {
-            alone: alone.then(Alone::default),
+            alone: None,
+            speculates: !alone,
+            handed_over: false,
             ledger: EvmLedger::new(&workload.recipe),
             store: Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions),
             workload,
@@ -68,9 +109,63 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs all transactions that have not run, on all workers; the caller is one of them.
+    /// Gives the store what is known of those for whom something may be set aside.
+    pub(super) fn seed(&self, effects: &BlockEffects) {
+        for receiver in self.workload.recipe.receivers() {
+            let known = [&effects.beneficiary, &effects.surcharged];
+            if let Some((_, info)) = known.into_iter().find(|(address, _)| *address == receiver) {
+                let value = EvmValue::Balance(info.as_ref().map(|info| info.balance));
+                self.store.seed(&EvmLocation::Balance(receiver), value);
+            }
+        }
+    }
+
+    /// Runs all transactions that have not run.
     pub(super) fn run<'env, F, C>(
         mut self,
+        crew: &mut C,
+        config: &Config,
+        mut on_commit: Option<&mut F>,
+    ) -> (Self, Option<Failure<S>>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        let end = self.workload.recipe.block.transactions.len();
+        if !self.speculates {
+            return self.run_alone(end, config.mode, on_commit);
+        }
+        let mut stretch = Stretch::new(config.policy);
+        loop {
+            self.hand_back();
+            let first = self.frontier.position();
+            let until = end.min(first.saturating_add(stretch.trial()));
+            let failure;
+            (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
+            let committed = self.frontier.position() - first;
+            if failure.is_some() || (!self.handed_over && until == end) {
+                return (self, failure);
+            }
+            if !self.handed_over {
+                (stretch.last, stretch.pays) = (0, true);
+                continue;
+            }
+            let length = stretch.next(committed);
+            let until = end.min(self.frontier.position().saturating_add(length));
+            let failure;
+            (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut());
+            if failure.is_some() || self.frontier.position() >= end {
+                return (self, failure);
+            }
+        }
+    }
+
+    /// Runs the transactions below `end` on all workers, the caller being one of them, until all have
+    /// run or speculation turns out to be wasted.
+    fn run_shared<'env, F, C>(
+        self,
+        end: usize,
         crew: &mut C,
         config: &Config,
         on_commit: Option<&mut F>,
@@ -80,17 +175,24 @@ impl<S: StateSource> Session<S> {
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
-        if let Some(alone) = self.alone.take() {
-            return self.run_alone(alone, config.mode, on_commit);
-        }
+        #[cfg(feature = "mutants")]
+        let mutant = self.workload.recipe.mutant;
         let workers = crew.workers();
-        let left = self.left();
+        let left = self.left(end);
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
-        let (mut setup, counters) = self.set_up(config, workers);
+        // Where reads are slow, whoever runs ahead has read for the others.
+        let (mut setup, counters) = self.set_up(end, config, workers, !crew.is_wide());
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(setup);
+        #[cfg(feature = "mutants")]
+        let shared = match mutant {
+            super::EvmMutant::SpeculationStays => {
+                shared.with_mutant(crate::worker::WorkerMutant::SpeculationStays)
+            }
+            _ => shared,
+        };
         let task = Arc::new(RunTask(shared));
         let (mut panicked, mut ended) = (None, false);
         let own = || match on_commit {
@@ -129,22 +231,24 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Number of transactions that have not run.
-    fn left(&self) -> usize {
-        self.workload.recipe.block.transactions.len().saturating_sub(self.frontier.position())
+    /// Number of transactions below `end` that have not run.
+    const fn left(&self, end: usize) -> usize {
+        end.saturating_sub(self.frontier.position())
     }
 
-    /// Makes the transactions that have not run ready for workers; also returns what was counted
-    /// before.
+    /// Makes what has not run of the transactions below `end` ready for workers; also returns what was
+    /// counted before. `hands_over`: where speculation is wasted that is the end.
     pub(super) fn set_up(
         self,
+        end: usize,
         config: &Config,
         workers: usize,
+        hands_over: bool,
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Counters) {
-        let alone = workers == 1 || self.left() < 2;
-        let Self { workload, ledger, store, counters, frontier, alone: _ } = self;
-        let plan = plan_block(&workload.recipe.block, frontier, workers, config.chunk);
-        let (limits, patience) = (config.limits(workers, alone), config.patience);
+        let alone = workers == 1 || self.left(end) < 2;
+        let Self { workload, ledger, store, counters, frontier, .. } = self;
+        let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
+        let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, counters)
     }
 
@@ -162,7 +266,19 @@ impl<S: StateSource> Session<S> {
         let all = workload.recipe.block.transactions.len();
         let cancelled = cancelled.then(|| self::cancelled(frontier, all));
         let failure = failure(frontier, halt, error, broken).or(cancelled);
-        (Self { workload, ledger, store, counters, frontier, alone: None }, failure)
+        let handed_over = halt == Some(Halt::HandedOver);
+        let alone = None;
+        let session = Self {
+            workload,
+            ledger,
+            store,
+            counters,
+            frontier,
+            alone,
+            speculates: true,
+            handed_over,
+        };
+        (session, failure)
     }
 }
 
@@ -184,6 +300,7 @@ pub(super) fn failure<E>(
     }
     let (tx, kind) = match (halt?, error) {
         (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
+        (Halt::HandedOver, _) => return None,
         (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
             TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
             TxError::Base(error) => (tx, BlockErrorKind::Base(error)),

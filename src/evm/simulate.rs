@@ -104,7 +104,7 @@ pub fn simulate<S: StateSource + 'static>(
     let shards = config.shards(workers.get().into(), transactions);
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let session = Session::new(workload, shards, transactions, false);
-    let (setup, counters) = session.set_up(config, workers.get().into());
+    let (setup, counters) = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));

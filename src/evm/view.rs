@@ -43,9 +43,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Self::over(View::new(store, base, context))
     }
 
-    /// A view over what is final.
-    pub(super) fn after(latest: Latest<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
-        Self::over(View::after(latest, base, context))
+    /// A view over what is final: `latest`, and below that what lies in a store below an index.
+    pub(super) fn after(
+        latest: Latest<EvmLocation>,
+        under: Option<(&'a Store<EvmLocation>, TxIndex)>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(View::after(latest, under, base, context))
     }
 
     fn over(inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {

@@ -48,28 +48,28 @@ impl<L: Location> Default for Latest<L> {
 }
 
 impl<L: Location> Latest<L> {
-    /// What the next transaction sees at `location`, and where it comes from. `base` is asked for the
-    /// value before the block, if that matters.
+    /// What the next transaction sees at `location`, and where it comes from. `below` is asked for what
+    /// was there before, if that matters.
     ///
     /// # Errors
-    /// Those of `base`.
+    /// Those of `below`.
     pub fn read<E>(
         &mut self,
         location: &L,
-        base: impl FnOnce() -> Result<L::Value, E>,
+        below: impl FnOnce() -> Result<(L::Value, Origin), E>,
     ) -> Result<(L::Value, Origin), E> {
         let ended = self.ended(location);
         let cell = self.cells.get_mut(location);
         let Some(cell) = cell.filter(|cell| cell.lives_after(ended)) else {
             return match ended {
                 Some(tx) => Ok((location.destroyed(), Origin::Tombstone(version(tx)))),
-                None => Ok((base()?, Origin::Base)),
+                None => below(),
             };
         };
         if let Some(value) = &cell.value {
             return Ok((value.clone(), cell.origin()));
         }
-        let mut value = if ended.is_some() { location.destroyed() } else { base()? };
+        let mut value = if ended.is_some() { location.destroyed() } else { below()?.0 };
         cell.deltas.drain(..).for_each(|delta| L::fold(&mut value, &delta));
         cell.value = Some(value.clone());
         Ok((value, cell.origin()))
@@ -107,6 +107,20 @@ impl<L: Location> Latest<L> {
             }
         };
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
+    }
+
+    /// All that was put here and still counts, each location once, tombstones before what they do not
+    /// end. Deltas to a value that nobody has read are left out: read it first.
+    pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
+        let Self { cells, ended } = self;
+        let tombstone = |(scope, tx): (&L, &TxIndex)| (*tx, scope.clone(), Entry::Tombstone);
+        let tombstones: Vec<_> = ended.iter().map(tombstone).collect();
+        let entries = cells.into_iter().filter_map(move |(location, cell)| {
+            let life = location.scope().and_then(|scope| ended.get(&scope).copied());
+            let (tx, value) = (cell.by?, cell.lives_after(life).then_some(cell.value)??);
+            Some((tx, location, Entry::Value(value)))
+        });
+        tombstones.into_iter().chain(entries)
     }
 
     /// Remembers the base value of a location that nothing has written.

@@ -24,6 +24,7 @@ mod location;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod mutants;
+mod newest;
 mod resolve;
 mod sets;
 mod shard;

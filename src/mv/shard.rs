@@ -12,6 +12,16 @@ pub(super) struct Shard<L: Location> {
 }
 
 impl<L: Location> Shard<L> {
+    /// The chain of `location`, if there is one.
+    pub(super) fn find(&mut self, hash: LocationHash, location: &L) -> Option<&mut Chain<L>> {
+        let chains = &self.chains;
+        let same = |index: &u32| {
+            chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
+        };
+        let index = *self.table.find(hash.bits(), same)?;
+        self.chains.get_mut(index as usize)
+    }
+
     /// The chain of `location`, created empty if there is none.
     pub(super) fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
         let chains = &self.chains;

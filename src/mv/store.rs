@@ -110,7 +110,7 @@ impl<L: Location> Store<L> {
         LocationHash(self.hasher.hash_one(location))
     }
 
-    fn shard(&self, hash: LocationHash) -> (u32, &VersionedLock<Shard<L>>) {
+    pub(super) fn shard(&self, hash: LocationHash) -> (u32, &VersionedLock<Shard<L>>) {
         // The table uses the low and the topmost bits; the shard takes bits between.
         let index = (hash.bits() >> 40) as usize & (self.shards.len() - 1);
         let [shard, ..] = self.shards.get(index..).unwrap_or_default() else {

@@ -61,7 +61,7 @@ impl Protocol {
         match self.limits.policy {
             Policy::InOrder => true,
             Policy::ForceSpeculative => false,
-            Policy::Auto => self.frontier < self.in_order_until,
+            Policy::Auto | Policy::Alternate => self.frontier < self.in_order_until,
         }
     }
 
@@ -202,7 +202,7 @@ impl Protocol {
 
     /// A report that is older than the publication it waits for must not wait.
     fn on_blocked(&mut self, tx: TxIndex, on: TxIndex) -> Result<(), Invariant> {
-        let published = matches!(self.slot(on)?.status, Status::Executed | Status::Final);
+        let published = matches!(self.status(on), Some(Status::Executed | Status::Final));
         if published && !is_mutant!(self.mutant, LateBlockedWaits) {
             return self.make_pending(tx);
         }

@@ -14,6 +14,8 @@ const RATE_SPAN: u32 = 32;
 const WASTEFUL_RUNS: u32 = 24;
 /// Transactions that run in order after a wasteful span.
 const IN_ORDER_STRETCH: u32 = 64;
+/// Transactions of a turn where speculation and order alternate.
+const TURN: u32 = 2;
 
 impl Protocol {
     pub(super) fn poll_frontier(&mut self) -> Result<Option<Command>, Invariant> {
@@ -180,17 +182,25 @@ impl Protocol {
 
     /// Speculation that is mostly thrown away gives way to a stretch in order.
     fn watch_discard_rate(&mut self) {
-        if self.limits.policy != Policy::Auto {
-            return;
-        }
+        let (span, wasteful, stretch) = match self.limits.policy {
+            Policy::Auto => (RATE_SPAN, WASTEFUL_RUNS, IN_ORDER_STRETCH),
+            Policy::Alternate => (TURN, 0, TURN),
+            Policy::ForceSpeculative | Policy::InOrder => return,
+        };
         self.recent.0 += 1;
-        if self.recent.0 < RATE_SPAN {
+        if self.recent.0 < span {
             return;
         }
-        if self.recent.1 >= WASTEFUL_RUNS && !self.in_order() {
-            self.in_order_until = TxIndex(self.frontier.0.saturating_add(IN_ORDER_STRETCH));
-            self.counters.in_order_stretches += 1;
-        }
+        let is_wasteful = self.recent.1 >= wasteful && !self.in_order();
         self.recent = (0, 0);
+        if !is_wasteful {
+            return;
+        }
+        self.counters.in_order_stretches += 1;
+        if self.limits.hands_over {
+            self.begin_halt(Halt::HandedOver);
+        } else {
+            self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));
+        }
     }
 }

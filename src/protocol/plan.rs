@@ -10,6 +10,9 @@ pub enum Policy {
     Auto,
     /// Always speculate. For tests that must see the parallel path.
     ForceSpeculative,
+    /// Speculate and run in order by turns, a few transactions each, whether it pays or not. For
+    /// tests that must see what lies between.
+    Alternate,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
 }
@@ -29,6 +32,9 @@ pub struct Limits {
     pub skip_rejected: bool,
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
+    /// Where speculation gives way to a stretch in order, the block ends
+    /// ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it goes on by other means.
+    pub hands_over: bool,
 }
 
 /// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.

@@ -6,7 +6,7 @@ use super::mutants::{Mutant, is_mutant};
 use super::plan::{Limits, Plan};
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
-use crate::ids::{Chunk, Incarnation, TxIndex};
+use crate::ids::{Chunk, Incarnation, PerTx, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Why a block ends before its last transaction.
@@ -18,6 +18,8 @@ pub enum Halt {
     NoRoom(TxIndex),
     /// The caller wanted no more.
     Cancelled,
+    /// Speculation was mostly wasted, and somebody else is to go on from the frontier.
+    HandedOver,
 }
 
 /// A question to the owner that is not answered yet.
@@ -51,7 +53,7 @@ pub(super) struct FrontierState {
 pub struct Protocol {
     pub(super) limits: Limits,
     pub(super) mutant: Mutant,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: PerTx<Slot>,
     pub(super) frontier: TxIndex,
     /// Lowest index that was never dispatched.
     pub(super) fresh: TxIndex,
@@ -90,17 +92,16 @@ impl Protocol {
             let end = chunk.end;
             chunk.indices().map(move |_| slot(Status::Pending, end))
         };
-        let below = (0..plan.first.0).map(|_| slot(Status::Final, plan.first));
-        let mut slots: Vec<Slot> = below.chain(plan.chunks.iter().flat_map(pending)).collect();
+        let mut slots = PerTx::new(plan.first, plan.chunks.iter().flat_map(pending));
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
-            if let Some(slot) = slots.get_mut(tx.position()) {
+            if let Some(slot) = slots.get_mut(tx) {
                 slot.status = Status::Blocked { on };
                 waiters.entry(on).or_default().push(tx);
             }
         }
         for tx in &plan.frontier_only {
-            if let Some(slot) = slots.get_mut(tx.position()) {
+            if let Some(slot) = slots.get_mut(*tx) {
                 slot.frontier_only = true;
                 slot.status = Status::Parked;
             }
@@ -147,16 +148,16 @@ impl Protocol {
         self.limits
     }
 
-    /// Number of transactions.
+    /// Number of transactions, those before the first one of the plan included.
     #[must_use]
     pub fn len(&self) -> u32 {
-        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+        self.slots.end().0
     }
 
     /// Whether the block has no transaction.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// The lowest index that is not committed.
@@ -168,13 +169,16 @@ impl Protocol {
     /// Where transaction `tx` stands.
     #[must_use]
     pub fn status(&self, tx: TxIndex) -> Option<Status> {
-        self.slots.get(tx.position()).map(|slot| slot.status)
+        if tx < self.slots.first() {
+            return Some(Status::Final);
+        }
+        self.slots.get(tx).map(|slot| slot.status)
     }
 
     /// Runs of transaction `tx` so far.
     #[must_use]
     pub fn runs(&self, tx: TxIndex) -> u32 {
-        self.slots.get(tx.position()).map_or(0, |slot| slot.runs)
+        self.slots.get(tx).map_or(0, |slot| slot.runs)
     }
 
     /// Jobs in the channel or on workers, the one outside the channel included.
@@ -202,11 +206,11 @@ impl Protocol {
     }
 
     pub(super) fn slot(&self, tx: TxIndex) -> Result<&Slot, Invariant> {
-        self.slots.get(tx.position()).ok_or(Invariant::MissingResult { tx })
+        self.slots.get(tx).ok_or(Invariant::MissingResult { tx })
     }
 
     pub(super) fn slot_mut(&mut self, tx: TxIndex) -> Result<&mut Slot, Invariant> {
-        self.slots.get_mut(tx.position()).ok_or(Invariant::MissingResult { tx })
+        self.slots.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
     /// Makes `tx` ready to be dispatched, or parks it if it has used up its runs (I9).
@@ -278,7 +282,7 @@ impl Protocol {
         }
         let job = self.slot(tx)?.job;
         let mut next = tx.next();
-        while let Some(slot) = self.slots.get(next.position()) {
+        while let Some(slot) = self.slots.get(next) {
             if job.is_none() || slot.job != job {
                 break;
             }

@@ -146,7 +146,7 @@ fn halted_with(
             (tx, ReferenceError::Base(*location))
         }
         (Halt::Failed(tx, _), TxError::Panicked(_)) => (tx, ReferenceError::Panicked),
-        (Halt::NoRoom(_) | Halt::Cancelled, _) => return None,
+        (Halt::NoRoom(_) | Halt::Cancelled | Halt::HandedOver, _) => return None,
     };
     (tx == frontier).then_some((tx, error))
 }

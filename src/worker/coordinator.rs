@@ -7,7 +7,7 @@ use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
-use crate::ids::{Incarnation, TxIndex, Version};
+use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ReadSet, Store};
 use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
 use crate::sync::{Sender, SeqCst};
@@ -27,7 +27,7 @@ struct Record<W: Workload> {
 pub(super) struct Coordinator<W: Workload, G> {
     protocol: Protocol,
     ledger: G,
-    records: Vec<Record<W>>,
+    records: PerTx<Record<W>>,
     /// Gone once the block is over: that ends the workers.
     jobs: Option<Sender<JobMessage<W::Location>>>,
     /// Why the frontier was refused by admission.
@@ -92,7 +92,8 @@ impl<W: Workload, G> Coordinator<W, G> {
             output: None,
             error: None,
         };
-        let records = (0..protocol.len()).map(record).collect();
+        let first = protocol.frontier();
+        let records = PerTx::new(first, (first.0..protocol.len()).map(record));
         Self { protocol, ledger, records, jobs: Some(jobs), refusal: None, broken: None }
     }
 
@@ -103,15 +104,18 @@ impl<W: Workload, G> Coordinator<W, G> {
         mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
+        if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
+            self.withdraw_speculation(&store);
+        }
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
             Some(Halt::Failed(..)) if is_worker_mutant!(mutant, ErrorOfAnother) => {
-                self.records.iter_mut().rev().find_map(|record| record.error.take())
+                self.records.iter_mut().rev().find_map(|(_, record)| record.error.take())
             }
             Some(Halt::Failed(tx, _)) => {
-                self.records.get_mut(tx.position()).and_then(|record| record.error.take())
+                self.records.get_mut(tx).and_then(|record| record.error.take())
             }
-            Some(Halt::Cancelled) | None => None,
+            Some(Halt::Cancelled | Halt::HandedOver) | None => None,
         };
         if self.broken.is_none() && !self.protocol.is_finished() {
             self.broken = Some(Invariant::WorkersGone);
@@ -126,6 +130,19 @@ impl<W: Workload, G> Coordinator<W, G> {
             halt,
             error,
             log,
+        }
+    }
+}
+
+impl<W: Workload, G> Coordinator<W, G> {
+    /// Takes back all that was published above the frontier: it will run again, and not as a later
+    /// incarnation.
+    fn withdraw_speculation(&mut self, store: &Store<W::Location>) {
+        for (tx, record) in self.records.iter_mut() {
+            let version = Version { tx, incarnation: Incarnation(u32::MAX) };
+            for location in &record.written {
+                store.withdraw(version, location, &mut Vec::new());
+            }
         }
     }
 }
@@ -218,11 +235,11 @@ where
     }
 
     fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
-        self.records.get_mut(tx.position()).ok_or(Invariant::MissingResult { tx })
+        self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
     fn message(&self, job: Job) -> Option<JobMessage<W::Location>> {
-        let record = self.records.get(job.chunk.first.position())?;
+        let record = self.records.get(job.chunk.first)?;
         // Copied, not moved: the job may be claimed back and run from here instead.
         Some(JobMessage { job, previous: record.written.clone() })
     }

@@ -151,6 +151,7 @@ fn new_protocol(skip_rejected: bool) -> Protocol {
         policy: Policy::ForceSpeculative,
         skip_rejected,
         shared_chunks: false,
+        hands_over: false,
     };
     Protocol::new(limits, &Plan::singles(2))
 }

@@ -34,6 +34,10 @@ pub enum WorkerMutant {
     /// Whoever asks for a job gets it, also the second.
     #[cfg(feature = "mutants")]
     ClaimedTwice,
+    /// What was published above the frontier stays when somebody else takes over; noticed where
+    /// somebody does: see `EvmMutant::SpeculationStays`.
+    #[cfg(feature = "mutants")]
+    SpeculationStays,
 }
 
 #[cfg(feature = "mutants")]

@@ -8,7 +8,7 @@ use super::machine::{Ledger, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
 use crate::error::Invariant;
-use crate::ids::TxIndex;
+use crate::ids::{PerTx, TxIndex};
 use crate::mv::Store;
 use crate::protocol::{Counters, Halt, Job, Limits, Plan, Protocol};
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
@@ -40,14 +40,14 @@ pub struct Shared<W: Workload, G> {
     pub(super) store: Store<W::Location>,
     pub(super) limits: Limits,
     pub(super) patience: u64,
-    /// Length of the block.
+    /// One past the last transaction.
     pub(super) transactions: u32,
     pub(super) role: Mutex<Coordinator<W, G>>,
     pub(super) jobs: Receiver<JobMessage<W::Location>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
     /// For each first transaction of a job: one more than the incarnation begun last.
-    claims: Box<[AtomicU32]>,
+    claims: PerTx<AtomicU32>,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
@@ -114,7 +114,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             jobs,
             report_sender,
             reports,
-            claims: (0..transactions).map(|_| AtomicU32::new(0)).collect(),
+            claims: PerTx::new(first, (first.0..transactions).map(|_| AtomicU32::new(0))),
             frontier: AtomicU32::new(first.0),
             stop_work: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -186,7 +186,7 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     /// Takes the right to run `job`: true for exactly one of those who ask.
     pub(super) fn claim(&self, job: Job) -> bool {
         let mine = job.incarnation.0.saturating_add(1);
-        let claim = self.claims.get(job.chunk.first.position());
+        let claim = self.claims.get(job.chunk.first);
         let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
         claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine || twice)
     }

@@ -27,6 +27,8 @@ enum Below<'a, L: Location> {
     /// All of it is final, so nothing has to be recorded.
     Final {
         latest: Latest<L>,
+        /// What was there before, below this index.
+        under: Option<(&'a Store<L>, TxIndex)>,
         /// Whether that is all of it.
         is_complete: bool,
     },
@@ -51,9 +53,15 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self::over(Below::Versions(store), base, context)
     }
 
-    /// A view over `latest`, with misses answered by `base`: everything below is final.
-    pub fn after(latest: Latest<L>, base: B, context: &'a X) -> Self {
-        Self::over(Below::Final { latest, is_complete: true }, base, context)
+    /// A view over `latest`, and that over what lies in a store below an index, with misses answered by
+    /// `base`: everything below is final.
+    pub fn after(
+        latest: Latest<L>,
+        under: Option<(&'a Store<L>, TxIndex)>,
+        base: B,
+        context: &'a X,
+    ) -> Self {
+        Self::over(Below::Final { latest, under, is_complete: true }, base, context)
     }
 
     /// Whether what the block has written is all in what the view is over, if that is final. If not,
@@ -155,8 +163,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
         let store = match &mut self.below {
             Below::Versions(store) => *store,
-            Below::Final { latest, .. } => {
-                let read = latest.read(location, || self.base.read(location));
+            Below::Final { latest, under, .. } => {
+                let read = latest.read(location, || match under {
+                    Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
+                    None => Ok((self.base.read(location)?, Origin::Base)),
+                });
                 return read.map_err(|error| self.fail(error));
             }
         };

@@ -21,3 +21,4 @@ mod overflow;
 mod overlap;
 mod reads;
 mod system;
+mod turns;

@@ -4,7 +4,7 @@
 use crate::support::scene::SEEDED;
 use crate::{
     admission, beneficiary, creation, delegation, journal, lifecycle, overflow, reads,
-    support::evm_rows,
+    support::evm_rows, turns,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -34,6 +34,7 @@ fn named(name: &str) -> Option<fn()> {
         overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
         overflow::rewards_without_any_room_are_dropped,
         reads::one_hot_slot,
+        turns::taking_turns,
     ];
     tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))
 }

@@ -19,8 +19,8 @@
 //!    of the block names nobody for what lies in scopes: until then nobody registers there, and the
 //!    worker that publishes there names everybody above.
 //! 7. A read set finds exactly what was put into it.
-//! 8. [`Latest`] answers as a store does a reader above all that was published, if transactions
-//!    come in order.
+//! 8. [`Latest`] over a store answers as one store does a reader above all that was published, if
+//!    transactions come in order; and so does that store when it gets what was put there.
 
 mod script;
 
@@ -106,29 +106,64 @@ proptest! {
 
 proptest! {
     #[test]
-    fn one_version_is_enough_in_order(steps in script::in_order()) {
-        let (store, mut latest) = (Store::<Place>::new(2), Latest::default());
+    fn one_version_is_enough_in_order(
+        steps in script::in_order(),
+        turn in 1..6_usize,
+        starts_alone in any::<bool>(),
+    ) {
+        // Turns of the one kind and of the other, over what is below them.
+        let all = Store::<Place>::new(2);
+        let under = Store::<Place>::new(2);
+        let mut latest: Option<(Latest<Place>, TxIndex)> = None;
+        let base = Amount::Number(7);
+        let resolve = |store: &Store<Place>, place: &Place, tx| {
+            let seen = match store.resolve(place, tx) {
+                Resolution::NeedsBase(chain) => store.supply_base(chain, place, tx, base),
+                seen => seen,
+            };
+            let Resolution::Resolved(seen) = seen else {
+                panic!("{place:?}: there are no estimates");
+            };
+            (seen.value, seen.origin)
+        };
         for (at, (reads, writes)) in steps.into_iter().enumerate() {
             let tx = TxIndex(u32::try_from(at).expect("a short script"));
+            if at % turn == 0 {
+                let is_alone = (at / turn % 2 == 0) == starts_alone;
+                let before = latest.take();
+                if let Some((mut latest, first)) = before {
+                    for place in script::places() {
+                        let below = || under.newest(&place, first, || Ok::<_, ()>(base));
+                        latest.read(&place, below).expect("no error");
+                    }
+                    for (tx, place, entry) in latest.into_entries() {
+                        let version = Version { tx, incarnation: Incarnation(0) };
+                        under.publish(version, &place, entry, &mut Vec::new());
+                    }
+                }
+                latest = is_alone.then(|| (Latest::default(), tx));
+            }
             for place in reads {
-                let base = Amount::Number(7);
-                let seen = match store.resolve(&place, tx) {
-                    Resolution::NeedsBase(chain) => store.supply_base(chain, &place, tx, base),
-                    seen => seen,
+                let expected = resolve(&all, &place, tx);
+                let (value, origin) = match &mut latest {
+                    None => resolve(&under, &place, tx),
+                    Some((latest, first)) => {
+                        let below = || under.newest(&place, *first, || Ok::<_, ()>(base));
+                        latest.read(&place, below).expect("no error")
+                    }
                 };
-                let Resolution::Resolved(seen) = seen else {
-                    panic!("{place:?}: there are no estimates");
-                };
-                let (value, origin) = latest.read(&place, || Ok::<_, ()>(base)).expect("no error");
-                prop_assert_eq!(value, seen.value);
+                prop_assert_eq!(value, expected.0);
                 // That of a fold differs: it is one value here.
                 let is_base = |origin| matches!(origin, super::Origin::Base);
-                prop_assert_eq!(is_base(origin), is_base(seen.origin), "{:?}", place);
+                prop_assert_eq!(is_base(origin), is_base(expected.1), "{:?}", place);
             }
             for (place, entry) in writes {
                 let version = Version { tx, incarnation: Incarnation(0) };
-                store.publish(version, &place, entry.clone(), &mut Vec::new());
-                latest.put(tx, place, entry);
+                all.publish(version, &place, entry.clone(), &mut Vec::new());
+                match &mut latest {
+                    None => under.publish(version, &place, entry, &mut Vec::new()),
+                    Some((latest, _)) => latest.put(tx, place, entry),
+                }
             }
         }
     }

@@ -16,6 +16,15 @@ fn place() -> impl Strategy<Value = Place> {
     ]
 }
 
+/// All that can be read.
+pub(super) fn places() -> impl Iterator<Item = Place> {
+    let of = |account| {
+        let slots = (0..2).map(move |slot| Place::Slot(account, slot));
+        slots.chain([Place::Balance(account)])
+    };
+    (0..2).flat_map(of)
+}
+
 fn amount() -> impl Strategy<Value = Amount> {
     prop_oneof![
         Just(Amount::Absent),

@@ -1,0 +1,56 @@
+//! Reading what is final: nobody has to be remembered for it.
+
+use super::chain::{Floor, Found, Look};
+use super::location::Location;
+use super::resolve::Origin;
+use super::store::Store;
+use crate::ids::TxIndex;
+
+impl<L: Location> Store<L> {
+    /// What lies at `location` below `reader`, where everything is final, and where it comes from. `base`
+    /// is asked for the value before the block, if that matters and is not known.
+    ///
+    /// # Errors
+    /// Those of `base`.
+    ///
+    /// # Panics
+    /// If an entry below `reader` is an estimate: such are not final.
+    pub fn newest<E>(
+        &self,
+        location: &L,
+        reader: TxIndex,
+        base: impl FnOnce() -> Result<L::Value, E>,
+    ) -> Result<(L::Value, Origin), E> {
+        let floor = self.final_floor(location, reader);
+        let look = Look { reader, frontier: reader, floor };
+        match self.find_final(location, look) {
+            Some(Found::Seen(origin, value)) => Ok((value, origin)),
+            Some(Found::UnknownBase) => {
+                self.seed(location, base()?);
+                match self.find_final(location, look) {
+                    Some(Found::Seen(origin, value)) => Ok((value, origin)),
+                    _ => unreachable!("the base value has just been put there"),
+                }
+            }
+            None => match floor {
+                Floor::Base => Ok((base()?, Origin::Base)),
+                Floor::Tombstone(by) => Ok((location.destroyed(), Origin::Tombstone(by))),
+                Floor::Estimate(tx) => unreachable!("{tx:?} is final and left an estimate"),
+            },
+            Some(Found::Blocked(tx)) => unreachable!("{tx:?} is final and left an estimate"),
+        }
+    }
+
+    fn find_final(&self, location: &L, look: Look) -> Option<Found<L>> {
+        let hash = self.hash(location);
+        let (mut shard, _) = self.shard(hash).1.read();
+        Some(shard.find(hash, location)?.find(look, self.mutant))
+    }
+
+    fn final_floor(&self, location: &L, reader: TxIndex) -> Floor {
+        let Some(scope) = location.scope() else { return Floor::Base };
+        let hash = self.hash(&scope);
+        let (mut shard, _) = self.shard(hash).1.read();
+        shard.find(hash, &scope).map_or(Floor::Base, |chain| chain.floor(reader, self.mutant))
+    }
+}
