@@ -77,7 +77,7 @@ impl Window {
             }
         }
         touched.push(KEPT_TOUCHED);
-        let fits = |address| state.get_mut(address).is_none_or(|account| is_plain(account));
+        let fits = |address| state.get_mut(address).is_none_or(is_plain);
         if !touched.iter().all(fits) && !is_evm_mutant!(self.mutant, WindowKeepsLives) {
             return false;
         }
