@@ -4,7 +4,9 @@
 //! what fuzzing has found.
 
 pub mod lineup;
+pub mod own;
 pub mod pace;
+pub mod plain;
 pub mod spec;
 pub mod targets;
 

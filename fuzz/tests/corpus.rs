@@ -5,6 +5,7 @@
 //!
 //! `BRAID_CORPUS` names another folder than `corpus` for the first test.
 
+use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 use braid_fuzz::targets::{
@@ -100,6 +101,11 @@ fn seeded(target: Target) -> Vec<Bugs> {
             // The workloads of the files read too little for these.
             if name != "block_file" {
                 bugs.extend(store(&[StoreMutant::SkipOneRead, StoreMutant::FoldPastValue]));
+            }
+            // These take a fee of the chain's own, or a precompile.
+            if name == "block_equivalence" {
+                let evm = [EvmMutant::SurchargeAlwaysSetAside, EvmMutant::JournalOutlivesEmptied];
+                bugs.extend(evm.map(|evm| Bugs { evm, ..Bugs::default() }));
             }
             bugs.extend(protocol(&[
                 Mutant::SkipValidation,

@@ -3,6 +3,7 @@
 
 use super::Bugs;
 use super::blocks::{self, seed_of};
+use super::twists;
 use crate::code::Code;
 use crate::generate::Case;
 use alloy_primitives::{Address, Bytes};
@@ -27,6 +28,7 @@ pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         };
     }
     let database = case.database();
+    twists::check(&case.block, &database, bytes, bugs)?;
     blocks::check(&Arc::new(case.block), &database, seed_of(bytes), bugs)
 }
 

@@ -8,6 +8,7 @@ mod block_file;
 mod blocks;
 mod bytecode;
 mod protocol_events;
+mod twists;
 mod version_chain;
 mod ways;
 

@@ -8,6 +8,7 @@
 mod cast;
 mod draw;
 mod program;
+mod rules;
 mod transactions;
 
 use crate::fork::FORKS;
@@ -84,7 +85,9 @@ impl Case {
             false => draw.pick(&FORKS.map(|(_, spec)| spec)),
         };
         let senders = [0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6].map(Address::repeat_byte);
-        Self::draw(draw, spec, &senders)
+        let mut case = Self::draw(draw, spec, &senders);
+        rules::change(draw, &mut case);
+        case
     }
 
     /// A block under the rules of `spec` whose senders are among the given ones, so that somebody

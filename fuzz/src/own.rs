@@ -1,0 +1,94 @@
+//! A fee and a precompile of a chain's own, as Braid is told of them.
+
+use alloy_primitives::{Address, Bytes, U256};
+use braid_evm::{
+    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable, Surcharge,
+};
+use revm::context::TxEnv;
+
+/// A fee that everybody pays on top of the gas: what a rollup might ask for publishing.
+#[derive(Clone, Copy, Debug)]
+pub struct Publishing {
+    /// Who gets it.
+    pub vault: Address,
+    /// Wei for a byte that is not zero.
+    pub per_byte: u64,
+}
+
+impl Publishing {
+    /// What `tx` pays.
+    #[must_use]
+    pub fn price(&self, tx: &TxEnv) -> U256 {
+        let bytes: u64 = tx.data.iter().map(|byte| if *byte == 0 { 1 } else { 4 }).sum();
+        U256::from(self.per_byte) * U256::from(bytes + tx.nonce % 3)
+    }
+}
+
+impl Surcharge for Publishing {
+    fn receiver(&self) -> Address {
+        self.vault
+    }
+
+    fn amount(&self, tx: &TxEnv) -> U256 {
+        self.price(tx)
+    }
+}
+
+/// A precompile that tells what an account owns and has in slot 0, or refuses to, depending on
+/// both.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    /// Where it lives.
+    pub at: Address,
+    /// The account that it tells of; `None` for its caller.
+    pub of: Option<Address>,
+}
+
+/// How a call of the [`Teller`] ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It returns this.
+    This(Bytes),
+    /// It reverts.
+    Reverted,
+    /// It fails.
+    Failed,
+}
+
+impl Teller {
+    /// Gas of a call that does not fail.
+    pub const GAS: u64 = 70;
+
+    /// What it says of an account with this balance and this slot 0.
+    #[must_use]
+    pub fn tell(input: &[u8], balance: U256, slot: U256) -> Told {
+        let sum = balance.wrapping_add(slot).wrapping_add(U256::from(input.len()));
+        match sum.byte(0) % 8 {
+            3 => Told::Reverted,
+            5 => Told::Failed,
+            _ => Told::This(Bytes::copy_from_slice(&sum.to_be_bytes::<32>())),
+        }
+    }
+}
+
+impl Precompile for Teller {
+    fn address(&self) -> Address {
+        self.at
+    }
+
+    fn call(
+        &self,
+        call: PrecompileCall<'_>,
+        state: &mut dyn PrecompileState,
+    ) -> Result<PrecompileEnd, StateUnavailable> {
+        let of = self.of.unwrap_or(call.caller);
+        let balance = state.balance(of)?;
+        let slot = state.slot(of, U256::ZERO)?;
+        let gas_used = Self::GAS;
+        Ok(match Self::tell(call.input, balance, slot) {
+            Told::This(output) => PrecompileEnd::Success { gas_used, output },
+            Told::Reverted => PrecompileEnd::Revert { gas_used, output: Bytes::new() },
+            Told::Failed => PrecompileEnd::Failure,
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! What a block does not say itself: a parent that is not written yet, a fee and a precompile of
+//! the chain's own, databases that fail. The last two bytes of an input choose.
+
+use super::Bugs;
+use crate::faulty::{Fault, Faulty, Place, Unreadable};
+use crate::lineup::{SETTINGS, executor};
+use crate::memory::MemoryDatabase;
+use crate::oracle::{Expected, compare_prefix};
+use crate::own::{Publishing, Teller};
+use crate::plain::{self, Own};
+use alloy_primitives::{Address, U256};
+use braid_evm::ids::WorkerId;
+use braid_evm::{At, Block, BlockErrorKind, Cloned, Executor, Mode, Policy, StateSource};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How each block is executed here: alone, and forced to speculate.
+const WAYS: [(u16, Policy); 2] = [SETTINGS[0], SETTINGS[3]];
+
+/// `block` with the twist that the last bytes of `input` stand for.
+pub(super) fn check(
+    block: &Block,
+    database: &MemoryDatabase,
+    input: &[u8],
+    bugs: Bugs,
+) -> Result<(), String> {
+    let mut last = input.iter().rev().copied().chain([0, 0]);
+    let (Some(kind), Some(choice)) = (last.next(), last.next()) else { return Ok(()) };
+    let checked = match kind % 4 {
+        0 => unreadable(block, database, choice, bugs),
+        1 => unopened(block, database, choice, bugs),
+        _ => own(block, database, kind, choice, bugs),
+    };
+    checked.map_err(|wrong| format!("twist {kind} {choice}, {:?}: {wrong}", block.cfg.spec))
+}
+
+fn new_executor((workers, policy): (u16, Policy), mode: Mode, bugs: Bugs) -> Executor {
+    executor(workers, policy, mode).with_mutant(bugs.evm)
+}
+
+/// Something that sequential execution reads cannot be read: the same error, at the same place.
+fn unreadable(
+    block: &Block,
+    database: &MemoryDatabase,
+    choice: u8,
+    bugs: Bugs,
+) -> Result<(), String> {
+    let mode = if choice % 2 == 0 { Mode::Validate } else { Mode::Build };
+    let asked = Faulty::new(database.clone(), Fault::Never);
+    drop(Expected::new(block, mode, &asked));
+    let asked: Vec<Place> = asked.asked().into_iter().collect();
+    let Some(at) = asked.get(usize::from(choice / 2) % asked.len().max(1)) else { return Ok(()) };
+    let faulty = Faulty::new(database.clone(), Fault::At(*at));
+    let expected = Expected::new(block, mode, &faulty);
+    WAYS.into_iter().try_for_each(|way| {
+        let found = new_executor(way, mode, bugs).execute(block.clone(), faulty.clone());
+        expected.compare(&found).map_err(|wrong| format!("{way:?}: {wrong}"))
+    })
+}
+
+/// A source that opens only so many handles.
+#[derive(Debug)]
+struct Opens {
+    database: MemoryDatabase,
+    left: AtomicU64,
+}
+
+impl StateSource for Opens {
+    type State = Faulty<MemoryDatabase>;
+
+    fn open(&self, _: WorkerId) -> Result<Self::State, Unreadable> {
+        let take = |left: u64| left.checked_sub(1);
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
+        left.map_err(|_| Unreadable(Place::BlockHash(0)))?;
+        Ok(Faulty::new(self.database.clone(), Fault::Never))
+    }
+}
+
+/// Handles do not open from some moment on: the block comes out right, or with that error and what
+/// was committed till then.
+fn unopened(
+    block: &Block,
+    database: &MemoryDatabase,
+    choice: u8,
+    bugs: Bugs,
+) -> Result<(), String> {
+    let opens = u64::from(choice % 5);
+    let expected = Expected::new(block, Mode::Build, &Faulty::new(database.clone(), Fault::Never));
+    WAYS.into_iter().try_for_each(|way| {
+        let source = Opens { database: database.clone(), left: AtomicU64::new(opens) };
+        let found = new_executor(way, Mode::Build, bugs).execute_source(block.clone(), source);
+        let checked = match &found {
+            Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => match error.at {
+                At::PreBlock if opens > 0 => Err("it could be opened".into()),
+                At::PreBlock => Ok(()),
+                _ if opens == 0 => Err(format!("it could not be opened, and found {error}")),
+                _ => compare_prefix(block, Mode::Build, database, &error.committed),
+            },
+            _ => expected.compare(&found),
+        };
+        checked.map_err(|wrong| format!("{way:?}, {opens} handles: {wrong}"))
+    })
+}
+
+/// The transactions alone, as two blocks one upon the other or as one, with a fee or a precompile of
+/// the chain's own.
+fn own(
+    block: &Block,
+    database: &MemoryDatabase,
+    kind: u8,
+    choice: u8,
+    bugs: Bugs,
+) -> Result<(), String> {
+    let block = plain::bare(block);
+    let precompile = (choice & 1 == 1).then(|| {
+        let at = match choice >> 5 {
+            // One of the accounts that contracts call, or one of Ethereum's own precompiles.
+            at @ 0..=2 => Address::repeat_byte(0xe0 + at),
+            at => Address::with_last_byte(at - 2),
+        };
+        let of = (choice & 24 != 0).then(|| Address::repeat_byte(0xdf + (choice >> 3 & 3)));
+        Teller { at, of }
+    });
+    let surcharge = (choice & 2 == 2).then(|| {
+        let vault = match kind >> 2 & 3 {
+            0 => Address::repeat_byte(0xfe),
+            1 => block.transactions.first().map_or(Address::ZERO, |tx| tx.caller),
+            2 => Address::repeat_byte(0xc0),
+            _ => block.env.beneficiary,
+        };
+        Publishing { vault, per_byte: 7 }
+    });
+    let mut own = Own { parent: None, surcharge, precompile };
+    let halves = if choice & 4 == 0 { halved(block) } else { vec![block] };
+    let mut executors = WAYS.map(|way| with(new_executor(way, Mode::Build, bugs), &own));
+    for (half, block) in halves.into_iter().map(Arc::new).enumerate() {
+        let expected = plain::build(&block, database, &own);
+        for (executor, way) in executors.iter_mut().zip(WAYS) {
+            let source = Cloned(database.clone());
+            let found = match own.parent.clone() {
+                None => executor.execute_source(Arc::clone(&block), source),
+                Some(parent) => executor.execute_on(Arc::clone(&block), source, parent),
+            };
+            plain::compare(&expected, &found).map_err(|wrong| {
+                format!("block {half}, {way:?}: {wrong}\n{surcharge:?}, {precompile:?}")
+            })?;
+        }
+        own.parent = Some(expected.bundle);
+    }
+    Ok(())
+}
+
+/// Two blocks with half of the transactions each.
+fn halved(mut block: Block) -> Vec<Block> {
+    let mut second = block.clone();
+    second.transactions = block.transactions.split_off(block.transactions.len() / 2);
+    second.env.number += U256::ONE;
+    vec![block, second]
+}
+
+/// The executor, told of what the chain has of its own.
+fn with(mut executor: Executor, own: &Own) -> Executor {
+    if let Some(surcharge) = own.surcharge {
+        executor = executor.with_surcharge(Arc::new(surcharge));
+    }
+    match own.precompile {
+        Some(teller) => executor.with_precompiles(vec![Arc::new(teller)]),
+        None => executor,
+    }
+}
