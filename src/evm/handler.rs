@@ -117,7 +117,8 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     ) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
         let receiver = surcharge.receiver();
-        let loaded = context.journaled_state.evm_state().contains_key(&receiver);
+        let loaded = context.journaled_state.evm_state().contains_key(&receiver)
+            && !is_evm_mutant!(self.recipe.mutant, SurchargeAlwaysSetAside);
         if (!self.recipe.sets_surcharge_aside || loaded)
             && let Some(amount) = self.surcharge.take()
         {

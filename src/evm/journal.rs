@@ -60,7 +60,9 @@ pub(super) fn take_changes(
         goes_on &= match change.kind {
             ChangeKind::Changed => true,
             // A touch of nothing leaves nothing: precompiles are called like this all the time.
-            ChangeKind::Emptied => change.before.is_none(),
+            ChangeKind::Emptied => {
+                change.before.is_none() || is_evm_mutant!(mutant, JournalOutlivesEmptied)
+            }
             ChangeKind::Created => is_evm_mutant!(mutant, JournalOutlivesCreated),
             ChangeKind::Destroyed => is_evm_mutant!(mutant, JournalOutlivesDestroyed),
         };

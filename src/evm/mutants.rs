@@ -34,6 +34,9 @@ pub enum EvmMutant {
     /// I14: a shared journal goes on after a creation.
     #[cfg(feature = "mutants")]
     JournalOutlivesCreated,
+    /// I14: a shared journal goes on after an account that was left empty.
+    #[cfg(feature = "mutants")]
+    JournalOutlivesEmptied,
     /// I14: a shared journal goes on after an error.
     #[cfg(feature = "mutants")]
     JournalOutlivesError,
@@ -82,6 +85,9 @@ pub enum EvmMutant {
     /// What was set aside by transactions that ran alone is not handed back.
     #[cfg(feature = "mutants")]
     HandBackUnsummed,
+    /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
+    #[cfg(feature = "mutants")]
+    SurchargeAlwaysSetAside,
 }
 
 #[cfg(feature = "mutants")]
@@ -97,6 +103,7 @@ impl EvmMutant {
         Self::TombstoneLost,
         Self::JournalOutlivesDestroyed,
         Self::JournalOutlivesCreated,
+        Self::JournalOutlivesEmptied,
         Self::JournalOutlivesError,
         Self::ErrorKept,
         Self::FailureCached,
@@ -113,6 +120,7 @@ impl EvmMutant {
         Self::SpeculationStays,
         Self::HandBackLost,
         Self::HandBackUnsummed,
+        Self::SurchargeAlwaysSetAside,
     ];
 }
 

@@ -1,11 +1,18 @@
 //! Blocks that come out wrong if one journal is kept over several transactions.
 
-use crate::support::scene::{Scene, call, call_with, contract, create, pay, rich, storage};
+use crate::support::scene::{SEEDED, Scene, call, call_with, contract, create, pay, rich, storage};
 use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_cli::sequential::SequentialOutcome;
+use braid_evm::{Config, Executor};
 use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::lineup::SETTINGS;
 use braid_fuzz::memory::MemoryAccount;
+use braid_fuzz::own::Teller;
+use braid_fuzz::plain::{self, Own};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
 
 const X: Address = Address::repeat_byte(0x11);
 
@@ -88,6 +95,39 @@ fn london_an_empty_account_is_touched_and_funded() {
         scene.send(bob, if funded_by_contract { call(payer) } else { pay(X, 9) });
         let played = scene.play();
         assert_eq!(played.balance(X), Some(U256::from(9)));
+    }
+}
+
+/// The same with storage, which ends with it; a precompile has read it before and reads it after.
+#[test]
+pub(crate) fn an_empty_account_with_storage_is_touched() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let odd = MemoryAccount { storage: storage([(0, 7)]), ..MemoryAccount::default() };
+    let empty = scene.put(X, odd);
+    let teller = Teller { at: Address::repeat_byte(0xfa), of: Some(empty) };
+    scene.send(alice, call(teller.at));
+    scene.send(bob, pay(empty, 0));
+    scene.send(alice, call(teller.at));
+    let (block, database) = (plain::bare(&scene.block), scene.database());
+    let own = Own { precompile: Some(teller), ..Own::default() };
+    let expected = plain::build(&block, &database, &own);
+    let said = |index: usize| match &expected.outcomes[index] {
+        SequentialOutcome::Executed(result) => {
+            U256::from_be_slice(result.output().map_or(&[], |output| output))
+        }
+        skipped => panic!("{skipped:?}"),
+    };
+    assert_eq!([said(0), said(2)], [U256::from(7), U256::ZERO]);
+    for (workers, policy) in SETTINGS {
+        let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+        (config.policy, config.chunk) = (policy, NonZeroU32::new(3));
+        let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        let found = executor
+            .with_precompiles(vec![Arc::new(teller)])
+            .execute(block.clone(), database.clone());
+        plain::compare(&expected, &found)
+            .unwrap_or_else(|wrong| panic!("{workers} workers, {policy:?}: {wrong}"));
     }
 }
 

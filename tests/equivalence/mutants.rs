@@ -27,6 +27,7 @@ fn named(name: &str) -> Option<fn()> {
         delegation::set_used_replaced_and_cleared_in_one_block,
         delegation::storage_of_an_account_that_could_not_have_any,
         journal::a_new_contract_is_called_and_then_read_from_elsewhere,
+        journal::an_empty_account_with_storage_is_touched,
         journal::london_a_destroyed_contract_is_funded,
         lifecycle::a_contract_of_the_state_before_is_destroyed_and_created_again,
         lifecycle::before_eip_161_a_touch_creates,
