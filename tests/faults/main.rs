@@ -8,5 +8,6 @@ mod errors;
 mod panics;
 mod parent;
 mod pull;
+mod slow;
 mod sources;
 mod stream;

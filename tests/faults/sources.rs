@@ -3,9 +3,7 @@
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
-use braid_evm::{
-    At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, execute_scoped,
-};
+use braid_evm::{At, Block, BlockErrorKind, Cloned, Config, Mode, StateSource, execute_scoped};
 use braid_fuzz::code::Code;
 use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
 use braid_fuzz::generate::Case;
@@ -23,7 +21,6 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -267,92 +264,4 @@ fn nothing_is_left_behind() {
         }
         drop(executor);
     }
-}
-
-/// Counts who is inside it at a time, and takes its time.
-#[derive(Clone, Debug)]
-struct Waiting {
-    database: MemoryDatabase,
-    /// Now, and the most so far.
-    inside: Arc<(AtomicUsize, AtomicUsize)>,
-}
-
-impl Waiting {
-    fn wait(&self) {
-        let (now, most) = &*self.inside;
-        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_micros(300));
-        now.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl DatabaseRef for Waiting {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        self.wait();
-        self.database.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
-        self.database.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        self.wait();
-        self.database.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.database.block_hash_ref(number)
-    }
-}
-
-/// Handles that wait for one another.
-struct OneAtATime(Waiting);
-
-impl StateSource for OneAtATime {
-    type State = Waiting;
-
-    fn open(&self, _: WorkerId) -> Result<Waiting, Infallible> {
-        Ok(self.0.clone())
-    }
-
-    fn reads_overlap(&self) -> bool {
-        false
-    }
-}
-
-#[test]
-fn more_workers_wait_where_storage_is_slow() {
-    let mut scene = Scene::on(SpecId::OSAKA);
-    for index in 0..400 {
-        let sender = scene.sender(index);
-        scene.send(sender, pay(Address::with_last_byte(200), 1));
-    }
-    let (block, database) = (Arc::new(scene.block.clone()), scene.database());
-    let expected = Expected::new(&block, Mode::Validate, &database);
-    let mut executor = executor(2, Policy::ForceSpeculative, Mode::Validate);
-    // Nobody can be inside beside another: that is no reason for more.
-    for _ in 0..2 {
-        let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
-        let output = executor.execute_source(block.clone(), source).expect("a valid block");
-        assert_eq!(output.stats.workers, 2);
-    }
-    let mut run = || {
-        let inside = Arc::default();
-        let waiting = Waiting { database: database.clone(), inside: Arc::clone(&inside) };
-        let found = executor.execute(block.clone(), waiting);
-        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
-        (found.expect("a valid block").stats.workers, inside.1.load(Ordering::SeqCst))
-    };
-    let (workers, inside) = run();
-    assert!((workers, inside) <= (2, 2), "{workers} workers, {inside} inside");
-    let (workers, inside) = run();
-    assert_eq!(workers, 16);
-    assert!(inside > 2, "{inside} inside at a time");
-    // In memory nobody waits.
-    let fast = || executor.execute(block.clone(), database.clone()).expect("valid").stats.workers;
-    let workers: Vec<u64> = std::iter::repeat_with(fast).take(3).collect();
-    assert_eq!(workers.last(), Some(&2), "{workers:?}");
 }

@@ -1,0 +1,143 @@
+//! More workers than usual while most of them wait for the database.
+
+use crate::support::scene::{Scene, pay};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::ids::WorkerId;
+use braid_evm::{Block, Mode, Policy, StateSource};
+use braid_fuzz::generate::Case;
+use braid_fuzz::lineup::executor;
+use braid_fuzz::memory::MemoryDatabase;
+use braid_fuzz::oracle::Expected;
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Counts who is inside it at a time, and takes its time.
+#[derive(Clone, Debug)]
+struct Waiting {
+    database: MemoryDatabase,
+    /// Now, and the most so far.
+    inside: Arc<(AtomicUsize, AtomicUsize)>,
+}
+
+impl Waiting {
+    fn wait(&self) {
+        let (now, most) = &*self.inside;
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_micros(300));
+        now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl DatabaseRef for Waiting {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.wait();
+        self.database.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.database.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        self.wait();
+        self.database.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.database.block_hash_ref(number)
+    }
+}
+
+/// Handles that wait for one another.
+struct OneAtATime(Waiting);
+
+impl StateSource for OneAtATime {
+    type State = Waiting;
+
+    fn open(&self, _: WorkerId) -> Result<Waiting, Infallible> {
+        Ok(self.0.clone())
+    }
+
+    fn reads_overlap(&self) -> bool {
+        false
+    }
+}
+
+fn payments(count: u64) -> (Arc<Block>, MemoryDatabase) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    for index in 0..count {
+        let sender = scene.sender(index);
+        scene.send(sender, pay(Address::with_last_byte(200), 1));
+    }
+    (Arc::new(scene.block.clone()), scene.database())
+}
+
+#[test]
+fn more_workers_wait_where_storage_is_slow() {
+    let (block, database) = payments(400);
+    let expected = Expected::new(&block, Mode::Validate, &database);
+    let mut executor = executor(2, Policy::ForceSpeculative, Mode::Validate);
+    // Nobody can be inside beside another: that is no reason for more.
+    for _ in 0..2 {
+        let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
+        let output = executor.execute_source(block.clone(), source).expect("a valid block");
+        assert_eq!(output.stats.workers, 2);
+    }
+    let mut run = || {
+        let inside = Arc::default();
+        let waiting = Waiting { database: database.clone(), inside: Arc::clone(&inside) };
+        let found = executor.execute(block.clone(), waiting);
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        (found.expect("a valid block").stats.workers, inside.1.load(Ordering::SeqCst))
+    };
+    let (workers, inside) = run();
+    assert!((workers, inside) <= (2, 2), "{workers} workers, {inside} inside");
+    let (workers, inside) = run();
+    assert_eq!(workers, 16);
+    assert!(inside > 2, "{inside} inside at a time");
+    // In memory nobody waits.
+    let fast = || executor.execute(block.clone(), database.clone()).expect("valid").stats.workers;
+    let workers: Vec<u64> = std::iter::repeat_with(fast).take(3).collect();
+    assert_eq!(workers.last(), Some(&2), "{workers:?}");
+}
+
+/// What the last block told of the database decides how many workers the next one has, and nothing
+/// else.
+#[test]
+fn how_many_workers_there_are_changes_no_result() {
+    let (block, database) = payments(160);
+    let slow =
+        |database: &MemoryDatabase| Waiting { database: database.clone(), inside: Arc::default() };
+    let mut widths = BTreeSet::new();
+    for policy in [Policy::ForceSpeculative, Policy::Auto] {
+        let mut executor = executor(2, policy, Mode::Build);
+        for seed in 0..40_u64 {
+            let told = match seed % 4 {
+                0 => Some(executor.execute(Arc::clone(&block), slow(&database))),
+                2 => Some(executor.execute(Arc::clone(&block), database.clone())),
+                _ => None,
+            };
+            assert!(told.is_none_or(|told| told.is_ok()), "seed {seed}");
+            let case = Case::from_seed(seed);
+            let expected = Expected::new(&case.block, Mode::Build, &case.database());
+            let block = Arc::new(case.block.clone());
+            let found = match seed % 3 {
+                0 => executor.execute(block, slow(&case.database())),
+                _ => executor.execute(block, case.database()),
+            };
+            expected.compare(&found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+            let stats = found.map_or_else(|error| error.committed.stats, |output| output.stats);
+            widths.insert(stats.workers);
+        }
+    }
+    assert!(widths.is_superset(&BTreeSet::from([2, 16])), "{widths:?}");
+}
