@@ -70,7 +70,7 @@ fn check(seed: u64) -> Result<SequentialOutput, String> {
     let expected = sequential(&block, &case, surcharge);
     let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
     // Left to choose, most of these blocks run in order on one worker.
-    let policy = if seed % 3 == 0 { Policy::Auto } else { Policy::ForceSpeculative };
+    let policy = if seed.is_multiple_of(3) { Policy::Auto } else { Policy::ForceSpeculative };
     let found = braid((workers, policy), &block, case.database(), Some(surcharge));
     match compare(&expected, &found) {
         Ok(()) => Ok(expected),

@@ -11,11 +11,16 @@ use crate::plain::{self, Own};
 use alloy_primitives::{Address, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::{At, Block, BlockErrorKind, Cloned, Executor, Mode, Policy, StateSource};
+use revm::context::TxEnv;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How each block is executed here: alone, and forced to speculate.
-const WAYS: [(u16, Policy); 2] = [SETTINGS[0], SETTINGS[3]];
+/// How each block is executed here: alone, forced to speculate, and left to choose.
+const WAYS: [(u16, Policy); 3] = [SETTINGS[0], SETTINGS[3], (2, Policy::Auto)];
+
+/// Transactions of a block whose bundle the workers fold together.
+const MANY: usize = 40;
 
 /// `block` with the twist that the last bytes of `input` stand for.
 pub(super) fn check(
@@ -45,7 +50,7 @@ fn unreadable(
     choice: u8,
     bugs: Bugs,
 ) -> Result<(), String> {
-    let mode = if choice % 2 == 0 { Mode::Validate } else { Mode::Build };
+    let mode = if choice.is_multiple_of(2) { Mode::Validate } else { Mode::Build };
     let asked = Faulty::new(database.clone(), Fault::Never);
     drop(Expected::new(block, mode, &asked));
     let asked: Vec<Place> = asked.asked().into_iter().collect();
@@ -102,8 +107,8 @@ fn unopened(
     })
 }
 
-/// The transactions alone, as two blocks one upon the other or as one, with a fee or a precompile of
-/// the chain's own.
+/// The transactions alone, as two blocks one upon the other or as one that repeats them, with a fee or
+/// a precompile of the chain's own.
 fn own(
     block: &Block,
     database: &MemoryDatabase,
@@ -131,7 +136,7 @@ fn own(
         Publishing { vault, per_byte: 7 }
     });
     let mut own = Own { parent: None, surcharge, precompile };
-    let halves = if choice & 4 == 0 { halved(block) } else { vec![block] };
+    let halves = if choice & 4 == 0 { halved(block) } else { vec![repeated(block)] };
     let mut executors = WAYS.map(|way| with(new_executor(way, Mode::Build, bugs), &own));
     for (half, block) in halves.into_iter().map(Arc::new).enumerate() {
         let expected = plain::build(&block, database, &own);
@@ -156,6 +161,19 @@ fn halved(mut block: Block) -> Vec<Block> {
     second.transactions = block.transactions.split_off(block.transactions.len() / 2);
     second.env.number += U256::ONE;
     vec![block, second]
+}
+
+/// The same transactions again and again, with the nonces that follow.
+fn repeated(mut block: Block) -> Block {
+    let once = block.transactions.clone();
+    let mut nonces: BTreeMap<Address, u64> =
+        once.iter().map(|tx| (tx.caller, tx.nonce.saturating_add(1))).collect();
+    for tx in once.iter().cycle().take(MANY.saturating_sub(once.len())) {
+        let nonce = nonces.entry(tx.caller).or_default();
+        block.transactions.push(TxEnv { nonce: *nonce, ..tx.clone() });
+        *nonce = nonce.saturating_add(1);
+    }
+    block
 }
 
 /// The executor, told of what the chain has of its own.
