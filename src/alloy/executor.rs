@@ -154,6 +154,10 @@ where
         &mut self,
         tx: impl ExecutableTx<Self>,
     ) -> Result<Self::Result, BlockExecutionError> {
+        if self.engine.surcharge.is_some() {
+            let why = "a surcharge is only taken in blocks that are executed whole";
+            return Err(BlockExecutionError::msg(why));
+        }
         self.engine.sequential.fetch_add(1, SeqCst);
         self.ethereum.execute_transaction_without_commit(tx.into_parts())
     }
@@ -193,10 +197,13 @@ where
         let mut codes = Codes::default();
         for (output, tx) in committed.into_iter().zip(&recovered) {
             let mut state = codes.state_of(&output);
-            if let Some(amount) = output.reward() {
-                let now = self.ethereum.evm.db_mut().basic(beneficiary);
+            let surcharged = self.engine.surcharge.as_ref().map(|surcharge| surcharge.receiver());
+            let rewards = [(surcharged, output.surcharge()), (Some(beneficiary), output.reward())];
+            for (receiver, amount) in rewards {
+                let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
+                let now = self.ethereum.evm.db_mut().basic(receiver);
                 let now = now.map_err(BlockExecutionError::other)?;
-                add_reward(&mut state, beneficiary, amount, now, spec);
+                add_reward(&mut state, receiver, amount, now, spec);
             }
             let Some(result) = output.result().cloned() else { continue };
             let result: ExecutionResult = result;

@@ -2,7 +2,7 @@
 
 use super::executor::BraidBlockExecutor;
 use crate::config::{Config, Mode};
-use crate::evm::Precompile;
+use crate::evm::{Precompile, Surcharge};
 use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -46,6 +46,7 @@ pub struct Executions {
 pub(super) struct Engine {
     config: Config,
     precompiles: Vec<Arc<dyn Precompile>>,
+    pub(super) surcharge: Option<Arc<dyn Surcharge>>,
     idle: Mutex<Vec<Executor>>,
     blocks: AtomicU64,
     transactions: AtomicU64,
@@ -57,6 +58,14 @@ impl Engine {
         &self.config
     }
 
+    fn start(&self) -> std::io::Result<Executor> {
+        let executor = Executor::new(self.config)?.with_precompiles(self.precompiles.clone());
+        Ok(match &self.surcharge {
+            Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
+            None => executor,
+        })
+    }
+
     /// Lends an executor to `run`. It is not lent again if `run` panics.
     pub(super) fn with<T>(
         &self,
@@ -66,7 +75,7 @@ impl Engine {
         let idle = self.idle.lock().pop();
         let mut executor = match idle {
             Some(executor) => executor,
-            None => Executor::new(self.config)?.with_precompiles(self.precompiles.clone()),
+            None => self.start()?,
         };
         let result = run(&mut executor);
         self.blocks.fetch_add(1, SeqCst);
@@ -95,6 +104,7 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
         let engine = Engine {
             config,
             precompiles: Vec::new(),
+            surcharge: None,
             idle: Mutex::new(Vec::new()),
             blocks: AtomicU64::new(0),
             transactions: AtomicU64::new(0),
@@ -108,6 +118,14 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
         self.engine.precompiles = precompiles;
+        self
+    }
+
+    /// The same factory with a fee that every transaction pays on top of its gas, for blocks that are
+    /// executed whole. The calls for single transactions know nothing of it, and so they fail.
+    #[must_use]
+    pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
+        self.engine.surcharge = Some(surcharge);
         self
     }
 

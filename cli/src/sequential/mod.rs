@@ -18,7 +18,7 @@ mod spec;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
-pub use parts::envelope;
+pub use parts::{Receipts, envelope};
 pub use plain::Plain;
 pub use prepared::Prepared;
 pub use spec::ForkSpec;

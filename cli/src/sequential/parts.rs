@@ -18,7 +18,7 @@ use revm::context::{TxEnv, result::ExecutionResult};
 
 /// Builds receipts without blooms, which are computed later if somebody asks for them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Receipts;
+pub struct Receipts;
 
 impl ReceiptBuilder for Receipts {
     type Transaction = TxEnvelope;

@@ -6,20 +6,23 @@
 //! 3. A database that fails or panics: its own error; the factory goes on.
 //! 4. Transactions of `execute_block` do run at the same time, seen from outside.
 //! 5. Which entry was used is counted.
+//! 6. A fee of a chain's own: see `surcharge`.
 
+#[path = "../support/mod.rs"]
 mod support;
 
+mod surcharge;
+
 use alloy_consensus::transaction::Recovered;
-use alloy_consensus::{EthereumReceipt, TxEnvelope, TxType};
+use alloy_consensus::{EthereumReceipt, TxEnvelope};
 use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
-use alloy_evm::eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx};
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
-use alloy_evm::{EthEvmFactory, Evm, EvmEnv, EvmFactory};
+use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_cli::block::{Block, ChainRules};
 use braid_cli::block_file::BlockFile;
 use braid_cli::compare::{Execution, differences};
-use braid_cli::sequential::{ForkSpec, envelope};
+use braid_cli::sequential::{ForkSpec, Receipts, envelope};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{
     Config, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
@@ -41,26 +44,8 @@ use support::fixtures::{block_files, fixtures};
 
 const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
-/// Builds the receipts that block files are compared with.
-#[derive(Clone, Copy, Debug, Default)]
-struct Plain;
-
-impl ReceiptBuilder for Plain {
-    type Transaction = TxEnvelope;
-    type Receipt = EthereumReceipt;
-
-    fn build_receipt<E: Evm>(&self, ctx: ReceiptBuilderCtx<'_, TxType, E>) -> EthereumReceipt {
-        EthereumReceipt {
-            tx_type: ctx.tx_type,
-            success: ctx.result.is_success(),
-            cumulative_gas_used: ctx.cumulative_gas_used,
-            logs: ctx.result.into_logs(),
-        }
-    }
-}
-
-type Theirs = EthBlockExecutorFactory<Plain, ForkSpec, EthEvmFactory>;
-type Ours = BraidExecutorFactory<Plain, ForkSpec>;
+type Theirs = EthBlockExecutorFactory<Receipts, ForkSpec, EthEvmFactory>;
+type Ours = BraidExecutorFactory<Receipts, ForkSpec>;
 type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
 
 fn config(workers: u16) -> Config {
@@ -74,20 +59,32 @@ fn spec(block: &Block) -> ForkSpec {
 }
 
 fn theirs(block: &Block) -> Theirs {
-    EthBlockExecutorFactory::new(Plain, spec(block), EthEvmFactory::default())
+    EthBlockExecutorFactory::new(Receipts, spec(block), EthEvmFactory::default())
 }
 
 fn ours(block: &Block, workers: u16) -> Ours {
-    BraidExecutorFactory::new(Plain, spec(block), config(workers))
+    BraidExecutorFactory::new(Receipts, spec(block), config(workers))
 }
 
 /// What is left of a block: its result or the words of its error, and the changes of the database.
 type Left = (Result<BlockExecutionResult<EthereumReceipt>, String>, BundleState);
 
+fn context(block: &Block) -> EthBlockExecutionCtx<'_> {
+    EthBlockExecutionCtx {
+        parent_hash: block.parent_hash,
+        parent_beacon_block_root: block.parent_beacon_block_root,
+        ommers: &[],
+        withdrawals: block.withdrawals.as_deref().map(Cow::Borrowed),
+        extra_data: Bytes::new(),
+        tx_count_hint: None,
+        slot_number: None,
+    }
+}
+
 fn run<F, D>(factory: &F, block: &Block, transactions: &Transactions, database: D) -> Left
 where
     F: for<'a> BlockExecutorFactory<
-            EvmFactory = EthEvmFactory,
+            EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
             Transaction = TxEnvelope,
             Receipt = EthereumReceipt,
             ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
@@ -98,16 +95,8 @@ where
     let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
     let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
     let evm = factory.evm_factory().create_evm(&mut state, env);
-    let ctx = EthBlockExecutionCtx {
-        parent_hash: block.parent_hash,
-        parent_beacon_block_root: block.parent_beacon_block_root,
-        ommers: &[],
-        withdrawals: block.withdrawals.as_deref().map(Cow::Borrowed),
-        extra_data: Bytes::new(),
-        tx_count_hint: None,
-        slot_number: None,
-    };
-    let result = factory.create_executor(evm, ctx).execute_block(transactions.iter().cloned());
+    let executor = factory.create_executor(evm, context(block));
+    let result = executor.execute_block(transactions.iter().cloned());
     state.merge_transitions(BundleRetention::Reverts);
     (result.map_err(|error| error.to_string()), state.take_bundle())
 }
@@ -159,26 +148,12 @@ fn shells(transactions: &[TxEnv]) -> Transactions {
     transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect()
 }
 
-/// The same block as the oracle's type.
-fn converted(block: &braid_evm::Block) -> Block {
-    Block {
-        cfg: block.cfg.clone(),
-        env: block.env.clone(),
-        transactions: block.transactions.clone(),
-        parent_hash: block.parent_hash,
-        parent_beacon_block_root: block.parent_beacon_block_root,
-        withdrawals: block.withdrawals.clone(),
-        ommers: Vec::new(),
-        rules: ChainRules::default(),
-    }
-}
-
 #[test]
 fn random_blocks_are_the_same_also_where_they_fail() {
     let (mut fine, mut failed) = (0, 0);
     for seed in 0..200 {
         let case = Case::from_seed(seed);
-        let block = converted(&case.block);
+        let block = Block::from(&case.block);
         let transactions = shells(&block.transactions);
         let expected = run(&theirs(&block), &block, &transactions, case.database());
         let workers = WORKERS[seed as usize % WORKERS.len()];
@@ -354,16 +329,7 @@ fn entries_are_counted() {
         State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();
     let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
     let evm = factory.evm_factory().create_evm(&mut state, env);
-    let ctx = EthBlockExecutionCtx {
-        parent_hash: B256::ZERO,
-        parent_beacon_block_root: None,
-        ommers: &[],
-        withdrawals: Some(Cow::Borrowed(&[])),
-        extra_data: Bytes::new(),
-        tx_count_hint: None,
-        slot_number: None,
-    };
-    let mut executor = factory.create_executor(evm, ctx);
+    let mut executor = factory.create_executor(evm, context(&block));
     executor.apply_pre_execution_changes().expect("nothing to do");
     for tx in transactions {
         let _ = executor.execute_transaction(tx).expect("valid");

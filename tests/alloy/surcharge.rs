@@ -1,0 +1,126 @@
+//! A fee of a chain's own, against alloy-evm's own executor over an EVM that takes it by itself.
+//!
+//! 1. Every real block, and random hostile blocks up to Osaka, whoever gets the fee: the same
+//!    receipts, requests, gas, errors, and bundle with its reverts.
+//! 2. A fee that is a wei off, or forgotten, is noticed.
+//! 3. Transactions overlap all the same.
+//! 4. One transaction at a time is refused, and without the fee it is not.
+
+use super::{
+    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, context, ours, run, shells, spec,
+};
+use crate::support::fees::{Publishing, PublishingFactory};
+use crate::support::fixtures::{block_files, fixtures};
+use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
+use alloy_evm::eth::EthBlockExecutorFactory;
+use alloy_evm::{EvmEnv, EvmFactory};
+use alloy_primitives::Address;
+use braid_cli::block::Block;
+use braid_cli::block_file::BlockFile;
+use braid_cli::sequential::ForkSpec;
+use braid_fuzz::generate::Case;
+use revm::database::{State, WrapDatabaseRef};
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+const VAULT: Address = Address::repeat_byte(0xfe);
+
+fn reference(
+    block: &Block,
+    fee: Publishing,
+) -> EthBlockExecutorFactory<Receipts, ForkSpec, PublishingFactory> {
+    EthBlockExecutorFactory::new(Receipts, spec(block), PublishingFactory(fee))
+}
+
+#[test]
+fn real_blocks_are_the_same() {
+    let Some(folder) = fixtures() else { return };
+    let (mut blocks, mut charged) = (0, 0);
+    for (index, path) in block_files(&folder).iter().enumerate() {
+        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
+        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
+        let signed = file.transactions().expect("whole transactions");
+        let signed = signed.iter().map(|tx| tx.inner.clone());
+        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        // A wei a byte can be paid by everybody who was in the block, or nearly; who cannot ends it.
+        let vault = [VAULT, block.env.beneficiary][index % 2];
+        let fee = Publishing { vault, per_byte: 1 };
+        let expected = run(&reference(&block, fee), &block, &transactions, database.clone());
+        let ours = ours(&block, WORKERS[index % WORKERS.len()]).with_surcharge(Arc::new(fee));
+        let found = run(&ours, &block, &transactions, database);
+        assert_equal(&expected, &found, &format!("{path:?}"));
+        charged += usize::from(expected.1.account(&vault).is_some());
+        blocks += 1;
+    }
+    assert!(blocks >= 78, "only {blocks} block files");
+    assert!(charged >= 60, "only {charged} blocks paid");
+}
+
+/// Somebody who is not in the block, a sender, a contract, the beneficiary.
+fn vaults(block: &Block, case: &Case) -> [Address; 4] {
+    let sender = block.transactions.first().map_or(VAULT, |tx| tx.caller);
+    let contract = case.accounts.iter().find(|(_, account)| !account.code.is_empty());
+    [VAULT, sender, contract.map_or(VAULT, |(address, _)| *address), block.env.beneficiary]
+}
+
+#[test]
+fn random_blocks_are_the_same_and_a_wrong_fee_is_noticed() {
+    let (mut fine, mut failed, mut noticed) = (0, 0, 0);
+    for seed in 0..300 {
+        let case = Case::from_seed(seed);
+        let block = Block::from(&case.block);
+        // From Amsterdam on a payment is logged, also that of a reward.
+        if block.cfg.spec > SpecId::OSAKA {
+            continue;
+        }
+        let transactions = shells(&block.transactions);
+        let vault = vaults(&block, &case)[seed as usize % 4];
+        let fee = Publishing { vault, per_byte: 7 };
+        let expected = run(&reference(&block, fee), &block, &transactions, case.database());
+        let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
+        let factory = || ours(&block, workers);
+        let found =
+            run(&factory().with_surcharge(Arc::new(fee)), &block, &transactions, case.database());
+        assert_equal(&expected, &found, &format!("seed {seed}, {:?}", block.cfg.spec));
+        *(if expected.0.is_ok() { &mut fine } else { &mut failed }) += 1;
+        let dearer = Publishing { per_byte: 8, ..fee };
+        for wrong in [factory(), factory().with_surcharge(Arc::new(dearer))] {
+            let wrong = run(&wrong, &block, &transactions, case.database());
+            noticed += usize::from(wrong.1 != expected.1);
+        }
+    }
+    assert!(fine > 50 && failed > 20, "{fine} fine, {failed} failed");
+    assert!(noticed > 100, "only {noticed} noticed");
+}
+
+#[test]
+fn transactions_with_a_fee_overlap() {
+    let (block, database) = calls(|_| MEETING);
+    let transactions = shells(&block.transactions);
+    let meeting = Arc::new(Meeting::default());
+    let own = vec![Arc::<Meeting>::clone(&meeting) as Arc<dyn braid_evm::Precompile>];
+    let fee = Publishing { vault: VAULT, per_byte: 7 };
+    let factory = ours(&block, 3).with_precompiles(own).with_surcharge(Arc::new(fee));
+    let left = run(&factory, &block, &transactions, database);
+    assert_eq!(left.0.expect("valid").receipts.len(), 8);
+    assert!(meeting.inside.lock().expect("no panic").1 >= 2, "nobody met");
+}
+
+#[test]
+fn one_transaction_at_a_time_is_refused() {
+    let (block, database) = calls(|index| Address::repeat_byte(0x70 + index));
+    let transactions = shells(&block.transactions);
+    let fee = Publishing { vault: VAULT, per_byte: 7 };
+    for (factory, refused) in
+        [(ours(&block, 2).with_surcharge(Arc::new(fee)), true), (ours(&block, 2), false)]
+    {
+        let mut state = State::builder().with_database(WrapDatabaseRef(database.clone())).build();
+        let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+        let evm = factory.evm_factory().create_evm(&mut state, env);
+        let mut executor = factory.create_executor(evm, context(&block));
+        match executor.execute_transaction(transactions[0].clone()) {
+            Ok(_) => assert!(!refused, "it was executed without the fee"),
+            Err(error) => assert!(refused && error.to_string().contains("surcharge"), "{error}"),
+        }
+    }
+}
