@@ -48,6 +48,14 @@ impl Executor {
         self
     }
 
+    /// The same executor with somebody else's EVM. Precompiles and surcharge are not asked then.
+    #[cfg(feature = "alloy")]
+    #[must_use]
+    pub(crate) fn with_evm(mut self, evm: Arc<dyn crate::evm::ForeignEvm>) -> Self {
+        self.extensions.evm = Some(evm);
+        self
+    }
+
     /// The same executor with a seeded bug, for tests of the tests.
     #[cfg(feature = "mutants")]
     #[must_use]

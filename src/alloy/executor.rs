@@ -49,14 +49,7 @@ impl<'a, E, Spec, R: ReceiptBuilder> BraidBlockExecutor<'a, E, Spec, R> {
 
 impl<E, Spec, R> BraidBlockExecutor<'_, E, Spec, R>
 where
-    E: Evm<
-            DB: StateDB,
-            Spec = SpecId,
-            BlockEnv = BlockEnv,
-            HaltReason = HaltReason,
-            Tx = TxEnv,
-            Error = EVMError<DbError<E>>,
-        >,
+    E: Evm<DB: StateDB, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason, Tx = TxEnv>,
     R: ReceiptBuilder,
 {
     /// The transactions alone: what surrounds them is the Ethereum executor's.
@@ -128,14 +121,7 @@ where
 
 impl<E, Spec, R> BlockExecutor for BraidBlockExecutor<'_, E, Spec, R>
 where
-    E: Evm<
-            DB: StateDB,
-            Spec = SpecId,
-            BlockEnv = BlockEnv,
-            HaltReason = HaltReason,
-            Tx = TxEnv,
-            Error = EVMError<DbError<E>>,
-        >,
+    E: Evm<DB: StateDB, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason, Tx = TxEnv>,
     TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
     Spec: EthExecutorSpec,
     R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
@@ -154,7 +140,7 @@ where
         &mut self,
         tx: impl ExecutableTx<Self>,
     ) -> Result<Self::Result, BlockExecutionError> {
-        if self.engine.surcharge.is_some() {
+        if self.engine.takes_surcharge() {
             let why = "a surcharge is only taken in blocks that are executed whole";
             return Err(BlockExecutionError::msg(why));
         }

@@ -1,8 +1,9 @@
 //! Makes executors that share threads.
 
 use super::executor::BraidBlockExecutor;
+use super::foreign::{Fees, Foreign, Vault};
 use crate::config::{Config, Mode};
-use crate::evm::{Precompile, Surcharge};
+use crate::evm::{ForeignEvm, Precompile, Surcharge};
 use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
@@ -17,16 +18,20 @@ use alloy_evm::{EvmFactory, FromRecoveredTx, FromTxWithEncoded};
 use alloy_primitives::Log;
 use core::fmt;
 use revm::Inspector;
-use revm::context::TxEnv;
 use revm::context::result::HaltReason;
+use revm::context::{BlockEnv, TxEnv};
+use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
 /// A block executor factory whose executors run whole blocks on many cores.
 ///
 /// Threads are started when the first block is executed and kept. As many as blocks are executed at
 /// the same time have threads of their own.
-pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec> {
-    ethereum: EthBlockExecutorFactory<R, Spec, EthEvmFactory>,
+///
+/// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest; with
+/// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
+pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = EthEvmFactory> {
+    ethereum: EthBlockExecutorFactory<R, Spec, F>,
     engine: Engine,
 }
 
@@ -47,6 +52,7 @@ pub(super) struct Engine {
     config: Config,
     precompiles: Vec<Arc<dyn Precompile>>,
     pub(super) surcharge: Option<Arc<dyn Surcharge>>,
+    evm: Option<Arc<dyn ForeignEvm>>,
     idle: Mutex<Vec<Executor>>,
     blocks: AtomicU64,
     transactions: AtomicU64,
@@ -54,14 +60,36 @@ pub(super) struct Engine {
 }
 
 impl Engine {
+    fn new(config: Config) -> Self {
+        Self {
+            config: Config { mode: Mode::Validate, reverts: false, ..config },
+            precompiles: Vec::new(),
+            surcharge: None,
+            evm: None,
+            idle: Mutex::new(Vec::new()),
+            blocks: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+            sequential: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether transactions pay a fee that their own `Evm` knows nothing of.
+    pub(super) const fn takes_surcharge(&self) -> bool {
+        self.surcharge.is_some() && self.evm.is_none()
+    }
+
     pub(super) const fn config(&self) -> &Config {
         &self.config
     }
 
     fn start(&self) -> std::io::Result<Executor> {
         let executor = Executor::new(self.config)?.with_precompiles(self.precompiles.clone());
-        Ok(match &self.surcharge {
+        let executor = match &self.surcharge {
             Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
+            None => executor,
+        };
+        Ok(match &self.evm {
+            Some(evm) => executor.with_evm(Arc::clone(evm)),
             None => executor,
         })
     }
@@ -85,7 +113,7 @@ impl Engine {
     }
 }
 
-impl<R, Spec> fmt::Debug for BraidExecutorFactory<R, Spec> {
+impl<R, Spec, F> fmt::Debug for BraidExecutorFactory<R, Spec, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BraidExecutorFactory")
             .field("config", &self.engine.config)
@@ -100,17 +128,7 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     pub fn new(receipt_builder: R, spec: Spec, config: Config) -> Self {
         let ethereum =
             EthBlockExecutorFactory::new(receipt_builder, spec, EthEvmFactory::default());
-        let config = Config { mode: Mode::Validate, reverts: false, ..config };
-        let engine = Engine {
-            config,
-            precompiles: Vec::new(),
-            surcharge: None,
-            idle: Mutex::new(Vec::new()),
-            blocks: AtomicU64::new(0),
-            transactions: AtomicU64::new(0),
-            sequential: AtomicU64::new(0),
-        };
-        Self { ethereum, engine }
+        Self { ethereum, engine: Engine::new(config) }
     }
 
     /// The same factory with precompiles beside Ethereum's, for blocks that are executed whole. The
@@ -128,7 +146,39 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
         self.engine.surcharge = Some(surcharge);
         self
     }
+}
 
+impl<R, Spec, F> BraidExecutorFactory<R, Spec, F>
+where
+    F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    /// A factory whose workers run EVMs of `evm_factory`, with their precompiles and their rules of
+    /// gas and fees, one for each transaction. It must say how they pay `fees`.
+    ///
+    /// What a worker runs may run again, at the same time, on states that never come about: the
+    /// EVM must be a function of the transaction and of what it reads from its database.
+    pub fn with_evm_factory(
+        receipt_builder: R,
+        spec: Spec,
+        config: Config,
+        evm_factory: F,
+        fees: Fees,
+    ) -> Self {
+        let mut engine = Engine::new(config);
+        if let Fees::SetAside { vault: Some(vault) } = fees {
+            engine.surcharge = Some(Arc::new(Vault(vault)));
+        }
+        engine.evm = Some(Arc::new(Foreign { factory: evm_factory.clone(), fees }));
+        let ethereum = EthBlockExecutorFactory::new(receipt_builder, spec, evm_factory);
+        Self { ethereum, engine }
+    }
+}
+
+impl<R, Spec, F> BraidExecutorFactory<R, Spec, F> {
     /// How often which entry has been used so far.
     #[must_use]
     pub fn executions(&self) -> Executions {
@@ -141,35 +191,36 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     }
 }
 
-impl<R, Spec> BlockExecutorFactory for BraidExecutorFactory<R, Spec>
+impl<R, Spec, F> BlockExecutorFactory for BraidExecutorFactory<R, Spec, F>
 where
     R: ReceiptBuilder<Transaction: Transaction + Encodable2718, Receipt: TxReceipt<Log = Log>>,
     Spec: EthExecutorSpec,
+    F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason>,
     TxEnv: FromRecoveredTx<R::Transaction> + FromTxWithEncoded<R::Transaction>,
     <R::Transaction as TransactionEnvelope>::TxType: Send + 'static,
     Self: 'static,
 {
-    type EvmFactory = EthEvmFactory;
+    type EvmFactory = F;
     type TxExecutionResult =
         EthTxResult<HaltReason, <R::Transaction as TransactionEnvelope>::TxType>;
     type ExecutionCtx<'a> = EthBlockExecutionCtx<'a>;
     type Transaction = R::Transaction;
     type Receipt = R::Receipt;
-    type Executor<'a, DB: StateDB, I: Inspector<<EthEvmFactory as EvmFactory>::Context<DB>>> =
-        BraidBlockExecutor<'a, <EthEvmFactory as EvmFactory>::Evm<DB, I>, &'a Spec, &'a R>;
+    type Executor<'a, DB: StateDB, I: Inspector<F::Context<DB>>> =
+        BraidBlockExecutor<'a, F::Evm<DB, I>, &'a Spec, &'a R>;
 
-    fn evm_factory(&self) -> &EthEvmFactory {
+    fn evm_factory(&self) -> &F {
         self.ethereum.evm_factory()
     }
 
     fn create_executor<'a, DB, I>(
         &'a self,
-        evm: <EthEvmFactory as EvmFactory>::Evm<DB, I>,
+        evm: F::Evm<DB, I>,
         ctx: EthBlockExecutionCtx<'a>,
     ) -> Self::Executor<'a, DB, I>
     where
         DB: StateDB,
-        I: Inspector<<EthEvmFactory as EvmFactory>::Context<DB>>,
+        I: Inspector<F::Context<DB>>,
     {
         let (spec, receipts) = (self.ethereum.spec(), self.ethereum.receipt_builder());
         BraidBlockExecutor::new(EthBlockExecutor::new(evm, ctx, spec, receipts), &self.engine)

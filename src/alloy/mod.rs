@@ -17,16 +17,20 @@
 //!
 //! # Limits
 //!
-//! - In parallel, Braid's own EVM runs: revm with the rules of the fork and the precompiles of the
-//!   factory. An inspector, or precompiles that were put into the `Evm`, are not asked there; use the
-//!   calls for single transactions with them.
-//! - Another EVM (`EvmFactory`) cannot run in parallel: how it pays fees would make every
-//!   transaction depend on the one before it.
+//! - In parallel, the workers run EVMs of their own: Braid's, which is revm with the rules of the fork
+//!   and the precompiles and the surcharge of the factory, or those of an `EvmFactory`
+//!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)). An inspector, or precompiles that
+//!   were put into the one `Evm` that an executor is made with, are not asked there; use the calls for
+//!   single transactions with them.
+//! - Such a factory has Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
+//! - How such an EVM pays fees has to be known: see [`Fees`].
 
 mod commit;
 mod executor;
 mod factory;
+mod foreign;
 mod served;
 
 pub use executor::BraidBlockExecutor;
 pub use factory::{BraidExecutorFactory, Executions};
+pub use foreign::Fees;

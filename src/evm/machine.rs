@@ -185,6 +185,10 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
     pub(super) fn run_tx(&mut self, tx: TxIndex, window: Option<&mut Window>) -> Ran {
         if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+            #[cfg(feature = "alloy")]
+            if let Some(evm) = &self.recipe.extensions.evm {
+                return self.run_foreign(&**evm, tx);
+            }
             self.evm.ctx.tx = tx;
         }
         let mut handler = BlockHandler::new(self.recipe, window);
@@ -214,6 +218,28 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         let changes = if taken.is_empty() { Arc::clone(&self.unchanged) } else { Arc::new(taken) };
         let output = TxOutput { result, changes, mask, reward, surcharge };
         Ran { result: Ok(output), goes_on, earlier }
+    }
+
+    /// The same with somebody else's EVM, which has a journal of its own for each transaction.
+    #[cfg(feature = "alloy")]
+    fn run_foreign(&mut self, evm: &dyn super::foreign::ForeignEvm, tx: &TxEnv) -> Ran {
+        let recipe = self.recipe;
+        let beneficiary = recipe.defers.then_some(recipe.block.env.beneficiary);
+        let vault = recipe.extensions.surcharge.as_ref().filter(|_| recipe.sets_surcharge_aside);
+        let aside = [beneficiary, vault.map(|vault| vault.receiver())];
+        let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
+        let result = ran.map(|ran| {
+            let changes = changes(ran.state);
+            let [reward, surcharge] = ran.aside;
+            TxOutput {
+                result: ran.result,
+                mask: recipe.spread.mask(&changes),
+                changes: Arc::new(changes),
+                reward,
+                surcharge: surcharge.map(Box::new),
+            }
+        });
+        Ran { result, goes_on: false, earlier: Vec::new() }
     }
 
     /// The write set of the transaction that has just run.

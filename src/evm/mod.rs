@@ -21,6 +21,8 @@ mod effects;
 mod error;
 mod finish;
 mod fold;
+#[cfg(feature = "alloy")]
+mod foreign;
 mod handler;
 mod journal;
 mod ledger;
@@ -50,6 +52,8 @@ pub use block::{Block, ChainRules, DaoFork, Ommer};
 pub use change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use crew::{Scoped, Team};
 pub use error::{At, BlockError, BlockErrorKind, Rejection};
+#[cfg(feature = "alloy")]
+pub(crate) use foreign::{ForeignEvm, ForeignRun};
 pub use ledger::Committed;
 pub use mutants::EvmMutant;
 pub use output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
@@ -63,3 +67,5 @@ pub(crate) use run::{Extensions, Options, build, execute};
 #[cfg(feature = "sim")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 pub use surcharge::Surcharge;
+#[cfg(feature = "alloy")]
+pub(crate) use view::ViewStopped;

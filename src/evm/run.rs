@@ -32,6 +32,9 @@ use std::sync::Arc;
 pub(crate) struct Extensions {
     pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
     pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
+    /// Runs the transactions instead of ours; knows nothing of the other rules.
+    #[cfg(feature = "alloy")]
+    pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
 }
 
 /// What a call of the executor takes beside the block and the source of state.

@@ -13,7 +13,7 @@ use revm::{Database, DatabaseRef};
 /// The view gives no more answers; the reason is latched in the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the view of the state has stopped")]
-pub(super) struct ViewStopped;
+pub(crate) struct ViewStopped;
 
 impl revm::database_interface::DBErrorMarker for ViewStopped {}
 

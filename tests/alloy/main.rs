@@ -6,11 +6,12 @@
 //! 3. A database that fails or panics: its own error; the factory goes on.
 //! 4. Transactions of `execute_block` do run at the same time, seen from outside.
 //! 5. Which entry was used is counted.
-//! 6. A fee of a chain's own: see `surcharge`.
+//! 6. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod foreign;
 mod surcharge;
 
 use alloy_consensus::transaction::Recovered;
@@ -274,6 +275,21 @@ struct Meeting {
     changed: Condvar,
 }
 
+impl Meeting {
+    fn meet(&self) {
+        let mut inside = self.inside.lock().expect("no panic");
+        inside.0 += 1;
+        inside.1 = inside.1.max(inside.0);
+        self.changed.notify_all();
+        let alone = |inside: &mut (usize, usize)| inside.1 < 2;
+        let (mut inside, _) = self
+            .changed
+            .wait_timeout_while(inside, Duration::from_millis(500), alone)
+            .expect("no panic");
+        inside.0 -= 1;
+    }
+}
+
 const MEETING: Address = Address::repeat_byte(0x99);
 
 impl Precompile for Meeting {
@@ -286,16 +302,7 @@ impl Precompile for Meeting {
         _: PrecompileCall<'_>,
         _: &mut dyn PrecompileState,
     ) -> Result<PrecompileEnd, StateUnavailable> {
-        let mut inside = self.inside.lock().expect("no panic");
-        inside.0 += 1;
-        inside.1 = inside.1.max(inside.0);
-        self.changed.notify_all();
-        let alone = |inside: &mut (usize, usize)| inside.1 < 2;
-        let (mut inside, _) = self
-            .changed
-            .wait_timeout_while(inside, Duration::from_millis(500), alone)
-            .expect("no panic");
-        inside.0 -= 1;
+        self.meet();
         Ok(PrecompileEnd::Success { gas_used: 100, output: Bytes::new() })
     }
 }

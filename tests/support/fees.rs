@@ -19,8 +19,12 @@ use revm::primitives::hardfork::SpecId;
 use revm::{Context, Inspector};
 use std::marker::PhantomData;
 
-/// What a rollup might ask for publishing a transaction; `per_byte` wei for a byte that is not zero.
+/// What a rollup might ask for publishing a transaction; `per_byte` wei for a byte that is zero. A plain
+/// payment is free, for in real blocks it often empties the account.
 fn price(tx: &TxEnv, per_byte: u64) -> U256 {
+    if tx.data.is_empty() && !tx.value.is_zero() {
+        return U256::ZERO;
+    }
     let bytes: u64 = tx.data.iter().map(|byte| if *byte == 0 { 1 } else { 4 }).sum();
     U256::from(per_byte) * U256::from(bytes + tx.nonce % 3)
 }
@@ -42,6 +46,20 @@ impl Surcharge for Publishing {
     }
 }
 
+/// What an EVM does with the beneficiary beside rewarding it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    Nothing,
+    /// It takes an ether away, if there is one.
+    Burns,
+    /// It raises the nonce.
+    Counts,
+    /// It writes a slot.
+    Stores,
+    /// It adds a share of the balance. Nobody sees that the sum depends on it.
+    Shares,
+}
+
 /// revm's EVM for Ethereum.
 type Inner<DB, I, P> = revm::context::Evm<
     EthEvmContext<DB>,
@@ -52,11 +70,11 @@ type Inner<DB, I, P> = revm::context::Evm<
 >;
 
 /// revm's handler with the same rule, for one transaction after the other.
-pub(crate) struct Reference<DB, I, P>(Publishing, PhantomData<(DB, I, P)>);
+pub(crate) struct Reference<DB, I, P>(Publishing, Conduct, PhantomData<(DB, I, P)>);
 
 impl<DB, I, P> Reference<DB, I, P> {
     pub(crate) const fn new(fee: Publishing) -> Self {
-        Self(fee, PhantomData)
+        Self(fee, Conduct::Nothing, PhantomData)
     }
 }
 
@@ -97,7 +115,30 @@ where
         if !fee.is_zero() {
             evm.ctx.journal_mut().balance_incr(self.0.vault, fee)?;
         }
-        Ok(post_execution::reward_beneficiary(&mut evm.ctx, result.gas())?)
+        post_execution::reward_beneficiary(&mut evm.ctx, result.gas())?;
+        let beneficiary = evm.ctx.block.beneficiary;
+        let journal = evm.ctx.journal_mut();
+        match self.1 {
+            Conduct::Nothing => {}
+            Conduct::Burns => {
+                journal
+                    .load_account_mut(beneficiary)?
+                    .data
+                    .decr_balance(U256::from(10_u64.pow(18)));
+            }
+            Conduct::Counts => {
+                journal.load_account_mut(beneficiary)?.data.bump_nonce();
+            }
+            Conduct::Stores => {
+                journal.touch_account(beneficiary);
+                journal.sstore(beneficiary, U256::ONE, U256::from(2))?;
+            }
+            Conduct::Shares => {
+                let balance = *journal.load_account_mut(beneficiary)?.data.balance();
+                journal.balance_incr(beneficiary, balance >> 7)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -113,7 +154,7 @@ where
 /// An EVM of alloy-evm that takes the fee by itself.
 pub(crate) struct PublishingEvm<DB: Database, I> {
     inner: Inner<DB, I, PrecompilesMap>,
-    fee: Publishing,
+    rules: (Publishing, Conduct),
     inspect: bool,
 }
 
@@ -141,7 +182,7 @@ impl<DB: Database, I: Inspector<EthEvmContext<DB>>> Evm for PublishingEvm<DB, I>
 
     fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState, Self::Error> {
         self.inner.ctx.tx = tx;
-        let mut handler = Reference::new(self.fee);
+        let mut handler = Reference(self.rules.0, self.rules.1, PhantomData);
         let result = match self.inspect {
             true => handler.inspect_run(&mut self.inner),
             false => handler.run(&mut self.inner),
@@ -181,7 +222,7 @@ impl<DB: Database, I: Inspector<EthEvmContext<DB>>> Evm for PublishingEvm<DB, I>
 
 /// Makes them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PublishingFactory(pub(crate) Publishing);
+pub(crate) struct PublishingFactory(pub(crate) Publishing, pub(crate) Conduct);
 
 impl EvmFactory for PublishingFactory {
     type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = PublishingEvm<DB, I>;
@@ -195,7 +236,7 @@ impl EvmFactory for PublishingFactory {
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> PublishingEvm<DB, NoOpInspector> {
         let inner = EthEvmBuilder::new(db, env).build().into_inner();
-        PublishingEvm { inner, fee: self.0, inspect: false }
+        PublishingEvm { inner, rules: (self.0, self.1), inspect: false }
     }
 
     fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
@@ -205,6 +246,6 @@ impl EvmFactory for PublishingFactory {
         inspector: I,
     ) -> PublishingEvm<DB, I> {
         let inner = EthEvmBuilder::new(db, env).inspector(inspector).build().into_inner();
-        PublishingEvm { inner, fee: self.0, inspect: true }
+        PublishingEvm { inner, rules: (self.0, self.1), inspect: true }
     }
 }

@@ -1,0 +1,215 @@
+//! EVMs of another factory in the workers, against alloy-evm's own executor over the same EVMs: here
+//! one with a fee of its own, whose handler knows nothing of Braid.
+//!
+//! 1. Every real block, and random hostile blocks of every fork, with fees recorded and set aside:
+//!    the same receipts, requests, gas, errors, and bundle with its reverts.
+//! 2. An EVM that does other things with the beneficiary than adding to its balance: the same, and
+//!    where that cannot be seen from outside, the comparison notices what it does.
+//! 3. Transactions overlap if fees are set aside; the precompile in which they meet is the EVM's.
+//! 4. One transaction at a time has the same fee.
+
+use super::surcharge::{VAULT, vaults};
+use super::{
+    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, config, context, run, shells, spec,
+};
+use crate::support::fees::{Conduct, Publishing, PublishingEvm, PublishingFactory};
+use crate::support::fixtures::{block_files, fixtures};
+use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
+use alloy_evm::eth::{EthBlockExecutorFactory, EthEvmContext};
+use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
+use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
+use alloy_primitives::{Address, Bytes};
+use braid_cli::block::Block;
+use braid_cli::block_file::BlockFile;
+use braid_cli::sequential::ForkSpec;
+use braid_evm::alloy::{BraidExecutorFactory, Fees};
+use braid_fuzz::generate::Case;
+use revm::context::result::{EVMError, HaltReason};
+use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{State, WrapDatabaseRef};
+use revm::inspector::NoOpInspector;
+use revm::precompile::{PrecompileId, PrecompileOutput};
+use revm::primitives::hardfork::SpecId;
+use revm::{DatabaseRef, Inspector};
+use std::sync::Arc;
+
+/// Runs the same block both ways. Returns whether it is valid and whether it came out the same.
+fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
+    (block, transactions, database): (&Block, &super::Transactions, D),
+    evms: PublishingFactory,
+    (fees, workers): (Fees, u16),
+    what: &str,
+) -> (bool, bool) {
+    let theirs = EthBlockExecutorFactory::new(Receipts, spec(block), evms);
+    let expected = run(&theirs, block, transactions, database.clone());
+    let ours =
+        BraidExecutorFactory::with_evm_factory(Receipts, spec(block), config(workers), evms, fees);
+    let found = run(&ours, block, transactions, database);
+    let unseen = evms.1 == Conduct::Shares && fees != Fees::Recorded;
+    if !unseen {
+        assert_equal(&expected, &found, what);
+    }
+    (expected.0.is_ok(), expected.1.state == found.1.state)
+}
+
+fn ways(vault: Address) -> [Fees; 3] {
+    [Fees::SetAside { vault: Some(vault) }, Fees::SetAside { vault: None }, Fees::Recorded]
+}
+
+#[test]
+fn real_blocks_are_the_same() {
+    let Some(folder) = fixtures() else { return };
+    let (mut blocks, mut fine) = (0, 0);
+    for (index, path) in block_files(&folder).iter().enumerate() {
+        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
+        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
+        let signed = file.transactions().expect("whole transactions");
+        let signed = signed.iter().map(|tx| tx.inner.clone());
+        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        let evms = PublishingFactory(Publishing { vault: VAULT, per_byte: 1 }, Conduct::Nothing);
+        let how = (ways(VAULT)[index % 3], WORKERS[index % WORKERS.len()]);
+        let what = format!("{path:?}, {how:?}");
+        fine += usize::from(compare((&block, &transactions, database), evms, how, &what).0);
+        blocks += 1;
+    }
+    println!("{blocks} blocks, {fine} to their end");
+    assert!(blocks >= 78 && fine >= 40, "only {blocks} block files, {fine} paid for");
+}
+
+#[test]
+fn random_blocks_are_the_same() {
+    let (mut fine, mut failed) = (0, 0);
+    for seed in 0..300 {
+        let case = Case::from_seed(seed);
+        let block = Block::from(&case.block);
+        let transactions = shells(&block.transactions);
+        let vault = vaults(&block, &case)[seed as usize % 4];
+        let evms = PublishingFactory(Publishing { vault, per_byte: 7 }, Conduct::Nothing);
+        let how = (ways(vault)[seed as usize % 3], WORKERS[(seed / 4) as usize % WORKERS.len()]);
+        let what = format!("seed {seed}, {:?}, {how:?}", block.cfg.spec);
+        let (valid, _) = compare((&block, &transactions, case.database()), evms, how, &what);
+        *(if valid { &mut fine } else { &mut failed }) += 1;
+    }
+    assert!(fine > 50 && failed > 20, "{fine} fine, {failed} failed");
+}
+
+#[test]
+fn what_is_no_addition_is_recorded() {
+    let mut different = 0;
+    for seed in 0..120 {
+        let case = Case::from_seed(seed);
+        let block = Block::from(&case.block);
+        let transactions = shells(&block.transactions);
+        let fee = Publishing { vault: VAULT, per_byte: 7 };
+        for conduct in [Conduct::Burns, Conduct::Counts, Conduct::Stores, Conduct::Shares] {
+            for fees in [ways(VAULT)[seed as usize % 2], Fees::Recorded] {
+                let how = (fees, WORKERS[(seed / 2) as usize % WORKERS.len()]);
+                let what = format!("seed {seed}, {conduct:?}, {:?}, {how:?}", block.cfg.spec);
+                let block = (&block, &transactions, case.database());
+                let (_, same) = compare(block, PublishingFactory(fee, conduct), how, &what);
+                different += usize::from(!same);
+            }
+        }
+    }
+    assert!(different > 10, "only {different} blocks with unseen changes were noticed");
+}
+
+/// The same EVMs with a precompile in which calls wait for each other.
+#[derive(Clone, Debug)]
+struct WithMeeting(PublishingFactory, Arc<Meeting>);
+
+impl WithMeeting {
+    fn furnish(&self, precompiles: &mut PrecompilesMap) {
+        let meeting = Arc::clone(&self.1);
+        precompiles.apply_precompile(&MEETING, |_| {
+            Some(DynPrecompile::new_stateful(PrecompileId::custom("meeting"), move |input| {
+                meeting.meet();
+                Ok(PrecompileOutput::new(100, Bytes::new(), input.reservoir))
+            }))
+        });
+    }
+}
+
+impl EvmFactory for WithMeeting {
+    type Evm<DB: Database, I: Inspector<EthEvmContext<DB>>> = PublishingEvm<DB, I>;
+    type Context<DB: Database> = EthEvmContext<DB>;
+    type Tx = TxEnv;
+    type Error<DBError: DBErrorMarker> = EVMError<DBError>;
+    type HaltReason = HaltReason;
+    type Spec = SpecId;
+    type BlockEnv = BlockEnv;
+    type Precompiles = PrecompilesMap;
+
+    fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv) -> PublishingEvm<DB, NoOpInspector> {
+        let mut evm = self.0.create_evm(db, env);
+        self.furnish(evm.precompiles_mut());
+        evm
+    }
+
+    fn create_evm_with_inspector<DB: Database, I: Inspector<EthEvmContext<DB>>>(
+        &self,
+        db: DB,
+        env: EvmEnv,
+        inspector: I,
+    ) -> PublishingEvm<DB, I> {
+        let mut evm = self.0.create_evm_with_inspector(db, env, inspector);
+        self.furnish(evm.precompiles_mut());
+        evm
+    }
+}
+
+#[test]
+fn transactions_overlap_in_a_precompile_of_the_evm() {
+    let (block, database) = calls(|_| MEETING);
+    let transactions = shells(&block.transactions);
+    let most = |workers, fees| {
+        let meeting = Arc::new(Meeting::default());
+        let publishing =
+            PublishingFactory(Publishing { vault: VAULT, per_byte: 7 }, Conduct::Nothing);
+        let evms = WithMeeting(publishing, Arc::clone(&meeting));
+        let factory = BraidExecutorFactory::with_evm_factory(
+            Receipts,
+            spec(&block),
+            config(workers),
+            evms,
+            fees,
+        );
+        let left = run(&factory, &block, &transactions, database.clone());
+        assert_eq!(left.0.expect("valid").receipts.len(), 8);
+        let vault = left.1.account(&VAULT).and_then(|account| account.info.clone());
+        assert!(vault.is_none_or(|info| info.balance.is_zero()), "there is no data to pay for");
+        meeting.inside.lock().expect("no panic").1
+    };
+    assert!(most(3, Fees::SetAside { vault: Some(VAULT) }) >= 2, "nobody met");
+    assert_eq!(most(1, Fees::SetAside { vault: Some(VAULT) }), 1, "there is nobody to meet");
+    assert!(most(3, Fees::Recorded) >= 1);
+}
+
+#[test]
+fn one_transaction_at_a_time_is_the_same() {
+    let (block, database) = calls(|index| Address::repeat_byte(0x70 + index));
+    let transactions = shells(&block.transactions);
+    let evms = PublishingFactory(Publishing { vault: VAULT, per_byte: 7 }, Conduct::Nothing);
+    let factory = BraidExecutorFactory::<Receipts, ForkSpec, _>::with_evm_factory(
+        Receipts,
+        spec(&block),
+        config(2),
+        evms,
+        Fees::SetAside { vault: Some(VAULT) },
+    );
+    let whole = run(&factory, &block, &transactions, database.clone());
+    let mut state =
+        State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    let mut executor = factory.create_executor(evm, context(&block));
+    executor.apply_pre_execution_changes().expect("nothing to do");
+    for tx in transactions {
+        let _ = executor.execute_transaction(tx).expect("valid");
+    }
+    let one_by_one = executor.apply_post_execution_changes().map_err(|error| error.to_string());
+    state.merge_transitions(BundleRetention::Reverts);
+    assert_equal(&whole, &(one_by_one, state.take_bundle()), "one by one");
+    assert_eq!((factory.executions().transactions, factory.executions().sequential), (8, 8));
+}
