@@ -1,6 +1,7 @@
 //! The project's recipes: `cargo xtask --help`. The CI runs `cargo xtask ci` and nothing else.
 
 mod anvil;
+mod api;
 mod fuzzing;
 mod instructions;
 mod instrumented;
@@ -119,6 +120,8 @@ enum Recipe {
     Deny,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
+    /// Check whose types the library's interface shows, and what changed since the last release
+    Api,
     /// Package library and tool as for crates.io, and build what is packaged
     Package,
     /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
@@ -193,6 +196,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
+        Recipe::Api => api::api(runner),
         Recipe::Package => package::package(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
@@ -238,6 +242,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     anvil::anvil(runner, 60)?;
     suites::suites(runner, true)?;
     package::package(runner)?;
+    api::api(runner)?;
     instrumented::tsan(runner)?;
     instrumented::coverage(runner)?;
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };

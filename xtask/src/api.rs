@@ -1,0 +1,195 @@
+//! The interface of the library: whose types it shows, and what changed since the last release.
+//!
+//! A type of another crate in the interface ties our versions to that crate's. So the crates are
+//! listed here, and one that is not listed fails the recipe. They are found in rustdoc's JSON, as
+//! cargo-public-api does it; that needs a nightly toolchain, and this does not.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, is_there, output, target_dir};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+/// Crates whose types and traits the interface may show, by where those are defined. Those of revm and
+/// alloy are its purpose; a new major version of one is a new major version of ours.
+const PUBLIC: [&str; 15] = [
+    "alloc",
+    "alloy_consensus",
+    "alloy_eips",
+    "alloy_evm",
+    "alloy_primitives",
+    "core",
+    // The channel that `worker::Context` waits on; of the engine, not of the Ethereum layer.
+    "crossbeam_channel",
+    "revm_context",
+    "revm_context_interface",
+    "revm_database",
+    "revm_database_interface",
+    "revm_inspector",
+    "revm_primitives",
+    "revm_state",
+    "std",
+];
+
+/// Checks whose types are public; compares with the last release, if there is one.
+pub(crate) fn api(runner: &mut Runner) -> Result<(), Failed> {
+    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy --");
+    rustdoc.args(["-Z", "unstable-options", "--output-format", "json"]);
+    // The format is not stable; this reads little of it.
+    rustdoc.env("RUSTC_BOOTSTRAP", "1");
+    // A folder of its own: documentation in HTML lies elsewhere.
+    let folder = target_dir(runner.root()).join("api");
+    rustdoc.env("CARGO_TARGET_DIR", &folder);
+    runner.command("interface: read", rustdoc)?;
+    runner.check("interface: crates", |_| {
+        let text = fs::read_to_string(folder.join("doc/braid_evm.json"));
+        let text = text.map_err(|error| error.to_string())?;
+        let json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        judge(&crates(&json)?)
+    })?;
+    since_last_release(runner)
+}
+
+/// Compares the interface with the last release's, if cargo-semver-checks is installed.
+fn since_last_release(runner: &mut Runner) -> Result<(), Failed> {
+    let mut last = Command::new("git");
+    last.args(["tag", "--merged", "HEAD", "--sort=-creatordate"]).current_dir(runner.root());
+    let tags = output(last).unwrap_or_default();
+    let Some(tag) = tags.lines().next() else {
+        runner.skip("interface: changes", "nothing has been released to compare with");
+        return Ok(());
+    };
+    if !is_there("cargo", &["semver-checks", "--version"]) {
+        let why =
+            "cargo-semver-checks is not installed (cargo install --locked cargo-semver-checks)";
+        runner.skip("interface: changes", why);
+        return Ok(());
+    }
+    let check = format!("semver-checks -p braid-evm --baseline-rev {tag}");
+    runner.command("interface: changes", cargo(&check))
+}
+
+/// Crates by name, each with a path that the interface shows of it.
+fn crates(json: &Value) -> Result<BTreeMap<String, String>, String> {
+    let part = |name: &str| {
+        let part = json[name].as_object();
+        part.ok_or_else(|| format!("rustdoc's JSON has no {name}: its format has changed"))
+    };
+    let (index, paths, names) = (part("index")?, part("paths")?, part("external_crates")?);
+    let mut ids = BTreeSet::new();
+    for item in index.values().filter(|item| item["crate_id"] == 0 && is_ours(&item["inner"])) {
+        references(&item["inner"], &mut ids);
+    }
+    let mut found = BTreeMap::new();
+    for id in ids {
+        // What has no path is a private item of a dependency, which nobody can name.
+        let Some(path) = paths.get(&id.to_string()) else { continue };
+        let number = path["crate_id"].as_u64().filter(|number| *number > 0);
+        let Some(name) = number.and_then(|number| names[&number.to_string()]["name"].as_str())
+        else {
+            continue;
+        };
+        let segments = path["path"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let shown = segments.collect::<Vec<_>>().join("::");
+        found.entry(name.to_owned()).or_insert(shown);
+    }
+    Ok(found)
+}
+
+/// Not what the compiler or another crate implements for every type.
+fn is_ours(inner: &Value) -> bool {
+    let imp = &inner["impl"];
+    imp.is_null() || (imp["blanket_impl"].is_null() && imp["is_synthetic"] != true)
+}
+
+/// Collects what `value` refers to: objects with a path, or a source, and an id.
+fn references(value: &Value, ids: &mut BTreeSet<u64>) {
+    match value {
+        Value::Object(object) => {
+            if let Some(id) = object.get("id").and_then(Value::as_u64)
+                && (object.contains_key("path") || object.contains_key("source"))
+            {
+                ids.insert(id);
+            }
+            object.values().for_each(|value| references(value, ids));
+        }
+        Value::Array(values) => values.iter().for_each(|value| references(value, ids)),
+        _ => {}
+    }
+}
+
+fn judge(found: &BTreeMap<String, String>) -> Result<String, String> {
+    let listed = |name: &&str| PUBLIC.contains(name);
+    let new: Vec<String> = found
+        .iter()
+        .filter(|(name, _)| !listed(&name.as_str()))
+        .map(|(name, path)| format!("{name} ({path})"))
+        .collect();
+    if !new.is_empty() {
+        return Err(format!("not listed as public in xtask/src/api.rs: {}", new.join(", ")));
+    }
+    let gone: Vec<&str> = PUBLIC.into_iter().filter(|name| !found.contains_key(*name)).collect();
+    if !gone.is_empty() {
+        return Err(format!("listed and not public any more: {}", gone.join(", ")));
+    }
+    Ok(found.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An interface that shows the type of another crate in `inner`.
+    fn interface(inner: &Value) -> Value {
+        json!({
+            "index": {
+                "1": {"crate_id": 0, "inner": inner},
+                "2": {"crate_id": 5, "inner": {"struct_field": {"resolved_path": {"path": "B", "id": 8}}}},
+            },
+            "paths": {
+                "7": {"crate_id": 5, "path": ["newcomer", "Type"]},
+                "8": {"crate_id": 6, "path": ["unseen", "Type"]},
+                "9": {"crate_id": 0, "path": ["braid_evm", "Own"]},
+            },
+            "external_crates": {"5": {"name": "newcomer"}, "6": {"name": "unseen"}},
+        })
+    }
+
+    #[test]
+    fn a_new_crate_is_noticed_wherever_it_shows() {
+        let path = json!({"path": "Type", "id": 7});
+        for inner in [
+            json!({"struct_field": {"resolved_path": path}}),
+            json!({"function": {"sig": {"inputs": [["one", {"borrowed_ref": {"type": {"resolved_path": path}}}]]}}}),
+            json!({"function": {"generics": {"params": [{"bounds": [{"trait_bound": {"trait": path}}]}]}}}),
+            json!({"impl": {"trait": path, "blanket_impl": null, "is_synthetic": false}}),
+            json!({"use": {"source": "newcomer::Type", "name": "Type", "id": 7}}),
+        ] {
+            let found = crates(&interface(&inner)).expect("it can be read");
+            assert_eq!(found.keys().collect::<Vec<_>>(), ["newcomer"], "{inner}");
+            let why = judge(&found).expect_err("it is not listed");
+            assert!(why.contains("newcomer::Type"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_others_implement_for_all_types_is_not_ours() {
+        let path = json!({"path": "Trait", "id": 7});
+        for inner in [
+            json!({"impl": {"trait": path, "blanket_impl": {"generic": "T"}}}),
+            json!({"impl": {"trait": path, "blanket_impl": null, "is_synthetic": true}}),
+            json!({"struct_field": {"resolved_path": {"path": "Own", "id": 9}}}),
+        ] {
+            assert!(crates(&interface(&inner)).expect("it can be read").is_empty(), "{inner}");
+        }
+    }
+
+    #[test]
+    fn a_format_that_changed_and_a_listed_crate_that_is_gone_are_noticed() {
+        assert!(crates(&json!({"index": {}})).is_err());
+        let why = judge(&BTreeMap::new()).expect_err("nothing is left");
+        assert!(why.contains("revm"), "{why}");
+    }
+}
