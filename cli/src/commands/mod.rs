@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 use std::{
     fmt,
     io::{self, Write},
+    num::NonZeroU16,
     process::ExitCode,
 };
 
@@ -117,6 +118,11 @@ pub fn main() -> ExitCode {
             End::BadInput.into()
         }
     }
+}
+
+/// A number of workers, as an option gives it.
+fn workers_from(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 to 65535")
 }
 
 /// Why a command could not go on.

@@ -39,7 +39,7 @@ pub(super) struct RunArgs {
     #[arg(value_name = "FILE|DIR|-")]
     paths: Vec<PathBuf>,
     /// Workers that execute transactions [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::workers_from)]
     workers: Option<NonZeroU16>,
     /// What an invalid transaction does
     #[arg(long, value_enum, default_value_t)]

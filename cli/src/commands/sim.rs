@@ -36,7 +36,7 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
     /// Simulated workers [default: 1 to 8, as the seed decides]
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", value_parser = super::workers_from)]
     workers: Option<NonZeroU16>,
     /// What may go wrong; several kinds with commas [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]

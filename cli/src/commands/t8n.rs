@@ -76,7 +76,7 @@ pub(super) struct T8nArgs {
     #[arg(long)]
     state_test: bool,
     /// Workers that execute transactions [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::workers_from)]
     workers: Option<NonZeroU16>,
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]

@@ -110,7 +110,7 @@ impl DBErrorMarker for RpcError {}
 #[non_exhaustive]
 pub enum RpcErrorKind {
     /// No answer came.
-    #[error("{source}, after {attempts} attempts")]
+    #[error("{source} (attempt {attempts}, the last one)")]
     Transport {
         /// How often the request was sent.
         attempts: u32,

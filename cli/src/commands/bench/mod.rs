@@ -75,7 +75,7 @@ pub(super) struct BenchArgs {
     #[arg(value_name = "WORKLOAD|FILE|DIR")]
     what: Vec<String>,
     /// Numbers of workers [default: one for each core]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     workers: Vec<NonZeroU16>,
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]
@@ -96,7 +96,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "TIME")]
     db_latency: Option<Latency>,
     /// How it waits
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     db_waits: Waiting,
     /// Read from an embedded store on disk, opened anew with a cold cache for each execution
     #[cfg(feature = "redb")]
@@ -112,7 +112,7 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     brief: bool,
     /// Simulate these numbers of workers in virtual time
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     simulate: Vec<NonZeroU16>,
     /// Print the memory that one run adds, and nothing else
     #[arg(long, hide = true)]

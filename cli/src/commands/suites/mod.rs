@@ -67,9 +67,10 @@ fn run_all<S: Suite>(suite: &mut S, paths: &[PathBuf], settings: &Settings) -> R
     }
     drop(progress);
     if tally.is_empty() {
-        return Err(Stop::Message(
-            "no test of this kind is there, or none was asked for".to_owned(),
-        ));
+        return Err(Stop::Message(match tally.passed_over {
+            0 => "found no test, or --filter, --fork and --sample leave none".to_owned(),
+            others => format!("found no test of this kind; of other kinds: {others}"),
+        }));
     }
     Ok(tally)
 }

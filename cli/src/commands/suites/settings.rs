@@ -1,6 +1,6 @@
 //! What both commands can be told.
 
-use super::super::Stop;
+use super::super::{Stop, workers_from};
 use crate::commands::run::PolicyArg;
 use alloy_primitives::keccak256;
 use braid_evm::{Config, Executor, Mode};
@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
     /// Workers that execute transactions [default: one for each core]
-    #[arg(long, value_name = "N", conflicts_with = "single_thread")]
+    #[arg(long, value_name = "N", value_parser = workers_from, conflicts_with = "single_thread")]
     workers: Option<NonZeroU16>,
     /// Run with one worker
     #[arg(short = 's', long)]

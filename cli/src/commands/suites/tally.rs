@@ -26,7 +26,7 @@ pub(super) struct Tally {
     /// Tests that were not run, by the reason.
     skipped: BTreeMap<String, usize>,
     /// Tests of another kind that lay beside.
-    passed_over: usize,
+    pub(super) passed_over: usize,
     /// Further counts, by name.
     counts: BTreeMap<&'static str, u64>,
     /// Invalid blocks that were not run, by the exception that names their fault.
