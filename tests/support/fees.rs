@@ -1,5 +1,5 @@
 //! The rule of a rollup's fee for publishing a transaction, once as Braid is told it and once written
-//! into revm's handler, for plain revm and as an EVM of alloy-evm.
+//! into revm's handler, as an EVM of alloy-evm.
 
 use alloy_evm::eth::{EthEvmBuilder, EthEvmContext};
 use alloy_evm::precompiles::PrecompilesMap;
@@ -71,12 +71,6 @@ type Inner<DB, I, P> = revm::context::Evm<
 
 /// revm's handler with the same rule, for one transaction after the other.
 pub(crate) struct Reference<DB, I, P>(Publishing, Conduct, PhantomData<(DB, I, P)>);
-
-impl<DB, I, P> Reference<DB, I, P> {
-    pub(crate) const fn new(fee: Publishing) -> Self {
-        Self(fee, Conduct::Nothing, PhantomData)
-    }
-}
 
 impl<DB, I, P> Handler for Reference<DB, I, P>
 where
