@@ -86,7 +86,7 @@ pub fn observe<S: StateSource, O: Observer>(
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();
     let shards = config.shards(workers, transactions);
-    let alone = config.runs_alone(workers, || is_serial(&recipe.block));
+    let alone = config.runs_alone(workers, || is_serial(&recipe.block, workers));
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = if alone {

@@ -72,7 +72,7 @@ where
     let shards = config.shards(crew.workers(), transactions);
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
-        !crew.is_wide() && is_serial(&recipe.block)
+        !crew.is_wide() && is_serial(&recipe.block, crew.workers())
     });
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
