@@ -274,3 +274,13 @@ fn what_happened_is_counted() {
     protocol.apply(Event::Reported(void)).expect("it was sent");
     assert_eq!(protocol.counters().speculative_commits, 0);
 }
+
+/// Before the rest of a block was handed over, speculation may have reached further than it does now.
+#[test]
+fn a_reader_beyond_the_end_is_nobody_to_wait_for() {
+    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+    let job = run_here(&mut protocol);
+    let stale_readers = vec![tx(1), tx(7)];
+    let named = report(job, 1, RunResult::Executed { stale_readers });
+    protocol.apply(named).expect("no rule is broken");
+}

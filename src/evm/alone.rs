@@ -119,7 +119,7 @@ impl<D: DatabaseRef> Runner<'_, D> {
             (None, Err(payload)) => Err(TxError::Panicked(payload)),
             (None, Ok(Err(reason))) => {
                 // revm leaves loaded accounts in the journal.
-                self.leave_journal(tx.position(), ledger);
+                self.leave_journal(tx.position() + 1, ledger);
                 Err(TxError::Rejected(reason))
             }
             (None, Ok(Ok(output))) => {
@@ -259,7 +259,7 @@ impl<S: StateSource> Session<S> {
                 && let Ok(committed) = stream.try_recv()
                 && on_commit(committed).is_break()
             {
-                failed = Some(cancelled(self.frontier, end));
+                failed = Some(cancelled(self.frontier, recipe.block.transactions.len()));
             }
         }
         let (first_in_journal, first) = (runner.first_in_journal, alone.first);

@@ -7,7 +7,7 @@ use crate::worker::Base;
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use core::fmt::Debug;
 use revm::DatabaseRef;
-use revm::database::BundleState;
+use revm::database::{BundleAccount, BundleState};
 use revm::state::{AccountInfo, Bytecode};
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ pub trait StateSource: Send + Sync {
     /// A worker's handle. It is used on one thread only.
     type State: DatabaseRef;
 
-    /// Opens the handle of `worker`, on its thread. All handles see the same state.
+    /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may open
+    /// several for a worker, one after the other.
     ///
     /// # Errors
     /// The state cannot be opened. The transaction that the worker was about to run fails with
@@ -57,6 +58,11 @@ impl Overlay {
         if !layer.is_empty() || !layer.contracts.is_empty() {
             self.layers.insert(0, layer);
         }
+    }
+
+    /// The account as the newest layer that has it leaves it.
+    pub(super) fn account(&self, address: &Address) -> Option<&BundleAccount> {
+        self.layers.iter().find_map(|layer| layer.account(address))
     }
 }
 
@@ -111,8 +117,7 @@ impl<D: DatabaseRef> BlockBase<D> {
         {
             return Ok(info.clone());
         }
-        let over = self.overlay.layers.iter().find_map(|layer| layer.account(&address));
-        let info = match over {
+        let info = match self.overlay.account(&address) {
             Some(account) => account.info.clone(),
             #[cfg(feature = "mutants")]
             None if self.failed.as_ref().is_some_and(|failed| failed.contains(&address)) => None,

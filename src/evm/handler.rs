@@ -1,5 +1,6 @@
-//! revm's handler with three changes: the beneficiary's reward is set aside, what the transaction
-//! changed is taken before the journal forgets it, and a surcharge is taken if there is one.
+//! revm's handler with four changes: the beneficiary's reward is set aside, what the transaction
+//! changed is taken before the journal forgets it, what was changed before it is taken before an error
+//! undoes it, and a surcharge is taken if there is one.
 
 use super::change::AccountChange;
 use super::journal::take_changes;
@@ -75,11 +76,12 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     fn take(&mut self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
         let mutant = self.recipe.mutant;
         let journal = &mut context.journaled_state;
+        if self.recipe.shares && journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays)
+        {
+            // Whoever swallowed it, it leaves nothing.
+            return Err(EVMError::Database(ViewStopped));
+        }
         if let Some(window) = &mut self.window {
-            if journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays) {
-                // Whoever swallowed it, it leaves nothing.
-                return Err(EVMError::Database(ViewStopped));
-            }
             if window.add(journal) {
                 self.goes_on = true;
                 return Ok(());

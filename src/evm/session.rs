@@ -57,10 +57,15 @@ struct Stretch {
 }
 
 impl Stretch {
-    const fn new(policy: Policy) -> Self {
+    /// `is_trial`: speculation may be given up.
+    const fn new(policy: Policy, is_trial: bool) -> Self {
+        let (pays, last) = (!is_trial, 0);
         match policy {
-            Policy::Alternate => Self { shortest: 3, growth: 1, last: 0, pays: false },
-            _ => Self { shortest: 64, growth: 8, last: 0, pays: false },
+            Policy::Alternate => Self { shortest: 3, growth: 1, last, pays },
+            Policy::Auto => Self { shortest: 64, growth: 8, last, pays },
+            Policy::ForceSpeculative | Policy::InOrder => {
+                Self { shortest: 64, growth: 8, last, pays: true }
+            }
         }
     }
 
@@ -114,6 +119,9 @@ impl<S: StateSource> Session<S> {
         for receiver in self.workload.recipe.receivers() {
             let known = [&effects.beneficiary, &effects.surcharged];
             if let Some((_, info)) = known.into_iter().find(|(address, _)| *address == receiver) {
+                // The pre-block calls may have changed it.
+                let over = self.workload.overlay.account(&receiver);
+                let info = over.map_or(info, |account| &account.info);
                 let value = EvmValue::Balance(info.as_ref().map(|info| info.balance));
                 self.store.seed(&EvmLocation::Balance(receiver), value);
             }
@@ -136,7 +144,7 @@ impl<S: StateSource> Session<S> {
         if !self.speculates {
             return self.run_alone(end, config.mode, on_commit);
         }
-        let mut stretch = Stretch::new(config.policy);
+        let mut stretch = Stretch::new(config.policy, !crew.is_wide());
         loop {
             self.hand_back();
             let first = self.frontier.position();
@@ -265,7 +273,10 @@ impl<S: StateSource> Session<S> {
         // Whoever cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
         let cancelled = cancelled.then(|| self::cancelled(frontier, all));
-        let failure = failure(frontier, halt, error, broken).or(cancelled);
+        let failure = match (halt, &broken) {
+            (Some(Halt::Cancelled), None) => Some(self::cancelled(frontier, all)),
+            _ => failure(frontier, halt, error, broken).or(cancelled),
+        };
         let handed_over = halt == Some(Halt::HandedOver);
         let alone = None;
         let session = Self {

@@ -104,8 +104,9 @@ impl<W: Workload, G> Coordinator<W, G> {
         mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
+        let mut counters = self.protocol.counters();
         if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
-            self.withdraw_speculation(&store);
+            counters.discarded += self.withdraw_speculation(&store);
         }
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
@@ -122,7 +123,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         }
         BlockEnd {
             frontier: self.protocol.frontier(),
-            counters: self.protocol.counters(),
+            counters,
             ledger: self.ledger,
             broken: self.broken,
             store,
@@ -136,14 +137,17 @@ impl<W: Workload, G> Coordinator<W, G> {
 
 impl<W: Workload, G> Coordinator<W, G> {
     /// Takes back all that was published above the frontier: it will run again, and not as a later
-    /// incarnation.
-    fn withdraw_speculation(&mut self, store: &Store<W::Location>) {
+    /// incarnation. Returns the number of results that are of no use now.
+    fn withdraw_speculation(&mut self, store: &Store<W::Location>) -> u64 {
+        let mut results = 0;
         for (tx, record) in self.records.iter_mut() {
+            results += u64::from(record.output.is_some());
             let version = Version { tx, incarnation: Incarnation(u32::MAX) };
             for location in &record.written {
                 store.withdraw(version, location, &mut Vec::new());
             }
         }
+        results
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Setup<W: Workload, G> {
     pub workload: W,
     /// Who keeps the outcomes.
     pub ledger: G,
-    /// An empty store, or one with seeded base values.
+    /// An empty store, or one with base values and with what lower transactions have left.
     pub store: Store<W::Location>,
     /// Bounds and choices.
     pub limits: Limits,

@@ -2,7 +2,8 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{BlockErrorKind, Cloned, Committed, Executor, Mode, Policy};
+use braid_evm::ids::TxIndex;
+use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::{SETTINGS, executor};
@@ -106,6 +107,12 @@ fn the_caller_ends_the_block_at_any_commit() {
             let committed = match found {
                 Err(error) => {
                     assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
+                    let next = error.committed.outcomes.len();
+                    let at = match next {
+                        30 => At::PostBlock,
+                        _ => At::Transaction(TxIndex(next as u32)),
+                    };
+                    assert_eq!(error.at, at, "stopped at {last}");
                     *error.committed
                 }
                 Ok(output) => {
