@@ -64,7 +64,8 @@ pub(crate) fn instructions(runner: &mut Runner, update: bool) -> Result<(), Fail
     runner.command("tool: build", build)?;
     let tool = target_dir(runner.root()).join("release/braid");
     runner.check("instruction counts", |_| {
-        let counts = WORKLOADS.map(|(workload, transactions)| count(&tool, workload, transactions));
+        let counts =
+            WORKLOADS.map(|(workload, transactions)| lowest(&tool, workload, transactions));
         let counts = counts.into_iter().collect::<Result<Vec<_>, _>>()?;
         if update {
             fs::write(&path, text(&compiler, &counts)).map_err(|error| error.to_string())?;
@@ -72,6 +73,15 @@ pub(crate) fn instructions(runner: &mut Runner, update: bool) -> Result<(), Fail
         }
         compare(&recorded, &counts).map(|()| listed(&counts))
     })
+}
+
+/// The lowest of three counts: the seeds of hash maps differ from run to run, and now and then a
+/// count is 3 % higher for them. What really costs more costs it every time.
+fn lowest(tool: &Path, workload: &str, transactions: u32) -> Result<Count, String> {
+    let counts = (0..3).map(|_| count(tool, workload, transactions));
+    let counts = counts.collect::<Result<Vec<_>, _>>()?;
+    let lowest = counts.into_iter().min_by_key(|count| count.instructions);
+    lowest.ok_or_else(|| format!("{workload}: no count"))
 }
 
 /// Instructions of one execution, for each transaction.
