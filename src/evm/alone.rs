@@ -70,7 +70,10 @@ fn take_over(
         return;
     }
     for (tx, outcome) in outcomes.iter().enumerate().take(range.end).skip(range.start) {
-        let Ok(output) = outcome else { continue };
+        // Most have nothing: what they have changed was taken together with others.
+        let Some(output) = outcome.as_ref().ok().filter(|output| !output.changes.is_empty()) else {
+            continue;
+        };
         let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
         for (location, entry) in write_set(&output.changes, None, mutant) {
             latest.put(tx, location, entry);
@@ -146,11 +149,13 @@ impl<D: DatabaseRef> Runner<'_, D> {
     fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
         let mut writes = Vec::new();
         remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
-        let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
-        let rewards = self.recipe.rewards(output).filter(|_| !unseen);
-        writes.extend(rewards.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
         for (location, entry) in writes {
             self.latest().put(tx, location, entry);
+        }
+        let recipe = self.recipe;
+        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen);
+        for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
+            self.latest().put(tx, EvmLocation::Balance(to), Entry::Delta(reward));
         }
     }
 

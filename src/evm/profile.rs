@@ -10,7 +10,7 @@ use super::ledger::Committed;
 use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::run::{DbError, Extensions, begin};
-use super::session::{Failure, Session};
+use super::session::{Failure, Session, Trials};
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -91,7 +91,9 @@ pub fn observe<S: StateSource, O: Observer>(
     let session = Session::new(workload, shards, transactions, alone);
     let (session, failure) = if alone {
         observer.begins(caller, Stage::At(Point::Begin));
-        let run = session.run(&mut Scoped(config.workers), &config, None::<&mut NoStream>);
+        let mut trials = Trials::new(config.policy, false);
+        let crew = &mut Scoped(config.workers);
+        let run = session.run(crew, &config, &mut trials, None::<&mut NoStream>);
         observer.begins(caller, Stage::Finish);
         run
     } else {

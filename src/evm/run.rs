@@ -13,7 +13,7 @@ use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
-use super::session::Session;
+use super::session::{Session, Trials};
 use super::surcharge::Surcharge;
 use super::system::{SystemCalls, SystemError};
 use super::traffic::Traffic;
@@ -78,7 +78,8 @@ where
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let session = Session::new(workload, shards, transactions, alone);
     session.seed(&effects);
-    let (session, failure) = session.run(crew, &config, on_commit.as_mut());
+    let mut trials = trials(crew, &config);
+    let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
 }
 
@@ -108,15 +109,20 @@ where
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, shards, ROUND, alone);
     session.seed(&effects);
-    let mut failure = None;
+    let (mut trials, mut failure) = (trials(crew, &config), None);
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;
-        (session, failure) = session.run(crew, &config, on_commit.as_mut());
+        (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
     let output = finish(crew, session, failure, Rest { effects, parent, config })?;
     Ok(BuiltBlock { block, output })
+}
+
+/// Where reads are slow speculation is never given up: whoever runs ahead has read for the others.
+fn trials<'env>(crew: &impl Crew<'env>, config: &Config) -> Trials {
+    Trials::new(config.policy, !crew.is_wide())
 }
 
 /// Counts who is inside the database, where that can tell anything.

@@ -44,42 +44,52 @@ pub(super) struct Session<S: StateSource> {
     handed_over: bool,
 }
 
-/// How long transactions run one after the other where speculation was wasted.
-struct Stretch {
-    /// Transactions of the first one.
+/// Whether speculation pays, as far as the block has shown.
+#[derive(Clone, Copy)]
+enum Shown {
+    Nothing,
+    Pays,
+    /// It was wasted: so many transactions ran one after the other then.
+    Wasted(usize),
+}
+
+/// How long speculation is tried, and how long transactions run one after the other where it was
+/// wasted. It lasts over the rounds of a pool.
+pub(super) struct Trials {
+    /// Transactions of the first stretch in order.
     shortest: usize,
     /// How much longer the next one is where speculation was wasted at once.
     growth: usize,
-    /// 0 where speculation has paid since.
-    last: usize,
-    /// Whether it ever has.
-    pays: bool,
+    shown: Shown,
 }
 
-impl Stretch {
-    /// `is_trial`: speculation may be given up.
-    const fn new(policy: Policy, is_trial: bool) -> Self {
-        let (pays, last) = (!is_trial, 0);
-        match policy {
-            Policy::Alternate => Self { shortest: 3, growth: 1, last, pays },
-            Policy::Auto => Self { shortest: 64, growth: 8, last, pays },
-            Policy::ForceSpeculative | Policy::InOrder => {
-                Self { shortest: 64, growth: 8, last, pays: true }
-            }
-        }
+impl Trials {
+    /// `hands_over`: speculation may be given up.
+    pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
+        let (shortest, growth) = if matches!(policy, Policy::Alternate) { (3, 1) } else { (64, 8) };
+        let may_end = hands_over && matches!(policy, Policy::Auto | Policy::Alternate);
+        Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
     }
 
-    /// The next one, after speculation has made `committed` of progress: trying again costs, so where
-    /// it was wasted at once it is tried again later and later.
-    fn next(&mut self, committed: usize) -> usize {
-        let again = self.last > 0 && committed < 2 * self.shortest;
-        self.last = if again { self.last.saturating_mul(self.growth) } else { self.shortest };
-        self.last
+    /// Speculation was wasted after it had made `committed` of progress. Returns for how long
+    /// transactions run in order: trying again costs, so that is done later and later.
+    fn wasted(&mut self, committed: usize) -> usize {
+        let stretch = match self.shown {
+            Shown::Wasted(last) if committed < 2 * self.shortest => {
+                last.saturating_mul(self.growth)
+            }
+            Shown::Wasted(_) | Shown::Nothing | Shown::Pays => self.shortest,
+        };
+        self.shown = Shown::Wasted(stretch);
+        stretch
     }
 
     /// Transactions that speculation is tried with: setting up many for nothing costs, too.
-    const fn trial(&self) -> usize {
-        if self.pays && self.last == 0 { usize::MAX } else { 16 * self.shortest }
+    const fn length(&self) -> usize {
+        match self.shown {
+            Shown::Pays => usize::MAX,
+            Shown::Nothing | Shown::Wasted(_) => 16 * self.shortest,
+        }
     }
 }
 
@@ -133,6 +143,7 @@ impl<S: StateSource> Session<S> {
         mut self,
         crew: &mut C,
         config: &Config,
+        trials: &mut Trials,
         mut on_commit: Option<&mut F>,
     ) -> (Self, Option<Failure<S>>)
     where
@@ -144,11 +155,10 @@ impl<S: StateSource> Session<S> {
         if !self.speculates {
             return self.run_alone(end, config.mode, on_commit);
         }
-        let mut stretch = Stretch::new(config.policy, !crew.is_wide());
         loop {
             self.hand_back();
             let first = self.frontier.position();
-            let until = end.min(first.saturating_add(stretch.trial()));
+            let until = end.min(first.saturating_add(trials.length()));
             let failure;
             (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
             let committed = self.frontier.position() - first;
@@ -156,11 +166,11 @@ impl<S: StateSource> Session<S> {
                 return (self, failure);
             }
             if !self.handed_over {
-                (stretch.last, stretch.pays) = (0, true);
+                trials.shown = Shown::Pays;
                 continue;
             }
-            let length = stretch.next(committed);
-            let until = end.min(self.frontier.position().saturating_add(length));
+            let stretch = trials.wasted(committed);
+            let until = end.min(self.frontier.position().saturating_add(stretch));
             let failure;
             (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut());
             if failure.is_some() || self.frontier.position() >= end {
@@ -190,7 +200,6 @@ impl<S: StateSource> Session<S> {
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
-        // Where reads are slow, whoever runs ahead has read for the others.
         let (mut setup, counters) = self.set_up(end, config, workers, !crew.is_wide());
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(setup);

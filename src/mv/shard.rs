@@ -12,24 +12,24 @@ pub(super) struct Shard<L: Location> {
 }
 
 impl<L: Location> Shard<L> {
-    /// The chain of `location`, if there is one.
-    pub(super) fn find(&mut self, hash: LocationHash, location: &L) -> Option<&mut Chain<L>> {
+    fn index(&self, hash: LocationHash, location: &L) -> Option<u32> {
         let chains = &self.chains;
         let same = |index: &u32| {
             chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
         };
-        let index = *self.table.find(hash.bits(), same)?;
+        self.table.find(hash.bits(), same).copied()
+    }
+
+    /// The chain of `location`, if there is one.
+    pub(super) fn find(&mut self, hash: LocationHash, location: &L) -> Option<&mut Chain<L>> {
+        let index = self.index(hash, location)?;
         self.chains.get_mut(index as usize)
     }
 
     /// The chain of `location`, created empty if there is none.
     pub(super) fn chain(&mut self, hash: LocationHash, location: &L) -> (u32, &mut Chain<L>) {
-        let chains = &self.chains;
-        let same = |index: &u32| {
-            chains.get(*index as usize).is_some_and(|chain| chain.location == *location)
-        };
-        let index = match self.table.find(hash.bits(), same) {
-            Some(index) => *index,
+        let index = match self.index(hash, location) {
+            Some(index) => index,
             None => {
                 let index = u32::try_from(self.chains.len()).unwrap_or(u32::MAX);
                 self.chains.push(Chain::new(location.clone(), hash));

@@ -10,24 +10,21 @@
 
 use super::surcharge::{VAULT, vaults};
 use super::{
-    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, config, context, run, shells, spec,
+    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, config, read, run, run_one_by_one,
+    shells, spec,
 };
 use crate::support::fees::{Conduct, Publishing, PublishingEvm, PublishingFactory};
 use crate::support::fixtures::{block_files, fixtures};
-use alloy_evm::block::{BlockExecutor, BlockExecutorFactory};
 use alloy_evm::eth::{EthBlockExecutorFactory, EthEvmContext};
 use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
 use braid_cli::block::Block;
-use braid_cli::block_file::BlockFile;
 use braid_cli::sequential::ForkSpec;
 use braid_evm::alloy::{BraidExecutorFactory, Fees};
 use braid_fuzz::generate::Case;
 use revm::context::result::{EVMError, HaltReason};
 use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
-use revm::database::states::bundle_state::BundleRetention;
-use revm::database::{State, WrapDatabaseRef};
 use revm::inspector::NoOpInspector;
 use revm::precompile::{PrecompileId, PrecompileOutput};
 use revm::primitives::hardfork::SpecId;
@@ -62,11 +59,7 @@ fn real_blocks_are_the_same() {
     let Some(folder) = fixtures() else { return };
     let (mut blocks, mut fine) = (0, 0);
     for (index, path) in block_files(&folder).iter().enumerate() {
-        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
-        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
-        let signed = file.transactions().expect("whole transactions");
-        let signed = signed.iter().map(|tx| tx.inner.clone());
-        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        let (block, database, transactions) = read(path);
         let evms = PublishingFactory(Publishing { vault: VAULT, per_byte: 1 }, Conduct::Nothing);
         let how = (ways(VAULT)[index % 3], WORKERS[index % WORKERS.len()]);
         let what = format!("{path:?}, {how:?}");
@@ -199,17 +192,7 @@ fn one_transaction_at_a_time_is_the_same() {
         Fees::SetAside { vault: Some(VAULT) },
     );
     let whole = run(&factory, &block, &transactions, database.clone());
-    let mut state =
-        State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();
-    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-    let evm = factory.evm_factory().create_evm(&mut state, env);
-    let mut executor = factory.create_executor(evm, context(&block));
-    executor.apply_pre_execution_changes().expect("nothing to do");
-    for tx in transactions {
-        let _ = executor.execute_transaction(tx).expect("valid");
-    }
-    let one_by_one = executor.apply_post_execution_changes().map_err(|error| error.to_string());
-    state.merge_transitions(BundleRetention::Reverts);
-    assert_equal(&whole, &(one_by_one, state.take_bundle()), "one by one");
+    let one_by_one = run_one_by_one(&factory, &block, &transactions, database);
+    assert_equal(&whole, &one_by_one, "one by one");
     assert_eq!((factory.executions().transactions, factory.executions().sequential), (8, 8));
 }

@@ -21,7 +21,7 @@ use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_cli::block::{Block, ChainRules};
-use braid_cli::block_file::BlockFile;
+use braid_cli::block_file::{BlockFile, FileDatabase};
 use braid_cli::compare::{Execution, differences};
 use braid_cli::sequential::{ForkSpec, Receipts, envelope};
 use braid_evm::alloy::BraidExecutorFactory;
@@ -39,6 +39,7 @@ use revm::{DatabaseRef, context::DBErrorMarker};
 use std::borrow::Cow;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use support::fixtures::{block_files, fixtures};
@@ -102,6 +103,46 @@ where
     (result.map_err(|error| error.to_string()), state.take_bundle())
 }
 
+/// The same by calls for single transactions, all of which are valid.
+fn run_one_by_one<F, D>(
+    factory: &F,
+    block: &Block,
+    transactions: &Transactions,
+    database: D,
+) -> Left
+where
+    F: for<'a> BlockExecutorFactory<
+            EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
+            Transaction = TxEnvelope,
+            Receipt = EthereumReceipt,
+            ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
+        >,
+    D: DatabaseRef + core::fmt::Debug,
+{
+    let wrapped = WrapDatabaseRef(database);
+    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    let mut executor = factory.create_executor(evm, context(block));
+    executor.apply_pre_execution_changes().expect("nothing to do");
+    for tx in transactions.iter().cloned() {
+        let _ = executor.execute_transaction(tx).expect("valid");
+    }
+    let result = executor.apply_post_execution_changes().map_err(|error| error.to_string());
+    state.merge_transitions(BundleRetention::Reverts);
+    (result, state.take_bundle())
+}
+
+/// A real block with the state before it, and its transactions as alloy-evm takes them.
+fn read(path: &Path) -> (Block, FileDatabase, Transactions) {
+    let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
+    let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
+    let signed = file.transactions().expect("whole transactions");
+    let signed = signed.iter().map(|tx| tx.inner.clone());
+    let transactions = block.transactions.iter().cloned().zip(signed).collect();
+    (block, database, transactions)
+}
+
 #[track_caller]
 fn assert_equal(theirs: &Left, ours: &Left, what: &str) {
     match (&theirs.0, &ours.0) {
@@ -130,11 +171,7 @@ fn real_blocks_are_the_same() {
     let Some(folder) = fixtures() else { return };
     let mut blocks = 0;
     for (index, path) in block_files(&folder).iter().enumerate() {
-        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
-        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
-        let signed = file.transactions().expect("whole transactions");
-        let signed = signed.iter().map(|tx| tx.inner.clone());
-        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        let (block, database, transactions) = read(path);
         let expected = run(&theirs(&block), &block, &transactions, database.clone());
         assert!(expected.0.is_ok(), "{path:?}: {:?}", expected.0);
         let workers = WORKERS[index % WORKERS.len()];
@@ -332,17 +369,7 @@ fn entries_are_counted() {
     let whole = run(&factory, &block, &transactions, database.clone());
     let counted = factory.executions();
     assert_eq!((counted.blocks, counted.transactions, counted.sequential), (1, 8, 0));
-    let mut state =
-        State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build();
-    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-    let evm = factory.evm_factory().create_evm(&mut state, env);
-    let mut executor = factory.create_executor(evm, context(&block));
-    executor.apply_pre_execution_changes().expect("nothing to do");
-    for tx in transactions {
-        let _ = executor.execute_transaction(tx).expect("valid");
-    }
-    let one_by_one = executor.apply_post_execution_changes().map_err(|error| error.to_string());
-    state.merge_transitions(BundleRetention::Reverts);
-    assert_equal(&whole, &(one_by_one, state.take_bundle()), "one by one");
+    let one_by_one = run_one_by_one(&factory, &block, &transactions, database);
+    assert_equal(&whole, &one_by_one, "one by one");
     assert_eq!(factory.executions().sequential, 8);
 }

@@ -7,7 +7,8 @@
 //! 4. One transaction at a time is refused, and without the fee it is not.
 
 use super::{
-    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, context, ours, run, shells, spec,
+    MEETING, Meeting, Receipts, WORKERS, assert_equal, calls, context, ours, read, run, shells,
+    spec,
 };
 use crate::support::fees::{Conduct, Publishing, PublishingFactory};
 use crate::support::fixtures::{block_files, fixtures};
@@ -16,7 +17,6 @@ use alloy_evm::eth::EthBlockExecutorFactory;
 use alloy_evm::{EvmEnv, EvmFactory};
 use alloy_primitives::Address;
 use braid_cli::block::Block;
-use braid_cli::block_file::BlockFile;
 use braid_cli::sequential::ForkSpec;
 use braid_fuzz::generate::Case;
 use revm::database::{State, WrapDatabaseRef};
@@ -36,11 +36,7 @@ fn real_blocks_are_the_same() {
     let Some(folder) = fixtures() else { return };
     let (mut blocks, mut charged, mut fine) = (0, 0, 0);
     for (index, path) in block_files(&folder).iter().enumerate() {
-        let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
-        let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{error}"));
-        let signed = file.transactions().expect("whole transactions");
-        let signed = signed.iter().map(|tx| tx.inner.clone());
-        let transactions = block.transactions.iter().cloned().zip(signed).collect();
+        let (block, database, transactions) = read(path);
         // Nearly everybody who was in a block can pay a wei a byte; who cannot ends it.
         let vault = [VAULT, block.env.beneficiary][index % 2];
         let fee = Publishing { vault, per_byte: 1 };

@@ -1,6 +1,6 @@
 //! What happens before the first and after the last transaction, and how transactions meet it.
 
-use crate::support::scene::{ETHER, Scene, call, call_with, contract, pay, storage};
+use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract, pay, storage};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
@@ -50,6 +50,24 @@ fn contracts_called_before_the_block_are_read_and_written_in_it() {
         let played = scene.play();
         assert_eq!(played.slot(contracts[1], 1), Some(U256::from(10)), "{spec:?}");
     }
+}
+
+/// What is known of the beneficiary before the first call is not what the first transaction finds.
+#[test]
+fn a_contract_called_before_the_block_pays_the_beneficiary() {
+    let mut scene = Scene::on(SpecId::CANCUN);
+    let code = Code::new().call(BENEFICIARY, 5, 50_000);
+    let balance = U256::from(100);
+    scene.put(eip4788::BEACON_ROOTS_ADDRESS, MemoryAccount { balance, ..contract(code) });
+    let code = Code::new().address(BENEFICIARY).op(opcode::BALANCE);
+    let ask =
+        scene.contract(0, code.sload(0).push(1).op(opcode::ADD).op(opcode::SSTORE).increment(0, 1));
+    for index in 0..6 {
+        let sender = scene.sender(index);
+        let tx = if index % 2 == 0 { call(ask) } else { pay(Address::repeat_byte(0x70), 1) };
+        scene.send(sender, tx);
+    }
+    assert_eq!(scene.play().slot(ask, 1), Some(U256::from(5)));
 }
 
 /// The state that the pre-block calls leave is what transactions find, whatever the last one was.

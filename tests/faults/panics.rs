@@ -3,8 +3,8 @@
 use crate::support::scene::{Scene, call, pay, storage};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
-    BlockErrorKind, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall, PrecompileEnd,
-    PrecompileState, StateUnavailable,
+    BlockErrorKind, Cloned, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall,
+    PrecompileEnd, PrecompileState, StateUnavailable,
 };
 use braid_fuzz::code::Code;
 use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
@@ -12,6 +12,7 @@ use braid_fuzz::lineup::{SETTINGS, executor};
 use braid_fuzz::memory::MemoryAccount;
 use braid_fuzz::oracle::Expected;
 use braid_fuzz::pace::{Gate, Paced};
+use core::ops::ControlFlow;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -192,7 +193,7 @@ fn refusing(goes_on_reading: bool) -> (Scene, Address) {
     let odd = Address::repeat_byte(0x77);
     let (balance, storage) = (U256::ONE, storage([(0, 40)]));
     scene.put(odd, MemoryAccount { balance, storage, ..Default::default() });
-    let ask = Code::new().call(PLACE, 0, 50_000);
+    let ask = Code::new().increment(1, 1).call(PLACE, 0, 50_000);
     let ask = scene.contract(0, if goes_on_reading { ask.sstore_top(0) } else { ask });
     // The call in between leaves memory and frames of its own behind.
     let through = Code::new().call(ask, 0, 200_000);
@@ -212,6 +213,10 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
         let (scene, odd) = refusing(goes_on_reading);
         let block = Arc::new(scene.block.clone());
         let run = |mut executor: Executor| executor.execute(Arc::clone(&block), scene.database());
+        let run_heard = |mut executor: Executor| {
+            let source = Cloned(scene.database());
+            executor.execute_streaming(Arc::clone(&block), source, |_| ControlFlow::Continue(()))
+        };
         let plain = Reader::new(odd, Habit::Returns);
         let expected = run(with((1, Policy::ForceSpeculative), &plain)).expect("a valid block");
         for setting in SETTINGS {
@@ -223,12 +228,16 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
                 assert!(precompile.calls.load(Ordering::SeqCst) > 2, "nothing was refused");
             }
         }
+        let alone = || with((1, Policy::InOrder), &Reader::new(odd, habit));
+        let found = run_heard(alone()).expect("a valid block");
+        assert_eq!(found.bundle, expected.bundle, "{habit:?}, with a listener");
         #[cfg(feature = "mutants")]
         if !goes_on_reading {
-            let alone = with((1, Policy::InOrder), &Reader::new(odd, habit));
-            let found = run(alone.with_mutant(braid_evm::EvmMutant::StoppedStays));
-            let survived = found.is_ok_and(|found| found.bundle == expected.bundle);
-            assert!(!survived, "a run that was refused a read has left something");
+            let seeded = || alone().with_mutant(braid_evm::EvmMutant::StoppedStays);
+            for found in [run(seeded()), run_heard(seeded())] {
+                let survived = found.is_ok_and(|found| found.bundle == expected.bundle);
+                assert!(!survived, "a run that was refused a read has left something");
+            }
         }
     }
 }
