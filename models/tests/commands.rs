@@ -4,8 +4,8 @@
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    Command, Event, Failure, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult, TxReport,
-    Verdict,
+    Command, Event, Failure, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult, Status,
+    TxReport, Verdict,
 };
 use std::collections::VecDeque;
 
@@ -125,6 +125,20 @@ fn a_blocked_frontier_is_a_broken_rule() {
     let job = run_here(&mut protocol);
     let applied = protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) }));
     assert_eq!(applied, Err(Invariant::FrontierBlocked { tx: tx(1), on: tx(0) }));
+}
+
+/// What is settled only at the frontier is asked for there: no run above it could end otherwise.
+#[test]
+fn what_comes_too_early_waits_for_the_frontier() {
+    let mut protocol = Protocol::new(limits(), &Plan::singles(3));
+    let job = dispatched(&mut protocol);
+    protocol.apply(report(job, 1, RunResult::TooEarly)).expect("it was sent");
+    assert_eq!(protocol.status(job.chunk.first), Some(Status::Parked));
+    assert_eq!(protocol.counters().blocked, 1);
+    let mut protocol = Protocol::new(limits(), &Plan::singles(1));
+    let here = run_here(&mut protocol);
+    let applied = protocol.apply(report(here, 1, RunResult::TooEarly));
+    assert_eq!(applied, Err(Invariant::FrontierBlocked { tx: tx(0), on: tx(0) }));
 }
 
 #[test]

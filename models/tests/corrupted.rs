@@ -181,7 +181,9 @@ const IN_ENGINE: [Alteration; 12] = [
         let Engine(RunEnded { end, .. }) = event else { return false };
         *end = match end {
             RunEnd::Blocked(_) => RunEnd::Failed,
-            RunEnd::Effects { .. } | RunEnd::Failed => RunEnd::Blocked(TxIndex(0)),
+            RunEnd::Effects { .. } | RunEnd::TooEarly | RunEnd::Failed => {
+                RunEnd::Blocked(TxIndex(0))
+            }
         };
         true
     }),

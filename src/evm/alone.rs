@@ -75,7 +75,7 @@ fn take_over(
             continue;
         };
         let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
-        for (location, entry) in write_set(&output.changes, None, mutant) {
+        for (location, entry) in write_set(&output.changes, mutant) {
             latest.put(tx, location, entry);
         }
     }
@@ -113,12 +113,14 @@ impl<D: DatabaseRef> Runner<'_, D> {
         // The latch counts, whatever the EVM made of it.
         match (self.machine.end().1, result) {
             (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
-            (Some(Stop::Blocked(_)), _) if !is_complete => {
+            (Some(Stop::Blocked(_) | Stop::TooEarly), _) if !is_complete => {
                 // It asked who has written what, and part of that is in the journal.
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
-            (Some(Stop::Blocked(_)), _) => unreachable!("everything below is final"),
+            (Some(Stop::Blocked(_) | Stop::TooEarly), _) => {
+                unreachable!("everything below is final")
+            }
             (None, Err(payload)) => Err(TxError::Panicked(payload)),
             (None, Ok(Err(reason))) => {
                 // revm leaves loaded accounts in the journal.

@@ -1,7 +1,7 @@
 //! Turns what a transaction changed into a write set.
 
 use super::change::{AccountChange, ChangeKind};
-use super::location::{EvmLocation, EvmValue, NonceCode, Reward};
+use super::location::{EvmLocation, EvmValue, NonceCode};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
@@ -12,13 +12,9 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
 /// What the next transaction would read otherwise than this one did, by the rules of revm's
 /// `State::commit`.
-pub(super) fn write_set(
-    changes: &[AccountChange],
-    rewards: impl IntoIterator<Item = (Address, Reward)>,
-    mutant: EvmMutant,
-) -> Writes {
+pub(super) fn write_set(changes: &[AccountChange], mutant: EvmMutant) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
-    let mut writes = Vec::with_capacity(2 * changes.len() + slots + 1);
+    let mut writes = Vec::with_capacity(2 * changes.len() + slots);
     for change in changes {
         match (change.kind, &change.before) {
             (ChangeKind::Emptied, None) => {}
@@ -31,8 +27,6 @@ pub(super) fn write_set(
     if is_evm_mutant!(mutant, TombstoneLost) {
         writes.retain(|(_, entry)| !matches!(entry, Entry::Tombstone));
     }
-    let deltas = rewards.into_iter();
-    writes.extend(deltas.map(|(to, reward)| (EvmLocation::Balance(to), Entry::Delta(reward))));
     writes
 }
 

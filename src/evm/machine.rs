@@ -136,7 +136,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         base: BlockBase<D>,
         context: &'a X,
     ) -> Self {
-        Self::over(recipe, EvmView::new(store, base, context))
+        let view = EvmView::new(store, base, context);
+        Self::over(recipe, view.with_credited(recipe.receivers()))
     }
 
     /// An EVM over `view`.
@@ -244,8 +245,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
 
     /// The write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
-        let mut writes =
-            write_set(&output.changes, self.recipe.rewards(output), self.recipe.mutant);
+        let mut writes = write_set(&output.changes, self.recipe.mutant);
         remember(&mut writes, &output.changes, self.view_mut().remembered());
         writes
     }

@@ -1,5 +1,8 @@
 //! Seeded bugs of the Ethereum layer, for the tests that must notice them.
 
+#[cfg(feature = "mutants")]
+use crate::worker::WorkerMutant;
+
 /// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -64,7 +67,7 @@ pub enum EvmMutant {
     /// Alone: what is still in the journal counts as untouched.
     #[cfg(feature = "mutants")]
     JournalForgotten,
-    /// Alone: a reward that was set aside is seen by nobody in the block.
+    /// I11: a reward that was set aside is seen by nobody in the block.
     #[cfg(feature = "mutants")]
     RewardUnseen,
     /// Alone: who creates, destroys or empties an account is taken together with others.
@@ -88,10 +91,25 @@ pub enum EvmMutant {
     /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
     #[cfg(feature = "mutants")]
     SurchargeAlwaysSetAside,
+    /// I11: the balance of somebody for whom rewards are set aside is read before they are known.
+    #[cfg(feature = "mutants")]
+    CreditReadEarly,
+    /// I11: the frontier moves before what was set aside is there.
+    #[cfg(feature = "mutants")]
+    CreditAfterFrontier,
 }
 
 #[cfg(feature = "mutants")]
 impl EvmMutant {
+    /// The bug of the workers that it stands for, where only a block shows that.
+    pub(super) const fn of_workers(self) -> WorkerMutant {
+        match self {
+            Self::SpeculationStays => WorkerMutant::SpeculationStays,
+            Self::CreditAfterFrontier => WorkerMutant::FrontierBeforeCredit,
+            _ => WorkerMutant::None,
+        }
+    }
+
     /// Every bug, without the shipped behaviour.
     pub const ALL: &[Self] = &[
         Self::RewardOverflowFails,
@@ -121,6 +139,8 @@ impl EvmMutant {
         Self::HandBackLost,
         Self::HandBackUnsummed,
         Self::SurchargeAlwaysSetAside,
+        Self::CreditReadEarly,
+        Self::CreditAfterFrontier,
     ];
 }
 

@@ -204,12 +204,7 @@ impl<S: StateSource> Session<S> {
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
-        let shared = match mutant {
-            super::EvmMutant::SpeculationStays => {
-                shared.with_mutant(crate::worker::WorkerMutant::SpeculationStays)
-            }
-            _ => shared,
-        };
+        let shared = shared.with_mutant(mutant.of_workers());
         let task = Arc::new(RunTask(shared));
         let (mut panicked, mut ended) = (None, false);
         let own = || match on_commit {

@@ -7,7 +7,7 @@ use super::crew::Scoped;
 use super::error::{BlockError, Rejection};
 use super::finish::{Rest, finish};
 use super::ledger::EvmLedger;
-use super::location::EvmLocation;
+use super::location::{EvmLocation, Reward};
 use super::machine::{EvmMachine, TxOutput};
 use super::mutants::EvmMutant;
 use super::output::BlockOutput;
@@ -110,6 +110,8 @@ pub fn simulate<S: StateSource + 'static>(
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
     let store = simulation.store(store);
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
+    #[cfg(feature = "mutants")]
+    let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, busy: _ } = simulated;
     let (session, failure) = Session::after(end.into(), counters, false);
@@ -139,6 +141,10 @@ impl<S: StateSource> Workload for Ordered<S> {
         = OrderedMachine<'a, S::State, X>
     where
         Self: 'a;
+
+    fn credits(&self, output: &Arc<TxOutput>, credit: impl FnMut(EvmLocation, Reward)) {
+        self.0.credits(output, credit);
+    }
 
     fn machine<'a, X: Context + 'a>(
         &'a self,

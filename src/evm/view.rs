@@ -9,6 +9,7 @@ use crate::worker::{Context, Stop, Stopped, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
+use smallvec::SmallVec;
 
 /// The view gives no more answers; the reason is latched in the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,8 @@ where
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
+    /// Who is credited as transactions commit.
+    credited: SmallVec<[Address; 2]>,
     mutant: EvmMutant,
     #[cfg(feature = "mutants")]
     beneficiary: Address,
@@ -58,10 +61,17 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             inner,
             remembered: Vec::new(),
             solid: AddressSet::default(),
+            credited: SmallVec::new(),
             mutant: EvmMutant::default(),
             #[cfg(feature = "mutants")]
             beneficiary: Address::ZERO,
         }
+    }
+
+    /// The same, where these accounts are credited as transactions commit.
+    pub(super) fn with_credited(mut self, accounts: impl Iterator<Item = Address>) -> Self {
+        self.credited.extend(accounts);
+        self
     }
 
     /// Whether all that the block has written is in what the view is over.
@@ -108,9 +118,16 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
                 Err(error) => Err(self.inner.fail(error).into()),
             };
         }
-        match self.inner.read(&EvmLocation::Balance(address))? {
-            EvmValue::Balance(balance) => Ok(balance),
-            EvmValue::NonceCode(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
+        self.balance_from(address).map(|(balance, _)| balance)
+    }
+
+    fn balance_from(&mut self, address: Address) -> Result<(Option<U256>, Origin), ViewStopped> {
+        if self.credited.contains(&address) && !is_evm_mutant!(self.mutant, CreditReadEarly) {
+            self.inner.wait_for_credits()?;
+        }
+        match self.inner.read_from(&EvmLocation::Balance(address))? {
+            (EvmValue::Balance(balance), from) => Ok((balance, from)),
+            _ => Err(ViewStopped),
         }
     }
 
@@ -147,9 +164,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             self.solid.insert(address);
             return Ok(value);
         }
-        let (balance, from) = self.inner.read_from(&EvmLocation::Balance(address))?;
+        let (balance, from) = self.balance_from(address)?;
         let balance_base = from == Origin::Base;
-        if balance_base && balance == EvmValue::Balance(None) {
+        if balance_base && balance.is_none() {
             // There is no account, whatever the database holds for its storage.
             return Ok(U256::ZERO);
         }

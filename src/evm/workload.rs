@@ -2,8 +2,9 @@
 
 use super::base::{BlockBase, Overlay, StateSource};
 use super::error::Rejection;
-use super::location::EvmLocation;
+use super::location::{EvmLocation, Reward};
 use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::mutants::is_evm_mutant;
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::mv::Store;
@@ -42,6 +43,15 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         = EvmMachine<'a, S::State, X>
     where
         Self: 'a;
+
+    /// What was set aside. Every transaction pays the beneficiary: published with the rest, rewards
+    /// would make one location the business of all workers all the time.
+    fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
+        let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
+        for (to, reward) in self.recipe.rewards(output).filter(|_| !unseen) {
+            credit(EvmLocation::Balance(to), reward);
+        }
+    }
 
     fn machine<'a, X: Context + 'a>(
         &'a self,

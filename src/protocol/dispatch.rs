@@ -187,6 +187,13 @@ impl Protocol {
                 self.count_waste(1);
                 self.on_blocked(tx, on)
             }
+            RunResult::TooEarly if is_final => Err(Invariant::FrontierBlocked { tx, on: tx }),
+            RunResult::TooEarly => {
+                slot.frontier_only = true;
+                self.counters.blocked += 1;
+                self.count_waste(1);
+                self.make_pending(tx)
+            }
             RunResult::Failed(failure) => {
                 slot.status = Status::Parked;
                 if is_final || is_mutant!(self.mutant, SpeculativeError) {

@@ -54,6 +54,9 @@ pub enum RunResult {
         /// That lower transaction.
         on: TxIndex,
     },
+    /// It asked for something that is settled only once everything below is committed: it waits for
+    /// the frontier. Nothing is published.
+    TooEarly,
     /// It has no result. Nothing is published.
     Failed(Failure),
 }

@@ -121,6 +121,9 @@ impl Workload for ToyWorkload {
     type BaseError = BaseFailed;
     type Machine<'a, X: Context + 'a> = ToyMachine<'a, X>;
 
+    /// Its credits are entries like others: they are there to be folded.
+    fn credits(&self, _: &ToyOutput, _: impl FnMut(ToyLocation, u64)) {}
+
     fn machine<'a, X: Context + 'a>(
         &'a self,
         worker: WorkerId,

@@ -94,6 +94,7 @@ type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
 enum Ran<W: Workload> {
     Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
     Blocked(TxIndex),
+    TooEarly,
     Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
 }
 
@@ -108,6 +109,7 @@ impl<W: Workload> Ran<W> {
                 RunEnd::Effects { reads, writes: effects.writes.clone() }
             }
             Self::Blocked(on) => RunEnd::Blocked(*on),
+            Self::TooEarly => RunEnd::TooEarly,
             Self::Failed(..) => RunEnd::Failed,
         }
     }
@@ -181,6 +183,7 @@ where
         let (result, kept, cost) = match ran {
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
+            Ran::TooEarly => (RunResult::TooEarly, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
                 let failure = match &error {
                     TxError::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => {
@@ -231,6 +234,7 @@ where
                 self.machine = None;
                 return match stop {
                     Some(Stop::Blocked(on)) => Ran::Blocked(on),
+                    Some(Stop::TooEarly) => Ran::TooEarly,
                     Some(Stop::Base(error)) => Ran::Failed(reads, TxError::Base(error)),
                     None => Ran::Failed(reads, TxError::Panicked(payload)),
                 };
@@ -243,6 +247,7 @@ where
         }
         match (stop, result) {
             (Some(Stop::Blocked(on)), _) => Ran::Blocked(on),
+            (Some(Stop::TooEarly), _) => Ran::TooEarly,
             (Some(Stop::Base(error)), _) => Ran::Failed(reads, TxError::Base(error)),
             (None, Ok(effects)) => Ran::Effects(reads, effects),
             (None, Err(reason)) => Ran::Failed(reads, TxError::Rejected(reason)),
@@ -255,7 +260,7 @@ where
             Ran::Effects(reads, _) | Ran::Failed(reads, TxError::Rejected(_)) => {
                 !self.shared.store.is_current(reads, tx)
             }
-            Ran::Blocked(_) | Ran::Failed(..) => false,
+            Ran::Blocked(_) | Ran::TooEarly | Ran::Failed(..) => false,
         }
     }
 

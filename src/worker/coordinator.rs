@@ -8,7 +8,7 @@ use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
-use crate::mv::{ReadSet, Store};
+use crate::mv::{Entry, ReadSet, Store};
 use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
 use crate::sync::{Sender, SeqCst};
 use crate::trace::Log;
@@ -278,7 +278,7 @@ where
             }
             Command::Commit(tx) => {
                 context.yield_at(Point::Commit);
-                self.commit(tx, shared)
+                self.commit(tx, shared, context)
             }
             Command::Skip(tx) => self.skip(tx, shared),
             Command::StopWork => {
@@ -322,16 +322,36 @@ where
         Ok(())
     }
 
-    fn commit(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
+    fn commit<X: Context>(
+        &mut self,
+        tx: TxIndex,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Result<(), Invariant> {
         let record = self.record(tx)?;
         if cfg!(debug_assertions) && !shared.store.would_hold(&record.reads, tx) {
             return Err(Invariant::StaleCommit { tx });
         }
         record.reads = ReadSet::default();
         record.written = Vec::new();
+        let version = Version { tx, incarnation: record.incarnation };
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
+        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeCredit);
+        if too_early {
+            self.move_frontier(tx, shared);
+            context.yield_at(Point::Commit);
+        }
+        let mut early = Vec::new();
+        shared.workload.credits(&output, |location, delta| {
+            shared.store.publish(version, &location, Entry::Delta(delta), &mut early);
+        });
+        if let Some(reader) = early.first() {
+            return Err(Invariant::StaleCommit { tx: *reader });
+        }
         self.ledger.commit(tx, output);
-        self.move_frontier(tx, shared);
+        if !too_early {
+            self.move_frontier(tx, shared);
+        }
         Ok(())
     }
 

@@ -16,6 +16,8 @@ pub enum RunEnd<L: Location> {
     },
     /// It met an estimate of this transaction.
     Blocked(TxIndex),
+    /// It asked for what is settled only at the frontier.
+    TooEarly,
     /// It has no result.
     Failed,
 }

@@ -67,6 +67,10 @@ enum Act {
     RejectOn(u32),
     /// Panics if it sees this.
     PanicOn(u32),
+    /// Adds one when it commits, without a look.
+    Tip,
+    /// Looks once all tips below it are there.
+    Look,
 }
 
 struct Tiny([Act; 2]);
@@ -87,13 +91,19 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<Counter, u32>, ()> {
+        let act = self.acts[tx.position()];
+        if act == Act::Tip {
+            return Ok(Effects { writes: Vec::new(), output: 0, cost: 1 });
+        } else if act == Act::Look {
+            self.view.wait_for_credits().map_err(|_| ())?;
+        }
         let output = self.view.read(&Counter).map_err(|_| ())?;
-        let writes = match self.acts[tx.position()] {
+        let writes = match act {
             Act::Increment => vec![(Counter, Entry::Value(output + 1))],
             Act::RejectOn(value) if value == output => return Err(()),
             // Unwinds without calling the panic hook, which would print for each execution.
             Act::PanicOn(value) if value == output => std::panic::resume_unwind(Box::new("toy")),
-            Act::RejectOn(_) | Act::PanicOn(_) => Vec::new(),
+            Act::RejectOn(_) | Act::PanicOn(_) | Act::Tip | Act::Look => Vec::new(),
         };
         Ok(Effects { writes, output, cost: 1 })
     }
@@ -109,6 +119,13 @@ impl Workload for Tiny {
     type Rejection = ();
     type BaseError = ();
     type Machine<'a, X: Context + 'a> = TinyMachine<'a, X>;
+
+    /// Where the first one tips every commit does: the last one's tip is seen by nobody.
+    fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
+        if self.0[0] == Act::Tip {
+            credit(Counter, 1);
+        }
+    }
 
     fn machine<'a, X: Context + 'a>(
         &'a self,
@@ -180,7 +197,10 @@ fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
 
 /// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.
 fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
-    let shared = Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol);
+    run_shared(new_shared(acts, protocol), cancel)
+}
+
+fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
     let shared = Arc::new(shared);
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
@@ -263,6 +283,39 @@ fn loom_skip_withdraws_before_the_frontier_moves() {
         assert_eq!(outcomes(&end), [None, Some(0)]);
         assert_eq!(end.halt, None);
     });
+}
+
+#[test]
+fn loom_credit_is_there_before_the_frontier_moves() {
+    static EARLY: Sometimes = Sometimes::new();
+    explore("credit", PREEMPTIONS, 300, || {
+        let end = run([Act::Tip, Act::Look], new_protocol(false), false);
+        assert_eq!(outcomes(&end), [Some(0), Some(1)]);
+        EARLY.note(end.counters.blocked > 0);
+    });
+    assert!(EARLY.has_happened(), "nobody had to wait for the credit");
+}
+
+/// The seeded bug. See the next test.
+#[cfg(feature = "mutants")]
+#[test]
+#[ignore = "fails, as it should"]
+fn loom_credit_after_the_frontier_moved() {
+    explore("credit_after_the_frontier", PREEMPTIONS, 1, || {
+        let mutant = super::mutants::WorkerMutant::FrontierBeforeCredit;
+        let shared = new_shared([Act::Tip, Act::Look], new_protocol(false)).with_mutant(mutant);
+        let end = run_shared(shared, false);
+        assert_eq!(outcomes(&end), [Some(0), Some(1)]);
+    });
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn loom_catches_a_credit_after_the_frontier_moved() {
+    crate::sync::loom_model::assert_fails_alone(
+        "worker::loom_tests::loom_credit_after_the_frontier_moved",
+        "a rule was broken",
+    );
 }
 
 #[test]

@@ -90,6 +90,14 @@ pub trait Workload: Sync {
     where
         Self: 'a;
 
+    /// What a transaction with this output adds to locations once it is committed. Such a location is
+    /// read only where everything below the reader is final, so nobody is told.
+    fn credits(
+        &self,
+        output: &Self::Output,
+        credit: impl FnMut(Self::Location, <Self::Location as Location>::Delta),
+    );
+
     /// A machine for `worker`, over `store`.
     ///
     /// # Errors

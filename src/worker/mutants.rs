@@ -38,6 +38,10 @@ pub enum WorkerMutant {
     /// somebody does: see `EvmMutant::SpeculationStays`.
     #[cfg(feature = "mutants")]
     SpeculationStays,
+    /// The frontier moves before what the transaction credits is there; noticed where somebody credits
+    /// anything: see `EvmMutant::CreditAfterFrontier`.
+    #[cfg(feature = "mutants")]
+    FrontierBeforeCredit,
 }
 
 #[cfg(feature = "mutants")]

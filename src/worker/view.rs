@@ -10,6 +10,8 @@ use crate::mv::{Latest, Location, Origin, ReadSet, Resolution, Store};
 pub enum Stop<E> {
     /// It met an estimate of this lower transaction.
     Blocked(TxIndex),
+    /// It was asked for what is settled only where everything below is final.
+    TooEarly,
     /// The base state could not be read.
     Base(E),
 }
@@ -131,18 +133,28 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     }
 
     /// Goes on only if everything below the reader was final when it began. If not, the transaction
-    /// is blocked on the one before it, and sooner or later runs at the frontier.
+    /// waits for the frontier.
     ///
     /// # Errors
     /// [`Stopped`], as from a read that met an estimate.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn wait_until_final(&mut self) -> Result<(), Stopped> {
+    pub fn wait_until_final(&mut self) -> Result<(), Stopped> {
         if self.is_final {
             return Ok(());
         }
-        let before = TxIndex(self.reader.0.saturating_sub(1));
-        self.stop.get_or_insert(Stop::Blocked(before));
+        self.stop.get_or_insert(Stop::TooEarly);
         Err(Stopped)
+    }
+
+    /// The same for a location that is credited as transactions commit (see
+    /// [`credits`](super::Workload::credits)): what is final anyway is at hand.
+    ///
+    /// # Errors
+    /// [`Stopped`], as from a read that met an estimate.
+    pub fn wait_for_credits(&mut self) -> Result<(), Stopped> {
+        match self.below {
+            Below::Versions(_) => self.wait_until_final(),
+            Below::Final { .. } => Ok(()),
+        }
     }
 
     /// What the transaction sees at `location`: the same answer each time (I5).

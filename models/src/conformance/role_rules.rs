@@ -215,6 +215,7 @@ impl RoleRules {
                 self.failed = Some(failure);
                 Ok(())
             }
+            RunResult::TooEarly => Err(format!("I8: {} runs too early", self.frontier)),
             RunResult::Blocked { on } => Err(format!("I8: {} is blocked on {on}", self.frontier)),
         }
     }

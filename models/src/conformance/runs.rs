@@ -109,7 +109,8 @@ impl<L: Location> Runs<L> {
         let unanswered = self.looks.iter().any(|(_, found)| *found == Found::UnknownBase);
         let right = match end {
             RunEnd::Blocked(on) => blocked == Some(*on),
-            RunEnd::Failed => blocked.is_none(),
+            // Nothing in the log of the store says that it had to wait.
+            RunEnd::TooEarly | RunEnd::Failed => blocked.is_none(),
             RunEnd::Effects { reads, .. } => {
                 let seen = self.reads().map(|(location, _, value)| (location, value));
                 let recorded = reads.iter().map(|(location, value)| (location, value));
@@ -202,6 +203,7 @@ impl<L: Location> Runs<L> {
                 told.is_superset(&named) && told.difference(&named).all(above)
             }
             (RunResult::Blocked { on }, Some(RunEnd::Blocked(by))) => on == by,
+            (RunResult::TooEarly, Some(RunEnd::TooEarly)) => true,
             (RunResult::Failed(_), Some(RunEnd::Failed)) => true,
             _ => false,
         };
