@@ -15,7 +15,7 @@ type NoStream = fn(Committed) -> ControlFlow<()>;
 /// Executes blocks on threads that outlive them.
 ///
 /// The calling thread is one of the workers. One block is executed at a time; what a block leaves
-/// behind is nothing but idle threads, whatever happened in it.
+/// behind is nothing but idle threads and memory for the next one, whatever happened in it.
 #[derive(Debug)]
 pub struct Executor {
     config: Config,

@@ -5,7 +5,7 @@
 //! so the workers share them out by hash and fold each account's effects in block order.
 
 use super::change::AccountChange;
-use super::crew::Crew;
+use super::crew::{Crew, Spare};
 use super::fold::{AccountFold, FoldedAccount};
 use super::location::{EvmLocation, Reward};
 use super::mutants::EvmMutant;
@@ -188,14 +188,22 @@ struct BundleTask {
     folded: Sender<Result<Vec<(Address, FoldedAccount)>, u64>>,
     /// Ends when the caller folds no more.
     caller_folds: Receiver<()>,
-    /// Taking it apart is work too.
+    /// Emptying it is work too.
     store: Mutex<Option<Store<EvmLocation>>>,
+    emptied: Mutex<Option<Store<EvmLocation>>>,
 }
 
 impl BundleTask {
     /// The next bucket, if there is one left.
     fn next_bucket(&self) -> Option<u64> {
         Some(self.next.fetch_add(1, SeqCst)).filter(|bucket| *bucket < self.buckets)
+    }
+
+    fn empty_store(&self) {
+        let full = self.store.lock().take();
+        if let Some(full) = full {
+            *self.emptied.lock() = Some(full.emptied());
+        }
     }
 
     fn fold(&self, bucket: u64) -> Folds {
@@ -227,14 +235,14 @@ impl Drop for Promise<'_> {
 }
 
 impl Task for BundleTask {
-    /// What the caller does not need for the bundle is taken apart here, while the caller puts the
+    /// What the caller does not need for the bundle is emptied or taken apart here, while the caller puts the
     /// bundle together.
     fn run(&self, _: WorkerId) {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
             promise.folded = Some(finished(self.fold(bucket)).collect());
         }
-        drop(self.store.lock().take());
+        self.empty_store();
         // Nobody sends: it ends when the sender is gone.
         let _ = self.caller_folds.recv();
         drop(self.effects.lock().take());
@@ -249,7 +257,7 @@ pub(super) struct Parts {
     pub(super) parent: Option<BundleState>,
     /// Whether the bundle gets what is needed to undo the block.
     pub(super) reverts: bool,
-    /// Of no use any more.
+    /// Nobody needs what is in it.
     pub(super) store: Store<EvmLocation>,
 }
 
@@ -262,6 +270,7 @@ pub(super) fn build<'env, R>(
 ) -> (BundleState, R) {
     let Parts { effects, spread, parent, reverts, store } = parts;
     if let Some(parent) = parent {
+        crew.keep_store(Spare(store.emptied()));
         return (extend(&effects, parent, reverts), alongside());
     }
     let sharing = effects.transactions.len() >= WORTH_SHARING && crew.workers() > 1;
@@ -277,6 +286,7 @@ pub(super) fn build<'env, R>(
         folded,
         caller_folds,
         store: Mutex::new(Some(store)),
+        emptied: Mutex::new(None),
     });
     let own = || {
         let aside = alongside();
@@ -299,11 +309,18 @@ pub(super) fn build<'env, R>(
         let accounts = folded.iter().map(Vec::len).sum();
         (assemble(folded.into_iter().flatten(), accounts, reverts), aside)
     };
-    if !sharing {
-        return own();
+    let built = if sharing {
+        let shared: Arc<dyn Task + 'env> = task.clone();
+        crew.run(&shared, own)
+    } else {
+        own()
+    };
+    // Nobody else may have come.
+    task.empty_store();
+    if let Some(store) = task.emptied.lock().take() {
+        crew.keep_store(Spare(store));
     }
-    let shared: Arc<dyn Task + 'env> = task.clone();
-    crew.run(&shared, own)
+    built
 }
 
 /// Puts the folded accounts together, of which there are `count`.

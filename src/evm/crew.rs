@@ -1,10 +1,16 @@
 //! Who lends the threads: a lasting pool, or threads for one call.
 
+use super::location::EvmLocation;
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
+use crate::mv::Store;
 use crate::runtime::{Pool, Task};
 use std::num::NonZeroU16;
 use std::sync::Arc;
+
+/// An empty store: the memory of one block's, for the next one's.
+#[derive(Debug)]
+pub(crate) struct Spare(pub(super) Store<EvmLocation>);
 
 /// Threads that take part in a task together with the caller, who is worker 0.
 pub(crate) trait Crew<'env> {
@@ -21,6 +27,16 @@ pub(crate) trait Crew<'env> {
         let _ = traffic;
     }
 
+    /// What an earlier block has left, if it is there.
+    fn take_store(&mut self) -> Option<Spare> {
+        None
+    }
+
+    /// Keeps it for the next block.
+    fn keep_store(&mut self, store: Spare) {
+        drop(store);
+    }
+
     /// Runs `task` on all other workers and `own` here; returns when all are idle and none holds
     /// the task any more.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce() -> R) -> R;
@@ -35,6 +51,7 @@ pub(crate) struct Team {
     wide: Option<Pool>,
     most: u16,
     is_wide: bool,
+    store: Option<Spare>,
 }
 
 impl Team {
@@ -43,7 +60,7 @@ impl Team {
     /// # Errors
     /// The system refused to start a thread.
     pub(crate) fn new(workers: u16, most: u16) -> std::io::Result<Self> {
-        Ok(Self { usual: Pool::new(workers)?, wide: None, most, is_wide: false })
+        Ok(Self { usual: Pool::new(workers)?, wide: None, most, is_wide: false, store: None })
     }
 
     fn pool(&self) -> &Pool {
@@ -67,6 +84,15 @@ impl Crew<'static> for Team {
             self.wide = Pool::new(self.most).ok();
         }
         self.is_wide = is_slow && self.wide.is_some();
+    }
+
+    fn take_store(&mut self) -> Option<Spare> {
+        self.store.take()
+    }
+
+    fn keep_store(&mut self, store: Spare) {
+        // The store of a block that ran alone has no memory worth keeping, and has taken none.
+        self.store.get_or_insert(store);
     }
 
     fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {

@@ -10,7 +10,7 @@ use super::ledger::Committed;
 use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::run::{DbError, Extensions, begin};
-use super::session::{Failure, Session, Trials};
+use super::session::{Failure, Session, Trials, empty_store};
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -85,10 +85,10 @@ pub fn observe<S: StateSource, O: Observer>(
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();
-    let shards = config.shards(workers, transactions);
     let alone = config.runs_alone(workers, || is_serial(&recipe.block, workers));
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
-    let session = Session::new(workload, shards, transactions, alone);
+    let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
+    let session = Session::new(workload, store, alone);
     let (session, failure) = if alone {
         observer.begins(caller, Stage::At(Point::Begin));
         let mut trials = Trials::new(config.policy, false);

@@ -13,7 +13,7 @@ use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
-use super::session::{Session, Trials};
+use super::session::{Session, Trials, empty_store};
 use super::surcharge::Surcharge;
 use super::system::{SystemCalls, SystemError};
 use super::traffic::Traffic;
@@ -69,14 +69,13 @@ where
         begin(block, &source, extensions, parent.as_ref(), &config)?;
     (recipe.mutant, effects.mutant) = (mutant, mutant);
     let transactions = recipe.block.transactions.len();
-    let shards = config.shards(crew.workers(), transactions);
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
         !crew.is_wide() && is_serial(&recipe.block, crew.workers())
     });
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
-    let session = Session::new(workload, shards, transactions, alone);
+    let session = Session::new(workload, empty_store(crew, &config, transactions, alone), alone);
     session.seed(&effects);
     let mut trials = trials(crew, &config);
     let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
@@ -102,12 +101,12 @@ where
     let (mut recipe, mut effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
     (recipe.mutant, effects.mutant) = (mutant, mutant);
-    let shards = config.shards(crew.workers(), ROUND);
     // Nobody knows what the pool will hand out.
     let alone = config.runs_alone(crew.workers(), || false);
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
-    let mut session = Session::new(workload, shards, ROUND, alone);
+    let store = empty_store(crew, &config, ROUND, alone);
+    let mut session = Session::new(workload, store, alone);
     session.seed(&effects);
     let (mut trials, mut failure) = (trials(crew, &config), None);
     while failure.is_none() && session.pull(pool) {

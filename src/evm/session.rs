@@ -102,22 +102,31 @@ impl<S: StateSource> Task for RunTask<S> {
     }
 }
 
+/// An empty store for a block of about `transactions`; one that runs alone needs none.
+pub(super) fn empty_store<'env>(
+    crew: &mut impl Crew<'env>,
+    config: &Config,
+    transactions: usize,
+    alone: bool,
+) -> Store<EvmLocation> {
+    if alone {
+        return Store::new(1);
+    }
+    let shards = config.shards(crew.workers(), transactions);
+    let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
+    store.unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions))
+}
+
 impl<S: StateSource> Session<S> {
-    /// A block of which nothing has run; `transactions` are expected. With `alone` they run one after
-    /// the other on the calling thread.
-    pub(super) fn new(
-        workload: EvmWorkload<S>,
-        shards: usize,
-        transactions: usize,
-        alone: bool,
-    ) -> Self {
-        let transactions = if alone { 0 } else { transactions };
+    /// A block of which nothing has run, with an empty store. With `alone` the transactions run one
+    /// after the other on the calling thread.
+    pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
         Self {
             alone: None,
             speculates: !alone,
             handed_over: false,
             ledger: EvmLedger::new(&workload.recipe),
-            store: Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions),
+            store,
             workload,
             counters: Counters::default(),
             frontier: TxIndex(0),

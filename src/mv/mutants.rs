@@ -64,6 +64,9 @@ pub enum StoreMutant {
     /// I11: folding goes on below a tombstone.
     #[cfg(feature = "mutants")]
     FoldPastTombstone,
+    /// What a block has left in the store is there for the next one.
+    #[cfg(feature = "mutants")]
+    NotEmptied,
 }
 
 #[cfg(feature = "mutants")]
@@ -89,6 +92,7 @@ impl StoreMutant {
         Self::MissUnnoticed,
         Self::ReleasedEarly,
         Self::FoldPastTombstone,
+        Self::NotEmptied,
     ];
 }
 

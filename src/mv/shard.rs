@@ -12,6 +12,18 @@ pub(super) struct Shard<L: Location> {
 }
 
 impl<L: Location> Shard<L> {
+    /// The same memory with nothing in it, or half as much where most of it was of no use.
+    pub(super) fn emptied(mut self) -> Self {
+        let room = 2 * self.chains.len();
+        self.chains.clear();
+        self.table.clear();
+        if self.chains.capacity() / 4 > room {
+            self.chains.shrink_to(self.chains.capacity() / 2);
+            self.table.shrink_to(self.table.capacity() / 2, |_| unreachable!("it is empty"));
+        }
+        self
+    }
+
     fn index(&self, hash: LocationHash, location: &L) -> Option<u32> {
         let chains = &self.chains;
         let same = |index: &u32| {

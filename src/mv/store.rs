@@ -83,6 +83,25 @@ impl<L: Location> Store<L> {
         }
     }
 
+    /// The store of another block, in the memory of this one: fresh pages take the time of some
+    /// transactions.
+    #[must_use]
+    pub fn emptied(self) -> Self {
+        let Self { shards, hasher, mutant, .. } = self;
+        if is_store_mutant!(mutant, NotEmptied) {
+            return Self { shards, hasher, ..Self::new(1) };
+        }
+        let emptied =
+            |lock: VersionedLock<Shard<L>>| VersionedLock::new(lock.into_inner().emptied());
+        Self { shards: shards.into_iter().map(emptied).collect(), ..Self::new(1) }
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub const fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
     /// From now on all that it does is noted.
     #[cfg(feature = "trace")]
     pub fn start_trace(&mut self) {

@@ -31,6 +31,10 @@ impl<T> VersionedLock<T> {
         Self { stamp: AtomicU64::new(0), data: Mutex::new(data) }
     }
 
+    pub(crate) fn into_inner(self) -> T {
+        self.data.into_inner()
+    }
+
     /// Stamp of the last publication.
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp(self.stamp.load(SeqCst))

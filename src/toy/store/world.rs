@@ -53,11 +53,22 @@ pub(super) struct World {
     scope_used: bool,
 }
 
+/// An empty store, in which there was another block.
 fn new_store(shards: usize, mutant: StoreMutant) -> Store<Place> {
+    let store = with_mutant(Store::new(shards), mutant);
+    for place in [Place::Balance(0), Place::Slot(0, 0)] {
+        let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
+        store.seed(&place, Amount::Number(99));
+        store.publish(version, &place, Entry::Value(Amount::Number(98)), &mut Vec::new());
+    }
+    with_mutant(store.emptied(), mutant)
+}
+
+fn with_mutant(store: Store<Place>, mutant: StoreMutant) -> Store<Place> {
     #[cfg(feature = "mutants")]
-    let store = Store::new(shards).with_mutant(mutant);
+    let store = store.with_mutant(mutant);
     #[cfg(not(feature = "mutants"))]
-    let (store, StoreMutant::None) = (Store::new(shards), mutant);
+    let StoreMutant::None = mutant;
     store
 }
 
