@@ -50,6 +50,22 @@ impl Alone {
         Self { first_in_journal: first.position(), first: Some(first), ..Self::default() }
     }
 
+    /// Whether nothing is left in the journal of what transactions below `end` have changed.
+    pub(super) const fn is_complete(&self, end: usize) -> bool {
+        self.first_in_journal >= end
+    }
+
+    /// Takes over what is in the journal.
+    pub(super) fn leave_journal(
+        &mut self,
+        outcomes: &[Result<Arc<TxOutput>, Rejection>],
+        mutant: EvmMutant,
+    ) {
+        self.journal = EvmState::default();
+        let first = core::mem::replace(&mut self.first_in_journal, outcomes.len());
+        take_over(&mut self.latest, outcomes, first..outcomes.len(), mutant);
+    }
+
     /// What lies under it.
     pub(super) fn under<'a>(
         &self,
@@ -157,7 +173,7 @@ impl<D: DatabaseRef> Runner<'_, D> {
         let recipe = self.recipe;
         let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen);
         for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
-            self.latest().put(tx, EvmLocation::Balance(to), Entry::Delta(reward));
+            self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }
     }
 
@@ -281,15 +297,15 @@ impl<S: StateSource> Session<S> {
 
     /// Puts what transactions that ran alone have left into the store, where others will read it.
     pub(super) fn hand_back(&mut self) {
-        let Some(alone) = self.alone.take() else { return };
+        let Some(mut alone) = self.alone.take() else { return };
         let Self { workload, ledger, store, frontier, .. } = self;
         let recipe = &workload.recipe;
-        let (mut latest, first) = (alone.latest, alone.first.unwrap_or(TxIndex(0)));
-        let range = alone.first_in_journal..frontier.position();
-        take_over(&mut latest, &ledger.outcomes, range, recipe.mutant);
+        let first = alone.first.unwrap_or(TxIndex(0));
+        alone.leave_journal(&ledger.outcomes, recipe.mutant);
+        let mut latest = alone.latest;
         let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
         for receiver in recipe.receivers().filter(|_| !unsummed) {
-            let location = EvmLocation::Balance(receiver);
+            let location = EvmLocation::Account(receiver);
             let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
             let Ok(_) = latest.read(&location, || store.newest(&location, first, base));
         }

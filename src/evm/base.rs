@@ -1,6 +1,6 @@
 //! The state before the transactions: overlays over a database.
 
-use super::location::{EvmLocation, EvmValue, NonceCode};
+use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::worker::Base;
@@ -177,12 +177,12 @@ where
 
     fn read(&mut self, location: &EvmLocation) -> Result<EvmValue, D::Error> {
         Ok(match location {
-            EvmLocation::Balance(address) => {
-                EvmValue::Balance(self.account(*address)?.map(|info| info.balance))
+            EvmLocation::Account(address) => {
+                EvmValue::Account(self.account(*address)?.as_ref().map(Account::of))
             }
-            EvmLocation::NonceCode(address) => EvmValue::NonceCode(
-                self.account(*address)?.as_ref().map(NonceCode::of).unwrap_or_default(),
-            ),
+            EvmLocation::Code(address) => {
+                EvmValue::Code(self.account(*address)?.as_ref().map(Code::of).unwrap_or_default())
+            }
             EvmLocation::Storage(address, slot) => EvmValue::Slot(self.slot(*address, *slot)?),
             EvmLocation::Lifecycle(_) => EvmValue::Life,
         })

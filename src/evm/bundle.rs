@@ -36,7 +36,7 @@ pub(super) struct Spread(RandomState);
 
 impl Spread {
     fn cell(&self, address: &Address) -> u32 {
-        (self.0.hash_one(EvmLocation::Balance(*address)) % CELLS) as u32
+        (self.0.hash_one(EvmLocation::Account(*address)) % CELLS) as u32
     }
 
     /// One bit for each cell that `changes` are in.
@@ -173,6 +173,14 @@ impl<'a> Bucket<'a> {
 /// Accounts with all that happened to them, one after the other.
 type Folds = Vec<(Address, AccountFold)>;
 
+/// What a bucket's `folds` come to.
+fn finished_bucket(folds: Folds) -> Vec<(Address, FoldedAccount)> {
+    // Nearly all come to something; they are large, and growing would move them.
+    let mut accounts = Vec::with_capacity(folds.len());
+    accounts.extend(finished(folds));
+    accounts
+}
+
 /// What `folds` come to in the bundle.
 fn finished(folds: Folds) -> impl Iterator<Item = (Address, FoldedAccount)> {
     folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?)))
@@ -240,7 +248,7 @@ impl Task for BundleTask {
     fn run(&self, _: WorkerId) {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
-            promise.folded = Some(finished(self.fold(bucket)).collect());
+            promise.folded = Some(finished_bucket(self.fold(bucket)));
         }
         self.empty_store();
         // Nobody sends: it ends when the sender is gone.
@@ -297,13 +305,13 @@ pub(super) fn build<'env, R>(
         }
         let mut folded = Vec::with_capacity(buckets);
         while let Some(bucket) = task.next_bucket() {
-            folded.push(finished(task.fold(bucket)).collect());
+            folded.push(finished_bucket(task.fold(bucket)));
         }
         // Every other bucket is in somebody's hands, who sends it whatever happens.
         while folded.len() < buckets
             && let Ok(theirs) = done.recv()
         {
-            folded.push(theirs.unwrap_or_else(|bucket| finished(task.fold(bucket)).collect()));
+            folded.push(theirs.unwrap_or_else(|bucket| finished_bucket(task.fold(bucket))));
         }
         drop(folding);
         let accounts = folded.iter().map(Vec::len).sum();

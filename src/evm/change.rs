@@ -100,8 +100,8 @@ pub(super) fn info_before(original: &AccountInfo, is_code_known: bool) -> Accoun
     if forgotten { original.clone() } else { original.copy_without_code() }
 }
 
-/// The account after a transaction, with its code where that is new or has to be written again with
-/// the nonce, and nowhere else: each copy of a code is counted in one place by all cores.
+/// The account after a transaction, with its code where that is new and nowhere else: each copy of a
+/// code is counted in one place by all cores.
 /// A creation leaves no code where there was the empty one, and that shows in the bundle.
 pub(super) fn info_after(
     kind: ChangeKind,
@@ -109,9 +109,6 @@ pub(super) fn info_after(
     before: Option<&AccountInfo>,
 ) -> AccountInfo {
     let before = before.filter(|_| kind != ChangeKind::Created);
-    let known = before.is_some_and(|before| {
-        let same_nonce = before.nonce == info.nonce || info.is_empty_code_hash();
-        before.code_hash == info.code_hash && same_nonce
-    });
+    let known = before.is_some_and(|before| before.code_hash == info.code_hash);
     if known { info.copy_without_code() } else { info.clone() }
 }

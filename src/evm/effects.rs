@@ -1,7 +1,7 @@
 //! Turns what a transaction changed into a write set.
 
 use super::change::{AccountChange, ChangeKind};
-use super::location::{EvmLocation, EvmValue, NonceCode};
+use super::location::{Account, Code, EvmLocation, EvmValue, HasCode};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
@@ -54,9 +54,7 @@ fn destroy(address: Address, existed: bool, writes: &mut Writes) {
     if existed {
         writes.push((EvmLocation::Lifecycle(address), Entry::Tombstone));
     }
-    writes.push((EvmLocation::Balance(address), Entry::Value(EvmValue::Balance(None))));
-    let blank = EvmValue::NonceCode(NonceCode::default());
-    writes.push((EvmLocation::NonceCode(address), Entry::Value(blank)));
+    writes.push((EvmLocation::Account(address), Entry::Value(EvmValue::Account(None))));
 }
 
 /// An account that is created where there was none needs no tombstone: nothing of this block wrote
@@ -68,21 +66,23 @@ fn write(change: &AccountChange, writes: &mut Writes, mutant: EvmMutant) {
     if created && change.before.is_some() {
         writes.push((EvmLocation::Lifecycle(change.address), Entry::Tombstone));
     }
-    let balance = Some(after.balance);
-    // That such an account was touched at all changes how its storage is read: see `view`.
-    let blank = change.before.as_ref().is_some_and(AccountInfo::has_no_code_and_nonce);
-    if created || blank || change.before.as_ref().map(|before| before.balance) != balance {
-        let value = EvmValue::Balance(balance);
-        writes.push((EvmLocation::Balance(change.address), Entry::Value(value)));
-    }
-    let before = change.before.as_ref().map(NonceCode::of).unwrap_or_default();
-    let mut nonce_code = NonceCode::of(after);
+    let before = change.before.as_ref();
+    let code_before = before.map(Code::of).unwrap_or_default();
+    let mut account = Account::of(after);
+    let mut code = Code::of(after);
     if is_evm_mutant!(mutant, CodeChangeUnrecorded) {
-        nonce_code = NonceCode { nonce: after.nonce, ..before.clone() };
+        code = code_before.clone();
+        account.code = before.map_or(HasCode::No, |before| Account::of(before).code);
     }
-    if created || before != nonce_code {
-        let value = EvmValue::NonceCode(nonce_code);
-        writes.push((EvmLocation::NonceCode(change.address), Entry::Value(value)));
+    // That such an account was touched at all changes how its storage is read: see `view`.
+    let blank = before.is_some_and(AccountInfo::has_no_code_and_nonce);
+    if created || blank || before.map(Account::of) != Some(account) {
+        let value = EvmValue::Account(Some(account));
+        writes.push((EvmLocation::Account(change.address), Entry::Value(value)));
+    }
+    // Where there is none nobody looks for it.
+    if account.code == HasCode::Yes && (created || code_before != code) {
+        writes.push((EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code))));
     }
     for slot in &change.slots {
         let entry = Entry::Value(EvmValue::Slot(slot.after));

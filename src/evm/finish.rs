@@ -75,7 +75,8 @@ where
     }
     let Session { workload, store, ledger, .. } = session;
     let outcomes = ledger.outcomes;
-    effects.transactions = outcomes.iter().flatten().map(|output| output.effects()).collect();
+    effects.transactions.reserve_exact(outcomes.len());
+    effects.transactions.extend(outcomes.iter().flatten().map(|output| output.effects()));
     let spread = workload.recipe.spread.clone();
     let mutant = effects.mutant;
     // Nobody reads any more: the parent is not shared from here on.
@@ -98,37 +99,54 @@ fn after_transactions<S: StateSource>(
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, alone, .. } = session;
     let block = &*workload.recipe.block;
-    let mut requests = Requests::default();
+    let mut deposits = Requests::default();
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
         let results = ledger.outcomes.iter().flatten().map(|output| output.result.logs());
-        push_deposits(&mut requests, contract, results.flatten())
+        push_deposits(&mut deposits, contract, results.flatten())
             .map_err(BlockErrorKind::SystemCall)?;
     }
-    let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-    let (mut below, journal) = match alone.take() {
-        Some(alone) => {
-            let under = alone.under(store);
-            (EvmView::after(alone.latest, under, base, &Threads), alone.journal)
-        }
-        None => (EvmView::new(store, base, &Threads), EvmState::default()),
-    };
     store.set_frontier(TxIndex(u32::MAX));
-    below.begin(TxIndex(u32::MAX));
-    let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });
-    calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
-    let called = calls
-        .after_transactions(&mut requests)
-        .and_then(|()| balance_changes(block, &mut calls, effects).map_err(SystemError::Database));
-    effects.after = core::mem::take(&mut calls.effects);
-    match called {
-        Ok(()) => Ok(requests),
-        Err(SystemError::Contract(message)) => Err(BlockErrorKind::SystemCall(message)),
-        Err(SystemError::Database(_)) => Err(match calls.state.database.below.end().1 {
-            Some(Stop::Base(error)) => BlockErrorKind::Base(error),
-            _ => BlockErrorKind::Internal(Invariant::ValueKind),
-        }),
+    let mut alone = alone.take();
+    loop {
+        let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
+        let (mut below, journal) = match &mut alone {
+            Some(alone) => {
+                let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
+                let mut below = EvmView::after(latest, under, base, &Threads);
+                below.set_complete(alone.is_complete(ledger.outcomes.len()));
+                (below, core::mem::take(&mut alone.journal))
+            }
+            None => (EvmView::new(store, base, &Threads), EvmState::default()),
+        };
+        below.begin(TxIndex(u32::MAX));
+        let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });
+        calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
+        let mut requests = deposits.clone();
+        let called = calls.after_transactions(&mut requests).and_then(|()| {
+            balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
+        });
+        effects.after = core::mem::take(&mut calls.effects);
+        let mut below = calls.state.database.below;
+        return match (called, below.end().1) {
+            (_, Some(Stop::TooEarly)) => {
+                // They asked who has written what, and part of that is in the journal.
+                let (Some(alone), Some(latest)) = (&mut alone, below.latest_mut()) else {
+                    return Err(BlockErrorKind::Internal(Invariant::ValueKind));
+                };
+                (effects.drained, effects.increments) = Default::default();
+                alone.latest = core::mem::take(latest);
+                alone.leave_journal(&ledger.outcomes, workload.recipe.mutant);
+                continue;
+            }
+            (Ok(()), _) => Ok(requests),
+            (Err(SystemError::Contract(message)), _) => Err(BlockErrorKind::SystemCall(message)),
+            (_, Some(Stop::Base(error))) => Err(BlockErrorKind::Base(error)),
+            (Err(SystemError::Database(_)), _) => {
+                Err(BlockErrorKind::Internal(Invariant::ValueKind))
+            }
+        };
     }
 }
 

@@ -6,14 +6,14 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
-/// One addressable piece of Ethereum's state. Balance is apart from nonce and code, so that a
-/// deposit into a contract does not conflict with every call of it.
+/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and of those that
+/// have, nonce and balance change without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EvmLocation {
-    /// Whether the account exists, and its balance.
-    Balance(Address),
-    /// Nonce, code hash and code.
-    NonceCode(Address),
+    /// Whether the account exists, its balance and nonce, and whether it has code.
+    Account(Address),
+    /// Code hash and code of an account that has code.
+    Code(Address),
     /// One storage slot.
     Storage(Address, U256),
     /// Tombstones of the account: they end the life of its storage.
@@ -24,8 +24,8 @@ pub(super) enum EvmLocation {
 impl Hash for EvmLocation {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (kind, address, slot) = match self {
-            Self::Balance(address) => (0_u64, address, None),
-            Self::NonceCode(address) => (1, address, None),
+            Self::Account(address) => (0_u64, address, None),
+            Self::Code(address) => (1, address, None),
             Self::Storage(address, slot) => (2, address, Some(slot)),
             Self::Lifecycle(address) => (3, address, None),
         };
@@ -44,49 +44,101 @@ impl Hash for EvmLocation {
 /// What a location holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EvmValue {
-    /// Wei, or `None` where there is no account: absent, empty and zero differ.
-    Balance(Option<U256>),
-    /// Nonce and code.
-    NonceCode(NonceCode),
+    /// `None` where there is no account: absent, empty and zero differ.
+    Account(Option<Account>),
+    /// An account's code.
+    Code(Code),
     /// Content of a slot.
     Slot(U256),
     /// A lifecycle has no value: only its tombstones count.
     Life,
 }
 
-/// Nonce and code of an account.
-#[derive(Clone, Debug)]
-pub(super) struct NonceCode {
+/// An account without its code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account {
+    /// In wei.
+    pub(super) balance: U256,
     pub(super) nonce: u64,
-    pub(super) code_hash: B256,
-    /// The code, wherever it is known: a hash once seen never lacks its code.
-    pub(super) code: Option<Bytecode>,
+    pub(super) code: HasCode,
 }
 
-impl PartialEq for NonceCode {
+/// Whether an account has code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HasCode {
+    /// It lies at [`EvmLocation::Code`].
+    Yes,
+    /// No, and the empty code is not beside the account: revm's bundle shows the difference.
+    Unsaid,
+    /// No: the empty code is beside the account.
+    No,
+}
+
+impl PartialEq for Account {
     fn eq(&self, other: &Self) -> bool {
-        // The hash stands for the code.
-        self.nonce == other.nonce && self.code_hash == other.code_hash
+        let has_code = |account: &Self| account.code == HasCode::Yes;
+        self.balance == other.balance
+            && self.nonce == other.nonce
+            && has_code(self) == has_code(other)
     }
 }
 
-impl Eq for NonceCode {}
+impl Eq for Account {}
 
-impl Default for NonceCode {
-    fn default() -> Self {
-        // As in revm's `AccountInfo::default`: the empty code is known.
-        Self { nonce: 0, code_hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
-    }
-}
-
-impl NonceCode {
+impl Account {
     pub(super) fn of(info: &AccountInfo) -> Self {
-        Self { nonce: info.nonce, code_hash: info.code_hash, code: info.code.clone() }
+        let code = match &info.code {
+            _ if !info.is_empty_code_hash() => HasCode::Yes,
+            Some(_) => HasCode::No,
+            None => HasCode::Unsaid,
+        };
+        Self { balance: info.balance, nonce: info.nonce, code }
+    }
+
+    /// The whole account, if it has no code.
+    pub(super) fn without_code(self) -> Option<AccountInfo> {
+        let Self { balance, nonce, code } = self;
+        let code = match code {
+            HasCode::Yes => return None,
+            HasCode::Unsaid => None,
+            HasCode::No => Some(Bytecode::default()),
+        };
+        Some(AccountInfo { balance, nonce, code_hash: KECCAK256_EMPTY, code, account_id: None })
     }
 
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
-    pub(super) fn is_blank(&self) -> bool {
-        self.nonce == 0 && self.code_hash == KECCAK256_EMPTY
+    pub(super) const fn is_blank(self) -> bool {
+        self.nonce == 0 && !matches!(self.code, HasCode::Yes)
+    }
+}
+
+/// The code of an account.
+#[derive(Clone, Debug)]
+pub(super) struct Code {
+    pub(super) hash: B256,
+    /// Wherever it is known: a hash once seen never lacks its code.
+    pub(super) code: Option<Bytecode>,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        // The hash stands for the code.
+        self.hash == other.hash
+    }
+}
+
+impl Eq for Code {}
+
+impl Default for Code {
+    fn default() -> Self {
+        // As in revm's `AccountInfo::default`: the empty code is known.
+        Self { hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
+    }
+}
+
+impl Code {
+    pub(super) fn of(info: &AccountInfo) -> Self {
+        Self { hash: info.code_hash, code: info.code.clone() }
     }
 }
 
@@ -122,7 +174,7 @@ impl Location for EvmLocation {
     fn scope(&self) -> Option<Self> {
         match self {
             Self::Storage(address, _) => Some(Self::Lifecycle(*address)),
-            Self::Balance(_) | Self::NonceCode(_) | Self::Lifecycle(_) => None,
+            Self::Account(_) | Self::Code(_) | Self::Lifecycle(_) => None,
         }
     }
 
@@ -132,16 +184,17 @@ impl Location for EvmLocation {
 
     fn destroyed(&self) -> EvmValue {
         match self {
-            Self::Balance(_) => EvmValue::Balance(None),
-            Self::NonceCode(_) => EvmValue::NonceCode(NonceCode::default()),
+            Self::Account(_) => EvmValue::Account(None),
+            Self::Code(_) => EvmValue::Code(Code::default()),
             Self::Storage(..) => EvmValue::Slot(U256::ZERO),
             Self::Lifecycle(_) => EvmValue::Life,
         }
     }
 
     fn fold(value: &mut EvmValue, reward: &Reward) {
-        if let EvmValue::Balance(balance) = value {
-            *balance = reward.apply(*balance);
-        }
+        let EvmValue::Account(account) = value else { return };
+        let balance = reward.apply(account.map(|account| account.balance));
+        let new = Account { balance: U256::ZERO, nonce: 0, code: HasCode::No };
+        *account = balance.map(|balance| Account { balance, ..account.unwrap_or(new) });
     }
 }

@@ -6,7 +6,7 @@ use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::{At, BlockErrorKind, Rejection};
 use super::ledger::{Committed, EvmLedger};
-use super::location::{EvmLocation, EvmValue};
+use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
 use super::run::DbError;
 use super::workload::EvmWorkload;
@@ -141,8 +141,8 @@ impl<S: StateSource> Session<S> {
                 // The pre-block calls may have changed it.
                 let over = self.workload.overlay.account(&receiver);
                 let info = over.map_or(info, |account| &account.info);
-                let value = EvmValue::Balance(info.as_ref().map(|info| info.balance));
-                self.store.seed(&EvmLocation::Balance(receiver), value);
+                let value = EvmValue::Account(info.as_ref().map(Account::of));
+                self.store.seed(&EvmLocation::Account(receiver), value);
             }
         }
     }

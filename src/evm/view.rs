@@ -1,7 +1,7 @@
 //! revm's database: what one transaction sees, every bit of it recorded.
 
 use super::base::BlockBase;
-use super::location::{EvmLocation, EvmValue, NonceCode};
+use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::mv::{Latest, Origin, ReadSet, Store};
@@ -110,31 +110,31 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.end()
     }
 
-    fn balance(&mut self, address: Address) -> Result<Option<U256>, ViewStopped> {
+    fn account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {
         #[cfg(feature = "mutants")]
         if is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) && address == self.beneficiary {
             return match self.inner.base_mut().account(address) {
-                Ok(info) => Ok(info.map(|info| info.balance)),
+                Ok(info) => Ok(info.as_ref().map(Account::of)),
                 Err(error) => Err(self.inner.fail(error).into()),
             };
         }
-        self.balance_from(address).map(|(balance, _)| balance)
+        self.account_from(address).map(|(account, _)| account)
     }
 
-    fn balance_from(&mut self, address: Address) -> Result<(Option<U256>, Origin), ViewStopped> {
+    fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
         if self.credited.contains(&address) && !is_evm_mutant!(self.mutant, CreditReadEarly) {
             self.inner.wait_for_credits()?;
         }
-        match self.inner.read_from(&EvmLocation::Balance(address))? {
-            (EvmValue::Balance(balance), from) => Ok((balance, from)),
+        match self.inner.read_from(&EvmLocation::Account(address))? {
+            (EvmValue::Account(account), from) => Ok((account, from)),
             _ => Err(ViewStopped),
         }
     }
 
-    fn nonce_code(&mut self, address: Address) -> Result<NonceCode, ViewStopped> {
-        match self.inner.read(&EvmLocation::NonceCode(address))? {
-            EvmValue::NonceCode(nonce_code) => Ok(nonce_code),
-            EvmValue::Balance(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
+    fn code(&mut self, address: Address) -> Result<Code, ViewStopped> {
+        match self.inner.read(&EvmLocation::Code(address))? {
+            EvmValue::Code(code) => Ok(code),
+            EvmValue::Account(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
         }
     }
 
@@ -156,35 +156,32 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         if self.solid.contains(&address) {
             return Ok(value);
         }
-        let before = match self.inner.known_base(&EvmLocation::NonceCode(address)) {
-            Some(EvmValue::NonceCode(before)) => before,
-            _ => self.base_nonce_code(&EvmLocation::NonceCode(address))?,
+        let location = EvmLocation::Account(address);
+        let before = match self.inner.known_base(&location) {
+            Some(EvmValue::Account(before)) => before,
+            _ => self.base_account(address)?,
         };
-        if !before.is_blank() {
+        if before.is_some_and(|before| !before.is_blank()) {
             self.solid.insert(address);
             return Ok(value);
         }
-        let (balance, from) = self.balance_from(address)?;
-        let balance_base = from == Origin::Base;
-        if balance_base && balance.is_none() {
+        let (account, from) = self.account_from(address)?;
+        let is_base = from == Origin::Base;
+        if is_base && account.is_none() {
             // There is no account, whatever the database holds for its storage.
             return Ok(U256::ZERO);
         }
-        let (_, from) = self.inner.read_from(&EvmLocation::NonceCode(address))?;
-        let nonce_code_base = from == Origin::Base;
         self.inner.wait_until_final()?;
-        if nonce_code_base && balance_base {
+        if is_base {
             self.remembered.push((address, slot, value));
             return Ok(value);
         }
         Ok(U256::ZERO)
     }
 
-    fn base_nonce_code(&mut self, location: &EvmLocation) -> Result<NonceCode, ViewStopped> {
-        use crate::worker::Base;
-        match self.inner.base_mut().read(location) {
-            Ok(EvmValue::NonceCode(before)) => Ok(before),
-            Ok(_) => Err(ViewStopped),
+    fn base_account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {
+        match self.inner.base_mut().account(address) {
+            Ok(before) => Ok(before.as_ref().map(Account::of)),
             Err(error) => Err(self.inner.fail(error).into()),
         }
     }
@@ -194,12 +191,15 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        // An account that is not there has no nonce and no code: both halves appear together.
-        let Some(balance) = self.balance(address)? else {
+        let Some(account) = self.account(address)? else {
             let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
             return Ok(empty.then(AccountInfo::default));
         };
-        let NonceCode { nonce, code_hash, code } = self.nonce_code(address)?;
+        if let Some(info) = account.without_code() {
+            return Ok(Some(info));
+        }
+        let Account { balance, nonce, .. } = account;
+        let Code { hash: code_hash, code } = self.code(address)?;
         Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
     }
 

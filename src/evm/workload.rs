@@ -49,7 +49,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
         let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
         for (to, reward) in self.recipe.rewards(output).filter(|_| !unseen) {
-            credit(EvmLocation::Balance(to), reward);
+            credit(EvmLocation::Account(to), reward);
         }
     }
 

@@ -263,6 +263,11 @@ impl<L: Location> Chain<L> {
 
     /// Puts an entry, unless a newer incarnation has (I7). Tells whether the chain changed.
     pub(super) fn put(&mut self, version: Version, kind: Kind<L>, mutant: StoreMutant) -> bool {
+        // Most come in order.
+        if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
+            self.items.push(Item { version, kind });
+            return true;
+        }
         let at = self.items.partition_point(|item| item.version.tx < version.tx);
         match self.items.get_mut(at) {
             Some(item) if item.version.tx == version.tx => {
