@@ -54,6 +54,12 @@ pub enum Invariant {
         /// The transaction.
         tx: TxIndex,
     },
+    /// I11: a transaction has read what was credited after it had.
+    #[error("I11: transaction {tx} has read a balance before all credits below it were there")]
+    EarlyRead {
+        /// The transaction.
+        tx: TxIndex,
+    },
     /// A location holds a value of another kind than its key says.
     #[error("a location holds a value of another kind")]
     ValueKind,

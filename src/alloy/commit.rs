@@ -11,25 +11,46 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, Tran
 pub(super) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
-    /// The changes of a transaction, the reward that lies apart left out.
-    pub(super) fn state_of(&mut self, committed: &Committed) -> EvmState {
+    /// The changes of a transaction, the reward that lies apart left out. `now` is what the database
+    /// says of an account: it may have a code beside it that it knows nowhere else, of an earlier
+    /// block that is not written yet.
+    ///
+    /// # Errors
+    /// Those of `now`.
+    pub(super) fn state_of<E>(
+        &mut self,
+        committed: &Committed,
+        mut now: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
+    ) -> Result<EvmState, E> {
         let accounts = committed.changes().iter().map(|change| {
             let mut account = account_of(change);
-            self.complete(&mut account.info);
-            (change.address, account)
+            self.complete(&mut account.info, || now(change.address))?;
+            Ok((change.address, account))
         });
         accounts.collect()
     }
 
-    /// Gives `info` its code, if it is one of this block.
-    fn complete(&mut self, info: &mut AccountInfo) {
-        match &info.code {
-            Some(code) => {
-                self.0.entry(info.code_hash).or_insert_with(|| code.clone());
-            }
-            None if info.code_hash == KECCAK256_EMPTY => info.code = Some(Bytecode::default()),
-            None => info.code = self.0.get(&info.code_hash).cloned(),
+    /// Gives `info` its code, if it is known.
+    fn complete<E>(
+        &mut self,
+        info: &mut AccountInfo,
+        now: impl FnOnce() -> Result<Option<AccountInfo>, E>,
+    ) -> Result<(), E> {
+        let hash = info.code_hash;
+        if info.code.is_none() && hash == KECCAK256_EMPTY {
+            info.code = Some(Bytecode::default());
+            return Ok(());
         }
+        if info.code.is_none() {
+            info.code = match self.0.get(&hash) {
+                Some(code) => Some(code.clone()),
+                None => now()?.filter(|now| now.code_hash == hash).and_then(|now| now.code),
+            };
+        }
+        if let Some(code) = &info.code {
+            self.0.entry(hash).or_insert_with(|| code.clone());
+        }
+        Ok(())
     }
 }
 
@@ -84,4 +105,31 @@ fn account_of(change: &AccountChange) -> Account {
         })
         .collect();
     account
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As that of an account which an earlier block, not written yet, has delegated.
+    #[test]
+    fn a_code_that_only_the_account_knows_stays_beside_it() {
+        let code = Bytecode::new_legacy([0x60, 0x00].into());
+        let known = AccountInfo { code_hash: code.hash_slow(), ..AccountInfo::default() };
+        let info = AccountInfo { code: None, nonce: 7, ..known.clone() };
+        let known = AccountInfo { code: Some(code.clone()), ..known };
+        let (mut codes, mut asked) = (Codes::default(), 0);
+        for _ in 0..2 {
+            let mut info = info.clone();
+            let completed = codes.complete(&mut info, || {
+                asked += 1;
+                Ok::<_, ()>(Some(known.clone()))
+            });
+            assert_eq!((completed, info.code), (Ok(()), Some(code.clone())));
+        }
+        assert_eq!(asked, 1);
+        let mut other = AccountInfo { code_hash: U256::ONE.into(), ..info };
+        assert_eq!(codes.complete(&mut other, || Ok::<_, ()>(Some(known))), Ok(()));
+        assert_eq!(other.code, None, "the account has changed its code since");
+    }
 }

@@ -182,7 +182,9 @@ where
         let (committed, ended) = self.run(block).map_err(BlockExecutionError::other)?;
         let mut codes = Codes::default();
         for (output, tx) in committed.into_iter().zip(&recovered) {
-            let mut state = codes.state_of(&output);
+            let now = |address| self.ethereum.evm.db_mut().basic(address);
+            let state = codes.state_of(&output, now);
+            let mut state = state.map_err(BlockExecutionError::other)?;
             let surcharged = self.engine.surcharge.as_ref().map(|surcharge| surcharge.receiver());
             let rewards = [(surcharged, output.surcharge()), (Some(beneficiary), output.reward())];
             for (receiver, amount) in rewards {

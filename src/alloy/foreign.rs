@@ -73,6 +73,10 @@ where
         + Send
         + Sync,
 {
+    fn sets_aside(&self) -> bool {
+        self.fees != Fees::Recorded
+    }
+
     fn run(
         &self,
         view: &mut dyn Database<Error = ViewStopped>,

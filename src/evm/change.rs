@@ -44,6 +44,8 @@ pub struct AccountChange {
     pub after: Option<AccountInfo>,
     /// Slots that differ. Of a created account all others are zero.
     pub slots: Vec<SlotChange>,
+    /// Whether its code stood beside the account, also if `after` goes without.
+    pub(super) knows_code: bool,
 }
 
 /// The accounts of `state` that its transaction touched.
@@ -77,8 +79,8 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
     }
     let kind = ChangeKind::of(&account);
     let existed = !account.is_loaded_as_not_existing();
-    let before =
-        existed.then(|| info_before(&account.original_info(), account.info.code.is_some()));
+    let knows_code = account.info.code.is_some();
+    let before = existed.then(|| info_before(&account.original_info(), knows_code));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
@@ -90,7 +92,7 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
-    Some(AccountChange { address, kind, before, after, slots })
+    Some(AccountChange { address, kind, before, after, slots, knows_code })
 }
 
 /// The account before a transaction, without its code - but where revm has forgotten that: it does so

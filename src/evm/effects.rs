@@ -69,6 +69,9 @@ fn write(change: &AccountChange, writes: &mut Writes, mutant: EvmMutant) {
     let before = change.before.as_ref();
     let code_before = before.map(Code::of).unwrap_or_default();
     let mut account = Account::of(after);
+    if account.code == HasCode::Unsaid && change.knows_code {
+        account.code = HasCode::No;
+    }
     let mut code = Code::of(after);
     if is_evm_mutant!(mutant, CodeChangeUnrecorded) {
         code = code_before.clone();

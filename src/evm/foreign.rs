@@ -12,6 +12,9 @@ use revm::state::EvmState;
 
 /// An EVM that runs whole transactions over any database.
 pub(crate) trait ForeignEvm: Debug + Send + Sync {
+    /// Whether it ever sets anything aside.
+    fn sets_aside(&self) -> bool;
+
     /// Runs `tx` of `block` on the state that `view` shows. What it adds to the balances of the
     /// accounts `aside` it may set aside, if it has not read them.
     ///

@@ -95,5 +95,5 @@ fn take_change<'a>(
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
-    AccountChange { address, kind, before, after, slots }
+    AccountChange { address, kind, before, after, slots, knows_code: is_code_known }
 }

@@ -25,6 +25,7 @@ use revm::DatabaseRef;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
 use std::sync::Arc;
 
 /// Rules of the user's own.
@@ -35,6 +36,17 @@ pub(crate) struct Extensions {
     /// Runs the transactions instead of ours; knows nothing of the other rules.
     #[cfg(feature = "alloy")]
     pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
+}
+
+impl Extensions {
+    /// Whether what transactions pay can be set aside.
+    fn sets_aside(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        if let Some(evm) = &self.evm {
+            return evm.sets_aside();
+        }
+        true
+    }
 }
 
 /// What a call of the executor takes beside the block and the source of state.
@@ -182,7 +194,8 @@ fn prepare<S: StateSource>(
     if let Ok(info) = base.account(beneficiary) {
         // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
         // reward is no plain addition then.
-        recipe.defers = effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
+        let is_addition = |info: &AccountInfo| effects.touch_creates || !info.is_empty();
+        recipe.defers = recipe.extensions.sets_aside() && info.as_ref().is_none_or(is_addition);
         effects.beneficiary = (beneficiary, info);
     }
     if let Some(surcharge) = &recipe.extensions.surcharge
@@ -190,7 +203,7 @@ fn prepare<S: StateSource>(
         && let Ok(info) = base.account(surcharge.receiver())
     {
         recipe.sets_surcharge_aside =
-            effects.touch_creates || !info.as_ref().is_some_and(|info| info.is_empty());
+            effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
         effects.surcharged = (surcharge.receiver(), info);
     }
     let mut calls = SystemCalls::new(&recipe, base);

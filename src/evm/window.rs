@@ -159,7 +159,8 @@ impl Window {
                 }
                 info_after(kind, &info, before.as_ref())
             });
-            AccountChange { address, kind, before, after, slots: Vec::new() }
+            let (slots, knows_code) = (Vec::new(), is_code_known);
+            AccountChange { address, kind, before, after, slots, knows_code }
         };
         let mut changes: Vec<AccountChange> = self.before.drain(..).map(change).collect();
         let mut last: Option<(Address, &Account, &mut AccountChange)> = None;

@@ -139,7 +139,8 @@ pub enum Command {
     Admit(TxIndex),
     /// Compare the reads of the frontier, with authority. Answer: [`Event::Checked`].
     Validate(TxIndex),
-    /// Hand out the outcome of the frontier; it is final. No answer.
+    /// Hand out the outcome of the frontier, after what it credits is published; it is final. No
+    /// answer.
     Commit(TxIndex),
     /// The frontier is left out of the block: withdraw all its entries. Answer:
     /// [`Event::Withdrawn`].

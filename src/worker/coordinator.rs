@@ -346,7 +346,7 @@ where
             shared.store.publish(version, &location, Entry::Delta(delta), &mut early);
         });
         if let Some(reader) = early.first() {
-            return Err(Invariant::StaleCommit { tx: *reader });
+            return Err(Invariant::EarlyRead { tx: *reader });
         }
         self.ledger.commit(tx, output);
         if !too_early {

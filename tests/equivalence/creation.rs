@@ -182,3 +182,33 @@ fn a_reverted_creation_leaves_nothing() {
     assert_eq!(played.slot(factory.create(1), 0), Some(U256::ONE));
     assert_eq!(played.output().bundle.account(&factory.create(2)), None);
 }
+
+/// revm forgets the empty code of an account when a creation at its address fails, and the bundle tells
+/// that: so whoever reads the account must know whether the code stood beside it.
+#[test]
+fn an_address_that_was_paid_before_is_created_in_vain() {
+    for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::CANCUN, SpecId::OSAKA] {
+        for payments in 0..4 {
+            for breaks in [false, true] {
+                let mut scene = Scene::on(spec);
+                let [alice, bob, carol] = scene.senders();
+                let init = Code::new().push(0).push(0).op(opcode::REVERT).bytes();
+                let factory = scene.contract(0, Code::new().create2(&init, 0, 1).sstore_top(0));
+                let address = factory.create2(B256::from(U256::ONE), keccak256(&init));
+                let outer = Code::new().call(address, 1, 30_000).sstore_top(0);
+                let outer = scene.contract(1, outer.call(factory, 0, 200_000).sstore_top(1));
+                scene.fund(outer, 10);
+                for _ in 0..payments {
+                    scene.send(alice, pay(address, 1));
+                }
+                if breaks {
+                    // Whatever shares a journal ends here.
+                    scene.send(bob, create(deploying(Code::new().increment(0, 1))));
+                }
+                scene.send(carol, call(outer));
+                let played = scene.play();
+                assert!(played.balance(address) > Some(U256::from(payments)), "{spec:?}");
+            }
+        }
+    }
+}
