@@ -22,6 +22,7 @@ use alloy_primitives::{Address, Bytes};
 use braid_cli::block::Block;
 use braid_cli::sequential::ForkSpec;
 use braid_evm::alloy::{BraidExecutorFactory, Fees};
+use braid_evm::{Config, Policy};
 use braid_fuzz::generate::Case;
 use revm::context::result::{EVMError, HaltReason};
 use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
@@ -35,13 +36,12 @@ use std::sync::Arc;
 fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
     (block, transactions, database): (&Block, &super::Transactions, D),
     evms: PublishingFactory,
-    (fees, workers): (Fees, u16),
+    (fees, config): (Fees, Config),
     what: &str,
 ) -> (bool, bool) {
     let theirs = EthBlockExecutorFactory::new(Receipts, spec(block), evms);
     let expected = run(&theirs, block, transactions, database.clone());
-    let ours =
-        BraidExecutorFactory::with_evm_factory(Receipts, spec(block), config(workers), evms, fees);
+    let ours = BraidExecutorFactory::with_evm_factory(Receipts, spec(block), config, evms, fees);
     let found = run(&ours, block, transactions, database);
     let unseen = evms.1 == Conduct::Shares && fees != Fees::Recorded;
     if !unseen {
@@ -49,6 +49,10 @@ fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
     }
     (expected.0.is_ok(), expected.1.state == found.1.state)
 }
+
+/// Also in order, and by turns.
+const POLICIES: [Policy; 4] =
+    [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder, Policy::Alternate];
 
 fn ways(vault: Address) -> [Fees; 3] {
     [Fees::SetAside { vault: Some(vault) }, Fees::SetAside { vault: None }, Fees::Recorded]
@@ -61,7 +65,7 @@ fn real_blocks_are_the_same() {
     for (index, path) in block_files(&folder).iter().enumerate() {
         let (block, database, transactions) = read(path);
         let evms = PublishingFactory(Publishing { vault: VAULT, per_byte: 1 }, Conduct::Nothing);
-        let how = (ways(VAULT)[index % 3], WORKERS[index % WORKERS.len()]);
+        let how = (ways(VAULT)[index % 3], config(WORKERS[index % WORKERS.len()]));
         let what = format!("{path:?}, {how:?}");
         fine += usize::from(compare((&block, &transactions, database), evms, how, &what).0);
         blocks += 1;
@@ -79,7 +83,10 @@ fn random_blocks_are_the_same() {
         let transactions = shells(&block.transactions);
         let vault = vaults(&block, &case)[seed as usize % 4];
         let evms = PublishingFactory(Publishing { vault, per_byte: 7 }, Conduct::Nothing);
-        let how = (ways(vault)[seed as usize % 3], WORKERS[(seed / 4) as usize % WORKERS.len()]);
+        let policy = POLICIES[(seed / 3) as usize % POLICIES.len()];
+        let mut config = config(WORKERS[(seed / 4) as usize % WORKERS.len()]);
+        config.policy = policy;
+        let how = (ways(vault)[seed as usize % 3], config);
         let what = format!("seed {seed}, {:?}, {how:?}", block.cfg.spec);
         let (valid, _) = compare((&block, &transactions, case.database()), evms, how, &what);
         *(if valid { &mut fine } else { &mut failed }) += 1;
@@ -97,7 +104,7 @@ fn what_is_no_addition_is_recorded() {
         let fee = Publishing { vault: VAULT, per_byte: 7 };
         for conduct in [Conduct::Burns, Conduct::Counts, Conduct::Stores, Conduct::Shares] {
             for fees in [ways(VAULT)[seed as usize % 2], Fees::Recorded] {
-                let how = (fees, WORKERS[(seed / 2) as usize % WORKERS.len()]);
+                let how = (fees, config(WORKERS[(seed / 2) as usize % WORKERS.len()]));
                 let what = format!("seed {seed}, {conduct:?}, {:?}, {how:?}", block.cfg.spec);
                 let block = (&block, &transactions, case.database());
                 let (_, same) = compare(block, PublishingFactory(fee, conduct), how, &what);

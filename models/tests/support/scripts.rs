@@ -47,6 +47,16 @@ fn two_base_values(mutant: StoreMutant) -> Result<(), Rejected> {
     replay_store(&store.take_trace())
 }
 
+/// The memory is another block's.
+fn kept_memory(mutant: StoreMutant) -> Result<(), Rejected> {
+    let store = Store::new(1).with_mutant(mutant);
+    store.publish(version(0, 0), &PLACE, Entry::Value(Some(9)), &mut Vec::new());
+    let mut store = store.emptied();
+    store.start_trace();
+    let _ = store.resolve(&PLACE, TxIndex(1));
+    replay_store(&store.take_trace())
+}
+
 /// Two threads publish at once.
 fn two_threads(mutant: StoreMutant) -> Result<(), Rejected> {
     for _ in 0..ROUNDS {
@@ -70,6 +80,6 @@ fn two_threads(mutant: StoreMutant) -> Result<(), Rejected> {
 
 /// Whether some script's trace is rejected.
 pub(crate) fn are_rejected(mutant: StoreMutant) -> Option<Rejected> {
-    let scripts = [late_incarnation, two_base_values, two_threads];
+    let scripts = [late_incarnation, two_base_values, kept_memory, two_threads];
     scripts.into_iter().find_map(|script| script(mutant).err())
 }
