@@ -1,6 +1,8 @@
 //! Contracts that come about in the block and are used in it.
 
-use crate::support::scene::{Scene, call, call_with, contract, create, pay, storage};
+use crate::support::scene::{
+    BENEFICIARY, Scene, call, call_with, contract, create, pay, rich, storage,
+};
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use braid_cli::fork::FORKS;
 use braid_fuzz::code::{Code, deploying};
@@ -192,6 +194,8 @@ fn an_address_that_was_paid_before_is_created_in_vain() {
             for breaks in [false, true] {
                 let mut scene = Scene::on(spec);
                 let [alice, bob, carol] = scene.senders();
+                // Any other account that comes about would bring the empty code into the bundle.
+                scene.put(BENEFICIARY, rich());
                 let init = Code::new().push(0).push(0).op(opcode::REVERT).bytes();
                 let factory = scene.contract(0, Code::new().create2(&init, 0, 1).sstore_top(0));
                 let address = factory.create2(B256::from(U256::ONE), keccak256(&init));
