@@ -203,12 +203,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
         if changes.is_empty() {
             return;
         }
-        let last = ledger.outcomes.iter_mut().rev().find_map(|outcome| outcome.as_mut().ok());
-        let Some(output) = last.and_then(Arc::get_mut) else {
-            unreachable!("somebody has changed it, and without a stream nobody else holds that")
-        };
-        output.mask = self.recipe.spread.mask(&changes);
-        output.changes = Arc::new(changes);
+        let mask = self.recipe.spread.mask(&changes);
+        ledger.give(changes, mask);
     }
 }
 

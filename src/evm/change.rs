@@ -52,7 +52,7 @@ pub struct AccountChange {
 ///
 /// revm's journal has prepared `state`: before EIP-161 an empty account is marked as created, or
 /// no longer touched.
-pub(super) fn changes(state: EvmState) -> Vec<AccountChange> {
+pub(super) fn all_changes(state: EvmState) -> Vec<AccountChange> {
     let mut changes = Vec::with_capacity(state.len());
     changes.extend(state.into_iter().filter_map(|(address, account)| change(address, account)));
     changes

@@ -3,12 +3,11 @@
 use super::alone::AfterJournal;
 use super::base::StateSource;
 use super::block::Block;
-use super::bundle::{BlockEffects, Parts, build};
+use super::bundle::BlockEffects;
+use super::closing::{Parts, close};
 use super::crew::Crew;
-use super::error::{At, BlockError, BlockErrorKind, Rejection};
-use super::machine::TxOutput;
-use super::mutants::{EvmMutant, is_evm_mutant};
-use super::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
+use super::error::{At, BlockError, BlockErrorKind};
+use super::output::{BlockOutput, Stats};
 use super::requests::push_deposits;
 use super::run::DbError;
 use super::session::{Failure, Session};
@@ -19,10 +18,8 @@ use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::runtime::Threads;
 use crate::worker::Stop;
-use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_eips::eip7685::Requests;
 use revm::Database as _;
-use revm::context::result::ExecutionResult;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
@@ -74,18 +71,13 @@ where
         effects.drained.clear();
     }
     let Session { workload, store, ledger, .. } = session;
-    let outcomes = ledger.outcomes;
-    effects.transactions.reserve_exact(outcomes.len());
-    effects.transactions.extend(outcomes.iter().flatten().map(|output| output.effects()));
+    (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let spread = workload.recipe.spread.clone();
-    let mutant = effects.mutant;
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
-    let parts = Parts { effects, spread, parent, reverts: config.reverts, store };
-    let (bundle, split) = build(parts, crew, || receipts(&block, outcomes, mutant));
-    output.bundle = bundle;
-    (output.outcomes, output.receipts) = split;
+    let parts = Parts { block, effects, spread, parent, reverts: config.reverts, store };
+    (output.bundle, (output.outcomes, output.receipts)) = close(parts, crew);
     match failure {
         None => Ok(output),
         Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),
@@ -171,49 +163,4 @@ fn balance_changes<DB: revm::Database>(
         effects.increments.push((address, amount, calls.state.basic(address)?));
     }
     Ok(())
-}
-
-/// Splits each result into its outcome and its receipt.
-fn receipts(
-    block: &Block,
-    results: Vec<Result<Arc<TxOutput>, Rejection>>,
-    mutant: EvmMutant,
-) -> (Vec<Outcome>, Vec<EthereumReceipt>) {
-    let mut outcomes = Vec::with_capacity(results.len());
-    let mut receipts = Vec::with_capacity(results.len());
-    let mut cumulative_gas_used: u64 = 0;
-    for (tx, result) in block.transactions.iter().zip(results) {
-        let output = match result {
-            Ok(output) => output,
-            Err(rejection) => {
-                if is_evm_mutant!(mutant, SkipReceiptKept) {
-                    receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
-                }
-                outcomes.push(Outcome::Skipped(rejection));
-                continue;
-            }
-        };
-        // The caller's stream may hold on to it.
-        let result = match Arc::try_unwrap(output) {
-            Ok(output) => output.result,
-            Err(output) => output.result.clone(),
-        };
-        cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
-        let success = result.is_success();
-        let (status, gas, logs) = match result {
-            ExecutionResult::Success { reason, gas, logs, output } => {
-                (ExecutedStatus::Success { reason, output }, gas, logs)
-            }
-            ExecutionResult::Revert { gas, logs, output } => {
-                (ExecutedStatus::Revert { output }, gas, logs)
-            }
-            ExecutionResult::Halt { reason, gas, logs } => {
-                (ExecutedStatus::Halt { reason }, gas, logs)
-            }
-        };
-        let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
-        receipts.push(EthereumReceipt { tx_type, success, cumulative_gas_used, logs });
-        outcomes.push(Outcome::Executed(Executed { status, gas }));
-    }
-    (outcomes, receipts)
 }

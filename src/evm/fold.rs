@@ -16,6 +16,9 @@ use revm::primitives::StorageKeyMap;
 use revm::state::AccountInfo;
 use std::collections::hash_map::Entry;
 
+/// Slots of one account from which on it pays to guess how many there will be.
+const MANY_SLOTS: usize = 64;
+
 /// What one account ends up as in the bundle.
 pub(super) struct FoldedAccount {
     pub(super) account: BundleAccount,
@@ -60,6 +63,16 @@ impl AccountFold {
     pub(super) fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         self.mutant = mutant;
         self
+    }
+
+    /// Makes room for `more` slots, and where there are many for those that will follow if the rest of
+    /// the block is like what was `seen` of `all` its transactions: growing moves all of them.
+    pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {
+        let slots = self.storage.len();
+        if slots >= MANY_SLOTS && slots + more > self.storage.capacity() {
+            let expected = slots.saturating_mul(all) / seen.max(1);
+            self.storage.reserve(expected.saturating_sub(slots).min(8 * slots).max(more));
+        }
     }
 
     /// What a transaction, or a system call, changed.

@@ -69,6 +69,8 @@ pub(super) struct EvmLedger {
     block: Arc<Block>,
     gas: BlockGas,
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
+    /// Cells of the changes of each: see `bundle`.
+    pub(super) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
     mutant: EvmMutant,
 }
@@ -108,8 +110,10 @@ fn blob_gas(tx: &TxEnv) -> u64 {
 impl EvmLedger {
     pub(super) fn new(recipe: &Recipe) -> Self {
         let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
-        let outcomes = Vec::with_capacity(block.transactions.len());
-        Self { block, gas: BlockGas::default(), outcomes, stream: None, mutant }
+        let transactions = block.transactions.len();
+        let outcomes = Vec::with_capacity(transactions);
+        let masks = Vec::with_capacity(transactions);
+        Self { block, gas: BlockGas::default(), outcomes, masks, stream: None, mutant }
     }
 
     /// Sends what commits from now on to `stream`.
@@ -145,7 +149,22 @@ impl EvmLedger {
                 self.stream = None;
             }
         }
+        self.masks.push(outcome.as_ref().map_or(0, |output| output.mask));
         self.outcomes.push(outcome);
+    }
+}
+
+impl EvmLedger {
+    /// Gives the last transaction that was executed `changes` that were taken together.
+    pub(super) fn give(&mut self, changes: Vec<AccountChange>, mask: u64) {
+        let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
+        let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
+        let Some((Some(output), cells)) = last.map(|(kept, cells)| (Arc::get_mut(kept), cells))
+        else {
+            unreachable!("somebody has changed it, and without a stream nobody else holds that")
+        };
+        *cells = mask;
+        output.changes = changes;
     }
 }
 

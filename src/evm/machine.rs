@@ -2,8 +2,8 @@
 
 use super::base::BlockBase;
 use super::block::Block;
-use super::bundle::{Spread, TxEffects};
-use super::change::{AccountChange, changes};
+use super::bundle::Spread;
+use super::change::{AccountChange, all_changes};
 use super::effects::{Writes, remember, write_set};
 use super::error::Rejection;
 use super::handler::{BlockEvm, BlockHandler};
@@ -31,25 +31,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct TxOutput {
     pub(super) result: ExecutionResult,
-    pub(super) changes: Arc<Vec<AccountChange>>,
+    pub(super) changes: Vec<AccountChange>,
     /// Cells of the changes: see `bundle`.
     pub(super) mask: u64,
     /// The beneficiary's reward, if it is not in `changes`.
     pub(super) reward: Option<U256>,
     /// What it paid on top of its gas, if the receiver has not got that in `changes`.
     pub(super) surcharge: Option<Box<U256>>,
-}
-
-impl TxOutput {
-    /// What the bundle needs of it.
-    pub(super) fn effects(&self) -> TxEffects {
-        TxEffects {
-            mask: self.mask,
-            reward: self.reward,
-            surcharge: self.surcharge.clone(),
-            changes: Arc::clone(&self.changes),
-        }
-    }
 }
 
 /// What a run of a transaction came to.
@@ -107,8 +95,6 @@ impl Recipe {
 pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
     evm: BlockEvm<'a, D, X>,
     recipe: &'a Recipe,
-    /// What a transaction has changed that changed nothing.
-    unchanged: Arc<Vec<AccountChange>>,
     /// The seeded bug `JournalOutlivesError` is at work.
     #[cfg(feature = "mutants")]
     outlived: bool,
@@ -147,7 +133,6 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         Self {
             evm: build_evm(recipe, view),
             recipe,
-            unchanged: Arc::default(),
             #[cfg(feature = "mutants")]
             outlived: false,
         }
@@ -210,13 +195,12 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             Ok(result) => result,
             Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
         };
-        let mut taken = core::mem::take(&mut handler.changes);
+        let mut changes = core::mem::take(&mut handler.changes);
         let (reward, surcharge) = (handler.reward.take(), handler.surcharge.take().map(Box::new));
         if !self.recipe.shares {
-            taken = changes(self.end_journal());
+            changes = all_changes(self.end_journal());
         }
-        let mask = self.recipe.spread.mask(&taken);
-        let changes = if taken.is_empty() { Arc::clone(&self.unchanged) } else { Arc::new(taken) };
+        let mask = self.recipe.spread.mask(&changes);
         let output = TxOutput { result, changes, mask, reward, surcharge };
         Ran { result: Ok(output), goes_on, earlier }
     }
@@ -230,12 +214,12 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         let aside = [beneficiary, vault.map(|vault| vault.receiver())];
         let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
         let result = ran.map(|ran| {
-            let changes = changes(ran.state);
+            let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
             TxOutput {
                 result: ran.result,
                 mask: recipe.spread.mask(&changes),
-                changes: Arc::new(changes),
+                changes,
                 reward,
                 surcharge: surcharge.map(Box::new),
             }

@@ -16,6 +16,7 @@ mod base;
 mod block;
 mod bundle;
 mod change;
+mod closing;
 mod crew;
 mod effects;
 mod error;
@@ -35,6 +36,7 @@ mod precompile;
 #[cfg(feature = "sim")]
 mod profile;
 mod pull;
+mod receipts;
 mod requests;
 mod run;
 mod session;

@@ -34,7 +34,9 @@ pub(super) fn plan_block(
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
-    plan(first, transactions.iter().map(hint), grain)
+    // First all that has to be fetched from memory, transaction by transaction; then the map of senders.
+    let hints: Vec<_> = transactions.iter().map(hint).collect();
+    plan(first, &hints, grain)
 }
 
 /// Gas limits of a block below which starting other workers costs more than they can save.

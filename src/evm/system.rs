@@ -2,7 +2,7 @@
 //! withdrawals, and the irregular state change of the DAO fork.
 
 use super::block::Block;
-use super::change::{AccountChange, changes};
+use super::change::{AccountChange, all_changes};
 use super::machine::Recipe;
 use super::precompile::BlockPrecompiles;
 use alloy_eips::eip7685::Requests;
@@ -131,7 +131,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        self.effects.extend(changes(called.state.clone()));
+        self.effects.extend(all_changes(called.state.clone()));
         self.state.commit(called.state);
         Ok(called.result)
     }

@@ -51,32 +51,27 @@ const CHUNK_COST: u64 = 400_000;
 const SHARED_COST: u64 = 2_000_000;
 
 /// Cuts the transactions from `first` on into chunks and notes which of them wait for which.
-pub fn plan<K: Eq + Hash>(
-    first: TxIndex,
-    hints: impl IntoIterator<Item = Hint<K>>,
-    grain: Grain,
-) -> Plan {
+pub fn plan<K: Eq + Hash>(first: TxIndex, hints: &[Hint<K>], grain: Grain) -> Plan {
     let mut plan = Plan { first, ..Plan::default() };
-    let hints = hints.into_iter();
-    let mut last: HashMap<K, TxIndex, foldhash::fast::RandomState> =
-        HashMap::with_capacity_and_hasher(hints.size_hint().0, Default::default());
+    let mut last: HashMap<&K, TxIndex, foldhash::fast::RandomState> =
+        HashMap::with_capacity_and_hasher(hints.len(), Default::default());
     let mut open = Chunk { first, end: first };
     let mut cost: u64 = 0;
-    let mut target = None;
+    let mut target: Option<&K> = None;
     for hint in hints {
         let tx = open.end;
-        let shares = open.is_empty() || (hint.target.is_some() && hint.target == target);
+        let shares = open.is_empty() || (hint.target.is_some() && hint.target.as_ref() == target);
         let most = if shares { grain.shared_cost } else { grain.cost };
         let full = open.len() >= grain.transactions.max(1)
             || cost.saturating_add(hint.cost) > most
             || hint.frontier_only;
-        target = if shares || full { hint.target } else { None };
+        target = hint.target.as_ref().filter(|_| shares || full);
         if full && !open.is_empty() {
             plan.chunks.push(open);
             open = Chunk { first: tx, end: tx };
             cost = 0;
         }
-        if let Some(on) = last.insert(hint.serial_key, tx) {
+        if let Some(on) = last.insert(&hint.serial_key, tx) {
             plan.dependencies.push((tx, on));
         }
         if hint.frontier_only {
@@ -103,8 +98,8 @@ mod tests {
     fn chunks_are_contiguous_and_bounded() {
         let grain = Grain { transactions: 3, cost: 100, shared_cost: 300 };
         let costs = [10, 10, 10, 10, 95, 10, 200, 10];
-        let plan =
-            plan(TxIndex(0), costs.iter().enumerate().map(|(i, c)| hint(*c, i as u8)), grain);
+        let hints: Vec<_> = costs.iter().enumerate().map(|(i, c)| hint(*c, i as u8)).collect();
+        let plan = plan(TxIndex(0), &hints, grain);
         let ends: Vec<u32> = plan.chunks.iter().map(|chunk| chunk.end.0).collect();
         assert_eq!(ends, [3, 4, 5, 6, 7, 8]);
         assert_eq!(plan.chunks.first().map(|chunk| chunk.first), Some(TxIndex(0)));
@@ -116,7 +111,7 @@ mod tests {
         let grain = Grain { transactions: 9, cost: 100, shared_cost: 300 };
         let target = |target| Hint { target: Some(target), ..hint(60, 0) };
         let targets = [1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 3];
-        let plan = plan(TxIndex(0), targets.map(target), grain);
+        let plan = plan(TxIndex(0), &targets.map(target), grain);
         let ends: Vec<u32> = plan.chunks.iter().map(|chunk| chunk.end.0).collect();
         assert_eq!(ends, [3, 5, 10, 11]);
     }
@@ -124,7 +119,7 @@ mod tests {
     #[test]
     fn same_key_waits_for_the_last_one() {
         let grain = Grain { transactions: 8, cost: 1000, shared_cost: 1000 };
-        let plan = plan(TxIndex(0), [hint(1, 7), hint(1, 8), hint(1, 7), hint(1, 7)], grain);
+        let plan = plan(TxIndex(0), &[hint(1, 7), hint(1, 8), hint(1, 7), hint(1, 7)], grain);
         assert_eq!(plan.dependencies, [(TxIndex(2), TxIndex(0)), (TxIndex(3), TxIndex(2))]);
     }
 }

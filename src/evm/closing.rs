@@ -1,0 +1,214 @@
+//! What is left to do when all transactions are committed, shared out among the workers: the
+//! bundle, the receipts, and emptying the store for the next block.
+
+use super::block::Block;
+use super::bundle::{
+    BlockEffects, Bucket, CELLS, Folds, Spread, assemble, extend, finished, finished_bucket,
+};
+use super::crew::{Crew, Spare};
+use super::fold::FoldedAccount;
+use super::location::EvmLocation;
+use super::receipts::{Split, split};
+use crate::ids::WorkerId;
+use crate::mv::Store;
+use crate::runtime::Task;
+use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
+use alloy_primitives::Address;
+use core::cmp::Reverse;
+use revm::database::BundleState;
+use std::sync::Arc;
+
+/// Transactions below which one thread is as fast.
+const WORTH_SHARING: usize = 32;
+/// Buckets per worker, so that an uneven split costs little.
+const BUCKETS_PER_WORKER: usize = 4;
+
+/// What the end of a block is made of.
+pub(super) struct Parts {
+    pub(super) block: Arc<Block>,
+    pub(super) effects: BlockEffects,
+    pub(super) spread: Spread,
+    /// The bundle to continue.
+    pub(super) parent: Option<BundleState>,
+    /// Whether the bundle gets what is needed to undo the block.
+    pub(super) reverts: bool,
+    /// Nobody needs what is in it.
+    pub(super) store: Store<EvmLocation>,
+}
+
+/// One bucket's part of the bundle.
+type Folded = Vec<(Address, FoldedAccount)>;
+
+/// Accounts are folded in buckets; then the caller puts the bundle together, while another worker
+/// makes the receipts.
+struct Closing {
+    block: Arc<Block>,
+    /// Whoever folds holds on to them; when all is folded somebody takes them apart.
+    effects: Mutex<Option<Arc<BlockEffects>>>,
+    spread: Spread,
+    /// Cells of each bucket.
+    buckets: Vec<u64>,
+    next: AtomicU64,
+    /// A bucket that could not be folded comes back.
+    folded: Sender<Result<Folded, u64>>,
+    /// Ends when all buckets are folded.
+    all_folded: Receiver<()>,
+    split: Mutex<Option<Split>>,
+    store: Mutex<Option<Store<EvmLocation>>>,
+    emptied: Mutex<Option<Store<EvmLocation>>>,
+}
+
+impl Closing {
+    /// The cells of the next bucket, if there is one left.
+    fn next_bucket(&self) -> Option<u64> {
+        self.buckets.get(self.next.fetch_add(1, SeqCst) as usize).copied()
+    }
+
+    fn fold(&self, cells: u64) -> Folds {
+        let Some(effects) = self.effects.lock().clone() else {
+            unreachable!("nobody takes the effects before every bucket is folded")
+        };
+        // An account that is changed again and again is counted as often: hence a limit.
+        let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
+        let limit = 2 * effects.masks.len() / self.buckets.len();
+        Bucket::new(&effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit)).run()
+    }
+
+    /// Makes the receipts, if nobody has begun with it. All buckets must be folded.
+    fn split(&self) {
+        let effects = self.effects.lock().take();
+        if let Some(effects) = effects {
+            let Some(effects) = Arc::into_inner(effects) else {
+                unreachable!("nobody folds any more")
+            };
+            let done = split(&self.block, effects.outcomes, effects.mutant);
+            *self.split.lock() = Some(done);
+        }
+    }
+
+    /// Empties the store, if nobody has begun with it.
+    fn empty_store(&self) {
+        let full = self.store.lock().take();
+        if let Some(full) = full {
+            *self.emptied.lock() = Some(full.emptied());
+        }
+    }
+
+    /// The caller's part; `done` are the buckets of others and `folding` tells them of the end.
+    fn close(
+        &self,
+        done: &Receiver<Result<Folded, u64>>,
+        folding: Sender<()>,
+        reverts: bool,
+    ) -> BundleState {
+        if let [all] = *self.buckets {
+            let folds = self.fold(all);
+            let accounts = folds.len();
+            return assemble(finished(folds), accounts, reverts);
+        }
+        let mut folded = Vec::with_capacity(self.buckets.len());
+        while let Some(bucket) = self.next_bucket() {
+            folded.push(finished_bucket(self.fold(bucket)));
+        }
+        // Every other bucket is in somebody's hands, who sends it whatever happens.
+        while folded.len() < self.buckets.len()
+            && let Ok(theirs) = done.recv()
+        {
+            folded.push(theirs.unwrap_or_else(|bucket| finished_bucket(self.fold(bucket))));
+        }
+        drop(folding);
+        let accounts = folded.iter().map(Vec::len).sum();
+        assemble(folded.into_iter().flatten(), accounts, reverts)
+    }
+}
+
+/// A bucket that somebody folds. If that fails, by a bug of ours, the caller gets it back.
+struct Promise<'a> {
+    task: &'a Closing,
+    bucket: u64,
+    folded: Option<Folded>,
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        // There is room for every bucket.
+        let _ = self.task.folded.try_send(self.folded.take().ok_or(self.bucket));
+    }
+}
+
+impl Task for Closing {
+    fn run(&self, _: WorkerId) {
+        while let Some(bucket) = self.next_bucket() {
+            let mut promise = Promise { task: self, bucket, folded: None };
+            promise.folded = Some(finished_bucket(self.fold(bucket)));
+        }
+        self.empty_store();
+        // Nobody sends: it ends when the sender is gone.
+        let _ = self.all_folded.recv();
+        self.split();
+    }
+}
+
+/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account
+/// that all transactions change keeps one worker busy for as long as many others do.
+fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64> {
+    let shares = shares.min(CELLS as usize);
+    if shares <= 1 {
+        return vec![u64::MAX];
+    }
+    let rewards = spread.cell(&effects.beneficiary.0);
+    let weigh = |share| {
+        let cells =
+            (share..CELLS as usize).step_by(shares).fold(0, |cells, cell| cells | 1 << cell);
+        let changes = |mask: &u64| ((mask | rewards) & cells).count_ones() as usize;
+        (Reverse(effects.masks.iter().map(changes).sum::<usize>()), cells)
+    };
+    let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
+    buckets.sort_unstable();
+    buckets.into_iter().map(|(_, cells)| cells).collect()
+}
+
+/// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
+pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
+    let Parts { block, effects, spread, parent, reverts, store } = parts;
+    if let Some(parent) = parent {
+        crew.keep_store(Spare(store.emptied()));
+        let bundle = extend(&effects, parent, reverts);
+        return (bundle, split(&block, effects.outcomes, effects.mutant));
+    }
+    let sharing = effects.outcomes.len() >= WORTH_SHARING && crew.workers() > 1;
+    let shares = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
+    let buckets = shared_out(&effects, &spread, shares);
+    let (folded, done) = bounded(buckets.len());
+    let (folding, all_folded) = bounded(0);
+    let task = Arc::new(Closing {
+        block,
+        effects: Mutex::new(Some(Arc::new(effects))),
+        spread,
+        buckets,
+        next: AtomicU64::new(0),
+        folded,
+        all_folded,
+        split: Mutex::new(None),
+        store: Mutex::new(Some(store)),
+        emptied: Mutex::new(None),
+    });
+    let own = || {
+        let bundle = task.close(&done, folding, reverts);
+        // Unless others have come.
+        task.split();
+        task.empty_store();
+        bundle
+    };
+    let bundle = if sharing {
+        let shared: Arc<dyn Task + 'env> = task.clone();
+        crew.run(&shared, own)
+    } else {
+        own()
+    };
+    if let Some(store) = task.emptied.lock().take() {
+        crew.keep_store(Spare(store));
+    }
+    let split = task.split.lock().take();
+    (bundle, split.unwrap_or_default())
+}
