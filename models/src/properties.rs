@@ -1,10 +1,11 @@
 //! What must hold in every state, and what must occur in some.
 
 use crate::model::BlockModel;
+use crate::scenario::Kind;
 use crate::state::{State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, Status};
+use braid_evm::protocol::{Halt, Job, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
@@ -42,6 +43,14 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
         }),
         Property::sometimes("a speculative commit", |_, s: &State| {
             s.protocol.counters().speculative_commits > 0
+        }),
+        Property::sometimes("a read of what commits add to", |model: &BlockModel, s: &State| {
+            let mut txs = model.scenario(s).txs.iter().zip(&s.outcomes);
+            txs.any(|(tx, outcome)| tx.kind == Kind::ReadsCredits && outcome.is_some())
+        }),
+        Property::sometimes("a run that came too early", |_, s: &State| {
+            let early = |(result, _): &(RunResult, _)| *result == RunResult::TooEarly;
+            s.reports.iter().any(|report| report.results.iter().any(early))
         }),
         Property::sometimes("a skip", |_, s: &State| s.outcomes.contains(&None)),
         Property::sometimes("a claim", |_, s: &State| s.protocol.counters().claims > 0),

@@ -30,6 +30,8 @@ pub enum Kind {
     FatalIfEven,
     /// The block has no room for it.
     NoRoom,
+    /// It also reads what every commit adds to, so everything below it must be final.
+    ReadsCredits,
 }
 
 /// One transaction: at most one read and one write.
@@ -120,7 +122,10 @@ impl Scenario {
         let mut values = [0; LOCATIONS];
         let mut serial = Serial { outcomes: Vec::new(), states: vec![values], halt: None };
         for (index, tx) in self.txs.iter().enumerate() {
-            let seen = tx.read.map_or(0, |location| values[location]);
+            let mut seen = tx.read.map_or(0, |location| values[location]);
+            if tx.kind == Kind::ReadsCredits {
+                seen = seen.wrapping_add(credits(&serial.outcomes));
+            }
             let at = TxIndex(index as u32);
             let ended = if tx.kind == Kind::NoRoom {
                 Err(Halt::NoRoom(at))
@@ -148,6 +153,11 @@ impl Scenario {
         }
         serial
     }
+}
+
+/// What the commits of these outcomes have added: one for each that was not skipped.
+pub(crate) fn credits(outcomes: &[Option<u8>]) -> u8 {
+    outcomes.iter().flatten().count() as u8
 }
 
 /// What a block comes to if it runs in order.

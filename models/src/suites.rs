@@ -24,6 +24,7 @@ pub fn suites() -> Vec<Suite> {
         Suite { name: "tight limits", scenarios: tight() },
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
+        Suite { name: "credits", scenarios: credits_in(meetings()) },
     ]
 }
 
@@ -43,6 +44,7 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "tight limits", scenarios: tight() },
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "four", scenarios: four() },
+        Suite { name: "every credit", scenarios: credits_in(blocks()) },
     ]
 }
 
@@ -196,6 +198,29 @@ fn chunks_in(blocks: impl Iterator<Item = Vec<Tx>>, faults: bool) -> Vec<Scenari
                     let mut faulty = scenario.clone();
                     faulty.txs[at].kind = kind;
                     scenarios.push(faulty);
+                }
+            }
+        }
+    }
+    scenarios
+}
+
+/// Blocks in which the second transaction, the third, or both read what every commit adds to: cut or
+/// not, with a skip or not.
+fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for txs in blocks {
+        for readers in [vec![1], vec![2], vec![1, 2]] {
+            for (ends, shared) in [(vec![], false), (vec![1, 3], false), (vec![3], true)] {
+                let mut scenario = Scenario::new(txs.clone());
+                readers.iter().for_each(|reader| scenario.txs[*reader].kind = Kind::ReadsCredits);
+                scenario.chunk_ends = ends;
+                scenario.limits.shared_chunks = shared;
+                scenarios.push(scenario.clone());
+                scenario.limits.skip_rejected = true;
+                if scenario.txs[0].kind == Kind::Plain {
+                    scenario.txs[0].kind = Kind::NoRoom;
+                    scenarios.push(scenario);
                 }
             }
         }

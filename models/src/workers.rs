@@ -1,7 +1,7 @@
 //! What workers do: one small step at a time, so that another may act between any two.
 
 use crate::Scenario;
-use crate::scenario::{Kind, Tx};
+use crate::scenario::{Kind, Tx, credits};
 use crate::state::{Report, Run, Stage, State, Worker};
 use crate::store::Seen;
 use braid_evm::ids::TxIndex;
@@ -35,10 +35,7 @@ impl State {
         let program = scenario.txs[tx];
         match stage {
             Stage::Read => match self.read(&report, tx, program, scenario) {
-                Err(on) => {
-                    let on = TxIndex(on as u32);
-                    self.end_run(worker, report, RunResult::Blocked { on }, run);
-                }
+                Err(stopped) => self.end_run(worker, report, stopped, run),
                 Ok((seen, value)) => {
                     run.seen = seen;
                     run.value = value;
@@ -106,23 +103,30 @@ impl State {
     }
 
     /// What the transaction sees, and whether that is recorded. In a chunk with one journal what
-    /// an earlier transaction of the same job wrote is seen there, unrecorded (I14).
+    /// an earlier transaction of the same job wrote is seen there, unrecorded (I14). What commits
+    /// add to is seen when everything below is committed.
     fn read(
         &mut self,
         report: &Report,
         tx: usize,
         program: Tx,
         scenario: &Scenario,
-    ) -> Result<(Option<Seen>, u8), usize> {
-        let Some(location) = program.read else { return Ok((None, 0)) };
+    ) -> Result<(Option<Seen>, u8), RunResult> {
+        let mut added = 0;
+        if program.kind == Kind::ReadsCredits {
+            let below = self.outcomes.get(..tx).ok_or(RunResult::TooEarly)?;
+            added = credits(below);
+        }
+        let Some(location) = program.read else { return Ok((None, added)) };
         if scenario.limits.shared_chunks {
             let own = report.results.iter().rev().filter_map(|(_, run)| run.written);
             if let Some((_, value)) = own.into_iter().find(|(at, _)| *at == location) {
-                return Ok((None, value));
+                return Ok((None, value.wrapping_add(added)));
             }
         }
-        let seen = self.store.read(location, tx)?;
-        Ok((Some(seen), seen.value))
+        let blocked = |on| RunResult::Blocked { on: TxIndex(on as u32) };
+        let seen = self.store.read(location, tx).map_err(blocked)?;
+        Ok((Some(seen), seen.value.wrapping_add(added)))
     }
 
     fn end_run(&mut self, worker: usize, mut report: Report, result: RunResult, run: Run) {

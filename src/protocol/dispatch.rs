@@ -192,6 +192,9 @@ impl Protocol {
                 slot.frontier_only = true;
                 self.counters.blocked += 1;
                 self.count_waste(1);
+                if is_mutant!(self.mutant, EarlyRunForgotten) {
+                    return Ok(());
+                }
                 self.make_pending(tx)
             }
             RunResult::Failed(failure) => {

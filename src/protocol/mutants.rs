@@ -47,6 +47,9 @@ pub enum Mutant {
     /// "Blocked on i" always waits, also when i has published since.
     #[cfg(feature = "mutants")]
     LateBlockedWaits,
+    /// A run that came too early is not taken up again.
+    #[cfg(feature = "mutants")]
+    EarlyRunForgotten,
     /// Dispatch ignores the window.
     #[cfg(feature = "mutants")]
     WindowIgnored,
@@ -92,6 +95,7 @@ impl Mutant {
         Self::HaltLeavesJobs,
         Self::TailKept,
         Self::LateBlockedWaits,
+        Self::EarlyRunForgotten,
         Self::WindowIgnored,
         Self::AdmissionSkipped,
         Self::RoleNotLookedAgain,

@@ -1,11 +1,12 @@
 //! Random and fuzzed inputs.
 
-use crate::runner::{Failed, Runner};
+use crate::runner::{Beside, Failed, Runner};
 use crate::workspace::{cargo, is_there, target_dir};
 use clap::Args;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Targets of the fuzzer; each has a folder in `fuzz/corpus`.
@@ -44,10 +45,24 @@ pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     if args.seconds == 0 || args.seed.is_some() {
         return Ok(());
     }
+    look(runner, args.target.as_deref(), args.seconds)
+}
+
+/// Lets the fuzzer look for new inputs, under AddressSanitizer, for all targets or for `target`: as
+/// many at a time as there are cores.
+pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> Result<(), Failed> {
     install(runner)?;
-    let chosen = |name: &str| args.target.as_ref().is_none_or(|target| target == name);
-    let mut chosen = TARGETS.into_iter().filter(|name| chosen(name));
-    chosen.try_for_each(|name| look(runner, name, args.seconds))
+    let mut build = cargo_fuzz(runner.root(), "build");
+    build.args(target);
+    runner.command("fuzz: build", build)?;
+    let chosen = TARGETS.into_iter().filter(|name| target.is_none_or(|target| target == *name));
+    let chosen: Vec<_> = chosen.collect();
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    chosen.chunks(cores).try_for_each(|together| {
+        let started = together.iter().map(|name| start(runner, name, seconds));
+        let started = started.collect::<Result<Vec<_>, _>>()?;
+        started.into_iter().try_for_each(|fuzzer| runner.wait(fuzzer))
+    })
 }
 
 fn install(runner: &mut Runner) -> Result<(), Failed> {
@@ -57,29 +72,35 @@ fn install(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("cargo-fuzz", cargo("install --locked cargo-fuzz"))
 }
 
-/// Lets the fuzzer run on one target, under AddressSanitizer, with a copy of its inputs: it writes
-/// into the folder that it is given.
-fn look(runner: &mut Runner, name: &str, seconds: u64) -> Result<(), Failed> {
-    let target = target_dir(runner.root()).join("fuzz");
+/// Lets the fuzzer run on one target, with a copy of its inputs: it writes into the folder that it is
+/// given.
+fn start(runner: &mut Runner, name: &str, seconds: u64) -> Result<Beside, Failed> {
+    let target = fuzz_dir(runner.root());
     let scratch = target.join("scratch").join(name);
     runner.check(&format!("inputs of {name}"), |root| {
         copy_inputs(root, name, &scratch).map_err(|error| format!("{error}"))
     })?;
-    let mut command = cargo("fuzz run --fuzz-dir fuzz --target-dir");
-    command.arg(&target).arg(name).arg(&scratch);
-    command.args(["--", "-seed=1", "-len_control=0", "-rss_limit_mb=4096"]);
+    let mut command = cargo_fuzz(runner.root(), "run");
+    command.arg(name).arg(&scratch);
+    command.args(["--", "-seed=1", "-len_control=0", "-rss_limit_mb=4096", "-timeout=120"]);
     command.arg(format!("-max_total_time={seconds}"));
-    fuzzing(&mut command);
-    runner.command(&format!("fuzz {name}"), command)
+    runner.start(&format!("fuzz {name}"), command, target.join(format!("{name}.log")))
+}
+
+fn fuzz_dir(root: &Path) -> PathBuf {
+    target_dir(root).join("fuzz")
 }
 
 /// Sanitizers are not stable yet. And the build shall not take longer than what it is for: the
 /// tool's profile would.
-fn fuzzing(command: &mut Command) {
+fn cargo_fuzz(root: &Path, what: &str) -> Command {
+    let mut command = cargo(&format!("fuzz {what} --fuzz-dir fuzz --target-dir"));
+    command.arg(fuzz_dir(root));
     command.env("RUSTC_BOOTSTRAP", "1");
     for (setting, value) in [("LTO", "off"), ("CODEGEN_UNITS", "16"), ("OPT_LEVEL", "1")] {
         command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
     }
+    command
 }
 
 fn copy_inputs(root: &Path, name: &str, scratch: &Path) -> io::Result<String> {

@@ -113,7 +113,11 @@ enum Recipe {
         update: bool,
     },
     /// Run the tests on threads under ThreadSanitizer
-    Tsan,
+    Tsan {
+        /// Blocks with the real EVM too
+        #[arg(long)]
+        whole: bool,
+    },
     /// Everything that the CI runs, and what takes hours
     Nightly,
     /// Check licences, advisories and sources of the dependencies, if cargo-deny is installed
@@ -192,7 +196,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
-        Recipe::Tsan => instrumented::tsan(runner),
+        Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),
         Recipe::Contracts => recipes::contracts(runner),
@@ -227,7 +231,9 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     anvil::anvil(runner, 4)?;
     recipes::blocks(runner)?;
     instructions::instructions(runner, false)?;
-    suites::suites(runner, false)
+    suites::suites(runner, false)?;
+    instrumented::tsan(runner, false)?;
+    fuzzing::look(runner, None, 60)
 }
 
 /// The CI, and every search in its long form.
@@ -243,7 +249,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     suites::suites(runner, true)?;
     package::package(runner)?;
     api::api(runner)?;
-    instrumented::tsan(runner)?;
+    instrumented::tsan(runner, true)?;
     instrumented::coverage(runner)?;
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
     fuzzing::fuzz(runner, &long)?;

@@ -76,6 +76,7 @@ fn tx(bytes: &mut Unstructured<'_>) -> Result<Tx> {
         3 => Kind::RejectsEven,
         4 => Kind::FatalIfOdd,
         5 => Kind::FatalIfEven,
+        6 => Kind::ReadsCredits,
         _ => Kind::Plain,
     };
     Ok(Tx { read, write, kind })

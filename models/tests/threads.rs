@@ -1,5 +1,4 @@
 //! Random toy blocks on real threads: the pool, overlap, cancellation, panics, lost workers.
-#![cfg(feature = "sim")]
 
 use braid_evm::error::Invariant;
 use braid_evm::ids::{TxIndex, WorkerId};
