@@ -232,7 +232,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::blocks(runner)?;
     instructions::instructions(runner, false)?;
     suites::suites(runner, false)?;
-    instrumented::tsan(runner, false)?;
+    instrumented::tsan_if_possible(runner)?;
     fuzzing::look(runner, None, 60)
 }
 
