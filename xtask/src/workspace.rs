@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 
 /// The workspace's root: this package lies in a folder of it.
 pub(crate) fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // A target directory outside may hold a build of another checkout: cargo says which one runs.
+    let package =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let package = Path::new(&package);
     package.parent().unwrap_or(package).to_owned()
 }
 
