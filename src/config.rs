@@ -42,6 +42,9 @@ pub struct Config {
     /// Whether transactions that are dispatched together share a journal, so that what one of them
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
+    /// Whether an executor remembers calls of contracts whose speculation was given up, and runs blocks
+    /// of such calls, or the rest of one, in order from the start. Default: yes.
+    pub learn: bool,
     /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
     pub patience: u64,
 }
@@ -64,6 +67,7 @@ impl Default for Config {
             window_per_worker: 64,
             chunk: None,
             share_journals: true,
+            learn: true,
             patience: 1_000_000,
         }
     }

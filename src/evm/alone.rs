@@ -272,7 +272,7 @@ impl<S: StateSource> Session<S> {
             if failed.is_some() {
                 break;
             }
-            self.counters.runs += 1;
+            self.tally.protocol.runs += 1;
             self.frontier = self.frontier.next();
             if let Some(on_commit) = &mut on_commit
                 && let Ok(committed) = stream.try_recv()

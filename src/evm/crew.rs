@@ -1,5 +1,6 @@
 //! Who lends the threads: a lasting pool, or threads for one call.
 
+use super::experience::Experience;
 use super::location::EvmLocation;
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
@@ -27,6 +28,11 @@ pub(crate) trait Crew<'env> {
         let _ = traffic;
     }
 
+    /// What earlier blocks have shown, where somebody remembers it.
+    fn experience(&mut self) -> Option<&mut Experience> {
+        None
+    }
+
     /// What an earlier block has left, if it is there.
     fn take_store(&mut self) -> Option<Spare> {
         None
@@ -52,6 +58,7 @@ pub(crate) struct Team {
     most: u16,
     is_wide: bool,
     store: Option<Spare>,
+    experience: Experience,
 }
 
 impl Team {
@@ -60,7 +67,9 @@ impl Team {
     /// # Errors
     /// The system refused to start a thread.
     pub(crate) fn new(workers: u16, most: u16) -> std::io::Result<Self> {
-        Ok(Self { usual: Pool::new(workers)?, wide: None, most, is_wide: false, store: None })
+        let usual = Pool::new(workers)?;
+        let experience = Experience::default();
+        Ok(Self { usual, wide: None, most, is_wide: false, store: None, experience })
     }
 
     fn pool(&self) -> &Pool {
@@ -84,6 +93,10 @@ impl Crew<'static> for Team {
             self.wide = Pool::new(self.most).ok();
         }
         self.is_wide = is_slow && self.wide.is_some();
+    }
+
+    fn experience(&mut self) -> Option<&mut Experience> {
+        Some(&mut self.experience)
     }
 
     fn take_store(&mut self) -> Option<Spare> {

@@ -54,7 +54,7 @@ where
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
-        stats: Stats::new(workers, alone, session.frontier.0, session.counters),
+        stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };
     if failure.is_none() {

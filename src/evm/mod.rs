@@ -20,6 +20,7 @@ mod closing;
 mod crew;
 mod effects;
 mod error;
+mod experience;
 mod finish;
 mod fold;
 #[cfg(feature = "alloy")]

@@ -1,7 +1,7 @@
 //! The result of a block.
 
 use super::error::Rejection;
-use crate::protocol::Counters;
+use super::session::Tally;
 use alloy_consensus::EthereumReceipt;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bytes;
@@ -91,10 +91,14 @@ pub struct Stats {
     pub claims: u64,
     /// Stretches that ran in order because speculation was mostly wasted.
     pub in_order_stretches: u64,
+    /// Stretches that ran in order without a trial, because speculation on such calls was given up
+    /// before: see [`Config::learn`](crate::Config::learn).
+    pub foreseen_stretches: u64,
 }
 
 impl Stats {
-    pub(super) fn new(workers: usize, alone: bool, done: u32, counters: Counters) -> Self {
+    pub(super) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
+        let Tally { protocol: counters, foreseen_stretches } = tally;
         Self {
             workers: if alone { 1 } else { workers as u64 },
             alone,
@@ -105,6 +109,7 @@ impl Stats {
             speculative: counters.speculative_commits,
             claims: counters.claims,
             in_order_stretches: counters.in_order_stretches,
+            foreseen_stretches,
         }
     }
 

@@ -57,20 +57,27 @@ pub(super) fn is_serial(block: &Block, workers: usize) -> bool {
     {
         return true;
     }
-    // Whoever has more than half of the weight is left over by a majority vote (Boyer and Moore).
-    let (mut leader, mut lead) = (Address::ZERO, 0);
-    for tx in &block.transactions {
-        let weight = weight(tx);
-        if tx.caller == leader {
+    is_mostly_one(block.transactions.iter().map(|tx| (tx.caller, weight(tx)))).is_some()
+}
+
+/// Who has at least four fifths of all weight, if anybody has.
+pub(super) fn is_mostly_one<K: PartialEq + Default>(
+    weights: impl Iterator<Item = (K, u128)> + Clone,
+) -> Option<K> {
+    // Whoever has more than half of it is left over by a majority vote (Boyer and Moore).
+    let (mut leader, mut lead, mut total) = (K::default(), 0, 0);
+    for (who, weight) in weights.clone() {
+        total += weight;
+        if who == leader {
             lead += weight;
         } else if lead >= weight {
             lead -= weight;
         } else {
-            (leader, lead) = (tx.caller, weight - lead);
+            (leader, lead) = (who, weight - lead);
         }
     }
-    let own = block.transactions.iter().filter(|tx| tx.caller == leader);
-    own.map(weight).sum::<u128>() * 5 >= total * 4
+    let own: u128 = weights.filter(|(who, _)| *who == leader).map(|(_, weight)| weight).sum();
+    (own * 5 >= total * 4).then_some(leader)
 }
 
 #[cfg(test)]

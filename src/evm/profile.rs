@@ -114,7 +114,7 @@ fn run<S: StateSource, O: Observer>(
     let caller = WorkerId(0);
     let transactions = session.workload.recipe.block.transactions.len();
     let workers = usize::from(config.workers.get());
-    let (setup, counters) = session.set_up(transactions, &config, workers, false);
+    let (setup, tally) = session.set_up(transactions, &config, workers, false);
     let shared = Shared::new(setup);
     std::thread::scope(|scope| {
         let work = |worker| work(&shared, worker, &Observed { observer, worker });
@@ -128,5 +128,5 @@ fn run<S: StateSource, O: Observer>(
         observer.begins(caller, Stage::Wait);
     });
     observer.begins(caller, Stage::Finish);
-    Session::after(shared.into_end(), counters, false)
+    Session::after(shared.into_end(), tally, false)
 }

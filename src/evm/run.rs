@@ -13,7 +13,7 @@ use super::output::BlockOutput;
 use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
-use super::session::{Session, Trials, empty_store};
+use super::session::{Session, Trials, empty_store, expects_chain};
 use super::surcharge::Surcharge;
 use super::system::{SystemCalls, SystemError};
 use super::traffic::Traffic;
@@ -81,13 +81,18 @@ where
         begin(block, &source, extensions, parent.as_ref(), &config)?;
     (recipe.mutant, effects.mutant) = (mutant, mutant);
     let transactions = recipe.block.transactions.len();
+    let mut is_foreseen = false;
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
-        !crew.is_wide() && is_serial(&recipe.block, crew.workers())
+        let is_serial = !crew.is_wide() && is_serial(&recipe.block, crew.workers());
+        is_foreseen = !is_serial && expects_chain(crew, &config, &recipe.block.transactions);
+        is_serial || is_foreseen
     });
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
-    let session = Session::new(workload, empty_store(crew, &config, transactions, alone), alone);
+    let store = empty_store(crew, &config, transactions, alone);
+    let mut session = Session::new(workload, store, alone);
+    session.tally.foreseen_stretches += u64::from(is_foreseen);
     session.seed(&effects);
     let mut trials = trials(crew, &config);
     let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
@@ -222,4 +227,72 @@ fn prepare<S: StateSource>(
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(system));
     Ok((recipe, overlay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::base::Cloned;
+    use crate::evm::crew::Team;
+    use crate::protocol::Policy;
+    use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
+    use core::convert::Infallible;
+    use revm::bytecode::Bytecode;
+    use revm::context::TxEnv;
+    use revm::database::{CacheDB, EmptyDB};
+
+    const SENDERS: u8 = 60;
+
+    /// Sixty calls of one contract, which counts them.
+    fn chain() -> (Arc<Block>, CacheDB<EmptyDB>) {
+        let mut state = CacheDB::new(EmptyDB::new());
+        let counter = Address::repeat_byte(0xcc);
+        let code = Bytecode::new_raw(hex!("600054600101600055").into());
+        state.insert_account_info(counter, AccountInfo::default().with_code(code));
+        let call = |sender| TxEnv {
+            caller: Address::repeat_byte(sender),
+            kind: TxKind::Call(counter),
+            data: Bytes::from([7; 4]),
+            gas_limit: 100_000,
+            chain_id: Some(1),
+            ..TxEnv::default()
+        };
+        let mut block =
+            Block { transactions: (1..=SENDERS).map(call).collect(), ..Block::default() };
+        block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
+        (block.into(), state)
+    }
+
+    fn run(team: &mut Team, config: Config) -> BlockOutput {
+        let (block, state) = chain();
+        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
+        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
+        let options = Options { config, extensions, parent: None, on_commit, mutant };
+        let done: Result<_, BlockError<Infallible>> = execute(team, block, Cloned(state), options);
+        done.expect("a valid block")
+    }
+
+    #[test]
+    fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
+        let mut team = Team::new(2, 2).expect("a thread");
+        let config = Config::with_workers(std::num::NonZeroU16::new(2).expect("not zero"));
+        let first = run(&mut team, config);
+        assert!(!first.stats.alone && first.stats.foreseen_stretches == 0);
+        let counted = first.bundle.account(&Address::repeat_byte(0xcc));
+        let counted = counted.and_then(|account| account.storage.get(&U256::ZERO));
+        assert_eq!(counted.map(|slot| slot.present_value), Some(U256::from(SENDERS)));
+        for _ in 0..3 {
+            let experience = team.experience().expect("a team remembers");
+            experience.learn(&chain().0.transactions, true);
+        }
+        // A policy that says how to run, and who does not want to learn, are not overruled.
+        for policy in [Policy::ForceSpeculative, Policy::Alternate] {
+            assert_eq!(run(&mut team, Config { policy, ..config }).stats.foreseen_stretches, 0);
+        }
+        assert_eq!(run(&mut team, Config { learn: false, ..config }).stats.foreseen_stretches, 0);
+        let later = run(&mut team, config);
+        assert!(later.stats.alone && later.stats.foreseen_stretches == 1);
+        assert_eq!((&later.outcomes, &later.receipts), (&first.outcomes, &first.receipts));
+        assert_eq!(later.bundle, first.bundle);
+    }
 }

@@ -5,6 +5,7 @@ use super::base::StateSource;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::{At, BlockErrorKind, Rejection};
+use super::experience::Experience;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
@@ -18,7 +19,8 @@ use crate::protocol::{Counters, Halt, Policy};
 use crate::runtime::{Caller, Task, Threads};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
-use core::ops::ControlFlow;
+use core::ops::{ControlFlow, Range};
+use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -33,7 +35,7 @@ pub(super) struct Session<S: StateSource> {
     pub(super) workload: EvmWorkload<S>,
     pub(super) ledger: EvmLedger,
     pub(super) store: Store<EvmLocation>,
-    pub(super) counters: Counters,
+    pub(super) tally: Tally,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
@@ -42,6 +44,14 @@ pub(super) struct Session<S: StateSource> {
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
     handed_over: bool,
+}
+
+/// What was counted so far, for the block's statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) protocol: Counters,
+    /// Stretches that ran in order because of what earlier blocks have shown.
+    pub(super) foreseen_stretches: u64,
 }
 
 /// Whether speculation pays, as far as the block has shown.
@@ -128,7 +138,7 @@ impl<S: StateSource> Session<S> {
             ledger: EvmLedger::new(&workload.recipe),
             store,
             workload,
-            counters: Counters::default(),
+            tally: Tally::default(),
             frontier: TxIndex(0),
         }
     }
@@ -165,21 +175,29 @@ impl<S: StateSource> Session<S> {
             return self.run_alone(end, config.mode, on_commit);
         }
         loop {
-            self.hand_back();
             let first = self.frontier.position();
-            let until = end.min(first.saturating_add(trials.length()));
-            let failure;
-            (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
-            let committed = self.frontier.position() - first;
-            if failure.is_some() || (!self.handed_over && until == end) {
-                return (self, failure);
-            }
-            if !self.handed_over {
-                trials.shown = Shown::Pays;
-                continue;
-            }
-            let stretch = trials.wasted(committed);
-            let until = end.min(self.frontier.position().saturating_add(stretch));
+            // What begins a block was asked about before.
+            let until = if first > 0 && expects_chain(crew, config, self.transactions(first..end)) {
+                self.tally.foreseen_stretches += 1;
+                end
+            } else {
+                self.hand_back();
+                let until = end.min(first.saturating_add(trials.length()));
+                let failure;
+                (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
+                let next = self.frontier.position();
+                if let Some(experience) = experience(crew, config).filter(|_| failure.is_none()) {
+                    experience.learn(self.transactions(first..next), self.handed_over);
+                }
+                if failure.is_some() || (!self.handed_over && until == end) {
+                    return (self, failure);
+                }
+                if !self.handed_over {
+                    trials.shown = Shown::Pays;
+                    continue;
+                }
+                end.min(next.saturating_add(trials.wasted(next - first)))
+            };
             let failure;
             (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut());
             if failure.is_some() || self.frontier.position() >= end {
@@ -209,7 +227,7 @@ impl<S: StateSource> Session<S> {
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
-        let (mut setup, counters) = self.set_up(end, config, workers, !crew.is_wide());
+        let (mut setup, tally) = self.set_up(end, config, workers, !crew.is_wide());
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
@@ -246,10 +264,14 @@ impl<S: StateSource> Session<S> {
             resume_unwind(payload);
         }
         match Arc::into_inner(task) {
-            Some(task) => Self::after(task.0.into_end(), counters, ended),
+            Some(task) => Self::after(task.0.into_end(), tally, ended),
             // `Crew::run` returns when nobody holds the task.
             None => unreachable!("a worker still holds the block"),
         }
+    }
+
+    fn transactions(&self, which: Range<usize>) -> &[TxEnv] {
+        self.workload.recipe.block.transactions.get(which).unwrap_or_default()
     }
 
     /// Number of transactions below `end` that have not run.
@@ -265,24 +287,24 @@ impl<S: StateSource> Session<S> {
         config: &Config,
         workers: usize,
         hands_over: bool,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Counters) {
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let alone = workers == 1 || self.left(end) < 2;
-        let Self { workload, ledger, store, counters, frontier, .. } = self;
+        let Self { workload, ledger, store, tally, frontier, .. } = self;
         let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
-        (Setup { workload, ledger, store, limits, plan, patience }, counters)
+        (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }
 
     pub(super) fn after(
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
-        before: Counters,
+        mut tally: Tally,
         cancelled: bool,
     ) -> (Self, Option<Failure<S>>) {
         let BlockEnd {
             mut ledger, store, workload, frontier, halt, error, broken, counters, ..
         } = end;
         ledger.stream_to(None);
-        let counters = before.plus(counters);
+        tally.protocol = tally.protocol.plus(counters);
         // Whoever cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
         let cancelled = cancelled.then(|| self::cancelled(frontier, all));
@@ -292,18 +314,29 @@ impl<S: StateSource> Session<S> {
         };
         let handed_over = halt == Some(Halt::HandedOver);
         let alone = None;
-        let session = Self {
-            workload,
-            ledger,
-            store,
-            counters,
-            frontier,
-            alone,
-            speculates: true,
-            handed_over,
-        };
+        let session =
+            Self { workload, ledger, store, tally, frontier, alone, speculates: true, handed_over };
         (session, failure)
     }
+}
+
+/// Whether `transactions` are known for speculation that is given up.
+pub(super) fn expects_chain<'env>(
+    crew: &mut impl Crew<'env>,
+    config: &Config,
+    transactions: &[TxEnv],
+) -> bool {
+    experience(crew, config).is_some_and(|experience| experience.expects_chain(transactions))
+}
+
+/// What is remembered, where speculation may be given up.
+fn experience<'crew, 'env>(
+    crew: &'crew mut impl Crew<'env>,
+    config: &Config,
+) -> Option<&'crew mut Experience> {
+    // Where reads are slow, whoever runs ahead has read for the others.
+    let may_give_up = config.learn && config.policy == Policy::Auto && !crew.is_wide();
+    crew.experience().filter(|_| may_give_up)
 }
 
 /// The caller wanted no more, when all below `frontier` was committed, of `all`.

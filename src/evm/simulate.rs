@@ -104,7 +104,7 @@ pub fn simulate<S: StateSource + 'static>(
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let session = Session::new(workload, store, false);
-    let (setup, counters) = session.set_up(transactions, config, workers.get().into(), false);
+    let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
@@ -114,7 +114,7 @@ pub fn simulate<S: StateSource + 'static>(
     let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, busy: _ } = simulated;
-    let (session, failure) = Session::after(end.into(), counters, false);
+    let (session, failure) = Session::after(end.into(), tally, false);
     // The bundle is folded without the engine: there is nothing to interrupt.
     let rest = Rest { effects, parent: None, config: *config };
     let result = finish(&mut Scoped(workers), session, failure, rest);

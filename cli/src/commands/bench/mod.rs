@@ -111,6 +111,9 @@ pub(super) struct BenchArgs {
     /// Leave out stages and memory
     #[arg(long)]
     brief: bool,
+    /// Learn nothing from earlier rounds: each is as the first block of its kind
+    #[arg(long)]
+    no_learning: bool,
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     simulate: Vec<NonZeroU16>,
@@ -217,7 +220,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
     let start = |workers: &NonZeroU16| {
         let mut config = Config::with_workers(*workers);
-        config.policy = args.policy.policy();
+        (config.policy, config.learn) = (args.policy.policy(), !args.no_learning);
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };

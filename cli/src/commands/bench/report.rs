@@ -208,6 +208,7 @@ struct Line<'a> {
     blocked: u64,
     speculative_share: f64,
     in_order_stretches: u64,
+    foreseen_stretches: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq_reads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -254,6 +255,7 @@ impl<'a> From<&'a Figures> for Line<'a> {
             blocked: figures.stats.blocked,
             speculative_share: figures.stats.speculative_share(),
             in_order_stretches: figures.stats.in_order_stretches,
+            foreseen_stretches: figures.stats.foreseen_stretches,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
             par_reads: figures.reads.map(|[_, parallel]| parallel),
             stages_us_per_tx: stages(figures).map(BTreeMap::from),

@@ -1,0 +1,205 @@
+//! What earlier blocks have shown of contracts: whose calls need each other, one after the other.
+//!
+//! Only speed depends on it. What it holds depends on schedules; no result does.
+
+use super::plan::is_mostly_one;
+use alloy_primitives::Address;
+use core::hash::BuildHasher;
+use foldhash::fast::RandomState;
+use revm::context::TxEnv;
+use std::collections::HashSet;
+
+/// Calls that are remembered, at most: about a hundred kilobytes. One that comes to the place of
+/// another takes it.
+const PLACES: usize = 4096;
+/// Stretches of nothing but one contract's calls that were given up, with none that went through in
+/// between, from which on the next one is not tried.
+const ENOUGH: u8 = 3;
+/// Stretches that ran in order for it until one is tried again: contracts change, and so do their
+/// callers.
+const BELIEVED_FOR: u8 = 32;
+
+/// What is called: a contract, and which of its functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Call {
+    contract: Address,
+    selector: [u8; 4],
+}
+
+impl Call {
+    fn of(tx: &TxEnv) -> Option<Self> {
+        Some(Self { contract: *tx.kind.to()?, selector: *tx.data.first_chunk()? })
+    }
+}
+
+/// What is known of a call.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    call: Call,
+    /// Stretches that were given up, up to [`ENOUGH`].
+    given_up: u8,
+    /// Stretches that were not even tried since then.
+    believed: u8,
+}
+
+/// What earlier blocks have shown, in bounded memory.
+#[derive(Debug, Default)]
+pub(crate) struct Experience {
+    /// By hash; empty until there is something to remember.
+    known: Vec<Option<Known>>,
+    hasher: RandomState,
+}
+
+impl Experience {
+    /// Remembers that `stretch` was shared out, and whether that was given up.
+    pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
+        if self.known.is_empty() {
+            if !was_given_up {
+                return;
+            }
+            self.known = vec![None; PLACES];
+        }
+        let Some(contract) = contract_of_most(stretch, |_| true) else { return };
+        for call in calls_of(contract, stretch) {
+            let Some(place) = self.place(&call) else { continue };
+            let known = place.filter(|known| known.call == call);
+            let given_up = known.map_or(0, |known| known.given_up);
+            let given_up = if was_given_up { ENOUGH.min(given_up + 1) } else { 0 };
+            if given_up > 0 || known.is_some() {
+                *place = Some(Known { call, given_up, believed: 0 });
+            }
+        }
+    }
+
+    /// Whether `transactions` are known for giving up: almost all that they may do is calls of one
+    /// contract that need each other. Each time it says so counts.
+    pub(super) fn expects_chain(&mut self, transactions: &[TxEnv]) -> bool {
+        if self.known.is_empty() || transactions.len() < 2 {
+            return false;
+        }
+        let contract = contract_of_most(transactions, |call| self.is_chain(call));
+        let Some(contract) = contract else { return false };
+        for call in calls_of(contract, transactions) {
+            let Some(Some(known)) = self.place(&call) else { continue };
+            if known.call != call || known.given_up < ENOUGH {
+                continue;
+            }
+            known.believed += 1;
+            if known.believed == BELIEVED_FOR {
+                // One more that is given up is enough then.
+                (known.given_up, known.believed) = (ENOUGH - 1, 0);
+            }
+        }
+        true
+    }
+
+    fn is_chain(&self, call: &Call) -> bool {
+        let known = self.known.get(self.index(call)).copied().flatten();
+        known.is_some_and(|known| known.call == *call && known.given_up >= ENOUGH)
+    }
+
+    fn place(&mut self, call: &Call) -> Option<&mut Option<Known>> {
+        let index = self.index(call);
+        self.known.get_mut(index)
+    }
+
+    fn index(&self, call: &Call) -> usize {
+        self.hasher.hash_one(call) as usize % PLACES
+    }
+}
+
+/// The contract whose calls - of those that `counts` says yes to - hold almost all of the gas limits.
+fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
+    let weights = transactions.iter().map(|tx| {
+        let call = Call::of(tx).filter(&counts);
+        (call.map(|call| call.contract), u128::from(tx.gas_limit))
+    });
+    is_mostly_one(weights).flatten()
+}
+
+/// Which functions of `contract` are called.
+fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashSet<Call, RandomState> {
+    let calls = transactions.iter().filter_map(Call::of);
+    calls.filter(|call| call.contract == contract).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Bytes, TxKind};
+
+    fn call(contract: u16, selector: u8) -> TxEnv {
+        TxEnv {
+            kind: TxKind::Call(Address::left_padding_from(&contract.to_be_bytes())),
+            data: Bytes::from(vec![selector; 36]),
+            gas_limit: 100_000,
+            ..TxEnv::default()
+        }
+    }
+
+    fn taught(stretch: &[TxEnv]) -> Experience {
+        let mut experience = Experience::default();
+        for _ in 0..ENOUGH {
+            assert!(!experience.expects_chain(stretch));
+            experience.learn(stretch, true);
+        }
+        experience
+    }
+
+    #[test]
+    fn who_was_given_up_again_and_again_is_not_tried() {
+        let stretch = [call(1, 7), call(1, 8), call(1, 7), call(1, 7), call(2, 7)];
+        let mut experience = taught(&stretch);
+        assert!(experience.expects_chain(&stretch));
+        // The same contract's other function, another contract, and both mixed.
+        for others in [[call(1, 9), call(1, 9)], [call(2, 7), call(2, 7)], [call(1, 7), call(3, 7)]]
+        {
+            assert!(!experience.expects_chain(&others));
+        }
+        assert!(!experience.expects_chain(&stretch[..1]), "one has nobody to wait for");
+    }
+
+    #[test]
+    fn one_stretch_that_goes_through_is_forgiven_all() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut experience = taught(&stretch);
+        experience.learn(&stretch, false);
+        for _ in 1..ENOUGH {
+            experience.learn(&stretch, true);
+            assert!(!experience.expects_chain(&stretch));
+        }
+    }
+
+    #[test]
+    fn what_was_not_tried_for_long_is_tried_once() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut experience = taught(&stretch);
+        for _ in 0..3 {
+            for _ in 0..BELIEVED_FOR {
+                assert!(experience.expects_chain(&stretch));
+            }
+            assert!(!experience.expects_chain(&stretch));
+            experience.learn(&stretch, true);
+        }
+    }
+
+    #[test]
+    fn many_contracts_that_are_given_up_together_tell_nothing() {
+        let stretch: Vec<_> = (0..20).map(|contract| call(contract, 7)).collect();
+        let payments = vec![TxEnv { gas_limit: 21_000, ..TxEnv::default() }; 20];
+        for stretch in [stretch, payments] {
+            let experience = taught(&stretch);
+            assert!(experience.known.iter().all(Option::is_none));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut experience = Experience::default();
+        for contract in 0..20_000 {
+            experience.learn(&[call(contract, 7), call(contract, 7)], true);
+        }
+        assert_eq!(experience.known.len(), PLACES);
+        assert!(experience.known.iter().flatten().all(|known| known.given_up == 1));
+    }
+}
