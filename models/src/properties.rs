@@ -38,6 +38,11 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
         Property::sometimes("an estimate", |_, s: &State| s.store.has_estimate()),
         Property::sometimes("a discard", |_, s: &State| s.protocol.counters().discarded > 0),
         Property::sometimes("a blocked run", |_, s: &State| s.protocol.counters().blocked > 0),
+        Property::sometimes("a wait for one that runs", |_, s: &State| {
+            let status = |tx: usize| s.protocol.status(TxIndex(tx as u32));
+            let waits = |tx| matches!(status(tx), Some(Status::Blocked { .. }));
+            !s.store.has_estimate() && (0..MOST_TRANSACTIONS).any(waits)
+        }),
         Property::sometimes("a failed speculation", |_, s: &State| {
             s.protocol.counters().failed > 0
         }),

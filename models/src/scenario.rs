@@ -82,6 +82,9 @@ pub struct Scenario {
     pub dependencies: Vec<(u32, u32)>,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
+    /// Whether a read may end as blocked because a lower transaction runs that will probably write:
+    /// any read, on any such transaction.
+    pub foresees: bool,
 }
 
 impl Scenario {
@@ -98,7 +101,7 @@ impl Scenario {
             hands_over: false,
         };
         let (chunk_ends, dependencies) = (Vec::new(), Vec::new());
-        Self { txs, limits, chunk_ends, dependencies, may_cancel: false }
+        Self { txs, limits, chunk_ends, dependencies, may_cancel: false, foresees: false }
     }
 
     /// How the block is cut up.

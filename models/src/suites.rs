@@ -25,6 +25,7 @@ pub fn suites() -> Vec<Suite> {
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
         Suite { name: "credits", scenarios: credits_in(meetings()) },
+        Suite { name: "foresight", scenarios: foresight_in(meetings().map(Scenario::new)) },
     ]
 }
 
@@ -45,6 +46,8 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "four", scenarios: four() },
         Suite { name: "every credit", scenarios: credits_in(blocks()) },
+        Suite { name: "every foresight", scenarios: foresight_in(every()) },
+        Suite { name: "foresight in chunks", scenarios: foresight_in(chunks_in(meetings(), true)) },
     ]
 }
 
@@ -226,6 +229,12 @@ fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
         }
     }
     scenarios
+}
+
+/// Blocks whose transactions may wait for lower ones that run.
+fn foresight_in(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
+    let foresees = |scenario| Scenario { foresees: true, ..scenario };
+    scenarios.into_iter().map(foresees).collect()
 }
 
 fn tight() -> Vec<Scenario> {

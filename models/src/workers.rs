@@ -140,6 +140,34 @@ impl State {
         }
     }
 
+    /// Lower transactions that run, where this worker is about to read for one that may be in vain.
+    pub(crate) fn foreseen(
+        &self,
+        worker: usize,
+        scenario: &Scenario,
+    ) -> impl Iterator<Item = usize> {
+        let reader = match &self.workers[worker] {
+            Worker::Busy { tx, stage: Stage::Read, .. } => Some(*tx),
+            Worker::Busy { .. } | Worker::Idle => None,
+        };
+        let reader = reader
+            .filter(|tx| scenario.txs[*tx].read.is_some() && self.outcomes.len() < *tx)
+            .unwrap_or(0);
+        let running = self.workers.iter().filter_map(|other| match other {
+            Worker::Busy { tx, .. } => Some(*tx),
+            Worker::Idle => None,
+        });
+        running.filter(move |tx| *tx < reader)
+    }
+
+    pub(crate) fn foresee(&mut self, worker: usize, on: usize) {
+        let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
+        if let Worker::Busy { report, run, .. } = busy {
+            let on = TxIndex(on as u32);
+            self.end_run(worker, report, RunResult::Blocked { on }, run);
+        }
+    }
+
     /// Whether this worker may return the rest of its chunk unrun: it is between two
     /// transactions, and holds the frontier up.
     pub(crate) fn may_end_early(&self, worker: usize) -> bool {

@@ -23,6 +23,7 @@ fn kind(event: &One) -> &'static str {
         Store(StoreEvent::Base { .. }) => "base",
         Store(StoreEvent::Life { .. }) => "life",
         Store(StoreEvent::Look { .. }) => "look",
+        Store(StoreEvent::Foreseen { .. }) => "foreseen",
         Store(StoreEvent::Changed { change: Change::Put(_), .. }) => "publish",
         Store(StoreEvent::Changed { change: Change::Remove, .. }) => "withdraw",
         Store(StoreEvent::Changed { change: Change::Estimate, .. }) => "estimate",
@@ -67,13 +68,13 @@ fn bump(value: &mut Option<u64>) {
 }
 
 fn newer(version: &mut Version) {
-    version.incarnation = Incarnation(version.incarnation.0 + 1);
+    version.incarnation = Incarnation(version.incarnation.0.wrapping_add(1));
 }
 
 fn bump_entry(entry: &mut Entry<ToyLocation>) {
     match entry {
         Entry::Value(value) => bump(value),
-        Entry::Delta(delta) => *delta += 1,
+        Entry::Delta(delta) => *delta = delta.wrapping_add(1),
         Entry::Tombstone => *entry = Entry::Value(None),
     }
 }
@@ -81,7 +82,7 @@ fn bump_entry(entry: &mut Entry<ToyLocation>) {
 /// Names of alterations, each with what it does to an event that it fits.
 type Alteration = (&'static str, fn(&mut One) -> bool);
 
-const IN_STORE: [Alteration; 13] = [
+const IN_STORE: [Alteration; 14] = [
     ("life: floor", |event| {
         let Store(StoreEvent::Life { floor, .. }) = event else { return false };
         *floor = match floor {
@@ -118,6 +119,11 @@ const IN_STORE: [Alteration; 13] = [
         let Store(StoreEvent::Look { found, .. }) = event else { return false };
         let blocked = matches!(found, Found::Blocked(_));
         *found = if blocked { Found::UnknownBase } else { Found::Blocked(TxIndex(0)) };
+        true
+    }),
+    ("foreseen: whom", |event| {
+        let Store(StoreEvent::Foreseen { on, .. }) = event else { return false };
+        *on = on.next();
         true
     }),
     ("publish: entry", |event| {
@@ -313,12 +319,23 @@ fn traces_with_missing_or_repeated_events_are_rejected() {
         }
     }
     println!("{samples:?}");
-    assert_eq!(kinds.len(), 29, "{kinds:?}");
+    assert_eq!(kinds.len(), 30, "{kinds:?}");
     let rare = samples.iter().find(|((name, doubled), count)| {
         let harmless: &[&str] = if *doubled { &MAY_REPEAT } else { &NOT_DROPPED };
         !harmless.contains(name) && **count < SAMPLES
     });
     assert_eq!(rare, None, "too few samples");
+}
+
+/// Whether a run that ends here is repeated in place: nobody ever sees what it came to.
+fn is_in_vain(trace: &Trace<ToyLocation>, at: usize) -> bool {
+    let Engine(RunEnded { tx: ended, .. }) = &trace[at].1 else { return false };
+    let next = trace[at + 1..].iter().find_map(|(_, event)| match event {
+        Engine(RunBegan(tx)) if tx == ended => Some(true),
+        Engine(Sent(report)) if report.job.chunk.indices().any(|tx| tx == *ended) => Some(false),
+        _ => None,
+    });
+    next.unwrap_or(false)
 }
 
 #[test]
@@ -330,6 +347,7 @@ fn traces_with_altered_events_are_rejected() {
             let (case, trace) = traces.next();
             let fits: Vec<usize> =
                 (0..trace.len()).filter(|at| alter(&mut trace[*at].1.clone())).collect();
+            let fits: Vec<usize> = fits.into_iter().filter(|at| !is_in_vain(&trace, *at)).collect();
             let Some(&at) = fits.get(round % fits.len().max(1)) else { continue };
             let mut corrupted = trace;
             alter(&mut corrupted[at].1);

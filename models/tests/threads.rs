@@ -22,7 +22,7 @@ struct ToyTask {
 
 impl Task for ToyTask {
     fn run(&self, worker: WorkerId) {
-        work(&self.shared, worker, &Threads);
+        work(&self.shared, worker, &Threads::SLEEPY);
     }
 }
 
@@ -43,7 +43,7 @@ fn run(
     pool: &mut Pool,
     shared: Shared<ToyWorkload, ToyLedger>,
 ) -> BlockEnd<ToyWorkload, ToyLedger> {
-    run_with(pool, shared, |_| Threads)
+    run_with(pool, shared, |_| Threads::SLEEPY)
 }
 
 fn limits() -> Limits {

@@ -127,6 +127,9 @@ pub(super) struct Chain<L: Location> {
     /// was never named commits unseen.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
+    /// Reads of transactions, and transactions that wrote: whether who reads it writes it, too.
+    reads: u16,
+    writes: u16,
     // Few chains have one, and a chain should be small.
     checkpoint: Option<Box<Checkpoint<L>>>,
 }
@@ -141,6 +144,8 @@ impl<L: Location> Chain<L> {
             items: SmallVec::new(),
             readers: SmallVec::new(),
             prune_at: MANY_READERS,
+            reads: 0,
+            writes: 0,
             checkpoint: None,
         }
     }
@@ -161,12 +166,37 @@ impl<L: Location> Chain<L> {
         if self.readers.last() == Some(&reader) {
             return;
         }
+        self.reads = self.reads.saturating_add(1);
         if self.readers.len() >= self.prune_at as usize {
             self.readers.retain(|reader| reader.tx >= frontier);
             let left = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
             self.prune_at = MANY_READERS.max(left.saturating_mul(2));
         }
         self.readers.push(reader);
+    }
+
+    /// The highest of the `running` transactions below `reader` that has read this, nobody between
+    /// the two having written it, and will probably write it: about half of those who have read it
+    /// have, or more.
+    pub(super) fn likely_writer(
+        &self,
+        reader: TxIndex,
+        running: impl Iterator<Item = TxIndex>,
+        mutant: StoreMutant,
+    ) -> Option<TxIndex> {
+        // Those that run have not written yet.
+        if self.writes == 0 || self.reads > self.writes.saturating_mul(2).saturating_add(2) {
+            return None;
+        }
+        let newest = self.below(reader, mutant).last().map(|newest| newest.version.tx);
+        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, ForeseesHigher);
+        let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
+        // Who runs has come lately.
+        let has_read = |tx: &TxIndex| {
+            self.readers.iter().rev().take(MANY_READERS as usize).any(|reader| reader.tx == *tx)
+        };
+        let others = running.filter(|tx| *tx != reader);
+        others.filter(|tx| is_lower(tx) && is_newer(tx) && has_read(tx)).max()
     }
 
     fn below(&self, reader: TxIndex, mutant: StoreMutant) -> &[Item<L>] {
@@ -265,6 +295,7 @@ impl<L: Location> Chain<L> {
     pub(super) fn put(&mut self, version: Version, kind: Kind<L>, mutant: StoreMutant) -> bool {
         // Most come in order.
         if self.items.last().is_none_or(|last| last.version.tx < version.tx) {
+            self.writes = self.writes.saturating_add(1);
             self.items.push(Item { version, kind });
             return true;
         }
@@ -277,7 +308,10 @@ impl<L: Location> Chain<L> {
                 }
                 *item = Item { version, kind };
             }
-            _ => self.items.insert(at, Item { version, kind }),
+            _ => {
+                self.writes = self.writes.saturating_add(1);
+                self.items.insert(at, Item { version, kind });
+            }
         }
         true
     }

@@ -71,6 +71,17 @@ pub enum StoreEvent<L: Location> {
         /// What it found.
         found: Found<L>,
     },
+    /// A reader is to wait for a transaction that runs and will probably write here.
+    Foreseen {
+        /// The reader.
+        reader: TxIndex,
+        /// The location.
+        location: L,
+        /// The look at the scope before, if there was one.
+        life: Option<Ticket>,
+        /// Whom it waits for.
+        on: TxIndex,
+    },
     /// An entry changed, or was to change.
     Changed {
         /// By whom.

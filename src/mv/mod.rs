@@ -21,11 +21,13 @@ mod check;
 mod events;
 mod latest;
 mod location;
+mod look;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod mutants;
 mod newest;
 mod resolve;
+mod running;
 mod sets;
 mod shard;
 mod store;

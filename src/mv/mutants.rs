@@ -64,6 +64,9 @@ pub enum StoreMutant {
     /// I11: folding goes on below a tombstone.
     #[cfg(feature = "mutants")]
     FoldPastTombstone,
+    /// A reader waits for a higher transaction that runs.
+    #[cfg(feature = "mutants")]
+    ForeseesHigher,
     /// What a block has left in the store is there for the next one.
     #[cfg(feature = "mutants")]
     NotEmptied,
@@ -92,6 +95,7 @@ impl StoreMutant {
         Self::MissUnnoticed,
         Self::ReleasedEarly,
         Self::FoldPastTombstone,
+        Self::ForeseesHigher,
         Self::NotEmptied,
     ];
 }

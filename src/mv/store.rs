@@ -1,15 +1,18 @@
 //! The store: shards of version chains.
 
-use super::chain::{Chain, Floor, Found, Interest, Kind, Look, Reader};
+use super::chain::{Chain, Kind};
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
-use super::resolve::{Resolution, Resolved, ScopeTrace, Trace};
+use super::resolve::Trace;
+use super::running::Running;
 use super::shard::Shard;
 use super::versioned_lock::{Stamp, VersionedLock};
-use crate::ids::{TxIndex, Version};
+use crate::ids::{TxIndex, Version, WorkerId};
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
-use crate::trace::{Log, Ticket};
+use crate::trace::Log;
+#[cfg(feature = "trace")]
+use crate::trace::Ticket;
 use core::hash::BuildHasher;
 #[cfg(braid_loom)]
 use foldhash::fast::FixedState as RandomState;
@@ -34,14 +37,6 @@ pub struct ChainId {
     pub(super) index: u32,
 }
 
-/// What a look at the scope of a location came to.
-#[derive(Clone, Copy)]
-struct LifeLook {
-    floor: Floor,
-    scope: ScopeTrace,
-    ticket: Ticket,
-}
-
 /// All versions of all locations of one block.
 #[derive(Debug)]
 pub struct Store<L: Location> {
@@ -52,6 +47,7 @@ pub struct Store<L: Location> {
     pub(super) scope_used: AtomicBool,
     /// Everything below is final. It may lag behind.
     frontier: AtomicU32,
+    pub(super) running: Running,
     pub(super) mutant: StoreMutant,
     pub(super) log: Log<StoreEvent<L>>,
 }
@@ -78,6 +74,7 @@ impl<L: Location> Store<L> {
             hasher: RandomState::default(),
             scope_used: AtomicBool::new(false),
             frontier: AtomicU32::new(0),
+            running: Running::default(),
             mutant: StoreMutant::default(),
             log: Log::off(),
         }
@@ -94,6 +91,17 @@ impl<L: Location> Store<L> {
         let emptied =
             |lock: VersionedLock<Shard<L>>| VersionedLock::new(lock.into_inner().emptied());
         Self { shards: shards.into_iter().map(emptied).collect(), ..Self::new(1) }
+    }
+
+    /// The same store, which so many workers tell what they run.
+    #[must_use]
+    pub fn with_workers(self, workers: usize) -> Self {
+        Self { running: Running::new(workers), ..self }
+    }
+
+    /// From now on `worker` runs `tx`, or nothing that anybody should wait for.
+    pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
+        self.running.set(worker, tx);
     }
 
     /// Number of shards.
@@ -150,7 +158,7 @@ impl<L: Location> Store<L> {
         self.frontier() >= reader
     }
 
-    fn frontier(&self) -> TxIndex {
+    pub(super) fn frontier(&self) -> TxIndex {
         TxIndex(self.frontier.load(SeqCst))
     }
 
@@ -160,148 +168,6 @@ impl<L: Location> Store<L> {
         let (mut shard, _) = self.shard(hash).1.read();
         self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
         shard.chain(hash, location).1.set_base(value, self.mutant);
-    }
-
-    /// Sets the base value of `location` that [`Resolution::NeedsBase`] asked `reader` for, and
-    /// resolves again. The first base value stays.
-    #[must_use]
-    pub fn supply_base(
-        &self,
-        id: ChainId,
-        location: &L,
-        reader: TxIndex,
-        value: L::Value,
-    ) -> Resolution<L> {
-        let began = Ticket::now();
-        let frontier = self.frontier();
-        let life = self.look_at_scope(location, reader, frontier);
-        let look = Look { reader, frontier, floor: life.floor };
-        let found = self.shards.get(id.shard as usize).and_then(|lock| {
-            let (mut shard, stamp) = lock.read();
-            let chain = shard.chains.get_mut(id.index as usize)?;
-            self.log.note(|| StoreEvent::Base { location: location.clone(), value: value.clone() });
-            chain.set_base(value, self.mutant);
-            // Again: since it asked, it may have been named and forgotten.
-            chain.add_reader(Reader { tx: reader, interest: Interest::Value }, frontier);
-            let own = Trace { chain: id, stamp };
-            Some((chain.hash, self.find(chain, look, own, (began, life)), own))
-        });
-        match found {
-            Some((hash, found, own)) => Self::resolution(hash, found, own, life.scope),
-            // Not a chain of this store.
-            None => Resolution::NeedsBase(id),
-        }
-    }
-
-    fn resolution(
-        hash: LocationHash,
-        found: Found<L>,
-        own: Trace,
-        scope: ScopeTrace,
-    ) -> Resolution<L> {
-        match found {
-            Found::Seen(origin, value) => {
-                Resolution::Resolved(Resolved { value, origin, hash, own, scope })
-            }
-            Found::Blocked(tx) => Resolution::Blocked(tx),
-            Found::UnknownBase => Resolution::NeedsBase(own.chain),
-        }
-    }
-
-    /// The base value of a location, if some read has needed it.
-    #[must_use]
-    pub fn base(&self, location: &L) -> Option<L::Value> {
-        let hash = self.hash(location);
-        let (mut shard, _) = self.shard(hash).1.read();
-        shard.chain(hash, location).1.base().cloned()
-    }
-
-    /// What a reader at index `reader` must see at `location`. The reader is remembered, so that
-    /// a later publication can name it as possibly stale.
-    ///
-    /// A scoped location resolves together with its scope: the newer wins, and at one version the
-    /// tombstone lies below the writes. The two are looked up one after the other, each with its
-    /// own stamp; a publication in between shows in the first one's stamp.
-    #[must_use]
-    pub fn resolve(&self, location: &L, reader: TxIndex) -> Resolution<L> {
-        self.resolve_hashed(self.hash(location), location, reader)
-    }
-
-    /// [`resolve`](Self::resolve) for a location whose hash is known.
-    #[must_use]
-    pub fn resolve_hashed(
-        &self,
-        hash: LocationHash,
-        location: &L,
-        reader: TxIndex,
-    ) -> Resolution<L> {
-        let began = Ticket::now();
-        // Asked before the scope is: what is final now is seen in full there.
-        let frontier = self.frontier();
-        let life = self.look_at_scope(location, reader, frontier);
-        let own = Reader { tx: reader, interest: Interest::Value };
-        let look = Look { reader, frontier, floor: life.floor };
-        let find = |chain: &mut Chain<L>, own| self.find(chain, look, own, (began, life));
-        let (found, own) = self.look(hash, location, own, frontier, find);
-        Self::resolution(hash, found, own, life.scope)
-    }
-
-    /// What a reader finds in a chain, under its lock.
-    fn find(
-        &self,
-        chain: &mut Chain<L>,
-        look: Look,
-        own: Trace,
-        (began, life): (Ticket, LifeLook),
-    ) -> Found<L> {
-        let found = chain.find(look, self.mutant);
-        self.log.note(|| StoreEvent::Look {
-            reader: look.reader,
-            location: chain.location.clone(),
-            at: own.into(),
-            began,
-            life: matches!(life.scope, ScopeTrace::Chain(_)).then_some(life.ticket),
-            found: found.clone(),
-        });
-        found
-    }
-
-    /// Where the life of `location` began, for `reader`.
-    fn look_at_scope(&self, location: &L, reader: TxIndex, frontier: TxIndex) -> LifeLook {
-        let unseen = |scope| LifeLook { floor: Floor::Base, scope, ticket: Ticket::default() };
-        let Some(scope) = location.scope() else { return unseen(ScopeTrace::Unscoped) };
-        if !self.scope_used.load(SeqCst) || is_store_mutant!(self.mutant, ScopeIgnored) {
-            return unseen(ScopeTrace::NoScopeUsed);
-        }
-        let life = Reader { tx: reader, interest: Interest::Life };
-        let floor = |chain: &mut Chain<L>, at: Trace| {
-            let floor = chain.floor(reader, self.mutant);
-            let scope = || chain.location.clone();
-            let seen = || StoreEvent::Life { reader, scope: scope(), at: at.into(), floor };
-            (floor, self.log.note(seen))
-        };
-        let ((floor, ticket), trace) = self.look(self.hash(&scope), &scope, life, frontier, floor);
-        LifeLook { floor, scope: ScopeTrace::Chain(trace), ticket }
-    }
-
-    /// Registers a reader and looks at the chain, both under its lock.
-    fn look<R>(
-        &self,
-        hash: LocationHash,
-        location: &L,
-        reader: Reader,
-        frontier: TxIndex,
-        find: impl FnOnce(&mut Chain<L>, Trace) -> R,
-    ) -> (R, Trace) {
-        let (shard_index, lock) = self.shard(hash);
-        let (mut shard, stamp) = lock.read();
-        let (index, chain) = shard.chain(hash, location);
-        chain.add_reader(reader, frontier);
-        let missed =
-            is_store_mutant!(self.mutant, MissUnnoticed) && chain.stamp == Stamp::default();
-        let stamp = if missed { Stamp::LAST } else { stamp };
-        let trace = Trace { chain: ChainId { shard: shard_index, index }, stamp };
-        (find(chain, trace), trace)
     }
 
     /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at its

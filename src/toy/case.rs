@@ -12,6 +12,9 @@ use crate::protocol::{Limits, Plan, Policy, Protocol};
 use crate::worker::Shared;
 use std::sync::Arc;
 
+/// Workers that may tell each other what they run; more may take part.
+const MOST_WORKERS: usize = 8;
+
 /// A toy block with everything that the engine needs beside threads.
 #[derive(Clone, Debug)]
 pub struct ToyCase {
@@ -86,6 +89,7 @@ impl ToyCase {
     ) -> Shared<ToyWorkload, ToyLedger> {
         let workload = ToyWorkload::new(Arc::clone(&self.block));
         let ledger = workload.ledger();
+        let store = store.with_workers(MOST_WORKERS);
         Shared::with_protocol(workload, ledger, store, self.patience, protocol)
     }
 }

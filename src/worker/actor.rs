@@ -138,6 +138,9 @@ where
                 break;
             }
             let (result, keep, run_cost) = self.run_tx(job, tx, &previous);
+            if !is_worker_mutant!(self.shared.mutant, RunsForEver) {
+                self.shared.store.set_running(self.worker, None);
+            }
             let goes_on = matches!(result.result, RunResult::Executed { .. });
             report.results.push(result);
             kept.push(keep);
@@ -202,6 +205,7 @@ where
     fn run_once(&mut self, tx: TxIndex) -> Ran<W> {
         let log = &self.shared.log;
         log.note(|| EngineEvent::RunBegan(tx));
+        self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx);
         log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
         ran

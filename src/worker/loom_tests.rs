@@ -204,13 +204,13 @@ fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
     let shared = Arc::new(shared);
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
-        move || work(&shared, WorkerId(1), &Threads)
+        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
     });
     let caller = cancel.then(|| {
         let shared = Arc::clone(&shared);
         thread::spawn(move || shared.cancel())
     });
-    work(&shared, WorkerId(0), &Threads);
+    work(&shared, WorkerId(0), &Threads::SLEEPY);
     for thread in caller.into_iter().chain([other]) {
         thread.join().expect("no worker panics");
     }
@@ -373,13 +373,13 @@ fn loom_lost_worker_ends_the_block() {
             let shared = Arc::clone(&shared);
             move || {
                 // A real panic would look to loom as if all its threads panicked.
-                if let Some(message) = Threads.recv(&shared.jobs) {
+                if let Some(message) = Threads::SLEEPY.recv(&shared.jobs) {
                     let _ = shared.claim(message.job);
                     give_up(&shared, Invariant::WorkersGone);
                 }
             }
         });
-        work(&shared, WorkerId(0), &Threads);
+        work(&shared, WorkerId(0), &Threads::SLEEPY);
         lost.join().expect("no worker panics");
         let end = Arc::try_unwrap(shared).expect("all workers have returned").into_end();
         let committed = outcomes(&end);

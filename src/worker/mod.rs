@@ -5,7 +5,7 @@
 //! take the role. Whoever holds the role feeds reports to the protocol and performs its
 //! commands; it looks again after giving the role back, so that no report is left behind.
 //!
-//! There is no thread that only coordinates, nobody spins, and nobody waits for the role.
+//! There is no thread that only coordinates, nobody spins for the role, and nobody waits for it.
 
 mod actor;
 mod coordinator;

@@ -34,6 +34,9 @@ pub enum WorkerMutant {
     /// Whoever asks for a job gets it, also the second.
     #[cfg(feature = "mutants")]
     ClaimedTwice,
+    /// Whoever has run counts as running until the worker runs something else.
+    #[cfg(feature = "mutants")]
+    RunsForEver,
     /// What was published above the frontier stays when somebody else takes over; noticed where
     /// somebody does: see `EvmMutant::SpeculationStays`.
     #[cfg(feature = "mutants")]
@@ -57,6 +60,7 @@ impl WorkerMutant {
         Self::StaleNotSent,
         Self::ChunkGoesOn,
         Self::ClaimedTwice,
+        Self::RunsForEver,
     ];
 }
 

@@ -188,7 +188,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
             return Ok((seen.value.clone(), seen.origin));
         }
         self.context.yield_at(Point::Read);
-        let mut resolution = store.resolve_hashed(hash, location, self.reader);
+        let mut resolution = if self.is_final {
+            store.resolve_hashed(hash, location, self.reader)
+        } else {
+            store.resolve_ahead(hash, location, self.reader)
+        };
         if let Resolution::NeedsBase(chain) = resolution {
             self.context.yield_at(Point::BaseRead);
             let value = self.base.read(location).map_err(|error| self.fail(error))?;

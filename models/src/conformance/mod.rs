@@ -24,6 +24,7 @@ use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
 use braid_evm::protocol::{Command, JobReport, Limits};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
+use store_rules::ensure;
 
 /// A trace, as [`BlockEnd::take_trace`](braid_evm::worker::BlockEnd::take_trace) gives it.
 pub type Trace<L> = Vec<(Ticket, TraceEvent<L>)>;
@@ -44,6 +45,8 @@ pub struct Seen {
     pub events: u64,
     /// Looks that met an estimate.
     pub blocked: u64,
+    /// Looks that met a transaction which would probably write.
+    pub foreseen: u64,
     /// Looks that summed deltas.
     pub folds: u64,
     /// Looks that found a tombstone.
@@ -134,6 +137,9 @@ impl<L: Location> StoreRules<L> {
                 Ok(())
             }
             StoreEvent::CheckBegan { .. } | StoreEvent::CheckEnded { .. } => Ok(()),
+            StoreEvent::Foreseen { reader, location, life, .. } => {
+                self.foreseen(*reader, location, *life)
+            }
         }
     }
 }
@@ -171,6 +177,12 @@ impl<L: Location> Replay<L> {
                 self.runs(*reader)?.end_check(*reader, *holds)
             }
             StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.store),
+            StoreEvent::Foreseen { reader, location, on, .. } => {
+                let is_lower = || format!("{reader} waits for {on}, which is not lower");
+                ensure(on < reader, is_lower)?;
+                ensure(self.runs(*on)?.is_unreported(), || format!("{on} does not run"))?;
+                self.runs(*reader)?.look(*reader, location, &Found::Blocked(*on))
+            }
             StoreEvent::Life { .. } => Ok(()),
         }
     }
@@ -215,6 +227,7 @@ impl Seen {
                 Found::Seen(Origin::Tombstone(_), _) => self.tombstones += 1,
                 Found::Seen(..) | Found::UnknownBase => {}
             },
+            TraceEvent::Store(StoreEvent::Foreseen { .. }) => self.foreseen += 1,
             TraceEvent::Store(StoreEvent::Changed { change, stale, .. }) => {
                 self.hints += u64::from(!stale.is_empty());
                 self.estimates += u64::from(*change == Change::Estimate);

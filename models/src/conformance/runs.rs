@@ -88,6 +88,12 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
+    /// Whether it has begun a run that nobody was told of yet.
+    #[must_use]
+    pub const fn is_unreported(&self) -> bool {
+        self.since_report > 0
+    }
+
     fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
         self.looks.iter().filter_map(|(location, found)| match found {
             Found::Seen(origin, value) => Some((location, *origin, value)),

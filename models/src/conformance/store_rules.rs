@@ -145,6 +145,24 @@ impl<L: Location> StoreRules<L> {
         Ok(())
     }
 
+    /// A look that ended before it saw anything but the life of its scope.
+    ///
+    /// # Errors
+    /// There was no such look.
+    pub fn foreseen(
+        &mut self,
+        reader: TxIndex,
+        location: &L,
+        life: Option<Ticket>,
+    ) -> Result<(), Why> {
+        let Some(life) = life else { return Ok(()) };
+        let look = self.lives.remove(&life);
+        let fits = look.is_some_and(|look| {
+            look.reader == reader && location.scope().as_ref() == Some(&look.scope)
+        });
+        ensure(fits, || format!("{reader} did not look at the scope of {location:?}"))
+    }
+
     /// An entry changes.
     ///
     /// # Errors
