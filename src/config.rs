@@ -45,6 +45,11 @@ pub struct Config {
     /// Whether an executor remembers calls of contracts whose speculation was given up, and runs blocks
     /// of such calls, or the rest of one, in order from the start. Default: yes.
     pub learn: bool,
+    /// Whether the threads of an executor that has no more of them than there are cores keep off the
+    /// core that the calling thread is on when it hands out work (on Linux). Default: yes. Virtual
+    /// machines' systems wake threads on the core of their waker, although others are idle; there they
+    /// wait until their waker has nothing to do.
+    pub spread_workers: bool,
     /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
     pub patience: u64,
 }
@@ -68,6 +73,7 @@ impl Default for Config {
             chunk: None,
             share_journals: true,
             learn: true,
+            spread_workers: true,
             patience: 1_000_000,
         }
     }

@@ -30,7 +30,8 @@ impl Executor {
     /// # Errors
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
-        let team = Team::new(config.workers.get(), config.most_workers())?;
+        let workers = (config.workers.get(), config.most_workers());
+        let team = Team::new(workers, config.spread_workers)?;
         Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
     }
 

@@ -29,7 +29,7 @@ mod loom_held;
 #[cfg(all(test, braid_loom))]
 pub(crate) mod loom_model;
 
-#[cfg(all(feature = "sim", not(braid_loom)))]
+#[cfg(not(braid_loom))]
 pub(crate) use crossbeam_channel::TryRecvError;
 use real::fence;
 pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded};

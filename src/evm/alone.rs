@@ -255,7 +255,7 @@ impl<S: StateSource> Session<S> {
         let recipe = &self.workload.recipe;
         let under = alone.under(&self.store);
         let mut machine =
-            EvmMachine::over(recipe, EvmView::after(alone.latest, under, base, &Threads));
+            EvmMachine::over(recipe, EvmView::after(alone.latest, under, base, &Threads::SLEEPY));
         // Each brings its sender, and a plain payment its receiver; contracts are often the same.
         let left = recipe.block.transactions.get(self.frontier.position()..end);
         let left = left.unwrap_or_default().iter();

@@ -11,15 +11,19 @@ use super::location::EvmLocation;
 use super::receipts::{Split, split};
 use crate::ids::WorkerId;
 use crate::mv::Store;
-use crate::runtime::Task;
+use crate::runtime::{Task, Threads};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
+use crate::worker::Context;
 use alloy_primitives::Address;
 use core::cmp::Reverse;
 use revm::database::BundleState;
 use std::sync::Arc;
 
-/// Transactions below which one thread is as fast.
+/// Transactions below which one thread is as fast where the others have just run some of them, and are
+/// awake.
 const WORTH_SHARING: usize = 32;
+/// The same where they have slept.
+const WORTH_WAKING: usize = 1_000;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
@@ -32,6 +36,8 @@ pub(super) struct Parts {
     pub(super) parent: Option<BundleState>,
     /// Whether the bundle gets what is needed to undo the block.
     pub(super) reverts: bool,
+    /// Whether only the caller has run transactions.
+    pub(super) alone: bool,
     /// Nobody needs what is in it.
     pub(super) store: Store<EvmLocation>,
 }
@@ -56,6 +62,7 @@ struct Closing {
     split: Mutex<Option<Split>>,
     store: Mutex<Option<Store<EvmLocation>>>,
     emptied: Mutex<Option<Store<EvmLocation>>>,
+    threads: Threads,
 }
 
 impl Closing {
@@ -112,7 +119,7 @@ impl Closing {
         }
         // Every other bucket is in somebody's hands, who sends it whatever happens.
         while folded.len() < self.buckets.len()
-            && let Ok(theirs) = done.recv()
+            && let Some(theirs) = self.threads.recv(done)
         {
             folded.push(theirs.unwrap_or_else(|bucket| finished_bucket(self.fold(bucket))));
         }
@@ -144,7 +151,7 @@ impl Task for Closing {
         }
         self.empty_store();
         // Nobody sends: it ends when the sender is gone.
-        let _ = self.all_folded.recv();
+        let _ = self.threads.recv(&self.all_folded);
         self.split();
     }
 }
@@ -170,13 +177,14 @@ fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64
 
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
 pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
-    let Parts { block, effects, spread, parent, reverts, store } = parts;
+    let Parts { block, effects, spread, parent, reverts, alone, store } = parts;
     if let Some(parent) = parent {
         crew.keep_store(Spare(store.emptied()));
         let bundle = extend(&effects, parent, reverts);
         return (bundle, split(&block, effects.outcomes, effects.mutant));
     }
-    let sharing = effects.outcomes.len() >= WORTH_SHARING && crew.workers() > 1;
+    let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
+    let sharing = effects.outcomes.len() >= enough && crew.workers() > 1;
     let shares = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
     let buckets = shared_out(&effects, &spread, shares);
     let (folded, done) = bounded(buckets.len());
@@ -192,6 +200,7 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
         split: Mutex::new(None),
         store: Mutex::new(Some(store)),
         emptied: Mutex::new(None),
+        threads: crew.threads(),
     });
     let own = || {
         let bundle = task.close(&done, folding, reverts);

@@ -5,7 +5,7 @@ use super::location::EvmLocation;
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::mv::Store;
-use crate::runtime::{Pool, Task};
+use crate::runtime::{Pool, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -17,6 +17,11 @@ pub(crate) struct Spare(pub(super) Store<EvmLocation>);
 pub(crate) trait Crew<'env> {
     /// Number of workers, the caller included.
     fn workers(&self) -> usize;
+
+    /// How they wait.
+    fn threads(&self) -> Threads {
+        Threads::SLEEPY
+    }
 
     /// Whether there are more of them than usual, because storage is slow.
     fn is_wide(&self) -> bool {
@@ -57,19 +62,26 @@ pub(crate) struct Team {
     wide: Option<Pool>,
     most: u16,
     is_wide: bool,
+    spreads: bool,
     store: Option<Spare>,
     experience: Experience,
 }
 
+fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
+    let pool = Pool::new(workers)?;
+    Ok(if spreads { pool } else { pool.anywhere() })
+}
+
 impl Team {
-    /// Threads for `workers` workers, and for `most` where storage is slow.
+    /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread, not
+    /// on the processor of whoever calls them.
     ///
     /// # Errors
     /// The system refused to start a thread.
-    pub(crate) fn new(workers: u16, most: u16) -> std::io::Result<Self> {
-        let usual = Pool::new(workers)?;
+    pub(crate) fn new((workers, most): (u16, u16), spreads: bool) -> std::io::Result<Self> {
+        let usual = pool(workers, spreads)?;
         let experience = Experience::default();
-        Ok(Self { usual, wide: None, most, is_wide: false, store: None, experience })
+        Ok(Self { usual, wide: None, most, is_wide: false, spreads, store: None, experience })
     }
 
     fn pool(&self) -> &Pool {
@@ -82,6 +94,10 @@ impl Crew<'static> for Team {
         self.pool().workers()
     }
 
+    fn threads(&self) -> Threads {
+        self.pool().threads()
+    }
+
     fn is_wide(&self) -> bool {
         self.is_wide
     }
@@ -90,7 +106,7 @@ impl Crew<'static> for Team {
         let Some(is_slow) = traffic.is_slow(self.usual.workers()) else { return };
         if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
             // Without them blocks are slower, not wrong.
-            self.wide = Pool::new(self.most).ok();
+            self.wide = pool(self.most, self.spreads).ok();
         }
         self.is_wide = is_slow && self.wide.is_some();
     }

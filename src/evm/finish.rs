@@ -76,7 +76,7 @@ where
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
-    let parts = Parts { block, effects, spread, parent, reverts: config.reverts, store };
+    let parts = Parts { block, effects, spread, parent, reverts: config.reverts, alone, store };
     (output.bundle, (output.outcomes, output.receipts)) = close(parts, crew);
     match failure {
         None => Ok(output),
@@ -106,11 +106,11 @@ fn after_transactions<S: StateSource>(
         let (mut below, journal) = match &mut alone {
             Some(alone) => {
                 let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
-                let mut below = EvmView::after(latest, under, base, &Threads);
+                let mut below = EvmView::after(latest, under, base, &Threads::SLEEPY);
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut alone.journal))
             }
-            None => (EvmView::new(store, base, &Threads), EvmState::default()),
+            None => (EvmView::new(store, base, &Threads::SLEEPY), EvmState::default()),
         };
         below.begin(TxIndex(u32::MAX));
         let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });

@@ -58,7 +58,7 @@ impl<O: Observer> Context for Observed<'_, O> {
 
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.observer.begins(self.worker, Stage::Wait);
-        let message = Threads.recv(channel);
+        let message = Threads::SLEEPY.recv(channel);
         self.observer.begins(self.worker, Stage::At(Point::Message));
         message
     }

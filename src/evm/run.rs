@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
-        let mut team = Team::new(2, 2).expect("a thread");
+        let mut team = Team::new((2, 2), true).expect("a thread");
         let config = Config::with_workers(std::num::NonZeroU16::new(2).expect("not zero"));
         let first = run(&mut team, config);
         assert!(!first.stats.alone && first.stats.foreseen_stretches == 0);

@@ -104,11 +104,11 @@ impl Trials {
 }
 
 /// The part of the other workers.
-struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>);
+struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>, Threads);
 
 impl<S: StateSource> Task for RunTask<S> {
     fn run(&self, worker: WorkerId) {
-        work(&self.0, worker, &Threads);
+        work(&self.0, worker, &self.1);
     }
 }
 
@@ -232,7 +232,7 @@ impl<S: StateSource> Session<S> {
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
-        let task = Arc::new(RunTask(shared));
+        let task = Arc::new(RunTask(shared, crew.threads()));
         let (mut panicked, mut ended) = (None, false);
         let own = || match on_commit {
             Some(on_commit) => {
@@ -252,7 +252,7 @@ impl<S: StateSource> Session<S> {
                 work(&task.0, WorkerId(0), &caller);
                 caller.drain();
             }
-            None => work(&task.0, WorkerId(0), &Threads),
+            None => work(&task.0, WorkerId(0), &task.1),
         };
         if alone {
             own();
@@ -291,6 +291,7 @@ impl<S: StateSource> Session<S> {
         let alone = workers == 1 || self.left(end) < 2;
         let Self { workload, ledger, store, tally, frontier, .. } = self;
         let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
+        let store = store.with_workers(if alone { 1 } else { workers });
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }

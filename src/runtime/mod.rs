@@ -1,5 +1,6 @@
 //! Who runs the actors, and in which order.
 
+mod placement;
 mod pool;
 #[cfg(all(feature = "sim", not(braid_loom)))]
 pub mod simulated;

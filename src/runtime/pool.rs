@@ -3,8 +3,11 @@
 //! Not a general pool: every thread takes part in every task, and the calling thread is worker 0.
 //! A work-stealing pool would let one transaction's thread pick up another's wait.
 
+use super::placement::Place;
+use super::threads::Threads;
 use crate::ids::WorkerId;
 use crate::sync::{Receiver, Sender, bounded};
+use crate::worker::Context;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,11 +22,14 @@ struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
     done: Receiver<()>,
     handle: Option<JoinHandle<()>>,
+    /// If the system is to be told where to run it.
+    place: Option<Place>,
 }
 
 /// Threads that wait for tasks.
 pub struct Pool {
     members: Vec<Member>,
+    threads: Threads,
 }
 
 impl core::fmt::Debug for Pool {
@@ -39,11 +45,14 @@ impl Pool {
     /// The system refused to start a thread.
     pub fn new(workers: u16) -> std::io::Result<Self> {
         let mut members = Vec::new();
+        let threads = Threads::for_workers(workers.into());
         for worker in 1..workers {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
             let (done, finished) = bounded(1);
+            let (tell, told) = bounded(1);
             let body = move || {
-                while let Ok(task) = inbox.recv() {
+                let _ = tell.send(Place::own());
+                while let Some(task) = threads.recv(&inbox) {
                     // A panic that gets here is a bug of ours; the task's own guard frees the
                     // others, and this thread stays of use.
                     let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker))));
@@ -54,9 +63,28 @@ impl Pool {
                 }
             };
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
-            members.push(Member { tasks: Some(tasks), done: finished, handle: Some(handle) });
+            let place = told.recv().ok().flatten();
+            members.push(Member {
+                tasks: Some(tasks),
+                done: finished,
+                handle: Some(handle),
+                place,
+            });
         }
-        Ok(Self { members })
+        Ok(Self { members, threads })
+    }
+
+    /// The same pool; its threads run where the system likes.
+    #[must_use]
+    pub fn anywhere(mut self) -> Self {
+        self.members.iter_mut().for_each(|member| member.place = None);
+        self
+    }
+
+    /// How its threads wait.
+    #[must_use]
+    pub const fn threads(&self) -> Threads {
+        self.threads
     }
 
     /// Number of workers, the caller included.
@@ -71,6 +99,12 @@ impl Pool {
     /// # Panics
     /// With the payload of `own`, if that panics, once all are idle.
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+        // Systems wake threads where their waker runs, if they take the processors that sleep for busy
+        // ones, as they do in virtual machines; there the thread would have to wait for its waker.
+        if self.threads.have_cores() {
+            let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
+            places.for_each(Place::keep_off_caller);
+        }
         let mut asked = Vec::with_capacity(self.members.len());
         for member in &self.members {
             let sent = member.tasks.as_ref().map(|tasks| tasks.send(Arc::clone(task)).is_ok());
@@ -79,7 +113,7 @@ impl Pool {
         let result = catch_unwind(AssertUnwindSafe(own));
         for (member, _) in self.members.iter().zip(asked).filter(|(_, asked)| *asked) {
             // An error means that the thread is gone, and with it its hold on the task.
-            let _ = member.done.recv();
+            let _ = self.threads.recv(&member.done);
         }
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }

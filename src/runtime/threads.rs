@@ -1,16 +1,57 @@
 //! Real threads: nothing interrupts an actor, and waiting blocks its thread.
 
 use crate::sync::Receiver;
+#[cfg(not(braid_loom))]
+use crate::sync::TryRecvError;
 use crate::worker::{Context, Point};
 use core::cell::RefCell;
 
+/// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a virtual
+/// machine, and for less than a block takes.
+const LOOKS: u32 = 400;
+
 /// The context of a worker on a thread of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Threads;
+#[derive(Clone, Copy, Debug)]
+pub struct Threads {
+    looks: u32,
+}
+
+impl Threads {
+    /// Threads that sleep as soon as there is nothing to do: where they are more than cores.
+    pub const SLEEPY: Self = Self { looks: 0 };
+    /// Threads that look for a message for a while before they sleep. Whoever else wants to run on
+    /// that core goes first.
+    pub const WATCHFUL: Self = Self { looks: LOOKS };
+
+    /// What suits `workers` threads here.
+    #[must_use]
+    pub fn for_workers(workers: usize) -> Self {
+        let cores = std::thread::available_parallelism();
+        if cores.is_ok_and(|cores| workers <= cores.get()) { Self::WATCHFUL } else { Self::SLEEPY }
+    }
+
+    /// Whether there is a core for each of them.
+    pub(super) const fn have_cores(self) -> bool {
+        self.looks > 0
+    }
+}
 
 impl Context for Threads {
     fn yield_at(&self, _: Point) {}
 
+    #[cfg(not(braid_loom))]
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        for _ in 0..self.looks {
+            match channel.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
+        channel.recv().ok()
+    }
+
+    #[cfg(braid_loom)]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         channel.recv().ok()
     }

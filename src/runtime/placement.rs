@@ -1,0 +1,80 @@
+//! On which processors threads may run: a hint to the system, and nothing else depends on it.
+
+#[cfg(all(target_os = "linux", not(braid_loom)))]
+mod system {
+    use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    /// A thread, and the processors that it may run on.
+    #[derive(Debug)]
+    pub(in crate::runtime) struct Place {
+        thread: Pid,
+        allowed: CpuSet,
+        avoided: Option<usize>,
+    }
+
+    impl Place {
+        /// Of the calling thread.
+        pub(in crate::runtime) fn own() -> Option<Self> {
+            let allowed = sched_getaffinity(None).ok()?;
+            Some(Self { thread: gettid(), allowed, avoided: None })
+        }
+
+        /// Keeps the thread off the processor that the calling thread is on, if it may run elsewhere.
+        pub(in crate::runtime) fn keep_off_caller(&mut self) {
+            let here = sched_getcpu();
+            if self.avoided == Some(here) {
+                return;
+            }
+            let mut elsewhere = self.allowed;
+            elsewhere.unset(here);
+            if elsewhere.count() > 0 && sched_setaffinity(Some(self.thread), &elsewhere).is_ok() {
+                self.avoided = Some(here);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_thread_keeps_off_the_processor_of_whoever_says_so() {
+            let (send, receive) = crate::sync::bounded(1);
+            let (end, ended) = crate::sync::bounded::<()>(0);
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    send.send(Place::own()).expect("somebody listens");
+                    let _ = ended.recv();
+                });
+                let mut place = receive.recv().expect("it starts").expect("it is somewhere");
+                place.keep_off_caller();
+                let now = sched_getaffinity(Some(place.thread)).expect("it runs");
+                let mut expected = place.allowed;
+                match place.avoided {
+                    Some(here) => expected.unset(here),
+                    None => assert_eq!(expected.count(), 1, "it could have gone elsewhere"),
+                }
+                assert_eq!(now, expected);
+                drop(end);
+            });
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(braid_loom))))]
+mod system {
+    /// The system is not asked for anything.
+    #[derive(Debug)]
+    pub(in crate::runtime) enum Place {}
+
+    impl Place {
+        /// Nobody knows.
+        pub(in crate::runtime) const fn own() -> Option<Self> {
+            None
+        }
+
+        pub(in crate::runtime) const fn keep_off_caller(&mut self) {}
+    }
+}
+
+pub(super) use system::Place;
