@@ -48,7 +48,7 @@ pub struct Config {
     /// Whether the threads of an executor that has no more of them than there are cores keep off the
     /// core that the calling thread is on when it hands out work (on Linux). Default: yes. Virtual
     /// machines' systems wake threads on the core of their waker, although others are idle; there they
-    /// wait until their waker has nothing to do.
+    /// wait until their waker has nothing to do. What else they may run on is asked once, when they start.
     pub spread_workers: bool,
     /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
     pub patience: u64,

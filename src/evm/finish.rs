@@ -48,6 +48,8 @@ where
 {
     let Rest { mut effects, parent, config } = rest;
     let (workers, alone) = (crew.workers(), !session.speculates);
+    // The others have nothing to do for as long as the caller runs transactions alone.
+    let slept = alone || session.alone.is_some();
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
@@ -76,7 +78,8 @@ where
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
-    let parts = Parts { block, effects, spread, parent, reverts: config.reverts, alone, store };
+    let parts =
+        Parts { block, effects, spread, parent, reverts: config.reverts, alone: slept, store };
     (output.bundle, (output.outcomes, output.receipts)) = close(parts, crew);
     match failure {
         None => Ok(output),

@@ -49,6 +49,7 @@ type NoStream = fn(Committed) -> ControlFlow<()>;
 struct Observed<'o, O> {
     observer: &'o O,
     worker: WorkerId,
+    threads: Threads,
 }
 
 impl<O: Observer> Context for Observed<'_, O> {
@@ -58,7 +59,7 @@ impl<O: Observer> Context for Observed<'_, O> {
 
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.observer.begins(self.worker, Stage::Wait);
-        let message = Threads::SLEEPY.recv(channel);
+        let message = self.threads.recv(channel);
         self.observer.begins(self.worker, Stage::At(Point::Message));
         message
     }
@@ -116,8 +117,9 @@ fn run<S: StateSource, O: Observer>(
     let workers = usize::from(config.workers.get());
     let (setup, tally) = session.set_up(transactions, &config, workers, false);
     let shared = Shared::new(setup);
+    let threads = Threads::for_workers(workers);
     std::thread::scope(|scope| {
-        let work = |worker| work(&shared, worker, &Observed { observer, worker });
+        let work = |worker| work(&shared, worker, &Observed { observer, worker, threads });
         for worker in 1..config.workers.get() {
             scope.spawn(move || {
                 work(WorkerId(worker));

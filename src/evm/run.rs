@@ -234,65 +234,128 @@ mod tests {
     use super::*;
     use crate::evm::base::Cloned;
     use crate::evm::crew::Team;
+    use crate::evm::error::Rejection;
     use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use core::convert::Infallible;
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};
+    use std::num::NonZeroU16;
 
-    const SENDERS: u8 = 60;
+    const COUNTER: Address = Address::repeat_byte(0xcc);
 
-    /// Sixty calls of one contract, which counts them.
-    fn chain() -> (Arc<Block>, CacheDB<EmptyDB>) {
+    /// Calls of one contract, which counts them: each needs the one before.
+    fn chain(calls: u64) -> (Block, Cloned<CacheDB<EmptyDB>>) {
         let mut state = CacheDB::new(EmptyDB::new());
-        let counter = Address::repeat_byte(0xcc);
         let code = Bytecode::new_raw(hex!("600054600101600055").into());
-        state.insert_account_info(counter, AccountInfo::default().with_code(code));
-        let call = |sender| TxEnv {
-            caller: Address::repeat_byte(sender),
-            kind: TxKind::Call(counter),
+        state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
+        let call = |sender: u64| TxEnv {
+            caller: Address::left_padding_from(&(sender + 1_000).to_be_bytes()),
+            kind: TxKind::Call(COUNTER),
             data: Bytes::from([7; 4]),
-            gas_limit: 100_000,
+            gas_limit: 50_000,
             chain_id: Some(1),
             ..TxEnv::default()
         };
-        let mut block =
-            Block { transactions: (1..=SENDERS).map(call).collect(), ..Block::default() };
+        let mut block = Block { transactions: (0..calls).map(call).collect(), ..Block::default() };
         block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
-        (block.into(), state)
+        (block, Cloned(state))
     }
 
-    fn run(team: &mut Team, config: Config) -> BlockOutput {
-        let (block, state) = chain();
-        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
+    fn team() -> (Team, Config) {
+        let team = Team::new((2, 2), true).expect("a thread");
+        (team, Config::with_workers(NonZeroU16::new(2).expect("not zero")))
+    }
+
+    fn taught(team: &mut Team, calls: &[TxEnv]) {
+        for _ in 0..3 {
+            team.experience().expect("a team remembers").learn(calls, true);
+        }
+    }
+
+    type NoStream = fn(Committed) -> ControlFlow<()>;
+
+    fn options(config: Config) -> Options<NoStream> {
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        let options = Options { config, extensions, parent: None, on_commit, mutant };
-        let done: Result<_, BlockError<Infallible>> = execute(team, block, Cloned(state), options);
+        Options { config, extensions, parent: None, on_commit: None, mutant }
+    }
+
+    fn run(team: &mut Team, config: Config, calls: u64) -> BlockOutput {
+        let (block, state) = chain(calls);
+        let done: Result<_, BlockError<Infallible>> =
+            execute(team, block.into(), state, options(config));
         done.expect("a valid block")
+    }
+
+    fn assert_same(found: &BlockOutput, expected: &BlockOutput, calls: u64) {
+        assert_eq!((&found.outcomes, &found.receipts), (&expected.outcomes, &expected.receipts));
+        assert_eq!(found.bundle, expected.bundle);
+        let counter = found.bundle.account(&COUNTER);
+        let counted = counter.and_then(|account| account.storage.get(&U256::ZERO));
+        assert_eq!(counted.map(|slot| slot.present_value), Some(U256::from(calls)));
     }
 
     #[test]
     fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
-        let mut team = Team::new((2, 2), true).expect("a thread");
-        let config = Config::with_workers(std::num::NonZeroU16::new(2).expect("not zero"));
-        let first = run(&mut team, config);
+        let (mut team, config) = team();
+        let first = run(&mut team, config, 60);
         assert!(!first.stats.alone && first.stats.foreseen_stretches == 0);
-        let counted = first.bundle.account(&Address::repeat_byte(0xcc));
-        let counted = counted.and_then(|account| account.storage.get(&U256::ZERO));
-        assert_eq!(counted.map(|slot| slot.present_value), Some(U256::from(SENDERS)));
-        for _ in 0..3 {
-            let experience = team.experience().expect("a team remembers");
-            experience.learn(&chain().0.transactions, true);
-        }
+        taught(&mut team, &chain(60).0.transactions);
         // A policy that says how to run, and who does not want to learn, are not overruled.
         for policy in [Policy::ForceSpeculative, Policy::Alternate] {
-            assert_eq!(run(&mut team, Config { policy, ..config }).stats.foreseen_stretches, 0);
+            let config = Config { policy, ..config };
+            assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 0);
         }
-        assert_eq!(run(&mut team, Config { learn: false, ..config }).stats.foreseen_stretches, 0);
-        let later = run(&mut team, config);
+        let config_without = Config { learn: false, ..config };
+        assert_eq!(run(&mut team, config_without, 60).stats.foreseen_stretches, 0);
+        let later = run(&mut team, config, 60);
         assert!(later.stats.alone && later.stats.foreseen_stretches == 1);
-        assert_eq!((&later.outcomes, &later.receipts), (&first.outcomes, &first.receipts));
-        assert_eq!(later.bundle, first.bundle);
+        assert_same(&later, &first, 60);
+    }
+
+    /// Stretches that are too short to be given up tell nothing.
+    #[test]
+    fn a_short_stretch_forgives_nothing() {
+        let (mut team, config) = team();
+        taught(&mut team, &chain(60).0.transactions);
+        let few = Config { policy: Policy::Auto, ..config };
+        // As calls of that contract are too few of them, the block is shared out, all of it.
+        let (mut block, state) = chain(31);
+        block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
+        block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
+        let done: Result<_, BlockError<Infallible>> =
+            execute(&mut team, block.into(), state, options(few));
+        assert_eq!(done.expect("a valid block").stats.foreseen_stretches, 0);
+        assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 1);
+    }
+
+    struct Calls(std::vec::IntoIter<TxEnv>);
+
+    impl TransactionPool for Calls {
+        fn next(&mut self, _: u64) -> Option<TxEnv> {
+            self.0.next()
+        }
+
+        fn skipped(&mut self, _: &TxEnv, reason: &Rejection) {
+            panic!("all are valid: {reason}");
+        }
+    }
+
+    /// The first round is tried, whatever it brings; the later ones go on from where it ended.
+    #[test]
+    fn what_was_learned_holds_for_the_later_rounds_of_a_pool() {
+        let calls = 600;
+        let (mut team, config) = team();
+        let expected = run(&mut team, Config { policy: Policy::InOrder, ..config }, calls);
+        let (block, state) = chain(calls);
+        taught(&mut team, &block.transactions);
+        let mut pool = Calls(block.transactions.clone().into_iter());
+        let block = Block { transactions: Vec::new(), ..block };
+        let built: Result<_, BlockError<Infallible>> =
+            build(&mut team, block, state, &mut pool, options(config));
+        let output = built.expect("a block").output;
+        assert!(!output.stats.alone && output.stats.foreseen_stretches >= 1, "{:?}", output.stats);
+        assert_same(&output, &expected, calls);
     }
 }

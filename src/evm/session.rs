@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Policy};
+use crate::protocol::{Counters, Halt, Policy, RATE_SPAN};
 use crate::runtime::{Caller, Task, Threads};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
@@ -176,7 +176,7 @@ impl<S: StateSource> Session<S> {
         }
         loop {
             let first = self.frontier.position();
-            // What begins a block was asked about before.
+            // A block that is given whole was asked about before; of a pool nobody knows what it brings.
             let until = if first > 0 && expects_chain(crew, config, self.transactions(first..end)) {
                 self.tally.foreseen_stretches += 1;
                 end
@@ -186,7 +186,9 @@ impl<S: StateSource> Session<S> {
                 let failure;
                 (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
                 let next = self.frontier.position();
-                if let Some(experience) = experience(crew, config).filter(|_| failure.is_none()) {
+                // Less than that is never given up, whatever it is.
+                let tells = failure.is_none() && next - first >= RATE_SPAN as usize;
+                if let Some(experience) = experience(crew, config).filter(|_| tells) {
                     experience.learn(self.transactions(first..next), self.handed_over);
                 }
                 if failure.is_some() || (!self.handed_over && until == end) {
@@ -248,7 +250,7 @@ impl<S: StateSource> Session<S> {
                     ended = true;
                     task.0.cancel();
                 };
-                let caller = Caller::new(stream, deliver);
+                let caller = Caller::new(task.1, stream, deliver);
                 work(&task.0, WorkerId(0), &caller);
                 caller.drain();
             }

@@ -77,6 +77,8 @@ pub enum StoreEvent<L: Location> {
         reader: TxIndex,
         /// The location.
         location: L,
+        /// Before anything was done for this look.
+        began: Ticket,
         /// The look at the scope before, if there was one.
         life: Option<Ticket>,
         /// Whom it waits for.

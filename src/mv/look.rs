@@ -139,7 +139,7 @@ impl<L: Location> Store<L> {
             if let Some(on) = foresee(chain) {
                 // Nothing was seen that a change could concern.
                 let (location, life) = (location.clone(), life.ticket());
-                self.log.note(|| StoreEvent::Foreseen { reader, location, life, on });
+                self.log.note(|| StoreEvent::Foreseen { reader, location, began, life, on });
                 return Found::Blocked(on);
             }
             chain.add_reader(own, frontier);

@@ -9,7 +9,7 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 
 /// Commits between two looks at the discard rate.
-const RATE_SPAN: u32 = 32;
+pub(crate) const RATE_SPAN: u32 = 32;
 /// Runs thrown away per span from which on speculation counts as wasted.
 const WASTEFUL_RUNS: u32 = 24;
 /// Transactions that run in order after a wasteful span.

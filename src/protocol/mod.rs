@@ -35,6 +35,8 @@ mod state;
 
 pub use counters::Counters;
 pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
+#[cfg(feature = "evm")]
+pub(crate) use frontier::RATE_SPAN;
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy};
 pub use slot::Status;

@@ -44,7 +44,7 @@ impl Pool {
     /// # Errors
     /// The system refused to start a thread.
     pub fn new(workers: u16) -> std::io::Result<Self> {
-        let mut members = Vec::new();
+        let (mut members, mut places) = (Vec::new(), Vec::new());
         let threads = Threads::for_workers(workers.into());
         for worker in 1..workers {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
@@ -63,13 +63,14 @@ impl Pool {
                 }
             };
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
-            let place = told.recv().ok().flatten();
-            members.push(Member {
-                tasks: Some(tasks),
-                done: finished,
-                handle: Some(handle),
-                place,
-            });
+            let (tasks, handle) = (Some(tasks), Some(handle));
+            members.push(Member { tasks, done: finished, handle, place: None });
+            places.push(told);
+        }
+        if threads.have_cores() {
+            for (member, place) in members.iter_mut().zip(places) {
+                member.place = place.recv().ok().flatten();
+            }
         }
         Ok(Self { members, threads })
     }
@@ -101,10 +102,8 @@ impl Pool {
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
         // Systems wake threads where their waker runs, if they take the processors that sleep for busy
         // ones, as they do in virtual machines; there the thread would have to wait for its waker.
-        if self.threads.have_cores() {
-            let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
-            places.for_each(Place::keep_off_caller);
-        }
+        let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
+        places.for_each(Place::keep_off_caller);
         let mut asked = Vec::with_capacity(self.members.len());
         for member in &self.members {
             let sent = member.tasks.as_ref().map(|tasks| tasks.send(Arc::clone(task)).is_ok());

@@ -61,14 +61,15 @@ impl Context for Threads {
 /// between its jobs and while it waits for one.
 #[derive(Debug)]
 pub struct Caller<T, F> {
+    threads: Threads,
     stream: Receiver<T>,
     deliver: RefCell<F>,
 }
 
 impl<T, F: FnMut(T)> Caller<T, F> {
-    /// Items of `stream` go to `deliver`.
-    pub fn new(stream: Receiver<T>, deliver: F) -> Self {
-        Self { stream, deliver: RefCell::new(deliver) }
+    /// Items of `stream` go to `deliver`. Waits as `threads` do.
+    pub fn new(threads: Threads, stream: Receiver<T>, deliver: F) -> Self {
+        Self { threads, stream, deliver: RefCell::new(deliver) }
     }
 
     /// Delivers what is there.
@@ -88,6 +89,14 @@ impl<S, F: FnMut(S)> Context for Caller<S, F> {
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        for _ in 0..self.threads.looks {
+            self.drain();
+            match channel.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+        }
         loop {
             crossbeam_channel::select! {
                 recv(channel) -> message => return message.ok(),

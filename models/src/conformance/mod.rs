@@ -95,7 +95,7 @@ pub fn replay<L: Location>(
     for (at, (ticket, event)) in trace.iter().enumerate() {
         let judged = match event {
             TraceEvent::Store(event) => replay.store_event(*ticket, event),
-            TraceEvent::Engine(event) => replay.engine_event(event),
+            TraceEvent::Engine(event) => replay.engine_event(*ticket, event),
         };
         judged.map_err(|why| Rejected { at, why })?;
         seen.note(event);
@@ -177,10 +177,10 @@ impl<L: Location> Replay<L> {
                 self.runs(*reader)?.end_check(*reader, *holds)
             }
             StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.store),
-            StoreEvent::Foreseen { reader, location, on, .. } => {
+            StoreEvent::Foreseen { reader, location, began, on, .. } => {
                 let is_lower = || format!("{reader} waits for {on}, which is not lower");
                 ensure(on < reader, is_lower)?;
-                ensure(self.runs(*on)?.is_unreported(), || format!("{on} does not run"))?;
+                ensure(self.runs(*on)?.ran_at(*began), || format!("{on} does not run"))?;
                 self.runs(*reader)?.look(*reader, location, &Found::Blocked(*on))
             }
             StoreEvent::Life { .. } => Ok(()),
@@ -195,23 +195,23 @@ impl<L: Location> Replay<L> {
         Ok(())
     }
 
-    fn engine_event(&mut self, event: &EngineEvent<L>) -> Result<(), Why> {
+    fn engine_event(&mut self, ticket: Ticket, event: &EngineEvent<L>) -> Result<(), Why> {
         match event {
             EngineEvent::RunBegan(tx) => {
                 let bound = self.role.bound();
                 self.runs(*tx)?.begin(*tx, bound)
             }
             EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
-            EngineEvent::Sent(report) => self.sent(report),
+            EngineEvent::Sent(report) => self.sent(ticket, report),
             EngineEvent::Heard(event) => self.role.heard(event, &self.store, &mut self.runs),
             EngineEvent::Told(command) => self.role.told(command, &self.store, &self.runs),
         }
     }
 
-    fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
+    fn sent(&mut self, ticket: Ticket, report: &JobReport) -> Result<(), Why> {
         for (tx, result) in report.job.chunk.indices().zip(&report.results) {
             let runs = self.runs.get_mut(tx.position()).ok_or("no such transaction")?;
-            runs.sent(tx, result, &self.store.cells)?;
+            runs.sent(ticket, (tx, result), &self.store.cells)?;
         }
         self.role.sent(report)
     }

@@ -5,6 +5,7 @@ use super::store_rules::{Why, ensure};
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Found, Location, Origin};
 use braid_evm::protocol::{RunResult, TxReport};
+use braid_evm::trace::Ticket;
 use braid_evm::worker::RunEnd;
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,6 +25,8 @@ pub struct Runs<L: Location> {
     /// Runs that began.
     pub count: u32,
     since_report: u32,
+    /// When the last report was sent.
+    sent: Option<Ticket>,
     running: bool,
     /// In the order in which they were made.
     looks: Vec<(L, Found<L>)>,
@@ -37,8 +40,9 @@ pub struct Runs<L: Location> {
 impl<L: Location> Default for Runs<L> {
     fn default() -> Self {
         let (looks, named) = (Vec::new(), Vec::new());
-        let (check, verdict, end) = (None, None, None);
-        Self { count: 0, since_report: 0, running: false, looks, end, named, check, verdict }
+        let (check, verdict, end, sent) = (None, None, None, None);
+        let (count, since_report, running) = (0, 0, false);
+        Self { count, since_report, sent, running, looks, end, named, check, verdict }
     }
 }
 
@@ -88,10 +92,10 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Whether it has begun a run that nobody was told of yet.
+    /// Whether it may have run when `ticket` was drawn: nobody had been told of its last run by then.
     #[must_use]
-    pub const fn is_unreported(&self) -> bool {
-        self.since_report > 0
+    pub fn ran_at(&self, ticket: Ticket) -> bool {
+        self.since_report > 0 || self.sent.is_some_and(|sent| sent > ticket)
     }
 
     fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
@@ -188,11 +192,12 @@ impl<L: Location> Runs<L> {
     /// Something else became of it, or it is not published.
     pub fn sent(
         &mut self,
-        tx: TxIndex,
-        report: &TxReport,
+        ticket: Ticket,
+        (tx, report): (TxIndex, &TxReport),
         cells: &Reference<L>,
     ) -> Result<(), Why> {
         ensure(self.check.is_none(), || format!("{tx} is reported as it is checked"))?;
+        self.sent = Some(ticket);
         let TxReport { runs, result } = report;
         ensure(*runs == core::mem::take(&mut self.since_report), || {
             format!("{tx} is said to have run {runs} times")
