@@ -111,6 +111,6 @@ impl<S, F: FnMut(S)> Context for Caller<S, F> {
 
     #[cfg(braid_loom)]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        channel.recv().ok()
+        self.threads.recv(channel)
     }
 }
