@@ -2,10 +2,14 @@
 
 use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
-use braid_evm::{Block, Config, EvmMutant, Executor, Mode, Policy, Stats};
+use braid_evm::ids::WorkerId;
+use braid_evm::{
+    Block, Cloned, Config, EvmMutant, Executor, Mode, Observer, Policy, Stage, Stats, observe,
+};
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Numbers of workers that every block is executed with.
@@ -47,6 +51,16 @@ fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) 
     config.mode = mode;
     config.chunk = chunk;
     Executor::new(config).expect("threads start")
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Observer for Counter {
+    fn begins(&self, _: WorkerId, _: Stage) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
 /// Executors with different numbers of workers.
@@ -114,7 +128,29 @@ impl Lineup {
             self.run(WORKERS.len() + CHUNKS.len() + index, block, database.clone(), &expected)
                 .map_err(|difference| format!("{workers} workers, {policy:?}: {difference}"))?;
         }
+        let watched = self.observed(block, database.clone(), &expected);
+        watched.map_err(|difference| format!("under observation: {difference}"))?;
         Ok(expected)
+    }
+
+    /// Threads that tell an observer what they do run the same block.
+    fn observed<D>(
+        &mut self,
+        block: &Arc<Block>,
+        database: D,
+        expected: &Expected<D::Error>,
+    ) -> Result<(), String>
+    where
+        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
+    {
+        let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
+        (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
+        let observer = Counter::default();
+        expected.compare(&observe(config, Arc::clone(block), Cloned(database), &observer))?;
+        match observer.0.load(SeqCst) {
+            0 => Err("nothing was told".into()),
+            _ => Ok(()),
+        }
     }
 
     /// The same, and then with higher transactions running first.
