@@ -265,7 +265,8 @@ mod tests {
 
     fn team() -> (Team, Config) {
         let team = Team::new((2, 2), true).expect("a thread");
-        (team, Config::with_workers(NonZeroU16::new(2).expect("not zero")))
+        let two = NonZeroU16::new(2).expect("not zero");
+        (team, Config { learn: true, ..Config::with_workers(two) })
     }
 
     fn taught(team: &mut Team, calls: &[TxEnv]) {

@@ -111,9 +111,9 @@ pub(super) struct BenchArgs {
     /// Leave out stages and memory
     #[arg(long)]
     brief: bool,
-    /// Learn nothing from earlier rounds: each is as the first block of its kind
+    /// Learn from earlier rounds which calls need each other
     #[arg(long)]
-    no_learning: bool,
+    learn: bool,
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     simulate: Vec<NonZeroU16>,
@@ -220,7 +220,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
     let start = |workers: &NonZeroU16| {
         let mut config = Config::with_workers(*workers);
-        (config.policy, config.learn) = (args.policy.policy(), !args.no_learning);
+        (config.policy, config.learn) = (args.policy.policy(), args.learn);
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };
