@@ -4,7 +4,8 @@ use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    Block, Cloned, Config, EvmMutant, Executor, Mode, Observer, Policy, Stage, Stats, observe,
+    Block, BlockError, BlockOutput, Cloned, Config, EvmMutant, Executor, Mode, Observer, Policy,
+    Stage, Stats, observe,
 };
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -146,7 +147,8 @@ impl Lineup {
         let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
         (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
         let observer = Counter::default();
-        expected.compare(&observe(config, Arc::clone(block), Cloned(database), &observer))?;
+        let found = observe(config, Arc::clone(block), Cloned(database), &observer);
+        self.judge(&found, expected)?;
         match observer.0.load(SeqCst) {
             0 => Err("nothing was told".into()),
             _ => Ok(()),
@@ -190,8 +192,16 @@ impl Lineup {
         D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
     {
         let found = self.executors[index].execute(Arc::clone(block), database);
-        expected.compare(&found)?;
-        let stats = match &found {
+        self.judge(&found, expected)
+    }
+
+    fn judge<E: core::fmt::Debug + core::fmt::Display>(
+        &mut self,
+        found: &Result<BlockOutput, BlockError<E>>,
+        expected: &Expected<E>,
+    ) -> Result<(), String> {
+        expected.compare(found)?;
+        let stats = match found {
             Ok(output) => output.stats,
             Err(error) => error.committed.stats,
         };

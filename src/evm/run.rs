@@ -320,13 +320,12 @@ mod tests {
     fn a_short_stretch_forgives_nothing() {
         let (mut team, config) = team();
         taught(&mut team, &chain(60).0.transactions);
-        let few = Config { policy: Policy::Auto, ..config };
         // As calls of that contract are too few of them, the block is shared out, all of it.
         let (mut block, state) = chain(31);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
         let done: Result<_, BlockError<Infallible>> =
-            execute(&mut team, block.into(), state, options(few));
+            execute(&mut team, block.into(), state, options(config));
         assert_eq!(done.expect("a valid block").stats.foreseen_stretches, 0);
         assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 1);
     }

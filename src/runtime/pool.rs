@@ -129,3 +129,35 @@ impl Drop for Pool {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux", not(braid_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Mutex;
+    use rustix::thread::sched_getaffinity;
+
+    /// On how many cores each worker may run.
+    struct Cores(Mutex<Vec<u32>>);
+
+    impl Task for Cores {
+        fn run(&self, _: WorkerId) {
+            self.0.lock().push(sched_getaffinity(None).expect("it runs").count());
+        }
+    }
+
+    fn cores_of_the_other(mut pool: Pool) -> Vec<u32> {
+        let cores = Arc::new(Cores(Mutex::new(Vec::new())));
+        let task: Arc<dyn Task> = cores.clone();
+        pool.run(&task, || ());
+        core::mem::take(&mut *cores.0.lock())
+    }
+
+    #[test]
+    fn threads_keep_off_the_core_that_hands_out_work() {
+        let all = sched_getaffinity(None).expect("it runs").count();
+        let pool = || Pool::new(2).expect("a thread");
+        let fewer = if pool().threads().have_cores() { all - 1 } else { all };
+        assert_eq!(cores_of_the_other(pool()), [fewer]);
+        assert_eq!(cores_of_the_other(pool().anywhere()), [all]);
+    }
+}

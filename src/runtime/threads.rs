@@ -30,6 +30,20 @@ impl Threads {
         if cores.is_ok_and(|cores| workers <= cores.get()) { Self::WATCHFUL } else { Self::SLEEPY }
     }
 
+    /// Looks for a message as often as these threads do, yielding the core and doing what there is to
+    /// do `meanwhile`.
+    #[cfg(not(braid_loom))]
+    fn look<T>(self, channel: &Receiver<T>, meanwhile: impl Fn()) -> Result<T, TryRecvError> {
+        for _ in 0..self.looks {
+            meanwhile();
+            match channel.try_recv() {
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+                found => return found,
+            }
+        }
+        Err(TryRecvError::Empty)
+    }
+
     /// Whether there is a core for each of them.
     pub(super) const fn have_cores(self) -> bool {
         self.looks > 0
@@ -41,14 +55,10 @@ impl Context for Threads {
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        for _ in 0..self.looks {
-            match channel.try_recv() {
-                Ok(message) => return Some(message),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => std::thread::yield_now(),
-            }
+        match self.look(channel, || ()) {
+            Err(TryRecvError::Empty) => channel.recv().ok(),
+            found => found.ok(),
         }
-        channel.recv().ok()
     }
 
     #[cfg(braid_loom)]
@@ -89,13 +99,9 @@ impl<S, F: FnMut(S)> Context for Caller<S, F> {
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        for _ in 0..self.threads.looks {
-            self.drain();
-            match channel.try_recv() {
-                Ok(message) => return Some(message),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => std::thread::yield_now(),
-            }
+        match self.threads.look(channel, || self.drain()) {
+            Err(TryRecvError::Empty) => {}
+            found => return found.ok(),
         }
         loop {
             crossbeam_channel::select! {
