@@ -230,6 +230,10 @@ impl<S: StateSource> Session<S> {
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
         let (mut setup, tally) = self.set_up(end, config, workers, !crew.is_wide());
+        if crew.is_wide() {
+            // Who waits for somebody who will probably write reads nothing ahead meanwhile.
+            setup.store = setup.store.with_workers(0);
+        }
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
