@@ -12,7 +12,7 @@ use super::error::Rejection;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{EvmLocation, EvmValue};
 use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
-use super::mutants::{EvmMutant, is_evm_mutant};
+use super::mutants::is_evm_mutant;
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
 use super::window::Window;
@@ -59,11 +59,11 @@ impl Alone {
     pub(super) fn leave_journal(
         &mut self,
         outcomes: &[Result<Arc<TxOutput>, Rejection>],
-        mutant: EvmMutant,
+        recipe: &Recipe,
     ) {
         self.journal = EvmState::default();
         let first = core::mem::replace(&mut self.first_in_journal, outcomes.len());
-        take_over(&mut self.latest, outcomes, first..outcomes.len(), mutant);
+        take_over(&mut self.latest, outcomes, first..outcomes.len(), recipe);
     }
 
     /// What lies under it.
@@ -80,9 +80,9 @@ fn take_over(
     latest: &mut Latest<EvmLocation>,
     outcomes: &[Result<Arc<TxOutput>, Rejection>],
     range: Range<usize>,
-    mutant: EvmMutant,
+    recipe: &Recipe,
 ) {
-    if is_evm_mutant!(mutant, JournalLost) {
+    if is_evm_mutant!(recipe.mutant, JournalLost) {
         return;
     }
     for (tx, outcome) in outcomes.iter().enumerate().take(range.end).skip(range.start) {
@@ -91,7 +91,7 @@ fn take_over(
             continue;
         };
         let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
-        for (location, entry) in write_set(&output.changes, mutant) {
+        for (location, entry) in write_set(&output.changes, recipe) {
             latest.put(tx, location, entry);
         }
     }
@@ -183,8 +183,8 @@ impl<D: DatabaseRef> Runner<'_, D> {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_in_journal, end);
-        let mutant = self.recipe.mutant;
-        take_over(self.latest(), &ledger.outcomes, first..end, mutant);
+        let recipe = self.recipe;
+        take_over(self.latest(), &ledger.outcomes, first..end, recipe);
         if self.is_bottom {
             self.latest().keep_slots(&journal);
         }
@@ -297,7 +297,7 @@ impl<S: StateSource> Session<S> {
         let Self { workload, ledger, store, frontier, .. } = self;
         let recipe = &workload.recipe;
         let first = alone.first.unwrap_or(TxIndex(0));
-        alone.leave_journal(&ledger.outcomes, recipe.mutant);
+        alone.leave_journal(&ledger.outcomes, recipe);
         let mut latest = alone.latest;
         let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
         for receiver in recipe.receivers().filter(|_| !unsummed) {

@@ -183,6 +183,9 @@ where
             EvmLocation::Code(address) => {
                 EvmValue::Code(self.account(*address)?.as_ref().map(Code::of).unwrap_or_default())
             }
+            EvmLocation::Balance(address) => EvmValue::Balance(
+                self.account(*address)?.map(|info| info.balance).unwrap_or_default(),
+            ),
             EvmLocation::Storage(address, slot) => EvmValue::Slot(self.slot(*address, *slot)?),
             EvmLocation::Lifecycle(_) => EvmValue::Life,
         })

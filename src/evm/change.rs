@@ -46,6 +46,8 @@ pub struct AccountChange {
     pub slots: Vec<SlotChange>,
     /// Whether its code stood beside the account, also if `after` goes without.
     pub(super) knows_code: bool,
+    /// Whether the balances are those of the transaction, not of before the block: see `balances`.
+    pub(super) knows_balance: bool,
 }
 
 /// The accounts of `state` that its transaction touched.
@@ -92,7 +94,8 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
-    Some(AccountChange { address, kind, before, after, slots, knows_code })
+    let knows_balance = true;
+    Some(AccountChange { address, kind, before, after, slots, knows_code, knows_balance })
 }
 
 /// The account before a transaction, without its code - but where revm has forgotten that: it does so

@@ -2,7 +2,8 @@
 
 use super::change::{AccountChange, ChangeKind};
 use super::location::{Account, Code, EvmLocation, EvmValue, HasCode};
-use super::mutants::{EvmMutant, is_evm_mutant};
+use super::machine::Recipe;
+use super::mutants::is_evm_mutant;
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
 use revm::state::AccountInfo;
@@ -12,7 +13,7 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
 /// What the next transaction would read otherwise than this one did, by the rules of revm's
 /// `State::commit`.
-pub(super) fn write_set(changes: &[AccountChange], mutant: EvmMutant) -> Writes {
+pub(super) fn write_set(changes: &[AccountChange], recipe: &Recipe) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots);
     for change in changes {
@@ -21,10 +22,10 @@ pub(super) fn write_set(changes: &[AccountChange], mutant: EvmMutant) -> Writes 
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut writes);
             }
-            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes, mutant),
+            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes, recipe),
         }
     }
-    if is_evm_mutant!(mutant, TombstoneLost) {
+    if is_evm_mutant!(recipe.mutant, TombstoneLost) {
         writes.retain(|(_, entry)| !matches!(entry, Entry::Tombstone));
     }
     writes
@@ -60,7 +61,7 @@ fn destroy(address: Address, existed: bool, writes: &mut Writes) {
 /// An account that is created where there was none needs no tombstone: nothing of this block wrote
 /// its storage since it was destroyed last, and what the base state may hold there is taken for
 /// zero (see `view`).
-fn write(change: &AccountChange, writes: &mut Writes, mutant: EvmMutant) {
+fn write(change: &AccountChange, writes: &mut Writes, recipe: &Recipe) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
     if created && change.before.is_some() {
@@ -73,15 +74,25 @@ fn write(change: &AccountChange, writes: &mut Writes, mutant: EvmMutant) {
         account.code = HasCode::No;
     }
     let mut code = Code::of(after);
-    if is_evm_mutant!(mutant, CodeChangeUnrecorded) {
+    if is_evm_mutant!(recipe.mutant, CodeChangeUnrecorded) {
         code = code_before.clone();
         account.code = before.map_or(HasCode::No, |before| Account::of(before).code);
     }
-    // That such an account was touched at all changes how its storage is read: see `view`.
-    let blank = before.is_some_and(AccountInfo::has_no_code_and_nonce);
-    if created || blank || before.map(Account::of) != Some(account) {
+    let old = before.map(Account::of).filter(|_| !created);
+    let is_apart = account.has_code() && recipe.receivers().all(|to| to != change.address);
+    let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
+    let is_same = old == Some(account) && (keeps_balance || is_apart);
+    if !is_same {
         let value = EvmValue::Account(Some(account));
         writes.push((EvmLocation::Account(change.address), Entry::Value(value)));
+    }
+    // That such an account was touched at all changes how its storage is read: see `view`.
+    let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
+    let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
+    if moves_out || is_touched_only {
+        recipe.moved.add(change.address);
+        let value = EvmValue::Balance(account.balance);
+        writes.push((EvmLocation::Balance(change.address), Entry::Value(value)));
     }
     // Where there is none nobody looks for it.
     if account.code == HasCode::Yes && (created || code_before != code) {

@@ -109,11 +109,15 @@ fn after_transactions<S: StateSource>(
         let (mut below, journal) = match &mut alone {
             Some(alone) => {
                 let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
-                let mut below = EvmView::after(latest, under, base, &Threads::SLEEPY);
+                let below = EvmView::after(latest, under, base, &Threads::SLEEPY);
+                let mut below = below.for_block(&workload.recipe);
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut alone.journal))
             }
-            None => (EvmView::new(store, base, &Threads::SLEEPY), EvmState::default()),
+            None => {
+                let below = EvmView::new(store, base, &Threads::SLEEPY);
+                (below.for_block(&workload.recipe), EvmState::default())
+            }
         };
         below.begin(TxIndex(u32::MAX));
         let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });
@@ -132,7 +136,7 @@ fn after_transactions<S: StateSource>(
                 };
                 (effects.drained, effects.increments) = Default::default();
                 alone.latest = core::mem::take(latest);
-                alone.leave_journal(&ledger.outcomes, workload.recipe.mutant);
+                alone.leave_journal(&ledger.outcomes, &workload.recipe);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

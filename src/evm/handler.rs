@@ -9,7 +9,7 @@ use super::mutants::is_evm_mutant;
 use super::precompile::BlockPrecompiles;
 use super::view::{EvmView, ViewStopped};
 use super::window::Window;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, TxKind, U256};
 use core::cell::Cell;
 use core::marker::PhantomData;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
@@ -94,6 +94,18 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
         Ok(())
     }
 
+    /// The balances that the transaction itself looks at, or changes.
+    fn announce(&self, context: &mut BlockContext<'a, D, X>) {
+        let tx = context.tx;
+        let view = context.journaled_state.db_mut();
+        view.count_balance(tx.caller());
+        if let TxKind::Call(to) = tx.kind()
+            && !tx.value().is_zero()
+        {
+            view.count_balance(to);
+        }
+    }
+
     /// Takes the surcharge from the sender, if there is one.
     fn charge(&self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
@@ -124,6 +136,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
         if (!self.recipe.sets_surcharge_aside || loaded)
             && let Some(amount) = self.surcharge.take()
         {
+            context.journaled_state.db_mut().count_balance(receiver);
             context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
         }
         Ok(())
@@ -166,6 +179,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_,
         evm: &mut Self::Evm,
         _: &mut InitialAndFloorGas,
     ) -> Result<(), Self::Error> {
+        self.announce(&mut evm.ctx);
         self.charge(&mut evm.ctx)?;
         pre_execution::validate_against_state_and_deduct_caller(&mut evm.ctx)
     }
@@ -182,6 +196,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_,
         let is_loaded = context.journaled_state.evm_state().contains_key(&beneficiary)
             && !is_evm_mutant!(self.recipe.mutant, RewardAlwaysSetAside);
         if !self.recipe.defers || is_loaded {
+            context.journaled_state.db_mut().count_balance(beneficiary);
             return post_execution::reward_beneficiary(context, exec_result.gas())
                 .map_err(Into::into);
         }

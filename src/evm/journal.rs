@@ -95,5 +95,6 @@ fn take_change<'a>(
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
-    AccountChange { address, kind, before, after, slots, knows_code: is_code_known }
+    let (knows_code, knows_balance) = (is_code_known, true);
+    AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
 }

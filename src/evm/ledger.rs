@@ -9,7 +9,7 @@ use super::plan::regular_gas_limit;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
 use crate::worker::Ledger;
-use alloy_primitives::U256;
+use alloy_primitives::{U256, map::AddressMap};
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
@@ -72,6 +72,8 @@ pub(super) struct EvmLedger {
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
+    /// Balances of accounts with code, where the committed prefix has changed them.
+    balances: AddressMap<U256>,
     mutant: EvmMutant,
 }
 
@@ -113,7 +115,8 @@ impl EvmLedger {
         let transactions = block.transactions.len();
         let outcomes = Vec::with_capacity(transactions);
         let masks = Vec::with_capacity(transactions);
-        Self { block, gas: BlockGas::default(), outcomes, masks, stream: None, mutant }
+        let (gas, balances) = (BlockGas::default(), AddressMap::default());
+        Self { block, gas, outcomes, masks, stream: None, balances, mutant }
     }
 
     /// Sends what commits from now on to `stream`.
@@ -155,8 +158,30 @@ impl EvmLedger {
 }
 
 impl EvmLedger {
+    /// Puts in the balances at which the transaction that is next has not looked: what lies below it
+    /// is final.
+    fn fill_in(&mut self, changes: &mut [AccountChange]) {
+        for change in changes {
+            let (Some(before), Some(after)) = (&mut change.before, &mut change.after) else {
+                continue;
+            };
+            if !change.knows_balance {
+                let present = self.balances.get(&change.address);
+                if let Some(balance) =
+                    present.filter(|_| !is_evm_mutant!(self.mutant, BalanceNotFilledIn))
+                {
+                    (before.balance, after.balance) = (*balance, *balance);
+                }
+                change.knows_balance = true;
+            } else if before.balance != after.balance && !before.is_empty_code_hash() {
+                self.balances.insert(change.address, after.balance);
+            }
+        }
+    }
+
     /// Gives the last transaction that was executed `changes` that were taken together.
-    pub(super) fn give(&mut self, changes: Vec<AccountChange>, mask: u64) {
+    pub(super) fn give(&mut self, mut changes: Vec<AccountChange>, mask: u64) {
+        self.fill_in(&mut changes);
         let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
         let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
         let Some((Some(output), cells)) = last.map(|(kept, cells)| (Arc::get_mut(kept), cells))
@@ -195,7 +220,11 @@ impl Ledger for EvmLedger {
         Ok(())
     }
 
-    fn commit(&mut self, tx: TxIndex, output: Arc<TxOutput>) {
+    fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
+        let Some(only) = Arc::get_mut(&mut output) else {
+            unreachable!("nobody else has it before it is committed")
+        };
+        self.fill_in(&mut only.changes);
         let gas = output.result.gas();
         self.gas.cumulative = self.gas.cumulative.saturating_add(gas.tx_gas_used());
         self.gas.regular = self.gas.regular.saturating_add(gas.block_regular_gas_used());

@@ -14,6 +14,9 @@ pub(super) enum EvmLocation {
     Account(Address),
     /// Code hash and code of an account that has code.
     Code(Address),
+    /// Balance of an account that has code: most who call a contract neither ask for it nor change it.
+    /// That of an account to which something is credited lies with the account.
+    Balance(Address),
     /// One storage slot.
     Storage(Address, U256),
     /// Tombstones of the account: they end the life of its storage.
@@ -28,6 +31,7 @@ impl Hash for EvmLocation {
             Self::Code(address) => (1, address, None),
             Self::Storage(address, slot) => (2, address, Some(slot)),
             Self::Lifecycle(address) => (3, address, None),
+            Self::Balance(address) => (4, address, None),
         };
         let (words, rest) = address.as_slice().as_chunks::<8>();
         for word in words {
@@ -48,6 +52,8 @@ pub(super) enum EvmValue {
     Account(Option<Account>),
     /// An account's code.
     Code(Code),
+    /// An account's balance, in wei.
+    Balance(U256),
     /// Content of a slot.
     Slot(U256),
     /// A lifecycle has no value: only its tombstones count.
@@ -57,7 +63,7 @@ pub(super) enum EvmValue {
 /// An account without its code.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
-    /// In wei.
+    /// In wei. Where there is code it is that before the block: see [`EvmLocation::Balance`].
     pub(super) balance: U256,
     pub(super) nonce: u64,
     pub(super) code: HasCode,
@@ -76,10 +82,9 @@ pub(super) enum HasCode {
 
 impl PartialEq for Account {
     fn eq(&self, other: &Self) -> bool {
-        let has_code = |account: &Self| account.code == HasCode::Yes;
-        self.balance == other.balance
-            && self.nonce == other.nonce
-            && has_code(self) == has_code(other)
+        self.nonce == other.nonce
+            && self.has_code() == other.has_code()
+            && (self.has_code() || self.balance == other.balance)
     }
 }
 
@@ -93,6 +98,10 @@ impl Account {
             None => HasCode::Unsaid,
         };
         Self { balance: info.balance, nonce: info.nonce, code }
+    }
+
+    pub(super) const fn has_code(self) -> bool {
+        matches!(self.code, HasCode::Yes)
     }
 
     /// The whole account, if it has no code.
@@ -174,7 +183,7 @@ impl Location for EvmLocation {
     fn scope(&self) -> Option<Self> {
         match self {
             Self::Storage(address, _) => Some(Self::Lifecycle(*address)),
-            Self::Account(_) | Self::Code(_) | Self::Lifecycle(_) => None,
+            Self::Account(_) | Self::Code(_) | Self::Balance(_) | Self::Lifecycle(_) => None,
         }
     }
 
@@ -186,6 +195,7 @@ impl Location for EvmLocation {
         match self {
             Self::Account(_) => EvmValue::Account(None),
             Self::Code(_) => EvmValue::Code(Code::default()),
+            Self::Balance(_) => EvmValue::Balance(U256::ZERO),
             Self::Storage(..) => EvmValue::Slot(U256::ZERO),
             Self::Lifecycle(_) => EvmValue::Life,
         }

@@ -1,5 +1,6 @@
 //! One worker's EVM: runs a transaction, hands over its write set and its outcome.
 
+use super::balances::Moved;
 use super::base::BlockBase;
 use super::block::Block;
 use super::bundle::Spread;
@@ -9,6 +10,7 @@ use super::error::Rejection;
 use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::opcodes::announced;
 use super::precompile::BlockPrecompiles;
 use super::run::Extensions;
 use super::view::EvmView;
@@ -62,6 +64,8 @@ pub(super) struct Recipe {
     pub(super) shares: bool,
     /// How accounts are shared out when the bundle is built.
     pub(super) spread: Spread,
+    /// Whose balance transactions of the block have changed, of accounts with code.
+    pub(super) moved: Moved,
     /// The transaction that the EVM holds before its first one.
     pub(super) blank: TxEnv,
     /// A bug to seed, for tests of the tests.
@@ -123,11 +127,17 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         context: &'a X,
     ) -> Self {
         let view = EvmView::new(store, base, context);
-        Self::over(recipe, view.with_credited(recipe.receivers()))
+        if !recipe.extensions.is_announced() {
+            return Self::over(recipe, view);
+        }
+        let mut machine = Self::over(recipe, view.with_announced_balances());
+        machine.evm.instruction = announced(machine.evm.instruction);
+        machine
     }
 
     /// An EVM over `view`.
     pub(super) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
+        let view = view.for_block(recipe);
         #[cfg(feature = "mutants")]
         let view = view.with_mutant(recipe.mutant, recipe.block.env.beneficiary);
         Self {
@@ -155,6 +165,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
 
     /// Ends the journal: what follows reads from the view again. Returns what was in it.
     pub(super) fn end_journal(&mut self) -> EvmState {
+        self.view_mut().end_journal();
         self.evm.ctx.journaled_state.finalize()
     }
 
@@ -198,8 +209,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         let mut changes = core::mem::take(&mut handler.changes);
         let (reward, surcharge) = (handler.reward.take(), handler.surcharge.take().map(Box::new));
         if !self.recipe.shares {
-            changes = all_changes(self.end_journal());
+            changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
+        changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
         let output = TxOutput { result, changes, mask, reward, surcharge };
         Ran { result: Ok(output), goes_on, earlier }
@@ -229,7 +241,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
 
     /// The write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
-        let mut writes = write_set(&output.changes, self.recipe.mutant);
+        let mut writes = write_set(&output.changes, self.recipe);
         remember(&mut writes, &output.changes, self.view_mut().remembered());
         writes
     }

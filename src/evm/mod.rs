@@ -12,6 +12,7 @@
 //! leaves passes through `effects`, which turns it into a write set.
 
 mod alone;
+mod balances;
 mod base;
 mod block;
 mod bundle;
@@ -31,6 +32,7 @@ mod ledger;
 mod location;
 mod machine;
 mod mutants;
+mod opcodes;
 mod output;
 mod plan;
 mod precompile;

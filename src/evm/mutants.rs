@@ -97,6 +97,12 @@ pub enum EvmMutant {
     /// I11: the frontier moves before what was set aside is there.
     #[cfg(feature = "mutants")]
     CreditAfterFrontier,
+    /// I4: who looks at the balance of an account with code does not say so.
+    #[cfg(feature = "mutants")]
+    BalanceUncounted,
+    /// A balance that a transaction has not looked at stays the one before the block.
+    #[cfg(feature = "mutants")]
+    BalanceNotFilledIn,
 }
 
 #[cfg(feature = "mutants")]
@@ -141,6 +147,8 @@ impl EvmMutant {
         Self::SurchargeAlwaysSetAside,
         Self::CreditReadEarly,
         Self::CreditAfterFrontier,
+        Self::BalanceUncounted,
+        Self::BalanceNotFilledIn,
     ];
 }
 

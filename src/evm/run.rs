@@ -1,5 +1,6 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
+use super::balances::Moved;
 use super::base::{BlockBase, Overlay, StateSource};
 use super::block::Block;
 use super::bundle::{BlockEffects, Spread};
@@ -46,6 +47,16 @@ impl Extensions {
             return evm.sets_aside();
         }
         true
+    }
+
+    /// Whether nobody looks at a balance but the instructions and the handler: precompiles read what
+    /// they like.
+    pub(super) fn is_announced(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        if self.evm.is_some() {
+            return false;
+        }
+        self.precompiles.is_empty()
     }
 }
 
@@ -190,6 +201,7 @@ fn prepare<S: StateSource>(
         spread: Spread::default(),
         blank: Default::default(),
         mutant: EvmMutant::default(),
+        moved: Moved::default(),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);

@@ -1,7 +1,10 @@
 //! revm's database: what one transaction sees, every bit of it recorded.
 
+use super::balances::{Balances, Moved};
 use super::base::BlockBase;
+use super::change::AccountChange;
 use super::location::{Account, Code, EvmLocation, EvmValue};
+use super::machine::Recipe;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::mv::{Latest, Origin, ReadSet, Store};
@@ -34,6 +37,8 @@ where
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
+    balances: Balances,
+    moved: Option<&'a Moved>,
     /// Who is credited as transactions commit.
     credited: SmallVec<[Address; 2]>,
     mutant: EvmMutant,
@@ -61,6 +66,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             inner,
             remembered: Vec::new(),
             solid: AddressSet::default(),
+            balances: Balances::default(),
+            moved: None,
             credited: SmallVec::new(),
             mutant: EvmMutant::default(),
             #[cfg(feature = "mutants")]
@@ -68,10 +75,51 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         }
     }
 
-    /// The same, where these accounts are credited as transactions commit.
-    pub(super) fn with_credited(mut self, accounts: impl Iterator<Item = Address>) -> Self {
-        self.credited.extend(accounts);
+    /// The same in a block by `recipe`.
+    pub(super) fn for_block(mut self, recipe: &'a Recipe) -> Self {
+        self.credited.extend(recipe.receivers());
+        self.moved = Some(&recipe.moved);
         self
+    }
+
+    /// The same, where whoever looks at the balance of an account says so first.
+    pub(super) const fn with_announced_balances(mut self) -> Self {
+        self.balances.set_announced();
+        self
+    }
+
+    /// The journal that was filled from here is at an end.
+    pub(super) fn end_journal(&mut self) {
+        self.balances.clear();
+    }
+
+    /// Somebody is about to look at the balance of `address`, or to change it.
+    pub(super) fn count_balance(&mut self, address: Address) {
+        if is_evm_mutant!(self.mutant, BalanceUncounted) {
+            return;
+        }
+        let Some(loaded) = self.balances.count(address) else { return };
+        // What the journal holds nobody has recorded.
+        let read = self.inner.read_from(&EvmLocation::Balance(address));
+        if let Ok((balance, from)) = read
+            && balance != EvmValue::Balance(loaded)
+        {
+            self.inner.give_up(from);
+        }
+    }
+
+    /// A balance that the transaction has not looked at is the one before the block: what it is by then
+    /// is known when the transaction commits.
+    pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
+        let Some(unseen) = self.balances.unseen(change.address) else { return };
+        let (Some(before), Some(after)) = (&mut change.before, &mut change.after) else { return };
+        if before.code_hash != after.code_hash {
+            // Without code the balance lies with the account.
+            self.count_balance(change.address);
+            return;
+        }
+        (before.balance, after.balance) = (unseen.base, unseen.base);
+        change.knows_balance = false;
     }
 
     /// Whether all that the block has written is in what the view is over.
@@ -110,18 +158,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.end()
     }
 
-    fn account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {
+    fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
         #[cfg(feature = "mutants")]
         if is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) && address == self.beneficiary {
-            return match self.inner.base_mut().account(address) {
-                Ok(info) => Ok(info.as_ref().map(Account::of)),
-                Err(error) => Err(self.inner.fail(error).into()),
-            };
+            return Ok((self.base_account(address)?, Origin::Base));
         }
-        self.account_from(address).map(|(account, _)| account)
-    }
-
-    fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
         if self.credited.contains(&address) && !is_evm_mutant!(self.mutant, CreditReadEarly) {
             self.inner.wait_for_credits()?;
         }
@@ -134,8 +175,44 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     fn code(&mut self, address: Address) -> Result<Code, ViewStopped> {
         match self.inner.read(&EvmLocation::Code(address))? {
             EvmValue::Code(code) => Ok(code),
-            EvmValue::Account(_) | EvmValue::Slot(_) | EvmValue::Life => Err(ViewStopped),
+            _ => Err(ViewStopped),
         }
+    }
+
+    /// The balance of an account with code.
+    fn balance(&mut self, address: Address) -> Result<U256, ViewStopped> {
+        match self.inner.read(&EvmLocation::Balance(address))? {
+            EvmValue::Balance(balance) => Ok(balance),
+            _ => Err(ViewStopped),
+        }
+    }
+
+    /// The same, to be put into a journal where nobody may ever look at it. `account` comes `from` there.
+    fn loaded_balance(
+        &mut self,
+        address: Address,
+        account: Account,
+        from: Origin,
+    ) -> Result<U256, ViewStopped> {
+        if self.credited.contains(&address) {
+            return Ok(account.balance);
+        }
+        let base = account.balance;
+        let has_moved = self.moved.is_none_or(|moved| moved.may_have(address));
+        let is_base = from == Origin::Base;
+        if is_base && !has_moved && self.inner.is_over_final() {
+            return Ok(base);
+        }
+        if !is_base || self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
+            return self.balance(address);
+        }
+        let present = has_moved.then(|| self.inner.peek(&EvmLocation::Balance(address)));
+        let loaded = match present.flatten() {
+            Some(EvmValue::Balance(balance)) => balance,
+            _ => base,
+        };
+        self.balances.leave_unseen(address, loaded, base);
+        Ok(loaded)
     }
 
     /// A slot that nothing in this block has written, with this base value, which is not zero.
@@ -166,7 +243,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             return Ok(value);
         }
         let (account, from) = self.account_from(address)?;
-        let is_base = from == Origin::Base;
+        // Who only touches it leaves that beside it.
+        let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;
+        let is_base = from == Origin::Base && touched == Origin::Base;
         if is_base && account.is_none() {
             // There is no account, whatever the database holds for its storage.
             return Ok(U256::ZERO);
@@ -191,15 +270,16 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        let Some(account) = self.account(address)? else {
+        let (Some(account), from) = self.account_from(address)? else {
             let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
             return Ok(empty.then(AccountInfo::default));
         };
         if let Some(info) = account.without_code() {
             return Ok(Some(info));
         }
-        let Account { balance, nonce, .. } = account;
+        let nonce = account.nonce;
         let Code { hash: code_hash, code } = self.code(address)?;
+        let balance = self.loaded_balance(address, account, from)?;
         Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
     }
 

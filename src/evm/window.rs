@@ -160,7 +160,8 @@ impl Window {
                 info_after(kind, &info, before.as_ref())
             });
             let (slots, knows_code) = (Vec::new(), is_code_known);
-            AccountChange { address, kind, before, after, slots, knows_code }
+            let knows_balance = true;
+            AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
         };
         let mut changes: Vec<AccountChange> = self.before.drain(..).map(change).collect();
         let mut last: Option<(Address, &Account, &mut AccountChange)> = None;

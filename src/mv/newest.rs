@@ -41,6 +41,17 @@ impl<L: Location> Store<L> {
         }
     }
 
+    /// What a reader would find at `location` at the moment, which has no scope; nobody remembers that it
+    /// was asked. `None` if this block has left nothing there, or an estimate.
+    #[must_use]
+    pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
+        let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };
+        match self.find_final(location, look)? {
+            Found::Seen(_, value) => Some(value),
+            Found::Blocked(_) | Found::UnknownBase => None,
+        }
+    }
+
     fn find_final(&self, location: &L, look: Look) -> Option<Found<L>> {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();

@@ -96,6 +96,22 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
     }
 
+    /// What `location`, which has no scope, would be read as at the moment, if this block has left
+    /// something there. It may change unnoticed: only a read counts.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn peek(&self, location: &L) -> Option<L::Value> {
+        match self.below {
+            Below::Versions(store) => store.peek(location, self.reader),
+            Below::Final { .. } => None,
+        }
+    }
+
+    /// Whether all that it is over is final.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) const fn is_over_final(&self) -> bool {
+        self.is_final || matches!(self.below, Below::Final { .. })
+    }
+
     /// Forgets the last incarnation and looks at the state below `reader` from now on.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
@@ -143,6 +159,16 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
         self.stop.get_or_insert(Stop::TooEarly);
         Err(Stopped)
+    }
+
+    /// What was handed out unread is not what lies there, which comes `from` there: the run is in vain.
+    /// Whoever wrote it has done so, so the next one may begin at once.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn give_up(&mut self, from: Origin) {
+        self.stop.get_or_insert(match from {
+            Origin::Base => Stop::TooEarly,
+            Origin::Value(by) | Origin::Tombstone(by) | Origin::Folded(by) => Stop::Blocked(by.tx),
+        });
     }
 
     /// The same for a location that is credited as transactions commit (see

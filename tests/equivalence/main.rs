@@ -9,6 +9,7 @@
 mod support;
 
 mod admission;
+mod balances;
 mod beneficiary;
 mod creation;
 mod delegation;

@@ -3,7 +3,7 @@
 
 use crate::support::scene::SEEDED;
 use crate::{
-    admission, beneficiary, creation, delegation, journal, lifecycle, overflow, reads,
+    admission, balances, beneficiary, creation, delegation, journal, lifecycle, overflow, reads,
     support::evm_rows, turns,
 };
 use braid_evm::EvmMutant;
@@ -20,6 +20,8 @@ fn named(name: &str) -> Option<fn()> {
     let tests = tests![
         admission::a_block_of_invalid_transactions_is_built_empty,
         admission::refunds_make_room,
+        balances::every_way_to_look,
+        balances::some_pay_and_most_only_call,
         beneficiary::it_is_paid_and_others_read_its_balance_in_between,
         beneficiary::it_sends_transactions_itself,
         beneficiary::it_spends_what_it_has_just_earned,

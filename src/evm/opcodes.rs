@@ -1,0 +1,110 @@
+//! Instructions that may look at a balance: they say whose before they do what they do in revm.
+
+use super::handler::BlockContext;
+use crate::worker::Context;
+use alloy_primitives::{Address, U256};
+use revm::DatabaseRef;
+use revm::bytecode::opcode::{BALANCE, CALL, CALLCODE, CREATE, CREATE2, SELFBALANCE, SELFDESTRUCT};
+use revm::context_interface::JournalTr;
+use revm::handler::instructions::EthInstructions;
+use revm::interpreter::instructions::{contract, host};
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_types::InputsTr;
+use revm::interpreter::{Instruction, InstructionContext, InstructionExecResult};
+
+type Call<'c, 'a, D, X> = InstructionContext<'c, BlockContext<'a, D, X>, EthInterpreter>;
+
+/// The same instructions, with those announced that may look at balances.
+pub(super) fn announced<'a, D: DatabaseRef, X: Context>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+    let table = instructions.instruction_table_mut();
+    for (opcode, instruction) in [
+        (BALANCE, Instruction::new(balance)),
+        (SELFBALANCE, Instruction::new(self_balance)),
+        (CALL, Instruction::new(call)),
+        (CALLCODE, Instruction::new(call_code)),
+        (CREATE, Instruction::new(create)),
+        (CREATE2, Instruction::new(create2)),
+        (SELFDESTRUCT, Instruction::new(self_destruct)),
+    ] {
+        if let Some(entry) = table.get_mut(usize::from(opcode)) {
+            *entry = instruction;
+        }
+    }
+    instructions
+}
+
+/// The `n`-th word of the stack from above. What is not there the instruction itself will miss.
+fn word<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> U256 {
+    let stack = context.interpreter.stack.data();
+    stack.iter().nth_back(n).copied().unwrap_or_default()
+}
+
+fn address<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> Address {
+    Address::from_word(word(context, n).into())
+}
+
+/// A view that cannot answer says so at the end of the run, whatever comes of it until then.
+fn count<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>, address: Address) {
+    context.host.journaled_state.db_mut().count_balance(address);
+}
+
+fn count_own<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>) {
+    let own = context.interpreter.input.target_address();
+    count(context, own);
+}
+
+fn balance<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    let of = address(&context, 0);
+    count(&mut context, of);
+    host::balance(context)
+}
+
+fn self_balance<D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    count_own(&mut context);
+    host::selfbalance(context)
+}
+
+fn call<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    if !word(&context, 2).is_zero() {
+        let to = address(&context, 1);
+        count_own(&mut context);
+        count(&mut context, to);
+    }
+    contract::call::<CALL, _, _>(context)
+}
+
+fn call_code<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    if !word(&context, 2).is_zero() {
+        let to = address(&context, 1);
+        count_own(&mut context);
+        count(&mut context, to);
+    }
+    contract::call::<CALLCODE, _, _>(context)
+}
+
+fn create<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    if !word(&context, 0).is_zero() {
+        count_own(&mut context);
+    }
+    contract::create::<false, _, _>(context)
+}
+
+fn create2<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    if !word(&context, 0).is_zero() {
+        count_own(&mut context);
+    }
+    contract::create::<true, _, _>(context)
+}
+
+fn self_destruct<D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    let to = address(&context, 0);
+    count_own(&mut context);
+    count(&mut context, to);
+    host::selfdestruct(context)
+}

@@ -1,0 +1,157 @@
+//! Balances of accounts with code, which most who call them do not look at, while others move them.
+
+use crate::support::scene::{Scene, authorization, call, call_with, contract, delegate, pay};
+use alloy_primitives::{Address, Bytes, U256};
+use braid_fuzz::code::Code;
+use braid_fuzz::memory::MemoryAccount;
+use revm::bytecode::opcode;
+use revm::primitives::hardfork::SpecId;
+
+const SPECS: [SpecId; 6] = [
+    SpecId::HOMESTEAD,
+    SpecId::PETERSBURG,
+    SpecId::ISTANBUL,
+    SpecId::LONDON,
+    SpecId::OSAKA,
+    SpecId::AMSTERDAM,
+];
+
+/// Counts its calls; pays its caller 1,000 wei if asked to.
+fn till() -> Code {
+    let count = Code::new().increment(0, 1);
+    count.push(0).op(opcode::CALLDATALOAD).if_nonzero(|code| {
+        let call = code.push(0).push(0).push(0).push(0).push(1_000);
+        call.op(opcode::CALLER).push(30_000).op(opcode::CALL).sstore_top(1)
+    })
+}
+
+/// As around a contract that wraps ether: some pay in, some take out, most do neither.
+#[test]
+pub(crate) fn some_pay_and_most_only_call() {
+    for spec in SPECS {
+        let mut scene = Scene::on(spec);
+        let till = scene.contract(0, till());
+        let mut paid = 0;
+        for index in 0..30 {
+            let sender = scene.sender(index);
+            match index % 5 {
+                1 => {
+                    paid += 2_000 + index;
+                    scene.send(sender, pay_in(till, 2_000 + index));
+                }
+                3 => {
+                    paid -= 1_000;
+                    scene.send(sender, call_with(till, 1));
+                }
+                _ => scene.send(sender, call(till)),
+            }
+        }
+        let played = scene.play();
+        assert_eq!(played.balance(till), Some(U256::from(paid)), "{spec:?}");
+        assert_eq!(played.slot(till, 0), Some(U256::from(30)), "{spec:?}");
+    }
+}
+
+fn pay_in(to: Address, wei: u64) -> revm::context::TxEnv {
+    revm::context::TxEnv { value: U256::from(wei), ..call(to) }
+}
+
+/// Each way in which a contract may look at its own balance, after it has done what `code` does.
+fn looks(code: &Code, heir: Address) -> Vec<(SpecId, Code)> {
+    let code = || code.clone();
+    let to = |value: u64| code().push(0).push(0).push(0).push(0).push(value).address(heir);
+    vec![
+        (SpecId::HOMESTEAD, code().op(opcode::ADDRESS).op(opcode::BALANCE).sstore_top(2)),
+        (SpecId::ISTANBUL, code().op(opcode::SELFBALANCE).sstore_top(2)),
+        // Fails as long as there is too little.
+        (SpecId::HOMESTEAD, to(2_500).push(9_000).op(opcode::CALL).sstore_top(2)),
+        (SpecId::HOMESTEAD, to(2_500).push(9_000).op(opcode::CALLCODE).sstore_top(2)),
+        (SpecId::HOMESTEAD, code().create(&[], 2_500).sstore_top(2)),
+        (SpecId::PETERSBURG, code().create2(&[], 2_500, 7).sstore_top(2)),
+        (SpecId::HOMESTEAD, code().selfdestruct(heir)),
+    ]
+}
+
+/// Everybody loads the account before somebody looks at its balance, and others move it meanwhile.
+#[test]
+pub(crate) fn every_way_to_look() {
+    let heir = Address::repeat_byte(0x4e);
+    for spec in SPECS {
+        for (since, look) in looks(&Code::new().increment(0, 1), heir) {
+            if !spec.is_enabled_in(since) {
+                continue;
+            }
+            let mut scene = Scene::on(spec);
+            let looking = scene.contract(0, look);
+            let touch = |code: Code| code.address(looking).op(opcode::EXTCODESIZE).sstore_top(0);
+            let first = touch(Code::new()).call(looking, 0, 200_000).sstore_top(1);
+            let first = scene.contract(1, first);
+            let reverted = Code::new().call(looking, 1, 200_000).revert();
+            let reverted = scene.contract(2, reverted);
+            let other = touch(Code::new()).balance(looking).sstore_top(1);
+            let other = scene.contract(3, other);
+            for index in 0..12 {
+                let sender = scene.sender(index);
+                let tx = match index % 6 {
+                    1 => pay_in(looking, 700),
+                    3 => call(reverted),
+                    4 => call(other),
+                    _ => call(first),
+                };
+                scene.send(sender, tx);
+            }
+            scene.play();
+        }
+    }
+}
+
+/// A transfer within a call that is undone depends on the balance all the same.
+#[test]
+fn a_reverted_payment_has_looked() {
+    for spec in SPECS {
+        let mut scene = Scene::on(spec);
+        let poor = scene.contract(0, till());
+        let ask = Code::new().push(1).push(0).op(opcode::MSTORE);
+        let ask = ask.push(0).push(0).push(32).push(0).push(0).address(poor);
+        let undo = scene.contract(1, ask.push(60_000).op(opcode::CALL).revert());
+        let tell = Code::new().call(undo, 0, 90_000).sstore_top(0).op(opcode::GAS).sstore_top(1);
+        let tell = scene.contract(2, tell);
+        for index in 0..9 {
+            let sender = scene.sender(index);
+            scene.send(sender, if index == 4 { pay_in(poor, 5_000) } else { call(tell) });
+        }
+        scene.play();
+    }
+}
+
+/// An account gets, changes and loses its code while its balance moves and nobody looks.
+#[test]
+fn code_comes_and_goes_beside_the_balance() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        for targets in [[true, false, true], [false, true, false], [true, true, false]] {
+            let mut scene = Scene::on(spec);
+            let [bob, carol, dave] = scene.senders();
+            let count = scene.contract(0, Code::new().increment(0, 1));
+            let other = scene.contract(1, Code::new().increment(0, 3));
+            let owner = Address::repeat_byte(0x99);
+            let mut delegated = vec![0xef, 0x01, 0x00];
+            delegated.extend_from_slice(count.as_slice());
+            let account = MemoryAccount {
+                balance: U256::from(50),
+                code: Bytes::from(delegated),
+                ..contract(Code::new())
+            };
+            scene.put(owner, MemoryAccount { nonce: 0, ..account });
+            for (nonce, sets) in targets.into_iter().enumerate() {
+                let to = if sets { other } else { Address::ZERO };
+                scene.send(bob, pay_in(owner, 7));
+                scene.send(carol, call(owner));
+                scene.send(dave, delegate(vec![authorization(owner, to, nonce as u64)], other));
+                scene.send(carol, call(owner));
+            }
+            scene.send(bob, pay(owner, 1));
+            let played = scene.play();
+            assert_eq!(played.balance(owner), Some(U256::from(50 + 3 * 7 + 1)), "{spec:?}");
+        }
+    }
+}
