@@ -7,6 +7,7 @@
 //! Until then the journal holds whatever was there when the account was loaded.
 
 use crate::sync::{AtomicU64, SeqCst};
+use alloy_primitives::map::{AddressMap, AddressSet};
 use alloy_primitives::{Address, U256};
 
 /// Accounts with code whose balance some run of this block has changed, and others that fall into the same
@@ -40,7 +41,6 @@ impl Moved {
 /// A balance that nobody has looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
-    address: Address,
     /// What the journal holds.
     pub(super) loaded: U256,
     /// What it was before the block.
@@ -52,9 +52,10 @@ pub(super) struct Unseen {
 pub(super) struct Balances {
     /// Whether those of accounts with code may go unseen.
     may_be_unseen: bool,
-    unseen: Vec<Unseen>,
+    // A transaction may ask for thousands of balances, again and again.
+    unseen: AddressMap<Unseen>,
     /// Those that count, whoever loads the account.
-    counted: Vec<Address>,
+    counted: AddressSet,
 }
 
 impl Balances {
@@ -76,12 +77,12 @@ impl Balances {
 
     /// The account was loaded, and nobody has looked at its balance.
     pub(super) fn leave_unseen(&mut self, address: Address, loaded: U256, base: U256) {
-        self.unseen.push(Unseen { address, loaded, base });
+        self.unseen.insert(address, Unseen { loaded, base });
     }
 
     /// The balance of `address`, if the journal has it and nobody has looked at it.
     pub(super) fn unseen(&self, address: Address) -> Option<Unseen> {
-        self.unseen.iter().find(|unseen| unseen.address == address).copied()
+        self.unseen.get(&address).copied()
     }
 
     /// The balance of `address` counts. Returns what the journal holds, if nobody had looked before.
@@ -89,14 +90,10 @@ impl Balances {
         if !self.may_be_unseen {
             return None;
         }
-        match self.unseen.iter().position(|unseen| unseen.address == address) {
-            Some(at) => Some(self.unseen.swap_remove(at).loaded),
-            None => {
-                if !self.counted.contains(&address) {
-                    self.counted.push(address);
-                }
-                None
-            }
+        let unseen = self.unseen.remove(&address);
+        if unseen.is_none() {
+            self.counted.insert(address);
         }
+        unseen.map(|unseen| unseen.loaded)
     }
 }
