@@ -86,7 +86,7 @@ impl Balances {
     }
 
     /// The balance of `address` counts. Returns what the journal holds, if nobody had looked before.
-    pub(super) fn count(&mut self, address: Address) -> Option<U256> {
+    pub(super) fn count(&mut self, address: Address) -> Option<Unseen> {
         if !self.may_be_unseen {
             return None;
         }
@@ -94,6 +94,6 @@ impl Balances {
         if unseen.is_none() {
             self.counted.insert(address);
         }
-        unseen.map(|unseen| unseen.loaded)
+        unseen
     }
 }

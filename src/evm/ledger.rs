@@ -1,7 +1,7 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
 use super::block::Block;
-use super::change::AccountChange;
+use super::change::{AccountChange, ChangeKind};
 use super::error::Rejection;
 use super::machine::{Recipe, TxOutput};
 use super::mutants::{EvmMutant, is_evm_mutant};
@@ -162,6 +162,11 @@ impl EvmLedger {
     /// is final.
     fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
+            if change.kind != ChangeKind::Changed {
+                // One that is destroyed and created again may look as it did before the block.
+                let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
+                self.balances.insert(change.address, balance);
+            }
             let (Some(before), Some(after)) = (&mut change.before, &mut change.after) else {
                 continue;
             };

@@ -98,11 +98,12 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         if is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
         }
-        let Some(loaded) = self.balances.count(address) else { return };
+        let Some(unseen) = self.balances.count(address) else { return };
+        let location = EvmLocation::Balance(address);
+        self.inner.know_base(&location, EvmValue::Balance(unseen.base));
         // What the journal holds nobody has recorded.
-        let read = self.inner.read_from(&EvmLocation::Balance(address));
-        if let Ok((balance, from)) = read
-            && balance != EvmValue::Balance(loaded)
+        if let Ok((balance, from)) = self.inner.read_from(&location)
+            && balance != EvmValue::Balance(unseen.loaded)
         {
             self.inner.give_up(from);
         }
@@ -112,14 +113,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     /// is known when the transaction commits.
     pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
         let Some(unseen) = self.balances.unseen(change.address) else { return };
-        let (Some(before), Some(after)) = (&mut change.before, &mut change.after) else { return };
-        if before.code_hash != after.code_hash {
+        match (&mut change.before, &mut change.after) {
+            (Some(before), Some(after)) if before.code_hash == after.code_hash => {
+                (before.balance, after.balance) = (unseen.base, unseen.base);
+                change.knows_balance = false;
+            }
             // Without code the balance lies with the account.
-            self.count_balance(change.address);
-            return;
+            _ => self.count_balance(change.address),
         }
-        (before.balance, after.balance) = (unseen.base, unseen.base);
-        change.knows_balance = false;
     }
 
     /// Whether all that the block has written is in what the view is over.
@@ -188,11 +189,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 
     /// The same, to be put into a journal where nobody may ever look at it. `account` comes `from` there.
+    ///
+    /// A transaction may commit with a balance unseen although the account is not that of the base state
+    /// any more, if it equals that: the ledger knows the balance then.
     fn loaded_balance(
         &mut self,
         address: Address,
-        account: Account,
-        from: Origin,
+        (account, from): (Account, Origin),
+        code_hash: B256,
     ) -> Result<U256, ViewStopped> {
         if self.credited.contains(&address) {
             return Ok(account.balance);
@@ -203,7 +207,12 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         if is_base && !has_moved && self.inner.is_over_final() {
             return Ok(base);
         }
-        if !is_base || self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
+        // revm takes an account with a hash of zero for one without code, and so looks at its balance.
+        let may_go_unseen = !code_hash.is_zero() && self.balances.may_go_unseen(address);
+        if !is_base || self.inner.is_over_final() || !may_go_unseen {
+            if is_base {
+                self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
+            }
             return self.balance(address);
         }
         let present = has_moved.then(|| self.inner.peek(&EvmLocation::Balance(address)));
@@ -279,7 +288,7 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
         }
         let nonce = account.nonce;
         let Code { hash: code_hash, code } = self.code(address)?;
-        let balance = self.loaded_balance(address, account, from)?;
+        let balance = self.loaded_balance(address, (account, from), code_hash)?;
         Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
     }
 

@@ -96,6 +96,15 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
     }
 
+    /// Tells the store the value of `location` before the block, which is known otherwise: nobody has to
+    /// ask the base state for it.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn know_base(&self, location: &L, value: L::Value) {
+        if let Below::Versions(store) = self.below {
+            store.seed(location, value);
+        }
+    }
+
     /// What `location`, which has no scope, would be read as at the moment, if this block has left
     /// something there. It may change unnoticed: only a read counts.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]

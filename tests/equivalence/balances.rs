@@ -155,3 +155,43 @@ fn code_comes_and_goes_beside_the_balance() {
         }
     }
 }
+
+/// A contract that is destroyed and created again may look as it did before the block, but for what it
+/// owns.
+#[test]
+pub(crate) fn a_contract_comes_back_with_another_balance() {
+    for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::SHANGHAI] {
+        for endowment in [0, 5, 7] {
+            for paid_before in [None, Some(3)] {
+                let mut scene = Scene::on(spec);
+                let heir = Address::repeat_byte(0x4e);
+                let factory = Address::repeat_byte(0xfa);
+                // Destroys itself when it is sent a word, and does nothing otherwise.
+                let runtime = Code::new().push(0).op(opcode::CALLDATALOAD);
+                let runtime = runtime.if_nonzero(|code| code.selfdestruct(heir)).bytes();
+                let init = Code::new().deploying(&runtime);
+                let mortal = factory.create2_from_code(alloy_primitives::B256::ZERO, &init);
+                let create = Code::new().create2(&init, endowment, 0).sstore_top(0);
+                let balance = U256::from(1_000);
+                scene.put(factory, MemoryAccount { balance, ..contract(create) });
+                let balance = U256::from(5);
+                scene
+                    .put(mortal, MemoryAccount { balance, code: runtime, ..contract(Code::new()) });
+                let mut sender = 0;
+                let mut send = |scene: &mut Scene, tx| {
+                    let from = scene.sender(sender);
+                    sender += 1;
+                    scene.send(from, tx);
+                };
+                if let Some(wei) = paid_before {
+                    send(&mut scene, pay_in(mortal, wei));
+                }
+                send(&mut scene, call_with(mortal, 1));
+                send(&mut scene, call(factory));
+                (0..6).for_each(|_| send(&mut scene, call(mortal)));
+                let played = scene.play();
+                assert_eq!(played.balance(mortal), Some(U256::from(endowment)), "{spec:?}");
+            }
+        }
+    }
+}
