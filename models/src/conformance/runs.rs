@@ -95,7 +95,7 @@ impl<L: Location> Runs<L> {
     /// Whether it may have run when `ticket` was drawn: nobody had been told of its last run by then.
     #[must_use]
     pub fn ran_at(&self, ticket: Ticket) -> bool {
-        self.since_report > 0 || self.sent.is_some_and(|sent| sent > ticket)
+        self.since_report > 0 || self.sent.is_some_and(|sent| sent >= ticket)
     }
 
     fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
