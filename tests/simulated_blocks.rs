@@ -10,6 +10,7 @@ use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 #[cfg(feature = "mutants")]
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Stats, evm_simulator};
+use braid_fuzz::memory::MemoryAccount;
 use std::collections::BTreeMap;
 
 /// Seeds of one multiple.
@@ -95,6 +96,35 @@ fn wishes_are_granted() {
         assert_eq!(scenario.simulation.options.workers, 5);
         assert!(scenario.simulation.options.cancel_at.is_some());
         assert!(scenario.to_string().contains("cancelled at step"));
+    }
+}
+
+/// A block whose beneficiary is there, but empty: who pays it reads it, and that may fail after the
+/// transaction itself has.
+fn with_empty_beneficiary(seed: u64) -> Scenario {
+    let mut scenario = Scenario::new(seed, &Wishes::default());
+    let beneficiary = scenario.case.block.env.beneficiary;
+    scenario.case.accounts.insert(beneficiary, MemoryAccount::default());
+    scenario
+}
+
+#[test]
+fn empty_beneficiaries_are_paid_as_in_sequential_execution() {
+    let mut simulator = evm_simulator();
+    for seed in 0..SEEDS / 4 {
+        let scenario = with_empty_beneficiary(seed);
+        let judged = judge(&mut simulator, &scenario);
+        judged.verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
+    }
+    #[cfg(feature = "mutants")]
+    {
+        let noticed = (0..SEEDS / 4).find(|seed| {
+            let mut scenario = with_empty_beneficiary(*seed);
+            scenario.simulation.bugs.2 = EvmMutant::ErrorKept;
+            judge(&mut simulator, &scenario).verdict.is_err()
+        });
+        println!("ErrorKept: seed {noticed:?}");
+        assert!(noticed.is_some(), "ErrorKept survived");
     }
 }
 
