@@ -64,6 +64,11 @@ impl Observer for Counter {
     }
 }
 
+/// A database of which every worker gets a copy.
+pub trait Copies: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static {}
+
+impl<D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static> Copies for D {}
+
 /// Executors with different numbers of workers.
 #[derive(Debug)]
 pub struct Lineup {
@@ -107,14 +112,11 @@ impl Lineup {
     ///
     /// # Errors
     /// Where one differs from sequential execution, in words.
-    pub fn compare<D>(
+    pub fn compare<D: Copies>(
         &mut self,
         block: &Arc<Block>,
         database: &D,
-    ) -> Result<Expected<D::Error>, String>
-    where
-        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
-    {
+    ) -> Result<Expected<D::Error>, String> {
         let expected = Expected::new(block, self.mode, database);
         for (index, workers) in WORKERS.into_iter().enumerate() {
             self.run(index, block, database.clone(), &expected)
@@ -135,15 +137,12 @@ impl Lineup {
     }
 
     /// Threads that tell an observer what they do run the same block.
-    fn observed<D>(
+    fn observed<D: Copies>(
         &mut self,
         block: &Arc<Block>,
         database: D,
         expected: &Expected<D::Error>,
-    ) -> Result<(), String>
-    where
-        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
-    {
+    ) -> Result<(), String> {
         let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
         (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
         let observer = Counter::default();
@@ -159,14 +158,11 @@ impl Lineup {
     ///
     /// # Errors
     /// Where one differs from sequential execution, in words.
-    pub fn compare_paced<D>(
+    pub fn compare_paced<D: Copies>(
         &mut self,
         block: &Arc<Block>,
         database: &D,
-    ) -> Result<Expected<D::Error>, String>
-    where
-        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
-    {
+    ) -> Result<Expected<D::Error>, String> {
         let expected = self.compare(block, database)?;
         for (index, workers) in WORKERS.into_iter().enumerate().skip(1) {
             for offset in [0, 1] {
@@ -181,16 +177,13 @@ impl Lineup {
         Ok(expected)
     }
 
-    fn run<D>(
+    fn run<D: Copies>(
         &mut self,
         index: usize,
         block: &Arc<Block>,
         database: D,
         expected: &Expected<D::Error>,
-    ) -> Result<(), String>
-    where
-        D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
-    {
+    ) -> Result<(), String> {
         let found = self.executors[index].execute(Arc::clone(block), database);
         self.judge(&found, expected)
     }

@@ -254,8 +254,8 @@ impl<S: StateSource> Session<S> {
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
         let under = alone.under(&self.store);
-        let mut machine =
-            EvmMachine::over(recipe, EvmView::after(alone.latest, under, base, &Threads::SLEEPY));
+        let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
+        let mut machine = EvmMachine::over(recipe, view);
         // Each brings its sender, and a plain payment its receiver; contracts are often the same.
         let left = recipe.block.transactions.get(self.frontier.position()..end);
         let left = left.unwrap_or_default().iter();

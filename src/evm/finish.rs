@@ -93,7 +93,8 @@ fn after_transactions<S: StateSource>(
     effects: &mut BlockEffects,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, alone, .. } = session;
-    let block = &*workload.recipe.block;
+    let recipe = &workload.recipe;
+    let block = &*recipe.block;
     let mut deposits = Requests::default();
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
@@ -109,15 +110,11 @@ fn after_transactions<S: StateSource>(
         let (mut below, journal) = match &mut alone {
             Some(alone) => {
                 let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
-                let below = EvmView::after(latest, under, base, &Threads::SLEEPY);
-                let mut below = below.for_block(&workload.recipe);
+                let mut below = EvmView::after(recipe, latest, under, base, &Threads::SLEEPY);
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut alone.journal))
             }
-            None => {
-                let below = EvmView::new(store, base, &Threads::SLEEPY);
-                (below.for_block(&workload.recipe), EvmState::default())
-            }
+            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), EvmState::default()),
         };
         below.begin(TxIndex(u32::MAX));
         let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });

@@ -126,7 +126,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         base: BlockBase<D>,
         context: &'a X,
     ) -> Self {
-        let view = EvmView::new(store, base, context);
+        let view = EvmView::new(recipe, store, base, context);
         if !recipe.extensions.is_announced() {
             return Self::over(recipe, view);
         }
@@ -135,11 +135,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         machine
     }
 
-    /// An EVM over `view`.
+    /// An EVM over `view`, which is one of a block by `recipe`.
     pub(super) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
-        let view = view.for_block(recipe);
-        #[cfg(feature = "mutants")]
-        let view = view.with_mutant(recipe.mutant, recipe.block.env.beneficiary);
         Self {
             evm: build_evm(recipe, view),
             recipe,

@@ -22,10 +22,10 @@ pub(super) fn announced<'a, D: DatabaseRef, X: Context>(
     for (opcode, instruction) in [
         (BALANCE, Instruction::new(balance)),
         (SELFBALANCE, Instruction::new(self_balance)),
-        (CALL, Instruction::new(call)),
-        (CALLCODE, Instruction::new(call_code)),
-        (CREATE, Instruction::new(create)),
-        (CREATE2, Instruction::new(create2)),
+        (CALL, Instruction::new(call::<CALL, _, _>)),
+        (CALLCODE, Instruction::new(call::<CALLCODE, _, _>)),
+        (CREATE, Instruction::new(create::<false, _, _>)),
+        (CREATE2, Instruction::new(create::<true, _, _>)),
         (SELFDESTRUCT, Instruction::new(self_destruct)),
     ] {
         if let Some(entry) = table.get_mut(usize::from(opcode)) {
@@ -68,36 +68,24 @@ fn self_balance<D: DatabaseRef, X: Context>(
     host::selfbalance(context)
 }
 
-fn call<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+fn call<const KIND: u8, D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
     if !word(&context, 2).is_zero() {
         let to = address(&context, 1);
         count_own(&mut context);
         count(&mut context, to);
     }
-    contract::call::<CALL, _, _>(context)
+    contract::call::<KIND, _, _>(context)
 }
 
-fn call_code<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
-    if !word(&context, 2).is_zero() {
-        let to = address(&context, 1);
-        count_own(&mut context);
-        count(&mut context, to);
-    }
-    contract::call::<CALLCODE, _, _>(context)
-}
-
-fn create<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+fn create<const IS_CREATE2: bool, D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
     if !word(&context, 0).is_zero() {
         count_own(&mut context);
     }
-    contract::create::<false, _, _>(context)
-}
-
-fn create2<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
-    if !word(&context, 0).is_zero() {
-        count_own(&mut context);
-    }
-    contract::create::<true, _, _>(context)
+    contract::create::<IS_CREATE2, _, _>(context)
 }
 
 fn self_destruct<D: DatabaseRef, X: Context>(

@@ -1,4 +1,5 @@
-//! revm's database: what one transaction sees, every bit of it recorded.
+//! revm's database: what one transaction sees. All that it can have seen is recorded; a balance that lies
+//! in the journal and that nobody looks at is not (see `balances`).
 
 use super::balances::{Balances, Moved};
 use super::base::BlockBase;
@@ -38,7 +39,7 @@ where
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
     solid: AddressSet,
     balances: Balances,
-    moved: Option<&'a Moved>,
+    moved: &'a Moved,
     /// Who is credited as transactions commit.
     credited: SmallVec<[Address; 2]>,
     mutant: EvmMutant,
@@ -47,39 +48,39 @@ where
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
-    pub(super) fn new(store: &'a Store<EvmLocation>, base: BlockBase<D>, context: &'a X) -> Self {
-        Self::over(View::new(store, base, context))
+    /// A view over `store` in a block by `recipe`.
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        store: &'a Store<EvmLocation>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(recipe, View::new(store, base, context))
     }
 
     /// A view over what is final: `latest`, and below that what lies in a store below an index.
     pub(super) fn after(
+        recipe: &'a Recipe,
         latest: Latest<EvmLocation>,
         under: Option<(&'a Store<EvmLocation>, TxIndex)>,
         base: BlockBase<D>,
         context: &'a X,
     ) -> Self {
-        Self::over(View::after(latest, under, base, context))
+        Self::over(recipe, View::after(latest, under, base, context))
     }
 
-    fn over(inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
+    fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
         Self {
             inner,
             remembered: Vec::new(),
             solid: AddressSet::default(),
             balances: Balances::default(),
-            moved: None,
-            credited: SmallVec::new(),
-            mutant: EvmMutant::default(),
+            moved: &recipe.moved,
+            credited: recipe.receivers().collect(),
+            mutant: recipe.mutant,
             #[cfg(feature = "mutants")]
-            beneficiary: Address::ZERO,
+            beneficiary: recipe.block.env.beneficiary,
         }
-    }
-
-    /// The same in a block by `recipe`.
-    pub(super) fn for_block(mut self, recipe: &'a Recipe) -> Self {
-        self.credited.extend(recipe.receivers());
-        self.moved = Some(&recipe.moved);
-        self
     }
 
     /// The same, where whoever looks at the balance of an account says so first.
@@ -131,13 +132,6 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     /// What the block has written, if all of it is final.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
-    }
-
-    /// The same with a seeded bug, in a block with this beneficiary.
-    #[cfg(feature = "mutants")]
-    pub(super) const fn with_mutant(mut self, mutant: EvmMutant, beneficiary: Address) -> Self {
-        (self.mutant, self.beneficiary) = (mutant, beneficiary);
-        self
     }
 
     pub(super) fn begin(&mut self, reader: TxIndex) {
@@ -202,7 +196,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             return Ok(account.balance);
         }
         let base = account.balance;
-        let has_moved = self.moved.is_none_or(|moved| moved.may_have(address));
+        let has_moved = self.moved.may_have(address);
         let is_base = from == Origin::Base;
         if is_base && !has_moved && self.inner.is_over_final() {
             return Ok(base);
@@ -253,6 +247,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         }
         let (account, from) = self.account_from(address)?;
         // Who only touches it leaves that beside it.
+        let balance = before.map_or(U256::ZERO, |before| before.balance);
+        self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
         let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;
         let is_base = from == Origin::Base && touched == Origin::Base;
         if is_base && account.is_none() {

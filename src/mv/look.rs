@@ -138,10 +138,15 @@ impl<L: Location> Store<L> {
         let find = |chain: &mut Chain<L>, trace| {
             if let Some(on) = foresee(chain) {
                 // Nothing was seen that a change could concern.
-                let (location, life) = (|| location.clone(), life.ticket());
-                let foreseen =
-                    || StoreEvent::Foreseen { reader, location: location(), began, life, on };
-                self.log.note(foreseen);
+                let life = life.ticket();
+                let location = || chain.location.clone();
+                self.log.note(|| StoreEvent::Foreseen {
+                    reader,
+                    location: location(),
+                    began,
+                    life,
+                    on,
+                });
                 return Found::Blocked(on);
             }
             chain.add_reader(own, frontier);

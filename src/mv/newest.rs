@@ -1,4 +1,4 @@
-//! Reading what is final: nobody has to be remembered for it.
+//! Reads that nobody remembers: of what is final, and of what does not matter.
 
 use super::chain::{Floor, Found, Look};
 use super::location::Location;
@@ -23,11 +23,11 @@ impl<L: Location> Store<L> {
     ) -> Result<(L::Value, Origin), E> {
         let floor = self.final_floor(location, reader);
         let look = Look { reader, frontier: reader, floor };
-        match self.find_final(location, look) {
+        match self.find_unrecorded(location, look) {
             Some(Found::Seen(origin, value)) => Ok((value, origin)),
             Some(Found::UnknownBase) => {
                 self.seed(location, base()?);
-                match self.find_final(location, look) {
+                match self.find_unrecorded(location, look) {
                     Some(Found::Seen(origin, value)) => Ok((value, origin)),
                     _ => unreachable!("the base value has just been put there"),
                 }
@@ -46,13 +46,13 @@ impl<L: Location> Store<L> {
     #[must_use]
     pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
         let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };
-        match self.find_final(location, look)? {
+        match self.find_unrecorded(location, look)? {
             Found::Seen(_, value) => Some(value),
             Found::Blocked(_) | Found::UnknownBase => None,
         }
     }
 
-    fn find_final(&self, location: &L, look: Look) -> Option<Found<L>> {
+    fn find_unrecorded(&self, location: &L, look: Look) -> Option<Found<L>> {
         let hash = self.hash(location);
         let (mut shard, _) = self.shard(hash).1.read();
         Some(shard.find(hash, location)?.find(look, self.mutant))

@@ -116,7 +116,6 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     }
 
     /// Whether all that it is over is final.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) const fn is_over_final(&self) -> bool {
         self.is_final || matches!(self.below, Below::Final { .. })
     }
@@ -171,7 +170,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     }
 
     /// What was handed out unread is not what lies there, which comes `from` there: the run is in vain.
-    /// Whoever wrote it has done so, so the next one may begin at once.
+    /// The next one may begin once whoever wrote it has reported, or else at the frontier.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn give_up(&mut self, from: Origin) {
         self.stop.get_or_insert(match from {
@@ -186,10 +185,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     /// # Errors
     /// [`Stopped`], as from a read that met an estimate.
     pub fn wait_for_credits(&mut self) -> Result<(), Stopped> {
-        match self.below {
-            Below::Versions(_) => self.wait_until_final(),
-            Below::Final { .. } => Ok(()),
+        if self.is_over_final() {
+            return Ok(());
         }
+        self.stop.get_or_insert(Stop::TooEarly);
+        Err(Stopped)
     }
 
     /// What the transaction sees at `location`: the same answer each time (I5).
