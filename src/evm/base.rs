@@ -4,7 +4,7 @@ use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::worker::Base;
-use alloy_primitives::{Address, B256, U256, map::B256Map};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
 use core::fmt::Debug;
 use revm::DatabaseRef;
 use revm::database::{BundleAccount, BundleState};
@@ -129,7 +129,13 @@ impl<D: DatabaseRef> BlockBase<D> {
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
         let read = || self.state.basic_ref(address);
-        let info = self.traffic.read(self.worker, &mut self.reads, read);
+        let mut info = self.traffic.read(self.worker, &mut self.reads, read);
+        // As in revm's `State`: whoever is empty has no code, also if its hash is said to be zero.
+        if let Ok(Some(info)) = &mut info
+            && info.is_empty()
+        {
+            info.code_hash = KECCAK256_EMPTY;
+        }
         #[cfg(feature = "mutants")]
         if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
             failed.insert(address);

@@ -1,11 +1,17 @@
 //! Balances of accounts with code, which most who call them do not look at, while others move them.
 
 use crate::support::scene::{Scene, authorization, call, call_with, contract, delegate, pay};
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use braid_evm::{Mode, Policy};
 use braid_fuzz::code::Code;
-use braid_fuzz::memory::MemoryAccount;
-use revm::bytecode::opcode;
+use braid_fuzz::lineup::Lineup;
+use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::{Bytecode, opcode};
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::sync::Arc;
 
 const SPECS: [SpecId; 6] = [
     SpecId::HOMESTEAD,
@@ -37,7 +43,7 @@ pub(crate) fn some_pay_and_most_only_call() {
             match index % 5 {
                 1 => {
                     paid += 2_000 + index;
-                    scene.send(sender, pay_in(till, 2_000 + index));
+                    scene.send(sender, pay(till, 2_000 + index));
                 }
                 3 => {
                     paid -= 1_000;
@@ -50,10 +56,6 @@ pub(crate) fn some_pay_and_most_only_call() {
         assert_eq!(played.balance(till), Some(U256::from(paid)), "{spec:?}");
         assert_eq!(played.slot(till, 0), Some(U256::from(30)), "{spec:?}");
     }
-}
-
-fn pay_in(to: Address, wei: u64) -> revm::context::TxEnv {
-    revm::context::TxEnv { value: U256::from(wei), ..call(to) }
 }
 
 /// Each way in which a contract may look at its own balance, after it has done what `code` does.
@@ -77,12 +79,12 @@ fn looks(code: &Code, heir: Address) -> Vec<(SpecId, Code)> {
 pub(crate) fn every_way_to_look() {
     let heir = Address::repeat_byte(0x4e);
     for spec in SPECS {
-        for (since, look) in looks(&Code::new().increment(0, 1), heir) {
-            if !spec.is_enabled_in(since) {
-                continue;
-            }
+        let looks = looks(&Code::new().increment(0, 1), heir).into_iter();
+        let enabled = looks.filter(|(since, _)| spec.is_enabled_in(*since));
+        for ((_, look), funds) in enabled.flat_map(|look| [(look.clone(), 0), (look, 2_500)]) {
             let mut scene = Scene::on(spec);
             let looking = scene.contract(0, look);
+            scene.fund(looking, funds);
             let touch = |code: Code| code.address(looking).op(opcode::EXTCODESIZE).sstore_top(0);
             let first = touch(Code::new()).call(looking, 0, 200_000).sstore_top(1);
             let first = scene.contract(1, first);
@@ -93,7 +95,9 @@ pub(crate) fn every_way_to_look() {
             for index in 0..12 {
                 let sender = scene.sender(index);
                 let tx = match index % 6 {
-                    1 => pay_in(looking, 700),
+                    // The next one looks while this one runs.
+                    0 => pay(Address::repeat_byte(0x77), 1),
+                    2 => pay(looking, 6_000),
                     3 => call(reverted),
                     4 => call(other),
                     _ => call(first),
@@ -101,6 +105,8 @@ pub(crate) fn every_way_to_look() {
                 scene.send(sender, tx);
             }
             scene.play();
+            #[cfg(feature = "sim")]
+            scene.play_schedules(0..40, |_| {});
         }
     }
 }
@@ -118,7 +124,7 @@ fn a_reverted_payment_has_looked() {
         let tell = scene.contract(2, tell);
         for index in 0..9 {
             let sender = scene.sender(index);
-            scene.send(sender, if index == 4 { pay_in(poor, 5_000) } else { call(tell) });
+            scene.send(sender, if index == 4 { pay(poor, 5_000) } else { call(tell) });
         }
         scene.play();
     }
@@ -144,7 +150,7 @@ fn code_comes_and_goes_beside_the_balance() {
             scene.put(owner, MemoryAccount { nonce: 0, ..account });
             for (nonce, sets) in targets.into_iter().enumerate() {
                 let to = if sets { other } else { Address::ZERO };
-                scene.send(bob, pay_in(owner, 7));
+                scene.send(bob, pay(owner, 7));
                 scene.send(carol, call(owner));
                 scene.send(dave, delegate(vec![authorization(owner, to, nonce as u64)], other));
                 scene.send(carol, call(owner));
@@ -156,42 +162,112 @@ fn code_comes_and_goes_beside_the_balance() {
     }
 }
 
+/// A block in which a contract that has 5 wei is destroyed and created again with `endowment`.
+fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene, Address) {
+    let mut scene = Scene::on(spec);
+    let heir = Address::repeat_byte(0x4e);
+    let factory = Address::repeat_byte(0xfa);
+    // Destroys itself when it is sent a word, and does nothing otherwise.
+    let runtime = Code::new().push(0).op(opcode::CALLDATALOAD);
+    let runtime = runtime.if_nonzero(|code| code.selfdestruct(heir)).bytes();
+    let init = Code::new().deploying(&runtime);
+    let mortal = factory.create2_from_code(B256::ZERO, &init);
+    let create = Code::new().create2(&init, endowment, 0).sstore_top(0);
+    scene.put(factory, MemoryAccount { balance: U256::from(1_000), ..contract(create) });
+    let account = MemoryAccount { code: runtime, ..contract(Code::new()) };
+    scene.put(mortal, MemoryAccount { balance: U256::from(5), ..account });
+    let before = paid_before.map(|wei| pay(mortal, wei));
+    let there_and_back = [call_with(mortal, 1), call(factory)];
+    // Takes its time once it has been there.
+    let visit = Code::new().call(mortal, 0, 50_000).op(opcode::POP);
+    let visit = (0..12).fold(visit, |code, slot| code.sload(slot).op(opcode::POP));
+    let visitor = scene.contract(0, visit);
+    let after = core::iter::repeat_n(call(visitor), 6);
+    for (index, tx) in before.into_iter().chain(there_and_back).chain(after).enumerate() {
+        let sender = scene.sender(index as u64);
+        scene.send(sender, tx);
+    }
+    (scene, mortal)
+}
+
 /// A contract that is destroyed and created again may look as it did before the block, but for what it
 /// owns.
 #[test]
-pub(crate) fn a_contract_comes_back_with_another_balance() {
+fn a_contract_comes_back_with_another_balance() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::SHANGHAI] {
         for endowment in [0, 5, 7] {
             for paid_before in [None, Some(3)] {
-                let mut scene = Scene::on(spec);
-                let heir = Address::repeat_byte(0x4e);
-                let factory = Address::repeat_byte(0xfa);
-                // Destroys itself when it is sent a word, and does nothing otherwise.
-                let runtime = Code::new().push(0).op(opcode::CALLDATALOAD);
-                let runtime = runtime.if_nonzero(|code| code.selfdestruct(heir)).bytes();
-                let init = Code::new().deploying(&runtime);
-                let mortal = factory.create2_from_code(alloy_primitives::B256::ZERO, &init);
-                let create = Code::new().create2(&init, endowment, 0).sstore_top(0);
-                let balance = U256::from(1_000);
-                scene.put(factory, MemoryAccount { balance, ..contract(create) });
-                let balance = U256::from(5);
-                scene
-                    .put(mortal, MemoryAccount { balance, code: runtime, ..contract(Code::new()) });
-                let mut sender = 0;
-                let mut send = |scene: &mut Scene, tx| {
-                    let from = scene.sender(sender);
-                    sender += 1;
-                    scene.send(from, tx);
-                };
-                if let Some(wei) = paid_before {
-                    send(&mut scene, pay_in(mortal, wei));
-                }
-                send(&mut scene, call_with(mortal, 1));
-                send(&mut scene, call(factory));
-                (0..6).for_each(|_| send(&mut scene, call(mortal)));
+                let (scene, mortal) = coming_back(spec, endowment, paid_before);
                 let played = scene.play();
                 assert_eq!(played.balance(mortal), Some(U256::from(endowment)), "{spec:?}");
+                // Who called it before it was destroyed may be right by the time that it is back.
+                #[cfg(feature = "sim")]
+                scene.play_schedules(0..400, |simulation| {
+                    // A run lasts while two others come and go.
+                    simulation.options.schedule =
+                        braid_evm::runtime::simulated::Schedule::Bursts(30);
+                    simulation.config.policy = Policy::ForceSpeculative;
+                    simulation.config.max_speculative_runs = 1;
+                });
             }
+        }
+    }
+}
+
+/// A state where the code of one account has a hash of zero.
+#[derive(Clone, Debug)]
+struct Hashless(MemoryDatabase, Address);
+
+impl DatabaseRef for Hashless {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        let mut info = self.0.basic_ref(address)?;
+        if let Some(info) = info.as_mut().filter(|_| address == self.1) {
+            info.code_hash = B256::ZERO;
+        }
+        Ok(info)
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
+        self.0.code_by_hash_ref(code_hash)
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
+        self.0.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.0.block_hash_ref(number)
+    }
+}
+
+/// revm takes such an account for empty if it owns nothing, and removes it when it is touched: whoever
+/// touches it has looked at its balance. Here it gets one on a wrong guess only.
+#[test]
+fn a_hash_of_zero_is_no_code() {
+    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+        let mut scene = Scene::on(spec);
+        let odd = scene.put(Address::repeat_byte(0x0d), MemoryAccount::default());
+        let open = Code::new().op(opcode::CALLDATASIZE);
+        let open = open.if_nonzero(|code| code.sstore(0, 1).op(opcode::STOP));
+        let pay = |code: Code| code.call(odd, 9, 50_000).op(opcode::POP);
+        let door = scene.contract(1, open.sload(0).op(opcode::ISZERO).if_nonzero(pay));
+        scene.fund(door, 1_000);
+        for index in 0..8 {
+            let sender = scene.sender(index);
+            let tx = match index {
+                0 => call_with(door, 1),
+                1 => call(door),
+                _ => call(odd),
+            };
+            scene.send(sender, tx);
+        }
+        let (block, database) = (Arc::new(scene.block.clone()), Hashless(scene.database(), odd));
+        let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+        for _ in 0..5 {
+            let compared = lineup.compare_paced(&block, &database);
+            compared.unwrap_or_else(|difference| panic!("{spec:?}: {difference}"));
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use braid_cli::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
+#[cfg(feature = "sim")]
+use braid_cli::simulation::{Scenario, Wishes, judge};
+#[cfg(feature = "sim")]
+use braid_evm::Simulation;
 use braid_evm::{Block, EvmMutant, Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::lineup::Lineup;
@@ -159,6 +163,27 @@ impl Scene {
         match self.play_in(Mode::Validate) {
             Ok(_) => panic!("the block is valid"),
             Err(error) => error,
+        }
+    }
+
+    /// Executes the block under seeded schedules of the simulated runtime, and compares all of it with
+    /// sequential execution each time. `choose` has the last word on the choices that a seed makes.
+    ///
+    /// # Panics
+    /// If an execution differs.
+    #[cfg(feature = "sim")]
+    #[track_caller]
+    pub(crate) fn play_schedules(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
+        let mut simulator = braid_evm::evm_simulator();
+        let wishes = Wishes { workers: None, faults: Vec::new() };
+        for seed in seeds {
+            let mut scenario = Scenario::new(seed, &wishes);
+            (scenario.case.block, scenario.case.accounts) =
+                (self.block.clone(), self.accounts.clone());
+            choose(&mut scenario.simulation);
+            scenario.simulation.bugs.2 = SEEDED.get();
+            let verdict = judge(&mut simulator, &scenario).verdict;
+            verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
         }
     }
 
