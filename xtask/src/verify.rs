@@ -59,6 +59,8 @@ pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<
         command.args(["--shard", shard]);
     }
     // What an earlier run has judged stays judged.
+    // A mutant changes one function: 2 seconds to build it instead of 14.
+    command.env("CARGO_INCREMENTAL", "1");
     command.args(["--iterate", "--"]).args(tests.split_whitespace());
     runner.command("cargo-mutants", command)
 }
