@@ -36,6 +36,27 @@ pub(crate) fn it_sends_transactions_itself() {
     }
 }
 
+/// Each of them needs the balance that the one before has left and the fees that it has brought.
+#[test]
+fn it_sends_many_transactions_in_a_row() {
+    for (name, spec) in FORKS {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        let counter = scene.contract(0, Code::new().increment(0, 1));
+        scene.put(BENEFICIARY, rich());
+        scene.send(alice, pay(BENEFICIARY, 5));
+        for index in 0..12 {
+            let tx = if index % 3 == 0 { call(counter) } else { pay(bob, 1) };
+            scene.send(BENEFICIARY, tx);
+        }
+        scene.send(bob, pay(BENEFICIARY, 5));
+        let played = scene.play();
+        assert_eq!(played.slot(counter, 0), Some(U256::from(4)), "{name}");
+        #[cfg(feature = "sim")]
+        scene.play_schedules(0..20, |_| {});
+    }
+}
+
 /// Its own funds come from the fees of the transactions before.
 #[test]
 pub(crate) fn it_spends_what_it_has_just_earned() {
