@@ -3,22 +3,24 @@
 //! 1. Every real block: receipts, requests, gas and the bundle with its reverts are the same.
 //! 2. Random hostile blocks, also those that end with an error: the same error, and the same changes
 //!    of what was committed before it.
-//! 3. A database that fails or panics: its own error; the factory goes on.
-//! 4. Transactions of `execute_block` do run at the same time, seen from outside.
-//! 5. Which entry was used is counted.
-//! 6. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
+//! 3. Blocks upon each other, over one `State`.
+//! 4. A database that fails or panics: its own error; the factory goes on.
+//! 5. Transactions of `execute_block` do run at the same time, seen from outside.
+//! 6. Which entry was used is counted.
+//! 7. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod foreign;
+mod running;
 mod surcharge;
 
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
-use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
+use alloy_evm::EthEvmFactory;
+use alloy_evm::block::BlockExecutionResult;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
-use alloy_evm::{EthEvmFactory, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_cli::block::{Block, ChainRules};
 use braid_cli::block_file::{BlockFile, FileDatabase};
@@ -31,11 +33,11 @@ use braid_evm::{
 use braid_fuzz::generate::Case;
 use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
-use revm::database::states::bundle_state::BundleRetention;
-use revm::database::{BundleState, State, WrapDatabaseRef};
+use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
 use revm::state::{AccountInfo, Bytecode};
 use revm::{DatabaseRef, context::DBErrorMarker};
+use running::{run, run_one_by_one, run_upon_each_other};
 use std::borrow::Cow;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -81,56 +83,6 @@ fn context(block: &Block) -> EthBlockExecutionCtx<'_> {
         tx_count_hint: None,
         slot_number: None,
     }
-}
-
-fn run<F, D>(factory: &F, block: &Block, transactions: &Transactions, database: D) -> Left
-where
-    F: for<'a> BlockExecutorFactory<
-            EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
-            Transaction = TxEnvelope,
-            Receipt = EthereumReceipt,
-            ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
-        >,
-    D: DatabaseRef + core::fmt::Debug,
-{
-    let wrapped = WrapDatabaseRef(database);
-    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
-    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-    let evm = factory.evm_factory().create_evm(&mut state, env);
-    let executor = factory.create_executor(evm, context(block));
-    let result = executor.execute_block(transactions.iter().cloned());
-    state.merge_transitions(BundleRetention::Reverts);
-    (result.map_err(|error| error.to_string()), state.take_bundle())
-}
-
-/// The same by calls for single transactions, all of which are valid.
-fn run_one_by_one<F, D>(
-    factory: &F,
-    block: &Block,
-    transactions: &Transactions,
-    database: D,
-) -> Left
-where
-    F: for<'a> BlockExecutorFactory<
-            EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
-            Transaction = TxEnvelope,
-            Receipt = EthereumReceipt,
-            ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
-        >,
-    D: DatabaseRef + core::fmt::Debug,
-{
-    let wrapped = WrapDatabaseRef(database);
-    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
-    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-    let evm = factory.evm_factory().create_evm(&mut state, env);
-    let mut executor = factory.create_executor(evm, context(block));
-    executor.apply_pre_execution_changes().expect("nothing to do");
-    for tx in transactions.iter().cloned() {
-        let _ = executor.execute_transaction(tx).expect("valid");
-    }
-    let result = executor.apply_post_execution_changes().map_err(|error| error.to_string());
-    state.merge_transitions(BundleRetention::Reverts);
-    (result, state.take_bundle())
 }
 
 /// A real block with the state before it, and its transactions as alloy-evm takes them.
@@ -200,6 +152,36 @@ fn random_blocks_are_the_same_also_where_they_fail() {
         *(if expected.0.is_ok() { &mut fine } else { &mut failed }) += 1;
     }
     assert!(fine > 50 && failed > 20, "{fine} fine, {failed} failed");
+}
+
+/// The second block reads what the first one has left in revm's `State`, and adds to its bundle.
+#[test]
+fn blocks_upon_each_other_are_the_same() {
+    let mut whole = 0;
+    for seed in 0..150 {
+        let case = Case::from_seed(seed);
+        let mut first = Block::from(&case.block);
+        let mut second = first.clone();
+        second.transactions = first.transactions.split_off(first.transactions.len() / 2);
+        second.env.number += U256::ONE;
+        second.env.timestamp += U256::from(12);
+        let blocks = [first, second].map(|block| {
+            let transactions = shells(&block.transactions);
+            (block, transactions)
+        });
+        // The rules are those of both.
+        let factory = theirs(&blocks[0].0);
+        let expected = run_upon_each_other(&factory, &blocks, case.database());
+        let workers = WORKERS[seed as usize % WORKERS.len()];
+        let factory = ours(&blocks[0].0, workers);
+        let found = run_upon_each_other(&factory, &blocks, case.database());
+        assert_eq!(expected.0, found.0, "seed {seed}");
+        whole += usize::from(expected.0.len() == 2 && expected.0.iter().all(Result::is_ok));
+        let [expected, found] = [expected, found]
+            .map(|(mut results, bundle)| (results.pop().expect("a block"), bundle));
+        assert_equal(&expected, &found, &format!("seed {seed}, {workers} workers"));
+    }
+    assert!(whole > 30, "only {whole} pairs of blocks are valid");
 }
 
 /// Senders that pay a contract each, on a database that does something else for one account.

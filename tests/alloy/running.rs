@@ -1,0 +1,98 @@
+//! Runs blocks through a factory, all of them or transaction by transaction.
+
+use crate::{Left, Transactions, context};
+use alloy_consensus::{EthereumReceipt, TxEnvelope};
+use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
+use alloy_evm::eth::EthBlockExecutionCtx;
+use alloy_evm::{EvmEnv, EvmFactory};
+use braid_cli::block::Block;
+use revm::DatabaseRef;
+use revm::context::{BlockEnv, TxEnv};
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, State, WrapDatabaseRef};
+use revm::primitives::hardfork::SpecId;
+
+/// The factories that are compared.
+pub(crate) trait Factory:
+    for<'a> BlockExecutorFactory<
+        EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
+        Transaction = TxEnvelope,
+        Receipt = EthereumReceipt,
+        ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
+    >
+{
+}
+
+impl<F> Factory for F where
+    F: for<'a> BlockExecutorFactory<
+            EvmFactory: EvmFactory<Spec = SpecId, BlockEnv = BlockEnv, Tx = TxEnv>,
+            Transaction = TxEnvelope,
+            Receipt = EthereumReceipt,
+            ExecutionCtx<'a> = EthBlockExecutionCtx<'a>,
+        >
+{
+}
+
+pub(crate) fn run<D>(
+    factory: &impl Factory,
+    block: &Block,
+    transactions: &Transactions,
+    database: D,
+) -> Left
+where
+    D: DatabaseRef + core::fmt::Debug,
+{
+    let blocks = [(block.clone(), transactions.clone())];
+    let (mut results, bundle) = run_upon_each_other(factory, &blocks, database);
+    (results.remove(0), bundle)
+}
+
+/// Runs blocks over one state that nobody writes to the database in between, up to one that fails.
+pub(crate) fn run_upon_each_other<D>(
+    factory: &impl Factory,
+    blocks: &[(Block, Transactions)],
+    database: D,
+) -> (Vec<Result<BlockExecutionResult<EthereumReceipt>, String>>, BundleState)
+where
+    D: DatabaseRef + core::fmt::Debug,
+{
+    let wrapped = WrapDatabaseRef(database);
+    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let mut results = Vec::new();
+    for (block, transactions) in blocks {
+        let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+        let evm = factory.evm_factory().create_evm(&mut state, env);
+        let executor = factory.create_executor(evm, context(block));
+        let result = executor.execute_block(transactions.iter().cloned());
+        state.merge_transitions(BundleRetention::Reverts);
+        results.push(result.map_err(|error| error.to_string()));
+        if results.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    (results, state.take_bundle())
+}
+
+/// The same by calls for single transactions, all of which are valid.
+pub(crate) fn run_one_by_one<D>(
+    factory: &impl Factory,
+    block: &Block,
+    transactions: &Transactions,
+    database: D,
+) -> Left
+where
+    D: DatabaseRef + core::fmt::Debug,
+{
+    let wrapped = WrapDatabaseRef(database);
+    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    let mut executor = factory.create_executor(evm, context(block));
+    executor.apply_pre_execution_changes().expect("nothing to do");
+    for tx in transactions.iter().cloned() {
+        let _ = executor.execute_transaction(tx).expect("valid");
+    }
+    let result = executor.apply_post_execution_changes().map_err(|error| error.to_string());
+    state.merge_transitions(BundleRetention::Reverts);
+    (result, state.take_bundle())
+}
