@@ -188,8 +188,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         if self.is_over_final() {
             return Ok(());
         }
-        self.stop.get_or_insert(Stop::TooEarly);
-        Err(Stopped)
+        self.wait_until_final()
     }
 
     /// What the transaction sees at `location`: the same answer each time (I5).

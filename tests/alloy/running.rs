@@ -33,6 +33,10 @@ impl<F> Factory for F where
 {
 }
 
+fn state_over<D: DatabaseRef>(database: D) -> State<WrapDatabaseRef<D>> {
+    State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build()
+}
+
 pub(crate) fn run<D>(
     factory: &impl Factory,
     block: &Block,
@@ -56,8 +60,7 @@ pub(crate) fn run_upon_each_other<D>(
 where
     D: DatabaseRef + core::fmt::Debug,
 {
-    let wrapped = WrapDatabaseRef(database);
-    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let mut state = state_over(database);
     let mut results = Vec::new();
     for (block, transactions) in blocks {
         let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
@@ -83,8 +86,7 @@ pub(crate) fn run_one_by_one<D>(
 where
     D: DatabaseRef + core::fmt::Debug,
 {
-    let wrapped = WrapDatabaseRef(database);
-    let mut state = State::builder().with_database(wrapped).with_bundle_update().build();
+    let mut state = state_over(database);
     let env = EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
     let evm = factory.evm_factory().create_evm(&mut state, env);
     let mut executor = factory.create_executor(evm, context(block));

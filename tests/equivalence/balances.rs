@@ -5,12 +5,9 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_evm::{Mode, Policy};
 use braid_fuzz::code::Code;
 use braid_fuzz::lineup::Lineup;
-use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
-use core::convert::Infallible;
-use revm::DatabaseRef;
-use revm::bytecode::{Bytecode, opcode};
+use braid_fuzz::memory::MemoryAccount;
+use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::Arc;
 
 const SPECS: [SpecId; 6] = [
@@ -214,41 +211,14 @@ fn a_contract_comes_back_with_another_balance() {
     }
 }
 
-/// A state where the code of one account has a hash of zero.
-#[derive(Clone, Debug)]
-struct Hashless(MemoryDatabase, Address);
-
-impl DatabaseRef for Hashless {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let mut info = self.0.basic_ref(address)?;
-        if let Some(info) = info.as_mut().filter(|_| address == self.1) {
-            info.code_hash = B256::ZERO;
-        }
-        Ok(info)
-    }
-
-    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, Infallible> {
-        self.0.code_by_hash_ref(code_hash)
-    }
-
-    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, Infallible> {
-        self.0.storage_ref(address, index)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
-        self.0.block_hash_ref(number)
-    }
-}
-
-/// revm takes such an account for empty if it owns nothing, and removes it when it is touched: whoever
-/// touches it has looked at its balance. Here it gets one on a wrong guess only.
+/// revm takes an account whose code has a hash of zero for empty if it owns nothing, and removes it when
+/// it is touched: whoever touches it has looked at its balance. It is paid on a wrong guess only.
 #[test]
 fn a_hash_of_zero_is_no_code() {
-    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+    for (spec, wei) in [SpecId::LONDON, SpecId::OSAKA].into_iter().flat_map(|on| [(on, 0), (on, 5)])
+    {
         let mut scene = Scene::on(spec);
-        let odd = scene.put(Address::repeat_byte(0x0d), MemoryAccount::default());
+        let odd = scene.fund(Address::repeat_byte(0x0d), wei);
         let open = Code::new().op(opcode::CALLDATASIZE);
         let open = open.if_nonzero(|code| code.sstore(0, 1).op(opcode::STOP));
         let pay = |code: Code| code.call(odd, 9, 50_000).op(opcode::POP);
@@ -263,11 +233,12 @@ fn a_hash_of_zero_is_no_code() {
             };
             scene.send(sender, tx);
         }
-        let (block, database) = (Arc::new(scene.block.clone()), Hashless(scene.database(), odd));
+        let block = Arc::new(scene.block.clone());
+        let database = scene.database().with_code_hash(odd, B256::ZERO);
         let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
         for _ in 0..5 {
             let compared = lineup.compare_paced(&block, &database);
-            compared.unwrap_or_else(|difference| panic!("{spec:?}: {difference}"));
+            compared.unwrap_or_else(|difference| panic!("{spec:?}, {wei} wei: {difference}"));
         }
     }
 }

@@ -58,9 +58,9 @@ pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<
     if let Some(shard) = shard {
         command.args(["--shard", shard]);
     }
-    // What an earlier run has judged stays judged.
     // A mutant changes one function: 2 seconds to build it instead of 14.
     command.env("CARGO_INCREMENTAL", "1");
+    // What an earlier run has judged stays judged.
     command.args(["--iterate", "--"]).args(tests.split_whitespace());
     runner.command("cargo-mutants", command)
 }

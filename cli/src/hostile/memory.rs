@@ -30,7 +30,7 @@ pub struct MemoryDatabase {
     state: Arc<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     accounts: BTreeMap<Address, (MemoryAccount, B256)>,
     codes: BTreeMap<B256, Bytecode>,
@@ -52,6 +52,15 @@ impl MemoryDatabase {
             state.accounts.insert(address, (account, hash));
         }
         Self { state: Arc::new(state) }
+    }
+
+    /// The same, where the code of `address` is said to have this hash.
+    #[must_use]
+    pub fn with_code_hash(mut self, address: Address, hash: B256) -> Self {
+        if let Some((_, known)) = Arc::make_mut(&mut self.state).accounts.get_mut(&address) {
+            *known = hash;
+        }
+        self
     }
 
     /// The hash that the block with this number is said to have.

@@ -73,8 +73,10 @@ impl Row {
     /// Whether it is a bug of the Ethereum layer, which this package builds without.
     pub(crate) fn is_of_ethereum(&self) -> bool {
         let judge = |killer: &String| {
-            let tests = ["hand-made ", "faults ", "simulated blocks", "surcharges"];
-            tests.iter().any(|test| killer.starts_with(test))
+            let simulated = ["simulated blocks", "simulated blocks with an empty beneficiary"];
+            ["hand-made ", "faults "].iter().any(|test| killer.starts_with(test))
+                || simulated.contains(&killer.as_str())
+                || killer == "surcharges"
         };
         self.killed_by.iter().all(judge)
     }
