@@ -162,7 +162,9 @@ impl EvmLedger {
     /// is final.
     fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
-            if change.kind != ChangeKind::Changed {
+            if change.kind != ChangeKind::Changed
+                && !is_evm_mutant!(self.mutant, BalanceOfEarlierLife)
+            {
                 // One that is destroyed and created again may look as it did before the block.
                 let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
                 self.balances.insert(change.address, balance);

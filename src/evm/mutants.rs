@@ -103,6 +103,9 @@ pub enum EvmMutant {
     /// A balance that a transaction has not looked at stays the one before the block.
     #[cfg(feature = "mutants")]
     BalanceNotFilledIn,
+    /// The balance of a contract that comes back is the one that it went with.
+    #[cfg(feature = "mutants")]
+    BalanceOfEarlierLife,
 }
 
 #[cfg(feature = "mutants")]
@@ -149,6 +152,7 @@ impl EvmMutant {
         Self::CreditAfterFrontier,
         Self::BalanceUncounted,
         Self::BalanceNotFilledIn,
+        Self::BalanceOfEarlierLife,
     ];
 }
 

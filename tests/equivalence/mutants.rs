@@ -20,6 +20,7 @@ fn named(name: &str) -> Option<fn()> {
     let tests = tests![
         admission::a_block_of_invalid_transactions_is_built_empty,
         admission::refunds_make_room,
+        balances::a_contract_comes_back_with_another_balance,
         balances::every_way_to_look,
         balances::some_pay_and_most_only_call,
         beneficiary::it_is_paid_and_others_read_its_balance_in_between,
