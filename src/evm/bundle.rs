@@ -75,7 +75,7 @@ pub(super) struct Bucket<'a> {
     mask: u64,
     /// Where each account lies in `folds`.
     places: AddressMap<u32>,
-    folds: Folds,
+    folds: Vec<(Address, Fold<'a>)>,
     /// How many transactions were looked at.
     seen: usize,
 }
@@ -96,27 +96,45 @@ impl<'a> Bucket<'a> {
         self.mask == u64::MAX || self.mask & self.spread.cell(address) != 0
     }
 
-    fn fold(&mut self, address: Address, before: impl FnOnce() -> AccountFold) -> &mut AccountFold {
+    /// What has become of the account, which is put there by `first` if nothing has happened to it.
+    fn fold(
+        &mut self,
+        address: Address,
+        first: impl FnOnce() -> Fold<'a>,
+    ) -> (&mut Fold<'a>, bool) {
         // There are fewer accounts than addresses of them fit into memory.
         let next = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
         let place = *self.places.entry(address).or_insert(next);
         if place == next {
             let parent = self.parent.and_then(|parent| parent.account(&address));
-            let begun = parent.map_or_else(before, AccountFold::after_parent);
-            self.folds.push((address, begun.with_mutant(self.effects.mutant)));
+            let begun = |parent| AccountFold::after_parent(parent).with_mutant(self.effects.mutant);
+            let fold = parent.map_or_else(first, |parent| Fold::Often(Box::new(begun(parent))));
+            self.folds.push((address, fold));
         }
         match self.folds.get_mut(place as usize) {
-            Some((_, fold)) => fold,
+            Some((_, fold)) => (fold, place == next),
             None => unreachable!("every place was given out with a fold"),
         }
     }
 
-    fn apply(&mut self, changes: &[AccountChange]) {
+    /// The account, to which something else happens than a change, and which is as in `before` if that is
+    /// the first thing.
+    fn account(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
+        let mutant = self.effects.mutant;
+        let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
+        self.fold(address, || Fold::Often(Box::new(begun()))).0.often(mutant)
+    }
+
+    fn apply(&mut self, changes: &'a [AccountChange]) {
+        let progress = (self.seen, self.effects.outcomes.len());
+        let mutant = self.effects.mutant;
         for change in changes {
             if self.is_mine(&change.address) {
-                let before = || AccountFold::before(change.before.clone());
-                let progress = (self.seen, self.effects.outcomes.len());
-                let fold = self.fold(change.address, before);
+                let (fold, is_first) = self.fold(change.address, || Fold::Once(change));
+                if is_first && matches!(fold, Fold::Once(_)) {
+                    continue;
+                }
+                let fold = fold.often(mutant);
                 fold.expect_slots(change.slots.len(), progress);
                 fold.apply(change);
             }
@@ -129,11 +147,11 @@ impl<'a> Bucket<'a> {
         if let Some(amount) = amount.filter(|_| self.is_mine(address)) {
             let BlockEffects { touch_creates, mutant, .. } = *self.effects;
             let reward = Reward { amount, touch_creates, mutant };
-            self.fold(*address, || AccountFold::before(before.clone())).reward(reward);
+            self.account(*address, before).reward(reward);
         }
     }
 
-    pub(super) fn run(mut self) -> Folds {
+    pub(super) fn run(mut self) -> Folds<'a> {
         let effects = self.effects;
         self.apply(&effects.before);
         let pays_mine = self.is_mine(&effects.beneficiary.0) || self.is_mine(&effects.surcharged.0);
@@ -153,32 +171,72 @@ impl<'a> Bucket<'a> {
         self.apply(&effects.after);
         for (address, before) in &effects.drained {
             if self.is_mine(address) {
-                self.fold(*address, || AccountFold::before(before.clone())).drain();
+                self.account(*address, before).drain();
             }
         }
         for (address, amount, before) in &effects.increments {
             if self.is_mine(address) {
-                self.fold(*address, || AccountFold::before(before.clone())).increment(*amount);
+                self.account(*address, before).increment(*amount);
             }
         }
-        self.folds
+        Folds { accounts: self.folds, mutant: self.effects.mutant }
     }
 }
 
-/// Accounts with all that happened to them, one after the other.
-pub(super) type Folds = Vec<(Address, AccountFold)>;
-
-/// What a bucket's `folds` come to.
-pub(super) fn finished_bucket(folds: Folds) -> Vec<(Address, FoldedAccount)> {
-    // Nearly all come to something; they are large, and growing would move them.
-    let mut accounts = Vec::with_capacity(folds.len());
-    accounts.extend(finished(folds));
-    accounts
+/// What happened to an account. Most are changed once, and a fold is large: it is made where it is finished.
+pub(super) enum Fold<'a> {
+    Once(&'a AccountChange),
+    Often(Box<AccountFold>),
 }
 
-/// What `folds` come to in the bundle.
-pub(super) fn finished(folds: Folds) -> impl Iterator<Item = (Address, FoldedAccount)> {
-    folds.into_iter().filter_map(|(address, fold)| Some((address, fold.finish()?)))
+impl Fold<'_> {
+    fn after(change: &AccountChange, mutant: EvmMutant) -> AccountFold {
+        let mut fold = AccountFold::before(change.before.clone()).with_mutant(mutant);
+        fold.reserve_slots(change.slots.len());
+        fold.apply(change);
+        fold
+    }
+
+    /// The account in hand, for what happens next.
+    fn often(&mut self, mutant: EvmMutant) -> &mut AccountFold {
+        if let Self::Once(change) = *self {
+            *self = Self::Often(Box::new(Self::after(change, mutant)));
+        }
+        match self {
+            Self::Often(fold) => fold,
+            Self::Once(_) => unreachable!("it has just been replaced"),
+        }
+    }
+
+    fn into_account(self, mutant: EvmMutant) -> AccountFold {
+        match self {
+            Self::Once(change) => Self::after(change, mutant),
+            Self::Often(fold) => *fold,
+        }
+    }
+}
+
+/// Accounts with all that happened to them.
+pub(super) struct Folds<'a> {
+    accounts: Vec<(Address, Fold<'a>)>,
+    mutant: EvmMutant,
+}
+
+impl Folds<'_> {
+    /// How many accounts there are.
+    pub(super) const fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    fn into_folds(self) -> impl Iterator<Item = (Address, AccountFold)> {
+        let Self { accounts, mutant } = self;
+        accounts.into_iter().map(move |(address, fold)| (address, fold.into_account(mutant)))
+    }
+
+    /// What they come to in the bundle.
+    pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
+        self.into_folds().filter_map(|(address, fold)| Some((address, fold.finish()?)))
+    }
 }
 
 /// Puts the folded accounts together, of which there are `count`.
@@ -214,7 +272,7 @@ pub(super) fn extend(
     let spread = Spread::default();
     let folds = Bucket::new(effects, Some(&parent), (&spread, u64::MAX), 0).run();
     let transitions = folds
-        .into_iter()
+        .into_folds()
         .filter_map(|(address, fold)| Some((address, fold.into_transition()?)))
         .collect();
     let retention = if reverts { BundleRetention::Reverts } else { BundleRetention::PlainState };

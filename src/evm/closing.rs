@@ -2,9 +2,7 @@
 //! bundle, the receipts, and emptying the store for the next block.
 
 use super::block::Block;
-use super::bundle::{
-    BlockEffects, Bucket, CELLS, Folds, Spread, assemble, extend, finished, finished_bucket,
-};
+use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, assemble, extend};
 use super::crew::{Crew, Spare};
 use super::fold::FoldedAccount;
 use super::location::EvmLocation;
@@ -71,14 +69,28 @@ impl Closing {
         self.buckets.get(self.next.fetch_add(1, SeqCst) as usize).copied()
     }
 
-    fn fold(&self, cells: u64) -> Folds {
+    fn effects(&self) -> Arc<BlockEffects> {
         let Some(effects) = self.effects.lock().clone() else {
             unreachable!("nobody takes the effects before every bucket is folded")
         };
+        effects
+    }
+
+    fn folds<'e>(&'e self, effects: &'e BlockEffects, cells: u64) -> Folds<'e> {
         // An account that is changed again and again is counted as often: hence a limit.
         let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
         let limit = 2 * effects.masks.len() / self.buckets.len();
-        Bucket::new(&effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit)).run()
+        Bucket::new(effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit)).run()
+    }
+
+    /// Folds the accounts of a bucket.
+    fn fold(&self, cells: u64) -> Folded {
+        let effects = self.effects();
+        let folds = self.folds(&effects, cells);
+        // Nearly all come to something; they are large, and growing would move them.
+        let mut accounts = Vec::with_capacity(folds.len());
+        accounts.extend(folds.finish());
+        accounts
     }
 
     /// Makes the receipts, if nobody has begun with it. All buckets must be folded.
@@ -109,19 +121,20 @@ impl Closing {
         reverts: bool,
     ) -> BundleState {
         if let [all] = *self.buckets {
-            let folds = self.fold(all);
+            let effects = self.effects();
+            let folds = self.folds(&effects, all);
             let accounts = folds.len();
-            return assemble(finished(folds), accounts, reverts);
+            return assemble(folds.finish(), accounts, reverts);
         }
         let mut folded = Vec::with_capacity(self.buckets.len());
         while let Some(bucket) = self.next_bucket() {
-            folded.push(finished_bucket(self.fold(bucket)));
+            folded.push(self.fold(bucket));
         }
         // Every other bucket is in somebody's hands, who sends it whatever happens.
         while folded.len() < self.buckets.len()
             && let Some(theirs) = self.threads.recv(done)
         {
-            folded.push(theirs.unwrap_or_else(|bucket| finished_bucket(self.fold(bucket))));
+            folded.push(theirs.unwrap_or_else(|bucket| self.fold(bucket)));
         }
         drop(folding);
         let accounts = folded.iter().map(Vec::len).sum();
@@ -147,7 +160,7 @@ impl Task for Closing {
     fn run(&self, _: WorkerId) {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
-            promise.folded = Some(finished_bucket(self.fold(bucket)));
+            promise.folded = Some(self.fold(bucket));
         }
         self.empty_store();
         // Nobody sends: it ends when the sender is gone.

@@ -65,6 +65,11 @@ impl AccountFold {
         self
     }
 
+    /// Makes room for `slots` slots.
+    pub(super) fn reserve_slots(&mut self, slots: usize) {
+        self.storage.reserve(slots);
+    }
+
     /// Makes room for `more` slots, and where there are many for those that will follow if the rest of
     /// the block is like what was `seen` of `all` its transactions: growing moves all of them.
     pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {

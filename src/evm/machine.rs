@@ -95,6 +95,9 @@ impl Recipe {
     }
 }
 
+/// Accounts for which a journal that was emptied keeps its room, at most.
+const MOST_ROOM: usize = 256;
+
 /// A worker's EVM over its view.
 pub(super) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
     evm: BlockEvm<'a, D, X>,
@@ -164,6 +167,16 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     pub(super) fn end_journal(&mut self) -> EvmState {
         self.view_mut().end_journal();
         self.evm.ctx.journaled_state.finalize()
+    }
+
+    /// Ends the journal, and forgets what was in it.
+    fn clear_journal(&mut self) {
+        let mut state = self.end_journal();
+        // The next chunk's will be about as large. Clearing takes time for room that is not used, too.
+        if state.capacity() <= MOST_ROOM {
+            state.clear();
+            self.evm.ctx.journaled_state.state = state;
+        }
     }
 
     /// Forgets the run in the middle of which there was a panic. Returns what is in `window`.
@@ -259,14 +272,14 @@ impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
         if core::mem::take(&mut self.outlived) {
             return;
         }
-        self.end_journal();
+        self.clear_journal();
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
         let Ran { result, goes_on, .. } = self.run_tx(tx, None);
         // Also after an error: revm leaves loaded accounts in the journal.
         if !goes_on {
-            self.end_journal();
+            self.clear_journal();
         }
         let output = result?;
         let writes = self.writes_of(&output);
