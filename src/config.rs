@@ -43,9 +43,7 @@ pub struct Config {
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
     /// Whether an executor remembers calls of contracts whose speculation was given up, and runs blocks
-    /// of such calls, or the rest of one, in order from the start. Default: no: contracts through which
-    /// many others are called would be taken for what one of them was, and a block that runs in order does
-    /// not show that storage is slow.
+    /// of such calls, or the rest of one, in order from the start. Default: yes.
     pub learn: bool,
     /// Whether the threads of an executor that has no more of them than there are cores keep off the
     /// core that the calling thread is on when it hands out work (on Linux). Default: yes. Virtual
@@ -74,7 +72,7 @@ impl Default for Config {
             window_per_worker: 64,
             chunk: None,
             share_journals: true,
-            learn: false,
+            learn: true,
             spread_workers: true,
             patience: 1_000_000,
         }

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 use std::collections::HashSet;
 
-/// Calls that are remembered, at most: about a hundred kilobytes. One that comes to the place of
+/// Calls that are remembered, at most: about a quarter of a megabyte. One that comes to the place of
 /// another takes it.
 const PLACES: usize = 4096;
 /// Stretches of nothing but one contract's calls that were given up, with none that went through in
@@ -19,16 +19,21 @@ const ENOUGH: u8 = 3;
 /// callers.
 const BELIEVED_FOR: u8 = 32;
 
-/// What is called: a contract, and which of its functions.
+/// What is called: a contract, which of its functions, and the first argument. Calls of one router
+/// have as much to do with each other as the pools that they name, transfers of one token as much as
+/// those who receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Call {
     contract: Address,
     selector: [u8; 4],
+    argument: [u8; 32],
 }
 
 impl Call {
     fn of(tx: &TxEnv) -> Option<Self> {
-        Some(Self { contract: *tx.kind.to()?, selector: *tx.data.first_chunk()? })
+        let (selector, rest) = tx.data.split_first_chunk()?;
+        let argument = rest.first_chunk().copied().unwrap_or_default();
+        Some(Self { contract: *tx.kind.to()?, selector: *selector, argument })
     }
 }
 
@@ -117,7 +122,7 @@ fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> O
     is_mostly_one(weights).flatten()
 }
 
-/// Which functions of `contract` are called.
+/// How `contract` is called.
 fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashSet<Call, RandomState> {
     let calls = transactions.iter().filter_map(Call::of);
     calls.filter(|call| call.contract == contract).collect()
@@ -151,9 +156,14 @@ mod tests {
         let stretch = [call(1, 7), call(1, 8), call(1, 7), call(1, 7), call(2, 7)];
         let mut experience = taught(&stretch);
         assert!(experience.expects_chain(&stretch));
-        // The same contract's other function, another contract, and both mixed.
-        for others in [[call(1, 9), call(1, 9)], [call(2, 7), call(2, 7)], [call(1, 7), call(3, 7)]]
-        {
+        // The same contract's other function, another contract, both mixed, and another argument.
+        let elsewhere = TxEnv { data: Bytes::from([[7; 18], [1; 18]].concat()), ..call(1, 7) };
+        for others in [
+            [call(1, 9), call(1, 9)],
+            [call(2, 7), call(2, 7)],
+            [call(1, 7), call(3, 7)],
+            [elsewhere.clone(), elsewhere],
+        ] {
             assert!(!experience.expects_chain(&others));
         }
         assert!(!experience.expects_chain(&stretch[..1]), "one has nobody to wait for");

@@ -111,9 +111,9 @@ pub(super) struct BenchArgs {
     /// Leave out stages and memory
     #[arg(long)]
     brief: bool,
-    /// Learn from earlier rounds which calls need each other
+    /// Do not learn from earlier rounds which calls need each other
     #[arg(long)]
-    learn: bool,
+    no_learn: bool,
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     simulate: Vec<NonZeroU16>,
@@ -220,7 +220,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
     let start = |workers: &NonZeroU16| {
         let mut config = Config::with_workers(*workers);
-        (config.policy, config.learn) = (args.policy.policy(), args.learn);
+        (config.policy, config.learn) = (args.policy.policy(), !args.no_learn);
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };
