@@ -13,10 +13,10 @@ use super::mutants::EvmMutant;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
-use revm::database::BundleState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::database::states::reverts::Reverts;
+use revm::database::{AccountRevert, BundleState};
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
@@ -239,28 +239,52 @@ impl Folds<'_> {
     }
 }
 
-/// Puts the folded accounts together, of which there are `count`.
-pub(super) fn assemble(
-    accounts: impl Iterator<Item = (Address, FoldedAccount)>,
-    count: usize,
-    reverts: bool,
-) -> BundleState {
-    let mut bundle = BundleState::default();
-    bundle.state.reserve(count);
-    let mut block_reverts = Vec::with_capacity(if reverts { count } else { 0 });
-    for (address, FoldedAccount { account, revert, contract }) in accounts {
-        bundle.state_size += account.size_hint();
-        bundle.state.insert(address, account);
-        if let Some((hash, code)) = contract {
-            bundle.contracts.insert(hash, code);
-        }
-        if reverts {
-            bundle.reverts_size += revert.size_hint();
-            block_reverts.push((address, revert));
+/// A bundle that is put together.
+pub(super) struct Assembly {
+    bundle: BundleState,
+    /// What is needed to undo the block, if it is wanted.
+    reverts: Option<Vec<(Address, AccountRevert)>>,
+}
+
+impl Assembly {
+    pub(super) fn new(reverts: bool) -> Self {
+        Self { bundle: BundleState::default(), reverts: reverts.then(Vec::new) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bundle.state.is_empty()
+    }
+
+    /// Makes room for so many accounts more: they are large, and growing would move them.
+    pub(super) fn expect(&mut self, accounts: usize) {
+        self.bundle.state.reserve(accounts);
+        if let Some(reverts) = &mut self.reverts {
+            reverts.reserve(accounts);
         }
     }
-    bundle.reverts = Reverts::new(vec![block_reverts]);
-    bundle
+
+    /// Adds accounts that are not in it.
+    pub(super) fn add(&mut self, accounts: impl Iterator<Item = (Address, FoldedAccount)>) {
+        let Self { bundle, reverts } = self;
+        for (address, FoldedAccount { account, revert, contract }) in accounts {
+            bundle.state_size += account.size_hint();
+            bundle.state.insert(address, account);
+            if let Some((hash, code)) = contract {
+                bundle.contracts.insert(hash, code);
+            }
+            if let Some(reverts) = reverts {
+                bundle.reverts_size += revert.size_hint();
+                reverts.push((address, revert));
+            }
+        }
+    }
+
+    /// The bundle, with one entry of reverts for the block.
+    pub(super) fn finish(self) -> BundleState {
+        let Self { mut bundle, reverts } = self;
+        bundle.reverts = Reverts::new(vec![reverts.unwrap_or_default()]);
+        bundle
+    }
 }
 
 /// Continues a parent's bundle, as revm's `State` with a bundle prestate does.

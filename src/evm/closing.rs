@@ -2,7 +2,7 @@
 //! bundle, the receipts, and emptying the store for the next block.
 
 use super::block::Block;
-use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, assemble, extend};
+use super::bundle::{Assembly, BlockEffects, Bucket, CELLS, Folds, Spread, extend};
 use super::crew::{Crew, Spare};
 use super::fold::FoldedAccount;
 use super::location::EvmLocation;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 const WORTH_SHARING: usize = 32;
 /// The same where they have slept.
 const WORTH_WAKING: usize = 1_000;
+/// Large buckets differ in their accounts by less than one in so many.
+const SPREAD_OF_BUCKETS: usize = 8;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
@@ -120,25 +122,45 @@ impl Closing {
         folding: Sender<()>,
         reverts: bool,
     ) -> BundleState {
-        if let [all] = *self.buckets {
-            let effects = self.effects();
-            let folds = self.folds(&effects, all);
-            let accounts = folds.len();
-            return assemble(folds.finish(), accounts, reverts);
-        }
-        let mut folded = Vec::with_capacity(self.buckets.len());
-        while let Some(bucket) = self.next_bucket() {
-            folded.push(self.fold(bucket));
-        }
-        // Every other bucket is in somebody's hands, who sends it whatever happens.
-        while folded.len() < self.buckets.len()
-            && let Some(theirs) = self.threads.recv(done)
-        {
-            folded.push(theirs.unwrap_or_else(|bucket| self.fold(bucket)));
+        let mut assembly = Assembly::new(reverts);
+        let mut left = self.buckets.len();
+        while left > 0 {
+            // What others have folded comes first: only the caller can put it into the bundle.
+            let theirs = match done.try_recv() {
+                Ok(theirs) => Some(theirs),
+                Err(_) => match self.next_bucket() {
+                    Some(cells) => Some(Err(cells)),
+                    // Every other bucket is in somebody's hands, who sends it whatever happens.
+                    None => self.threads.recv(done),
+                },
+            };
+            match theirs {
+                Some(Ok(accounts)) => self.add(&mut assembly, accounts.len(), accounts.into_iter()),
+                Some(Err(cells)) => {
+                    let effects = self.effects();
+                    let folds = self.folds(&effects, cells);
+                    self.add(&mut assembly, folds.len(), folds.finish());
+                }
+                None => break,
+            }
+            left -= 1;
         }
         drop(folding);
-        let accounts = folded.iter().map(Vec::len).sum();
-        assemble(folded.into_iter().flatten(), accounts, reverts)
+        assembly.finish()
+    }
+
+    /// Adds the `count` accounts of a bucket. The first one tells how many there will be, about.
+    fn add(
+        &self,
+        assembly: &mut Assembly,
+        count: usize,
+        accounts: impl Iterator<Item = (Address, FoldedAccount)>,
+    ) {
+        if assembly.is_empty() {
+            let others = self.buckets.len() - 1;
+            assembly.expect(count + others * (count + count / SPREAD_OF_BUCKETS));
+        }
+        assembly.add(accounts);
     }
 }
 
