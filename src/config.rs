@@ -42,8 +42,10 @@ pub struct Config {
     /// Whether transactions that are dispatched together share a journal, so that what one of them
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
-    /// Whether an executor remembers calls of contracts whose speculation was given up, and runs blocks
-    /// of such calls, or the rest of one, in order from the start. Default: yes.
+    /// Whether an executor remembers calls - contract, function and first argument - whose speculation was
+    /// given up, and runs blocks of such calls, or the rest of one, in order from the start. Default: yes;
+    /// no where one executor serves chains that have nothing to do with each other, or measurements in
+    /// which no block may know of another.
     pub learn: bool,
     /// Whether the threads of an executor that has no more of them than there are cores keep off the
     /// core that the calling thread is on when it hands out work (on Linux). Default: yes. Virtual

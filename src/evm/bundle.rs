@@ -96,7 +96,7 @@ impl<'a> Bucket<'a> {
         self.mask == u64::MAX || self.mask & self.spread.cell(address) != 0
     }
 
-    /// What has become of the account, which is put there by `first` if nothing has happened to it.
+    /// What has become of the account, and whether `first` was put there because nothing had.
     fn fold(
         &mut self,
         address: Address,
@@ -105,14 +105,16 @@ impl<'a> Bucket<'a> {
         // There are fewer accounts than addresses of them fit into memory.
         let next = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
         let place = *self.places.entry(address).or_insert(next);
+        let mut is_first = false;
         if place == next {
             let parent = self.parent.and_then(|parent| parent.account(&address));
+            is_first = parent.is_none();
             let begun = |parent| AccountFold::after_parent(parent).with_mutant(self.effects.mutant);
             let fold = parent.map_or_else(first, |parent| Fold::Often(Box::new(begun(parent))));
             self.folds.push((address, fold));
         }
         match self.folds.get_mut(place as usize) {
-            Some((_, fold)) => (fold, place == next),
+            Some((_, fold)) => (fold, is_first),
             None => unreachable!("every place was given out with a fold"),
         }
     }
@@ -131,7 +133,7 @@ impl<'a> Bucket<'a> {
         for change in changes {
             if self.is_mine(&change.address) {
                 let (fold, is_first) = self.fold(change.address, || Fold::Once(change));
-                if is_first && matches!(fold, Fold::Once(_)) {
+                if is_first {
                     continue;
                 }
                 let fold = fold.often(mutant);

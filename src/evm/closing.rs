@@ -22,8 +22,8 @@ use std::sync::Arc;
 const WORTH_SHARING: usize = 32;
 /// The same where they have slept.
 const WORTH_WAKING: usize = 1_000;
-/// Large buckets differ in their accounts by less than one in so many.
-const SPREAD_OF_BUCKETS: usize = 8;
+/// By how much of what the first bucket suggests there may be more accounts: one in so many.
+const MARGIN: usize = 8;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
@@ -43,10 +43,13 @@ pub(super) struct Parts {
 }
 
 /// One bucket's part of the bundle.
-type Folded = Vec<(Address, FoldedAccount)>;
+struct Folded {
+    cells: u64,
+    accounts: Vec<(Address, FoldedAccount)>,
+}
 
-/// Accounts are folded in buckets; then the caller puts the bundle together, while another worker
-/// makes the receipts.
+/// Accounts are folded in buckets, which the caller puts into the bundle. Once all are folded another
+/// worker makes the receipts meanwhile.
 struct Closing {
     block: Arc<Block>,
     /// Whoever folds holds on to them; when all is folded somebody takes them apart.
@@ -92,7 +95,7 @@ impl Closing {
         // Nearly all come to something; they are large, and growing would move them.
         let mut accounts = Vec::with_capacity(folds.len());
         accounts.extend(folds.finish());
-        accounts
+        Folded { cells, accounts }
     }
 
     /// Makes the receipts, if nobody has begun with it. All buckets must be folded.
@@ -122,46 +125,72 @@ impl Closing {
         folding: Sender<()>,
         reverts: bool,
     ) -> BundleState {
-        let mut assembly = Assembly::new(reverts);
-        let mut left = self.buckets.len();
-        while left > 0 {
-            // What others have folded comes first: only the caller can put it into the bundle.
-            let theirs = match done.try_recv() {
-                Ok(theirs) => Some(theirs),
-                Err(_) => match self.next_bucket() {
-                    Some(cells) => Some(Err(cells)),
-                    // Every other bucket is in somebody's hands, who sends it whatever happens.
-                    None => self.threads.recv(done),
-                },
-            };
-            match theirs {
-                Some(Ok(accounts)) => self.add(&mut assembly, accounts.len(), accounts.into_iter()),
-                Some(Err(cells)) => {
-                    let effects = self.effects();
-                    let folds = self.folds(&effects, cells);
-                    self.add(&mut assembly, folds.len(), folds.finish());
-                }
-                None => break,
+        let (mut assembly, mut folding) = (Assembly::new(reverts), Some(folding));
+        let mut buckets = Buckets { unfolded: self.buckets.len(), ..Buckets::default() };
+        loop {
+            while let Ok(theirs) = done.try_recv() {
+                buckets.take(theirs);
             }
-            left -= 1;
+            if buckets.unfolded == 0 {
+                // The others go on to the receipts.
+                drop(folding.take());
+            }
+            // Only the caller can put into the bundle what others have folded: that comes first.
+            if let Some(Folded { cells, accounts }) = buckets.folded.pop() {
+                expect(&mut assembly, cells, accounts.len());
+                assembly.add(accounts.into_iter());
+            } else if buckets.unfolded == 0 {
+                return assembly.finish();
+            } else if let Some(cells) = buckets.given_back.pop().or_else(|| self.next_bucket()) {
+                let effects = self.effects();
+                let folds = self.folds(&effects, cells);
+                expect(&mut assembly, cells, folds.len());
+                assembly.add(folds.finish());
+                buckets.unfolded -= 1;
+            } else {
+                // Every other bucket is in somebody's hands, who sends it whatever happens.
+                match self.threads.recv(done) {
+                    Some(theirs) => buckets.take(theirs),
+                    None => unreachable!("the task itself holds a sender"),
+                }
+            }
         }
-        drop(folding);
-        assembly.finish()
     }
+}
 
-    /// Adds the `count` accounts of a bucket. The first one tells how many there will be, about.
-    fn add(
-        &self,
-        assembly: &mut Assembly,
-        count: usize,
-        accounts: impl Iterator<Item = (Address, FoldedAccount)>,
-    ) {
-        if assembly.is_empty() {
-            let others = self.buckets.len() - 1;
-            assembly.expect(count + others * (count + count / SPREAD_OF_BUCKETS));
+/// What has become of the buckets, as far as the caller knows.
+#[derive(Default)]
+struct Buckets {
+    unfolded: usize,
+    /// By others, and not in the bundle yet.
+    folded: Vec<Folded>,
+    /// Others could not fold them.
+    given_back: Vec<u64>,
+}
+
+impl Buckets {
+    fn take(&mut self, theirs: Result<Folded, u64>) {
+        match theirs {
+            Ok(folded) => {
+                self.folded.push(folded);
+                self.unfolded -= 1;
+            }
+            Err(cells) => self.given_back.push(cells),
         }
-        assembly.add(accounts);
     }
+}
+
+/// Makes room for all accounts when the first bucket is there, `cells` with `accounts` in them.
+fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
+    if !assembly.is_empty() {
+        return;
+    }
+    let cells = cells.count_ones() as usize;
+    if cells as u64 == CELLS {
+        return assembly.expect(accounts);
+    }
+    let all = accounts * CELLS as usize / cells.max(1);
+    assembly.expect(all + all / MARGIN);
 }
 
 /// A bucket that somebody folds. If that fails, by a bug of ours, the caller gets it back.
@@ -255,4 +284,64 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
     }
     let split = task.split.lock().take();
     (bundle, split.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::change::{AccountChange, ChangeKind};
+    use alloy_primitives::U256;
+    use revm::state::AccountInfo;
+
+    /// Payments to accounts that are not there, in `shares` buckets.
+    fn closing(shares: usize) -> (Closing, Receiver<Result<Folded, u64>>, Sender<()>) {
+        let change = |account: u8| AccountChange {
+            address: Address::repeat_byte(account),
+            kind: ChangeKind::Changed,
+            before: None,
+            after: Some(AccountInfo::from_balance(U256::from(account))),
+            slots: Vec::new(),
+            knows_code: true,
+            knows_balance: true,
+        };
+        let before = (1..=200).map(change).collect();
+        let (effects, spread) = (BlockEffects { before, ..Default::default() }, Spread::default());
+        let buckets = shared_out(&effects, &spread, shares);
+        let (folded, done) = bounded(buckets.len());
+        let (folding, all_folded) = bounded(0);
+        let task = Closing {
+            block: Arc::default(),
+            effects: Mutex::new(Some(Arc::new(effects))),
+            spread,
+            buckets,
+            next: AtomicU64::new(0),
+            folded,
+            all_folded,
+            split: Mutex::new(None),
+            store: Mutex::new(None),
+            emptied: Mutex::new(None),
+            threads: Threads::SLEEPY,
+        };
+        (task, done, folding)
+    }
+
+    #[test]
+    fn a_bucket_that_its_worker_could_not_fold_is_folded_by_the_caller() {
+        let (task, done, folding) = closing(1);
+        let expected = task.close(&done, folding, true);
+        assert_eq!(expected.state.len(), 200);
+        for shares in [2, 3, 8] {
+            let (task, done, folding) = closing(shares);
+            // One is given back, and one is folded by somebody else.
+            let bucket = task.next_bucket().expect("there are two or more");
+            drop(Promise { task: &task, bucket, folded: None });
+            let bucket = task.next_bucket().expect("there are two or more");
+            drop(Promise { task: &task, bucket, folded: Some(task.fold(bucket)) });
+            let found = task.close(&done, folding, true);
+            assert_eq!(found.state, expected.state);
+            assert_eq!(found.reverts.first().map(Vec::len), Some(200));
+            // The others hear of it.
+            assert!(task.all_folded.try_recv().is_err());
+        }
+    }
 }

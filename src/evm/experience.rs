@@ -7,7 +7,7 @@ use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Calls that are remembered, at most: about a quarter of a megabyte. One that comes to the place of
 /// another takes it.
@@ -65,8 +65,12 @@ impl Experience {
             self.known = vec![None; PLACES];
         }
         let Some(contract) = contract_of_most(stretch, |_| true) else { return };
-        for call in calls_of(contract, stretch) {
+        for (call, times) in calls_of(contract, stretch) {
             let Some(place) = self.place(&call) else { continue };
+            if was_given_up && times < 2 {
+                // Nobody needs it; and there may be hundreds of such.
+                continue;
+            }
             let known = place.filter(|known| known.call == call);
             let given_up = known.map_or(0, |known| known.given_up);
             let given_up = if was_given_up { ENOUGH.min(given_up + 1) } else { 0 };
@@ -84,7 +88,7 @@ impl Experience {
         }
         let contract = contract_of_most(transactions, |call| self.is_chain(call));
         let Some(contract) = contract else { return false };
-        for call in calls_of(contract, transactions) {
+        for (call, _) in calls_of(contract, transactions) {
             let Some(Some(known)) = self.place(&call) else { continue };
             if known.call != call || known.given_up < ENOUGH {
                 continue;
@@ -122,10 +126,14 @@ fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> O
     is_mostly_one(weights).flatten()
 }
 
-/// How `contract` is called.
-fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashSet<Call, RandomState> {
-    let calls = transactions.iter().filter_map(Call::of);
-    calls.filter(|call| call.contract == contract).collect()
+/// How `contract` is called, and how often.
+fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, RandomState> {
+    let mut calls = HashMap::default();
+    let all = transactions.iter().filter_map(Call::of);
+    for call in all.filter(|call| call.contract == contract) {
+        *calls.entry(call).or_default() += 1;
+    }
+    calls
 }
 
 #[cfg(test)]
@@ -153,7 +161,8 @@ mod tests {
 
     #[test]
     fn who_was_given_up_again_and_again_is_not_tried() {
-        let stretch = [call(1, 7), call(1, 8), call(1, 7), call(1, 7), call(2, 7)];
+        let stretch = [7, 8, 7, 8, 7].map(|selector| call(1, selector));
+        let stretch = [&stretch[..], &[call(2, 7)]].concat();
         let mut experience = taught(&stretch);
         assert!(experience.expects_chain(&stretch));
         // The same contract's other function, another contract, both mixed, and another argument.
@@ -167,6 +176,13 @@ mod tests {
             assert!(!experience.expects_chain(&others));
         }
         assert!(!experience.expects_chain(&stretch[..1]), "one has nobody to wait for");
+        // What follows the first argument does not count, and where there is none it is zero.
+        let longer = TxEnv { data: Bytes::from([7; 60].as_slice()), ..call(1, 7) };
+        assert!(experience.expects_chain(&[longer.clone(), call(1, 7), longer]));
+        let short = |input: &'static [u8]| TxEnv { data: Bytes::from(input), ..call(1, 7) };
+        let mut experience = taught(&[short(&[7; 4]), short(&[7; 4])]);
+        assert!(experience.expects_chain(&[short(&[7; 4]), short(&[7, 7, 7, 7, 1])]));
+        assert!(!experience.expects_chain(&[short(&[7; 3]), short(&[7; 3])]), "no function");
     }
 
     #[test]
@@ -201,6 +217,20 @@ mod tests {
             let experience = taught(&stretch);
             assert!(experience.known.iter().all(Option::is_none));
         }
+    }
+
+    /// Arguments that come once do not drive out what is known.
+    #[test]
+    fn calls_that_nobody_repeats_are_not_remembered() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut experience = taught(&stretch);
+        let recipients = (0..50_000_u64).map(|to| TxEnv {
+            data: Bytes::from([&[9; 28], &to.to_be_bytes()[..]].concat()),
+            ..call(1, 9)
+        });
+        experience.learn(&recipients.collect::<Vec<_>>(), true);
+        assert_eq!(experience.known.iter().flatten().count(), 1);
+        assert!(experience.expects_chain(&stretch));
     }
 
     #[test]

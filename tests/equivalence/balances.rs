@@ -10,6 +10,7 @@ use braid_fuzz::lineup::Lineup;
 use braid_fuzz::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
+#[cfg(feature = "sim")]
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -205,7 +206,8 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                 // Who called it before it was destroyed may be right by the time that it is back.
                 #[cfg(feature = "sim")]
                 scene.play_schedules(0..8, |simulation| {
-                    // The first visit lasts until both are back at the frontier: only there values count.
+                    // The first visit lasts until the contract is there again and the visit at the frontier: only
+                    // there values count.
                     let costs = Costs { read: 10, publish: 1, commit: 1, ..Costs::default() };
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;

@@ -7,6 +7,7 @@ mod instructions;
 mod instrumented;
 mod newcomer;
 mod package;
+mod plot;
 mod readme;
 mod recipes;
 mod runner;
@@ -112,6 +113,8 @@ enum Recipe {
         #[arg(long)]
         update: bool,
     },
+    /// Draw the tables of docs/BENCHMARKS.md
+    Plot,
     /// Run the tests on threads under ThreadSanitizer
     Tsan {
         /// Blocks with the real EVM too
@@ -196,6 +199,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
+        Recipe::Plot => runner.check("plot", plot::plot),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner, true),

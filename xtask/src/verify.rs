@@ -38,8 +38,8 @@ pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
     loom(runner, None, "loom_catches")
 }
 
-/// Tests that notice mutants. They run in this order, and the first that fails ends them: the quick
-/// ones come first.
+/// Tests that notice mutants. Cargo runs them by their names, and the first that fails ends them: the
+/// quick ones have earlier names.
 const JUDGES: [&str; 5] = ["commands", "outcomes", "store", "suites", "trace"];
 
 /// Mutants that nobody wrote by hand: cargo-mutants over the protocol and the store, against the
