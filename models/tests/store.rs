@@ -1,8 +1,10 @@
 //! Corners of the store that random scripts hardly ever meet.
 
 use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
-use braid_evm::mv::{Entry, Origin, Resolution, Store};
+use braid_evm::mv::{Entry, Latest, Origin, ReadSet, Resolution, Store};
+use braid_evm::toy::Random;
 use braid_evm::toy::store::{Amount, Place};
+use core::convert::Infallible;
 
 fn version(tx: u32) -> Version {
     Version { tx: TxIndex(tx), incarnation: Incarnation(0) }
@@ -93,4 +95,138 @@ fn a_second_base_value_is_not_taken() {
         store.seed(&place, Amount::Number(amount));
     }
     assert_eq!(store.base(&place), Some(Amount::Number(1)));
+}
+
+const PLACES: [Place; 5] =
+    [Place::Slot(0, 0), Place::Slot(0, 1), Place::Slot(1, 0), Place::Balance(0), Place::Balance(1)];
+
+/// What `place` holds before the block.
+fn before(place: &Place) -> Amount {
+    let at = PLACES.iter().position(|known| known == place).expect("one of the places");
+    Amount::Number(u8::try_from(10 + at).expect("few places"))
+}
+
+fn seeded() -> Store<Place> {
+    let store = Store::new(1);
+    PLACES.iter().for_each(|place| store.seed(place, before(place)));
+    store
+}
+
+fn latest_at(latest: &mut Latest<Place>, place: &Place) -> (Origin, Amount) {
+    let below = || Ok::<_, Infallible>((before(place), Origin::Base));
+    let Ok((amount, origin)) = latest.read(place, below);
+    (origin, amount)
+}
+
+/// What a transaction writes at random: tombstones of accounts first.
+fn random_writes(random: &mut Random) -> Vec<(Place, Entry<Place>)> {
+    let mut writes = Vec::new();
+    for account in [0, 1] {
+        if random.chance(1, 8) {
+            writes.push((Place::Life(account), Entry::Tombstone));
+        }
+    }
+    for place in PLACES {
+        let amount = random.small(200);
+        match random.below(9) {
+            0 => writes.push((place, Entry::Value(Amount::Number(amount)))),
+            1 | 2 => writes.push((place, Entry::Delta(amount))),
+            3 => writes.push((place, Entry::Tombstone)),
+            _ => {}
+        }
+    }
+    writes
+}
+
+/// Where transactions run one after the other, the newest state answers as the versions do, and what it
+/// hands back leaves a store as if they had been published there.
+#[test]
+fn the_newest_state_answers_as_versions_do() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let (store, mut latest) = (seeded(), Latest::default());
+        for tx in 0..16 {
+            for (place, entry) in random_writes(&mut random) {
+                store.publish(version(tx), &place, entry.clone(), &mut Vec::new());
+                latest.put(TxIndex(tx), place, entry);
+            }
+            for place in PLACES.iter().filter(|_| random.chance(1, 2)) {
+                let ((from, expected), found) =
+                    (seen(&store, place, tx + 1), latest_at(&mut latest, place));
+                assert_eq!(found.1, expected, "seed {seed}: {place:?} after {tx}");
+                assert_eq!(found.0 == Origin::Base, from == Origin::Base, "seed {seed}: {place:?}");
+            }
+        }
+        // Deltas to what nobody has read are not handed back.
+        for place in &PLACES {
+            latest_at(&mut latest, place);
+        }
+        let handed_back = seeded();
+        for (tx, place, entry) in latest.into_entries() {
+            handed_back.publish(version(tx.0), &place, entry, &mut Vec::new());
+        }
+        for place in &PLACES {
+            let (expected, found) = (seen(&store, place, 99).1, seen(&handed_back, place, 99).1);
+            assert_eq!(found, expected, "seed {seed}: {place:?}");
+        }
+    }
+}
+
+#[test]
+fn a_base_value_that_is_kept_is_not_asked_for_and_replaces_nothing() {
+    let (mut latest, place) = (Latest::default(), Place::Slot(0, 0));
+    let never = || -> Result<_, Infallible> { panic!("it is known") };
+    latest.keep_base(place, Amount::Number(7));
+    assert_eq!(latest.read(&place, never), Ok((Amount::Number(7), Origin::Base)));
+    assert_eq!(latest.clone().into_entries().count(), 0, "the block has not written it");
+    latest.put(TxIndex(3), place, Entry::Value(Amount::Number(8)));
+    latest.keep_base(place, Amount::Number(7));
+    assert_eq!(latest.read(&place, never).map(|(amount, _)| amount), Ok(Amount::Number(8)));
+}
+
+/// Looks that nobody remembers: of what is final, and at what matters to nobody.
+#[test]
+fn who_only_peeks_sees_what_is_there() {
+    let (store, place, other) = (Store::new(1), Place::Slot(0, 0), Place::Slot(0, 1));
+    let base = |amount| move || Ok::<_, Infallible>(Amount::Number(amount));
+    assert_eq!(store.newest(&place, TxIndex(4), base(1)), Ok((Amount::Number(1), Origin::Base)));
+    store.publish(version(2), &place, Entry::Value(Amount::Number(5)), &mut Vec::new());
+    let five = (Amount::Number(5), Origin::Value(version(2)));
+    assert_eq!(store.newest(&place, TxIndex(4), base(1)), Ok(five));
+    assert_eq!(store.newest(&place, TxIndex(2), base(1)), Ok((Amount::Number(1), Origin::Base)));
+    store.publish(version(3), &Place::Life(0), Entry::Tombstone, &mut Vec::new());
+    for ended in [&place, &other] {
+        let found = store.newest(ended, TxIndex(4), base(1)).map(|(_, from)| from);
+        assert_eq!(found, Ok(Origin::Tombstone(version(3))), "{ended:?}");
+    }
+    let balance = Place::Balance(0);
+    assert_eq!(store.peek(&balance, TxIndex(4)), None);
+    store.publish(version(1), &balance, Entry::Value(Amount::Number(9)), &mut Vec::new());
+    assert_eq!(store.peek(&balance, TxIndex(4)), Some(Amount::Number(9)));
+    assert_eq!(store.peek(&balance, TxIndex(1)), None);
+}
+
+#[test]
+fn a_read_set_knows_what_it_has_seen_and_nothing_else() {
+    let (store, mut reads) = (Store::new(1), ReadSet::default());
+    let place = |at: u8| Place::Slot(at / 8, at % 8);
+    for at in 0..40 {
+        store.seed(&place(at), Amount::Number(at));
+        let Resolution::Resolved(seen) = store.resolve(&place(at), TxIndex(1)) else {
+            panic!("it was seeded")
+        };
+        reads.push(place(at), seen);
+        for known in 0..=at {
+            let seen = reads.seen(store.hash(&place(known)), &place(known));
+            let seen = seen.map(|seen| seen.value);
+            assert_eq!(seen, Some(Amount::Number(known)), "{known} of {at}");
+        }
+        let next = place(at + 1);
+        assert!(reads.seen(store.hash(&next), &next).is_none());
+        assert!(reads.seen(store.hash(&place(at)), &next).is_none(), "only the hash is right");
+        assert!(reads.seen(store.hash(&next), &place(at)).is_none(), "only the place is right");
+    }
+    reads.clear();
+    assert!(reads.records().is_empty());
+    assert!((0..40).all(|at| reads.seen(store.hash(&place(at)), &place(at)).is_none()));
 }
