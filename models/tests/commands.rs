@@ -118,6 +118,16 @@ fn too_many_runs_are_a_broken_rule() {
 
 /// I8: there is nothing below the frontier that it could wait for.
 #[test]
+fn runs_are_counted_for_each_transaction() {
+    assert!(Protocol::new(limits(), &Plan::default()).is_empty());
+    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
+    assert!(!protocol.is_empty());
+    let job = run_here(&mut protocol);
+    protocol.apply(report(job, 1, done())).expect("it ran");
+    assert_eq!([0, 1, 2].map(|index| protocol.runs(tx(index))), [1, 0, 0]);
+}
+
+#[test]
 fn a_blocked_frontier_is_a_broken_rule() {
     let plan =
         Plan { first: tx(1), chunks: vec![Chunk { first: tx(1), end: tx(2) }], ..Plan::default() };

@@ -88,6 +88,15 @@ fn what_is_below_the_frontier_is_final() {
 }
 
 #[test]
+fn a_store_that_is_emptied_keeps_its_shards_and_nothing_else() {
+    let (store, place) = (Store::new(3), Place::Balance(0));
+    assert_eq!(store.shards(), 4, "a power of two");
+    store.seed(&place, Amount::Number(1));
+    let store = store.emptied();
+    assert_eq!((store.shards(), store.base(&place)), (4, None));
+}
+
+#[test]
 fn a_second_base_value_is_not_taken() {
     let (store, place) = (Store::new(1), Place::Balance(0));
     assert_eq!(store.base(&place), None);
