@@ -218,6 +218,39 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     assert_eq!(run_here(&mut protocol).chunk, chunk(0, 3));
 }
 
+/// I14: what shared a journal with a stale run goes with it, and nothing else does.
+#[test]
+fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
+    let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
+    let plan = Plan { chunks: vec![chunk(0, 1), chunk(1, 4), chunk(4, 6)], ..Plan::default() };
+    for (shared_chunks, expected) in [(true, vec![2, 3]), (false, vec![2])] {
+        let mut protocol = Protocol::new(Limits { shared_chunks, ..limits() }, &plan);
+        for chunk in [chunk(1, 4), chunk(4, 6)] {
+            let job = dispatched(&mut protocol);
+            assert_eq!(job.chunk, chunk);
+            let results = chunk.indices().map(|_| TxReport { runs: 1, result: done() }).collect();
+            let reported = Event::Reported(JobReport { job, results, void: false });
+            protocol.apply(reported).expect("it was sent");
+        }
+        let job = run_here(&mut protocol);
+        let result = RunResult::Executed { stale_readers: vec![tx(2)] };
+        protocol.apply(report(job, 1, result)).expect("it ran");
+        let mut discarded = Vec::new();
+        loop {
+            match protocol.poll().expect("no rule is broken") {
+                Some(Command::Recheck(stale)) => {
+                    let verdict = Verdict::Stale;
+                    protocol.apply(Event::Checked { tx: stale, verdict }).expect("it was asked");
+                }
+                Some(Command::Discard(tx)) => discarded.push(tx.0),
+                Some(Command::Dispatch(_)) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(discarded, expected, "shared: {shared_chunks}");
+    }
+}
+
 #[test]
 fn nothing_is_sent_in_order() {
     let in_order = Limits { policy: Policy::InOrder, ..limits() };
