@@ -3,6 +3,9 @@
 use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 /// Explores every order of events of small blocks, with the shipped protocol.
 pub(crate) fn models(runner: &mut Runner, long: bool) -> Result<(), Failed> {
@@ -38,6 +41,10 @@ pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
     loom(runner, None, "loom_catches")
 }
 
+/// What cargo-mutants exits with where some survive, and where some run into the time limit.
+const SURVIVED: i32 = 2;
+const TIMED_OUT: i32 = 3;
+
 /// Tests that notice mutants. Cargo runs them by their names, and the first that fails ends them: the
 /// quick ones have earlier names.
 const JUDGES: [&str; 5] = ["commands", "outcomes", "store", "suites", "trace"];
@@ -64,5 +71,21 @@ pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<
     }
     // A mutant changes one function: 5 seconds to build it instead of 14.
     command.env("CARGO_INCREMENTAL", "1");
-    runner.command("cargo-mutants", command)
+    runner.check("cargo-mutants", |root| survivors(command, root))
+}
+
+/// Who survives is a line in a file: the exit code says less, if a mutant runs into the time limit.
+fn survivors(mut command: Command, root: &Path) -> Result<String, String> {
+    let status = command.current_dir(root).status();
+    let status = status.map_err(|error| format!("it did not start: {error}"))?;
+    if !matches!(status.code(), Some(0 | SURVIVED | TIMED_OUT)) {
+        return Err(status.to_string());
+    }
+    let path = root.join("mutants.out/missed.txt");
+    let missed = fs::read_to_string(&path);
+    let missed = missed.map_err(|error| format!("{}: {error}", path.display()))?;
+    match missed.lines().count() {
+        0 => Ok("no mutant survives but those that may".to_owned()),
+        count => Err(format!("{count} survive: {}", path.display())),
+    }
 }
