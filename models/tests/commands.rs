@@ -116,7 +116,6 @@ fn too_many_runs_are_a_broken_rule() {
     }
 }
 
-/// I8: there is nothing below the frontier that it could wait for.
 #[test]
 fn runs_are_counted_for_each_transaction() {
     assert!(Protocol::new(limits(), &Plan::default()).is_empty());
@@ -127,6 +126,7 @@ fn runs_are_counted_for_each_transaction() {
     assert_eq!([0, 1, 2].map(|index| protocol.runs(tx(index))), [1, 0, 0]);
 }
 
+/// I8: there is nothing below the frontier that it could wait for.
 #[test]
 fn a_blocked_frontier_is_a_broken_rule() {
     let plan =
@@ -249,6 +249,19 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
         }
         assert_eq!(discarded, expected, "shared: {shared_chunks}");
     }
+}
+
+/// Hints hold back whom they concern, and nobody else.
+#[test]
+fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
+    let sent = |plan: &Plan| {
+        let mut protocol = Protocol::new(limits(), plan);
+        [(); 2].map(|()| dispatched(&mut protocol).chunk.first.0)
+    };
+    assert_eq!(sent(&Plan::singles(5)), [1, 2]);
+    let dependencies = vec![(tx(2), tx(1))];
+    assert_eq!(sent(&Plan { dependencies, ..Plan::singles(5) }), [1, 3]);
+    assert_eq!(sent(&Plan { frontier_only: vec![tx(1)], ..Plan::singles(5) }), [2, 3]);
 }
 
 #[test]

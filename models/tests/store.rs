@@ -35,6 +35,27 @@ fn a_kept_sum_ends_with_the_life_of_its_account() {
     assert_eq!(seen(&store, &slot, 41).1, Amount::Number(39));
 }
 
+/// What is not final is in no sum that is kept (I11).
+#[test]
+fn a_delta_at_the_frontier_may_still_change() {
+    let (store, place) = (Store::new(1), Place::Balance(0));
+    store.seed(&place, Amount::Number(0));
+    for tx in 0..20 {
+        store.publish(version(tx), &place, Entry::Delta(1), &mut Vec::new());
+    }
+    for (frontier, changed) in [(18, 18), (18, 19), (19, 19)] {
+        store.set_frontier(TxIndex(frontier));
+        let before = seen(&store, &place, 20).1;
+        let again =
+            |incarnation| Version { incarnation: Incarnation(incarnation), ..version(changed) };
+        let first = frontier + changed;
+        store.publish(again(first), &place, Entry::Delta(6), &mut Vec::new());
+        assert_ne!(seen(&store, &place, 20).1, before, "{changed} at {frontier}");
+        store.publish(again(first + 1), &place, Entry::Delta(1), &mut Vec::new());
+        assert_eq!(seen(&store, &place, 20).1, before, "{changed} at {frontier}");
+    }
+}
+
 /// Transactions of which most read and write, and who is waited for at the next read.
 #[test]
 fn who_will_probably_write_is_waited_for() {
@@ -131,6 +152,14 @@ fn latest_at(latest: &mut Latest<Place>, place: &Place) -> (Origin, Amount) {
     (origin, amount)
 }
 
+/// Who has written it last, or ended it.
+fn by(origin: Origin) -> Option<TxIndex> {
+    match origin {
+        Origin::Base => None,
+        Origin::Value(by) | Origin::Tombstone(by) | Origin::Folded(by) => Some(by.tx),
+    }
+}
+
 /// What a transaction writes at random: tombstones of accounts first.
 fn random_writes(random: &mut Random) -> Vec<(Place, Entry<Place>)> {
     let mut writes = Vec::new();
@@ -167,7 +196,7 @@ fn the_newest_state_answers_as_versions_do() {
                 let ((from, expected), found) =
                     (seen(&store, place, tx + 1), latest_at(&mut latest, place));
                 assert_eq!(found.1, expected, "seed {seed}: {place:?} after {tx}");
-                assert_eq!(found.0 == Origin::Base, from == Origin::Base, "seed {seed}: {place:?}");
+                assert_eq!(by(found.0), by(from), "seed {seed}: {place:?} after {tx}");
             }
         }
         // Deltas to what nobody has read are not handed back.
@@ -189,6 +218,7 @@ fn the_newest_state_answers_as_versions_do() {
 fn a_base_value_that_is_kept_is_not_asked_for_and_replaces_nothing() {
     let (mut latest, place) = (Latest::default(), Place::Slot(0, 0));
     let never = || -> Result<_, Infallible> { panic!("it is known") };
+    assert_eq!(latest.read(&place, || Err("unreadable")), Err("unreadable"));
     latest.keep_base(place, Amount::Number(7));
     assert_eq!(latest.read(&place, never), Ok((Amount::Number(7), Origin::Base)));
     assert_eq!(latest.clone().into_entries().count(), 0, "the block has not written it");
@@ -217,6 +247,10 @@ fn who_only_peeks_sees_what_is_there() {
     store.publish(version(1), &balance, Entry::Value(Amount::Number(9)), &mut Vec::new());
     assert_eq!(store.peek(&balance, TxIndex(4)), Some(Amount::Number(9)));
     assert_eq!(store.peek(&balance, TxIndex(1)), None);
+    store.seed(&balance, Amount::Number(2));
+    assert_eq!(store.peek(&balance, TxIndex(1)), Some(Amount::Number(2)));
+    store.mark_estimate(version(1), &balance);
+    assert_eq!(store.peek(&balance, TxIndex(4)), None);
 }
 
 #[test]
@@ -242,4 +276,12 @@ fn a_read_set_knows_what_it_has_seen_and_nothing_else() {
     reads.clear();
     assert!(reads.records().is_empty());
     assert!((0..40).all(|at| reads.seen(store.hash(&place(at)), &place(at)).is_none()));
+    for at in (0..40).rev() {
+        let Resolution::Resolved(seen) = store.resolve(&place(at), TxIndex(1)) else {
+            panic!("it was seeded")
+        };
+        reads.push(place(at), seen);
+        let seen = reads.seen(store.hash(&place(at)), &place(at)).map(|seen| seen.value);
+        assert_eq!(seen, Some(Amount::Number(at)), "the same memory, other reads");
+    }
 }

@@ -282,8 +282,10 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
     if let Some(store) = task.emptied.lock().take() {
         crew.keep_store(Spare(store));
     }
-    let split = task.split.lock().take();
-    (bundle, split.unwrap_or_default())
+    match task.split.lock().take() {
+        Some(split) => (bundle, split),
+        None => panic!("a bug: somebody has begun with the receipts, and not come to an end"),
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +293,7 @@ mod tests {
     use super::*;
     use crate::evm::change::{AccountChange, ChangeKind};
     use alloy_primitives::U256;
+    use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
 
     /// Payments to accounts that are not there, in `shares` buckets.
@@ -341,7 +344,7 @@ mod tests {
             assert_eq!(found.state, expected.state);
             assert_eq!(found.reverts.first().map(Vec::len), Some(200));
             // The others hear of it.
-            assert!(task.all_folded.try_recv().is_err());
+            assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
         }
     }
 }

@@ -42,7 +42,7 @@ impl<L: Location> Store<L> {
     }
 
     /// What a reader would find at `location` at the moment, which has no scope; nobody remembers that it
-    /// was asked. `None` if this block has left nothing there, or an estimate.
+    /// was asked. `None` where nothing is known of it, or an estimate lies there.
     #[must_use]
     pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
         let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };

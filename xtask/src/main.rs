@@ -101,6 +101,9 @@ enum Recipe {
         /// A part of them, as 1/8
         #[arg(long)]
         shard: Option<String>,
+        /// Leave out what an earlier run has seen noticed
+        #[arg(long, conflicts_with = "shard")]
+        resume: bool,
     },
     /// Run random hostile blocks against sequential revm, replay the inputs of the fuzzer, and look
     /// for new ones under AddressSanitizer
@@ -195,7 +198,9 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
             recipes::sim(runner, if *long { LONG } else { *times }, *seed)
         }
         Recipe::Mutants => verify::mutants(runner),
-        Recipe::CargoMutants { shard } => verify::cargo_mutants(runner, shard.as_deref()),
+        Recipe::CargoMutants { shard, resume } => {
+            verify::cargo_mutants(runner, shard.as_deref(), *resume)
+        }
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
@@ -257,5 +262,5 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     instrumented::coverage(runner)?;
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
     fuzzing::fuzz(runner, &long)?;
-    verify::cargo_mutants(runner, None)
+    verify::cargo_mutants(runner, None, false)
 }

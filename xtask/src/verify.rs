@@ -51,8 +51,13 @@ const JUDGES: [&str; 5] = ["commands", "outcomes", "store", "suites", "trace"];
 
 /// Mutants that nobody wrote by hand: cargo-mutants over the protocol and the store, against the
 /// models, the simulator and the traces. What it mutates, and which mutants may live and why, is in
-/// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`.
-pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<(), Failed> {
+/// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`. `resume`: without those that an earlier
+/// run has seen noticed.
+pub(crate) fn cargo_mutants(
+    runner: &mut Runner,
+    shard: Option<&str>,
+    resume: bool,
+) -> Result<(), Failed> {
     if !is_there("cargo", &["mutants", "--version"]) {
         runner.command("cargo-mutants: install", cargo("install --locked cargo-mutants"))?;
     }
@@ -61,9 +66,11 @@ pub(crate) fn cargo_mutants(runner: &mut Runner, shard: Option<&str>) -> Result<
     let mut tests = cargo("test --locked -p braid-models");
     tests.args(judges());
     runner.command("cargo-mutants: the tests pass without mutants", tests)?;
-    // What an earlier run has judged stays judged.
-    let mut command = cargo("mutants --no-shuffle --baseline skip --timeout 120 --iterate");
+    let mut command = cargo("mutants --no-shuffle --baseline skip --timeout 120");
     command.args(["--test-package", "braid-models"]);
+    if resume {
+        command.arg("--iterate");
+    }
     // Other tests are not even built.
     command.args(judges().map(|test| format!("--cargo-arg={test}")));
     if let Some(shard) = shard {
