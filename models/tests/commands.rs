@@ -120,7 +120,7 @@ fn too_many_runs_are_a_broken_rule() {
 fn runs_are_counted_for_each_transaction() {
     assert!(Protocol::new(limits(), &Plan::default()).is_empty());
     let mut protocol = Protocol::new(limits(), &Plan::singles(2));
-    assert!(!protocol.is_empty());
+    assert!(!protocol.is_empty() && !protocol.is_finished());
     let job = run_here(&mut protocol);
     protocol.apply(report(job, 1, done())).expect("it ran");
     assert_eq!([0, 1, 2].map(|index| protocol.runs(tx(index))), [1, 0, 0]);
