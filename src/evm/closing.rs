@@ -69,6 +69,33 @@ struct Closing {
 }
 
 impl Closing {
+    /// What closes a block in up to `shares` buckets, the end of it that receives buckets, and the one
+    /// that tells of their end when it is dropped.
+    fn new(
+        (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
+        shares: usize,
+        store: Option<Store<EvmLocation>>,
+        threads: Threads,
+    ) -> (Self, Receiver<Result<Folded, u64>>, Sender<()>) {
+        let buckets = shared_out(&effects, &spread, shares);
+        let (folded, done) = bounded(buckets.len());
+        let (folding, all_folded) = bounded(0);
+        let closing = Self {
+            block,
+            effects: Mutex::new(Some(Arc::new(effects))),
+            spread,
+            buckets,
+            next: AtomicU64::new(0),
+            folded,
+            all_folded,
+            split: Mutex::new(None),
+            store: Mutex::new(store),
+            emptied: Mutex::new(None),
+            threads,
+        };
+        (closing, done, folding)
+    }
+
     /// The cells of the next bucket, if there is one left.
     fn next_bucket(&self) -> Option<u64> {
         self.buckets.get(self.next.fetch_add(1, SeqCst) as usize).copied()
@@ -250,22 +277,9 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
     let sharing = effects.outcomes.len() >= enough && crew.workers() > 1;
     let shares = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
-    let buckets = shared_out(&effects, &spread, shares);
-    let (folded, done) = bounded(buckets.len());
-    let (folding, all_folded) = bounded(0);
-    let task = Arc::new(Closing {
-        block,
-        effects: Mutex::new(Some(Arc::new(effects))),
-        spread,
-        buckets,
-        next: AtomicU64::new(0),
-        folded,
-        all_folded,
-        split: Mutex::new(None),
-        store: Mutex::new(Some(store)),
-        emptied: Mutex::new(None),
-        threads: crew.threads(),
-    });
+    let parts = (block, effects, spread);
+    let (task, done, folding) = Closing::new(parts, shares, Some(store), crew.threads());
+    let task = Arc::new(task);
     let own = || {
         let bundle = task.close(&done, folding, reverts);
         // Unless others have come.
@@ -309,24 +323,9 @@ mod tests {
             knows_balance: true,
         };
         let before = (1..=200).map(change).collect();
-        let (effects, spread) = (BlockEffects { before, ..Default::default() }, Spread::default());
-        let buckets = shared_out(&effects, &spread, shares);
-        let (folded, done) = bounded(buckets.len());
-        let (folding, all_folded) = bounded(0);
-        let task = Closing {
-            block: Arc::default(),
-            effects: Mutex::new(Some(Arc::new(effects))),
-            spread,
-            buckets,
-            next: AtomicU64::new(0),
-            folded,
-            all_folded,
-            split: Mutex::new(None),
-            store: Mutex::new(None),
-            emptied: Mutex::new(None),
-            threads: Threads::SLEEPY,
-        };
-        (task, done, folding)
+        let effects = BlockEffects { before, ..Default::default() };
+        let parts = (Arc::default(), effects, Spread::default());
+        Closing::new(parts, shares, None, Threads::SLEEPY)
     }
 
     #[test]
