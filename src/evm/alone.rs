@@ -9,6 +9,7 @@ use super::base::StateSource;
 use super::change::AccountChange;
 use super::effects::{remember, write_set};
 use super::error::Rejection;
+use super::follower::Feed;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{EvmLocation, EvmValue};
 use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
@@ -106,6 +107,8 @@ struct Runner<'a, D: DatabaseRef> {
     is_bottom: bool,
     /// Takes together what transactions change, unless somebody wants to hear of each.
     window: Option<Window>,
+    /// Who folds what has been settled, if somebody does.
+    feed: Option<Feed>,
 }
 
 impl<D: DatabaseRef> Runner<'_, D> {
@@ -203,8 +206,21 @@ impl<D: DatabaseRef> Runner<'_, D> {
         if changes.is_empty() {
             return;
         }
-        let mask = self.recipe.spread.mask(&changes);
+        // Whoever follows does not share accounts out.
+        let mask = match &self.feed {
+            Some(_) => u64::MAX,
+            None => self.recipe.spread.mask(&changes),
+        };
         ledger.give(changes, mask);
+    }
+
+    /// Lets go of what is settled.
+    fn hand_on(&mut self, ledger: &EvmLedger) {
+        if self.window.as_ref().is_none_or(|window| window.len() == 0)
+            && let Some(feed) = &mut self.feed
+        {
+            feed.send(&ledger.outcomes);
+        }
     }
 }
 
@@ -223,12 +239,14 @@ impl Latest<EvmLocation> {
 }
 
 impl<S: StateSource> Session<S> {
-    /// Runs what has not run of the transactions below `end`; `on_commit` hears of each at once.
+    /// Runs what has not run of the transactions below `end`; `on_commit` hears of each at once, and
+    /// `feed` of what is settled.
     pub(super) fn run_alone<F>(
         mut self,
         end: usize,
         mode: Mode,
         mut on_commit: Option<&mut F>,
+        feed: Option<Feed>,
     ) -> (Self, Option<Failure<S>>)
     where
         F: FnMut(Committed) -> ControlFlow<()>,
@@ -263,12 +281,13 @@ impl<S: StateSource> Session<S> {
         let window = Window::with_mutant(recipe.mutant);
         let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
         let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
-        let mut runner = Runner { machine, recipe, first_in_journal, is_bottom, window };
+        let mut runner = Runner { machine, recipe, first_in_journal, is_bottom, window, feed };
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &mut self.ledger);
         let mut failed = None;
         while self.frontier.position() < end && failed.is_none() {
             failed = step(&mut runner, self.frontier, mode, &mut self.ledger);
+            runner.hand_on(&self.ledger);
             if failed.is_some() {
                 break;
             }

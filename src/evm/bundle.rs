@@ -13,10 +13,9 @@ use super::mutants::EvmMutant;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
+use revm::database::BundleState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
-use revm::database::states::reverts::Reverts;
-use revm::database::{AccountRevert, BundleState};
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
@@ -192,17 +191,10 @@ pub(super) enum Fold<'a> {
 }
 
 impl Fold<'_> {
-    fn after(change: &AccountChange, mutant: EvmMutant) -> AccountFold {
-        let mut fold = AccountFold::before(change.before.clone()).with_mutant(mutant);
-        fold.reserve_slots(change.slots.len());
-        fold.apply(change);
-        fold
-    }
-
     /// The account in hand, for what happens next.
     fn often(&mut self, mutant: EvmMutant) -> &mut AccountFold {
         if let Self::Once(change) = *self {
-            *self = Self::Often(Box::new(Self::after(change, mutant)));
+            *self = Self::Often(Box::new(AccountFold::after(change, mutant)));
         }
         match self {
             Self::Often(fold) => fold,
@@ -212,7 +204,7 @@ impl Fold<'_> {
 
     fn into_account(self, mutant: EvmMutant) -> AccountFold {
         match self {
-            Self::Once(change) => Self::after(change, mutant),
+            Self::Once(change) => AccountFold::after(change, mutant),
             Self::Often(fold) => *fold,
         }
     }
@@ -238,54 +230,6 @@ impl Folds<'_> {
     /// What they come to in the bundle.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
         self.into_folds().filter_map(|(address, fold)| Some((address, fold.finish()?)))
-    }
-}
-
-/// A bundle that is put together.
-pub(super) struct Assembly {
-    bundle: BundleState,
-    /// What is needed to undo the block, if it is wanted.
-    reverts: Option<Vec<(Address, AccountRevert)>>,
-}
-
-impl Assembly {
-    pub(super) fn new(reverts: bool) -> Self {
-        Self { bundle: BundleState::default(), reverts: reverts.then(Vec::new) }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.bundle.state.is_empty()
-    }
-
-    /// Makes room for so many accounts more: they are large, and growing would move them.
-    pub(super) fn expect(&mut self, accounts: usize) {
-        self.bundle.state.reserve(accounts);
-        if let Some(reverts) = &mut self.reverts {
-            reverts.reserve(accounts);
-        }
-    }
-
-    /// Adds accounts that are not in it.
-    pub(super) fn add(&mut self, accounts: impl Iterator<Item = (Address, FoldedAccount)>) {
-        let Self { bundle, reverts } = self;
-        for (address, FoldedAccount { account, revert, contract }) in accounts {
-            bundle.state_size += account.size_hint();
-            bundle.state.insert(address, account);
-            if let Some((hash, code)) = contract {
-                bundle.contracts.insert(hash, code);
-            }
-            if let Some(reverts) = reverts {
-                bundle.reverts_size += revert.size_hint();
-                reverts.push((address, revert));
-            }
-        }
-    }
-
-    /// The bundle, with one entry of reverts for the block.
-    pub(super) fn finish(self) -> BundleState {
-        let Self { mut bundle, reverts } = self;
-        bundle.reverts = Reverts::new(vec![reverts.unwrap_or_default()]);
-        bundle
     }
 }
 

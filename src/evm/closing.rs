@@ -1,8 +1,9 @@
 //! What is left to do when all transactions are committed, shared out among the workers: the
 //! bundle, the receipts, and emptying the store for the next block.
 
+use super::assembly::{Assembly, Growing};
 use super::block::Block;
-use super::bundle::{Assembly, BlockEffects, Bucket, CELLS, Folds, Spread, extend};
+use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
 use super::crew::{Crew, Spare};
 use super::fold::FoldedAccount;
 use super::location::EvmLocation;
@@ -15,6 +16,7 @@ use crate::worker::Context;
 use alloy_primitives::Address;
 use core::cmp::Reverse;
 use revm::database::BundleState;
+use revm::state::EvmState;
 use std::sync::Arc;
 
 /// Transactions below which one thread is as fast where the others have just run some of them, and are
@@ -31,6 +33,8 @@ const BUCKETS_PER_WORKER: usize = 4;
 pub(super) struct Parts {
     pub(super) block: Arc<Block>,
     pub(super) effects: BlockEffects,
+    /// What is in the bundle already.
+    pub(super) growing: Option<Growing>,
     pub(super) spread: Spread,
     /// The bundle to continue.
     pub(super) parent: Option<BundleState>,
@@ -40,6 +44,8 @@ pub(super) struct Parts {
     pub(super) alone: bool,
     /// Nobody needs what is in it.
     pub(super) store: Store<EvmLocation>,
+    /// Nor this.
+    pub(super) spent: EvmState,
 }
 
 /// One bucket's part of the bundle.
@@ -252,7 +258,7 @@ impl Task for Closing {
 fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64> {
     let shares = shares.min(CELLS as usize);
     if shares <= 1 {
-        return vec![u64::MAX];
+        return vec![u64::MAX; shares];
     }
     let rewards = spread.cell(&effects.beneficiary.0);
     let weigh = |share| {
@@ -268,7 +274,7 @@ fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64
 
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
 pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
-    let Parts { block, effects, spread, parent, reverts, alone, store } = parts;
+    let Parts { block, effects, growing, spread, parent, reverts, alone, store, spent } = parts;
     if let Some(parent) = parent {
         crew.keep_store(Spare(store.emptied()));
         let bundle = extend(&effects, parent, reverts);
@@ -276,12 +282,25 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
     }
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
     let sharing = effects.outcomes.len() >= enough && crew.workers() > 1;
-    let shares = if sharing { crew.workers() * BUCKETS_PER_WORKER } else { 1 };
+    let shares = match growing {
+        Some(_) => 0,
+        None if sharing => crew.workers() * BUCKETS_PER_WORKER,
+        None => 1,
+    };
     let parts = (block, effects, spread);
     let (task, done, folding) = Closing::new(parts, shares, Some(store), crew.threads());
     let task = Arc::new(task);
     let own = || {
-        let bundle = task.close(&done, folding, reverts);
+        let bundle = match growing {
+            Some(mut growing) => {
+                growing.complete(&task.effects());
+                // The others go on to the receipts.
+                drop(folding);
+                drop(spent);
+                growing.finish()
+            }
+            None => task.close(&done, folding, reverts),
+        };
         // Unless others have come.
         task.split();
         task.empty_store();

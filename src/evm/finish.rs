@@ -59,8 +59,9 @@ where
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };
+    let mut spent = EvmState::default();
     if failure.is_none() {
-        let after = after_transactions(&mut session, &mut effects);
+        let after = after_transactions(&mut session, &mut effects, &mut spent);
         match after {
             Ok(requests) => output.requests = requests,
             Err(kind) => failure = Some((At::PostBlock, kind)),
@@ -72,14 +73,14 @@ where
         effects.increments.clear();
         effects.drained.clear();
     }
-    let Session { workload, store, ledger, .. } = session;
+    let Session { workload, store, ledger, growing, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let spread = workload.recipe.spread.clone();
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
-    let parts =
-        Parts { block, effects, spread, parent, reverts: config.reverts, alone: slept, store };
+    let (reverts, alone) = (config.reverts, slept);
+    let parts = Parts { block, effects, growing, spread, parent, reverts, alone, store, spent };
     (output.bundle, (output.outcomes, output.receipts)) = close(parts, crew);
     match failure {
         None => Ok(output),
@@ -87,10 +88,12 @@ where
     }
 }
 
-/// Post-block calls and balance changes, on the state that all transactions leave.
+/// Post-block calls and balance changes, on the state that all transactions leave. A journal that nobody
+/// needs any more is left in `spent`: taking it apart takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
     effects: &mut BlockEffects,
+    spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, alone, .. } = session;
     let recipe = &workload.recipe;
@@ -124,7 +127,8 @@ fn after_transactions<S: StateSource>(
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
         effects.after = core::mem::take(&mut calls.effects);
-        let mut below = calls.state.database.below;
+        let AfterJournal { journal, mut below } = calls.state.database;
+        *spent = journal;
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
                 // They asked who has written what, and part of that is in the journal.

@@ -53,6 +53,22 @@ impl AccountFold {
         Self::loaded(parent.status, parent.info.clone())
     }
 
+    /// The account after its first change.
+    pub(super) fn after(change: &AccountChange, mutant: EvmMutant) -> Self {
+        let mut fold = Self::before(change.before.clone()).with_mutant(mutant);
+        fold.reserve_slots(change.slots.len());
+        fold.apply(change);
+        fold
+    }
+
+    /// The account that [`finish_early`](Self::finish_early) has made `account` of.
+    pub(super) fn resumed(account: BundleAccount, mutant: EvmMutant) -> Self {
+        let BundleAccount { info, original_info, storage, status } = account;
+        let before = Self::before(original_info).with_mutant(mutant);
+        let previous = Some((before.status, before.info));
+        Self { status, info, previous, storage, ..before }
+    }
+
     fn loaded(status: AccountStatus, info: Option<AccountInfo>) -> Self {
         let storage = StorageKeyMap::default();
         let mutant = EvmMutant::None;
@@ -243,35 +259,46 @@ impl AccountFold {
 
     /// The account's part of a new bundle; `None` if nothing happened to it.
     pub(super) fn finish(self) -> Option<FoldedAccount> {
-        let (previous_status, _) = self.previous.as_ref()?;
-        match (self.status, previous_status) {
-            (AccountStatus::Changed, AccountStatus::Loaded)
-            | (
-                AccountStatus::InMemoryChange,
-                AccountStatus::Loaded
-                | AccountStatus::LoadedEmptyEIP161
-                | AccountStatus::LoadedNotExisting,
-            ) => self.finish_changed(),
-            _ => {
-                let transition = self.into_transition()?;
-                let contract = transition.has_new_contract();
-                let contract = contract.map(|(hash, code)| (hash, code.clone()));
-                let account = transition.present_bundle_account();
-                let revert = transition.create_revert()?;
-                Some(FoldedAccount { account, revert, contract })
-            }
+        if self.is_plain() {
+            return self.finish_changed();
         }
+        let transition = self.into_transition()?;
+        let contract = transition.has_new_contract();
+        let contract = contract.map(|(hash, code)| (hash, code.clone()));
+        let account = transition.present_bundle_account();
+        let revert = transition.create_revert()?;
+        Some(FoldedAccount { account, revert, contract })
     }
 
-    /// An account that was loaded and changed, as almost all are: what
-    /// `BundleAccount::update_and_create_revert` comes to for it, without copying its slots.
+    /// The same for an account to which more may happen, if what it comes to tells what has happened so
+    /// far; `None` if it does not.
+    pub(super) fn finish_early(self) -> Option<FoldedAccount> {
+        if self.is_plain() { self.finish_changed() } else { None }
+    }
+
+    /// Whether it was loaded and changed, as almost all are.
+    fn is_plain(&self) -> bool {
+        matches!(
+            (self.status, self.previous.as_ref().map(|(status, _)| *status)),
+            (AccountStatus::Changed, Some(AccountStatus::Loaded))
+                | (
+                    AccountStatus::InMemoryChange,
+                    Some(
+                        AccountStatus::Loaded
+                            | AccountStatus::LoadedEmptyEIP161
+                            | AccountStatus::LoadedNotExisting
+                    ),
+                )
+        )
+    }
+
+    /// What `BundleAccount::update_and_create_revert` comes to for a plain account, without copying its
+    /// slots.
     fn finish_changed(self) -> Option<FoldedAccount> {
         let Self { status, info, previous, storage, .. } = self;
         let (previous_status, original_info) = previous?;
-        let new_code = info.as_ref().map(|info| info.code_hash)
-            != original_info.as_ref().map(|info| info.code_hash);
-        let contract = info.as_ref().filter(|_| new_code);
-        let contract = contract.and_then(|info| Some((info.code_hash, info.code.clone()?)));
+        let contract = new_code(info.as_ref(), original_info.as_ref());
+        let contract = contract.map(|(hash, code)| (hash, code.clone()));
         let to_previous = match &original_info {
             None if previous_status == AccountStatus::LoadedNotExisting => {
                 AccountInfoRevert::DeleteIt
@@ -294,4 +321,14 @@ impl AccountFold {
         let account = BundleAccount { info, original_info, storage, status };
         Some(FoldedAccount { account, revert, contract })
     }
+}
+
+/// The code of `info`, if it is there and another one than before.
+pub(super) fn new_code<'a>(
+    info: Option<&'a AccountInfo>,
+    before: Option<&AccountInfo>,
+) -> Option<(B256, &'a Bytecode)> {
+    let info =
+        info.filter(|info| before.is_none_or(|before| before.code_hash != info.code_hash))?;
+    Some((info.code_hash, info.code.as_ref()?))
 }

@@ -12,6 +12,7 @@
 //! leaves passes through `effects`, which turns it into a write set.
 
 mod alone;
+mod assembly;
 mod balances;
 mod base;
 mod block;
@@ -24,6 +25,7 @@ mod error;
 mod experience;
 mod finish;
 mod fold;
+mod follower;
 #[cfg(feature = "alloy")]
 mod foreign;
 mod handler;

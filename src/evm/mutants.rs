@@ -106,6 +106,12 @@ pub enum EvmMutant {
     /// The balance of a contract that comes back is the one that it went with.
     #[cfg(feature = "mutants")]
     BalanceOfEarlierLife,
+    /// An account that changes again after its part of the bundle was finished has two reverts.
+    #[cfg(feature = "mutants")]
+    RevertTwice,
+    /// Alone: what transactions leave after somebody else has folded the others is not in the bundle.
+    #[cfg(feature = "mutants")]
+    TailLost,
 }
 
 #[cfg(feature = "mutants")]
@@ -153,6 +159,8 @@ impl EvmMutant {
         Self::BalanceUncounted,
         Self::BalanceNotFilledIn,
         Self::BalanceOfEarlierLife,
+        Self::RevertTwice,
+        Self::TailLost,
     ];
 }
 

@@ -105,6 +105,9 @@ where
     let mut session = Session::new(workload, store, alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     session.seed(&effects);
+    if alone && crew.workers() > 1 && parent.is_none() {
+        session.share_folding(&effects, &config);
+    }
     let mut trials = trials(crew, &config);
     let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
     finish(crew, session, failure, Rest { effects, parent, config })
@@ -136,6 +139,9 @@ where
     let store = empty_store(crew, &config, ROUND, alone);
     let mut session = Session::new(workload, store, alone);
     session.seed(&effects);
+    if alone && crew.workers() > 1 && parent.is_none() {
+        session.share_folding(&effects, &config);
+    }
     let (mut trials, mut failure) = (trials(crew, &config), None);
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;

@@ -1,6 +1,7 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
 use super::alone::Alone;
+use super::assembly::Growing;
 use super::base::StateSource;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
@@ -40,6 +41,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
+    /// What somebody else has folded of them meanwhile.
+    pub(super) growing: Option<Growing>,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
@@ -133,6 +136,7 @@ impl<S: StateSource> Session<S> {
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
         Self {
             alone: None,
+            growing: None,
             speculates: !alone,
             handed_over: false,
             ledger: EvmLedger::new(&workload.recipe),
@@ -141,6 +145,12 @@ impl<S: StateSource> Session<S> {
             tally: Tally::default(),
             frontier: TxIndex(0),
         }
+    }
+
+    /// Lets others fold what transactions leave that run one after the other. Nothing may have run.
+    pub(super) fn share_folding(&mut self, effects: &BlockEffects, config: &Config) {
+        let transactions = self.workload.recipe.block.transactions.len();
+        self.growing = Some(Growing::new(effects, transactions, config.reverts));
     }
 
     /// Gives the store what is known of those for whom something may be set aside.
@@ -172,7 +182,7 @@ impl<S: StateSource> Session<S> {
     {
         let end = self.workload.recipe.block.transactions.len();
         if !self.speculates {
-            return self.run_alone(end, config.mode, on_commit);
+            return self.run_in_order(end, crew, config, on_commit);
         }
         loop {
             let first = self.frontier.position();
@@ -201,7 +211,7 @@ impl<S: StateSource> Session<S> {
                 end.min(next.saturating_add(trials.wasted(next - first)))
             };
             let failure;
-            (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut());
+            (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut(), None);
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
             }
@@ -281,7 +291,7 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Number of transactions below `end` that have not run.
-    const fn left(&self, end: usize) -> usize {
+    pub(super) const fn left(&self, end: usize) -> usize {
         end.saturating_sub(self.frontier.position())
     }
 
@@ -320,9 +330,18 @@ impl<S: StateSource> Session<S> {
             _ => failure(frontier, halt, error, broken).or(cancelled),
         };
         let handed_over = halt == Some(Halt::HandedOver);
-        let alone = None;
-        let session =
-            Self { workload, ledger, store, tally, frontier, alone, speculates: true, handed_over };
+        let (alone, growing, speculates) = (None, None, true);
+        let session = Self {
+            workload,
+            ledger,
+            store,
+            tally,
+            frontier,
+            alone,
+            growing,
+            speculates,
+            handed_over,
+        };
         (session, failure)
     }
 }

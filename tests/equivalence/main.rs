@@ -14,6 +14,7 @@ mod beneficiary;
 mod creation;
 mod delegation;
 mod forks;
+mod in_order;
 mod journal;
 mod lifecycle;
 #[cfg(feature = "mutants")]

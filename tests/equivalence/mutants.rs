@@ -3,8 +3,8 @@
 
 use crate::support::scene::SEEDED;
 use crate::{
-    admission, balances, beneficiary, creation, delegation, journal, lifecycle, overflow, reads,
-    support::evm_rows, turns,
+    admission, balances, beneficiary, creation, delegation, in_order, journal, lifecycle, overflow,
+    reads, support::evm_rows, turns,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -29,6 +29,7 @@ fn named(name: &str) -> Option<fn()> {
         creation::a_created_contract_is_called_by_others,
         delegation::set_used_replaced_and_cleared_in_one_block,
         delegation::storage_of_an_account_that_could_not_have_any,
+        in_order::accounts_that_were_finished_change_again,
         journal::a_new_contract_is_called_and_then_read_from_elsewhere,
         journal::an_empty_account_with_storage_is_touched,
         journal::london_a_destroyed_contract_is_funded,

@@ -1,0 +1,260 @@
+//! Puts accounts into a block's bundle: all at its end, or as transactions commit.
+
+use super::bundle::BlockEffects;
+use super::change::AccountChange;
+use super::fold::{AccountFold, FoldedAccount, new_code};
+use super::location::Reward;
+use super::machine::TxOutput;
+use super::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::Address;
+use alloy_primitives::map::{AddressMap, B256Map};
+use revm::bytecode::Bytecode;
+use revm::database::states::reverts::Reverts;
+use revm::database::{AccountRevert, BundleAccount, BundleState};
+use revm::state::AccountInfo;
+use std::sync::Arc;
+
+/// A bundle that is put together.
+pub(super) struct Assembly {
+    bundle: BundleState,
+    /// What is needed to undo the block, if it is wanted.
+    reverts: Option<Vec<(Address, AccountRevert)>>,
+}
+
+impl Assembly {
+    pub(super) fn new(reverts: bool) -> Self {
+        Self { bundle: BundleState::default(), reverts: reverts.then(Vec::new) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bundle.state.is_empty()
+    }
+
+    /// Makes room for so many accounts more: they are large, and growing would move them.
+    pub(super) fn expect(&mut self, accounts: usize) {
+        self.bundle.state.reserve(accounts);
+        if let Some(reverts) = &mut self.reverts {
+            reverts.reserve(accounts);
+        }
+    }
+
+    /// Adds accounts that are not in it.
+    pub(super) fn add(&mut self, accounts: impl Iterator<Item = (Address, FoldedAccount)>) {
+        let Self { bundle, reverts } = self;
+        for (address, FoldedAccount { account, revert, contract }) in accounts {
+            bundle.state_size += account.size_hint();
+            bundle.state.insert(address, account);
+            if let Some((hash, code)) = contract {
+                bundle.contracts.insert(hash, code);
+            }
+            if let Some(reverts) = reverts {
+                bundle.reverts_size += revert.size_hint();
+                reverts.push((address, revert));
+            }
+        }
+    }
+
+    /// Takes out an account; its revert stays.
+    fn take(&mut self, address: &Address) -> Option<BundleAccount> {
+        let account = self.bundle.state.remove(address)?;
+        self.bundle.state_size -= account.size_hint();
+        Some(account)
+    }
+
+    /// Takes out the reverts of accounts that are `gone`.
+    fn forget_reverts(&mut self, gone: impl Fn(&Address) -> bool) {
+        let Self { bundle, reverts } = self;
+        if let Some(reverts) = reverts {
+            reverts.retain(|(address, revert)| {
+                let stays = !gone(address);
+                if !stays {
+                    bundle.reverts_size -= revert.size_hint();
+                }
+                stays
+            });
+        }
+    }
+
+    /// The bundle, with one entry of reverts for the block.
+    pub(super) fn finish(self) -> BundleState {
+        let Self { mut bundle, reverts } = self;
+        bundle.reverts = Reverts::new(vec![reverts.unwrap_or_default()]);
+        bundle
+    }
+}
+
+/// Accounts of a block that goes on. Those that have changed once are finished at once, as if nothing else
+/// happened to them.
+struct Accounts {
+    finished: Assembly,
+    /// New codes of the finished ones, and how many of them have each: one that is replaced later does
+    /// not get into the bundle.
+    codes: B256Map<(usize, Bytecode)>,
+    /// To which more has happened, or whose part of the bundle does not tell what has.
+    open: AddressMap<Box<AccountFold>>,
+    mutant: EvmMutant,
+}
+
+impl Accounts {
+    fn apply(&mut self, change: &AccountChange, progress: (usize, usize)) {
+        let address = change.address;
+        if let Some(fold) = self.open.get_mut(&address) {
+            fold.expect_slots(change.slots.len(), progress);
+            fold.apply(change);
+        } else if let Some(mut fold) = self.resume(&address) {
+            fold.apply(change);
+            self.open.insert(address, Box::new(fold));
+        } else if let Some(folded) = AccountFold::after(change, self.mutant).finish_early() {
+            self.add(address, folded);
+        } else {
+            self.open.insert(address, Box::new(AccountFold::after(change, self.mutant)));
+        }
+    }
+
+    fn add(&mut self, address: Address, mut folded: FoldedAccount) {
+        if let Some((hash, code)) = folded.contract.take() {
+            self.codes.entry(hash).or_insert((0, code)).0 += 1;
+        }
+        self.finished.add(core::iter::once((address, folded)));
+    }
+
+    /// Takes back what was finished.
+    fn resume(&mut self, address: &Address) -> Option<AccountFold> {
+        let account = self.finished.take(address)?;
+        if let Some((hash, _)) = new_code(account.info.as_ref(), account.original_info.as_ref())
+            && let Some((accounts, _)) = self.codes.get_mut(&hash)
+        {
+            *accounts -= 1;
+        }
+        Some(AccountFold::resumed(account, self.mutant))
+    }
+
+    /// The account, to which something else happens than a change, and which is as in `before` if that is
+    /// the first thing.
+    fn open(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
+        if !self.open.contains_key(&address) {
+            let mutant = self.mutant;
+            let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
+            let fold = self.resume(&address).unwrap_or_else(begun);
+            self.open.insert(address, Box::new(fold));
+        }
+        match self.open.get_mut(&address) {
+            Some(fold) => fold,
+            None => unreachable!("it has just been put there"),
+        }
+    }
+
+    fn finish(self) -> BundleState {
+        let Self { finished: mut assembly, codes, open, mutant } = self;
+        let codes = codes.into_iter().filter(|(_, (accounts, _))| *accounts > 0);
+        assembly.bundle.contracts.extend(codes.map(|(hash, (_, code))| (hash, code)));
+        if !open.is_empty() && !is_evm_mutant!(mutant, RevertTwice) {
+            assembly.forget_reverts(|address| open.contains_key(address));
+        }
+        let open = open.into_iter();
+        assembly.add(open.filter_map(|(address, fold)| Some((address, fold.finish()?))));
+        assembly.finish()
+    }
+}
+
+/// A bundle that grows as transactions commit.
+pub(super) struct Growing {
+    accounts: Accounts,
+    /// Who is paid what transactions have set aside, as they are before the block.
+    beneficiary: (Address, Option<AccountInfo>),
+    surcharged: (Address, Option<AccountInfo>),
+    touch_creates: bool,
+    /// How many transactions it has in it, of how many.
+    progress: (usize, usize),
+}
+
+impl Growing {
+    /// What precedes the transactions of a block, of which there are so many.
+    pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
+        let (finished, open) = (Assembly::new(reverts), AddressMap::default());
+        let mut growing = Self {
+            accounts: Accounts {
+                finished,
+                codes: B256Map::default(),
+                open,
+                mutant: effects.mutant,
+            },
+            beneficiary: effects.beneficiary.clone(),
+            surcharged: effects.surcharged.clone(),
+            touch_creates: effects.touch_creates,
+            progress: (0, transactions),
+        };
+        growing.apply(&effects.before);
+        growing
+    }
+
+    /// Of how many transactions it has what they have left.
+    pub(super) const fn transactions(&self) -> usize {
+        self.progress.0
+    }
+
+    /// What the next transactions have left, up to `end`; those that were skipped have left nothing.
+    pub(super) fn extend<'a>(
+        &mut self,
+        outputs: impl Iterator<Item = &'a Arc<TxOutput>>,
+        end: usize,
+    ) {
+        for output in outputs {
+            self.apply(&output.changes);
+            self.pay(output);
+        }
+        self.progress.0 = end;
+    }
+
+    /// Adds what it does not have of the effects of a whole block.
+    pub(super) fn complete(&mut self, effects: &BlockEffects) {
+        let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
+        let lost = is_evm_mutant!(effects.mutant, TailLost);
+        let rest = if lost { &[] } else { rest };
+        self.extend(rest.iter().flatten(), effects.outcomes.len());
+        self.apply(&effects.after);
+        for (address, before) in &effects.drained {
+            self.accounts.open(*address, before).drain();
+        }
+        for (address, amount, before) in &effects.increments {
+            self.accounts.open(*address, before).increment(*amount);
+        }
+    }
+
+    /// The bundle of the block.
+    pub(super) fn finish(self) -> BundleState {
+        self.accounts.finish()
+    }
+
+    fn apply(&mut self, changes: &[AccountChange]) {
+        self.expect(changes.len());
+        for change in changes {
+            self.accounts.apply(change, self.progress);
+        }
+    }
+
+    /// Makes room for `more` accounts, and for those that will follow if the rest of the block is like
+    /// what has been seen of it.
+    fn expect(&mut self, more: usize) {
+        let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
+        let (accounts, room) = (finished.bundle.state.len(), finished.bundle.state.capacity());
+        if accounts + more > room {
+            let expected = accounts.saturating_mul(*all) / (*seen).max(1);
+            let left = expected.saturating_sub(accounts);
+            finished.expect(left.min(8 * accounts).max(more));
+        }
+    }
+
+    /// What a transaction has set aside.
+    fn pay(&mut self, output: &TxOutput) {
+        let Self { accounts, beneficiary, surcharged, touch_creates, .. } = self;
+        let surcharge = output.surcharge.as_deref().copied();
+        for ((address, before), amount) in [(surcharged, surcharge), (beneficiary, output.reward)] {
+            if let Some(amount) = amount {
+                let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
+                let reward = Reward { amount, touch_creates, mutant };
+                accounts.open(*address, before).reward(reward);
+            }
+        }
+    }
+}

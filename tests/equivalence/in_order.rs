@@ -1,0 +1,102 @@
+//! Blocks that run in order while somebody else folds what the transactions leave: most accounts are
+//! finished as soon as they have changed once, and some of them change again.
+//!
+//! Changes of transactions that follow each other are taken together, until one creates something: so
+//! each part of these blocks ends with a creation.
+
+use crate::support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_evm::{Mode, Policy};
+use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::lineup::executor;
+use revm::bytecode::opcode::{ISZERO, SSTORE};
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+const RECEIVER: Address = Address::repeat_byte(0x70);
+
+fn end_of_part(scene: &mut Scene, part: u64) {
+    let sender = scene.sender(part);
+    scene.send(sender, create(deploying(Code::new().increment(part, 1))));
+}
+
+#[test]
+pub(crate) fn accounts_that_were_finished_change_again() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob, carol] = scene.senders();
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    // Somebody new, somebody known, one with storage, and the receiver of fees.
+    scene.send(alice, pay(RECEIVER, 1));
+    scene.send(bob, call(counter));
+    end_of_part(&mut scene, 0);
+    scene.send(carol, pay(RECEIVER, 2));
+    scene.send(carol, pay(BENEFICIARY, 2));
+    scene.send(alice, call(counter));
+    end_of_part(&mut scene, 1);
+    scene.send(bob, pay(RECEIVER, 4));
+    let played = scene.play();
+    assert_eq!(played.slot(counter, 0), Some(U256::from(2)));
+    let received = played.account(RECEIVER).info.as_ref().map(|info| info.balance);
+    assert_eq!(received, Some(U256::from(7)));
+}
+
+/// Of two delegations only the second one's code is new after the block; and whoever was paid has code
+/// in the end, so that of nobody is left the empty one.
+#[test]
+fn codes_that_were_finished_are_replaced() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let targets = [Address::repeat_byte(0x11), Address::repeat_byte(0x22)];
+    scene.send(bob, delegate(vec![authorization(alice, targets[0], 0)], RECEIVER));
+    end_of_part(&mut scene, 0);
+    scene.send(bob, delegate(vec![authorization(alice, targets[1], 1)], RECEIVER));
+    let played = scene.play();
+    let codes: Vec<B256> = played.output().bundle.contracts.keys().copied().collect();
+    let delegation = |to: Address| keccak256([&[0xef, 0x01, 0x00], to.as_slice()].concat());
+    assert!(codes.contains(&delegation(targets[1])) && !codes.contains(&delegation(targets[0])));
+}
+
+/// Back to what it was, for the whole block: nothing has happened to the slot, and the revert says so.
+#[test]
+fn what_was_finished_is_undone() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let up = scene.contract(0, Code::new().increment(0, 1));
+    let flip = scene.contract(1, Code::new().sload(0).op(ISZERO).push(0).op(SSTORE));
+    scene.send(alice, call(flip));
+    scene.send(alice, call(up));
+    end_of_part(&mut scene, 0);
+    scene.send(bob, call(flip));
+    let played = scene.play();
+    assert!(!played.output().bundle.state.contains_key(&flip));
+    assert_eq!(played.slot(up, 0), Some(U256::from(1)));
+}
+
+/// A caller that hears of each commit has each transaction taken by itself.
+#[test]
+fn a_stream_comes_to_the_same() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    for part in 0..3 {
+        scene.send(alice, pay(RECEIVER, 1));
+        end_of_part(&mut scene, part);
+        scene.send(bob, pay(RECEIVER, 2));
+    }
+    let expected = scene.play();
+    let block = Arc::new(scene.block.clone());
+    for workers in [1, 2, 3] {
+        let mut executor = executor(workers, Policy::InOrder, Mode::Validate);
+        let mut heard = 0;
+        let count = |_| {
+            heard += 1;
+            core::ops::ControlFlow::Continue(())
+        };
+        let output = executor.execute_streaming(
+            Arc::clone(&block),
+            braid_evm::Cloned(scene.database()),
+            count,
+        );
+        assert_eq!(output.expect("a valid block").bundle, expected.output().bundle);
+        assert_eq!(heard, block.transactions.len());
+    }
+}
