@@ -215,11 +215,11 @@ impl<D: DatabaseRef> Runner<'_, D> {
     }
 
     /// Lets go of what is settled.
-    fn hand_on(&mut self, ledger: &EvmLedger) {
+    fn hand_on(&mut self, ledger: &mut EvmLedger) {
         if self.window.as_ref().is_none_or(|window| window.len() == 0)
             && let Some(feed) = &mut self.feed
         {
-            feed.send(&ledger.outcomes);
+            feed.send(&mut ledger.outcomes);
         }
     }
 }
@@ -287,7 +287,7 @@ impl<S: StateSource> Session<S> {
         let mut failed = None;
         while self.frontier.position() < end && failed.is_none() {
             failed = step(&mut runner, self.frontier, mode, &mut self.ledger);
-            runner.hand_on(&self.ledger);
+            runner.hand_on(&mut self.ledger);
             if failed.is_some() {
                 break;
             }

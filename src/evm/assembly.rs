@@ -1,11 +1,14 @@
 //! Puts accounts into a block's bundle: all at its end, or as transactions commit.
 
+use super::block::Block;
 use super::bundle::BlockEffects;
 use super::change::AccountChange;
+use super::error::Rejection;
 use super::fold::{AccountFold, FoldedAccount, new_code};
 use super::location::Reward;
 use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::receipts::Splitting;
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map};
 use revm::bytecode::Bytecode;
@@ -164,6 +167,7 @@ pub(super) struct Growing {
     beneficiary: (Address, Option<AccountInfo>),
     surcharged: (Address, Option<AccountInfo>),
     touch_creates: bool,
+    split: Splitting,
     /// How many transactions it has in it, of how many.
     progress: (usize, usize),
 }
@@ -182,6 +186,7 @@ impl Growing {
             beneficiary: effects.beneficiary.clone(),
             surcharged: effects.surcharged.clone(),
             touch_creates: effects.touch_creates,
+            split: Splitting::with_capacity(transactions),
             progress: (0, transactions),
         };
         growing.apply(&effects.before);
@@ -193,25 +198,35 @@ impl Growing {
         self.progress.0
     }
 
-    /// What the next transactions have left, up to `end`; those that were skipped have left nothing.
-    pub(super) fn extend<'a>(
-        &mut self,
-        outputs: impl Iterator<Item = &'a Arc<TxOutput>>,
-        end: usize,
-    ) {
-        for output in outputs {
-            self.apply(&output.changes);
-            self.pay(output);
+    /// Adds what became of the next transactions of `block`.
+    pub(super) fn extend(&mut self, block: &Block, results: Vec<Result<Arc<TxOutput>, Rejection>>) {
+        let (first, added) = (self.progress.0, results.len());
+        let mutant = self.accounts.mutant;
+        for (tx, result) in block.transactions.iter().skip(first).zip(results) {
+            if let Ok(output) = &result {
+                self.add(output);
+            }
+            self.split.add(tx, result, mutant);
         }
-        self.progress.0 = end;
+        self.progress.0 += added;
     }
 
-    /// Adds what it does not have of the effects of a whole block.
+    /// The outcomes and receipts that it has made. They are made of what comes later somewhere else.
+    pub(super) fn take_split(&mut self) -> Splitting {
+        core::mem::take(&mut self.split)
+    }
+
+    fn add(&mut self, output: &TxOutput) {
+        self.apply(&output.changes);
+        self.pay(output);
+    }
+
+    /// Adds to the bundle what it does not have of the effects of a whole block.
     pub(super) fn complete(&mut self, effects: &BlockEffects) {
         let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
         let lost = is_evm_mutant!(effects.mutant, TailLost);
         let rest = if lost { &[] } else { rest };
-        self.extend(rest.iter().flatten(), effects.outcomes.len());
+        rest.iter().flatten().for_each(|output| self.add(output));
         self.apply(&effects.after);
         for (address, before) in &effects.drained {
             self.accounts.open(*address, before).drain();

@@ -10,6 +10,7 @@ use super::fold::{AccountFold, FoldedAccount};
 use super::location::{EvmLocation, Reward};
 use super::machine::TxOutput;
 use super::mutants::EvmMutant;
+use super::receipts::Splitting;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -45,6 +46,8 @@ pub(super) struct BlockEffects {
     pub(super) before: Vec<AccountChange>,
     /// What became of the transactions.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
+    /// Outcomes and receipts of the first ones, which the results may be missing of.
+    pub(super) split: Splitting,
     /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
     /// more.
     pub(super) masks: Vec<u64>,

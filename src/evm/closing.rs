@@ -7,7 +7,7 @@ use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
 use super::crew::{Crew, Spare};
 use super::fold::FoldedAccount;
 use super::location::EvmLocation;
-use super::receipts::{Split, split};
+use super::receipts::Split;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Task, Threads};
@@ -138,8 +138,8 @@ impl Closing {
             let Some(effects) = Arc::into_inner(effects) else {
                 unreachable!("nobody folds any more")
             };
-            let done = split(&self.block, effects.outcomes, effects.mutant);
-            *self.split.lock() = Some(done);
+            let BlockEffects { split, outcomes, mutant, .. } = effects;
+            *self.split.lock() = Some(split.complete(&self.block, outcomes, mutant));
         }
     }
 
@@ -278,7 +278,7 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
     if let Some(parent) = parent {
         crew.keep_store(Spare(store.emptied()));
         let bundle = extend(&effects, parent, reverts);
-        return (bundle, split(&block, effects.outcomes, effects.mutant));
+        return (bundle, effects.split.complete(&block, effects.outcomes, effects.mutant));
     }
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
     let sharing = effects.outcomes.len() >= enough && crew.workers() > 1;

@@ -59,6 +59,9 @@ where
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };
+    if let Some(growing) = &mut session.growing {
+        effects.split = growing.take_split();
+    }
     let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
@@ -102,8 +105,9 @@ fn after_transactions<S: StateSource>(
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
-        let results = ledger.outcomes.iter().flatten().map(|output| output.result.logs());
-        push_deposits(&mut deposits, contract, results.flatten())
+        let (split, rest) = (&effects.split, ledger.outcomes.iter().skip(effects.split.len()));
+        let rest = rest.flatten().flat_map(|output| output.result.logs());
+        push_deposits(&mut deposits, contract, split.logs().chain(rest))
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));

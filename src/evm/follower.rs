@@ -1,8 +1,9 @@
-//! Where transactions run one after the other, another worker folds what they have left into the bundle
-//! while the caller runs on.
+//! Where transactions run one after the other, another worker makes bundle and receipts of what they have
+//! left while the caller runs on.
 
 use super::assembly::Growing;
 use super::base::StateSource;
+use super::block::Block;
 use super::crew::Crew;
 use super::error::Rejection;
 use super::ledger::Committed;
@@ -24,11 +25,8 @@ const BATCHES: usize = 64;
 /// The most transactions that are handed over at once.
 const LARGEST: usize = 1_024;
 
-/// What transactions up to `end` have left.
-struct Batch {
-    outputs: Vec<Arc<TxOutput>>,
-    end: usize,
-}
+/// What became of the next transactions.
+type Batch = Vec<Result<Arc<TxOutput>, Rejection>>;
 
 /// Hands over what is settled.
 pub(super) struct Feed {
@@ -37,42 +35,53 @@ pub(super) struct Feed {
     end: usize,
     /// Transactions that make a batch.
     batch: usize,
+    /// Stands for what was handed over.
+    blank: Arc<TxOutput>,
 }
 
 impl Feed {
     /// Hands over what has become of transactions, if there are enough of them. Nothing that they have
-    /// changed may be missing.
-    pub(super) fn send(&mut self, outcomes: &[Result<Arc<TxOutput>, Rejection>]) {
-        let new = outcomes.get(self.end..).unwrap_or_default();
-        if new.len() >= self.batch {
-            self.end = outcomes.len();
-            let outputs = new.iter().flatten().cloned().collect();
-            // There is room for all of them; who does not listen any more is not needed.
-            let _ = self.batches.try_send(Batch { outputs, end: self.end });
+    /// changed may be missing. What stays of them is who was left out, and what the others have changed.
+    pub(super) fn send(&mut self, outcomes: &mut [Result<Arc<TxOutput>, Rejection>]) {
+        let all = outcomes.len();
+        let new = outcomes.get_mut(self.end..).unwrap_or_default();
+        if new.len() < self.batch {
+            return;
         }
+        let hand_over = |outcome: &mut Result<Arc<TxOutput>, _>| match outcome {
+            Ok(output) if output.changes.is_empty() => {
+                Ok(core::mem::replace(output, Arc::clone(&self.blank)))
+            }
+            kept => kept.clone(),
+        };
+        let batch = new.iter_mut().map(hand_over).collect();
+        self.end = all;
+        // There is room for all of them, and who receives them is there until the feed is gone.
+        let _ = self.batches.try_send(batch);
     }
 }
 
 /// The part of the others: one of them does it.
 struct Follower {
+    block: Arc<Block>,
     work: Mutex<Option<(Growing, Receiver<Batch>)>>,
     done: Mutex<Option<Growing>>,
 }
 
 impl Task for Follower {
     fn run(&self, _: WorkerId) {
-        let Some((mut bundle, batches)) = self.work.lock().take() else { return };
+        let Some((mut growing, batches)) = self.work.lock().take() else { return };
         // Between batches the core is somebody else's.
-        while let Some(Batch { outputs, end }) = Threads::SLEEPY.recv(&batches) {
-            bundle.extend(outputs.iter(), end);
+        while let Some(batch) = Threads::SLEEPY.recv(&batches) {
+            growing.extend(&self.block, batch);
         }
-        *self.done.lock() = Some(bundle);
+        *self.done.lock() = Some(growing);
     }
 }
 
 impl<S: StateSource> Session<S> {
     /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else
-    /// fold what they leave, if there is enough of it.
+    /// see to what they leave, if there is enough of it.
     pub(super) fn run_in_order<'env, F, C>(
         mut self,
         end: usize,
@@ -92,16 +101,24 @@ impl<S: StateSource> Session<S> {
             return self.run_alone(end, config.mode, on_commit, None);
         };
         let batch = (left / BATCHES).clamp(1, LARGEST);
-        let unfolded = end.saturating_sub(growing.transactions());
-        let (batches, inbox) = bounded(unfolded.div_ceil(batch));
-        let feed = Feed { batches, end: growing.transactions(), batch };
+        let first = growing.transactions();
+        let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
+        let feed = Feed { batches, end: first, batch, blank: TxOutput::blank() };
+        let block = Arc::clone(&self.workload.recipe.block);
         let work = Mutex::new(Some((growing, inbox)));
-        let follower = Arc::new(Follower { work, done: Mutex::new(None) });
+        let follower = Arc::new(Follower { block, work, done: Mutex::new(None) });
         let task: Arc<dyn Task + 'env> = follower.clone();
-        let (mut session, failure) =
-            crew.run(&task, || self.run_alone(end, config.mode, on_commit, Some(feed)));
-        // Without it, by a bug of ours, the bundle is made of the outcomes when all have run.
+        let (mut session, failure) = crew.run(&task, || {
+            let ran = self.run_alone(end, config.mode, on_commit, Some(feed));
+            // Unless somebody has come.
+            follower.run(WorkerId(0));
+            ran
+        });
         session.growing = follower.done.lock().take();
-        (session, failure)
+        match session.growing {
+            Some(_) => (session, failure),
+            // Better than a block without receipts.
+            None => unreachable!("whoever has begun to follow has come to the end"),
+        }
     }
 }

@@ -42,6 +42,15 @@ pub(super) struct TxOutput {
     pub(super) surcharge: Option<Box<U256>>,
 }
 
+impl TxOutput {
+    /// Stands for one that is not there any more.
+    pub(super) fn blank() -> Arc<Self> {
+        let (gas, logs, output) = Default::default();
+        let result = ExecutionResult::Revert { gas, logs, output };
+        Arc::new(Self { result, changes: Vec::new(), mask: 0, reward: None, surcharge: None })
+    }
+}
+
 /// What a run of a transaction came to.
 pub(super) struct Ran {
     pub(super) result: Result<TxOutput, Rejection>,

@@ -6,30 +6,49 @@ use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::output::{Executed, ExecutedStatus, Outcome};
 use alloy_consensus::{EthereumReceipt, TxType};
+use alloy_primitives::Log;
+use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
 
 /// Outcomes of all transactions, receipts of those that were executed.
 pub(super) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);
 
-/// Splits each result into its outcome and its receipt.
-pub(super) fn split(
-    block: &Block,
-    results: Vec<Result<Arc<TxOutput>, Rejection>>,
-    mutant: EvmMutant,
-) -> Split {
-    let mut outcomes = Vec::with_capacity(results.len());
-    let mut receipts = Vec::with_capacity(results.len());
-    let mut cumulative_gas_used: u64 = 0;
-    for (tx, result) in block.transactions.iter().zip(results) {
+/// Outcomes and receipts of the first transactions of a block.
+#[derive(Debug, Default)]
+pub(super) struct Splitting {
+    outcomes: Vec<Outcome>,
+    receipts: Vec<EthereumReceipt>,
+    cumulative_gas_used: u64,
+}
+
+impl Splitting {
+    /// None yet, with room for so many.
+    pub(super) fn with_capacity(transactions: usize) -> Self {
+        Self {
+            outcomes: Vec::with_capacity(transactions),
+            receipts: Vec::with_capacity(transactions),
+            cumulative_gas_used: 0,
+        }
+    }
+
+    /// Adds what became of `tx`, which is the next one.
+    pub(super) fn add(
+        &mut self,
+        tx: &TxEnv,
+        result: Result<Arc<TxOutput>, Rejection>,
+        mutant: EvmMutant,
+    ) {
+        let Self { outcomes, receipts, cumulative_gas_used } = self;
         let output = match result {
             Ok(output) => output,
             Err(rejection) => {
                 if is_evm_mutant!(mutant, SkipReceiptKept) {
+                    let cumulative_gas_used = *cumulative_gas_used;
                     receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
                 }
                 outcomes.push(Outcome::Skipped(rejection));
-                continue;
+                return;
             }
         };
         // The caller's stream may hold on to it.
@@ -37,7 +56,7 @@ pub(super) fn split(
             Ok(output) => output.result,
             Err(output) => output.result.clone(),
         };
-        cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
+        *cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
         let success = result.is_success();
         let (status, gas, logs) = match result {
             ExecutionResult::Success { reason, gas, logs, output } => {
@@ -51,8 +70,35 @@ pub(super) fn split(
             }
         };
         let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
+        let cumulative_gas_used = *cumulative_gas_used;
         receipts.push(EthereumReceipt { tx_type, success, cumulative_gas_used, logs });
         outcomes.push(Outcome::Executed(Executed { status, gas }));
     }
-    (outcomes, receipts)
+
+    /// How many transactions there are.
+    pub(super) const fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// The logs of all of them, in order.
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.receipts.iter().flat_map(|receipt| &receipt.logs)
+    }
+
+    /// Adds those of `results`, which are of all transactions of `block`, that it does not have.
+    pub(super) fn complete(
+        mut self,
+        block: &Block,
+        results: Vec<Result<Arc<TxOutput>, Rejection>>,
+        mutant: EvmMutant,
+    ) -> Split {
+        let first = self.outcomes.len();
+        let left = results.len().saturating_sub(first);
+        self.outcomes.reserve(left);
+        self.receipts.reserve(left);
+        for (tx, result) in block.transactions.iter().zip(results).skip(first) {
+            self.add(tx, result, mutant);
+        }
+        (self.outcomes, self.receipts)
+    }
 }
