@@ -61,7 +61,7 @@ fn offers() -> (Scene, Vec<Address>, Pool) {
 fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
     let mut results = Vec::new();
     for workers in [1, 2, 3, 8] {
-        for policy in [Policy::ForceSpeculative, Policy::Auto] {
+        for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
             config.policy = policy;
             let mut executor = Executor::new(config).unwrap();

@@ -107,10 +107,13 @@ impl Accounts {
         } else if let Some(mut fold) = self.resume(&address) {
             fold.apply(change);
             self.open.insert(address, Box::new(fold));
-        } else if let Some(folded) = AccountFold::after(change, self.mutant).finish_early() {
-            self.add(address, folded);
         } else {
-            self.open.insert(address, Box::new(AccountFold::after(change, self.mutant)));
+            match AccountFold::after(change, self.mutant).finish_early() {
+                Ok(folded) => self.add(address, folded),
+                Err(fold) => {
+                    self.open.insert(address, fold);
+                }
+            }
         }
     }
 
@@ -154,6 +157,7 @@ impl Accounts {
         if !open.is_empty() && !is_evm_mutant!(mutant, RevertTwice) {
             assembly.forget_reverts(|address| open.contains_key(address));
         }
+        assembly.expect(open.len());
         let open = open.into_iter();
         assembly.add(open.filter_map(|(address, fold)| Some((address, fold.finish()?))));
         assembly.finish()
@@ -200,15 +204,14 @@ impl Growing {
 
     /// Adds what became of the next transactions of `block`.
     pub(super) fn extend(&mut self, block: &Block, results: Vec<Result<Arc<TxOutput>, Rejection>>) {
-        let (first, added) = (self.progress.0, results.len());
-        let mutant = self.accounts.mutant;
+        let (first, mutant) = (self.progress.0, self.accounts.mutant);
         for (tx, result) in block.transactions.iter().skip(first).zip(results) {
             if let Ok(output) = &result {
                 self.add(output);
             }
             self.split.add(tx, result, mutant);
+            self.progress.0 += 1;
         }
-        self.progress.0 += added;
     }
 
     /// The outcomes and receipts that it has made. They are made of what comes later somewhere else.

@@ -44,9 +44,10 @@ impl Spread {
 pub(super) struct BlockEffects {
     /// What the pre-block calls left.
     pub(super) before: Vec<AccountChange>,
-    /// What became of the transactions.
+    /// What became of the transactions; see `split` for the first ones.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
-    /// Outcomes and receipts of the first ones, which the results may be missing of.
+    /// Outcomes and receipts of the first ones, as far as they were made while others ran: whose results
+    /// may be gone then.
     pub(super) split: Splitting,
     /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
     /// more.

@@ -48,7 +48,7 @@ where
 {
     let Rest { mut effects, parent, config } = rest;
     let (workers, alone) = (crew.workers(), !session.speculates);
-    // The others have nothing to do for as long as the caller runs transactions alone.
+    // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = alone || session.alone.is_some();
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();

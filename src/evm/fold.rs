@@ -271,9 +271,20 @@ impl AccountFold {
     }
 
     /// The same for an account to which more may happen, if what it comes to tells what has happened so
-    /// far; `None` if it does not.
-    pub(super) fn finish_early(self) -> Option<FoldedAccount> {
-        if self.is_plain() { self.finish_changed() } else { None }
+    /// far.
+    ///
+    /// # Errors
+    /// The account itself, if it does not.
+    pub(super) fn finish_early(self) -> Result<FoldedAccount, Box<Self>> {
+        let is_changed = self.previous.as_ref().is_some_and(|(_, info)| *info != self.info)
+            || self.storage.values().any(StorageSlot::is_changed);
+        if !self.is_plain() || !is_changed {
+            return Err(Box::new(self));
+        }
+        match self.finish_changed() {
+            Some(folded) => Ok(folded),
+            None => unreachable!("it has changed"),
+        }
     }
 
     /// Whether it was loaded and changed, as almost all are.

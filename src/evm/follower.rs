@@ -4,6 +4,7 @@
 use super::assembly::Growing;
 use super::base::StateSource;
 use super::block::Block;
+use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::Rejection;
 use super::ledger::Committed;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 /// Transactions below which waking somebody is not worth it.
 const WORTH_WAKING: usize = 1_000;
-/// Batches of a block: each time somebody is woken, and what comes last is waited for.
+/// Batches of most blocks: each time somebody is woken, and what comes last is waited for.
 const BATCHES: usize = 64;
 /// The most transactions that are handed over at once.
 const LARGEST: usize = 1_024;
@@ -56,7 +57,7 @@ impl Feed {
         };
         let batch = new.iter_mut().map(hand_over).collect();
         self.end = all;
-        // There is room for all of them, and who receives them is there until the feed is gone.
+        // There is room for all of them. Who is not there any more has panicked, and that is found out.
         let _ = self.batches.try_send(batch);
     }
 }
@@ -79,9 +80,28 @@ impl Task for Follower {
     }
 }
 
+/// Whether somebody should follow where `transactions` of them run one after the other, on top of a parent
+/// or not: a parent's bundle is continued when all have run.
+pub(super) fn is_followed(
+    workers: usize,
+    config: &Config,
+    transactions: usize,
+    has_parent: bool,
+) -> bool {
+    // Whoever asks for this order has all others for it.
+    let is_enough = transactions >= WORTH_WAKING || config.policy == Policy::InOrder;
+    workers > 1 && !has_parent && is_enough
+}
+
 impl<S: StateSource> Session<S> {
+    /// Lets somebody else see to what transactions leave that run one after the other. None may have run.
+    pub(super) fn set_followed(&mut self, effects: &BlockEffects, config: &Config) {
+        let transactions = self.workload.recipe.block.transactions.len();
+        self.growing = Some(Growing::new(effects, transactions, config.reverts));
+    }
+
     /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else
-    /// see to what they leave, if there is enough of it.
+    /// see to what they leave, if that is set.
     pub(super) fn run_in_order<'env, F, C>(
         mut self,
         end: usize,
@@ -94,9 +114,6 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let left = self.left(end);
-        if left < WORTH_WAKING && config.policy == Policy::Auto {
-            self.growing = None;
-        }
         let Some(growing) = self.growing.take() else {
             return self.run_alone(end, config.mode, on_commit, None);
         };

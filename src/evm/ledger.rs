@@ -68,6 +68,7 @@ impl Committed {
 pub(super) struct EvmLedger {
     block: Arc<Block>,
     gas: BlockGas,
+    /// Where somebody follows, blank ones stand for those that were handed over.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,

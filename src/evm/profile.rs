@@ -6,6 +6,7 @@ use super::block::Block;
 use super::crew::Scoped;
 use super::error::BlockError;
 use super::finish::{Rest, finish};
+use super::follower::is_followed;
 use super::ledger::Committed;
 use super::output::BlockOutput;
 use super::plan::is_serial;
@@ -86,10 +87,14 @@ pub fn observe<S: StateSource, O: Observer>(
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();
-    let alone = config.runs_alone(workers, || is_serial(&recipe.block, workers));
+    let is_followed = is_followed(workers, &config, transactions, false);
+    let alone = config.runs_alone(workers, || is_serial(&recipe.block, workers, is_followed));
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
-    let session = Session::new(workload, store, alone);
+    let mut session = Session::new(workload, store, alone);
+    if alone && is_followed {
+        session.set_followed(&effects, &config);
+    }
     let (session, failure) = if alone {
         observer.begins(caller, Stage::At(Point::Begin));
         let mut trials = Trials::new(config.policy, false);

@@ -7,6 +7,7 @@ use super::bundle::{BlockEffects, Spread};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind};
 use super::finish::{Rest, finish};
+use super::follower::is_followed;
 use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
@@ -93,9 +94,10 @@ where
     (recipe.mutant, effects.mutant) = (mutant, mutant);
     let transactions = recipe.block.transactions.len();
     let mut is_foreseen = false;
+    let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
-        let is_serial = !crew.is_wide() && is_serial(&recipe.block, crew.workers());
+        let is_serial = !crew.is_wide() && is_serial(&recipe.block, crew.workers(), is_followed);
         is_foreseen = !is_serial && expects_chain(crew, &config, &recipe.block.transactions);
         is_serial || is_foreseen
     });
@@ -105,8 +107,8 @@ where
     let mut session = Session::new(workload, store, alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     session.seed(&effects);
-    if alone && crew.workers() > 1 && parent.is_none() {
-        session.share_folding(&effects, &config);
+    if alone && is_followed {
+        session.set_followed(&effects, &config);
     }
     let mut trials = trials(crew, &config);
     let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
@@ -139,8 +141,9 @@ where
     let store = empty_store(crew, &config, ROUND, alone);
     let mut session = Session::new(workload, store, alone);
     session.seed(&effects);
-    if alone && crew.workers() > 1 && parent.is_none() {
-        session.share_folding(&effects, &config);
+    // How much there will be nobody knows either.
+    if alone && is_followed(crew.workers(), &config, 0, parent.is_some()) {
+        session.set_followed(&effects, &config);
     }
     let (mut trials, mut failure) = (trials(crew, &config), None);
     while failure.is_none() && session.pull(pool) {

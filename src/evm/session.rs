@@ -41,7 +41,7 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
-    /// What somebody else has folded of them meanwhile.
+    /// What somebody else has made of them meanwhile.
     pub(super) growing: Option<Growing>,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
@@ -145,12 +145,6 @@ impl<S: StateSource> Session<S> {
             tally: Tally::default(),
             frontier: TxIndex(0),
         }
-    }
-
-    /// Lets others fold what transactions leave that run one after the other. Nothing may have run.
-    pub(super) fn share_folding(&mut self, effects: &BlockEffects, config: &Config) {
-        let transactions = self.workload.recipe.block.transactions.len();
-        self.growing = Some(Growing::new(effects, transactions, config.reverts));
     }
 
     /// Gives the store what is known of those for whom something may be set aside.

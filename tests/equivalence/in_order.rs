@@ -9,7 +9,9 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{Mode, Policy};
 use braid_fuzz::code::{Code, deploying};
 use braid_fuzz::lineup::executor;
+use braid_fuzz::oracle::Expected;
 use revm::bytecode::opcode::{ISZERO, SSTORE};
+use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
@@ -70,6 +72,36 @@ fn what_was_finished_is_undone() {
     let played = scene.play();
     assert!(!played.output().bundle.state.contains_key(&flip));
     assert_eq!(played.slot(up, 0), Some(U256::from(1)));
+}
+
+/// Payments among few, and to somebody new now and then: enough of them that another worker follows by
+/// itself, and that many are handed over at once.
+#[test]
+fn many_payments_are_followed() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: Vec<Address> = (0..40).map(|index| scene.sender(index)).collect();
+    for index in 0..2_000_usize {
+        let to = match index % 9 {
+            0 => Address::left_padding_from(&(index + 5_000).to_be_bytes()),
+            1 => BENEFICIARY,
+            _ => senders[index * index % 40],
+        };
+        scene.send(senders[index % 40], TxEnv { gas_limit: 21_000, ..pay(to, 1) });
+        if index % 700 == 650 {
+            end_of_part(&mut scene, 100 + index as u64);
+        }
+    }
+    scene.block.env.gas_limit = 100_000_000;
+    let (block, database) = (Arc::new(scene.block.clone()), scene.database());
+    let expected = Expected::new(&block, Mode::Validate, &database);
+    for (workers, policy) in [(2, Policy::Auto), (2, Policy::InOrder), (8, Policy::InOrder)] {
+        let mut executor = executor(workers, policy, Mode::Validate);
+        for _ in 0..3 {
+            let found = executor.execute(Arc::clone(&block), database.clone());
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+            assert!(found.expect("a valid block").stats.alone);
+        }
+    }
 }
 
 /// A caller that hears of each commit has each transaction taken by itself.
