@@ -130,6 +130,6 @@ impl Config {
     /// Shards of the store: so many that workers seldom meet in one, and few for a small block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
-        transactions.clamp(1, workers.saturating_mul(64))
+        transactions.clamp(1, workers.saturating_mul(16))
     }
 }
