@@ -22,9 +22,9 @@ use std::sync::Arc;
 /// Transactions below which waking somebody is not worth it.
 const WORTH_WAKING: usize = 1_000;
 /// Batches of most blocks: each time somebody is woken, and what comes last is waited for.
-const BATCHES: usize = 64;
+const BATCHES: usize = 16;
 /// The most transactions that are handed over at once.
-const LARGEST: usize = 1_024;
+const LARGEST: usize = 4_096;
 
 /// What became of the next transactions.
 type Batch = Vec<Result<Arc<TxOutput>, Rejection>>;
