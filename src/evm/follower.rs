@@ -139,3 +139,89 @@ impl<S: StateSource> Session<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::base::Cloned;
+    use crate::evm::mutants::EvmMutant;
+    use crate::evm::output::BlockOutput;
+    use crate::evm::run::{Extensions, Options, execute};
+    use alloy_primitives::{Address, B256, TxKind};
+    use revm::context::TxEnv;
+    use revm::database::{CacheDB, EmptyDB};
+    use std::num::NonZeroU16;
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::time::Duration;
+
+    /// Two workers, the second of which comes before the caller begins, or does not come at all. Tells
+    /// whether it found anything to wait for, each time.
+    struct Watched {
+        comes: bool,
+        waited: Vec<bool>,
+    }
+
+    impl Crew<'static> for Watched {
+        fn workers(&self) -> usize {
+            2
+        }
+
+        fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+            if !self.comes {
+                return own();
+            }
+            let (ended, end) = channel();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    task.run(WorkerId(1));
+                    ended.send(()).expect("somebody listens");
+                });
+                // Who finds nothing to do is back at once.
+                let early = end.recv_timeout(Duration::from_millis(200));
+                self.waited.push(early == Err(RecvTimeoutError::Timeout));
+                own()
+            })
+        }
+    }
+
+    /// Payments of nothing, among few.
+    fn payments(count: u64) -> Block {
+        let address = |number: u64| Address::left_padding_from(&(number + 1_000).to_be_bytes());
+        let pay = |number: u64| TxEnv {
+            caller: address(number),
+            kind: TxKind::Call(address(number % 50)),
+            gas_limit: 21_000,
+            chain_id: Some(1),
+            ..TxEnv::default()
+        };
+        let transactions = (0..count).map(pay).collect();
+        let parent_beacon_block_root = Some(B256::ZERO);
+        Block { transactions, parent_beacon_block_root, ..Block::default() }
+    }
+
+    fn run(crew: &mut Watched, policy: Policy, count: u64) -> BlockOutput {
+        let two = NonZeroU16::new(2).expect("not zero");
+        let config = Config { policy, ..Config::with_workers(two) };
+        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
+        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
+        let options = Options { config, extensions, parent: None, on_commit, mutant };
+        let state = Cloned(CacheDB::new(EmptyDB::new()));
+        execute(crew, payments(count).into(), state, options).expect("a valid block")
+    }
+
+    #[test]
+    fn another_worker_follows_and_without_it_the_caller_does_all() {
+        for (policy, count, follows) in
+            [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
+        {
+            let mut crew = Watched { comes: true, waited: Vec::new() };
+            let with = run(&mut crew, policy, count);
+            assert!(with.stats.alone, "{policy:?}, {count}");
+            assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
+            let without = run(&mut Watched { comes: false, waited: Vec::new() }, policy, count);
+            assert_eq!(with.outcomes.len() as u64, count);
+            assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));
+            assert_eq!(with.bundle, without.bundle);
+        }
+    }
+}

@@ -42,8 +42,7 @@ pub(crate) fn accounts_that_were_finished_change_again() {
     assert_eq!(received, Some(U256::from(7)));
 }
 
-/// Of two delegations only the second one's code is new after the block; and whoever was paid has code
-/// in the end, so that of nobody is left the empty one.
+/// Of two delegations only the second one's code is new after the block.
 #[test]
 fn codes_that_were_finished_are_replaced() {
     let mut scene = Scene::on(SpecId::OSAKA);
