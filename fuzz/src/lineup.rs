@@ -18,7 +18,7 @@ pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
 /// How blocks meet faults: alone, as one worker runs them by default, forced to speculate, by turns, and
 /// alone with another one that folds.
-pub const SETTINGS: [(u16, Policy); 7] = [
+pub const SETTINGS: [(u16, Policy); 8] = [
     (1, Policy::InOrder),
     (1, Policy::ForceSpeculative),
     (2, Policy::ForceSpeculative),
@@ -26,12 +26,20 @@ pub const SETTINGS: [(u16, Policy); 7] = [
     (8, Policy::ForceSpeculative),
     (2, Policy::Alternate),
     (2, Policy::InOrder),
+    (2, Policy::Parts),
 ];
 
 /// How every block is executed besides: without speculation, alone and with others that fold, and in turns
 /// with it.
-const OTHERS: [(u16, Policy); 4] =
-    [(1, Policy::InOrder), (3, Policy::InOrder), (2, Policy::Alternate), (8, Policy::Alternate)];
+const OTHERS: [(u16, Policy); 7] = [
+    (1, Policy::InOrder),
+    (3, Policy::InOrder),
+    (2, Policy::Alternate),
+    (8, Policy::Alternate),
+    (1, Policy::Parts),
+    (2, Policy::Parts),
+    (3, Policy::Parts),
+];
 
 /// Workers, with how many transactions they get at once: those share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];

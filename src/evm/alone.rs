@@ -6,43 +6,40 @@
 //! goes into the one version of the state that is needed.
 
 use super::base::StateSource;
-use super::change::AccountChange;
-use super::effects::{remember, write_set};
-use super::error::Rejection;
 use super::follower::Feed;
 use super::ledger::{Committed, EvmLedger};
-use super::location::{EvmLocation, EvmValue};
-use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
+use super::location::EvmLocation;
+use super::machine::{EvmMachine, Recipe};
 use super::mutants::is_evm_mutant;
+use super::parts::accounts;
+use super::runner::{NotRun, Runner, take_over};
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
 use super::window::Window;
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Entry, Latest, Store};
+use crate::mv::{Latest, Store};
 use crate::protocol::{Failure as Kind, Halt};
 use crate::runtime::Threads;
 use crate::sync::bounded;
-use crate::worker::{Ledger, Machine, Stop, TxError};
+use crate::worker::{Ledger, Machine, TxError};
 use alloy_primitives::{Address, B256, U256};
 use core::convert::Infallible;
-use core::ops::{ControlFlow, Range};
-use revm::state::{AccountInfo, Bytecode, EvmState};
+use core::ops::ControlFlow;
+use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use revm::{Database, DatabaseRef};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 /// What transactions that ran alone have left.
 #[derive(Debug, Default)]
 pub(super) struct Alone {
     /// All that has left the journal.
     pub(super) latest: Latest<EvmLocation>,
-    /// What is still in it.
-    pub(super) journal: EvmState,
-    /// The lowest transaction whose changes may still be in it.
-    first_in_journal: usize,
+    /// What is still in journals, those of later transactions behind.
+    pub(super) journals: Vec<EvmState>,
+    /// The lowest transaction whose changes may still be in them.
+    pub(super) first_in_journal: usize,
     /// The first of them, if others have left something in the store before.
-    first: Option<TxIndex>,
+    pub(super) first: Option<TxIndex>,
 }
 
 impl Alone {
@@ -51,20 +48,35 @@ impl Alone {
         Self { first_in_journal: first.position(), first: Some(first), ..Self::default() }
     }
 
+    /// What parts of a block have left, the first transaction of which is `first`; `under` it somebody else has
+    /// left something in the store. Without `journals` it is taken from `ledger`.
+    pub(super) fn after_parts(
+        latest: Latest<EvmLocation>,
+        journals: Option<Vec<EvmState>>,
+        (first, under): (TxIndex, Option<TxIndex>),
+        ledger: &EvmLedger,
+        recipe: &Recipe,
+    ) -> Self {
+        let is_in_journals = journals.is_some();
+        let journals = journals.unwrap_or_default();
+        let mut alone = Self { latest, journals, first_in_journal: first.position(), first: under };
+        if !is_in_journals {
+            alone.leave_journals(ledger, recipe);
+        }
+        alone
+    }
+
     /// Whether nothing is left in the journal of what transactions below `end` have changed.
     pub(super) const fn is_complete(&self, end: usize) -> bool {
         self.first_in_journal >= end
     }
 
-    /// Takes over what is in the journal.
-    pub(super) fn leave_journal(
-        &mut self,
-        outcomes: &[Result<Arc<TxOutput>, Rejection>],
-        recipe: &Recipe,
-    ) {
-        self.journal = EvmState::default();
-        let first = core::mem::replace(&mut self.first_in_journal, outcomes.len());
-        take_over(&mut self.latest, outcomes, first..outcomes.len(), recipe);
+    /// Takes over what is in the journals.
+    pub(super) fn leave_journals(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
+        self.journals.clear();
+        let end = ledger.outcomes.len();
+        let first = core::mem::replace(&mut self.first_in_journal, end);
+        take_over(&mut self.latest, ledger, first..end, recipe);
     }
 
     /// What lies under it.
@@ -73,168 +85,6 @@ impl Alone {
         store: &'a Store<EvmLocation>,
     ) -> Option<(&'a Store<EvmLocation>, TxIndex)> {
         self.first.map(|first| (store, first))
-    }
-}
-
-/// Takes over into `latest` what transactions of `range` have left in a journal.
-fn take_over(
-    latest: &mut Latest<EvmLocation>,
-    outcomes: &[Result<Arc<TxOutput>, Rejection>],
-    range: Range<usize>,
-    recipe: &Recipe,
-) {
-    if is_evm_mutant!(recipe.mutant, JournalLost) {
-        return;
-    }
-    for (tx, outcome) in outcomes.iter().enumerate().take(range.end).skip(range.start) {
-        // Most have nothing: what they have changed was taken together with others.
-        let Some(output) = outcome.as_ref().ok().filter(|output| !output.changes.is_empty()) else {
-            continue;
-        };
-        let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
-        for (location, entry) in write_set(&output.changes, recipe) {
-            latest.put(tx, location, entry);
-        }
-    }
-}
-
-/// An EVM that runs transactions alone.
-struct Runner<'a, D: DatabaseRef> {
-    machine: EvmMachine<'a, D, Threads>,
-    recipe: &'a Recipe,
-    first_in_journal: usize,
-    /// Whether nothing of this block lies under it.
-    is_bottom: bool,
-    /// Takes together what transactions change, unless somebody wants to hear of each.
-    window: Option<Window>,
-    /// Who folds what has been settled, if somebody does.
-    feed: Option<Feed>,
-}
-
-impl<D: DatabaseRef> Runner<'_, D> {
-    /// Runs `tx` and keeps what it leaves.
-    fn run(
-        &mut self,
-        tx: TxIndex,
-        ledger: &mut EvmLedger,
-    ) -> Result<(), TxError<Rejection, D::Error>> {
-        let forgotten = is_evm_mutant!(self.recipe.mutant, JournalForgotten);
-        let is_complete = self.first_in_journal >= tx.position() || forgotten;
-        self.machine.view_mut().set_complete(is_complete);
-        self.machine.begin(tx);
-        let window = self.window.as_mut();
-        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window)));
-        let (result, goes_on, earlier) = match ran {
-            Ok(Ran { result, goes_on, earlier }) => (Ok(result), goes_on, earlier),
-            Err(payload) => (Err(payload), false, self.machine.undo(self.window.as_mut())),
-        };
-        self.give(earlier, ledger);
-        // The latch counts, whatever the EVM made of it.
-        match (self.machine.end().1, result) {
-            (Some(Stop::Base(error)), _) => Err(TxError::Base(error)),
-            (Some(Stop::Blocked(_) | Stop::TooEarly), _) if !is_complete => {
-                // It asked who has written what, and part of that is in the journal.
-                self.leave_journal(tx.position(), ledger);
-                self.run(tx, ledger)
-            }
-            (Some(Stop::Blocked(_) | Stop::TooEarly), _) => {
-                unreachable!("everything below is final")
-            }
-            (None, Err(payload)) => Err(TxError::Panicked(payload)),
-            (None, Ok(Err(reason))) => {
-                // revm leaves loaded accounts in the journal.
-                self.leave_journal(tx.position() + 1, ledger);
-                Err(TxError::Rejected(reason))
-            }
-            (None, Ok(Ok(output))) => {
-                self.keep(tx, &output);
-                ledger.commit(tx, Arc::new(output));
-                if !goes_on {
-                    self.leave_journal(tx.position() + 1, ledger);
-                } else if self.window.as_ref().is_some_and(Window::is_full) {
-                    self.settle(ledger);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn latest(&mut self) -> &mut Latest<EvmLocation> {
-        let Some(latest) = self.machine.view_mut().latest_mut() else {
-            unreachable!("the view was made over what is final")
-        };
-        latest
-    }
-
-    /// Keeps what lies outside the journal.
-    fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
-        let mut writes = Vec::new();
-        remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
-        for (location, entry) in writes {
-            self.latest().put(tx, location, entry);
-        }
-        let recipe = self.recipe;
-        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen);
-        for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
-            self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
-        }
-    }
-
-    /// Ends the journal, in which there is what transactions below `end` have left, and takes that
-    /// over.
-    fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
-        self.settle(ledger);
-        let journal = self.machine.end_journal();
-        let first = core::mem::replace(&mut self.first_in_journal, end);
-        let recipe = self.recipe;
-        take_over(self.latest(), &ledger.outcomes, first..end, recipe);
-        if self.is_bottom {
-            self.latest().keep_slots(&journal);
-        }
-    }
-
-    /// Takes together what the last transactions have changed.
-    fn settle(&mut self, ledger: &mut EvmLedger) {
-        if let Some(window) = self.window.as_mut().filter(|window| window.len() > 0) {
-            let changes = window.take(self.machine.journal());
-            self.give(changes, ledger);
-        }
-    }
-
-    /// Gives what was taken together to the last of those that have changed it.
-    fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
-        if changes.is_empty() {
-            return;
-        }
-        // Whoever follows does not share accounts out.
-        let mask = match &self.feed {
-            Some(_) => u64::MAX,
-            None => self.recipe.spread.mask(&changes),
-        };
-        ledger.give(changes, mask);
-    }
-
-    /// Lets go of what is settled.
-    fn hand_on(&mut self, ledger: &mut EvmLedger) {
-        if self.window.as_ref().is_none_or(|window| window.len() == 0)
-            && let Some(feed) = &mut self.feed
-        {
-            feed.send(&mut ledger.outcomes);
-        }
-    }
-}
-
-impl Latest<EvmLocation> {
-    /// Slots that were read and not written: nobody has to ask the database for them again.
-    fn keep_slots(&mut self, journal: &EvmState) {
-        let lasting =
-            |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();
-        for (address, account) in journal.iter().filter(|(_, account)| lasting(account)) {
-            for (slot, value) in &account.storage {
-                let location = EvmLocation::Storage(*address, *slot);
-                self.keep_base(location, EvmValue::Slot(value.present_value));
-            }
-        }
     }
 }
 
@@ -274,10 +124,7 @@ impl<S: StateSource> Session<S> {
         let under = alone.under(&self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
         let mut machine = EvmMachine::over(recipe, view);
-        // Each brings its sender, and a plain payment its receiver; contracts are often the same.
-        let left = recipe.block.transactions.get(self.frontier.position()..end);
-        let left = left.unwrap_or_default().iter();
-        machine.expect_accounts(left.map(|tx| 1 + usize::from(tx.data.is_empty())).sum());
+        machine.expect_accounts(accounts(recipe, self.frontier.position()..end));
         let window = Window::with_mutant(recipe.mutant);
         let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
         let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
@@ -306,7 +153,8 @@ impl<S: StateSource> Session<S> {
         let latest = core::mem::take(runner.latest());
         drop(runner);
         self.ledger.stream_to(None);
-        self.alone = Some(Alone { latest, journal, first_in_journal, first });
+        let journals = vec![journal];
+        self.alone = Some(Alone { latest, journals, first_in_journal, first });
         (self, failed)
     }
 
@@ -316,7 +164,7 @@ impl<S: StateSource> Session<S> {
         let Self { workload, ledger, store, frontier, .. } = self;
         let recipe = &workload.recipe;
         let first = alone.first.unwrap_or(TxIndex(0));
-        alone.leave_journal(&ledger.outcomes, recipe);
+        alone.leave_journals(ledger, recipe);
         let mut latest = alone.latest;
         let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
         for receiver in recipe.receivers().filter(|_| !unsummed) {
@@ -344,7 +192,8 @@ fn step<D: DatabaseRef>(
     let (halt, error) = match ledger.admit(tx) {
         Ok(()) => match runner.run(tx, ledger) {
             Ok(()) => return None,
-            Err(error) => (Halt::Failed(tx, Kind::Fatal), error),
+            Err(NotRun::TooEarly) => unreachable!("everything below is final"),
+            Err(NotRun::Error(error)) => (Halt::Failed(tx, Kind::Fatal), error),
         },
         Err(room) => (Halt::NoRoom(tx), TxError::Rejected(room)),
     };
@@ -359,17 +208,25 @@ fn step<D: DatabaseRef>(
     }
 }
 
-/// The state after the last transaction: the journal, over what has left it.
-pub(super) struct AfterJournal<DB> {
-    pub(super) journal: EvmState,
+/// The state after the last transaction: journals, each over those before it, and what has left them.
+pub(super) struct AfterJournals<DB> {
+    pub(super) journals: Vec<EvmState>,
     pub(super) below: DB,
 }
 
-impl<DB: Database> Database for AfterJournal<DB> {
+impl<DB> AfterJournals<DB> {
+    /// What the journals have of `address`, the newest first.
+    fn accounts(&self, address: Address) -> impl Iterator<Item = &Account> {
+        self.journals.iter().rev().filter_map(move |journal| journal.get(&address))
+    }
+}
+
+impl<DB: Database> Database for AfterJournals<DB> {
     type Error = DB::Error;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DB::Error> {
-        match self.journal.get(&address) {
+        let account = self.accounts(address).next();
+        match account {
             Some(account) if account.is_loaded_as_not_existing() => Ok(None),
             Some(account) => Ok(Some(account.info.clone())),
             None => self.below.basic(address),
@@ -381,9 +238,9 @@ impl<DB: Database> Database for AfterJournal<DB> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DB::Error> {
-        let account = self.journal.get(&address);
-        match account.and_then(|account| account.storage.get(&slot)) {
-            Some(value) => Ok(value.present_value),
+        let value = self.accounts(address).find_map(|account| account.storage.get(&slot));
+        match value.map(|value| value.present_value) {
+            Some(value) => Ok(value),
             None => self.below.storage(address, slot),
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct Parts {
     /// Nobody needs what is in it.
     pub(super) store: Store<EvmLocation>,
     /// Nor this.
-    pub(super) spent: EvmState,
+    pub(super) spent: Vec<EvmState>,
 }
 
 /// One bucket's part of the bundle.

@@ -1,6 +1,6 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
-use super::alone::AfterJournal;
+use super::alone::AfterJournals;
 use super::base::StateSource;
 use super::block::Block;
 use super::bundle::BlockEffects;
@@ -62,7 +62,7 @@ where
     if let Some(growing) = &mut session.growing {
         effects.split = growing.take_split();
     }
-    let mut spent = EvmState::default();
+    let mut spent = Vec::new();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
         match after {
@@ -91,12 +91,12 @@ where
     }
 }
 
-/// Post-block calls and balance changes, on the state that all transactions leave. A journal that nobody
-/// needs any more is left in `spent`: taking it apart takes time.
+/// Post-block calls and balance changes, on the state that all transactions leave. Journals that
+/// nobody needs any more are left in `spent`: taking them apart takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
     effects: &mut BlockEffects,
-    spent: &mut EvmState,
+    spent: &mut Vec<EvmState>,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, alone, .. } = session;
     let recipe = &workload.recipe;
@@ -114,25 +114,25 @@ fn after_transactions<S: StateSource>(
     let mut alone = alone.take();
     loop {
         let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-        let (mut below, journal) = match &mut alone {
+        let (mut below, journals) = match &mut alone {
             Some(alone) => {
                 let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
                 let mut below = EvmView::after(recipe, latest, under, base, &Threads::SLEEPY);
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
-                (below, core::mem::take(&mut alone.journal))
+                (below, core::mem::take(&mut alone.journals))
             }
-            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), EvmState::default()),
+            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Vec::new()),
         };
         below.begin(TxIndex(u32::MAX));
-        let mut calls = SystemCalls::new(&workload.recipe, AfterJournal { journal, below });
+        let mut calls = SystemCalls::new(&workload.recipe, AfterJournals { journals, below });
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
         effects.after = core::mem::take(&mut calls.effects);
-        let AfterJournal { journal, mut below } = calls.state.database;
-        *spent = journal;
+        let AfterJournals { journals, mut below } = calls.state.database;
+        *spent = journals;
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
                 // They asked who has written what, and part of that is in the journal.
@@ -141,7 +141,7 @@ fn after_transactions<S: StateSource>(
                 };
                 (effects.drained, effects.increments) = Default::default();
                 alone.latest = core::mem::take(latest);
-                alone.leave_journal(&ledger.outcomes, &workload.recipe);
+                alone.leave_journals(ledger, &workload.recipe);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

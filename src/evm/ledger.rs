@@ -10,6 +10,7 @@ use crate::ids::TxIndex;
 use crate::sync::Sender;
 use crate::worker::Ledger;
 use alloy_primitives::{U256, map::AddressMap};
+use core::ops::Range;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
@@ -67,7 +68,11 @@ impl Committed {
 #[derive(Debug)]
 pub(super) struct EvmLedger {
     block: Arc<Block>,
+    /// Whose outcome is the first one: not that of the block's first transaction in one of a part.
+    first: usize,
     gas: BlockGas,
+    /// How much room the transactions ask for, where nobody has said yet whether it is there.
+    asked: BlockGas,
     /// Where somebody follows, blank ones stand for those that were handed over.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
     /// Cells of the changes of each: see `bundle`.
@@ -89,6 +94,15 @@ pub(super) struct BlockGas {
 }
 
 impl BlockGas {
+    const fn plus(self, more: Self) -> Self {
+        Self {
+            cumulative: self.cumulative.saturating_add(more.cumulative),
+            regular: self.regular.saturating_add(more.regular),
+            state: self.state.saturating_add(more.state),
+            blob: self.blob.saturating_add(more.blob),
+        }
+    }
+
     /// Gas used as the header counts it (EIP-8037 from Amsterdam).
     pub(super) fn used(&self, block: &Block) -> u64 {
         if block.cfg.enable_amsterdam_eip8037 {
@@ -97,9 +111,7 @@ impl BlockGas {
             self.cumulative
         }
     }
-}
 
-impl BlockGas {
     /// Gas that counts against the limit when the next transaction is admitted.
     pub(super) fn admitted(&self, block: &Block) -> u64 {
         if block.cfg.enable_amsterdam_eip8037 { self.regular } else { self.cumulative }
@@ -112,12 +124,59 @@ fn blob_gas(tx: &TxEnv) -> u64 {
 
 impl EvmLedger {
     pub(super) fn new(recipe: &Recipe) -> Self {
+        Self::of_part(recipe, 0..recipe.block.transactions.len())
+    }
+
+    /// The ledger of a part of a block, as if nothing were committed before it.
+    pub(super) fn of_part(recipe: &Recipe, transactions: Range<usize>) -> Self {
         let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
-        let transactions = block.transactions.len();
-        let outcomes = Vec::with_capacity(transactions);
-        let masks = Vec::with_capacity(transactions);
-        let (gas, balances) = (BlockGas::default(), AddressMap::default());
-        Self { block, gas, outcomes, masks, stream: None, balances, mutant }
+        let outcomes = Vec::with_capacity(transactions.len());
+        let masks = Vec::with_capacity(transactions.len());
+        let (gas, asked) = Default::default();
+        let (first, balances) = (transactions.start, AddressMap::default());
+        Self { block, first, gas, asked, outcomes, masks, stream: None, balances, mutant }
+    }
+
+    /// What became of those of `transactions` that it knows of.
+    pub(super) fn outcomes_of(
+        &self,
+        transactions: Range<usize>,
+    ) -> impl Iterator<Item = (TxIndex, &Result<Arc<TxOutput>, Rejection>)> {
+        let left = transactions.start.saturating_sub(self.first);
+        let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
+        known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
+    }
+
+    /// Notes how much room `tx` asks for, which runs next.
+    pub(super) fn ask(&mut self, tx: TxIndex) {
+        let Self { block, gas, asked, .. } = self;
+        let Some(tx) = block.transactions.get(tx.position()) else { return };
+        let limit = regular_gas_limit(block, tx.gas_limit);
+        asked.regular = asked.regular.max(gas.admitted(block).saturating_add(limit));
+        asked.state = asked.state.max(gas.state.saturating_add(tx.gas_limit));
+        asked.blob = asked.blob.max(gas.blob.saturating_add(blob_gas(tx)));
+    }
+
+    /// Whether each transaction of `part`, which comes next, would be admitted.
+    pub(super) fn admits(&self, part: &Self) -> bool {
+        let Self { block, gas, .. } = self;
+        let limit = block.env.gas_limit;
+        let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
+        let fits = |used: u64, asked, room| used.saturating_add(asked) <= room;
+        fits(gas.admitted(block), part.asked.regular, limit)
+            && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
+            && fits(gas.blob, part.asked.blob, room)
+            || is_evm_mutant!(self.mutant, PartNotAdmitted)
+    }
+
+    /// Adds `part`, which comes next.
+    pub(super) fn append(&mut self, mut part: Self) {
+        self.gas = self.gas.plus(part.gas);
+        self.outcomes.append(&mut part.outcomes);
+        self.masks.append(&mut part.masks);
+        if !is_evm_mutant!(self.mutant, PartBalancesLost) {
+            self.balances.extend(part.balances);
+        }
     }
 
     /// Sends what commits from now on to `stream`.
@@ -234,12 +293,12 @@ impl Ledger for EvmLedger {
         };
         self.fill_in(&mut only.changes);
         let gas = output.result.gas();
-        self.gas.cumulative = self.gas.cumulative.saturating_add(gas.tx_gas_used());
-        self.gas.regular = self.gas.regular.saturating_add(gas.block_regular_gas_used());
-        self.gas.state = self.gas.state.saturating_add(gas.block_state_gas_used());
-        if let Some(tx) = self.block.transactions.get(tx.position()) {
-            self.gas.blob = self.gas.blob.saturating_add(blob_gas(tx));
-        }
+        self.gas = self.gas.plus(BlockGas {
+            cumulative: gas.tx_gas_used(),
+            regular: gas.block_regular_gas_used(),
+            state: gas.block_state_gas_used(),
+            blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
+        });
         self.push(tx, Ok(output));
     }
 

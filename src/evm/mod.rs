@@ -36,6 +36,7 @@ mod machine;
 mod mutants;
 mod opcodes;
 mod output;
+mod parts;
 mod plan;
 mod precompile;
 #[cfg(feature = "sim")]
@@ -44,12 +45,14 @@ mod pull;
 mod receipts;
 mod requests;
 mod run;
+mod runner;
 mod session;
 #[cfg(feature = "sim")]
 mod simulate;
 mod surcharge;
 mod system;
 mod traffic;
+mod trials;
 mod view;
 mod window;
 mod workload;

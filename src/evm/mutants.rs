@@ -112,6 +112,21 @@ pub enum EvmMutant {
     /// Alone: what transactions leave after somebody else has folded the others is not in the bundle.
     #[cfg(feature = "mutants")]
     TailLost,
+    /// I3: what a part of the block has read is not compared with what those before it have written.
+    #[cfg(feature = "mutants")]
+    PartUnchecked,
+    /// A part of the block is adopted although there is no room for its transactions.
+    #[cfg(feature = "mutants")]
+    PartNotAdmitted,
+    /// I11: what transactions of a part have set aside is not there for those who come later.
+    #[cfg(feature = "mutants")]
+    PartCreditsLost,
+    /// Balances that a part has changed are not known to those who have not looked at them.
+    #[cfg(feature = "mutants")]
+    PartBalancesLost,
+    /// I2: parts are adopted in the order in which they come.
+    #[cfg(feature = "mutants")]
+    PartsOutOfOrder,
 }
 
 #[cfg(feature = "mutants")]
@@ -121,6 +136,7 @@ impl EvmMutant {
         match self {
             Self::SpeculationStays => WorkerMutant::SpeculationStays,
             Self::CreditAfterFrontier => WorkerMutant::FrontierBeforeCredit,
+            Self::PartsOutOfOrder => WorkerMutant::PartsOutOfOrder,
             _ => WorkerMutant::None,
         }
     }
@@ -161,6 +177,11 @@ impl EvmMutant {
         Self::BalanceOfEarlierLife,
         Self::RevertTwice,
         Self::TailLost,
+        Self::PartUnchecked,
+        Self::PartNotAdmitted,
+        Self::PartCreditsLost,
+        Self::PartBalancesLost,
+        Self::PartsOutOfOrder,
     ];
 }
 

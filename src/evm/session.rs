@@ -9,8 +9,10 @@ use super::error::{At, BlockErrorKind, Rejection};
 use super::experience::Experience;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
+use super::parts::{SHORTEST, is_worth_parting};
 use super::plan::plan_block;
 use super::run::DbError;
+use super::trials::Trials;
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -46,7 +48,7 @@ pub(super) struct Session<S: StateSource> {
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
-    handed_over: bool,
+    pub(super) handed_over: bool,
 }
 
 /// What was counted so far, for the block's statistics.
@@ -55,55 +57,8 @@ pub(super) struct Tally {
     pub(super) protocol: Counters,
     /// Stretches that ran in order because of what earlier blocks have shown.
     pub(super) foreseen_stretches: u64,
-}
-
-/// Whether speculation pays, as far as the block has shown.
-#[derive(Clone, Copy)]
-enum Shown {
-    Nothing,
-    Pays,
-    /// It was wasted: so many transactions ran one after the other then.
-    Wasted(usize),
-}
-
-/// How long speculation is tried, and how long transactions run one after the other where it was
-/// wasted. It lasts over the rounds of a pool.
-pub(super) struct Trials {
-    /// Transactions of the first stretch in order.
-    shortest: usize,
-    /// How much longer the next one is where speculation was wasted at once.
-    growth: usize,
-    shown: Shown,
-}
-
-impl Trials {
-    /// `hands_over`: speculation may be given up.
-    pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
-        let (shortest, growth) = if matches!(policy, Policy::Alternate) { (3, 1) } else { (64, 8) };
-        let may_end = hands_over && matches!(policy, Policy::Auto | Policy::Alternate);
-        Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
-    }
-
-    /// Speculation was wasted after it had made `committed` of progress. Returns for how long
-    /// transactions run in order: trying again costs, so that is done later and later.
-    fn wasted(&mut self, committed: usize) -> usize {
-        let stretch = match self.shown {
-            Shown::Wasted(last) if committed < 2 * self.shortest => {
-                last.saturating_mul(self.growth)
-            }
-            Shown::Wasted(_) | Shown::Nothing | Shown::Pays => self.shortest,
-        };
-        self.shown = Shown::Wasted(stretch);
-        stretch
-    }
-
-    /// Transactions that speculation is tried with: setting up many for nothing costs, too.
-    const fn length(&self) -> usize {
-        match self.shown {
-            Shown::Pays => usize::MAX,
-            Shown::Nothing | Shown::Wasted(_) => 16 * self.shortest,
-        }
-    }
+    /// Parts of the block that were adopted.
+    pub(super) parts: u64,
 }
 
 /// The part of the other workers.
@@ -175,6 +130,12 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let end = self.workload.recipe.block.transactions.len();
+        if config.policy == Policy::Parts {
+            return self.run_parts_by_turns(crew, config, on_commit);
+        }
+        if on_commit.is_none() && is_worth_parting(crew, config, &self) {
+            self = self.run_parts(crew, SHORTEST);
+        }
         if !self.speculates {
             return self.run_in_order(end, crew, config, on_commit);
         }
@@ -199,7 +160,7 @@ impl<S: StateSource> Session<S> {
                     return (self, failure);
                 }
                 if !self.handed_over {
-                    trials.shown = Shown::Pays;
+                    trials.paid();
                     continue;
                 }
                 end.min(next.saturating_add(trials.wasted(next - first)))

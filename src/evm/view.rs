@@ -8,7 +8,7 @@ use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::machine::Recipe;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
-use crate::mv::{Latest, Origin, ReadSet, Store};
+use crate::mv::{Digests, Latest, Origin, ReadSet, Store};
 use crate::worker::{Context, Stop, Stopped, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
@@ -67,6 +67,22 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         context: &'a X,
     ) -> Self {
         Self::over(recipe, View::after(latest, under, base, context))
+    }
+
+    /// A view over what transactions of one part leave, and below that what lies in a store below an index.
+    pub(super) fn of_part(
+        recipe: &'a Recipe,
+        reads: Digests,
+        under: Option<(&'a Store<EvmLocation>, TxIndex)>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(recipe, View::of_part(reads, under, base, context))
+    }
+
+    /// What was read from below the part, since it was asked last.
+    pub(super) fn take_reads(&mut self) -> Option<Digests> {
+        self.inner.take_reads()
     }
 
     fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {

@@ -109,6 +109,16 @@ impl<L: Location> Latest<L> {
         self.cells.insert(location, Cell { by: Some(tx), value, deltas });
     }
 
+    /// Adds the deltas that came later to values which it does not know.
+    pub(crate) fn add_deltas(&mut self, later: Self) {
+        for (location, cell) in later.cells.into_iter().filter(|(_, cell)| cell.value.is_none()) {
+            for delta in cell.deltas {
+                let Some(tx) = cell.by else { break };
+                self.put(tx, location.clone(), Entry::Delta(delta));
+            }
+        }
+    }
+
     /// All that was put here and still counts, each location once, tombstones before what they do not
     /// end. Deltas to a value that nobody has read are left out: read it first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {

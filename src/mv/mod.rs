@@ -18,6 +18,7 @@
 
 mod chain;
 mod check;
+mod digests;
 mod events;
 mod latest;
 mod location;
@@ -36,6 +37,7 @@ mod tests;
 mod versioned_lock;
 
 pub use chain::{Floor, Found};
+pub use digests::{Digests, Footprint};
 pub use events::{At, Change, StoreEvent};
 pub use latest::Latest;
 pub use location::{Entry, Location};

@@ -13,6 +13,10 @@ pub enum Policy {
     /// Speculate and run in order by turns, a few transactions each, whether it pays or not. For
     /// tests that must see what lies between.
     Alternate,
+    /// Run parts of a few transactions each on the state before all of them for as long as they hold, and a few
+    /// in order, by turns, whether it pays or not. For tests; without parts it is
+    /// [`InOrder`](Self::InOrder).
+    Parts,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
 }

@@ -15,6 +15,7 @@ mod loom_tests;
 mod machine;
 mod message;
 mod mutants;
+pub(crate) mod parts;
 mod shared;
 mod view;
 

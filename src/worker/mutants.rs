@@ -45,6 +45,9 @@ pub enum WorkerMutant {
     /// anything: see `EvmMutant::CreditAfterFrontier`.
     #[cfg(feature = "mutants")]
     FrontierBeforeCredit,
+    /// Parts are adopted in the order in which they come.
+    #[cfg(feature = "mutants")]
+    PartsOutOfOrder,
 }
 
 #[cfg(feature = "mutants")]

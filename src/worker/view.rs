@@ -3,7 +3,7 @@
 use super::machine::Base;
 use super::{Context, Point};
 use crate::ids::TxIndex;
-use crate::mv::{Latest, Location, Origin, ReadSet, Resolution, Store};
+use crate::mv::{Digests, Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -33,6 +33,15 @@ enum Below<'a, L: Location> {
         under: Option<(&'a Store<L>, TxIndex)>,
         /// Whether that is all of it.
         is_complete: bool,
+    },
+    /// Transactions between that and the reader have not run, or somewhere else: see
+    /// [`Parts`](super::parts::Parts).
+    Part {
+        /// What those of the same part have written.
+        latest: Latest<L>,
+        under: Option<(&'a Store<L>, TxIndex)>,
+        /// What was read from below the part.
+        reads: Digests,
     },
 }
 
@@ -66,6 +75,28 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self::over(Below::Final { latest, under, is_complete: true }, base, context)
     }
 
+    /// A view over what transactions of the same part of a block have left, over what lies in a store below
+    /// an index, with misses answered by `base`. It notes what it reads from below the part in the manner
+    /// of `reads`.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn of_part(
+        reads: Digests,
+        under: Option<(&'a Store<L>, TxIndex)>,
+        base: B,
+        context: &'a X,
+    ) -> Self {
+        Self::over(Below::Part { latest: Latest::default(), under, reads }, base, context)
+    }
+
+    /// What was read from below the part, since it was asked last.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn take_reads(&mut self) -> Option<Digests> {
+        match &mut self.below {
+            Below::Part { reads, .. } => Some(reads.take()),
+            Below::Versions(_) | Below::Final { .. } => None,
+        }
+    }
+
     /// Whether what the block has written is all in what the view is over, if that is final. If not,
     /// the machine holds the rest and asks for none of it.
     pub fn set_complete(&mut self, complete: bool) {
@@ -79,11 +110,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self { below, context, base, reader, reads, stop: None, is_final: false }
     }
 
-    /// What the block has written, if all of it is final.
+    /// What the block has written, if all of it is final, or what its part has.
     pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
         match &mut self.below {
             Below::Versions(_) => None,
-            Below::Final { latest, .. } => Some(latest),
+            Below::Final { latest, .. } | Below::Part { latest, .. } => Some(latest),
         }
     }
 
@@ -92,7 +123,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn known_base(&self, location: &L) -> Option<L::Value> {
         match self.below {
             Below::Versions(store) => store.base(location),
-            Below::Final { .. } => None,
+            Below::Final { .. } | Below::Part { .. } => None,
         }
     }
 
@@ -111,7 +142,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub(crate) fn peek(&self, location: &L) -> Option<L::Value> {
         match self.below {
             Below::Versions(store) => store.peek(location, self.reader),
-            Below::Final { .. } => None,
+            Below::Final { .. } | Below::Part { .. } => None,
         }
     }
 
@@ -127,6 +158,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),
             Below::Final { is_complete, .. } => is_complete,
+            Below::Part { .. } => false,
         };
         self.reads.clear();
         self.stop = None;
@@ -207,16 +239,31 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         if self.stop.is_some() {
             return Err(Stopped);
         }
-        let store = match &mut self.below {
-            Below::Versions(store) => *store,
-            Below::Final { latest, under, .. } => {
-                let read = latest.read(location, || match under {
-                    Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
-                    None => Ok((self.base.read(location)?, Origin::Base)),
-                });
-                return read.map_err(|error| self.fail(error));
+        let (latest, under, reads) = match &mut self.below {
+            Below::Versions(store) => {
+                let store = *store;
+                return self.read_version(store, location);
             }
+            Below::Final { latest, under, .. } => (latest, under, None),
+            Below::Part { latest, under, reads } => (latest, under, Some(reads)),
         };
+        let read = latest.read(location, || {
+            if let Some(reads) = reads {
+                reads.add(location);
+            }
+            match under {
+                Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
+                None => Ok((self.base.read(location)?, Origin::Base)),
+            }
+        });
+        read.map_err(|error| self.fail(error))
+    }
+
+    fn read_version(
+        &mut self,
+        store: &Store<L>,
+        location: &L,
+    ) -> Result<(L::Value, Origin), Stopped> {
         let hash = store.hash(location);
         if let Some(seen) = self.reads.seen(hash, location) {
             return Ok((seen.value.clone(), seen.origin));

@@ -1,0 +1,297 @@
+//! A block in parts, where its transactions have nothing to do with each other: each worker runs parts of it
+//! by itself, as one runs a block alone, with journals of its own.
+//!
+//! A part is adopted if nothing that it has read from below was changed by those before it. For what
+//! cannot be told like that - whoever is credited as transactions commit, slots of blank accounts,
+//! transactions that are invalid or cannot be run - a part ends before the transaction that needs it.
+
+use super::alone::Alone;
+use super::base::StateSource;
+use super::crew::Crew;
+use super::effects::write_set;
+use super::ledger::{Committed, EvmLedger};
+use super::location::EvmLocation;
+use super::machine::{EvmMachine, Recipe};
+use super::mutants::{EvmMutant, is_evm_mutant};
+use super::run::DbError;
+use super::runner::Runner;
+use super::session::{Failure, Session, Tally};
+use super::view::EvmView;
+use super::window::Window;
+use super::workload::EvmWorkload;
+use crate::config::Config;
+use crate::ids::{TxIndex, WorkerId};
+use crate::mv::{Digests, Entry, Footprint, Latest, Store};
+use crate::protocol::Policy;
+use crate::runtime::{Task, Threads};
+use crate::sync::Receiver;
+use crate::worker::parts::Parts;
+use core::ops::{ControlFlow, Range};
+use revm::state::EvmState;
+use std::sync::Arc;
+
+/// Transactions of which a block is tried in parts: less is not worth a trial that fails.
+const WORTH_PARTING: usize = 1_000;
+/// Transactions of the first parts. If those do not hold, not much was in vain.
+pub(super) const SHORTEST: usize = 64;
+/// The same where parts are forced.
+const FORCED: usize = 2;
+/// Transactions that run in order between forced parts.
+const TURN: usize = 3;
+
+/// What a worker has made of a part.
+struct Part {
+    ledger: EvmLedger,
+    /// What it has read from below.
+    reads: Digests,
+    writes: Digests,
+    /// What is set aside, and what has left the journal.
+    latest: Latest<EvmLocation>,
+    /// The journal, if all that was changed is in it.
+    journal: Option<EvmState>,
+    /// Whether what follows it may count.
+    goes_on: bool,
+}
+
+/// The part of each worker.
+struct PartsTask<S> {
+    workload: EvmWorkload<S>,
+    store: Store<EvmLocation>,
+    /// Where the first part begins.
+    first: TxIndex,
+    parts: Parts<Part>,
+    /// None, to be compared with what was written.
+    digests: Digests,
+}
+
+impl<S: StateSource> PartsTask<S> {
+    /// An EVM over the state before all parts.
+    fn runner(&self, worker: WorkerId) -> Result<Runner<'_, S::State>, DbError<S>> {
+        let Self { workload, store, first, digests, .. } = self;
+        let recipe = &workload.recipe;
+        let base = workload.base(worker)?;
+        let under = (*first > TxIndex(0)).then_some((store, *first));
+        let view = EvmView::of_part(recipe, digests.clone(), under, base, &Threads::SLEEPY);
+        let window = Some(Window::with_mutant(recipe.mutant)).filter(|_| recipe.shares);
+        let machine = EvmMachine::over(recipe, view);
+        let (first_in_journal, is_bottom, feed) = (first.position(), false, None);
+        Ok(Runner { machine, recipe, first_in_journal, is_bottom, window, feed })
+    }
+
+    /// Runs the transactions of a part, for as long as somebody needs it and nothing prevents it.
+    fn run_part(&self, runner: &mut Runner<'_, S::State>, range: Range<usize>) -> Part {
+        let Self { workload, parts, digests, .. } = self;
+        let recipe = &workload.recipe;
+        let mut ledger = EvmLedger::of_part(recipe, range.clone());
+        runner.first_in_journal = range.start;
+        runner.machine.expect_accounts(accounts(recipe, range.clone()));
+        for tx in range.clone() {
+            let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
+            ledger.ask(tx);
+            if parts.is_over() || runner.run(tx, &mut ledger).is_err() {
+                break;
+            }
+        }
+        runner.settle(&mut ledger);
+        let is_whole = ledger.outcomes.len() == range.len();
+        let journal = runner.machine.end_journal();
+        let is_in_journal = is_whole && runner.first_in_journal == range.start;
+        let mut part = Part {
+            reads: runner.machine.view_mut().take_reads().unwrap_or_default(),
+            writes: digests.clone(),
+            latest: core::mem::take(runner.latest()),
+            journal: Some(journal).filter(|_| is_in_journal),
+            goes_on: is_whole,
+            ledger,
+        };
+        part.note_writes(recipe);
+        part
+    }
+}
+
+/// How many accounts transactions will probably load: each brings its sender, and a plain payment its
+/// receiver; contracts are often the same.
+pub(super) fn accounts(recipe: &Recipe, transactions: Range<usize>) -> usize {
+    let transactions = recipe.block.transactions.get(transactions).unwrap_or_default();
+    transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum()
+}
+
+impl Part {
+    /// Transactions that have run.
+    const fn len(&self) -> usize {
+        self.ledger.outcomes.len()
+    }
+
+    fn note_writes(&mut self, recipe: &Recipe) {
+        for output in self.ledger.outcomes.iter().flatten() {
+            for (location, entry) in write_set(&output.changes, recipe) {
+                self.writes.add(&location);
+                // It ends the life of what nobody compares.
+                self.goes_on &= !matches!(entry, Entry::Tombstone);
+            }
+        }
+    }
+}
+
+impl<S: StateSource> Task for PartsTask<S> {
+    fn run(&self, worker: WorkerId) {
+        // If it cannot be opened that is found out where transactions run in order.
+        if let Ok(mut runner) = self.runner(worker) {
+            self.parts.help(|range| self.run_part(&mut runner, range));
+        }
+    }
+}
+
+/// What the adopted parts have left.
+struct Adopted<'a> {
+    ledger: &'a mut EvmLedger,
+    tally: &'a mut Tally,
+    footprint: Footprint,
+    latest: Latest<EvmLocation>,
+    /// Their journals, if all is in there.
+    journals: Option<Vec<EvmState>>,
+    mutant: EvmMutant,
+}
+
+impl Adopted<'_> {
+    /// Adopts the next part, if it holds. Returns whether the one after it may.
+    fn adopt(&mut self, part: Part) -> bool {
+        let mutant = self.mutant;
+        let runs = part.len() as u64;
+        self.tally.protocol.runs += runs;
+        let meets = self.footprint.meets(&part.reads) && !is_evm_mutant!(mutant, PartUnchecked);
+        if meets || !self.ledger.admits(&part.ledger) {
+            self.tally.protocol.discarded += runs;
+            return false;
+        }
+        // The first one is what would have run first anyway.
+        self.tally.protocol.speculative_commits += if self.tally.parts == 0 { 0 } else { runs };
+        self.tally.parts += 1;
+        self.footprint.extend(&part.writes);
+        self.ledger.append(part.ledger);
+        if !is_evm_mutant!(mutant, PartCreditsLost) {
+            self.latest.add_deltas(part.latest);
+        }
+        match (&mut self.journals, part.journal) {
+            (Some(journals), Some(journal)) => journals.push(journal),
+            (journals, _) => *journals = None,
+        }
+        part.goes_on
+    }
+}
+
+/// Adopts parts, and tells of those that were in vain.
+fn lead<'env, S, C>(
+    task: &Arc<PartsTask<S>>,
+    crew: &mut C,
+    inbox: &Receiver<(usize, Option<Part>)>,
+    mut adopt: impl FnMut(Part) -> bool,
+) -> usize
+where
+    S: StateSource + 'env,
+    C: Crew<'env>,
+{
+    let threads = crew.threads();
+    let mut own = || match task.runner(WorkerId(0)) {
+        Ok(mut runner) => {
+            let run = |range| task.run_part(&mut runner, range);
+            task.parts.lead(inbox, &threads, run, &mut adopt).map(|part| part.len()).sum()
+        }
+        Err(_) => {
+            task.parts.give_up();
+            0
+        }
+    };
+    let in_vain: usize = if crew.workers() > 1 {
+        let others: Arc<dyn Task + 'env> = task.clone();
+        crew.run(&others, own)
+    } else {
+        own()
+    };
+    let late = core::iter::from_fn(|| inbox.try_recv().ok()).filter_map(|(_, part)| part);
+    in_vain + late.map(|part| part.len()).sum::<usize>()
+}
+
+/// Whether the block should be tried in parts, of which nothing has run.
+pub(super) fn is_worth_parting<'env, S: StateSource>(
+    crew: &impl Crew<'env>,
+    config: &Config,
+    session: &Session<S>,
+) -> bool {
+    // Where reads are slow there are more workers than cores, and who waits for one is not in the way.
+    let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
+    let recipe = &session.workload.recipe;
+    let is_enough = recipe.block.transactions.len() >= WORTH_PARTING;
+    let is_chain = session.tally.foreseen_stretches > 0;
+    may && is_enough && !is_chain && recipe.shares && session.frontier == TxIndex(0)
+}
+
+impl<S: StateSource> Session<S> {
+    /// Runs what has not run by turns in parts and in order.
+    pub(super) fn run_parts_by_turns<'env, F, C>(
+        mut self,
+        crew: &mut C,
+        config: &Config,
+        mut on_commit: Option<&mut F>,
+    ) -> (Self, Option<Failure<S>>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        let end = self.workload.recipe.block.transactions.len();
+        loop {
+            if on_commit.is_none() {
+                self.hand_back();
+                self = self.run_parts(crew, FORCED);
+            }
+            let until = end.min(self.frontier.position() + TURN);
+            let failure;
+            (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut(), None);
+            if failure.is_some() || self.frontier.position() >= end {
+                return (self, failure);
+            }
+        }
+    }
+
+    /// Runs what has not run in parts, of `shortest` transactions or more, for as long as they have nothing to
+    /// do with each other. What earlier transactions have left must be in the store.
+    pub(super) fn run_parts<'env, C>(self, crew: &mut C, shortest: usize) -> Self
+    where
+        S: 'env,
+        C: Crew<'env>,
+    {
+        let Self { workload, store, mut ledger, mut tally, frontier: first, .. } = self;
+        let Self { growing, speculates, handed_over, .. } = self;
+        let all = workload.recipe.block.transactions.len();
+        let (parts, inbox) = Parts::new(first.position()..all, crew.workers(), shortest);
+        #[cfg(feature = "mutants")]
+        let parts = parts.with_mutant(workload.recipe.mutant.of_workers());
+        let footprint = Footprint::default();
+        let digests = footprint.digests();
+        let task = Arc::new(PartsTask { workload, store, first, parts, digests });
+        let mut adopted = Adopted {
+            ledger: &mut ledger,
+            tally: &mut tally,
+            footprint,
+            latest: Latest::default(),
+            journals: Some(Vec::new()),
+            mutant: task.workload.recipe.mutant,
+        };
+        let in_vain = lead(&task, crew, &inbox, |part| adopted.adopt(part)) as u64;
+        let Adopted { latest, journals, .. } = adopted;
+        tally.protocol.runs += in_vain;
+        tally.protocol.discarded += in_vain;
+        let Some(PartsTask { workload, store, .. }) = Arc::into_inner(task) else {
+            // `Crew::run` returns when nobody holds the task.
+            unreachable!("a worker still holds the block")
+        };
+        let under = speculates.then_some(first);
+        let alone = Alone::after_parts(latest, journals, (first, under), &ledger, &workload.recipe);
+        let frontier = TxIndex(u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX));
+        let alone = Some(alone);
+        // Nobody has to follow any more.
+        let growing = growing.filter(|_| frontier.position() < all);
+        Self { workload, ledger, store, tally, frontier, alone, growing, speculates, handed_over }
+    }
+}

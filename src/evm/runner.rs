@@ -1,0 +1,188 @@
+//! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
+//! allow (see `journal`).
+
+use super::change::AccountChange;
+use super::effects::{remember, write_set};
+use super::error::Rejection;
+use super::follower::Feed;
+use super::ledger::EvmLedger;
+use super::location::{EvmLocation, EvmValue};
+use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
+use super::mutants::is_evm_mutant;
+use super::window::Window;
+use crate::ids::TxIndex;
+use crate::mv::{Entry, Latest};
+use crate::runtime::Threads;
+use crate::worker::{Ledger, Machine, Stop, TxError};
+use core::ops::Range;
+use revm::DatabaseRef;
+use revm::state::EvmState;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Takes over into `latest` what transactions of `range` have left in a journal.
+pub(super) fn take_over(
+    latest: &mut Latest<EvmLocation>,
+    ledger: &EvmLedger,
+    range: Range<usize>,
+    recipe: &Recipe,
+) {
+    if is_evm_mutant!(recipe.mutant, JournalLost) {
+        return;
+    }
+    for (tx, outcome) in ledger.outcomes_of(range) {
+        // Most have nothing: what they have changed was taken together with others.
+        let Some(output) = outcome.as_ref().ok().filter(|output| !output.changes.is_empty()) else {
+            continue;
+        };
+        for (location, entry) in write_set(&output.changes, recipe) {
+            latest.put(tx, location, entry);
+        }
+    }
+}
+
+/// Why a transaction has not run.
+pub(super) enum NotRun<E> {
+    /// Not everything below it is final.
+    TooEarly,
+    Error(TxError<Rejection, E>),
+}
+
+/// An EVM that runs transactions one after the other.
+pub(super) struct Runner<'a, D: DatabaseRef> {
+    pub(super) machine: EvmMachine<'a, D, Threads>,
+    pub(super) recipe: &'a Recipe,
+    /// The lowest transaction whose changes may still be in the journal.
+    pub(super) first_in_journal: usize,
+    /// Whether nothing of this block lies under it.
+    pub(super) is_bottom: bool,
+    /// Takes together what transactions change, unless somebody wants to hear of each.
+    pub(super) window: Option<Window>,
+    /// Who folds what has been settled, if somebody does.
+    pub(super) feed: Option<Feed>,
+}
+
+impl<D: DatabaseRef> Runner<'_, D> {
+    /// Runs `tx` and keeps what it leaves.
+    pub(super) fn run(
+        &mut self,
+        tx: TxIndex,
+        ledger: &mut EvmLedger,
+    ) -> Result<(), NotRun<D::Error>> {
+        let forgotten = is_evm_mutant!(self.recipe.mutant, JournalForgotten);
+        let is_complete = self.first_in_journal >= tx.position() || forgotten;
+        self.machine.view_mut().set_complete(is_complete);
+        self.machine.begin(tx);
+        let window = self.window.as_mut();
+        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window)));
+        let (result, goes_on, earlier) = match ran {
+            Ok(Ran { result, goes_on, earlier }) => (Ok(result), goes_on, earlier),
+            Err(payload) => (Err(payload), false, self.machine.undo(self.window.as_mut())),
+        };
+        self.give(earlier, ledger);
+        // The latch counts, whatever the EVM made of it.
+        match (self.machine.end().1, result) {
+            (Some(Stop::Base(error)), _) => Err(NotRun::Error(TxError::Base(error))),
+            (Some(Stop::Blocked(_) | Stop::TooEarly), _) if !is_complete => {
+                // It asked who has written what, and part of that is in the journal.
+                self.leave_journal(tx.position(), ledger);
+                self.run(tx, ledger)
+            }
+            (Some(Stop::Blocked(_) | Stop::TooEarly), _) => Err(NotRun::TooEarly),
+            (None, Err(payload)) => Err(NotRun::Error(TxError::Panicked(payload))),
+            (None, Ok(Err(reason))) => {
+                // revm leaves loaded accounts in the journal.
+                self.leave_journal(tx.position() + 1, ledger);
+                Err(NotRun::Error(TxError::Rejected(reason)))
+            }
+            (None, Ok(Ok(output))) => {
+                self.keep(tx, &output);
+                ledger.commit(tx, Arc::new(output));
+                if !goes_on {
+                    self.leave_journal(tx.position() + 1, ledger);
+                } else if self.window.as_ref().is_some_and(Window::is_full) {
+                    self.settle(ledger);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn latest(&mut self) -> &mut Latest<EvmLocation> {
+        let Some(latest) = self.machine.view_mut().latest_mut() else {
+            unreachable!("the view was made over what is final or of one part")
+        };
+        latest
+    }
+
+    /// Keeps what lies outside the journal.
+    fn keep(&mut self, tx: TxIndex, output: &TxOutput) {
+        let mut writes = Vec::new();
+        remember(&mut writes, &output.changes, self.machine.view_mut().remembered());
+        for (location, entry) in writes {
+            self.latest().put(tx, location, entry);
+        }
+        let recipe = self.recipe;
+        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen);
+        for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
+            self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
+        }
+    }
+
+    /// Ends the journal, in which there is what transactions below `end` have left, and takes that
+    /// over.
+    pub(super) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
+        self.settle(ledger);
+        let journal = self.machine.end_journal();
+        let first = core::mem::replace(&mut self.first_in_journal, end);
+        let recipe = self.recipe;
+        take_over(self.latest(), ledger, first..end, recipe);
+        if self.is_bottom {
+            self.latest().keep_slots(&journal);
+        }
+    }
+
+    /// Takes together what the last transactions have changed.
+    pub(super) fn settle(&mut self, ledger: &mut EvmLedger) {
+        if let Some(window) = self.window.as_mut().filter(|window| window.len() > 0) {
+            let changes = window.take(self.machine.journal());
+            self.give(changes, ledger);
+        }
+    }
+
+    /// Gives what was taken together to the last of those that have changed it.
+    fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
+        if changes.is_empty() {
+            return;
+        }
+        // Whoever follows does not share accounts out.
+        let mask = match &self.feed {
+            Some(_) => u64::MAX,
+            None => self.recipe.spread.mask(&changes),
+        };
+        ledger.give(changes, mask);
+    }
+
+    /// Lets go of what is settled.
+    pub(super) fn hand_on(&mut self, ledger: &mut EvmLedger) {
+        if self.window.as_ref().is_none_or(|window| window.len() == 0)
+            && let Some(feed) = &mut self.feed
+        {
+            feed.send(&mut ledger.outcomes);
+        }
+    }
+}
+
+impl Latest<EvmLocation> {
+    /// Slots that were read and not written: nobody has to ask the database for them again.
+    fn keep_slots(&mut self, journal: &EvmState) {
+        let lasting =
+            |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();
+        for (address, account) in journal.iter().filter(|(_, account)| lasting(account)) {
+            for (slot, value) in &account.storage {
+                let location = EvmLocation::Storage(*address, *slot);
+                self.keep_base(location, EvmValue::Slot(value.present_value));
+            }
+        }
+    }
+}
