@@ -290,8 +290,6 @@ impl<S: StateSource> Session<S> {
         let alone = Alone::after_parts(latest, journals, (first, under), &ledger, &workload.recipe);
         let frontier = TxIndex(u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX));
         let alone = Some(alone);
-        // Nobody has to follow any more.
-        let growing = growing.filter(|_| frontier.position() < all);
         Self { workload, ledger, store, tally, frontier, alone, growing, speculates, handed_over }
     }
 }

@@ -12,6 +12,7 @@ use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
 use super::output::BlockOutput;
+use super::parts::{SHORTEST, is_worth_parting};
 use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
@@ -23,6 +24,7 @@ use super::trials::Trials;
 use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
+use crate::mv::Store;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -104,15 +106,21 @@ where
     });
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
-    let store = empty_store(crew, &config, transactions, alone);
-    let mut session = Session::new(workload, store, alone);
+    let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
-    session.seed(&effects);
-    if alone && is_followed {
-        session.set_followed(&effects, &config);
+    if on_commit.is_none() && is_worth_parting(crew, &config, &session) {
+        session = session.run_parts(crew, SHORTEST);
     }
-    let mut trials = trials(crew, &config);
-    let (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
+    let mut failure = None;
+    if session.left(transactions) > 0 {
+        session.store = empty_store(crew, &config, transactions, alone);
+        session.seed(&effects);
+        if alone && is_followed {
+            session.set_followed(&effects, &config);
+        }
+        let mut trials = trials(crew, &config);
+        (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
+    }
     finish(crew, session, failure, Rest { effects, parent, config })
 }
 

@@ -9,7 +9,6 @@ use super::error::{At, BlockErrorKind, Rejection};
 use super::experience::Experience;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
-use super::parts::{SHORTEST, is_worth_parting};
 use super::plan::plan_block;
 use super::run::DbError;
 use super::trials::Trials;
@@ -132,9 +131,6 @@ impl<S: StateSource> Session<S> {
         let end = self.workload.recipe.block.transactions.len();
         if config.policy == Policy::Parts {
             return self.run_parts_by_turns(crew, config, on_commit);
-        }
-        if on_commit.is_none() && is_worth_parting(crew, config, &self) {
-            self = self.run_parts(crew, SHORTEST);
         }
         if !self.speculates {
             return self.run_in_order(end, crew, config, on_commit);
