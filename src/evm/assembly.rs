@@ -1,6 +1,5 @@
 //! Puts accounts into a block's bundle: all at its end, or as transactions commit.
 
-use super::block::Block;
 use super::bundle::BlockEffects;
 use super::change::AccountChange;
 use super::error::Rejection;
@@ -8,7 +7,6 @@ use super::fold::{AccountFold, FoldedAccount, new_code};
 use super::location::Reward;
 use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::receipts::Splitting;
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map};
 use revm::bytecode::Bytecode;
@@ -165,18 +163,17 @@ impl Accounts {
 }
 
 /// A bundle that grows as transactions commit.
-pub(super) struct Growing {
+pub(super) struct GrowingBundle {
     accounts: Accounts,
     /// Who is paid what transactions have set aside, as they are before the block.
     beneficiary: (Address, Option<AccountInfo>),
     surcharged: (Address, Option<AccountInfo>),
     touch_creates: bool,
-    split: Splitting,
     /// How many transactions it has in it, of how many.
     progress: (usize, usize),
 }
 
-impl Growing {
+impl GrowingBundle {
     /// What precedes the transactions of a block, of which there are so many.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
         let (finished, open) = (Assembly::new(reverts), AddressMap::default());
@@ -190,33 +187,20 @@ impl Growing {
             beneficiary: effects.beneficiary.clone(),
             surcharged: effects.surcharged.clone(),
             touch_creates: effects.touch_creates,
-            split: Splitting::with_capacity(transactions),
             progress: (0, transactions),
         };
         growing.apply(&effects.before);
         growing
     }
 
-    /// Of how many transactions it has what they have left.
-    pub(super) const fn transactions(&self) -> usize {
-        self.progress.0
-    }
-
-    /// Adds what became of the next transactions of `block`.
-    pub(super) fn extend(&mut self, block: &Block, results: Vec<Result<Arc<TxOutput>, Rejection>>) {
-        let (first, mutant) = (self.progress.0, self.accounts.mutant);
-        for (tx, result) in block.transactions.iter().skip(first).zip(results) {
-            if let Ok(output) = &result {
+    /// Adds what the next transactions have left.
+    pub(super) fn extend(&mut self, outcomes: &[Result<Arc<TxOutput>, Rejection>]) {
+        for outcome in outcomes {
+            if let Ok(output) = outcome {
                 self.add(output);
             }
-            self.split.add(tx, result, mutant);
             self.progress.0 += 1;
         }
-    }
-
-    /// The outcomes and receipts that it has made. They are made of what comes later somewhere else.
-    pub(super) fn take_split(&mut self) -> Splitting {
-        core::mem::take(&mut self.split)
     }
 
     fn add(&mut self, output: &TxOutput) {

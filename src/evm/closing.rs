@@ -1,7 +1,7 @@
 //! What is left to do when all transactions are committed, shared out among the workers: the
 //! bundle, the receipts, and emptying the store for the next block.
 
-use super::assembly::{Assembly, Growing};
+use super::assembly::{Assembly, GrowingBundle};
 use super::block::Block;
 use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
 use super::crew::{Crew, Spare};
@@ -34,7 +34,7 @@ pub(super) struct Parts {
     pub(super) block: Arc<Block>,
     pub(super) effects: BlockEffects,
     /// What is in the bundle already.
-    pub(super) growing: Option<Growing>,
+    pub(super) growing: Option<GrowingBundle>,
     pub(super) spread: Spread,
     /// The bundle to continue.
     pub(super) parent: Option<BundleState>,
@@ -71,6 +71,8 @@ struct Closing {
     split: Mutex<Option<Split>>,
     store: Mutex<Option<Store<EvmLocation>>>,
     emptied: Mutex<Option<Store<EvmLocation>>>,
+    /// Taking them apart takes time.
+    spent: Mutex<Vec<EvmState>>,
     threads: Threads,
 }
 
@@ -81,6 +83,7 @@ impl Closing {
         (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
         shares: usize,
         store: Option<Store<EvmLocation>>,
+        spent: Vec<EvmState>,
         threads: Threads,
     ) -> (Self, Receiver<Result<Folded, u64>>, Sender<()>) {
         let buckets = shared_out(&effects, &spread, shares);
@@ -97,6 +100,7 @@ impl Closing {
             split: Mutex::new(None),
             store: Mutex::new(store),
             emptied: Mutex::new(None),
+            spent: Mutex::new(spent),
             threads,
         };
         (closing, done, folding)
@@ -148,6 +152,16 @@ impl Closing {
         let full = self.store.lock().take();
         if let Some(full) = full {
             *self.emptied.lock() = Some(full.emptied());
+        }
+    }
+
+    /// Takes apart what nobody needs and nobody has begun with.
+    fn drop_spent(&self) {
+        loop {
+            let journal = self.spent.lock().pop();
+            if journal.is_none() {
+                return;
+            }
         }
     }
 
@@ -247,6 +261,7 @@ impl Task for Closing {
             promise.folded = Some(self.fold(bucket));
         }
         self.empty_store();
+        self.drop_spent();
         // Nobody sends: it ends when the sender is gone.
         let _ = self.threads.recv(&self.all_folded);
         self.split();
@@ -288,7 +303,7 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
         None => 1,
     };
     let parts = (block, effects, spread);
-    let (task, done, folding) = Closing::new(parts, shares, Some(store), crew.threads());
+    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent, crew.threads());
     let task = Arc::new(task);
     let own = || {
         let bundle = match growing {
@@ -296,7 +311,6 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
                 growing.complete(&task.effects());
                 // The others go on to the receipts.
                 drop(folding);
-                drop(spent);
                 growing.finish()
             }
             None => task.close(&done, folding, reverts),
@@ -304,6 +318,7 @@ pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleSt
         // Unless others have come.
         task.split();
         task.empty_store();
+        task.drop_spent();
         bundle
     };
     let bundle = if sharing {
@@ -344,7 +359,7 @@ mod tests {
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
         let parts = (Arc::default(), effects, Spread::default());
-        Closing::new(parts, shares, None, Threads::SLEEPY)
+        Closing::new(parts, shares, None, Vec::new(), Threads::SLEEPY)
     }
 
     #[test]

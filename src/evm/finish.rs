@@ -59,9 +59,7 @@ where
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };
-    if let Some(growing) = &mut session.growing {
-        effects.split = growing.take_split();
-    }
+    effects.split = session.growing.take_split();
     let mut spent = Vec::new();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
@@ -78,7 +76,7 @@ where
     }
     let Session { workload, store, ledger, growing, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
-    let spread = workload.recipe.spread.clone();
+    let (growing, spread) = (growing.into_bundle(), workload.recipe.spread.clone());
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);

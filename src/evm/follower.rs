@@ -1,12 +1,12 @@
 //! Where transactions run one after the other, another worker makes bundle and receipts of what they have
 //! left while the caller runs on.
 
-use super::assembly::Growing;
 use super::base::StateSource;
 use super::block::Block;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::Rejection;
+use super::growing::Growing;
 use super::ledger::Committed;
 use super::machine::TxOutput;
 use super::session::{Failure, Session};
@@ -97,7 +97,7 @@ impl<S: StateSource> Session<S> {
     /// Lets somebody else see to what transactions leave that run one after the other. None may have run.
     pub(super) fn set_followed(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
-        self.growing = Some(Growing::new(effects, transactions, config.reverts));
+        self.growing = Growing::with_bundle(effects, transactions, config.reverts);
     }
 
     /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else
@@ -114,9 +114,10 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let left = self.left(end);
-        let Some(growing) = self.growing.take() else {
+        if !self.growing.has_bundle() {
             return self.run_alone(end, config.mode, on_commit, None);
-        };
+        }
+        let growing = core::mem::take(&mut self.growing);
         let batch = (left / BATCHES).clamp(1, LARGEST);
         let first = growing.transactions();
         let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
@@ -131,12 +132,12 @@ impl<S: StateSource> Session<S> {
             follower.run(WorkerId(0));
             ran
         });
-        session.growing = follower.done.lock().take();
-        match session.growing {
-            Some(_) => (session, failure),
+        let Some(growing) = follower.done.lock().take() else {
             // Better than a block without receipts.
-            None => unreachable!("whoever has begun to follow has come to the end"),
-        }
+            unreachable!("whoever has begun to follow has come to the end")
+        };
+        session.growing = growing;
+        (session, failure)
     }
 }
 

@@ -6,6 +6,7 @@ use super::error::Rejection;
 use super::machine::{Recipe, TxOutput};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::regular_gas_limit;
+use super::receipts::Splitting;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
 use crate::worker::Ledger;
@@ -145,6 +146,19 @@ impl EvmLedger {
         let left = transactions.start.saturating_sub(self.first);
         let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
+    }
+
+    /// Adds to `split`, which has them of the first transactions, the results of the others. They are not
+    /// here any more then.
+    pub(super) fn split_into(&mut self, split: &mut Splitting) {
+        let Self { block, first, outcomes, mutant, .. } = self;
+        let transactions = block.transactions.iter().skip(*first);
+        for (tx, outcome) in transactions.zip(outcomes).skip(split.len()) {
+            match outcome {
+                Ok(output) => split.add_executed(tx, TxOutput::take_result(output)),
+                Err(rejection) => split.add_skipped(rejection.clone(), *mutant),
+            }
+        }
     }
 
     /// Notes how much room `tx` asks for, which runs next.

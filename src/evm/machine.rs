@@ -45,10 +45,23 @@ pub(super) struct TxOutput {
 impl TxOutput {
     /// Stands for one that is not there any more.
     pub(super) fn blank() -> Arc<Self> {
-        let (gas, logs, output) = Default::default();
-        let result = ExecutionResult::Revert { gas, logs, output };
-        Arc::new(Self { result, changes: Vec::new(), mask: 0, reward: None, surcharge: None })
+        let (result, changes) = (blank(), Vec::new());
+        Arc::new(Self { result, changes, mask: 0, reward: None, surcharge: None })
     }
+
+    /// Takes the result out, unless somebody else needs it, too.
+    pub(super) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
+        match Arc::get_mut(output) {
+            Some(output) => core::mem::replace(&mut output.result, blank()),
+            None => output.result.clone(),
+        }
+    }
+}
+
+/// Stands for a result that is not there any more.
+fn blank() -> ExecutionResult {
+    let (gas, logs, output) = Default::default();
+    ExecutionResult::Revert { gas, logs, output }
 }
 
 /// What a run of a transaction came to.

@@ -28,6 +28,7 @@ mod fold;
 mod follower;
 #[cfg(feature = "alloy")]
 mod foreign;
+mod growing;
 mod handler;
 mod journal;
 mod ledger;

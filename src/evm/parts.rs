@@ -9,10 +9,12 @@ use super::alone::Alone;
 use super::base::StateSource;
 use super::crew::Crew;
 use super::effects::write_set;
+use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
 use super::session::{Failure, Session, Tally};
@@ -34,6 +36,8 @@ use std::sync::Arc;
 const WORTH_PARTING: usize = 1_000;
 /// Transactions of the first parts. If those do not hold, not much was in vain.
 pub(super) const SHORTEST: usize = 64;
+/// Workers up to which one of them can make the bundle besides, of what all others have left.
+pub(super) const FEW: usize = 4;
 /// The same where parts are forced.
 const FORCED: usize = 2;
 /// Transactions that run in order between forced parts.
@@ -41,7 +45,9 @@ const TURN: usize = 3;
 
 /// What a worker has made of a part.
 struct Part {
+    /// Without results, which are in `split`.
     ledger: EvmLedger,
+    split: Splitting,
     /// What it has read from below.
     reads: Digests,
     writes: Digests,
@@ -83,6 +89,7 @@ impl<S: StateSource> PartsTask<S> {
         let Self { workload, parts, digests, .. } = self;
         let recipe = &workload.recipe;
         let mut ledger = EvmLedger::of_part(recipe, range.clone());
+        let mut split = Splitting::with_capacity(range.len());
         runner.first_in_journal = range.start;
         runner.machine.expect_accounts(accounts(recipe, range.clone()));
         for tx in range.clone() {
@@ -91,8 +98,13 @@ impl<S: StateSource> PartsTask<S> {
             if parts.is_over() || runner.run(tx, &mut ledger).is_err() {
                 break;
             }
+            if runner.is_settled() {
+                // They are still in the cache.
+                ledger.split_into(&mut split);
+            }
         }
         runner.settle(&mut ledger);
+        ledger.split_into(&mut split);
         let is_whole = ledger.outcomes.len() == range.len();
         let journal = runner.machine.end_journal();
         let is_in_journal = is_whole && runner.first_in_journal == range.start;
@@ -103,6 +115,7 @@ impl<S: StateSource> PartsTask<S> {
             journal: Some(journal).filter(|_| is_in_journal),
             goes_on: is_whole,
             ledger,
+            split,
         };
         part.note_writes(recipe);
         part
@@ -145,6 +158,7 @@ impl<S: StateSource> Task for PartsTask<S> {
 /// What the adopted parts have left.
 struct Adopted<'a> {
     ledger: &'a mut EvmLedger,
+    growing: &'a mut Growing,
     tally: &'a mut Tally,
     footprint: Footprint,
     latest: Latest<EvmLocation>,
@@ -168,6 +182,7 @@ impl Adopted<'_> {
         self.tally.protocol.speculative_commits += if self.tally.parts == 0 { 0 } else { runs };
         self.tally.parts += 1;
         self.footprint.extend(&part.writes);
+        self.growing.append(&part.ledger.outcomes, part.split);
         self.ledger.append(part.ledger);
         if !is_evm_mutant!(mutant, PartCreditsLost) {
             self.latest.add_deltas(part.latest);
@@ -262,7 +277,8 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let Self { workload, store, mut ledger, mut tally, frontier: first, .. } = self;
-        let Self { growing, speculates, handed_over, .. } = self;
+        let Self { mut growing, speculates, handed_over, .. } = self;
+        growing.catch_up(&mut ledger);
         let all = workload.recipe.block.transactions.len();
         let (parts, inbox) = Parts::new(first.position()..all, crew.workers(), shortest);
         #[cfg(feature = "mutants")]
@@ -272,6 +288,7 @@ impl<S: StateSource> Session<S> {
         let task = Arc::new(PartsTask { workload, store, first, parts, digests });
         let mut adopted = Adopted {
             ledger: &mut ledger,
+            growing: &mut growing,
             tally: &mut tally,
             footprint,
             latest: Latest::default(),

@@ -39,23 +39,28 @@ impl Splitting {
         result: Result<Arc<TxOutput>, Rejection>,
         mutant: EvmMutant,
     ) {
+        match result {
+            // The caller's stream may hold on to it.
+            Ok(output) => match Arc::try_unwrap(output) {
+                Ok(output) => self.add_executed(tx, output.result),
+                Err(output) => self.add_executed(tx, output.result.clone()),
+            },
+            Err(rejection) => self.add_skipped(rejection, mutant),
+        }
+    }
+
+    /// Adds a transaction that was left out.
+    pub(super) fn add_skipped(&mut self, rejection: Rejection, mutant: EvmMutant) {
+        if is_evm_mutant!(mutant, SkipReceiptKept) {
+            let cumulative_gas_used = self.cumulative_gas_used;
+            self.receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
+        }
+        self.outcomes.push(Outcome::Skipped(rejection));
+    }
+
+    /// Adds the result of `tx`, which is the next one.
+    pub(super) fn add_executed(&mut self, tx: &TxEnv, result: ExecutionResult) {
         let Self { outcomes, receipts, cumulative_gas_used } = self;
-        let output = match result {
-            Ok(output) => output,
-            Err(rejection) => {
-                if is_evm_mutant!(mutant, SkipReceiptKept) {
-                    let cumulative_gas_used = *cumulative_gas_used;
-                    receipts.push(EthereumReceipt { cumulative_gas_used, ..Default::default() });
-                }
-                outcomes.push(Outcome::Skipped(rejection));
-                return;
-            }
-        };
-        // The caller's stream may hold on to it.
-        let result = match Arc::try_unwrap(output) {
-            Ok(output) => output.result,
-            Err(output) => output.result.clone(),
-        };
         *cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
         let success = result.is_success();
         let (status, gas, logs) = match result {
@@ -73,6 +78,17 @@ impl Splitting {
         let cumulative_gas_used = *cumulative_gas_used;
         receipts.push(EthereumReceipt { tx_type, success, cumulative_gas_used, logs });
         outcomes.push(Outcome::Executed(Executed { status, gas }));
+    }
+
+    /// Adds those that come next.
+    pub(super) fn append(&mut self, mut later: Self) {
+        let before = self.cumulative_gas_used;
+        for receipt in &mut later.receipts {
+            receipt.cumulative_gas_used = receipt.cumulative_gas_used.saturating_add(before);
+        }
+        self.cumulative_gas_used = before.saturating_add(later.cumulative_gas_used);
+        self.outcomes.append(&mut later.outcomes);
+        self.receipts.append(&mut later.receipts);
     }
 
     /// How many transactions there are.

@@ -12,7 +12,7 @@ use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
 use super::output::BlockOutput;
-use super::parts::{SHORTEST, is_worth_parting};
+use super::parts::{FEW, SHORTEST, is_worth_parting};
 use super::plan::is_serial;
 use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
@@ -23,7 +23,7 @@ use super::traffic::Traffic;
 use super::trials::Trials;
 use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
-use crate::ids::WorkerId;
+use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
@@ -109,13 +109,18 @@ where
     let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     if on_commit.is_none() && is_worth_parting(crew, &config, &session) {
+        if crew.workers() <= FEW && parent.is_none() {
+            session.set_followed(&effects, &config);
+        }
         session = session.run_parts(crew, SHORTEST);
     }
     let mut failure = None;
     if session.left(transactions) > 0 {
         session.store = empty_store(crew, &config, transactions, alone);
         session.seed(&effects);
-        if alone && is_followed {
+        if !(alone && is_followed) {
+            session.growing.give_up_bundle();
+        } else if session.frontier == TxIndex(0) {
             session.set_followed(&effects, &config);
         }
         let mut trials = trials(crew, &config);

@@ -163,9 +163,14 @@ impl<D: DatabaseRef> Runner<'_, D> {
         ledger.give(changes, mask);
     }
 
+    /// Whether it is known what all of them have changed.
+    pub(super) fn is_settled(&self) -> bool {
+        self.window.as_ref().is_none_or(|window| window.len() == 0)
+    }
+
     /// Lets go of what is settled.
     pub(super) fn hand_on(&mut self, ledger: &mut EvmLedger) {
-        if self.window.as_ref().is_none_or(|window| window.len() == 0)
+        if self.is_settled()
             && let Some(feed) = &mut self.feed
         {
             feed.send(&mut ledger.outcomes);

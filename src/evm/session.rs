@@ -1,12 +1,12 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
 use super::alone::Alone;
-use super::assembly::Growing;
 use super::base::StateSource;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::error::{At, BlockErrorKind, Rejection};
 use super::experience::Experience;
+use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
@@ -43,7 +43,7 @@ pub(super) struct Session<S: StateSource> {
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
     /// What somebody else has made of them meanwhile.
-    pub(super) growing: Option<Growing>,
+    pub(super) growing: Growing,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
@@ -90,7 +90,7 @@ impl<S: StateSource> Session<S> {
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
         Self {
             alone: None,
-            growing: None,
+            growing: Growing::default(),
             speculates: !alone,
             handed_over: false,
             ledger: EvmLedger::new(&workload.recipe),
@@ -172,7 +172,7 @@ impl<S: StateSource> Session<S> {
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all have
     /// run or speculation turns out to be wasted.
     fn run_shared<'env, F, C>(
-        self,
+        mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
@@ -186,6 +186,7 @@ impl<S: StateSource> Session<S> {
         #[cfg(feature = "mutants")]
         let mutant = self.workload.recipe.mutant;
         let workers = crew.workers();
+        let growing = core::mem::take(&mut self.growing);
         let left = self.left(end);
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
@@ -231,7 +232,10 @@ impl<S: StateSource> Session<S> {
             resume_unwind(payload);
         }
         match Arc::into_inner(task) {
-            Some(task) => Self::after(task.0.into_end(), tally, ended),
+            Some(task) => {
+                let (session, failure) = Self::after(task.0.into_end(), tally, ended);
+                (Self { growing, ..session }, failure)
+            }
             // `Crew::run` returns when nobody holds the task.
             None => unreachable!("a worker still holds the block"),
         }
@@ -281,7 +285,7 @@ impl<S: StateSource> Session<S> {
             _ => failure(frontier, halt, error, broken).or(cancelled),
         };
         let handed_over = halt == Some(Halt::HandedOver);
-        let (alone, growing, speculates) = (None, None, true);
+        let (alone, growing, speculates) = (None, Growing::default(), true);
         let session = Self {
             workload,
             ledger,
