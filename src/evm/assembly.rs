@@ -31,6 +31,12 @@ impl Assembly {
         self.bundle.state.is_empty()
     }
 
+    /// How many accounts there is room for.
+    fn room(&self) -> usize {
+        let reverts = self.reverts.as_ref().map_or(usize::MAX, Vec::capacity);
+        self.bundle.state.capacity().min(reverts)
+    }
+
     /// Makes room for so many accounts more: they are large, and growing would move them.
     pub(super) fn expect(&mut self, accounts: usize) {
         self.bundle.state.reserve(accounts);
@@ -102,7 +108,9 @@ impl Accounts {
         if let Some(fold) = self.open.get_mut(&address) {
             fold.expect_slots(change.slots.len(), progress);
             fold.apply(change);
-        } else if let Some(mut fold) = self.resume(&address) {
+        } else if let Some(mut fold) =
+            resume(&mut self.finished, &mut self.codes, &address, self.mutant)
+        {
             fold.apply(change);
             self.open.insert(address, Box::new(fold));
         } else {
@@ -122,30 +130,14 @@ impl Accounts {
         self.finished.add(core::iter::once((address, folded)));
     }
 
-    /// Takes back what was finished.
-    fn resume(&mut self, address: &Address) -> Option<AccountFold> {
-        let account = self.finished.take(address)?;
-        if let Some((hash, _)) = new_code(account.info.as_ref(), account.original_info.as_ref())
-            && let Some((accounts, _)) = self.codes.get_mut(&hash)
-        {
-            *accounts -= 1;
-        }
-        Some(AccountFold::resumed(account, self.mutant))
-    }
-
     /// The account, to which something else happens than a change, and which is as in `before` if that is
     /// the first thing.
     fn open(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
-        if !self.open.contains_key(&address) {
-            let mutant = self.mutant;
-            let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
-            let fold = self.resume(&address).unwrap_or_else(begun);
-            self.open.insert(address, Box::new(fold));
-        }
-        match self.open.get_mut(&address) {
-            Some(fold) => fold,
-            None => unreachable!("it has just been put there"),
-        }
+        let Self { finished, codes, open, mutant } = self;
+        open.entry(address).or_insert_with(|| {
+            let begun = || AccountFold::before(before.clone()).with_mutant(*mutant);
+            Box::new(resume(finished, codes, &address, *mutant).unwrap_or_else(begun))
+        })
     }
 
     fn finish(self) -> BundleState {
@@ -160,6 +152,22 @@ impl Accounts {
         assembly.add(open.filter_map(|(address, fold)| Some((address, fold.finish()?))));
         assembly.finish()
     }
+}
+
+/// Takes back what was finished of an account, if anything was.
+fn resume(
+    finished: &mut Assembly,
+    codes: &mut B256Map<(usize, Bytecode)>,
+    address: &Address,
+    mutant: EvmMutant,
+) -> Option<AccountFold> {
+    let account = finished.take(address)?;
+    if let Some((hash, _)) = new_code(account.info.as_ref(), account.original_info.as_ref())
+        && let Some((accounts, _)) = codes.get_mut(&hash)
+    {
+        *accounts -= 1;
+    }
+    Some(AccountFold::resumed(account, mutant))
 }
 
 /// A bundle that grows as transactions commit.
@@ -239,8 +247,8 @@ impl GrowingBundle {
     /// what has been seen of it.
     fn expect(&mut self, more: usize) {
         let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
-        let (accounts, room) = (finished.bundle.state.len(), finished.bundle.state.capacity());
-        if accounts + more > room {
+        let accounts = finished.bundle.state.len();
+        if accounts + more > finished.room() {
             let expected = accounts.saturating_mul(*all) / (*seen).max(1);
             let left = expected.saturating_sub(accounts);
             finished.expect(left.min(8 * accounts).max(more));

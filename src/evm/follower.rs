@@ -94,8 +94,8 @@ pub(super) fn is_followed(
 }
 
 impl<S: StateSource> Session<S> {
-    /// Lets somebody else see to what transactions leave that run one after the other. None may have run.
-    pub(super) fn set_followed(&mut self, effects: &BlockEffects, config: &Config) {
+    /// The bundle is made while transactions run. None may have run.
+    pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
         self.growing = Growing::with_bundle(effects, transactions, config.reverts);
     }
@@ -145,9 +145,10 @@ impl<S: StateSource> Session<S> {
 mod tests {
     use super::*;
     use crate::evm::base::Cloned;
+    use crate::evm::extensions::Extensions;
     use crate::evm::mutants::EvmMutant;
     use crate::evm::output::BlockOutput;
-    use crate::evm::run::{Extensions, Options, execute};
+    use crate::evm::run::{Options, execute};
     use alloy_primitives::{Address, B256, TxKind};
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};
@@ -212,13 +213,19 @@ mod tests {
 
     #[test]
     fn another_worker_follows_and_without_it_the_caller_does_all() {
-        for (policy, count, follows) in
-            [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
-        {
+        // So many are tried in parts first; the first one always holds.
+        let (tried, untried) = (1, 0);
+        for (policy, count, parts, follows) in [
+            (Policy::Auto, 1_200, tried, true),
+            (Policy::InOrder, 5, untried, true),
+            (Policy::Auto, 900, untried, false),
+        ] {
             let mut crew = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut crew, policy, count);
-            assert!(with.stats.alone, "{policy:?}, {count}");
-            assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
+            let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
+            assert_eq!(stats, (parts, 0, parts == 0), "{policy:?}, {count}");
+            let waited = crew.waited.get(parts as usize);
+            assert_eq!(waited == Some(&true), follows, "{policy:?}, {count}");
             let without = run(&mut Watched { comes: false, waited: Vec::new() }, policy, count);
             assert_eq!(with.outcomes.len() as u64, count);
             assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));

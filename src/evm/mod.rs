@@ -23,6 +23,7 @@ mod crew;
 mod effects;
 mod error;
 mod experience;
+mod extensions;
 mod finish;
 mod fold;
 mod follower;
@@ -63,6 +64,7 @@ pub use block::{Block, ChainRules, DaoFork, Ommer};
 pub use change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use crew::{Scoped, Team};
 pub use error::{At, BlockError, BlockErrorKind, Rejection};
+pub(crate) use extensions::Extensions;
 #[cfg(feature = "alloy")]
 pub(crate) use foreign::{ForeignEvm, ForeignRun};
 pub use ledger::Committed;
@@ -74,7 +76,7 @@ pub use precompile::{
 #[cfg(feature = "sim")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
-pub(crate) use run::{Extensions, Options, build, execute};
+pub(crate) use run::{Options, build, execute};
 #[cfg(feature = "sim")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 pub use surcharge::Surcharge;

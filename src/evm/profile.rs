@@ -5,12 +5,13 @@ use super::base::StateSource;
 use super::block::Block;
 use super::crew::Scoped;
 use super::error::BlockError;
+use super::extensions::Extensions;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::ledger::Committed;
 use super::output::BlockOutput;
 use super::plan::is_serial;
-use super::run::{DbError, Extensions, begin};
+use super::run::{DbError, begin};
 use super::session::{Failure, Session, empty_store};
 use super::trials::Trials;
 use super::workload::EvmWorkload;
@@ -94,7 +95,7 @@ pub fn observe<S: StateSource, O: Observer>(
     let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
     let mut session = Session::new(workload, store, alone);
     if alone && is_followed {
-        session.set_followed(&effects, &config);
+        session.make_bundle_meanwhile(&effects, &config);
     }
     let (session, failure) = if alone {
         observer.begins(caller, Stage::At(Point::Begin));

@@ -6,6 +6,7 @@ use super::block::Block;
 use super::bundle::{BlockEffects, Spread};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind};
+use super::extensions::Extensions;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::ledger::Committed;
@@ -14,17 +15,16 @@ use super::mutants::EvmMutant;
 use super::output::BlockOutput;
 use super::parts::{FEW, SHORTEST, is_worth_parting};
 use super::plan::is_serial;
-use super::precompile::Precompile;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, empty_store, expects_chain};
-use super::surcharge::Surcharge;
 use super::system::{SystemCalls, SystemError};
 use super::traffic::Traffic;
 use super::trials::Trials;
 use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
-use crate::ids::{TxIndex, WorkerId};
+use crate::ids::WorkerId;
 use crate::mv::Store;
+use crate::protocol::Policy;
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -32,37 +32,6 @@ use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
-
-/// Rules of the user's own.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Extensions {
-    pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
-    pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
-    /// Runs the transactions instead of ours; knows nothing of the other rules.
-    #[cfg(feature = "alloy")]
-    pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
-}
-
-impl Extensions {
-    /// Whether what transactions pay can be set aside.
-    fn sets_aside(&self) -> bool {
-        #[cfg(feature = "alloy")]
-        if let Some(evm) = &self.evm {
-            return evm.sets_aside();
-        }
-        true
-    }
-
-    /// Whether nobody looks at a balance but the instructions and the handler: precompiles read what
-    /// they like.
-    pub(super) fn is_announced(&self) -> bool {
-        #[cfg(feature = "alloy")]
-        if self.evm.is_some() {
-            return false;
-        }
-        self.precompiles.is_empty()
-    }
-}
 
 /// What a call of the executor takes beside the block and the source of state.
 pub(crate) struct Options<F> {
@@ -108,21 +77,23 @@ where
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
-    if on_commit.is_none() && is_worth_parting(crew, &config, &session) {
-        if crew.workers() <= FEW && parent.is_none() {
-            session.set_followed(&effects, &config);
-        }
+    let by_turns = config.policy == Policy::Parts;
+    let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
+    let follows = alone && is_followed;
+    let adopts = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
+    if follows || adopts {
+        session.make_bundle_meanwhile(&effects, &config);
+    }
+    if in_parts {
         session = session.run_parts(crew, SHORTEST);
     }
     let mut failure = None;
     if session.left(transactions) > 0 {
+        if !(follows || by_turns) {
+            session.growing.give_up_bundle();
+        }
         session.store = empty_store(crew, &config, transactions, alone);
         session.seed(&effects);
-        if !(alone && is_followed) {
-            session.growing.give_up_bundle();
-        } else if session.frontier == TxIndex(0) {
-            session.set_followed(&effects, &config);
-        }
         let mut trials = trials(crew, &config);
         (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
     }
@@ -157,7 +128,7 @@ where
     session.seed(&effects);
     // How much there will be nobody knows either.
     if alone && is_followed(crew.workers(), &config, 0, parent.is_some()) {
-        session.set_followed(&effects, &config);
+        session.make_bundle_meanwhile(&effects, &config);
     }
     let (mut trials, mut failure) = (trials(crew, &config), None);
     while failure.is_none() && session.pull(pool) {

@@ -150,7 +150,17 @@ fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range
 #[cfg(all(test, not(braid_loom)))]
 mod tests {
     use super::*;
-    use crate::runtime::Threads;
+    use crate::worker::Point;
+
+    struct Still;
+
+    impl Context for Still {
+        fn yield_at(&self, _: Point) {}
+
+        fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+            channel.recv().ok()
+        }
+    }
 
     #[test]
     fn parts_are_contiguous_and_get_longer_and_then_shorter() {
@@ -180,7 +190,7 @@ mod tests {
             adopted.extend(part);
             true
         };
-        let left = parts.lead(&inbox, &Threads::SLEEPY, |range| range, adopt);
+        let left = parts.lead(&inbox, &Still, |range| range, adopt);
         assert_eq!(left.count(), 0);
         assert_eq!(adopted, (0..100).collect::<Vec<_>>());
         assert!(parts.is_over());
@@ -194,14 +204,14 @@ mod tests {
             adopted += part.len();
             part.start < 6
         };
-        let _ = parts.lead(&inbox, &Threads::SLEEPY, |range| range, adopt);
+        let _ = parts.lead(&inbox, &Still, |range| range, adopt);
         assert_eq!(adopted, 3 + 3 + 23, "the third part was the last one, and is longer");
         // One is claimed by somebody who fails; the others are the caller's.
         let (parts, inbox) = Parts::new(0..100, 1, 3);
         let (place, _) = parts.claim().expect("there are some");
         drop(Promise { parts: &parts, place, part: None });
         let adopt = |_: Range<usize>| unreachable!("the first one is missing");
-        let _ = parts.lead(&inbox, &Threads::SLEEPY, |range| range, adopt);
+        let _ = parts.lead(&inbox, &Still, |range| range, adopt);
         assert!(parts.is_over() && parts.claim().is_none());
     }
 }

@@ -21,6 +21,7 @@ mod lifecycle;
 mod mutants;
 mod overflow;
 mod overlap;
+mod parts;
 mod reads;
 mod system;
 mod turns;

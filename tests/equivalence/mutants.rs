@@ -4,7 +4,7 @@
 use crate::support::scene::SEEDED;
 use crate::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, lifecycle, overflow,
-    reads, support::evm_rows, turns,
+    parts, reads, support::evm_rows, turns,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -38,6 +38,11 @@ fn named(name: &str) -> Option<fn()> {
         lifecycle::old_slots_of_a_destroyed_contract_read_as_zero,
         overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
         overflow::rewards_without_any_room_are_dropped,
+        parts::a_later_part_ends_first,
+        parts::balances_of_parts_are_filled_in_later,
+        parts::parts_without_room_are_not_adopted,
+        parts::what_a_part_reads_was_changed_before_it,
+        parts::what_parts_have_set_aside_is_seen_later,
         reads::one_hot_slot,
         turns::taking_turns,
     ];

@@ -111,7 +111,9 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         }
         let opened = opened.lock().expect("no panic holds it");
         let opened: BTreeSet<WorkerId> = opened.iter().copied().collect();
-        assert!(opened.iter().all(|worker| worker.0 < workers), "{opened:?}");
+        // Where all of them read all the time more are taken.
+        let most = if policy == Policy::Parts { 8 * workers } else { workers };
+        assert!(opened.iter().all(|worker| worker.0 < most), "{opened:?}");
         let runs_alone = workers == 1 || policy == Policy::InOrder;
         assert_eq!(opened.len() > 1, !runs_alone, "{workers} workers, {opened:?}");
     }

@@ -1,0 +1,280 @@
+//! Blocks that are run in parts, each on the state before all of them: what has nothing to do with the
+//! rest counts, and nothing else.
+
+use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{Config, Executor, Mode, Policy, Stats};
+use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::lineup::{Copies, executor};
+use braid_fuzz::memory::MemoryDatabase;
+use braid_fuzz::oracle::Expected;
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+fn receiver(number: u64) -> Address {
+    Address::left_padding_from(&(number + 5_000_000).to_be_bytes())
+}
+
+/// Payments that have nothing to do with each other.
+fn payments(count: u64) -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    scene.block.env.gas_limit = 1_000_000_000;
+    for number in 0..count {
+        // Each has a receipt of its own.
+        let data = vec![1; number as usize % 200].into();
+        send(&mut scene, number, TxEnv { data, ..pay(receiver(number), 1) });
+    }
+    scene
+}
+
+fn send(scene: &mut Scene, sender: u64, tx: TxEnv) {
+    let sender = scene.sender(sender);
+    scene.send(sender, TxEnv { gas_limit: 60_000, ..tx });
+}
+
+/// Executes the block as `executor` does and compares all of it.
+#[track_caller]
+fn run(executor: &mut Executor, scene: &Scene, database: impl Copies) -> Stats {
+    let block = Arc::new(scene.block.clone());
+    let expected = Expected::new(&block, Mode::Validate, &scene.database());
+    let found = executor.execute(block, database);
+    // Their errors cannot be compared, and there are none.
+    let found = found.map_err(|error| panic!("{error}"));
+    expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+    found.expect("a valid block").stats
+}
+
+fn seeded(workers: u16, policy: Policy) -> Executor {
+    executor(workers, policy, Mode::Validate).with_mutant(SEEDED.get())
+}
+
+/// Parts of two. The third one reads what the first has written, the fourth does not.
+#[test]
+pub(crate) fn what_a_part_reads_was_changed_before_it() {
+    let mut scene = payments(0);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    let other = scene.contract(1, Code::new().increment(0, 1));
+    for (number, tx) in [call(counter), pay(receiver(1), 1), pay(receiver(2), 1), call(other)]
+        .into_iter()
+        .enumerate()
+    {
+        send(&mut scene, number as u64, tx);
+    }
+    send(&mut scene, 4, call(counter));
+    for number in 5..9 {
+        send(&mut scene, number, pay(receiver(number), 1));
+    }
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        assert!(stats.parts >= 2 && stats.discarded > 0, "{workers}: {stats:?}");
+    }
+    assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
+}
+
+/// Nobody looks at the beneficiary before the last transaction does, and the block adds to it besides.
+#[test]
+pub(crate) fn what_parts_have_set_aside_is_seen_later() {
+    let mut scene = payments(6);
+    let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
+    let asker = scene.contract(0, place);
+    send(&mut scene, 6, pay(receiver(6), 1));
+    send(&mut scene, 7, call(asker));
+    for workers in [1, 2, 8] {
+        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        assert!(stats.parts >= 3, "{workers}: {stats:?}");
+    }
+    let played = scene.play();
+    let seen = played.slot(asker, 7).expect("it was written");
+    assert!(seen > U256::ZERO, "seven fees were paid by then");
+}
+
+/// There is room for three, and each part of two would fit by itself.
+#[test]
+pub(crate) fn parts_without_room_are_not_adopted() {
+    let mut scene = payments(6);
+    scene.block.env.gas_limit = 3 * 21_000 + 39_100;
+    for mode in [Mode::Validate, Mode::Build] {
+        let block = Arc::new(scene.block.clone());
+        let expected = Expected::new(&block, mode, &scene.database());
+        for workers in [1, 2, 3] {
+            let mut executor = executor(workers, Policy::Parts, mode).with_mutant(SEEDED.get());
+            let found = executor.execute(Arc::clone(&block), scene.database());
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+    }
+}
+
+/// Creations end journals, and destructions end more than is compared.
+#[test]
+fn parts_in_which_accounts_come_and_go() {
+    let mut scene = payments(3);
+    for number in 3..9 {
+        send(&mut scene, number, create(deploying(Code::new().increment(number, 1))));
+        scene.block.transactions.last_mut().expect("it was sent").gas_limit = 200_000;
+        send(&mut scene, number + 100, pay(receiver(number), 1));
+    }
+    let doomed = scene.contract(5, Code::new().address(receiver(1)).op(0xff));
+    send(&mut scene, 200, call(doomed));
+    send(&mut scene, 201, pay(receiver(201), 1));
+    send(&mut scene, 202, call(doomed));
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        assert!(stats.parts >= 3, "{workers}: {stats:?}");
+    }
+    scene.play();
+}
+
+/// A contract is paid in a part that counts, and later called by those who do not look at what it has:
+/// they are shared out, as two of them meet.
+#[test]
+pub(crate) fn balances_of_parts_are_filled_in_later() {
+    let mut scene = payments(30);
+    let quiet = scene.contract(0, Code::new().increment(0, 1));
+    let looks = Code::new().op(SELFBALANCE).push(1).op(SSTORE);
+    let looks = scene.contract(1, looks);
+    send(&mut scene, 30, TxEnv { value: U256::from(9), ..call(quiet) });
+    send(&mut scene, 31, TxEnv { value: U256::from(4), ..call(looks) });
+    for number in 32..1_100 {
+        match number % 200 {
+            // The second part meets the first one here.
+            77 => send(&mut scene, number, call(quiet)),
+            78 => send(&mut scene, number, call(looks)),
+            _ => send(&mut scene, number, pay(receiver(number), 1)),
+        }
+    }
+    for workers in [3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
+        assert!(stats.parts >= 1 && stats.discarded > 0 && !stats.alone, "{workers}: {stats:?}");
+    }
+}
+
+/// By itself an executor tries parts where there are many transactions, and goes on in order or shares the
+/// rest out where they meet: early, late, or not at all.
+#[test]
+fn blocks_that_meet_early_and_late() {
+    for (meets_at, workers) in [
+        (None, 2),
+        (None, 3),
+        (None, 8),
+        (Some(40), 2),
+        (Some(900), 2),
+        (Some(900), 3),
+        (Some(2_040), 8),
+    ] {
+        let mut scene = payments(2_048);
+        if let Some(number) = meets_at {
+            // Whoever is paid by the first one pays.
+            let TxEnv { caller, .. } = scene.block.transactions[number];
+            scene.block.transactions[0].kind = caller.into();
+        }
+        let mut executor = seeded(workers, Policy::Auto);
+        for _ in 0..3 {
+            let stats = run(&mut executor, &scene, scene.database());
+            assert!(stats.parts > 0 && !stats.alone, "{meets_at:?}, {workers}: {stats:?}");
+            if meets_at.is_none() {
+                assert!(stats.speculative >= 2_048 - 64 && stats.discarded == 0, "{stats:?}");
+            } else if meets_at > Some(64) {
+                assert!(stats.discarded > 0, "{meets_at:?}, {workers}: {stats:?}");
+            }
+        }
+    }
+}
+
+/// Reverts are left out where nobody wants them.
+#[test]
+fn parts_without_reverts() {
+    let scene = payments(1_100);
+    let block = Arc::new(scene.block.clone());
+    let mut config = Config::with_workers(NonZeroU16::new(2).expect("not zero"));
+    config.reverts = false;
+    let mut executor = Executor::new(config).expect("a thread");
+    let found = executor.execute(Arc::clone(&block), scene.database()).expect("a valid block");
+    assert!(found.stats.parts > 1 && found.bundle.reverts.iter().all(Vec::is_empty));
+    let expected = Expected::new(&block, Mode::Validate, &scene.database());
+    let expected = expected.output().expect("a valid block");
+    assert_eq!(found.bundle.state, expected.bundle.state);
+}
+
+/// The caller begins its first part once another worker has begun one, and that one goes on once the caller
+/// has come to its third part or so.
+#[derive(Clone)]
+struct Held {
+    database: MemoryDatabase,
+    caller: ThreadId,
+    first: Vec<Address>,
+    awaited: Vec<Address>,
+    come: Arc<(Mutex<Come>, Condvar)>,
+}
+
+/// Who has come.
+#[derive(Default)]
+struct Come {
+    others: bool,
+    caller: bool,
+}
+
+impl Held {
+    /// Waits for the others; whether they have come.
+    fn wait(&self, come: MutexGuard<'_, Come>, is_there: fn(&Come) -> bool) -> bool {
+        let patience = Duration::from_secs(5);
+        let waited = self.come.1.wait_timeout_while(come, patience, |come| !is_there(come));
+        waited.is_ok_and(|(_, end)| !end.timed_out())
+    }
+}
+
+impl DatabaseRef for Held {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        let mut come = self.come.0.lock().expect("nobody panics");
+        let is_caller = std::thread::current().id() == self.caller;
+        come.others |= !is_caller;
+        come.caller |= is_caller && self.awaited.contains(&address);
+        self.come.1.notify_all();
+        if !is_caller {
+            assert!(self.wait(come, |come| come.caller), "the caller does not go on");
+        } else if self.first.contains(&address) {
+            assert!(self.wait(come, |come| come.others), "nobody else runs anything");
+        }
+        self.database.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.database.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        self.database.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.database.block_hash_ref(number)
+    }
+}
+
+/// Two parts at once, as the database sees it, and a later one ends first.
+#[test]
+pub(crate) fn a_later_part_ends_first() {
+    let scene = payments(1_100);
+    let senders: Vec<Address> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
+    for workers in [2, 3] {
+        let held = Held {
+            database: scene.database(),
+            caller: std::thread::current().id(),
+            first: senders.iter().step_by(64).copied().collect(),
+            awaited: senders[4 * 64..].to_vec(),
+            come: Arc::default(),
+        };
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, held);
+        assert!(stats.speculative >= 1_000 && stats.discarded == 0, "{workers}: {stats:?}");
+    }
+}
