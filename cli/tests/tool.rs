@@ -283,7 +283,7 @@ fn a_bad_transaction_is_named_in_validate_mode() {
     for (path, _) in spoiled(&folder) {
         let path = path.to_str().expect("UTF-8");
         for workers in ["1", "2", "3", "8"] {
-            for policy in ["auto", "force-speculative", "in-order"] {
+            for policy in ["auto", "force-speculative", "parts", "in-order"] {
                 let setting = ["--workers", workers, "--policy", policy, path];
                 let (blocks, total) = lines(&setting, 2);
                 assert_eq!(blocks[0]["transaction"], SPOILED, "{}", blocks[0]);
@@ -341,7 +341,7 @@ fn json_lines_have_the_documented_fields() {
 fn the_demo_chain_runs_under_every_setting() {
     let text = stdout(&run(&["run", "--rounds", "1"], 0));
     assert!(text.contains("demo-1") && text.contains("total of"), "{text}");
-    for policy in ["auto", "force-speculative", "in-order"] {
+    for policy in ["auto", "force-speculative", "parts", "in-order"] {
         for workers in ["1", "2", "3", "8"] {
             let (blocks, total) = lines(&["--policy", policy, "--workers", workers], 0);
             assert!(blocks.len() > 1);
@@ -393,7 +393,9 @@ fn real_blocks_agree() {
     let Some(folder) = support::fixtures() else { return };
     let files = support::block_files(&folder).len();
     let folder = folder.to_str().expect("UTF-8");
-    for (workers, policy) in [("1", "auto"), ("2", "force-speculative"), ("3", "in-order")] {
+    for (workers, policy) in
+        [("1", "auto"), ("2", "force-speculative"), ("2", "parts"), ("3", "in-order")]
+    {
         let (blocks, total) = lines(&["--workers", workers, "--policy", policy, folder], 0);
         assert_eq!((blocks.len(), &total["right"]), (files, &json!(files)));
     }

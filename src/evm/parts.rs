@@ -27,7 +27,7 @@ use crate::mv::{Digests, Entry, Footprint, Latest, Store};
 use crate::protocol::Policy;
 use crate::runtime::{Task, Threads};
 use crate::sync::Receiver;
-use crate::worker::parts::Parts;
+use crate::worker::{Done, Parts};
 use core::ops::{ControlFlow, Range};
 use revm::state::EvmState;
 use std::sync::Arc;
@@ -200,7 +200,7 @@ impl Adopted<'_> {
 fn lead<'env, S, C>(
     task: &Arc<PartsTask<S>>,
     crew: &mut C,
-    inbox: &Receiver<(usize, Option<Part>)>,
+    inbox: &Receiver<Done<Part>>,
     mut adopt: impl FnMut(Part) -> bool,
 ) -> usize
 where

@@ -110,7 +110,7 @@ impl<L: Location> Latest<L> {
     }
 
     /// Adds the deltas that came later to values which it does not know.
-    pub(crate) fn add_deltas(&mut self, later: Self) {
+    pub fn add_deltas(&mut self, later: Self) {
         for (location, cell) in later.cells.into_iter().filter(|(_, cell)| cell.value.is_none()) {
             for delta in cell.deltas {
                 let Some(tx) = cell.by else { break };

@@ -11,11 +11,13 @@ mod actor;
 mod coordinator;
 mod events;
 #[cfg(all(test, braid_loom))]
+mod loom_parts;
+#[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod machine;
 mod message;
 mod mutants;
-pub(crate) mod parts;
+mod parts;
 mod shared;
 mod view;
 
@@ -23,6 +25,7 @@ pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
 pub use mutants::WorkerMutant;
+pub use parts::{Done, Parts};
 pub use shared::{BlockEnd, Setup, Shared};
 pub use view::{Stop, Stopped, View};
 

@@ -20,12 +20,12 @@ const ROUNDS: usize = 4;
 /// Parts for each worker that are as short as any: they show whether anything holds at all.
 const TRIALS: usize = 2;
 
-/// What became of a part: nothing if whoever ran it has failed, by a bug of ours.
-type Done<T> = (usize, Option<T>);
+/// What became of the part with this number: nothing if whoever ran it has failed, by a bug of ours.
+pub type Done<T> = (usize, Option<T>);
 
 /// Parts that nobody has claimed, and how to tell what has become of the others.
 #[derive(Debug)]
-pub(crate) struct Parts<T> {
+pub struct Parts<T> {
     ranges: Vec<Range<usize>>,
     next: AtomicU64,
     is_over: AtomicBool,
@@ -50,7 +50,7 @@ impl<T> Drop for Promise<'_, T> {
 impl<T> Parts<T> {
     /// `transactions` in parts for `workers` workers, of `shortest` transactions at least but the last one;
     /// also the end that hears of them.
-    pub(crate) fn new(
+    pub fn new(
         transactions: Range<usize>,
         workers: usize,
         shortest: usize,
@@ -63,13 +63,13 @@ impl<T> Parts<T> {
 
     /// The same with a seeded bug.
     #[cfg(feature = "mutants")]
-    pub(crate) const fn with_mutant(mut self, mutant: WorkerMutant) -> Self {
+    pub const fn with_mutant(mut self, mutant: WorkerMutant) -> Self {
         self.mutant = mutant;
         self
     }
 
     /// Whether nobody needs any part that is not at its end.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.is_over.load(SeqCst)
     }
 
@@ -83,7 +83,7 @@ impl<T> Parts<T> {
     }
 
     /// Runs parts for as long as there are any.
-    pub(crate) fn help(&self, mut run: impl FnMut(Range<usize>) -> T) {
+    pub fn help(&self, mut run: impl FnMut(Range<usize>) -> T) {
         while let Some((place, range)) = self.claim() {
             let mut promise = Promise { parts: self, place, part: None };
             promise.part = Some(run(range));
@@ -91,13 +91,13 @@ impl<T> Parts<T> {
     }
 
     /// Nobody needs what has not come to an end.
-    pub(crate) fn give_up(&self) {
+    pub fn give_up(&self) {
         self.is_over.store(true, SeqCst);
     }
 
     /// Runs parts and lets `adopt` have all that come to an end, in order, until it says that what follows
     /// is in vain. `inbox` is the end that hears of them. Returns those that have ended in vain so far.
-    pub(crate) fn lead(
+    pub fn lead(
         &self,
         inbox: &Receiver<Done<T>>,
         context: &impl Context,

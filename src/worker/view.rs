@@ -35,7 +35,7 @@ enum Below<'a, L: Location> {
         is_complete: bool,
     },
     /// Transactions between that and the reader have not run, or somewhere else: see
-    /// [`Parts`](super::parts::Parts).
+    /// [`Parts`](super::Parts).
     Part {
         /// What those of the same part have written.
         latest: Latest<L>,

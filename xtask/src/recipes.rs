@@ -165,8 +165,9 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
     };
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     let tool = target_dir(runner.root()).join("release/braid");
-    for policy in ["force-speculative", "auto"] {
-        for workers in ["1", "2", "3", "8"] {
+    let all: &[&str] = &["1", "2", "3", "8"];
+    for (policy, workers) in [("force-speculative", all), ("auto", all), ("parts", &["1", "3"])] {
+        for workers in workers {
             let mut command = Command::new(&tool);
             command
                 .args(["run", "--rounds", "1", "--workers", workers, "--policy", policy])

@@ -74,6 +74,8 @@ pub(super) enum PolicyArg {
     Auto,
     /// Always speculate
     ForceSpeculative,
+    /// Parts of a few transactions, each on the state before all of them, and order by turns
+    Parts,
     /// One transaction after the other
     InOrder,
 }
@@ -84,6 +86,7 @@ impl PolicyArg {
         match self {
             Self::Auto => Policy::Auto,
             Self::ForceSpeculative => Policy::ForceSpeculative,
+            Self::Parts => Policy::Parts,
             Self::InOrder => Policy::InOrder,
         }
     }
@@ -134,6 +137,7 @@ impl RunArgs {
             policy: match self.policy {
                 PolicyArg::Auto => "auto",
                 PolicyArg::ForceSpeculative => "force-speculative",
+                PolicyArg::Parts => "parts",
                 PolicyArg::InOrder => "in-order",
             },
             rounds: self.rounds,

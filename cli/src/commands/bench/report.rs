@@ -209,6 +209,7 @@ struct Line<'a> {
     speculative_share: f64,
     in_order_stretches: u64,
     foreseen_stretches: u64,
+    parts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq_reads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,6 +257,7 @@ impl<'a> From<&'a Figures> for Line<'a> {
             speculative_share: figures.stats.speculative_share(),
             in_order_stretches: figures.stats.in_order_stretches,
             foreseen_stretches: figures.stats.foreseen_stretches,
+            parts: figures.stats.parts,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
             par_reads: figures.reads.map(|[_, parallel]| parallel),
             stages_us_per_tx: stages(figures).map(BTreeMap::from),
