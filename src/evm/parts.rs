@@ -136,7 +136,7 @@ impl Part {
     }
 
     fn note_writes(&mut self, recipe: &Recipe) {
-        self.writes.reserve(self.reads.len());
+        self.writes.reserve_like(&self.reads);
         for output in self.ledger.outcomes.iter().flatten() {
             for (location, entry) in write_set(&output.changes, recipe) {
                 self.writes.add(&location);

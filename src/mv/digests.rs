@@ -19,20 +19,14 @@ impl Digests {
         Self { hasher, hashes: Vec::new() }
     }
 
-    /// Makes room for so many more.
-    pub fn reserve(&mut self, more: usize) {
-        self.hashes.reserve(more);
+    /// Makes room for about as many as `others`.
+    pub fn reserve_like(&mut self, others: &Self) {
+        self.hashes.reserve(others.hashes.len());
     }
 
     /// Adds `location`.
     pub fn add<L: Location>(&mut self, location: &L) {
         self.hashes.push(self.hasher.hash_one(location));
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.hashes.len()
     }
 
     /// All of them; none is left.

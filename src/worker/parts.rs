@@ -50,6 +50,7 @@ impl<T> Drop for Promise<'_, T> {
 impl<T> Parts<T> {
     /// `transactions` in parts for `workers` workers, of `shortest` transactions at least but the last one;
     /// also the end that hears of them.
+    #[must_use]
     pub fn new(
         transactions: Range<usize>,
         workers: usize,
@@ -170,7 +171,7 @@ mod tests {
             let ranges = cut(transactions.clone(), workers, shortest);
             let mut next = transactions.start;
             for range in &ranges {
-                assert!(range.start == next && range.len() > 0 && range.len() <= LONGEST);
+                assert!(range.start == next && !range.is_empty() && range.len() <= LONGEST);
                 next = range.end;
             }
             assert_eq!(next, transactions.end);
