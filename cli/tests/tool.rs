@@ -393,9 +393,7 @@ fn real_blocks_agree() {
     let Some(folder) = support::fixtures() else { return };
     let files = support::block_files(&folder).len();
     let folder = folder.to_str().expect("UTF-8");
-    for (workers, policy) in
-        [("1", "auto"), ("2", "force-speculative"), ("2", "parts"), ("3", "in-order")]
-    {
+    for (workers, policy) in [("1", "auto"), ("2", "force-speculative"), ("3", "in-order")] {
         let (blocks, total) = lines(&["--workers", workers, "--policy", policy, folder], 0);
         assert_eq!((blocks.len(), &total["right"]), (files, &json!(files)));
     }

@@ -30,7 +30,7 @@ const MARGIN: usize = 8;
 const BUCKETS_PER_WORKER: usize = 4;
 
 /// What the end of a block is made of.
-pub(super) struct Parts {
+pub(super) struct Remains {
     pub(super) block: Arc<Block>,
     pub(super) effects: BlockEffects,
     /// What is in the bundle already.
@@ -288,8 +288,8 @@ fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64
 }
 
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
-pub(super) fn close<'env>(parts: Parts, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
-    let Parts { block, effects, growing, spread, parent, reverts, alone, store, spent } = parts;
+pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
+    let Remains { block, effects, growing, spread, parent, reverts, alone, store, spent } = remains;
     if let Some(parent) = parent {
         crew.keep_store(Spare(store.emptied()));
         let bundle = extend(&effects, parent, reverts);

@@ -4,7 +4,7 @@ use super::alone::AfterJournals;
 use super::base::StateSource;
 use super::block::Block;
 use super::bundle::BlockEffects;
-use super::closing::{Parts, close};
+use super::closing::{Remains, close};
 use super::crew::Crew;
 use super::error::{At, BlockError, BlockErrorKind};
 use super::output::{BlockOutput, Stats};
@@ -81,8 +81,8 @@ where
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
     let (reverts, alone) = (config.reverts, slept);
-    let parts = Parts { block, effects, growing, spread, parent, reverts, alone, store, spent };
-    (output.bundle, (output.outcomes, output.receipts)) = close(parts, crew);
+    let remains = Remains { block, effects, growing, spread, parent, reverts, alone, store, spent };
+    (output.bundle, (output.outcomes, output.receipts)) = close(remains, crew);
     match failure {
         None => Ok(output),
         Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),

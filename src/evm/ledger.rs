@@ -74,7 +74,8 @@ pub(super) struct EvmLedger {
     gas: BlockGas,
     /// How much room the transactions ask for, where nobody has said yet whether it is there.
     asked: BlockGas,
-    /// Where somebody follows, blank ones stand for those that were handed over.
+    /// Where somebody follows, blank ones stand for those that were handed over; of those that ran in parts
+    /// the results are gone.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,
@@ -161,7 +162,7 @@ impl EvmLedger {
         }
     }
 
-    /// Notes how much room `tx` asks for, which runs next.
+    /// Notes that `tx`, which has been admitted and runs next, asks for room after those before it.
     pub(super) fn ask(&mut self, tx: TxIndex) {
         let Self { block, gas, asked, .. } = self;
         let Some(tx) = block.transactions.get(tx.position()) else { return };
@@ -176,7 +177,8 @@ impl EvmLedger {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
-        let fits = |used: u64, asked, room| used.saturating_add(asked) <= room;
+        // Each sum fits by itself, or its transaction would not have been admitted to the part.
+        let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
         fits(gas.admitted(block), part.asked.regular, limit)
             && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
             && fits(gas.blob, part.asked.blob, room)

@@ -9,6 +9,7 @@ use super::alone::Alone;
 use super::base::StateSource;
 use super::crew::Crew;
 use super::effects::write_set;
+use super::error::{At, BlockErrorKind};
 use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
@@ -22,12 +23,13 @@ use super::view::EvmView;
 use super::window::Window;
 use super::workload::EvmWorkload;
 use crate::config::Config;
+use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Digests, Entry, Footprint, Latest, Store};
 use crate::protocol::Policy;
 use crate::runtime::{Task, Threads};
 use crate::sync::Receiver;
-use crate::worker::{Done, Parts};
+use crate::worker::{Done, Ledger, Parts};
 use core::ops::{ControlFlow, Range};
 use revm::state::EvmState;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ impl<S: StateSource> PartsTask<S> {
         let view = EvmView::of_part(recipe, digests.clone(), under, base, &Threads::SLEEPY);
         let window = Some(Window::with_mutant(recipe.mutant)).filter(|_| recipe.shares);
         let machine = EvmMachine::over(recipe, view);
+        // What it leaves is thrown away with the part: no base value is worth keeping.
         let (first_in_journal, is_bottom, feed) = (first.position(), false, None);
         Ok(Runner { machine, recipe, first_in_journal, is_bottom, window, feed })
     }
@@ -94,8 +97,13 @@ impl<S: StateSource> PartsTask<S> {
         runner.machine.expect_accounts(accounts(recipe, range.clone()));
         for tx in range.clone() {
             let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
+            // What a part alone has no room for the block has not either: so no part runs for longer
+            // than a block (I9).
+            if parts.is_over() || ledger.admit(tx).is_err() {
+                break;
+            }
             ledger.ask(tx);
-            if parts.is_over() || runner.run(tx, &mut ledger).is_err() {
+            if runner.run(tx, &mut ledger).is_err() {
                 break;
             }
             if runner.is_settled() {
@@ -108,8 +116,11 @@ impl<S: StateSource> PartsTask<S> {
         let is_whole = ledger.outcomes.len() == range.len();
         let journal = runner.machine.end_journal();
         let is_in_journal = is_whole && runner.first_in_journal == range.start;
+        let Some(reads) = runner.machine.view_mut().take_reads() else {
+            unreachable!("the view is one of a part")
+        };
         let mut part = Part {
-            reads: runner.machine.view_mut().take_reads().unwrap_or_default(),
+            reads,
             writes: digests.clone(),
             latest: core::mem::take(runner.latest()),
             journal: Some(journal).filter(|_| is_in_journal),
@@ -165,13 +176,19 @@ struct Adopted<'a> {
     latest: Latest<EvmLocation>,
     /// Their journals, if all is in there.
     journals: Option<Vec<EvmState>>,
+    /// Whoever ran the next part has failed, by a bug of ours.
+    is_lost: bool,
     mutant: EvmMutant,
 }
 
 impl Adopted<'_> {
     /// Adopts the next part, if it holds. Returns whether the one after it may.
-    fn adopt(&mut self, part: Part) -> bool {
+    fn adopt(&mut self, part: Option<Part>) -> bool {
         let mutant = self.mutant;
+        let Some(part) = part else {
+            self.is_lost = true;
+            return false;
+        };
         let runs = part.len() as u64;
         self.tally.protocol.runs += runs;
         let meets = self.footprint.meets(&part.reads) && !is_evm_mutant!(mutant, PartUnchecked);
@@ -181,7 +198,7 @@ impl Adopted<'_> {
         }
         // The first one is what would have run first anyway.
         self.tally.protocol.speculative_commits += if self.tally.parts == 0 { 0 } else { runs };
-        self.tally.parts += 1;
+        self.tally.parts += u64::from(runs > 0);
         self.footprint.extend(&part.writes);
         self.growing.append(&part.ledger.outcomes, part.split);
         self.ledger.append(part.ledger);
@@ -201,22 +218,20 @@ fn lead<'env, S, C>(
     task: &Arc<PartsTask<S>>,
     crew: &mut C,
     inbox: &Receiver<Done<Part>>,
-    mut adopt: impl FnMut(Part) -> bool,
+    mut adopt: impl FnMut(Option<Part>) -> bool,
 ) -> usize
 where
     S: StateSource + 'env,
     C: Crew<'env>,
 {
     let threads = crew.threads();
-    let mut own = || match task.runner(WorkerId(0)) {
-        Ok(mut runner) => {
-            let run = |range| task.run_part(&mut runner, range);
-            task.parts.lead(inbox, &threads, run, &mut adopt).map(|part| part.len()).sum()
-        }
-        Err(_) => {
-            task.parts.give_up();
-            0
-        }
+    let mut own = || {
+        // Whatever happens here, the others do not go on for nothing.
+        let _over = task.parts.over_when_dropped();
+        // If it cannot be opened that is found out where transactions run in order.
+        let Ok(mut runner) = task.runner(WorkerId(0)) else { return 0 };
+        let run = |range| task.run_part(&mut runner, range);
+        task.parts.lead(inbox, &threads, run, &mut adopt).map(|part| part.len()).sum()
     };
     let in_vain: usize = if crew.workers() > 1 {
         let others: Arc<dyn Task + 'env> = task.clone();
@@ -239,7 +254,7 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     let recipe = &session.workload.recipe;
     let is_enough = recipe.block.transactions.len() >= WORTH_PARTING;
     let is_chain = session.tally.foreseen_stretches > 0;
-    may && is_enough && !is_chain && recipe.shares && session.frontier == TxIndex(0)
+    may && is_enough && !is_chain && recipe.shares
 }
 
 impl<S: StateSource> Session<S> {
@@ -259,7 +274,11 @@ impl<S: StateSource> Session<S> {
         loop {
             if on_commit.is_none() {
                 self.hand_back();
-                self = self.run_parts(crew, FORCED);
+                let lost;
+                (self, lost) = self.run_parts(crew, FORCED);
+                if lost.is_some() {
+                    return (self, lost);
+                }
             }
             let until = end.min(self.frontier.position() + TURN);
             let failure;
@@ -272,7 +291,11 @@ impl<S: StateSource> Session<S> {
 
     /// Runs what has not run in parts, of `shortest` transactions or more, for as long as they have nothing to
     /// do with each other. What earlier transactions have left must be in the store.
-    pub(super) fn run_parts<'env, C>(self, crew: &mut C, shortest: usize) -> Self
+    pub(super) fn run_parts<'env, C>(
+        self,
+        crew: &mut C,
+        shortest: usize,
+    ) -> (Self, Option<Failure<S>>)
     where
         S: 'env,
         C: Crew<'env>,
@@ -294,10 +317,11 @@ impl<S: StateSource> Session<S> {
             footprint,
             latest: Latest::default(),
             journals: Some(Vec::new()),
+            is_lost: false,
             mutant: task.workload.recipe.mutant,
         };
         let in_vain = lead(&task, crew, &inbox, |part| adopted.adopt(part)) as u64;
-        let Adopted { latest, journals, .. } = adopted;
+        let Adopted { latest, journals, is_lost, .. } = adopted;
         tally.protocol.runs += in_vain;
         tally.protocol.discarded += in_vain;
         let Some(PartsTask { workload, store, .. }) = Arc::into_inner(task) else {
@@ -308,6 +332,18 @@ impl<S: StateSource> Session<S> {
         let alone = Alone::after_parts(latest, journals, (first, under), &ledger, &workload.recipe);
         let frontier = TxIndex(u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX));
         let alone = Some(alone);
-        Self { workload, ledger, store, tally, frontier, alone, growing, speculates, handed_over }
+        let lost = (At::Transaction(frontier), BlockErrorKind::Internal(Invariant::WorkersGone));
+        let session = Self {
+            workload,
+            ledger,
+            store,
+            tally,
+            frontier,
+            alone,
+            growing,
+            speculates,
+            handed_over,
+        };
+        (session, is_lost.then_some(lost))
     }
 }

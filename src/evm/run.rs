@@ -80,15 +80,16 @@ where
     let by_turns = config.policy == Policy::Parts;
     let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
-    let adopts = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
-    if follows || adopts {
+    // Whoever adopts parts makes the bundle, too.
+    let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
+    if follows || folds {
         session.make_bundle_meanwhile(&effects, &config);
     }
-    if in_parts {
-        session = session.run_parts(crew, SHORTEST);
-    }
     let mut failure = None;
-    if session.left(transactions) > 0 {
+    if in_parts {
+        (session, failure) = session.run_parts(crew, SHORTEST);
+    }
+    if failure.is_none() && session.left(transactions) > 0 {
         if !(follows || by_turns) {
             session.growing.give_up_bundle();
         }

@@ -42,7 +42,7 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
-    /// What somebody else has made of them meanwhile.
+    /// What was made of transactions while others ran.
     pub(super) growing: Growing,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,

@@ -145,7 +145,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.set_complete(complete);
     }
 
-    /// What the block has written, if all of it is final.
+    /// What the block has written, if all of it is final, or what its part has.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
     }

@@ -31,7 +31,8 @@ fn run(mutant: WorkerMutant, last: usize) -> (Vec<usize>, Vec<usize>) {
     let others = Arc::clone(&parts);
     let other = thread::spawn(move || others.help(|range| range.start));
     let mut adopted = Vec::new();
-    let adopt = |part| {
+    let adopt = |part: Option<usize>| {
+        let part = part.expect("nobody fails");
         adopted.push(part);
         part < last
     };

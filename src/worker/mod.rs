@@ -25,7 +25,7 @@ pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
 pub use mutants::WorkerMutant;
-pub use parts::{Done, Parts};
+pub use parts::{Done, Over, Parts};
 pub use shared::{BlockEnd, Setup, Shared};
 pub use view::{Stop, Stopped, View};
 

@@ -27,6 +27,8 @@ pub type Done<T> = (usize, Option<T>);
 #[derive(Debug)]
 pub struct Parts<T> {
     ranges: Vec<Range<usize>>,
+    /// The first ones, which show whether any hold.
+    trials: usize,
     next: AtomicU64,
     is_over: AtomicBool,
     done: Sender<Done<T>>,
@@ -47,6 +49,16 @@ impl<T> Drop for Promise<'_, T> {
     }
 }
 
+/// See [`Parts::over_when_dropped`].
+#[derive(Debug)]
+pub struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 impl<T> Parts<T> {
     /// `transactions` in parts for `workers` workers, of `shortest` transactions at least but the last one;
     /// also the end that hears of them.
@@ -59,7 +71,8 @@ impl<T> Parts<T> {
         let ranges = cut(transactions, workers, shortest);
         let (done, inbox) = bounded(ranges.len().max(1));
         let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
-        (Self { ranges, next, is_over, done, mutant: WorkerMutant::None }, inbox)
+        let (trials, mutant) = (ranges.len().min(TRIALS * workers), WorkerMutant::None);
+        (Self { ranges, trials, next, is_over, done, mutant }, inbox)
     }
 
     /// The same with a seeded bug.
@@ -83,6 +96,16 @@ impl<T> Parts<T> {
         Some((place, self.ranges.get(place)?.clone()))
     }
 
+    /// The same for whoever adopts parts, `adopted` of them so far: the longer ones once the trials were, as
+    /// nobody stops what it runs itself.
+    fn claim_after(&self, adopted: usize) -> Option<(usize, Range<usize>)> {
+        let is_trial = |place| (place as usize) < self.trials;
+        if adopted < self.trials && !is_trial(self.next.load(SeqCst)) {
+            return None;
+        }
+        self.claim()
+    }
+
     /// Runs parts for as long as there are any.
     pub fn help(&self, mut run: impl FnMut(Range<usize>) -> T) {
         while let Some((place, range)) = self.claim() {
@@ -91,19 +114,20 @@ impl<T> Parts<T> {
         }
     }
 
-    /// Nobody needs what has not come to an end.
-    pub fn give_up(&self) {
-        self.is_over.store(true, SeqCst);
+    /// When that is dropped nobody needs what has not come to an end.
+    #[must_use]
+    pub const fn over_when_dropped(&self) -> Over<'_> {
+        Over(&self.is_over)
     }
 
-    /// Runs parts and lets `adopt` have all that come to an end, in order, until it says that what follows
+    /// Runs parts and lets `adopt` have what has become of them, in order, until it says that what follows
     /// is in vain. `inbox` is the end that hears of them. Returns those that have ended in vain so far.
     pub fn lead(
         &self,
         inbox: &Receiver<Done<T>>,
         context: &impl Context,
         mut run: impl FnMut(Range<usize>) -> T,
-        mut adopt: impl FnMut(T) -> bool,
+        mut adopt: impl FnMut(Option<T>) -> bool,
     ) -> impl Iterator<Item = T> {
         let (mut ended, mut adopted) = (BTreeMap::new(), 0);
         while adopted < self.ranges.len() {
@@ -115,10 +139,10 @@ impl<T> Parts<T> {
             };
             if let Some(part) = next {
                 adopted += 1;
-                if !part.is_some_and(&mut adopt) {
+                if !adopt(part) {
                     break;
                 }
-            } else if let Some((place, range)) = self.claim() {
+            } else if let Some((place, range)) = self.claim_after(adopted) {
                 ended.insert(place, Some(run(range)));
             } else if let Some((place, part)) = context.recv(inbox) {
                 // Every other part is in somebody's hands, who tells of it whatever happens.
@@ -127,7 +151,7 @@ impl<T> Parts<T> {
                 unreachable!("the parts themselves hold a sender")
             }
         }
-        self.give_up();
+        self.is_over.store(true, SeqCst);
         ended.into_values().flatten()
     }
 }
@@ -187,8 +211,8 @@ mod tests {
     fn who_is_alone_runs_all_of_them() {
         let (parts, inbox) = Parts::new(0..100, 1, 3);
         let mut adopted = Vec::new();
-        let adopt = |part: Range<usize>| {
-            adopted.extend(part);
+        let adopt = |part: Option<Range<usize>>| {
+            adopted.extend(part.expect("nobody fails"));
             true
         };
         let left = parts.lead(&inbox, &Still, |range| range, adopt);
@@ -201,7 +225,8 @@ mod tests {
     fn nothing_is_adopted_after_what_was_in_vain_or_has_failed() {
         let (parts, inbox) = Parts::new(0..100, 1, 3);
         let mut adopted = 0;
-        let adopt = |part: Range<usize>| {
+        let adopt = |part: Option<Range<usize>>| {
+            let part = part.expect("nobody fails");
             adopted += part.len();
             part.start < 6
         };
@@ -211,8 +236,13 @@ mod tests {
         let (parts, inbox) = Parts::new(0..100, 1, 3);
         let (place, _) = parts.claim().expect("there are some");
         drop(Promise { parts: &parts, place, part: None });
-        let adopt = |_: Range<usize>| unreachable!("the first one is missing");
-        let _ = parts.lead(&inbox, &Still, |range| range, adopt);
+        let mut lost = 0;
+        let adopt = |part: Option<Range<usize>>| {
+            lost += usize::from(part.is_none());
+            part.is_some()
+        };
+        assert_eq!(parts.lead(&inbox, &Still, |range| range, adopt).count(), 0);
+        assert_eq!(lost, 1, "it is told of");
         assert!(parts.is_over() && parts.claim().is_none());
     }
 }

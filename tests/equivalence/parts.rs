@@ -12,7 +12,7 @@ use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{BALANCE, SELFBALANCE, SSTORE};
-use revm::context::TxEnv;
+use revm::context::{CfgEnv, TxEnv};
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::num::NonZeroU16;
@@ -110,6 +110,41 @@ pub(crate) fn parts_without_room_are_not_adopted() {
             let found = executor.execute(Arc::clone(&block), scene.database());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
+    }
+}
+
+/// Sums of limits that are larger than any number.
+#[test]
+fn limits_that_cannot_be_added() {
+    let mut scene = payments(6);
+    scene.block.cfg = CfgEnv::new_with_spec(SpecId::CANCUN);
+    scene.block.env.gas_limit = u64::MAX;
+    scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = u64::MAX);
+    for mode in [Mode::Validate, Mode::Build] {
+        let block = Arc::new(scene.block.clone());
+        let expected = Expected::new(&block, mode, &scene.database());
+        for workers in [1, 2, 3] {
+            let mut executor = executor(workers, Policy::Parts, mode);
+            let found = executor.execute(Arc::clone(&block), scene.database());
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+            assert_eq!(found.is_ok(), mode == Mode::Build);
+        }
+    }
+}
+
+/// Candidates for many blocks: no part runs for longer than one.
+#[test]
+fn what_has_no_room_is_not_run() {
+    let mut scene = payments(4_000);
+    scene.block.env.gas_limit = 200 * 21_000;
+    let block = Arc::new(scene.block.clone());
+    let expected = Expected::new(&block, Mode::Validate, &scene.database());
+    for workers in [2, 3] {
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let found = executor.execute(Arc::clone(&block), scene.database());
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        let stats = found.expect_err("there is no room").committed.stats;
+        assert!(stats.parts > 0 && stats.incarnations < 1_000, "{workers}: {stats:?}");
     }
 }
 
@@ -271,7 +306,7 @@ pub(crate) fn a_later_part_ends_first() {
             database: scene.database(),
             caller: std::thread::current().id(),
             first: senders.iter().step_by(64).copied().collect(),
-            awaited: senders[4 * 64..].to_vec(),
+            awaited: senders[3 * 64..].to_vec(),
             come: Arc::default(),
         };
         let stats = run(&mut seeded(workers, Policy::Auto), &scene, held);
