@@ -16,19 +16,31 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 pub(super) fn write_set(changes: &[AccountChange], recipe: &Recipe) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots);
+    for_each_write(changes, recipe, |location, entry| writes.push((location, entry)));
+    writes
+}
+
+/// The same, one by one: each location at most once.
+pub(super) fn for_each_write(
+    changes: &[AccountChange],
+    recipe: &Recipe,
+    mut each: impl FnMut(EvmLocation, Entry<EvmLocation>),
+) {
+    let mut put = |location, entry: Entry<EvmLocation>| {
+        let lost = is_evm_mutant!(recipe.mutant, TombstoneLost);
+        if !lost || !matches!(entry, Entry::Tombstone) {
+            each(location, entry);
+        }
+    };
     for change in changes {
         match (change.kind, &change.before) {
             (ChangeKind::Emptied, None) => {}
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
-                destroy(change.address, before.is_some(), &mut writes);
+                destroy(change.address, before.is_some(), &mut put);
             }
-            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut writes, recipe),
+            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut put, recipe),
         }
     }
-    if is_evm_mutant!(recipe.mutant, TombstoneLost) {
-        writes.retain(|(_, entry)| !matches!(entry, Entry::Tombstone));
-    }
-    writes
 }
 
 /// Adds slots that were only read, and that later transactions must find as they were seen. Of an
@@ -51,21 +63,25 @@ pub(super) fn remember(
 }
 
 /// `existed`: an account that comes and goes within one transaction has no storage to end.
-fn destroy(address: Address, existed: bool, writes: &mut Writes) {
+fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>)) {
     if existed {
-        writes.push((EvmLocation::Lifecycle(address), Entry::Tombstone));
+        put(EvmLocation::Lifecycle(address), Entry::Tombstone);
     }
-    writes.push((EvmLocation::Account(address), Entry::Value(EvmValue::Account(None))));
+    put(EvmLocation::Account(address), Entry::Value(EvmValue::Account(None)));
 }
 
 /// An account that is created where there was none needs no tombstone: nothing of this block wrote
 /// its storage since it was destroyed last, and what the base state may hold there is taken for
 /// zero (see `view`).
-fn write(change: &AccountChange, writes: &mut Writes, recipe: &Recipe) {
+fn write(
+    change: &AccountChange,
+    put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>),
+    recipe: &Recipe,
+) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
     if created && change.before.is_some() {
-        writes.push((EvmLocation::Lifecycle(change.address), Entry::Tombstone));
+        put(EvmLocation::Lifecycle(change.address), Entry::Tombstone);
     }
     let before = change.before.as_ref();
     let code_before = before.map(Code::of).unwrap_or_default();
@@ -84,7 +100,7 @@ fn write(change: &AccountChange, writes: &mut Writes, recipe: &Recipe) {
     let is_same = old == Some(account) && (keeps_balance || is_apart);
     if !is_same {
         let value = EvmValue::Account(Some(account));
-        writes.push((EvmLocation::Account(change.address), Entry::Value(value)));
+        put(EvmLocation::Account(change.address), Entry::Value(value));
     }
     // That such an account was touched at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
@@ -92,14 +108,14 @@ fn write(change: &AccountChange, writes: &mut Writes, recipe: &Recipe) {
     if moves_out || is_touched_only {
         recipe.moved.add(change.address);
         let value = EvmValue::Balance(account.balance);
-        writes.push((EvmLocation::Balance(change.address), Entry::Value(value)));
+        put(EvmLocation::Balance(change.address), Entry::Value(value));
     }
     // Where there is none nobody looks for it.
     if account.code == HasCode::Yes && (created || code_before != code) {
-        writes.push((EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code))));
+        put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
     }
     for slot in &change.slots {
         let entry = Entry::Value(EvmValue::Slot(slot.after));
-        writes.push((EvmLocation::Storage(change.address, slot.slot), entry));
+        put(EvmLocation::Storage(change.address, slot.slot), entry);
     }
 }

@@ -7,14 +7,16 @@
 
 use super::alone::Alone;
 use super::base::StateSource;
+use super::block::Block;
 use super::crew::Crew;
-use super::effects::write_set;
+use super::effects::for_each_write;
 use super::error::{At, BlockErrorKind};
 use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::plan::regular_gas_limit;
 use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
@@ -36,8 +38,10 @@ use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
-/// Transactions of the first parts. If those do not hold, not much was in vain.
-pub(super) const SHORTEST: usize = 64;
+/// Transactions of the first parts, and how much gas they may ask for together. If they do not hold, not
+/// much was in vain.
+const SHORTEST: Range<usize> = 8..64;
+const SHORTEST_GAS: u64 = 2_000_000;
 /// Workers up to which one of them can make the bundle besides, of what all others have left.
 pub(super) const FEW: usize = 4;
 /// The same where parts are forced.
@@ -149,11 +153,11 @@ impl Part {
     fn note_writes(&mut self, recipe: &Recipe) {
         self.writes.reserve_like(&self.reads);
         for output in self.ledger.outcomes.iter().flatten() {
-            for (location, entry) in write_set(&output.changes, recipe) {
+            for_each_write(&output.changes, recipe, |location, entry| {
                 self.writes.add(&location);
                 // It ends the life of what nobody compares.
                 self.goes_on &= !matches!(entry, Entry::Tombstone);
-            }
+            });
         }
     }
 }
@@ -241,6 +245,14 @@ where
     };
     let late = core::iter::from_fn(|| inbox.try_recv().ok()).filter_map(|(_, part)| part);
     in_vain + late.map(|part| part.len()).sum::<usize>()
+}
+
+/// How short the first parts of a block are.
+pub(super) fn shortest(block: &Block) -> usize {
+    let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
+    let mean = limits.fold(0, u64::saturating_add) / (block.transactions.len() as u64).max(1);
+    let fit = SHORTEST_GAS / mean.max(1);
+    usize::try_from(fit).map_or(SHORTEST.end, |fit| fit.clamp(SHORTEST.start, SHORTEST.end))
 }
 
 /// Whether the block should be tried in parts, of which nothing has run.

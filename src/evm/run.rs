@@ -13,7 +13,7 @@ use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
 use super::output::BlockOutput;
-use super::parts::{FEW, SHORTEST, is_worth_parting};
+use super::parts::{FEW, is_worth_parting, shortest};
 use super::plan::is_serial;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, empty_store, expects_chain};
@@ -87,7 +87,8 @@ where
     }
     let mut failure = None;
     if in_parts {
-        (session, failure) = session.run_parts(crew, SHORTEST);
+        let shortest = shortest(&session.workload.recipe.block);
+        (session, failure) = session.run_parts(crew, shortest);
     }
     if failure.is_none() && session.left(transactions) > 0 {
         if !(follows || by_turns) {

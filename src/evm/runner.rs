@@ -2,7 +2,7 @@
 //! allow (see `journal`).
 
 use super::change::AccountChange;
-use super::effects::{remember, write_set};
+use super::effects::{for_each_write, remember};
 use super::error::Rejection;
 use super::follower::Feed;
 use super::ledger::EvmLedger;
@@ -35,9 +35,7 @@ pub(super) fn take_over(
         let Some(output) = outcome.as_ref().ok().filter(|output| !output.changes.is_empty()) else {
             continue;
         };
-        for (location, entry) in write_set(&output.changes, recipe) {
-            latest.put(tx, location, entry);
-        }
+        for_each_write(&output.changes, recipe, |location, entry| latest.put(tx, location, entry));
     }
 }
 

@@ -33,6 +33,8 @@ fn payments(count: u64) -> Scene {
         let data = vec![1; number as usize % 200].into();
         send(&mut scene, number, TxEnv { data, ..pay(receiver(number), 1) });
     }
+    // So that the first parts have 64.
+    scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 30_000);
     scene
 }
 
@@ -101,7 +103,7 @@ pub(crate) fn what_parts_have_set_aside_is_seen_later() {
 #[test]
 pub(crate) fn parts_without_room_are_not_adopted() {
     let mut scene = payments(6);
-    scene.block.env.gas_limit = 3 * 21_000 + 39_100;
+    scene.block.env.gas_limit = 3 * 21_000 + 9_100;
     for mode in [Mode::Validate, Mode::Build] {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
