@@ -30,7 +30,7 @@ use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Digests, Entry, Footprint, Latest, Store};
 use crate::protocol::Policy;
 use crate::runtime::{Task, Threads};
-use crate::sync::Receiver;
+use crate::sync::{AtomicU64, Receiver, SeqCst};
 use crate::worker::{Done, Ledger, Parts};
 use core::ops::{ControlFlow, Range};
 use revm::state::EvmState;
@@ -38,16 +38,16 @@ use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
-/// Transactions of the first parts, and how much gas they may ask for together. If they do not hold, not
-/// much was in vain.
-const SHORTEST: Range<usize> = 8..64;
-const SHORTEST_GAS: u64 = 2_000_000;
-/// Workers up to which one of them can make the bundle besides, of what all others have left.
-pub(super) const FEW: usize = 4;
-/// The same where parts are forced.
+/// How much gas the transactions of a first part may ask for together, and how many there are at least and
+/// at most. If they do not hold, not much was in vain.
+const TRIAL_GAS: u64 = 2_000_000;
+const TRIAL: (usize, usize) = (8, 64);
+/// Transactions of a first part where parts are forced.
 const FORCED: usize = 2;
 /// Transactions that run in order between forced parts.
 const TURN: usize = 3;
+/// Workers up to which one of them can make the bundle besides, of what all others have left.
+pub(super) const FEW: usize = 4;
 
 /// What a worker has made of a part.
 struct Part {
@@ -74,6 +74,8 @@ struct PartsTask<S> {
     parts: Parts<Part>,
     /// None, to be compared with what was written.
     digests: Digests,
+    /// Gas that all parts have used which have come to an end.
+    used: AtomicU64,
 }
 
 impl<S: StateSource> PartsTask<S> {
@@ -99,7 +101,9 @@ impl<S: StateSource> PartsTask<S> {
         let mut split = Splitting::with_capacity(range.len());
         runner.first_in_journal = range.start;
         runner.machine.expect_accounts(accounts(recipe, range.clone()));
-        for tx in range.clone() {
+        // If there is no room for those that have ended what follows is in vain, whichever they are (I9).
+        let is_full = self.used.load(SeqCst) > recipe.block.env.gas_limit;
+        for tx in range.clone().filter(|_| !is_full) {
             let tx = TxIndex(u32::try_from(tx).unwrap_or(u32::MAX));
             // What a part alone has no room for the block has not either: so no part runs for longer
             // than a block (I9).
@@ -117,6 +121,7 @@ impl<S: StateSource> PartsTask<S> {
         }
         runner.settle(&mut ledger);
         ledger.split_into(&mut split);
+        self.used.fetch_add(ledger.gas().admitted(&recipe.block), SeqCst);
         let is_whole = ledger.outcomes.len() == range.len();
         let journal = runner.machine.end_journal();
         let is_in_journal = is_whole && runner.first_in_journal == range.start;
@@ -251,8 +256,8 @@ where
 pub(super) fn shortest(block: &Block) -> usize {
     let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
     let mean = limits.fold(0, u64::saturating_add) / (block.transactions.len() as u64).max(1);
-    let fit = SHORTEST_GAS / mean.max(1);
-    usize::try_from(fit).map_or(SHORTEST.end, |fit| fit.clamp(SHORTEST.start, SHORTEST.end))
+    let (least, most) = TRIAL;
+    usize::try_from(TRIAL_GAS / mean.max(1)).map_or(most, |fit| fit.clamp(least, most))
 }
 
 /// Whether the block should be tried in parts, of which nothing has run.
@@ -321,7 +326,8 @@ impl<S: StateSource> Session<S> {
         let parts = parts.with_mutant(workload.recipe.mutant.of_workers());
         let footprint = Footprint::default();
         let digests = footprint.digests();
-        let task = Arc::new(PartsTask { workload, store, first, parts, digests });
+        let used = AtomicU64::new(ledger.gas().admitted(&workload.recipe.block));
+        let task = Arc::new(PartsTask { workload, store, first, parts, digests, used });
         let mut adopted = Adopted {
             ledger: &mut ledger,
             growing: &mut growing,

@@ -134,7 +134,8 @@ fn limits_that_cannot_be_added() {
     }
 }
 
-/// Candidates for many blocks: no part runs for longer than one.
+/// Candidates for many blocks: no part runs for longer than one, and none begins where there is no room
+/// for those that have ended.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(4_000);
@@ -146,7 +147,7 @@ fn what_has_no_room_is_not_run() {
         let found = executor.execute(Arc::clone(&block), scene.database());
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
-        assert!(stats.parts > 0 && stats.incarnations < 1_000, "{workers}: {stats:?}");
+        assert!(stats.parts > 0 && stats.incarnations < 1_500, "{workers}: {stats:?}");
     }
 }
 
