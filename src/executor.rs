@@ -129,7 +129,9 @@ impl Executor {
     /// committed, in order, on the calling thread, with no lock held, while later ones still run.
     /// [`ControlFlow::Break`] ends the block with [`Cancelled`](crate::BlockErrorKind::Cancelled).
     ///
-    /// A block that is rejected later has already streamed what was committed before.
+    /// A block that is rejected later has already streamed what was committed before. Whoever wants to
+    /// hear of each commit at once does without parts ([`Stats::parts`](crate::Stats::parts)), which blocks
+    /// of many transactions that have nothing to do with each other gain most by.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), or cancelled.

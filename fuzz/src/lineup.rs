@@ -158,7 +158,7 @@ impl Lineup {
         (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
         let observer = Counter::default();
         let found = observe(config, Arc::clone(block), Cloned(database), &observer);
-        self.judge(&found, expected)?;
+        self.judge(config.policy, &found, expected)?;
         match observer.0.load(SeqCst) {
             0 => Err("nothing was told".into()),
             _ => Ok(()),
@@ -196,11 +196,12 @@ impl Lineup {
         expected: &Expected<D::Error>,
     ) -> Result<(), String> {
         let found = self.executors[index].execute(Arc::clone(block), database);
-        self.judge(&found, expected)
+        self.judge(self.executors[index].config().policy, &found, expected)
     }
 
     fn judge<E: core::fmt::Debug + core::fmt::Display>(
         &mut self,
+        policy: Policy,
         found: &Result<BlockOutput, BlockError<E>>,
         expected: &Expected<E>,
     ) -> Result<(), String> {
@@ -209,14 +210,16 @@ impl Lineup {
             Ok(output) => output.stats,
             Err(error) => error.committed.stats,
         };
-        self.note(stats)
+        self.note(policy, stats)
     }
 
-    fn note(&mut self, stats: Stats) -> Result<(), String> {
+    fn note(&mut self, policy: Policy, stats: Stats) -> Result<(), String> {
         self.discarded += stats.discarded;
         self.speculative += stats.speculative;
         // I9: with the default cap of 4 a transaction runs at most 5 times.
-        let most = 5 * (stats.transactions + 64 * stats.workers);
+        // Where parts are forced up to eight for each worker are in vain for every three that commit.
+        let in_parts = if policy == Policy::Parts { 3 * stats.workers } else { 0 };
+        let most = (5 + in_parts) * (stats.transactions + 64 * stats.workers);
         if stats.incarnations > most {
             return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));
         }

@@ -44,6 +44,8 @@ const TRIAL_GAS: u64 = 2_000_000;
 const TRIAL: (usize, usize) = (8, 64);
 /// Transactions of a first part where parts are forced.
 const FORCED: usize = 2;
+/// Transactions for each worker that forced parts have together, so that what is in vain is bounded there, too.
+const FORCED_TOGETHER: usize = 8;
 /// Transactions that run in order between forced parts.
 const TURN: usize = 3;
 /// Workers up to which one of them can make the bundle besides, of what all others have left.
@@ -292,7 +294,9 @@ impl<S: StateSource> Session<S> {
             if on_commit.is_none() {
                 self.hand_back();
                 let lost;
-                (self, lost) = self.run_parts(crew, FORCED);
+                let together = FORCED_TOGETHER * crew.workers();
+                let until = end.min(self.frontier.position() + together);
+                (self, lost) = self.run_parts(until, crew, FORCED);
                 if lost.is_some() {
                     return (self, lost);
                 }
@@ -306,10 +310,11 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs what has not run in parts, of `shortest` transactions or more, for as long as they have nothing to
+    /// Runs what has not run of the transactions below `end` in parts, of `shortest` transactions or more, for as long as they have nothing to
     /// do with each other. What earlier transactions have left must be in the store.
     pub(super) fn run_parts<'env, C>(
         self,
+        end: usize,
         crew: &mut C,
         shortest: usize,
     ) -> (Self, Option<Failure<S>>)
@@ -320,8 +325,7 @@ impl<S: StateSource> Session<S> {
         let Self { workload, store, mut ledger, mut tally, frontier: first, .. } = self;
         let Self { mut growing, speculates, handed_over, .. } = self;
         growing.catch_up(&mut ledger);
-        let all = workload.recipe.block.transactions.len();
-        let (parts, inbox) = Parts::new(first.position()..all, crew.workers(), shortest);
+        let (parts, inbox) = Parts::new(first.position()..end, crew.workers(), shortest);
         #[cfg(feature = "mutants")]
         let parts = parts.with_mutant(workload.recipe.mutant.of_workers());
         let footprint = Footprint::default();

@@ -88,7 +88,7 @@ where
     let mut failure = None;
     if in_parts {
         let shortest = shortest(&session.workload.recipe.block);
-        (session, failure) = session.run_parts(crew, shortest);
+        (session, failure) = session.run_parts(transactions, crew, shortest);
     }
     if failure.is_none() && session.left(transactions) > 0 {
         if !(follows || by_turns) {
