@@ -18,7 +18,7 @@ pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 
 /// How blocks meet faults: alone, as one worker runs them by default, forced to speculate, by turns, and
 /// alone with another one that folds.
-pub const SETTINGS: [(u16, Policy); 8] = [
+pub const SETTINGS: [(u16, Policy); 9] = [
     (1, Policy::InOrder),
     (1, Policy::ForceSpeculative),
     (2, Policy::ForceSpeculative),
@@ -27,11 +27,12 @@ pub const SETTINGS: [(u16, Policy); 8] = [
     (2, Policy::Alternate),
     (2, Policy::InOrder),
     (2, Policy::Parts),
+    (2, Policy::Lanes),
 ];
 
 /// How every block is executed besides: without speculation, alone and with others that fold, and in turns
 /// with it.
-const OTHERS: [(u16, Policy); 7] = [
+const OTHERS: [(u16, Policy); 10] = [
     (1, Policy::InOrder),
     (3, Policy::InOrder),
     (2, Policy::Alternate),
@@ -39,6 +40,9 @@ const OTHERS: [(u16, Policy); 7] = [
     (1, Policy::Parts),
     (2, Policy::Parts),
     (3, Policy::Parts),
+    (1, Policy::Lanes),
+    (2, Policy::Lanes),
+    (3, Policy::Lanes),
 ];
 
 /// Workers, with how many transactions they get at once: those share a journal.

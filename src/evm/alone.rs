@@ -44,7 +44,7 @@ pub(super) struct Alone {
 
 impl Alone {
     /// Nothing yet: those from `first` on will run alone.
-    fn from(first: TxIndex) -> Self {
+    pub(super) fn from(first: TxIndex) -> Self {
         Self { first_in_journal: first.position(), first: Some(first), ..Self::default() }
     }
 

@@ -19,6 +19,9 @@ const ENOUGH: u8 = 3;
 /// callers.
 const BELIEVED_FOR: u8 = 32;
 
+/// Twice as many blocks go untried each time after lanes have not paid, up to two to this power.
+const MOST_SKIPPED: u32 = 6;
+
 /// What is called: a contract, which of its functions, and the first argument. Calls of one router
 /// have as much to do with each other as the pools that they name, transfers of one token as much as
 /// those who receive them.
@@ -53,9 +56,33 @@ pub(crate) struct Experience {
     /// By hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
+    lanes: Backoff,
+}
+
+/// When lanes are tried again after they have not paid.
+#[derive(Clone, Copy, Debug, Default)]
+struct Backoff {
+    /// Blocks in a row for which they have not, up to [`MOST_SKIPPED`].
+    failures: u32,
+    /// Blocks that are not tried.
+    skips: u32,
 }
 
 impl Experience {
+    /// Whether the next block is to be tried in lanes. Each time it says no counts.
+    pub(super) fn tries_lanes(&mut self) -> bool {
+        let Backoff { skips, .. } = &mut self.lanes;
+        let tries = *skips == 0;
+        *skips = skips.saturating_sub(1);
+        tries
+    }
+
+    /// Remembers whether lanes have paid for a block.
+    pub(super) fn learn_lanes(&mut self, have_paid: bool) {
+        let failures = if have_paid { 0 } else { MOST_SKIPPED.min(self.lanes.failures + 1) };
+        self.lanes = Backoff { failures, skips: (1 << failures) - 1 };
+    }
+
     /// Remembers that `stretch` was shared out, and whether that was given up.
     pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
         if self.known.is_empty() {

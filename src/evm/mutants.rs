@@ -127,6 +127,18 @@ pub enum EvmMutant {
     /// I2: parts are adopted in the order in which they come.
     #[cfg(feature = "mutants")]
     PartsOutOfOrder,
+    /// I3: what lanes have read is not compared with what others of the same round have written.
+    #[cfg(feature = "mutants")]
+    LaneUnchecked,
+    /// What transactions of lanes have written that have to run again stays there.
+    #[cfg(feature = "mutants")]
+    LaneStays,
+    /// I11: what transactions in lanes have set aside is not there for those who come later.
+    #[cfg(feature = "mutants")]
+    LaneCreditsLost,
+    /// A transaction in a lane is committed although the block has no room for it.
+    #[cfg(feature = "mutants")]
+    LaneNotAdmitted,
 }
 
 #[cfg(feature = "mutants")]
@@ -182,6 +194,10 @@ impl EvmMutant {
         Self::PartCreditsLost,
         Self::PartBalancesLost,
         Self::PartsOutOfOrder,
+        Self::LaneUnchecked,
+        Self::LaneStays,
+        Self::LaneCreditsLost,
+        Self::LaneNotAdmitted,
     ];
 }
 

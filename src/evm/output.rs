@@ -97,12 +97,15 @@ pub struct Stats {
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and that
     /// were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
+    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do with each
+    /// other one after the other, on the state before the round.
+    pub rounds: u64,
 }
 
 impl Stats {
     pub(super) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
-        let Tally { protocol: counters, foreseen_stretches, parts } = tally;
-        let alone = alone && parts == 0;
+        let Tally { protocol: counters, foreseen_stretches, parts, rounds } = tally;
+        let alone = alone && parts == 0 && rounds == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },
             alone,
@@ -115,6 +118,7 @@ impl Stats {
             in_order_stretches: counters.in_order_stretches,
             foreseen_stretches,
             parts,
+            rounds,
         }
     }
 

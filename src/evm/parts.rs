@@ -16,7 +16,7 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::plan::regular_gas_limit;
+use super::plan::mean_gas_limit;
 use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
@@ -256,10 +256,9 @@ where
 
 /// How short the first parts of a block are.
 pub(super) fn shortest(block: &Block) -> usize {
-    let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
-    let mean = limits.fold(0, u64::saturating_add) / (block.transactions.len() as u64).max(1);
     let (least, most) = TRIAL;
-    usize::try_from(TRIAL_GAS / mean.max(1)).map_or(most, |fit| fit.clamp(least, most))
+    usize::try_from(TRIAL_GAS / mean_gas_limit(block).max(1))
+        .map_or(most, |fit| fit.clamp(least, most))
 }
 
 /// Whether the block should be tried in parts, of which nothing has run.

@@ -39,6 +39,12 @@ pub(super) fn plan_block(
     plan(first, &hints, grain)
 }
 
+/// What its transactions ask for in the mean.
+pub(super) fn mean_gas_limit(block: &Block) -> u64 {
+    let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
+    limits.fold(0, u64::saturating_add) / (block.transactions.len() as u64).max(1)
+}
+
 /// Gas limits of a block below which starting other workers costs more than they can save.
 const WORTH_SHARING: u64 = 2_000_000;
 

@@ -9,6 +9,7 @@ use super::error::{At, BlockError, BlockErrorKind};
 use super::extensions::Extensions;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
+use super::lanes::is_worth_lanes;
 use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
@@ -91,11 +92,18 @@ where
         (session, failure) = session.run_parts(transactions, crew, shortest);
     }
     if failure.is_none() && session.left(transactions) > 0 {
-        if !(follows || by_turns) {
+        let in_lanes = on_commit.is_none() && is_worth_lanes(crew, &config, &session);
+        let needs_none = alone && !in_lanes;
+        session.store = empty_store(crew, &config, transactions, needs_none);
+        session.seed(&effects);
+        if in_lanes {
+            (session, failure) = session.try_lanes(transactions, crew, &config);
+        }
+        if !(follows || by_turns) || session.left(transactions) == 0 {
             session.growing.give_up_bundle();
         }
-        session.store = empty_store(crew, &config, transactions, alone);
-        session.seed(&effects);
+    }
+    if failure.is_none() && session.left(transactions) > 0 {
         let mut trials = trials(crew, &config);
         (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
     }

@@ -58,6 +58,8 @@ pub(super) struct Tally {
     pub(super) foreseen_stretches: u64,
     /// Parts of the block that were adopted.
     pub(super) parts: u64,
+    /// Rounds of transactions that ran in lanes.
+    pub(super) rounds: u64,
 }
 
 /// The part of the other workers.
@@ -129,8 +131,10 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let end = self.workload.recipe.block.transactions.len();
-        if config.policy == Policy::Parts {
-            return self.run_parts_by_turns(crew, config, on_commit);
+        match config.policy {
+            Policy::Parts => return self.run_parts_by_turns(crew, config, on_commit),
+            Policy::Lanes => return self.run_lanes_by_turns(crew, config, on_commit),
+            _ => {}
         }
         if !self.speculates {
             return self.run_in_order(end, crew, config, on_commit);

@@ -85,6 +85,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.take_reads()
     }
 
+    /// How many locations were read from below the part, since they were taken last.
+    pub(super) fn reads_from_below(&self) -> usize {
+        self.inner.reads_from_below()
+    }
+
     fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
         Self {
             inner,

@@ -29,6 +29,22 @@ impl Digests {
         self.hashes.push(self.hasher.hash_one(location));
     }
 
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    pub(super) fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
     /// All of them; none is left.
     #[must_use]
     pub fn take(&mut self) -> Self {

@@ -34,6 +34,7 @@ mod shard;
 mod store;
 #[cfg(all(test, not(braid_loom)))]
 mod tests;
+mod trail;
 mod versioned_lock;
 
 pub use chain::{Floor, Found};
@@ -45,4 +46,5 @@ pub use mutants::StoreMutant;
 pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 pub use sets::{ReadRecord, ReadSet};
 pub use store::{ChainId, LocationHash, Store};
+pub use trail::{Trail, in_order_below};
 pub use versioned_lock::Stamp;

@@ -59,7 +59,7 @@ impl Protocol {
 
     pub(super) fn in_order(&self) -> bool {
         match self.limits.policy {
-            Policy::InOrder | Policy::Parts => true,
+            Policy::InOrder | Policy::Parts | Policy::Lanes => true,
             Policy::ForceSpeculative => false,
             Policy::Auto | Policy::Alternate => self.frontier < self.in_order_until,
         }

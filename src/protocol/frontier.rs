@@ -185,7 +185,7 @@ impl Protocol {
         let (span, wasteful, stretch) = match self.limits.policy {
             Policy::Auto => (RATE_SPAN, WASTEFUL_RUNS, IN_ORDER_STRETCH),
             Policy::Alternate => (TURN, 0, TURN),
-            Policy::ForceSpeculative | Policy::Parts | Policy::InOrder => return,
+            Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,
         };
         self.recent.0 += 1;
         if self.recent.0 < span {

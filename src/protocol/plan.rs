@@ -17,6 +17,9 @@ pub enum Policy {
     /// in order, by turns, whether it pays or not. For tests; without parts it is
     /// [`InOrder`](Self::InOrder).
     Parts,
+    /// Run a few transactions in lanes, those together that have a sender or a call in common, and a few in
+    /// order, by turns, whether it pays or not. For tests; without lanes it is [`InOrder`](Self::InOrder).
+    Lanes,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
 }

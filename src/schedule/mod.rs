@@ -2,6 +2,10 @@
 //!
 //! Nothing here can change a result. A wrong hint costs time.
 
+mod lanes;
+
+pub use lanes::{Lanes, Ties, lanes};
+
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Plan;
 use core::hash::Hash;

@@ -97,6 +97,15 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
     }
 
+    /// How many locations were read from below the part, since they were taken last.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn reads_from_below(&self) -> usize {
+        match &self.below {
+            Below::Part { reads, .. } => reads.len(),
+            Below::Versions(_) | Below::Final { .. } => 0,
+        }
+    }
+
     /// Whether what the block has written is all in what the view is over, if that is final. If not,
     /// the machine holds the rest and asks for none of it.
     pub fn set_complete(&mut self, complete: bool) {

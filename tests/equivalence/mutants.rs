@@ -3,8 +3,8 @@
 
 use crate::support::scene::SEEDED;
 use crate::{
-    admission, balances, beneficiary, creation, delegation, in_order, journal, lifecycle, overflow,
-    parts, reads, support::evm_rows, turns,
+    admission, balances, beneficiary, creation, delegation, in_order, journal, lanes, lifecycle,
+    overflow, parts, reads, support::evm_rows, turns,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -38,6 +38,10 @@ fn named(name: &str) -> Option<fn()> {
         lifecycle::old_slots_of_a_destroyed_contract_read_as_zero,
         overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
         overflow::rewards_without_any_room_are_dropped,
+        lanes::lanes_without_room_are_not_committed,
+        lanes::what_a_lane_reads_another_one_has_changed,
+        lanes::what_lanes_have_set_aside_is_seen_later,
+        lanes::what_was_in_vain_is_not_seen_later,
         parts::a_later_part_ends_first,
         parts::balances_of_parts_are_filled_in_later,
         parts::parts_without_room_are_not_adopted,

@@ -166,7 +166,9 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     let tool = target_dir(runner.root()).join("release/braid");
     let all: &[&str] = &["1", "2", "3", "8"];
-    for (policy, workers) in [("force-speculative", all), ("auto", all), ("parts", &["1", "3"])] {
+    for (policy, workers) in
+        [("force-speculative", all), ("auto", all), ("parts", &["1", "3"]), ("lanes", &["1", "3"])]
+    {
         for workers in workers {
             let mut command = Command::new(&tool);
             command

@@ -76,6 +76,8 @@ pub(super) enum PolicyArg {
     ForceSpeculative,
     /// Parts of a few transactions, each on the state before all of them, and order by turns
     Parts,
+    /// A few transactions in lanes, those together that share a sender or a call, and order by turns
+    Lanes,
     /// One transaction after the other
     InOrder,
 }
@@ -87,6 +89,7 @@ impl PolicyArg {
             Self::Auto => Policy::Auto,
             Self::ForceSpeculative => Policy::ForceSpeculative,
             Self::Parts => Policy::Parts,
+            Self::Lanes => Policy::Lanes,
             Self::InOrder => Policy::InOrder,
         }
     }
@@ -138,6 +141,7 @@ impl RunArgs {
                 PolicyArg::Auto => "auto",
                 PolicyArg::ForceSpeculative => "force-speculative",
                 PolicyArg::Parts => "parts",
+                PolicyArg::Lanes => "lanes",
                 PolicyArg::InOrder => "in-order",
             },
             rounds: self.rounds,

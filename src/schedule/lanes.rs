@@ -1,0 +1,126 @@
+//! Sharing transactions out among lanes: groups that have nothing to do with each other as far as one can
+//! tell before they run.
+
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
+
+/// What ties a transaction to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ties {
+    /// How long it will probably run, in any unit.
+    pub weight: u64,
+    /// Who shares one of them belongs together.
+    pub keys: [Option<u64>; 3],
+}
+
+/// Transactions in lanes, by their places in what was shared out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lanes {
+    /// The heaviest one first; each in order.
+    pub lanes: Vec<Vec<usize>>,
+    /// Of those that belong together at most.
+    pub heaviest: u64,
+    /// Of all.
+    pub total: u64,
+}
+
+/// The one that stands for all that belong together with `place`.
+fn root(parents: &mut [usize], mut place: usize) -> usize {
+    while let Some(&parent) = parents.get(place).filter(|parent| **parent != place) {
+        let above = parents.get(parent).copied().unwrap_or(parent);
+        if let Some(own) = parents.get_mut(place) {
+            // Half of the path is as good as all of it.
+            *own = above;
+        }
+        place = above;
+    }
+    place
+}
+
+/// Shares transactions out among `most` lanes: those that belong together, by one or several others, in one
+/// lane, and the lanes about as heavy as each other.
+#[must_use]
+pub fn lanes(ties: &[Ties], most: usize) -> Lanes {
+    let mut parents: Vec<usize> = (0..ties.len()).collect();
+    let hasher = RandomState::default();
+    let mut owners = HashMap::with_capacity_and_hasher(2 * ties.len(), hasher.clone());
+    for (place, tie) in ties.iter().enumerate() {
+        for key in tie.keys.iter().flatten() {
+            let owner = *owners.entry(*key).or_insert(place);
+            let (one, other) = (root(&mut parents, owner), root(&mut parents, place));
+            if let Some(parent) = parents.get_mut(one) {
+                *parent = other;
+            }
+        }
+    }
+    let mut groups: HashMap<usize, (u64, Vec<usize>), _> = HashMap::with_hasher(hasher);
+    for (place, tie) in ties.iter().enumerate() {
+        let (weight, members) = groups.entry(root(&mut parents, place)).or_default();
+        *weight = weight.saturating_add(tie.weight);
+        members.push(place);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    // By place where they are equally heavy: the same block is shared out the same way each time.
+    groups.sort_unstable_by_key(|(weight, members)| {
+        (core::cmp::Reverse(*weight), members.first().copied())
+    });
+    let heaviest = groups.first().map_or(0, |(weight, _)| *weight);
+    let total = groups.iter().fold(0, |total: u64, (weight, _)| total.saturating_add(*weight));
+    let mut lanes = vec![(0, Vec::new()); most.max(1)];
+    for (weight, mut members) in groups {
+        // The heaviest first, each to the lane that has least: never much worse than the best.
+        if let Some((load, lane)) = lanes.iter_mut().min_by_key(|(load, _)| *load) {
+            *load = weight.saturating_add(*load);
+            lane.append(&mut members);
+        }
+    }
+    lanes.retain(|(_, lane)| !lane.is_empty());
+    lanes.sort_by_key(|(load, _)| core::cmp::Reverse(*load));
+    let in_order = |(_, mut lane): (u64, Vec<usize>)| {
+        lane.sort_unstable();
+        lane
+    };
+    Lanes { lanes: lanes.into_iter().map(in_order).collect(), heaviest, total }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tie(weight: u64, keys: &[u64]) -> Ties {
+        let mut all = [None; 3];
+        all.iter_mut().zip(keys).for_each(|(slot, key)| *slot = Some(*key));
+        Ties { weight, keys: all }
+    }
+
+    #[test]
+    fn who_shares_a_key_is_in_one_lane_and_in_order() {
+        // 0, 2 and 5 by way of 2; 1 and 4; 3 by itself.
+        let ties = [
+            tie(5, &[1]),
+            tie(3, &[7]),
+            tie(5, &[1, 2]),
+            tie(4, &[]),
+            tie(3, &[9, 7]),
+            tie(5, &[2, 3]),
+        ];
+        let shared = lanes(&ties, 2);
+        assert_eq!(shared.lanes, [vec![0, 2, 5], vec![1, 3, 4]]);
+        assert_eq!((shared.heaviest, shared.total), (15, 25));
+        assert_eq!(lanes(&ties, 9).lanes.len(), 3);
+        assert_eq!(lanes(&ties, 1).lanes, [vec![0, 1, 2, 3, 4, 5]]);
+        assert_eq!(lanes(&[], 2), Lanes::default());
+    }
+
+    #[test]
+    fn lanes_are_about_as_heavy_as_each_other() {
+        let ties: Vec<_> = (0..400).map(|place| tie(1 + place % 17, &[1_000 + place])).collect();
+        let shared = lanes(&ties, 4);
+        let load =
+            |lane: &Vec<usize>| -> u64 { lane.iter().map(|place| ties[*place].weight).sum() };
+        let loads: Vec<_> = shared.lanes.iter().map(load).collect();
+        assert_eq!(loads.iter().sum::<u64>(), shared.total);
+        assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 17, "{loads:?}");
+        assert_eq!(shared, lanes(&ties, 4));
+    }
+}

@@ -1,0 +1,217 @@
+//! Blocks whose transactions are shared out among lanes, round by round: what has to do with another lane runs
+//! again, and nothing of it is left.
+
+use crate::parts::{payments, receiver, run, seeded, send};
+use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use braid_evm::{Mode, Policy};
+use braid_fuzz::code::{Code, deploying};
+use braid_fuzz::lineup::executor;
+use braid_fuzz::memory::MemoryDatabase;
+use braid_fuzz::oracle::Expected;
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::bytecode::opcode::{ADD, BALANCE, CALLER, SLOAD, SSTORE};
+use revm::context::TxEnv;
+use revm::state::AccountInfo;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+/// A call that has nothing to do with those that bring something else, as far as one can tell.
+fn bring(contract: Address, what: u8) -> TxEnv {
+    TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
+}
+
+/// Calls in lanes of their own count with one counter.
+#[test]
+pub(crate) fn what_a_lane_reads_another_one_has_changed() {
+    let mut scene = payments(0);
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    for number in 0..7 {
+        match number % 2 {
+            0 => send(&mut scene, number, bring(counter, number as u8)),
+            _ => send(&mut scene, number, pay(receiver(number), 1)),
+        }
+    }
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        assert!(stats.rounds > 0 && stats.discarded > 0, "{workers}: {stats:?}");
+    }
+    assert_eq!(scene.play().slot(counter, 0), Some(U256::from(4)));
+}
+
+/// Each call leaves its sender at the next place; a run in vain left it at somebody else's.
+#[test]
+pub(crate) fn what_was_in_vain_is_not_seen_later() {
+    let mut scene = payments(0);
+    // slot[10 + slot[0]] = caller, slot[0] += 1
+    let list = Code::new().op(CALLER).push(0).op(SLOAD).push(10).op(ADD).op(SSTORE);
+    let list = scene.contract(0, list.increment(0, 1));
+    send(&mut scene, 0, bring(list, 1));
+    send(&mut scene, 1, bring(list, 2));
+    for number in 2..20 {
+        send(&mut scene, number, pay(receiver(number), 1));
+    }
+    // Reads the first place, after the second one has run again.
+    let copy = Code::new().push(10).op(SLOAD).push(99).op(SSTORE);
+    let place = scene.contract(1, copy);
+    let reader = scene.contract(2, Code::new().increment(5, 1));
+    send(&mut scene, 20, call(place));
+    send(&mut scene, 21, call(reader));
+    for number in 22..25 {
+        send(&mut scene, number, bring(list, 3));
+    }
+    scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 200_000);
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        assert!(stats.rounds > 1 && stats.discarded > 0, "{workers}: {stats:?}");
+    }
+}
+
+/// Nobody looks at the beneficiary before the last transaction does.
+#[test]
+pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
+    let mut scene = payments(6);
+    let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
+    let asker = scene.contract(0, place);
+    send(&mut scene, 6, bring(asker, 1));
+    send(&mut scene, 7, pay(receiver(7), 1));
+    send(&mut scene, 8, bring(asker, 2));
+    for workers in [1, 2, 8] {
+        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        assert!(stats.rounds > 0, "{workers}: {stats:?}");
+    }
+    let seen = scene.play().slot(asker, 7).expect("it was written");
+    assert!(seen > U256::ZERO, "fees were paid by then");
+}
+
+/// There is room for three.
+#[test]
+pub(crate) fn lanes_without_room_are_not_committed() {
+    let mut scene = payments(6);
+    scene.block.env.gas_limit = 3 * 21_000 + 9_100;
+    for mode in [Mode::Validate, Mode::Build] {
+        let block = Arc::new(scene.block.clone());
+        let expected = Expected::new(&block, mode, &scene.database());
+        for workers in [1, 2, 3] {
+            let mut executor = executor(workers, Policy::Lanes, mode).with_mutant(SEEDED.get());
+            let found = executor.execute(Arc::clone(&block), scene.database());
+            expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        }
+    }
+}
+
+/// Creations end journals, and whoever is destroyed and its slots are in lanes of their own.
+#[test]
+fn lanes_in_which_accounts_come_and_go() {
+    let mut scene = payments(3);
+    for number in 3..9 {
+        send(&mut scene, number, create(deploying(Code::new().increment(number, 1))));
+        scene.block.transactions.last_mut().expect("it was sent").gas_limit = 200_000;
+        send(&mut scene, number + 100, pay(receiver(number), 1));
+    }
+    let doomed = scene.contract(5, Code::new().address(receiver(1)).op(0xff));
+    for number in 0..5 {
+        send(&mut scene, 200 + number, bring(doomed, number as u8));
+        send(&mut scene, 300 + number, pay(receiver(301), 1));
+    }
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        assert!(stats.rounds >= 2, "{workers}: {stats:?}");
+    }
+    scene.play();
+}
+
+/// Calls of forty counters, each with its own number, among payments.
+fn markets(transactions: u64) -> Scene {
+    let mut scene = payments(0);
+    let counters: Vec<_> =
+        (0..40).map(|number| scene.contract(number, Code::new().increment(0, 1))).collect();
+    for number in 0..transactions {
+        let counter = counters[(number * number % 37) as usize];
+        match number % 3 {
+            0 => send(&mut scene, number, pay(receiver(number), 1)),
+            _ => send(&mut scene, number, TxEnv { gas_limit: 200_000, ..bring(counter, 7) }),
+        }
+    }
+    scene
+}
+
+/// By itself an executor tries lanes, goes on where they pay, and remembers where they do not.
+#[test]
+fn lanes_are_tried_and_remembered() {
+    for workers in [2, 3, 8] {
+        let scene = markets(900);
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        for _ in 0..3 {
+            let stats = run(&mut executor, &scene, scene.database());
+            assert!(stats.rounds > 1 && stats.discarded == 0 && !stats.alone, "{stats:?}");
+            assert!(stats.speculative > 800, "{workers}: {stats:?}");
+        }
+        // All of them need each other, and nobody can tell.
+        let mut chain = payments(0);
+        let counter = chain.contract(0, Code::new().increment(0, 1));
+        for number in 0..300 {
+            let call = TxEnv { gas_limit: 100_000, ..bring(counter, number as u8) };
+            send(&mut chain, number, call);
+        }
+        let tried: Vec<u64> =
+            (0..8).map(|_| run(&mut executor, &chain, chain.database()).rounds).collect();
+        let again = tried.iter().filter(|rounds| **rounds > 0).count();
+        assert!(tried[0] > 0 && (2..=3).contains(&again), "{workers}: {tried:?}");
+    }
+}
+
+/// Waits until two threads are inside.
+#[derive(Clone)]
+struct Meeting {
+    database: MemoryDatabase,
+    at: Arc<Vec<Address>>,
+    come: Arc<(Mutex<BTreeSet<String>>, Condvar)>,
+}
+
+impl DatabaseRef for Meeting {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        if self.at.contains(&address) {
+            let mut come = self.come.0.lock().expect("nobody panics");
+            let me: ThreadId = std::thread::current().id();
+            come.insert(format!("{me:?}"));
+            self.come.1.notify_all();
+            let patience = Duration::from_secs(5);
+            let waited = self.come.1.wait_timeout_while(come, patience, |come| come.len() < 2);
+            assert!(waited.is_ok_and(|(_, end)| !end.timed_out()), "nobody else runs anything");
+        }
+        self.database.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.database.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        self.database.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.database.block_hash_ref(number)
+    }
+}
+
+/// Two lanes at once, as the database sees it.
+#[test]
+fn lanes_run_at_the_same_time() {
+    let scene = markets(300);
+    let at: Vec<_> = scene.block.transactions.iter().map(|tx| tx.caller).collect();
+    let at = Arc::new(at);
+    for workers in [2, 3] {
+        let (database, at) = (scene.database(), Arc::clone(&at));
+        let meeting = Meeting { database, at, come: Arc::default() };
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, meeting);
+        assert!(stats.rounds > 1 && stats.discarded == 0, "{workers}: {stats:?}");
+    }
+}
