@@ -66,6 +66,11 @@ impl Alone {
         alone
     }
 
+    /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is of.
+    pub(super) fn has_run(&self, frontier: TxIndex) -> bool {
+        self.first != Some(frontier)
+    }
+
     /// Whether nothing is left in the journal of what transactions below `end` have changed.
     pub(super) const fn is_complete(&self, end: usize) -> bool {
         self.first_in_journal >= end

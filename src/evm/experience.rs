@@ -26,14 +26,14 @@ const MOST_SKIPPED: u32 = 6;
 /// have as much to do with each other as the pools that they name, transfers of one token as much as
 /// those who receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Call {
+pub(super) struct Call {
     contract: Address,
     selector: [u8; 4],
     argument: [u8; 32],
 }
 
 impl Call {
-    fn of(tx: &TxEnv) -> Option<Self> {
+    pub(super) fn of(tx: &TxEnv) -> Option<Self> {
         let (selector, rest) = tx.data.split_first_chunk()?;
         let argument = rest.first_chunk().copied().unwrap_or_default();
         Some(Self { contract: *tx.kind.to()?, selector: *selector, argument })

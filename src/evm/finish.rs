@@ -49,7 +49,7 @@ where
     let Rest { mut effects, parent, config } = rest;
     let (workers, alone) = (crew.workers(), !session.speculates);
     // Where the caller runs transactions alone the others have nothing to do, or little.
-    let slept = alone || session.alone.is_some();
+    let slept = session.alone.as_ref().map_or(alone, |left| left.has_run(session.frontier));
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);

@@ -11,7 +11,7 @@
 use super::alone::Alone;
 use super::base::StateSource;
 use super::crew::Crew;
-use super::effects::{for_each_write, write_set};
+use super::effects::for_each_write;
 use super::error::{At, BlockErrorKind};
 use super::experience::Experience;
 use super::ledger::{Committed, EvmLedger};
@@ -41,7 +41,7 @@ use std::sync::Arc;
 const WORTH_A_TRIAL: usize = 256;
 
 /// Gas limit of a mean transaction below which lanes cost more than they save. A native transfer asks for 21,000.
-const WORTH_LANES: u64 = 30_000;
+const WORTH_LANES: u64 = 24_000;
 
 /// What a worker has made of a lane.
 struct Lane {
@@ -65,6 +65,8 @@ struct LanesTask<S> {
     done: Mutex<Vec<(usize, Lane)>>,
     /// None, of which those of all lanes are made.
     digests: Digests,
+    /// Gas that was used before the round, and by what has run of it.
+    used: AtomicU64,
 }
 
 const fn version(tx: TxIndex) -> Version {
@@ -93,6 +95,11 @@ impl<S: StateSource> LanesTask<S> {
         // Where the changes begin that are in the journal only.
         let mut in_journal = 0;
         for &tx in transactions {
+            // If there is no room for those that have run what follows is in vain, whichever they are (I9).
+            if self.used.load(SeqCst) > recipe.block.env.gas_limit {
+                lane.ended = Some(tx);
+                break;
+            }
             machine.begin(tx);
             let ran = catch_unwind(AssertUnwindSafe(|| machine.run_tx(tx, None)));
             let stop = machine.end().1;
@@ -103,20 +110,20 @@ impl<S: StateSource> LanesTask<S> {
                 lane.ended = Some(tx);
                 break;
             };
-            let writes = machine.writes_of(&output);
-            for (location, entry) in writes {
+            self.used.fetch_add(output.result.tx_gas_used(), SeqCst);
+            for_each_write(&output.changes, recipe, |location, entry| {
                 lane.trail.write(&location);
                 self.store.publish(version(tx), &location, entry, &mut Vec::new());
-            }
+            });
             lane.trail.end(tx, machine.view_mut().reads_from_below());
             lane.outputs.push((tx, Arc::new(output)));
             if !goes_on {
                 machine.end_journal();
                 let Some(latest) = machine.view_mut().latest_mut() else { break };
                 for (tx, output) in lane.outputs.iter().skip(in_journal) {
-                    for (location, entry) in write_set(&output.changes, recipe) {
+                    for_each_write(&output.changes, recipe, |location, entry| {
                         latest.put(*tx, location, entry);
-                    }
+                    });
                 }
                 in_journal = lane.outputs.len();
             }
@@ -230,7 +237,9 @@ pub(super) fn is_worth_lanes<'env, S: StateSource>(
     let is_chain = tally.foreseen_stretches > 0;
     let is_cheap = || mean_gas_limit(&workload.recipe.block) < WORTH_LANES;
     let fits = may && is_enough && !is_chain && workload.recipe.shares && !is_cheap();
-    fits && crew.experience().filter(|_| config.learn).is_none_or(Experience::tries_lanes)
+    // Threads that are started for each round cost more than they save; a lasting crew remembers.
+    let tries = |experience: &mut Experience| !config.learn || experience.tries_lanes();
+    fits && crew.experience().is_some_and(tries)
 }
 
 impl<S: StateSource> Session<S> {
@@ -295,7 +304,10 @@ impl<S: StateSource> Session<S> {
         S: 'env,
         C: Crew<'env>,
     {
-        self.hand_back();
+        if self.alone.is_some() {
+            self.hand_back();
+            self.alone = Some(Alone::from(self.frontier));
+        }
         while self.left(end) > 0 && !pace.is_over() {
             let first = self.frontier.position();
             let round = first..end.min(first + pace.length());
@@ -341,7 +353,8 @@ impl<S: StateSource> Session<S> {
         let lanes: Vec<Vec<TxIndex>> = lanes.collect();
         let digests = Footprint::default().digests();
         let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::with_capacity(lanes.len())));
-        let task = Arc::new(LanesTask { workload, store, first, lanes, next, done, digests });
+        let used = AtomicU64::new(ledger.gas().admitted(&workload.recipe.block));
+        let task = Arc::new(LanesTask { workload, store, first, lanes, next, done, digests, used });
         let others: Arc<dyn Task + 'env> = task.clone();
         crew.run(&others, || task.run(WorkerId(0)));
         drop(others);

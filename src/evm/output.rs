@@ -99,7 +99,7 @@ pub struct Stats {
     pub parts: u64,
     /// Rounds of transactions that ran in lanes: each worker ran those that have something to do with each
     /// other one after the other, on the state before the round.
-    pub rounds: u64,
+    pub lane_rounds: u64,
 }
 
 impl Stats {
@@ -118,7 +118,7 @@ impl Stats {
             in_order_stretches: counters.in_order_stretches,
             foreseen_stretches,
             parts,
-            rounds,
+            lane_rounds: rounds,
         }
     }
 

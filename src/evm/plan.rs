@@ -13,6 +13,13 @@ pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
     gas_limit.min(block.cfg.tx_gas_limit_cap())
 }
 
+/// Whether `tx` can be admitted where `room` gas is left. If not, running it early is wasted, and its gas may
+/// be absurd (I9).
+pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
+    let bounded = !block.cfg.enable_amsterdam_eip8037 || tx.gas_limit <= room;
+    bounded && regular_gas_limit(block, tx.gas_limit) <= room
+}
+
 /// Plans the transactions of `block` from `first` up to `end` for `workers` workers.
 pub(super) fn plan_block(
     block: &Block,
@@ -25,9 +32,7 @@ pub(super) fn plan_block(
         cost: tx.gas_limit,
         serial_key: tx.caller,
         target: tx.kind.to().copied().filter(|_| !tx.data.is_empty()),
-        // It will be refused, so running it early is wasted; and its gas may be absurd (I9).
-        frontier_only: regular_gas_limit(block, tx.gas_limit) > room
-            || (block.cfg.enable_amsterdam_eip8037 && tx.gas_limit > room),
+        frontier_only: !may_fit(block, tx, room),
     };
     let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let grain = match chunk {

@@ -1,7 +1,8 @@
 //! How long rounds of lanes are, what is in one, and whether they pay.
 
 use super::block::Block;
-use super::plan::regular_gas_limit;
+use super::experience::Call;
+use super::plan::{may_fit, regular_gas_limit};
 use crate::schedule::{Lanes, Ties, lanes};
 use alloy_primitives::{Address, U256};
 use core::hash::BuildHasher;
@@ -13,10 +14,12 @@ use revm::context::TxEnv;
 const LANES_EACH: usize = 2;
 /// Transactions for each worker in the shortest round, and in the longest.
 const ROUND: (usize, usize) = (32, 64);
+/// Lanes are given up where one transaction was in vain for so many that were not, beside a few in the beginning:
+/// that much of the shortest round counts as if it had paid. Speculation wastes less there.
+const WASTE: usize = 24;
+const ALLOWED: usize = 24;
 /// Rounds in a row in which nothing was in vain before the first longer one.
 const PATIENCE: u32 = 3;
-/// Rounds in a row that are mostly one chain, from which on lanes are given up.
-const ENOUGH_CHAINS: u32 = 3;
 /// Transactions of a round where lanes are forced, and those that run in order after it.
 const FORCED: usize = 7;
 pub(super) const TURN: usize = 2;
@@ -29,9 +32,7 @@ pub(super) struct Pace {
     longest: usize,
     adopted: usize,
     discarded: usize,
-    /// Rounds in a row that were mostly one chain.
-    chains: u32,
-    /// Rounds in a row in which nothing was in vain, and how many there have to be before they get longer.
+    /// Rounds in which nothing was in vain since one was, and how many there have to be before they get longer.
     good: u32,
     patience: u32,
     /// The last round had one that was too long beside all else.
@@ -49,7 +50,6 @@ impl Pace {
             longest,
             adopted: 0,
             discarded: 0,
-            chains: 0,
             good: 0,
             patience: PATIENCE,
             is_tight: false,
@@ -73,12 +73,16 @@ impl Pace {
         self.is_over
     }
 
-    /// Whether lanes were of use to the end.
+    /// Whether lanes were of use.
     pub(super) const fn has_paid(&self) -> bool {
-        !self.is_over
+        self.adopted > 0 && !self.is_wasteful()
     }
 
-    /// Whether a round in these `lanes` can pay for `workers` workers. If not, the next one is shorter.
+    const fn is_wasteful(&self) -> bool {
+        WASTE * self.discarded > self.adopted + ALLOWED * self.shortest
+    }
+
+    /// Whether a round in these `lanes` can pay for `workers` workers. If not, a shorter one may.
     pub(super) const fn allows(&mut self, lanes: &Lanes, workers: usize) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
         self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
@@ -88,14 +92,11 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        if !is_chain {
-            self.chains = 0;
-            return true;
+        self.is_over = is_chain && self.length == self.shortest;
+        if is_chain {
+            self.shorten();
         }
-        self.chains += 1;
-        self.is_over = self.chains >= ENOUGH_CHAINS;
-        self.shorten();
-        false
+        !is_chain
     }
 
     const fn shorten(&mut self) {
@@ -103,14 +104,14 @@ impl Pace {
         self.length = if half > self.shortest { half } else { self.shortest };
     }
 
-    /// A round came to so many transactions, and as many were in vain.
+    /// A round came to so many transactions, and so many more of it were in vain or have not run.
     pub(super) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
         if discarded > 0 {
             // The longer a round the more meet in it: it grows again, but later.
             self.shorten();
-            (self.good, self.patience) = (0, self.patience * 2);
+            (self.good, self.patience) = (0, self.patience.saturating_mul(2));
         } else if self.is_tight {
             self.shorten();
         } else {
@@ -119,7 +120,7 @@ impl Pace {
                 (self.good, self.length) = (0, self.length * 2);
             }
         }
-        self.is_over = self.is_forced || 4 * self.discarded > self.adopted + self.shortest / 2;
+        self.is_over = self.is_forced || self.is_wasteful();
     }
 }
 
@@ -129,8 +130,7 @@ pub(super) fn plan_round(block: &Block, round: Range<usize>, used: u64, workers:
     let first = round.start;
     let room = block.env.gas_limit.saturating_sub(used);
     let transactions = block.transactions.get(round).unwrap_or_default().iter();
-    // What will be refused is not run for nothing; its gas may be absurd (I9).
-    let fitting = transactions.take_while(|tx| regular_gas_limit(block, tx.gas_limit) <= room);
+    let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
     let hasher = RandomState::default();
     let ties: Vec<_> = fitting.map(|tx| ties(block, tx, &hasher)).collect();
     let mut shared = lanes(&ties, LANES_EACH * workers);
@@ -147,10 +147,7 @@ fn ties(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
     const ASKED_IN_A_MICROSECOND: u64 = 4_000;
     let account = |address: Address| Some(hasher.hash_one(address));
     let to = tx.kind.to().copied();
-    let call = to.zip(tx.data.get(..4)).map(|(to, selector)| {
-        let argument = tx.data.get(4..).unwrap_or_default();
-        hasher.hash_one((to, selector, argument.get(..32).unwrap_or(argument)))
-    });
+    let call = Call::of(tx).map(|call| hasher.hash_one(call));
     let paid = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty()).and_then(account);
     let weight = if tx.data.is_empty() {
         TRANSFER
@@ -158,4 +155,87 @@ fn ties(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
         TRANSFER + regular_gas_limit(block, tx.gas_limit) / ASKED_IN_A_MICROSECOND
     };
     Ties { weight, keys: [account(tx.caller), call, paid] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(heaviest: u64, total: u64) -> Lanes {
+        Lanes { lanes: vec![vec![0], vec![1]], heaviest, total }
+    }
+
+    #[test]
+    fn rounds_get_longer_while_they_pay_and_shorter_where_they_do_not() {
+        let mut pace = Pace::new(2);
+        let lengths: Vec<_> = (0..8)
+            .map(|_| {
+                assert!(pace.allows(&shared(10, 100), 2) && !pace.is_over());
+                pace.ran(pace.length(), 0);
+                pace.length()
+            })
+            .collect();
+        assert_eq!(lengths, [64, 64, 128, 128, 128, 128, 128, 128]);
+        pace.ran(100, 28);
+        assert_eq!(pace.length(), 64);
+        // One lane that is too long beside the others.
+        (0..9).for_each(|_| pace.ran(64, 0));
+        assert_eq!(pace.length(), 128);
+        assert!(pace.allows(&shared(70, 100), 2));
+        pace.ran(128, 0);
+        assert_eq!(pace.length(), 64);
+        assert!(pace.has_paid());
+    }
+
+    #[test]
+    fn chains_end_lanes_where_shorter_rounds_do_not_help() {
+        let mut pace = Pace::new(2);
+        (0..3).for_each(|_| pace.ran(64, 0));
+        assert!(!pace.allows(&shared(90, 100), 2) && !pace.is_over() && pace.length() == 64);
+        assert!(!pace.allows(&shared(90, 100), 2) && pace.is_over());
+        // What was done before has paid.
+        assert!(pace.has_paid());
+        assert!(!Pace::new(2).has_paid());
+    }
+
+    #[test]
+    fn waste_ends_lanes_but_a_little_never_does() {
+        let mut pace = Pace::new(2);
+        for _ in 0..100 {
+            pace.ran(63, 1);
+            assert!(!pace.is_over());
+        }
+        let rounds = (0..1_000).take_while(|_| {
+            pace.ran(40, 24);
+            !pace.is_over()
+        });
+        assert!((5..20).contains(&rounds.count()) && !pace.has_paid());
+    }
+
+    #[test]
+    fn forced_rounds_run_whatever_they_bring() {
+        let mut pace = Pace::forced();
+        assert!(pace.allows(&Lanes { lanes: vec![vec![0]], heaviest: 5, total: 5 }, 1));
+        assert!(!pace.allows(&Lanes::default(), 1) && pace.is_over());
+    }
+
+    #[test]
+    fn a_round_ends_before_what_has_no_room() {
+        let tx = |gas_limit: u64| {
+            let caller = Address::left_padding_from(&gas_limit.to_be_bytes());
+            TxEnv { gas_limit, caller, ..TxEnv::default() }
+        };
+        let transactions = [30_000, 40_000, 90_000, 20_000].map(tx).into();
+        let mut block = Block { transactions, ..Block::default() };
+        block.env.gas_limit = 100_000;
+        let places = |used| -> Vec<usize> {
+            let lanes = plan_round(&block, 1..4, used, 2).lanes;
+            let mut places: Vec<_> = lanes.into_iter().flatten().collect();
+            places.sort_unstable();
+            places
+        };
+        assert_eq!(places(0), [1, 2, 3]);
+        assert_eq!(places(20_000), [1]);
+        assert!(places(70_000).is_empty());
+    }
 }

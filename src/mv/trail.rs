@@ -74,8 +74,9 @@ impl Trail {
 /// A lane looks below itself for a location once, when its first transaction `r` reads it, and later ones
 /// find it in the lane. If the first transaction of another lane to write it is `w`, those of the lane up to
 /// `w` have seen what they had to see; those above it may not have. So everything holds that is not above
-/// both: below `r` where that is the higher one, and up to `w` otherwise. Who writes a location has read it,
-/// so two lanes never change the same one unnoticed.
+/// both: below `r` where that is the higher one, and up to `w` otherwise. Who writes a location has read it, or
+/// changes besides the account that it belongs to, which has been read by everybody who reads or changes the
+/// location: so two lanes never change the same one unnoticed.
 #[must_use]
 pub fn in_order_below(trails: &[&Trail], end: TxIndex) -> TxIndex {
     let hasher = |writers: &Writers| writers.hash;

@@ -189,7 +189,7 @@ pub(crate) fn balances_of_parts_are_filled_in_later() {
             _ => {
                 send(&mut scene, number, pay(receiver(number), 1));
                 // So little in the mean that lanes are not tried.
-                scene.block.transactions.last_mut().expect("it was sent").gas_limit = 25_000;
+                scene.block.transactions.last_mut().expect("it was sent").gas_limit = 22_000;
             }
         }
     }

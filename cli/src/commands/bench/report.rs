@@ -210,6 +210,7 @@ struct Line<'a> {
     in_order_stretches: u64,
     foreseen_stretches: u64,
     parts: u64,
+    lane_rounds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq_reads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,6 +259,7 @@ impl<'a> From<&'a Figures> for Line<'a> {
             in_order_stretches: figures.stats.in_order_stretches,
             foreseen_stretches: figures.stats.foreseen_stretches,
             parts: figures.stats.parts,
+            lane_rounds: figures.stats.lane_rounds,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
             par_reads: figures.reads.map(|[_, parallel]| parallel),
             stages_us_per_tx: stages(figures).map(BTreeMap::from),
