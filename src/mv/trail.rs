@@ -145,6 +145,7 @@ mod tests {
     }
 
     type Tx<'a> = (u32, &'a [u32], &'a [u32]);
+    type OwnTx = (u32, Vec<u32>, Vec<u32>);
 
     fn trail(none: &Digests, transactions: &[Tx<'_>]) -> Trail {
         let (mut trail, mut reads) = (Trail::new(none), none.clone());
@@ -206,7 +207,7 @@ mod tests {
             let count = 12;
             let lane_of = |tx: u64| random(tx) % 3;
             let slot = |tx: u64, which: u64| (random(100 + 10 * tx + which) % 24) as u32;
-            let mut lanes: Vec<Vec<(u32, Vec<u32>, Vec<u32>)>> = vec![Vec::new(); 3];
+            let mut lanes: [Vec<OwnTx>; 3] = Default::default();
             // What a transaction sees at a slot: who wrote it last, in order and in its lane.
             let mut in_order: Vec<Option<u64>> = vec![None; 24];
             let mut in_lane: Vec<Vec<Option<Option<u64>>>> = vec![vec![None; 24]; 3];
