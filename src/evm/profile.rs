@@ -69,7 +69,7 @@ impl<O: Observer> Context for Observed<'_, O> {
 }
 
 /// Executes `block` on `source` as an executor with threads of its own would, and tells `observer`
-/// what each worker does. It tries no parts: those have no stages that could be told.
+/// what each worker does. It tries neither parts nor lanes: those have no stages that could be told.
 ///
 /// # Errors
 /// As [`Executor::execute`](crate::Executor::execute).
