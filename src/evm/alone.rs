@@ -11,7 +11,6 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::is_evm_mutant;
-use super::parts::accounts;
 use super::runner::{NotRun, Runner, take_over};
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
@@ -84,6 +83,16 @@ impl Alone {
         take_over(&mut self.latest, ledger, first..end, recipe);
     }
 
+    /// Remembers, of a block that began with it, what is credited later: each credit is added at once then.
+    fn keep_receivers(&mut self, recipe: &Recipe, store: &Store<EvmLocation>) {
+        for receiver in recipe.receivers().filter(|_| self.first.is_none()) {
+            let location = EvmLocation::Account(receiver);
+            if let Some(value) = store.base(&location) {
+                self.latest.keep_base(location, value);
+            }
+        }
+    }
+
     /// What lies under it.
     pub(super) fn under<'a>(
         &self,
@@ -106,7 +115,7 @@ impl<S: StateSource> Session<S> {
     where
         F: FnMut(Committed) -> ControlFlow<()>,
     {
-        let alone = self.alone.take().unwrap_or_else(|| match self.speculates {
+        let mut alone = self.alone.take().unwrap_or_else(|| match self.speculates {
             true => Alone::from(self.frontier),
             false => Alone::default(),
         });
@@ -127,15 +136,16 @@ impl<S: StateSource> Session<S> {
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
         let under = alone.under(&self.store);
+        alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
-        let mut machine = EvmMachine::over(recipe, view);
-        machine.expect_accounts(accounts(recipe, self.frontier.position()..end));
+        let machine = EvmMachine::over(recipe, view);
         let window = Window::with_mutant(recipe.mutant);
         let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
         let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
         let mut runner = Runner { machine, recipe, first_in_journal, is_bottom, window, feed };
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &mut self.ledger);
+        runner.machine.expect(self.frontier.position()..end);
         let mut failed = None;
         while self.frontier.position() < end && failed.is_none() {
             failed = step(&mut runner, self.frontier, mode, &mut self.ledger);

@@ -3,12 +3,13 @@
 use super::bundle::BlockEffects;
 use super::change::AccountChange;
 use super::error::Rejection;
-use super::fold::{AccountFold, FoldedAccount, new_code};
+use super::fold::AccountFold;
+use super::folded::{FoldedAccount, new_code};
 use super::location::Reward;
 use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::Address;
-use alloy_primitives::map::{AddressMap, B256Map};
+use alloy_primitives::map::{AddressMap, B256Map, Entry};
 use revm::bytecode::Bytecode;
 use revm::database::states::reverts::Reverts;
 use revm::database::{AccountRevert, BundleAccount, BundleState};
@@ -61,6 +62,22 @@ impl Assembly {
         }
     }
 
+    /// Adds an account of which there is nothing yet, if that is as plain as it gets. Tells whether it has.
+    fn add_plain(&mut self, change: &AccountChange) -> bool {
+        let Self { bundle, reverts } = self;
+        let Entry::Vacant(place) = bundle.state.entry(change.address) else { return false };
+        let Some(FoldedAccount { account, revert, .. }) = FoldedAccount::plain(change) else {
+            return false;
+        };
+        bundle.state_size += account.size_hint();
+        place.insert(account);
+        if let Some(reverts) = reverts {
+            bundle.reverts_size += revert.size_hint();
+            reverts.push((change.address, revert));
+        }
+        true
+    }
+
     /// Takes out an account; its revert stays.
     fn take(&mut self, address: &Address) -> Option<BundleAccount> {
         let account = self.bundle.state.remove(address)?;
@@ -108,6 +125,8 @@ impl Accounts {
         if let Some(fold) = self.open.get_mut(&address) {
             fold.expect_slots(change.slots.len(), progress);
             fold.apply(change);
+        } else if self.finished.add_plain(change) {
+            // As most are.
         } else if let Some(mut fold) =
             resume(&mut self.finished, &mut self.codes, &address, self.mutant)
         {

@@ -6,7 +6,8 @@
 
 use super::change::AccountChange;
 use super::error::Rejection;
-use super::fold::{AccountFold, FoldedAccount};
+use super::fold::AccountFold;
+use super::folded::FoldedAccount;
 use super::location::{EvmLocation, Reward};
 use super::machine::TxOutput;
 use super::mutants::EvmMutant;
@@ -233,7 +234,15 @@ impl Folds<'_> {
 
     /// What they come to in the bundle.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
-        self.into_folds().filter_map(|(address, fold)| Some((address, fold.finish()?)))
+        let Self { accounts, mutant } = self;
+        let finish = move |fold: Fold<'_>| {
+            match fold {
+                Fold::Once(change) => FoldedAccount::plain(change),
+                Fold::Often(_) => None,
+            }
+            .or_else(|| fold.into_account(mutant).finish())
+        };
+        accounts.into_iter().filter_map(move |(address, fold)| Some((address, finish(fold)?)))
     }
 }
 

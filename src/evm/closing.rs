@@ -5,7 +5,7 @@ use super::assembly::{Assembly, GrowingBundle};
 use super::block::Block;
 use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
 use super::crew::{Crew, Spare};
-use super::fold::FoldedAccount;
+use super::folded::FoldedAccount;
 use super::location::EvmLocation;
 use super::receipts::Split;
 use crate::ids::WorkerId;
@@ -305,6 +305,11 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
     let parts = (block, effects, spread);
     let (task, done, folding) = Closing::new(parts, shares, Some(store), spent, crew.threads());
     let task = Arc::new(task);
+    if !sharing {
+        // What they have taken up is room for the bundle.
+        task.empty_store();
+        task.drop_spent();
+    }
     let own = || {
         let bundle = match growing {
             Some(mut growing) => {

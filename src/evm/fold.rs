@@ -5,10 +5,10 @@
 //! `TransitionAccount::update`, for one account, without a cache of its plain state.
 
 use super::change::{AccountChange, ChangeKind, SlotChange};
+use super::folded::{FoldedAccount, new_code};
 use super::location::Reward;
 use super::mutants::{EvmMutant, is_evm_mutant};
-use alloy_primitives::{B256, U256};
-use revm::bytecode::Bytecode;
+use alloy_primitives::U256;
 use revm::database::states::reverts::AccountInfoRevert;
 use revm::database::states::{StorageSlot, TransitionAccount};
 use revm::database::{AccountRevert, AccountStatus, BundleAccount, RevertToSlot};
@@ -18,13 +18,6 @@ use std::collections::hash_map::Entry;
 
 /// Slots of one account from which on it pays to guess how many there will be.
 const MANY_SLOTS: usize = 64;
-
-/// What one account ends up as in the bundle.
-pub(super) struct FoldedAccount {
-    pub(super) account: BundleAccount,
-    pub(super) revert: AccountRevert,
-    pub(super) contract: Option<(B256, Bytecode)>,
-}
 
 /// An account in the middle of a block.
 pub(super) struct AccountFold {
@@ -334,12 +327,63 @@ impl AccountFold {
     }
 }
 
-/// The code of `info`, if it is there and another one than before.
-pub(super) fn new_code<'a>(
-    info: Option<&'a AccountInfo>,
-    before: Option<&AccountInfo>,
-) -> Option<(B256, &'a Bytecode)> {
-    let info =
-        info.filter(|info| before.is_none_or(|before| before.code_hash != info.code_hash))?;
-    Some((info.code_hash, info.code.as_ref()?))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::Address;
+    use revm::bytecode::Bytecode;
+
+    /// Whatever is taken for plain comes to the same as by way of a fold.
+    #[test]
+    fn plain_changes_come_to_the_same_as_all_others() {
+        let info = |balance: u64, nonce, code: Option<Bytecode>| {
+            let info = AccountInfo::from_balance(U256::from(balance)).with_nonce(nonce);
+            match code {
+                Some(code) if !code.is_empty() => info.with_code(code),
+                code => AccountInfo { code, ..info },
+            }
+        };
+        let stop = || Some(Bytecode::new_raw([0].into()));
+        let mut infos = vec![None];
+        for (balance, nonce) in [(0, 0), (0, 1), (7, 0), (7, 1), (8, 1)] {
+            for code in [None, Some(Bytecode::default()), stop()] {
+                infos.push(Some(info(balance, nonce, code)));
+            }
+        }
+        let slot = SlotChange { slot: U256::ONE, before: U256::ZERO, after: U256::ONE };
+        let kinds = [ChangeKind::Changed, ChangeKind::Created, ChangeKind::Destroyed];
+        let (mut plain, mut others) = (0, 0);
+        for kind in kinds.into_iter().chain([ChangeKind::Emptied]) {
+            for (before, after) in
+                infos.iter().flat_map(|before| infos.iter().map(move |after| (before, after)))
+            {
+                for slots in [Vec::new(), vec![slot]] {
+                    let (before, after) = (before.clone(), after.clone());
+                    let (address, knows_code, knows_balance) = (Address::ZERO, true, true);
+                    let change = AccountChange {
+                        address,
+                        kind,
+                        before,
+                        after,
+                        slots,
+                        knows_code,
+                        knows_balance,
+                    };
+                    let Some(found) = FoldedAccount::plain(&change) else {
+                        others += 1;
+                        continue;
+                    };
+                    plain += 1;
+                    let fold = || AccountFold::after(&change, EvmMutant::None);
+                    for expected in [fold().finish(), fold().finish_early().ok()] {
+                        let expected = expected.expect("something has changed");
+                        assert_eq!(found.account, expected.account, "{change:?}");
+                        assert_eq!(found.revert, expected.revert, "{change:?}");
+                        assert_eq!(found.contract, expected.contract, "{change:?}");
+                    }
+                }
+            }
+        }
+        assert!(plain > 50 && others > plain, "{plain}, {others}");
+    }
 }

@@ -7,34 +7,28 @@
 //! takes the rest back. What cannot be told by what was read and written - whoever is credited as
 //! transactions commit, slots of blank accounts, transactions that are invalid or cannot be run - ends a lane
 //! before the transaction that needs it, which then runs alone.
+//!
+//! What a round leaves is folded into the bundle while the next one runs, by whoever begins first: its memory is
+//! of use again soon, and nothing is left to do at the end of the block.
 
 use super::alone::Alone;
 use super::base::StateSource;
 use super::crew::Crew;
-use super::effects::for_each_write;
 use super::error::{At, BlockErrorKind};
 use super::experience::Experience;
-use super::ledger::{Committed, EvmLedger};
-use super::location::EvmLocation;
-use super::machine::{EvmMachine, Ran, TxOutput};
-use super::mutants::is_evm_mutant;
+use super::growing::Growing;
+use super::lane::{Came, LanesTask};
+use super::ledger::Committed;
 use super::plan::mean_gas_limit;
 use super::rounds::{Pace, TURN, plan_round};
-use super::run::DbError;
 use super::session::{Failure, Session};
-use super::view::EvmView;
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::error::Invariant;
-use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Digests, Entry, Footprint, Latest, Store, Trail, in_order_below};
+use crate::ids::{TxIndex, WorkerId};
 use crate::protocol::Policy;
-use crate::runtime::{Task, Threads};
+use crate::runtime::Task;
 use crate::schedule::Lanes;
-use crate::sync::{AtomicU64, Mutex, SeqCst};
-use crate::worker::{Ledger, Machine};
 use core::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Transactions of which a block is tried in lanes: of a shorter one a trial that fails costs too much.
@@ -42,187 +36,6 @@ const WORTH_A_TRIAL: usize = 256;
 
 /// Gas limit of a mean transaction below which lanes cost more than they save. A native transfer asks for 21,000.
 const WORTH_LANES: u64 = 24_000;
-
-/// What a worker has made of a lane.
-struct Lane {
-    trail: Trail,
-    /// What became of its transactions, as far as they have run.
-    outputs: Vec<(TxIndex, Arc<TxOutput>)>,
-    /// The first one that has to run alone.
-    ended: Option<TxIndex>,
-}
-
-/// A round: the part of each worker.
-struct LanesTask<S> {
-    workload: EvmWorkload<S>,
-    store: Store<EvmLocation>,
-    /// Where the round begins.
-    first: TxIndex,
-    lanes: Vec<Vec<TxIndex>>,
-    /// The lane that is begun next.
-    next: AtomicU64,
-    /// With their places.
-    done: Mutex<Vec<(usize, Lane)>>,
-    /// None, of which those of all lanes are made.
-    digests: Digests,
-    /// Gas that was used before the round, and by what has run of it.
-    used: AtomicU64,
-}
-
-const fn version(tx: TxIndex) -> Version {
-    Version { tx, incarnation: Incarnation(0) }
-}
-
-impl<S: StateSource> LanesTask<S> {
-    /// An EVM over the state before the round.
-    fn machine(&self, worker: WorkerId) -> Result<EvmMachine<'_, S::State, Threads>, DbError<S>> {
-        let Self { workload, store, first, digests, .. } = self;
-        let base = workload.base(worker)?;
-        let under = Some((store, *first));
-        let view =
-            EvmView::of_part(&workload.recipe, digests.clone(), under, base, &Threads::SLEEPY);
-        Ok(EvmMachine::over(&workload.recipe, view))
-    }
-
-    fn run_lane(
-        &self,
-        machine: &mut EvmMachine<'_, S::State, Threads>,
-        transactions: &[TxIndex],
-    ) -> Lane {
-        let recipe = &self.workload.recipe;
-        let outputs = Vec::with_capacity(transactions.len());
-        let mut lane = Lane { trail: Trail::new(&self.digests), outputs, ended: None };
-        // Where the changes begin that are in the journal only.
-        let mut in_journal = 0;
-        for &tx in transactions {
-            // If there is no room for those that have run what follows is in vain, whichever they are (I9).
-            if self.used.load(SeqCst) > recipe.block.env.gas_limit {
-                lane.ended = Some(tx);
-                break;
-            }
-            machine.begin(tx);
-            let ran = catch_unwind(AssertUnwindSafe(|| machine.run_tx(tx, None)));
-            let stop = machine.end().1;
-            if ran.is_err() {
-                machine.undo(None);
-            }
-            let (Ok(Ran { result: Ok(output), goes_on, .. }), None) = (ran, stop) else {
-                lane.ended = Some(tx);
-                break;
-            };
-            self.used.fetch_add(output.result.tx_gas_used(), SeqCst);
-            for_each_write(&output.changes, recipe, |location, entry| {
-                lane.trail.write(&location);
-                self.store.publish(version(tx), &location, entry, &mut Vec::new());
-            });
-            lane.trail.end(tx, machine.view_mut().reads_from_below());
-            lane.outputs.push((tx, Arc::new(output)));
-            if !goes_on {
-                machine.end_journal();
-                let Some(latest) = machine.view_mut().latest_mut() else { break };
-                for (tx, output) in lane.outputs.iter().skip(in_journal) {
-                    for_each_write(&output.changes, recipe, |location, entry| {
-                        latest.put(*tx, location, entry);
-                    });
-                }
-                in_journal = lane.outputs.len();
-            }
-        }
-        machine.end_journal();
-        if let Some(latest) = machine.view_mut().latest_mut() {
-            *latest = Default::default();
-        }
-        if let Some(reads) = machine.view_mut().take_reads() {
-            lane.trail.set_reads(reads);
-        }
-        lane
-    }
-
-    /// The end of those that have run as if in order, of the transactions below `end`, and the first one that has
-    /// not run, if there is one.
-    fn holds_below(&self, done: &[(usize, Lane)], end: TxIndex) -> (TxIndex, Option<TxIndex>) {
-        let ended = done.iter().filter_map(|(_, lane)| lane.ended);
-        let has_run = |place: usize| done.iter().any(|(other, _)| *other == place);
-        let missing = self.lanes.iter().enumerate().filter(|(place, _)| !has_run(*place));
-        let not_run = ended.chain(missing.filter_map(|(_, lane)| lane.first().copied())).min();
-        if is_evm_mutant!(self.workload.recipe.mutant, LaneUnchecked) {
-            return (end, not_run);
-        }
-        let trails: Vec<_> = done.iter().map(|(_, lane)| &lane.trail).collect();
-        (in_order_below(&trails, end), not_run)
-    }
-
-    /// Commits what holds of the round, and takes the rest back.
-    fn settle(&self, ledger: &mut EvmLedger, latest: &mut Latest<EvmLocation>) -> Came {
-        let last = self.lanes.iter().filter_map(|lane| lane.last()).max();
-        let end = last.map_or(self.first, |last| last.next());
-        let mut done = core::mem::take(&mut *self.done.lock());
-        let begun = self.next.load(SeqCst).min(self.lanes.len() as u64);
-        let is_lost = (done.len() as u64) < begun;
-        let (conflict, not_run) = self.holds_below(&done, end);
-        let below = not_run.map_or(conflict, |not_run| not_run.min(conflict));
-        let outputs = done.iter_mut().flat_map(|(_, lane)| core::mem::take(&mut lane.outputs));
-        let mut outputs: Vec<_> = outputs.collect();
-        outputs.sort_unstable_by_key(|(tx, _)| *tx);
-        let (runs, mut frontier) = (outputs.len() as u64, self.first);
-        let recipe = &self.workload.recipe;
-        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
-        let unasked = is_evm_mutant!(recipe.mutant, LaneNotAdmitted);
-        for (tx, output) in outputs {
-            // All below it are committed if it comes next.
-            if tx != frontier || tx >= below || !(ledger.admit(tx).is_ok() || unasked) {
-                self.take_back(tx, &output);
-                continue;
-            }
-            for (to, reward) in recipe.rewards(&output).filter(|_| !lost) {
-                latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));
-            }
-            ledger.commit(tx, output);
-            frontier = tx.next();
-        }
-        let is_held = frontier < end && (frontier < below || not_run == Some(frontier));
-        Came { frontier, runs, end, is_held, is_lost }
-    }
-
-    /// Takes back what a transaction has written.
-    fn take_back(&self, tx: TxIndex, output: &TxOutput) {
-        let recipe = &self.workload.recipe;
-        let stays = is_evm_mutant!(recipe.mutant, LaneStays);
-        for_each_write(&output.changes, recipe, |location, _| {
-            if !stays {
-                self.store.withdraw(version(tx), &location, &mut Vec::new());
-            }
-        });
-    }
-}
-
-impl<S: StateSource> Task for LanesTask<S> {
-    fn run(&self, worker: WorkerId) {
-        // If it cannot be opened that is found out where transactions run in order.
-        let Ok(mut machine) = self.machine(worker) else { return };
-        loop {
-            let place = self.next.fetch_add(1, SeqCst) as usize;
-            let Some(lane) = self.lanes.get(place) else { return };
-            let lane = self.run_lane(&mut machine, lane);
-            self.done.lock().push((place, lane));
-        }
-    }
-}
-
-/// What a round came to.
-#[derive(Clone, Copy)]
-struct Came {
-    /// Everything below it is committed.
-    frontier: TxIndex,
-    /// Transactions that have run.
-    runs: u64,
-    /// The end of the round.
-    end: TxIndex,
-    /// Whether the next transaction has to run alone.
-    is_held: bool,
-    /// Whoever ran a lane has failed, by a bug of ours.
-    is_lost: bool,
-}
 
 /// Whether what has not run of a block should be tried in lanes.
 pub(super) fn is_worth_lanes<'env, S: StateSource>(
@@ -312,7 +125,10 @@ impl<S: StateSource> Session<S> {
             let first = self.frontier.position();
             let round = first..end.min(first + pace.length());
             let used = self.ledger.gas().admitted(&self.workload.recipe.block);
-            let lanes = plan_round(&self.workload.recipe.block, round, used, crew.workers());
+            let unfolded = self.unfolded();
+            let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
+            let block = &self.workload.recipe.block;
+            let lanes = plan_round(block, round, used, (crew.workers(), begun));
             if !pace.allows(&lanes, crew.workers()) {
                 continue;
             }
@@ -340,21 +156,26 @@ impl<S: StateSource> Session<S> {
         (self, None)
     }
 
+    /// The first of those that are to be put into the bundle while others run, if they are.
+    fn unfolded(&self) -> Option<usize> {
+        self.growing.has_bundle().then(|| self.growing.transactions())
+    }
+
     /// Runs one round.
     fn run_round<'env, C>(self, lanes: Lanes, crew: &mut C) -> (Self, Came)
     where
         S: 'env,
         C: Crew<'env>,
     {
+        let unfolded = self.unfolded();
         let Self { workload, store, mut ledger, mut tally, frontier: first, alone, .. } = self;
-        let Self { growing, speculates, handed_over, .. } = self;
+        let Self { mut growing, speculates, handed_over, .. } = self;
         let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));
         let lanes = lanes.lanes.into_iter().map(|lane| lane.into_iter().map(at).collect());
         let lanes: Vec<Vec<TxIndex>> = lanes.collect();
-        let digests = Footprint::default().digests();
-        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::with_capacity(lanes.len())));
-        let used = AtomicU64::new(ledger.gas().admitted(&workload.recipe.block));
-        let task = Arc::new(LanesTask { workload, store, first, lanes, next, done, digests, used });
+        let used = ledger.gas().admitted(&workload.recipe.block);
+        let folding = unfolded.map(|from| (core::mem::take(&mut growing), ledger.hand_over(from)));
+        let task = Arc::new(LanesTask::new((workload, store), first, lanes, used, folding));
         let others: Arc<dyn Task + 'env> = task.clone();
         crew.run(&others, || task.run(WorkerId(0)));
         drop(others);
@@ -362,6 +183,9 @@ impl<S: StateSource> Session<S> {
             // `Crew::run` returns when nobody holds the task.
             unreachable!("a worker still holds the block")
         };
+        if unfolded.is_some() {
+            growing = folded(&task);
+        }
         let mut alone = alone.unwrap_or_else(|| Alone::from(first));
         let came = task.settle(&mut ledger, &mut alone.latest);
         let frontier = came.frontier;
@@ -386,5 +210,14 @@ impl<S: StateSource> Session<S> {
             handed_over,
         };
         (session, came)
+    }
+}
+
+/// What one of the workers has made while the lanes ran.
+fn folded<S: StateSource>(task: &LanesTask<S>) -> Growing {
+    match task.take_folded() {
+        Some(growing) => growing,
+        // Better than a block without receipts.
+        None => unreachable!("whoever has begun to fold has come to the end"),
     }
 }

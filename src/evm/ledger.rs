@@ -162,6 +162,17 @@ impl EvmLedger {
         }
     }
 
+    /// What became of those from `from` on, which is not here any more then: nobody looks for what they have
+    /// changed.
+    pub(super) fn hand_over(&mut self, from: usize) -> Vec<Result<Arc<TxOutput>, Rejection>> {
+        let blank = TxOutput::blank();
+        let take = |outcome: &mut Result<Arc<TxOutput>, Rejection>| match outcome {
+            Ok(output) => Ok(core::mem::replace(output, Arc::clone(&blank))),
+            Err(rejection) => Err(rejection.clone()),
+        };
+        self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
+    }
+
     /// Notes that `tx`, which has been admitted and runs next, asks for room after those before it.
     pub(super) fn ask(&mut self, tx: TxIndex) {
         let Self { block, gas, asked, .. } = self;

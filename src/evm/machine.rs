@@ -12,6 +12,7 @@ use super::handler::{BlockEvm, BlockHandler};
 use super::location::{EvmLocation, Reward};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::opcodes::announced;
+use super::plan::expected_accounts;
 use super::precompile::BlockPrecompiles;
 use super::view::EvmView;
 use super::window::Window;
@@ -19,6 +20,7 @@ use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
 use crate::worker::{Context, Effects, Machine, Stop};
 use alloy_primitives::{Address, U256};
+use core::ops::Range;
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
 use revm::context_interface::{JournalTr, LocalContextTr};
@@ -175,9 +177,10 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         self.evm.ctx.journaled_state.db_mut()
     }
 
-    /// Makes room in the journal for about this number of accounts.
-    pub(super) fn expect_accounts(&mut self, accounts: usize) {
-        self.evm.ctx.journaled_state.state.reserve(accounts);
+    /// Makes room in the journal for the accounts of these transactions.
+    pub(super) fn expect(&mut self, transactions: Range<usize>) {
+        let transactions = self.recipe.block.transactions.get(transactions).unwrap_or_default();
+        self.evm.ctx.journaled_state.state.reserve(expected_accounts(transactions));
     }
 
     /// What is in the journal.
@@ -192,7 +195,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     }
 
     /// Ends the journal, and forgets what was in it.
-    fn clear_journal(&mut self) {
+    pub(super) fn clear_journal(&mut self) {
         let mut state = self.end_journal();
         // The next chunk's will be about as large. Clearing takes time for room that is not used, too.
         if state.capacity() <= MOST_ROOM {

@@ -26,12 +26,14 @@ mod experience;
 mod extensions;
 mod finish;
 mod fold;
+mod folded;
 mod follower;
 #[cfg(feature = "alloy")]
 mod foreign;
 mod growing;
 mod handler;
 mod journal;
+mod lane;
 mod lanes;
 mod ledger;
 mod location;

@@ -139,6 +139,9 @@ pub enum EvmMutant {
     /// A transaction in a lane is committed although the block has no room for it.
     #[cfg(feature = "mutants")]
     LaneNotAdmitted,
+    /// What a round of lanes has left is not folded into the bundle while the next one runs.
+    #[cfg(feature = "mutants")]
+    LaneUnfolded,
 }
 
 #[cfg(feature = "mutants")]
@@ -198,6 +201,7 @@ impl EvmMutant {
         Self::LaneStays,
         Self::LaneCreditsLost,
         Self::LaneNotAdmitted,
+        Self::LaneUnfolded,
     ];
 }
 

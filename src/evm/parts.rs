@@ -102,7 +102,7 @@ impl<S: StateSource> PartsTask<S> {
         let mut ledger = EvmLedger::of_part(recipe, range.clone());
         let mut split = Splitting::with_capacity(range.len());
         runner.first_in_journal = range.start;
-        runner.machine.expect_accounts(accounts(recipe, range.clone()));
+        runner.machine.expect(range.clone());
         // If there is no room for those that have ended what follows is in vain, whichever they are (I9).
         let is_full = self.used.load(SeqCst) > recipe.block.env.gas_limit;
         for tx in range.clone().filter(|_| !is_full) {
@@ -142,13 +142,6 @@ impl<S: StateSource> PartsTask<S> {
         part.note_writes(recipe);
         part
     }
-}
-
-/// How many accounts transactions will probably load: each brings its sender, and a plain payment its
-/// receiver; contracts are often the same.
-pub(super) fn accounts(recipe: &Recipe, transactions: Range<usize>) -> usize {
-    let transactions = recipe.block.transactions.get(transactions).unwrap_or_default();
-    transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum()
 }
 
 impl Part {

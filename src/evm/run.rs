@@ -78,7 +78,7 @@ where
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
-    let by_turns = config.policy == Policy::Parts;
+    let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
     // Whoever adopts parts makes the bundle, too.
@@ -96,11 +96,12 @@ where
         let needs_none = alone && !in_lanes;
         session.store = empty_store(crew, &config, transactions, needs_none);
         session.seed(&effects);
+        if !(follows || by_turns) {
+            // What is left is put into the bundle by all workers at the end.
+            session.growing.give_up_bundle();
+        }
         if in_lanes {
             (session, failure) = session.try_lanes(transactions, crew, &config);
-        }
-        if !(follows || by_turns) || session.left(transactions) == 0 {
-            session.growing.give_up_bundle();
         }
     }
     if failure.is_none() && session.left(transactions) > 0 {

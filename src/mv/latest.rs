@@ -133,6 +133,12 @@ impl<L: Location> Latest<L> {
         tombstones.into_iter().chain(entries)
     }
 
+    /// Forgets everything, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.cells.clear();
+        self.ended.clear();
+    }
+
     /// Remembers the base value of a location that nothing has written.
     pub fn keep_base(&mut self, location: L, value: L::Value) {
         let cell = || Cell { by: None, value: Some(value), deltas: Vec::new() };

@@ -5,6 +5,7 @@ use super::location::Location;
 use super::resolve::Origin;
 use super::store::Store;
 use crate::ids::TxIndex;
+use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
     /// What lies at `location` below `reader`, where everything is final, and where it comes from. `base`
@@ -59,7 +60,8 @@ impl<L: Location> Store<L> {
     }
 
     fn final_floor(&self, location: &L, reader: TxIndex) -> Floor {
-        let Some(scope) = location.scope() else { return Floor::Base };
+        let scope = location.scope().filter(|_| self.scope_used.load(SeqCst));
+        let Some(scope) = scope else { return Floor::Base };
         let hash = self.hash(&scope);
         let (mut shard, _) = self.shard(hash).1.read();
         shard.find(hash, &scope).map_or(Floor::Base, |chain| chain.floor(reader, self.mutant))

@@ -38,9 +38,10 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
 }
 
 /// Shares transactions out among `most` lanes: those that belong together, by one or several others, in one
-/// lane, and the lanes about as heavy as each other.
+/// lane, and the lanes about as heavy as each other. Whoever runs one of them has something else to do before,
+/// which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
-pub fn lanes(ties: &[Ties], most: usize) -> Lanes {
+pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
     let mut parents: Vec<usize> = (0..ties.len()).collect();
     let hasher = RandomState::default();
     let mut owners = HashMap::with_capacity_and_hasher(2 * ties.len(), hasher.clone());
@@ -67,6 +68,7 @@ pub fn lanes(ties: &[Ties], most: usize) -> Lanes {
     let heaviest = groups.first().map_or(0, |(weight, _)| *weight);
     let total = groups.iter().fold(0, |total: u64, (weight, _)| total.saturating_add(*weight));
     let mut lanes = vec![(0, Vec::new()); most.max(1)];
+    set_load(&mut lanes, |load| load.saturating_add(begun));
     for (weight, mut members) in groups {
         // The heaviest first, each to the lane that has least: never much worse than the best.
         if let Some((load, lane)) = lanes.iter_mut().min_by_key(|(load, _)| *load) {
@@ -74,6 +76,7 @@ pub fn lanes(ties: &[Ties], most: usize) -> Lanes {
             lane.append(&mut members);
         }
     }
+    set_load(&mut lanes, |load| load.saturating_sub(begun));
     lanes.retain(|(_, lane)| !lane.is_empty());
     lanes.sort_by_key(|(load, _)| core::cmp::Reverse(*load));
     let in_order = |(_, mut lane): (u64, Vec<usize>)| {
@@ -81,6 +84,13 @@ pub fn lanes(ties: &[Ties], most: usize) -> Lanes {
         lane
     };
     Lanes { lanes: lanes.into_iter().map(in_order).collect(), heaviest, total }
+}
+
+/// Changes the load of the first of the `lanes`.
+fn set_load(lanes: &mut [(u64, Vec<usize>)], to: impl FnOnce(u64) -> u64) {
+    if let Some((load, _)) = lanes.first_mut() {
+        *load = to(*load);
+    }
 }
 
 #[cfg(test)]
@@ -104,23 +114,31 @@ mod tests {
             tie(3, &[9, 7]),
             tie(5, &[2, 3]),
         ];
-        let shared = lanes(&ties, 2);
+        let shared = lanes(&ties, 2, 0);
         assert_eq!(shared.lanes, [vec![0, 2, 5], vec![1, 3, 4]]);
         assert_eq!((shared.heaviest, shared.total), (15, 25));
-        assert_eq!(lanes(&ties, 9).lanes.len(), 3);
-        assert_eq!(lanes(&ties, 1).lanes, [vec![0, 1, 2, 3, 4, 5]]);
-        assert_eq!(lanes(&[], 2), Lanes::default());
+        assert_eq!(lanes(&ties, 9, 0).lanes.len(), 3);
+        assert_eq!(lanes(&ties, 1, 0).lanes, [vec![0, 1, 2, 3, 4, 5]]);
+        assert_eq!(lanes(&[], 2, 0), Lanes::default());
     }
 
     #[test]
     fn lanes_are_about_as_heavy_as_each_other() {
         let ties: Vec<_> = (0..400).map(|place| tie(1 + place % 17, &[1_000 + place])).collect();
-        let shared = lanes(&ties, 4);
+        let shared = lanes(&ties, 4, 0);
         let load =
             |lane: &Vec<usize>| -> u64 { lane.iter().map(|place| ties[*place].weight).sum() };
         let loads: Vec<_> = shared.lanes.iter().map(load).collect();
         assert_eq!(loads.iter().sum::<u64>(), shared.total);
         assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 17, "{loads:?}");
-        assert_eq!(shared, lanes(&ties, 4));
+        assert_eq!(shared, lanes(&ties, 4, 0));
+        // A quarter of all is begun by whoever runs the lightest lane, which comes last.
+        let begun = shared.total / 4;
+        let shared = lanes(&ties, 4, begun);
+        let loads: Vec<_> = shared.lanes.iter().map(load).collect();
+        let lightest = loads.last().unwrap() + begun;
+        assert!(loads[..3].iter().all(|load| load.abs_diff(lightest) <= 17), "{loads:?}");
+        // It may be all that there is to do.
+        assert_eq!(lanes(&ties, 4, u64::MAX).lanes.len(), 3);
     }
 }

@@ -13,7 +13,7 @@ use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{
-    ADD, BALANCE, CALLER, EXTCODESIZE, INVALID, SELFDESTRUCT, SLOAD, SSTORE,
+    ADD, BALANCE, CALLER, EXTCODESIZE, INVALID, LOG1, SELFDESTRUCT, SLOAD, SSTORE,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -85,6 +85,32 @@ pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
     }
     let seen = scene.play().slot(asker, 7).expect("it was written");
     assert!(seen > U256::ZERO, "fees were paid by then");
+}
+
+/// Rounds of many transactions, some of which are left out, change the same accounts again.
+#[test]
+pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
+    let mut scene = payments(0);
+    let counter = scene.contract(0, Code::new().increment(0, 1).push(7).push(32).push(0).op(LOG1));
+    for number in 0..30 {
+        match number % 5 {
+            0 => send(&mut scene, number, bring(counter, 1)),
+            1 => send(&mut scene, number, create(deploying(Code::new().increment(number, 1)))),
+            // Nobody has that much.
+            2 => send(&mut scene, number, TxEnv { value: U256::MAX, ..pay(receiver(1), 1) }),
+            _ => send(&mut scene, number, pay(receiver(number % 3), 1)),
+        }
+        scene.block.transactions.last_mut().expect("it was sent").gas_limit = 200_000;
+    }
+    let block = Arc::new(scene.block.clone());
+    let expected = Expected::new(&block, Mode::Build, &scene.database());
+    for workers in [1, 2, 3, 8] {
+        let mut executor = executor(workers, Policy::Lanes, Mode::Build).with_mutant(SEEDED.get());
+        let found = executor.execute(Arc::clone(&block), scene.database());
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        let stats = found.expect("a block that is built").stats;
+        assert!(stats.lane_rounds > 2, "{workers}: {stats:?}");
+    }
 }
 
 /// There is room for four; the fifth one may have run by the time that this is found.

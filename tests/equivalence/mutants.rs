@@ -41,6 +41,7 @@ fn named(name: &str) -> Option<fn()> {
         lanes::lanes_without_room_are_not_committed,
         lanes::what_a_lane_reads_another_one_has_changed,
         lanes::what_lanes_have_set_aside_is_seen_later,
+        lanes::what_lanes_leave_is_folded_while_others_run,
         lanes::what_was_in_vain_is_not_seen_later,
         parts::a_later_part_ends_first,
         parts::balances_of_parts_are_filled_in_later,
