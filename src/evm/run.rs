@@ -363,16 +363,22 @@ mod tests {
     #[test]
     fn what_was_learned_holds_for_the_later_rounds_of_a_pool() {
         let calls = 600;
-        let (mut team, config) = team();
-        let expected = run(&mut team, Config { policy: Policy::InOrder, ..config }, calls);
-        let (block, state) = chain(calls);
-        taught(&mut team, &block.transactions);
-        let mut pool = Calls(block.transactions.clone().into_iter());
-        let block = Block { transactions: Vec::new(), ..block };
-        let built: Result<_, BlockError<Infallible>> =
-            build(&mut team, block, state, &mut pool, options(config));
-        let output = built.expect("a block").output;
-        assert!(!output.stats.alone && output.stats.foreseen_stretches >= 1, "{:?}", output.stats);
-        assert_same(&output, &expected, calls);
+        let is_foreseen = |_| {
+            let (mut team, config) = team();
+            let expected = run(&mut team, Config { policy: Policy::InOrder, ..config }, calls);
+            let (block, state) = chain(calls);
+            taught(&mut team, &block.transactions);
+            let mut pool = Calls(block.transactions.clone().into_iter());
+            let block = Block { transactions: Vec::new(), ..block };
+            let built: Result<_, BlockError<Infallible>> =
+                build(&mut team, block, state, &mut pool, options(config));
+            let output = built.expect("a block").output;
+            assert!(!output.stats.alone, "{:?}", output.stats);
+            assert_same(&output, &expected, calls);
+            // Where the other worker has not come, on a machine that has much to do, speculation was not wasted.
+            assert!(output.stats.foreseen_stretches >= 1 || output.stats.discarded == 0);
+            output.stats.foreseen_stretches >= 1
+        };
+        assert!((0..100).any(is_foreseen), "nobody else has come in a hundred blocks");
     }
 }
