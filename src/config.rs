@@ -99,9 +99,9 @@ impl Config {
     }
 
     /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
-    /// `hands_over`: somebody else goes on where speculation is wasted.
+    /// `hands_over`: somebody else goes on where so many runs were thrown away.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: bool) -> Limits {
+    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<u32>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let in_order = alone && self.policy != Policy::ForceSpeculative;
         Limits {

@@ -223,7 +223,7 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         policy: Policy::ForceSpeculative,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: false,
+        hands_over: None,
     };
     let makespan = |workers| {
         let workload = ToyWorkload::new(Arc::clone(&block));

@@ -89,7 +89,7 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     let serial = model.serial(state);
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
-        Some(Halt::HandedOver) => model.scenario(state).limits.hands_over,
+        Some(Halt::HandedOver) => model.scenario(state).limits.hands_over.is_some(),
         None => {
             !state.finished
                 || (serial.halt.is_none() && state.outcomes.len() == serial.outcomes.len())

@@ -98,7 +98,7 @@ impl Scenario {
             policy: Policy::ForceSpeculative,
             skip_rejected: false,
             shared_chunks: false,
-            hands_over: false,
+            hands_over: None,
         };
         let (chunk_ends, dependencies) = (Vec::new(), Vec::new());
         Self { txs, limits, chunk_ends, dependencies, may_cancel: false, foresees: false }

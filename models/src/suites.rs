@@ -252,7 +252,7 @@ fn tight() -> Vec<Scenario> {
                 scenarios.push(scenario.clone());
             }
             scenario.limits.policy = Policy::Alternate;
-            scenario.limits.hands_over = true;
+            scenario.limits.hands_over = Some(0);
             scenarios.push(scenario);
         }
     }

@@ -19,7 +19,7 @@ fn limits() -> Limits {
         policy: Policy::ForceSpeculative,
         skip_rejected: false,
         shared_chunks: false,
-        hands_over: false,
+        hands_over: None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
 use super::run::DbError;
-use super::trials::Trials;
+use super::trials::{Trials, wasteful_runs};
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -267,6 +267,8 @@ impl<S: StateSource> Session<S> {
         let Self { workload, ledger, store, tally, frontier, .. } = self;
         let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
         let store = store.with_workers(if alone { 1 } else { workers });
+        let transactions = workload.recipe.block.transactions.len();
+        let hands_over = hands_over.then(|| wasteful_runs(transactions));
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }

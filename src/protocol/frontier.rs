@@ -183,7 +183,10 @@ impl Protocol {
     /// Speculation that is mostly thrown away gives way to a stretch in order.
     fn watch_discard_rate(&mut self) {
         let (span, wasteful, stretch) = match self.limits.policy {
-            Policy::Auto => (RATE_SPAN, WASTEFUL_RUNS, IN_ORDER_STRETCH),
+            Policy::Auto => {
+                let wasteful = self.limits.hands_over.unwrap_or(WASTEFUL_RUNS);
+                (RATE_SPAN, wasteful, IN_ORDER_STRETCH)
+            }
             Policy::Alternate => (TURN, 0, TURN),
             Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,
         };
@@ -197,7 +200,7 @@ impl Protocol {
             return;
         }
         self.counters.in_order_stretches += 1;
-        if self.limits.hands_over {
+        if self.limits.hands_over.is_some() {
             self.begin_halt(Halt::HandedOver);
         } else {
             self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));

@@ -39,9 +39,10 @@ pub struct Limits {
     pub skip_rejected: bool,
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
-    /// Where speculation gives way to a stretch in order, the block ends
-    /// ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it goes on by other means.
-    pub hands_over: bool,
+    /// Where so many runs were thrown away in a span of 32 commits the block ends
+    /// ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it goes on by other means. Without it
+    /// speculation gives way to a stretch in order, and goes on after that.
+    pub hands_over: Option<u32>,
 }
 
 /// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.

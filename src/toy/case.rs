@@ -55,7 +55,7 @@ impl ToyCase {
             policy,
             skip_rejected: random.chance(1, 2),
             shared_chunks: random.chance(1, 4),
-            hands_over: false,
+            hands_over: None,
         };
         let plan = random_plan(random, block.transactions.len());
         let shards = 1 << random.small(4);

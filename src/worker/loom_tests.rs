@@ -168,7 +168,7 @@ fn new_protocol(skip_rejected: bool) -> Protocol {
         policy: Policy::ForceSpeculative,
         skip_rejected,
         shared_chunks: false,
-        hands_over: false,
+        hands_over: None,
     };
     Protocol::new(limits, &Plan::singles(2))
 }
