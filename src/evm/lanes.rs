@@ -8,8 +8,8 @@
 //! transactions commit, slots of blank accounts, transactions that are invalid or cannot be run - ends a lane
 //! before the transaction that needs it, which then runs alone.
 //!
-//! What a round leaves is folded into the bundle while the next one runs, by whoever begins first: its memory is
-//! of use again soon, and nothing is left to do at the end of the block.
+//! Where a follower would do it if the rest ran in order, what a round leaves is folded into the bundle while the
+//! next one runs, by whoever begins first: its memory is of use again soon, and nothing is left to do at the end.
 
 use super::alone::Alone;
 use super::base::StateSource;

@@ -74,8 +74,8 @@ pub(super) struct EvmLedger {
     gas: BlockGas,
     /// How much room the transactions ask for, where nobody has said yet whether it is there.
     asked: BlockGas,
-    /// Where somebody follows, blank ones stand for those that were handed over; of those that ran in parts
-    /// the results are gone.
+    /// Where somebody follows, or folds beside lanes, blank ones stand for those that were handed over; of those
+    /// that ran in parts the results are gone.
     pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,

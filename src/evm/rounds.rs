@@ -126,6 +126,7 @@ impl Pace {
 
 /// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the block,
 /// which has used `used` gas so far.
+///
 /// `begun`: so many transactions are folded first, by one of the `workers`.
 pub(super) fn plan_round(
     block: &Block,

@@ -268,7 +268,8 @@ impl<S: StateSource> Session<S> {
         let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
         let store = store.with_workers(if alone { 1 } else { workers });
         let transactions = workload.recipe.block.transactions.len();
-        let hands_over = hands_over.then(|| wasteful_runs(transactions));
+        let hands_over =
+            hands_over.then(|| wasteful_runs(transactions, config.max_speculative_runs));
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }

@@ -1,14 +1,15 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use crate::protocol::Policy;
+use crate::protocol::{Policy, WASTEFUL_RUNS};
 
 /// Transactions of a block that is long: while it turns out there that speculation is wasted, more is lost.
 const LONG: usize = 2_000;
 
 /// Runs thrown away in 32 commits by which speculation counts as wasted. Of mainnet's blocks those in which it
-/// is between the two are still faster with it than without.
-pub(super) const fn wasteful_runs(transactions: usize) -> u32 {
-    if transactions < LONG { 48 } else { 24 }
+/// is between the two are still faster with it than without. More than 32 come together only where each
+/// transaction may have run more than once: `runs` times.
+pub(super) const fn wasteful_runs(transactions: usize, runs: u32) -> u32 {
+    if transactions < LONG && runs > 1 { 2 * WASTEFUL_RUNS } else { WASTEFUL_RUNS }
 }
 
 /// Whether speculation pays, as far as the block has shown.
@@ -62,5 +63,19 @@ impl Trials {
             Shown::Pays => usize::MAX,
             Shown::Nothing | Shown::Wasted(_) => 16 * self.shortest,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speculation_is_given_up_later_in_short_blocks() {
+        let short =
+            [(0, 4), (1_999, 2)].map(|(transactions, runs)| wasteful_runs(transactions, runs));
+        let others =
+            [(2_000, 4), (500, 1)].map(|(transactions, runs)| wasteful_runs(transactions, runs));
+        assert_eq!((short, others), ([48, 48], [24, 24]));
     }
 }

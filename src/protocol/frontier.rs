@@ -11,7 +11,7 @@ use crate::ids::{Chunk, TxIndex};
 /// Commits between two looks at the discard rate.
 pub(crate) const RATE_SPAN: u32 = 32;
 /// Runs thrown away per span from which on speculation counts as wasted.
-const WASTEFUL_RUNS: u32 = 24;
+pub(crate) const WASTEFUL_RUNS: u32 = 24;
 /// Transactions that run in order after a wasteful span.
 const IN_ORDER_STRETCH: u32 = 64;
 /// Transactions of a turn where speculation and order alternate.
