@@ -9,7 +9,7 @@
 //! before the transaction that needs it, which then runs alone.
 //!
 //! Where a follower would do it if the rest ran in order, what a round leaves is folded into the bundle while the
-//! next one runs, by whoever begins first: its memory is of use again soon, and nothing is left to do at the end.
+//! next one runs, by whoever begins first: its memory is of use again soon, and little is left to do at the end.
 
 use super::alone::Alone;
 use super::base::StateSource;
