@@ -75,7 +75,10 @@ pub use evm::{
     StateUnavailable, Stats, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
-pub use evm::{Observer, SimulatedBlock, Simulation, Stage, evm_simulator, observe, simulate};
+pub use evm::{
+    Observer, SimulatedBlock, SimulatedExecutor, Simulation, Stage, VirtualRun, evm_simulator,
+    observe, simulate,
+};
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};
 pub use ids::TxIndex;

@@ -4,7 +4,7 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::mv::Store;
 use braid_evm::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
-use braid_evm::runtime::{Pool, Task, Threads};
+use braid_evm::runtime::{Pool, Seat, Task, Threads};
 use braid_evm::toy::{
     Amount, Place, Random, Rendezvous, Step, ToyBlock, ToyCase, ToyLedger, ToyLocation, ToyTx,
     ToyWorkload, compare, reference,
@@ -21,7 +21,7 @@ struct ToyTask {
 }
 
 impl Task for ToyTask {
-    fn run(&self, worker: WorkerId) {
+    fn run(&self, worker: WorkerId, _: Seat<'_>) {
         work(&self.shared, worker, &Threads::SLEEPY);
     }
 }
@@ -34,7 +34,7 @@ fn run_with<X: Context>(
     let toy = Arc::new(ToyTask { shared });
     let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
     let own = context(&toy);
-    pool.run(&task, || work(&toy.shared, WorkerId(0), &own));
+    pool.run(&task, |_| work(&toy.shared, WorkerId(0), &own));
     drop((task, own));
     Arc::into_inner(toy).expect("no thread holds the task any more").shared.into_end()
 }
@@ -197,7 +197,7 @@ fn a_lost_worker_ends_the_block_and_leaves_the_pool_usable() {
 fn an_empty_block_ends_and_a_dropped_pool_leaves_no_thread() {
     struct Witness;
     impl Task for Witness {
-        fn run(&self, _: WorkerId) {}
+        fn run(&self, _: WorkerId, _: Seat<'_>) {}
     }
     for workers in WORKERS {
         let mut pool = Pool::new(workers).expect("threads start");
@@ -205,7 +205,7 @@ fn an_empty_block_ends_and_a_dropped_pool_leaves_no_thread() {
         let end = run(&mut pool, shared(ToyWorkload::new(block(Vec::new()))));
         assert_eq!((end.frontier, end.halt, end.broken), (TxIndex(0), None, None));
         let task: Arc<dyn Task> = Arc::new(Witness);
-        assert_eq!(pool.run(&task, || 7), 7);
+        assert_eq!(pool.run(&task, |_| 7), 7);
         drop(pool);
         assert_eq!(Arc::strong_count(&task), 1);
     }

@@ -4,7 +4,7 @@
 use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
 use braid_evm::mv::{Entry, Resolution, Store};
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::runtime::{Pool, Task, Threads};
+use braid_evm::runtime::{Pool, Seat, Task, Threads};
 use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
 use braid_evm::worker::{Context, Point, Shared, work};
 use braid_models::conformance::{Rejected, Seen, Trace, replay, replay_store};
@@ -98,7 +98,7 @@ struct ToyTask {
 }
 
 impl Task for ToyTask {
-    fn run(&self, worker: WorkerId) {
+    fn run(&self, worker: WorkerId, _: Seat<'_>) {
         work(&self.shared, worker, &Restless::new(self.seed, worker));
     }
 }
@@ -112,7 +112,7 @@ fn traces_of_blocks_on_threads_conform() {
             let case = ToyCase::random(&mut Random::new(seed));
             let toy = Arc::new(ToyTask { shared: case.shared().with_trace(), seed });
             let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
-            pool.run(&task, || toy.run(WorkerId(0)));
+            pool.run(&task, |seat| toy.run(WorkerId(0), seat));
             drop(task);
             let shared = Arc::into_inner(toy).expect("no thread holds the block").shared;
             let trace = shared.into_end().take_trace();

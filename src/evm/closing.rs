@@ -4,15 +4,15 @@
 use super::assembly::{Assembly, GrowingBundle};
 use super::block::Block;
 use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
-use super::crew::{Crew, Spare};
+use super::crew::{Crew, SLEEPY, Spare};
 use super::folded::FoldedAccount;
 use super::location::EvmLocation;
 use super::receipts::Split;
 use crate::ids::WorkerId;
 use crate::mv::Store;
-use crate::runtime::{Task, Threads};
+use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
-use crate::worker::Context;
+use crate::worker::{Context, Point};
 use alloy_primitives::Address;
 use core::cmp::Reverse;
 use revm::database::BundleState;
@@ -73,7 +73,6 @@ struct Closing {
     emptied: Mutex<Option<Store<EvmLocation>>>,
     /// Taking them apart takes time.
     spent: Mutex<Vec<EvmState>>,
-    threads: Threads,
 }
 
 impl Closing {
@@ -84,7 +83,6 @@ impl Closing {
         shares: usize,
         store: Option<Store<EvmLocation>>,
         spent: Vec<EvmState>,
-        threads: Threads,
     ) -> (Self, Receiver<Result<Folded, u64>>, Sender<()>) {
         let buckets = shared_out(&effects, &spread, shares);
         let (folded, done) = bounded(buckets.len());
@@ -101,7 +99,6 @@ impl Closing {
             store: Mutex::new(store),
             emptied: Mutex::new(None),
             spent: Mutex::new(spent),
-            threads,
         };
         (closing, done, folding)
     }
@@ -168,6 +165,7 @@ impl Closing {
     /// The caller's part; `done` are the buckets of others and `folding` tells them of the end.
     fn close(
         &self,
+        seat: Seat<'_>,
         done: &Receiver<Result<Folded, u64>>,
         folding: Sender<()>,
         reverts: bool,
@@ -175,6 +173,7 @@ impl Closing {
         let (mut assembly, mut folding) = (Assembly::new(reverts), Some(folding));
         let mut buckets = Buckets { unfolded: self.buckets.len(), ..Buckets::default() };
         loop {
+            seat.yield_at(Point::Between);
             while let Ok(theirs) = done.try_recv() {
                 buckets.take(theirs);
             }
@@ -196,7 +195,7 @@ impl Closing {
                 buckets.unfolded -= 1;
             } else {
                 // Every other bucket is in somebody's hands, who sends it whatever happens.
-                match self.threads.recv(done) {
+                match seat.recv(done) {
                     Some(theirs) => buckets.take(theirs),
                     None => unreachable!("the task itself holds a sender"),
                 }
@@ -255,15 +254,17 @@ impl Drop for Promise<'_> {
 }
 
 impl Task for Closing {
-    fn run(&self, _: WorkerId) {
+    fn run(&self, _: WorkerId, seat: Seat<'_>) {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
             promise.folded = Some(self.fold(bucket));
+            drop(promise);
+            seat.yield_at(Point::Between);
         }
         self.empty_store();
         self.drop_spent();
         // Nobody sends: it ends when the sender is gone.
-        let _ = self.threads.recv(&self.all_folded);
+        let _ = seat.recv(&self.all_folded);
         self.split();
     }
 }
@@ -303,14 +304,14 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         None => 1,
     };
     let parts = (block, effects, spread);
-    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent, crew.threads());
+    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent);
     let task = Arc::new(task);
     if !sharing {
         // What they have taken up is room for the bundle.
         task.empty_store();
         task.drop_spent();
     }
-    let own = || {
+    let own = |seat: Seat<'_>| {
         let bundle = match growing {
             Some(mut growing) => {
                 growing.complete(&task.effects());
@@ -318,7 +319,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
                 drop(folding);
                 growing.finish()
             }
-            None => task.close(&done, folding, reverts),
+            None => task.close(seat, &done, folding, reverts),
         };
         // Unless others have come.
         task.split();
@@ -330,7 +331,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         let shared: Arc<dyn Task + 'env> = task.clone();
         crew.run(&shared, own)
     } else {
-        own()
+        own(SLEEPY)
     };
     if let Some(store) = task.emptied.lock().take() {
         crew.keep_store(Spare(store));
@@ -364,13 +365,13 @@ mod tests {
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
         let parts = (Arc::default(), effects, Spread::default());
-        Closing::new(parts, shares, None, Vec::new(), Threads::SLEEPY)
+        Closing::new(parts, shares, None, Vec::new())
     }
 
     #[test]
     fn a_bucket_that_its_worker_could_not_fold_is_folded_by_the_caller() {
         let (task, done, folding) = closing(1);
-        let expected = task.close(&done, folding, true);
+        let expected = task.close(SLEEPY, &done, folding, true);
         assert_eq!(expected.state.len(), 200);
         for shares in [2, 3, 8] {
             let (task, done, folding) = closing(shares);
@@ -379,7 +380,7 @@ mod tests {
             drop(Promise { task: &task, bucket, folded: None });
             let bucket = task.next_bucket().expect("there are two or more");
             drop(Promise { task: &task, bucket, folded: Some(task.fold(bucket)) });
-            let found = task.close(&done, folding, true);
+            let found = task.close(SLEEPY, &done, folding, true);
             assert_eq!(found.state, expected.state);
             assert_eq!(found.reverts.first().map(Vec::len), Some(200));
             // The others hear of it.

@@ -5,7 +5,7 @@ use super::location::EvmLocation;
 use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::mv::Store;
-use crate::runtime::{Pool, Task, Threads};
+use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -17,11 +17,6 @@ pub(crate) struct Spare(pub(super) Store<EvmLocation>);
 pub(crate) trait Crew<'env> {
     /// Number of workers, the caller included.
     fn workers(&self) -> usize;
-
-    /// How they wait.
-    fn threads(&self) -> Threads {
-        Threads::SLEEPY
-    }
 
     /// Whether there are more of them than usual, because storage is slow.
     fn is_wide(&self) -> bool {
@@ -50,7 +45,7 @@ pub(crate) trait Crew<'env> {
 
     /// Runs `task` on all other workers and `own` here; returns when all are idle and none holds
     /// the task any more.
-    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce() -> R) -> R;
+    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R;
 }
 
 /// Lasting threads: as many as there are workers, and more for as long as those have to wait for
@@ -94,10 +89,6 @@ impl Crew<'static> for Team {
         self.pool().workers()
     }
 
-    fn threads(&self) -> Threads {
-        self.pool().threads()
-    }
-
     fn is_wide(&self) -> bool {
         self.is_wide
     }
@@ -124,11 +115,14 @@ impl Crew<'static> for Team {
         self.store.get_or_insert(store);
     }
 
-    fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+    fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         let wide = self.wide.as_mut().filter(|_| self.is_wide);
         wide.unwrap_or(&mut self.usual).run(task, own)
     }
 }
+
+/// Where a worker sits that nobody else is woken by.
+pub(super) const SLEEPY: Seat<'static> = Seat::Thread(&Threads::SLEEPY);
 
 /// Threads that are started for each task and end with it, so the task may borrow.
 #[derive(Clone, Copy, Debug)]
@@ -139,12 +133,12 @@ impl<'env> Crew<'env> for Scoped {
         usize::from(self.0.get())
     }
 
-    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce() -> R) -> R {
+    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         std::thread::scope(|scope| {
             for worker in 1..self.0.get() {
                 let task = Arc::clone(task);
                 let body = move || {
-                    task.run(WorkerId(worker));
+                    task.run(WorkerId(worker), SLEEPY);
                     drop(task);
                 };
                 // Fewer threads are slower, not wrong: the block needs only the caller.
@@ -152,7 +146,7 @@ impl<'env> Crew<'env> for Scoped {
                     .name(format!("braid-scoped-{worker}"))
                     .spawn_scoped(scope, body);
             }
-            own()
+            own(SLEEPY)
         })
     }
 }

@@ -13,7 +13,7 @@ use super::session::{Failure, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::protocol::Policy;
-use crate::runtime::{Task, Threads};
+use crate::runtime::{Seat, Task};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
 use crate::worker::Context;
 use core::ops::ControlFlow;
@@ -70,10 +70,10 @@ struct Follower {
 }
 
 impl Task for Follower {
-    fn run(&self, _: WorkerId) {
+    fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some((mut growing, batches)) = self.work.lock().take() else { return };
         // Between batches the core is somebody else's.
-        while let Some(batch) = Threads::SLEEPY.recv(&batches) {
+        while let Some(batch) = seat.patient().recv(&batches) {
             growing.extend(&self.block, batch);
         }
         *self.done.lock() = Some(growing);
@@ -126,10 +126,10 @@ impl<S: StateSource> Session<S> {
         let work = Mutex::new(Some((growing, inbox)));
         let follower = Arc::new(Follower { block, work, done: Mutex::new(None) });
         let task: Arc<dyn Task + 'env> = follower.clone();
-        let (mut session, failure) = crew.run(&task, || {
+        let (mut session, failure) = crew.run(&task, |seat| {
             let ran = self.run_alone(end, config.mode, on_commit, Some(feed));
             // Unless somebody has come.
-            follower.run(WorkerId(0));
+            follower.run(WorkerId(0), seat);
             ran
         });
         let Some(growing) = follower.done.lock().take() else {
@@ -145,6 +145,7 @@ impl<S: StateSource> Session<S> {
 mod tests {
     use super::*;
     use crate::evm::base::Cloned;
+    use crate::evm::crew::SLEEPY;
     use crate::evm::extensions::Extensions;
     use crate::evm::mutants::EvmMutant;
     use crate::evm::output::BlockOutput;
@@ -168,20 +169,20 @@ mod tests {
             2
         }
 
-        fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+        fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
             if !self.comes {
-                return own();
+                return own(SLEEPY);
             }
             let (ended, end) = channel();
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    task.run(WorkerId(1));
+                    task.run(WorkerId(1), SLEEPY);
                     ended.send(()).expect("somebody listens");
                 });
                 // Who finds nothing to do is back at once.
                 let early = end.recv_timeout(Duration::from_millis(200));
                 self.waited.push(early == Err(RecvTimeoutError::Timeout));
-                own()
+                own(SLEEPY)
             })
         }
     }

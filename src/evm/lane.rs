@@ -13,9 +13,9 @@ use super::view::EvmView;
 use super::workload::EvmWorkload;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Digests, Entry, Footprint, Latest, Store, Trail, in_order_below};
-use crate::runtime::{Task, Threads};
+use crate::runtime::{Seat, Task, Threads};
 use crate::sync::{AtomicU64, Mutex, SeqCst};
-use crate::worker::{Ledger, Machine};
+use crate::worker::{Context, Ledger, Machine, Point};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -218,8 +218,9 @@ impl<S: StateSource> LanesTask<S> {
 }
 
 impl<S: StateSource> Task for LanesTask<S> {
-    fn run(&self, worker: WorkerId) {
+    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
         self.fold();
+        seat.yield_at(Point::Between);
         // If it cannot be opened that is found out where transactions run in order.
         let Ok(mut machine) = self.machine(worker) else { return };
         loop {
@@ -227,6 +228,7 @@ impl<S: StateSource> Task for LanesTask<S> {
             let Some(lane) = self.lanes.get(place) else { return };
             let lane = self.run_lane(&mut machine, lane);
             self.done.lock().push((place, lane));
+            seat.yield_at(Point::Between);
         }
     }
 }

@@ -177,7 +177,7 @@ impl<S: StateSource> Session<S> {
         let folding = unfolded.map(|from| (core::mem::take(&mut growing), ledger.hand_over(from)));
         let task = Arc::new(LanesTask::new((workload, store), first, lanes, used, folding));
         let others: Arc<dyn Task + 'env> = task.clone();
-        crew.run(&others, || task.run(WorkerId(0)));
+        crew.run(&others, |seat| task.run(WorkerId(0), seat));
         drop(others);
         let Some(task) = Arc::into_inner(task) else {
             // `Crew::run` returns when nobody holds the task.

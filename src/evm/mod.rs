@@ -60,6 +60,8 @@ mod system;
 mod traffic;
 mod trials;
 mod view;
+#[cfg(feature = "sim")]
+mod virtual_time;
 mod window;
 mod workload;
 
@@ -86,3 +88,5 @@ pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 pub use surcharge::Surcharge;
 #[cfg(feature = "alloy")]
 pub(crate) use view::ViewStopped;
+#[cfg(feature = "sim")]
+pub use virtual_time::{SimulatedExecutor, VirtualRun};

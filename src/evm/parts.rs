@@ -8,7 +8,7 @@
 use super::alone::Alone;
 use super::base::StateSource;
 use super::block::Block;
-use super::crew::Crew;
+use super::crew::{Crew, SLEEPY};
 use super::effects::for_each_write;
 use super::error::{At, BlockErrorKind};
 use super::growing::Growing;
@@ -29,7 +29,7 @@ use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Digests, Entry, Footprint, Latest, Store};
 use crate::protocol::Policy;
-use crate::runtime::{Task, Threads};
+use crate::runtime::{Seat, Task, Threads};
 use crate::sync::{AtomicU64, Receiver, SeqCst};
 use crate::worker::{Done, Ledger, Parts};
 use core::ops::{ControlFlow, Range};
@@ -163,10 +163,10 @@ impl Part {
 }
 
 impl<S: StateSource> Task for PartsTask<S> {
-    fn run(&self, worker: WorkerId) {
+    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
         // If it cannot be opened that is found out where transactions run in order.
         if let Ok(mut runner) = self.runner(worker) {
-            self.parts.help(|range| self.run_part(&mut runner, range));
+            self.parts.help(&seat, |range| self.run_part(&mut runner, range));
         }
     }
 }
@@ -228,20 +228,19 @@ where
     S: StateSource + 'env,
     C: Crew<'env>,
 {
-    let threads = crew.threads();
-    let mut own = || {
+    let mut own = |seat: Seat<'_>| {
         // Whatever happens here, the others do not go on for nothing.
         let _over = task.parts.over_when_dropped();
         // If it cannot be opened that is found out where transactions run in order.
         let Ok(mut runner) = task.runner(WorkerId(0)) else { return 0 };
         let run = |range| task.run_part(&mut runner, range);
-        task.parts.lead(inbox, &threads, run, &mut adopt).map(|part| part.len()).sum()
+        task.parts.lead(inbox, &seat, run, &mut adopt).map(|part| part.len()).sum()
     };
     let in_vain: usize = if crew.workers() > 1 {
         let others: Arc<dyn Task + 'env> = task.clone();
         crew.run(&others, own)
     } else {
-        own()
+        own(SLEEPY)
     };
     let late = core::iter::from_fn(|| inbox.try_recv().ok()).filter_map(|(_, part)| part);
     in_vain + late.map(|part| part.len()).sum::<usize>()

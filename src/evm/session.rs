@@ -3,7 +3,7 @@
 use super::alone::Alone;
 use super::base::StateSource;
 use super::bundle::BlockEffects;
-use super::crew::Crew;
+use super::crew::{Crew, SLEEPY};
 use super::error::{At, BlockErrorKind, Rejection};
 use super::experience::Experience;
 use super::growing::Growing;
@@ -18,7 +18,7 @@ use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
 use crate::protocol::{Counters, Halt, Policy, RATE_SPAN};
-use crate::runtime::{Caller, Task, Threads};
+use crate::runtime::{Caller, Seat, Task};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
 use core::ops::{ControlFlow, Range};
@@ -63,11 +63,15 @@ pub(super) struct Tally {
 }
 
 /// The part of the other workers.
-struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>, Threads);
+struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>);
 
 impl<S: StateSource> Task for RunTask<S> {
-    fn run(&self, worker: WorkerId) {
-        work(&self.0, worker, &self.1);
+    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
+        match seat {
+            Seat::Thread(threads) => work(&self.0, worker, threads),
+            #[cfg(feature = "sim")]
+            Seat::Fiber(fiber) => work(&self.0, worker, fiber),
+        }
     }
 }
 
@@ -204,9 +208,9 @@ impl<S: StateSource> Session<S> {
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
-        let task = Arc::new(RunTask(shared, crew.threads()));
+        let task = Arc::new(RunTask(shared));
         let (mut panicked, mut ended) = (None, false);
-        let own = || match on_commit {
+        let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
                 let deliver = |committed| {
                     if ended {
@@ -220,14 +224,14 @@ impl<S: StateSource> Session<S> {
                     ended = true;
                     task.0.cancel();
                 };
-                let caller = Caller::new(task.1, stream, deliver);
+                let caller = Caller::new(seat, stream, deliver);
                 work(&task.0, WorkerId(0), &caller);
                 caller.drain();
             }
-            None => work(&task.0, WorkerId(0), &task.1),
+            None => task.run(WorkerId(0), seat),
         };
         if alone {
-            own();
+            own(SLEEPY);
         } else {
             let others: Arc<dyn Task + 'env> = task.clone();
             crew.run(&others, own);

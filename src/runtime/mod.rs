@@ -2,9 +2,11 @@
 
 mod placement;
 mod pool;
+mod seat;
 #[cfg(all(feature = "sim", not(braid_loom)))]
 pub mod simulated;
 mod threads;
 
 pub use pool::{Pool, Task};
+pub use seat::Seat;
 pub use threads::{Caller, Threads};

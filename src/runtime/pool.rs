@@ -4,6 +4,7 @@
 //! A work-stealing pool would let one transaction's thread pick up another's wait.
 
 use super::placement::Place;
+use super::seat::Seat;
 use super::threads::Threads;
 use crate::ids::WorkerId;
 use crate::sync::{Receiver, Sender, bounded};
@@ -15,7 +16,7 @@ use std::thread::JoinHandle;
 /// Work for all threads of a pool at once.
 pub trait Task: Send + Sync {
     /// The part of one worker; called once for each.
-    fn run(&self, worker: WorkerId);
+    fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
 struct Member {
@@ -51,11 +52,11 @@ impl Pool {
             let (done, finished) = bounded(1);
             let (tell, told) = bounded(1);
             let body = move || {
-                let _ = tell.send(Place::own());
+                let (_, seat) = (tell.send(Place::own()), Seat::Thread(&threads));
                 while let Some(task) = threads.recv(&inbox) {
                     // A panic that gets here is a bug of ours; the task's own guard frees the
                     // others, and this thread stays of use.
-                    let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker))));
+                    let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker), seat)));
                     drop(task);
                     if done.send(()).is_err() {
                         return;
@@ -82,12 +83,6 @@ impl Pool {
         self
     }
 
-    /// How its threads wait.
-    #[must_use]
-    pub const fn threads(&self) -> Threads {
-        self.threads
-    }
-
     /// Number of workers, the caller included.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -99,7 +94,7 @@ impl Pool {
     ///
     /// # Panics
     /// With the payload of `own`, if that panics, once all are idle.
-    pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce() -> R) -> R {
+    pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         // Systems wake threads where their waker runs, if they take the processors that sleep for busy
         // ones, as they do in virtual machines; there the thread would have to wait for its waker.
         let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
@@ -109,7 +104,7 @@ impl Pool {
             let sent = member.tasks.as_ref().map(|tasks| tasks.send(Arc::clone(task)).is_ok());
             asked.push(sent == Some(true));
         }
-        let result = catch_unwind(AssertUnwindSafe(own));
+        let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));
         for (member, _) in self.members.iter().zip(asked).filter(|(_, asked)| *asked) {
             // An error means that the thread is gone, and with it its hold on the task.
             let _ = self.threads.recv(&member.done);
@@ -140,7 +135,7 @@ mod tests {
     struct Cores(Mutex<Vec<u32>>);
 
     impl Task for Cores {
-        fn run(&self, _: WorkerId) {
+        fn run(&self, _: WorkerId, _: Seat<'_>) {
             self.0.lock().push(sched_getaffinity(None).expect("it runs").count());
         }
     }
@@ -148,7 +143,7 @@ mod tests {
     fn cores_of_the_other(mut pool: Pool) -> Vec<u32> {
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
-        pool.run(&task, || ());
+        pool.run(&task, |_| ());
         core::mem::take(&mut *cores.0.lock())
     }
 
@@ -156,7 +151,7 @@ mod tests {
     fn threads_keep_off_the_core_that_hands_out_work() {
         let all = sched_getaffinity(None).expect("it runs").count();
         let pool = || Pool::new(2).expect("a thread");
-        let fewer = if pool().threads().have_cores() { all - 1 } else { all };
+        let fewer = if pool().threads.have_cores() { all - 1 } else { all };
         assert_eq!(cores_of_the_other(pool()), [fewer]);
         assert_eq!(cores_of_the_other(pool().anywhere()), [all]);
     }

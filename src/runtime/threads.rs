@@ -1,5 +1,6 @@
 //! Real threads: nothing interrupts an actor, and waiting blocks its thread.
 
+use super::seat::Seat;
 use crate::sync::Receiver;
 #[cfg(not(braid_loom))]
 use crate::sync::TryRecvError;
@@ -70,16 +71,16 @@ impl Context for Threads {
 /// The context of the calling thread: a worker that also hands a stream of items to the caller,
 /// between its jobs and while it waits for one.
 #[derive(Debug)]
-pub struct Caller<T, F> {
-    threads: Threads,
+pub struct Caller<'s, T, F> {
+    seat: Seat<'s>,
     stream: Receiver<T>,
     deliver: RefCell<F>,
 }
 
-impl<T, F: FnMut(T)> Caller<T, F> {
-    /// Items of `stream` go to `deliver`. Waits as `threads` do.
-    pub fn new(threads: Threads, stream: Receiver<T>, deliver: F) -> Self {
-        Self { threads, stream, deliver: RefCell::new(deliver) }
+impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
+    /// Items of `stream` go to `deliver`. Waits as whoever sits at `seat` does.
+    pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
+        Self { seat, stream, deliver: RefCell::new(deliver) }
     }
 
     /// Delivers what is there.
@@ -90,16 +91,22 @@ impl<T, F: FnMut(T)> Caller<T, F> {
     }
 }
 
-impl<S, F: FnMut(S)> Context for Caller<S, F> {
+impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
     fn yield_at(&self, point: Point) {
         if point == Point::Between {
             self.drain();
         }
+        self.seat.yield_at(point);
     }
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        match self.threads.look(channel, || self.drain()) {
+        let threads = match self.seat {
+            Seat::Thread(threads) => threads,
+            #[cfg(feature = "sim")]
+            Seat::Fiber(fiber) => return fiber.recv(channel),
+        };
+        match threads.look(channel, || self.drain()) {
             Err(TryRecvError::Empty) => {}
             found => return found.ok(),
         }
@@ -117,6 +124,6 @@ impl<S, F: FnMut(S)> Context for Caller<S, F> {
 
     #[cfg(braid_loom)]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        self.threads.recv(channel)
+        self.seat.recv(channel)
     }
 }

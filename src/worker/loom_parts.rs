@@ -29,7 +29,7 @@ fn run(mutant: WorkerMutant, last: usize) -> (Vec<usize>, Vec<usize>) {
     assert_eq!(mutant, WorkerMutant::None);
     let parts = Arc::new(parts);
     let others = Arc::clone(&parts);
-    let other = thread::spawn(move || others.help(|range| range.start));
+    let other = thread::spawn(move || others.help(&Still, |range| range.start));
     let mut adopted = Vec::new();
     let adopt = |part: Option<usize>| {
         let part = part.expect("nobody fails");

@@ -6,8 +6,8 @@
 //! meanwhile, so nothing is locked, published or compared transaction by transaction; but where one thing
 //! does not hold everything from there on was in vain.
 
-use super::Context;
 use super::mutants::{WorkerMutant, is_worker_mutant};
+use super::{Context, Point};
 use crate::sync::{AtomicBool, AtomicU64, Receiver, Sender, SeqCst, bounded};
 use core::ops::Range;
 use std::collections::BTreeMap;
@@ -107,10 +107,12 @@ impl<T> Parts<T> {
     }
 
     /// Runs parts for as long as there are any.
-    pub fn help(&self, mut run: impl FnMut(Range<usize>) -> T) {
+    pub fn help(&self, context: &impl Context, mut run: impl FnMut(Range<usize>) -> T) {
         while let Some((place, range)) = self.claim() {
             let mut promise = Promise { parts: self, place, part: None };
             promise.part = Some(run(range));
+            drop(promise);
+            context.yield_at(Point::Between);
         }
     }
 
@@ -131,6 +133,7 @@ impl<T> Parts<T> {
     ) -> impl Iterator<Item = T> {
         let (mut ended, mut adopted) = (BTreeMap::new(), 0);
         while adopted < self.ranges.len() {
+            context.yield_at(Point::Between);
             ended.extend(core::iter::from_fn(|| inbox.try_recv().ok()));
             let next = if is_worker_mutant!(self.mutant, PartsOutOfOrder) {
                 ended.pop_first().map(|(_, part)| part)
@@ -175,7 +178,6 @@ fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range
 #[cfg(all(test, not(braid_loom)))]
 mod tests {
     use super::*;
-    use crate::worker::Point;
 
     struct Still;
 

@@ -112,10 +112,13 @@ impl Figures {
         self.halves.as_ref().map(|halves| ratio(self.sequential.wall(), halves.wall()))
     }
 
-    /// Sequential time over that of simulated workers.
+    /// What simulation says for two workers on this machine, whose cores slow each other down as two halves of
+    /// the block have shown.
     #[must_use]
-    pub fn simulated_ratio(&self, simulated: &Simulated) -> f64 {
-        ratio(self.sequential.wall(), simulated.total())
+    pub fn simulated_here(&self) -> Option<f64> {
+        let (all, _) = self.simulated.as_ref()?;
+        let two = all.iter().find(|one| one.workers == 2)?;
+        Some(two.ratio() * (self.bound_ratio()? / 2.0).min(1.0))
     }
 
     /// Million gas in a second.

@@ -1,18 +1,16 @@
 //! A block on more workers than there are cores, in virtual time.
 //!
-//! The shipped engine runs on fibers of one thread; each step takes as long in virtual time as it
-//! really took, and whoever is furthest behind goes next. What precedes and follows the
-//! transactions is not simulated: it is timed on one and on two real workers, and what two share is
-//! divided among more. Not seen by this: caches and memory that cores share, and reads that come
-//! late in a transaction (all count as made when it begins).
+//! The shipped executor runs on fibers of one thread, all of it: pre-block calls, parts, lanes, workers that share
+//! a store, bundle. Each step takes as long in virtual time as it really took, and whoever is furthest behind goes
+//! next. So every worker has a core for itself, with its memory; not seen are caches and memory bandwidth that
+//! cores share, the waking of threads, and reads that come late in a transaction (all count as made when it begins).
 
-use super::stages::stages;
+use super::runs;
 use crate::block::Block;
 use alloy_primitives::{Address, U256, map::HashMap};
 use braid_evm::{
-    Config, Simulation, evm_simulator,
+    Config, SimulatedExecutor,
     runtime::simulated::{Clock, Options, Schedule},
-    simulate,
 };
 use core::num::NonZeroU16;
 use revm::{
@@ -25,25 +23,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Simulated runs of which the shortest counts.
-const RUNS: usize = 3;
+/// Rounds, of which the shortest run of each counts: executors have learned by then what a block shows.
+const ROUNDS: usize = 6;
 
 /// What a block comes to on some number of simulated workers.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulated {
     /// Workers.
     pub workers: u16,
-    /// Virtual time of the transactions.
-    pub transactions: Duration,
-    /// What comes before and after them.
-    pub rest: Duration,
+    /// Virtual time of the whole block.
+    pub time: Duration,
+    /// What sequential execution took by turns with it.
+    pub sequential: Duration,
 }
 
 impl Simulated {
-    /// The whole block.
+    /// Sequential over virtual time.
     #[must_use]
-    pub const fn total(&self) -> Duration {
-        self.transactions.saturating_add(self.rest)
+    pub fn ratio(&self) -> f64 {
+        self.sequential.as_secs_f64() / self.time.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 
@@ -87,46 +85,36 @@ fn clock_overhead() -> u64 {
 
 /// Simulates the block on each number of `workers`. `None` if it does not execute.
 pub fn virtual_times<D>(
-    block: &Arc<braid_evm::Block>,
+    block: &Block,
+    shared: &Arc<braid_evm::Block>,
     database: &D,
     workers: &[NonZeroU16],
 ) -> Option<Vec<Simulated>>
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
-    let two = NonZeroU16::MIN.saturating_add(1);
-    let [alone, shared] = [NonZeroU16::MIN, two]
-        .map(|workers| stages(Config::with_workers(workers), block, database));
-    let (alone, shared) = (alone?, shared?);
-    // What two workers save, they share.
-    let divided = (2.0 * (alone.bundle - shared.bundle)).clamp(0.0, alone.bundle);
-    // One worker alone needs no store and no channels.
-    let kept = shared.plan + alone.bundle - divided;
     let clock = Clock { now, overhead: clock_overhead() };
-    let mut simulator = evm_simulator();
-    let mut all = Vec::with_capacity(workers.len());
-    for workers in workers {
-        let options = Options {
-            schedule: Schedule::Measured(clock),
-            step_limit: u64::MAX,
-            ..Options::new(workers.get(), 1)
-        };
-        let simulation = Simulation::new(Config::with_workers(*workers), options);
-        let mut best = u64::MAX;
-        for _ in 0..RUNS {
+    let executor = |workers: &NonZeroU16| {
+        let schedule = Schedule::Measured(clock);
+        let options = Options { schedule, step_limit: u64::MAX, ..Options::new(workers.get(), 1) };
+        SimulatedExecutor::new(Config::with_workers(*workers), options)
+    };
+    let mut executors: Vec<_> = workers.iter().map(executor).collect();
+    let mut sequential = Duration::MAX;
+    let mut best = vec![Duration::MAX; workers.len()];
+    for _ in 0..ROUNDS {
+        sequential = sequential.min(runs::sequential(block, database.clone()).wall);
+        for (executor, best) in executors.iter_mut().zip(&mut best) {
             let source = braid_evm::Cloned(database.clone());
-            let run = simulate(&mut simulator, Arc::clone(block), source, &simulation).ok()?;
+            let run = executor.execute(Arc::clone(shared), source).ok()?;
             run.result.ok()?;
-            best = best.min(run.makespan);
+            *best = (*best).min(Duration::from_nanos(run.makespan));
         }
-        let rest = kept + divided / f64::from(workers.get());
-        all.push(Simulated {
-            workers: workers.get(),
-            transactions: Duration::from_nanos(best),
-            rest: Duration::from_secs_f64(rest / 1e6),
-        });
     }
-    Some(all)
+    let all = workers.iter().zip(best);
+    Some(
+        all.map(|(workers, time)| Simulated { workers: workers.get(), time, sequential }).collect(),
+    )
 }
 
 /// Times each transaction in sequence and follows who read from whom.
@@ -221,11 +209,11 @@ mod tests {
         let times = |preset: Preset| {
             let file = preset.block(64, 1).unwrap();
             let (block, database) = file.to_block().unwrap();
-            let block = Arc::new(braid_evm::Block::from(&block));
+            let shared = Arc::new(braid_evm::Block::from(&block));
             let workers = [1, 8].map(|workers| NonZeroU16::new(workers).unwrap());
-            let all = virtual_times(&block, &database, &workers).unwrap();
+            let all = virtual_times(&block, &shared, &database, &workers).unwrap();
             assert_eq!(all.iter().map(|one| one.workers).collect::<Vec<_>>(), [1, 8]);
-            all[0].transactions.as_secs_f64() / all[1].transactions.as_secs_f64()
+            all[1].ratio() / all[0].ratio()
         };
         let independent = times(Preset::Swaps);
         // Wide of the mark on both sides: the steps are really timed.

@@ -4,23 +4,24 @@
 //! suspended at each [`Point`], so that another actor may act between two reads of one
 //! transaction. The same block with the same [`Options`] takes the same steps each time.
 
+mod drive;
+mod fiber;
+mod fibers;
 mod schedule;
 
+pub use fiber::Fiber;
+pub use fibers::Fibers;
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
-use crate::sync::{Receiver, TryRecvError};
-use crate::worker::{BlockEnd, Context, Ledger, Point, Shared, Workload, work};
+use crate::worker::{BlockEnd, Ledger, Point, Shared, Workload, work};
 use core::cell::Cell;
+use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
-use corosensei::{Coroutine, CoroutineResult, Yielder};
-use schedule::Chooser;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use drive::{Driven, Resume, drive};
+use fiber::Suspended;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Steps that actors get to end by themselves once their schedule is given up.
-const LAST_STEPS: u64 = 100_000;
 
 /// Stack of a fiber, in bytes.
 const STACK: usize = 256 << 10;
@@ -120,64 +121,6 @@ pub enum SimulationError {
     },
 }
 
-/// Where a fiber stopped.
-enum Suspended {
-    At(Point),
-    NoMessage,
-}
-
-/// The context of an actor on a fiber.
-struct Fiber<'y> {
-    yielder: &'y Yielder<(), Suspended>,
-    given_up: Rc<Cell<bool>>,
-    /// Whether reads interrupt a run.
-    reads: bool,
-}
-
-impl Context for Fiber<'_> {
-    fn yield_at(&self, point: Point) {
-        if self.reads || !matches!(point, Point::Read | Point::BaseRead) {
-            self.yielder.suspend(Suspended::At(point));
-        }
-    }
-
-    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        self.yield_at(Point::Message);
-        loop {
-            match channel.try_recv() {
-                Ok(message) => return Some(message),
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.given_up.get() => return None,
-                Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Stopped at a point, or about to begin.
-    Ready(Option<Point>),
-    /// Found no message. `looked`: since anybody did anything.
-    Waiting {
-        looked: bool,
-    },
-    Ended,
-}
-
-struct Actor {
-    fiber: Coroutine<(), Suspended, ()>,
-    standing: Standing,
-    clock: u64,
-    busy: u64,
-}
-
-impl Actor {
-    fn is_runnable(&self) -> bool {
-        matches!(self.standing, Standing::Ready(_) | Standing::Waiting { looked: false })
-    }
-}
-
 /// Runs blocks; keeps the stacks of its fibers from one to the next.
 pub struct Simulator {
     stacks: Vec<DefaultStack>,
@@ -225,45 +168,17 @@ impl Simulator {
         let shared = Arc::new(shared);
         let given_up = Rc::new(Cell::new(false));
         let reads = !matches!(options.schedule, Schedule::Measured(_));
-        let mut actors = Vec::new();
+        let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
             let (shared, given_up) = (Arc::clone(&shared), Rc::clone(&given_up));
-            let fiber = Coroutine::with_stack(self.stack()?, move |yielder, ()| {
+            fibers.push(Coroutine::with_stack(self.stack()?, move |yielder, ()| {
                 work(&shared, WorkerId(worker), &Fiber { yielder, given_up, reads });
-            });
-            actors.push(Actor { fiber, standing: Standing::Ready(None), clock: 0, busy: 0 });
+            }));
         }
-        let mut run = Run {
-            actors,
-            chooser: Chooser::new(options),
-            options,
-            count: 0,
-            digest: 0,
-            steps: Vec::new(),
-            panicked: None,
-        };
-        let cancel = || shared.cancel();
-        let mut result = run.go(options.step_limit, cancel);
-        if result.is_err() {
-            given_up.set(true);
-            shared.cancel();
-            run.forget_looks();
-            // A second failure says no more than the first.
-            let _ = run.go(run.count.saturating_add(LAST_STEPS), || {});
-        } else if let Some((worker, message)) = run.panicked.take() {
-            result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
-        }
-        let Run { actors, count: step_count, digest, steps, .. } = run;
-        let makespan = actors.iter().map(|actor| actor.clock).max().unwrap_or(0);
-        let busy = actors.iter().map(|actor| actor.busy).collect();
-        for actor in actors {
-            if actor.fiber.done() {
-                self.stacks.push(actor.fiber.into_stack());
-            } else {
-                // Unwinding it would run into the guards of the engine; an endless run may leak.
-                core::mem::forget(actor.fiber);
-            }
-        }
+        let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();
+        let driven = drive(all, options, &given_up, || shared.cancel());
+        self.take_back(fibers);
+        let Driven { result, step_count, digest, steps, makespan, busy } = driven;
         result?;
         // All fibers are done, and with each its hold on the block.
         let Some(shared) = Arc::into_inner(shared) else {
@@ -273,120 +188,21 @@ impl Simulator {
         Ok(Simulated { end, step_count, digest, steps, makespan, busy })
     }
 
+    /// Keeps the stacks of those that have ended.
+    fn take_back(&mut self, fibers: Vec<Coroutine<(), Suspended, ()>>) {
+        for fiber in fibers {
+            if fiber.done() {
+                self.stacks.push(fiber.into_stack());
+            } else {
+                // Unwinding it would run into the guards of the engine; an endless run may leak.
+                core::mem::forget(fiber);
+            }
+        }
+    }
+
     fn stack(&mut self) -> Result<DefaultStack, SimulationError> {
         let no_stack =
             |error: std::io::Error| SimulationError::NoStack { message: error.to_string() };
         self.stacks.pop().map_or_else(|| DefaultStack::new(self.stack_size).map_err(no_stack), Ok)
-    }
-}
-
-/// One run in progress.
-struct Run<'o> {
-    actors: Vec<Actor>,
-    chooser: Chooser,
-    options: &'o Options,
-    count: u64,
-    digest: u64,
-    steps: Vec<Step>,
-    panicked: Option<(WorkerId, String)>,
-}
-
-impl Run<'_> {
-    fn go(&mut self, limit: u64, cancel: impl Fn()) -> Result<(), SimulationError> {
-        let seed = self.options.seed;
-        let mut runnable = Vec::new();
-        loop {
-            if self.options.cancel_at == Some(self.count) {
-                cancel();
-            }
-            runnable.clear();
-            let clocks = self.actors.iter().zip(0..).filter(|(actor, _)| actor.is_runnable());
-            runnable.extend(clocks.map(|(actor, index)| (index, actor.clock)));
-            let Some(chosen) = self.chooser.choose(&runnable, self.count) else {
-                let over = self.actors.iter().all(|actor| actor.standing == Standing::Ended);
-                let step = self.count;
-                return if over { Ok(()) } else { Err(SimulationError::Deadlock { seed, step }) };
-            };
-            if self.count >= limit {
-                return Err(SimulationError::StepLimit { seed, limit });
-            }
-            if self.step(chosen) {
-                self.forget_looks();
-                self.look_at_once(chosen);
-            }
-        }
-    }
-
-    /// Somebody did something: it may have been a message.
-    fn forget_looks(&mut self) {
-        for actor in &mut self.actors {
-            if let Standing::Waiting { looked } = &mut actor.standing {
-                *looked = false;
-            }
-        }
-    }
-
-    /// In virtual time a message arrives when it is sent, not when somebody thinks of looking.
-    fn look_at_once(&mut self, sender: usize) {
-        if !self.options.schedule.is_virtual_time() {
-            return;
-        }
-        let now = self.actors.get(sender).map_or(0, |actor| actor.clock);
-        for index in 0..self.actors.len() {
-            let Some(actor) = self.actors.get_mut(index) else { continue };
-            if matches!(actor.standing, Standing::Waiting { .. }) {
-                let before = actor.clock;
-                actor.clock = before.max(now);
-                if !self.step(index)
-                    && let Some(actor) = self.actors.get_mut(index)
-                {
-                    actor.clock = before;
-                }
-            }
-        }
-    }
-
-    /// Lets one actor go on to its next point. Tells whether it did anything.
-    fn step(&mut self, index: usize) -> bool {
-        self.count += 1;
-        let Some(actor) = self.actors.get_mut(index) else { return false };
-        if let Standing::Ready(Some(point)) = actor.standing {
-            let cost = self.chooser.cost(point);
-            actor.clock += cost;
-            actor.busy += cost;
-        }
-        let waited = matches!(actor.standing, Standing::Waiting { .. });
-        let worker = WorkerId(u16::try_from(index).unwrap_or(u16::MAX));
-        let clock = self.chooser.clock();
-        let begun = clock.map_or(0, |clock| (clock.now)());
-        let resumed = catch_unwind(AssertUnwindSafe(|| actor.fiber.resume(())));
-        if let Some(clock) = clock {
-            let took = (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
-            actor.clock += took;
-            actor.busy += took;
-        }
-        let (standing, stopped_at) = match resumed {
-            Ok(CoroutineResult::Yield(Suspended::At(point))) => {
-                (Standing::Ready(Some(point)), Some(point))
-            }
-            Ok(CoroutineResult::Yield(Suspended::NoMessage)) => {
-                (Standing::Waiting { looked: true }, None)
-            }
-            Ok(CoroutineResult::Return(())) => (Standing::Ended, None),
-            Err(payload) => {
-                let text = payload.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).into()));
-                self.panicked.get_or_insert((worker, text.unwrap_or_default()));
-                (Standing::Ended, None)
-            }
-        };
-        actor.standing = standing;
-        let mark = stopped_at.map_or(0, |point| point as u64 + 1);
-        self.digest = (self.digest.rotate_left(5) ^ (u64::from(worker.0) << 8 | mark))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if self.options.keep_steps {
-            self.steps.push(Step { worker, stopped_at });
-        }
-        !(waited && matches!(standing, Standing::Waiting { .. }))
     }
 }

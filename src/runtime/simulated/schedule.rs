@@ -81,6 +81,14 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// What measures steps, if anything does.
+    pub(super) const fn clock(&self) -> Option<Clock> {
+        match self {
+            Self::Measured(clock) => Some(*clock),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_virtual_time(&self) -> bool {
         matches!(self, Self::VirtualTime(_) | Self::Measured(_))
     }
@@ -162,9 +170,6 @@ impl Chooser {
 
     /// What measures steps, if anything does.
     pub(super) const fn clock(&self) -> Option<Clock> {
-        match &self.schedule {
-            Schedule::Measured(clock) => Some(*clock),
-            _ => None,
-        }
+        self.schedule.clock()
     }
 }

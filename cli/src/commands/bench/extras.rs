@@ -38,7 +38,7 @@ pub(super) fn add<D>(
     }
     let mut workers = vec![BOTH];
     workers.extend(args.simulate.iter().filter(|workers| **workers != BOTH));
-    let simulated = bench::virtual_times(shared, database, &workers);
+    let simulated = bench::virtual_times(block, shared, database, &workers);
     let simulated = simulated.zip(bench::bounds(block, database));
     for figures in figures {
         figures.simulated.clone_from(&simulated);

@@ -1,7 +1,7 @@
 //! Figures as tables of a page.
 
 use super::report::{Report, optional, stages};
-use crate::bench::Figures;
+use crate::bench::{Figures, Simulated};
 use std::io::{self, Write};
 
 /// Prints the tables of docs/BENCHMARKS.md when all is measured: ratios, stages, virtual time.
@@ -92,20 +92,22 @@ impl Markdown {
                 let heads: Vec<String> = all.iter().map(|one| format!("{}", one.workers)).collect();
                 writeln!(
                     out,
-                    "| simulated ratio | workers really | really | {} | work/chain |",
+                    "| simulated ratio | workers really | really | 2, here | {} | work/chain |",
                     heads.join(" | ")
                 )?;
-                writeln!(out, "|---|---|---|{}---|", "---|".repeat(heads.len()))?;
+                writeln!(out, "|---|---|---|---|{}---|", "---|".repeat(heads.len()))?;
                 begun = true;
             }
-            let one = |one| format!("{:.2}", figures.simulated_ratio(one));
+            let one = |one: &Simulated| format!("{:.2}", one.ratio());
+            let here = figures.simulated_here();
             let ratios: Vec<String> = all.iter().map(one).collect();
             writeln!(
                 out,
-                "| {} | {} | {:.2} | {} | {:.1} |",
+                "| {} | {} | {:.2} | {} | {} | {:.1} |",
                 figures.workload,
                 figures.workers,
                 figures.ratio(),
+                here.map_or_else(|| "-".to_owned(), |here| format!("{here:.2}")),
                 ratios.join(" | "),
                 bounds.ratio(u16::MAX)
             )?;

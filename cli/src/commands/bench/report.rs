@@ -159,10 +159,10 @@ fn details(figures: &Figures) -> Vec<String> {
         ));
     }
     if let Some((simulated, bounds)) = &figures.simulated {
-        let one = |one: &Simulated| format!("{}: {:.2}", one.workers, figures.simulated_ratio(one));
+        let one = |one: &Simulated| format!("{}: {:.2}", one.workers, one.ratio());
         let all: Vec<String> = simulated.iter().map(one).collect();
-        let real = match figures.workers {
-            2 => format!(" (2 really: {:.2})", figures.ratio()),
+        let real = match (figures.workers, figures.simulated_here()) {
+            (2, Some(here)) => format!(" (2 here: {here:.2}, really: {:.2})", figures.ratio()),
             _ => String::new(),
         };
         lines.push(format!(
@@ -224,6 +224,8 @@ struct Line<'a> {
     /// Ratio by number of workers, in virtual time.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated_ratio: Option<BTreeMap<u16, f64>>,
+    /// That of two workers on cores that slow each other down as two halves of the block do.
+    simulated_here: Option<f64>,
     /// Time of all transactions over that of the longest chain of dependent ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     work_over_chain: Option<f64>,
@@ -265,9 +267,11 @@ impl<'a> From<&'a Figures> for Line<'a> {
             stages_us_per_tx: stages(figures).map(BTreeMap::from),
             seq_peak_bytes: figures.memory.map(|[sequential, _]| sequential),
             par_peak_bytes: figures.memory.map(|[_, parallel]| parallel),
-            simulated_ratio: figures.simulated.as_ref().map(|(all, _)| {
-                all.iter().map(|one| (one.workers, figures.simulated_ratio(one))).collect()
-            }),
+            simulated_ratio: figures
+                .simulated
+                .as_ref()
+                .map(|(all, _)| all.iter().map(|one| (one.workers, one.ratio())).collect()),
+            simulated_here: figures.simulated_here(),
             work_over_chain: figures.simulated.as_ref().map(|(_, bounds)| bounds.ratio(u16::MAX)),
         }
     }

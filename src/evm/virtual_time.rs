@@ -1,0 +1,137 @@
+//! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a time on
+//! the calling thread, in an order that a seed or a clock decides.
+
+use super::base::StateSource;
+use super::block::Block;
+use super::crew::{Crew, Spare};
+use super::error::BlockError;
+use super::experience::Experience;
+use super::extensions::Extensions;
+use super::ledger::Committed;
+use super::mutants::EvmMutant;
+use super::output::BlockOutput;
+use super::run::{DbError, Options, execute};
+use super::simulate::evm_simulator;
+use crate::config::Config;
+use crate::runtime::simulated::{self, Fibers, SimulationError};
+use crate::runtime::{Seat, Task};
+use core::ops::ControlFlow;
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+/// Workers on fibers, which remember as lasting threads do.
+#[derive(Debug)]
+struct FiberTeam {
+    fibers: Fibers,
+    store: Option<Spare>,
+    experience: Experience,
+}
+
+/// What a panic carries if a task on fibers comes to no end.
+struct Endless(SimulationError);
+
+impl Crew<'static> for FiberTeam {
+    fn workers(&self) -> usize {
+        usize::from(self.fibers.workers())
+    }
+
+    fn experience(&mut self) -> Option<&mut Experience> {
+        Some(&mut self.experience)
+    }
+
+    fn take_store(&mut self) -> Option<Spare> {
+        self.store.take()
+    }
+
+    fn keep_store(&mut self, store: Spare) {
+        self.store.get_or_insert(store);
+    }
+
+    fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+        match self.fibers.run(task, own) {
+            Ok(result) => result,
+            Err(error) => resume_unwind(Box::new(Endless(error))),
+        }
+    }
+}
+
+/// An [`Executor`](crate::Executor) on simulated workers.
+///
+/// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on workers that
+/// have a core each: what one of them does takes as long as it really does, alone on this thread, and whoever is
+/// furthest behind goes next. Caches and memory that cores share are not seen, nor what it takes to wake a
+/// thread.
+#[derive(Debug)]
+pub struct SimulatedExecutor {
+    config: Config,
+    team: FiberTeam,
+    mutant: EvmMutant,
+}
+
+/// What a block came to on a [`SimulatedExecutor`].
+#[derive(Debug)]
+pub struct VirtualRun<E> {
+    /// What an [`Executor`](crate::Executor) would return.
+    pub result: Result<BlockOutput, BlockError<E>>,
+    /// Virtual time of the whole block, in nanoseconds where a clock measures.
+    pub makespan: u64,
+}
+
+impl SimulatedExecutor {
+    /// An executor whose workers go on in the order that `options` say; their number is that of `config`.
+    #[must_use]
+    pub fn new(config: Config, options: simulated::Options) -> Self {
+        let options = simulated::Options { workers: config.workers.get(), ..options };
+        let fibers = Fibers::new(evm_simulator(), options);
+        let team = FiberTeam { fibers, store: None, experience: Experience::default() };
+        Self { config, team, mutant: EvmMutant::None }
+    }
+
+    /// The same executor with a seeded bug, for tests of the tests.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
+        self.mutant = mutant;
+        self
+    }
+
+    /// Number of workers.
+    #[must_use]
+    pub const fn workers(&self) -> NonZeroU16 {
+        self.config.workers
+    }
+
+    /// Executes `block` on the state of `source`.
+    ///
+    /// # Errors
+    /// The block came to no end. That is always a bug of ours.
+    ///
+    /// # Panics
+    /// With the payload of a panic in the database that recurs on the real state.
+    pub fn execute<S: StateSource + 'static>(
+        &mut self,
+        block: impl Into<Arc<Block>>,
+        source: S,
+    ) -> Result<VirtualRun<DbError<S>>, SimulationError> {
+        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
+        let (extensions, mutant) = (Extensions::default(), self.mutant);
+        let options = Options { config: self.config, extensions, parent: None, on_commit, mutant };
+        let block = block.into();
+        let _ = self.team.fibers.take_times();
+        let begun = self.team.fibers.now();
+        let run = || execute(&mut self.team, block, source, options);
+        let run = catch_unwind(AssertUnwindSafe(run));
+        let took = self.team.fibers.now().saturating_sub(begun);
+        let (shared, really) = self.team.fibers.take_times();
+        // What the caller does between two tasks nobody shares.
+        let makespan = took.saturating_sub(really) + shared;
+        match run {
+            Ok(result) => Ok(VirtualRun { result, makespan }),
+            Err(payload) => match payload.downcast::<Endless>() {
+                Ok(endless) => Err(endless.0),
+                Err(payload) => resume_unwind(payload),
+            },
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Where a worker sits while it takes part in a task.
+
+#[cfg(all(feature = "sim", not(braid_loom)))]
+use super::simulated::Fiber;
+use super::threads::Threads;
+use crate::sync::Receiver;
+use crate::worker::{Context, Point};
+
+/// A thread of its own, or a fiber of the simulator.
+#[derive(Clone, Copy, Debug)]
+pub enum Seat<'a> {
+    /// Nothing interrupts it, and waiting blocks the thread.
+    Thread(&'a Threads),
+    /// One of several on a thread, each of which goes on when it is told to.
+    #[cfg(all(feature = "sim", not(braid_loom)))]
+    Fiber(&'a Fiber<'a>),
+}
+
+impl Seat<'_> {
+    /// The same, where waiting may last: on a thread, the core is somebody else's meanwhile.
+    #[must_use]
+    pub const fn patient(self) -> Self {
+        match self {
+            Self::Thread(_) => Self::Thread(&Threads::SLEEPY),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            fiber @ Self::Fiber(_) => fiber,
+        }
+    }
+}
+
+impl Context for Seat<'_> {
+    fn yield_at(&self, point: Point) {
+        match self {
+            Self::Thread(threads) => threads.yield_at(point),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => fiber.yield_at(point),
+        }
+    }
+
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        match self {
+            Self::Thread(threads) => threads.recv(channel),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => fiber.recv(channel),
+        }
+    }
+}

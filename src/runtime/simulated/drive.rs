@@ -1,0 +1,211 @@
+//! Steps: who goes on next, and what that came to.
+
+use super::fiber::Suspended;
+use super::schedule::Chooser;
+use super::{Options, SimulationError, Step};
+use crate::ids::WorkerId;
+use crate::worker::Point;
+use core::cell::Cell;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, ScopedCoroutineRef};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Steps that actors get to end by themselves once their schedule is given up.
+const LAST_STEPS: u64 = 100_000;
+
+/// What can go on to its next point.
+pub(super) trait Resume {
+    fn resume(&mut self) -> CoroutineResult<Suspended, ()>;
+}
+
+impl Resume for Coroutine<(), Suspended, ()> {
+    fn resume(&mut self) -> CoroutineResult<Suspended, ()> {
+        Self::resume(self, ())
+    }
+}
+
+impl Resume for ScopedCoroutineRef<'_, (), Suspended, (), DefaultStack> {
+    fn resume(&mut self) -> CoroutineResult<Suspended, ()> {
+        Self::resume(self, ())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Stopped at a point, or about to begin.
+    Ready(Option<Point>),
+    /// Found no message. `looked`: since anybody did anything.
+    Waiting {
+        looked: bool,
+    },
+    Ended,
+}
+
+struct Actor<'f> {
+    fiber: &'f mut dyn Resume,
+    standing: Standing,
+    clock: u64,
+    busy: u64,
+}
+
+impl Actor<'_> {
+    fn is_runnable(&self) -> bool {
+        matches!(self.standing, Standing::Ready(_) | Standing::Waiting { looked: false })
+    }
+}
+
+/// What a run came to, of whatever it is made.
+pub(super) struct Driven {
+    pub(super) result: Result<(), SimulationError>,
+    pub(super) step_count: u64,
+    pub(super) digest: u64,
+    pub(super) steps: Vec<Step>,
+    pub(super) makespan: u64,
+    pub(super) busy: Vec<u64>,
+}
+
+/// Lets `fibers` go on until all have ended. If they come to no end `cancel` is called and they are
+/// given up: who waits hears that there is nothing more to come.
+pub(super) fn drive(
+    fibers: Vec<&mut dyn Resume>,
+    options: &Options,
+    given_up: &Cell<bool>,
+    cancel: impl Fn(),
+) -> Driven {
+    let standing = Standing::Ready(None);
+    let actors = fibers.into_iter().map(|fiber| Actor { fiber, standing, clock: 0, busy: 0 });
+    let mut run = Run {
+        actors: actors.collect(),
+        chooser: Chooser::new(options),
+        options,
+        count: 0,
+        digest: 0,
+        steps: Vec::new(),
+        panicked: None,
+    };
+    let mut result = run.go(options.step_limit, &cancel);
+    if result.is_err() {
+        given_up.set(true);
+        cancel();
+        run.forget_looks();
+        // A second failure says no more than the first.
+        let _ = run.go(run.count.saturating_add(LAST_STEPS), || {});
+    } else if let Some((worker, message)) = run.panicked.take() {
+        result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
+    }
+    let Run { actors, count: step_count, digest, steps, .. } = run;
+    let makespan = actors.iter().map(|actor| actor.clock).max().unwrap_or(0);
+    let busy = actors.iter().map(|actor| actor.busy).collect();
+    Driven { result, step_count, digest, steps, makespan, busy }
+}
+
+/// One run in progress.
+struct Run<'o, 'f> {
+    actors: Vec<Actor<'f>>,
+    chooser: Chooser,
+    options: &'o Options,
+    count: u64,
+    digest: u64,
+    steps: Vec<Step>,
+    panicked: Option<(WorkerId, String)>,
+}
+
+impl Run<'_, '_> {
+    fn go(&mut self, limit: u64, cancel: impl Fn()) -> Result<(), SimulationError> {
+        let seed = self.options.seed;
+        let mut runnable = Vec::new();
+        loop {
+            if self.options.cancel_at == Some(self.count) {
+                cancel();
+            }
+            runnable.clear();
+            let clocks = self.actors.iter().zip(0..).filter(|(actor, _)| actor.is_runnable());
+            runnable.extend(clocks.map(|(actor, index)| (index, actor.clock)));
+            let Some(chosen) = self.chooser.choose(&runnable, self.count) else {
+                let over = self.actors.iter().all(|actor| actor.standing == Standing::Ended);
+                let step = self.count;
+                return if over { Ok(()) } else { Err(SimulationError::Deadlock { seed, step }) };
+            };
+            if self.count >= limit {
+                return Err(SimulationError::StepLimit { seed, limit });
+            }
+            if self.step(chosen) {
+                self.forget_looks();
+                self.look_at_once(chosen);
+            }
+        }
+    }
+
+    /// Somebody did something: it may have been a message.
+    fn forget_looks(&mut self) {
+        for actor in &mut self.actors {
+            if let Standing::Waiting { looked } = &mut actor.standing {
+                *looked = false;
+            }
+        }
+    }
+
+    /// In virtual time a message arrives when it is sent, not when somebody thinks of looking.
+    fn look_at_once(&mut self, sender: usize) {
+        if !self.options.schedule.is_virtual_time() {
+            return;
+        }
+        let now = self.actors.get(sender).map_or(0, |actor| actor.clock);
+        for index in 0..self.actors.len() {
+            let Some(actor) = self.actors.get_mut(index) else { continue };
+            if matches!(actor.standing, Standing::Waiting { .. }) {
+                let before = actor.clock;
+                actor.clock = before.max(now);
+                if !self.step(index)
+                    && let Some(actor) = self.actors.get_mut(index)
+                {
+                    actor.clock = before;
+                }
+            }
+        }
+    }
+
+    /// Lets one actor go on to its next point. Tells whether it did anything.
+    fn step(&mut self, index: usize) -> bool {
+        self.count += 1;
+        let Some(actor) = self.actors.get_mut(index) else { return false };
+        if let Standing::Ready(Some(point)) = actor.standing {
+            let cost = self.chooser.cost(point);
+            actor.clock += cost;
+            actor.busy += cost;
+        }
+        let waited = matches!(actor.standing, Standing::Waiting { .. });
+        let worker = WorkerId(u16::try_from(index).unwrap_or(u16::MAX));
+        let clock = self.chooser.clock();
+        let begun = clock.map_or(0, |clock| (clock.now)());
+        let resumed = catch_unwind(AssertUnwindSafe(|| actor.fiber.resume()));
+        if let Some(clock) = clock {
+            let took = (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
+            actor.clock += took;
+            actor.busy += took;
+        }
+        let (standing, stopped_at) = match resumed {
+            Ok(CoroutineResult::Yield(Suspended::At(point))) => {
+                (Standing::Ready(Some(point)), Some(point))
+            }
+            Ok(CoroutineResult::Yield(Suspended::NoMessage)) => {
+                (Standing::Waiting { looked: true }, None)
+            }
+            Ok(CoroutineResult::Return(())) => (Standing::Ended, None),
+            Err(payload) => {
+                let text = payload.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).into()));
+                self.panicked.get_or_insert((worker, text.unwrap_or_default()));
+                (Standing::Ended, None)
+            }
+        };
+        actor.standing = standing;
+        let mark = stopped_at.map_or(0, |point| point as u64 + 1);
+        self.digest = (self.digest.rotate_left(5) ^ (u64::from(worker.0) << 8 | mark))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if self.options.keep_steps {
+            self.steps.push(Step { worker, stopped_at });
+        }
+        !(waited && matches!(standing, Standing::Waiting { .. }))
+    }
+}

@@ -1,0 +1,47 @@
+//! A worker on a fiber.
+
+use crate::sync::{Receiver, TryRecvError};
+use crate::worker::{Context, Point};
+use core::cell::Cell;
+use corosensei::Yielder;
+use std::rc::Rc;
+
+/// Where a fiber stopped.
+pub(super) enum Suspended {
+    At(Point),
+    NoMessage,
+}
+
+/// The context of a worker on a fiber: whoever runs it decides when it goes on.
+pub struct Fiber<'y> {
+    pub(super) yielder: &'y Yielder<(), Suspended>,
+    pub(super) given_up: Rc<Cell<bool>>,
+    /// Whether reads interrupt a run.
+    pub(super) reads: bool,
+}
+
+impl core::fmt::Debug for Fiber<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Fiber").field("reads", &self.reads).finish_non_exhaustive()
+    }
+}
+
+impl Context for Fiber<'_> {
+    fn yield_at(&self, point: Point) {
+        if self.reads || !matches!(point, Point::Read | Point::BaseRead) {
+            self.yielder.suspend(Suspended::At(point));
+        }
+    }
+
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        self.yield_at(Point::Message);
+        loop {
+            match channel.try_recv() {
+                Ok(message) => return Some(message),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.given_up.get() => return None,
+                Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
+            }
+        }
+    }
+}

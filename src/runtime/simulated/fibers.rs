@@ -1,0 +1,98 @@
+//! Any task on fibers: what a pool of threads does, one step at a time.
+
+use super::drive::{Resume, drive};
+use super::fiber::Fiber;
+use super::{Options, SimulationError, Simulator};
+use crate::ids::WorkerId;
+use crate::runtime::{Seat, Task};
+use core::cell::Cell;
+use corosensei::{Coroutine, ScopedCoroutine};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Workers on fibers of the calling thread, for one task after the other.
+#[derive(Debug)]
+pub struct Fibers {
+    simulator: Simulator,
+    options: Options,
+    /// Virtual time of all tasks so far, and how long they really took.
+    times: (u64, u64),
+}
+
+impl Fibers {
+    /// Fibers with the stacks of `simulator`, in the order that `options` say; each task has a seed of its
+    /// own.
+    #[must_use]
+    pub const fn new(simulator: Simulator, options: Options) -> Self {
+        Self { simulator, options, times: (0, 0) }
+    }
+
+    /// Number of workers, the caller included.
+    #[must_use]
+    pub const fn workers(&self) -> u16 {
+        if self.options.workers == 0 { 1 } else { self.options.workers }
+    }
+
+    /// What the clock says that measures steps, if one does.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.options.schedule.clock().map_or(0, |clock| (clock.now)())
+    }
+
+    /// Virtual time of the tasks since the last call, and, where a clock measures, how long they really
+    /// took.
+    pub const fn take_times(&mut self) -> (u64, u64) {
+        core::mem::replace(&mut self.times, (0, 0))
+    }
+
+    /// Runs `task` for all other workers and `own` for the caller. Returns when all have ended.
+    ///
+    /// # Errors
+    /// They came to no end.
+    ///
+    /// # Panics
+    /// With the payload of `own`, if that panics.
+    pub fn run<R>(
+        &mut self,
+        task: &Arc<dyn Task>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> Result<R, SimulationError> {
+        let begun = self.now();
+        let given_up = Rc::new(Cell::new(false));
+        let reads = self.options.schedule.clock().is_none();
+        let mut result = None;
+        // What a fiber begins with must be small.
+        let own = Box::new(own);
+        let caller_given_up = Rc::clone(&given_up);
+        let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
+            let fiber = Fiber { yielder, given_up: caller_given_up, reads };
+            result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
+        });
+        let mut others = Vec::new();
+        for worker in 1..self.workers() {
+            let (task, given_up) = (Arc::clone(task), Rc::clone(&given_up));
+            others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
+                let fiber = Fiber { yielder, given_up, reads };
+                task.run(WorkerId(worker), Seat::Fiber(&fiber));
+            }));
+        }
+        let driven = caller.scope(|mut caller| {
+            let mut all: Vec<&mut dyn Resume> = vec![&mut caller];
+            all.extend(others.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }));
+            drive(all, &self.options, &given_up, || {})
+        });
+        self.simulator.take_back(others);
+        self.options.seed = self.options.seed.wrapping_add(1);
+        self.times.0 += driven.makespan;
+        self.times.1 += self.now().saturating_sub(begun);
+        driven.result?;
+        match result {
+            Some(Ok(result)) => Ok(result),
+            Some(Err(payload)) => resume_unwind(payload),
+            None => {
+                Err(SimulationError::Deadlock { seed: self.options.seed, step: driven.step_count })
+            }
+        }
+    }
+}
