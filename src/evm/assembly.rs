@@ -8,11 +8,12 @@ use super::folded::{FoldedAccount, new_code};
 use super::location::Reward;
 use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::shares::{AccountReverted, Folded};
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map, Entry};
 use revm::bytecode::Bytecode;
 use revm::database::states::reverts::Reverts;
-use revm::database::{AccountRevert, BundleAccount, BundleState};
+use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 pub(super) struct Assembly {
     bundle: BundleState,
     /// What is needed to undo the block, if it is wanted.
-    reverts: Option<Vec<(Address, AccountRevert)>>,
+    reverts: Option<Vec<AccountReverted>>,
 }
 
 impl Assembly {
@@ -60,6 +61,21 @@ impl Assembly {
                 reverts.push((address, revert));
             }
         }
+    }
+
+    /// Adds what others have folded; what undoes it is with them.
+    pub(super) fn add_folded(&mut self, folded: Folded) {
+        let Folded { accounts, contracts, state_size, reverts_size, .. } = folded;
+        let Self { bundle, reverts } = self;
+        bundle.state.extend(accounts);
+        bundle.contracts.extend(contracts);
+        bundle.state_size += state_size;
+        bundle.reverts_size += if reverts.is_some() { reverts_size } else { 0 };
+    }
+
+    /// What undoes the accounts so far, but for those that others have folded. It is not here any more then.
+    pub(super) fn take_reverts(&mut self) -> Vec<AccountReverted> {
+        self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Adds an account of which there is nothing yet, if that is as plain as it gets. Tells whether it has.

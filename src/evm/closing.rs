@@ -3,19 +3,18 @@
 
 use super::assembly::{Assembly, GrowingBundle};
 use super::block::Block;
-use super::bundle::{BlockEffects, Bucket, CELLS, Folds, Spread, extend};
+use super::bundle::{BlockEffects, Bucket, Folds, Spread, extend};
 use super::crew::{Crew, SLEEPY, Spare};
-use super::folded::FoldedAccount;
 use super::location::EvmLocation;
 use super::receipts::Split;
+use super::shares::{AccountReverted, Buckets, Folded, expect, join, shared_out};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::worker::{Context, Point};
-use alloy_primitives::Address;
-use core::cmp::Reverse;
 use revm::database::BundleState;
+use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
 use std::sync::Arc;
 
@@ -24,8 +23,6 @@ use std::sync::Arc;
 const WORTH_SHARING: usize = 32;
 /// The same where they have slept.
 const WORTH_WAKING: usize = 1_000;
-/// By how much of what the first bucket suggests there may be more accounts: one in so many.
-const MARGIN: usize = 8;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;
 
@@ -48,12 +45,6 @@ pub(super) struct Remains {
     pub(super) spent: Vec<EvmState>,
 }
 
-/// One bucket's part of the bundle.
-struct Folded {
-    cells: u64,
-    accounts: Vec<(Address, FoldedAccount)>,
-}
-
 /// Accounts are folded in buckets, which the caller puts into the bundle. Once all are folded another
 /// worker makes the receipts meanwhile.
 struct Closing {
@@ -73,6 +64,9 @@ struct Closing {
     emptied: Mutex<Option<Store<EvmLocation>>>,
     /// Taking them apart takes time.
     spent: Mutex<Vec<EvmState>>,
+    /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need not see them.
+    reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
+    joined: Mutex<Option<Vec<AccountReverted>>>,
 }
 
 impl Closing {
@@ -83,6 +77,7 @@ impl Closing {
         shares: usize,
         store: Option<Store<EvmLocation>>,
         spent: Vec<EvmState>,
+        reverts: bool,
     ) -> (Self, Receiver<Result<Folded, u64>>, Sender<()>) {
         let buckets = shared_out(&effects, &spread, shares);
         let (folded, done) = bounded(buckets.len());
@@ -99,6 +94,8 @@ impl Closing {
             store: Mutex::new(store),
             emptied: Mutex::new(None),
             spent: Mutex::new(spent),
+            reverts: reverts.then(Mutex::default),
+            joined: Mutex::new(None),
         };
         (closing, done, folding)
     }
@@ -125,11 +122,24 @@ impl Closing {
     /// Folds the accounts of a bucket.
     fn fold(&self, cells: u64) -> Folded {
         let effects = self.effects();
-        let folds = self.folds(&effects, cells);
-        // Nearly all come to something; they are large, and growing would move them.
-        let mut accounts = Vec::with_capacity(folds.len());
-        accounts.extend(folds.finish());
-        Folded { cells, accounts }
+        let (folded, reverts) = Folded::new(cells, self.folds(&effects, cells));
+        self.keep_reverts(reverts);
+        folded
+    }
+
+    fn keep_reverts(&self, more: Vec<AccountReverted>) {
+        if let Some(reverts) = &self.reverts {
+            reverts.lock().push(more);
+        }
+    }
+
+    /// Puts together what is needed to undo the block, if nobody has begun with it. All buckets must be folded.
+    fn join_reverts(&self) {
+        let Some(reverts) = &self.reverts else { return };
+        let parts = core::mem::take(&mut *reverts.lock());
+        if !parts.is_empty() {
+            *self.joined.lock() = Some(join(parts));
+        }
     }
 
     /// Makes the receipts, if nobody has begun with it. All buckets must be folded.
@@ -168,23 +178,26 @@ impl Closing {
         seat: Seat<'_>,
         done: &Receiver<Result<Folded, u64>>,
         folding: Sender<()>,
-        reverts: bool,
     ) -> BundleState {
-        let (mut assembly, mut folding) = (Assembly::new(reverts), Some(folding));
+        let mut assembly = Assembly::new(self.reverts.is_some());
+        let mut folding = Some(folding);
         let mut buckets = Buckets { unfolded: self.buckets.len(), ..Buckets::default() };
         loop {
             seat.yield_at(Point::Between);
             while let Ok(theirs) = done.try_recv() {
                 buckets.take(theirs);
             }
-            if buckets.unfolded == 0 {
-                // The others go on to the receipts.
-                drop(folding.take());
+            if buckets.unfolded == 0
+                && let Some(folding) = folding.take()
+            {
+                self.keep_reverts(assembly.take_reverts());
+                // The others go on to receipts and reverts.
+                drop(folding);
             }
             // Only the caller can put into the bundle what others have folded: that comes first.
-            if let Some(Folded { cells, accounts }) = buckets.folded.pop() {
-                expect(&mut assembly, cells, accounts.len());
-                assembly.add(accounts.into_iter());
+            if let Some(folded) = buckets.folded.pop() {
+                expect(&mut assembly, folded.cells, folded.accounts.len());
+                assembly.add_folded(folded);
             } else if buckets.unfolded == 0 {
                 return assembly.finish();
             } else if let Some(cells) = buckets.given_back.pop().or_else(|| self.next_bucket()) {
@@ -202,41 +215,6 @@ impl Closing {
             }
         }
     }
-}
-
-/// What has become of the buckets, as far as the caller knows.
-#[derive(Default)]
-struct Buckets {
-    unfolded: usize,
-    /// By others, and not in the bundle yet.
-    folded: Vec<Folded>,
-    /// Others could not fold them.
-    given_back: Vec<u64>,
-}
-
-impl Buckets {
-    fn take(&mut self, theirs: Result<Folded, u64>) {
-        match theirs {
-            Ok(folded) => {
-                self.folded.push(folded);
-                self.unfolded -= 1;
-            }
-            Err(cells) => self.given_back.push(cells),
-        }
-    }
-}
-
-/// Makes room for all accounts when the first bucket is there, `cells` with `accounts` in them.
-fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
-    if !assembly.is_empty() {
-        return;
-    }
-    let cells = cells.count_ones() as usize;
-    if cells as u64 == CELLS {
-        return assembly.expect(accounts);
-    }
-    let all = accounts * CELLS as usize / cells.max(1);
-    assembly.expect(all + all / MARGIN);
 }
 
 /// A bucket that somebody folds. If that fails, by a bug of ours, the caller gets it back.
@@ -266,26 +244,8 @@ impl Task for Closing {
         // Nobody sends: it ends when the sender is gone.
         let _ = seat.recv(&self.all_folded);
         self.split();
+        self.join_reverts();
     }
-}
-
-/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account
-/// that all transactions change keeps one worker busy for as long as many others do.
-fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64> {
-    let shares = shares.min(CELLS as usize);
-    if shares <= 1 {
-        return vec![u64::MAX; shares];
-    }
-    let rewards = spread.cell(&effects.beneficiary.0);
-    let weigh = |share| {
-        let cells =
-            (share..CELLS as usize).step_by(shares).fold(0, |cells, cell| cells | 1 << cell);
-        let changes = |mask: &u64| ((mask | rewards) & cells).count_ones() as usize;
-        (Reverse(effects.masks.iter().map(changes).sum::<usize>()), cells)
-    };
-    let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
-    buckets.sort_unstable();
-    buckets.into_iter().map(|(_, cells)| cells).collect()
 }
 
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
@@ -304,7 +264,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         None => 1,
     };
     let parts = (block, effects, spread);
-    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent);
+    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent, reverts);
     let task = Arc::new(task);
     if !sharing {
         // What they have taken up is room for the bundle.
@@ -319,20 +279,24 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
                 drop(folding);
                 growing.finish()
             }
-            None => task.close(seat, &done, folding, reverts),
+            None => task.close(seat, &done, folding),
         };
         // Unless others have come.
         task.split();
+        task.join_reverts();
         task.empty_store();
         task.drop_spent();
         bundle
     };
-    let bundle = if sharing {
+    let mut bundle = if sharing {
         let shared: Arc<dyn Task + 'env> = task.clone();
         crew.run(&shared, own)
     } else {
         own(SLEEPY)
     };
+    if let Some(reverts) = task.joined.lock().take() {
+        bundle.reverts = Reverts::new(vec![reverts]);
+    }
     if let Some(store) = task.emptied.lock().take() {
         crew.keep_store(Spare(store));
     }
@@ -347,7 +311,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
 mod tests {
     use super::*;
     use crate::evm::change::{AccountChange, ChangeKind};
-    use alloy_primitives::U256;
+    use alloy_primitives::{Address, U256};
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
 
@@ -365,13 +329,13 @@ mod tests {
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
         let parts = (Arc::default(), effects, Spread::default());
-        Closing::new(parts, shares, None, Vec::new())
+        Closing::new(parts, shares, None, Vec::new(), true)
     }
 
     #[test]
     fn a_bucket_that_its_worker_could_not_fold_is_folded_by_the_caller() {
         let (task, done, folding) = closing(1);
-        let expected = task.close(SLEEPY, &done, folding, true);
+        let expected = task.close(SLEEPY, &done, folding);
         assert_eq!(expected.state.len(), 200);
         for shares in [2, 3, 8] {
             let (task, done, folding) = closing(shares);
@@ -380,9 +344,10 @@ mod tests {
             drop(Promise { task: &task, bucket, folded: None });
             let bucket = task.next_bucket().expect("there are two or more");
             drop(Promise { task: &task, bucket, folded: Some(task.fold(bucket)) });
-            let found = task.close(SLEEPY, &done, folding, true);
+            let found = task.close(SLEEPY, &done, folding);
             assert_eq!(found.state, expected.state);
-            assert_eq!(found.reverts.first().map(Vec::len), Some(200));
+            task.join_reverts();
+            assert_eq!(task.joined.lock().take().map(|reverts| reverts.len()), Some(200));
             // The others hear of it.
             assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
         }

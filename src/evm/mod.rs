@@ -53,6 +53,7 @@ mod rounds;
 mod run;
 mod runner;
 mod session;
+mod shares;
 #[cfg(feature = "sim")]
 mod simulate;
 mod surcharge;
