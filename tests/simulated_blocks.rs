@@ -90,13 +90,41 @@ fn the_same_seed_takes_the_same_steps() {
 
 #[test]
 fn wishes_are_granted() {
-    let wishes = Wishes { workers: 5.try_into().ok(), faults: vec![FaultKind::Cancel] };
+    let faults = vec![FaultKind::Cancel];
+    let wishes = Wishes { workers: 5.try_into().ok(), faults, whole: false };
     for seed in 0..20 {
         let scenario = Scenario::new(seed, &wishes);
         assert_eq!(scenario.simulation.options.workers, 5);
         assert!(scenario.simulation.options.cancel_at.is_some());
         assert!(scenario.to_string().contains("cancelled at step"));
     }
+}
+
+/// The executor as it ships, with all that surrounds the workers who share a store.
+fn whole(seed: u64) -> Scenario {
+    Scenario::new(seed, &Wishes { whole: true, ..Wishes::default() })
+}
+
+#[test]
+fn whole_blocks_under_random_schedules_equal_sequential_execution() {
+    let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
+    let seeds = SEEDS * multiple.unwrap_or(1);
+    let (mut simulator, mut parts, mut rounds) = (evm_simulator(), 0, 0);
+    let mut endings = BTreeMap::new();
+    for seed in 0..seeds {
+        let scenario = whole(seed);
+        let judged = judge(&mut simulator, &scenario);
+        match &judged.verdict {
+            Ok(ending) => *endings.entry(*ending).or_insert(0) += 1,
+            Err(wrong) => panic!("braid sim --whole --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
+        }
+        parts += judged.stats.parts;
+        rounds += judged.stats.lane_rounds;
+    }
+    println!("{seeds} schedules: {endings:?}, {parts} parts, {rounds} rounds of lanes");
+    assert!(parts > seeds / 10 && rounds > seeds / 10, "{parts} parts, {rounds} rounds of lanes");
+    // Nobody cancels them.
+    assert_eq!(endings.len(), Ending::ALL.len() - 1, "{endings:?}");
 }
 
 #[cfg(feature = "mutants")]
@@ -174,6 +202,7 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
             let scenario = match killer.as_str() {
                 "simulated blocks" => any,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
+                "simulated blocks as a whole" => whole,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };
             let noticed = noticed((Mutant::None, StoreMutant::None, bug), scenario);

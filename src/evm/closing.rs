@@ -6,6 +6,7 @@ use super::block::Block;
 use super::bundle::{BlockEffects, Bucket, Folds, Spread, extend};
 use super::crew::{Crew, SLEEPY, Spare};
 use super::location::EvmLocation;
+use super::mutants::is_evm_mutant;
 use super::receipts::Split;
 use super::shares::{AccountReverted, Buckets, Folded, expect, join, shared_out};
 use crate::ids::WorkerId;
@@ -123,7 +124,9 @@ impl Closing {
     fn fold(&self, cells: u64) -> Folded {
         let effects = self.effects();
         let (folded, reverts) = Folded::new(cells, self.folds(&effects, cells));
-        self.keep_reverts(reverts);
+        if !is_evm_mutant!(effects.mutant, BucketRevertsLost) {
+            self.keep_reverts(reverts);
+        }
         folded
     }
 

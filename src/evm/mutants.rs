@@ -142,6 +142,9 @@ pub enum EvmMutant {
     /// What a round of lanes has left is not folded into the bundle while the next one runs.
     #[cfg(feature = "mutants")]
     LaneUnfolded,
+    /// What undoes the accounts that others than the caller have folded is lost.
+    #[cfg(feature = "mutants")]
+    BucketRevertsLost,
 }
 
 #[cfg(feature = "mutants")]
@@ -202,6 +205,7 @@ impl EvmMutant {
         Self::LaneCreditsLost,
         Self::LaneNotAdmitted,
         Self::LaneUnfolded,
+        Self::BucketRevertsLost,
     ];
 }
 

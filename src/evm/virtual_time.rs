@@ -76,6 +76,8 @@ pub struct VirtualRun<E> {
     pub result: Result<BlockOutput, BlockError<E>>,
     /// Virtual time of the whole block, in nanoseconds where a clock measures.
     pub makespan: u64,
+    /// Steps of all tasks. What the caller does between them takes none.
+    pub step_count: u64,
 }
 
 impl SimulatedExecutor {
@@ -89,7 +91,6 @@ impl SimulatedExecutor {
     }
 
     /// The same executor with a seeded bug, for tests of the tests.
-    #[cfg(feature = "mutants")]
     #[must_use]
     pub const fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         self.mutant = mutant;
@@ -118,16 +119,16 @@ impl SimulatedExecutor {
         let (extensions, mutant) = (Extensions::default(), self.mutant);
         let options = Options { config: self.config, extensions, parent: None, on_commit, mutant };
         let block = block.into();
-        let _ = self.team.fibers.take_times();
+        let _ = self.team.fibers.take_totals();
         let begun = self.team.fibers.now();
         let run = || execute(&mut self.team, block, source, options);
         let run = catch_unwind(AssertUnwindSafe(run));
         let took = self.team.fibers.now().saturating_sub(begun);
-        let (shared, really) = self.team.fibers.take_times();
+        let tasks = self.team.fibers.take_totals();
         // What the caller does between two tasks nobody shares.
-        let makespan = took.saturating_sub(really) + shared;
+        let makespan = took.saturating_sub(tasks.took) + tasks.makespan;
         match run {
-            Ok(result) => Ok(VirtualRun { result, makespan }),
+            Ok(result) => Ok(VirtualRun { result, makespan, step_count: tasks.step_count }),
             Err(payload) => match payload.downcast::<Endless>() {
                 Ok(endless) => Err(endless.0),
                 Err(payload) => resume_unwind(payload),

@@ -26,3 +26,5 @@ mod parts;
 mod reads;
 mod system;
 mod turns;
+#[cfg(feature = "sim")]
+mod whole;

@@ -4,7 +4,7 @@
 use crate::support::scene::SEEDED;
 use crate::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, lanes, lifecycle,
-    overflow, parts, reads, support::evm_rows, turns,
+    overflow, parts, reads, support::evm_rows, turns, whole,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -50,6 +50,7 @@ fn named(name: &str) -> Option<fn()> {
         parts::what_parts_have_set_aside_is_seen_later,
         reads::one_hot_slot,
         turns::taking_turns,
+        whole::workers_share_the_bundle_and_what_undoes_it,
     ];
     tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))
 }

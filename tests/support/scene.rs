@@ -174,8 +174,21 @@ impl Scene {
     #[cfg(feature = "sim")]
     #[track_caller]
     pub(crate) fn play_schedules(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
+        self.simulate(seeds, choose, false);
+    }
+
+    /// The same with the executor as it ships: in parts, in lanes, with workers that share the bundle.
+    #[cfg(feature = "sim")]
+    #[track_caller]
+    pub(crate) fn play_whole(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
+        self.simulate(seeds, choose, true);
+    }
+
+    #[cfg(feature = "sim")]
+    #[track_caller]
+    fn simulate(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation), whole: bool) {
         let mut simulator = braid_evm::evm_simulator();
-        let wishes = Wishes { workers: None, faults: Vec::new() };
+        let wishes = Wishes { workers: None, faults: Vec::new(), whole };
         for seed in seeds {
             let mut scenario = Scenario::new(seed, &wishes);
             (scenario.case.block, scenario.case.accounts) =

@@ -16,6 +16,7 @@ Examples:
   braid sim                                       2,000 blocks, every kind of fault
   braid sim --seed 1906 --blocks 1 --steps        replay one, step by step
   braid sim --workers 3 --faults panic,cancel --blocks 10000
+  braid sim --whole --blocks 10000                parts, lanes and bundle, too
   braid sim --json | jq 'select(.ok | not)'
 
 Exit code: 0 if every block equals sequential execution; 1 if one does not; 2 if an
@@ -41,6 +42,10 @@ pub(super) struct SimArgs {
     /// What may go wrong; several kinds with commas [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     faults: Vec<FaultKind>,
+    /// Run the executor whole: parts, lanes, bundle; not only workers that share a store. Only the
+    /// order of the steps follows from the seed then, and it depends on hashes, too
+    #[arg(long, conflicts_with = "steps")]
+    whole: bool,
     /// Print every step of the workers
     #[arg(long)]
     steps: bool,
@@ -53,7 +58,7 @@ impl SimArgs {
     fn wishes(&self) -> Wishes {
         let faults =
             if self.faults.is_empty() { FaultKind::ALL.into() } else { self.faults.clone() };
-        Wishes { workers: self.workers, faults }
+        Wishes { workers: self.workers, faults, whole: self.whole }
     }
 
     /// What replays `seed`.
@@ -61,6 +66,9 @@ impl SimArgs {
         let mut command = format!("braid sim --seed {seed} --blocks 1");
         if let Some(workers) = self.workers {
             command += &format!(" --workers {workers}");
+        }
+        if self.whole {
+            command += " --whole";
         }
         if !self.faults.is_empty() {
             let names = self.faults.iter().filter_map(|kind| kind.to_possible_value());

@@ -16,6 +16,17 @@ const CANCEL_WITHIN: u64 = 3_000;
 /// Steps that no block of the generator comes near.
 const STEP_LIMIT: u64 = 2_000_000;
 
+/// Ways in which a whole block may run.
+const WHOLE: [Policy; 7] = [
+    Policy::Auto,
+    Policy::InOrder,
+    Policy::Alternate,
+    Policy::Parts,
+    Policy::Parts,
+    Policy::Lanes,
+    Policy::Lanes,
+];
+
 /// Virtual time of the steps, in nanoseconds: roughly what they take on a server.
 const COSTS: Costs = Costs {
     begin: 200,
@@ -56,11 +67,14 @@ pub struct Wishes {
     pub workers: Option<NonZeroU16>,
     /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
     pub faults: Vec<FaultKind>,
+    /// Whether the executor runs whole, as it ships - in parts, in lanes, with a follower, with workers that
+    /// share the bundle - and not only what shares a store. Nobody cancels it then.
+    pub whole: bool,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { workers: None, faults: FaultKind::ALL.into() }
+        Self { workers: None, faults: FaultKind::ALL.into(), whole: false }
     }
 }
 
@@ -77,6 +91,8 @@ pub struct Scenario {
     pub fault: Fault,
     /// Choices of the executor, workers and schedule.
     pub simulation: Simulation,
+    /// See [`Wishes::whole`].
+    pub whole: bool,
 }
 
 impl Scenario {
@@ -86,7 +102,11 @@ impl Scenario {
         let case = Case::from_seed(seed);
         let mut random = Random::new(seed);
         let mut simulation = random_choices(&mut random, wishes);
-        let kind = random_kind(&mut random, &wishes.faults);
+        let mut kind = random_kind(&mut random, &wishes.faults);
+        if wishes.whole {
+            simulation.config.policy = random.pick(&WHOLE).copied().unwrap_or_default();
+            kind = if kind == FaultKind::Cancel { FaultKind::None } else { kind };
+        }
         let fault = match kind {
             FaultKind::None => Fault::Never,
             FaultKind::Cancel => {
@@ -97,7 +117,7 @@ impl Scenario {
                 random_fault(&mut random, kind, &case, simulation.config.mode)
             }
         };
-        Self { seed, case, kind, fault, simulation }
+        Self { seed, case, kind, fault, simulation, whole: wishes.whole }
     }
 
     /// The choices of the executor and the schedule that `seed` decides, for any block.

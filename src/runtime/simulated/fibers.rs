@@ -16,8 +16,18 @@ use std::sync::Arc;
 pub struct Fibers {
     simulator: Simulator,
     options: Options,
-    /// Virtual time of all tasks so far, and how long they really took.
-    times: (u64, u64),
+    totals: Totals,
+}
+
+/// What tasks came to together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Virtual time, each from its beginning to its end.
+    pub makespan: u64,
+    /// How long they really took, where a clock measures.
+    pub took: u64,
+    /// Number of steps.
+    pub step_count: u64,
 }
 
 impl Fibers {
@@ -25,7 +35,7 @@ impl Fibers {
     /// own.
     #[must_use]
     pub const fn new(simulator: Simulator, options: Options) -> Self {
-        Self { simulator, options, times: (0, 0) }
+        Self { simulator, options, totals: Totals { makespan: 0, took: 0, step_count: 0 } }
     }
 
     /// Number of workers, the caller included.
@@ -40,10 +50,9 @@ impl Fibers {
         self.options.schedule.clock().map_or(0, |clock| (clock.now)())
     }
 
-    /// Virtual time of the tasks since the last call, and, where a clock measures, how long they really
-    /// took.
-    pub const fn take_times(&mut self) -> (u64, u64) {
-        core::mem::replace(&mut self.times, (0, 0))
+    /// What the tasks since the last call came to.
+    pub fn take_totals(&mut self) -> Totals {
+        core::mem::take(&mut self.totals)
     }
 
     /// Runs `task` for all other workers and `own` for the caller. Returns when all have ended.
@@ -84,8 +93,9 @@ impl Fibers {
         });
         self.simulator.take_back(others);
         self.options.seed = self.options.seed.wrapping_add(1);
-        self.times.0 += driven.makespan;
-        self.times.1 += self.now().saturating_sub(begun);
+        self.totals.makespan += driven.makespan;
+        self.totals.took += self.now().saturating_sub(begun);
+        self.totals.step_count += driven.step_count;
         driven.result?;
         match result {
             Some(Ok(result)) => Ok(result),

@@ -10,7 +10,7 @@ mod fibers;
 mod schedule;
 
 pub use fiber::Fiber;
-pub use fibers::Fibers;
+pub use fibers::{Fibers, Totals};
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
