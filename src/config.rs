@@ -1,6 +1,6 @@
 //! Choices of an executor.
 
-use crate::protocol::{Limits, Policy};
+use crate::protocol::{Limits, Policy, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// What an invalid transaction does.
@@ -81,6 +81,10 @@ impl Default for Config {
     }
 }
 
+/// Workers for which the window grows by [`Config::window_per_worker`]. The further ahead a guess is the more often it is
+/// wrong, whoever makes it.
+const FULL: u32 = 2;
+
 impl Config {
     /// The default with this number of workers.
     #[must_use]
@@ -99,15 +103,21 @@ impl Config {
     }
 
     /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
-    /// `hands_over`: somebody else goes on where so many runs were thrown away.
+    /// `hands_over`: somebody else goes on where that much was wasted.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<u32>) -> Limits {
+    pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let in_order = alone && self.policy != Policy::ForceSpeculative;
+        // One job on each worker and one waiting for it.
+        let job_capacity = workers.saturating_mul(2);
+        let each = self.window_per_worker.max(1);
+        let all = each.saturating_mul(workers);
+        // Whoever waits for storage should have much to ask for.
+        let waits = hands_over.is_none();
+        let most = each.saturating_mul(FULL).max(job_capacity);
         Limits {
-            window: self.window_per_worker.max(1).saturating_mul(workers),
-            // One job on each worker and one waiting for it.
-            job_capacity: workers.saturating_mul(2),
+            window: if waits { all } else { all.min(most) },
+            job_capacity,
             max_speculative_runs: self.max_speculative_runs.max(1),
             policy: if in_order { Policy::InOrder } else { self.policy },
             skip_rejected: self.mode == Mode::Build,

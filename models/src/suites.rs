@@ -2,7 +2,7 @@
 
 use crate::LOCATIONS;
 use crate::scenario::{Kind, Scenario, Tx, Write};
-use braid_evm::protocol::Policy;
+use braid_evm::protocol::{Policy, Waste};
 
 /// A named list of blocks that are explored together.
 #[derive(Clone, Debug)]
@@ -252,7 +252,7 @@ fn tight() -> Vec<Scenario> {
                 scenarios.push(scenario.clone());
             }
             scenario.limits.policy = Policy::Alternate;
-            scenario.limits.hands_over = Some(0);
+            scenario.limits.hands_over = Some(Waste::default());
             scenarios.push(scenario);
         }
     }

@@ -5,7 +5,7 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
     Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult,
-    Status, TxReport, Verdict,
+    Status, TxReport, Verdict, Waste,
 };
 use std::collections::VecDeque;
 
@@ -304,16 +304,16 @@ fn waste_leads_to_a_stretch_in_order() {
 /// Where somebody goes on by other means the block ends there, after as many runs as was asked for.
 #[test]
 fn waste_ends_a_block_that_is_handed_over() {
-    for most in [12, 28] {
+    for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
         for wasted in [most - 1, most] {
-            let hands_over = Some(most);
+            let hands_over = Some(Waste { runs: most, commits });
             let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
             let mut protocol = Protocol::new(limits, &Plan::singles(140));
             let failed = || RunResult::Failed(Failure::Rejected);
             drive(&mut protocol, |job| if job < wasted as usize { failed() } else { done() });
             let expected = (wasted == most).then_some(Halt::HandedOver);
-            assert_eq!(protocol.halt(), expected, "{wasted} of {most}");
-            assert_eq!(protocol.frontier().0, if wasted == most { 32 } else { 140 });
+            assert_eq!(protocol.halt(), expected, "{wasted} of {most} in {commits}");
+            assert_eq!(protocol.frontier().0, if wasted == most { commits } else { 140 });
         }
     }
 }

@@ -12,8 +12,11 @@ use revm::context::TxEnv;
 
 /// Lanes for each worker: whoever is done with one takes the next, so that all end at about the same time.
 const LANES_EACH: usize = 2;
-/// Transactions for each worker in the shortest round, and in the longest.
-const ROUND: (usize, usize) = (32, 64);
+/// Transactions of the shortest round: the longer it is, the more meet in it, however many run it. And for each worker
+/// in the longest, up to some.
+const SHORTEST: usize = 64;
+const LONGEST_EACH: usize = 64;
+const LONGEST_FOR: usize = 8;
 /// Lanes are given up where one transaction was in vain for so many that were not, beside a few in the beginning:
 /// that much of the shortest round counts as if it had paid. Speculation wastes less there.
 const WASTE: usize = 24;
@@ -43,7 +46,8 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new(workers: usize) -> Self {
-        let (shortest, longest) = (ROUND.0 * workers, ROUND.1 * workers);
+        let shortest = SHORTEST;
+        let longest = LONGEST_EACH * if workers < LONGEST_FOR { workers } else { LONGEST_FOR };
         Self {
             length: shortest,
             shortest,

@@ -11,13 +11,13 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
 use super::run::DbError;
-use super::trials::{Trials, wasteful_runs};
+use super::trials::{Trials, waste};
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Policy, RATE_SPAN};
+use crate::protocol::{Counters, Halt, Policy};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
@@ -156,7 +156,8 @@ impl<S: StateSource> Session<S> {
                 (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
                 let next = self.frontier.position();
                 // Less than that is never given up, whatever it is.
-                let tells = failure.is_none() && next - first >= RATE_SPAN as usize;
+                let least = waste(end, config.max_speculative_runs, crew.workers()).commits;
+                let tells = failure.is_none() && next - first >= least as usize;
                 if let Some(experience) = experience(crew, config).filter(|_| tells) {
                     experience.learn(self.transactions(first..next), self.handed_over);
                 }
@@ -273,7 +274,7 @@ impl<S: StateSource> Session<S> {
         let store = store.with_workers(if alone { 1 } else { workers });
         let transactions = workload.recipe.block.transactions.len();
         let hands_over =
-            hands_over.then(|| wasteful_runs(transactions, config.max_speculative_runs));
+            hands_over.then(|| waste(transactions, config.max_speculative_runs, workers));
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }

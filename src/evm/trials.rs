@@ -1,15 +1,31 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use crate::protocol::{Policy, WASTEFUL_RUNS};
+use crate::protocol::{Policy, Waste};
 
 /// Transactions of a block that is long: while it turns out there that speculation is wasted, more is lost.
 const LONG: usize = 2_000;
 
-/// Runs thrown away in 32 commits by which speculation counts as wasted. Of mainnet's blocks those in which it
-/// is between the two are still faster with it than without. More than 32 come together only where each
-/// transaction may have run more than once: `runs` times.
-pub(super) const fn wasteful_runs(transactions: usize, runs: u32) -> u32 {
-    if transactions < LONG && runs > 1 { 2 * WASTEFUL_RUNS } else { WASTEFUL_RUNS }
+/// Runs of a transaction for nothing of which a chain makes use where it may.
+const ENOUGH: u32 = 4;
+/// How many runs for each of 64 commits may be thrown away at most, of each that a transaction may have. A chain of
+/// dependent transactions wastes a little more than that, where there are workers enough.
+const MOST_OF_EACH: u32 = 52;
+
+/// From when on speculation on `workers` workers counts as wasted, where each transaction may run `runs` times for
+/// nothing.
+///
+/// In a chain each worker but one wastes what it does. Of mainnet's blocks those in which twice as much is wasted are
+/// still faster with speculation than without. They waste by fits and starts where there are many workers, so there it
+/// takes longer to tell.
+pub(super) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
+    let Waste { runs: few, commits } = Waste::default();
+    let times = if transactions < LONG && runs > 1 { 2 } else { 1 };
+    if workers <= 2 {
+        return Waste { runs: times * few, commits };
+    }
+    let others = u32::try_from(workers - 1).unwrap_or(u32::MAX);
+    let most = MOST_OF_EACH * runs.clamp(1, ENOUGH);
+    Waste { runs: (2 * times * few).saturating_mul(others).min(most), commits: 2 * commits }
 }
 
 /// Whether speculation pays, as far as the block has shown.
@@ -72,10 +88,19 @@ mod tests {
 
     #[test]
     fn speculation_is_given_up_later_in_short_blocks() {
-        let short =
-            [(0, 4), (1_999, 2)].map(|(transactions, runs)| wasteful_runs(transactions, runs));
-        let others =
-            [(2_000, 4), (500, 1)].map(|(transactions, runs)| wasteful_runs(transactions, runs));
-        assert_eq!((short, others), ([48, 48], [24, 24]));
+        let runs = |all, runs| waste(all, runs, 2);
+        for (all, most, expected) in [(0, 4, 48), (1_999, 2, 48), (2_000, 4, 24), (500, 1, 24)] {
+            assert_eq!(runs(all, most), Waste { runs: expected, commits: 32 });
+        }
+    }
+
+    /// But a chain is given up on many, too.
+    #[test]
+    fn and_on_more_workers() {
+        let long = [3, 4, 5, 8, 64].map(|workers| waste(5_000, 4, workers).runs);
+        assert_eq!(long, [96, 144, 192, 208, 208]);
+        let short = [3, 4, 64].map(|workers| waste(100, 4, workers).runs);
+        assert_eq!(short, [192, 208, 208]);
+        assert_eq!(waste(100, 1, 64), Waste { runs: 52, commits: 64 });
     }
 }

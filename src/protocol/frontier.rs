@@ -2,16 +2,12 @@
 
 use super::events::{Command, Failure, Mode};
 use super::mutants::is_mutant;
-use super::plan::Policy;
+use super::plan::{Policy, Waste};
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, FrontierState, Halt, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
 
-/// Commits between two looks at the discard rate.
-pub(crate) const RATE_SPAN: u32 = 32;
-/// Runs thrown away per span from which on speculation counts as wasted.
-pub(crate) const WASTEFUL_RUNS: u32 = 24;
 /// Transactions that run in order after a wasteful span.
 const IN_ORDER_STRETCH: u32 = 64;
 /// Transactions of a turn where speculation and order alternate.
@@ -184,8 +180,8 @@ impl Protocol {
     fn watch_discard_rate(&mut self) {
         let (span, wasteful, stretch) = match self.limits.policy {
             Policy::Auto => {
-                let wasteful = self.limits.hands_over.unwrap_or(WASTEFUL_RUNS);
-                (RATE_SPAN, wasteful, IN_ORDER_STRETCH)
+                let Waste { runs, commits } = self.limits.hands_over.unwrap_or_default();
+                (commits, runs, IN_ORDER_STRETCH)
             }
             Policy::Alternate => (TURN, 0, TURN),
             Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,

@@ -36,8 +36,7 @@ mod state;
 pub use counters::Counters;
 pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
 #[cfg(feature = "evm")]
-pub(crate) use frontier::{RATE_SPAN, WASTEFUL_RUNS};
 pub use mutants::Mutant;
-pub use plan::{Limits, Plan, Policy};
+pub use plan::{Limits, Plan, Policy, Waste};
 pub use slot::Status;
 pub use state::{Halt, Protocol};

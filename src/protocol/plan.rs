@@ -39,10 +39,25 @@ pub struct Limits {
     pub skip_rejected: bool,
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
-    /// Where so many runs were thrown away in a span of 32 commits the block ends
-    /// ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it goes on by other means. Without it
-    /// speculation gives way to a stretch in order, and goes on after that.
-    pub hands_over: Option<u32>,
+    /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it
+    /// goes on by other means. Without it speculation gives way to a stretch in order, and goes on after that.
+    pub hands_over: Option<Waste>,
+}
+
+/// From when on speculation counts as wasted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Waste {
+    /// Runs that are thrown away while so many transactions commit.
+    pub runs: u32,
+    /// Commits between two looks.
+    pub commits: u32,
+}
+
+impl Default for Waste {
+    /// For two workers.
+    fn default() -> Self {
+        Self { runs: 24, commits: 32 }
+    }
 }
 
 /// How a block is cut up. Everything but the chunk boundaries is a hint, and those are too.
