@@ -76,6 +76,8 @@ pub struct VirtualRun<E> {
     pub result: Result<BlockOutput, BlockError<E>>,
     /// Virtual time of the whole block, in nanoseconds where a clock measures.
     pub makespan: u64,
+    /// Virtual time for which workers were busy, added up.
+    pub busy: u64,
     /// Steps of all tasks. What the caller does between them takes none.
     pub step_count: u64,
 }
@@ -126,9 +128,10 @@ impl SimulatedExecutor {
         let took = self.team.fibers.now().saturating_sub(begun);
         let tasks = self.team.fibers.take_totals();
         // What the caller does between two tasks nobody shares.
-        let makespan = took.saturating_sub(tasks.took) + tasks.makespan;
+        let between = took.saturating_sub(tasks.took);
+        let (makespan, busy) = (between + tasks.makespan, between + tasks.busy);
         match run {
-            Ok(result) => Ok(VirtualRun { result, makespan, step_count: tasks.step_count }),
+            Ok(result) => Ok(VirtualRun { result, makespan, busy, step_count: tasks.step_count }),
             Err(payload) => match payload.downcast::<Endless>() {
                 Ok(endless) => Err(endless.0),
                 Err(payload) => resume_unwind(payload),

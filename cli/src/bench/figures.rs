@@ -118,7 +118,7 @@ impl Figures {
     pub fn simulated_here(&self) -> Option<f64> {
         let (all, _) = self.simulated.as_ref()?;
         let two = all.iter().find(|one| one.workers == 2)?;
-        Some(two.ratio() * (self.bound_ratio()? / 2.0).min(1.0))
+        Some(two.ratio_at(self.bound_ratio()? / 2.0))
     }
 
     /// Million gas in a second.

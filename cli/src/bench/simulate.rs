@@ -33,6 +33,8 @@ pub struct Simulated {
     pub workers: u16,
     /// Virtual time of the whole block.
     pub time: Duration,
+    /// Virtual time for which workers were busy, added up.
+    pub busy: Duration,
     /// What sequential execution took by turns with it.
     pub sequential: Duration,
 }
@@ -42,6 +44,15 @@ impl Simulated {
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.sequential.as_secs_f64() / self.time.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// The same for two workers, where each of two cores that are busy at once goes on at `pace`: 1 if they have
+    /// nothing to do with each other, 1/2 if they are one.
+    #[must_use]
+    pub fn ratio_at(&self, pace: f64) -> f64 {
+        let both = self.busy.saturating_sub(self.time).as_secs_f64();
+        let slower = both * (1.0 / pace.clamp(0.5, 1.0) - 1.0);
+        self.sequential.as_secs_f64() / (self.time.as_secs_f64() + slower).max(f64::MIN_POSITIVE)
     }
 }
 
@@ -101,20 +112,24 @@ where
     };
     let mut executors: Vec<_> = workers.iter().map(executor).collect();
     let mut sequential = Duration::MAX;
-    let mut best = vec![Duration::MAX; workers.len()];
+    let mut best = vec![(Duration::MAX, Duration::MAX); workers.len()];
     for _ in 0..ROUNDS {
         sequential = sequential.min(runs::sequential(block, database.clone()).wall);
         for (executor, best) in executors.iter_mut().zip(&mut best) {
             let source = braid_evm::Cloned(database.clone());
             let run = executor.execute(Arc::clone(shared), source).ok()?;
             run.result.ok()?;
-            *best = (*best).min(Duration::from_nanos(run.makespan));
+            let times = [run.makespan, run.busy].map(Duration::from_nanos);
+            *best = (*best).min(times.into());
         }
     }
-    let all = workers.iter().zip(best);
-    Some(
-        all.map(|(workers, time)| Simulated { workers: workers.get(), time, sequential }).collect(),
-    )
+    let simulated = |(workers, (time, busy)): (&NonZeroU16, _)| Simulated {
+        workers: workers.get(),
+        time,
+        busy,
+        sequential,
+    };
+    Some(workers.iter().zip(best).map(simulated).collect())
 }
 
 /// Times each transaction in sequence and follows who read from whom.
@@ -202,6 +217,17 @@ mod tests {
         assert_eq!(independent.work, 40 * independent.chain);
         assert!((independent.ratio(8) - 8.0).abs() < 1e-9);
         assert!((independent.ratio(u16::MAX) - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn cores_that_are_one_gain_nothing_by_what_both_do_at_once() {
+        let [time, busy, sequential] = [10, 18, 20].map(Duration::from_millis);
+        let one = Simulated { workers: 2, time, busy, sequential };
+        for (pace, expected) in [(1.0, 2.0), (1.2, 2.0), (0.8, 20.0 / 12.0), (0.5, 20.0 / 18.0)] {
+            assert!((one.ratio_at(pace) - expected).abs() < 1e-9, "{pace}");
+        }
+        // Nobody is busy beside the caller.
+        assert!((Simulated { busy: time, ..one }.ratio_at(0.5) - 2.0).abs() < 1e-9);
     }
 
     #[test]

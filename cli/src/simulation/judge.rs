@@ -129,7 +129,7 @@ fn simulate_whole(
 ) -> Result<SimulatedBlock<Unreadable>, SimulationError> {
     let Simulation { config, options, bugs } = simulation;
     let mut executor = SimulatedExecutor::new(*config, options.clone()).with_mutant(bugs.2);
-    let VirtualRun { result, makespan, step_count } = executor.execute(block, source)?;
+    let VirtualRun { result, makespan, step_count, .. } = executor.execute(block, source)?;
     Ok(SimulatedBlock { result, step_count, digest: 0, steps: Vec::new(), makespan })
 }
 

@@ -24,6 +24,8 @@ pub struct Fibers {
 pub struct Totals {
     /// Virtual time, each from its beginning to its end.
     pub makespan: u64,
+    /// Virtual time for which workers were busy, added up.
+    pub busy: u64,
     /// How long they really took, where a clock measures.
     pub took: u64,
     /// Number of steps.
@@ -35,7 +37,7 @@ impl Fibers {
     /// own.
     #[must_use]
     pub const fn new(simulator: Simulator, options: Options) -> Self {
-        Self { simulator, options, totals: Totals { makespan: 0, took: 0, step_count: 0 } }
+        Self { simulator, options, totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 } }
     }
 
     /// Number of workers, the caller included.
@@ -94,6 +96,7 @@ impl Fibers {
         self.simulator.take_back(others);
         self.options.seed = self.options.seed.wrapping_add(1);
         self.totals.makespan += driven.makespan;
+        self.totals.busy += driven.busy.iter().sum::<u64>();
         self.totals.took += self.now().saturating_sub(begun);
         self.totals.step_count += driven.step_count;
         driven.result?;

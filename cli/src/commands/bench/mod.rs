@@ -58,10 +58,10 @@ to a fresh process at its highest, the baseline's and Braid's.
 --db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
 --db-waits spin keeps its core busy; the baseline reads through the same database.
 
---simulate: the engine runs on fibers of one thread, each step takes as long in virtual time as
-it really took; what comes before and after the transactions is timed on one and two workers and
-divided. The figure for 2 workers stands beside the real one. work/chain is the time of all
-transactions over that of the longest chain of them that depend on each other.";
+--simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
+virtual time as it really took, alone on its core. The figure for 2 workers stands beside the real
+one; '2 here' is that of cores that slow each other down as the two halves do (bound), while both
+are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.";
 
 /// Measure blocks against sequential revm
 ///
