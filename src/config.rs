@@ -34,8 +34,9 @@ pub struct Config {
     pub reverts: bool,
     /// Runs of one transaction before it has to wait until everything below it is committed.
     pub max_speculative_runs: u32,
-    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each worker:
-    /// the bound on memory for results that wait.
+    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each of the first two workers, or
+    /// for each of all workers where storage is slow: the bound on memory for results that wait. There are at least two
+    /// for each worker.
     pub window_per_worker: u32,
     /// Transactions that are dispatched together, at most; `None`: chosen from the size of the block.
     pub chunk: Option<NonZeroU32>,
@@ -81,9 +82,8 @@ impl Default for Config {
     }
 }
 
-/// Workers for which the window grows by [`Config::window_per_worker`]. The further ahead a guess is the more often it is
-/// wrong, whoever makes it.
-const FULL: u32 = 2;
+/// Workers for which the window grows. The further ahead a guess is the more often it is wrong, whoever makes it.
+const WINDOW_FOR: u32 = 2;
 
 impl Config {
     /// The default with this number of workers.
@@ -112,9 +112,10 @@ impl Config {
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
-        // Whoever waits for storage should have much to ask for.
+        // Where nobody gives speculation up, as storage is slow, whoever waits for it should have much to ask for.
         let waits = hands_over.is_none();
-        let most = each.saturating_mul(FULL).max(job_capacity);
+        // With fewer transactions than that some workers would have no job, however short.
+        let most = each.saturating_mul(WINDOW_FOR).max(job_capacity);
         Limits {
             window: if waits { all } else { all.min(most) },
             job_capacity,
@@ -141,5 +142,21 @@ impl Config {
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
         transactions.clamp(1, workers.saturating_mul(16))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_grows_for_two_workers_and_where_storage_is_slow() {
+        let config = |each| Config { window_per_worker: each, ..Config::default() };
+        let window = |each, workers, waste| config(each).limits(workers, false, waste).window;
+        let gives_up = Some(Waste::default());
+        let usual = [1, 2, 3, 16, 100].map(|workers| window(64, workers, gives_up));
+        assert_eq!(usual, [64, 128, 128, 128, 200]);
+        assert_eq!([2, 16].map(|workers| window(64, workers, None)), [128, 1_024]);
+        assert_eq!([1, 8].map(|workers| window(1, workers, gives_up)), [1, 8]);
     }
 }

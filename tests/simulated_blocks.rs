@@ -202,7 +202,6 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
             let scenario = match killer.as_str() {
                 "simulated blocks" => any,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
-                "simulated blocks as a whole" => whole,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };
             let noticed = noticed((Mutant::None, StoreMutant::None, bug), scenario);

@@ -66,11 +66,11 @@ impl Assembly {
     /// Adds what others have folded; what undoes it is with them.
     pub(super) fn add_folded(&mut self, folded: Folded) {
         let Folded { accounts, contracts, state_size, reverts_size, .. } = folded;
-        let Self { bundle, reverts } = self;
+        let Self { bundle, .. } = self;
         bundle.state.extend(accounts);
         bundle.contracts.extend(contracts);
         bundle.state_size += state_size;
-        bundle.reverts_size += if reverts.is_some() { reverts_size } else { 0 };
+        bundle.reverts_size += reverts_size;
     }
 
     /// What undoes the accounts so far, but for those that others have folded. It is not here any more then.

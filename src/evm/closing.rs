@@ -123,7 +123,8 @@ impl Closing {
     /// Folds the accounts of a bucket.
     fn fold(&self, cells: u64) -> Folded {
         let effects = self.effects();
-        let (folded, reverts) = Folded::new(cells, self.folds(&effects, cells));
+        let folds = self.folds(&effects, cells);
+        let (folded, reverts) = Folded::new(cells, folds, self.reverts.is_some());
         if !is_evm_mutant!(effects.mutant, BucketRevertsLost) {
             self.keep_reverts(reverts);
         }
@@ -239,7 +240,6 @@ impl Task for Closing {
         while let Some(bucket) = self.next_bucket() {
             let mut promise = Promise { task: self, bucket, folded: None };
             promise.folded = Some(self.fold(bucket));
-            drop(promise);
             seat.yield_at(Point::Between);
         }
         self.empty_store();

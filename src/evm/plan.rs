@@ -157,4 +157,21 @@ mod tests {
         let mixed: Vec<_> = (0..200).map(|sender| (sender, 40_000)).collect();
         assert!(is_serial(&block(&mixed), 2, true) && !is_serial(&block(&mixed), 2, false));
     }
+
+    #[test]
+    fn as_many_accounts_are_expected_as_senders_suggest() {
+        let expected = |count: u64, senders: u64| {
+            let pay = |number: u64| TxEnv {
+                caller: Address::left_padding_from(&(number % senders).to_be_bytes()),
+                ..TxEnv::default()
+            };
+            expected_accounts(&(0..count).map(pay).collect::<Vec<_>>())
+        };
+        // Each has a receiver, too.
+        assert_eq!((expected(50_000, 50_000), expected(0, 1)), (100_000, 0));
+        // A few too many do no harm, as many as there are transactions would.
+        assert!((20..500).contains(&expected(50_000, 20)));
+        // Too few to be sampled.
+        assert_eq!(expected(1_000, 20), 2_000);
+    }
 }

@@ -12,10 +12,11 @@ use revm::context::TxEnv;
 
 /// Lanes for each worker: whoever is done with one takes the next, so that all end at about the same time.
 const LANES_EACH: usize = 2;
-/// Transactions of the shortest round: the longer it is, the more meet in it, however many run it. And for each worker
-/// in the longest, up to some.
+/// Transactions of the shortest round: the longer it is, the more meet in it, however many run it.
 const SHORTEST: usize = 64;
+/// Transactions of the longest round for each worker.
 const LONGEST_EACH: usize = 64;
+/// Workers for which it grows.
 const LONGEST_FOR: usize = 8;
 /// Lanes are given up where one transaction was in vain for so many that were not, beside a few in the beginning:
 /// that much of the shortest round counts as if it had paid. Speculation wastes less there.
@@ -121,7 +122,9 @@ impl Pace {
         } else {
             self.good += 1;
             if self.good >= self.patience && self.length < self.longest {
-                (self.good, self.length) = (0, self.length * 2);
+                let double = self.length * 2;
+                self.length = if double < self.longest { double } else { self.longest };
+                self.good = 0;
             }
         }
         self.is_over = self.is_forced || self.is_wasteful();
@@ -198,6 +201,16 @@ mod tests {
         pace.ran(128, 0);
         assert_eq!(pace.length(), 64);
         assert!(pace.has_paid());
+    }
+
+    #[test]
+    fn rounds_are_as_long_as_workers_can_share() {
+        for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512), (64, 512)] {
+            let mut pace = Pace::new(workers);
+            assert_eq!(pace.length(), 64);
+            (0..20).for_each(|_| pace.ran(pace.length(), 0));
+            assert_eq!(pace.length(), longest);
+        }
     }
 
     #[test]

@@ -26,19 +26,21 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    /// What `folds` come to, and what undoes that.
-    pub(super) fn new(cells: u64, folds: Folds<'_>) -> (Self, Vec<AccountReverted>) {
+    /// What `folds` come to, and what undoes that, if it is `wanted`.
+    pub(super) fn new(cells: u64, folds: Folds<'_>, wanted: bool) -> (Self, Vec<AccountReverted>) {
         // Nearly all come to something; they are large, and growing would move them.
         let accounts = Vec::with_capacity(folds.len());
-        let mut reverts = Vec::with_capacity(folds.len());
+        let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
         let contracts = Vec::new();
         let mut this = Self { cells, accounts, contracts, state_size: 0, reverts_size: 0 };
         for (address, FoldedAccount { account, revert, contract }) in folds.finish() {
             this.state_size += account.size_hint();
-            this.reverts_size += revert.size_hint();
             this.accounts.push((address, account));
             this.contracts.extend(contract);
-            reverts.push((address, revert));
+            if wanted {
+                this.reverts_size += revert.size_hint();
+                reverts.push((address, revert));
+            }
         }
         (this, reverts)
     }

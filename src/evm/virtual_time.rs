@@ -61,7 +61,7 @@ impl Crew<'static> for FiberTeam {
 /// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on workers that
 /// have a core each: what one of them does takes as long as it really does, alone on this thread, and whoever is
 /// furthest behind goes next. Caches and memory that cores share are not seen, nor what it takes to wake a
-/// thread.
+/// thread; and a transaction that runs alone is not interrupted, so whoever follows has all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,
@@ -83,7 +83,8 @@ pub struct VirtualRun<E> {
 }
 
 impl SimulatedExecutor {
-    /// An executor whose workers go on in the order that `options` say; their number is that of `config`.
+    /// An executor whose workers go on in the order that `options` say; their number is that of `config`. Nobody
+    /// cancels, no steps are kept, and the limit of steps is that of each task.
     #[must_use]
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };

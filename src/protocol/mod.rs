@@ -35,7 +35,6 @@ mod state;
 
 pub use counters::Counters;
 pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
-#[cfg(feature = "evm")]
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy, Waste};
 pub use slot::Status;

@@ -32,25 +32,29 @@ fn two_or_more(simulation: &mut Simulation) {
 
 #[test]
 pub(crate) fn workers_share_the_bundle_and_what_undoes_it() {
-    scene().play_whole(0..40, |simulation| {
+    let ways = scene().play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::ForceSpeculative;
     });
+    assert_eq!(ways, (0, 0));
 }
 
 #[test]
 fn parts_lanes_and_order_come_to_the_same() {
     let scene = scene();
-    scene.play_whole(0..40, |simulation| {
+    let (parts, _) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::Parts;
     });
-    scene.play_whole(0..40, |simulation| {
+    assert!(parts > 40, "{parts}");
+    let (_, rounds) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::Lanes;
     });
-    scene.play_whole(0..40, |simulation| {
+    assert!(rounds > 40, "{rounds}");
+    let ways = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
         simulation.config.policy = Policy::InOrder;
     });
+    assert_eq!(ways, (0, 0));
 }

@@ -174,19 +174,30 @@ impl Scene {
     #[cfg(feature = "sim")]
     #[track_caller]
     pub(crate) fn play_schedules(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
-        self.simulate(seeds, choose, false);
+        let _ = self.simulate(seeds, choose, false);
     }
 
-    /// The same with the executor as it ships: in parts, in lanes, with workers that share the bundle.
+    /// The same with the executor as it ships: in parts, in lanes, with workers that share the bundle. Returns
+    /// how many parts and rounds of lanes there were.
     #[cfg(feature = "sim")]
     #[track_caller]
-    pub(crate) fn play_whole(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
-        self.simulate(seeds, choose, true);
+    pub(crate) fn play_whole(
+        &self,
+        seeds: core::ops::Range<u64>,
+        choose: fn(&mut Simulation),
+    ) -> (u64, u64) {
+        self.simulate(seeds, choose, true)
     }
 
     #[cfg(feature = "sim")]
     #[track_caller]
-    fn simulate(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation), whole: bool) {
+    fn simulate(
+        &self,
+        seeds: core::ops::Range<u64>,
+        choose: fn(&mut Simulation),
+        whole: bool,
+    ) -> (u64, u64) {
+        let (mut parts, mut rounds) = (0, 0);
         let mut simulator = braid_evm::evm_simulator();
         let wishes = Wishes { workers: None, faults: Vec::new(), whole };
         for seed in seeds {
@@ -195,9 +206,12 @@ impl Scene {
                 (self.block.clone(), self.accounts.clone());
             choose(&mut scenario.simulation);
             scenario.simulation.bugs.2 = SEEDED.get();
-            let verdict = judge(&mut simulator, &scenario).verdict;
-            verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
+            let judged = judge(&mut simulator, &scenario);
+            judged.verdict.unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}\n{scenario}"));
+            parts += judged.stats.parts;
+            rounds += judged.stats.lane_rounds;
         }
+        (parts, rounds)
     }
 
     #[track_caller]

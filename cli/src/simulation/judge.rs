@@ -54,7 +54,7 @@ pub struct Judged {
     pub verdict: Result<Ending, String>,
     /// Steps that the workers took; 0 if the block panicked.
     pub step_count: u64,
-    /// The same for equal sequences of steps; 0 if the block panicked.
+    /// The same for equal sequences of steps; 0 if the block panicked, or ran whole.
     pub digest: u64,
     /// What the executor counted, up to an error; zeros if the block panicked.
     pub stats: Stats,
@@ -107,6 +107,7 @@ fn run(
     let stats = result.as_ref().map_or_else(|error| error.committed.stats, |output| output.stats);
     (judged.step_count, judged.digest, judged.stats) = (step_count, digest, stats);
     judged.steps = steps;
+    // Forced parts and lanes run transactions again by turns, as often as they like.
     if !scenario.whole {
         within_work_bound(scenario, stats)?;
     }
@@ -121,7 +122,8 @@ fn run(
     Ok(ending)
 }
 
-/// The executor as it ships. Its tasks are steps, what lies between them is not.
+/// The executor as it ships, with bugs of its own layer only. Its tasks take steps, what lies between them takes none,
+/// and as hashing puts steps into another order they are not compared.
 fn simulate_whole(
     block: Arc<Block>,
     source: Cloned<Faulty<MemoryDatabase>>,

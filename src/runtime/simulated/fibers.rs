@@ -17,6 +17,8 @@ pub struct Fibers {
     simulator: Simulator,
     options: Options,
     totals: Totals,
+    /// Tasks so far.
+    tasks: u64,
 }
 
 /// What tasks came to together.
@@ -34,10 +36,15 @@ pub struct Totals {
 
 impl Fibers {
     /// Fibers with the stacks of `simulator`, in the order that `options` say; each task has a seed of its
-    /// own.
+    /// own that follows from theirs. Nobody cancels a task and no steps are kept; the limit of steps is that of a task.
     #[must_use]
     pub const fn new(simulator: Simulator, options: Options) -> Self {
-        Self { simulator, options, totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 } }
+        Self {
+            simulator,
+            options,
+            totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 },
+            tasks: 0,
+        }
     }
 
     /// Number of workers, the caller included.
@@ -52,8 +59,9 @@ impl Fibers {
         self.options.schedule.clock().map_or(0, |clock| (clock.now)())
     }
 
-    /// What the tasks since the last call came to.
+    /// What the tasks since the last call came to. The next one begins as the first one did.
     pub fn take_totals(&mut self) -> Totals {
+        self.tasks = 0;
         core::mem::take(&mut self.totals)
     }
 
@@ -76,6 +84,7 @@ impl Fibers {
         // What a fiber begins with must be small.
         let own = Box::new(own);
         let caller_given_up = Rc::clone(&given_up);
+        // It borrows, so it is unwound here and its stack is not kept.
         let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
             let fiber = Fiber { yielder, given_up: caller_given_up, reads };
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
@@ -91,15 +100,16 @@ impl Fibers {
         let driven = caller.scope(|mut caller| {
             let mut all: Vec<&mut dyn Resume> = vec![&mut caller];
             all.extend(others.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }));
-            drive(all, &self.options, &given_up, || {})
+            let seed = self.options.seed.wrapping_add(self.tasks);
+            drive(all, &Options { seed, ..self.options.clone() }, &given_up, || {})
         });
+        self.tasks += 1;
         self.simulator.take_back(others);
-        self.options.seed = self.options.seed.wrapping_add(1);
         self.totals.makespan += driven.makespan;
         self.totals.busy += driven.busy.iter().sum::<u64>();
         self.totals.took += self.now().saturating_sub(begun);
         self.totals.step_count += driven.step_count;
-        driven.result?;
+        driven.result.map_err(|error| error.of_seed(self.options.seed))?;
         match result {
             Some(Ok(result)) => Ok(result),
             Some(Err(payload)) => resume_unwind(payload),

@@ -1,8 +1,9 @@
 //! The simulated runtime: the real pipeline with one runnable actor at a time, chosen by a seed.
 //!
-//! Every actor is a fiber on the calling thread that runs [`work`] as a thread would. It is
-//! suspended at each [`Point`], so that another actor may act between two reads of one
-//! transaction. The same block with the same [`Options`] takes the same steps each time.
+//! Every actor is a fiber on the calling thread that runs [`work`] as a thread would, or its part of any task
+//! ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act between two reads of one
+//! transaction. The same block with the same [`Options`] takes the same steps each time; whole executors do but for
+//! what depends on hashing.
 
 mod drive;
 mod fiber;
@@ -119,6 +120,19 @@ pub enum SimulationError {
         /// What the system said.
         message: String,
     },
+}
+
+impl SimulationError {
+    /// The same, where `seed` is what replays it.
+    fn of_seed(mut self, replays: u64) -> Self {
+        if let Self::Deadlock { seed, .. }
+        | Self::StepLimit { seed, .. }
+        | Self::WorkerPanicked { seed, .. } = &mut self
+        {
+            *seed = replays;
+        }
+        self
+    }
 }
 
 /// Runs blocks; keeps the stacks of its fibers from one to the next.

@@ -163,6 +163,7 @@ fn details(figures: &Figures) -> Vec<String> {
         let all: Vec<String> = simulated.iter().map(one).collect();
         let real = match (figures.workers, figures.simulated_here()) {
             (2, Some(here)) => format!(" (2 here: {here:.2}, really: {:.2})", figures.ratio()),
+            (2, None) => format!(" (2 really: {:.2})", figures.ratio()),
             _ => String::new(),
         };
         lines.push(format!(
