@@ -104,7 +104,10 @@ impl Config {
 
     /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
     /// `hands_over`: somebody else goes on where that much was wasted.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    #[cfg_attr(
+        not(any(feature = "evm", test)),
+        expect(dead_code, reason = "used by the Ethereum layer")
+    )]
     pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
         let in_order = alone && self.policy != Policy::ForceSpeculative;

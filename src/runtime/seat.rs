@@ -17,6 +17,16 @@ pub enum Seat<'a> {
 }
 
 impl Seat<'_> {
+    /// How its thread waits, if it is on one of its own.
+    #[cfg(not(braid_loom))]
+    pub(super) const fn threads(&self) -> Option<&Threads> {
+        match self {
+            Self::Thread(threads) => Some(threads),
+            #[cfg(feature = "sim")]
+            Self::Fiber(_) => None,
+        }
+    }
+
     /// The same, where waiting may last: on a thread, the core is somebody else's meanwhile.
     #[must_use]
     pub const fn patient(self) -> Self {

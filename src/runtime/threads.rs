@@ -101,11 +101,7 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        let threads = match self.seat {
-            Seat::Thread(threads) => threads,
-            #[cfg(feature = "sim")]
-            Seat::Fiber(fiber) => return fiber.recv(channel),
-        };
+        let Some(threads) = self.seat.threads() else { return self.seat.recv(channel) };
         match threads.look(channel, || self.drain()) {
             Err(TryRecvError::Empty) => {}
             found => return found.ok(),
