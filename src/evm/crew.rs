@@ -13,6 +13,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Spare(pub(super) Store<EvmLocation>);
 
+/// What blocks leave for those after them.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    store: Option<Spare>,
+    experience: Experience,
+}
+
 /// Threads that take part in a task together with the caller, who is worker 0.
 pub(crate) trait Crew<'env> {
     /// Number of workers, the caller included.
@@ -28,19 +35,27 @@ pub(crate) trait Crew<'env> {
         let _ = traffic;
     }
 
+    /// What is kept from block to block, where anything is.
+    fn memory(&mut self) -> Option<&mut Memory> {
+        None
+    }
+
     /// What earlier blocks have shown, where somebody remembers it.
     fn experience(&mut self) -> Option<&mut Experience> {
-        None
+        self.memory().map(|memory| &mut memory.experience)
     }
 
     /// What an earlier block has left, if it is there.
     fn take_store(&mut self) -> Option<Spare> {
-        None
+        self.memory()?.store.take()
     }
 
     /// Keeps it for the next block.
     fn keep_store(&mut self, store: Spare) {
-        drop(store);
+        if let Some(memory) = self.memory() {
+            // The store of a block that ran alone has no memory worth keeping, and has taken none.
+            memory.store.get_or_insert(store);
+        }
     }
 
     /// Runs `task` on all other workers and `own` here; returns when all are idle and none holds
@@ -58,8 +73,7 @@ pub(crate) struct Team {
     most: u16,
     is_wide: bool,
     spreads: bool,
-    store: Option<Spare>,
-    experience: Experience,
+    memory: Memory,
 }
 
 fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
@@ -75,8 +89,8 @@ impl Team {
     /// The system refused to start a thread.
     pub(crate) fn new((workers, most): (u16, u16), spreads: bool) -> std::io::Result<Self> {
         let usual = pool(workers, spreads)?;
-        let experience = Experience::default();
-        Ok(Self { usual, wide: None, most, is_wide: false, spreads, store: None, experience })
+        let memory = Memory::default();
+        Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })
     }
 
     fn pool(&self) -> &Pool {
@@ -102,17 +116,8 @@ impl Crew<'static> for Team {
         self.is_wide = is_slow && self.wide.is_some();
     }
 
-    fn experience(&mut self) -> Option<&mut Experience> {
-        Some(&mut self.experience)
-    }
-
-    fn take_store(&mut self) -> Option<Spare> {
-        self.store.take()
-    }
-
-    fn keep_store(&mut self, store: Spare) {
-        // The store of a block that ran alone has no memory worth keeping, and has taken none.
-        self.store.get_or_insert(store);
+    fn memory(&mut self) -> Option<&mut Memory> {
+        Some(&mut self.memory)
     }
 
     fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {

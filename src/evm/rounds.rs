@@ -32,7 +32,6 @@ pub(super) const TURN: usize = 2;
 #[derive(Debug)]
 pub(super) struct Pace {
     length: usize,
-    shortest: usize,
     longest: usize,
     adopted: usize,
     discarded: usize,
@@ -47,11 +46,9 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new(workers: usize) -> Self {
-        let shortest = SHORTEST;
         let longest = LONGEST_EACH * if workers < LONGEST_FOR { workers } else { LONGEST_FOR };
         Self {
-            length: shortest,
-            shortest,
+            length: SHORTEST,
             longest,
             adopted: 0,
             discarded: 0,
@@ -84,7 +81,7 @@ impl Pace {
     }
 
     const fn is_wasteful(&self) -> bool {
-        WASTE * self.discarded > self.adopted + ALLOWED * self.shortest
+        WASTE * self.discarded > self.adopted + ALLOWED * SHORTEST
     }
 
     /// Whether a round in these `lanes` can pay for `workers` workers. If not, a shorter one may.
@@ -97,7 +94,7 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        self.is_over = is_chain && self.length == self.shortest;
+        self.is_over = is_chain && self.length == SHORTEST;
         if is_chain {
             self.shorten();
         }
@@ -106,7 +103,7 @@ impl Pace {
 
     const fn shorten(&mut self) {
         let half = self.length / 2;
-        self.length = if half > self.shortest { half } else { self.shortest };
+        self.length = if half > SHORTEST { half } else { SHORTEST };
     }
 
     /// A round came to so many transactions, and so many more of it were in vain or have not run.

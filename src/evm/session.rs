@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Policy};
+use crate::protocol::{Counters, Halt, Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
@@ -156,7 +156,7 @@ impl<S: StateSource> Session<S> {
                 (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
                 let next = self.frontier.position();
                 // Less than that is never given up, whatever it is.
-                let least = waste(end, config.max_speculative_runs, crew.workers()).commits;
+                let least = self.waste(config, crew.workers()).commits;
                 let tells = failure.is_none() && next - first >= least as usize;
                 if let Some(experience) = experience(crew, config).filter(|_| tells) {
                     experience.learn(self.transactions(first..next), self.handed_over);
@@ -259,6 +259,12 @@ impl<S: StateSource> Session<S> {
         end.saturating_sub(self.frontier.position())
     }
 
+    /// From when on speculation on `workers` workers counts as wasted here.
+    fn waste(&self, config: &Config, workers: usize) -> Waste {
+        let transactions = self.workload.recipe.block.transactions.len();
+        waste(transactions, config.max_speculative_runs, workers)
+    }
+
     /// Makes what has not run of the transactions below `end` ready for workers; also returns what was
     /// counted before. `hands_over`: where speculation is wasted that is the end.
     pub(super) fn set_up(
@@ -269,12 +275,10 @@ impl<S: StateSource> Session<S> {
         hands_over: bool,
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let alone = workers == 1 || self.left(end) < 2;
+        let hands_over = hands_over.then(|| self.waste(config, workers));
         let Self { workload, ledger, store, tally, frontier, .. } = self;
         let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
         let store = store.with_workers(if alone { 1 } else { workers });
-        let transactions = workload.recipe.block.transactions.len();
-        let hands_over =
-            hands_over.then(|| waste(transactions, config.max_speculative_runs, workers));
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }

@@ -3,9 +3,8 @@
 
 use super::base::StateSource;
 use super::block::Block;
-use super::crew::{Crew, Spare};
+use super::crew::{Crew, Memory};
 use super::error::BlockError;
-use super::experience::Experience;
 use super::extensions::Extensions;
 use super::ledger::Committed;
 use super::mutants::EvmMutant;
@@ -24,8 +23,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct FiberTeam {
     fibers: Fibers,
-    store: Option<Spare>,
-    experience: Experience,
+    memory: Memory,
 }
 
 /// What a panic carries if a task on fibers comes to no end.
@@ -36,16 +34,8 @@ impl Crew<'static> for FiberTeam {
         usize::from(self.fibers.workers())
     }
 
-    fn experience(&mut self) -> Option<&mut Experience> {
-        Some(&mut self.experience)
-    }
-
-    fn take_store(&mut self) -> Option<Spare> {
-        self.store.take()
-    }
-
-    fn keep_store(&mut self, store: Spare) {
-        self.store.get_or_insert(store);
+    fn memory(&mut self) -> Option<&mut Memory> {
+        Some(&mut self.memory)
     }
 
     fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
@@ -89,7 +79,7 @@ impl SimulatedExecutor {
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };
         let fibers = Fibers::new(evm_simulator(), options);
-        let team = FiberTeam { fibers, store: None, experience: Experience::default() };
+        let team = FiberTeam { fibers, memory: Memory::default() };
         Self { config, team, mutant: EvmMutant::None }
     }
 
