@@ -106,12 +106,20 @@ fn more_workers_than_cores_are_simulated() {
     assert!(page.contains("| e_uni | 2 |") && page.contains("simulated"), "{page}");
 }
 
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "redb", braid_rocksdb))]
 #[test]
 fn an_embedded_store_is_read_with_a_cold_cache() {
+    let stores: &[&str] = &[
+        #[cfg(feature = "redb")]
+        "redb",
+        #[cfg(braid_rocksdb)]
+        "rocksdb",
+    ];
     let arguments = ["c_erc20", "m_mainnet", "--txs", "40", "--rounds", "2", "--workers", "1,2"];
-    let lines = lines(&bench(&[&arguments[..], &["--store", "redb", "--json"]].concat(), 0));
-    assert_eq!(lines.len(), 4);
+    for store in stores {
+        let lines = lines(&bench(&[&arguments[..], &["--store", store, "--json"]].concat(), 0));
+        assert_eq!(lines.len(), 4);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::plan::mean_gas_limit;
+use super::plan::{looks_independent, mean_gas_limit};
 use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
@@ -38,6 +38,8 @@ use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
+/// The same where next to nothing ties its transactions to each other.
+const WORTH_PARTING_UNTIED: usize = 128;
 /// How much gas the transactions of a first part may ask for together, and how many there are at least and
 /// at most. If they do not hold, not much was in vain.
 const TRIAL_GAS: u64 = 2_000_000;
@@ -262,9 +264,13 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     // Where reads are slow there are more workers than cores, and who waits for one is not in the way.
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let recipe = &session.workload.recipe;
-    let is_enough = recipe.block.transactions.len() >= WORTH_PARTING;
+    let transactions = &recipe.block.transactions;
+    let is_enough = || {
+        transactions.len() >= WORTH_PARTING
+            || (transactions.len() >= WORTH_PARTING_UNTIED && looks_independent(transactions))
+    };
     let is_chain = session.tally.foreseen_stretches > 0;
-    may && is_enough && !is_chain && recipe.shares
+    may && !is_chain && recipe.shares && is_enough()
 }
 
 impl<S: StateSource> Session<S> {

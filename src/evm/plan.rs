@@ -1,10 +1,14 @@
 //! What a transaction tells before it runs.
 
 use super::block::Block;
+use super::experience::Call;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
 use crate::schedule::{Grain, Hint, plan};
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
+use core::hash::BuildHasher;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use revm::context::{Cfg, TxEnv};
 use std::num::NonZeroU32;
 
@@ -65,6 +69,33 @@ pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     }
 }
 
+/// What ties `tx` to others that have the same: its sender, what it calls, and whom it pays. Calls of one function with
+/// the same first argument probably have to do with each other: that is the pool of a router, the receiver of a
+/// token.
+pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 3] {
+    let account = |address: Address| Some(hasher.hash_one(address));
+    let to = tx.kind.to().copied();
+    let call = Call::of(tx).map(|call| hasher.hash_one(call));
+    let paid = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty()).and_then(account);
+    [account(tx.caller), call, paid]
+}
+
+/// Whether next to none of `transactions` is tied to an earlier one.
+pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
+    /// Of so many one may be, and a few in the beginning.
+    const FEW: usize = 64;
+    let hasher = RandomState::default();
+    let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
+    let mut tied = 0;
+    transactions.iter().enumerate().all(|(place, tx)| {
+        let ties = ties(tx, &hasher);
+        // All keys are put there, whatever was found of the first.
+        let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
+        tied += usize::from(new < ties.iter().flatten().count());
+        tied <= 2 + place / FEW
+    })
+}
+
 /// What its transactions ask for in the mean.
 pub(super) fn mean_gas_limit(block: &Block) -> u64 {
     let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
@@ -79,6 +110,8 @@ const WORTH_SHARING: u64 = 2_000_000;
 const WORTH_A_SECOND: u128 = 30_000;
 /// The same where it makes bundle and receipts meanwhile otherwise.
 const WORTH_A_FOLLOWER: u128 = 50_000;
+/// The same for any number of workers: native transfers, which have not held in parts, and next to nothing else.
+const WORTH_MORE: u128 = 24_000;
 
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too
 /// little to do, or too little in each for two of them, or almost all of it is one sender's, whose
@@ -88,8 +121,13 @@ pub(super) fn is_serial(block: &Block, workers: usize, is_followed: bool) -> boo
     let weight = |tx: &TxEnv| u128::from(regular_gas_limit(block, tx.gas_limit));
     let total: u128 = block.transactions.iter().map(weight).sum();
     let transactions = block.transactions.len() as u128;
-    let cheap = if is_followed { WORTH_A_FOLLOWER } else { WORTH_A_SECOND };
-    if total < u128::from(WORTH_SHARING) || (workers == 2 && total < cheap * transactions) {
+    let cheap = match workers {
+        ..=2 if is_followed => WORTH_A_FOLLOWER,
+        ..=2 => WORTH_A_SECOND,
+        _ if is_followed => WORTH_MORE,
+        _ => 0,
+    };
+    if total < u128::from(WORTH_SHARING) || total < cheap * transactions {
         return true;
     }
     is_mostly_one(block.transactions.iter().map(|tx| (tx.caller, weight(tx)))).is_some()
@@ -118,6 +156,7 @@ pub(super) fn is_mostly_one<K: PartialEq + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::TxKind;
 
     fn block(gas_by_sender: &[(u8, u64)]) -> Block {
         let tx = |(sender, gas_limit): &(u8, u64)| TxEnv {
@@ -151,11 +190,37 @@ mod tests {
     fn cheap_transactions_are_not_worth_a_second_worker() {
         let transfers: Vec<_> = (0..200).map(|sender| (sender, 21_000)).collect();
         assert!(is_serial(&block(&transfers), 2, false));
-        assert!(!is_serial(&block(&transfers), 3, true));
+        assert!(!is_serial(&block(&transfers), 3, false) && is_serial(&block(&transfers), 3, true));
         let tokens: Vec<_> = (0..200).map(|sender| (sender, 60_000)).collect();
         assert!(!is_serial(&block(&tokens), 2, true));
+        let few: Vec<_> = (0..200).map(|sender| (sender, 26_000)).collect();
+        assert!(is_serial(&block(&few), 2, true) && !is_serial(&block(&few), 3, true));
         let mixed: Vec<_> = (0..200).map(|sender| (sender, 40_000)).collect();
         assert!(is_serial(&block(&mixed), 2, true) && !is_serial(&block(&mixed), 2, false));
+    }
+
+    #[test]
+    fn who_shares_sender_call_or_payee_is_tied() {
+        let address = |number: u64| Address::left_padding_from(&number.to_be_bytes());
+        let pay = |from: u64, to: u64| TxEnv {
+            caller: address(from),
+            kind: TxKind::Call(address(to)),
+            ..TxEnv::default()
+        };
+        let call =
+            |from: u64, argument: u8| TxEnv { data: vec![argument; 36].into(), ..pay(from, 7) };
+        let looks =
+            |tx: &dyn Fn(u64) -> TxEnv| looks_independent(&(0..300).map(tx).collect::<Vec<_>>());
+        assert!(looks(&|number| pay(1_000 + number, 2_000 + number)));
+        // One contract, with another argument each time.
+        assert!(looks_independent(
+            &(0..200).map(|of| call(1_000 + u64::from(of), of)).collect::<Vec<_>>()
+        ));
+        // A few that are tied do no harm.
+        assert!(looks(&|number| pay(1_000 + number, 2_000 + number - number % 100 / 99)));
+        assert!(!looks(&|number| pay(1_000 + number, 2_000 + number / 8 * 8)));
+        assert!(!looks(&|number| pay(1_000, 2_000 + number)));
+        assert!(!looks(&|number| call(1_000 + number, 3)));
     }
 
     #[test]

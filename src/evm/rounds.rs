@@ -1,11 +1,8 @@
 //! How long rounds of lanes are, what is in one, and whether they pay.
 
 use super::block::Block;
-use super::experience::Call;
-use super::plan::{may_fit, regular_gas_limit};
+use super::plan::{may_fit, regular_gas_limit, ties};
 use crate::schedule::{Lanes, Ties, lanes};
-use alloy_primitives::{Address, U256};
-use core::hash::BuildHasher;
 use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
@@ -145,34 +142,29 @@ pub(super) fn plan_round(
     let transactions = block.transactions.get(round).unwrap_or_default().iter();
     let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
     let hasher = RandomState::default();
-    let ties: Vec<_> = fitting.map(|tx| ties(block, tx, &hasher)).collect();
+    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, &hasher)).collect();
     let mut shared = lanes(&ties, LANES_EACH * workers, FOLDING * begun as u64);
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
     shared
 }
 
-/// What ties a transaction to others: its sender, what it calls, and whom it pays. Calls of one function with
-/// the same first argument probably have to do with each other: that is the pool of a router, the receiver of a
-/// token.
-fn ties(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
+/// What ties a transaction to others, and how long it will probably run.
+fn tied(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
     const TRANSFER: u64 = 3;
     /// Gas that a call asks for, of which it will probably use about a microsecond's worth.
     const ASKED_IN_A_MICROSECOND: u64 = 4_000;
-    let account = |address: Address| Some(hasher.hash_one(address));
-    let to = tx.kind.to().copied();
-    let call = Call::of(tx).map(|call| hasher.hash_one(call));
-    let paid = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty()).and_then(account);
     let weight = if tx.data.is_empty() {
         TRANSFER
     } else {
         TRANSFER + regular_gas_limit(block, tx.gas_limit) / ASKED_IN_A_MICROSECOND
     };
-    Ties { weight, keys: [account(tx.caller), call, paid] }
+    Ties { weight, keys: ties(tx, hasher) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_primitives::Address;
 
     fn shared(heaviest: u64, total: u64) -> Lanes {
         Lanes { lanes: vec![vec![0], vec![1]], heaviest, total }

@@ -81,15 +81,19 @@ where
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
-    // Whoever adopts parts makes the bundle, too.
-    let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
-    if follows || folds {
+    // Whoever adopts parts makes the bundle, too; if many run them, all do it at the end.
+    let is_few = crew.workers() <= FEW;
+    let folds = (in_parts || by_turns) && is_few && parent.is_none();
+    if folds || (follows && (is_few || !in_parts)) {
         session.make_bundle_meanwhile(&effects, &config);
     }
     let mut failure = None;
     if in_parts {
         let shortest = shortest(&session.workload.recipe.block);
         (session, failure) = session.run_parts(transactions, crew, shortest);
+        if follows && !is_few && session.left(transactions) == transactions {
+            session.make_bundle_meanwhile(&effects, &config);
+        }
     }
     if failure.is_none() && session.left(transactions) > 0 {
         let in_lanes = on_commit.is_none() && is_worth_lanes(crew, &config, &session);

@@ -156,6 +156,9 @@ enum Recipe {
         #[arg(long)]
         whole: bool,
     },
+    /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
+    /// (needs a C++ compiler and libclang)
+    Stores,
     /// Clone HEAD into an empty folder and run the README's first two commands there
     Newcomer {
         /// Build into this workspace's target folder, to build the dependencies only once
@@ -214,6 +217,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
         Recipe::Suites { whole } => suites::suites(runner, *whole),
+        Recipe::Stores => recipes::stores(runner),
         Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
     }
 }
@@ -256,6 +260,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     spec::spec(runner, 500, 1_000)?;
     anvil::anvil(runner, 60)?;
     suites::suites(runner, true)?;
+    recipes::stores(runner)?;
     package::package(runner)?;
     api::api(runner)?;
     instrumented::tsan(runner, true)?;

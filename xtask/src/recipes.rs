@@ -199,6 +199,21 @@ pub(crate) fn loom(
     runner.command("loom", command)
 }
 
+/// The embedded stores that blocks are measured on; RocksDB is in no other build.
+pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
+    let folder = target_dir(runner.root()).join("rocksdb");
+    let mut step = |name: &str, line: &str| {
+        let mut command = cargo(line);
+        // The flags concern every dependency.
+        command.env("CARGO_TARGET_DIR", &folder);
+        add_flags(&mut command, "RUSTFLAGS", "--cfg braid_rocksdb -D warnings");
+        runner.command(name, command)
+    };
+    let lint = "clippy --locked --release -p braid-cli --all-targets --features redb";
+    step("stores: lints", lint)?;
+    step("stores: tests", "test --locked --release -p braid-cli --features redb -- store")
+}
+
 /// Random blocks under random schedules of the simulated runtime: of toy machines, and of the EVM.
 pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<(), Failed> {
     // The whole workspace, so that what the tests have built is used again.

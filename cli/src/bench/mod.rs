@@ -16,7 +16,7 @@ mod rounds;
 mod runs;
 mod simulate;
 mod stages;
-#[cfg(feature = "redb")]
+#[cfg(any(feature = "redb", braid_rocksdb))]
 mod store;
 
 pub use figures::{Figures, Series};
@@ -27,4 +27,8 @@ pub use runs::{Sample, journal, parallel, sequential};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};
 #[cfg(feature = "redb")]
-pub use store::{RedbFile, RedbState, StoreError};
+pub use store::Redb;
+#[cfg(braid_rocksdb)]
+pub use store::RocksDb;
+#[cfg(any(feature = "redb", braid_rocksdb))]
+pub use store::{Store, StoreError, StoreFolder, StoredState};

@@ -99,9 +99,9 @@ pub(super) struct BenchArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     db_waits: Waiting,
     /// Read from an embedded store on disk, opened anew with a cold cache for each execution
-    #[cfg(feature = "redb")]
+    #[cfg(any(feature = "redb", braid_rocksdb))]
     #[arg(long, value_enum, conflicts_with = "db_latency")]
-    store: Option<Store>,
+    store: Option<StoreArg>,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
     json: bool,
@@ -125,12 +125,16 @@ pub(super) struct BenchArgs {
     execute: Option<u32>,
 }
 
-/// Embedded stores.
-#[cfg(feature = "redb")]
+/// Embedded stores, with a cache of one mebibyte.
+#[cfg(any(feature = "redb", braid_rocksdb))]
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Store {
-    /// redb, with a cache of one mebibyte
+enum StoreArg {
+    /// redb: a B-tree in one file
+    #[cfg(feature = "redb")]
     Redb,
+    /// RocksDB: sorted runs in many files
+    #[cfg(braid_rocksdb)]
+    Rocksdb,
 }
 
 /// Whose memory is measured.
@@ -330,12 +334,16 @@ fn measure(
         }
         return Ok(Vec::new());
     }
-    #[cfg(feature = "redb")]
-    if args.store.is_some() {
-        let store = bench::RedbFile::write(file);
-        let store = store.map_err(|error| BenchError::Invalid(error.to_string()))?;
-        let subject = Subject { name, block: &block, database: &|| store.cold(), reads: None };
-        return measured(args, executors, &subject, &shared);
+    #[cfg(any(feature = "redb", braid_rocksdb))]
+    if let Some(store) = args.store {
+        return match store {
+            #[cfg(feature = "redb")]
+            StoreArg::Redb => stored::<bench::Redb>(args, executors, name, file, &block, &shared),
+            #[cfg(braid_rocksdb)]
+            StoreArg::Rocksdb => {
+                stored::<bench::RocksDb>(args, executors, name, file, &block, &shared)
+            }
+        };
     }
     let Some(latency) = latency else {
         let clone = || database.clone();
@@ -346,6 +354,22 @@ fn measure(
     let reads = Some(slow.counter());
     let subject = Subject { name, block: &block, database: &|| slow.clone(), reads };
     measured(args, executors, &subject, &shared)
+}
+
+/// Measures on an embedded store of kind `S`.
+#[cfg(any(feature = "redb", braid_rocksdb))]
+fn stored<S: bench::Store>(
+    args: &BenchArgs,
+    executors: &mut [Executor],
+    name: &str,
+    file: &BlockFile,
+    block: &crate::block::Block,
+    shared: &Arc<braid_evm::Block>,
+) -> Result<Vec<Figures>, BenchError> {
+    let folder = bench::StoreFolder::<S>::write(file);
+    let folder = folder.map_err(|error| BenchError::Invalid(error.to_string()))?;
+    let subject = Subject { name, block, database: &|| folder.cold(), reads: None };
+    measured(args, executors, &subject, shared)
 }
 
 fn measured<D>(
