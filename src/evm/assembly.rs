@@ -22,11 +22,13 @@ pub(super) struct Assembly {
     bundle: BundleState,
     /// What is needed to undo the block, if it is wanted.
     reverts: Option<Vec<AccountReverted>>,
+    /// Whose slots are undone by what is made somewhere else.
+    apart: Vec<Address>,
 }
 
 impl Assembly {
     pub(super) fn new(reverts: bool) -> Self {
-        Self { bundle: BundleState::default(), reverts: reverts.then(Vec::new) }
+        Self { bundle: BundleState::default(), reverts: reverts.then(Vec::new), apart: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -49,8 +51,9 @@ impl Assembly {
 
     /// Adds accounts that are not in it.
     pub(super) fn add(&mut self, accounts: impl Iterator<Item = (Address, FoldedAccount)>) {
-        let Self { bundle, reverts } = self;
-        for (address, FoldedAccount { account, revert, contract }) in accounts {
+        let Self { bundle, reverts, apart } = self;
+        for (address, FoldedAccount { account, revert, contract, is_undone_apart }) in accounts {
+            apart.extend(is_undone_apart.then_some(address));
             bundle.state_size += account.size_hint();
             bundle.state.insert(address, account);
             if let Some((hash, code)) = contract {
@@ -65,8 +68,9 @@ impl Assembly {
 
     /// Adds what others have folded; what undoes it is with them.
     pub(super) fn add_folded(&mut self, folded: Folded) {
-        let Folded { accounts, contracts, state_size, reverts_size, .. } = folded;
+        let Folded { accounts, contracts, state_size, reverts_size, apart, .. } = folded;
         let Self { bundle, .. } = self;
+        self.apart.extend(apart);
         bundle.state.extend(accounts);
         bundle.contracts.extend(contracts);
         bundle.state_size += state_size;
@@ -80,7 +84,7 @@ impl Assembly {
 
     /// Adds an account of which there is nothing yet, if that is as plain as it gets. Tells whether it has.
     fn add_plain(&mut self, change: &AccountChange) -> bool {
-        let Self { bundle, reverts } = self;
+        let Self { bundle, reverts, .. } = self;
         let Entry::Vacant(place) = bundle.state.entry(change.address) else { return false };
         let Some(FoldedAccount { account, revert, .. }) = FoldedAccount::plain(change) else {
             return false;
@@ -94,6 +98,11 @@ impl Assembly {
         true
     }
 
+    /// Whose slots are undone by what is made somewhere else. They are not here any more then.
+    pub(super) fn take_apart(&mut self) -> Vec<Address> {
+        core::mem::take(&mut self.apart)
+    }
+
     /// Takes out an account; its revert stays.
     fn take(&mut self, address: &Address) -> Option<BundleAccount> {
         let account = self.bundle.state.remove(address)?;
@@ -103,7 +112,7 @@ impl Assembly {
 
     /// Takes out the reverts of accounts that are `gone`.
     fn forget_reverts(&mut self, gone: impl Fn(&Address) -> bool) {
-        let Self { bundle, reverts } = self;
+        let Self { bundle, reverts, .. } = self;
         if let Some(reverts) = reverts {
             reverts.retain(|(address, revert)| {
                 let stays = !gone(address);
@@ -117,7 +126,7 @@ impl Assembly {
 
     /// The bundle, with one entry of reverts for the block.
     pub(super) fn finish(self) -> BundleState {
-        let Self { mut bundle, reverts } = self;
+        let Self { mut bundle, reverts, .. } = self;
         bundle.reverts = Reverts::new(vec![reverts.unwrap_or_default()]);
         bundle
     }
@@ -184,7 +193,7 @@ impl Accounts {
         }
         assembly.expect(open.len());
         let open = open.into_iter();
-        assembly.add(open.filter_map(|(address, fold)| Some((address, fold.finish()?))));
+        assembly.add(open.filter_map(|(address, fold)| Some((address, fold.finish(false)?))));
         assembly.finish()
     }
 }

@@ -12,6 +12,7 @@ use super::location::{EvmLocation, Reward};
 use super::machine::TxOutput;
 use super::mutants::EvmMutant;
 use super::receipts::Splitting;
+use super::undo::Large;
 use alloy_primitives::{Address, U256, map::AddressMap};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -82,6 +83,8 @@ pub(super) struct Bucket<'a> {
     folds: Vec<(Address, Fold<'a>)>,
     /// How many transactions were looked at.
     seen: usize,
+    /// Whose slots are undone by what somebody else makes.
+    large: &'a [Large],
 }
 
 impl<'a> Bucket<'a> {
@@ -93,7 +96,14 @@ impl<'a> Bucket<'a> {
         accounts: usize,
     ) -> Self {
         let places = AddressMap::with_capacity_and_hasher(accounts, Default::default());
-        Self { effects, parent, spread, mask, places, folds: Vec::with_capacity(accounts), seen: 0 }
+        let folds = Vec::with_capacity(accounts);
+        Self { effects, parent, spread, mask, places, folds, seen: 0, large: &[] }
+    }
+
+    /// The same, where somebody else makes what undoes the slots of `large` accounts.
+    pub(super) const fn without_undoing(mut self, large: &'a [Large]) -> Self {
+        self.large = large;
+        self
     }
 
     fn is_mine(&self, address: &Address) -> bool {
@@ -185,7 +195,7 @@ impl<'a> Bucket<'a> {
                 self.account(*address, before).increment(*amount);
             }
         }
-        Folds { accounts: self.folds, mutant: self.effects.mutant }
+        Folds { accounts: self.folds, large: self.large, mutant: self.effects.mutant }
     }
 }
 
@@ -218,6 +228,7 @@ impl Fold<'_> {
 /// Accounts with all that happened to them.
 pub(super) struct Folds<'a> {
     accounts: Vec<(Address, Fold<'a>)>,
+    large: &'a [Large],
     mutant: EvmMutant,
 }
 
@@ -228,21 +239,25 @@ impl Folds<'_> {
     }
 
     fn into_folds(self) -> impl Iterator<Item = (Address, AccountFold)> {
-        let Self { accounts, mutant } = self;
+        let Self { accounts, mutant, .. } = self;
         accounts.into_iter().map(move |(address, fold)| (address, fold.into_account(mutant)))
     }
 
     /// What they come to in the bundle.
     pub(super) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
-        let Self { accounts, mutant } = self;
-        let finish = move |fold: Fold<'_>| {
+        let Self { accounts, large, mutant } = self;
+        let finish = move |address, fold: Fold<'_>| {
             match fold {
                 Fold::Once(change) => FoldedAccount::plain(change),
                 Fold::Often(_) => None,
             }
-            .or_else(|| fold.into_account(mutant).finish())
+            .or_else(|| {
+                let is_large = large.iter().any(|large| large.address == address);
+                fold.into_account(mutant).finish(is_large)
+            })
         };
-        accounts.into_iter().filter_map(move |(address, fold)| Some((address, finish(fold)?)))
+        let finished = move |(address, fold)| Some((address, finish(address, fold)?));
+        accounts.into_iter().filter_map(finished)
     }
 }
 

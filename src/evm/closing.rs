@@ -6,14 +6,16 @@ use super::block::Block;
 use super::bundle::{BlockEffects, Bucket, Folds, Spread, extend};
 use super::crew::{Crew, SLEEPY, Spare};
 use super::location::EvmLocation;
-use super::mutants::is_evm_mutant;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::receipts::Split;
-use super::shares::{AccountReverted, Buckets, Folded, expect, join, shared_out};
+use super::shares::{AccountReverted, Done, Folded, Job, Jobs, expect, join, shared_out};
+use super::undo::{Large, UndoneSlots, large_accounts, put_back, undone_slots};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::worker::{Context, Point};
+use alloy_primitives::{Address, map::AddressMap};
 use revm::database::BundleState;
 use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
@@ -53,12 +55,13 @@ struct Closing {
     /// Whoever folds holds on to them; when all is folded somebody takes them apart.
     effects: Mutex<Option<Arc<BlockEffects>>>,
     spread: Spread,
-    /// Cells of each bucket.
-    buckets: Vec<u64>,
+    jobs: Vec<Job>,
     next: AtomicU64,
-    /// A bucket that could not be folded comes back.
-    folded: Sender<Result<Folded, u64>>,
-    /// Ends when all buckets are folded.
+    /// Accounts of which what undoes their slots is a job of its own.
+    large: Vec<Large>,
+    /// A job that could not be done comes back.
+    done: Sender<Result<Done, Job>>,
+    /// Ends when all jobs are done.
     all_folded: Receiver<()>,
     split: Mutex<Option<Split>>,
     store: Mutex<Option<Store<EvmLocation>>>,
@@ -67,7 +70,10 @@ struct Closing {
     spent: Mutex<Vec<EvmState>>,
     /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need not see them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
-    joined: Mutex<Option<Vec<AccountReverted>>>,
+    joined: Mutex<Vec<AccountReverted>>,
+    /// Whose slots are undone apart, and by what: as far as the caller was told.
+    apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
+    mutant: EvmMutant,
 }
 
 impl Closing {
@@ -79,36 +85,53 @@ impl Closing {
         store: Option<Store<EvmLocation>>,
         spent: Vec<EvmState>,
         reverts: bool,
-    ) -> (Self, Receiver<Result<Folded, u64>>, Sender<()>) {
-        let buckets = shared_out(&effects, &spread, shares);
-        let (folded, done) = bounded(buckets.len());
+    ) -> (Self, Receiver<Result<Done, Job>>, Sender<()>) {
+        let large = if reverts && shares > 1 { large_accounts(&effects) } else { Vec::new() };
+        let jobs = shared_out(&effects, &spread, shares, &large);
+        let (done, inbox) = bounded(jobs.len());
         let (folding, all_folded) = bounded(0);
+        let mutant = effects.mutant;
         let closing = Self {
             block,
             effects: Mutex::new(Some(Arc::new(effects))),
             spread,
-            buckets,
+            jobs,
             next: AtomicU64::new(0),
-            folded,
+            large,
+            done,
             all_folded,
             split: Mutex::new(None),
             store: Mutex::new(store),
             emptied: Mutex::new(None),
             spent: Mutex::new(spent),
             reverts: reverts.then(Mutex::default),
-            joined: Mutex::new(None),
+            joined: Mutex::default(),
+            apart: Mutex::default(),
+            mutant,
         };
-        (closing, done, folding)
+        (closing, inbox, folding)
     }
 
-    /// The cells of the next bucket, if there is one left.
-    fn next_bucket(&self) -> Option<u64> {
-        self.buckets.get(self.next.fetch_add(1, SeqCst) as usize).copied()
+    /// The next job, if there is one left.
+    fn next_job(&self) -> Option<Job> {
+        self.jobs.get(self.next.fetch_add(1, SeqCst) as usize).copied()
+    }
+
+    fn run_job(&self, job: Job) -> Done {
+        match job {
+            Job::Fold(cells) => Done::Folded(self.fold(cells)),
+            Job::Undo(large) => self.undo(large),
+        }
+    }
+
+    fn undo(&self, large: Large) -> Done {
+        let effects = self.effects();
+        Done::Undone(large.address, undone_slots(&effects, &self.spread, large))
     }
 
     fn effects(&self) -> Arc<BlockEffects> {
         let Some(effects) = self.effects.lock().clone() else {
-            unreachable!("nobody takes the effects before every bucket is folded")
+            unreachable!("nobody takes the effects before every job is done")
         };
         effects
     }
@@ -116,8 +139,10 @@ impl Closing {
     fn folds<'e>(&'e self, effects: &'e BlockEffects, cells: u64) -> Folds<'e> {
         // An account that is changed again and again is counted as often: hence a limit.
         let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
-        let limit = 2 * effects.masks.len() / self.buckets.len();
-        Bucket::new(effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit)).run()
+        let limit = 2 * effects.masks.len() / self.jobs.len();
+        let bucket =
+            Bucket::new(effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit));
+        bucket.without_undoing(&self.large).run()
     }
 
     /// Folds the accounts of a bucket.
@@ -137,16 +162,16 @@ impl Closing {
         }
     }
 
-    /// Puts together what is needed to undo the block, if nobody has begun with it. All buckets must be folded.
+    /// Puts together what there is to undo the block, unless somebody does just that.
     fn join_reverts(&self) {
         let Some(reverts) = &self.reverts else { return };
-        let parts = core::mem::take(&mut *reverts.lock());
-        if !parts.is_empty() {
-            *self.joined.lock() = Some(join(parts));
+        if let Some(mut joined) = self.joined.try_lock() {
+            let parts = core::mem::take(&mut *reverts.lock());
+            join(&mut joined, parts, self.jobs.len());
         }
     }
 
-    /// Makes the receipts, if nobody has begun with it. All buckets must be folded.
+    /// Makes the receipts, if nobody has begun with it. All jobs must be done.
     fn split(&self) {
         let effects = self.effects.lock().take();
         if let Some(effects) = effects {
@@ -176,22 +201,22 @@ impl Closing {
         }
     }
 
-    /// The caller's part; `done` are the buckets of others and `folding` tells them of the end.
+    /// The caller's part; `done` are the jobs of others and `folding` tells them of the end.
     fn close(
         &self,
         seat: Seat<'_>,
-        done: &Receiver<Result<Folded, u64>>,
+        done: &Receiver<Result<Done, Job>>,
         folding: Sender<()>,
     ) -> BundleState {
         let mut assembly = Assembly::new(self.reverts.is_some());
         let mut folding = Some(folding);
-        let mut buckets = Buckets { unfolded: self.buckets.len(), ..Buckets::default() };
+        let mut jobs = Jobs { left: self.jobs.len(), ..Jobs::default() };
         loop {
             seat.yield_at(Point::Between);
             while let Ok(theirs) = done.try_recv() {
-                buckets.take(theirs);
+                jobs.take(theirs);
             }
-            if buckets.unfolded == 0
+            if jobs.left == 0
                 && let Some(folding) = folding.take()
             {
                 self.keep_reverts(assembly.take_reverts());
@@ -199,21 +224,27 @@ impl Closing {
                 drop(folding);
             }
             // Only the caller can put into the bundle what others have folded: that comes first.
-            if let Some(folded) = buckets.folded.pop() {
+            if let Some(folded) = jobs.folded.pop() {
                 expect(&mut assembly, folded.cells, folded.accounts.len());
                 assembly.add_folded(folded);
-            } else if buckets.unfolded == 0 {
+            } else if jobs.left == 0 {
+                *self.apart.lock() = (assembly.take_apart(), jobs.undone);
                 return assembly.finish();
-            } else if let Some(cells) = buckets.given_back.pop().or_else(|| self.next_bucket()) {
-                let effects = self.effects();
-                let folds = self.folds(&effects, cells);
-                expect(&mut assembly, cells, folds.len());
-                assembly.add(folds.finish());
-                buckets.unfolded -= 1;
+            } else if let Some(job) = jobs.given_back.pop().or_else(|| self.next_job()) {
+                match job {
+                    Job::Fold(cells) => {
+                        let effects = self.effects();
+                        let folds = self.folds(&effects, cells);
+                        expect(&mut assembly, cells, folds.len());
+                        assembly.add(folds.finish());
+                        jobs.left -= 1;
+                    }
+                    Job::Undo(large) => jobs.take(Ok(self.undo(large))),
+                }
             } else {
-                // Every other bucket is in somebody's hands, who sends it whatever happens.
+                // Every other job is in somebody's hands, who sends it whatever happens.
                 match seat.recv(done) {
-                    Some(theirs) => buckets.take(theirs),
+                    Some(theirs) => jobs.take(theirs),
                     None => unreachable!("the task itself holds a sender"),
                 }
             }
@@ -221,29 +252,30 @@ impl Closing {
     }
 }
 
-/// A bucket that somebody folds. If that fails, by a bug of ours, the caller gets it back.
+/// A job that somebody does. If that fails, by a bug of ours, the caller gets it back.
 struct Promise<'a> {
     task: &'a Closing,
-    bucket: u64,
-    folded: Option<Folded>,
+    job: Job,
+    done: Option<Done>,
 }
 
 impl Drop for Promise<'_> {
     fn drop(&mut self) {
-        // There is room for every bucket.
-        let _ = self.task.folded.try_send(self.folded.take().ok_or(self.bucket));
+        // There is room for every job.
+        let _ = self.task.done.try_send(self.done.take().ok_or(self.job));
     }
 }
 
 impl Task for Closing {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
-        while let Some(bucket) = self.next_bucket() {
-            let mut promise = Promise { task: self, bucket, folded: None };
-            promise.folded = Some(self.fold(bucket));
+        while let Some(job) = self.next_job() {
+            let mut promise = Promise { task: self, job, done: None };
+            promise.done = Some(self.run_job(job));
             seat.yield_at(Point::Between);
         }
         self.empty_store();
         self.drop_spent();
+        self.join_reverts();
         // Nobody sends: it ends when the sender is gone.
         let _ = seat.recv(&self.all_folded);
         self.split();
@@ -280,6 +312,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
                 growing.complete(&task.effects());
                 // The others go on to the receipts.
                 drop(folding);
+                seat.yield_at(Point::Between);
                 growing.finish()
             }
             None => task.close(seat, &done, folding),
@@ -297,8 +330,15 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
     } else {
         own(SLEEPY)
     };
-    if let Some(reverts) = task.joined.lock().take() {
+    // What somebody has kept while another one joined the rest.
+    task.join_reverts();
+    let reverts = core::mem::take(&mut *task.joined.lock());
+    if !reverts.is_empty() {
         bundle.reverts = Reverts::new(vec![reverts]);
+    }
+    let (apart, undone) = core::mem::take(&mut *task.apart.lock());
+    if !is_evm_mutant!(task.mutant, UndoneSlotsLost) {
+        put_back(&mut bundle, apart, undone);
     }
     if let Some(store) = task.emptied.lock().take() {
         crew.keep_store(Spare(store));
@@ -314,12 +354,12 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
 mod tests {
     use super::*;
     use crate::evm::change::{AccountChange, ChangeKind};
-    use alloy_primitives::{Address, U256};
+    use alloy_primitives::U256;
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
 
     /// Payments to accounts that are not there, in `shares` buckets.
-    fn closing(shares: usize) -> (Closing, Receiver<Result<Folded, u64>>, Sender<()>) {
+    fn closing(shares: usize) -> (Closing, Receiver<Result<Done, Job>>, Sender<()>) {
         let change = |account: u8| AccountChange {
             address: Address::repeat_byte(account),
             kind: ChangeKind::Changed,
@@ -343,14 +383,14 @@ mod tests {
         for shares in [2, 3, 8] {
             let (task, done, folding) = closing(shares);
             // One is given back, and one is folded by somebody else.
-            let bucket = task.next_bucket().expect("there are two or more");
-            drop(Promise { task: &task, bucket, folded: None });
-            let bucket = task.next_bucket().expect("there are two or more");
-            drop(Promise { task: &task, bucket, folded: Some(task.fold(bucket)) });
+            let job = task.next_job().expect("there are two or more");
+            drop(Promise { task: &task, job, done: None });
+            let job = task.next_job().expect("there are two or more");
+            drop(Promise { task: &task, job, done: Some(task.run_job(job)) });
             let found = task.close(SLEEPY, &done, folding);
             assert_eq!(found.state, expected.state);
             task.join_reverts();
-            assert_eq!(task.joined.lock().take().map(|reverts| reverts.len()), Some(200));
+            assert_eq!(task.joined.lock().len(), 200);
             // The others hear of it.
             assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
         }

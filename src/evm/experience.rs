@@ -2,7 +2,7 @@
 //!
 //! Only speed depends on it. What it holds depends on schedules; no result does.
 
-use super::plan::is_mostly_one;
+use super::plan::weigh;
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -150,7 +150,7 @@ fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> O
         let call = Call::of(tx).filter(&counts);
         (call.map(|call| call.contract), u128::from(tx.gas_limit))
     });
-    is_mostly_one(weights).flatten()
+    weigh(weights).1.flatten()
 }
 
 /// How `contract` is called, and how often.

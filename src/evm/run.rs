@@ -91,7 +91,8 @@ where
     if in_parts {
         let shortest = shortest(&session.workload.recipe.block);
         (session, failure) = session.run_parts(transactions, crew, shortest);
-        if follows && !is_few && session.left(transactions) == transactions {
+        let is_most_left = session.left(transactions) > transactions / 2;
+        if follows && !session.growing.has_bundle() && is_most_left {
             session.make_bundle_meanwhile(&effects, &config);
         }
     }

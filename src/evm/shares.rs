@@ -3,7 +3,8 @@
 use super::assembly::Assembly;
 use super::bundle::{BlockEffects, CELLS, Folds, Spread};
 use super::folded::FoldedAccount;
-use alloy_primitives::{Address, B256};
+use super::undo::{Large, UndoneSlots};
+use alloy_primitives::{Address, B256, map::AddressMap};
 use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
 use revm::database::{AccountRevert, BundleAccount};
@@ -14,12 +15,29 @@ const MARGIN: usize = 8;
 /// What undoes the block's changes to an account.
 pub(super) type AccountReverted = (Address, AccountRevert);
 
+/// What somebody does by himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Folds the accounts of a bucket: those in these cells.
+    Fold(u64),
+    /// Makes what undoes the slots of an account that has very many.
+    Undo(Large),
+}
+
+/// What that comes to.
+pub(super) enum Done {
+    Folded(Folded),
+    Undone(Address, Option<UndoneSlots>),
+}
+
 /// One bucket's part of the bundle, but for what undoes it.
 pub(super) struct Folded {
     pub(super) cells: u64,
     pub(super) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
+    /// Whose slots are undone by what somebody else makes.
+    pub(super) apart: Vec<Address>,
     /// What the bundle counts them as.
     pub(super) state_size: usize,
     pub(super) reverts_size: usize,
@@ -31,9 +49,11 @@ impl Folded {
         // Nearly all come to something; they are large, and growing would move them.
         let accounts = Vec::with_capacity(folds.len());
         let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
-        let contracts = Vec::new();
-        let mut this = Self { cells, accounts, contracts, state_size: 0, reverts_size: 0 };
-        for (address, FoldedAccount { account, revert, contract }) in folds.finish() {
+        let (contracts, apart) = Default::default();
+        let mut this = Self { cells, accounts, contracts, apart, state_size: 0, reverts_size: 0 };
+        for (address, folded) in folds.finish() {
+            let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
+            this.apart.extend(is_undone_apart.then_some(address));
             this.state_size += account.size_hint();
             this.accounts.push((address, account));
             this.contracts.extend(contract);
@@ -46,34 +66,45 @@ impl Folded {
     }
 }
 
-/// All of `parts` one after the other.
-pub(super) fn join(parts: Vec<Vec<AccountReverted>>) -> Vec<AccountReverted> {
-    let all = parts.iter().map(Vec::len).sum::<usize>();
-    let mut parts = parts.into_iter();
-    let mut joined = parts.next().unwrap_or_default();
-    joined.reserve_exact(all - joined.len());
-    parts.for_each(|mut part| joined.append(&mut part));
-    joined
+/// Adds `parts`, of which there are as many as `all` together, to what was joined before.
+pub(super) fn join(
+    joined: &mut Vec<AccountReverted>,
+    parts: Vec<Vec<AccountReverted>>,
+    all: usize,
+) {
+    let more = parts.iter().map(Vec::len).sum::<usize>();
+    if joined.is_empty() && !parts.is_empty() {
+        let expected = more * all / parts.len();
+        joined.reserve(expected + expected / MARGIN);
+    }
+    joined.reserve(more);
+    parts.into_iter().for_each(|mut part| joined.append(&mut part));
 }
 
-/// What has become of the buckets, as far as the caller knows.
+/// What has become of the jobs, as far as the caller knows.
 #[derive(Default)]
-pub(super) struct Buckets {
-    pub(super) unfolded: usize,
+pub(super) struct Jobs {
+    /// How many are not at their end.
+    pub(super) left: usize,
     /// By others, and not in the bundle yet.
     pub(super) folded: Vec<Folded>,
-    /// Others could not fold them.
-    pub(super) given_back: Vec<u64>,
+    pub(super) undone: AddressMap<UndoneSlots>,
+    /// Others could not do them.
+    pub(super) given_back: Vec<Job>,
 }
 
-impl Buckets {
-    pub(super) fn take(&mut self, theirs: Result<Folded, u64>) {
+impl Jobs {
+    pub(super) fn take(&mut self, theirs: Result<Done, Job>) {
         match theirs {
-            Ok(folded) => {
+            Ok(Done::Folded(folded)) => {
                 self.folded.push(folded);
-                self.unfolded -= 1;
+                self.left -= 1;
             }
-            Err(cells) => self.given_back.push(cells),
+            Ok(Done::Undone(address, slots)) => {
+                self.undone.extend(slots.map(|slots| (address, slots)));
+                self.left -= 1;
+            }
+            Err(job) => self.given_back.push(job),
         }
     }
 }
@@ -92,11 +123,17 @@ pub(super) fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
 }
 
 /// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account
-/// that all transactions change keeps one worker busy for as long as many others do.
-pub(super) fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize) -> Vec<u64> {
+/// that all transactions change keeps one worker busy for as long as many others do. So does one with very many slots,
+/// of `large`, whose part in the reverts is a job of its own.
+pub(super) fn shared_out(
+    effects: &BlockEffects,
+    spread: &Spread,
+    shares: usize,
+    large: &[Large],
+) -> Vec<Job> {
     let shares = shares.min(CELLS as usize);
     if shares <= 1 {
-        return vec![u64::MAX; shares];
+        return vec![Job::Fold(u64::MAX); shares];
     }
     let mut changes = [0; CELLS as usize];
     let mut count = |mut mask: u64, times: usize| {
@@ -109,6 +146,7 @@ pub(super) fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize)
     };
     effects.masks.iter().for_each(|mask| count(*mask, 1));
     count(spread.cell(&effects.beneficiary.0), effects.masks.len());
+    large.iter().for_each(|large| count(spread.cell(&large.address), large.slots));
     let weigh = |share| {
         let cells = || (share..CELLS as usize).step_by(shares);
         let weight = cells().filter_map(|cell| changes.get(cell)).sum::<usize>();
@@ -116,5 +154,8 @@ pub(super) fn shared_out(effects: &BlockEffects, spread: &Spread, shares: usize)
     };
     let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
     buckets.sort_unstable();
-    buckets.into_iter().map(|(_, cells)| cells).collect()
+    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, cells)| Job::Fold(cells)).collect();
+    // The bucket of the largest comes first.
+    jobs.splice(1..1, large.iter().copied().map(Job::Undo));
+    jobs
 }

@@ -50,6 +50,7 @@ fn named(name: &str) -> Option<fn()> {
         parts::what_parts_have_set_aside_is_seen_later,
         reads::one_hot_slot,
         turns::taking_turns,
+        whole::very_many_slots_are_undone_by_somebody_else,
         whole::workers_share_the_bundle_and_what_undoes_it,
     ];
     tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))

@@ -1,9 +1,12 @@
 //! The executor as it ships, on fibers: what its tasks have for each other does not depend on who comes first.
 
+use crate::parts::{payments, run, seeded};
 use crate::support::scene::{Scene, call, pay};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{Policy, Simulation};
 use braid_fuzz::code::Code;
+use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
+use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
 /// Payments to new accounts and calls that change a slot of one contract each, enough of them to share out the
@@ -57,4 +60,38 @@ fn parts_lanes_and_order_come_to_the_same() {
         simulation.config.policy = Policy::InOrder;
     });
     assert_eq!(ways, (0, 0));
+}
+
+/// Slots that one call changes.
+const AT_ONCE: u64 = 150;
+
+/// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both.
+#[test]
+pub(crate) fn very_many_slots_are_undone_by_somebody_else() {
+    let mut scene = payments(0);
+    let mut code = Code::new();
+    for slot in 0..AT_ONCE {
+        let value = code.push(32).op(CALLDATALOAD);
+        code = value.push(slot).push(0).op(CALLDATALOAD).op(ADD).op(SSTORE);
+    }
+    let writer = scene.contract(0, code);
+    let mut write = |first: u64, value: u64| {
+        let word = |word: u64| U256::from(word).to_be_bytes::<32>();
+        let data = [word(first), word(value)].concat();
+        let (gas_limit, data) = (5_000_000, Bytes::from(data));
+        let sender = scene.sender(first + value);
+        scene.send(sender, TxEnv { gas_limit, data, ..call(writer) });
+    };
+    (0..32).for_each(|number| write(1_000 * number, 7));
+    (0..4).for_each(|number| write(1_000 * number, 0));
+    (2..6).for_each(|number| write(1_000 * number, 9));
+    assert_eq!(scene.play().slot(writer, 0), None, "it is as it was");
+    assert_eq!(scene.play().slot(writer, 2_000), Some(U256::from(9)));
+    for workers in [2, 3, 8] {
+        run(&mut seeded(workers, Policy::ForceSpeculative), &scene, scene.database());
+    }
+    scene.play_whole(0..8, |simulation| {
+        two_or_more(simulation);
+        simulation.config.policy = Policy::ForceSpeculative;
+    });
 }
