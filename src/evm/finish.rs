@@ -105,7 +105,7 @@ fn after_transactions<S: StateSource>(
     {
         let (split, rest) = (&effects.split, ledger.outcomes.iter().skip(effects.split.len()));
         let rest = rest.flatten().flat_map(|output| output.result.logs());
-        push_deposits(&mut deposits, contract, split.logs().chain(rest))
+        push_deposits(&mut deposits, contract, split.logs_with(contract).chain(rest))
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));

@@ -6,7 +6,7 @@ use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::output::{Executed, ExecutedStatus, Outcome};
 use alloy_consensus::{EthereumReceipt, TxType};
-use alloy_primitives::Log;
+use alloy_primitives::{Address, Log};
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
@@ -20,6 +20,36 @@ pub(super) struct Splitting {
     outcomes: Vec<Outcome>,
     receipts: Vec<EthereumReceipt>,
     cumulative_gas_used: u64,
+    loggers: Loggers,
+}
+
+/// Whose logs there are, and others that fall into the same places.
+#[derive(Clone, Copy, Debug, Default)]
+struct Loggers([u64; Self::WORDS]);
+
+impl Loggers {
+    const WORDS: usize = 16;
+
+    fn place(address: Address) -> (usize, u64) {
+        let [.., high, low] = address.into_array();
+        (usize::from(high) % Self::WORDS, 1 << (low % 64))
+    }
+
+    fn add(&mut self, address: Address) {
+        let (word, bit) = Self::place(address);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn add_all(&mut self, others: Self) {
+        self.0.iter_mut().zip(others.0).for_each(|(own, others)| *own |= others);
+    }
+
+    fn may_have(&self, address: Address) -> bool {
+        let (word, bit) = Self::place(address);
+        self.0.get(word).is_none_or(|word| word & bit != 0)
+    }
 }
 
 impl Splitting {
@@ -28,7 +58,7 @@ impl Splitting {
         Self {
             outcomes: Vec::with_capacity(transactions),
             receipts: Vec::with_capacity(transactions),
-            cumulative_gas_used: 0,
+            ..Self::default()
         }
     }
 
@@ -60,7 +90,7 @@ impl Splitting {
 
     /// Adds the result of `tx`, which is the next one.
     pub(super) fn add_executed(&mut self, tx: &TxEnv, result: ExecutionResult) {
-        let Self { outcomes, receipts, cumulative_gas_used } = self;
+        let Self { outcomes, receipts, cumulative_gas_used, loggers } = self;
         *cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
         let success = result.is_success();
         let (status, gas, logs) = match result {
@@ -74,6 +104,8 @@ impl Splitting {
                 (ExecutedStatus::Halt { reason }, gas, logs)
             }
         };
+        // They are in the cache here.
+        logs.iter().for_each(|log| loggers.add(log.address));
         let tx_type = TxType::try_from(tx.tx_type).unwrap_or_default();
         let cumulative_gas_used = *cumulative_gas_used;
         receipts.push(EthereumReceipt { tx_type, success, cumulative_gas_used, logs });
@@ -87,6 +119,7 @@ impl Splitting {
             receipt.cumulative_gas_used = receipt.cumulative_gas_used.saturating_add(before);
         }
         self.cumulative_gas_used = before.saturating_add(later.cumulative_gas_used);
+        self.loggers.add_all(later.loggers);
         self.outcomes.append(&mut later.outcomes);
         self.receipts.append(&mut later.receipts);
     }
@@ -96,9 +129,10 @@ impl Splitting {
         self.outcomes.len()
     }
 
-    /// The logs of all of them, in order.
-    pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
-        self.receipts.iter().flat_map(|receipt| &receipt.logs)
+    /// The logs of all of them, in order, if any may be of `address`.
+    pub(super) fn logs_with(&self, address: Address) -> impl Iterator<Item = &Log> {
+        let receipts = self.loggers.may_have(address).then_some(&self.receipts);
+        receipts.into_iter().flatten().flat_map(|receipt| &receipt.logs)
     }
 
     /// Adds those of `results`, which are of all transactions of `block`, that it does not have.
