@@ -231,6 +231,38 @@ fn blocks_that_meet_early_and_late() {
     }
 }
 
+/// Short blocks are tried, too, where next to nothing ties their transactions to each other.
+#[test]
+fn short_blocks_of_which_none_is_tied_to_another() {
+    let parts = |scene: &Scene, workers| {
+        run(&mut seeded(workers, Policy::Auto), scene, scene.database()).parts
+    };
+    let [untied, mut tied, few] = [payments(200), payments(200), payments(127)];
+    tied.block.transactions.iter_mut().step_by(20).for_each(|tx| tx.kind = receiver(7).into());
+    for workers in [2, 3, 8] {
+        assert!(parts(&untied, workers) > 1, "{workers}");
+        assert_eq!((parts(&tied, workers), parts(&few, workers)), (0, 0), "{workers}");
+    }
+}
+
+/// Native transfers among few: one part counts, and the rest runs in order, followed by somebody who has that part
+/// in the bundle.
+#[test]
+fn a_follower_goes_on_where_parts_have_ended() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let accounts: Vec<_> = (0..20).map(|number| scene.sender(number)).collect();
+    for number in 0..1_500 {
+        let [from, to] = [number, 7 * number + 3].map(|number| accounts[number as usize % 20]);
+        scene.send(from, TxEnv { gas_limit: 21_000, ..pay(to, number) });
+    }
+    scene.block.env.gas_limit = 1_000_000_000;
+    for workers in [2, 3, 5, 8] {
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
+        assert!(stats.parts > 0 && stats.speculative < 200, "{workers}: {stats:?}");
+        assert_eq!(stats.in_order_stretches, 0, "it was not shared out");
+    }
+}
+
 /// Reverts are left out where nobody wants them.
 #[test]
 fn parts_without_reverts() {
