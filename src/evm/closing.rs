@@ -48,11 +48,11 @@ pub(super) struct Remains {
     pub(super) spent: Vec<EvmState>,
 }
 
-/// Accounts are folded in buckets, which the caller puts into the bundle. Once all are folded another
-/// worker makes the receipts meanwhile.
+/// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many slots is made
+/// beside that. Once all is done another worker makes the receipts meanwhile.
 struct Closing {
     block: Arc<Block>,
-    /// Whoever folds holds on to them; when all is folded somebody takes them apart.
+    /// Whoever folds holds on to them; when all jobs are done somebody takes them apart.
     effects: Mutex<Option<Arc<BlockEffects>>>,
     spread: Spread,
     jobs: Vec<Job>,
@@ -77,7 +77,7 @@ struct Closing {
 }
 
 impl Closing {
-    /// What closes a block in up to `shares` buckets, the end of it that receives buckets, and the one
+    /// What closes a block in up to `shares` buckets, the end of it that hears of jobs, and the one
     /// that tells of their end when it is dropped.
     fn new(
         (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
@@ -167,7 +167,7 @@ impl Closing {
         let Some(reverts) = &self.reverts else { return };
         if let Some(mut joined) = self.joined.try_lock() {
             let parts = core::mem::take(&mut *reverts.lock());
-            join(&mut joined, parts, self.jobs.len());
+            join(&mut joined, parts);
         }
     }
 

@@ -56,33 +56,37 @@ pub(crate) struct Experience {
     /// By hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
-    lanes: Backoff,
+    /// Of lanes.
+    pub(super) lanes: Backoff,
+    /// Of parts, in short blocks.
+    pub(super) short_parts: Backoff,
 }
 
-/// When lanes are tried again after they have not paid.
+/// When something is tried again after it has not paid.
 #[derive(Clone, Copy, Debug, Default)]
-struct Backoff {
+pub(super) struct Backoff {
     /// Blocks in a row for which they have not, up to [`MOST_SKIPPED`].
     failures: u32,
     /// Blocks that are not tried.
     skips: u32,
 }
 
-impl Experience {
-    /// Whether the next block is to be tried in lanes. Each time it says no counts.
-    pub(super) fn tries_lanes(&mut self) -> bool {
-        let Backoff { skips, .. } = &mut self.lanes;
-        let tries = *skips == 0;
-        *skips = skips.saturating_sub(1);
+impl Backoff {
+    /// Whether the next block is to be tried. Each time it says no counts.
+    pub(super) const fn tries(&mut self) -> bool {
+        let tries = self.skips == 0;
+        self.skips = self.skips.saturating_sub(1);
         tries
     }
 
-    /// Remembers whether lanes have paid for a block.
-    pub(super) fn learn_lanes(&mut self, have_paid: bool) {
-        let failures = if have_paid { 0 } else { MOST_SKIPPED.min(self.lanes.failures + 1) };
-        self.lanes = Backoff { failures, skips: (1 << failures) - 1 };
+    /// Remembers whether it has paid for a block.
+    pub(super) fn learn(&mut self, has_paid: bool) {
+        let failures = if has_paid { 0 } else { MOST_SKIPPED.min(self.failures + 1) };
+        *self = Self { failures, skips: (1 << failures) - 1 };
     }
+}
 
+impl Experience {
     /// Remembers that `stretch` was shared out, and whether that was given up.
     pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
         if self.known.is_empty() {

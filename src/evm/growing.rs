@@ -20,8 +20,8 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Begins with a bundle of what precedes the transactions of a block, of which there are so many, and of what
-    /// those have left that it has: they are the first of `outcomes`.
+    /// Begins with a bundle: of what precedes the transactions of a block, of which there are so many, and of those that
+    /// it has already, which are the first of `outcomes`.
     pub(super) fn begin_bundle(
         &mut self,
         effects: &BlockEffects,
@@ -33,7 +33,10 @@ impl Growing {
         if self.split.len() == 0 {
             self.split = Splitting::with_capacity(transactions);
         }
-        bundle.extend(outcomes.get(..self.split.len()).unwrap_or_default());
+        let Some(ran) = outcomes.get(..self.split.len()) else {
+            unreachable!("results were split off outcomes that are there")
+        };
+        bundle.extend(ran);
         (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
     }
 

@@ -51,7 +51,7 @@ pub(super) fn is_worth_lanes<'env, S: StateSource>(
     let is_cheap = || mean_gas_limit(&workload.recipe.block) < WORTH_LANES;
     let fits = may && is_enough && !is_chain && workload.recipe.shares && !is_cheap();
     // Threads that are started for each round cost more than they save; a lasting crew remembers.
-    let tries = |experience: &mut Experience| !config.learn || experience.tries_lanes();
+    let tries = |experience: &mut Experience| !config.learn || experience.lanes.tries();
     fits && crew.experience().is_some_and(tries)
 }
 
@@ -100,7 +100,7 @@ impl<S: StateSource> Session<S> {
         let mut pace = Pace::new(crew.workers());
         let (session, failure) = self.run_lanes(end, crew, config, &mut pace);
         if let Some(experience) = crew.experience().filter(|_| config.learn) {
-            experience.learn_lanes(pace.has_paid());
+            experience.lanes.learn(pace.has_paid());
         }
         (session, failure)
     }

@@ -11,6 +11,7 @@ use super::block::Block;
 use super::crew::{Crew, SLEEPY};
 use super::effects::for_each_write;
 use super::error::{At, BlockErrorKind};
+use super::experience::Experience;
 use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
@@ -38,8 +39,9 @@ use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
-/// The same where next to nothing ties its transactions to each other, and the gas that they ask for.
-const WORTH_PARTING_UNTIED: (usize, u64) = (128, 4_000_000);
+/// First parts for each worker that a shorter block has to have, if next to nothing ties its transactions to each
+/// other.
+const PARTS_OF_SHORT: usize = 2;
 /// How much gas the transactions of a first part may ask for together, and how many there are at least and
 /// at most. If they do not hold, not much was in vain.
 const TRIAL_GAS: u64 = 2_000_000;
@@ -249,7 +251,7 @@ where
 }
 
 /// How short the first parts of a block are.
-pub(super) fn shortest(block: &Block) -> usize {
+fn shortest(block: &Block) -> usize {
     let (least, most) = TRIAL;
     usize::try_from(TRIAL_GAS / mean_gas_limit(block).max(1))
         .map_or(most, |fit| fit.clamp(least, most))
@@ -257,23 +259,26 @@ pub(super) fn shortest(block: &Block) -> usize {
 
 /// Whether the block should be tried in parts, of which nothing has run.
 pub(super) fn is_worth_parting<'env, S: StateSource>(
-    crew: &impl Crew<'env>,
+    crew: &mut impl Crew<'env>,
     config: &Config,
     session: &Session<S>,
 ) -> bool {
     // Where reads are slow there are more workers than cores, and who waits for one is not in the way.
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let recipe = &session.workload.recipe;
-    let transactions = &recipe.block.transactions;
-    let is_much = || {
-        let (count, gas) = WORTH_PARTING_UNTIED;
-        let asked = || mean_gas_limit(&recipe.block).saturating_mul(transactions.len() as u64);
-        transactions.len() >= count && asked() >= gas
-    };
-    let is_enough =
-        || transactions.len() >= WORTH_PARTING || (is_much() && looks_independent(transactions));
     let is_chain = session.tally.foreseen_stretches > 0;
-    may && !is_chain && recipe.shares && is_enough()
+    if !may || is_chain || !recipe.shares {
+        return false;
+    }
+    let transactions = &recipe.block.transactions;
+    if transactions.len() >= WORTH_PARTING {
+        return true;
+    }
+    let least = PARTS_OF_SHORT * crew.workers() * shortest(&recipe.block);
+    let tries = |experience: &mut Experience| !config.learn || experience.short_parts.tries();
+    transactions.len() >= least
+        && looks_independent(transactions)
+        && crew.experience().is_some_and(tries)
 }
 
 impl<S: StateSource> Session<S> {
@@ -308,6 +313,26 @@ impl<S: StateSource> Session<S> {
                 return (self, failure);
             }
         }
+    }
+
+    /// Tries parts for all transactions, of which none has run, and remembers of a short block whether that paid.
+    pub(super) fn try_parts<'env, C>(
+        self,
+        crew: &mut C,
+        config: &Config,
+    ) -> (Self, Option<Failure<S>>)
+    where
+        S: 'env,
+        C: Crew<'env>,
+    {
+        let block = &self.workload.recipe.block;
+        let (end, shortest) = (block.transactions.len(), shortest(block));
+        let (session, failure) = self.run_parts(end, crew, shortest);
+        let learns = config.learn && end < WORTH_PARTING;
+        if let Some(experience) = crew.experience().filter(|_| learns) {
+            experience.short_parts.learn(session.left(end) == 0);
+        }
+        (session, failure)
     }
 
     /// Runs what has not run of the transactions below `end` in parts, of `shortest` transactions or more, for as long as they have nothing to

@@ -118,10 +118,14 @@ const WORTH_A_FOLLOWER: u128 = 50_000;
 const WORTH_MORE: u128 = 22_000;
 
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too
-/// little to do, or too little in each for two of them, or almost all of it is one sender's, whose
+/// little to do, or too little in each, or almost all of it is one sender's, whose
 /// transactions depend on each other by their nonces. `is_followed`: where the caller runs them alone,
-/// somebody else sees to what they leave.
-pub(super) fn is_serial(block: &Block, workers: usize, is_followed: bool) -> bool {
+/// somebody else sees to what they leave. `tries_parts`: they may run in parts before.
+pub(super) fn is_serial(
+    block: &Block,
+    workers: usize,
+    (is_followed, tries_parts): (bool, bool),
+) -> bool {
     let cap = block.cfg.tx_gas_limit_cap();
     let weight = |tx: &TxEnv| (tx.caller, u128::from(tx.gas_limit.min(cap)));
     let (total, leader) = weigh(block.transactions.iter().map(weight));
@@ -129,7 +133,7 @@ pub(super) fn is_serial(block: &Block, workers: usize, is_followed: bool) -> boo
     let cheap = match workers {
         ..=2 if is_followed => WORTH_A_FOLLOWER,
         ..=2 => WORTH_A_SECOND,
-        _ if is_followed => WORTH_MORE,
+        _ if is_followed && tries_parts => WORTH_MORE,
         _ => 0,
     };
     total < u128::from(WORTH_SHARING) || total < cheap * transactions || leader.is_some()
@@ -175,34 +179,47 @@ mod tests {
 
     #[test]
     fn one_sender_with_most_of_the_gas_makes_a_block_serial() {
-        assert!(is_serial(&block(&[(1, 3_000_000), (1, 3_000_000), (2, 1_000_000)]), 2, false));
+        assert!(is_serial(
+            &block(&[(1, 3_000_000), (1, 3_000_000), (2, 1_000_000)]),
+            2,
+            (false, true)
+        ));
         assert!(!is_serial(
             &block(&[(1, 3_000_000), (2, 1_000_000), (1, 3_000_000), (3, 2_000_000)]),
             2,
-            false
+            (false, true)
         ));
-        assert!(!is_serial(&block(&[(1, 3_000_000), (2, 3_000_000)]), 2, false));
+        assert!(!is_serial(&block(&[(1, 3_000_000), (2, 3_000_000)]), 2, (false, true)));
         let shuffled = [(2, 100_000), (1, 3_000_000), (3, 90_000), (1, 50_000), (4, 100_000)];
-        assert!(is_serial(&block(&shuffled), 2, false));
+        assert!(is_serial(&block(&shuffled), 2, (false, true)));
     }
 
     #[test]
     fn a_small_block_is_serial() {
-        assert!(is_serial(&block(&[(1, 21_000), (2, 21_000)]), 2, false));
-        assert!(is_serial(&block(&[]), 2, false));
+        assert!(is_serial(&block(&[(1, 21_000), (2, 21_000)]), 2, (false, true)));
+        assert!(is_serial(&block(&[]), 2, (false, true)));
     }
 
     #[test]
     fn cheap_transactions_are_not_worth_a_second_worker() {
         let transfers: Vec<_> = (0..200).map(|sender| (sender, 21_000)).collect();
-        assert!(is_serial(&block(&transfers), 2, false));
-        assert!(!is_serial(&block(&transfers), 3, false) && is_serial(&block(&transfers), 3, true));
+        assert!(is_serial(&block(&transfers), 2, (false, true)));
+        assert!(
+            !is_serial(&block(&transfers), 3, (false, true))
+                && is_serial(&block(&transfers), 3, (true, true))
+        );
+        assert!(!is_serial(&block(&transfers), 3, (true, false)));
         let tokens: Vec<_> = (0..200).map(|sender| (sender, 60_000)).collect();
-        assert!(!is_serial(&block(&tokens), 2, true));
+        assert!(!is_serial(&block(&tokens), 2, (true, true)));
         let few: Vec<_> = (0..200).map(|sender| (sender, 26_000)).collect();
-        assert!(is_serial(&block(&few), 2, true) && !is_serial(&block(&few), 3, true));
+        assert!(
+            is_serial(&block(&few), 2, (true, true)) && !is_serial(&block(&few), 3, (true, true))
+        );
         let mixed: Vec<_> = (0..200).map(|sender| (sender, 40_000)).collect();
-        assert!(is_serial(&block(&mixed), 2, true) && !is_serial(&block(&mixed), 2, false));
+        assert!(
+            is_serial(&block(&mixed), 2, (true, true))
+                && !is_serial(&block(&mixed), 2, (false, true))
+        );
     }
 
     #[test]

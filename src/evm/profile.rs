@@ -90,7 +90,8 @@ pub fn observe<S: StateSource, O: Observer>(
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();
     let is_followed = is_followed(workers, &config, transactions, false);
-    let alone = config.runs_alone(workers, || is_serial(&recipe.block, workers, is_followed));
+    let alone =
+        config.runs_alone(workers, || is_serial(&recipe.block, workers, (is_followed, true)));
     let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
     let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
     let mut session = Session::new(workload, store, alone);

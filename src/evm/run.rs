@@ -14,7 +14,7 @@ use super::ledger::Committed;
 use super::machine::Recipe;
 use super::mutants::EvmMutant;
 use super::output::BlockOutput;
-use super::parts::{FEW, is_worth_parting, shortest};
+use super::parts::{FEW, is_worth_parting};
 use super::plan::is_serial;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, empty_store, expects_chain};
@@ -68,29 +68,32 @@ where
     let transactions = recipe.block.transactions.len();
     let mut is_foreseen = false;
     let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
+    let tries_parts = on_commit.is_none() && recipe.shares;
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
-        let is_serial = !crew.is_wide() && is_serial(&recipe.block, crew.workers(), is_followed);
+        let is_serial = || is_serial(&recipe.block, crew.workers(), (is_followed, tries_parts));
+        let is_serial = !crew.is_wide() && is_serial();
         is_foreseen = !is_serial && expects_chain(crew, &config, &recipe.block.transactions);
         is_serial || is_foreseen
     });
-    let traffic = traffic(&source, crew.workers(), alone);
+    // More than two run parts of what they leave to one, if it comes to that.
+    let reads_alone = alone && !(tries_parts && crew.workers() > 2);
+    let traffic = traffic(&source, crew.workers(), reads_alone);
     let workload = EvmWorkload { recipe, source, overlay, traffic };
     let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
-    // Whoever adopts parts makes the bundle, too; if many run them, all do it at the end.
-    let is_few = crew.workers() <= FEW;
-    let folds = (in_parts || by_turns) && is_few && parent.is_none();
-    if folds || (follows && (is_few || !in_parts)) {
+    // Whoever adopts parts makes the bundle, too; if many run them all do it at the end, unless most is left then
+    // and somebody follows.
+    let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
+    if folds || (follows && !in_parts) {
         session.make_bundle_meanwhile(&effects, &config);
     }
     let mut failure = None;
     if in_parts {
-        let shortest = shortest(&session.workload.recipe.block);
-        (session, failure) = session.run_parts(transactions, crew, shortest);
+        (session, failure) = session.try_parts(crew, &config);
         let is_most_left = session.left(transactions) > transactions / 2;
         if follows && !session.growing.has_bundle() && is_most_left {
             session.make_bundle_meanwhile(&effects, &config);

@@ -66,19 +66,16 @@ impl Folded {
     }
 }
 
-/// Adds `parts`, of which there are as many as `all` together, to what was joined before.
-pub(super) fn join(
-    joined: &mut Vec<AccountReverted>,
-    parts: Vec<Vec<AccountReverted>>,
-    all: usize,
-) {
-    let more = parts.iter().map(Vec::len).sum::<usize>();
-    if joined.is_empty() && !parts.is_empty() {
-        let expected = more * all / parts.len();
-        joined.reserve(expected + expected / MARGIN);
+/// Adds `parts` to what was joined before.
+pub(super) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<AccountReverted>>) {
+    let all = parts.iter().map(Vec::len).sum::<usize>();
+    let mut parts = parts.into_iter();
+    if joined.is_empty() {
+        *joined = parts.next().unwrap_or_default();
     }
-    joined.reserve(more);
-    parts.into_iter().for_each(|mut part| joined.append(&mut part));
+    // What comes later finds no more room than the growth of a vector leaves.
+    joined.reserve(all.saturating_sub(joined.len()));
+    parts.for_each(|mut part| joined.append(&mut part));
 }
 
 /// What has become of the jobs, as far as the caller knows.

@@ -2,16 +2,22 @@
 //! another one makes this.
 
 use super::bundle::{BlockEffects, Spread};
-use super::change::ChangeKind;
-use alloy_primitives::{Address, map::AddressMap};
+use super::change::{AccountChange, ChangeKind};
+use alloy_primitives::map::{AddressMap, AddressSet};
+use alloy_primitives::{Address, U256};
 use revm::database::{BundleState, RevertToSlot};
 use revm::primitives::StorageKeyMap;
 use std::collections::hash_map::Entry;
 
-/// Slots from which on two workers are faster than one.
+/// Slots from which on two workers are faster than one, and of how many more there is room from the start at most.
 const MANY: usize = 4_096;
-/// Transactions that tell which accounts have as many.
+const MOST_ROOM: usize = 16 * MANY;
+/// Transactions that tell which accounts have as many, and how many of them have to say so: one alone may be the only
+/// one of its kind.
 const SAMPLE: usize = 32;
+const ENOUGH: usize = 4;
+/// Slots of each that are looked at: where most are the same there are few.
+const LOOKED_AT: usize = 16;
 
 /// What an account's slots go back to.
 pub(super) type UndoneSlots = StorageKeyMap<RevertToSlot>;
@@ -23,21 +29,49 @@ pub(super) struct Large {
     pub(super) slots: usize,
 }
 
+/// What a sample shows of an account.
+#[derive(Default)]
+struct Sampled {
+    transactions: usize,
+    slots: usize,
+    some: Vec<U256>,
+}
+
+impl Sampled {
+    fn add(&mut self, change: &AccountChange) {
+        self.transactions += 1;
+        self.slots += change.slots.len();
+        self.some.extend(change.slots.iter().take(LOOKED_AT).map(|slot| slot.slot));
+    }
+
+    /// About how many slots there are in all, one of `step` transactions having been looked at.
+    fn estimate(mut self, step: usize) -> usize {
+        let looked_at = self.some.len();
+        self.some.sort_unstable();
+        self.some.dedup();
+        match self.transactions >= ENOUGH && 4 * self.some.len() >= 3 * looked_at {
+            true => step * self.slots,
+            false => 0,
+        }
+    }
+}
+
 /// Accounts with very many slots, as far as a sample of the transactions tells.
 pub(super) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
     let BlockEffects { masks, outcomes, .. } = effects;
     // What has changed nothing need not be looked at.
     let changed = || masks.iter().zip(outcomes).filter(|(mask, _)| **mask != 0);
     let step = changed().count().div_ceil(SAMPLE).max(1);
-    let mut slots = AddressMap::<usize>::default();
+    let mut accounts = AddressMap::<Sampled>::default();
     let sample = changed().step_by(step).filter_map(|(_, outcome)| outcome.as_ref().ok());
-    for change in sample.flat_map(|output| &output.changes) {
-        if !change.slots.is_empty() {
-            *slots.entry(change.address).or_default() += step * change.slots.len();
-        }
+    let changes = sample.flat_map(|output| &output.changes);
+    for change in changes.filter(|change| !change.slots.is_empty()) {
+        accounts.entry(change.address).or_default().add(change);
     }
-    let many = slots.into_iter().filter(|(_, slots)| *slots >= MANY);
-    let mut large: Vec<_> = many.map(|(address, slots)| Large { address, slots }).collect();
+    let estimated = accounts
+        .into_iter()
+        .map(|(address, sampled)| Large { address, slots: sampled.estimate(step) });
+    let mut large: Vec<_> = estimated.filter(|large| large.slots >= MANY).collect();
     large.sort_unstable_by_key(|large| large.address);
     large
 }
@@ -54,7 +88,8 @@ pub(super) fn undone_slots(
     let outputs = outcomes.filter(|(_, mask)| **mask & cell != 0).flat_map(|(outcome, _)| outcome);
     let changes = outputs.flat_map(|output| &output.changes);
     let changes = effects.before.iter().chain(changes).chain(&effects.after);
-    let mut undone = UndoneSlots::with_capacity_and_hasher(account.slots, Default::default());
+    let room = account.slots.min(MOST_ROOM);
+    let mut undone = UndoneSlots::with_capacity_and_hasher(room, Default::default());
     for change in changes.filter(|change| change.address == account.address) {
         if change.kind != ChangeKind::Changed {
             return None;
@@ -72,6 +107,9 @@ pub(super) fn undone_slots(
             }
         }
     }
+    if undone.capacity() > 4 * undone.len() {
+        undone.shrink_to_fit();
+    }
     Some(undone)
 }
 
@@ -82,32 +120,31 @@ pub(super) fn put_back(
     apart: Vec<Address>,
     mut undone: AddressMap<UndoneSlots>,
 ) {
-    for address in apart {
-        let slots = undone.remove(&address).or_else(|| {
-            let storage = &bundle.state.get(&address)?.storage;
-            let changed = storage.iter().filter(|(_, slot)| slot.is_changed());
-            Some(
-                changed
-                    .map(|(at, slot)| (*at, RevertToSlot::Some(slot.original_value())))
-                    .collect(),
-            )
-        });
-        let mut reverts = bundle.reverts.iter_mut().flatten();
-        let revert = reverts.find(|(of, _)| *of == address);
-        if let Some(((_, revert), slots)) = revert.zip(slots) {
-            bundle.reverts_size += slots.len();
-            revert.storage = slots;
+    let mut apart: AddressSet = apart.into_iter().collect();
+    let BundleState { state, reverts, reverts_size, .. } = bundle;
+    for (address, revert) in reverts.iter_mut().flatten() {
+        if apart.is_empty() {
+            return;
         }
+        if !apart.remove(address) {
+            continue;
+        }
+        let made = undone.remove(address);
+        revert.storage = made.unwrap_or_else(|| {
+            let slots = state.get(address).into_iter().flat_map(|account| &account.storage);
+            let changed = slots.filter(|(_, slot)| slot.is_changed());
+            changed.map(|(at, slot)| (*at, RevertToSlot::Some(slot.original_value()))).collect()
+        });
+        *reverts_size += revert.storage.len();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::change::{AccountChange, SlotChange};
+    use crate::evm::change::SlotChange;
     use crate::evm::fold::AccountFold;
     use crate::evm::mutants::EvmMutant;
-    use alloy_primitives::U256;
     use revm::state::AccountInfo;
 
     const ACCOUNT: Address = Address::repeat_byte(7);
@@ -133,6 +170,22 @@ mod tests {
         let effects = BlockEffects { before, ..BlockEffects::default() };
         let account = Large { address: ACCOUNT, slots: 2 };
         undone_slots(&effects, &Spread::default(), account)
+    }
+
+    /// The same slots again and again are few; so are those of somebody who has come once.
+    #[test]
+    fn a_sample_tells_many_slots_from_many_changes() {
+        let estimate = |transactions: u64, distinct: bool| {
+            let mut sampled = Sampled::default();
+            for number in 0..transactions {
+                let first = if distinct { 100 * number } else { 0 };
+                let slots: Vec<_> = (first..first + 50).map(|slot| (slot, 0, 1)).collect();
+                sampled.add(&change(ChangeKind::Changed, &slots));
+            }
+            sampled.estimate(10)
+        };
+        assert_eq!(estimate(4, true), 2_000);
+        assert_eq!((estimate(3, true), estimate(32, false)), (0, 0));
     }
 
     /// As if one had done both.

@@ -1,10 +1,10 @@
 //! The executor as it ships, on fibers: what its tasks have for each other does not depend on who comes first.
 
 use crate::parts::{payments, run, seeded};
-use crate::support::scene::{Scene, call, pay};
-use alloy_primitives::{Address, Bytes, U256};
+use crate::support::scene::{Scene, call, create, pay};
+use alloy_primitives::{Address, U256};
 use braid_evm::{Policy, Simulation};
-use braid_fuzz::code::Code;
+use braid_fuzz::code::{Code, deploying};
 use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -65,33 +65,43 @@ fn parts_lanes_and_order_come_to_the_same() {
 /// Slots that one call changes.
 const AT_ONCE: u64 = 150;
 
-/// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both.
+/// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both. Of a contract
+/// that is new in the block somebody else does not see what counts.
 #[test]
 pub(crate) fn very_many_slots_are_undone_by_somebody_else() {
-    let mut scene = payments(0);
-    let mut code = Code::new();
-    for slot in 0..AT_ONCE {
-        let value = code.push(32).op(CALLDATALOAD);
-        code = value.push(slot).push(0).op(CALLDATALOAD).op(ADD).op(SSTORE);
+    for is_new in [false, true] {
+        let mut scene = payments(0);
+        let mut code = Code::new();
+        for slot in 0..AT_ONCE {
+            let value = code.push(32).op(CALLDATALOAD);
+            code = value.push(slot).push(0).op(CALLDATALOAD).op(ADD).op(SSTORE);
+        }
+        let writer = if is_new {
+            let creator = scene.sender(77);
+            let gas_limit = 5_000_000;
+            scene.send(creator, TxEnv { gas_limit, ..create(deploying(code)) });
+            creator.create(0)
+        } else {
+            scene.contract(0, code)
+        };
+        let mut write = |first: u64, value: u64| {
+            let word = |word: u64| U256::from(word).to_be_bytes::<32>();
+            let (gas_limit, data) = (5_000_000, [word(first), word(value)].concat().into());
+            let sender = scene.sender(first + value);
+            scene.send(sender, TxEnv { gas_limit, data, ..call(writer) });
+        };
+        (1..33).for_each(|number| write(1_000 * number, 7));
+        (1..5).for_each(|number| write(1_000 * number, 0));
+        (3..7).for_each(|number| write(1_000 * number, 9));
+        let played = scene.play();
+        assert_eq!(played.slot(writer, 1_000), None, "it is as it was");
+        assert_eq!(played.slot(writer, 3_000), Some(U256::from(9)));
+        for workers in [2, 3, 8] {
+            run(&mut seeded(workers, Policy::ForceSpeculative), &scene, scene.database());
+        }
+        scene.play_whole(0..8, |simulation| {
+            two_or_more(simulation);
+            simulation.config.policy = Policy::ForceSpeculative;
+        });
     }
-    let writer = scene.contract(0, code);
-    let mut write = |first: u64, value: u64| {
-        let word = |word: u64| U256::from(word).to_be_bytes::<32>();
-        let data = [word(first), word(value)].concat();
-        let (gas_limit, data) = (5_000_000, Bytes::from(data));
-        let sender = scene.sender(first + value);
-        scene.send(sender, TxEnv { gas_limit, data, ..call(writer) });
-    };
-    (0..32).for_each(|number| write(1_000 * number, 7));
-    (0..4).for_each(|number| write(1_000 * number, 0));
-    (2..6).for_each(|number| write(1_000 * number, 9));
-    assert_eq!(scene.play().slot(writer, 0), None, "it is as it was");
-    assert_eq!(scene.play().slot(writer, 2_000), Some(U256::from(9)));
-    for workers in [2, 3, 8] {
-        run(&mut seeded(workers, Policy::ForceSpeculative), &scene, scene.database());
-    }
-    scene.play_whole(0..8, |simulation| {
-        two_or_more(simulation);
-        simulation.config.policy = Policy::ForceSpeculative;
-    });
 }

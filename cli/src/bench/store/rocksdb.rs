@@ -32,6 +32,8 @@ impl Store for RocksDb {
     fn open(path: &Path, cache: usize) -> Result<Self, StoreError> {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_cache(&Cache::new_lru_cache(cache));
+        // Or they are read when it is opened, and kept beside the cache.
+        blocks.set_cache_index_and_filter_blocks(true);
         let mut options = Options::default();
         options.set_block_based_table_factory(&blocks);
         DB::open_for_read_only(&options, path, false).map(Self).map_err(failed)

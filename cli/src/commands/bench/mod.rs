@@ -129,10 +129,10 @@ pub(super) struct BenchArgs {
 #[cfg(any(feature = "redb", braid_rocksdb))]
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum StoreArg {
-    /// redb: a B-tree in one file
+    /// redb: a B-tree in one file; it caches one mebibyte
     #[cfg(feature = "redb")]
     Redb,
-    /// RocksDB: sorted runs in many files
+    /// RocksDB: sorted runs in many files; it caches one mebibyte
     #[cfg(braid_rocksdb)]
     Rocksdb,
 }
