@@ -16,9 +16,10 @@ use alloy_primitives::{Address, U256};
 pub(super) struct Moved([AtomicU64; Self::WORDS]);
 
 impl Moved {
-    const WORDS: usize = 16;
+    pub(super) const WORDS: usize = 16;
 
-    fn place(address: Address) -> (usize, u64) {
+    /// The word and the bit of `address` among so many words.
+    pub(super) fn place(address: Address) -> (usize, u64) {
         let [.., high, low] = address.into_array();
         (usize::from(high) % Self::WORDS, 1 << (low % 64))
     }

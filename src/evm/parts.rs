@@ -274,6 +274,7 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     if transactions.len() >= WORTH_PARTING {
         return true;
     }
+    // A crew that does not last cannot remember that they did not hold.
     let least = PARTS_OF_SHORT * crew.workers() * shortest(&recipe.block);
     let tries = |experience: &mut Experience| !config.learn || experience.short_parts.tries();
     transactions.len() >= least

@@ -1,5 +1,6 @@
 //! Splits what became of the transactions into outcomes and receipts.
 
+use super::balances::Moved;
 use super::block::Block;
 use super::error::Rejection;
 use super::machine::TxOutput;
@@ -23,20 +24,13 @@ pub(super) struct Splitting {
     loggers: Loggers,
 }
 
-/// Whose logs there are, and others that fall into the same places.
+/// Whose logs there are, and others that fall into the same places, which are those of [`Moved`].
 #[derive(Clone, Copy, Debug, Default)]
-struct Loggers([u64; Self::WORDS]);
+struct Loggers([u64; Moved::WORDS]);
 
 impl Loggers {
-    const WORDS: usize = 16;
-
-    fn place(address: Address) -> (usize, u64) {
-        let [.., high, low] = address.into_array();
-        (usize::from(high) % Self::WORDS, 1 << (low % 64))
-    }
-
     fn add(&mut self, address: Address) {
-        let (word, bit) = Self::place(address);
+        let (word, bit) = Moved::place(address);
         if let Some(word) = self.0.get_mut(word) {
             *word |= bit;
         }
@@ -47,7 +41,7 @@ impl Loggers {
     }
 
     fn may_have(&self, address: Address) -> bool {
-        let (word, bit) = Self::place(address);
+        let (word, bit) = Moved::place(address);
         self.0.get(word).is_none_or(|word| word & bit != 0)
     }
 }

@@ -68,13 +68,11 @@ impl Folded {
 
 /// Adds `parts` to what was joined before.
 pub(super) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<AccountReverted>>) {
-    let all = parts.iter().map(Vec::len).sum::<usize>();
     let mut parts = parts.into_iter();
     if joined.is_empty() {
         *joined = parts.next().unwrap_or_default();
     }
-    // What comes later finds no more room than the growth of a vector leaves.
-    joined.reserve(all.saturating_sub(joined.len()));
+    joined.reserve(parts.as_slice().iter().map(Vec::len).sum());
     parts.for_each(|mut part| joined.append(&mut part));
 }
 

@@ -9,8 +9,9 @@ use revm::database::{BundleState, RevertToSlot};
 use revm::primitives::StorageKeyMap;
 use std::collections::hash_map::Entry;
 
-/// Slots from which on two workers are faster than one, and of how many more there is room from the start at most.
+/// Slots from which on two workers are faster than one.
 const MANY: usize = 4_096;
+/// Slots for which there is room from the start at most, whatever the sample says.
 const MOST_ROOM: usize = 16 * MANY;
 /// Transactions that tell which accounts have as many, and how many of them have to say so: one alone may be the only
 /// one of its kind.
