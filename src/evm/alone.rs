@@ -14,7 +14,6 @@ use super::mutants::is_evm_mutant;
 use super::runner::{NotRun, Runner, take_over};
 use super::session::{Failure, Session, cancelled, failure};
 use super::view::EvmView;
-use super::window::Window;
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Latest, Store};
@@ -139,17 +138,20 @@ impl<S: StateSource> Session<S> {
         alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
         let machine = EvmMachine::over(recipe, view);
-        let window = Window::with_mutant(recipe.mutant);
-        let window = Some(window).filter(|_| recipe.shares && on_commit.is_none());
         let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
-        let mut runner = Runner { machine, recipe, first_in_journal, is_bottom, window, feed };
+        let mut runner = Runner::new(machine, recipe, (first_in_journal, is_bottom));
+        runner.feed = feed;
+        if on_commit.is_some() {
+            runner.stream();
+        }
+        runner.go_on_from(self.growing.take_split(), end, &mut self.ledger);
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &mut self.ledger);
         runner.machine.expect(self.frontier.position()..end);
         let mut failed = None;
         while self.frontier.position() < end && failed.is_none() {
             failed = step(&mut runner, self.frontier, mode, &mut self.ledger);
-            runner.hand_on(&mut self.ledger);
+            runner.hand_on(&self.ledger);
             if failed.is_some() {
                 break;
             }
@@ -166,10 +168,10 @@ impl<S: StateSource> Session<S> {
         runner.settle(&mut self.ledger);
         let journal = runner.machine.end_journal();
         let latest = core::mem::take(runner.latest());
+        self.growing.split = core::mem::take(&mut runner.split);
         drop(runner);
         self.ledger.stream_to(None);
-        let journals = vec![journal];
-        self.alone = Some(Alone { latest, journals, first_in_journal, first });
+        self.alone = Some(Alone { latest, journals: vec![journal], first_in_journal, first });
         (self, failed)
     }
 
@@ -217,6 +219,7 @@ fn step<D: DatabaseRef>(
             if mode == Mode::Build && EvmMachine::<D, Threads>::may_skip(&reason) =>
         {
             ledger.skip(tx, reason);
+            runner.catch_up(ledger);
             None
         }
         error => failure(tx, Some(halt), Some(error), None),

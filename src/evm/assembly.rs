@@ -1,10 +1,11 @@
 //! Puts accounts into a block's bundle: all at its end, or as transactions commit.
 
+use super::aside::Aside;
 use super::bundle::BlockEffects;
 use super::change::AccountChange;
-use super::error::Rejection;
 use super::fold::AccountFold;
 use super::folded::{FoldedAccount, new_code};
+use super::ledger::Fate;
 use super::location::Reward;
 use super::machine::TxOutput;
 use super::mutants::{EvmMutant, is_evm_mutant};
@@ -15,7 +16,6 @@ use revm::bytecode::Bytecode;
 use revm::database::states::reverts::Reverts;
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
-use std::sync::Arc;
 
 /// A bundle that is put together.
 pub(super) struct Assembly {
@@ -246,18 +246,23 @@ impl GrowingBundle {
     }
 
     /// Adds what the next transactions have left.
-    pub(super) fn extend(&mut self, outcomes: &[Result<Arc<TxOutput>, Rejection>]) {
+    pub(super) fn extend(&mut self, outcomes: &[Fate]) {
         for outcome in outcomes {
-            if let Ok(output) = outcome {
+            if let Ok(Some(output)) = outcome {
                 self.add(output);
             }
             self.progress.0 += 1;
         }
     }
 
+    /// How many transactions it has.
+    pub(super) const fn transactions(&self) -> usize {
+        self.progress.0
+    }
+
     fn add(&mut self, output: &TxOutput) {
+        self.pay(&output.aside);
         self.apply(&output.changes);
-        self.pay(output);
     }
 
     /// Adds to the bundle what it does not have of the effects of a whole block.
@@ -265,7 +270,7 @@ impl GrowingBundle {
         let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
         let lost = is_evm_mutant!(effects.mutant, TailLost);
         let rest = if lost { &[] } else { rest };
-        rest.iter().flatten().for_each(|output| self.add(output));
+        rest.iter().flatten().flatten().for_each(|output| self.add(output));
         self.apply(&effects.after);
         for (address, before) in &effects.drained {
             self.accounts.open(*address, before).drain();
@@ -299,15 +304,15 @@ impl GrowingBundle {
         }
     }
 
-    /// What a transaction has set aside.
-    fn pay(&mut self, output: &TxOutput) {
+    /// What transactions have set aside.
+    fn pay(&mut self, aside: &Aside) {
         let Self { accounts, beneficiary, surcharged, touch_creates, .. } = self;
-        let surcharge = output.surcharge.as_deref().copied();
-        for ((address, before), amount) in [(surcharged, surcharge), (beneficiary, output.reward)] {
-            if let Some(amount) = amount {
-                let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
-                let reward = Reward { amount, touch_creates, mutant };
-                accounts.open(*address, before).reward(reward);
+        let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
+        let paid = [(surcharged, &*aside.surcharges), (beneficiary, &aside.rewards)];
+        for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
+            let account = accounts.open(*address, before);
+            for &amount in amounts {
+                account.reward(Reward { amount, touch_creates, mutant });
             }
         }
     }

@@ -5,11 +5,10 @@
 //! so the workers share them out by hash and fold each account's effects in block order.
 
 use super::change::AccountChange;
-use super::error::Rejection;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
+use super::ledger::Fate;
 use super::location::{EvmLocation, Reward};
-use super::machine::TxOutput;
 use super::mutants::EvmMutant;
 use super::receipts::Splitting;
 use super::undo::Large;
@@ -20,7 +19,6 @@ use revm::database::BundleState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::state::AccountInfo;
-use std::sync::Arc;
 
 /// Cells that accounts are spread over; a bucket has several of them.
 pub(super) const CELLS: u64 = 64;
@@ -47,7 +45,7 @@ pub(super) struct BlockEffects {
     /// What the pre-block calls left.
     pub(super) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
-    pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
+    pub(super) outcomes: Vec<Fate>,
     /// Outcomes and receipts of the first ones, as far as they were made while others ran: whose results
     /// may be gone then.
     pub(super) split: Splitting,
@@ -157,13 +155,15 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// What a transaction has set aside for somebody.
-    fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amount: Option<U256>) {
+    /// What transactions have set aside for somebody.
+    fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
         let (address, before) = receiver;
-        if let Some(amount) = amount.filter(|_| self.is_mine(address)) {
+        if !amounts.is_empty() && self.is_mine(address) {
             let BlockEffects { touch_creates, mutant, .. } = *self.effects;
-            let reward = Reward { amount, touch_creates, mutant };
-            self.account(*address, before).reward(reward);
+            let account = self.account(*address, before);
+            for &amount in amounts {
+                account.reward(Reward { amount, touch_creates, mutant });
+            }
         }
     }
 
@@ -177,12 +177,14 @@ impl<'a> Bucket<'a> {
             if mask == 0 && !pays_mine {
                 continue;
             }
-            let Ok(output) = outcome else { continue };
+            let Ok(Some(output)) = outcome else { continue };
+            if pays_mine {
+                self.pay(&effects.surcharged, &output.aside.surcharges);
+                self.pay(&effects.beneficiary, &output.aside.rewards);
+            }
             if mask != 0 {
                 self.apply(&output.changes);
             }
-            self.pay(&effects.surcharged, output.surcharge.as_deref().copied());
-            self.pay(&effects.beneficiary, output.reward);
         }
         self.apply(&effects.after);
         for (address, before) in &effects.drained {

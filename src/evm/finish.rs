@@ -103,8 +103,8 @@ fn after_transactions<S: StateSource>(
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
     {
-        let (split, rest) = (&effects.split, ledger.outcomes.iter().skip(effects.split.len()));
-        let rest = rest.flatten().flat_map(|output| output.result.logs());
+        let (split, rest) = (&effects.split, ledger.outcomes.iter().skip(effects.split.end()));
+        let rest = rest.flatten().flatten().flat_map(|output| output.result.logs());
         push_deposits(&mut deposits, contract, split.logs_with(contract).chain(rest))
             .map_err(BlockErrorKind::SystemCall)?;
     }

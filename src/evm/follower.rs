@@ -1,14 +1,11 @@
-//! Where transactions run one after the other, another worker makes bundle and receipts of what they have
-//! left while the caller runs on.
+//! Where transactions run one after the other, another worker makes the bundle of what they have left while
+//! the caller runs on.
 
+use super::assembly::GrowingBundle;
 use super::base::StateSource;
-use super::block::Block;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
-use super::error::Rejection;
-use super::growing::Growing;
-use super::ledger::Committed;
-use super::machine::TxOutput;
+use super::ledger::{Committed, Fate};
 use super::session::{Failure, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -27,7 +24,7 @@ const BATCHES: usize = 16;
 const LARGEST: usize = 4_096;
 
 /// What became of the next transactions.
-type Batch = Vec<Result<Arc<TxOutput>, Rejection>>;
+type Batch = Vec<Fate>;
 
 /// Hands over what is settled.
 pub(super) struct Feed {
@@ -36,47 +33,35 @@ pub(super) struct Feed {
     end: usize,
     /// Transactions that make a batch.
     batch: usize,
-    /// Stands for what was handed over.
-    blank: Arc<TxOutput>,
 }
 
 impl Feed {
     /// Hands over what has become of transactions, if there are enough of them. Nothing that they have
-    /// changed may be missing. What stays of them is who was left out, and what the others have changed.
-    pub(super) fn send(&mut self, outcomes: &mut [Result<Arc<TxOutput>, Rejection>]) {
-        let all = outcomes.len();
-        let new = outcomes.get_mut(self.end..).unwrap_or_default();
-        if new.len() < self.batch {
-            return;
+    /// changed may be missing.
+    pub(super) fn send(&mut self, outcomes: &[Fate]) {
+        let new = outcomes.get(self.end..).unwrap_or_default();
+        if new.len() >= self.batch {
+            self.end = outcomes.len();
+            // There is room for all of them. Who is not there any more has panicked, and that is found out.
+            let _ = self.batches.try_send(new.to_vec());
         }
-        let hand_over = |outcome: &mut Result<Arc<TxOutput>, _>| match outcome {
-            Ok(output) if output.changes.is_empty() => {
-                Ok(core::mem::replace(output, Arc::clone(&self.blank)))
-            }
-            kept => kept.clone(),
-        };
-        let batch = new.iter_mut().map(hand_over).collect();
-        self.end = all;
-        // There is room for all of them. Who is not there any more has panicked, and that is found out.
-        let _ = self.batches.try_send(batch);
     }
 }
 
 /// The part of the others: one of them does it.
 struct Follower {
-    block: Arc<Block>,
-    work: Mutex<Option<(Growing, Receiver<Batch>)>>,
-    done: Mutex<Option<Growing>>,
+    work: Mutex<Option<(GrowingBundle, Receiver<Batch>)>>,
+    done: Mutex<Option<GrowingBundle>>,
 }
 
 impl Task for Follower {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
-        let Some((mut growing, batches)) = self.work.lock().take() else { return };
+        let Some((mut bundle, batches)) = self.work.lock().take() else { return };
         // Between batches the core is somebody else's.
-        while let Some(batch) = seat.patient().recv(&batches) {
-            growing.extend(&self.block, batch);
+        while let Some(outcomes) = seat.patient().recv(&batches) {
+            bundle.extend(&outcomes);
         }
-        *self.done.lock() = Some(growing);
+        *self.done.lock() = Some(bundle);
     }
 }
 
@@ -115,17 +100,15 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let left = self.left(end);
-        if !self.growing.has_bundle() {
+        let Some(bundle) = self.growing.bundle.take() else {
             return self.run_alone(end, config.mode, on_commit, None);
-        }
-        let growing = core::mem::take(&mut self.growing);
+        };
+        let first = bundle.transactions();
         let batch = (left / BATCHES).clamp(1, LARGEST);
-        let first = growing.transactions();
         let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
-        let feed = Feed { batches, end: first, batch, blank: TxOutput::blank() };
-        let block = Arc::clone(&self.workload.recipe.block);
-        let work = Mutex::new(Some((growing, inbox)));
-        let follower = Arc::new(Follower { block, work, done: Mutex::new(None) });
+        let feed = Feed { batches, end: first, batch };
+        let work = Mutex::new(Some((bundle, inbox)));
+        let follower = Arc::new(Follower { work, done: Mutex::new(None) });
         let task: Arc<dyn Task + 'env> = follower.clone();
         let (mut session, failure) = crew.run(&task, |seat| {
             let ran = self.run_alone(end, config.mode, on_commit, Some(feed));
@@ -133,11 +116,11 @@ impl<S: StateSource> Session<S> {
             follower.run(WorkerId(0), seat);
             ran
         });
-        let Some(growing) = follower.done.lock().take() else {
-            // Better than a block without receipts.
+        session.growing.bundle = follower.done.lock().take();
+        if session.growing.bundle.is_none() {
+            // Better than a bundle without them.
             unreachable!("whoever has begun to follow has come to the end")
-        };
-        session.growing = growing;
+        }
         (session, failure)
     }
 }
@@ -146,6 +129,7 @@ impl<S: StateSource> Session<S> {
 mod tests {
     use super::*;
     use crate::evm::base::Cloned;
+    use crate::evm::block::Block;
     use crate::evm::crew::SLEEPY;
     use crate::evm::extensions::Extensions;
     use crate::evm::mutants::EvmMutant;
@@ -215,19 +199,15 @@ mod tests {
 
     #[test]
     fn another_worker_follows_and_without_it_the_caller_does_all() {
-        // So many are tried in parts first; the first one always holds.
-        let (tried, untried) = (1, 0);
-        for (policy, count, parts, follows) in [
-            (Policy::Auto, 1_200, tried, true),
-            (Policy::InOrder, 5, untried, true),
-            (Policy::Auto, 900, untried, false),
-        ] {
+        for (policy, count, follows) in
+            [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
+        {
             let mut crew = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut crew, policy, count);
+            // Many of them pay somebody whom others pay: they are not even tried in parts.
             let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
-            assert_eq!(stats, (parts, 0, parts == 0), "{policy:?}, {count}");
-            let waited = crew.waited.get(parts as usize);
-            assert_eq!(waited == Some(&true), follows, "{policy:?}, {count}");
+            assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
+            assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
             let without = run(&mut Watched { comes: false, waited: Vec::new() }, policy, count);
             assert_eq!(with.outcomes.len() as u64, count);
             assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));

@@ -3,40 +3,34 @@
 use super::assembly::GrowingBundle;
 use super::block::Block;
 use super::bundle::BlockEffects;
-use super::error::Rejection;
-use super::ledger::EvmLedger;
-use super::machine::TxOutput;
+use super::ledger::{EvmLedger, Fate};
 use super::mutants::EvmMutant;
 use super::receipts::Splitting;
-use std::sync::Arc;
 
 /// Outcomes and receipts of the first transactions of a block, and the bundle of what they have left, unless
 /// that is made when all have run.
 #[derive(Default)]
 pub(super) struct Growing {
-    bundle: Option<GrowingBundle>,
-    split: Splitting,
+    pub(super) bundle: Option<GrowingBundle>,
+    pub(super) split: Splitting,
     mutant: EvmMutant,
 }
 
 impl Growing {
-    /// Begins with a bundle: of what precedes the transactions of a block, of which there are so many, and of those that
-    /// it has already, which are the first of `outcomes`.
+    /// Begins with a bundle: of what precedes the transactions of a block, of which there are so many, and of those
+    /// that have run, of which `outcomes` are.
     pub(super) fn begin_bundle(
         &mut self,
         effects: &BlockEffects,
         transactions: usize,
         reverts: bool,
-        outcomes: &[Result<Arc<TxOutput>, Rejection>],
+        outcomes: &[Fate],
     ) {
         let mut bundle = GrowingBundle::new(effects, transactions, reverts);
-        if self.split.len() == 0 {
-            self.split = Splitting::with_capacity(transactions);
+        if self.split.end() == 0 {
+            self.split = Splitting::with_capacity(0, transactions);
         }
-        let Some(ran) = outcomes.get(..self.split.len()) else {
-            unreachable!("results were split off outcomes that are there")
-        };
-        bundle.extend(ran);
+        bundle.extend(outcomes);
         (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
     }
 
@@ -49,42 +43,42 @@ impl Growing {
         self.bundle = None;
     }
 
-    /// How many transactions it has.
-    pub(super) const fn transactions(&self) -> usize {
-        self.split.len()
+    /// How many transactions are in the bundle, if it has one.
+    pub(super) fn bundled(&self) -> Option<usize> {
+        self.bundle.as_ref().map(GrowingBundle::transactions)
     }
 
-    /// Adds what became of the next transactions of `block`.
-    pub(super) fn extend(&mut self, block: &Block, results: Vec<Result<Arc<TxOutput>, Rejection>>) {
+    /// Adds what became of the next transactions of `block`: those that are not in the bundle. Results that it has
+    /// need not be there.
+    pub(super) fn extend(&mut self, block: &Block, results: Vec<Fate>) {
         let Self { bundle, split, mutant } = self;
+        let mut first = split.end();
         if let Some(bundle) = bundle {
+            first = bundle.transactions();
             bundle.extend(&results);
         }
-        let transactions = block.transactions.iter().skip(split.len());
+        let transactions = block.transactions.iter().skip(split.end());
+        let results = results.into_iter().skip(split.end().saturating_sub(first));
         transactions.zip(results).for_each(|(tx, result)| split.add(tx, result, *mutant));
     }
 
     /// Adds what it does not have of `ledger`.
     pub(super) fn catch_up(&mut self, ledger: &mut EvmLedger) {
         if let Some(bundle) = &mut self.bundle {
-            bundle.extend(ledger.outcomes.get(self.split.len()..).unwrap_or_default());
+            bundle.extend(ledger.outcomes.get(bundle.transactions()..).unwrap_or_default());
         }
         ledger.split_into(&mut self.split);
     }
 
     /// Adds the next transactions: what became of them, but for the results, which are in `split`.
-    pub(super) fn append(
-        &mut self,
-        outcomes: &[Result<Arc<TxOutput>, Rejection>],
-        split: Splitting,
-    ) {
+    pub(super) fn append(&mut self, outcomes: &[Fate], split: Splitting) {
         if let Some(bundle) = &mut self.bundle {
             bundle.extend(outcomes);
         }
         self.split.append(split);
     }
 
-    /// The outcomes and receipts. They are made of what comes later somewhere else.
+    /// The outcomes and receipts: what comes next is added to them somewhere else, and given back.
     pub(super) fn take_split(&mut self) -> Splitting {
         core::mem::take(&mut self.split)
     }

@@ -2,9 +2,8 @@
 
 use super::base::StateSource;
 use super::effects::for_each_write;
-use super::error::Rejection;
 use super::growing::Growing;
-use super::ledger::EvmLedger;
+use super::ledger::{EvmLedger, Fate};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Ran, TxOutput};
 use super::mutants::is_evm_mutant;
@@ -29,7 +28,7 @@ struct Lane {
 }
 
 /// What became of transactions that were committed before, and where it goes.
-pub(super) type Folding = (Growing, Vec<Result<Arc<TxOutput>, Rejection>>);
+pub(super) type Folding = (Growing, Vec<Fate>);
 
 /// A round: the part of each worker.
 pub(super) struct LanesTask<S> {

@@ -19,7 +19,7 @@ use super::experience::Experience;
 use super::growing::Growing;
 use super::lane::{Came, LanesTask};
 use super::ledger::Committed;
-use super::plan::mean_gas_limit;
+use super::plan::mean_gas;
 use super::rounds::{Pace, TURN, plan_round};
 use super::session::{Failure, Session};
 use crate::config::Config;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 /// Transactions of which a block is tried in lanes: of a shorter one a trial that fails costs too much.
 const WORTH_A_TRIAL: usize = 256;
 
-/// Gas limit of a mean transaction below which lanes cost more than they save. A native transfer asks for 21,000.
+/// Gas of a mean transaction below which lanes cost more than they save. A native transfer takes 21,000.
 const WORTH_LANES: u64 = 24_000;
 
 /// Whether what has not run of a block should be tried in lanes.
@@ -48,7 +48,7 @@ pub(super) fn is_worth_lanes<'env, S: StateSource>(
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let is_enough = session.left(workload.recipe.block.transactions.len()) >= WORTH_A_TRIAL;
     let is_chain = tally.foreseen_stretches > 0;
-    let is_cheap = || mean_gas_limit(&workload.recipe.block) < WORTH_LANES;
+    let is_cheap = || mean_gas(&workload.recipe.block) < WORTH_LANES;
     let fits = may && is_enough && !is_chain && workload.recipe.shares && !is_cheap();
     // Threads that are started for each round cost more than they save; a lasting crew remembers.
     let tries = |experience: &mut Experience| !config.learn || experience.lanes.tries();
@@ -125,7 +125,7 @@ impl<S: StateSource> Session<S> {
             let first = self.frontier.position();
             let round = first..end.min(first + pace.length());
             let used = self.ledger.gas().admitted(&self.workload.recipe.block);
-            let unfolded = self.unfolded();
+            let unfolded = self.growing.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
             let block = &self.workload.recipe.block;
             let lanes = plan_round(block, round, used, (crew.workers(), begun));
@@ -156,18 +156,14 @@ impl<S: StateSource> Session<S> {
         (self, None)
     }
 
-    /// The first of those that are to be put into the bundle while others run, if they are.
-    fn unfolded(&self) -> Option<usize> {
-        self.growing.has_bundle().then(|| self.growing.transactions())
-    }
-
     /// Runs one round.
     fn run_round<'env, C>(self, lanes: Lanes, crew: &mut C) -> (Self, Came)
     where
         S: 'env,
         C: Crew<'env>,
     {
-        let unfolded = self.unfolded();
+        // The first of those that are to be put into the bundle while others run, if they are.
+        let unfolded = self.growing.bundled();
         let Self { workload, store, mut ledger, mut tally, frontier: first, alone, .. } = self;
         let Self { mut growing, speculates, handed_over, .. } = self;
         let at = |place: usize| TxIndex(u32::try_from(place).unwrap_or(u32::MAX));

@@ -13,8 +13,11 @@ use crate::worker::Ledger;
 use alloy_primitives::{U256, map::AddressMap};
 use core::ops::Range;
 use revm::context::TxEnv;
-use revm::context::result::ExecutionResult;
+use revm::context::result::{ExecutionResult, ResultGas};
 use std::sync::Arc;
+
+/// What became of a transaction: what it has left, if that is not somewhere else, or why it was left out.
+pub(super) type Fate = Result<Option<Arc<TxOutput>>, Rejection>;
 
 /// A committed transaction, as the caller hears of it while later ones still run.
 ///
@@ -53,15 +56,14 @@ impl Committed {
     /// in there. See [`Surcharge`](crate::Surcharge).
     #[must_use]
     pub fn surcharge(&self) -> Option<U256> {
-        let output = self.outcome.as_ref().ok()?;
-        output.surcharge.as_deref().copied()
+        self.outcome.as_ref().ok()?.aside.surcharges.first().copied()
     }
 
     /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if the reward is not in
     /// there. The account counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
-        self.outcome.as_ref().ok().and_then(|output| output.reward)
+        self.outcome.as_ref().ok()?.aside.rewards.first().copied()
     }
 }
 
@@ -74,9 +76,9 @@ pub(super) struct EvmLedger {
     gas: BlockGas,
     /// How much room the transactions ask for, where nobody has said yet whether it is there.
     asked: BlockGas,
-    /// Where somebody follows, or folds beside lanes, blank ones stand for those that were handed over; of those
-    /// that ran in parts the results are gone.
-    pub(super) outcomes: Vec<Result<Arc<TxOutput>, Rejection>>,
+    /// What was handed over to somebody who follows, or folds beside lanes, is gone. The results of the first
+    /// ones may be somewhere else: see [`split_into`](Self::split_into).
+    pub(super) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
@@ -143,20 +145,22 @@ impl EvmLedger {
     pub(super) fn outcomes_of(
         &self,
         transactions: Range<usize>,
-    ) -> impl Iterator<Item = (TxIndex, &Result<Arc<TxOutput>, Rejection>)> {
+    ) -> impl Iterator<Item = (TxIndex, &Fate)> {
         let left = transactions.start.saturating_sub(self.first);
         let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Adds to `split`, which has them of the first transactions, the results of the others. They are not
+    /// Adds to `split`, which has them of those before, the results of the last transactions. They are not
     /// here any more then.
     pub(super) fn split_into(&mut self, split: &mut Splitting) {
         let Self { block, first, outcomes, mutant, .. } = self;
-        let transactions = block.transactions.iter().skip(*first);
-        for (tx, outcome) in transactions.zip(outcomes).skip(split.len()) {
+        let transactions = block.transactions.iter().skip(split.end());
+        let left = split.end().saturating_sub(*first);
+        for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(left)) {
             match outcome {
-                Ok(output) => split.add_executed(tx, TxOutput::take_result(output)),
+                Ok(Some(output)) => split.add_executed(tx, TxOutput::take_result(output)),
+                Ok(None) => unreachable!("what has no result here was split before"),
                 Err(rejection) => split.add_skipped(rejection.clone(), *mutant),
             }
         }
@@ -164,12 +168,9 @@ impl EvmLedger {
 
     /// What became of those from `from` on, which is not here any more then: nobody looks for what they have
     /// changed.
-    pub(super) fn hand_over(&mut self, from: usize) -> Vec<Result<Arc<TxOutput>, Rejection>> {
-        let blank = TxOutput::blank();
-        let take = |outcome: &mut Result<Arc<TxOutput>, Rejection>| match outcome {
-            Ok(output) => Ok(core::mem::replace(output, Arc::clone(&blank))),
-            Err(rejection) => Err(rejection.clone()),
-        };
+    pub(super) fn hand_over(&mut self, from: usize) -> Vec<Fate> {
+        let take =
+            |outcome: &mut Fate| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
         self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
     }
 
@@ -230,16 +231,19 @@ impl EvmLedger {
         self.gas.admitted(&self.block)
     }
 
-    fn push(&mut self, tx: TxIndex, outcome: Result<Arc<TxOutput>, Rejection>) {
-        if let Some(stream) = &self.stream {
+    fn push(&mut self, tx: TxIndex, outcome: Fate) {
+        if let Some(stream) = &self.stream
+            && let Some(outcome) = outcome.clone().transpose()
+        {
             let cumulative_gas_used = self.gas.cumulative;
-            let committed = Committed { tx, cumulative_gas_used, outcome: outcome.clone() };
+            let committed = Committed { tx, cumulative_gas_used, outcome };
             if stream.try_send(committed).is_err() {
                 // The caller has stopped listening.
                 self.stream = None;
             }
         }
-        self.masks.push(outcome.as_ref().map_or(0, |output| output.mask));
+        let output = outcome.as_ref().ok().and_then(Option::as_ref);
+        self.masks.push(output.map_or(0, |output| output.mask));
         self.outcomes.push(outcome);
     }
 }
@@ -273,17 +277,35 @@ impl EvmLedger {
         }
     }
 
-    /// Gives the last transaction that was executed `changes` that were taken together.
-    pub(super) fn give(&mut self, mut changes: Vec<AccountChange>, mask: u64) {
-        self.fill_in(&mut changes);
+    /// Gives the last transaction that was executed what it and others have left together.
+    pub(super) fn give(&mut self, mut left: TxOutput) {
+        self.fill_in(&mut left.changes);
         let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
         let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
-        let Some((Some(output), cells)) = last.map(|(kept, cells)| (Arc::get_mut(kept), cells))
-        else {
-            unreachable!("somebody has changed it, and without a stream nobody else holds that")
+        let Some((last @ None, cells)) = last else {
+            unreachable!("somebody has left it, and has nothing else")
         };
-        *cells = mask;
-        output.changes = changes;
+        *cells = left.mask;
+        *last = Some(Arc::new(left));
+    }
+
+    /// Commits `tx`, which is next, whose result is somewhere else, with what it has left by itself.
+    pub(super) fn commit_left(&mut self, tx: TxIndex, gas: &ResultGas, left: Option<TxOutput>) {
+        self.add_gas(tx, gas);
+        let left = left.map(|mut left| {
+            self.fill_in(&mut left.changes);
+            Arc::new(left)
+        });
+        self.push(tx, Ok(left));
+    }
+
+    fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
+        self.gas = self.gas.plus(BlockGas {
+            cumulative: gas.tx_gas_used(),
+            regular: gas.block_regular_gas_used(),
+            state: gas.block_state_gas_used(),
+            blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
+        });
     }
 }
 
@@ -319,14 +341,8 @@ impl Ledger for EvmLedger {
             unreachable!("nobody else has it before it is committed")
         };
         self.fill_in(&mut only.changes);
-        let gas = output.result.gas();
-        self.gas = self.gas.plus(BlockGas {
-            cumulative: gas.tx_gas_used(),
-            regular: gas.block_regular_gas_used(),
-            state: gas.block_state_gas_used(),
-            blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
-        });
-        self.push(tx, Ok(output));
+        self.add_gas(tx, output.result.gas());
+        self.push(tx, Ok(Some(output)));
     }
 
     fn skip(&mut self, tx: TxIndex, reason: Rejection) {

@@ -1,5 +1,6 @@
 //! One worker's EVM: runs a transaction, hands over its write set and its outcome.
 
+use super::aside::Aside;
 use super::balances::Moved;
 use super::base::BlockBase;
 use super::block::Block;
@@ -19,7 +20,7 @@ use super::window::Window;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
 use crate::worker::{Context, Effects, Machine, Stop};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::Address;
 use core::ops::Range;
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
@@ -38,17 +39,14 @@ pub(super) struct TxOutput {
     pub(super) changes: Vec<AccountChange>,
     /// Cells of the changes: see `bundle`.
     pub(super) mask: u64,
-    /// The beneficiary's reward, if it is not in `changes`.
-    pub(super) reward: Option<U256>,
-    /// What it paid on top of its gas, if the receiver has not got that in `changes`.
-    pub(super) surcharge: Option<Box<U256>>,
+    /// What is not in `changes`: it comes before them, where several transactions were taken together.
+    pub(super) aside: Aside,
 }
 
 impl TxOutput {
-    /// Stands for one that is not there any more.
-    pub(super) fn blank() -> Arc<Self> {
-        let (result, changes) = (blank(), Vec::new());
-        Arc::new(Self { result, changes, mask: 0, reward: None, surcharge: None })
+    /// What transactions have left, whose results are somewhere else.
+    pub(super) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
+        Self { result: blank(), changes, mask, aside }
     }
 
     /// Takes the result out, unless somebody else needs it, too.
@@ -107,15 +105,13 @@ impl Recipe {
     /// What `output` has set aside, and for whom: no account twice.
     pub(super) fn rewards(&self, output: &TxOutput) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let surcharge = output.surcharge.as_deref().copied();
+        let Aside { rewards, surcharges } = &output.aside;
         let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
-        let rewards = [
-            output.reward.map(|amount| (self.block.env.beneficiary, amount)),
-            receiver.zip(surcharge),
-        ];
+        let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
+        let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));
         let mutant = self.mutant;
         let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
-        rewards.into_iter().flatten().map(reward)
+        rewards.chain(surcharges).map(reward)
     }
 }
 
@@ -242,13 +238,13 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
         };
         let mut changes = core::mem::take(&mut handler.changes);
-        let (reward, surcharge) = (handler.reward.take(), handler.surcharge.take().map(Box::new));
+        let aside = Aside::of(handler.reward.take(), handler.surcharge.take());
         if !self.recipe.shares {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
-        let output = TxOutput { result, changes, mask, reward, surcharge };
+        let output = TxOutput { result, changes, mask, aside };
         Ran { result: Ok(output), goes_on, earlier }
     }
 
@@ -263,13 +259,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         let result = ran.map(|ran| {
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
-            TxOutput {
-                result: ran.result,
-                mask: recipe.spread.mask(&changes),
-                changes,
-                reward,
-                surcharge: surcharge.map(Box::new),
-            }
+            let (result, mask) = (ran.result, recipe.spread.mask(&changes));
+            TxOutput { result, changes, mask, aside: Aside::of(reward, surcharge) }
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }

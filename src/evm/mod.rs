@@ -12,6 +12,7 @@
 //! leaves passes through `effects`, which turns it into a write set.
 
 mod alone;
+mod aside;
 mod assembly;
 mod balances;
 mod base;

@@ -17,13 +17,12 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::plan::{looks_independent, mean_gas_limit};
+use super::plan::{begins_apart, looks_independent, mean_gas};
 use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
 use super::session::{Failure, Session, Tally};
 use super::view::EvmView;
-use super::window::Window;
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -92,11 +91,10 @@ impl<S: StateSource> PartsTask<S> {
         let base = workload.base(worker)?;
         let under = (*first > TxIndex(0)).then_some((store, *first));
         let view = EvmView::of_part(recipe, digests.clone(), under, base, &Threads::SLEEPY);
-        let window = Some(Window::with_mutant(recipe.mutant)).filter(|_| recipe.shares);
         let machine = EvmMachine::over(recipe, view);
         // What it leaves is thrown away with the part: no base value is worth keeping.
-        let (first_in_journal, is_bottom, feed) = (first.position(), false, None);
-        Ok(Runner { machine, recipe, first_in_journal, is_bottom, window, feed })
+        let (first_in_journal, is_bottom) = (first.position(), false);
+        Ok(Runner::new(machine, recipe, (first_in_journal, is_bottom)))
     }
 
     /// Runs the transactions of a part, for as long as somebody needs it and nothing prevents it.
@@ -104,7 +102,7 @@ impl<S: StateSource> PartsTask<S> {
         let Self { workload, parts, digests, .. } = self;
         let recipe = &workload.recipe;
         let mut ledger = EvmLedger::of_part(recipe, range.clone());
-        let mut split = Splitting::with_capacity(range.len());
+        runner.split = Splitting::with_capacity(range.start, range.len());
         runner.first_in_journal = range.start;
         runner.machine.expect(range.clone());
         // If there is no room for those that have ended what follows is in vain, whichever they are (I9).
@@ -120,13 +118,9 @@ impl<S: StateSource> PartsTask<S> {
             if runner.run(tx, &mut ledger).is_err() {
                 break;
             }
-            if runner.is_settled() {
-                // They are still in the cache.
-                ledger.split_into(&mut split);
-            }
         }
         runner.settle(&mut ledger);
-        ledger.split_into(&mut split);
+        let split = core::mem::take(&mut runner.split);
         self.used.fetch_add(ledger.gas().admitted(&recipe.block), SeqCst);
         let is_whole = ledger.outcomes.len() == range.len();
         let journal = runner.machine.end_journal();
@@ -156,7 +150,7 @@ impl Part {
 
     fn note_writes(&mut self, recipe: &Recipe) {
         self.writes.reserve_like(&self.reads);
-        for output in self.ledger.outcomes.iter().flatten() {
+        for output in self.ledger.outcomes.iter().flatten().flatten() {
             for_each_write(&output.changes, recipe, |location, entry| {
                 self.writes.add(&location);
                 // It ends the life of what nobody compares.
@@ -253,8 +247,7 @@ where
 /// How short the first parts of a block are.
 fn shortest(block: &Block) -> usize {
     let (least, most) = TRIAL;
-    usize::try_from(TRIAL_GAS / mean_gas_limit(block).max(1))
-        .map_or(most, |fit| fit.clamp(least, most))
+    usize::try_from(TRIAL_GAS / mean_gas(block).max(1)).map_or(most, |fit| fit.clamp(least, most))
 }
 
 /// Whether the block should be tried in parts, of which nothing has run.
@@ -272,7 +265,7 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     }
     let transactions = &recipe.block.transactions;
     if transactions.len() >= WORTH_PARTING {
-        return true;
+        return begins_apart(transactions, shortest(&recipe.block));
     }
     // A crew that does not last cannot remember that they did not hold.
     let least = PARTS_OF_SHORT * crew.workers() * shortest(&recipe.block);

@@ -17,6 +17,17 @@ pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
     gas_limit.min(block.cfg.tx_gas_limit_cap())
 }
 
+/// Gas of a plain payment.
+const PAYMENT: u64 = 21_000;
+
+/// Gas that `tx` probably takes, at most: wallets ask for any amount of it for a plain payment, and where there is no
+/// data few contracts do much.
+pub(super) fn probable_gas(block: &Block, tx: &TxEnv) -> u64 {
+    let limit = regular_gas_limit(block, tx.gas_limit);
+    let is_payment = tx.data.is_empty() && tx.kind.is_call();
+    if is_payment { limit.min(PAYMENT) } else { limit }
+}
+
 /// Whether `tx` can be admitted where `room` gas is left. If not, running it early is wasted, and its gas may
 /// be absurd (I9).
 pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
@@ -74,10 +85,14 @@ pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
 /// token.
 pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 3] {
     let account = |address: Address| Some(hasher.hash_one(address));
-    let to = tx.kind.to().copied();
     let call = Call::of(tx).map(|call| hasher.hash_one(call));
-    let paid = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty()).and_then(account);
-    [account(tx.caller), call, paid]
+    [account(tx.caller), call, paid(tx).and_then(account)]
+}
+
+/// Whom `tx` pays.
+fn paid(tx: &TxEnv) -> Option<Address> {
+    let to = tx.kind.to().copied();
+    to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty())
 }
 
 /// Whether next to none of `transactions` is tied to an earlier one.
@@ -96,22 +111,30 @@ pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
     })
 }
 
-/// What its transactions ask for in the mean, as far as a sample tells.
-pub(super) fn mean_gas_limit(block: &Block) -> u64 {
+/// Whether nobody who pays or is paid in the first `length` of `transactions` does or is in the `length` after them.
+pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
+    let (first, rest) = transactions.split_at(length.min(transactions.len()));
+    let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx)].into_iter().flatten();
+    let known: HashSet<_, RandomState> = first.iter().flat_map(accounts).collect();
+    !rest.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
+}
+
+/// What its transactions probably take in the mean, as far as a sample tells.
+pub(super) fn mean_gas(block: &Block) -> u64 {
     const SAMPLE: usize = 1_024;
     let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);
     let sampled = sample.len() as u64;
-    let limits = sample.map(|tx| regular_gas_limit(block, tx.gas_limit));
-    limits.fold(0, u64::saturating_add) / sampled.max(1)
+    let gas = sample.map(|tx| probable_gas(block, tx));
+    gas.fold(0, u64::saturating_add) / sampled.max(1)
 }
 
-/// Gas limits of a block below which starting other workers costs more than they can save.
+/// Gas of a block below which starting other workers costs more than they can save.
 const WORTH_SHARING: u64 = 2_000_000;
 
-/// Gas limit per transaction below which a second worker saves less by running transactions than handing
-/// over costs. A native transfer asks for 21,000, a token transfer for twice as much and more.
-const WORTH_A_SECOND: u128 = 30_000;
+/// Gas per transaction below which a second worker saves less by running transactions than handing over costs. A
+/// native transfer takes 21,000, a token transfer twice as much and more.
+const WORTH_A_SECOND: u128 = 35_000;
 /// The same where it makes bundle and receipts meanwhile otherwise.
 const WORTH_A_FOLLOWER: u128 = 50_000;
 /// The same for any number of workers: native transfers, which have not held in parts, and next to nothing else.
@@ -126,8 +149,7 @@ pub(super) fn is_serial(
     workers: usize,
     (is_followed, tries_parts): (bool, bool),
 ) -> bool {
-    let cap = block.cfg.tx_gas_limit_cap();
-    let weight = |tx: &TxEnv| (tx.caller, u128::from(tx.gas_limit.min(cap)));
+    let weight = |tx: &TxEnv| (tx.caller, u128::from(probable_gas(block, tx)));
     let (total, leader) = weigh(block.transactions.iter().map(weight));
     let transactions = block.transactions.len() as u128;
     let cheap = match workers {
@@ -172,6 +194,7 @@ mod tests {
         let tx = |(sender, gas_limit): &(u8, u64)| TxEnv {
             caller: Address::repeat_byte(*sender),
             gas_limit: *gas_limit,
+            data: vec![0].into(),
             ..TxEnv::default()
         };
         Block { transactions: gas_by_sender.iter().map(tx).collect(), ..Block::default() }
@@ -244,6 +267,43 @@ mod tests {
         assert!(!looks(&|number| pay(1_000 + number, 2_000 + number / 8 * 8)));
         assert!(!looks(&|number| pay(1_000, 2_000 + number)));
         assert!(!looks(&|number| call(1_000 + number, 3)));
+    }
+
+    #[test]
+    fn a_payment_takes_no_more_gas_than_payments_do() {
+        let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
+        let call = TxEnv { data: vec![0].into(), ..wallet.clone() };
+        let creation = TxEnv { kind: TxKind::Create, ..wallet.clone() };
+        let gas = |tx: &TxEnv| probable_gas(&Block::default(), tx);
+        assert_eq!([&wallet, &call, &creation].map(gas), [21_000, 250_000, 250_000]);
+        assert_eq!(gas(&TxEnv { gas_limit: 5_000, ..wallet.clone() }), 5_000);
+        // A hundred of them are not worth a second worker, whatever they ask for.
+        let transactions = vec![wallet; 100];
+        let block = Block { transactions, ..Block::default() };
+        assert!(is_serial(&block, 2, (false, true)));
+    }
+
+    #[test]
+    fn a_block_begins_apart_if_nobody_pays_or_is_paid_in_both_its_first_parts() {
+        let address = |number: u64| Address::left_padding_from(&number.to_be_bytes());
+        let pay = |from: u64, to: u64| TxEnv {
+            caller: address(from),
+            kind: TxKind::Call(address(to)),
+            ..TxEnv::default()
+        };
+        let mut transactions: Vec<_> = (0..30).map(|number| pay(number, 100 + number)).collect();
+        assert!(begins_apart(&transactions, 10));
+        // Within a part, and beyond the two, nobody minds.
+        transactions[1] = pay(0, 100);
+        transactions[25] = pay(0, 100);
+        assert!(begins_apart(&transactions, 10) && !begins_apart(&transactions, 13));
+        for meets in [pay(0, 900), pay(900, 0), pay(900, 100), pay(100, 900)] {
+            transactions[15] = meets;
+            assert!(!begins_apart(&transactions, 10));
+        }
+        // A call that pays nothing may have nothing to do with others.
+        transactions[15] = TxEnv { data: vec![0].into(), ..pay(900, 100) };
+        assert!(begins_apart(&transactions, 10) && begins_apart(&[], 10));
     }
 
     #[test]

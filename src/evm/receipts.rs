@@ -3,7 +3,7 @@
 use super::balances::Moved;
 use super::block::Block;
 use super::error::Rejection;
-use super::machine::TxOutput;
+use super::ledger::Fate;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::output::{Executed, ExecutedStatus, Outcome};
 use alloy_consensus::{EthereumReceipt, TxType};
@@ -15,9 +15,11 @@ use std::sync::Arc;
 /// Outcomes of all transactions, receipts of those that were executed.
 pub(super) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);
 
-/// Outcomes and receipts of the first transactions of a block.
+/// Outcomes and receipts of the first transactions of a block, or of others that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Splitting {
+    /// Whose outcome is the first one.
+    first: usize,
     outcomes: Vec<Outcome>,
     receipts: Vec<EthereumReceipt>,
     cumulative_gas_used: u64,
@@ -47,28 +49,32 @@ impl Loggers {
 }
 
 impl Splitting {
-    /// None yet, with room for so many.
-    pub(super) fn with_capacity(transactions: usize) -> Self {
+    /// None yet, with room for those of so many from `first` on.
+    pub(super) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
+            first,
             outcomes: Vec::with_capacity(transactions),
             receipts: Vec::with_capacity(transactions),
             ..Self::default()
         }
     }
 
+    /// Makes room for those below `end`.
+    pub(super) fn expect(&mut self, end: usize) {
+        let more = end.saturating_sub(self.end());
+        self.outcomes.reserve(more);
+        self.receipts.reserve(more);
+    }
+
     /// Adds what became of `tx`, which is the next one.
-    pub(super) fn add(
-        &mut self,
-        tx: &TxEnv,
-        result: Result<Arc<TxOutput>, Rejection>,
-        mutant: EvmMutant,
-    ) {
+    pub(super) fn add(&mut self, tx: &TxEnv, result: Fate, mutant: EvmMutant) {
         match result {
             // The caller's stream may hold on to it.
-            Ok(output) => match Arc::try_unwrap(output) {
+            Ok(Some(output)) => match Arc::try_unwrap(output) {
                 Ok(output) => self.add_executed(tx, output.result),
                 Err(output) => self.add_executed(tx, output.result.clone()),
             },
+            Ok(None) => unreachable!("what has no result there was added before"),
             Err(rejection) => self.add_skipped(rejection, mutant),
         }
     }
@@ -84,7 +90,7 @@ impl Splitting {
 
     /// Adds the result of `tx`, which is the next one.
     pub(super) fn add_executed(&mut self, tx: &TxEnv, result: ExecutionResult) {
-        let Self { outcomes, receipts, cumulative_gas_used, loggers } = self;
+        let Self { outcomes, receipts, cumulative_gas_used, loggers, .. } = self;
         *cumulative_gas_used = cumulative_gas_used.saturating_add(result.tx_gas_used());
         let success = result.is_success();
         let (status, gas, logs) = match result {
@@ -108,6 +114,7 @@ impl Splitting {
 
     /// Adds those that come next.
     pub(super) fn append(&mut self, mut later: Self) {
+        debug_assert_eq!(self.end(), later.first, "none is missing in between");
         let before = self.cumulative_gas_used;
         for receipt in &mut later.receipts {
             receipt.cumulative_gas_used = receipt.cumulative_gas_used.saturating_add(before);
@@ -118,9 +125,9 @@ impl Splitting {
         self.receipts.append(&mut later.receipts);
     }
 
-    /// How many transactions there are.
-    pub(super) const fn len(&self) -> usize {
-        self.outcomes.len()
+    /// The transaction after the last one.
+    pub(super) const fn end(&self) -> usize {
+        self.first + self.outcomes.len()
     }
 
     /// The logs of all of them, in order, if any may be of `address`.
@@ -133,13 +140,11 @@ impl Splitting {
     pub(super) fn complete(
         mut self,
         block: &Block,
-        results: Vec<Result<Arc<TxOutput>, Rejection>>,
+        results: Vec<Fate>,
         mutant: EvmMutant,
     ) -> Split {
-        let first = self.outcomes.len();
-        let left = results.len().saturating_sub(first);
-        self.outcomes.reserve(left);
-        self.receipts.reserve(left);
+        let first = self.end();
+        self.expect(results.len());
         for (tx, result) in block.transactions.iter().zip(results).skip(first) {
             self.add(tx, result, mutant);
         }

@@ -1,14 +1,16 @@
 //! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
 //! allow (see `journal`).
 
+use super::aside::Aside;
 use super::change::AccountChange;
 use super::effects::{for_each_write, remember};
 use super::error::Rejection;
 use super::follower::Feed;
 use super::ledger::EvmLedger;
 use super::location::{EvmLocation, EvmValue};
-use super::machine::{EvmMachine, Ran, Recipe, TxOutput};
+use super::machine::{EvmMachine, Recipe, TxOutput};
 use super::mutants::is_evm_mutant;
+use super::receipts::Splitting;
 use super::window::Window;
 use crate::ids::TxIndex;
 use crate::mv::{Entry, Latest};
@@ -32,9 +34,7 @@ pub(super) fn take_over(
     }
     for (tx, outcome) in ledger.outcomes_of(range) {
         // Most have nothing: what they have changed was taken together with others.
-        let Some(output) = outcome.as_ref().ok().filter(|output| !output.changes.is_empty()) else {
-            continue;
-        };
+        let Ok(Some(output)) = outcome else { continue };
         for_each_write(&output.changes, recipe, |location, entry| latest.put(tx, location, entry));
     }
 }
@@ -54,13 +54,51 @@ pub(super) struct Runner<'a, D: DatabaseRef> {
     pub(super) first_in_journal: usize,
     /// Whether nothing of this block lies under it.
     pub(super) is_bottom: bool,
-    /// Takes together what transactions change, unless somebody wants to hear of each.
-    pub(super) window: Option<Window>,
+    /// Takes together what transactions change, if they share a journal and nobody wants to hear of each.
+    window: Option<Window>,
     /// Who folds what has been settled, if somebody does.
     pub(super) feed: Option<Feed>,
+    /// Outcomes and receipts of those before the next one, unless somebody hears of each.
+    pub(super) split: Splitting,
+    is_streamed: bool,
+    /// What those that were taken together have set aside.
+    aside: Aside,
 }
 
-impl<D: DatabaseRef> Runner<'_, D> {
+impl<'a, D: DatabaseRef> Runner<'a, D> {
+    /// Runs transactions on `machine`.
+    pub(super) fn new(
+        machine: EvmMachine<'a, D, Threads>,
+        recipe: &'a Recipe,
+        (first_in_journal, is_bottom): (usize, bool),
+    ) -> Self {
+        Self {
+            machine,
+            recipe,
+            first_in_journal,
+            is_bottom,
+            window: recipe.shares.then(|| Window::with_mutant(recipe.mutant)),
+            feed: None,
+            split: Splitting::default(),
+            is_streamed: false,
+            aside: Aside::default(),
+        }
+    }
+
+    /// Somebody hears of each transaction.
+    pub(super) fn stream(&mut self) {
+        (self.is_streamed, self.window) = (true, None);
+    }
+
+    /// Adds results to `split`, which has them of the first transactions, up to `end`.
+    pub(super) fn go_on_from(&mut self, split: Splitting, end: usize, ledger: &mut EvmLedger) {
+        self.split = split;
+        if !self.is_streamed {
+            self.split.expect(end);
+        }
+        self.catch_up(ledger);
+    }
+
     /// Runs `tx` and keeps what it leaves.
     pub(super) fn run(
         &mut self,
@@ -72,37 +110,83 @@ impl<D: DatabaseRef> Runner<'_, D> {
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let window = self.window.as_mut();
-        let ran = catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window)));
-        let (result, goes_on, earlier) = match ran {
-            Ok(Ran { result, goes_on, earlier }) => (Ok(result), goes_on, earlier),
-            Err(payload) => (Err(payload), false, self.machine.undo(self.window.as_mut())),
-        };
-        self.give(earlier, ledger);
-        // The latch counts, whatever the EVM made of it.
-        match (self.machine.end().1, result) {
-            (Some(Stop::Base(error)), _) => Err(NotRun::Error(TxError::Base(error))),
-            (Some(Stop::Blocked(_) | Stop::TooEarly), _) if !is_complete => {
-                // It asked who has written what, and part of that is in the journal.
-                self.leave_journal(tx.position(), ledger);
-                self.run(tx, ledger)
+        let ran = match catch_unwind(AssertUnwindSafe(|| self.machine.run_tx(tx, window))) {
+            Ok(ran) => ran,
+            Err(payload) => {
+                let earlier = self.machine.undo(self.window.as_mut());
+                self.give(earlier, ledger);
+                return match self.machine.end().1 {
+                    Some(stop) => self.stopped(tx, stop, is_complete, ledger),
+                    None => Err(NotRun::Error(TxError::Panicked(payload))),
+                };
             }
-            (Some(Stop::Blocked(_) | Stop::TooEarly), _) => Err(NotRun::TooEarly),
-            (None, Err(payload)) => Err(NotRun::Error(TxError::Panicked(payload))),
-            (None, Ok(Err(reason))) => {
+        };
+        self.give(ran.earlier, ledger);
+        // The latch counts, whatever the EVM made of it.
+        if let Some(stop) = self.machine.end().1 {
+            return self.stopped(tx, stop, is_complete, ledger);
+        }
+        match ran.result {
+            Err(reason) => {
                 // revm leaves loaded accounts in the journal.
                 self.leave_journal(tx.position() + 1, ledger);
                 Err(NotRun::Error(TxError::Rejected(reason)))
             }
-            (None, Ok(Ok(output))) => {
+            Ok(output) => {
                 self.keep(tx, &output);
-                ledger.commit(tx, Arc::new(output));
-                if !goes_on {
+                self.commit(tx, output, ledger);
+                if !ran.goes_on {
                     self.leave_journal(tx.position() + 1, ledger);
                 } else if self.window.as_ref().is_some_and(Window::is_full) {
                     self.settle(ledger);
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// A read of `tx` had no answer.
+    fn stopped(
+        &mut self,
+        tx: TxIndex,
+        stop: Stop<D::Error>,
+        is_complete: bool,
+        ledger: &mut EvmLedger,
+    ) -> Result<(), NotRun<D::Error>> {
+        match stop {
+            Stop::Base(error) => Err(NotRun::Error(TxError::Base(error))),
+            Stop::Blocked(_) | Stop::TooEarly if !is_complete => {
+                // It asked who has written what, and part of that is in the journal.
+                self.leave_journal(tx.position(), ledger);
+                self.run(tx, ledger)
+            }
+            Stop::Blocked(_) | Stop::TooEarly => Err(NotRun::TooEarly),
+        }
+    }
+
+    /// Commits `tx`.
+    fn commit(&mut self, tx: TxIndex, output: TxOutput, ledger: &mut EvmLedger) {
+        if self.is_streamed {
+            return ledger.commit(tx, Arc::new(output));
+        }
+        let TxOutput { result, changes, mask, aside } = output;
+        let left = if self.is_settled() {
+            Some(TxOutput::left(changes, mask, aside))
+        } else {
+            // It is in the window.
+            self.aside.append(&aside);
+            None
+        };
+        ledger.commit_left(tx, result.gas(), left);
+        if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+            self.split.add_executed(tx, result);
+        }
+    }
+
+    /// Takes over the results of transactions that it has not run, or that were left out.
+    pub(super) fn catch_up(&mut self, ledger: &mut EvmLedger) {
+        if !self.is_streamed {
+            ledger.split_into(&mut self.split);
         }
     }
 
@@ -148,17 +232,18 @@ impl<D: DatabaseRef> Runner<'_, D> {
         }
     }
 
-    /// Gives what was taken together to the last of those that have changed it.
+    /// Gives what was taken together to the last of those that have left it.
     fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
-        if changes.is_empty() {
+        if changes.is_empty() && (self.aside.is_empty() || !self.is_settled()) {
             return;
         }
+        let aside = core::mem::take(&mut self.aside);
         // Whoever follows does not share accounts out.
         let mask = match &self.feed {
             Some(_) => u64::MAX,
             None => self.recipe.spread.mask(&changes),
         };
-        ledger.give(changes, mask);
+        ledger.give(TxOutput::left(changes, mask, aside));
     }
 
     /// Whether it is known what all of them have changed.
@@ -167,11 +252,11 @@ impl<D: DatabaseRef> Runner<'_, D> {
     }
 
     /// Lets go of what is settled.
-    pub(super) fn hand_on(&mut self, ledger: &mut EvmLedger) {
+    pub(super) fn hand_on(&mut self, ledger: &EvmLedger) {
         if self.is_settled()
             && let Some(feed) = &mut self.feed
         {
-            feed.send(&mut ledger.outcomes);
+            feed.send(&ledger.outcomes);
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
     let changed = || masks.iter().zip(outcomes).filter(|(mask, _)| **mask != 0);
     let step = changed().count().div_ceil(SAMPLE).max(1);
     let mut accounts = AddressMap::<Sampled>::default();
-    let sample = changed().step_by(step).filter_map(|(_, outcome)| outcome.as_ref().ok());
+    let sample = changed().step_by(step).flat_map(|(_, outcome)| outcome.iter().flatten());
     let changes = sample.flat_map(|output| &output.changes);
     for change in changes.filter(|change| !change.slots.is_empty()) {
         accounts.entry(change.address).or_default().add(change);
@@ -86,7 +86,9 @@ pub(super) fn undone_slots(
 ) -> Option<UndoneSlots> {
     let cell = spread.cell(&account.address);
     let outcomes = effects.outcomes.iter().zip(&effects.masks);
-    let outputs = outcomes.filter(|(_, mask)| **mask & cell != 0).flat_map(|(outcome, _)| outcome);
+    let outputs = outcomes
+        .filter(|(_, mask)| **mask & cell != 0)
+        .flat_map(|(outcome, _)| outcome.iter().flatten());
     let changes = outputs.flat_map(|output| &output.changes);
     let changes = effects.before.iter().chain(changes).chain(&effects.after);
     let room = account.slots.min(MOST_ROOM);

@@ -1,0 +1,36 @@
+//! What transactions have set aside for accounts that they have not read.
+
+use alloy_primitives::U256;
+use smallvec::SmallVec;
+
+/// Amounts in wei. Each is added by itself, as one that does not fit is dropped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside {
+    /// Rewards of the beneficiary, as far as they are not in what transactions have changed.
+    pub(super) rewards: SmallVec<[U256; 1]>,
+    /// What was paid on top of the gas, as far as its receiver has not got it in what transactions have
+    /// changed.
+    pub(super) surcharges: Vec<U256>,
+}
+
+impl Aside {
+    /// What one transaction has set aside.
+    pub(super) fn of(reward: Option<U256>, surcharge: Option<U256>) -> Self {
+        let mut aside = Self::default();
+        if let Some(reward) = reward {
+            aside.rewards.push(reward);
+        }
+        aside.surcharges.extend(surcharge);
+        aside
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rewards.is_empty() && self.surcharges.is_empty()
+    }
+
+    /// Adds what later transactions have set aside.
+    pub(super) fn append(&mut self, later: &Self) {
+        self.rewards.extend_from_slice(&later.rewards);
+        self.surcharges.extend_from_slice(&later.surcharges);
+    }
+}
