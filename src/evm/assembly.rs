@@ -247,12 +247,25 @@ impl GrowingBundle {
 
     /// Adds what the next transactions have left.
     pub(super) fn extend(&mut self, outcomes: &[Fate]) {
-        for outcome in outcomes {
-            if let Ok(Some(output)) = outcome {
-                self.add(output);
-            }
-            self.progress.0 += 1;
+        let first = self.progress.0;
+        let left = (first..).zip(outcomes).filter_map(|(place, fate)| match fate {
+            Ok(Some(output)) => Some((place, &**output)),
+            Ok(None) | Err(_) => None,
+        });
+        self.extend_up_to(first + outcomes.len(), left);
+    }
+
+    /// Adds what the next transactions up to `end` have left; each with its place.
+    pub(super) fn extend_up_to<'o>(
+        &mut self,
+        end: usize,
+        left: impl Iterator<Item = (usize, &'o TxOutput)>,
+    ) {
+        for (place, output) in left {
+            self.progress.0 = place;
+            self.add(output);
         }
+        self.progress.0 = end;
     }
 
     /// How many transactions it has.

@@ -6,6 +6,7 @@ use super::base::StateSource;
 use super::bundle::BlockEffects;
 use super::crew::Crew;
 use super::ledger::{Committed, Fate};
+use super::machine::TxOutput;
 use super::session::{Failure, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -23,8 +24,13 @@ const BATCHES: usize = 16;
 /// The most transactions that are handed over at once.
 const LARGEST: usize = 4_096;
 
-/// What became of the next transactions.
-type Batch = Vec<Fate>;
+/// What the next transactions have left.
+struct Batch {
+    /// With the places of those who have left anything.
+    left: Vec<(usize, Arc<TxOutput>)>,
+    /// The transaction after the last one.
+    end: usize,
+}
 
 /// Hands over what is settled.
 pub(super) struct Feed {
@@ -39,11 +45,14 @@ impl Feed {
     /// Hands over what has become of transactions, if there are enough of them. Nothing that they have
     /// changed may be missing.
     pub(super) fn send(&mut self, outcomes: &[Fate]) {
-        let new = outcomes.get(self.end..).unwrap_or_default();
-        if new.len() >= self.batch {
-            self.end = outcomes.len();
+        let end = outcomes.len();
+        if end >= self.end.saturating_add(self.batch) {
+            let new = (self.end..).zip(outcomes.iter().skip(self.end));
+            let left = |(place, fate): (usize, &Fate)| Some((place, fate.as_ref().ok()?.clone()?));
+            let left = new.filter_map(left).collect();
+            self.end = end;
             // There is room for all of them. Who is not there any more has panicked, and that is found out.
-            let _ = self.batches.try_send(new.to_vec());
+            let _ = self.batches.try_send(Batch { left, end });
         }
     }
 }
@@ -58,8 +67,8 @@ impl Task for Follower {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some((mut bundle, batches)) = self.work.lock().take() else { return };
         // Between batches the core is somebody else's.
-        while let Some(outcomes) = seat.patient().recv(&batches) {
-            bundle.extend(&outcomes);
+        while let Some(Batch { left, end }) = seat.patient().recv(&batches) {
+            bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
         *self.done.lock() = Some(bundle);
     }
