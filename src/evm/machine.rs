@@ -211,6 +211,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     }
 
     /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
+    // What it returns is large, and taken to pieces at once.
+    #[inline]
     pub(super) fn run_tx(&mut self, tx: TxIndex, window: Option<&mut Window>) -> Ran {
         if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
             #[cfg(feature = "alloy")]

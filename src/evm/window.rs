@@ -76,12 +76,15 @@ impl Window {
                 _ => {}
             }
         }
-        touched.push(KEPT_TOUCHED);
+        if state.get(&KEPT_TOUCHED).is_some_and(Account::is_touched) {
+            touched.push(KEPT_TOUCHED);
+        }
         let fits = |address| state.get_mut(address).is_none_or(is_plain);
         if !touched.iter().all(fits) && !is_evm_mutant!(self.mutant, WindowKeepsLives) {
             return false;
         }
         for address in touched {
+            // Twice, if it is the one that stays touched.
             if let Some(account) = state.get_mut(&address).filter(|account| account.is_touched()) {
                 self.touch(address, account);
             }
