@@ -274,8 +274,14 @@ impl GrowingBundle {
     }
 
     fn add(&mut self, output: &TxOutput) {
-        self.pay(&output.aside);
+        let late = is_evm_mutant!(self.accounts.mutant, AsideLate);
+        if !late {
+            self.pay(&output.aside);
+        }
         self.apply(&output.changes);
+        if late {
+            self.pay(&output.aside);
+        }
     }
 
     /// Adds to the bundle what it does not have of the effects of a whole block.

@@ -4,12 +4,13 @@
 //! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
 //! so the workers share them out by hash and fold each account's effects in block order.
 
+use super::aside::Aside;
 use super::change::AccountChange;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
 use super::ledger::Fate;
 use super::location::{EvmLocation, Reward};
-use super::mutants::EvmMutant;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::receipts::Splitting;
 use super::undo::Large;
 use alloy_primitives::{Address, U256, map::AddressMap};
@@ -167,6 +168,12 @@ impl<'a> Bucket<'a> {
         }
     }
 
+    fn pay_aside(&mut self, aside: &Aside) {
+        let effects = self.effects;
+        self.pay(&effects.surcharged, &aside.surcharges);
+        self.pay(&effects.beneficiary, &aside.rewards);
+    }
+
     pub(super) fn run(mut self) -> Folds<'a> {
         let effects = self.effects;
         self.apply(&effects.before);
@@ -178,12 +185,15 @@ impl<'a> Bucket<'a> {
                 continue;
             }
             let Ok(Some(output)) = outcome else { continue };
-            if pays_mine {
-                self.pay(&effects.surcharged, &output.aside.surcharges);
-                self.pay(&effects.beneficiary, &output.aside.rewards);
+            let late = is_evm_mutant!(effects.mutant, AsideLate);
+            if pays_mine && !late {
+                self.pay_aside(&output.aside);
             }
             if mask != 0 {
                 self.apply(&output.changes);
+            }
+            if pays_mine && late {
+                self.pay_aside(&output.aside);
             }
         }
         self.apply(&effects.after);

@@ -148,6 +148,12 @@ pub enum EvmMutant {
     /// What undoes the slots of an account with very many of them, which somebody else has made, is lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
+    /// What transactions that were taken together have set aside is lost.
+    #[cfg(feature = "mutants")]
+    AsideLost,
+    /// It comes after what they have changed together.
+    #[cfg(feature = "mutants")]
+    AsideLate,
 }
 
 #[cfg(feature = "mutants")]
@@ -210,6 +216,8 @@ impl EvmMutant {
         Self::LaneUnfolded,
         Self::BucketRevertsLost,
         Self::UndoneSlotsLost,
+        Self::AsideLost,
+        Self::AsideLate,
     ];
 }
 

@@ -237,7 +237,10 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if changes.is_empty() && (self.aside.is_empty() || !self.is_settled()) {
             return;
         }
-        let aside = core::mem::take(&mut self.aside);
+        let mut aside = core::mem::take(&mut self.aside);
+        if is_evm_mutant!(self.recipe.mutant, AsideLost) {
+            aside = Aside::default();
+        }
         // Whoever follows does not share accounts out.
         let mask = match &self.feed {
             Some(_) => u64::MAX,
