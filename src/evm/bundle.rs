@@ -47,8 +47,7 @@ pub(super) struct BlockEffects {
     pub(super) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
     pub(super) outcomes: Vec<Fate>,
-    /// Outcomes and receipts of the first ones, as far as they were made while others ran: whose results
-    /// may be gone then.
+    /// Outcomes and receipts of the first ones, as far as they were made before: their results may be gone then.
     pub(super) split: Splitting,
     /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
     /// more.

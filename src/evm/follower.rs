@@ -127,7 +127,7 @@ impl<S: StateSource> Session<S> {
         });
         session.growing.bundle = follower.done.lock().take();
         if session.growing.bundle.is_none() {
-            // Better than a bundle without them.
+            // Better than a bundle without what was handed over.
             unreachable!("whoever has begun to follow has come to the end")
         }
         (session, failure)

@@ -1,4 +1,4 @@
-//! What is made of committed transactions while others run.
+//! What is made of committed transactions while others run, or at once.
 
 use super::assembly::GrowingBundle;
 use super::block::Block;
@@ -57,6 +57,7 @@ impl Growing {
             first = bundle.transactions();
             bundle.extend(&results);
         }
+        debug_assert!(first <= split.end(), "whatever is in the bundle has its result");
         let transactions = block.transactions.iter().skip(split.end());
         let results = results.into_iter().skip(split.end().saturating_sub(first));
         transactions.zip(results).for_each(|(tx, result)| split.add(tx, result, *mutant));

@@ -82,9 +82,10 @@ impl<S: StateSource> LanesTask<S> {
         let folding = self.folding.lock().take();
         if let Some((mut growing, outcomes)) = folding {
             let recipe = &self.workload.recipe;
-            if !is_evm_mutant!(recipe.mutant, LaneUnfolded) {
-                growing.extend(&recipe.block, outcomes);
+            if is_evm_mutant!(recipe.mutant, LaneUnfolded) && !outcomes.is_empty() {
+                growing.give_up_bundle();
             }
+            growing.extend(&recipe.block, outcomes);
             *self.folded.lock() = Some(growing);
         }
     }

@@ -76,8 +76,8 @@ pub(super) struct EvmLedger {
     gas: BlockGas,
     /// How much room the transactions ask for, where nobody has said yet whether it is there.
     asked: BlockGas,
-    /// What was handed over to somebody who follows, or folds beside lanes, is gone. The results of the first
-    /// ones may be somewhere else: see [`split_into`](Self::split_into).
+    /// What several have left together lies with the last of them; what was handed over to somebody who folds beside
+    /// lanes is gone. The results of the first ones may be somewhere else: see [`split_into`](Self::split_into).
     pub(super) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,

@@ -17,7 +17,7 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::plan::{begins_apart, looks_independent, mean_gas};
+use super::plan::{begins_apart, looks_independent, mean_gas_limit};
 use super::receipts::Splitting;
 use super::run::DbError;
 use super::runner::Runner;
@@ -247,7 +247,8 @@ where
 /// How short the first parts of a block are.
 fn shortest(block: &Block) -> usize {
     let (least, most) = TRIAL;
-    usize::try_from(TRIAL_GAS / mean_gas(block).max(1)).map_or(most, |fit| fit.clamp(least, most))
+    usize::try_from(TRIAL_GAS / mean_gas_limit(block).max(1))
+        .map_or(most, |fit| fit.clamp(least, most))
 }
 
 /// Whether the block should be tried in parts, of which nothing has run.

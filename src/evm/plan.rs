@@ -24,7 +24,7 @@ const PAYMENT: u64 = 21_000;
 /// data few contracts do much.
 pub(super) fn probable_gas(block: &Block, tx: &TxEnv) -> u64 {
     let limit = regular_gas_limit(block, tx.gas_limit);
-    let is_payment = tx.data.is_empty() && tx.kind.is_call();
+    let is_payment = tx.data.is_empty() && tx.kind.is_call() && tx.authorization_list.is_empty();
     if is_payment { limit.min(PAYMENT) } else { limit }
 }
 
@@ -121,12 +121,20 @@ pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
 
 /// What its transactions probably take in the mean, as far as a sample tells.
 pub(super) fn mean_gas(block: &Block) -> u64 {
+    mean(block, probable_gas)
+}
+
+/// What they ask for in the mean, as far as a sample tells.
+pub(super) fn mean_gas_limit(block: &Block) -> u64 {
+    mean(block, |block, tx| regular_gas_limit(block, tx.gas_limit))
+}
+
+fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
     const SAMPLE: usize = 1_024;
     let step = block.transactions.len().div_ceil(SAMPLE).max(1);
     let sample = block.transactions.iter().step_by(step);
     let sampled = sample.len() as u64;
-    let gas = sample.map(|tx| probable_gas(block, tx));
-    gas.fold(0, u64::saturating_add) / sampled.max(1)
+    sample.map(|tx| gas(block, tx)).fold(0, u64::saturating_add) / sampled.max(1)
 }
 
 /// Gas of a block below which starting other workers costs more than they can save.
@@ -135,9 +143,9 @@ const WORTH_SHARING: u64 = 2_000_000;
 /// Gas per transaction below which a second worker saves less by running transactions than handing over costs. A
 /// native transfer takes 21,000, a token transfer twice as much and more.
 const WORTH_A_SECOND: u128 = 35_000;
-/// The same where it makes bundle and receipts meanwhile otherwise.
+/// The same where it makes the bundle meanwhile otherwise.
 const WORTH_A_FOLLOWER: u128 = 50_000;
-/// The same for any number of workers: native transfers, which have not held in parts, and next to nothing else.
+/// The same for any number of workers: native transfers, which do not hold in parts, and next to nothing else.
 const WORTH_MORE: u128 = 22_000;
 
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too

@@ -90,7 +90,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         (self.is_streamed, self.window) = (true, None);
     }
 
-    /// Adds results to `split`, which has them of the first transactions, up to `end`.
+    /// Goes on from `split`, which has the results of the first transactions, and will have those of all below `end`.
     pub(super) fn go_on_from(&mut self, split: Splitting, end: usize, ledger: &mut EvmLedger) {
         self.split = split;
         if !self.is_streamed {
@@ -254,7 +254,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.window.as_ref().is_none_or(|window| window.len() == 0)
     }
 
-    /// Lets go of what is settled.
+    /// Lets whoever follows have what is settled.
     pub(super) fn hand_on(&mut self, ledger: &EvmLedger) {
         if self.is_settled()
             && let Some(feed) = &mut self.feed

@@ -42,7 +42,7 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
-    /// What was made of transactions while others ran.
+    /// What was made of the first transactions.
     pub(super) growing: Growing,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
