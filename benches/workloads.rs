@@ -5,11 +5,16 @@
 //! are those until the result can be used. `braid bench` is the tool for ratios: it interleaves
 //! what criterion measures one after the other.
 
-use braid_cli::bench::{Subject, journal, measure, parallel, sequential};
+use braid_cli::bench::{
+    Latency, SlowDatabase, Subject, Waiting, journal, measure, parallel, sequential,
+};
+use braid_cli::block::Block;
 use braid_cli::workload::Preset;
 use braid_evm::{Config, Executor};
+use core::fmt::Display;
 use core::num::NonZeroU16;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use revm::DatabaseRef;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,39 +26,46 @@ const SHARE: u32 = 10;
 
 fn workloads(criterion: &mut Criterion) {
     for preset in Preset::ALL {
-        let mut group = criterion.benchmark_group(preset.name());
         let transactions = (preset.transactions() / SHARE).max(200);
         let file = preset.block(transactions, 1).expect("a valid workload");
         let (block, database) = file.to_block().expect("a valid file");
-        let mut workers = vec![NonZeroU16::MIN, Config::default().workers];
-        workers.dedup();
-        let start = |workers| Executor::new(Config::with_workers(workers)).expect("threads");
-        let mut executors: Vec<Executor> = workers.into_iter().map(start).collect();
-        // Nothing is timed that has another result.
-        let subject = Subject {
-            name: preset.name(),
-            block: &block,
-            database: &|| database.clone(),
-            reads: None,
-        };
-        measure(&subject, &mut executors, 0).expect("the results of sequential execution");
-
-        group.throughput(Throughput::Elements(transactions.into())).sample_size(10);
-        group.bench_function("sequential", |bencher| {
-            bencher.iter_custom(|count| sum(count, || sequential(&block, database.clone()).wall));
-        });
-        group.bench_function("journal", |bencher| {
-            bencher.iter_custom(|count| sum(count, || journal(&block, database.clone()).wall));
-        });
-        let shared = Arc::new(braid_evm::Block::from(&block));
-        for executor in &mut executors {
-            let name = format!("braid, {} workers", executor.config().workers);
-            group.bench_function(name, |bencher| {
-                bencher.iter_custom(|count| {
-                    sum(count, || parallel(executor, &shared, database.clone()).wall)
-                });
-            });
+        if preset.is_slow() {
+            let slow = SlowDatabase::new(database, Latency::OF_WORKLOADS, Waiting::Sleep);
+            workload(criterion, preset.name(), &block, &slow);
+        } else {
+            workload(criterion, preset.name(), &block, &database);
         }
+    }
+}
+
+fn workload<D>(criterion: &mut Criterion, name: &str, block: &Block, database: &D)
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let mut group = criterion.benchmark_group(name);
+    let mut workers = vec![NonZeroU16::MIN, Config::default().workers];
+    workers.dedup();
+    let start = |workers| Executor::new(Config::with_workers(workers)).expect("threads");
+    let mut executors: Vec<Executor> = workers.into_iter().map(start).collect();
+    // Nothing is timed that has another result.
+    let subject = Subject { name, block, database: &|| database.clone(), reads: None };
+    measure(&subject, &mut executors, 0).expect("the results of sequential execution");
+
+    let shared = Arc::new(braid_evm::Block::from(block));
+    group.throughput(Throughput::Elements(shared.transactions.len() as u64)).sample_size(10);
+    group.bench_function("sequential", |bencher| {
+        bencher.iter_custom(|count| sum(count, || sequential(block, database.clone()).wall));
+    });
+    group.bench_function("journal", |bencher| {
+        bencher.iter_custom(|count| sum(count, || journal(block, database.clone()).wall));
+    });
+    for executor in &mut executors {
+        let name = format!("braid, {} workers", executor.config().workers);
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| {
+                sum(count, || parallel(executor, &shared, database.clone()).wall)
+            });
+        });
     }
 }
 

@@ -29,6 +29,11 @@ pub enum Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency(pub Duration);
 
+impl Latency {
+    /// What each read waits in the workloads on slow storage.
+    pub const OF_WORKLOADS: Self = Self(Duration::from_micros(20));
+}
+
 impl FromStr for Latency {
     type Err = String;
 

@@ -21,7 +21,6 @@ use std::{
     num::NonZeroU16,
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 const EXAMPLES: &str = "\
@@ -143,9 +142,6 @@ enum Probed {
     Sequential,
     Braid,
 }
-
-/// Latency of the workloads on a slow database.
-const SLOW: Latency = Latency(Duration::from_micros(20));
 
 /// Something to be measured.
 enum Item {
@@ -273,7 +269,7 @@ impl Item {
     /// What a read of its database waits if nobody asks for anything else.
     fn latency(&self) -> Option<Latency> {
         match self {
-            Self::Preset(preset) if preset.is_slow() => Some(SLOW),
+            Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
             _ => None,
         }
     }
