@@ -110,6 +110,7 @@ fn choices_change_nothing() {
             config.patience = patience;
             config.policy = policy;
             config.share_journals = patience != 1;
+            config.cache_keccak = patience != 1;
             config.learn = patience != 1;
             let mut executor = Executor::new(config).expect("threads start");
             for seed in 0..40 {

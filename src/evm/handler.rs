@@ -4,6 +4,7 @@
 
 use super::change::AccountChange;
 use super::journal::take_changes;
+use super::keccak::KeccakCache;
 use super::machine::Recipe;
 use super::mutants::is_evm_mutant;
 use super::precompile::BlockPrecompiles;
@@ -25,8 +26,14 @@ use revm::primitives::hardfork::SpecId;
 use revm::{Context as EvmContext, DatabaseRef};
 
 /// revm's context over a worker's view. The transaction is borrowed from the block.
-pub(super) type BlockContext<'a, D, X> =
-    EvmContext<&'a BlockEnv, &'a TxEnv, CfgEnv, EvmView<'a, D, X>, Journal<EvmView<'a, D, X>>, ()>;
+pub(super) type BlockContext<'a, D, X> = EvmContext<
+    &'a BlockEnv,
+    &'a TxEnv,
+    CfgEnv,
+    EvmView<'a, D, X>,
+    Journal<EvmView<'a, D, X>>,
+    KeccakCache,
+>;
 
 /// A worker's EVM.
 pub(super) type BlockEvm<'a, D, X> = Evm<

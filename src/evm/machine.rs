@@ -10,6 +10,7 @@ use super::effects::{Writes, remember, write_set};
 use super::error::Rejection;
 use super::extensions::Extensions;
 use super::handler::{BlockEvm, BlockHandler};
+use super::keccak::{KeccakCache, remembering};
 use super::location::{EvmLocation, Reward};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::opcodes::announced;
@@ -84,6 +85,8 @@ pub(super) struct Recipe {
     pub(super) sets_surcharge_aside: bool,
     /// Whether the transactions of a chunk share a journal.
     pub(super) shares: bool,
+    /// Whether KECCAK256 remembers.
+    pub(super) caches_keccak: bool,
     /// How accounts are shared out when the bundle is built.
     pub(super) spread: Spread,
     /// Whose balance transactions of the block have changed, of accounts with code.
@@ -135,11 +138,16 @@ pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
     let block = &*recipe.block;
     let spec = block.cfg.spec;
     let context = EvmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
+        .with_chain(KeccakCache::new(recipe.mutant))
         .with_block(&block.env)
         .with_tx(&recipe.blank)
         .with_cfg(block.cfg.clone());
     let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.extensions.precompiles));
-    Evm::new(context, EthInstructions::new_mainnet_with_spec(spec), precompiles)
+    let mut instructions = EthInstructions::new_mainnet_with_spec(spec);
+    if recipe.caches_keccak {
+        instructions = remembering(instructions);
+    }
+    Evm::new(context, instructions, precompiles)
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {

@@ -34,6 +34,7 @@ mod foreign;
 mod growing;
 mod handler;
 mod journal;
+mod keccak;
 mod lane;
 mod lanes;
 mod ledger;

@@ -43,6 +43,12 @@ pub enum EvmMutant {
     /// I14: a shared journal goes on after an error.
     #[cfg(feature = "mutants")]
     JournalOutlivesError,
+    /// A hash that is remembered answers for all inputs that have its place.
+    #[cfg(feature = "mutants")]
+    HashOfAnother,
+    /// There is a hash for who cannot pay for it.
+    #[cfg(feature = "mutants")]
+    HashUnpaid,
     /// I12: the EVM keeps an error for the next transaction.
     #[cfg(feature = "mutants")]
     ErrorKept,
@@ -181,6 +187,8 @@ impl EvmMutant {
         Self::JournalOutlivesCreated,
         Self::JournalOutlivesEmptied,
         Self::JournalOutlivesError,
+        Self::HashOfAnother,
+        Self::HashUnpaid,
         Self::ErrorKept,
         Self::FailureCached,
         Self::AdmissionByLimit,

@@ -211,6 +211,7 @@ fn prepare<S: StateSource>(
         defers: false,
         sets_surcharge_aside: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        caches_keccak: config.cache_keccak,
         spread: Spread::default(),
         blank: Default::default(),
         mutant: EvmMutant::default(),

@@ -16,6 +16,7 @@ mod delegation;
 mod forks;
 mod in_order;
 mod journal;
+mod keccak;
 mod lanes;
 mod lifecycle;
 #[cfg(feature = "mutants")]

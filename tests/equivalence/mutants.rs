@@ -3,8 +3,8 @@
 
 use crate::support::scene::SEEDED;
 use crate::{
-    admission, balances, beneficiary, creation, delegation, in_order, journal, lanes, lifecycle,
-    overflow, parts, reads, support::evm_rows, turns, whole,
+    admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
+    lifecycle, overflow, parts, reads, support::evm_rows, turns, whole,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -33,6 +33,8 @@ fn named(name: &str) -> Option<fn()> {
         journal::a_new_contract_is_called_and_then_read_from_elsewhere,
         journal::an_empty_account_with_storage_is_touched,
         journal::london_a_destroyed_contract_is_funded,
+        keccak::gas_ends_at_a_hash,
+        keccak::more_inputs_than_places,
         lifecycle::a_contract_of_the_state_before_is_destroyed_and_created_again,
         lifecycle::before_eip_161_a_touch_creates,
         lifecycle::old_slots_of_a_destroyed_contract_read_as_zero,

@@ -160,6 +160,7 @@ fn random_config(random: &mut Random, workers: u16) -> Config {
         .and_then(NonZeroU32::new);
     config.share_journals = random.chance(3, 4);
     config.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
+    config.cache_keccak = config.patience != 1;
     config
 }
 

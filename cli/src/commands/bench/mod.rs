@@ -113,6 +113,9 @@ pub(super) struct BenchArgs {
     /// Do not learn from earlier rounds which calls need each other
     #[arg(long)]
     no_learn: bool,
+    /// Do not remember hashes
+    #[arg(long)]
+    no_keccak_cache: bool,
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
     simulate: Vec<NonZeroU16>,
@@ -221,6 +224,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
     let start = |workers: &NonZeroU16| {
         let mut config = Config::with_workers(*workers);
         (config.policy, config.learn) = (args.policy.policy(), !args.no_learn);
+        config.cache_keccak = !args.no_keccak_cache;
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };

@@ -172,6 +172,10 @@ impl Program<'_, '_, '_> {
                 let code = code.push(1).op(op::NUMBER).op(op::SUB).op(op::BLOCKHASH);
                 return small(code, VALUES);
             }
+            7 => {
+                let code = code.op(op::ADDRESS).push(0).op(op::MSTORE);
+                return small(code.push(64).push(0).op(op::KECCAK256), VALUES);
+            }
             _ => op::ADDRESS,
         };
         small(code.op(word), VALUES)
