@@ -48,7 +48,8 @@ pub struct Config {
     /// (alloy-primitives' feature `keccak-cache-global`).
     pub cache_keccak: bool,
     /// Whether an executor remembers calls - contract, function and first argument - whose speculation was
-    /// given up, and runs blocks of such calls, or the rest of one, in order from the start. Default: yes;
+    /// given up, and runs blocks of such calls, or the rest of one, in order from the start; and functions
+    /// that took long, whose calls it begins before their turn. Default: yes;
     /// no where one executor serves chains that have nothing to do with each other, or measurements in
     /// which no block may know of another.
     pub learn: bool,

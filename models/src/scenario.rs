@@ -80,6 +80,8 @@ pub struct Scenario {
     pub chunk_ends: Vec<u32>,
     /// A hint: (transaction, lower transaction that it waits for).
     pub dependencies: Vec<(u32, u32)>,
+    /// A hint: these go out before others.
+    pub longest: Vec<u32>,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
     /// Whether a read may end as blocked because a lower transaction runs that will probably write:
@@ -100,8 +102,9 @@ impl Scenario {
             shared_chunks: false,
             hands_over: None,
         };
-        let (chunk_ends, dependencies) = (Vec::new(), Vec::new());
-        Self { txs, limits, chunk_ends, dependencies, may_cancel: false, foresees: false }
+        let (chunk_ends, dependencies, longest) = Default::default();
+        let (may_cancel, foresees) = (false, false);
+        Self { txs, limits, chunk_ends, dependencies, longest, may_cancel, foresees }
     }
 
     /// How the block is cut up.
@@ -115,6 +118,7 @@ impl Scenario {
             plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
         let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
+        plan.longest = self.longest.iter().copied().map(TxIndex).collect();
         plan.dependencies = self.dependencies.iter().map(dependency).collect();
         plan
     }

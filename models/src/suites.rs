@@ -18,6 +18,8 @@ pub struct Suite {
 pub fn suites() -> Vec<Suite> {
     vec![
         Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
+        Suite { name: "turns", scenarios: longest_in(meetings()) },
+        Suite { name: "turns in four", scenarios: longest_in_four() },
         Suite { name: "four", scenarios: four() },
         Suite { name: "faults", scenarios: faults_in(meetings().map(Scenario::new).collect()) },
         Suite { name: "chunks", scenarios: chunks_in(meetings(), true) },
@@ -43,6 +45,8 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "every cancellation", scenarios: cancellation_in(blocks().collect()) },
         Suite { name: "faults in chunks", scenarios: chunks_in(meetings(), true) },
         Suite { name: "tight limits", scenarios: tight() },
+        Suite { name: "every turn", scenarios: longest_in(blocks()) },
+        Suite { name: "turns in four", scenarios: longest_in_four() },
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "four", scenarios: four() },
         Suite { name: "every credit", scenarios: credits_in(blocks()) },
@@ -161,6 +165,34 @@ fn four() -> Vec<Scenario> {
             scenarios.push(scenario);
         }
     }
+    scenarios
+}
+
+/// Blocks of which the last transaction, the middle one, or both go out first: cut or not.
+fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for txs in blocks {
+        for longest in [vec![1], vec![2], vec![1, 2]] {
+            for ends in [vec![], vec![3]] {
+                let mut scenario = Scenario::new(txs.clone());
+                scenario.limits.shared_chunks = !ends.is_empty();
+                (scenario.longest, scenario.chunk_ends) = (longest.clone(), ends);
+                scenarios.push(scenario);
+            }
+        }
+    }
+    scenarios
+}
+
+/// Four transactions, the last one of which goes out first, within the window or once the frontier has moved.
+fn longest_in_four() -> Vec<Scenario> {
+    let narrow = |scenario: Scenario| {
+        let mut narrow = scenario.clone();
+        narrow.limits.window = 3;
+        [narrow, scenario]
+    };
+    let mut scenarios: Vec<_> = four().into_iter().flat_map(narrow).collect();
+    scenarios.iter_mut().for_each(|scenario| scenario.longest = vec![3]);
     scenarios
 }
 

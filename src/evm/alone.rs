@@ -6,13 +6,14 @@
 //! goes into the one version of the state that is needed.
 
 use super::base::StateSource;
+use super::error::{cancelled, failure};
 use super::follower::Feed;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::is_evm_mutant;
 use super::runner::{NotRun, Runner, take_over};
-use super::session::{Failure, Session, cancelled, failure};
+use super::session::{Failure, Session};
 use super::view::EvmView;
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};

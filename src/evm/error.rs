@@ -3,8 +3,11 @@
 use super::output::BlockOutput;
 use crate::error::Invariant;
 use crate::ids::TxIndex;
+use crate::protocol::Halt;
+use crate::worker::TxError;
 use core::fmt;
 use revm::context::result::{InvalidHeader, InvalidTransaction};
+use std::panic::resume_unwind;
 
 /// Why a transaction cannot be in the block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -102,4 +105,35 @@ impl<E: core::error::Error + 'static> core::error::Error for BlockError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         Some(&self.kind)
     }
+}
+
+/// The caller wanted no more, when all below `frontier` was committed, of `all`.
+pub(super) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
+    let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
+    (at, BlockErrorKind::Cancelled)
+}
+
+/// Why the transactions did not all commit, if so. Re-raises the panic of user code.
+pub(super) fn failure<E>(
+    frontier: TxIndex,
+    halt: Option<Halt>,
+    error: Option<TxError<Rejection, E>>,
+    broken: Option<Invariant>,
+) -> Option<(At, BlockErrorKind<E>)> {
+    if let Some(broken) = broken {
+        return Some((At::Transaction(frontier), BlockErrorKind::Internal(broken)));
+    }
+    let (tx, kind) = match (halt?, error) {
+        (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
+        (Halt::HandedOver, _) => return None,
+        (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
+            TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
+            TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
+            TxError::Panicked(payload) => resume_unwind(payload),
+        },
+        (Halt::Failed(tx, _) | Halt::NoRoom(tx), None) => {
+            (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
+        }
+    };
+    Some((At::Transaction(tx), kind))
 }

@@ -2,6 +2,7 @@
 //!
 //! Only speed depends on it. What it holds depends on schedules; no result does.
 
+use super::longest::Longest;
 use super::plan::weigh;
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -56,6 +57,8 @@ pub(crate) struct Experience {
     /// By hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
+    /// Of transactions that take long.
+    pub(super) longest: Longest,
     /// Of lanes.
     pub(super) lanes: Backoff,
     /// Of parts, in short blocks.

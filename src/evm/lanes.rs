@@ -204,6 +204,7 @@ impl<S: StateSource> Session<S> {
             growing,
             speculates,
             handed_over,
+            longest: Vec::new(),
         };
         (session, came)
     }

@@ -3,6 +3,7 @@
 use super::block::Block;
 use super::change::{AccountChange, ChangeKind};
 use super::error::Rejection;
+use super::longest::LONG;
 use super::machine::{Recipe, TxOutput};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::regular_gas_limit;
@@ -82,6 +83,8 @@ pub(super) struct EvmLedger {
     /// Cells of the changes of each: see `bundle`.
     pub(super) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
+    /// Transactions that took long, and how long: see `longest`.
+    pub(super) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
     balances: AddressMap<U256>,
     mutant: EvmMutant,
@@ -138,7 +141,8 @@ impl EvmLedger {
         let masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        Self { block, first, gas, asked, outcomes, masks, stream: None, balances, mutant }
+        let (stream, long) = Default::default();
+        Self { block, first, gas, asked, outcomes, masks, stream, long, balances, mutant }
     }
 
     /// What became of those of `transactions` that it knows of.
@@ -202,6 +206,7 @@ impl EvmLedger {
         self.gas = self.gas.plus(part.gas);
         self.outcomes.append(&mut part.outcomes);
         self.masks.append(&mut part.masks);
+        self.long.append(&mut part.long);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
         }
@@ -299,6 +304,13 @@ impl EvmLedger {
         self.push(tx, Ok(left));
     }
 
+    /// Notes how much work `tx` was, if that was much.
+    pub(super) fn note_work(&mut self, tx: TxIndex, work: u64) {
+        if work >= LONG {
+            self.long.push((tx, work));
+        }
+    }
+
     fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
         self.gas = self.gas.plus(BlockGas {
             cumulative: gas.tx_gas_used(),
@@ -342,6 +354,7 @@ impl Ledger for EvmLedger {
         };
         self.fill_in(&mut only.changes);
         self.add_gas(tx, output.result.gas());
+        self.note_work(tx, output.work);
         self.push(tx, Ok(Some(output)));
     }
 

@@ -12,6 +12,7 @@ use super::extensions::Extensions;
 use super::handler::{BlockEvm, BlockHandler};
 use super::keccak::{KeccakCache, remembering};
 use super::location::{EvmLocation, Reward};
+use super::longest::PRECOMPILE;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::opcodes::announced;
 use super::plan::expected_accounts;
@@ -42,12 +43,14 @@ pub(super) struct TxOutput {
     pub(super) mask: u64,
     /// What is not in `changes`: it comes before them, where several transactions were taken together.
     pub(super) aside: Aside,
+    /// How much work it was, as gas of common instructions: see `longest`.
+    pub(super) work: u64,
 }
 
 impl TxOutput {
     /// What transactions have left, whose results are somewhere else.
     pub(super) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
-        Self { result: blank(), changes, mask, aside }
+        Self { result: blank(), changes, mask, aside, work: 0 }
     }
 
     /// Takes the result out, unless somebody else needs it, too.
@@ -229,6 +232,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             }
             self.evm.ctx.tx = tx;
         }
+        self.evm.precompiles.gas = 0;
         let mut handler = BlockHandler::new(self.recipe, window);
         let result = handler.run(&mut self.evm);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
@@ -254,7 +258,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         }
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
-        let output = TxOutput { result, changes, mask, aside };
+        let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
+        let work = result.tx_gas_used().saturating_add(more);
+        let output = TxOutput { result, changes, mask, aside, work };
         Ran { result: Ok(output), goes_on, earlier }
     }
 
@@ -270,7 +276,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
             let (result, mask) = (ran.result, recipe.spread.mask(&changes));
-            TxOutput { result, changes, mask, aside: Aside::of(reward, surcharge) }
+            let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
+            TxOutput { result, changes, mask, aside, work }
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }

@@ -39,6 +39,7 @@ mod lane;
 mod lanes;
 mod ledger;
 mod location;
+mod longest;
 mod machine;
 mod mutants;
 mod opcodes;

@@ -94,6 +94,9 @@ pub struct Stats {
     /// Stretches that ran in order without a trial, because speculation on such calls was given up
     /// before: see [`Config::learn`](crate::Config::learn).
     pub foreseen_stretches: u64,
+    /// Transactions that were to begin before their turn, because they take much longer than others: see
+    /// [`Config::learn`](crate::Config::learn).
+    pub begun_first: u64,
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and that
     /// were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
@@ -104,7 +107,7 @@ pub struct Stats {
 
 impl Stats {
     pub(super) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
-        let Tally { protocol: counters, foreseen_stretches, parts, rounds } = tally;
+        let Tally { protocol: counters, foreseen_stretches, begun_first, parts, rounds } = tally;
         let alone = alone && parts == 0 && rounds == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },
@@ -117,6 +120,7 @@ impl Stats {
             claims: counters.claims,
             in_order_stretches: counters.in_order_stretches,
             foreseen_stretches,
+            begun_first,
             parts,
             lane_rounds: rounds,
         }

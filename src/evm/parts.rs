@@ -385,6 +385,7 @@ impl<S: StateSource> Session<S> {
             growing,
             speculates,
             handed_over,
+            longest: Vec::new(),
         };
         (session, is_lost.then_some(lost))
     }

@@ -113,6 +113,8 @@ pub(super) struct BlockPrecompiles {
     own: Arc<[Arc<dyn Precompile>]>,
     /// Addresses of both, where there are own ones.
     warm: AddressSet,
+    /// Gas that the transaction in hand has used in Ethereum's.
+    pub(super) gas: u64,
 }
 
 impl BlockPrecompiles {
@@ -123,7 +125,7 @@ impl BlockPrecompiles {
             warm.clone_from(ethereum.warm_addresses());
             warm.extend(own.iter().map(|precompile| precompile.address()));
         }
-        Self { ethereum, own, warm }
+        Self { ethereum, own, warm, gas: 0 }
     }
 
     /// Where they all live.
@@ -148,7 +150,10 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
     ) -> Result<Option<InterpreterResult>, String> {
         let own = self.own.iter().find(|own| own.address() == inputs.bytecode_address);
         let Some(own) = own else {
-            return PrecompileProvider::<C>::run(&mut self.ethereum, context, inputs);
+            let result = PrecompileProvider::<C>::run(&mut self.ethereum, context, inputs)?;
+            let used = result.as_ref().map_or(0, |result| result.gas.total_gas_spent());
+            self.gas = self.gas.saturating_add(used);
+            return Ok(result);
         };
         let input = inputs.input.as_bytes(context).to_vec();
         let call = PrecompileCall {

@@ -4,7 +4,7 @@ use super::alone::Alone;
 use super::base::StateSource;
 use super::bundle::BlockEffects;
 use super::crew::{Crew, SLEEPY};
-use super::error::{At, BlockErrorKind, Rejection};
+use super::error::{At, BlockErrorKind, cancelled, failure};
 use super::experience::Experience;
 use super::growing::Growing;
 use super::ledger::{Committed, EvmLedger};
@@ -14,13 +14,12 @@ use super::run::DbError;
 use super::trials::{Trials, waste};
 use super::workload::EvmWorkload;
 use crate::config::Config;
-use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
 use crate::protocol::{Counters, Halt, Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::bounded;
-use crate::worker::{BlockEnd, Setup, Shared, TxError, work};
+use crate::worker::{BlockEnd, Setup, Shared, work};
 use core::ops::{ControlFlow, Range};
 use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -48,6 +47,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
     pub(super) handed_over: bool,
+    /// Those of the next stretch, or the last, that begin before their turn, and their runs.
+    pub(super) longest: Vec<(TxIndex, u32)>,
 }
 
 /// What was counted so far, for the block's statistics.
@@ -56,6 +57,8 @@ pub(super) struct Tally {
     pub(super) protocol: Counters,
     /// Stretches that ran in order because of what earlier blocks have shown.
     pub(super) foreseen_stretches: u64,
+    /// Transactions that were to begin before their turn.
+    pub(super) begun_first: u64,
     /// Parts of the block that were adopted.
     pub(super) parts: u64,
     /// Rounds of transactions that ran in lanes.
@@ -99,6 +102,7 @@ impl<S: StateSource> Session<S> {
             growing: Growing::default(),
             speculates: !alone,
             handed_over: false,
+            longest: Vec::new(),
             ledger: EvmLedger::new(&workload.recipe),
             store,
             workload,
@@ -152,8 +156,10 @@ impl<S: StateSource> Session<S> {
             } else {
                 self.hand_back();
                 let until = end.min(first.saturating_add(trials.length()));
+                self.choose_longest(until, crew, config);
                 let failure;
                 (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
+                self.remember_longest(crew, config);
                 let next = self.frontier.position();
                 // Less than that is never given up, whatever it is.
                 let least = self.waste(config, crew.workers()).commits;
@@ -172,6 +178,7 @@ impl<S: StateSource> Session<S> {
             };
             let failure;
             (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut(), None);
+            self.remember_longest(crew, config);
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
             }
@@ -250,6 +257,25 @@ impl<S: StateSource> Session<S> {
         }
     }
 
+    /// Chooses who of those below `end` begins before his turn.
+    fn choose_longest<'env>(&mut self, end: usize, crew: &mut impl Crew<'env>, config: &Config) {
+        let Some(experience) = experience(crew, config) else { return };
+        let range = self.frontier.position()..end;
+        let longest = experience.longest.of(&self.workload.recipe.block, range);
+        self.tally.begun_first += longest.len() as u64;
+        self.longest = longest.into_iter().map(|tx| (tx, 0)).collect();
+    }
+
+    /// Remembers who took long, and what came of it that some began before their turn.
+    fn remember_longest<'env>(&mut self, crew: &mut impl Crew<'env>, config: &Config) {
+        let long = core::mem::take(&mut self.ledger.long);
+        let began = core::mem::take(&mut self.longest);
+        if let Some(experience) = experience(crew, config) {
+            let block = &self.workload.recipe.block;
+            experience.longest.learn(block, self.frontier, &long, &began);
+        }
+    }
+
     fn transactions(&self, which: Range<usize>) -> &[TxEnv] {
         self.workload.recipe.block.transactions.get(which).unwrap_or_default()
     }
@@ -276,8 +302,9 @@ impl<S: StateSource> Session<S> {
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let alone = workers == 1 || self.left(end) < 2;
         let hands_over = hands_over.then(|| self.waste(config, workers));
-        let Self { workload, ledger, store, tally, frontier, .. } = self;
-        let plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
+        let Self { workload, ledger, store, tally, frontier, longest, .. } = self;
+        let mut plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
+        plan.longest = longest.into_iter().map(|(tx, _)| tx).collect();
         let store = store.with_workers(if alone { 1 } else { workers });
         let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
@@ -286,19 +313,28 @@ impl<S: StateSource> Session<S> {
     pub(super) fn after(
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         mut tally: Tally,
-        cancelled: bool,
+        was_cancelled: bool,
     ) -> (Self, Option<Failure<S>>) {
         let BlockEnd {
-            mut ledger, store, workload, frontier, halt, error, broken, counters, ..
+            mut ledger,
+            store,
+            workload,
+            frontier,
+            halt,
+            error,
+            broken,
+            counters,
+            longest,
+            ..
         } = end;
         ledger.stream_to(None);
         tally.protocol = tally.protocol.plus(counters);
         // Whoever cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
-        let cancelled = cancelled.then(|| self::cancelled(frontier, all));
+        let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
-            (Some(Halt::Cancelled), None) => Some(self::cancelled(frontier, all)),
-            _ => failure(frontier, halt, error, broken).or(cancelled),
+            (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
+            _ => failure(frontier, halt, error, broken).or(gone),
         };
         let handed_over = halt == Some(Halt::HandedOver);
         let (alone, growing, speculates) = (None, Growing::default(), true);
@@ -312,6 +348,7 @@ impl<S: StateSource> Session<S> {
             growing,
             speculates,
             handed_over,
+            longest,
         };
         (session, failure)
     }
@@ -334,35 +371,4 @@ fn experience<'crew, 'env>(
     // Where reads are slow, whoever runs ahead has read for the others.
     let may_give_up = config.learn && config.policy == Policy::Auto && !crew.is_wide();
     crew.experience().filter(|_| may_give_up)
-}
-
-/// The caller wanted no more, when all below `frontier` was committed, of `all`.
-pub(super) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
-    let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
-    (at, BlockErrorKind::Cancelled)
-}
-
-/// Why the transactions did not all commit, if so. Re-raises the panic of user code.
-pub(super) fn failure<E>(
-    frontier: TxIndex,
-    halt: Option<Halt>,
-    error: Option<TxError<Rejection, E>>,
-    broken: Option<Invariant>,
-) -> Option<(At, BlockErrorKind<E>)> {
-    if let Some(broken) = broken {
-        return Some((At::Transaction(frontier), BlockErrorKind::Internal(broken)));
-    }
-    let (tx, kind) = match (halt?, error) {
-        (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
-        (Halt::HandedOver, _) => return None,
-        (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
-            TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
-            TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
-            TxError::Panicked(payload) => resume_unwind(payload),
-        },
-        (Halt::Failed(tx, _) | Halt::NoRoom(tx), None) => {
-            (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
-        }
-    };
-    Some((At::Transaction(tx), kind))
 }

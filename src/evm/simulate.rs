@@ -159,10 +159,10 @@ impl<S: StateSource> Workload for Ordered<S> {
 
 impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkload<S>, EvmLedger> {
     fn from(end: BlockEnd<Ordered<S>, EvmLedger>) -> Self {
-        let BlockEnd { ledger, store, workload, frontier, halt, error, broken, counters, log } =
-            end;
+        let BlockEnd { ledger, store, workload, frontier, halt, error, broken, .. } = end;
+        let (counters, longest, log) = (end.counters, end.longest, end.log);
         let workload = workload.0;
-        Self { ledger, store, workload, frontier, halt, error, broken, counters, log }
+        Self { ledger, store, workload, frontier, halt, error, broken, counters, longest, log }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::events::{Command, Job, JobReport, Mode, RunResult, TxReport};
 use super::mutants::is_mutant;
 use super::plan::Policy;
-use super::slot::Status;
+use super::slot::{Slot, Status};
 use super::state::{Awaiting, Phase, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
@@ -65,7 +65,8 @@ impl Protocol {
         }
     }
 
-    /// The lowest pending transaction above the frontier, with the rest of its chunk.
+    /// The lowest pending transaction above the frontier, with the rest of its chunk; one of the longest before all
+    /// others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
         let full = self.in_flight >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
@@ -77,6 +78,10 @@ impl Protocol {
         } else {
             self.frontier.next()
         };
+        let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
+        if let Some(first) = self.next_of_longest(lowest, window_end) {
+            return self.dispatch(Chunk { first, end: first.next() }).map(Some);
+        }
         self.fresh = self.fresh.max(lowest);
         let ready = self.ready.range(lowest..).next().copied();
         let first = loop {
@@ -87,14 +92,29 @@ impl Protocol {
                 _ => self.fresh = self.fresh.next(),
             }
         };
-        let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
         if first >= window_end && !is_mutant!(self.mutant, WindowIgnored) {
             return Ok(None);
         }
         let chunk = self.chunk_from(first, window_end.max(first.next()))?;
+        self.dispatch(chunk).map(Some)
+    }
+
+    /// The lowest of the longest transactions that never ran and can be dispatched.
+    fn next_of_longest(&self, lowest: TxIndex, window_end: TxIndex) -> Option<TxIndex> {
+        let limit = if is_mutant!(self.mutant, LongestIgnoreWindow) {
+            TxIndex(self.len())
+        } else {
+            window_end
+        };
+        let mut reachable = self.longest.range(lowest..limit.max(lowest)).copied();
+        let is_new = |slot: &Slot| slot.status == Status::Pending && slot.runs == 0;
+        reachable.find(|tx| self.slots.get(*tx).is_some_and(is_new))
+    }
+
+    fn dispatch(&mut self, chunk: Chunk) -> Result<Job, Invariant> {
         let job = self.start(chunk, Mode::Speculative)?;
         self.in_flight += 1;
-        Ok(Some(job))
+        Ok(job)
     }
 
     /// `first` and the transactions after it that never ran, within its planned chunk.
@@ -127,7 +147,10 @@ impl Protocol {
             slot.job = Some(job);
             slot.named = false;
         }
-        self.fresh = self.fresh.max(chunk.end);
+        // Whoever goes before his turn leaves those in between where they are.
+        if chunk.first <= self.fresh {
+            self.fresh = self.fresh.max(chunk.end);
+        }
         Ok(job)
     }
 

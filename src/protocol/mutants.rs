@@ -53,6 +53,9 @@ pub enum Mutant {
     /// Dispatch ignores the window.
     #[cfg(feature = "mutants")]
     WindowIgnored,
+    /// The longest transactions are dispatched from beyond the window.
+    #[cfg(feature = "mutants")]
+    LongestIgnoreWindow,
     /// Admission is never asked.
     #[cfg(feature = "mutants")]
     AdmissionSkipped,
@@ -97,6 +100,7 @@ impl Mutant {
         Self::LateBlockedWaits,
         Self::EarlyRunForgotten,
         Self::WindowIgnored,
+        Self::LongestIgnoreWindow,
         Self::AdmissionSkipped,
         Self::RoleNotLookedAgain,
         Self::CapacityIgnored,

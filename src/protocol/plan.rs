@@ -72,6 +72,9 @@ pub struct Plan {
     /// (transaction, lower transaction that it is known to depend on): it waits for the lower
     /// one's first publication.
     pub dependencies: Vec<(TxIndex, TxIndex)>,
+    /// Transactions that take much longer than others: each goes out by itself, before all others that could, as soon as
+    /// the window reaches it, so that nobody waits for it in the end.
+    pub longest: Vec<TxIndex>,
 }
 
 impl Plan {

@@ -57,8 +57,10 @@ pub struct Protocol {
     pub(super) frontier: TxIndex,
     /// Lowest index that was never dispatched.
     pub(super) fresh: TxIndex,
-    /// Pending indices below `fresh`.
+    /// Pending indices below `fresh`, and those above it that were dispatched before their turn.
     pub(super) ready: BTreeSet<TxIndex>,
+    /// Those that are dispatched before their turn.
+    pub(super) longest: BTreeSet<TxIndex>,
     pub(super) waiters: BTreeMap<TxIndex, Vec<TxIndex>>,
     pub(super) rechecks: BTreeSet<TxIndex>,
     pub(super) discards: VecDeque<TxIndex>,
@@ -113,6 +115,7 @@ impl Protocol {
             frontier: plan.first,
             fresh: plan.first,
             ready: BTreeSet::new(),
+            longest: plan.longest.iter().copied().collect(),
             waiters,
             rechecks: BTreeSet::new(),
             discards: VecDeque::new(),
@@ -179,6 +182,11 @@ impl Protocol {
     #[must_use]
     pub fn runs(&self, tx: TxIndex) -> u32 {
         self.slots.get(tx).map_or(0, |slot| slot.runs)
+    }
+
+    /// The longest transactions, with their runs so far.
+    pub fn longest(&self) -> impl Iterator<Item = (TxIndex, u32)> {
+        self.longest.iter().map(|tx| (*tx, self.runs(*tx)))
     }
 
     /// Jobs in the channel or on workers, the one outside the channel included.

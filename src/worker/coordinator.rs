@@ -123,6 +123,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         }
         BlockEnd {
             frontier: self.protocol.frontier(),
+            longest: self.protocol.longest().collect(),
             counters,
             ledger: self.ledger,
             broken: self.broken,

@@ -77,6 +77,8 @@ pub struct BlockEnd<W: Workload, G> {
     pub broken: Option<Invariant>,
     /// What the protocol counted.
     pub counters: Counters,
+    /// The plan's longest transactions, with their runs.
+    pub longest: Vec<(TxIndex, u32)>,
     /// What workers and the role did, if that was asked for.
     pub log: Log<EngineEvent<W::Location>>,
 }

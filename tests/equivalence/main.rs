@@ -19,6 +19,7 @@ mod journal;
 mod keccak;
 mod lanes;
 mod lifecycle;
+mod longest;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod overflow;

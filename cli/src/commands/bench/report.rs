@@ -210,6 +210,7 @@ struct Line<'a> {
     speculative_share: f64,
     in_order_stretches: u64,
     foreseen_stretches: u64,
+    begun_first: u64,
     parts: u64,
     lane_rounds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,6 +262,7 @@ impl<'a> From<&'a Figures> for Line<'a> {
             speculative_share: figures.stats.speculative_share(),
             in_order_stretches: figures.stats.in_order_stretches,
             foreseen_stretches: figures.stats.foreseen_stretches,
+            begun_first: figures.stats.begun_first,
             parts: figures.stats.parts,
             lane_rounds: figures.stats.lane_rounds,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),

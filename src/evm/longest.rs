@@ -1,0 +1,209 @@
+//! Transactions that take much longer than others: they begin before their turn, so that in the end nobody has to
+//! wait for one of them. Earlier blocks tell which they are.
+
+use super::block::Block;
+use super::plan::regular_gas_limit;
+use crate::ids::TxIndex;
+use alloy_primitives::Address;
+use core::hash::BuildHasher;
+use core::ops::Range;
+use foldhash::fast::RandomState;
+use revm::context::TxEnv;
+
+/// Work from which on a transaction begins before its turn, as gas of common instructions: about half a millisecond.
+pub(super) const LONG: u64 = 1_000_000;
+/// Gas of precompiles takes longer than that of common instructions by about this: pairings, signatures and proofs take
+/// 8 to 16 ns for each unit, common instructions 0.5 ns.
+pub(super) const PRECOMPILE: u64 = 20;
+/// Of the gas that a call asks for it takes a part like this, as long as nothing is known of it.
+const ASKED: u64 = 4;
+/// Functions that are remembered, at most: about 64 KiB. One that comes to the place of another takes it.
+const PLACES: usize = 1024;
+/// Times that a function waits for its turn after it has begun in vain.
+const WAITS: u8 = 32;
+
+/// What is called: a contract, and which of its functions.
+type Function = (Address, [u8; 4]);
+
+fn function(tx: &TxEnv) -> Option<Function> {
+    Some((*tx.kind.to()?, *tx.data.first_chunk()?))
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    function: Function,
+    /// How long it took last.
+    work: u64,
+    /// How often it is still to wait for its turn.
+    waits: u8,
+}
+
+/// What earlier blocks have shown of functions that take long, in bounded memory.
+#[derive(Debug, Default)]
+pub(super) struct Longest {
+    /// By hash; empty until there is something to remember.
+    known: Vec<Option<Known>>,
+    hasher: RandomState,
+}
+
+impl Longest {
+    /// Those of `range` of the block's transactions that are to begin first. Where it is most of them nobody is.
+    pub(super) fn of(&mut self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
+        let transactions = block.transactions.get(range.clone()).unwrap_or_default();
+        let indices = range.filter_map(|tx| u32::try_from(tx).ok()).map(TxIndex);
+        let long = indices.zip(transactions).filter(|(_, tx)| self.goes_first(block, tx));
+        let mut long: Vec<_> = long.map(|(tx, _)| tx).collect();
+        if long.len() > transactions.len() / 4 {
+            long.clear();
+        }
+        long
+    }
+
+    fn goes_first(&mut self, block: &Block, tx: &TxEnv) -> bool {
+        let Some(function) = function(tx) else { return false };
+        match self.place(&function) {
+            Some(Some(known)) if known.function == function => {
+                let waits = known.waits > 0;
+                known.waits = known.waits.saturating_sub(1);
+                known.work >= LONG && !waits
+            }
+            _ => regular_gas_limit(block, tx.gas_limit) / ASKED >= LONG,
+        }
+    }
+
+    /// Remembers which of the transactions below `frontier` took how long, of those that did, and what came of those
+    /// that began first, which have run so often.
+    pub(super) fn learn(
+        &mut self,
+        block: &Block,
+        frontier: TxIndex,
+        long: &[(TxIndex, u64)],
+        began: &[(TxIndex, u32)],
+    ) {
+        for (tx, work) in long {
+            if let Some(known) = self.entry(block, *tx) {
+                known.work = *work;
+            }
+        }
+        for (tx, runs) in began {
+            let is_committed = *tx < frontier;
+            let in_vain = *runs > u32::from(is_committed);
+            // It takes less than it asks for, or than it took.
+            let is_short = is_committed && long.iter().all(|(long, _)| long != tx);
+            if !in_vain && !is_short {
+                continue;
+            }
+            let Some(known) = self.entry(block, *tx) else { continue };
+            known.work = if is_short { 0 } else { known.work };
+            known.waits = if in_vain { WAITS } else { known.waits };
+        }
+    }
+
+    /// What is known of the function that `tx` calls: nothing so far, if it is new.
+    fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
+        let function = function(block.transactions.get(tx.position())?)?;
+        if self.known.is_empty() {
+            self.known = vec![None; PLACES];
+        }
+        let place = self.place(&function)?;
+        if place.is_none_or(|known| known.function != function) {
+            *place = None;
+        }
+        Some(place.get_or_insert(Known { function, work: 0, waits: 0 }))
+    }
+
+    fn place(&mut self, function: &Function) -> Option<&mut Option<Known>> {
+        let index = self.hasher.hash_one(function) as usize % PLACES;
+        self.known.get_mut(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Bytes, TxKind};
+
+    fn call(contract: u16, gas_limit: u64) -> TxEnv {
+        TxEnv {
+            kind: TxKind::Call(Address::left_padding_from(&contract.to_be_bytes())),
+            data: Bytes::from(vec![7; 36]),
+            gas_limit,
+            ..TxEnv::default()
+        }
+    }
+
+    /// Nine small ones, and one of this contract that asks for so much gas.
+    fn block(contract: u16, gas_limit: u64) -> Block {
+        let small = (100..109).map(|contract| call(contract, 100_000));
+        Block {
+            transactions: small.chain([call(contract, gas_limit)]).collect(),
+            ..Block::default()
+        }
+    }
+
+    const LAST: TxIndex = TxIndex(9);
+    const END: TxIndex = TxIndex(10);
+
+    fn first(longest: &mut Longest, block: &Block) -> Vec<TxIndex> {
+        longest.of(block, 0..10)
+    }
+
+    #[test]
+    fn what_took_long_begins_first_later_on() {
+        let (mut longest, block) = (Longest::default(), block(1, 400_000));
+        assert_eq!(first(&mut longest, &block), []);
+        longest.learn(&block, END, &[(LAST, LONG)], &[]);
+        assert_eq!(first(&mut longest, &block), [LAST]);
+        assert_eq!(longest.of(&block, 0..9), [], "not one of these");
+        assert_eq!(longest.of(&block, 8..10), [], "half of them");
+        // It did run once, but not for long.
+        longest.learn(&block, END, &[], &[(LAST, 1)]);
+        assert_eq!(first(&mut longest, &block), []);
+    }
+
+    #[test]
+    fn what_began_in_vain_waits() {
+        let (mut longest, block) = (Longest::default(), block(1, 400_000));
+        longest.learn(&block, END, &[(LAST, LONG)], &[]);
+        assert_eq!(first(&mut longest, &block), [LAST]);
+        // It ran twice; it ran, and speculation was given up before its turn.
+        for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
+            longest.learn(&block, frontier, long, &[(LAST, runs)]);
+            for _ in 0..WAITS {
+                assert_eq!(first(&mut longest, &block), []);
+                longest.learn(&block, END, &[(LAST, LONG)], &[]);
+            }
+            assert_eq!(first(&mut longest, &block), [LAST]);
+        }
+        // Nobody got to it.
+        longest.learn(&block, LAST, &[], &[(LAST, 0)]);
+        assert_eq!(first(&mut longest, &block), [LAST]);
+    }
+
+    #[test]
+    fn who_asks_for_very_much_is_believed_once() {
+        let (mut longest, block) = (Longest::default(), block(1, ASKED * LONG));
+        assert_eq!(first(&mut longest, &block), [LAST]);
+        longest.learn(&block, END, &[], &[(LAST, 1)]);
+        assert_eq!(first(&mut longest, &block), []);
+        // A payment, a creation.
+        for tx in [
+            TxEnv { data: Bytes::new(), ..call(2, 9 * LONG) },
+            TxEnv { kind: TxKind::Create, ..call(2, 9 * LONG) },
+        ] {
+            let mut block = block.clone();
+            block.transactions[9] = tx;
+            assert_eq!(first(&mut longest, &block), []);
+            longest.learn(&block, END, &[(LAST, LONG)], &[(LAST, 1)]);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut longest = Longest::default();
+        for contract in 0..20_000 {
+            longest.learn(&block(contract, 400_000), END, &[(LAST, LONG)], &[]);
+        }
+        assert_eq!(longest.known.len(), PLACES);
+    }
+}

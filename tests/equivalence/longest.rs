@@ -1,0 +1,131 @@
+//! Transactions that take much longer than others begin before their turn, once blocks have shown which they are.
+
+use crate::support::scene::{Scene, call};
+use alloy_primitives::{Address, B256, U256, address};
+use braid_evm::{Executor, Mode, Policy, Stats};
+use braid_fuzz::code::Code;
+use braid_fuzz::lineup::executor;
+use braid_fuzz::memory::MemoryDatabase;
+use braid_fuzz::oracle::Expected;
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+const ECRECOVER: Address = address!("0000000000000000000000000000000000000001");
+const TRANSACTIONS: u64 = 60;
+/// Which of them takes long.
+const LAST: usize = TRANSACTIONS as usize - 1;
+
+/// Long enough for any machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whoever reads storage of some contracts waits until somebody has read that of the slow one.
+#[derive(Clone)]
+struct Held {
+    database: MemoryDatabase,
+    slow: Address,
+    waiting: Vec<Address>,
+    came: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl DatabaseRef for Held {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.database.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.database.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        let (came, somebody_came) = &*self.came;
+        let mut came = came.lock().expect("nobody panics");
+        if address == self.slow {
+            *came = true;
+            somebody_came.notify_all();
+        } else if self.waiting.contains(&address) {
+            let waited = somebody_came.wait_timeout_while(came, PATIENCE, |came| !*came);
+            assert!(!waited.expect("nobody panics").1.timed_out(), "nobody began the slow one");
+        }
+        self.database.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.database.block_hash_ref(number)
+    }
+}
+
+/// Every call counts in one of many contracts; the last one counts in `counts_in`, if that is one of them, and in a
+/// contract of its own, and recovers thirty signatures.
+fn scene(counts_in: Option<usize>) -> (Scene, Address) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counters: Vec<_> =
+        (0..20).map(|of| scene.contract(of, Code::new().increment(0, 1))).collect();
+    let recover = |code: Code| code.call_by(opcode::STATICCALL, ECRECOVER, 5_000).op(opcode::POP);
+    let code = match counts_in {
+        Some(of) => Code::new().call(counters[of], 0, 50_000).op(opcode::POP),
+        None => Code::new(),
+    };
+    // Who waits for it to read this can be sure that it has counted.
+    let code = code.sload(7).op(opcode::POP).increment(0, 1);
+    let code = (0..30).fold(code, |code, _| recover(code));
+    let slow = scene.contract(100, code);
+    for index in 0..TRANSACTIONS {
+        let sender = scene.sender(index);
+        let to = if index as usize == LAST { slow } else { counters[index as usize % 20] };
+        let tx = TxEnv { gas_limit: 300_000, data: [7; 36].into(), ..call(to) };
+        scene.send(sender, tx);
+    }
+    (scene, slow)
+}
+
+/// Executes the block and compares it. `held`: nothing can go on in its second half before the slow call has begun.
+fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), held: bool) -> Stats {
+    let block = Arc::new(scene.block.clone());
+    let database = scene.database();
+    let expected = Expected::new(&block, Mode::Validate, &database);
+    // Not the one after the tenth: the slow call may have to do with it.
+    let later = scene.block.transactions.iter().skip(12).take(8).filter(|_| held);
+    let waiting = later.filter_map(|tx| tx.kind.to().copied()).collect();
+    let database = Held { database, slow: *slow, waiting, came: Arc::default() };
+    let found = executor.execute(Arc::clone(&block), database);
+    expected.compare(&found).expect("equal");
+    found.expect("a valid block").stats
+}
+
+#[test]
+fn who_took_long_begins_first_in_later_blocks() {
+    let free = scene(None);
+    for workers in [2, 3, 8] {
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let first = play(&mut executor, &free, false);
+        assert_eq!(first.begun_first, 0, "{workers} workers: nobody knows");
+        for _ in 0..5 {
+            let stats = play(&mut executor, &free, true);
+            assert_eq!(stats.begun_first, 1, "{workers} workers: {stats:?}");
+        }
+    }
+}
+
+/// It reads what one of those before it writes: once it has run in vain it waits for its turn.
+#[test]
+fn who_began_in_vain_waits_for_its_turn() {
+    let tied = scene(Some(11));
+    for workers in [2, 3] {
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let mut begun_first = |held| play(&mut executor, &tied, held).begun_first;
+        assert_eq!(begun_first(false), 0, "{workers} workers: nobody knows");
+        assert_eq!(begun_first(true), 1, "{workers} workers: it is known");
+        for _ in 0..10 {
+            assert_eq!(begun_first(false), 0, "{workers} workers: it waits");
+        }
+    }
+}
