@@ -43,13 +43,14 @@ pub struct Config {
     /// Whether transactions that are dispatched together share a journal, so that what one of them
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
-    /// Whether each worker remembers the last 256 inputs of KECCAK256 in the block, of those of up to 95 bytes, and their hashes:
-    /// 32 KiB. Default: yes; no where [`keccak256`](alloy_primitives::keccak256) remembers by itself
+    /// Whether a worker's EVM remembers up to 256 inputs of KECCAK256, of those of up to 95 bytes, and
+    /// their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where [`keccak256`](alloy_primitives::keccak256) remembers by itself
     /// (alloy-primitives' feature `keccak-cache-global`).
     pub cache_keccak: bool,
     /// Whether an executor remembers calls - contract, function and first argument - whose speculation was
     /// given up, and runs blocks of such calls, or the rest of one, in order from the start; and functions
-    /// that took long, whose calls it begins before their turn. Default: yes;
+    /// that took long, whose calls it begins before their turn, as it does with unknown ones that ask for very
+    /// much gas. Default: yes;
     /// no where one executor serves chains that have nothing to do with each other, or measurements in
     /// which no block may know of another.
     pub learn: bool,

@@ -19,6 +19,7 @@ pub fn suites() -> Vec<Suite> {
     vec![
         Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
         Suite { name: "turns", scenarios: longest_in(meetings()) },
+        Suite { name: "turns and foresight", scenarios: foresight_in(longest_in(meetings())) },
         Suite { name: "turns in four", scenarios: longest_in_four() },
         Suite { name: "four", scenarios: four() },
         Suite { name: "faults", scenarios: faults_in(meetings().map(Scenario::new).collect()) },
@@ -46,6 +47,7 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "faults in chunks", scenarios: chunks_in(meetings(), true) },
         Suite { name: "tight limits", scenarios: tight() },
         Suite { name: "every turn", scenarios: longest_in(blocks()) },
+        Suite { name: "turns and foresight", scenarios: foresight_in(longest_in(meetings())) },
         Suite { name: "turns in four", scenarios: longest_in_four() },
         Suite { name: "hints", scenarios: hints() },
         Suite { name: "four", scenarios: four() },
@@ -168,7 +170,7 @@ fn four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks of which the last transaction, the middle one, or both go out first: cut or not.
+/// Blocks of which the middle transaction, the last one, or both go out first: cut or not.
 fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -285,6 +287,8 @@ fn tight() -> Vec<Scenario> {
             }
             scenario.limits.policy = Policy::Alternate;
             scenario.limits.hands_over = Some(Waste::default());
+            scenarios.push(scenario.clone());
+            scenario.longest = vec![2];
             scenarios.push(scenario);
         }
     }

@@ -61,7 +61,7 @@ impl KeccakCache {
         Self { places: Vec::new(), mutant }
     }
 
-    /// The hash of `input`, which is not empty.
+    /// The hash of `input`, which has at least one byte and at most [`LONGEST`].
     fn hash(&mut self, input: &[u8]) -> B256 {
         if self.places.is_empty() {
             self.places = vec![Place::EMPTY; PLACES];
@@ -71,10 +71,12 @@ impl KeccakCache {
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };
         let same = place.input() == input
             || is_evm_mutant!(self.mutant, HashOfAnother) && place.length > 0;
-        if !same {
-            place.put(input, keccak256(input));
+        if same {
+            return place.hash;
         }
-        place.hash
+        let hash = keccak256(input);
+        place.put(input, hash);
+        hash
     }
 }
 
@@ -84,13 +86,13 @@ pub(super) fn remembering<'a, D: DatabaseRef, X: Context>(
 ) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
     let table = instructions.instruction_table_mut();
     if let Some(entry) = table.get_mut(usize::from(KECCAK256)) {
-        *entry = Instruction::new(hash);
+        *entry = Instruction::new(keccak);
     }
     instructions
 }
 
 /// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm knows.
-fn hash<D: DatabaseRef, X: Context>(
+fn keccak<D: DatabaseRef, X: Context>(
     context: InstructionContext<'_, BlockContext<'_, D, X>, EthInterpreter>,
 ) -> InstructionExecResult {
     let interpreter = &mut *context.interpreter;

@@ -1,5 +1,5 @@
 //! Transactions that take much longer than others: they begin before their turn, so that in the end nobody has to
-//! wait for one of them. Earlier blocks tell which they are.
+//! wait for one of them. Earlier blocks tell which they are, or very much gas that they ask for.
 
 use super::block::Block;
 use super::plan::regular_gas_limit;
@@ -18,10 +18,10 @@ pub(super) const LONG: u64 = 400_000;
 pub(super) const PRECOMPILE: u64 = 20;
 /// Of the gas that a call asks for it takes a part like this, as long as nothing is known of it.
 const ASKED: u64 = 4;
-/// Functions that are remembered, at most: about 64 KiB. One that comes to the place of another takes it.
+/// Functions that are remembered, at most: 48 KiB. One that comes to the place of another takes it.
 const PLACES: usize = 1024;
-/// Times that a function waits for its turn after it has begun in vain.
-const WAITS: u8 = 32;
+/// Stretches of transactions in which the calls of a function wait for their turn after one has begun in vain.
+const WAITS: u64 = 32;
 
 /// What is called: a contract, and which of its functions.
 type Function = (Address, [u8; 4]);
@@ -35,8 +35,8 @@ struct Known {
     function: Function,
     /// How long it took last.
     work: u64,
-    /// How often it is still to wait for its turn.
-    waits: u8,
+    /// The last stretch in which it waits for its turn.
+    waits_until: u64,
 }
 
 /// What earlier blocks have shown of functions that take long, in bounded memory.
@@ -45,11 +45,14 @@ pub(super) struct Longest {
     /// By hash; empty until there is something to remember.
     known: Vec<Option<Known>>,
     hasher: RandomState,
+    /// Stretches so far.
+    stretches: u64,
 }
 
 impl Longest {
     /// Those of `range` of the block's transactions that are to begin first. Where it is most of them nobody is.
     pub(super) fn of(&mut self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
+        self.stretches += 1;
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
         let indices = range.filter_map(|tx| u32::try_from(tx).ok()).map(TxIndex);
         let long = indices.zip(transactions).filter(|(_, tx)| self.goes_first(block, tx));
@@ -60,20 +63,18 @@ impl Longest {
         long
     }
 
-    fn goes_first(&mut self, block: &Block, tx: &TxEnv) -> bool {
+    fn goes_first(&self, block: &Block, tx: &TxEnv) -> bool {
         let Some(function) = function(tx) else { return false };
-        match self.place(&function) {
+        match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
-                let waits = known.waits > 0;
-                known.waits = known.waits.saturating_sub(1);
-                known.work >= LONG && !waits
+                known.work >= LONG && known.waits_until < self.stretches
             }
             _ => regular_gas_limit(block, tx.gas_limit) / ASKED >= LONG,
         }
     }
 
-    /// Remembers which of the transactions below `frontier` took how long, of those that did, and what came of those
-    /// that began first, which have run so often.
+    /// Remembers which of the transactions below `frontier` took how long, of those that did, by index, and what came of
+    /// those that began first, which have run so often.
     pub(super) fn learn(
         &mut self,
         block: &Block,
@@ -81,22 +82,24 @@ impl Longest {
         long: &[(TxIndex, u64)],
         began: &[(TxIndex, u32)],
     ) {
-        for (tx, work) in long {
-            if let Some(known) = self.entry(block, *tx) {
-                known.work = *work;
-            }
-        }
+        let waits_until = self.stretches + WAITS;
         for (tx, runs) in began {
             let is_committed = *tx < frontier;
             let in_vain = *runs > u32::from(is_committed);
             // It takes less than it asks for, or than it took.
-            let is_short = is_committed && long.iter().all(|(long, _)| long != tx);
+            let is_short = is_committed && long.binary_search_by_key(tx, |(tx, _)| *tx).is_err();
             if !in_vain && !is_short {
                 continue;
             }
             let Some(known) = self.entry(block, *tx) else { continue };
             known.work = if is_short { 0 } else { known.work };
-            known.waits = if in_vain { WAITS } else { known.waits };
+            known.waits_until = if in_vain { waits_until } else { known.waits_until };
+        }
+        // Who calls one that takes long now and now not had better begin first.
+        for (tx, work) in long {
+            if let Some(known) = self.entry(block, *tx) {
+                known.work = *work;
+            }
         }
     }
 
@@ -106,16 +109,16 @@ impl Longest {
         if self.known.is_empty() {
             self.known = vec![None; PLACES];
         }
-        let place = self.place(&function)?;
+        let index = self.index(&function);
+        let place = self.known.get_mut(index)?;
         if place.is_none_or(|known| known.function != function) {
             *place = None;
         }
-        Some(place.get_or_insert(Known { function, work: 0, waits: 0 }))
+        Some(place.get_or_insert(Known { function, work: 0, waits_until: 0 }))
     }
 
-    fn place(&mut self, function: &Function) -> Option<&mut Option<Known>> {
-        let index = self.hasher.hash_one(function) as usize % PLACES;
-        self.known.get_mut(index)
+    fn index(&self, function: &Function) -> usize {
+        self.hasher.hash_one(function) as usize % PLACES
     }
 }
 
@@ -179,6 +182,27 @@ mod tests {
         // Nobody got to it.
         longest.learn(&block, LAST, &[], &[(LAST, 0)]);
         assert_eq!(first(&mut longest, &block), [LAST]);
+    }
+
+    #[test]
+    fn calls_of_one_function_wait_together_and_the_longest_counts() {
+        let mut block = Block::default();
+        block.transactions = (0..40).map(|index| call(index % 5, 400_000)).collect();
+        let calls: Vec<_> = (0..8).map(|index| TxIndex(5 * index)).collect();
+        let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG)).collect();
+        let mut longest = Longest::default();
+        longest.learn(&block, TxIndex(40), &long, &[]);
+        assert_eq!(longest.of(&block, 0..40), calls);
+        // All but one were short.
+        let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
+        longest.learn(&block, TxIndex(40), &long[3..4], &began);
+        assert_eq!(longest.of(&block, 0..40), calls);
+        // One was in vain.
+        longest.learn(&block, TxIndex(40), &long, &[(calls[3], 2)]);
+        for _ in 0..WAITS {
+            assert_eq!(longest.of(&block, 0..40), []);
+        }
+        assert_eq!(longest.of(&block, 0..40), calls);
     }
 
     #[test]

@@ -151,7 +151,9 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
         let own = self.own.iter().find(|own| own.address() == inputs.bytecode_address);
         let Some(own) = own else {
             let result = PrecompileProvider::<C>::run(&mut self.ethereum, context, inputs)?;
-            let used = result.as_ref().map_or(0, |result| result.gas.total_gas_spent());
+            // One that fails uses up its gas, and no time.
+            let ran = result.as_ref().filter(|result| result.is_ok());
+            let used = ran.map_or(0, |result| result.gas.total_gas_spent());
             self.gas = self.gas.saturating_add(used);
             return Ok(result);
         };

@@ -159,7 +159,7 @@ impl<S: StateSource> Session<S> {
                 self.choose_longest(until, crew, config);
                 let failure;
                 (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
-                self.remember_longest(crew, config);
+                self.remember_longest(crew, config, failure.is_none());
                 let next = self.frontier.position();
                 // Less than that is never given up, whatever it is.
                 let least = self.waste(config, crew.workers()).commits;
@@ -178,7 +178,7 @@ impl<S: StateSource> Session<S> {
             };
             let failure;
             (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut(), None);
-            self.remember_longest(crew, config);
+            self.remember_longest(crew, config, failure.is_none());
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
             }
@@ -266,10 +266,18 @@ impl<S: StateSource> Session<S> {
         self.longest = longest.into_iter().map(|tx| (tx, 0)).collect();
     }
 
-    /// Remembers who took long, and what came of it that some began before their turn.
-    fn remember_longest<'env>(&mut self, crew: &mut impl Crew<'env>, config: &Config) {
+    /// Remembers who took long, and, if the stretch `has_ended` well, what came of it that some began before their turn.
+    fn remember_longest<'env>(
+        &mut self,
+        crew: &mut impl Crew<'env>,
+        config: &Config,
+        has_ended: bool,
+    ) {
         let long = core::mem::take(&mut self.ledger.long);
-        let began = core::mem::take(&mut self.longest);
+        let mut began = core::mem::take(&mut self.longest);
+        if !has_ended {
+            began.clear();
+        }
         if let Some(experience) = experience(crew, config) {
             let block = &self.workload.recipe.block;
             experience.longest.learn(block, self.frontier, &long, &began);

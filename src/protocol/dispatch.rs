@@ -129,7 +129,7 @@ impl Protocol {
                 Status::Blocked { on } => on >= first,
                 Status::InFlight | Status::Parked | Status::Executed | Status::Final => false,
             };
-            if !runnable || slot.runs > 0 {
+            if !runnable || slot.runs > 0 || self.longest.contains(&end) {
                 break;
             }
             end = end.next();
@@ -146,10 +146,6 @@ impl Protocol {
             slot.status = Status::InFlight;
             slot.job = Some(job);
             slot.named = false;
-        }
-        // Whoever goes before his turn leaves those in between where they are.
-        if chunk.first <= self.fresh {
-            self.fresh = self.fresh.max(chunk.end);
         }
         Ok(job)
     }

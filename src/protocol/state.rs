@@ -55,9 +55,9 @@ pub struct Protocol {
     pub(super) mutant: Mutant,
     pub(super) slots: PerTx<Slot>,
     pub(super) frontier: TxIndex,
-    /// Lowest index that was never dispatched.
+    /// Below it whoever is pending is in `ready`, but for the frontier; nobody above it was dispatched in his turn.
     pub(super) fresh: TxIndex,
-    /// Pending indices below `fresh`, and those above it that were dispatched before their turn.
+    /// Indices that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
     /// Those that are dispatched before their turn.
     pub(super) longest: BTreeSet<TxIndex>,

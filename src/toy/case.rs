@@ -116,7 +116,7 @@ fn random_plan(random: &mut Random, transactions: usize) -> Plan {
             }
         }
     }
-    // Nothing is drawn for it: seeds that were written down replay what they did.
-    plan.longest = (0..count).filter(|tx| count % 3 == 1 && tx % 5 == 4).map(TxIndex).collect();
+    // Nothing is drawn for it, so all else about a seed stays.
+    plan.longest = (0..count).filter(|tx| count % 4 == 3 && tx % 5 == 4).map(TxIndex).collect();
     plan
 }

@@ -89,3 +89,28 @@ pub(crate) fn gas_ends_at_a_hash() {
     assert!((needed..130).all(|tx| played.ok(tx)));
     assert_eq!(played.gas(0), 21_000);
 }
+
+/// Who is called has memory of its own.
+#[test]
+fn a_call_hashes_its_own_memory() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let word = |code: Code, word: u64| code.push(word).push(0).op(opcode::MSTORE);
+    let hash = |code: Code| code.push(64).push(0).op(opcode::KECCAK256);
+    let inner = word(Code::new(), 2).push(0).push(32).op(opcode::MSTORE);
+    let inner = scene.contract(0, hash(hash(inner).sstore_top(0)).sstore_top(1));
+    let outer = word(Code::new(), 1).push(3).push(32).op(opcode::MSTORE);
+    let outer = hash(outer).sstore_top(0).call(inner, 0, 100_000).op(opcode::POP);
+    let outer = scene.contract(1, hash(outer).sstore_top(1));
+    let [alice, bob] = scene.senders();
+    scene.send(alice, call(outer));
+    scene.send(bob, call(outer));
+    let played = scene.play();
+    let hashed = |words: [u64; 2]| {
+        let words = words.map(|word| U256::from(word).to_be_bytes::<32>());
+        Some(U256::from_be_bytes(keccak256(words.concat()).0))
+    };
+    for slot in [0, 1] {
+        assert_eq!(played.slot(inner, slot), hashed([2, 0]));
+        assert_eq!(played.slot(outer, slot), hashed([1, 3]));
+    }
+}

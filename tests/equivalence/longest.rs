@@ -2,9 +2,8 @@
 
 use crate::support::scene::{Scene, call};
 use alloy_primitives::{Address, B256, U256, address};
-use braid_evm::{Executor, Mode, Policy, Stats};
+use braid_evm::{Config, Executor, Mode, Stats};
 use braid_fuzz::code::Code;
-use braid_fuzz::lineup::executor;
 use braid_fuzz::memory::MemoryDatabase;
 use braid_fuzz::oracle::Expected;
 use core::convert::Infallible;
@@ -14,6 +13,7 @@ use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
+use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -87,6 +87,14 @@ fn scene(counts_in: Option<usize>) -> (Scene, Address) {
     (scene, slow)
 }
 
+/// One that learns, and does not take threads that wait here for slow storage.
+fn executor(workers: u16) -> Executor {
+    let workers = NonZeroU16::new(workers).expect("at least one");
+    let mut config = Config::with_workers(workers);
+    config.io_workers = Some(workers);
+    Executor::new(config).expect("threads start")
+}
+
 /// Executes the block and compares it. `held`: nothing can go on in its second half before the slow call has begun.
 fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), held: bool) -> Stats {
     let block = Arc::new(scene.block.clone());
@@ -105,7 +113,7 @@ fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), held: bool) -
 fn who_took_long_begins_first_in_later_blocks() {
     let free = scene(None);
     for workers in [2, 3, 8] {
-        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let mut executor = executor(workers);
         let first = play(&mut executor, &free, false);
         assert_eq!(first.begun_first, 0, "{workers} workers: nobody knows");
         for _ in 0..5 {
@@ -120,7 +128,7 @@ fn who_took_long_begins_first_in_later_blocks() {
 fn who_began_in_vain_waits_for_its_turn() {
     let tied = scene(Some(11));
     for workers in [2, 3] {
-        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let mut executor = executor(workers);
         let mut begun_first = |held| play(&mut executor, &tied, held).begun_first;
         assert_eq!(begun_first(false), 0, "{workers} workers: nobody knows");
         assert_eq!(begun_first(true), 1, "{workers} workers: it is known");
