@@ -1,6 +1,6 @@
-//! revm's handler with four changes: the beneficiary's reward is set aside, what the transaction
+//! revm's handler with five changes: the beneficiary's reward is set aside, what the transaction
 //! changed is taken before the journal forgets it, what was changed before it is taken before an error
-//! undoes it, and a surcharge is taken if there is one.
+//! undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is one.
 
 use super::change::AccountChange;
 use super::journal::take_changes;
@@ -19,11 +19,16 @@ use revm::context_interface::context::take_error;
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
 use revm::handler::instructions::EthInstructions;
-use revm::handler::{EthFrame, FrameResult, Handler, post_execution, pre_execution};
-use revm::interpreter::InitialAndFloorGas;
+use revm::handler::{
+    EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, post_execution, pre_execution,
+};
 use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{FrameInput, InitialAndFloorGas};
 use revm::primitives::hardfork::SpecId;
+use revm::state::{Bytecode, EvmState};
 use revm::{Context as EvmContext, DatabaseRef};
+use smallvec::SmallVec;
 
 /// revm's context over a worker's view. The transaction is borrowed from the block.
 pub(super) type BlockContext<'a, D, X> = EvmContext<
@@ -60,6 +65,8 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef, X> {
     pub(super) goes_on: bool,
     /// What those before it have changed, if it cannot be taken together with them.
     pub(super) earlier: Vec<AccountChange>,
+    /// Where it has tried to create a contract.
+    creations: SmallVec<[Address; 2]>,
     marker: PhantomData<(&'a X, D)>,
 }
 
@@ -73,6 +80,7 @@ impl<'r, D: DatabaseRef, X> BlockHandler<'r, '_, D, X> {
             changes: Vec::new(),
             goes_on: false,
             earlier: Vec::new(),
+            creations: SmallVec::new_const(),
             marker: PhantomData,
         }
     }
@@ -88,6 +96,9 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
             // Whoever swallowed it, it leaves nothing.
             return Err(EVMError::Database(ViewStopped));
         }
+        if self.recipe.shares {
+            self.remember_codes(&mut journal.state);
+        }
         if let Some(window) = &mut self.window {
             if window.add(journal) {
                 self.goes_on = true;
@@ -99,6 +110,25 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
             (self.changes, self.goes_on) = take_changes(journal, mutant);
         }
         Ok(())
+    }
+
+    /// Notes where a contract is going to be created.
+    fn note_creation(&mut self, context: &BlockContext<'a, D, X>, input: &FrameInput) {
+        let FrameInput::Create(inputs) = input else { return };
+        let accounts = context.journaled_state.evm_state();
+        let Some(creator) = accounts.get(&inputs.caller()) else { return };
+        self.creations.push(inputs.created_address(creator.info.nonce));
+    }
+
+    /// revm forgets an empty code where a creation fails, and where the call around it fails, too, what it has noted
+    /// of the account before the transaction: whoever takes the changes could not tell that it has.
+    fn remember_codes(&mut self, journal: &mut EvmState) {
+        let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
+        for address in self.creations.drain(..).filter(|_| keeps) {
+            if let Some(account) = journal.get_mut(&address).filter(|it| it.info.code.is_none()) {
+                account.original_info_mut().code = Some(Bytecode::default());
+            }
+        }
     }
 
     /// The balances that the transaction itself looks at, or changes.
@@ -163,6 +193,33 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_,
             }
             self.catch_error(evm, error)
         })
+    }
+
+    /// As in revm, with two lines more.
+    fn run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first_frame_input: FrameInit,
+    ) -> Result<FrameResult, Self::Error> {
+        self.note_creation(&evm.ctx, &first_frame_input.frame_input);
+        if let ItemOrResult::Result(result) = evm.frame_init(first_frame_input)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match evm.frame_run()? {
+                ItemOrResult::Item(init) => {
+                    self.note_creation(&evm.ctx, &init.frame_input);
+                    match evm.frame_init(init)? {
+                        ItemOrResult::Item(_) => continue,
+                        ItemOrResult::Result(result) => result,
+                    }
+                }
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
     }
 
     /// As in revm, with one line more.

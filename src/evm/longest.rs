@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn calls_of_one_function_wait_together_and_the_longest_counts() {
-        let mut block = Block::default();
-        block.transactions = (0..40).map(|index| call(index % 5, 400_000)).collect();
+        let transactions = (0..40).map(|index| call(index % 5, 400_000)).collect();
+        let block = Block { transactions, ..Block::default() };
         let calls: Vec<_> = (0..8).map(|index| TxIndex(5 * index)).collect();
         let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG)).collect();
         let mut longest = Longest::default();

@@ -43,6 +43,9 @@ pub enum EvmMutant {
     /// I14: a shared journal goes on after an error.
     #[cfg(feature = "mutants")]
     JournalOutlivesError,
+    /// A code that revm has forgotten, together with what it had noted of it, counts as one that was never known.
+    #[cfg(feature = "mutants")]
+    CodeForgottenTwice,
     /// A hash that is remembered answers for all inputs that have its place.
     #[cfg(feature = "mutants")]
     HashOfAnother,
@@ -187,6 +190,7 @@ impl EvmMutant {
         Self::JournalOutlivesCreated,
         Self::JournalOutlivesEmptied,
         Self::JournalOutlivesError,
+        Self::CodeForgottenTwice,
         Self::HashOfAnother,
         Self::HashUnpaid,
         Self::ErrorKept,

@@ -146,6 +146,37 @@ fn code_changes_with_every_life() {
     assert_eq!(code.map(|code| code.original_bytes()), Some(lives(9)));
 }
 
+/// revm forgets that there is no code where a creation fails. Where the call around it fails, too, it reads the account
+/// once more to pay the fees, and takes what it has forgotten for what was there before the transaction.
+#[test]
+pub(crate) fn one_fails_within_a_call_that_fails_where_the_fees_go() {
+    for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        for is_there in [false, true] {
+            let mut scene = Scene::on(spec);
+            let [alice, bob, carol] = scene.senders();
+            let init = Code::new().op(opcode::INVALID).bytes();
+            let fails = Code::new().create2(&init, 0, 7).op(opcode::INVALID);
+            let factory = scene.contract(0, fails);
+            let child = factory.create2(B256::from(U256::from(7)), keccak256(&init));
+            scene.block.env.beneficiary = child;
+            if is_there {
+                scene.fund(child, 5);
+            }
+            for round in 0..3 {
+                scene.send(alice, pay(child, 1));
+                scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
+                scene.send(carol, pay(alice, round));
+            }
+            scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
+            scene.send(carol, pay(alice, 1));
+            let played = scene.play();
+            assert!(!played.ok(1) && played.ok(2), "{spec:?}");
+            let info = played.account(child).info.as_ref().expect("it was paid");
+            assert_eq!(info.code, None, "{spec:?}: it is forgotten");
+        }
+    }
+}
+
 /// A nonce that several transactions of different senders raise decides the address.
 #[test]
 fn each_creation_takes_the_next_address() {
