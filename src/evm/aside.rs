@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 /// Amounts in wei. Each is added by itself, as one that does not fit is dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside {
-    /// Rewards of the beneficiary, as far as they are not in what transactions have changed.
+    /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what transactions have changed.
     pub(super) rewards: SmallVec<[U256; 1]>,
     /// What was paid on top of the gas, as far as its receiver has not got it in what transactions have
     /// changed.

@@ -139,7 +139,10 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
         if let TxKind::Call(to) = tx.kind()
             && !tx.value().is_zero()
         {
-            view.count_balance(to);
+            view.count_payment(to, tx.value());
+        }
+        if tx.authorization_list_len() > 0 {
+            view.count_payee();
         }
     }
 
@@ -256,8 +259,10 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_,
         let context = &mut evm.ctx;
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
-        // An account in the journal was read, and that read is recorded: nothing to gain.
-        let is_loaded = context.journaled_state.evm_state().contains_key(&beneficiary)
+        // An account in the journal was read, and that read is recorded: nothing to gain. Unless only paid.
+        let journal = &context.journaled_state;
+        let is_loaded = journal.evm_state().contains_key(&beneficiary)
+            && !journal.db().is_unseen(beneficiary)
             && !is_evm_mutant!(self.recipe.mutant, RewardAlwaysSetAside);
         if !self.recipe.defers || is_loaded {
             context.journaled_state.db_mut().count_balance(beneficiary);

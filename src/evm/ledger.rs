@@ -61,7 +61,7 @@ impl Committed {
     }
 
     /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if the reward is not in
-    /// there. The account counts as touched even if this is zero.
+    /// there: together with what the transaction has paid to it beside the fees. The account counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
         self.outcome.as_ref().ok()?.aside.rewards.first().copied()

@@ -15,7 +15,8 @@ pub(super) enum EvmLocation {
     /// Code hash and code of an account that has code.
     Code(Address),
     /// Balance of an account that has code: most who call a contract neither ask for it nor change it.
-    /// That of an account to which something is credited lies with the account.
+    /// That of an account to which something is credited lies with the account; if anything is here, it
+    /// [cannot be paid unseen](Account::is_plain) any more.
     Balance(Address),
     /// One storage slot.
     Storage(Address, U256),
@@ -59,6 +60,10 @@ pub(super) enum EvmValue {
     /// A lifecycle has no value: only its tombstones count.
     Life,
 }
+
+/// Most that a transaction pays to an account without looking at its balance, in wei, and most that such an account
+/// owns: thus the payments of a block, which are less than 2^32, always fit.
+pub(super) const MOST_PAID: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
 
 /// An account without its code.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +118,12 @@ impl Account {
             HasCode::No => Some(Bytecode::default()),
         };
         Some(AccountInfo { balance, nonce, code_hash: KECCAK256_EMPTY, code, account_id: None })
+    }
+
+    /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not deleted for being
+    /// empty, and there is room for what a block can pay.
+    pub(super) fn is_plain(self) -> bool {
+        self.nonce > 0 && !self.has_code() && self.balance <= MOST_PAID
     }
 
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.

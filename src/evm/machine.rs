@@ -11,7 +11,7 @@ use super::error::Rejection;
 use super::extensions::Extensions;
 use super::handler::{BlockEvm, BlockHandler};
 use super::keccak::{KeccakCache, remembering};
-use super::location::{EvmLocation, Reward};
+use super::location::{Account, EvmLocation, Reward};
 use super::longest::PRECOMPILE;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::opcodes::announced;
@@ -30,7 +30,7 @@ use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
 use revm::primitives::hardfork::SpecId;
-use revm::state::EvmState;
+use revm::state::{AccountInfo, EvmState};
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
 
@@ -84,6 +84,8 @@ pub(super) struct Recipe {
     pub(super) extensions: Extensions,
     /// Whether rewards are set aside.
     pub(super) defers: bool,
+    /// The beneficiary before the first transaction, if it can be paid by who does not know what it owns.
+    pub(super) payee: Option<(Address, Account)>,
     /// Whether surcharges are.
     pub(super) sets_surcharge_aside: bool,
     /// Whether the transactions of a chunk share a journal.
@@ -101,6 +103,13 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
+    /// The beneficiary is as `first` tells before the first transaction.
+    pub(super) fn set_payee(&mut self, first: Option<&AccountInfo>) {
+        let first = first.filter(|_| self.defers).map(Account::of);
+        self.payee =
+            first.filter(|first| first.is_plain()).map(|first| (self.block.env.beneficiary, first));
+    }
+
     /// Accounts for which something may be set aside. They are known before the block.
     pub(super) fn receivers(&self) -> impl Iterator<Item = Address> {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
@@ -252,10 +261,14 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
             Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
         };
         let mut changes = core::mem::take(&mut handler.changes);
-        let aside = Aside::of(handler.reward.take(), handler.surcharge.take());
+        let (mut reward, surcharge) = (handler.reward.take(), handler.surcharge.take());
         if !self.recipe.shares {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
+        if let Some(paid) = self.view_mut().take_payment(&mut changes) {
+            reward = Some(reward.unwrap_or_default().saturating_add(paid));
+        }
+        let aside = Aside::of(reward, surcharge);
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
         let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);

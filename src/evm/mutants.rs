@@ -103,6 +103,15 @@ pub enum EvmMutant {
     /// I11: the balance of somebody for whom rewards are set aside is read before they are known.
     #[cfg(feature = "mutants")]
     CreditReadEarly,
+    /// I11: who looks at the balance of the beneficiary after he has paid it sees the one before the block.
+    #[cfg(feature = "mutants")]
+    PaymentLookedAt,
+    /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
+    #[cfg(feature = "mutants")]
+    PayeeStaysPlain,
+    /// What the beneficiary is paid unseen beside the fees is lost.
+    #[cfg(feature = "mutants")]
+    PaymentLost,
     /// I11: the frontier moves before what was set aside is there.
     #[cfg(feature = "mutants")]
     CreditAfterFrontier,
@@ -210,6 +219,9 @@ impl EvmMutant {
         Self::HandBackUnsummed,
         Self::SurchargeAlwaysSetAside,
         Self::CreditReadEarly,
+        Self::PaymentLookedAt,
+        Self::PayeeStaysPlain,
+        Self::PaymentLost,
         Self::CreditAfterFrontier,
         Self::BalanceUncounted,
         Self::BalanceNotFilledIn,

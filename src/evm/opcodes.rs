@@ -50,6 +50,15 @@ fn count<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>, address: 
     context.host.journaled_state.db_mut().count_balance(address);
 }
 
+/// The same for who gets ether.
+fn count_payment<D: DatabaseRef, X: Context>(
+    context: &mut Call<'_, '_, D, X>,
+    to: Address,
+    amount: U256,
+) {
+    context.host.journaled_state.db_mut().count_payment(to, amount);
+}
+
 fn count_own<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>) {
     let own = context.interpreter.input.target_address();
     count(context, own);
@@ -71,10 +80,11 @@ fn self_balance<D: DatabaseRef, X: Context>(
 fn call<const KIND: u8, D: DatabaseRef, X: Context>(
     mut context: Call<'_, '_, D, X>,
 ) -> InstructionExecResult {
-    if !word(&context, 2).is_zero() {
+    let amount = word(&context, 2);
+    if !amount.is_zero() {
         let to = address(&context, 1);
         count_own(&mut context);
-        count(&mut context, to);
+        count_payment(&mut context, to, amount);
     }
     contract::call::<KIND, _, _>(context)
 }
@@ -93,6 +103,9 @@ fn self_destruct<D: DatabaseRef, X: Context>(
 ) -> InstructionExecResult {
     let to = address(&context, 0);
     count_own(&mut context);
-    count(&mut context, to);
+    let own = context.interpreter.input.target_address();
+    let own = context.host.journaled_state.evm_state().get(&own);
+    let amount = own.map_or(U256::ZERO, |own| own.info.balance);
+    count_payment(&mut context, to, amount);
     host::selfdestruct(context)
 }

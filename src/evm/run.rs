@@ -209,6 +209,7 @@ fn prepare<S: StateSource>(
         block: Arc::clone(block),
         extensions,
         defers: false,
+        payee: None,
         sets_surcharge_aside: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.cache_keccak,
@@ -252,6 +253,8 @@ fn prepare<S: StateSource>(
     drop(state);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(system));
+    let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
+    recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
     Ok((recipe, overlay))
 }
 

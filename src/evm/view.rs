@@ -4,7 +4,7 @@
 use super::balances::{Balances, Moved};
 use super::base::BlockBase;
 use super::change::AccountChange;
-use super::location::{Account, Code, EvmLocation, EvmValue};
+use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
 use super::machine::Recipe;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
@@ -42,6 +42,8 @@ where
     moved: &'a Moved,
     /// Who is credited as transactions commit.
     credited: SmallVec<[Address; 2]>,
+    /// Whom one may pay without looking at its balance.
+    payee: Option<(Address, Account)>,
     mutant: EvmMutant,
     #[cfg(feature = "mutants")]
     beneficiary: Address,
@@ -98,6 +100,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             balances: Balances::default(),
             moved: &recipe.moved,
             credited: recipe.receivers().collect(),
+            payee: recipe.payee,
             mutant: recipe.mutant,
             #[cfg(feature = "mutants")]
             beneficiary: recipe.block.env.beneficiary,
@@ -121,6 +124,12 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             return;
         }
         let Some(unseen) = self.balances.count(address) else { return };
+        if self.credited.contains(&address) {
+            if !is_evm_mutant!(self.mutant, PaymentLookedAt) {
+                self.inner.give_up(Origin::Base);
+            }
+            return;
+        }
         let location = EvmLocation::Balance(address);
         self.inner.know_base(&location, EvmValue::Balance(unseen.base));
         // What the journal holds nobody has recorded.
@@ -129,6 +138,39 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         {
             self.inner.give_up(from);
         }
+    }
+
+    /// Somebody is about to pay `amount` to `address`. More than there is would not fit, and that shows.
+    pub(super) fn count_payment(&mut self, address: Address, amount: U256) {
+        if self.payee.is_none_or(|(payee, _)| payee != address) || amount > MOST_PAID {
+            self.count_balance(address);
+        }
+    }
+
+    /// A transaction that changes nonces or codes of others comes: what it does to the beneficiary is no payment.
+    pub(super) fn count_payee(&mut self) {
+        if let Some((payee, _)) = self.payee {
+            self.count_balance(payee);
+        }
+    }
+
+    /// Whether the journal has the account, and nobody has looked at its balance.
+    pub(super) fn is_unseen(&self, address: Address) -> bool {
+        self.balances.unseen(address).is_some()
+    }
+
+    /// What a transaction that has not looked at the beneficiary's balance has paid to it: that is none of its
+    /// `changes` any more.
+    pub(super) fn take_payment(&mut self, changes: &mut Vec<AccountChange>) -> Option<U256> {
+        let (payee, _) = self.payee.filter(|(payee, _)| self.is_unseen(*payee))?;
+        let at = changes.iter().position(|change| change.address == payee)?;
+        let AccountChange { before, after, .. } = changes.swap_remove(at);
+        let [before, after] = [before, after].map(|info| info.map(|info| info.balance));
+        let paid = after.unwrap_or_default().checked_sub(before.unwrap_or_default());
+        if paid.is_none_or(|paid| paid > MOST_PAID) {
+            self.inner.give_up(Origin::Base);
+        }
+        paid.filter(|_| !is_evm_mutant!(self.mutant, PaymentLost))
     }
 
     /// A balance that the transaction has not looked at is the one before the block: what it is by then
@@ -239,6 +281,25 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Ok(loaded)
     }
 
+    /// The beneficiary for somebody who only pays it, or asks for its code: as it is before the first transaction,
+    /// but for what it owns by now. `None` if that cannot be told.
+    fn unseen_payee(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        let Some((_, first)) = self.payee.filter(|(payee, _)| *payee == address) else {
+            return Ok(None);
+        };
+        if self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
+            return Ok(None);
+        }
+        let location = EvmLocation::Balance(address);
+        self.inner.know_base(&location, EvmValue::Balance(first.balance));
+        let (_, from) = self.inner.read_from(&location)?;
+        if from != Origin::Base {
+            return Ok(None);
+        }
+        self.balances.leave_unseen(address, first.balance, first.balance);
+        Ok(first.without_code())
+    }
+
     /// A slot that nothing in this block has written, with this base value, which is not zero.
     ///
     /// revm's `State` takes what it has not read of an account's storage for zero once the account
@@ -296,6 +357,9 @@ impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        if let Some(payee) = self.unseen_payee(address)? {
+            return Ok(Some(payee));
+        }
         let (Some(account), from) = self.account_from(address)? else {
             let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
             return Ok(empty.then(AccountInfo::default));

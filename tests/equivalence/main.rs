@@ -25,6 +25,7 @@ mod mutants;
 mod overflow;
 mod overlap;
 mod parts;
+mod payments;
 mod reads;
 mod system;
 mod turns;

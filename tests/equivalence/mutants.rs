@@ -4,7 +4,7 @@
 use crate::support::scene::SEEDED;
 use crate::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
-    lifecycle, overflow, parts, reads, support::evm_rows, turns, whole,
+    lifecycle, overflow, parts, payments, reads, support::evm_rows, turns, whole,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -51,6 +51,10 @@ fn named(name: &str) -> Option<fn()> {
         parts::parts_without_room_are_not_adopted,
         parts::what_a_part_reads_was_changed_before_it,
         parts::what_parts_have_set_aside_is_seen_later,
+        payments::it_gets_code_between_payments,
+        payments::it_is_paid_in_every_way_and_nobody_looks,
+        payments::what_it_is_paid_does_not_fit,
+        payments::who_looks_after_paying_sees_what_there_is,
         reads::one_hot_slot,
         turns::taking_turns,
         whole::very_many_slots_are_undone_by_somebody_else,

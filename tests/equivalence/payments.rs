@@ -1,0 +1,182 @@
+//! Payments to the beneficiary beside the fees: whoever does not look at what it owns need not wait for it.
+
+use crate::support::scene::{
+    BENEFICIARY, Scene, authorization, call, call_with, delegate, pay, rich,
+};
+use alloy_primitives::{Address, U256};
+use braid_evm::{Mode, Policy};
+use braid_fuzz::code::Code;
+use braid_fuzz::lineup::Lineup;
+use braid_fuzz::memory::MemoryAccount;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+const SPECS: [SpecId; 5] =
+    [SpecId::HOMESTEAD, SpecId::ISTANBUL, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM];
+
+/// A block whose beneficiary has sent transactions before, and this many senders.
+fn scene<const N: usize>(spec: SpecId) -> (Scene, [Address; N]) {
+    let mut scene = Scene::on(spec);
+    let senders = scene.senders();
+    scene.put(BENEFICIARY, MemoryAccount { nonce: 1, ..rich() });
+    (scene, senders)
+}
+
+/// Pays what it gets, or as much as its word says, to the beneficiary.
+fn tip(code: Code) -> Code {
+    let code = code.push(0).push(0).push(0).push(0).op(opcode::CALLVALUE);
+    code.op(opcode::COINBASE).push(300_000).op(opcode::CALL).sstore_top(7)
+}
+
+/// In every way there is: by a transaction, by a call and by what a contract leaves; twice; nothing; in vain.
+#[test]
+pub(crate) fn it_is_paid_in_every_way_and_nobody_looks() {
+    for spec in SPECS {
+        let (mut scene, senders) = scene::<12>(spec);
+        let once = scene.contract(0, tip(Code::new()));
+        let twice = scene.contract(1, tip(tip(Code::new())));
+        let fails = scene.contract(2, tip(Code::new()).op(opcode::INVALID));
+        let catches = scene.contract(3, tip(Code::new()).call(fails, 0, 90_000).sstore_top(1));
+        let leaves = scene.contract(4, Code::new().selfdestruct(BENEFICIARY));
+        let size = Code::new().op(opcode::COINBASE).op(opcode::EXTCODESIZE).sstore_top(1);
+        let asks = scene.contract(5, tip(size));
+        scene.fund(twice, 1_000);
+        let ways = [once, twice, fails, catches, leaves, asks, BENEFICIARY];
+        for (index, sender) in senders.into_iter().chain(senders).enumerate() {
+            let to = ways[index % ways.len()];
+            scene.send(sender, pay(to, index as u64 % 4));
+        }
+        let played = scene.play();
+        assert!(played.balance(BENEFICIARY) > Some(rich().balance), "{spec:?}");
+        assert_eq!(played.slot(once, 7), Some(U256::ONE), "{spec:?}");
+    }
+}
+
+/// From outside: those who pay it commit what they have computed before those below them had ended.
+#[test]
+fn who_pays_it_does_not_wait() {
+    let (mut scene, senders) = scene::<32>(SpecId::OSAKA);
+    let tips = scene.contract(0, tip(Code::new()).op(opcode::STOP));
+    for sender in senders {
+        scene.send(sender, pay(tips, 0));
+    }
+    let block = Arc::new(scene.block.clone());
+    let waits = |scene: &Scene| {
+        let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+        lineup.compare_paced(&block, &scene.database()).expect("equal");
+        lineup.speculative
+    };
+    let paid = waits(&scene);
+    // It may come to be, or to be deleted: who pays it has to know.
+    scene.put(BENEFICIARY, rich());
+    let known = waits(&scene);
+    assert!(paid > known, "{paid} and {known} committed from speculative runs");
+}
+
+#[test]
+pub(crate) fn who_looks_after_paying_sees_what_there_is() {
+    for spec in SPECS {
+        let (mut scene, senders) = scene::<6>(spec);
+        let looks = tip(Code::new()).op(opcode::COINBASE).op(opcode::BALANCE);
+        let looks = scene.contract(0, looks.op(opcode::CALLER).op(opcode::SSTORE));
+        let tips = scene.contract(1, tip(Code::new()));
+        for (index, sender) in senders.into_iter().enumerate() {
+            scene.send(sender, pay(if index % 2 == 0 { tips } else { looks }, 5));
+        }
+        let played = scene.play();
+        let seen = |sender: Address| {
+            let slot = U256::from_be_slice(sender.as_slice());
+            played.account(looks).storage[&slot].present_value
+        };
+        assert!(rich().balance < seen(senders[1]), "{spec:?}");
+        assert!(seen(senders[1]) < seen(senders[3]), "{spec:?}");
+        assert!(seen(senders[3]) < seen(senders[5]), "{spec:?}");
+    }
+}
+
+/// It sends transactions itself, spends what it was paid, and authorizes others in a transaction that pays it.
+#[test]
+fn it_acts_between_payments() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let (mut scene, [alice, bob, carol]) = scene(spec);
+        let tips = scene.contract(0, tip(Code::new()));
+        scene.set_nonce(BENEFICIARY, 1);
+        scene.send(alice, pay(tips, 5));
+        scene.send(BENEFICIARY, pay(tips, 6));
+        scene.send(bob, pay(tips, 7));
+        let wrong = authorization(BENEFICIARY, tips, 1);
+        scene.send(carol, TxEnv { value: U256::from(8), ..delegate(vec![wrong], tips) });
+        scene.send(alice, pay(tips, 9));
+        let right = authorization(BENEFICIARY, Address::repeat_byte(0x11), 2);
+        scene.send(carol, TxEnv { value: U256::from(8), ..delegate(vec![right], tips) });
+        scene.send(bob, pay(tips, 10));
+        let played = scene.play();
+        let info = played.account(BENEFICIARY).info.as_ref().expect("it is there");
+        assert_eq!(info.nonce, 3, "{spec:?}");
+    }
+}
+
+/// Who pays it calls it, once a transaction below has given it code; and not any more when that is gone.
+#[test]
+pub(crate) fn it_gets_code_between_payments() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
+        let (mut scene, [alice, bob, carol]) = scene(spec);
+        let tips = scene.contract(0, tip(Code::new()));
+        let count = scene.contract(1, Code::new().increment(3, 1));
+        scene.set_nonce(BENEFICIARY, 1);
+        scene.send(alice, pay(tips, 5));
+        let set = scene.authorize(BENEFICIARY, count);
+        scene.send(carol, delegate(vec![set], bob));
+        scene.send(alice, pay(tips, 6));
+        scene.send(bob, pay(tips, 7));
+        let clear = scene.authorize(BENEFICIARY, Address::ZERO);
+        scene.send(carol, delegate(vec![clear], bob));
+        scene.send(alice, pay(tips, 8));
+        scene.send(bob, pay(tips, 9));
+        let played = scene.play();
+        assert_eq!(played.slot(BENEFICIARY, 3), Some(U256::from(2)), "{spec:?}");
+    }
+}
+
+/// One pays it so much that the next payment does not fit, and the one after does again.
+#[test]
+pub(crate) fn what_it_is_paid_does_not_fit() {
+    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+        let (mut scene, [alice, bob, carol, dave]) = scene(spec);
+        let tips = scene.contract(0, tip(Code::new()));
+        let room = U256::from(4_000_000);
+        let whale = U256::MAX - rich().balance - room;
+        scene.put(dave, MemoryAccount { balance: U256::MAX, ..MemoryAccount::default() });
+        scene.send(alice, pay(tips, 5));
+        scene.send(dave, TxEnv { value: whale, ..call(tips) });
+        scene.send(bob, pay(tips, 4_000_000));
+        scene.send(carol, pay(tips, 6));
+        let played = scene.play();
+        assert!((0..4).all(|tx| played.ok(tx)), "{spec:?}");
+        // The call of one who pays too much fails with all the gas that it was given.
+        let failed = [0, 1, 2, 3].map(|tx| played.gas(tx) > 300_000);
+        assert_eq!(failed, [false, false, true, false], "{spec:?}");
+    }
+}
+
+/// Amounts that only fit if it owns little, and that are given back at once.
+#[test]
+fn payments_of_all_that_there_is_are_taken_back() {
+    let (mut scene, [alice, bob, carol, dave]) = scene(SpecId::OSAKA);
+    let fails = scene.contract(0, tip(Code::new()).op(opcode::INVALID));
+    let forward = Code::new().push(0).push(0).push(0).push(0).op(opcode::CALLVALUE);
+    let forward = forward.address(fails).push(200_000).op(opcode::CALL).sstore_top(1);
+    let tries = scene.contract(1, forward.op(opcode::GAS).sstore_top(2));
+    let all = U256::MAX - U256::from(1_u64 << 60);
+    scene.put(dave, MemoryAccount { balance: U256::MAX, ..MemoryAccount::default() });
+    scene.put(
+        BENEFICIARY,
+        MemoryAccount { nonce: 1, balance: U256::from(1_u64 << 60) - U256::from(5), ..rich() },
+    );
+    scene.send(alice, pay(bob, 5));
+    scene.send(dave, TxEnv { value: all, ..call(tries) });
+    scene.send(carol, call_with(tries, 0));
+    scene.play();
+}
