@@ -44,8 +44,9 @@ pub struct Config {
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
     /// Whether a worker's EVM remembers up to 256 inputs of KECCAK256, of those of up to 95 bytes, and
-    /// their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where [`keccak256`](alloy_primitives::keccak256) remembers by itself
-    /// (alloy-primitives' feature `keccak-cache-global`).
+    /// their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where
+    /// [`keccak256`](alloy_primitives::keccak256) remembers by itself (alloy-primitives' feature
+    /// `keccak-cache-global`).
     pub cache_keccak: bool,
     /// Whether an executor remembers calls - contract, function and first argument - whose speculation was
     /// given up, and runs blocks of such calls, or the rest of one, in order from the start; and functions

@@ -21,7 +21,7 @@ const LONGEST: usize = 95;
 /// Inputs that are remembered at once. Of those of real blocks 64 places find 46 %, 256 find 48 %, 2,048 find 52 %.
 const PLACES: usize = 256;
 
-/// Hashes of what a worker has hashed in the block. An input has one place, and the last one there stays.
+/// Hashes of what a worker has hashed in a stretch of the block. An input has one place, and the last one there stays.
 #[derive(Debug)]
 pub(super) struct KeccakCache {
     /// None before the first input: many a block hashes nothing.
