@@ -95,8 +95,7 @@ fn write(
         account.code = before.map_or(HasCode::No, |before| Account::of(before).code);
     }
     let old = before.map(Account::of).filter(|_| !created);
-    let is_receiver = recipe.receivers().any(|to| to == change.address);
-    let is_apart = account.has_code() && !is_receiver;
+    let is_apart = account.has_code() && recipe.receivers().all(|to| to != change.address);
     let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
     let is_same = old == Some(account) && (keeps_balance || is_apart);
     if !is_same {
@@ -107,7 +106,8 @@ fn write(
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
     let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
     // Whoever pays it unseen looks here.
-    let is_special = is_receiver && !account.is_plain();
+    let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
+    let is_special = is_payee && !account.is_plain();
     let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
         recipe.moved.add(change.address);
