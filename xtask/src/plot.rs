@@ -31,7 +31,8 @@ impl Row {
         Some(Self {
             block: block.to_owned(),
             workers: workers.parse().ok()?,
-            ratio: ratio.trim_matches('*').parse().ok()?,
+            // Other tables have none in bold there.
+            ratio: ratio.strip_prefix("**")?.strip_suffix("**")?.parse().ok()?,
             bound: bound.parse().ok()?,
         })
     }
