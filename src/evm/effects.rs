@@ -105,13 +105,14 @@ fn write(
     // That such an account was touched at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
     let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
-    // Whoever pays it unseen looks here.
+    // Whoever pays it unseen looks here, and at who has written it. As values are compared at the frontier, what is
+    // written must be none that is there before: what it owns may be what it owned.
     let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
     let is_special = is_payee && !account.is_plain();
     let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
         recipe.moved.add(change.address);
-        let value = EvmValue::Balance(account.balance);
+        let value = EvmValue::Balance(if is_special { U256::MAX } else { account.balance });
         put(EvmLocation::Balance(change.address), Entry::Value(value));
     }
     // Where there is none nobody looks for it.
@@ -121,5 +122,63 @@ fn write(
     for slot in &change.slots {
         let entry = Entry::Value(EvmValue::Slot(slot.after));
         put(EvmLocation::Storage(change.address, slot.slot), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::evm::base::Cloned;
+    use crate::evm::block::Block;
+    use crate::evm::extensions::Extensions;
+    use crate::evm::run::begin;
+    use alloy_primitives::B256;
+    use revm::bytecode::Bytecode;
+    use revm::database::{CacheDB, EmptyDB};
+    use std::num::NonZeroU16;
+
+    /// A run that has paid it unseen has read the value of before the block, and is compared by value at the frontier.
+    #[test]
+    fn a_beneficiary_that_gets_code_never_looks_as_it_did_before() {
+        let one = NonZeroU16::MIN;
+        for balance in [0_u64, 1, 1_000_000] {
+            let before =
+                AccountInfo { nonce: 1, balance: U256::from(balance), ..Default::default() };
+            let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+            let address = block.env.beneficiary;
+            let mut state = CacheDB::new(EmptyDB::new());
+            state.insert_account_info(address, before.clone());
+            let begun = begin(
+                block.into(),
+                &Cloned(state),
+                Extensions::default(),
+                None,
+                &Config::with_workers(one),
+            );
+            let (recipe, ..) = begun.expect("nothing fails");
+            assert!(recipe.payee.is_some_and(|(payee, _)| payee == address));
+            let change = AccountChange {
+                address,
+                kind: ChangeKind::Changed,
+                before: Some(before.clone()),
+                after: Some(before.clone().with_code(Bytecode::new_eip7702(Address::ZERO))),
+                slots: Vec::new(),
+                knows_code: true,
+                knows_balance: true,
+            };
+            let marks = |change: AccountChange| {
+                let writes = write_set(&[change], &recipe).into_iter();
+                let entry = |(at, entry)| (at == EvmLocation::Balance(address)).then_some(entry);
+                writes.filter_map(entry).collect::<Vec<_>>()
+            };
+            let unmarked = marks(AccountChange { after: Some(before.clone()), ..change.clone() });
+            assert!(unmarked.is_empty(), "it stays plain: {unmarked:?}");
+            let marked = marks(change);
+            let [Entry::Value(EvmValue::Balance(mark))] = *marked else {
+                panic!("one mark: {marked:?}")
+            };
+            assert_ne!(mark, before.balance);
+        }
     }
 }

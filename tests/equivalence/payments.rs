@@ -140,6 +140,28 @@ pub(crate) fn it_gets_code_between_payments() {
     }
 }
 
+/// The same where nobody tips, so that it owns afterwards what it owned: at the frontier only values are compared.
+#[test]
+fn it_gets_code_and_owns_what_it_owned() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA] {
+        let (mut scene, [alice, bob, carol]) = scene(spec);
+        let tips = scene.contract(0, tip(Code::new()));
+        let count = scene.contract(1, Code::new().increment(3, 1));
+        scene.set_nonce(BENEFICIARY, 1);
+        let set = scene.authorize(BENEFICIARY, count);
+        let price = u128::from(scene.block.env.basefee);
+        let free =
+            TxEnv { gas_price: price, gas_priority_fee: Some(0), ..delegate(vec![set], bob) };
+        scene.send(carol, free);
+        for _ in 0..8 {
+            scene.send(alice, pay(tips, 6));
+            scene.send(bob, pay(tips, 7));
+        }
+        let played = scene.play();
+        assert_eq!(played.slot(BENEFICIARY, 3), Some(U256::from(16)), "{spec:?}");
+    }
+}
+
 /// One pays it so much that the next payment does not fit, and the one after does again.
 #[test]
 pub(crate) fn what_it_is_paid_does_not_fit() {
