@@ -3,7 +3,7 @@
 use alloy_primitives::U256;
 use smallvec::SmallVec;
 
-/// Amounts in wei. Each is added by itself, as one that does not fit is dropped.
+/// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is dropped.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside {
     /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what transactions have changed.

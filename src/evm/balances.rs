@@ -4,7 +4,8 @@
 //! ether for a token changes the balance of the contract that wraps it, and every exchange of tokens calls
 //! that contract. So the balance of an account with code counts as read only once somebody may have
 //! looked at it: whatever moves ether or asks for a balance says so first (see `opcodes` and `handler`).
-//! Until then the journal holds whatever was there when the account was loaded.
+//! Until then the journal holds whatever was there when the account was loaded. So it is with the beneficiary, which
+//! has no code, for who pays it.
 
 use crate::sync::{AtomicU64, SeqCst};
 use alloy_primitives::map::{AddressMap, AddressSet};

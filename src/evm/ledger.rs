@@ -46,8 +46,8 @@ impl Committed {
         self.outcome.as_ref().err()
     }
 
-    /// Accounts that it touched, with what it changed; empty if it was skipped. The reward of the
-    /// beneficiary may be apart: see [`reward`](Self::reward).
+    /// Accounts that it touched, with what it changed; empty if it was skipped. What the
+    /// beneficiary gets may be apart: see [`reward`](Self::reward).
     #[must_use]
     pub fn changes(&self) -> &[AccountChange] {
         self.outcome.as_ref().map_or(&[], |output| &output.changes)
@@ -60,8 +60,9 @@ impl Committed {
         self.outcome.as_ref().ok()?.aside.surcharges.first().copied()
     }
 
-    /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if the reward is not in
-    /// there: together with what the transaction has paid to it beside the fees. The account counts as touched even if this is zero.
+    /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if that is not in there: the reward, and
+    /// what the transaction has paid to it beside the fees, as one sum. So it is not the revenue from fees. The account
+    /// counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
         self.outcome.as_ref().ok()?.aside.rewards.first().copied()

@@ -15,7 +15,7 @@ pub(super) enum EvmLocation {
     /// Code hash and code of an account that has code.
     Code(Address),
     /// Balance of an account that has code: most who call a contract neither ask for it nor change it.
-    /// That of an account to which something is credited lies with the account; if anything is here, it
+    /// That of an account to which something is credited lies with the account; if the beneficiary has anything here, it
     /// [cannot be paid unseen](Account::is_plain) any more.
     Balance(Address),
     /// One storage slot.
