@@ -60,7 +60,12 @@ pub fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     chunked(workers, None, policy, mode)
 }
 
-fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Executor {
+/// The same in chunks of `chunk` transactions, or as the executor cuts them.
+///
+/// # Panics
+/// As [`executor`].
+#[must_use]
+pub fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Executor {
     let workers = NonZeroU16::new(workers).expect("at least one worker");
     let mut config = Config::with_workers(workers);
     config.policy = policy;

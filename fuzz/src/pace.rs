@@ -62,6 +62,12 @@ impl Gate {
         Self { waits_for, ..Self::pairs(&Block::default(), 0, patience) }
     }
 
+    /// A gate where whoever first asks for the one of a pair waits until somebody asks for the other.
+    #[must_use]
+    pub fn until<const N: usize>(waits_for: [(Address, Address); N], patience: Duration) -> Self {
+        Self { waits_for: waits_for.into(), ..Self::pairs(&Block::default(), 0, patience) }
+    }
+
     /// How often a transaction was in progress while another one began.
     pub fn met(&self) -> u64 {
         self.met.load(Ordering::SeqCst)

@@ -112,8 +112,9 @@ fn write(
     let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
         recipe.moved.add(change.address);
-        let value = EvmValue::Balance(if is_special { U256::MAX } else { account.balance });
-        put(EvmLocation::Balance(change.address), Entry::Value(value));
+        let by_balance = is_evm_mutant!(recipe.mutant, PayeeMarkedByBalance);
+        let value = if is_special && !by_balance { U256::MAX } else { account.balance };
+        put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
     // Where there is none nobody looks for it.
     if account.code == HasCode::Yes && (created || code_before != code) {

@@ -109,6 +109,9 @@ pub enum EvmMutant {
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
     #[cfg(feature = "mutants")]
     PayeeStaysPlain,
+    /// I3: a beneficiary that has got code is marked with what it owns, which may be what it owned.
+    #[cfg(feature = "mutants")]
+    PayeeMarkedByBalance,
     /// What the beneficiary is paid unseen beside the fees is lost.
     #[cfg(feature = "mutants")]
     PaymentLost,
@@ -221,6 +224,7 @@ impl EvmMutant {
         Self::CreditReadEarly,
         Self::PaymentLookedAt,
         Self::PayeeStaysPlain,
+        Self::PayeeMarkedByBalance,
         Self::PaymentLost,
         Self::CreditAfterFrontier,
         Self::BalanceUncounted,

@@ -51,6 +51,7 @@ fn named(name: &str) -> Option<fn()> {
         parts::parts_without_room_are_not_adopted,
         parts::what_a_part_reads_was_changed_before_it,
         parts::what_parts_have_set_aside_is_seen_later,
+        payments::it_gets_code_and_owns_what_it_owned,
         payments::it_gets_code_between_payments,
         payments::it_is_paid_in_every_way_and_nobody_looks,
         payments::what_it_is_paid_does_not_fit,
