@@ -11,13 +11,13 @@ use super::follower::Feed;
 use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
-use super::mutants::is_evm_mutant;
+use super::mutants::{EvmMutant, is_evm_mutant};
 use super::runner::{NotRun, Runner, take_over};
 use super::session::{Failure, Session};
-use super::view::EvmView;
+use super::view::{EvmView, ViewStopped};
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Latest, Store};
+use crate::mv::{Footprint, Latest, Store};
 use crate::protocol::{Failure as Kind, Halt};
 use crate::runtime::Threads;
 use crate::sync::bounded;
@@ -28,14 +28,29 @@ use core::ops::ControlFlow;
 use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use revm::{Database, DatabaseRef};
 
+/// Where transactions have left what is not in `latest` yet.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// In the journal of the EVM that has run them.
+    Journal(EvmState),
+    /// Parts of the block have changed these locations: only the ledger has the values.
+    Parts(Footprint),
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self::Journal(EvmState::default())
+    }
+}
+
 /// What transactions that ran alone have left.
 #[derive(Debug, Default)]
 pub(super) struct Alone {
     /// All that has left the journal.
     pub(super) latest: Latest<EvmLocation>,
-    /// What is still in journals, those of later transactions behind.
-    pub(super) journals: Vec<EvmState>,
-    /// The lowest transaction whose changes may still be in them.
+    /// What has not.
+    pub(super) pending: Pending,
+    /// The lowest transaction of which something may be pending.
     pub(super) first_in_journal: usize,
     /// The first of them, if others have left something in the store before.
     pub(super) first: Option<TxIndex>,
@@ -48,21 +63,14 @@ impl Alone {
     }
 
     /// What parts of a block have left, the first transaction of which is `first`; `under` it somebody else has
-    /// left something in the store. Without `journals` it is taken from `ledger`.
+    /// left something in the store. They have written to `footprint`, and set aside what is in `latest`.
     pub(super) fn after_parts(
         latest: Latest<EvmLocation>,
-        journals: Option<Vec<EvmState>>,
+        footprint: Footprint,
         (first, under): (TxIndex, Option<TxIndex>),
-        ledger: &EvmLedger,
-        recipe: &Recipe,
     ) -> Self {
-        let is_in_journals = journals.is_some();
-        let journals = journals.unwrap_or_default();
-        let mut alone = Self { latest, journals, first_in_journal: first.position(), first: under };
-        if !is_in_journals {
-            alone.leave_journals(ledger, recipe);
-        }
-        alone
+        let pending = Pending::Parts(footprint);
+        Self { latest, pending, first_in_journal: first.position(), first: under }
     }
 
     /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is of.
@@ -70,14 +78,14 @@ impl Alone {
         self.first != Some(frontier)
     }
 
-    /// Whether nothing is left in the journal of what transactions below `end` have changed.
+    /// Whether nothing is pending of what transactions below `end` have changed.
     pub(super) const fn is_complete(&self, end: usize) -> bool {
         self.first_in_journal >= end
     }
 
-    /// Takes over what is in the journals.
-    pub(super) fn leave_journals(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
-        self.journals.clear();
+    /// Takes over what is pending.
+    pub(super) fn settle(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
+        self.pending = Pending::default();
         let end = ledger.outcomes.len();
         let first = core::mem::replace(&mut self.first_in_journal, end);
         take_over(&mut self.latest, ledger, first..end, recipe);
@@ -167,12 +175,12 @@ impl<S: StateSource> Session<S> {
         }
         let (first_in_journal, first) = (runner.first_in_journal, alone.first);
         runner.settle(&mut self.ledger);
-        let journal = runner.machine.end_journal();
+        let pending = Pending::Journal(runner.machine.end_journal());
         let latest = core::mem::take(runner.latest());
         self.growing.split = core::mem::take(&mut runner.split);
         drop(runner);
         self.ledger.stream_to(None);
-        self.alone = Some(Alone { latest, journals: vec![journal], first_in_journal, first });
+        self.alone = Some(Alone { latest, pending, first_in_journal, first });
         (self, failed)
     }
 
@@ -182,7 +190,7 @@ impl<S: StateSource> Session<S> {
         let Self { workload, ledger, store, frontier, .. } = self;
         let recipe = &workload.recipe;
         let first = alone.first.unwrap_or(TxIndex(0));
-        alone.leave_journals(ledger, recipe);
+        alone.settle(ledger, recipe);
         let mut latest = alone.latest;
         let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
         for receiver in recipe.receivers().filter(|_| !unsummed) {
@@ -227,44 +235,59 @@ fn step<D: DatabaseRef>(
     }
 }
 
-/// The state after the last transaction: journals, each over those before it, and what has left them.
-pub(super) struct AfterJournals<DB> {
-    pub(super) journals: Vec<EvmState>,
-    pub(super) below: DB,
+/// The state after the last transaction: what is pending, over all that is not.
+pub(super) struct AfterLast<'a, D: DatabaseRef> {
+    pub(super) pending: Pending,
+    pub(super) below: EvmView<'a, D, Threads>,
+    pub(super) mutant: EvmMutant,
 }
 
-impl<DB> AfterJournals<DB> {
-    /// What the journals have of `address`, the newest first.
-    fn accounts(&self, address: Address) -> impl Iterator<Item = &Account> {
-        self.journals.iter().rev().filter_map(move |journal| journal.get(&address))
+impl<D: DatabaseRef> AfterLast<'_, D> {
+    /// What the journal has of `address`. Refuses an answer if a part has changed one of `locations`.
+    fn account<const N: usize>(
+        &mut self,
+        address: Address,
+        locations: [EvmLocation; N],
+    ) -> Result<Option<&Account>, ViewStopped> {
+        let parts = match &self.pending {
+            Pending::Journal(journal) => return Ok(journal.get(&address)),
+            Pending::Parts(parts) => parts,
+        };
+        let is_changed = locations.iter().any(|location| parts.has(location));
+        if is_changed && !is_evm_mutant!(self.mutant, PendingUnasked) {
+            self.below.require_complete()?;
+        }
+        Ok(None)
     }
 }
 
-impl<DB: Database> Database for AfterJournals<DB> {
-    type Error = DB::Error;
+impl<D: DatabaseRef> Database for AfterLast<'_, D> {
+    type Error = ViewStopped;
 
-    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DB::Error> {
-        let account = self.accounts(address).next();
-        match account {
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        let kinds =
+            [EvmLocation::Lifecycle, EvmLocation::Account, EvmLocation::Balance, EvmLocation::Code];
+        match self.account(address, kinds.map(|location| location(address)))? {
             Some(account) if account.is_loaded_as_not_existing() => Ok(None),
             Some(account) => Ok(Some(account.info.clone())),
             None => self.below.basic(address),
         }
     }
 
-    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DB::Error> {
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
         self.below.code_by_hash(hash)
     }
 
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DB::Error> {
-        let value = self.accounts(address).find_map(|account| account.storage.get(&slot));
-        match value.map(|value| value.present_value) {
-            Some(value) => Ok(value),
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        let locations = [EvmLocation::Lifecycle(address), EvmLocation::Storage(address, slot)];
+        let account = self.account(address, locations)?;
+        match account.and_then(|account| account.storage.get(&slot)) {
+            Some(value) => Ok(value.present_value),
             None => self.below.storage(address, slot),
         }
     }
 
-    fn block_hash(&mut self, number: u64) -> Result<B256, DB::Error> {
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
         self.below.block_hash(number)
     }
 }

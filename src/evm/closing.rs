@@ -45,7 +45,7 @@ pub(super) struct Remains {
     /// Nobody needs what is in it.
     pub(super) store: Store<EvmLocation>,
     /// Nor this.
-    pub(super) spent: Vec<EvmState>,
+    pub(super) spent: EvmState,
 }
 
 /// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many slots is made
@@ -66,8 +66,8 @@ struct Closing {
     split: Mutex<Option<Split>>,
     store: Mutex<Option<Store<EvmLocation>>>,
     emptied: Mutex<Option<Store<EvmLocation>>>,
-    /// Taking them apart takes time.
-    spent: Mutex<Vec<EvmState>>,
+    /// Taking it apart takes time.
+    spent: Mutex<EvmState>,
     /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need not see them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
     joined: Mutex<Vec<AccountReverted>>,
@@ -83,7 +83,7 @@ impl Closing {
         (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
         shares: usize,
         store: Option<Store<EvmLocation>>,
-        spent: Vec<EvmState>,
+        spent: EvmState,
         reverts: bool,
     ) -> (Self, Receiver<Result<Done, Job>>, Sender<()>) {
         let large = if reverts && shares > 1 { large_accounts(&effects) } else { Vec::new() };
@@ -193,12 +193,7 @@ impl Closing {
 
     /// Takes apart what nobody needs and nobody has begun with.
     fn drop_spent(&self) {
-        loop {
-            let journal = self.spent.lock().pop();
-            if journal.is_none() {
-                return;
-            }
-        }
+        let _spent = core::mem::take(&mut *self.spent.lock());
     }
 
     /// The caller's part; `done` are the jobs of others and `folding` tells them of the end.
@@ -372,7 +367,7 @@ mod tests {
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
         let parts = (Arc::default(), effects, Spread::default());
-        Closing::new(parts, shares, None, Vec::new(), true)
+        Closing::new(parts, shares, None, EvmState::default(), true)
     }
 
     #[test]

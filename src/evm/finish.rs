@@ -1,6 +1,6 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
-use super::alone::AfterJournals;
+use super::alone::{AfterLast, Pending};
 use super::base::StateSource;
 use super::block::Block;
 use super::bundle::BlockEffects;
@@ -60,7 +60,7 @@ where
         ..BlockOutput::default()
     };
     effects.split = session.growing.take_split();
-    let mut spent = Vec::new();
+    let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
         match after {
@@ -89,12 +89,12 @@ where
     }
 }
 
-/// Post-block calls and balance changes, on the state that all transactions leave. Journals that
-/// nobody needs any more are left in `spent`: taking them apart takes time.
+/// Post-block calls and balance changes, on the state that all transactions leave. A journal that
+/// nobody needs any more is left in `spent`: taking it apart takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
     effects: &mut BlockEffects,
-    spent: &mut Vec<EvmState>,
+    spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, alone, .. } = session;
     let recipe = &workload.recipe;
@@ -112,34 +112,37 @@ fn after_transactions<S: StateSource>(
     let mut alone = alone.take();
     loop {
         let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-        let (mut below, journals) = match &mut alone {
+        let (mut below, pending) = match &mut alone {
             Some(alone) => {
                 let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
                 let mut below = EvmView::after(recipe, latest, under, base, &Threads::SLEEPY);
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
-                (below, core::mem::take(&mut alone.journals))
+                (below, core::mem::take(&mut alone.pending))
             }
-            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Vec::new()),
+            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::default()),
         };
         below.begin(TxIndex(u32::MAX));
-        let mut calls = SystemCalls::new(&workload.recipe, AfterJournals { journals, below });
+        let after = AfterLast { pending, below, mutant: recipe.mutant };
+        let mut calls = SystemCalls::new(recipe, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
         effects.after = core::mem::take(&mut calls.effects);
-        let AfterJournals { journals, mut below } = calls.state.database;
-        *spent = journals;
+        let AfterLast { pending, mut below, .. } = calls.state.database;
+        if let Pending::Journal(journal) = pending {
+            *spent = journal;
+        }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
-                // They asked who has written what, and part of that is in the journal.
+                // They asked for what parts have changed, or who has written what, and some of that is pending.
                 let (Some(alone), Some(latest)) = (&mut alone, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
                 (effects.drained, effects.increments) = Default::default();
                 alone.latest = core::mem::take(latest);
-                alone.leave_journals(ledger, &workload.recipe);
+                alone.settle(ledger, recipe);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

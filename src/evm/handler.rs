@@ -16,6 +16,7 @@ use core::marker::PhantomData;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
 use revm::context::{Block as _, BlockEnv, Cfg, CfgEnv, Evm, Journal, Transaction, TxEnv};
 use revm::context_interface::context::take_error;
+use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
 use revm::handler::instructions::EthInstructions;
@@ -141,8 +142,12 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
         {
             view.count_payment(to, tx.value());
         }
-        if tx.authorization_list_len() > 0 {
-            view.count_payee();
+        // Who has signed may be anybody until that is recovered.
+        for authorization in &tx.authorization_list {
+            view.count_payee(|payee| match authorization {
+                Either::Left(_) => true,
+                Either::Right(recovered) => recovered.authority() == Some(payee),
+            });
         }
     }
 

@@ -142,6 +142,9 @@ pub enum EvmMutant {
     /// I11: what transactions of a part have set aside is not there for those who come later.
     #[cfg(feature = "mutants")]
     PartCreditsLost,
+    /// What follows the transactions does not ask what parts have changed.
+    #[cfg(feature = "mutants")]
+    PendingUnasked,
     /// Balances that a part has changed are not known to those who have not looked at them.
     #[cfg(feature = "mutants")]
     PartBalancesLost,
@@ -235,6 +238,7 @@ impl EvmMutant {
         Self::PartUnchecked,
         Self::PartNotAdmitted,
         Self::PartCreditsLost,
+        Self::PendingUnasked,
         Self::PartBalancesLost,
         Self::PartsOutOfOrder,
         Self::LaneUnchecked,

@@ -33,7 +33,6 @@ use crate::runtime::{Seat, Task, Threads};
 use crate::sync::{AtomicU64, Receiver, SeqCst};
 use crate::worker::{Done, Ledger, Parts};
 use core::ops::{ControlFlow, Range};
-use revm::state::EvmState;
 use std::sync::Arc;
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
@@ -64,8 +63,6 @@ struct Part {
     writes: Digests,
     /// What is set aside, and what has left the journal.
     latest: Latest<EvmLocation>,
-    /// The journal, if all that was changed is in it.
-    journal: Option<EvmState>,
     /// Whether what follows it may count.
     goes_on: bool,
 }
@@ -123,8 +120,8 @@ impl<S: StateSource> PartsTask<S> {
         let split = core::mem::take(&mut runner.split);
         self.used.fetch_add(ledger.gas().admitted(&recipe.block), SeqCst);
         let is_whole = ledger.outcomes.len() == range.len();
-        let journal = runner.machine.end_journal();
-        let is_in_journal = is_whole && runner.first_in_journal == range.start;
+        // The ledger has all that is in it.
+        runner.machine.clear_journal();
         let Some(reads) = runner.machine.view_mut().take_reads() else {
             unreachable!("the view is one of a part")
         };
@@ -132,7 +129,6 @@ impl<S: StateSource> PartsTask<S> {
             reads,
             writes: digests.clone(),
             latest: core::mem::take(runner.latest()),
-            journal: Some(journal).filter(|_| is_in_journal),
             goes_on: is_whole,
             ledger,
             split,
@@ -176,8 +172,6 @@ struct Adopted<'a> {
     tally: &'a mut Tally,
     footprint: Footprint,
     latest: Latest<EvmLocation>,
-    /// Their journals, if all is in there.
-    journals: Option<Vec<EvmState>>,
     /// Whoever ran the next part has failed, by a bug of ours.
     is_lost: bool,
     mutant: EvmMutant,
@@ -206,10 +200,6 @@ impl Adopted<'_> {
         self.ledger.append(part.ledger);
         if !is_evm_mutant!(mutant, PartCreditsLost) {
             self.latest.add_deltas(part.latest);
-        }
-        match (&mut self.journals, part.journal) {
-            (Some(journals), Some(journal)) => journals.push(journal),
-            (journals, _) => *journals = None,
         }
         part.goes_on
     }
@@ -358,12 +348,11 @@ impl<S: StateSource> Session<S> {
             tally: &mut tally,
             footprint,
             latest: Latest::default(),
-            journals: Some(Vec::new()),
             is_lost: false,
             mutant: task.workload.recipe.mutant,
         };
         let in_vain = lead(&task, crew, &inbox, |part| adopted.adopt(part)) as u64;
-        let Adopted { latest, journals, is_lost, .. } = adopted;
+        let Adopted { latest, footprint, is_lost, .. } = adopted;
         tally.protocol.runs += in_vain;
         tally.protocol.discarded += in_vain;
         let Some(PartsTask { workload, store, .. }) = Arc::into_inner(task) else {
@@ -371,9 +360,8 @@ impl<S: StateSource> Session<S> {
             unreachable!("a worker still holds the block")
         };
         let under = speculates.then_some(first);
-        let alone = Alone::after_parts(latest, journals, (first, under), &ledger, &workload.recipe);
+        let alone = Some(Alone::after_parts(latest, footprint, (first, under)));
         let frontier = TxIndex(u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX));
-        let alone = Some(alone);
         let lost = (At::Transaction(frontier), BlockErrorKind::Internal(Invariant::WorkersGone));
         let session = Self {
             workload,

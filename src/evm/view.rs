@@ -45,8 +45,6 @@ where
     /// Whom one may pay without looking at its balance.
     payee: Option<(Address, Account)>,
     mutant: EvmMutant,
-    #[cfg(feature = "mutants")]
-    beneficiary: Address,
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
@@ -102,8 +100,6 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
             credited: recipe.receivers().collect(),
             payee: recipe.payee,
             mutant: recipe.mutant,
-            #[cfg(feature = "mutants")]
-            beneficiary: recipe.block.env.beneficiary,
         }
     }
 
@@ -147,9 +143,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         }
     }
 
-    /// A transaction that changes nonces or codes of others comes: what it does to the beneficiary is no payment.
-    pub(super) fn count_payee(&mut self) {
-        if let Some((payee, _)) = self.payee {
+    /// A transaction comes that changes nonce and code of somebody: if it `may_be` the beneficiary, that is no payment.
+    pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
+        if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee)) {
             self.count_balance(payee);
         }
     }
@@ -192,6 +188,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.set_complete(complete);
     }
 
+    /// Refuses an answer if that is not so.
+    pub(super) fn require_complete(&mut self) -> Result<(), ViewStopped> {
+        Ok(self.inner.wait_until_final()?)
+    }
+
     /// What the block has written, if all of it is final, or what its part has.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
@@ -217,11 +218,11 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 
     fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
-        #[cfg(feature = "mutants")]
-        if is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) && address == self.beneficiary {
+        let is_credited = self.credited.contains(&address);
+        if is_credited && is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) {
             return Ok((self.base_account(address)?, Origin::Base));
         }
-        if self.credited.contains(&address) && !is_evm_mutant!(self.mutant, CreditReadEarly) {
+        if is_credited && !is_evm_mutant!(self.mutant, CreditReadEarly) {
             self.inner.wait_for_credits()?;
         }
         match self.inner.read_from(&EvmLocation::Account(address))? {

@@ -75,6 +75,13 @@ impl Footprint {
         !self.hashes.is_empty() && reads.hashes.iter().any(is_in)
     }
 
+    /// Whether `location` is in it, or one with the same hash.
+    #[must_use]
+    pub fn has<L: Location>(&self, location: &L) -> bool {
+        let hash = self.hasher.hash_one(location);
+        self.hashes.find(hash, |other| *other == hash).is_some()
+    }
+
     /// Adds what was written.
     pub fn extend(&mut self, writes: &Digests) {
         self.hashes.reserve(writes.hashes.len(), |hash| *hash);
@@ -125,7 +132,9 @@ mod tests {
         footprint.extend(&of(&footprint, 10..2_000));
         footprint.extend(&of(&footprint, [5, 5, 1_999]));
         assert!(!footprint.meets(&of(&footprint, (0..10).filter(|slot| *slot != 5))));
+        assert!((0..10).all(|slot| footprint.has(&Slot(slot)) == (slot == 5)));
         for slot in [5, 10, 700, 1_999] {
+            assert!(footprint.has(&Slot(slot)), "{slot}");
             assert!(footprint.meets(&of(&footprint, [2_000, slot])), "{slot}");
         }
     }

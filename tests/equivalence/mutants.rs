@@ -4,7 +4,7 @@
 use crate::support::scene::SEEDED;
 use crate::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
-    lifecycle, overflow, parts, payments, reads, support::evm_rows, turns, whole,
+    lifecycle, overflow, parts, payments, reads, support::evm_rows, system, turns, whole,
 };
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
@@ -57,6 +57,7 @@ fn named(name: &str) -> Option<fn()> {
         payments::what_it_is_paid_does_not_fit,
         payments::who_looks_after_paying_sees_what_there_is,
         reads::one_hot_slot,
+        system::what_follows_parts_finds_what_they_have_changed,
         turns::taking_turns,
         whole::very_many_slots_are_undone_by_somebody_else,
         whole::workers_share_the_bundle_and_what_undoes_it,

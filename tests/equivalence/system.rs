@@ -1,11 +1,13 @@
 //! What happens before the first and after the last transaction, and how transactions meet it.
 
+use crate::parts::{run, seeded};
 use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract, pay, storage};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use braid_cli::block::mainnet_dao_fork;
 use braid_cli::sequential::{Position, SequentialErrorKind};
+use braid_evm::Policy;
 use braid_fuzz::code::Code;
 use braid_fuzz::memory::MemoryAccount;
 use revm::bytecode::opcode;
@@ -111,6 +113,40 @@ fn requests_come_from_what_the_transactions_queued() {
         assert_eq!(requests[0].last(), Some(&7), "{spec:?}");
         // Set and cleared again: no change over the block.
         assert_eq!(played.output().bundle.account(&withdrawals), None, "{spec:?}");
+    }
+}
+
+/// Queues, slots and balances that parts of the block have changed: of accounts with code, of those without, and of
+/// one that comes to be. Who has destroyed an account asks for all of them.
+#[test]
+pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
+    for (spec, destroys) in
+        [(SpecId::OSAKA, false), (SpecId::AMSTERDAM, false), (SpecId::SHANGHAI, true)]
+    {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol, dave] = scene.senders();
+        let queue = scene.put(eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, contract(queue()));
+        let quiet = scene.contract(1, recorder());
+        let mortal = scene.contract(2, Code::new().selfdestruct(Address::repeat_byte(0x15)));
+        let fresh = Address::repeat_byte(0x12);
+        scene.fund(mortal, 1_000);
+        scene.send(alice, call_with(queue, 5));
+        scene.send(bob, pay(fresh, 7));
+        scene.send(carol, TxEnv { value: U256::from(9), ..call_with(quiet, 3) });
+        scene.send(dave, if destroys { call(mortal) } else { call_with(quiet, 4) });
+        let receivers = [alice, bob, carol, dave, fresh, quiet, mortal];
+        let withdrawal =
+            |(index, address)| Withdrawal { index, validator_index: 7, address, amount: 1 + index };
+        scene.block.withdrawals = Some((0..).zip(receivers).map(withdrawal).collect());
+        for workers in [1, 2, 3, 8] {
+            let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+            assert!(stats.parts >= 2, "{spec:?}, {workers}: {stats:?}");
+        }
+        let played = scene.play();
+        // Set and cleared again, where it was asked.
+        let is_asked = spec.is_enabled_in(SpecId::PRAGUE);
+        assert_eq!(played.output().bundle.account(&queue).is_none(), is_asked, "{spec:?}");
+        assert_eq!(played.balance(fresh), Some(U256::from(5_000_000_007_u64)), "{spec:?}");
     }
 }
 
