@@ -24,6 +24,7 @@ pub struct Gate {
     somebody_came: Condvar,
     patience: Duration,
     met: AtomicU64,
+    in_vain: AtomicU64,
 }
 
 impl Gate {
@@ -47,6 +48,7 @@ impl Gate {
             somebody_came: Condvar::new(),
             patience,
             met: AtomicU64::new(0),
+            in_vain: AtomicU64::new(0),
         }
     }
 
@@ -73,6 +75,12 @@ impl Gate {
         self.met.load(Ordering::SeqCst)
     }
 
+    /// How often somebody's patience came to an end. If never, everybody who was to wait for another went on after that one
+    /// had come, be it that he had come before.
+    pub fn in_vain(&self) -> u64 {
+        self.in_vain.load(Ordering::SeqCst)
+    }
+
     /// How many senders wait.
     pub fn pairs_count(&self) -> usize {
         self.waits_for.len()
@@ -94,6 +102,8 @@ impl Gate {
             self.met.fetch_add(1, Ordering::SeqCst);
             // The other one gets the time to run to its end.
             std::thread::sleep(HEAD_START);
+        } else {
+            self.in_vain.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

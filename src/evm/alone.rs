@@ -22,25 +22,22 @@ use crate::protocol::{Failure as Kind, Halt};
 use crate::runtime::Threads;
 use crate::sync::bounded;
 use crate::worker::{Ledger, Machine, TxError};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use core::convert::Infallible;
 use core::ops::ControlFlow;
 use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use revm::{Database, DatabaseRef};
 
 /// Where transactions have left what is not in `latest` yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Pending {
+    #[default]
+    Nothing,
     /// In the journal of the EVM that has run them.
     Journal(EvmState),
-    /// Parts of the block have changed these locations: only the ledger has the values.
-    Parts(Footprint),
-}
-
-impl Default for Pending {
-    fn default() -> Self {
-        Self::Journal(EvmState::default())
-    }
+    /// Parts of the block have changed these locations: only the ledger has the values, but for those of accounts that
+    /// are `known`.
+    Parts { changed: Footprint, known: AddressSet },
 }
 
 /// What transactions that ran alone have left.
@@ -51,7 +48,7 @@ pub(super) struct Alone {
     /// What has not.
     pub(super) pending: Pending,
     /// The lowest transaction of which something may be pending.
-    pub(super) first_in_journal: usize,
+    pub(super) first_pending: usize,
     /// The first of them, if others have left something in the store before.
     pub(super) first: Option<TxIndex>,
 }
@@ -59,7 +56,7 @@ pub(super) struct Alone {
 impl Alone {
     /// Nothing yet: those from `first` on will run alone.
     pub(super) fn from(first: TxIndex) -> Self {
-        Self { first_in_journal: first.position(), first: Some(first), ..Self::default() }
+        Self { first_pending: first.position(), first: Some(first), ..Self::default() }
     }
 
     /// What parts of a block have left, the first transaction of which is `first`; `under` it somebody else has
@@ -69,8 +66,8 @@ impl Alone {
         footprint: Footprint,
         (first, under): (TxIndex, Option<TxIndex>),
     ) -> Self {
-        let pending = Pending::Parts(footprint);
-        Self { latest, pending, first_in_journal: first.position(), first: under }
+        let pending = Pending::Parts { changed: footprint, known: AddressSet::default() };
+        Self { latest, pending, first_pending: first.position(), first: under }
     }
 
     /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is of.
@@ -80,15 +77,36 @@ impl Alone {
 
     /// Whether nothing is pending of what transactions below `end` have changed.
     pub(super) const fn is_complete(&self, end: usize) -> bool {
-        self.first_in_journal >= end
+        self.first_pending >= end
     }
 
     /// Takes over what is pending.
-    pub(super) fn settle(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
-        self.pending = Pending::default();
+    pub(super) fn complete(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
+        self.pending = Pending::Nothing;
         let end = ledger.outcomes.len();
-        let first = core::mem::replace(&mut self.first_in_journal, end);
-        take_over(&mut self.latest, ledger, first..end, recipe);
+        let first = core::mem::replace(&mut self.first_pending, end);
+        take_over(&mut self.latest, (ledger, first..end), recipe, |_| true);
+    }
+
+    /// Takes over what parts have changed of `asked`, for which somebody asks, and of `others`, for which he will. If he
+    /// comes again, or nobody knows for what he asks, all that is pending is taken over.
+    pub(super) fn complete_for(
+        &mut self,
+        (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
+        ledger: &EvmLedger,
+        recipe: &Recipe,
+    ) {
+        match (asked, &mut self.pending) {
+            (Some(asked), Pending::Parts { known, .. }) if known.is_empty() => {
+                known.insert(asked);
+                known.extend(others);
+                let is_lost = is_evm_mutant!(recipe.mutant, PendingUntaken);
+                let counts = |address: &Address| known.contains(address) && !is_lost;
+                let range = self.first_pending..ledger.outcomes.len();
+                take_over(&mut self.latest, (ledger, range), recipe, counts);
+            }
+            _ => self.complete(ledger, recipe),
+        }
     }
 
     /// Remembers, of a block that began with it, what is credited later: each credit is added at once then.
@@ -147,8 +165,8 @@ impl<S: StateSource> Session<S> {
         alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
         let machine = EvmMachine::over(recipe, view);
-        let (first_in_journal, is_bottom) = (alone.first_in_journal, under.is_none());
-        let mut runner = Runner::new(machine, recipe, (first_in_journal, is_bottom));
+        let in_journal = (alone.first_pending, under.is_none());
+        let mut runner = Runner::new(machine, recipe, in_journal);
         runner.feed = feed;
         if on_commit.is_some() {
             runner.stream();
@@ -173,14 +191,14 @@ impl<S: StateSource> Session<S> {
                 failed = Some(cancelled(self.frontier, recipe.block.transactions.len()));
             }
         }
-        let (first_in_journal, first) = (runner.first_in_journal, alone.first);
+        let (first_pending, first) = (runner.first_in_journal, alone.first);
         runner.settle(&mut self.ledger);
         let pending = Pending::Journal(runner.machine.end_journal());
         let latest = core::mem::take(runner.latest());
         self.growing.split = core::mem::take(&mut runner.split);
         drop(runner);
         self.ledger.stream_to(None);
-        self.alone = Some(Alone { latest, pending, first_in_journal, first });
+        self.alone = Some(Alone { latest, pending, first_pending, first });
         (self, failed)
     }
 
@@ -190,7 +208,7 @@ impl<S: StateSource> Session<S> {
         let Self { workload, ledger, store, frontier, .. } = self;
         let recipe = &workload.recipe;
         let first = alone.first.unwrap_or(TxIndex(0));
-        alone.settle(ledger, recipe);
+        alone.complete(ledger, recipe);
         let mut latest = alone.latest;
         let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
         for receiver in recipe.receivers().filter(|_| !unsummed) {
@@ -239,22 +257,27 @@ fn step<D: DatabaseRef>(
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) pending: Pending,
     pub(super) below: EvmView<'a, D, Threads>,
+    /// An account of which there was no answer, as parts have changed it.
+    pub(super) refused: Option<Address>,
     pub(super) mutant: EvmMutant,
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
-    /// What the journal has of `address`. Refuses an answer if a part has changed one of `locations`.
+    /// What the journal has of `address`. Refuses an answer if a part has changed one of `locations`, unless that is
+    /// known.
     fn account<const N: usize>(
         &mut self,
         address: Address,
         locations: [EvmLocation; N],
     ) -> Result<Option<&Account>, ViewStopped> {
-        let parts = match &self.pending {
+        let (changed, known) = match &self.pending {
+            Pending::Nothing => return Ok(None),
             Pending::Journal(journal) => return Ok(journal.get(&address)),
-            Pending::Parts(parts) => parts,
+            Pending::Parts { changed, known } => (changed, known),
         };
-        let is_changed = locations.iter().any(|location| parts.has(location));
-        if is_changed && !is_evm_mutant!(self.mutant, PendingUnasked) {
+        let is_pending = !known.contains(&address) && locations.iter().any(|it| changed.has(it));
+        if is_pending && !is_evm_mutant!(self.mutant, PendingUnasked) {
+            self.refused = Some(address);
             self.below.require_complete()?;
         }
         Ok(None)

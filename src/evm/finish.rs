@@ -119,10 +119,10 @@ fn after_transactions<S: StateSource>(
                 below.set_complete(alone.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut alone.pending))
             }
-            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::default()),
+            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::Nothing),
         };
         below.begin(TxIndex(u32::MAX));
-        let after = AfterLast { pending, below, mutant: recipe.mutant };
+        let after = AfterLast { pending, below, refused: None, mutant: recipe.mutant };
         let mut calls = SystemCalls::new(recipe, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
@@ -130,9 +130,9 @@ fn after_transactions<S: StateSource>(
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
         effects.after = core::mem::take(&mut calls.effects);
-        let AfterLast { pending, mut below, .. } = calls.state.database;
-        if let Pending::Journal(journal) = pending {
-            *spent = journal;
+        let AfterLast { mut pending, mut below, refused, .. } = calls.state.database;
+        if let Pending::Journal(journal) = &mut pending {
+            *spent = core::mem::take(journal);
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
@@ -141,8 +141,9 @@ fn after_transactions<S: StateSource>(
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
                 (effects.drained, effects.increments) = Default::default();
-                alone.latest = core::mem::take(latest);
-                alone.settle(ledger, recipe);
+                (alone.latest, alone.pending) = (core::mem::take(latest), pending);
+                let others = balance_increments(block).into_keys();
+                alone.complete_for((refused, others), ledger, recipe);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

@@ -186,7 +186,7 @@ impl<S: StateSource> Session<S> {
         let came = task.settle(&mut ledger, &mut alone.latest);
         let frontier = came.frontier;
         let committed = u64::from(frontier.0 - first.0);
-        (alone.first_in_journal, alone.first) = (frontier.position(), Some(frontier));
+        (alone.first_pending, alone.first) = (frontier.position(), Some(frontier));
         tally.protocol.runs += came.runs;
         tally.protocol.discarded += came.runs - committed;
         // The first one would have run first anyway.

@@ -162,7 +162,8 @@ impl Code {
     }
 }
 
-/// A fee for the beneficiary that nobody had to read the balance for.
+/// What an account gets that nobody had to read its balance for: a fee and a payment of the beneficiary, or a surcharge of
+/// its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reward {
     pub(super) amount: U256,

@@ -82,6 +82,9 @@ pub enum EvmMutant {
     /// Alone: who creates, destroys or empties an account is taken together with others.
     #[cfg(feature = "mutants")]
     WindowKeepsLives,
+    /// Alone: accounts that a transaction has touched stay among those of the window, though it is left out.
+    #[cfg(feature = "mutants")]
+    WindowKeepsTouches,
     /// Alone: what a transaction has left that was refused a read stays in the journal.
     #[cfg(feature = "mutants")]
     StoppedStays,
@@ -142,9 +145,15 @@ pub enum EvmMutant {
     /// I11: what transactions of a part have set aside is not there for those who come later.
     #[cfg(feature = "mutants")]
     PartCreditsLost,
+    /// An authorization of the beneficiary counts as a payment to it.
+    #[cfg(feature = "mutants")]
+    PayeeUncounted,
     /// What follows the transactions does not ask what parts have changed.
     #[cfg(feature = "mutants")]
     PendingUnasked,
+    /// What parts have changed of accounts for which somebody asks counts as taken over, and was not.
+    #[cfg(feature = "mutants")]
+    PendingUntaken,
     /// Balances that a part has changed are not known to those who have not looked at them.
     #[cfg(feature = "mutants")]
     PartBalancesLost,
@@ -218,6 +227,7 @@ impl EvmMutant {
         Self::JournalForgotten,
         Self::RewardUnseen,
         Self::WindowKeepsLives,
+        Self::WindowKeepsTouches,
         Self::StoppedStays,
         Self::WindowLosesSlots,
         Self::SpeculationStays,
@@ -228,6 +238,7 @@ impl EvmMutant {
         Self::PaymentLookedAt,
         Self::PayeeStaysPlain,
         Self::PayeeMarkedByBalance,
+        Self::PayeeUncounted,
         Self::PaymentLost,
         Self::CreditAfterFrontier,
         Self::BalanceUncounted,
@@ -239,6 +250,7 @@ impl EvmMutant {
         Self::PartNotAdmitted,
         Self::PartCreditsLost,
         Self::PendingUnasked,
+        Self::PendingUntaken,
         Self::PartBalancesLost,
         Self::PartsOutOfOrder,
         Self::LaneUnchecked,

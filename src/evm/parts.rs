@@ -61,7 +61,7 @@ struct Part {
     /// What it has read from below.
     reads: Digests,
     writes: Digests,
-    /// What is set aside, and what has left the journal.
+    /// What is set aside; and what has left the journal, for its own transactions: the ledger has that, too.
     latest: Latest<EvmLocation>,
     /// Whether what follows it may count.
     goes_on: bool,

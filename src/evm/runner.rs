@@ -16,18 +16,20 @@ use crate::ids::TxIndex;
 use crate::mv::{Entry, Latest};
 use crate::runtime::Threads;
 use crate::worker::{Ledger, Machine, Stop, TxError};
+use alloy_primitives::Address;
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Takes over into `latest` what transactions of `range` have left in a journal.
+/// Takes over into `latest` what transactions of `range` have left in a journal, of the accounts that `counts` says yes
+/// to.
 pub(super) fn take_over(
     latest: &mut Latest<EvmLocation>,
-    ledger: &EvmLedger,
-    range: Range<usize>,
+    (ledger, range): (&EvmLedger, Range<usize>),
     recipe: &Recipe,
+    counts: impl Fn(&Address) -> bool,
 ) {
     if is_evm_mutant!(recipe.mutant, JournalLost) {
         return;
@@ -35,7 +37,10 @@ pub(super) fn take_over(
     for (tx, outcome) in ledger.outcomes_of(range) {
         // Most have nothing: what they have changed was taken together with others.
         let Ok(Some(output)) = outcome else { continue };
-        for_each_write(&output.changes, recipe, |location, entry| latest.put(tx, location, entry));
+        for change in output.changes.iter().filter(|change| counts(&change.address)) {
+            let change = core::slice::from_ref(change);
+            for_each_write(change, recipe, |location, entry| latest.put(tx, location, entry));
+        }
     }
 }
 
@@ -219,7 +224,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_in_journal, end);
         let recipe = self.recipe;
-        take_over(self.latest(), ledger, first..end, recipe);
+        take_over(self.latest(), (ledger, first..end), recipe, |_| true);
         if self.is_bottom {
             self.latest().keep_slots(&journal);
         }

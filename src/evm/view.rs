@@ -145,7 +145,8 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
 
     /// A transaction comes that changes nonce and code of somebody: if it `may_be` the beneficiary, that is no payment.
     pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
-        if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee)) {
+        let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
+        if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee) && !is_missed) {
             self.count_balance(payee);
         }
     }
@@ -188,7 +189,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.set_complete(complete);
     }
 
-    /// Refuses an answer if that is not so.
+    /// Refuses an answer if it is not: for whoever asks beside the view.
     pub(super) fn require_complete(&mut self) -> Result<(), ViewStopped> {
         Ok(self.inner.wait_until_final()?)
     }

@@ -43,6 +43,24 @@ struct Before {
     is_code_known: bool,
 }
 
+/// An account that the transaction in hand has touched, as it was before it was taken.
+struct Taken {
+    address: Address,
+    status: AccountStatus,
+    was: Was,
+}
+
+/// What the window knew of an account.
+enum Was {
+    /// Nothing, and it does not either now.
+    Nothing,
+    New,
+    Known {
+        place: usize,
+        is_code_known: bool,
+    },
+}
+
 impl Window {
     /// The same with a seeded bug.
     pub(super) fn with_mutant(mutant: EvmMutant) -> Self {
@@ -63,33 +81,33 @@ impl Window {
     /// or emptied any is left out, and nothing has happened: what revm's bundle tells of such an account
     /// depends on what came before.
     pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
-        let state = &mut journal.state;
-        let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
-        for entry in &journal.journal {
-            match entry {
-                JournalEntry::AccountTouched { address } => touched.push(*address),
-                JournalEntry::AccountCreated { .. } | JournalEntry::AccountDestroyed { .. }
-                    if !is_evm_mutant!(self.mutant, WindowKeepsLives) =>
-                {
-                    return false;
-                }
-                _ => {}
-            }
-        }
-        if state.get(&KEPT_TOUCHED).is_some_and(Account::is_touched) {
-            touched.push(KEPT_TOUCHED);
-        }
-        let fits = |address| state.get_mut(address).is_none_or(is_plain);
-        if !touched.iter().all(fits) && !is_evm_mutant!(self.mutant, WindowKeepsLives) {
+        let JournalInner { state, journal: entries, .. } = journal;
+        let keeps_lives = is_evm_mutant!(self.mutant, WindowKeepsLives);
+        let is_life = |entry: &JournalEntry| {
+            let created = matches!(entry, JournalEntry::AccountCreated { .. });
+            created || matches!(entry, JournalEntry::AccountDestroyed { .. })
+        };
+        if !keeps_lives && entries.iter().any(is_life) {
             return false;
         }
-        for address in touched {
+        let touched = entries.iter().filter_map(|entry| match entry {
+            JournalEntry::AccountTouched { address } => Some(*address),
+            _ => None,
+        });
+        let mut taken: SmallVec<[Taken; 8]> = SmallVec::new();
+        for address in touched.chain([KEPT_TOUCHED]) {
             // Twice, if it is the one that stays touched.
-            if let Some(account) = state.get_mut(&address).filter(|account| account.is_touched()) {
-                self.touch(address, account);
+            let account = state.get_mut(&address).filter(|account| account.is_touched());
+            let Some(account) = account else { continue };
+            if !keeps_lives && !is_plain(account) {
+                let stays = is_evm_mutant!(self.mutant, WindowKeepsTouches);
+                let taken = taken.into_iter().rev().filter(|_| !stays);
+                taken.for_each(|taken| self.give_back(taken, state));
+                return false;
             }
+            taken.push(self.touch(address, account));
         }
-        for entry in &journal.journal {
+        for entry in entries {
             if let JournalEntry::StorageChanged { address, key, had_value } = entry
                 && self.written.insert(EvmLocation::Storage(*address, *key))
             {
@@ -100,24 +118,49 @@ impl Window {
         true
     }
 
+    /// Undoes the last [`touch`](Self::touch).
+    fn give_back(&mut self, taken: Taken, state: &mut EvmState) {
+        let Taken { address, status, was } = taken;
+        if let Some(account) = state.get_mut(&address) {
+            account.status = status;
+        }
+        match was {
+            Was::Nothing => {}
+            Was::New => {
+                self.before.pop();
+                self.touched.remove(&address);
+            }
+            Was::Known { place, is_code_known } => {
+                if let Some(before) = self.before.get_mut(place) {
+                    before.is_code_known = is_code_known;
+                }
+            }
+        }
+    }
+
     /// The account is left as if it had been loaded after the transaction.
-    fn touch(&mut self, address: Address, account: &mut Account) {
+    fn touch(&mut self, address: Address, account: &mut Account) -> Taken {
+        let status = account.status;
         let existed = !account.is_loaded_as_not_existing();
         account.status -= AccountStatus::Touched;
         if account.is_empty() && !existed {
             // A touch of nothing leaves nothing.
-            return;
+            return Taken { address, status, was: Was::Nothing };
         }
         account.status -= AccountStatus::LoadedAsNotExisting;
         let is_code_known = account.info.code.is_some();
         let next = self.before.len();
         let place = *self.touched.entry(address).or_insert(next);
-        if place == next {
+        let was = if let Some(before) = self.before.get_mut(place) {
+            let was = Was::Known { place, is_code_known: before.is_code_known };
+            before.is_code_known |= is_code_known;
+            was
+        } else {
             let info = existed.then(|| info_before(account.original_info_mut(), is_code_known));
             self.before.push(Before { address, info, is_code_known });
-        } else if let Some(before) = self.before.get_mut(place) {
-            before.is_code_known |= is_code_known;
-        }
+            Was::New
+        };
+        Taken { address, status, was }
     }
 
     /// What its transactions have changed, the last of them being the last one in `journal`. Nothing is

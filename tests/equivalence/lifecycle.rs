@@ -162,7 +162,7 @@ fn touched_empty_accounts_go() {
 }
 
 #[test]
-fn an_empty_account_that_is_only_touched_is_deleted() {
+pub(crate) fn an_empty_account_that_is_only_touched_is_deleted() {
     let mut scene = Scene::on(SpecId::LONDON);
     let [alice, bob] = scene.senders();
     let empty = scene.put(X, MemoryAccount { storage: storage([(1, 1)]), ..Default::default() });

@@ -117,15 +117,18 @@ fn requests_come_from_what_the_transactions_queued() {
 }
 
 /// Queues, slots and balances that parts of the block have changed: of accounts with code, of those without, and of
-/// one that comes to be. Who has destroyed an account asks for all of them.
+/// one that comes to be; and balances of one that destroys itself.
 #[test]
 pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
+    let [cancun, osaka, amsterdam] = [SpecId::CANCUN, SpecId::OSAKA, SpecId::AMSTERDAM];
     for (spec, destroys) in
-        [(SpecId::OSAKA, false), (SpecId::AMSTERDAM, false), (SpecId::SHANGHAI, true)]
+        [(cancun, false), (osaka, false), (amsterdam, false), (SpecId::SHANGHAI, true)]
     {
         let mut scene = Scene::on(spec);
         let [alice, bob, carol, dave] = scene.senders();
         let queue = scene.put(eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, contract(queue()));
+        let other = eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS;
+        let other = scene.put(other, contract(Code::new().increment(3, 1)));
         let quiet = scene.contract(1, recorder());
         let mortal = scene.contract(2, Code::new().selfdestruct(Address::repeat_byte(0x15)));
         let fresh = Address::repeat_byte(0x12);
@@ -133,7 +136,13 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
         scene.send(alice, call_with(queue, 5));
         scene.send(bob, pay(fresh, 7));
         scene.send(carol, TxEnv { value: U256::from(9), ..call_with(quiet, 3) });
-        scene.send(dave, if destroys { call(mortal) } else { call_with(quiet, 4) });
+        // Who asks for a second contract, or for one that has come to an end, is given all there is.
+        let last = match spec {
+            _ if destroys => call(mortal),
+            SpecId::OSAKA => call(other),
+            _ => call_with(quiet, 4),
+        };
+        scene.send(dave, last);
         let receivers = [alice, bob, carol, dave, fresh, quiet, mortal];
         let withdrawal =
             |(index, address)| Withdrawal { index, validator_index: 7, address, amount: 1 + index };
