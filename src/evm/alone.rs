@@ -97,6 +97,7 @@ impl Alone {
         recipe: &Recipe,
     ) {
         match (asked, &mut self.pending) {
+            // The first time: nothing has been taken over yet.
             (Some(asked), Pending::Parts { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
@@ -165,8 +166,8 @@ impl<S: StateSource> Session<S> {
         alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
         let machine = EvmMachine::over(recipe, view);
-        let in_journal = (alone.first_pending, under.is_none());
-        let mut runner = Runner::new(machine, recipe, in_journal);
+        let pending = (alone.first_pending, under.is_none());
+        let mut runner = Runner::new(machine, recipe, pending);
         runner.feed = feed;
         if on_commit.is_some() {
             runner.stream();
@@ -191,7 +192,7 @@ impl<S: StateSource> Session<S> {
                 failed = Some(cancelled(self.frontier, recipe.block.transactions.len()));
             }
         }
-        let (first_pending, first) = (runner.first_in_journal, alone.first);
+        let (first_pending, first) = (runner.first_pending, alone.first);
         runner.settle(&mut self.ledger);
         let pending = Pending::Journal(runner.machine.end_journal());
         let latest = core::mem::take(runner.latest());

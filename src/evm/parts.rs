@@ -90,8 +90,8 @@ impl<S: StateSource> PartsTask<S> {
         let view = EvmView::of_part(recipe, digests.clone(), under, base, &Threads::SLEEPY);
         let machine = EvmMachine::over(recipe, view);
         // What it leaves is thrown away with the part: no base value is worth keeping.
-        let (first_in_journal, is_bottom) = (first.position(), false);
-        Ok(Runner::new(machine, recipe, (first_in_journal, is_bottom)))
+        let (first_pending, is_bottom) = (first.position(), false);
+        Ok(Runner::new(machine, recipe, (first_pending, is_bottom)))
     }
 
     /// Runs the transactions of a part, for as long as somebody needs it and nothing prevents it.
@@ -100,7 +100,7 @@ impl<S: StateSource> PartsTask<S> {
         let recipe = &workload.recipe;
         let mut ledger = EvmLedger::of_part(recipe, range.clone());
         runner.split = Splitting::with_capacity(range.start, range.len());
-        runner.first_in_journal = range.start;
+        runner.first_pending = range.start;
         runner.machine.expect(range.clone());
         // If there is no room for those that have ended what follows is in vain, whichever they are (I9).
         let is_full = self.used.load(SeqCst) > recipe.block.env.gas_limit;

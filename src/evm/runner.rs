@@ -23,8 +23,8 @@ use revm::state::EvmState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Takes over into `latest` what transactions of `range` have left in a journal, of the accounts that `counts` says yes
-/// to.
+/// Takes over into `latest` what transactions of `range` have left in the ledger alone, of the accounts that `counts`
+/// says yes to.
 pub(super) fn take_over(
     latest: &mut Latest<EvmLocation>,
     (ledger, range): (&EvmLedger, Range<usize>),
@@ -55,8 +55,8 @@ pub(super) enum NotRun<E> {
 pub(super) struct Runner<'a, D: DatabaseRef> {
     pub(super) machine: EvmMachine<'a, D, Threads>,
     pub(super) recipe: &'a Recipe,
-    /// The lowest transaction whose changes may still be in the journal.
-    pub(super) first_in_journal: usize,
+    /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or with the ledger alone.
+    pub(super) first_pending: usize,
     /// Whether nothing of this block lies under it.
     pub(super) is_bottom: bool,
     /// Takes together what transactions change, if they share a journal and nobody wants to hear of each.
@@ -75,12 +75,12 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     pub(super) fn new(
         machine: EvmMachine<'a, D, Threads>,
         recipe: &'a Recipe,
-        (first_in_journal, is_bottom): (usize, bool),
+        (first_pending, is_bottom): (usize, bool),
     ) -> Self {
         Self {
             machine,
             recipe,
-            first_in_journal,
+            first_pending,
             is_bottom,
             window: recipe.shares.then(|| Window::with_mutant(recipe.mutant)),
             feed: None,
@@ -111,7 +111,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         ledger: &mut EvmLedger,
     ) -> Result<(), NotRun<D::Error>> {
         let forgotten = is_evm_mutant!(self.recipe.mutant, JournalForgotten);
-        let is_complete = self.first_in_journal >= tx.position() || forgotten;
+        let is_complete = self.first_pending >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
         let window = self.window.as_mut();
@@ -222,7 +222,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     pub(super) fn leave_journal(&mut self, end: usize, ledger: &mut EvmLedger) {
         self.settle(ledger);
         let journal = self.machine.end_journal();
-        let first = core::mem::replace(&mut self.first_in_journal, end);
+        let first = core::mem::replace(&mut self.first_pending, end);
         let recipe = self.recipe;
         take_over(self.latest(), (ledger, first..end), recipe, |_| true);
         if self.is_bottom {

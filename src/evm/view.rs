@@ -189,7 +189,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.set_complete(complete);
     }
 
-    /// Refuses an answer if it is not: for whoever asks beside the view.
+    /// Refuses an answer unless the view is over all of it: for whoever asks beside the view.
     pub(super) fn require_complete(&mut self) -> Result<(), ViewStopped> {
         Ok(self.inner.wait_until_final()?)
     }

@@ -1,7 +1,8 @@
 //! Payments to the beneficiary beside the fees: whoever does not look at what it owns need not wait for it.
 
 use crate::support::scene::{
-    BENEFICIARY, SEEDED, Scene, Signed, authorization, call, call_with, delegate, pay, rich,
+    BENEFICIARY, SEEDED, Scene, Signed, authorization, call, call_with, contract, delegate, pay,
+    rich, storage,
 };
 use alloy_primitives::{Address, U256};
 use braid_evm::{Mode, Policy};
@@ -129,7 +130,10 @@ fn it_acts_between_payments() {
 pub(crate) fn it_may_have_signed() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
         let (mut scene, [alice, bob, carol]) = scene(spec);
-        let tips = scene.contract(0, tip(Code::new()));
+        // It stays as it is: only the signer is in the way of who begins early.
+        let slots = storage([(7, 1)]);
+        let tips = MemoryAccount { storage: slots, ..contract(tip(Code::new())) };
+        let tips = scene.put(Address::repeat_byte(0x21), tips);
         let count = scene.contract(1, Code::new().increment(3, 1));
         let inner = Authorization { chain_id: U256::ONE, address: count, nonce: 1 };
         // Some numbers are signatures, of whom they may be.

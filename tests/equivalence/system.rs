@@ -136,7 +136,7 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
         scene.send(alice, call_with(queue, 5));
         scene.send(bob, pay(fresh, 7));
         scene.send(carol, TxEnv { value: U256::from(9), ..call_with(quiet, 3) });
-        // Who asks for a second contract, or for one that has come to an end, is given all there is.
+        // Who asks for a second contract is given all there is.
         let last = match spec {
             _ if destroys => call(mortal),
             SpecId::OSAKA => call(other),
@@ -299,7 +299,7 @@ fn withdrawals_go_to_accounts_of_all_kinds() {
 fn the_dao_fork_drains_what_the_transactions_leave() {
     let dao = mainnet_dao_fork();
     let mut scene = Scene::on(SpecId::HOMESTEAD);
-    let [alice, bob] = scene.senders();
+    let [alice, bob, carol] = scene.senders();
     scene.block.rules.dao_fork = Some(dao.clone());
     let [first, second, third, ..] = dao.drained[..] else { panic!("a long list") };
     scene.put(first, MemoryAccount { balance: U256::from(1_000), ..Default::default() });
@@ -307,7 +307,11 @@ fn the_dao_fork_drains_what_the_transactions_leave() {
     scene.put(dao.beneficiary, contract(Code::new().increment(0, 1)));
     scene.send(alice, pay(first, 5));
     scene.send(bob, pay(third, 6));
-    scene.send(alice, pay(dao.beneficiary, 7));
+    scene.send(carol, pay(dao.beneficiary, 7));
+    for workers in [1, 2, 3, 8] {
+        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        assert!(stats.parts >= 2, "{workers}: {stats:?}");
+    }
     let played = scene.play();
     assert_eq!(played.balance(dao.beneficiary), Some(U256::from(1_019)));
     // What is left empty is deleted, even before EIP-161.
