@@ -135,6 +135,7 @@ impl Config {
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
             hands_over,
+            hands_over_rest: false,
         }
     }
 

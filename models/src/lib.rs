@@ -10,16 +10,20 @@
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
 pub mod conformance;
+mod batches;
 mod explore;
 mod model;
 mod owner;
 mod properties;
+mod private;
+mod private_suites;
 mod scenario;
 mod state;
 mod store;
 mod suites;
 mod workers;
 
+pub use batches::{Batches, Committed, Group, PrivateRun, Ran};
 pub use explore::{Explored, explore};
 pub use model::{Action, BlockModel};
 pub use scenario::{Kind, Scenario, Serial, Tx, Write};

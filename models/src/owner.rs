@@ -32,7 +32,8 @@ impl State {
 
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
-        let Report { job, results, void } = report;
+        let Report { job, results, private, batch, void } = report;
+        self.batches.keep(job, private, &batch, void);
         for (tx, (_, run)) in job.chunk.indices().zip(&results) {
             let result = &results[tx.position() - job.chunk.first.position()].0;
             let record = &mut self.records[tx.position()];
@@ -45,16 +46,18 @@ impl State {
         }
         let report = |(result, run): (_, crate::Run)| TxReport { runs: run.runs, result };
         let results = results.into_iter().map(report).collect();
-        self.own(Some(Event::Reported(JobReport { job, results, void })), scenario);
+        self.own(Some(Event::Reported(JobReport { job, results, batch, void })), scenario);
     }
 
     fn run_here(&mut self, job: Job) {
         if self.here.replace(job).is_some() {
             self.violation = Some("two jobs outside the channel");
         }
-        if job.mode != Mode::Frontier || job.chunk.first.position() != self.outcomes.len() {
+        let is_speculative = job.mode == Mode::Speculative;
+        if is_speculative || job.chunk.first.position() != self.outcomes.len() {
             self.violation = Some("a job outside the channel is not the frontier's");
         }
+        self.begins_private(job);
     }
 
     /// I13: nothing is left behind.
@@ -73,6 +76,7 @@ impl State {
                 if job.chunk.first.0 >= end {
                     self.violation = Some("a dispatch beyond the window");
                 }
+                self.begins_private(job);
                 self.channel.push_back(job);
                 Ok(())
             }
@@ -99,6 +103,8 @@ impl State {
                 if !record.has_output {
                     return Err(Invariant::MissingResult { tx });
                 }
+                let is_indexed = self.protocol.has_private();
+                self.batches.commit_single(record.written, is_indexed);
                 self.settle(tx, Some(record.value));
                 Ok(())
             }
@@ -108,6 +114,7 @@ impl State {
                 if let Some(location) = written {
                     stale_readers = self.store.withdraw(location, tx.position());
                 }
+                self.batches.skip();
                 self.settle(tx, None);
                 self.protocol.apply(Event::Withdrawn { tx, stale_readers })
             }
@@ -116,6 +123,11 @@ impl State {
                 Ok(())
             }
             Command::RunHere(_) | Command::Finish => Ok(()),
+            Command::Compare { .. }
+            | Command::AdmitGroup { .. }
+            | Command::CommitGroup { .. }
+            | Command::Publish(_)
+            | Command::DiscardBatch(_) => self.perform_private(command, scenario),
         }
     }
 
@@ -128,9 +140,12 @@ impl State {
     }
 
     /// I2: each index once and in order.
-    fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
+    pub(crate) fn settle(&mut self, tx: TxIndex, outcome: Option<u8>) {
         if tx.position() != self.outcomes.len() {
             self.violation = Some("I2: an outcome out of order");
+        }
+        if self.stopped {
+            self.violation = Some("an outcome after work was stopped");
         }
         self.outcomes.push(outcome);
     }

@@ -1,14 +1,92 @@
 //! What must hold in every state, and what must occur in some.
 
+use crate::batches::private;
 use crate::model::BlockModel;
 use crate::scenario::Kind;
 use crate::state::{State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, RunResult, Status};
+use braid_evm::protocol::{Halt, Job, Mode, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
+    let mut properties = published();
+    properties.extend(of_batches());
+    properties
+}
+
+/// What must hold for private batches, and what must occur with them.
+fn of_batches() -> Vec<Property<BlockModel>> {
+    vec![
+        Property::always("a private batch commits only as the rule allows", |_, s: &State| {
+            !s.batches.is_forbidden
+        }),
+        Property::always("no committed write is missing from the index", index_is_complete),
+        Property::sometimes("a private commit above another batch", |_, s: &State| {
+            s.batches.has_commit_above_others()
+        }),
+        Property::sometimes("a conflict of a batch", |_, s: &State| s.batches.has_conflict()),
+        Property::sometimes("a member of a batch at the frontier", |model: &BlockModel, s: &State| {
+            let is_held = |job: &Job| {
+                let tx = job.chunk.first;
+                job.mode == Mode::Frontier && model.scenario(s).batch_of(tx).is_some()
+            };
+            s.here.as_ref().is_some_and(is_held)
+        }),
+        Property::sometimes("a publication before a later snapshot", |model: &BlockModel, s: &State| {
+            let is_there = |tx: usize| s.batches.history[tx].job.is_some() && s.store.has_value(tx);
+            !model.scenario(s).is_mixed() && (0..s.batches.history.len()).any(is_there)
+        }),
+        Property::sometimes("a batch beside a published transaction", |_, s: &State| {
+            let runs = |is_private: bool| {
+                s.workers.iter().any(|worker| match worker {
+                    Worker::Busy { report, .. } => private(&report.job).is_some() == is_private,
+                    Worker::Idle => false,
+                })
+            };
+            runs(true) && runs(false)
+        }),
+        Property::sometimes("two batches at a time", |_, s: &State| {
+            let is_private = |worker: &&Worker| match worker {
+                Worker::Busy { report, .. } => private(&report.job).is_some(),
+                Worker::Idle => false,
+            };
+            s.workers.iter().filter(is_private).count() == 2
+        }),
+        Property::sometimes("a group of several", |model: &BlockModel, s: &State| {
+            let grouped = model.scenario(s).grouped;
+            let ran = s.batches.ran.iter().flatten();
+            grouped && ran.flat_map(|ran| &ran.groups).any(|group| group.txs.len() > 1)
+        }),
+        Property::sometimes("a batch that was taken back", |_, s: &State| {
+            s.reports.iter().any(|report| report.void && private(&report.job).is_some())
+        }),
+        Property::sometimes("the rest of a batch is handed over", |model: &BlockModel, s: &State| {
+            let limits = model.scenario(s).limits;
+            let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
+            s.finished && handed_over && limits.hands_over.is_none()
+        }),
+    ]
+}
+
+/// While a batch may commit, every write since its snapshot is in the owner's index.
+fn index_is_complete(_: &BlockModel, state: &State) -> bool {
+    let is_live = |ran: &&crate::Ran| !ran.groups.is_empty();
+    let ended = state.batches.ran.iter().flatten().filter(is_live).map(|ran| &ran.job);
+    let busy = state.workers.iter().filter_map(|worker| match worker {
+        Worker::Busy { report, .. } => Some(&report.job),
+        Worker::Idle => None,
+    });
+    let reported = state.reports.iter().filter(|report| !report.void).map(|report| &report.job);
+    // One that was taken back lies in the channel and is of no use.
+    let is_open = |job: &&Job| state.batches.is_claimed(job) == Some(false);
+    let queued = state.channel.iter().filter(is_open);
+    let mut live = ended.chain(busy).chain(reported).chain(queued).chain(&state.here);
+    state.protocol.halt().is_some()
+        || live.all(|job| private(job).is_none_or(|(_, at)| state.batches.has_all_since(at)))
+}
+
+fn published() -> Vec<Property<BlockModel>> {
     vec![
         Property::always("I1: the committed prefix equals serial execution", prefix_is_serial),
         Property::always("I1: the state at the frontier equals serial execution", state_is_serial),
@@ -80,8 +158,12 @@ fn state_is_serial(model: &BlockModel, state: &State) -> bool {
         return false;
     };
     (0..LOCATIONS).all(|location| {
-        let seen = state.store.resolve(location, state.outcomes.len());
-        seen.is_ok_and(|seen| seen.value == expected[location])
+        let Ok(seen) = state.store.resolve(location, state.outcomes.len()) else { return false };
+        // What private batches have left is in the store before anybody reads it, and not at once.
+        let unpublished = state.batches.unpublished.iter().filter(|(_, at, _)| *at == location);
+        let last = unpublished.max_by_key(|(tx, ..)| *tx);
+        let last = last.filter(|(tx, ..)| seen.version.is_none_or(|(there, _)| there < *tx));
+        last.map_or(seen.value, |(.., value)| *value) == expected[location]
     })
 }
 
@@ -89,7 +171,10 @@ fn ends_as_serial(model: &BlockModel, state: &State) -> bool {
     let serial = model.serial(state);
     match state.protocol.halt() {
         Some(Halt::Cancelled) => state.cancelled,
-        Some(Halt::HandedOver) => model.scenario(state).limits.hands_over.is_some(),
+        Some(Halt::HandedOver) => {
+            let limits = model.scenario(state).limits;
+            limits.hands_over.is_some() || limits.hands_over_rest
+        }
         None => {
             !state.finished
                 || (serial.halt.is_none() && state.outcomes.len() == serial.outcomes.len())
@@ -103,15 +188,17 @@ fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
     let frontier = state.outcomes.len();
     state.protocol.halt().is_some()
         || state.channel.iter().all(|job| {
-            job.chunk.first.position() != frontier || state.claims[frontier] > job.incarnation.0
+            let claimed = || state.claims[frontier] > job.incarnation.0;
+            job.chunk.first.position() != frontier
+                || state.batches.is_claimed(job).unwrap_or_else(claimed)
         })
 }
 
 /// While the block runs, the job of the frontier is with a worker, on its way to one who runs it
 /// at once, or answered: the frontier never waits for anything else.
-fn frontier_is_worked_for(_: &BlockModel, state: &State) -> bool {
+fn frontier_is_worked_for(model: &BlockModel, state: &State) -> bool {
     let frontier = TxIndex(state.outcomes.len() as u32);
-    let covers = |job: &Job| job.chunk.first <= frontier && frontier < job.chunk.end;
+    let covers = |job: &Job| model.scenario(state).covers(job, frontier);
     let busy = state.workers.iter().any(|worker| match worker {
         Worker::Busy { report, .. } => covers(&report.job),
         Worker::Idle => false,

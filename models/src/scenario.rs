@@ -1,8 +1,8 @@
 //! A small block: what each transaction reads and writes, and under which limits it runs.
 
 use crate::LOCATIONS;
-use braid_evm::ids::{Chunk, TxIndex};
-use braid_evm::protocol::{Failure, Halt, Limits, Plan, Policy};
+use braid_evm::ids::{BatchId, Chunk, TxIndex};
+use braid_evm::protocol::{Batch, Failure, Halt, Job, Limits, Mode, Plan, Policy};
 
 /// Where a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +82,10 @@ pub struct Scenario {
     pub dependencies: Vec<(u32, u32)>,
     /// A hint: these go out before others.
     pub longest: Vec<u32>,
+    /// Members of private batches, ascending. The others are published.
+    pub batches: Vec<Vec<u32>>,
+    /// Whether neighbours of a private batch commit together.
+    pub grouped: bool,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
     /// Whether a read may end as blocked because a lower transaction runs that will probably write:
@@ -101,10 +105,21 @@ impl Scenario {
             skip_rejected: false,
             shared_chunks: false,
             hands_over: None,
+            hands_over_rest: false,
         };
-        let (chunk_ends, dependencies, longest) = Default::default();
-        let (may_cancel, foresees) = (false, false);
-        Self { txs, limits, chunk_ends, dependencies, longest, may_cancel, foresees }
+        let (chunk_ends, dependencies, longest, batches) = Default::default();
+        let (grouped, may_cancel, foresees) = (false, false, false);
+        Self {
+            txs,
+            limits,
+            chunk_ends,
+            dependencies,
+            longest,
+            batches,
+            grouped,
+            may_cancel,
+            foresees,
+        }
     }
 
     /// How the block is cut up.
@@ -117,10 +132,45 @@ impl Scenario {
                 |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
             plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
+        plan.chunks.retain(|chunk| chunk.indices().all(|tx| self.batch_of(tx).is_none()));
+        let members = |batch: &Vec<u32>| batch.iter().copied().map(TxIndex).collect();
+        plan.private = self.batches.iter().map(|batch| Batch::Members(members(batch))).collect();
         let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
         plan.longest = self.longest.iter().copied().map(TxIndex).collect();
         plan.dependencies = self.dependencies.iter().map(dependency).collect();
         plan
+    }
+
+    /// The private batch that holds `tx`.
+    #[must_use]
+    pub fn batch_of(&self, tx: TxIndex) -> Option<BatchId> {
+        let batch = self.batches.iter().position(|members| members.contains(&tx.0))?;
+        Some(BatchId(batch as u32))
+    }
+
+    /// Whether there are published transactions beside private batches.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        let members = self.batches.iter().map(Vec::len).sum::<usize>();
+        0 < members && members < self.txs.len()
+    }
+
+    /// The member of `batch` after `tx`.
+    #[must_use]
+    pub fn next_member(&self, batch: BatchId, tx: usize) -> Option<usize> {
+        let members = self.batches.get(batch.0 as usize)?;
+        members.iter().map(|member| *member as usize).find(|member| *member > tx)
+    }
+
+    /// Whether `job` is to run `tx`.
+    #[must_use]
+    pub fn covers(&self, job: &Job, tx: TxIndex) -> bool {
+        let in_range = job.chunk.first <= tx && tx < job.chunk.end;
+        in_range
+            && match job.mode {
+                Mode::Private { batch, .. } => self.batch_of(tx) == Some(batch),
+                Mode::Speculative | Mode::Frontier => true,
+            }
     }
 
     /// What the block comes to if it runs in order.

@@ -1,9 +1,10 @@
 //! The state of a model.
 
+use crate::batches::{Batches, PrivateRun};
 use crate::store::{Seen, Store};
 use crate::{MOST_TRANSACTIONS, Scenario};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Job, Mode, Mutant, Protocol, RunResult};
+use braid_evm::protocol::{BatchReport, Job, Mode, Mutant, Protocol, RunResult};
 use std::collections::VecDeque;
 
 /// What one run left, as a worker reports it and the owner keeps it.
@@ -59,6 +60,10 @@ pub struct Report {
     pub job: Job,
     /// What became of each transaction that ran.
     pub results: Vec<(RunResult, Run)>,
+    /// What each transaction of a private batch has left so far.
+    pub private: Vec<PrivateRun>,
+    /// How far a private batch came.
+    pub batch: BatchReport,
     /// It was claimed before a worker took it.
     pub void: bool,
 }
@@ -66,8 +71,18 @@ pub struct Report {
 impl Report {
     /// Whether the job went through the channel.
     #[must_use]
-    pub fn is_speculative(&self) -> bool {
-        self.job.mode == Mode::Speculative
+    pub const fn is_speculative(&self) -> bool {
+        is_dispatched(&self.job)
+    }
+}
+
+/// Whether the job goes through the channel.
+pub(crate) const fn is_dispatched(job: &Job) -> bool {
+    match job.mode {
+        Mode::Speculative => true,
+        Mode::Frontier => false,
+        // One that begins at the frontier runs outside of it.
+        Mode::Private { snapshot, .. } => snapshot.0 < job.chunk.first.0,
     }
 }
 
@@ -109,6 +124,8 @@ pub struct State {
     pub runs: [u32; MOST_TRANSACTIONS],
     /// For each committed transaction what it read; nothing if it was skipped.
     pub outcomes: Vec<Option<u8>>,
+    /// What the owner keeps of private batches, and what was committed.
+    pub batches: Batches,
     /// Workers are to return jobs unrun.
     pub stopped: bool,
     /// The caller has cancelled.
@@ -139,6 +156,7 @@ impl State {
             claims: [0; MOST_TRANSACTIONS],
             runs: [0; MOST_TRANSACTIONS],
             outcomes: Vec::new(),
+            batches: Batches::new(scenario.batches.len()),
             stopped: false,
             cancelled: false,
             finished: false,
@@ -151,7 +169,10 @@ impl State {
     /// Takes the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = job.incarnation.0 + 1;
-        let claim = &mut self.claims[job.chunk.first.position()];
+        let claim = match job.mode {
+            Mode::Private { batch, .. } => self.batches.claim_mut(batch),
+            Mode::Speculative | Mode::Frontier => &mut self.claims[job.chunk.first.position()],
+        };
         let won = *claim < mine;
         *claim = mine.max(*claim);
         won

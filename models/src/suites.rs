@@ -1,5 +1,6 @@
 //! Which small blocks are explored.
 
+use crate::private_suites::{self, private_suites};
 use crate::LOCATIONS;
 use crate::scenario::{Kind, Scenario, Tx, Write};
 use braid_evm::protocol::{Policy, Waste};
@@ -16,6 +17,13 @@ pub struct Suite {
 /// Small suites: for tests of the models themselves and of seeded bugs.
 #[must_use]
 pub fn suites() -> Vec<Suite> {
+    let mut suites = published_suites();
+    suites.extend(private_suites());
+    suites
+}
+
+/// Those without private batches.
+fn published_suites() -> Vec<Suite> {
     vec![
         Suite { name: "patterns", scenarios: patterns(3, &programs(2)) },
         Suite { name: "turns", scenarios: longest_in(meetings()) },
@@ -39,7 +47,7 @@ pub fn suites() -> Vec<Suite> {
 pub fn full_suites() -> Vec<Suite> {
     let every = || patterns(3, &programs(LOCATIONS));
     let blocks = || every().into_iter().map(|scenario| scenario.txs);
-    vec![
+    let mut full = vec![
         Suite { name: "every pattern", scenarios: every() },
         Suite { name: "every fault", scenarios: faults_in(every()) },
         Suite { name: "every cut", scenarios: chunks_in(blocks(), false) },
@@ -54,7 +62,11 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "every credit", scenarios: credits_in(blocks()) },
         Suite { name: "every foresight", scenarios: foresight_in(every()) },
         Suite { name: "foresight in chunks", scenarios: foresight_in(chunks_in(meetings(), true)) },
-    ]
+    ];
+    full.extend(private_suites());
+    let fewer = || patterns(3, &programs(2)).into_iter().map(|scenario| scenario.txs);
+    full.push(Suite { name: "every split", scenarios: private_suites::plain(fewer()) });
+    full
 }
 
 /// Of so many blocks of four transactions one is explored where the suite is a sample.
@@ -136,7 +148,7 @@ const fn tx(read: Option<usize>, write: Write) -> Tx {
 }
 
 /// Blocks whose transactions meet, of each sort one.
-fn meetings() -> impl Iterator<Item = Vec<Tx>> {
+pub(crate) fn meetings() -> impl Iterator<Item = Vec<Tx>> {
     use Write::{At, ByValue, Nothing};
     let blocks = vec![
         // Each reads what the one before wrote.
@@ -157,7 +169,7 @@ fn meetings() -> impl Iterator<Item = Vec<Tx>> {
 }
 
 /// Four transactions: a discarded one, one that waits for it, and a frontier below both.
-fn four() -> Vec<Scenario> {
+pub(crate) fn four() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in meetings() {
         for last in [tx(Some(0), Write::Nothing), tx(Some(1), Write::At(0))] {

@@ -2,7 +2,7 @@
 
 use crate::Scenario;
 use crate::scenario::{Kind, Tx, credits};
-use crate::state::{Report, Run, Stage, State, Worker};
+use crate::state::{Report, Run, Stage, State, Worker, is_dispatched};
 use crate::store::Seen;
 use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, Mode, RunResult};
@@ -10,8 +10,9 @@ use braid_evm::protocol::{Job, Mode, RunResult};
 impl State {
     /// An idle worker takes a job.
     pub(crate) fn begin(&mut self, worker: usize, job: Job) {
-        let mut report = Report { job, results: Vec::new(), void: false };
-        if job.mode == Mode::Speculative && !self.claim(job) {
+        let (results, private, batch) = Default::default();
+        let mut report = Report { job, results, private, batch, void: false };
+        if is_dispatched(&job) && !self.claim(job) {
             report.void = true;
             self.reports.push(report);
         } else if self.stopped {
@@ -21,7 +22,7 @@ impl State {
         }
     }
 
-    fn start(&mut self, worker: usize, report: Report, tx: usize, runs: u32) {
+    pub(crate) fn start(&mut self, worker: usize, report: Report, tx: usize, runs: u32) {
         self.runs[tx] += 1;
         let run = Run { runs, seen: None, value: 0, written: None };
         let stage = Stage::Read;
@@ -33,6 +34,9 @@ impl State {
         let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
         let Worker::Busy { report, tx, stage, mut run, mut stale } = busy else { return };
         let program = scenario.txs[tx];
+        if let Mode::Private { batch, snapshot } = report.job.mode {
+            return self.step_private(worker, report, tx, (batch, snapshot), scenario);
+        }
         match stage {
             Stage::Read => match self.read(&report, tx, program, scenario) {
                 Err(stopped) => self.end_run(worker, report, stopped, run),
@@ -146,16 +150,17 @@ impl State {
         worker: usize,
         scenario: &Scenario,
     ) -> impl Iterator<Item = usize> {
+        let is_private = |report: &Report| matches!(report.job.mode, Mode::Private { .. });
         let reader = match &self.workers[worker] {
-            Worker::Busy { tx, stage: Stage::Read, .. } => Some(*tx),
+            Worker::Busy { report, tx, stage: Stage::Read, .. } if !is_private(report) => Some(*tx),
             Worker::Busy { .. } | Worker::Idle => None,
         };
         let reader = reader
             .filter(|tx| scenario.txs[*tx].read.is_some() && self.outcomes.len() < *tx)
             .unwrap_or(0);
-        let running = self.workers.iter().filter_map(|other| match other {
-            Worker::Busy { tx, .. } => Some(*tx),
-            Worker::Idle => None,
+        let running = self.workers.iter().filter_map(move |other| match other {
+            Worker::Busy { report, tx, .. } if !is_private(report) => Some(*tx),
+            Worker::Busy { .. } | Worker::Idle => None,
         });
         running.filter(move |tx| *tx < reader)
     }
@@ -174,6 +179,7 @@ impl State {
         match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {
                 run.runs == 1
+                    && !matches!(report.job.mode, Mode::Private { .. })
                     && *tx > report.job.chunk.first.position()
                     && self.outcomes.len() >= report.job.chunk.first.position()
             }

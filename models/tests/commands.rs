@@ -4,7 +4,7 @@
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult,
+    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult,
     Status, TxReport, Verdict, Waste,
 };
 use std::collections::VecDeque;
@@ -20,6 +20,7 @@ fn limits() -> Limits {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
+        hands_over_rest: false,
     }
 }
 
@@ -33,7 +34,7 @@ fn done() -> RunResult {
 
 fn report(job: Job, runs: u32, result: RunResult) -> Event {
     let results = vec![TxReport { runs, result }];
-    Event::Reported(JobReport { job, results, void: false })
+    Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false })
 }
 
 /// The next command, which must be a job for the channel.
@@ -88,6 +89,7 @@ fn drive(protocol: &mut Protocol, speculate: impl Fn(usize) -> RunResult) -> Dri
             Some(Command::Skip(tx)) => Event::Withdrawn { tx, stale_readers: Vec::new() },
             Some(Command::Discard(_) | Command::Commit(_) | Command::StopWork) => continue,
             Some(Command::Finish) => return driven,
+            Some(other) => panic!("{other:?} in a block without private batches"),
             None => {
                 let (number, job) = channel.pop_front().expect("somebody can go on");
                 report(job, 1, speculate(number))
@@ -205,7 +207,7 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     let blocked = TxReport { runs: 1, result: RunResult::Blocked { on: tx(0) } };
     let ran = TxReport { runs: 1, result: done() };
     let results = vec![ran, blocked];
-    protocol.apply(Event::Reported(JobReport { job, results, void: false })).expect("it was sent");
+    protocol.apply(Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false })).expect("it was sent");
     assert_eq!(dispatched(&mut protocol).chunk, chunk(3, 5));
     // The frontier takes the rest of its chunk along.
     let mut protocol =
@@ -229,7 +231,7 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
             let job = dispatched(&mut protocol);
             assert_eq!(job.chunk, chunk);
             let results = chunk.indices().map(|_| TxReport { runs: 1, result: done() }).collect();
-            let reported = Event::Reported(JobReport { job, results, void: false });
+            let reported = Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false });
             protocol.apply(reported).expect("it was sent");
         }
         let job = run_here(&mut protocol);
@@ -380,7 +382,7 @@ fn what_happened_is_counted() {
         "the job that lies in the channel counts until it is answered"
     );
     protocol.apply(report(again, 1, done())).expect("it was sent");
-    let void = JobReport { job, results: Vec::new(), void: true };
+    let void = JobReport { job, results: Vec::new(), batch: BatchReport::default(), void: true };
     protocol.apply(Event::Reported(void)).expect("it was sent");
     assert_eq!(protocol.counters().speculative_commits, 0);
 }

@@ -6,7 +6,7 @@ use braid_evm::mv::{Change, Entry, Floor, Found, Location, Origin, StoreEvent};
 use braid_evm::protocol::{Command, Event, RunResult, Verdict};
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::toy::{Random, ToyCase, ToyLocation};
-use braid_evm::worker::EngineEvent::{Heard, RunBegan, RunEnded, Sent, Told};
+use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, RunBegan, RunEnded, Sent, Told};
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{self, Engine, Store};
 use braid_models::conformance::{Seen, Trace, replay};
@@ -32,6 +32,8 @@ fn kind(event: &One) -> &'static str {
         Store(StoreEvent::CheckEnded { .. }) => "check ended",
         Engine(RunBegan(_)) => "run began",
         Engine(RunEnded { .. }) => "run ended",
+        Engine(BatchBegan(_)) => "batch began",
+        Engine(BatchEnded { .. }) => "batch ended",
         Engine(Sent(_)) => "sent",
         Engine(Heard(event)) => match event {
             Event::Reported(_) => "reported",
@@ -39,6 +41,8 @@ fn kind(event: &One) -> &'static str {
             Event::Admitted { .. } => "admitted",
             Event::Claimed { .. } => "claimed",
             Event::Withdrawn { .. } => "withdrawn",
+            Event::Compared { .. } => "compared",
+            Event::Published { .. } => "published",
             Event::Cancelled => "cancelled",
         },
         Engine(Told(command)) => match command {
@@ -51,6 +55,11 @@ fn kind(event: &One) -> &'static str {
             Command::Validate(_) => "validate",
             Command::Commit(_) => "commit",
             Command::Skip(_) => "skip",
+            Command::Compare { .. } => "compare",
+            Command::AdmitGroup { .. } => "admit group",
+            Command::CommitGroup { .. } => "commit group",
+            Command::Publish(_) => "publish group",
+            Command::DiscardBatch(_) => "discard batch",
             Command::StopWork => "stop work",
             Command::Finish => "finish",
         },
@@ -268,7 +277,7 @@ impl Traces {
 
 fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
     let mut seen = Seen::default();
-    replay(trace, case.limits, case.block.transactions.len(), &mut seen).is_err()
+    replay(trace, case.limits, &case.plan, &mut seen).is_err()
 }
 
 /// Whether the event at `at` must be there once. A look counts if it is a run's with a result:

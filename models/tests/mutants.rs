@@ -32,13 +32,14 @@ fn broken_in_models(mutant: Mutant) -> Option<&'static str> {
 }
 
 /// The first seed at which a simulated block with this bug comes to something else.
-fn broken_in_simulation(bug: Bug, seeds: u64) -> Option<u64> {
+fn broken_in_simulation(bug: Bug, in_batches: bool) -> Option<u64> {
     let mut simulator = Simulator::new();
-    (0..seeds).find(|seed| {
-        let (case, shared, options) = bug.scene(*seed);
+    (0..SEEDS).find(|seed| {
+        let (case, shared, options) = bug.scene(*seed, in_batches);
         let cap = case.limits.max_speculative_runs;
         let wrong = match simulator.run(shared, &options) {
-            Ok(ended) => {
+            Ok(mut ended) => {
+                ended.end.publish_rest();
                 compare(&ended.end, &case.reference(), cap).map_err(|mismatch| mismatch.to_string())
             }
             Err(error) => Err(error.to_string()),
@@ -51,10 +52,10 @@ fn broken_in_simulation(bug: Bug, seeds: u64) -> Option<u64> {
 }
 
 /// The first seed at which the trace of a simulated block with this bug is rejected.
-fn broken_in_trace(bug: Bug, seeds: u64) -> Option<u64> {
+fn broken_in_trace(bug: Bug, in_batches: bool) -> Option<u64> {
     let mut simulator = Simulator::new();
-    (0..seeds).find(|seed| {
-        let (case, shared, options) = bug.scene(*seed);
+    (0..SEEDS).find(|seed| {
+        let (case, shared, options) = bug.scene(*seed, in_batches);
         // A block that does not end has no trace.
         let Ok(mut ended) = simulator.run(shared.with_trace(), &options) else { return false };
         // One that ends with a broken rule or a lost worker stops in the middle.
@@ -62,8 +63,7 @@ fn broken_in_trace(bug: Bug, seeds: u64) -> Option<u64> {
             return false;
         }
         let trace = ended.end.take_trace();
-        let count = case.block.transactions.len();
-        let judged = replay(&trace, case.limits, count, &mut Seen::default());
+        let judged = replay(&trace, case.limits, &case.plan, &mut Seen::default());
         if let Err(rejected) = &judged {
             println!("{}: seed {seed}: {}", bug.name(), rejected.why);
         }
@@ -97,13 +97,13 @@ fn the_models_notice_what_the_table_says() {
 
 #[test]
 fn the_simulator_notices_what_the_table_says() {
-    notices("simulation", |bug| broken_in_simulation(bug, SEEDS).is_some());
+    notices("simulation", |bug| broken_in_simulation(bug, bug.is_of_batches()).is_some());
 }
 
 #[test]
 fn traces_are_rejected_as_the_table_says() {
     notices("trace", |bug| {
-        broken_in_trace(bug, SEEDS).is_some() || scripts::are_rejected(bug.store).is_some()
+        broken_in_trace(bug, bug.is_of_batches()).is_some() || scripts::are_rejected(bug.store).is_some()
     });
 }
 
@@ -147,7 +147,19 @@ fn loom_rows_have_a_story() {
 #[test]
 fn nothing_is_wrong_with_the_shipped_engine() {
     let shipped = Bug::default();
-    assert_eq!(broken_in_simulation(shipped, SEEDS), None);
-    assert_eq!(broken_in_trace(shipped, SEEDS), None);
+    for in_batches in [false, true] {
+        assert_eq!(broken_in_simulation(shipped, in_batches), None);
+        assert_eq!(broken_in_trace(shipped, in_batches), None);
+    }
     assert_eq!(scripts::are_rejected(StoreMutant::None), None);
+}
+
+#[test]
+fn explore_new() {
+    for bug in Bug::all().into_iter().filter(|bug| bug.is_of_batches()) {
+        let sim = broken_in_simulation(bug, true);
+        let trace = broken_in_trace(bug, true);
+        let models = (bug.protocol != Mutant::None).then(|| broken_in_models(bug.protocol));
+        println!("=== {} models {models:?} simulation {sim:?} trace {trace:?}", bug.name());
+    }
 }

@@ -11,6 +11,7 @@ fn every_order_of_events_is_right() {
     let mut all = Explored::default();
     for suite in suites() {
         let explored = explore(&suite, 2);
+        println!("{}: {} blocks, {} states", suite.name, explored.blocks, explored.states);
         assert!(explored.broken.is_empty(), "{}: {}", suite.name, explored.broken.join("\n"));
         all.add(explored);
     }

@@ -55,6 +55,7 @@ fn limits() -> Limits {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
+        hands_over_rest: false,
     }
 }
 

@@ -1,15 +1,15 @@
 //! Traces of the engine, replayed against the reference store: those of the shipped engine pass,
 //! those of seeded bugs and corrupted ones do not.
 
-use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
+#[path = "support/threaded.rs"]
+mod threaded;
+
+use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Entry, Resolution, Store};
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::runtime::{Pool, Seat, Task, Threads};
-use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
-use braid_evm::worker::{Context, Point, Shared, work};
+use braid_evm::runtime::Pool;
+use braid_evm::toy::{Random, ToyCase, ToyLocation};
 use braid_models::conformance::{Rejected, Seen, Trace, replay, replay_store};
-use std::cell::Cell;
-use std::sync::Arc;
 
 /// Simulated blocks.
 const SEEDS: u64 = 10_000;
@@ -42,7 +42,7 @@ fn simulated(simulator: &mut Simulator, seed: u64) -> (ToyCase, Trace<ToyLocatio
 }
 
 fn judge(case: &ToyCase, trace: &Trace<ToyLocation>, seen: &mut Seen) -> Result<(), Rejected> {
-    replay(trace, case.limits, case.block.transactions.len(), seen)
+    replay(trace, case.limits, &case.plan, seen)
 }
 
 /// Each thing that a replay is there for was seen so often.
@@ -69,40 +69,6 @@ fn traces_of_simulated_blocks_conform() {
     assert_seen(&seen, 500);
 }
 
-/// Toy transactions are short: threads that gave nobody a chance would hardly meet.
-struct Restless(Cell<Random>);
-
-impl Restless {
-    fn new(seed: u64, worker: WorkerId) -> Self {
-        Self(Cell::new(Random::new(seed << 8 | u64::from(worker.0))))
-    }
-}
-
-impl Context for Restless {
-    fn yield_at(&self, _: Point) {
-        let mut random = self.0.replace(Random::new(0));
-        if random.chance(1, 3) {
-            std::thread::yield_now();
-        }
-        self.0.set(random);
-    }
-
-    fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
-        Threads::SLEEPY.recv(channel)
-    }
-}
-
-struct ToyTask {
-    shared: Shared<ToyWorkload, ToyLedger>,
-    seed: u64,
-}
-
-impl Task for ToyTask {
-    fn run(&self, worker: WorkerId, _: Seat<'_>) {
-        work(&self.shared, worker, &Restless::new(self.seed, worker));
-    }
-}
-
 #[test]
 fn traces_of_blocks_on_threads_conform() {
     let mut seen = Seen::default();
@@ -110,12 +76,7 @@ fn traces_of_blocks_on_threads_conform() {
         let mut pool = Pool::new(workers).expect("threads start");
         for seed in 0..THREADED * times() {
             let case = ToyCase::random(&mut Random::new(seed));
-            let toy = Arc::new(ToyTask { shared: case.shared().with_trace(), seed });
-            let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
-            pool.run(&task, |seat| toy.run(WorkerId(0), seat));
-            drop(task);
-            let shared = Arc::into_inner(toy).expect("no thread holds the block").shared;
-            let trace = shared.into_end().take_trace();
+            let trace = threaded::run(&mut pool, &case, seed);
             let judged = judge(&case, &trace, &mut seen);
             assert_eq!(judged, Ok(()), "seed {seed}, {workers} workers");
         }

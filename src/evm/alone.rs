@@ -12,12 +12,12 @@ use super::ledger::{Committed, EvmLedger};
 use super::location::EvmLocation;
 use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::runner::{NotRun, Runner, take_over};
+use super::runner::{NotRun, Runner, take_over, take_over_credits};
 use super::session::{Failure, Session};
 use super::view::{EvmView, ViewStopped};
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Footprint, Latest, Store};
+use crate::mv::{ConflictIndex, Latest, Store};
 use crate::protocol::{Failure as Kind, Halt};
 use crate::runtime::Threads;
 use crate::sync::bounded;
@@ -35,9 +35,9 @@ pub(super) enum Pending {
     Nothing,
     /// In the journal of the EVM that has run them.
     Journal(EvmState),
-    /// Parts of the block have changed these locations: only the ledger has the values, but for those of accounts that
-    /// are `known`.
-    Parts { changed: Footprint, known: AddressSet },
+    /// Private batches have changed these locations: only the ledger has the values, and what is credited, but for those
+    /// of accounts that are `known`.
+    Batches { changed: ConflictIndex<EvmLocation>, known: AddressSet },
 }
 
 /// What transactions that ran alone have left.
@@ -59,15 +59,10 @@ impl Alone {
         Self { first_pending: first.position(), first: Some(first), ..Self::default() }
     }
 
-    /// What parts of a block have left, the first transaction of which is `first`; `under` it somebody else has
-    /// left something in the store. They have written to `footprint`, and set aside what is in `latest`.
-    pub(super) fn after_parts(
-        latest: Latest<EvmLocation>,
-        footprint: Footprint,
-        (first, under): (TxIndex, Option<TxIndex>),
-    ) -> Self {
-        let pending = Pending::Parts { changed: footprint, known: AddressSet::default() };
-        Self { latest, pending, first_pending: first.position(), first: under }
+    /// What private batches have left from `first` on, which is not in the store; they have written what is in `changed`.
+    pub(super) fn after_batches(changed: ConflictIndex<EvmLocation>, first: TxIndex) -> Self {
+        let pending = Pending::Batches { changed, known: AddressSet::default() };
+        Self { pending, ..Self::from(first) }
     }
 
     /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is of.
@@ -82,13 +77,18 @@ impl Alone {
 
     /// Takes over what is pending.
     pub(super) fn complete(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
-        self.pending = Pending::Nothing;
+        let pending = core::mem::take(&mut self.pending);
         let end = ledger.outcomes.len();
         let first = core::mem::replace(&mut self.first_pending, end);
         take_over(&mut self.latest, (ledger, first..end), recipe, |_| true);
+        if let Pending::Batches { known, .. } = pending
+            && known.is_empty()
+        {
+            take_over_credits(&mut self.latest, (ledger, first..end), recipe);
+        }
     }
 
-    /// Takes over what parts have changed of `asked`, for which somebody asks, and of `others`, for which he will. If he
+    /// Takes over what private batches have changed of `asked`, for which somebody asks, and of `others`, for which he will. If he
     /// comes again, or nobody knows for what he asks, all that is pending is taken over.
     pub(super) fn complete_for(
         &mut self,
@@ -98,13 +98,14 @@ impl Alone {
     ) {
         match (asked, &mut self.pending) {
             // The first time: nothing has been taken over yet.
-            (Some(asked), Pending::Parts { known, .. }) if known.is_empty() => {
+            (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
                 let is_lost = is_evm_mutant!(recipe.mutant, PendingUntaken);
                 let counts = |address: &Address| known.contains(address) && !is_lost;
                 let range = self.first_pending..ledger.outcomes.len();
-                take_over(&mut self.latest, (ledger, range), recipe, counts);
+                take_over(&mut self.latest, (ledger, range.clone()), recipe, counts);
+                take_over_credits(&mut self.latest, (ledger, range), recipe);
             }
             _ => self.complete(ledger, recipe),
         }
@@ -162,6 +163,9 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(1);
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
+        if matches!(alone.pending, Pending::Batches { .. }) {
+            alone.complete(&self.ledger, recipe);
+        }
         let under = alone.under(&self.store);
         alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
@@ -172,7 +176,8 @@ impl<S: StateSource> Session<S> {
         if on_commit.is_some() {
             runner.stream();
         }
-        runner.go_on_from(self.growing.take_split(), end, &mut self.ledger);
+        let split = self.ledger.growing.take_split();
+        runner.go_on_from(split, end, &mut self.ledger);
         // An earlier round's journal was another EVM's.
         runner.leave_journal(self.frontier.position(), &mut self.ledger);
         runner.machine.expect(self.frontier.position()..end);
@@ -196,7 +201,7 @@ impl<S: StateSource> Session<S> {
         runner.settle(&mut self.ledger);
         let pending = Pending::Journal(runner.machine.end_journal());
         let latest = core::mem::take(runner.latest());
-        self.growing.split = core::mem::take(&mut runner.split);
+        self.ledger.growing.split = core::mem::take(&mut runner.split);
         drop(runner);
         self.ledger.stream_to(None);
         self.alone = Some(Alone { latest, pending, first_pending, first });
@@ -229,7 +234,7 @@ impl<S: StateSource> Session<S> {
 /// Runs the lowest transaction that is left, or leaves it out. Returns why the block ends with it,
 /// if it does.
 fn step<D: DatabaseRef>(
-    runner: &mut Runner<'_, D>,
+    runner: &mut Runner<'_, D, Threads>,
     tx: TxIndex,
     mode: Mode,
     ledger: &mut EvmLedger,
@@ -258,13 +263,15 @@ fn step<D: DatabaseRef>(
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) pending: Pending,
     pub(super) below: EvmView<'a, D, Threads>,
-    /// An account of which there was no answer, as parts have changed it.
+    /// An account of which there was no answer, as private batches have changed it.
     pub(super) refused: Option<Address>,
+    /// Accounts that may have been credited.
+    pub(super) receivers: Vec<Address>,
     pub(super) mutant: EvmMutant,
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
-    /// What the journal has of `address`. Refuses an answer if a part has changed one of `locations`, unless that is
+    /// What the journal has of `address`. Refuses an answer if a batch has changed one of `locations`, unless that is
     /// known.
     fn account<const N: usize>(
         &mut self,
@@ -274,9 +281,11 @@ impl<D: DatabaseRef> AfterLast<'_, D> {
         let (changed, known) = match &self.pending {
             Pending::Nothing => return Ok(None),
             Pending::Journal(journal) => return Ok(journal.get(&address)),
-            Pending::Parts { changed, known } => (changed, known),
+            Pending::Batches { changed, known } => (changed, known),
         };
-        let is_pending = !known.contains(&address) && locations.iter().any(|it| changed.has(it));
+        let is_changed = locations.iter().any(|it| changed.has(it));
+        let is_credited = known.is_empty() && self.receivers.contains(&address);
+        let is_pending = (is_changed && !known.contains(&address)) || is_credited;
         if is_pending && !is_evm_mutant!(self.mutant, PendingUnasked) {
             self.refused = Some(address);
             self.below.require_complete()?;

@@ -59,7 +59,7 @@ where
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };
-    effects.split = session.growing.take_split();
+    effects.split = session.ledger.growing.take_split();
     let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
@@ -74,9 +74,9 @@ where
         effects.increments.clear();
         effects.drained.clear();
     }
-    let Session { workload, store, ledger, growing, .. } = session;
+    let Session { workload, store, ledger, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
-    let (growing, spread) = (growing.into_bundle(), workload.recipe.spread.clone());
+    let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
     // Nobody reads any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
@@ -122,7 +122,8 @@ fn after_transactions<S: StateSource>(
             None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::Nothing),
         };
         below.begin(TxIndex(u32::MAX));
-        let after = AfterLast { pending, below, refused: None, mutant: recipe.mutant };
+        let receivers = recipe.receivers().collect();
+        let after = AfterLast { pending, below, refused: None, receivers, mutant: recipe.mutant };
         let mut calls = SystemCalls::new(recipe, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
@@ -136,7 +137,7 @@ fn after_transactions<S: StateSource>(
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
-                // They asked for what parts have changed, or who has written what, and some of that is pending.
+                // They asked for what private batches have changed, or who has written what, and some of that is pending.
                 let (Some(alone), Some(latest)) = (&mut alone, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };

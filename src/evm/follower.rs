@@ -92,7 +92,7 @@ impl<S: StateSource> Session<S> {
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
         let ran = &self.ledger.outcomes;
-        self.growing.begin_bundle(effects, transactions, config.reverts, ran);
+        self.ledger.growing.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
     /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else
@@ -109,7 +109,7 @@ impl<S: StateSource> Session<S> {
         C: Crew<'env>,
     {
         let left = self.left(end);
-        let Some(bundle) = self.growing.bundle.take() else {
+        let Some(bundle) = self.ledger.growing.bundle.take() else {
             return self.run_alone(end, config.mode, on_commit, None);
         };
         let first = bundle.transactions();
@@ -125,8 +125,8 @@ impl<S: StateSource> Session<S> {
             follower.run(WorkerId(0), seat);
             ran
         });
-        session.growing.bundle = follower.done.lock().take();
-        if session.growing.bundle.is_none() {
+        session.ledger.growing.bundle = follower.done.lock().take();
+        if session.ledger.growing.bundle.is_none() {
             // Better than a bundle without what was handed over.
             unreachable!("whoever has begun to follow has come to the end")
         }

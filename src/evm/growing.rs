@@ -16,6 +16,12 @@ pub(super) struct Growing {
     mutant: EvmMutant,
 }
 
+impl core::fmt::Debug for Growing {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Growing").field("bundled", &self.bundled()).finish_non_exhaustive()
+    }
+}
+
 impl Growing {
     /// Begins with a bundle: of what precedes the transactions of a block, of which there are so many, and of those
     /// that have run, of which `outcomes` are.

@@ -2,13 +2,15 @@
 
 use super::block::Block;
 use super::change::{AccountChange, ChangeKind};
+use super::batches::{BatchGroup, Neighbours};
 use super::error::Rejection;
+use super::growing::Growing;
 use super::longest::LONG;
 use super::machine::{Recipe, TxOutput};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::regular_gas_limit;
 use super::receipts::Splitting;
-use crate::ids::TxIndex;
+use crate::ids::{Chunk, TxIndex};
 use crate::sync::Sender;
 use crate::worker::Ledger;
 use alloy_primitives::{U256, map::AddressMap};
@@ -88,6 +90,8 @@ pub(super) struct EvmLedger {
     pub(super) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
     balances: AddressMap<U256>,
+    /// What was made of committed transactions.
+    pub(super) growing: Growing,
     mutant: EvmMutant,
 }
 
@@ -142,8 +146,8 @@ impl EvmLedger {
         let masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, long) = Default::default();
-        Self { block, first, gas, asked, outcomes, masks, stream, long, balances, mutant }
+        let (stream, long, growing) = Default::default();
+        Self { block, first, gas, asked, outcomes, masks, stream, long, balances, growing, mutant }
     }
 
     /// What became of those of `transactions` that it knows of.
@@ -190,7 +194,7 @@ impl EvmLedger {
     }
 
     /// Whether each transaction of `part`, which comes next, would be admitted.
-    pub(super) fn admits(&self, part: &Self) -> bool {
+    fn has_room_for(&self, part: &Self) -> bool {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
@@ -203,7 +207,7 @@ impl EvmLedger {
     }
 
     /// Adds `part`, which comes next.
-    pub(super) fn append(&mut self, mut part: Self) {
+    fn append(&mut self, mut part: Self) {
         self.gas = self.gas.plus(part.gas);
         self.outcomes.append(&mut part.outcomes);
         self.masks.append(&mut part.masks);
@@ -211,6 +215,13 @@ impl EvmLedger {
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
         }
+    }
+
+    /// Outcomes and receipts of all that are committed are made; and what they have left is in the bundle, if one grows.
+    pub(super) fn catch_up(&mut self) {
+        let mut growing = core::mem::take(&mut self.growing);
+        growing.catch_up(self);
+        self.growing = growing;
     }
 
     /// Sends what commits from now on to `stream`.
@@ -325,6 +336,8 @@ impl EvmLedger {
 impl Ledger for EvmLedger {
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;
+    type Group = BatchGroup;
+    type Left = TxOutput;
 
     /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
@@ -361,5 +374,30 @@ impl Ledger for EvmLedger {
 
     fn skip(&mut self, tx: TxIndex, reason: Rejection) {
         self.push(tx, Err(reason));
+    }
+
+    fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
+        match group {
+            BatchGroup::One(_) => {
+                self.admit(txs.first).is_ok() || is_evm_mutant!(self.mutant, LaneNotAdmitted)
+            }
+            BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
+        }
+    }
+
+    fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
+        match group {
+            BatchGroup::One(output) => self.commit(txs.first, output),
+            BatchGroup::Many(neighbours) => {
+                let Neighbours { ledger, split } = *neighbours;
+                self.growing.append(&ledger.outcomes, split);
+                self.append(ledger);
+            }
+        }
+    }
+
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &TxOutput)> {
+        let outcomes = self.outcomes_of(txs.first.position()..txs.end.position());
+        outcomes.filter_map(|(tx, outcome)| Some((tx, &**outcome.as_ref().ok()?.as_ref()?)))
     }
 }

@@ -188,6 +188,10 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
         }
     }
 
+    pub(super) const fn recipe(&self) -> &'a Recipe {
+        self.recipe
+    }
+
     /// The state as the EVM sees it.
     pub(super) fn view_mut(&mut self) -> &mut EvmView<'a, D, X> {
         self.evm.ctx.journaled_state.db_mut()

@@ -16,6 +16,7 @@ mod aside;
 mod assembly;
 mod balances;
 mod base;
+mod batches;
 mod block;
 mod bundle;
 mod change;
@@ -35,7 +36,7 @@ mod growing;
 mod handler;
 mod journal;
 mod keccak;
-mod lane;
+
 mod lanes;
 mod ledger;
 mod location;

@@ -1,6 +1,7 @@
 //! Seeded bugs of the Ethereum layer, for the tests that must notice them.
 
 #[cfg(feature = "mutants")]
+use crate::mv::StoreMutant;
 use crate::worker::WorkerMutant;
 
 /// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
@@ -157,15 +158,12 @@ pub enum EvmMutant {
     /// Balances that a part has changed are not known to those who have not looked at them.
     #[cfg(feature = "mutants")]
     PartBalancesLost,
-    /// I2: parts are adopted in the order in which they come.
-    #[cfg(feature = "mutants")]
-    PartsOutOfOrder,
     /// I3: what lanes have read is not compared with what others of the same round have written.
     #[cfg(feature = "mutants")]
     LaneUnchecked,
-    /// What transactions of lanes have written that have to run again stays there.
+    /// The journal of a private batch is there for the next one on the same worker.
     #[cfg(feature = "mutants")]
-    LaneStays,
+    BatchJournalKept,
     /// I11: what transactions in lanes have set aside is not there for those who come later.
     #[cfg(feature = "mutants")]
     LaneCreditsLost,
@@ -196,8 +194,15 @@ impl EvmMutant {
         match self {
             Self::SpeculationStays => WorkerMutant::SpeculationStays,
             Self::CreditAfterFrontier => WorkerMutant::FrontierBeforeCredit,
-            Self::PartsOutOfOrder => WorkerMutant::PartsOutOfOrder,
             _ => WorkerMutant::None,
+        }
+    }
+
+    /// The same of the conflict index.
+    pub(super) const fn of_store(self) -> StoreMutant {
+        match self {
+            Self::PartUnchecked | Self::LaneUnchecked => StoreMutant::OutsidersIgnored,
+            _ => StoreMutant::None,
         }
     }
 
@@ -252,9 +257,8 @@ impl EvmMutant {
         Self::PendingUnasked,
         Self::PendingUntaken,
         Self::PartBalancesLost,
-        Self::PartsOutOfOrder,
         Self::LaneUnchecked,
-        Self::LaneStays,
+        Self::BatchJournalKept,
         Self::LaneCreditsLost,
         Self::LaneNotAdmitted,
         Self::LaneUnfolded,

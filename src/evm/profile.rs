@@ -92,7 +92,7 @@ pub fn observe<S: StateSource, O: Observer>(
     let is_followed = is_followed(workers, &config, transactions, false);
     let alone =
         config.runs_alone(workers, || is_serial(&recipe.block, workers, (is_followed, true)));
-    let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
+    let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
     let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
     let mut session = Session::new(workload, store, alone);
     if alone && is_followed {

@@ -68,7 +68,7 @@ where
     let transactions = recipe.block.transactions.len();
     let mut is_foreseen = false;
     let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
-    let tries_parts = on_commit.is_none() && recipe.shares;
+    let tries_parts = recipe.shares;
     let alone = config.runs_alone(crew.workers(), || {
         // Where reads are slow, whoever runs ahead has read for the others.
         let is_serial = || is_serial(&recipe.block, crew.workers(), (is_followed, tries_parts));
@@ -79,11 +79,11 @@ where
     // More than two run parts of what they leave to one, if it comes to that.
     let reads_alone = alone && !(tries_parts && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
-    let workload = EvmWorkload { recipe, source, overlay, traffic };
+    let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let mut session = Session::new(workload, Store::new(1), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
-    let in_parts = on_commit.is_none() && is_worth_parting(crew, &config, &session);
+    let in_parts = is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
     // Whoever adopts parts makes the bundle, too; if many run them all do it at the end, unless most is left then
     // and somebody follows.
@@ -93,23 +93,23 @@ where
     }
     let mut failure = None;
     if in_parts {
-        (session, failure) = session.try_parts(crew, &config);
+        (session, failure) = session.try_parts(crew, &config, on_commit.as_mut());
         let is_most_left = session.left(transactions) > transactions / 2;
-        if follows && !session.growing.has_bundle() && is_most_left {
+        if follows && !session.ledger.growing.has_bundle() && is_most_left {
             session.make_bundle_meanwhile(&effects, &config);
         }
     }
     if failure.is_none() && session.left(transactions) > 0 {
-        let in_lanes = on_commit.is_none() && is_worth_lanes(crew, &config, &session);
+        let in_lanes = is_worth_lanes(crew, &config, &session);
         let needs_none = alone && !in_lanes;
         session.store = empty_store(crew, &config, transactions, needs_none);
         session.seed(&effects);
         if !(follows || by_turns) {
             // What is left is put into the bundle by all workers at the end.
-            session.growing.give_up_bundle();
+            session.ledger.growing.give_up_bundle();
         }
         if in_lanes {
-            (session, failure) = session.try_lanes(transactions, crew, &config);
+            (session, failure) = session.try_lanes(transactions, crew, &config, on_commit.as_mut());
         }
     }
     if failure.is_none() && session.left(transactions) > 0 {
@@ -141,7 +141,7 @@ where
     // Nobody knows what the pool will hand out.
     let alone = config.runs_alone(crew.workers(), || false);
     let traffic = traffic(&source, crew.workers(), alone);
-    let workload = EvmWorkload { recipe, source, overlay, traffic };
+    let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let store = empty_store(crew, &config, ROUND, alone);
     let mut session = Session::new(workload, store, alone);
     session.seed(&effects);

@@ -14,8 +14,7 @@ use super::receipts::Splitting;
 use super::window::Window;
 use crate::ids::TxIndex;
 use crate::mv::{Entry, Latest};
-use crate::runtime::Threads;
-use crate::worker::{Ledger, Machine, Stop, TxError};
+use crate::worker::{Context, Ledger, Machine, Stop, TxError};
 use alloy_primitives::Address;
 use core::ops::Range;
 use revm::DatabaseRef;
@@ -44,6 +43,21 @@ pub(super) fn take_over(
     }
 }
 
+/// Takes over into `latest` what transactions of `range` have credited.
+pub(super) fn take_over_credits(
+    latest: &mut Latest<EvmLocation>,
+    (ledger, range): (&EvmLedger, Range<usize>),
+    recipe: &Recipe,
+) {
+    let lost = is_evm_mutant!(recipe.mutant, PartCreditsLost);
+    for (tx, outcome) in ledger.outcomes_of(range).filter(|_| !lost) {
+        let Ok(Some(output)) = outcome else { continue };
+        for (to, reward) in recipe.rewards(output) {
+            latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));
+        }
+    }
+}
+
 /// Why a transaction has not run.
 pub(super) enum NotRun<E> {
     /// Not everything below it is final.
@@ -52,8 +66,8 @@ pub(super) enum NotRun<E> {
 }
 
 /// An EVM that runs transactions one after the other.
-pub(super) struct Runner<'a, D: DatabaseRef> {
-    pub(super) machine: EvmMachine<'a, D, Threads>,
+pub(super) struct Runner<'a, D: DatabaseRef, X: Context> {
+    pub(super) machine: EvmMachine<'a, D, X>,
     pub(super) recipe: &'a Recipe,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or with the ledger alone.
     pub(super) first_pending: usize,
@@ -66,14 +80,16 @@ pub(super) struct Runner<'a, D: DatabaseRef> {
     /// Outcomes and receipts of those before the next one, unless somebody hears of each.
     pub(super) split: Splitting,
     is_streamed: bool,
+    /// What it leaves is kept with the groups of a private batch, which reads nothing that is credited.
+    is_private: bool,
     /// What those that were taken together have set aside.
     aside: Aside,
 }
 
-impl<'a, D: DatabaseRef> Runner<'a, D> {
+impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
     /// Runs transactions on `machine`.
     pub(super) fn new(
-        machine: EvmMachine<'a, D, Threads>,
+        machine: EvmMachine<'a, D, X>,
         recipe: &'a Recipe,
         (first_pending, is_bottom): (usize, bool),
     ) -> Self {
@@ -86,8 +102,15 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             feed: None,
             split: Splitting::default(),
             is_streamed: false,
+            is_private: false,
             aside: Aside::default(),
         }
+    }
+
+    /// The same for private batches.
+    pub(super) const fn for_batches(mut self) -> Self {
+        self.is_private = true;
+        self
     }
 
     /// Somebody hears of each transaction.
@@ -211,7 +234,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             self.latest().put(tx, location, entry);
         }
         let recipe = self.recipe;
-        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen);
+        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen) || self.is_private;
         for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
             self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }

@@ -7,8 +7,9 @@ use super::crew::{Crew, SLEEPY};
 use super::error::{At, BlockErrorKind, cancelled, failure};
 use super::experience::Experience;
 use super::growing::Growing;
-use super::ledger::{Committed, EvmLedger};
+use super::ledger::{Committed, EvmLedger, Fate};
 use super::location::{Account, EvmLocation, EvmValue};
+use super::mutants::is_evm_mutant;
 use super::plan::plan_block;
 use super::run::DbError;
 use super::trials::{Trials, waste};
@@ -16,10 +17,10 @@ use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Policy, Waste};
+use crate::protocol::{Batch, Counters, Halt, Limits, Plan, Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
-use crate::sync::bounded;
-use crate::worker::{BlockEnd, Setup, Shared, work};
+use crate::sync::{Mutex, bounded};
+use crate::worker::{BlockEnd, Context, Point, Setup, Shared, work};
 use core::ops::{ControlFlow, Range};
 use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,8 +42,6 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left, if they ran one after the other.
     pub(super) alone: Option<Alone>,
-    /// What was made of the first transactions.
-    pub(super) growing: Growing,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
@@ -59,21 +58,63 @@ pub(super) struct Tally {
     pub(super) foreseen_stretches: u64,
     /// Transactions that were to begin before their turn.
     pub(super) begun_first: u64,
-    /// Parts of the block that were adopted.
+    /// Private batches of which anything was committed.
     pub(super) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(super) rounds: u64,
 }
 
+/// How transactions are shared out among workers.
+pub(super) enum Stretch {
+    /// In chunks whose writes others may read before they commit.
+    Published,
+    /// In private batches.
+    Private(PrivateStretch),
+}
+
+/// Private batches, which hold all transactions of a stretch.
+pub(super) struct PrivateStretch {
+    pub(super) batches: Vec<Batch>,
+    /// The stretch ends where the rest of a batch may not go on.
+    pub(super) hands_over_rest: bool,
+    /// What the batches have left is in the store at the end: others will read it there.
+    pub(super) publishes: bool,
+    /// What one of the workers puts into the bundle before it runs a batch.
+    pub(super) folding: Option<Folding>,
+}
+
+/// A bundle, and what became of transactions that are committed and not in it.
+pub(super) type Folding = (Growing, Vec<Fate>);
+
 /// The part of the other workers.
-struct RunTask<S: StateSource>(Shared<EvmWorkload<S>, EvmLedger>);
+struct RunTask<S: StateSource> {
+    shared: Shared<EvmWorkload<S>, EvmLedger>,
+    folding: Mutex<Option<Folding>>,
+    folded: Mutex<Option<Growing>>,
+}
+
+impl<S: StateSource> RunTask<S> {
+    /// Puts into the bundle what is not there, if no worker has begun with that.
+    fn fold(&self, seat: Seat<'_>) {
+        let folding = self.folding.lock().take();
+        let Some((mut growing, outcomes)) = folding else { return };
+        let recipe = &self.shared.workload().recipe;
+        if is_evm_mutant!(recipe.mutant, LaneUnfolded) && !outcomes.is_empty() {
+            growing.give_up_bundle();
+        }
+        growing.extend(&recipe.block, outcomes);
+        *self.folded.lock() = Some(growing);
+        seat.yield_at(Point::Between);
+    }
+}
 
 impl<S: StateSource> Task for RunTask<S> {
     fn run(&self, worker: WorkerId, seat: Seat<'_>) {
+        self.fold(seat);
         match seat {
-            Seat::Thread(threads) => work(&self.0, worker, threads),
+            Seat::Thread(threads) => work(&self.shared, worker, threads),
             #[cfg(feature = "sim")]
-            Seat::Fiber(fiber) => work(&self.0, worker, fiber),
+            Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
         }
     }
 }
@@ -99,7 +140,6 @@ impl<S: StateSource> Session<S> {
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
         Self {
             alone: None,
-            growing: Growing::default(),
             speculates: !alone,
             handed_over: false,
             longest: Vec::new(),
@@ -158,7 +198,8 @@ impl<S: StateSource> Session<S> {
                 let until = end.min(first.saturating_add(trials.length()));
                 self.choose_longest(until, crew, config);
                 let failure;
-                (self, failure) = self.run_shared(until, crew, config, on_commit.as_deref_mut());
+                let hears = on_commit.as_deref_mut();
+                (self, failure) = self.run_shared(until, crew, config, hears, Stretch::Published);
                 self.remember_longest(crew, config, failure.is_none());
                 let next = self.frontier.position();
                 // Less than that is never given up, whatever it is.
@@ -187,12 +228,13 @@ impl<S: StateSource> Session<S> {
 
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all have
     /// run or speculation turns out to be wasted.
-    fn run_shared<'env, F, C>(
+    pub(super) fn run_shared<'env, F, C>(
         mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
         on_commit: Option<&mut F>,
+        stretch: Stretch,
     ) -> (Self, Option<Failure<S>>)
     where
         S: 'env,
@@ -202,21 +244,37 @@ impl<S: StateSource> Session<S> {
         #[cfg(feature = "mutants")]
         let mutant = self.workload.recipe.mutant;
         let workers = crew.workers();
-        let growing = core::mem::take(&mut self.growing);
         let left = self.left(end);
         let alone = workers == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
-        let (mut setup, tally) = self.set_up(end, config, workers, !crew.is_wide());
+        self.workload.streams = on_commit.is_some();
+        let mut publishes = false;
+        let (mut setup, tally, folding) = match stretch {
+            Stretch::Published => {
+                let (setup, tally) = self.set_up(end, config, workers, !crew.is_wide());
+                (setup, tally, None)
+            }
+            Stretch::Private(mut stretch) => {
+                let folding = stretch.folding.take();
+                publishes = stretch.publishes;
+                let (setup, tally) = self.set_up_private(config, workers, stretch);
+                (setup, tally, folding)
+            }
+        };
+        let folds = folding.is_some();
         if crew.is_wide() {
             // Who waits for somebody who will probably write reads nothing ahead meanwhile.
             setup.store = setup.store.with_workers(0);
         }
         setup.ledger.stream_to(on_commit.is_some().then_some(sender));
+        #[cfg(feature = "mutants")]
+        let setup = Setup { store: setup.store.with_mutant(mutant.of_store()), ..setup };
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
-        let task = Arc::new(RunTask(shared));
+        let (folding, folded) = (Mutex::new(folding), Mutex::new(None));
+        let task = Arc::new(RunTask { shared, folding, folded });
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
@@ -230,10 +288,11 @@ impl<S: StateSource> Session<S> {
                         Err(payload) => panicked = Some(payload),
                     }
                     ended = true;
-                    task.0.cancel();
+                    task.shared.cancel();
                 };
+                task.fold(seat);
                 let caller = Caller::new(seat, stream, deliver);
-                work(&task.0, WorkerId(0), &caller);
+                work(&task.shared, WorkerId(0), &caller);
                 caller.drain();
             }
             None => task.run(WorkerId(0), seat),
@@ -248,9 +307,19 @@ impl<S: StateSource> Session<S> {
             resume_unwind(payload);
         }
         match Arc::into_inner(task) {
-            Some(task) => {
-                let (session, failure) = Self::after(task.0.into_end(), tally, ended);
-                (Self { growing, ..session }, failure)
+            Some(RunTask { shared, folded, .. }) => {
+                let mut block_end = shared.into_end();
+                if publishes {
+                    block_end.publish_rest();
+                }
+                let (mut session, failure) = Self::after(block_end, tally, ended);
+                match folded.into_inner() {
+                    Some(growing) => session.ledger.growing = growing,
+                    // Better than a block without receipts.
+                    None if folds => unreachable!("whoever has begun to fold has come to the end"),
+                    None => {}
+                }
+                (session, failure)
             }
             // `Crew::run` returns when nobody holds the task.
             None => unreachable!("a worker still holds the block"),
@@ -318,6 +387,27 @@ impl<S: StateSource> Session<S> {
         (Setup { workload, ledger, store, limits, plan, patience }, tally)
     }
 
+    /// The same for private batches.
+    fn set_up_private(
+        self,
+        config: &Config,
+        workers: usize,
+        stretch: PrivateStretch,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+        let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
+        let Self { workload, ledger, store, tally, frontier: first, .. } = self;
+        workload.used.set(ledger.gas().admitted(&workload.recipe.block));
+        let plan = Plan { first, private, ..Plan::default() };
+        let limits = Limits {
+            // What runs ahead is bounded by the batches of the stretch.
+            window: u32::MAX,
+            policy: Policy::ForceSpeculative,
+            hands_over_rest,
+            ..config.limits(workers, false, None)
+        };
+        (Setup { workload, ledger, store, limits, plan, patience: config.patience }, tally)
+    }
+
     pub(super) fn after(
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         mut tally: Tally,
@@ -328,6 +418,9 @@ impl<S: StateSource> Session<S> {
             store,
             workload,
             frontier,
+            published,
+            conflicts,
+            batches,
             halt,
             error,
             broken,
@@ -337,6 +430,7 @@ impl<S: StateSource> Session<S> {
         } = end;
         ledger.stream_to(None);
         tally.protocol = tally.protocol.plus(counters);
+        tally.parts += batches;
         // Whoever cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
@@ -345,7 +439,7 @@ impl<S: StateSource> Session<S> {
             _ => failure(frontier, halt, error, broken).or(gone),
         };
         let handed_over = halt == Some(Halt::HandedOver);
-        let (alone, growing, speculates) = (None, Growing::default(), true);
+        let alone = (published < frontier).then(|| Alone::after_batches(conflicts, published));
         let session = Self {
             workload,
             ledger,
@@ -353,8 +447,7 @@ impl<S: StateSource> Session<S> {
             tally,
             frontier,
             alone,
-            growing,
-            speculates,
+            speculates: true,
             handed_over,
             longest,
         };

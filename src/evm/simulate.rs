@@ -2,6 +2,7 @@
 //! order that a seed decides.
 
 use super::base::StateSource;
+use super::batches::{BatchGroup, EvmBatches};
 use super::block::Block;
 use super::crew::Scoped;
 use super::error::{BlockError, Rejection};
@@ -17,7 +18,7 @@ use super::session::{Session, empty_store};
 use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
-use crate::mv::{Location, ReadSet, Store, StoreMutant};
+use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};
 use crate::protocol::{Mutant, Protocol};
 use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, Step};
 use crate::worker::{BlockEnd, Context, Effects, Machine, Setup, Shared, Stop, Workload};
@@ -103,7 +104,7 @@ pub fn simulate<S: StateSource + 'static>(
     (recipe.mutant, effects.mutant) = (*mutant, *mutant);
     let transactions = recipe.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
-    let workload = EvmWorkload { recipe, source, overlay, traffic: Arc::default() };
+    let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
     let session = Session::new(workload, store, false);
     let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, patience } = setup;
@@ -142,6 +143,25 @@ impl<S: StateSource> Workload for Ordered<S> {
         = OrderedMachine<'a, S::State, X>
     where
         Self: 'a;
+    type Group = BatchGroup;
+    type Batches<'a, X: Context + 'a>
+        = EvmBatches<'a, S::State, X>
+    where
+        Self: 'a;
+    type Left = TxOutput;
+
+    fn entries(&self, left: &TxOutput, each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+        self.0.entries(left, each);
+    }
+
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<EvmBatches<'a, S::State, X>, DbError<S>> {
+        self.0.batches(worker, store, context)
+    }
 
     fn credits(&self, output: &Arc<TxOutput>, credit: impl FnMut(EvmLocation, Reward)) {
         self.0.credits(output, credit);
@@ -159,10 +179,24 @@ impl<S: StateSource> Workload for Ordered<S> {
 
 impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkload<S>, EvmLedger> {
     fn from(end: BlockEnd<Ordered<S>, EvmLedger>) -> Self {
-        let BlockEnd { ledger, store, workload, frontier, halt, error, broken, .. } = end;
-        let (counters, longest, log) = (end.counters, end.longest, end.log);
-        let workload = workload.0;
-        Self { ledger, store, workload, frontier, halt, error, broken, counters, longest, log }
+        let BlockEnd { ledger, store, workload, frontier, published, halt, error, .. } = end;
+        let (broken, counters, longest) = (end.broken, end.counters, end.longest);
+        let (conflicts, batches, log) = (end.conflicts, end.batches, end.log);
+        Self {
+            ledger,
+            store,
+            workload: workload.0,
+            frontier,
+            published,
+            conflicts,
+            batches,
+            halt,
+            error,
+            broken,
+            counters,
+            longest,
+            log,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
 use super::machine::Recipe;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
-use crate::mv::{Digests, Latest, Origin, ReadSet, Store};
+use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
 use crate::worker::{Context, Stop, Stopped, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
@@ -69,25 +69,29 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Self::over(recipe, View::after(latest, under, base, context))
     }
 
-    /// A view over what transactions of one part leave, and below that what lies in a store below an index.
-    pub(super) fn of_part(
+    /// A view for private batches, over snapshots of `store`.
+    pub(super) fn of_batches(
         recipe: &'a Recipe,
-        reads: Digests,
-        under: Option<(&'a Store<EvmLocation>, TxIndex)>,
+        store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
         context: &'a X,
     ) -> Self {
-        Self::over(recipe, View::of_part(reads, under, base, context))
+        Self::over(recipe, View::of_batches(store, base, context))
     }
 
-    /// What was read from below the part, since it was asked last.
-    pub(super) fn take_reads(&mut self) -> Option<Digests> {
-        self.inner.take_reads()
+    /// A private batch begins, on the committed prefix below `snapshot`.
+    pub(super) fn begin_batch(&mut self, snapshot: TxIndex, log: AccessLog<EvmLocation>) {
+        self.inner.begin_batch(snapshot, log);
     }
 
-    /// How many locations were read from below the part, since they were taken last.
-    pub(super) fn reads_from_below(&self) -> usize {
-        self.inner.reads_from_below()
+    /// What the private batch has accessed so far.
+    pub(super) fn log_mut(&mut self) -> Option<&mut AccessLog<EvmLocation>> {
+        self.inner.log_mut()
+    }
+
+    /// What the private batch has accessed, which is over.
+    pub(super) fn end_batch(&mut self) -> Option<AccessLog<EvmLocation>> {
+        self.inner.end_batch()
     }
 
     fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
@@ -194,7 +198,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Ok(self.inner.wait_until_final()?)
     }
 
-    /// What the block has written, if all of it is final, or what its part has.
+    /// What the block has written, if all of it is final, or what its batch has.
     pub(super) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
         self.inner.latest_mut()
     }

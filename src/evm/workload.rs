@@ -1,13 +1,16 @@
 //! The block as the engine sees it.
 
 use super::base::{BlockBase, Overlay, StateSource};
+use super::batches::{BatchGroup, EvmBatches, UsedGas};
+use super::effects::for_each_write;
 use super::error::Rejection;
 use super::location::{EvmLocation, Reward};
 use super::machine::{EvmMachine, Recipe, TxOutput};
 use super::mutants::is_evm_mutant;
 use super::traffic::Traffic;
+use super::view::EvmView;
 use crate::ids::WorkerId;
-use crate::mv::Store;
+use crate::mv::{Entry, Store};
 use crate::worker::{Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
@@ -19,9 +22,22 @@ pub(super) struct EvmWorkload<S> {
     pub(super) overlay: Arc<Overlay>,
     /// Who is inside the database.
     pub(super) traffic: Arc<Traffic>,
+    /// Gas that private batches have used.
+    pub(super) used: UsedGas,
+    /// Somebody hears of each commit.
+    pub(super) streams: bool,
 }
 
 impl<S: StateSource> EvmWorkload<S> {
+    pub(super) fn new(
+        recipe: Recipe,
+        source: S,
+        overlay: Arc<Overlay>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self { recipe, source, overlay, traffic, used: UsedGas::default(), streams: false }
+    }
+
     /// A worker's base state.
     pub(super) fn base(
         &self,
@@ -43,6 +59,21 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         = EvmMachine<'a, S::State, X>
     where
         Self: 'a;
+    type Group = BatchGroup;
+    type Batches<'a, X: Context + 'a>
+        = EvmBatches<'a, S::State, X>
+    where
+        Self: 'a;
+    type Left = TxOutput;
+
+    fn entries(&self, left: &TxOutput, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+        let recipe = &self.recipe;
+        for_each_write(&left.changes, recipe, &mut each);
+        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
+        for (to, reward) in recipe.rewards(left).filter(|_| !lost) {
+            each(EvmLocation::Account(to), Entry::Delta(reward));
+        }
+    }
 
     /// What was set aside. Every transaction pays the beneficiary: published with the rest, rewards
     /// would make one location the business of all workers all the time.
@@ -60,5 +91,16 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         context: &'a X,
     ) -> Result<EvmMachine<'a, S::State, X>, Self::BaseError> {
         Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context))
+    }
+
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<EvmBatches<'a, S::State, X>, Self::BaseError> {
+        let Self { recipe, used, streams, .. } = self;
+        let view = EvmView::of_batches(recipe, store, self.base(worker)?, context);
+        Ok(EvmBatches::new(EvmMachine::over(recipe, view), used, *streams))
     }
 }

@@ -79,6 +79,9 @@ impl<L: Location> Latest<L> {
         if self.ended.is_empty() {
             return None;
         }
+        if location.is_scope() {
+            return self.ended.get(location).copied();
+        }
         self.ended.get(&location.scope()?).copied()
     }
 

@@ -16,10 +16,12 @@
 //! - A scoped location (a storage slot) resolves together with its scope (the life of its
 //!   account): the newer wins, and at one version the tombstone lies below the writes.
 
+mod access;
 mod chain;
 mod check;
-mod digests;
+mod conflicts;
 mod events;
+mod exact;
 mod latest;
 mod location;
 mod look;
@@ -34,17 +36,17 @@ mod shard;
 mod store;
 #[cfg(all(test, not(braid_loom)))]
 mod tests;
-mod trail;
 mod versioned_lock;
 
+pub use access::{AccessLog, Watch};
 pub use chain::{Floor, Found};
-pub use digests::{Digests, Footprint};
+pub use conflicts::ConflictIndex;
 pub use events::{At, Change, StoreEvent};
+pub use exact::{ExactGroup, ExactLog};
 pub use latest::Latest;
 pub use location::{Entry, Location};
 pub use mutants::StoreMutant;
 pub use resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 pub use sets::{ReadRecord, ReadSet};
 pub use store::{ChainId, LocationHash, Store};
-pub use trail::{Trail, in_order_below};
 pub use versioned_lock::Stamp;

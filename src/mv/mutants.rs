@@ -70,6 +70,21 @@ pub enum StoreMutant {
     /// What a block has left in the store is there for the next one.
     #[cfg(feature = "mutants")]
     NotEmptied,
+    /// The commit rule of private batches finds no outsider's write.
+    #[cfg(feature = "mutants")]
+    OutsidersIgnored,
+    /// The commit rule compares what a private batch has read, and not what it has written.
+    #[cfg(feature = "mutants")]
+    WritesUncompared,
+    /// The conflict index knows the last writer of a location alone, also where that is the batch itself.
+    #[cfg(feature = "mutants")]
+    LastWriterOnly,
+    /// The conflict index keeps the first writer of each location and forgets later ones.
+    #[cfg(feature = "mutants")]
+    IndexForgets,
+    /// What others commit after the first verdict on a private batch is not looked up.
+    #[cfg(feature = "mutants")]
+    WatchBlind,
 }
 
 #[cfg(feature = "mutants")]
@@ -97,6 +112,11 @@ impl StoreMutant {
         Self::FoldPastTombstone,
         Self::ForeseesHigher,
         Self::NotEmptied,
+        Self::OutsidersIgnored,
+        Self::WritesUncompared,
+        Self::LastWriterOnly,
+        Self::IndexForgets,
+        Self::WatchBlind,
     ];
 }
 

@@ -3,6 +3,7 @@
 use super::chain::{Chain, Kind};
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
+use super::conflicts::ConflictIndex;
 use super::mutants::{StoreMutant, is_store_mutant};
 use super::resolve::Trace;
 use super::running::Running;
@@ -121,6 +122,12 @@ impl<L: Location> Store<L> {
     #[must_use]
     pub fn take_trace(&mut self) -> Vec<(Ticket, StoreEvent<L>)> {
         core::mem::replace(&mut self.log, Log::off()).into_events()
+    }
+
+    /// An empty conflict index for a stretch of the block.
+    #[must_use]
+    pub fn conflict_index(&self) -> ConflictIndex<L> {
+        ConflictIndex::default().with_mutant(self.mutant)
     }
 
     /// The same store with a seeded bug.

@@ -33,6 +33,9 @@ impl Protocol {
             self.awaiting = Some(Awaiting::Recheck(tx));
             return Ok(Some(Command::Recheck(tx)));
         }
+        if let Some(command) = self.next_batch()? {
+            return Ok(Some(command));
+        }
         if let Some(job) = self.next_job()? {
             return Ok(Some(Command::Dispatch(job)));
         }
@@ -87,7 +90,7 @@ impl Protocol {
         let first = loop {
             match ready {
                 Some(ready) if ready < self.fresh => break ready,
-                _ if self.fresh.0 >= self.len() => return Ok(None),
+                _ if self.fresh >= self.slots.end() => return Ok(None),
                 _ if self.slot(self.fresh)?.status == Status::Pending => break self.fresh,
                 _ => self.fresh = self.fresh.next(),
             }
@@ -127,7 +130,11 @@ impl Protocol {
                 Status::Pending => true,
                 // It waits for a transaction that this very job runs before it.
                 Status::Blocked { on } => on >= first,
-                Status::InFlight | Status::Parked | Status::Executed | Status::Final => false,
+                Status::InFlight
+                | Status::Parked
+                | Status::Executed
+                | Status::Final
+                | Status::Private => false,
             };
             if !runnable || slot.runs > 0 || self.longest.contains(&end) {
                 break;
@@ -151,13 +158,20 @@ impl Protocol {
     }
 
     pub(super) fn on_report(&mut self, report: JobReport) -> Result<(), Invariant> {
-        let JobReport { job, results, void } = report;
-        match job.mode {
-            Mode::Frontier => self.here = None,
-            Mode::Speculative => self.in_flight = self.in_flight.saturating_sub(1),
+        let job = report.job;
+        let was_here = self.here.take_if(|here| *here == job).is_some();
+        if !was_here {
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
+        if let Mode::Private { batch, snapshot } = job.mode {
+            return self.on_batch_report(report, (batch, snapshot), was_here);
+        }
+        let JobReport { results, void, .. } = report;
         if void {
             return Ok(());
+        }
+        if self.private.head(job.chunk.first).is_some() {
+            return self.on_held_report(job.chunk.first, results);
         }
         let mut unrun = job.chunk;
         for (tx, result) in job.chunk.indices().zip(results) {
@@ -172,6 +186,29 @@ impl Protocol {
             self.make_pending(tx)?;
         }
         Ok(())
+    }
+
+    /// A member of a private batch has run at the frontier.
+    fn on_held_report(
+        &mut self,
+        tx: TxIndex,
+        results: Vec<TxReport>,
+    ) -> Result<(), Invariant> {
+        // Where work was to stop it has not run.
+        let Some(TxReport { runs, result }) = results.into_iter().next() else { return Ok(()) };
+        self.counters.runs += u64::from(runs);
+        match result {
+            RunResult::Executed { stale_readers } => {
+                self.at_frontier.has_run = true;
+                self.note_stale(&stale_readers)
+            }
+            RunResult::Failed(failure) => {
+                self.at_frontier.failure = Some(failure);
+                Ok(())
+            }
+            RunResult::Blocked { on } => Err(Invariant::FrontierBlocked { tx, on }),
+            RunResult::TooEarly => Err(Invariant::FrontierBlocked { tx, on: tx }),
+        }
     }
 
     fn on_result(

@@ -1,14 +1,23 @@
 //! What the protocol hears and what it asks for.
 
-use crate::ids::{Chunk, Incarnation, TxIndex};
+use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 
-/// Whether a job may be wrong.
+/// How the transactions of a job run, and what their results are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Some lower transaction may still change; its result waits for the frontier.
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
+    /// The members of a private batch from the first transaction of the chunk on, which ends with the last one; those of
+    /// others may lie between them. They run on the committed prefix below the snapshot, and nobody reads what they
+    /// write before it commits.
+    Private {
+        /// The batch.
+        batch: BatchId,
+        /// Everything below it is committed and can be read.
+        snapshot: TxIndex,
+    },
 }
 
 /// Transactions to run, in order, on one worker.
@@ -16,8 +25,8 @@ pub enum Mode {
 pub struct Job {
     /// Which transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction's run; it tells this job from an older one for the
-    /// same index.
+    /// Incarnation of the first transaction's run, or number of earlier runs of the private batch; it tells this job from
+    /// an older one for the same index.
     pub incarnation: Incarnation,
     /// Whether the first run is final.
     pub mode: Mode,
@@ -67,10 +76,22 @@ pub struct JobReport {
     /// The job.
     pub job: Job,
     /// One entry for each transaction that ran, lowest first. What is missing at the end of the
-    /// chunk was not run. Only the last entry may be other than `Executed`.
+    /// chunk was not run. Only the last entry may be other than `Executed`. Empty for a private batch.
     pub results: Vec<TxReport>,
+    /// How far a private batch came.
+    pub batch: BatchReport,
     /// The job had been claimed by the owner before a worker took it: it ran elsewhere.
     pub void: bool,
+}
+
+/// How far a run of a private batch came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BatchReport {
+    /// Transactions that have run, in order: those of one group are neighbours and commit together.
+    pub groups: Vec<Chunk>,
+    /// The member after them if it must not run above the frontier: it is invalid or failed on what it saw, or asked
+    /// for what is settled only there. Nothing of it is left.
+    pub held: Option<TxIndex>,
 }
 
 /// Verdict of a validation.
@@ -94,11 +115,26 @@ pub enum Event {
         /// What the check found.
         verdict: Verdict,
     },
-    /// Answer to [`Command::Admit`].
+    /// Answer to [`Command::Compare`].
+    Compared {
+        /// The frontier.
+        tx: TxIndex,
+        /// The lowest member of the batch that the commit rule forbids if nobody else commits before it; none if it allows
+        /// all that have run.
+        conflict: Option<TxIndex>,
+    },
+    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`]: these had read something that is there now.
+    Published {
+        /// The first transaction that was published.
+        tx: TxIndex,
+        /// Higher readers of the new entries.
+        stale_readers: Vec<TxIndex>,
+    },
+    /// Answer to [`Command::Admit`] and [`Command::AdmitGroup`].
     Admitted {
         /// The frontier.
         tx: TxIndex,
-        /// Whether the block has room for it.
+        /// Whether the block has room for it, or for each of the group.
         fits: bool,
     },
     /// Answer to [`Command::Claim`].
@@ -137,6 +173,36 @@ pub enum Command {
     Discard(TxIndex),
     /// Has the block room for the frontier? Answer: [`Event::Admitted`].
     Admit(TxIndex),
+    /// Compare what a private batch, whose next group begins at the frontier, has accessed with what others have
+    /// committed since its snapshot. Answer: [`Event::Compared`].
+    Compare {
+        /// The batch.
+        batch: BatchId,
+        /// The frontier.
+        tx: TxIndex,
+    },
+    /// Has the block room for each transaction of this group of a private batch, which begins at the frontier? Answer:
+    /// [`Event::Admitted`].
+    AdmitGroup {
+        /// The batch.
+        batch: BatchId,
+        /// The group.
+        group: Chunk,
+    },
+    /// Hand out the outcomes of this group; they are final. Answer: [`Event::Published`].
+    CommitGroup {
+        /// The batch.
+        batch: BatchId,
+        /// The group.
+        group: Chunk,
+        /// Put what it has left into the store before the frontier moves: there are transactions that may read it.
+        publish: bool,
+    },
+    /// Put into the store what these committed transactions of private batches have left: somebody is about to read there.
+    /// Answer: [`Event::Published`].
+    Publish(Chunk),
+    /// Throw the rest of the results of a private batch away. No answer.
+    DiscardBatch(BatchId),
     /// Compare the reads of the frontier, with authority. Answer: [`Event::Checked`].
     Validate(TxIndex),
     /// Hand out the outcome of the frontier, after what it credits is published; it is final. No

@@ -20,6 +20,9 @@ impl Protocol {
             return Ok(self.finish_when_idle());
         }
         let tx = self.frontier;
+        if let Some(batch) = self.private.head(tx) {
+            return self.poll_batch(batch, tx);
+        }
         let status = self.slot(tx)?.status;
         if status == Status::InFlight {
             return self.poll_in_flight(tx);
@@ -58,7 +61,7 @@ impl Protocol {
         Ok((is_mutant!(self.mutant, ErrorCached) && failed).then_some(Failure::Rejected))
     }
 
-    fn ask(&mut self, question: Awaiting, command: Command) -> Option<Command> {
+    pub(super) fn ask(&mut self, question: Awaiting, command: Command) -> Option<Command> {
         self.awaiting = Some(question);
         Some(command)
     }
@@ -90,6 +93,9 @@ impl Protocol {
             return Ok(());
         }
         self.counters.claims += 1;
+        if let Some(batch) = self.private.head(tx) {
+            return self.on_batch_claimed(batch, tx);
+        }
         let job = self.slot(tx)?.job;
         for tx in job.into_iter().flat_map(|job| job.chunk.indices()) {
             self.slot_mut(tx)?.status = Status::Pending;
@@ -130,7 +136,7 @@ impl Protocol {
     }
 
     /// The block has no room for the frontier.
-    fn refuse(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+    pub(super) fn refuse(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         if self.limits.skip_rejected {
             return self.skip(tx);
         }
@@ -138,7 +144,7 @@ impl Protocol {
         self.poll()
     }
 
-    fn fail(&mut self, tx: TxIndex, failure: Failure) -> Result<Option<Command>, Invariant> {
+    pub(super) fn fail(&mut self, tx: TxIndex, failure: Failure) -> Result<Option<Command>, Invariant> {
         let may_skip = failure == Failure::Rejected || is_mutant!(self.mutant, FatalSkipped);
         if may_skip && self.limits.skip_rejected {
             return self.skip(tx);
@@ -149,6 +155,9 @@ impl Protocol {
 
     /// I15: entries are withdrawn and the chunk's tail is discarded before the frontier moves.
     fn skip(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
+        if let Some(rest) = self.discard_rest_of(tx)? {
+            return Ok(Some(rest));
+        }
         self.discard_tail(tx)?;
         if let Some(tail) = self.discards.pop_front() {
             return Ok(Some(Command::Discard(tail)));
@@ -165,19 +174,31 @@ impl Protocol {
         if tx != self.frontier {
             return Err(Invariant::CommitOrder { tx, frontier: self.frontier });
         }
-        self.slot_mut(tx)?.status = Status::Final;
-        self.ready.remove(&tx);
+        self.private.advance(tx, tx.next());
+        self.advance_to(Chunk { first: tx, end: tx.next() })
+    }
+
+    /// Moves the frontier above `txs`, which are final.
+    pub(super) fn advance_to(&mut self, txs: Chunk) -> Result<(), Invariant> {
         self.at_frontier = FrontierState::default();
-        self.frontier = tx.next();
+        self.frontier = txs.end;
         if is_mutant!(self.mutant, CommitSkipsOne) {
             self.frontier = self.frontier.next();
         }
-        self.watch_discard_rate();
-        self.wake_waiters(tx)
+        self.watch_discard_rate(txs.len());
+        if self.slots.first() >= self.slots.end() {
+            return Ok(());
+        }
+        for tx in txs.indices() {
+            self.slot_mut(tx)?.status = Status::Final;
+            self.ready.remove(&tx);
+            self.wake_waiters(tx)?;
+        }
+        Ok(())
     }
 
     /// Speculation that is mostly thrown away gives way to a stretch in order.
-    fn watch_discard_rate(&mut self) {
+    fn watch_discard_rate(&mut self, commits: u32) {
         let (span, wasteful, stretch) = match self.limits.policy {
             Policy::Auto => {
                 let Waste { runs, commits } = self.limits.hands_over.unwrap_or_default();
@@ -186,7 +207,7 @@ impl Protocol {
             Policy::Alternate => (TURN, 0, TURN),
             Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,
         };
-        self.recent.0 += 1;
+        self.recent.0 += commits;
         if self.recent.0 < span {
             return;
         }

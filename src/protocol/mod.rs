@@ -24,17 +24,20 @@
 //! final, so a transaction that has to run there runs once and is right (I8); the owner runs it
 //! itself ([`Command::RunHere`]), so it is never queued behind speculation.
 
+mod batch;
 mod counters;
 mod dispatch;
 mod events;
 mod frontier;
 mod mutants;
 mod plan;
+mod private;
 mod slot;
 mod state;
 
+pub use batch::Batch;
 pub use counters::Counters;
-pub use events::{Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
+pub use events::{BatchReport, Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy, Waste};
 pub use slot::Status;

@@ -80,6 +80,27 @@ pub enum Mutant {
     /// I12: in build mode a failure of the database or a panic counts as a rejection.
     #[cfg(feature = "mutants")]
     FatalSkipped,
+    /// Private batches commit without a look at what others have committed since their snapshot.
+    #[cfg(feature = "mutants")]
+    OutsidersUnchecked,
+    /// What others have committed between the snapshot of a private batch and its report is overlooked.
+    #[cfg(feature = "mutants")]
+    SnapshotLate,
+    /// The first verdict on a private batch stays, whatever others commit after it.
+    #[cfg(feature = "mutants")]
+    ComparedOnce,
+    /// Of a private batch that met a conflict, only the first transaction runs again.
+    #[cfg(feature = "mutants")]
+    BatchTailKept,
+    /// A group of a private batch commits without a question for room.
+    #[cfg(feature = "mutants")]
+    GroupUnadmitted,
+    /// A batch or a frontier run begins before what lies below it is in the store.
+    #[cfg(feature = "mutants")]
+    PublishForgotten,
+    /// I15: what ran after a transaction that is left out, in the same private batch, stays.
+    #[cfg(feature = "mutants")]
+    SkipKeepsBatch,
 }
 
 #[cfg(feature = "mutants")]
@@ -109,6 +130,13 @@ impl Mutant {
         Self::ErrorCached,
         Self::FrontierCapped,
         Self::FatalSkipped,
+        Self::OutsidersUnchecked,
+        Self::SnapshotLate,
+        Self::ComparedOnce,
+        Self::BatchTailKept,
+        Self::GroupUnadmitted,
+        Self::PublishForgotten,
+        Self::SkipKeepsBatch,
     ];
 }
 

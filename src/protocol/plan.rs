@@ -1,5 +1,6 @@
 //! What a block starts with: its bounds, and how it is cut up.
 
+use super::batch::Batch;
 use crate::ids::{Chunk, TxIndex};
 
 /// How eagerly to speculate. It may change speed, never a result.
@@ -42,6 +43,9 @@ pub struct Limits {
     /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it
     /// goes on by other means. Without it speculation gives way to a stretch in order, and goes on after that.
     pub hands_over: Option<Waste>,
+    /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private batch may not go on:
+    /// whoever owns it makes another plan. Without it the rest runs again on a later snapshot.
+    pub hands_over_rest: bool,
 }
 
 /// From when on speculation counts as wasted.
@@ -65,8 +69,10 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is final already: 0, or the end of an earlier round.
     pub first: TxIndex,
-    /// All transactions, in contiguous ranges from `first`: what is dispatched together.
+    /// All transactions that are in no private batch, in ranges from `first` on: what is dispatched together.
     pub chunks: Vec<Chunk>,
+    /// Private batches: together with the chunks they hold each transaction once.
+    pub private: Vec<Batch>,
     /// Transactions that never run above the frontier.
     pub frontier_only: Vec<TxIndex>,
     /// (transaction, lower transaction that it is known to depend on): it waits for the lower

@@ -21,6 +21,8 @@ pub enum Status {
     Executed,
     /// Its outcome is out: committed or skipped.
     Final,
+    /// It is a member of a private batch.
+    Private,
 }
 
 /// What the protocol keeps of one transaction.

@@ -1,9 +1,11 @@
 //! The state of the protocol and its small, total transitions.
 
+use super::batch::Batch;
 use super::counters::Counters;
 use super::events::{Event, Failure, Job, Verdict};
 use super::mutants::{Mutant, is_mutant};
 use super::plan::{Limits, Plan};
+use super::private::Private;
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
 use crate::ids::{Chunk, Incarnation, PerTx, TxIndex};
@@ -30,6 +32,8 @@ pub(super) enum Awaiting {
     Admit(TxIndex),
     Claim(TxIndex),
     Withdraw(TxIndex),
+    Compare(TxIndex),
+    Publish(TxIndex),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +50,8 @@ pub(super) struct FrontierState {
     pub(super) valid: bool,
     pub(super) failure: Option<Failure>,
     pub(super) claim_asked: Option<Job>,
+    /// A member of a private batch has run there by itself.
+    pub(super) has_run: bool,
 }
 
 /// The commit protocol of one block. See the module documentation.
@@ -53,7 +59,11 @@ pub(super) struct FrontierState {
 pub struct Protocol {
     pub(super) limits: Limits,
     pub(super) mutant: Mutant,
+    /// Of all transactions, where any of them are in no private batch.
     pub(super) slots: PerTx<Slot>,
+    /// One past the last transaction.
+    pub(super) end: TxIndex,
+    pub(super) private: Private,
     pub(super) frontier: TxIndex,
     /// Below it whoever is pending is in `ready`, but for the frontier; nobody above it was dispatched in his turn.
     pub(super) fresh: TxIndex,
@@ -78,23 +88,31 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// A block of the transactions of `plan.chunks`.
+    /// A block of the transactions of `plan.chunks` and `plan.private`.
     #[must_use]
     pub fn new(limits: Limits, plan: &Plan) -> Self {
-        let slot = |status, chunk_end| Slot {
-            status,
+        let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
+        let batches_end = plan.private.iter().map(Batch::end);
+        let end = chunks_end.chain(batches_end).max().unwrap_or(plan.first);
+        let is_published = !plan.chunks.is_empty();
+        let slots_end = if is_published { end } else { plan.first };
+        let private = |_| Slot {
+            status: Status::Private,
             runs: 0,
             job: None,
-            chunk_end,
+            chunk_end: TxIndex(0),
             frontier_only: false,
             named: false,
             final_run: false,
         };
-        let pending = |chunk: &Chunk| {
-            let end = chunk.end;
-            chunk.indices().map(move |_| slot(Status::Pending, end))
-        };
-        let mut slots = PerTx::new(plan.first, plan.chunks.iter().flat_map(pending));
+        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(private));
+        for chunk in &plan.chunks {
+            for tx in chunk.indices() {
+                if let Some(slot) = slots.get_mut(tx) {
+                    (slot.status, slot.chunk_end) = (Status::Pending, chunk.end);
+                }
+            }
+        }
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx) {
@@ -112,6 +130,8 @@ impl Protocol {
             limits,
             mutant: Mutant::default(),
             slots,
+            end,
+            private: Private::new(plan.first, &plan.private, is_published),
             frontier: plan.first,
             fresh: plan.first,
             ready: BTreeSet::new(),
@@ -153,13 +173,18 @@ impl Protocol {
 
     /// Number of transactions, those before the first one of the plan included.
     #[must_use]
-    pub fn len(&self) -> u32 {
-        self.slots.end().0
+    pub const fn len(&self) -> u32 {
+        self.end.0
+    }
+
+    /// The indices for which something has to be kept one by one: all, unless every one is in a private batch.
+    pub fn published_range(&self) -> impl Iterator<Item = TxIndex> + use<> {
+        (self.slots.first().0..self.slots.end().0).map(TxIndex)
     }
 
     /// Whether the block has no transaction.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -172,10 +197,11 @@ impl Protocol {
     /// Where transaction `tx` stands.
     #[must_use]
     pub fn status(&self, tx: TxIndex) -> Option<Status> {
-        if tx < self.slots.first() {
+        if tx < self.frontier {
             return Some(Status::Final);
         }
-        self.slots.get(tx).map(|slot| slot.status)
+        let private = (tx < self.end).then_some(Status::Private);
+        self.slots.get(tx).map(|slot| slot.status).or(private)
     }
 
     /// Runs of transaction `tx` so far.
@@ -289,7 +315,7 @@ impl Protocol {
         if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
             return Ok(());
         }
-        let job = self.slot(tx)?.job;
+        let job = self.slots.get(tx).and_then(|slot| slot.job);
         let mut next = tx.next();
         while let Some(slot) = self.slots.get(next) {
             if job.is_none() || slot.job != job {
@@ -349,6 +375,8 @@ impl Protocol {
                 self.note_stale(&stale_readers)?;
                 self.advance(tx)
             }
+            Event::Compared { tx, conflict } => self.on_compared(tx, conflict),
+            Event::Published { tx, stale_readers } => self.on_published(tx, &stale_readers),
         }
     }
 
@@ -367,13 +395,15 @@ impl Protocol {
         Ok(())
     }
 
-    fn answer(&mut self, question: Awaiting, event: &'static str) -> Result<(), Invariant> {
+    pub(super) fn answer(&mut self, question: Awaiting, event: &'static str) -> Result<(), Invariant> {
         if self.awaiting.take_if(|awaiting| *awaiting == question).is_none() {
             let (Awaiting::Recheck(tx)
             | Awaiting::Validate(tx)
             | Awaiting::Admit(tx)
             | Awaiting::Claim(tx)
-            | Awaiting::Withdraw(tx)) = question;
+            | Awaiting::Withdraw(tx)
+            | Awaiting::Compare(tx)
+            | Awaiting::Publish(tx)) = question;
             return Err(Invariant::UnexpectedEvent { tx, event });
         }
         Ok(())

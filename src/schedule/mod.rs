@@ -3,8 +3,10 @@
 //! Nothing here can change a result. A wrong hint costs time.
 
 mod lanes;
+mod parts;
 
 pub use lanes::{Lanes, Ties, lanes};
+pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Plan;

@@ -8,7 +8,7 @@ use super::random::Random;
 use super::reference::{Reference, reference};
 use crate::ids::{Chunk, TxIndex};
 use crate::mv::Store;
-use crate::protocol::{Limits, Plan, Policy, Protocol};
+use crate::protocol::{Batch, Limits, Plan, Policy, Protocol};
 use crate::worker::Shared;
 use std::sync::Arc;
 
@@ -56,10 +56,21 @@ impl ToyCase {
             skip_rejected: random.chance(1, 2),
             shared_chunks: random.chance(1, 4),
             hands_over: None,
+            hands_over_rest: false,
         };
         let plan = random_plan(random, block.transactions.len());
         let shards = 1 << random.small(4);
         Self { block, limits, plan, patience: random.below(30), shards }
+    }
+
+    /// The same with some of its transactions, or all, in private batches.
+    #[must_use]
+    pub fn random_private(random: &mut Random) -> Self {
+        let mut case = Self::random(random);
+        let all = random.chance(1, 3);
+        make_private(random, &mut case.plan, all);
+        case.limits.hands_over_rest = all && random.chance(1, 4);
+        case
     }
 
     /// What the block must come to.
@@ -92,6 +103,31 @@ impl ToyCase {
         let store = store.with_workers(MOST_WORKERS);
         Shared::with_protocol(workload, ledger, store, self.patience, protocol)
     }
+}
+
+/// Moves chunks of `plan`, or all of it, into private batches: whole chunks, or transactions from here and there.
+fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
+    let chunks = core::mem::take(&mut plan.chunks);
+    let lanes = 1 + random.small(3);
+    let mut members = vec![Vec::new(); usize::from(lanes)];
+    for chunk in chunks {
+        if !all && random.chance(1, 2) {
+            plan.chunks.push(chunk);
+        } else if random.chance(1, 3) {
+            plan.private.push(Batch::Range(chunk));
+        } else {
+            for tx in chunk.indices() {
+                members[usize::from(random.small(lanes))].push(tx);
+            }
+        }
+    }
+    let scattered = members.into_iter().filter(|members| !members.is_empty());
+    plan.private.extend(scattered.map(|members| Batch::Members(members.into())));
+    // Hints are for those that remain.
+    let is_published = |tx: &TxIndex| plan.chunks.iter().any(|chunk| chunk.indices().any(|it| it == *tx));
+    plan.frontier_only.retain(is_published);
+    plan.longest.retain(is_published);
+    plan.dependencies.retain(|(tx, on)| is_published(tx) && is_published(on));
 }
 
 fn random_plan(random: &mut Random, transactions: usize) -> Plan {

@@ -1,7 +1,8 @@
 //! Keeps the outcomes of a toy block and its room.
 
+use super::machine::{ToyEntries, ToyGroup};
 use super::program::{ToyOutput, ToyRejection};
-use crate::ids::TxIndex;
+use crate::ids::{Chunk, TxIndex};
 use crate::worker::Ledger;
 use std::sync::Arc;
 
@@ -18,15 +19,17 @@ pub enum ToyOutcome {
 #[derive(Debug)]
 pub struct ToyLedger {
     limits: Arc<[u64]>,
-    left: u64,
+    room: u64,
     outcomes: Vec<(TxIndex, ToyOutcome)>,
+    /// Entries of those that were committed by group.
+    left: Vec<(TxIndex, ToyEntries)>,
 }
 
 impl ToyLedger {
     /// An empty ledger for transactions that ask for `limits` of `room`.
     #[must_use]
     pub const fn new(limits: Arc<[u64]>, room: u64) -> Self {
-        Self { limits, left: room, outcomes: Vec::new() }
+        Self { limits, room, outcomes: Vec::new(), left: Vec::new() }
     }
 
     /// The outcomes so far, each with the transaction that it was said to be of.
@@ -43,18 +46,34 @@ impl ToyLedger {
 impl Ledger for ToyLedger {
     type Output = ToyOutput;
     type Rejection = ToyRejection;
+    type Group = ToyGroup;
+    type Left = ToyEntries;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), ToyRejection> {
-        let fits = self.limit(tx) <= self.left;
-        if fits { Ok(()) } else { Err(ToyRejection::NoRoom { left: self.left }) }
+        let fits = self.limit(tx) <= self.room;
+        if fits { Ok(()) } else { Err(ToyRejection::NoRoom { left: self.room }) }
     }
 
     fn commit(&mut self, tx: TxIndex, output: ToyOutput) {
-        self.left = self.left.saturating_sub(self.limit(tx));
+        self.room = self.room.saturating_sub(self.limit(tx));
         self.outcomes.push((tx, ToyOutcome::Executed(output)));
     }
 
     fn skip(&mut self, tx: TxIndex, reason: ToyRejection) {
         self.outcomes.push((tx, ToyOutcome::Skipped(reason)));
+    }
+
+    fn admits(&mut self, txs: Chunk, _: &ToyGroup) -> bool {
+        txs.indices().all(|tx| self.limit(tx) <= self.room)
+    }
+
+    fn commit_group(&mut self, txs: Chunk, (output, writes): ToyGroup) {
+        self.commit(txs.first, output);
+        self.left.push((txs.first, writes));
+    }
+
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &ToyEntries)> {
+        let of_these = self.left.iter().filter(move |(tx, _)| (txs.first..txs.end).contains(tx));
+        of_these.map(|(tx, entries)| (*tx, entries))
     }
 }

@@ -3,9 +3,12 @@
 use super::ledger::ToyLedger;
 use super::location::{SLOTS, ToyLocation};
 use super::program::{Halted, ToyBlock, ToyOutput, ToyRejection, ToyState, run_program};
-use crate::ids::{TxIndex, WorkerId};
-use crate::mv::{Entry, Location, ReadSet, Store};
-use crate::worker::{Base, Context, Effects, Machine, Stop, Stopped, View, Workload};
+use crate::ids::{Chunk, TxIndex, WorkerId};
+use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
+use crate::protocol::Batch;
+use crate::worker::{
+    Base, BatchMachine, Context, Effects, Machine, MustWait, RanBatch, Stop, Stopped, View, Workload,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -120,6 +123,13 @@ impl Workload for ToyWorkload {
     type Rejection = ToyRejection;
     type BaseError = BaseFailed;
     type Machine<'a, X: Context + 'a> = ToyMachine<'a, X>;
+    type Group = ToyGroup;
+    type Batches<'a, X: Context + 'a> = ToyBatches<'a, X>;
+    type Left = ToyEntries;
+
+    fn entries(&self, left: &ToyEntries, mut each: impl FnMut(ToyLocation, Entry<ToyLocation>)) {
+        left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
+    }
 
     /// Its credits are entries like others: they are there to be folded.
     fn credits(&self, _: &ToyOutput, _: impl FnMut(ToyLocation, u64)) {}
@@ -133,6 +143,18 @@ impl Workload for ToyWorkload {
         let is_lost = self.lost_worker == Some(worker);
         let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
         Ok(ToyMachine { workload: self, view: View::new(store, base, context), is_lost })
+    }
+
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<ToyLocation>,
+        context: &'a X,
+    ) -> Result<ToyBatches<'a, X>, BaseFailed> {
+        let is_lost = self.lost_worker == Some(worker);
+        let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
+        let view = View::of_batches(store, base, context);
+        Ok(ToyBatches { workload: self, view, is_lost, groups: Vec::new() })
     }
 }
 
@@ -200,27 +222,80 @@ impl<X: Context> Machine for ToyMachine<'_, X> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<ToyLocation, ToyOutput>, ToyRejection> {
-        let workload = self.workload;
-        let _running = Running::new(workload, tx);
-        let Some(program) = workload.block.transactions.get(tx.position()) else {
-            return Err(ToyRejection::Unwilling(u64::MAX));
-        };
-        let rendezvous = workload.rendezvous.as_ref();
-        let own = BTreeMap::new();
-        let mut state = Overlay { view: &mut self.view, own, stopped: false, rendezvous };
-        match run_program(&program.steps, &mut state) {
-            Ok(output) => {
-                let writes = state.own.into_iter().collect();
-                Ok(Effects { writes, output, cost: program.steps.len() as u64 })
-            }
-            Err(Halted::Rejected(reason)) => Err(reason),
-            // The latch of the view says why; this reason is never looked at.
-            Err(Halted::Stopped) => Err(ToyRejection::Unwilling(0)),
-        }
+        run_over(self.workload, &mut self.view, tx)
     }
 
     fn end(&mut self) -> (ReadSet<ToyLocation>, Option<Stop<BaseFailed>>) {
         self.view.end()
+    }
+}
+
+/// Runs `tx` over `view`.
+fn run_over<'a, X: Context>(
+    workload: &'a ToyWorkload,
+    view: &mut View<'a, ToyLocation, ToyBase<'a>, X>,
+    tx: TxIndex,
+) -> Result<Effects<ToyLocation, ToyOutput>, ToyRejection> {
+    let _running = Running::new(workload, tx);
+    let Some(program) = workload.block.transactions.get(tx.position()) else {
+        return Err(ToyRejection::Unwilling(u64::MAX));
+    };
+    let rendezvous = workload.rendezvous.as_ref();
+    let own = BTreeMap::new();
+    let mut state = Overlay { view, own, stopped: false, rendezvous };
+    match run_program(&program.steps, &mut state) {
+        Ok(output) => {
+            let writes = state.own.into_iter().collect();
+            Ok(Effects { writes, output, cost: program.steps.len() as u64 })
+        }
+        Err(Halted::Rejected(reason)) => Err(reason),
+        // The latch of the view says why; this reason is never looked at.
+        Err(Halted::Stopped) => Err(ToyRejection::Unwilling(0)),
+    }
+}
+
+/// Entries of one transaction.
+pub type ToyEntries = Vec<(ToyLocation, Entry<ToyLocation>)>;
+
+/// What a transaction of a private batch leaves: its output and its entries.
+pub type ToyGroup = (ToyOutput, ToyEntries);
+
+/// Runs private batches of toy transactions for one worker.
+#[derive(Debug)]
+pub struct ToyBatches<'a, X> {
+    workload: &'a ToyWorkload,
+    view: View<'a, ToyLocation, ToyBase<'a>, X>,
+    /// It panics where nothing guards it.
+    is_lost: bool,
+    groups: Vec<(Chunk, ToyGroup)>,
+}
+
+impl<X: Context> BatchMachine for ToyBatches<'_, X> {
+    type Location = ToyLocation;
+    type Group = ToyGroup;
+
+    fn begin(&mut self, _: &Batch, _: TxIndex, snapshot: TxIndex, log: AccessLog<ToyLocation>) {
+        if self.is_lost {
+            std::panic::resume_unwind(Box::new("lost worker"));
+        }
+        self.view.begin_batch(snapshot, log);
+        self.groups.clear();
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait> {
+        self.view.begin(tx);
+        let ran = run_over(self.workload, &mut self.view, tx);
+        let (_, stop) = self.view.end();
+        let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else { return Err(MustWait) };
+        self.view.keep(tx, &writes);
+        self.groups.push((Chunk { first: tx, end: tx.next() }, (output, writes)));
+        Ok(())
+    }
+
+    fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup> {
+        let groups = core::mem::take(&mut self.groups);
+        let Some(log) = self.view.end_batch() else { unreachable!("a batch has begun") };
+        RanBatch { groups, log }
     }
 }
 

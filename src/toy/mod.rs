@@ -26,7 +26,9 @@ pub use compare::{Mismatch, compare};
 pub use generator::{Shape, random_block};
 pub use ledger::{ToyLedger, ToyOutcome};
 pub use location::{ACCOUNTS, SLOTS, ToyLocation, universe};
-pub use machine::{BaseFailed, Rendezvous, ToyMachine, ToyWorkload};
+pub use machine::{
+    BaseFailed, Rendezvous, ToyBatches, ToyEntries, ToyGroup, ToyMachine, ToyWorkload,
+};
 pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };

@@ -2,7 +2,7 @@
 
 use super::coordinator::{coordinate, give_up};
 use super::events::{EngineEvent, RunEnd};
-use super::machine::{Effects, Ledger, Machine, TxError, Workload};
+use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
@@ -11,7 +11,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{ReadRecord, ReadSet};
-use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
+use crate::protocol::{BatchReport, Failure, Job, JobReport, Mode, RunResult, TxReport};
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub fn work<W, G, X>(shared: &Shared<W, G>, worker: WorkerId, context: &X)
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
     X: Context,
 {
     let _guard = LossGuard { shared };
@@ -28,19 +28,24 @@ where
         worker,
         context,
         machine: None,
+        batches: None,
         #[cfg(feature = "mutants")]
         late: Vec::new(),
     };
     let mut here = coordinate(shared, context);
     loop {
-        let message = match here.take() {
-            Some(message) => message,
+        let (message, is_mine) = match here.take() {
+            Some(message) => (message, true),
             None => match context.recv(&shared.jobs) {
-                Some(message) => message,
+                // The owner may have taken it back.
+                Some(message) => {
+                    let is_mine = shared.claim(message.job);
+                    (message, is_mine)
+                }
                 None => return,
             },
         };
-        let report = actor.run_job(message);
+        let report = if is_mine { actor.run_job(message) } else { actor.give_back(message) };
         context.yield_at(Point::Message);
         shared.log.note(|| EngineEvent::Sent(report.report.clone()));
         if shared.report_sender.try_send(report).is_err() {
@@ -58,7 +63,7 @@ where
 struct LossGuard<'a, W, G>
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
 {
     shared: &'a Shared<W, G>,
 }
@@ -66,7 +71,7 @@ where
 impl<W, G> Drop for LossGuard<'_, W, G>
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
 {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -75,12 +80,14 @@ where
     }
 }
 
-struct Actor<'a, W: Workload, G, X: Context> {
-    shared: &'a Shared<W, G>,
-    worker: WorkerId,
-    context: &'a X,
+pub(super) struct Actor<'a, W: Workload, G, X: Context> {
+    pub(super) shared: &'a Shared<W, G>,
+    pub(super) worker: WorkerId,
+    pub(super) context: &'a X,
     /// Built at the first job, and again after a panic.
     machine: Option<W::Machine<'a, X>>,
+    /// The same for private batches.
+    pub(super) batches: Option<W::Batches<'a, X>>,
     /// What the seeded bug `ReportBeforePublish` has not published yet.
     #[cfg(feature = "mutants")]
     late: Vec<Late<W::Location>>,
@@ -118,17 +125,24 @@ impl<W: Workload> Ran<W> {
 impl<'a, W, G, X> Actor<'a, W, G, X>
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
     X: Context,
 {
+    /// Answers a job that the owner has taken back.
+    fn give_back(&self, message: JobMessage<W::Location>) -> ReportMessage<W> {
+        let (results, batch) = (Vec::new(), BatchReport::default());
+        let report = JobReport { job: message.job, results, batch, void: true };
+        ReportMessage { report, kept: Vec::new(), batch: None }
+    }
+
     fn run_job(&mut self, message: JobMessage<W::Location>) -> ReportMessage<W> {
-        let JobMessage { job, previous } = message;
-        let mut report = JobReport { job, results: Vec::new(), void: false };
-        let mut kept = Vec::new();
-        if job.mode == Mode::Speculative && !self.shared.claim(job) {
-            report.void = true;
-            return ReportMessage { report, kept };
+        if let Mode::Private { batch, snapshot } = message.job.mode {
+            return self.run_batch(&message, (batch, snapshot));
         }
+        let JobMessage { job, previous } = message;
+        let (results, batch) = (Vec::new(), BatchReport::default());
+        let mut report = JobReport { job, results, batch, void: false };
+        let mut kept = Vec::new();
         if let Some(machine) = &mut self.machine {
             machine.begin_chunk();
         }
@@ -149,7 +163,7 @@ where
                 break;
             }
         }
-        ReportMessage { report, kept }
+        ReportMessage { report, kept, batch: None }
     }
 
     /// A chunk ends early when work is to stop, or when it holds the frontier up for long.

@@ -1,15 +1,16 @@
 //! The coordinating role: the owner of the protocol.
 
 use super::events::EngineEvent;
-use super::machine::{Ledger, TxError, Workload};
+use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
+use super::batches::Batches;
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
-use crate::mv::{Entry, ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, Verdict};
+use crate::mv::{ConflictIndex, Entry, ReadSet, Store};
+use crate::protocol::{BatchReport, Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
 use crate::sync::{Sender, SeqCst};
 use crate::trace::Log;
 
@@ -26,8 +27,11 @@ struct Record<W: Workload> {
 /// The state behind the role.
 pub(super) struct Coordinator<W: Workload, G> {
     protocol: Protocol,
-    ledger: G,
+    pub(super) ledger: G,
     records: PerTx<Record<W>>,
+    /// That of a member of a private batch that runs at the frontier.
+    held: Record<W>,
+    pub(super) batches: Batches<W>,
     /// Gone once the block is over: that ends the workers.
     jobs: Option<Sender<JobMessage<W::Location>>>,
     /// Why the frontier was refused by admission.
@@ -46,7 +50,7 @@ pub(super) fn coordinate<W, G, X>(
 ) -> Option<JobMessage<W::Location>>
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
     X: Context,
 {
     let mut here = None;
@@ -70,7 +74,7 @@ where
 pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
 {
     shared.post_fault(broken);
     while shared.has_news() {
@@ -83,9 +87,10 @@ impl<W: Workload, G> Coordinator<W, G> {
     pub(super) fn new(
         protocol: Protocol,
         ledger: G,
+        index: ConflictIndex<W::Location>,
         jobs: Sender<JobMessage<W::Location>>,
     ) -> Self {
-        let record = |_| Record {
+        let record = || Record {
             reads: ReadSet::default(),
             written: Vec::new(),
             incarnation: Incarnation(0),
@@ -93,8 +98,10 @@ impl<W: Workload, G> Coordinator<W, G> {
             error: None,
         };
         let first = protocol.frontier();
-        let records = PerTx::new(first, (first.0..protocol.len()).map(record));
-        Self { protocol, ledger, records, jobs: Some(jobs), refusal: None, broken: None }
+        let records = PerTx::new(first, protocol.published_range().map(|_| record()));
+        let (held, batches) = (record(), Batches::new(index, protocol.batches().len()));
+        let (jobs, refusal, broken) = (Some(jobs), None, None);
+        Self { protocol, ledger, records, held, batches, jobs, refusal, broken }
     }
 
     pub(super) fn into_end(
@@ -114,7 +121,8 @@ impl<W: Workload, G> Coordinator<W, G> {
                 self.records.iter_mut().rev().find_map(|(_, record)| record.error.take())
             }
             Some(Halt::Failed(tx, _)) => {
-                self.records.get_mut(tx).and_then(|record| record.error.take())
+                let published = self.records.get_mut(tx).and_then(|record| record.error.take());
+                published.or(self.held.error.take())
             }
             Some(Halt::Cancelled | Halt::HandedOver) | None => None,
         };
@@ -123,6 +131,9 @@ impl<W: Workload, G> Coordinator<W, G> {
         }
         BlockEnd {
             frontier: self.protocol.frontier(),
+            published: self.protocol.published(),
+            batches: self.batches.committed,
+            conflicts: self.batches.index,
             longest: self.protocol.longest().collect(),
             counters,
             ledger: self.ledger,
@@ -155,7 +166,7 @@ impl<W: Workload, G> Coordinator<W, G> {
 impl<W, G> Coordinator<W, G>
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection>,
+    G: LedgerOf<W>,
 {
     /// Feeds all reports to the protocol and performs commands until it has no more.
     fn step<X: Context>(
@@ -180,7 +191,7 @@ where
             }
             let performed = match polled {
                 Ok(None) => return None,
-                Ok(Some(Command::RunHere(job))) => return self.message(job),
+                Ok(Some(Command::RunHere(job))) => return Some(self.message(job)),
                 Ok(Some(Command::Finish)) => {
                     self.jobs = None;
                     return None;
@@ -213,7 +224,7 @@ where
         }
     }
 
-    fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
+    pub(super) fn apply(&mut self, shared: &Shared<W, G>, event: Event) -> Result<(), Invariant> {
         shared.log.note(|| EngineEvent::Heard(event.clone()));
         self.protocol.apply(event)
     }
@@ -223,8 +234,12 @@ where
         message: ReportMessage<W>,
         shared: &Shared<W, G>,
     ) -> Result<(), Invariant> {
-        let ReportMessage { report, kept } = message;
+        let ReportMessage { report, kept, batch } = message;
         let job = report.job;
+        if let (Mode::Private { batch: id, snapshot }, Some(ran)) = (job.mode, batch) {
+            let replaces = !is_worker_mutant!(shared.mutant, BatchNotReplaced);
+            self.batches.keep(id, snapshot, ran, replaces);
+        }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
             let started = if tx == job.chunk.first { job.incarnation } else { Incarnation(0) };
             let record = self.record(tx)?;
@@ -239,14 +254,19 @@ where
         self.apply(shared, Event::Reported(report))
     }
 
+    /// What is kept of `tx`; only one member of a private batch has anything at a time.
     fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
+        if self.protocol.is_private(tx) {
+            return Ok(&mut self.held);
+        }
         self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
-    fn message(&self, job: Job) -> Option<JobMessage<W::Location>> {
-        let record = self.records.get(job.chunk.first)?;
+    fn message(&self, job: Job) -> JobMessage<W::Location> {
+        let record = self.records.get(job.chunk.first);
         // Copied, not moved: the job may be claimed back and run from here instead.
-        Some(JobMessage { job, previous: record.written.clone() })
+        let previous = record.map(|record| record.written.clone()).unwrap_or_default();
+        JobMessage { job, previous }
     }
 
     fn perform<X: Context>(
@@ -286,6 +306,31 @@ where
                 shared.stop_work();
                 Ok(())
             }
+            Command::Compare { batch, tx } => {
+                context.yield_at(Point::Validate);
+                let conflict = self.batches.compare(batch);
+                self.apply(shared, Event::Compared { tx, conflict })
+            }
+            Command::AdmitGroup { batch, group } => {
+                let fits = self.batches.admits(batch, group, &mut self.ledger)?;
+                // Only what runs by itself says what is missing.
+                let mut single = || self.ledger.admit(group.first).err();
+                self.refusal = if fits || group.len() > 1 { None } else { single() };
+                self.apply(shared, Event::Admitted { tx: group.first, fits })
+            }
+            Command::CommitGroup { batch, group, publish } => {
+                context.yield_at(Point::Commit);
+                self.commit_group(batch, group, publish, shared)
+            }
+            Command::Publish(txs) => {
+                context.yield_at(Point::Commit);
+                let stale_readers = self.publish(txs, shared);
+                self.apply(shared, Event::Published { tx: txs.first, stale_readers })
+            }
+            Command::DiscardBatch(batch) => {
+                self.batches.discard(batch);
+                Ok(())
+            }
             // Handled where the role can be given back.
             Command::RunHere(_) | Command::Finish => Ok(()),
         }
@@ -302,13 +347,14 @@ where
     }
 
     fn dispatch(&mut self, job: Job, shared: &Shared<W, G>) -> Result<(), Invariant> {
-        let message = self.message(job).ok_or(Invariant::MissingResult { tx: job.chunk.first })?;
+        let message = self.message(job);
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(message).is_ok());
         if sent {
             return Ok(());
         }
         // Nobody will report it, and the block cannot end while it counts as in flight.
-        let report = JobReport { job, results: Vec::new(), void: true };
+        let (results, batch) = (Vec::new(), BatchReport::default());
+        let report = JobReport { job, results, batch, void: true };
         self.apply(shared, Event::Reported(report))?;
         Err(Invariant::ChannelFull { channel: "jobs" })
     }
@@ -334,7 +380,7 @@ where
             return Err(Invariant::StaleCommit { tx });
         }
         record.reads = ReadSet::default();
-        record.written = Vec::new();
+        let written = core::mem::take(&mut record.written);
         let version = Version { tx, incarnation: record.incarnation };
         let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
         let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeCredit);
@@ -350,6 +396,9 @@ where
             return Err(Invariant::EarlyRead { tx: *reader });
         }
         self.ledger.commit(tx, output);
+        if self.protocol.has_private() && !is_worker_mutant!(shared.mutant, FrontierUnindexed) {
+            self.batches.commit_single(tx, &written);
+        }
         if !too_early {
             self.move_frontier(tx, shared);
         }
@@ -383,7 +432,7 @@ where
         self.apply(shared, Event::Withdrawn { tx, stale_readers })
     }
 
-    fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {
+    pub(super) fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {
         shared.frontier.store(tx.next().0, SeqCst);
         shared.store.set_frontier(tx.next());
     }

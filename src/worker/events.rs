@@ -1,8 +1,8 @@
 //! What workers and the role do, for those who replay a block: see [`Log`](crate::trace::Log).
 
 use crate::ids::TxIndex;
-use crate::mv::{Entry, Location, StoreEvent};
-use crate::protocol::{Command, Event, JobReport};
+use crate::mv::{Entry, ExactGroup, Location, StoreEvent};
+use crate::protocol::{Command, Event, Job, JobReport};
 
 /// What a run came to, before anything of it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,17 @@ pub enum EngineEvent<L: Location> {
         tx: TxIndex,
         /// What it came to.
         end: RunEnd<L>,
+    },
+    /// A run of a private batch began.
+    BatchBegan(Job),
+    /// It ended.
+    BatchEnded {
+        /// The job.
+        job: Job,
+        /// What its transactions have accessed, exactly.
+        groups: Vec<ExactGroup<L>>,
+        /// The member before which it ended, if that must wait.
+        held: Option<TxIndex>,
     },
     /// A worker sent its report.
     Sent(JobReport),

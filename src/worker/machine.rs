@@ -2,8 +2,9 @@
 
 use super::Context;
 use super::view::Stop;
-use crate::ids::{TxIndex, WorkerId};
-use crate::mv::{Entry, Location, ReadSet, Store};
+use crate::ids::{Chunk, TxIndex, WorkerId};
+use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
+use crate::protocol::Batch;
 use core::any::Any;
 use core::fmt::Debug;
 
@@ -70,6 +71,47 @@ pub trait Machine {
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }
 
+/// A member of a private batch must not run above the frontier: it is invalid or failed on what it saw, or asked for
+/// what is settled only there. Nothing of it is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MustWait;
+
+/// What a run of a private batch leaves.
+#[derive(Debug)]
+pub struct RanBatch<L: Location, G> {
+    /// What its transactions leave, by groups of neighbours that commit together.
+    pub groups: Vec<(Chunk, G)>,
+    /// What they have read from the snapshot and written, with an end for each group.
+    pub log: AccessLog<L>,
+}
+
+/// One worker's means to run private batches: transactions one after the other with one journal, on a snapshot.
+pub trait BatchMachine {
+    /// Keys of the state.
+    type Location: Location;
+    /// What a group of transactions leaves.
+    type Group: Send;
+
+    /// What follows are transactions of `batch`, from `first` on, on the committed prefix below `snapshot`. What they
+    /// access goes into `log`.
+    fn begin(
+        &mut self,
+        batch: &Batch,
+        first: TxIndex,
+        snapshot: TxIndex,
+        log: AccessLog<Self::Location>,
+    );
+
+    /// Runs `tx`, the next one, and keeps what it leaves. The same reads give the same result.
+    ///
+    /// # Errors
+    /// [`MustWait`] ends the batch before `tx`.
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait>;
+
+    /// What the batch has left: also after a panic, of all transactions before that.
+    fn end(&mut self) -> RanBatch<Self::Location, Self::Group>;
+}
+
 /// The transactions of a block: makes a [`Machine`] for each worker, on its thread.
 pub trait Workload: Sync {
     /// Keys of the state.
@@ -89,6 +131,23 @@ pub trait Workload: Sync {
         >
     where
         Self: 'a;
+    /// What a group of transactions of a private batch leaves.
+    type Group: Send;
+    /// A worker's machine for private batches.
+    type Batches<'a, X: Context + 'a>: BatchMachine<Location = Self::Location, Group = Self::Group>
+    where
+        Self: 'a;
+
+    /// What a ledger keeps of transactions that were committed by group.
+    type Left;
+
+    /// The entries of `left`, those that it credits included. One location may come more than once only if all of it are
+    /// deltas.
+    fn entries(
+        &self,
+        left: &Self::Left,
+        each: impl FnMut(Self::Location, Entry<Self::Location>),
+    );
 
     /// What a transaction with this output adds to locations once it is committed. Such a location is
     /// read only where everything below the reader is final, so nobody is told.
@@ -108,6 +167,17 @@ pub trait Workload: Sync {
         store: &'a Store<Self::Location>,
         context: &'a X,
     ) -> Result<Self::Machine<'a, X>, Self::BaseError>;
+
+    /// A machine of `worker` for private batches, over `store`.
+    ///
+    /// # Errors
+    /// The base state could not be opened.
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<Self::Location>,
+        context: &'a X,
+    ) -> Result<Self::Batches<'a, X>, Self::BaseError>;
 }
 
 /// Keeps the outcomes, in order. It is called at the frontier only, by one thread at a time.
@@ -116,6 +186,10 @@ pub trait Ledger: Send {
     type Output;
     /// Why a transaction is not in the block.
     type Rejection;
+    /// What a group of transactions of a private batch leaves.
+    type Group: Send;
+    /// What is kept of it once it is committed.
+    type Left;
 
     /// Has the block room for `tx`?
     ///
@@ -128,6 +202,29 @@ pub trait Ledger: Send {
 
     /// `tx` is left out.
     fn skip(&mut self, tx: TxIndex, reason: Self::Rejection);
+
+    /// Has the block room for each of `txs`, which have left `group`?
+    fn admits(&mut self, txs: Chunk, group: &Self::Group) -> bool;
+
+    /// `txs` are committed; they have left `group`.
+    fn commit_group(&mut self, txs: Chunk, group: Self::Group);
+
+    /// What those of `txs` have left that were committed by group, in order; that of neighbours may be with the last of
+    /// them.
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
+}
+
+/// A ledger for the transactions of `W`.
+pub trait LedgerOf<W: Workload>:
+    Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Left = W::Left>
+{
+}
+
+impl<W, G> LedgerOf<W> for G
+where
+    W: Workload,
+    G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Left = W::Left>,
+{
 }
 
 /// Why a transaction has no result.

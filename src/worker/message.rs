@@ -1,6 +1,6 @@
 //! What travels between the role and the workers.
 
-use super::machine::{TxError, Workload};
+use super::machine::{RanBatch, TxError, Workload};
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
@@ -34,4 +34,6 @@ pub(super) struct ReportMessage<W: Workload> {
     pub(super) report: JobReport,
     /// One for each result of the report.
     pub(super) kept: Vec<Kept<W>>,
+    /// What a private batch leaves.
+    pub(super) batch: Option<RanBatch<W::Location, W::Group>>,
 }

@@ -8,24 +8,24 @@
 //! There is no thread that only coordinates, nobody spins for the role, and nobody waits for it.
 
 mod actor;
+mod batch;
+mod batches;
 mod coordinator;
 mod events;
-#[cfg(all(test, braid_loom))]
-mod loom_parts;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod machine;
 mod message;
 mod mutants;
-mod parts;
 mod shared;
 mod view;
 
 pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
-pub use machine::{Base, Effects, Ledger, Machine, TxError, Workload};
+pub use machine::{
+    Base, BatchMachine, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch, TxError, Workload,
+};
 pub use mutants::WorkerMutant;
-pub use parts::{Done, Over, Parts};
 pub use shared::{BlockEnd, Setup, Shared};
 pub use view::{Stop, Stopped, View};
 

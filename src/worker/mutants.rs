@@ -45,9 +45,21 @@ pub enum WorkerMutant {
     /// anything: see `EvmMutant::CreditAfterFrontier`.
     #[cfg(feature = "mutants")]
     FrontierBeforeCredit,
-    /// Parts are adopted in the order in which they come.
+    /// A private batch goes on after a transaction that must wait.
     #[cfg(feature = "mutants")]
-    PartsOutOfOrder,
+    BatchGoesOn,
+    /// A private batch that ran again commits what its first run has left.
+    #[cfg(feature = "mutants")]
+    BatchNotReplaced,
+    /// What a private batch has left is put into the store after the frontier moved.
+    #[cfg(feature = "mutants")]
+    FrontierBeforeGroup,
+    /// The conflict index does not hear of what runs at the frontier.
+    #[cfg(feature = "mutants")]
+    FrontierUnindexed,
+    /// The conflict index does not hear of what private batches commit.
+    #[cfg(feature = "mutants")]
+    GroupUnindexed,
 }
 
 #[cfg(feature = "mutants")]
@@ -64,6 +76,11 @@ impl WorkerMutant {
         Self::ChunkGoesOn,
         Self::ClaimedTwice,
         Self::RunsForEver,
+        Self::BatchGoesOn,
+        Self::BatchNotReplaced,
+        Self::FrontierBeforeGroup,
+        Self::FrontierUnindexed,
+        Self::GroupUnindexed,
     ];
 }
 

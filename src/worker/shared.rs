@@ -1,16 +1,17 @@
 //! What all workers of a block share.
 
+use super::batches::for_each_entry;
 use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 #[cfg(feature = "trace")]
 use super::events::TraceEvent;
-use super::machine::{Ledger, TxError, Workload};
+use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
 use crate::error::Invariant;
-use crate::ids::{PerTx, TxIndex};
-use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Job, Limits, Plan, Protocol};
+use crate::ids::{Chunk, PerTx, TxIndex};
+use crate::mv::{AccessLog, ConflictIndex, Store};
+use crate::protocol::{Batch, Counters, Halt, Job, Limits, Mode, Plan, Protocol};
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
 #[cfg(feature = "trace")]
@@ -48,6 +49,12 @@ pub struct Shared<W: Workload, G> {
     pub(super) reports: Receiver<ReportMessage<W>>,
     /// For each first transaction of a job: one more than the incarnation begun last.
     claims: PerTx<AtomicU32>,
+    /// The same for each private batch.
+    batch_claims: Box<[AtomicU32]>,
+    /// The private batches.
+    pub(super) batches: Box<[Batch]>,
+    /// An empty access log, of which those of all batches are made.
+    pub(super) empty_log: AccessLog<W::Location>,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
@@ -69,6 +76,12 @@ pub struct BlockEnd<W: Workload, G> {
     pub workload: W,
     /// One past the last index that is committed.
     pub frontier: TxIndex,
+    /// What committed transactions below it have left is in the store; that of the others is with the ledger.
+    pub published: TxIndex,
+    /// What private batches and those beside them have committed.
+    pub conflicts: ConflictIndex<W::Location>,
+    /// Private batches of which something was committed.
+    pub batches: u64,
     /// Why it ended early.
     pub halt: Option<Halt>,
     /// The error of the transaction that ended it.
@@ -83,7 +96,7 @@ pub struct BlockEnd<W: Workload, G> {
     pub log: Log<EngineEvent<W::Location>>,
 }
 
-impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Shared<W, G> {
+impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Sets a block up. Nothing runs before the first call of [`work`](super::work).
     #[must_use]
     pub fn new(setup: Setup<W, G>) -> Self {
@@ -106,17 +119,23 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
         // Every job in the channel can be answered, and the one outside it too, before anybody
         // looks at a report: a worker never waits to send.
         let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
+        let batches: Box<[Batch]> = protocol.batches().cloned().collect();
+        let index = store.conflict_index();
+        let claims = protocol.published_range().map(|_| AtomicU32::new(0));
         Self {
+            claims: PerTx::new(first, claims),
+            batch_claims: batches.iter().map(|_| AtomicU32::new(0)).collect(),
+            batches,
+            empty_log: index.log(),
             workload,
             store,
             limits,
             patience,
             transactions,
-            role: Mutex::new(Coordinator::new(protocol, ledger, job_sender)),
+            role: Mutex::new(Coordinator::new(protocol, ledger, index, job_sender)),
             jobs,
             report_sender,
             reports,
-            claims: PerTx::new(first, (first.0..transactions).map(|_| AtomicU32::new(0))),
             frontier: AtomicU32::new(first.0),
             stop_work: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -145,6 +164,11 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
             (self.report_sender, self.reports) = bounded(1);
         }
         self
+    }
+
+    /// The transactions.
+    pub const fn workload(&self) -> &W {
+        &self.workload
     }
 
     /// The multi-version store of this block.
@@ -188,7 +212,10 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     /// Takes the right to run `job`: true for exactly one of those who ask.
     pub(super) fn claim(&self, job: Job) -> bool {
         let mine = job.incarnation.0.saturating_add(1);
-        let claim = self.claims.get(job.chunk.first);
+        let claim = match job.mode {
+            Mode::Private { batch, .. } => self.batch_claims.get(batch.0 as usize),
+            Mode::Speculative | Mode::Frontier => self.claims.get(job.chunk.first),
+        };
         let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
         claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine || twice)
     }
@@ -198,6 +225,18 @@ impl<W: Workload, G: Ledger<Output = W::Output, Rejection = W::Rejection>> Share
     pub fn into_end(self) -> BlockEnd<W, G> {
         let Self { role, workload, store, log, mutant, .. } = self;
         role.into_inner().into_end((workload, store), log, mutant)
+    }
+}
+
+impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
+    /// Puts into the store what private batches have left and is not there yet, for whoever reads on top of it.
+    pub fn publish_rest(&mut self) {
+        let Self { ledger, store, workload, published, frontier, .. } = self;
+        let rest = Chunk { first: *published, end: *frontier };
+        for_each_entry(workload, ledger, rest, |version, location, entry| {
+            store.publish(version, &location, entry, &mut Vec::new());
+        });
+        *published = *frontier;
     }
 }
 

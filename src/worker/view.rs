@@ -3,7 +3,8 @@
 use super::machine::Base;
 use super::{Context, Point};
 use crate::ids::TxIndex;
-use crate::mv::{Digests, Latest, Location, Origin, ReadSet, Resolution, Store};
+use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
+use crate::ids::Chunk;
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -34,14 +35,13 @@ enum Below<'a, L: Location> {
         /// Whether that is all of it.
         is_complete: bool,
     },
-    /// Transactions between that and the reader have not run, or somewhere else: see
-    /// [`Parts`](super::Parts).
-    Part {
-        /// What those of the same part have written.
+    /// The committed prefix below a snapshot, under what those of the same private batch have written.
+    Snapshot {
         latest: Latest<L>,
-        under: Option<(&'a Store<L>, TxIndex)>,
-        /// What was read from below the part.
-        reads: Digests,
+        store: &'a Store<L>,
+        snapshot: TxIndex,
+        /// What the batch has accessed, while there is one.
+        log: Option<AccessLog<L>>,
     },
 }
 
@@ -75,35 +75,45 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self::over(Below::Final { latest, under, is_complete: true }, base, context)
     }
 
-    /// A view over what transactions of the same part of a block have left, over what lies in a store below
-    /// an index, with misses answered by `base`. It notes what it reads from below the part in the manner
-    /// of `reads`.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn of_part(
-        reads: Digests,
-        under: Option<(&'a Store<L>, TxIndex)>,
-        base: B,
-        context: &'a X,
-    ) -> Self {
-        Self::over(Below::Part { latest: Latest::default(), under, reads }, base, context)
+    /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
+    pub fn of_batches(store: &'a Store<L>, base: B, context: &'a X) -> Self {
+        let (latest, snapshot, log) = (Latest::default(), TxIndex(0), None);
+        Self::over(Below::Snapshot { latest, store, snapshot, log }, base, context)
     }
 
-    /// What was read from below the part, since it was asked last.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn take_reads(&mut self) -> Option<Digests> {
+    /// A private batch begins, on the committed prefix below `snapshot`; what it accesses goes into `log`.
+    pub fn begin_batch(&mut self, snapshot: TxIndex, log: AccessLog<L>) {
+        if let Below::Snapshot { latest, snapshot: at, log: own, .. } = &mut self.below {
+            latest.clear();
+            (*at, *own) = (snapshot, Some(log));
+        }
+    }
+
+    /// What the batch has accessed, up to the end of its last group.
+    pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
+        self.log_mut()?.forget_rest();
         match &mut self.below {
-            Below::Part { reads, .. } => Some(reads.take()),
+            Below::Snapshot { log, .. } => log.take(),
             Below::Versions(_) | Below::Final { .. } => None,
         }
     }
 
-    /// How many locations were read from below the part, since they were taken last.
-    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
-    pub(crate) fn reads_from_below(&self) -> usize {
-        match &self.below {
-            Below::Part { reads, .. } => reads.len(),
-            Below::Versions(_) | Below::Final { .. } => 0,
+    /// What the private batch has accessed so far.
+    pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
+        match &mut self.below {
+            Below::Snapshot { log, .. } => log.as_mut(),
+            Below::Versions(_) | Below::Final { .. } => None,
         }
+    }
+
+    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them, and they are a group.
+    pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
+        let Below::Snapshot { latest, log: Some(log), .. } = &mut self.below else { return };
+        for (location, entry) in writes {
+            log.write(location);
+            latest.put(tx, location.clone(), entry.clone());
+        }
+        log.end_group(Chunk { first: tx, end: tx.next() });
     }
 
     /// Whether what the block has written is all in what the view is over, if that is final. If not,
@@ -119,11 +129,11 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self { below, context, base, reader, reads, stop: None, is_final: false }
     }
 
-    /// What the block has written, if all of it is final, or what its part has.
+    /// What the block has written, if all of it is final, or what its batch has.
     pub fn latest_mut(&mut self) -> Option<&mut Latest<L>> {
         match &mut self.below {
             Below::Versions(_) => None,
-            Below::Final { latest, .. } | Below::Part { latest, .. } => Some(latest),
+            Below::Final { latest, .. } | Below::Snapshot { latest, .. } => Some(latest),
         }
     }
 
@@ -132,7 +142,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub fn known_base(&self, location: &L) -> Option<L::Value> {
         match self.below {
             Below::Versions(store) => store.base(location),
-            Below::Final { .. } | Below::Part { .. } => None,
+            Below::Final { .. } | Below::Snapshot { .. } => None,
         }
     }
 
@@ -151,7 +161,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     pub(crate) fn peek(&self, location: &L) -> Option<L::Value> {
         match self.below {
             Below::Versions(store) => store.peek(location, self.reader),
-            Below::Final { .. } | Below::Part { .. } => None,
+            Below::Final { .. } | Below::Snapshot { .. } => None,
         }
     }
 
@@ -167,7 +177,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),
             Below::Final { is_complete, .. } => is_complete,
-            Below::Part { .. } => false,
+            Below::Snapshot { .. } => false,
         };
         self.reads.clear();
         self.stop = None;
@@ -248,23 +258,48 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         if self.stop.is_some() {
             return Err(Stopped);
         }
-        let (latest, under, reads) = match &mut self.below {
+        match &mut self.below {
             Below::Versions(store) => {
                 let store = *store;
-                return self.read_version(store, location);
+                self.read_version(store, location)
             }
-            Below::Final { latest, under, .. } => (latest, under, None),
-            Below::Part { latest, under, reads } => (latest, under, Some(reads)),
+            Below::Final { latest, under, .. } => {
+                let read = latest.read(location, || match under {
+                    Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
+                    None => Ok((self.base.read(location)?, Origin::Base)),
+                });
+                read.map_err(|error| self.fail(error))
+            }
+            Below::Snapshot { .. } => self.read_snapshot(location),
+        }
+    }
+
+    fn read_snapshot(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
+        let Self { below: Below::Snapshot { latest, store, snapshot, log }, context, base, .. } = self
+        else {
+            return Err(Stopped);
         };
+        context.yield_at(Point::Read);
+        let mut is_own = true;
         let read = latest.read(location, || {
-            if let Some(reads) = reads {
-                reads.add(location);
+            is_own = false;
+            let mut base = || {
+                context.yield_at(Point::BaseRead);
+                base.read(location)
+            };
+            // Before the first transaction there is nothing but the base state.
+            let found = match snapshot.0 {
+                0 => (base()?, Origin::Base),
+                _ => store.newest(location, *snapshot, base)?,
+            };
+            if let Some(log) = log {
+                log.read(location, &found.0);
             }
-            match under {
-                Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
-                None => Ok((self.base.read(location)?, Origin::Base)),
-            }
+            Ok(found)
         });
+        if let (true, Ok((_, Origin::Tombstone(_))), Some(log)) = (is_own, &read, log) {
+            log.read_ended(location);
+        }
         read.map_err(|error| self.fail(error))
     }
 

@@ -9,19 +9,23 @@
 //! On threads, what is noted under one lock is in the order of that lock; a check, which looks
 //! at many locks, is right if its verdict was right at some time between its beginning and end.
 
+mod batch_rules;
+mod batch_runs;
+mod history;
 mod reference;
 mod role_rules;
 mod runs;
 mod store_rules;
 
+pub use batch_rules::{BatchRules, SeenBatches};
 pub use reference::Reference;
 pub use role_rules::RoleRules;
 pub use runs::Runs;
 pub use store_rules::{StoreRules, Why};
 
-use braid_evm::ids::TxIndex;
+use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
-use braid_evm::protocol::{Command, JobReport, Limits};
+use braid_evm::protocol::{Batch, Command, JobReport, Limits, Plan};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::{EngineEvent, TraceEvent};
 use store_rules::ensure;
@@ -63,44 +67,61 @@ pub struct Seen {
     pub skips: u64,
     /// Commits.
     pub commits: u64,
+    /// What became of private batches.
+    pub batches: SeenBatches,
+}
+
+/// All but the role.
+#[derive(Debug)]
+struct World<L: Location> {
+    store: StoreRules<L>,
+    runs: Vec<Runs<L>>,
+    batches: BatchRules<L>,
 }
 
 /// Replays one block.
 #[derive(Debug)]
 struct Replay<L: Location> {
-    store: StoreRules<L>,
+    world: World<L>,
     role: RoleRules,
-    runs: Vec<Runs<L>>,
     /// Transactions whose reads are being compared.
     checked: Vec<TxIndex>,
 }
 
-/// Replays the trace of a whole block of so many transactions.
+/// Replays the trace of a whole block that is cut up by `plan`.
 ///
 /// # Errors
 /// The first event that must not be.
 pub fn replay<L: Location>(
     trace: &[(Ticket, TraceEvent<L>)],
     limits: Limits,
-    transactions: usize,
+    plan: &Plan,
     seen: &mut Seen,
 ) -> Result<(), Rejected> {
-    let count = u32::try_from(transactions).unwrap_or(u32::MAX);
-    let mut replay = Replay {
-        store: StoreRules::default(),
-        role: RoleRules::new(limits, count),
-        runs: vec![Runs::default(); transactions],
-        checked: Vec::new(),
-    };
-    for (at, (ticket, event)) in trace.iter().enumerate() {
-        let judged = match event {
-            TraceEvent::Store(event) => replay.store_event(*ticket, event),
-            TraceEvent::Engine(event) => replay.engine_event(*ticket, event),
-        };
-        judged.map_err(|why| Rejected { at, why })?;
-        seen.note(event);
+    let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
+    let end = chunks_end.chain(plan.private.iter().map(Batch::end)).max().unwrap_or(plan.first);
+    let runs = vec![Runs::default(); end.position()];
+    let (store, batches) = (StoreRules::default(), BatchRules::new(plan));
+    let world = World { store, runs, batches };
+    let mut replay = Replay { world, role: RoleRules::new(limits, end.0), checked: Vec::new() };
+    let judged = replay.all(trace, seen);
+    seen.batches.add(replay.world.batches.seen);
+    judged
+}
+
+impl<L: Location> Replay<L> {
+    fn all(&mut self, trace: &[(Ticket, TraceEvent<L>)], seen: &mut Seen) -> Result<(), Rejected> {
+        let replay = self;
+        for (at, (ticket, event)) in trace.iter().enumerate() {
+            let judged = match event {
+                TraceEvent::Store(event) => replay.store_event(*ticket, event),
+                TraceEvent::Engine(event) => replay.engine_event(*ticket, event),
+            };
+            judged.map_err(|why| Rejected { at, why })?;
+            seen.note(event);
+        }
+        replay.role.over().map_err(|why| Rejected { at: trace.len(), why })
     }
-    replay.role.over().map_err(|why| Rejected { at: trace.len(), why })
 }
 
 /// Replays what a store did without an engine around it.
@@ -146,11 +167,11 @@ impl<L: Location> StoreRules<L> {
 
 impl<L: Location> Replay<L> {
     fn runs(&mut self, tx: TxIndex) -> Result<&mut Runs<L>, Why> {
-        self.runs.get_mut(tx.position()).ok_or_else(|| format!("there is no {tx}"))
+        self.world.runs.get_mut(tx.position()).ok_or_else(|| format!("there is no {tx}"))
     }
 
     fn store_event(&mut self, ticket: Ticket, event: &StoreEvent<L>) -> Result<(), Why> {
-        self.store.event(ticket, event)?;
+        self.world.store.event(ticket, event)?;
         match event {
             StoreEvent::Look { reader, location, found, .. } => {
                 // Whoever looks at the state after the block is no transaction.
@@ -160,7 +181,13 @@ impl<L: Location> Replay<L> {
                 let tx = version.tx;
                 let by_role = self.role.discards(tx) && *change == Change::Estimate
                     || self.role.skips(tx) && *change == Change::Remove;
-                if !by_role {
+                let history = &mut self.world.batches.history;
+                if matches!(change, Change::Put(_)) && history.publishes(tx) {
+                    ensure(version.incarnation == Incarnation(0), || {
+                        format!("{version} is published for a private batch")
+                    })?;
+                    history.put(tx, location, stale)?;
+                } else if !by_role {
                     self.runs(tx)?.publishes(*version, (location, change), stale)?;
                 }
                 self.compare_again()
@@ -168,7 +195,7 @@ impl<L: Location> Replay<L> {
             StoreEvent::Base { .. } => self.compare_again(),
             StoreEvent::CheckBegan { reader, by_value } => {
                 self.checked.push(*reader);
-                let Self { runs, store, .. } = self;
+                let World { runs, store, .. } = &mut self.world;
                 let runs = runs.get_mut(reader.position()).ok_or("no such transaction")?;
                 runs.begin_check(*reader, *by_value, &store.cells)
             }
@@ -176,7 +203,7 @@ impl<L: Location> Replay<L> {
                 self.checked.retain(|checked| checked != reader);
                 self.runs(*reader)?.end_check(*reader, *holds)
             }
-            StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.store),
+            StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.world),
             StoreEvent::Foreseen { reader, location, began, on, .. } => {
                 let is_lower = || format!("{reader} waits for {on}, which is not lower");
                 ensure(on < reader, is_lower)?;
@@ -189,8 +216,9 @@ impl<L: Location> Replay<L> {
 
     fn compare_again(&mut self) -> Result<(), Why> {
         for tx in &self.checked {
-            let runs = self.runs.get_mut(tx.position()).ok_or("no such transaction")?;
-            runs.compare(*tx, &self.store.cells);
+            let World { runs, store, .. } = &mut self.world;
+            let runs = runs.get_mut(tx.position()).ok_or("no such transaction")?;
+            runs.compare(*tx, &store.cells);
         }
         Ok(())
     }
@@ -202,17 +230,29 @@ impl<L: Location> Replay<L> {
                 self.runs(*tx)?.begin(*tx, bound)
             }
             EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
+            EngineEvent::BatchBegan(job) => self.world.batches.began(*job),
+            EngineEvent::BatchEnded { job, groups, held } => {
+                let bound = self.role.bound();
+                let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(*held);
+                for tx in ran {
+                    self.runs(tx)?.ran_in_batch(tx, bound)?;
+                }
+                let World { store, batches, .. } = &mut self.world;
+                batches.ended(*job, groups, *held, &store.cells)
+            }
             EngineEvent::Sent(report) => self.sent(ticket, report),
-            EngineEvent::Heard(event) => self.role.heard(event, &self.store, &mut self.runs),
-            EngineEvent::Told(command) => self.role.told(command, &self.store, &self.runs),
+            EngineEvent::Heard(event) => self.role.heard(event, &mut self.world),
+            EngineEvent::Told(command) => self.role.told(command, &mut self.world),
         }
     }
 
     fn sent(&mut self, ticket: Ticket, report: &JobReport) -> Result<(), Why> {
         for (tx, result) in report.job.chunk.indices().zip(&report.results) {
-            let runs = self.runs.get_mut(tx.position()).ok_or("no such transaction")?;
-            runs.sent(ticket, (tx, result), &self.store.cells)?;
+            let World { runs, store, .. } = &mut self.world;
+            let runs = runs.get_mut(tx.position()).ok_or("no such transaction")?;
+            runs.sent(ticket, (tx, result), &store.cells)?;
         }
+        self.world.batches.reported(report, false)?;
         self.role.sent(report)
     }
 }

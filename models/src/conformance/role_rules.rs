@@ -1,8 +1,10 @@
 //! What the role may do: order of commits, admission, bounds, and what each command leaves.
 
+use super::World;
+use super::batch_runs::private;
 use super::runs::Runs;
 use super::store_rules::{StoreRules, Why, ensure};
-use braid_evm::ids::TxIndex;
+use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::Location;
 use braid_evm::protocol::{
     Command, Event, Failure, Job, JobReport, Limits, Mode, RunResult, TxReport, Verdict,
@@ -19,13 +21,15 @@ enum Performing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     Admit(TxIndex),
+    AdmitGroup(Chunk),
     Claim(Job),
+    Compare(BatchId, TxIndex),
 }
 
 /// The role as it must be.
 #[derive(Debug)]
 pub struct RoleRules {
-    limits: Limits,
+    pub(super) limits: Limits,
     transactions: u32,
     /// The lowest index that is not committed.
     pub frontier: TxIndex,
@@ -34,6 +38,8 @@ pub struct RoleRules {
     here: Option<Job>,
     sent: Vec<JobReport>,
     admitted: Option<bool>,
+    /// The group that the block has room for.
+    admitted_group: Option<Chunk>,
     /// The final failure of the frontier.
     failed: Option<Failure>,
     /// The check that was asked for, and whether it counts.
@@ -60,6 +66,7 @@ impl RoleRules {
             here: None,
             sent: Vec::new(),
             admitted: None,
+            admitted_group: None,
             failed: None,
             asked: None,
             question: None,
@@ -107,12 +114,14 @@ impl RoleRules {
     ///
     /// # Errors
     /// It is not, or what was left out is still there (I15).
-    pub fn frontier_moved<L: Location>(
+    pub(super) fn frontier_moved<L: Location>(
         &self,
         frontier: TxIndex,
-        store: &StoreRules<L>,
+        world: &World<L>,
     ) -> Result<(), Why> {
         ensure(frontier == self.frontier, || format!("the frontier is no {frontier}"))?;
+        let World { store, batches, .. } = world;
+        batches.history.is_complete(store)?;
         let Some(Performing::Skip(tx)) = self.performing else { return Ok(()) };
         let left = store.cells.entries_of(tx).next();
         ensure(left.is_none(), || format!("I15: the frontier passes {tx}, which leaves {left:?}"))
@@ -143,27 +152,29 @@ impl RoleRules {
         })
     }
 
-    fn advance(&mut self, tx: TxIndex) {
-        self.frontier = tx.next();
-        (self.admitted, self.failed) = (None, None);
+    fn advance_to(&mut self, frontier: TxIndex) {
+        self.frontier = frontier;
+        (self.admitted, self.admitted_group, self.failed) = (None, None, None);
     }
 
     /// The protocol hears of something.
     ///
     /// # Errors
     /// It did not happen.
-    pub fn heard<L: Location>(
+    pub(super) fn heard<L: Location>(
         &mut self,
         event: &Event,
-        store: &StoreRules<L>,
-        runs: &mut [Runs<L>],
+        world: &mut World<L>,
     ) -> Result<(), Why> {
         ensure(!self.finished, || format!("{event:?} after the end"))?;
-        self.settle(store, matches!(event, Event::Withdrawn { .. }))?;
+        self.settle(&world.store, matches!(event, Event::Withdrawn { .. }))?;
         match event {
-            Event::Reported(report) => self.reported(report),
+            Event::Reported(report) => {
+                self.reported(report)?;
+                world.batches.reported(report, true)
+            }
             Event::Checked { tx, verdict } => {
-                let found = runs.get_mut(tx.position()).and_then(Runs::take_verdict);
+                let found = world.runs.get_mut(tx.position()).and_then(Runs::take_verdict);
                 let valid = *verdict == Verdict::Valid;
                 let counts = self.asked.take().filter(|(asked, _)| asked == tx);
                 let counts = counts.ok_or_else(|| format!("nobody asked for {event:?}"))?.1;
@@ -172,17 +183,34 @@ impl RoleRules {
             }
             Event::Admitted { tx, fits } => {
                 self.admitted = Some(*fits);
-                let asked = self.question.take() == Some(Question::Admit(*tx));
-                ensure(asked, || format!("nobody asked for {event:?}"))
+                match self.question.take() {
+                    Some(Question::Admit(asked)) if asked == *tx => Ok(()),
+                    Some(Question::AdmitGroup(group)) if group.first == *tx => {
+                        self.admitted_group = fits.then_some(group);
+                        Ok(())
+                    }
+                    _ => Err(format!("nobody asked for {event:?}")),
+                }
             }
             Event::Claimed { tx, claimed } => match self.question.take() {
                 Some(Question::Claim(job)) if job.chunk.first == *tx => {
                     self.taken_back.extend(claimed.then_some(job));
-                    Ok(())
+                    let is_private = *claimed && private(job).is_some();
+                    if is_private { world.batches.take_back(job) } else { Ok(()) }
                 }
                 _ => Err(format!("nobody asked for {event:?}")),
             },
             Event::Withdrawn { .. } => Ok(()),
+            Event::Compared { tx, conflict } => match self.question.take() {
+                Some(Question::Compare(id, asked)) if asked == *tx => {
+                    world.batches.compared(id, *tx, *conflict)
+                }
+                _ => Err(format!("nobody asked for {event:?}")),
+            },
+            Event::Published { tx, stale_readers } => {
+                world.batches.history.is_complete(&world.store)?;
+                world.batches.history.end_publishing(*tx, stale_readers)
+            }
             Event::Cancelled => {
                 self.cancelled = true;
                 Ok(())
@@ -195,7 +223,7 @@ impl RoleRules {
         let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
         self.sent.remove(sent);
         let job = report.job;
-        if job.mode == Mode::Frontier {
+        if job.mode == Mode::Frontier || self.here == Some(job) {
             ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
         } else {
             let dispatched = self.jobs.iter().position(|other| *other == job);
@@ -224,24 +252,22 @@ impl RoleRules {
     ///
     /// # Errors
     /// It must not.
-    pub fn told<L: Location>(
+    pub(super) fn told<L: Location>(
         &mut self,
         command: &Command,
-        store: &StoreRules<L>,
-        runs: &[Runs<L>],
+        world: &mut World<L>,
     ) -> Result<(), Why> {
         ensure(!self.finished, || format!("{command:?} after the end"))?;
         ensure(self.question.is_none() && self.asked.is_none(), || {
             format!("{command:?} with a question open")
         })?;
-        self.settle(store, false)?;
+        self.settle(&world.store, false)?;
+        ensure(!world.batches.history.is_publishing(), || {
+            format!("{command:?} with a publication open")
+        })?;
         match command {
-            Command::Dispatch(job) => self.dispatch(*job),
-            Command::RunHere(job) => {
-                self.at_frontier(job.chunk.first)?;
-                ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))?;
-                ensure(self.here.replace(*job).is_none(), || "two jobs outside the channel".into())
-            }
+            Command::Dispatch(job) => self.dispatch(*job, world),
+            Command::RunHere(job) => self.run_here(*job, world),
             Command::Claim(job) => {
                 self.question = Some(Question::Claim(*job));
                 self.at_frontier(job.chunk.first)?;
@@ -263,51 +289,115 @@ impl RoleRules {
                 self.performing = Some(Performing::Discard(*tx));
                 ensure(*tx >= self.frontier, || format!("{tx} is final and discarded"))
             }
-            Command::Commit(tx) => self.commit(*tx, store, runs),
+            Command::Commit(tx) => self.commit(*tx, world),
             Command::Skip(tx) => {
                 self.at_frontier(*tx)?;
                 let refused = self.admitted == Some(false);
                 ensure(refused || self.failed == Some(Failure::Rejected), || {
                     format!("{tx} is skipped without a reason")
                 })?;
+                world.batches.nothing_left_of(*tx)?;
                 self.performing = Some(Performing::Skip(*tx));
-                self.advance(*tx);
+                self.advance_to(tx.next());
                 Ok(())
             }
             Command::StopWork => {
                 let refused = self.admitted == Some(false);
                 let first = !core::mem::replace(&mut self.stopped, true);
                 ensure(first, || "work is stopped twice".to_owned())?;
-                ensure(self.cancelled || refused || self.failed.is_some(), || {
+                let Limits { hands_over_rest, max_speculative_runs, .. } = self.limits;
+                let is_stuck = world.batches.is_stuck(self.frontier, max_speculative_runs);
+                let hands_over = hands_over_rest && is_stuck;
+                let ends = self.cancelled || refused || self.failed.is_some();
+                world.batches.seen.handed_over += u64::from(hands_over && !ends);
+                ensure(ends || hands_over, || {
                     format!("I12: the block ends at {} without a reason", self.frontier)
                 })
             }
             Command::Finish => self.finish(),
+            Command::Compare { .. }
+            | Command::AdmitGroup { .. }
+            | Command::CommitGroup { .. }
+            | Command::Publish(_)
+            | Command::DiscardBatch(_) => self.told_of_batch(command, world),
         }
     }
 
-    fn dispatch(&mut self, job: Job) -> Result<(), Why> {
+    /// The protocol asks for something that concerns a private batch alone.
+    fn told_of_batch<L: Location>(
+        &mut self,
+        command: &Command,
+        world: &mut World<L>,
+    ) -> Result<(), Why> {
+        let batches = &mut world.batches;
+        match *command {
+            Command::Compare { batch, tx } => {
+                self.question = Some(Question::Compare(batch, tx));
+                self.at_frontier(tx)?;
+                batches.results_at(batch, tx).map(|_| ())
+            }
+            Command::AdmitGroup { batch, group } => {
+                self.question = Some(Question::AdmitGroup(group));
+                self.at_frontier(group.first)?;
+                let next = batches.results_at(batch, group.first)?;
+                ensure(next == group, || format!("{group:?} is admitted before {next:?}"))
+            }
+            Command::CommitGroup { batch, group, publish } => {
+                self.at_frontier(group.first)?;
+                let admitted = self.admitted_group == Some(group);
+                ensure(admitted, || format!("{group:?} was not admitted"))?;
+                batches.commit_group(batch, group, publish)?;
+                self.advance_to(group.end);
+                Ok(())
+            }
+            Command::Publish(txs) => {
+                ensure(!self.stopped, || format!("{txs:?} is published after the end"))?;
+                batches.publish(txs, self.frontier)
+            }
+            Command::DiscardBatch(batch) => {
+                let rejected = self.failed == Some(Failure::Rejected);
+                let refused = self.admitted == Some(false) || rejected;
+                self.at_frontier(self.frontier)?;
+                batches.discard(batch, self.frontier, refused)
+            }
+            _ => Err(format!("{command:?} concerns no batch")),
+        }
+    }
+
+    fn run_here<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
+        self.at_frontier(job.chunk.first)?;
+        ensure(self.here.replace(job).is_none(), || "two jobs outside the channel".to_owned())?;
+        if private(job).is_some() {
+            return world.batches.ask(job, self.frontier, self.limits.max_speculative_runs);
+        }
+        ensure(self.admitted == Some(true), || format!("{job:?} was not admitted"))?;
+        world.batches.run_alone(self.frontier)
+    }
+
+    fn dispatch<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
         let (first, jobs) = (job.chunk.first, self.jobs.len());
         let end = self.frontier.0.saturating_add(self.limits.window);
         ensure(first > self.frontier, || format!("I8: {first} is queued at the frontier"))?;
         ensure(first.0 < end, || format!("{first} is dispatched beyond the window {end}"))?;
         ensure(jobs < self.limits.job_capacity as usize, || format!("{jobs} jobs are under way"))?;
+        ensure(!self.stopped, || format!("{job:?} is dispatched after the end"))?;
         self.jobs.push(job);
-        Ok(())
+        let is_private = private(job).is_some();
+        if !is_private {
+            return Ok(());
+        }
+        world.batches.ask(job, self.frontier, self.limits.max_speculative_runs)
     }
 
-    fn commit<L: Location>(
-        &mut self,
-        tx: TxIndex,
-        store: &StoreRules<L>,
-        runs: &[Runs<L>],
-    ) -> Result<(), Why> {
+    fn commit<L: Location>(&mut self, tx: TxIndex, world: &mut World<L>) -> Result<(), Why> {
         self.at_frontier(tx)?;
         ensure(self.admitted == Some(true), || format!("{tx} was not admitted"))?;
+        let World { store, runs, batches } = world;
         let runs = runs.get(tx.position()).ok_or_else(|| format!("there is no {tx}"))?;
         runs.is_valid(tx, &store.cells)?;
         runs.is_published(tx, &store.cells)?;
-        self.advance(tx);
+        batches.commit_single(tx, runs.writes())?;
+        self.advance_to(tx.next());
         Ok(())
     }
 

@@ -24,6 +24,8 @@ struct Check {
 pub struct Runs<L: Location> {
     /// Runs that began.
     pub count: u32,
+    /// Runs in a private batch.
+    in_batch: u32,
     since_report: u32,
     /// When the last report was sent.
     sent: Option<Ticket>,
@@ -41,8 +43,8 @@ impl<L: Location> Default for Runs<L> {
     fn default() -> Self {
         let (looks, named) = (Vec::new(), Vec::new());
         let (check, verdict, end, sent) = (None, None, None, None);
-        let (count, since_report, running) = (0, 0, false);
-        Self { count, since_report, sent, running, looks, end, named, check, verdict }
+        let (count, in_batch, since_report, running) = (0, 0, 0, false);
+        Self { count, in_batch, since_report, sent, running, looks, end, named, check, verdict }
     }
 }
 
@@ -66,12 +68,35 @@ impl<L: Location> Runs<L> {
         ensure(!self.running, || format!("two runs of {tx} at a time"))?;
         self.count += 1;
         self.since_report += 1;
-        ensure(self.count <= bound, || format!("I9: {tx} runs {} times", self.count))?;
+        self.is_bounded(tx, bound)?;
         self.running = true;
         self.looks.clear();
         self.named.clear();
         (self.end, self.verdict) = (None, None);
         Ok(())
+    }
+
+    fn is_bounded(&self, tx: TxIndex, bound: u32) -> Result<(), Why> {
+        let count = self.count + self.in_batch;
+        ensure(count <= bound, || format!("I9: {tx} runs {count} times"))
+    }
+
+    /// A run in a private batch has ended.
+    ///
+    /// # Errors
+    /// There were too many.
+    pub fn ran_in_batch(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
+        self.in_batch += 1;
+        self.is_bounded(tx, bound)
+    }
+
+    /// Where the last run has written.
+    pub fn writes(&self) -> impl Iterator<Item = &L> {
+        let writes = match &self.end {
+            Some(RunEnd::Effects { writes, .. }) => &writes[..],
+            Some(RunEnd::Blocked(_) | RunEnd::TooEarly | RunEnd::Failed) | None => &[],
+        };
+        writes.iter().map(|(location, _)| location)
     }
 
     /// The transaction looks at a location: in its run, or because its reads are compared.

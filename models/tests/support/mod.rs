@@ -28,6 +28,38 @@ impl Bug {
         names.into_iter().find(|name| name != "None").unwrap_or_default()
     }
 
+    /// Whether it takes private batches to notice it.
+    pub(crate) fn is_of_batches(self) -> bool {
+        let Self { protocol, store, worker } = self;
+        let in_protocol = matches!(
+            protocol,
+            Mutant::OutsidersUnchecked
+                | Mutant::SnapshotLate
+                | Mutant::ComparedOnce
+                | Mutant::BatchTailKept
+                | Mutant::GroupUnadmitted
+                | Mutant::PublishForgotten
+                | Mutant::SkipKeepsBatch
+        );
+        let in_store = matches!(
+            store,
+            StoreMutant::OutsidersIgnored
+                | StoreMutant::WritesUncompared
+                | StoreMutant::LastWriterOnly
+                | StoreMutant::IndexForgets
+                | StoreMutant::WatchBlind
+        );
+        let in_worker = matches!(
+            worker,
+            WorkerMutant::BatchGoesOn
+                | WorkerMutant::BatchNotReplaced
+                | WorkerMutant::FrontierBeforeGroup
+                | WorkerMutant::FrontierUnindexed
+                | WorkerMutant::GroupUnindexed
+        );
+        in_protocol || in_store || in_worker
+    }
+
     /// Every seeded bug of the engine.
     pub(crate) fn all() -> Vec<Self> {
         let protocol = Mutant::ALL.iter().map(|&protocol| Self { protocol, ..Self::default() });
@@ -36,10 +68,16 @@ impl Bug {
         protocol.chain(store).chain(worker).collect()
     }
 
-    /// A random block of this seed with the bug in it, and a schedule.
-    pub(crate) fn scene(self, seed: u64) -> (ToyCase, Shared<ToyWorkload, ToyLedger>, Options) {
+    /// A random block of this seed with the bug in it, and a schedule. `in_batches`: some or all of it is in private
+    /// batches.
+    pub(crate) fn scene(
+        self,
+        seed: u64,
+        in_batches: bool,
+    ) -> (ToyCase, Shared<ToyWorkload, ToyLedger>, Options) {
         let mut random = Random::new(seed);
-        let case = ToyCase::random(&mut random);
+        let make = if in_batches { ToyCase::random_private } else { ToyCase::random };
+        let case = make(&mut random);
         let mut options = Options::new(1 + u16::from(random.small(4)), random.next_u64());
         options.step_limit = 100_000;
         if random.chance(1, 2) {

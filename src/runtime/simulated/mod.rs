@@ -15,7 +15,7 @@ pub use fibers::{Fibers, Totals};
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
-use crate::worker::{BlockEnd, Ledger, Point, Shared, Workload, work};
+use crate::worker::{BlockEnd, LedgerOf, Point, Shared, Workload, work};
 use core::cell::Cell;
 use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
@@ -177,7 +177,7 @@ impl Simulator {
     ) -> Result<Simulated<W, G>, SimulationError>
     where
         W: Workload + 'static,
-        G: Ledger<Output = W::Output, Rejection = W::Rejection> + 'static,
+        G: LedgerOf<W> + 'static,
     {
         let shared = Arc::new(shared);
         let given_up = Rc::new(Cell::new(false));

@@ -1,0 +1,221 @@
+//! What runs of private batches may do: which members they run, what these see, and how often.
+
+use super::reference::Reference;
+use super::store_rules::{Why, ensure};
+use braid_evm::ids::{BatchId, Chunk, TxIndex};
+use braid_evm::mv::{ExactGroup, Found, Location};
+use braid_evm::protocol::{Batch, BatchReport, Job, JobReport, Mode};
+use std::collections::HashMap;
+
+/// What the last run of a batch has left.
+#[derive(Clone, Debug)]
+pub(super) struct Ran<L: Location> {
+    /// The job.
+    pub(super) job: Job,
+    /// Everything below it was committed when the job was told.
+    pub(super) snapshot: TxIndex,
+    /// What each group has accessed.
+    pub(super) groups: Vec<ExactGroup<L>>,
+    /// Number of groups that are committed.
+    pub(super) committed: usize,
+    /// The member after them, if that must run at the frontier.
+    pub(super) held: Option<TxIndex>,
+    /// The lowest member that the last verdict forbids; not asked yet: nothing.
+    pub(super) verdict: Option<Option<TxIndex>>,
+    /// The protocol has heard of it.
+    pub(super) is_heard: bool,
+}
+
+impl<L: Location> Ran<L> {
+    /// The group that commits next.
+    #[must_use]
+    pub(super) fn next(&self) -> Option<Chunk> {
+        self.groups.get(self.committed).map(|group| group.txs)
+    }
+
+    /// Whether the last verdict forbids what begins at `tx`.
+    #[must_use]
+    pub(super) fn is_forbidden(&self, tx: TxIndex) -> bool {
+        self.verdict.flatten().is_some_and(|conflict| conflict <= tx)
+    }
+}
+
+/// One private batch.
+#[derive(Debug)]
+pub(super) struct OneBatch<L: Location> {
+    /// Its transactions.
+    pub(super) members: Batch,
+    /// Runs that were asked for and not taken back.
+    pub(super) runs: u32,
+    /// The run that was asked for and has not ended, and whether it has begun.
+    pub(super) out: Option<(Job, bool)>,
+    /// What the last run has left and was not thrown away.
+    pub(super) ran: Option<Ran<L>>,
+}
+
+/// The batch and the snapshot of a job, if it is a private one.
+pub(super) const fn private(job: Job) -> Option<(BatchId, TxIndex)> {
+    match job.mode {
+        Mode::Private { batch, snapshot } => Some((batch, snapshot)),
+        Mode::Speculative | Mode::Frontier => None,
+    }
+}
+
+impl<L: Location> OneBatch<L> {
+    /// A batch that waits for its first run.
+    #[must_use]
+    pub(super) const fn new(members: Batch) -> Self {
+        Self { members, runs: 0, out: None, ran: None }
+    }
+
+    /// A run is asked for.
+    ///
+    /// # Errors
+    /// It must not be.
+    pub(super) fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
+        ensure(self.out.is_none(), || format!("{job:?} runs what {:?} runs", self.out))?;
+        ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
+            format!("{job:?} runs what has results already")
+        })?;
+        ensure(job.incarnation.0 == self.runs && self.runs < cap, || {
+            format!("I9: {job:?} is the run {} of its batch", self.runs)
+        })?;
+        let snapshot = private(job).map(|(_, snapshot)| snapshot);
+        ensure(snapshot == Some(frontier), || format!("{job:?} begins at frontier {frontier}"))?;
+        let (first, end) = (self.members.from(frontier).next(), self.members.end());
+        ensure(first == Some(job.chunk.first) && end == job.chunk.end, || {
+            format!("{job:?} is to run what is left of {:?}", self.members)
+        })?;
+        self.runs += 1;
+        self.out = Some((job, false));
+        self.ran = None;
+        Ok(())
+    }
+
+    /// The run is taken back: nobody has begun it.
+    ///
+    /// # Errors
+    /// Somebody has.
+    pub(super) fn take_back(&mut self, job: Job) -> Result<(), Why> {
+        let out = self.out.take();
+        ensure(out == Some((job, false)), || format!("{job:?} is taken back from {out:?}"))?;
+        self.runs -= 1;
+        Ok(())
+    }
+
+    /// A worker begins the run.
+    ///
+    /// # Errors
+    /// It was not asked for, or has begun already.
+    pub(super) fn begin(&mut self, job: Job) -> Result<(), Why> {
+        let asked = self.out == Some((job, false));
+        ensure(asked, || format!("{job:?} begins, and {:?} is asked for", self.out))?;
+        self.out = Some((job, true));
+        Ok(())
+    }
+
+    /// The worker has ended it.
+    ///
+    /// # Errors
+    /// It has not begun, or ran something else than the members in order.
+    pub(super) fn end(
+        &mut self,
+        job: Job,
+        groups: &[ExactGroup<L>],
+        held: Option<TxIndex>,
+    ) -> Result<(), Why> {
+        let begun = self.out == Some((job, true));
+        ensure(begun, || format!("{job:?} ends, and {:?} runs", self.out))?;
+        let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(held);
+        let ran: Vec<TxIndex> = ran.collect();
+        let members: Vec<TxIndex> = self.members.from(job.chunk.first).take(ran.len()).collect();
+        ensure(ran == members, || format!("{job:?} has run {ran:?}, not {members:?}"))?;
+        let snapshot = private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot);
+        let (committed, verdict, is_heard) = (0, None, false);
+        let groups = groups.to_vec();
+        self.ran = Some(Ran { job, snapshot, groups, committed, held, verdict, is_heard });
+        Ok(())
+    }
+
+    /// The worker reports it.
+    ///
+    /// # Errors
+    /// Something else came of it.
+    pub(super) fn is_ended_with(&self, report: &JobReport) -> Result<(), Why> {
+        let came_to = |ran: &Ran<L>| BatchReport {
+            groups: ran.groups.iter().map(|group| group.txs).collect(),
+            held: ran.held,
+        };
+        let ran = self.ran.as_ref().filter(|ran| ran.job == report.job && !ran.is_heard);
+        let right = ran.map(came_to).as_ref() == Some(&report.batch) && report.results.is_empty();
+        ensure(right, || format!("{ran:?} is reported as {report:?}"))
+    }
+
+    /// The protocol hears of it.
+    ///
+    /// # Errors
+    /// It is not asked for any more.
+    pub(super) fn hear(&mut self, job: Job) -> Result<(), Why> {
+        ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
+        let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
+        ran.is_heard = true;
+        // It was to stop before it began.
+        if ran.groups.is_empty() && ran.held.is_none() {
+            self.ran = None;
+        }
+        Ok(())
+    }
+
+    /// The results that may commit from `tx` on, if nothing forbids it.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(super) fn results_at(&mut self, tx: TxIndex) -> Result<&mut Ran<L>, Why> {
+        let begins =
+            |ran: &&mut Ran<L>| ran.is_heard && ran.next().is_some_and(|group| group.first == tx);
+        let ran = self.ran.as_mut().filter(begins);
+        ran.ok_or_else(|| format!("no results of a private batch begin at {tx}"))
+    }
+}
+
+/// Base values that batches have read without the store: before the first transaction there is nothing else.
+#[derive(Debug)]
+pub(super) struct Bases<L: Location>(HashMap<L, L::Value>);
+
+impl<L: Location> Default for Bases<L> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<L: Location> Bases<L> {
+    /// What a group has read is what there is below the snapshot.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn compare(
+        &mut self,
+        group: &ExactGroup<L>,
+        snapshot: TxIndex,
+        cells: &Reference<L>,
+    ) -> Result<(), Why> {
+        for (location, value) in &group.reads {
+            let Some(value) = value else { continue };
+            let expected = match cells.resolve(location, snapshot) {
+                Found::Seen(_, value) => value,
+                Found::UnknownBase => {
+                    self.0.entry(location.clone()).or_insert_with(|| value.clone()).clone()
+                }
+                Found::Blocked(on) => {
+                    return Err(format!(
+                        "{location:?} is read below {snapshot}, where {on} is open"
+                    ));
+                }
+            };
+            ensure(*value == expected, || {
+                format!("{:?} has read {value:?} at {location:?}, not {expected:?}", group.txs)
+            })?;
+        }
+        Ok(())
+    }
+}

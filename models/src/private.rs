@@ -1,0 +1,169 @@
+//! Private batches: what their workers do, and what the owner does for them.
+
+use crate::Scenario;
+use crate::batches::{PrivateRun, private};
+use crate::scenario::Kind;
+use crate::state::{Report, State, Worker};
+use braid_evm::error::Invariant;
+use braid_evm::ids::{BatchId, Chunk, TxIndex};
+use braid_evm::protocol::{Command, Event, Job};
+
+/// What became of one transaction of a private batch: nothing, if it must wait.
+type Ran = Option<PrivateRun>;
+
+impl State {
+    /// A worker runs a transaction of a private batch: one step, as nobody sees anything of it.
+    pub(crate) fn step_private(
+        &mut self,
+        worker: usize,
+        mut report: Report,
+        tx: usize,
+        (batch, snapshot): (BatchId, TxIndex),
+        scenario: &Scenario,
+    ) {
+        let Some(run) = self.run_private(&report, tx, snapshot, scenario) else {
+            report.batch.held = Some(TxIndex(tx as u32));
+            return self.end_private(report, scenario);
+        };
+        report.private.push(run);
+        match scenario.next_member(batch, tx).filter(|_| !self.stopped) {
+            Some(next) => self.start(worker, report, next, 1),
+            None => self.end_private(report, scenario),
+        }
+    }
+
+    fn run_private(
+        &mut self,
+        report: &Report,
+        tx: usize,
+        snapshot: TxIndex,
+        scenario: &Scenario,
+    ) -> Ran {
+        let program = scenario.txs[tx];
+        if program.kind == Kind::ReadsCredits {
+            return None;
+        }
+        let (mut value, mut read) = (0, None);
+        if let Some(location) = program.read {
+            let own = report.private.iter().rev().filter_map(|run| run.written);
+            if let Some((_, own)) = own.into_iter().find(|(at, _)| *at == location) {
+                value = own;
+            } else {
+                let Ok(seen) = self.store.resolve(location, snapshot.position()) else {
+                    self.violation = Some("an estimate below a snapshot");
+                    return None;
+                };
+                (value, read) = (seen.value, Some(location));
+            }
+        }
+        let written = program.run(tx, value).ok()?;
+        Some(PrivateRun { tx, value, read, written })
+    }
+
+    /// The worker reports: neighbours in one group, or each in one of its own.
+    fn end_private(&mut self, mut report: Report, scenario: &Scenario) {
+        for run in &report.private {
+            let first = TxIndex(run.tx as u32);
+            let end = first.next();
+            match report.batch.groups.last_mut() {
+                Some(last) if scenario.grouped && last.end == first => last.end = end,
+                _ => report.batch.groups.push(Chunk { first, end }),
+            }
+        }
+        self.reports.push(report);
+    }
+
+    /// A run of a private batch is asked for: on the committed prefix, all of which can be read, and no other of its runs
+    /// is under way or has results.
+    pub(crate) fn begins_private(&mut self, job: Job) {
+        let Some((batch, snapshot)) = private(&job) else { return };
+        if snapshot.position() != self.outcomes.len() {
+            self.violation = Some("a snapshot is not the frontier");
+        }
+        if !self.batches.unpublished.is_empty() {
+            self.violation = Some("a batch begins before what is below it is published");
+        }
+        let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
+        if self.batches.ran[batch.0 as usize].as_ref().is_some_and(is_left) {
+            self.violation = Some("a batch runs that has results");
+        }
+        let is_same = |other: &Job| {
+            *other != job && private(other).is_some_and(|(other, _)| other == batch)
+        };
+        let busy = self.workers.iter().any(|worker| match worker {
+            Worker::Busy { report, .. } => is_same(&report.job),
+            Worker::Idle => false,
+        });
+        let reported = self.reports.iter().any(|report| is_same(&report.job) && !report.void);
+        let is_open = |job: &&Job| self.batches.is_claimed(job) == Some(false);
+        let queued = self.channel.iter().filter(is_open).any(is_same);
+        if busy || reported || queued {
+            self.violation = Some("two runs of a batch at a time");
+        }
+    }
+
+    /// Performs a command that concerns private batches alone.
+    pub(crate) fn perform_private(
+        &mut self,
+        command: Command,
+        scenario: &Scenario,
+    ) -> Result<(), Invariant> {
+        let event = match command {
+            Command::Compare { batch, tx } => {
+                let conflict = self.batches.first_conflict(batch);
+                Event::Compared { tx, conflict }
+            }
+            Command::AdmitGroup { group, .. } => {
+                let fits = group.indices().all(|tx| Self::fits(scenario, tx));
+                Event::Admitted { tx: group.first, fits }
+            }
+            Command::CommitGroup { batch, group, publish } => {
+                self.commit_group(batch, group, publish)?;
+                if !publish {
+                    return Ok(());
+                }
+                self.publish_private(group)
+            }
+            Command::Publish(txs) => self.publish_private(txs),
+            Command::DiscardBatch(batch) => {
+                self.batches.ran[batch.0 as usize] = None;
+                return Ok(());
+            }
+            other => unreachable!("{other:?} concerns no batch"),
+        };
+        self.protocol.apply(event)
+    }
+
+    fn commit_group(&mut self, batch: BatchId, txs: Chunk, publish: bool) -> Result<(), Invariant> {
+        let missing = Invariant::MissingResult { tx: txs.first };
+        let group = self.batches.commit_group(batch, txs).ok_or(missing)?;
+        for run in group.runs {
+            self.settle(TxIndex(run.tx as u32), Some(run.value));
+            let entry = run.written.map(|(location, value)| (run.tx, location, value));
+            self.batches.unpublished.extend(entry);
+        }
+        let readers = self.protocol.published_range().next().is_some();
+        if readers && !publish {
+            self.violation = Some("a group is not published beside those who may read it");
+        }
+        Ok(())
+    }
+
+    fn publish_private(&mut self, txs: Chunk) -> Event {
+        let mut stale_readers = Vec::new();
+        let is_in = |(tx, ..): &(usize, usize, u8)| {
+            (txs.first.position()..txs.end.position()).contains(tx)
+        };
+        let entries = core::mem::take(&mut self.batches.unpublished);
+        for (tx, location, value) in entries {
+            if is_in(&(tx, location, value)) {
+                stale_readers.extend(self.store.publish(location, (tx, 0), value));
+            } else {
+                self.batches.unpublished.push((tx, location, value));
+            }
+        }
+        stale_readers.sort_unstable();
+        stale_readers.dedup();
+        Event::Published { tx: txs.first, stale_readers }
+    }
+}

@@ -1,0 +1,53 @@
+//! Toy blocks on threads that give each other many chances to meet.
+
+use braid_evm::ids::WorkerId;
+use braid_evm::runtime::{Pool, Seat, Task, Threads};
+use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
+use braid_evm::worker::{Context, Point, Shared, work};
+use braid_models::conformance::Trace;
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// Toy transactions are short: threads that gave nobody a chance would hardly meet.
+struct Restless(Cell<Random>);
+
+impl Restless {
+    fn new(seed: u64, worker: WorkerId) -> Self {
+        Self(Cell::new(Random::new(seed << 8 | u64::from(worker.0))))
+    }
+}
+
+impl Context for Restless {
+    fn yield_at(&self, _: Point) {
+        let mut random = self.0.replace(Random::new(0));
+        if random.chance(1, 3) {
+            std::thread::yield_now();
+        }
+        self.0.set(random);
+    }
+
+    fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
+        Threads::SLEEPY.recv(channel)
+    }
+}
+
+struct ToyTask {
+    shared: Shared<ToyWorkload, ToyLedger>,
+    seed: u64,
+}
+
+impl Task for ToyTask {
+    fn run(&self, worker: WorkerId, _: Seat<'_>) {
+        work(&self.shared, worker, &Restless::new(self.seed, worker));
+    }
+}
+
+/// Runs a block on the threads of `pool`; returns its trace.
+pub(crate) fn run(pool: &mut Pool, case: &ToyCase, seed: u64) -> Trace<ToyLocation> {
+    let toy = Arc::new(ToyTask { shared: case.shared().with_trace(), seed });
+    let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
+    pool.run(&task, |seat| toy.run(WorkerId(0), seat));
+    drop(task);
+    let shared = Arc::into_inner(toy).expect("no thread holds the block").shared;
+    shared.into_end().take_trace()
+}

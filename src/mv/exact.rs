@@ -1,0 +1,180 @@
+//! Locations beside their hashes, in builds with debug assertions and in traces: those check each commit of
+//! a private batch once more, by exact comparison. Other builds keep nothing.
+
+use super::location::Location;
+use crate::ids::{BatchId, Chunk, TxIndex};
+
+/// What one group of a private batch has accessed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExactGroup<L: Location> {
+    /// Its transactions.
+    pub txs: Chunk,
+    /// What was read from the snapshot, with the value; without one where only the location counts.
+    pub reads: Vec<(L, Option<L::Value>)>,
+    /// What was written.
+    pub writes: Vec<L>,
+}
+
+/// Exact access set of a batch, by group.
+#[derive(Clone, Debug)]
+pub struct ExactLog<L: Location> {
+    #[cfg(any(debug_assertions, feature = "trace"))]
+    groups: Vec<ExactGroup<L>>,
+    #[cfg(any(debug_assertions, feature = "trace"))]
+    open: (Vec<(L, Option<L::Value>)>, Vec<L>),
+    #[cfg(not(any(debug_assertions, feature = "trace")))]
+    nothing: core::marker::PhantomData<L>,
+}
+
+/// Who has written which location last, exactly.
+#[derive(Clone, Debug)]
+pub(super) struct ExactIndex<L: Location> {
+    #[cfg(any(debug_assertions, feature = "trace"))]
+    commits: std::collections::HashMap<L, Vec<(TxIndex, Option<BatchId>)>>,
+    #[cfg(not(any(debug_assertions, feature = "trace")))]
+    nothing: core::marker::PhantomData<L>,
+}
+
+#[cfg(any(debug_assertions, feature = "trace"))]
+impl<L: Location> Default for ExactLog<L> {
+    fn default() -> Self {
+        Self { groups: Vec::new(), open: (Vec::new(), Vec::new()) }
+    }
+}
+
+#[cfg(any(debug_assertions, feature = "trace"))]
+impl<L: Location> ExactLog<L> {
+    pub(super) fn read(&mut self, location: &L, value: Option<&L::Value>) {
+        self.open.0.push((location.clone(), value.cloned()));
+    }
+
+    pub(super) fn write(&mut self, location: &L) {
+        self.open.1.push(location.clone());
+    }
+
+    pub(super) fn end_group(&mut self, txs: Chunk) {
+        let (reads, writes) = core::mem::take(&mut self.open);
+        self.groups.push(ExactGroup { txs, reads, writes });
+    }
+
+    /// How much there is since the last group ended.
+    pub(super) const fn open(&self) -> (usize, usize) {
+        (self.open.0.len(), self.open.1.len())
+    }
+
+    pub(super) fn forget_since(&mut self, (reads, writes): (usize, usize)) {
+        self.open.0.truncate(reads);
+        self.open.1.truncate(writes);
+    }
+
+    /// The groups, in order.
+    #[must_use]
+    pub fn groups(&self) -> &[ExactGroup<L>] {
+        &self.groups
+    }
+}
+
+#[cfg(any(debug_assertions, feature = "trace"))]
+impl<L: Location> Default for ExactIndex<L> {
+    fn default() -> Self {
+        Self { commits: Default::default() }
+    }
+}
+
+#[cfg(any(debug_assertions, feature = "trace"))]
+impl<L: Location> ExactIndex<L> {
+    pub(super) fn commit<'l>(
+        &mut self,
+        tx: TxIndex,
+        batch: Option<BatchId>,
+        writes: impl IntoIterator<Item = &'l L>,
+    ) {
+        for location in writes {
+            self.commits.entry(location.clone()).or_default().push((tx, batch));
+        }
+    }
+
+    /// Commits the group of `log` that begins with `first`.
+    pub(super) fn commit_group(&mut self, batch: BatchId, log: &ExactLog<L>, first: TxIndex) {
+        let groups = log.groups.iter().filter(|group| group.txs.first == first);
+        for group in groups {
+            self.commit(first, Some(batch), &group.writes);
+        }
+    }
+
+    /// Whether nobody outside `batch` has committed, from `snapshot` on, a write of what its groups up to the one that
+    /// begins with `first` have accessed.
+    pub(super) fn allows(
+        &self,
+        batch: BatchId,
+        log: &ExactLog<L>,
+        first: TxIndex,
+        snapshot: TxIndex,
+    ) -> bool {
+        let groups = log.groups.iter().take_while(|group| group.txs.first <= first);
+        let mut accessed =
+            groups.flat_map(|group| group.reads.iter().map(|(at, _)| at).chain(&group.writes));
+        let is_outsider = |(tx, by): &(TxIndex, Option<BatchId>)| {
+            *tx >= snapshot && *tx < first && *by != Some(batch)
+        };
+        accessed.all(|at| !self.commits.get(at).is_some_and(|by| by.iter().any(is_outsider)))
+    }
+}
+
+#[cfg(not(any(debug_assertions, feature = "trace")))]
+impl<L: Location> Default for ExactLog<L> {
+    fn default() -> Self {
+        Self { nothing: core::marker::PhantomData }
+    }
+}
+
+#[cfg(not(any(debug_assertions, feature = "trace")))]
+impl<L: Location> ExactLog<L> {
+    pub(super) const fn read(&mut self, _: &L, _: Option<&L::Value>) {}
+
+    pub(super) const fn write(&mut self, _: &L) {}
+
+    pub(super) const fn end_group(&mut self, _: Chunk) {}
+
+    pub(super) const fn open(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
+    pub(super) const fn forget_since(&mut self, _: (usize, usize)) {}
+
+    /// None in this build.
+    #[must_use]
+    pub const fn groups(&self) -> &[ExactGroup<L>] {
+        &[]
+    }
+}
+
+#[cfg(not(any(debug_assertions, feature = "trace")))]
+impl<L: Location> Default for ExactIndex<L> {
+    fn default() -> Self {
+        Self { nothing: core::marker::PhantomData }
+    }
+}
+
+#[cfg(not(any(debug_assertions, feature = "trace")))]
+impl<L: Location> ExactIndex<L> {
+    pub(super) fn commit<'l>(
+        &mut self,
+        _: TxIndex,
+        _: Option<BatchId>,
+        _: impl IntoIterator<Item = &'l L>,
+    ) {
+    }
+
+    pub(super) const fn commit_group(&mut self, _: BatchId, _: &ExactLog<L>, _: TxIndex) {}
+
+    pub(super) const fn allows(
+        &self,
+        _: BatchId,
+        _: &ExactLog<L>,
+        _: TxIndex,
+        _: TxIndex,
+    ) -> bool {
+        true
+    }
+}
