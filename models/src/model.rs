@@ -120,11 +120,11 @@ impl Model for BlockModel {
         match action {
             Action::Take => {
                 let job = state.channel.pop_front()?;
-                state.begin(idle?, job);
+                state.begin(idle?, job, false);
             }
             Action::RunHere => {
                 let job = state.here.take()?;
-                state.begin(idle?, job);
+                state.begin(idle?, job, true);
             }
             Action::Step(worker) => state.step(worker, scenario),
             Action::Foresee(worker, on) => state.foresee(worker, on),

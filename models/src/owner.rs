@@ -32,7 +32,7 @@ impl State {
 
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
-        let Report { job, results, private, batch, void } = report;
+        let Report { job, results, private, batch, void, .. } = report;
         self.batches.keep(job, private, &batch, void);
         for (tx, (_, run)) in job.chunk.indices().zip(&results) {
             let result = &results[tx.position() - job.chunk.first.position()].0;

@@ -77,19 +77,20 @@ impl State {
     /// is under way or has results.
     pub(crate) fn begins_private(&mut self, job: Job) {
         let Some((batch, snapshot)) = private(&job) else { return };
-        if snapshot.position() != self.outcomes.len() {
+        let frontier = self.outcomes.len();
+        // What an earlier run has written counts as the batch's own, so it must be below.
+        let is_first = job.incarnation.0 == 0 && snapshot.position() <= frontier;
+        if snapshot.position() != frontier && !is_first {
             self.violation = Some("a snapshot is not the frontier");
         }
-        if !self.batches.unpublished.is_empty() {
+        if self.batches.unpublished.iter().any(|(tx, ..)| *tx < snapshot.position()) {
             self.violation = Some("a batch begins before what is below it is published");
         }
         let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
         if self.batches.ran[batch.0 as usize].as_ref().is_some_and(is_left) {
             self.violation = Some("a batch runs that has results");
         }
-        let is_same = |other: &Job| {
-            *other != job && private(other).is_some_and(|(other, _)| other == batch)
-        };
+        let is_same = |other: &Job| private(other).is_some_and(|(other, _)| other == batch);
         let busy = self.workers.iter().any(|worker| match worker {
             Worker::Busy { report, .. } => is_same(&report.job),
             Worker::Idle => false,

@@ -64,6 +64,8 @@ pub struct Report {
     pub private: Vec<PrivateRun>,
     /// How far a private batch came.
     pub batch: BatchReport,
+    /// The job did not go through the channel.
+    pub is_here: bool,
     /// It was claimed before a worker took it.
     pub void: bool,
 }
@@ -72,17 +74,7 @@ impl Report {
     /// Whether the job went through the channel.
     #[must_use]
     pub const fn is_speculative(&self) -> bool {
-        is_dispatched(&self.job)
-    }
-}
-
-/// Whether the job goes through the channel.
-pub(crate) const fn is_dispatched(job: &Job) -> bool {
-    match job.mode {
-        Mode::Speculative => true,
-        Mode::Frontier => false,
-        // One that begins at the frontier runs outside of it.
-        Mode::Private { snapshot, .. } => snapshot.0 < job.chunk.first.0,
+        !self.is_here
     }
 }
 
@@ -180,7 +172,10 @@ impl State {
 
     /// Brings what has no order into one.
     pub fn sort(&mut self) {
-        let rank = |report: &Report| (report.job.chunk.first, report.job.incarnation, report.void);
+        let rank = |report: &Report| {
+            let Job { chunk, incarnation, .. } = report.job;
+            (chunk.first, incarnation, report.is_here, report.void)
+        };
         self.reports.sort_by_key(rank);
         self.workers.sort_by_key(|worker| match worker {
             Worker::Idle => None,

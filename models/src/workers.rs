@@ -2,17 +2,17 @@
 
 use crate::Scenario;
 use crate::scenario::{Kind, Tx, credits};
-use crate::state::{Report, Run, Stage, State, Worker, is_dispatched};
+use crate::state::{Report, Run, Stage, State, Worker};
 use crate::store::Seen;
 use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, Mode, RunResult};
 
 impl State {
     /// An idle worker takes a job.
-    pub(crate) fn begin(&mut self, worker: usize, job: Job) {
+    pub(crate) fn begin(&mut self, worker: usize, job: Job, is_here: bool) {
         let (results, private, batch) = Default::default();
-        let mut report = Report { job, results, private, batch, void: false };
-        if is_dispatched(&job) && !self.claim(job) {
+        let mut report = Report { job, results, private, batch, is_here, void: false };
+        if !is_here && !self.claim(job) {
             report.void = true;
             self.reports.push(report);
         } else if self.stopped {

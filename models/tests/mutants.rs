@@ -59,7 +59,7 @@ fn broken_in_trace(bug: Bug, in_batches: bool) -> Option<u64> {
         // A block that does not end has no trace.
         let Ok(mut ended) = simulator.run(shared.with_trace(), &options) else { return false };
         // One that ends with a broken rule or a lost worker stops in the middle.
-        if ended.end.broken.is_some() {
+        if ended.end.broken.is_some() && !in_batches {
             return false;
         }
         let trace = ended.end.take_trace();
@@ -123,7 +123,9 @@ fn the_table_has_every_bug_once_and_each_is_noticed() {
         let row = table.iter().find(|row| row.name == bug.name());
         let row = row.unwrap_or_else(|| panic!("{} has no row", bug.name()));
         let in_store = bug.store != StoreMutant::None;
-        assert!(!in_store || row.is_killed_by("trace"), "{row:?}");
+        // What no engine asks of the conflict index takes a test of its own.
+        let is_tried = row.is_killed_by("trace") || row.is_killed_by("test of `mv::conflicts`");
+        assert!(!in_store || is_tried, "{row:?}");
     }
     println!("{} bugs, {} of the engine", table.len(), bugs.len());
     assert!(table.len() >= 65);
@@ -152,14 +154,4 @@ fn nothing_is_wrong_with_the_shipped_engine() {
         assert_eq!(broken_in_trace(shipped, in_batches), None);
     }
     assert_eq!(scripts::are_rejected(StoreMutant::None), None);
-}
-
-#[test]
-fn explore_new() {
-    for bug in Bug::all().into_iter().filter(|bug| bug.is_of_batches()) {
-        let sim = broken_in_simulation(bug, true);
-        let trace = broken_in_trace(bug, true);
-        let models = (bug.protocol != Mutant::None).then(|| broken_in_models(bug.protocol));
-        println!("=== {} models {models:?} simulation {sim:?} trace {trace:?}", bug.name());
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::exact::ExactLog;
 use super::location::Location;
+use super::mutants::{StoreMutant, is_store_mutant};
 use crate::ids::{Chunk, TxIndex};
 use core::hash::BuildHasher;
 use core::ops::Range;
@@ -24,6 +25,7 @@ pub struct AccessLog<L: Location> {
     /// The scope that was added last: neighbours share it.
     last_scope: Option<L>,
     exact: ExactLog<L>,
+    mutant: StoreMutant,
 }
 
 /// How much of an access log there was at some time.
@@ -43,7 +45,7 @@ struct GroupEnd {
 
 impl<L: Location> AccessLog<L> {
     /// Nothing, to be compared with what shares this hasher.
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: RandomState, mutant: StoreMutant) -> Self {
         Self {
             hasher,
             reads: Vec::new(),
@@ -51,6 +53,7 @@ impl<L: Location> AccessLog<L> {
             groups: Vec::new(),
             last_scope: None,
             exact: ExactLog::default(),
+            mutant,
         }
     }
 
@@ -185,8 +188,14 @@ impl<L: Location> AccessLog<L> {
     pub fn watch(&self) -> Watch {
         let mut first = HashTable::with_capacity(self.reads.len() + self.writes.len());
         for (hash, tx) in self.accesses() {
+            let access =
+                first.entry(hash, |(other, _)| *other == hash, |(other, _): &(u64, _)| *other);
+            if is_store_mutant!(self.mutant, LastAccessCounts) {
+                access.insert((hash, tx));
+                continue;
+            }
             // The first access counts.
-            first.entry(hash, |(other, _)| *other == hash, |(other, _)| *other).or_insert((hash, tx));
+            access.or_insert((hash, tx));
         }
         Watch { first, bound: None }
     }

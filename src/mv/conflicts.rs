@@ -53,7 +53,7 @@ impl<L: Location> ConflictIndex<L> {
     /// An empty access log, to be compared with this index.
     #[must_use]
     pub fn log(&self) -> AccessLog<L> {
-        AccessLog::new(self.hasher.clone())
+        AccessLog::new(self.hasher.clone(), self.mutant)
     }
 
     /// Commits the group of `log` that begins with `first`; those who wait are told.
@@ -151,5 +151,167 @@ impl<L: Location> ConflictIndex<L> {
     pub fn has(&self, location: &L) -> bool {
         let hash = self.hasher.hash_one(location);
         self.written.find(hash, |at| at.hash == hash).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Chunk;
+    use core::hash::{Hash, Hasher};
+
+    /// A place, in the scope of the place 0 if its number is above 9. All have the same hash, if `COLLIDES`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Place<const COLLIDES: bool>(u32);
+
+    impl<const COLLIDES: bool> Hash for Place<COLLIDES> {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            (if COLLIDES { 0 } else { self.0 }).hash(state);
+        }
+    }
+
+    impl<const COLLIDES: bool> Location for Place<COLLIDES> {
+        type Value = u32;
+        type Delta = u32;
+
+        fn scope(&self) -> Option<Self> {
+            (self.0 > 9).then_some(Self(0))
+        }
+
+        fn is_scope(&self) -> bool {
+            self.0 == 0
+        }
+
+        fn destroyed(&self) -> u32 {
+            0
+        }
+
+        fn fold(value: &mut u32, delta: &u32) {
+            *value += delta;
+        }
+    }
+
+    const OWN: BatchId = BatchId(0);
+    const OTHER: BatchId = BatchId(1);
+
+    const fn single(tx: u32) -> Chunk {
+        Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) }
+    }
+
+    /// The log of a batch whose transactions have each read one place, or written it.
+    fn log<const COLLIDES: bool>(
+        index: &ConflictIndex<Place<COLLIDES>>,
+        accesses: &[(u32, Result<u32, u32>)],
+    ) -> AccessLog<Place<COLLIDES>> {
+        let mut log = index.log();
+        for (tx, access) in accesses {
+            match access {
+                Ok(read) => log.read(&Place(*read), &7),
+                Err(written) => log.write(&Place(*written)),
+            }
+            log.end_group(single(*tx));
+        }
+        log
+    }
+
+    fn nobody<'w>() -> impl Iterator<Item = &'w mut Watch> {
+        core::iter::empty()
+    }
+
+    /// Transaction 2 reads what transaction 1 of another batch has written after 0 and before 3 of its own.
+    fn own_write_above_an_outsiders<const COLLIDES: bool>(mutant: StoreMutant) -> Option<TxIndex> {
+        let mut index = ConflictIndex::<Place<COLLIDES>>::default().with_mutant(mutant);
+        let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
+        let other = log(&index, &[(1, Err(1))]);
+        index.commit_group(OWN, &own, TxIndex(0), nobody());
+        index.commit_group(OTHER, &other, TxIndex(1), nobody());
+        index.commit_group(OWN, &own, TxIndex(3), nobody());
+        index.first_conflict(&own, OWN, TxIndex(0))
+    }
+
+    #[test]
+    fn an_outsider_counts_below_a_write_of_the_batch_itself() {
+        let first = Some(TxIndex(0));
+        assert_eq!(own_write_above_an_outsiders::<false>(StoreMutant::None), first);
+        assert_eq!(own_write_above_an_outsiders::<true>(StoreMutant::None), first);
+    }
+
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn last_writer_only_is_noticed() {
+        let wrong = own_write_above_an_outsiders::<false>(StoreMutant::LastWriterOnly);
+        assert_eq!(wrong, None);
+    }
+
+    #[test]
+    fn only_outsiders_since_the_snapshot_count() {
+        let mut index = ConflictIndex::<Place<false>>::default();
+        let own = log(&index, &[(1, Err(1)), (3, Ok(1)), (4, Ok(2))]);
+        index.commit_single(TxIndex(0), &[Place(1), Place(2)], nobody());
+        index.commit_group(OWN, &own, TxIndex(1), nobody());
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), None);
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
+        index.commit_single(TxIndex(2), &[Place(2)], nobody());
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), Some(TxIndex(4)));
+        assert!(index.allows(&own, OWN, TxIndex(3), TxIndex(1)));
+        assert!(!index.allows(&own, OWN, TxIndex(4), TxIndex(1)));
+        assert!(index.has(&Place(2)) && !index.has(&Place(3)));
+    }
+
+    /// A tombstone at the scope changes what lies in it; a new value in the scope is no concern of others there.
+    #[test]
+    fn a_scope_counts_with_what_lies_in_it() {
+        let mut index = ConflictIndex::<Place<false>>::default();
+        let own = log(&index, &[(1, Ok(10))]);
+        index.commit_single(TxIndex(0), &[Place(11)], nobody());
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
+        index.commit_single(TxIndex(0), &[Place(0)], nobody());
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
+    }
+
+    /// Whoever waits hears of each write that others commit: the first access of a place counts.
+    #[test]
+    fn a_watch_says_what_a_new_comparison_would() {
+        let mut index = ConflictIndex::<Place<false>>::default();
+        let own = log(&index, &[(0, Ok(1)), (2, Ok(2)), (4, Err(1)), (6, Ok(3))]);
+        let mut watch = own.watch();
+        assert_eq!(watch.bound(), None);
+        for (tx, written, bound) in [(1, 4, None), (3, 3, Some(6)), (5, 1, Some(0))] {
+            index.commit_single(TxIndex(tx), &[Place(written)], core::iter::once(&mut watch));
+            assert_eq!(watch.bound(), bound.map(TxIndex));
+            assert_eq!(watch.bound(), index.first_conflict(&own, OWN, TxIndex(0)));
+        }
+        watch.forbid(None);
+        assert_eq!(watch.bound(), Some(TxIndex(0)));
+    }
+
+    /// Places with one hash are one: a result may be thrown away, and never commits that must not.
+    #[test]
+    fn places_with_one_hash_forbid_more_and_never_less() {
+        let mut index = ConflictIndex::<Place<true>>::default();
+        let own = log(&index, &[(0, Ok(5)), (2, Ok(1)), (4, Ok(2))]);
+        let mut watch = own.watch();
+        index.commit_single(TxIndex(1), &[Place(3)], core::iter::once(&mut watch));
+        // A false alarm.
+        assert!(index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));
+        assert_eq!(watch.bound(), Some(TxIndex(0)));
+        // And what it stands for.
+        index.commit_single(TxIndex(3), &[Place(2)], core::iter::once(&mut watch));
+        assert!(!index.allows(&own, OWN, TxIndex(4), TxIndex(0)));
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(0)));
+    }
+
+    #[test]
+    fn what_came_after_the_last_group_is_forgotten() {
+        let mut index = ConflictIndex::<Place<false>>::default();
+        let mut own = log(&index, &[(0, Ok(1))]);
+        own.read(&Place(2), &7);
+        own.write(&Place(3));
+        own.forget_rest();
+        index.commit_single(TxIndex(0), &[Place(2), Place(3)], nobody());
+        assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
+        assert_eq!(own.groups().collect::<Vec<_>>(), [single(0)]);
+        assert!(!own.has_gaps() && log(&index, &[(0, Ok(1)), (2, Ok(1))]).has_gaps());
     }
 }

@@ -85,6 +85,9 @@ pub enum StoreMutant {
     /// What others commit after the first verdict on a private batch is not looked up.
     #[cfg(feature = "mutants")]
     WatchBlind,
+    /// Of two accesses of a private batch with one hash the later one counts.
+    #[cfg(feature = "mutants")]
+    LastAccessCounts,
 }
 
 #[cfg(feature = "mutants")]
@@ -117,6 +120,7 @@ impl StoreMutant {
         Self::LastWriterOnly,
         Self::IndexForgets,
         Self::WatchBlind,
+        Self::LastAccessCounts,
     ];
 }
 

@@ -46,6 +46,9 @@ impl Protocol {
         if self.in_flight() > 0 && !is_mutant!(self.mutant, HaltLeavesJobs) {
             return None;
         }
+        if let Some(commit) = self.commit_after_halt() {
+            return Some(commit);
+        }
         self.phase = Phase::Finished;
         Some(Command::Finish)
     }
@@ -159,12 +162,13 @@ impl Protocol {
 
     pub(super) fn on_report(&mut self, report: JobReport) -> Result<(), Invariant> {
         let job = report.job;
-        let was_here = self.here.take_if(|here| *here == job).is_some();
+        // A batch that was taken back runs here as the same job, if nothing was published meanwhile.
+        let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
         if !was_here {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
         if let Mode::Private { batch, snapshot } = job.mode {
-            return self.on_batch_report(report, (batch, snapshot), was_here);
+            return self.on_batch_report(report, (batch, snapshot));
         }
         let JobReport { results, void, .. } = report;
         if void {

@@ -101,6 +101,18 @@ pub enum Mutant {
     /// I15: what ran after a transaction that is left out, in the same private batch, stays.
     #[cfg(feature = "mutants")]
     SkipKeepsBatch,
+    /// I12: the member of a private batch that must wait for the frontier commits like those before it.
+    #[cfg(feature = "mutants")]
+    HeldCommitted,
+    /// A private batch is dispatched once more while it runs.
+    #[cfg(feature = "mutants")]
+    BatchTwice,
+    /// I2: a private batch that has ended commits before a lower one that runs.
+    #[cfg(feature = "mutants")]
+    BatchOvertakes,
+    /// I13: a block that ends early still commits what a private batch has left at the frontier.
+    #[cfg(feature = "mutants")]
+    HaltCommitsBatch,
 }
 
 #[cfg(feature = "mutants")]
@@ -137,6 +149,10 @@ impl Mutant {
         Self::GroupUnadmitted,
         Self::PublishForgotten,
         Self::SkipKeepsBatch,
+        Self::HeldCommitted,
+        Self::BatchTwice,
+        Self::BatchOvertakes,
+        Self::HaltCommitsBatch,
     ];
 }
 

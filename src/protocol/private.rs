@@ -57,8 +57,8 @@ struct Ended {
     conflict: Option<TxIndex>,
     /// Members that have committed from `compared` on.
     own: u32,
-    /// It ran on a worker that did not hold the frontier.
-    is_speculative: bool,
+    /// Where it began.
+    snapshot: TxIndex,
 }
 
 type Polled = Result<Option<Command>, Invariant>;
@@ -115,6 +115,14 @@ impl Private {
         self.pass(group.first, group.end);
     }
 
+    /// For seeded bugs: the next group of the first batch that has ended.
+    fn first_ended(&self) -> Option<(BatchId, Chunk)> {
+        self.heads.values().find_map(|id| match &self.batch(*id)?.state {
+            BatchState::Ended(ended) => Some((*id, *ended.groups.front()?)),
+            BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => None,
+        })
+    }
+
     fn pass(&mut self, head: TxIndex, frontier: TxIndex) {
         let Some(id) = self.heads.remove(&head) else { return };
         self.ready.remove(&head);
@@ -137,10 +145,15 @@ impl Private {
 }
 
 impl Ended {
-    fn of(snapshot: TxIndex, report: BatchReport, is_speculative: bool) -> Self {
+    fn of(snapshot: TxIndex, report: BatchReport) -> Self {
         let BatchReport { groups, held } = report;
         let (compared, conflict, own) = (snapshot, None, 0);
-        Self { groups: groups.into(), held, compared, conflict, own, is_speculative }
+        Self { groups: groups.into(), held, compared, conflict, own, snapshot }
+    }
+
+    /// Whether all from the snapshot up to `frontier` are members: what is next is valid by construction.
+    fn is_in_order(&self, frontier: TxIndex) -> bool {
+        self.compared == self.snapshot && self.is_current(frontier)
     }
 
     /// Whether nobody else has committed from `compared` up to `frontier`.
@@ -194,7 +207,7 @@ impl Protocol {
             self.private.ready.remove(&first);
             return self.next_batch();
         }
-        if let Some(publish) = self.publish_below() {
+        if let Some(publish) = self.publish_for(id) {
             return Ok(Some(publish));
         }
         let job = self.start_batch(id, first)?;
@@ -214,9 +227,20 @@ impl Protocol {
         Some(Command::Publish(Chunk { first, end }))
     }
 
+    /// The same before a run of the batch `id`. The first run takes the snapshot that is there: what was committed since
+    /// is compared. Where that was wasted the next run sees all that is committed.
+    fn publish_for(&mut self, id: BatchId) -> Option<Command> {
+        let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
+        if has_run { self.publish_below() } else { None }
+    }
+
     fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
-        let snapshot = self.frontier;
-        self.private.ready.remove(&first);
+        let is_forgotten = is_mutant!(self.mutant, PublishForgotten);
+        let published = if self.private.is_mixed { self.frontier } else { self.private.published };
+        let snapshot = if is_forgotten { self.frontier } else { published };
+        if !is_mutant!(self.mutant, BatchTwice) {
+            self.private.ready.remove(&first);
+        }
         let batch = self.private.batch_mut(id, first)?;
         let chunk = Chunk { first, end: batch.members.end() };
         let mode = Mode::Private { batch: id, snapshot };
@@ -230,9 +254,8 @@ impl Protocol {
         &mut self,
         report: JobReport,
         (id, snapshot): (BatchId, TxIndex),
-        was_here: bool,
     ) -> Result<(), Invariant> {
-        let JobReport { job, batch: report, void, .. } = report;
+        let JobReport { job, batch: mut report, void, .. } = report;
         if void {
             return Ok(());
         }
@@ -241,6 +264,10 @@ impl Protocol {
         let begins = report.groups.first().is_none_or(|group| group.first == tx);
         if !is_known || !begins {
             return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
+        }
+        if is_mutant!(self.mutant, HeldCommitted) {
+            let held = report.held.take().map(|first| Chunk { first, end: first.next() });
+            report.groups.extend(held);
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
@@ -254,7 +281,7 @@ impl Protocol {
             batch.state = BatchState::Waiting;
             self.private.ready.insert(tx);
         } else {
-            batch.state = BatchState::Ended(Ended::of(compared, report, !was_here));
+            batch.state = BatchState::Ended(Ended::of(compared, report));
         }
         Ok(())
     }
@@ -294,7 +321,7 @@ impl Protocol {
         let batch = self.private.batch_mut(id, tx)?;
         match &batch.state {
             BatchState::Waiting if batch.runs >= cap => self.poll_held(tx),
-            BatchState::Waiting => match self.publish_below() {
+            BatchState::Waiting => match self.publish_for(id) {
                 Some(publish) => Ok(Some(publish)),
                 None => {
                     let job = self.start_batch(id, tx)?;
@@ -306,6 +333,11 @@ impl Protocol {
                 let job = *job;
                 if self.here == Some(job) || self.at_frontier.claim_asked == Some(job) {
                     return Ok(None);
+                }
+                if is_mutant!(self.mutant, BatchOvertakes)
+                    && let Some((id, group)) = self.private.first_ended()
+                {
+                    return self.commit_group(id, group);
                 }
                 self.at_frontier.claim_asked = Some(job);
                 Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
@@ -349,7 +381,7 @@ impl Protocol {
                 let discarded = self.discard_batch(id, tx);
                 if let Ok(batch) = self.private.batch_mut(id, tx) {
                     let report = BatchReport { groups: Vec::new(), held: Some(tx) };
-                    batch.state = BatchState::Ended(Ended::of(frontier, report, false));
+                    batch.state = BatchState::Ended(Ended::of(frontier, report));
                     self.private.ready.remove(&tx);
                 }
                 discarded
@@ -361,9 +393,9 @@ impl Protocol {
     fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
         let tx = group.first;
         let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
+        let speculative = if ended.is_in_order(tx) { 0 } else { group.len() };
         ended.groups.pop_front();
         ended.own += group.len();
-        let speculative = if ended.is_speculative { group.len() } else { 0 };
         self.counters.speculative_commits += u64::from(speculative);
         self.private.advance_group(group);
         self.advance_to(group)?;
@@ -394,6 +426,13 @@ impl Protocol {
         self.private.batch_mut(id, tx)?.state = BatchState::Waiting;
         self.private.ready.insert(tx);
         Ok(Some(Command::DiscardBatch(id)))
+    }
+
+    /// The seeded bug `HaltCommitsBatch`.
+    pub(super) fn commit_after_halt(&mut self) -> Option<Command> {
+        let (id, group) = self.private.first_ended()?;
+        let is_next = is_mutant!(self.mutant, HaltCommitsBatch) && group.first == self.frontier;
+        if is_next { self.commit_group(id, group).ok()? } else { None }
     }
 
     /// A member of a private batch that runs at the frontier by itself.
@@ -438,7 +477,7 @@ impl Protocol {
             return Ok(None);
         }
         let runs = ended.groups.iter().map(|group| group.len()).sum();
-        *ended = Ended::of(frontier, BatchReport { groups: Vec::new(), held: Some(tx) }, false);
+        *ended = Ended::of(frontier, BatchReport { groups: Vec::new(), held: Some(tx) });
         self.count_waste(runs);
         let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
         Ok(Some(Command::DiscardBatch(id)))

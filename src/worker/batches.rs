@@ -2,7 +2,7 @@
 
 use super::coordinator::Coordinator;
 use super::machine::{Ledger, LedgerOf, RanBatch, Workload};
-use super::mutants::is_worker_mutant;
+use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::Shared;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
@@ -63,7 +63,7 @@ impl<W: Workload> Batches<W> {
     }
 
     /// The lowest member of the batch that may not commit, by what others have committed so far.
-    pub(super) fn compare(&mut self, id: BatchId) -> Option<TxIndex> {
+    pub(super) fn compare(&mut self, id: BatchId, mutant: WorkerMutant) -> Option<TxIndex> {
         let kept = self.kept.get_mut(id.0 as usize)?.as_mut()?;
         if let Some(watch) = &kept.watch {
             return watch.bound();
@@ -71,7 +71,9 @@ impl<W: Workload> Batches<W> {
         let conflict = self.index.first_conflict(&kept.log, id, kept.snapshot);
         if kept.log.has_gaps() {
             let mut watch = kept.log.watch();
-            watch.forbid(conflict);
+            if !is_worker_mutant!(mutant, VerdictForgotten) {
+                watch.forbid(conflict);
+            }
             kept.watch = Some(watch);
         }
         conflict

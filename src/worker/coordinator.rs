@@ -308,7 +308,7 @@ where
             }
             Command::Compare { batch, tx } => {
                 context.yield_at(Point::Validate);
-                let conflict = self.batches.compare(batch);
+                let conflict = self.batches.compare(batch, shared.mutant);
                 self.apply(shared, Event::Compared { tx, conflict })
             }
             Command::AdmitGroup { batch, group } => {

@@ -60,6 +60,9 @@ pub enum WorkerMutant {
     /// The conflict index does not hear of what private batches commit.
     #[cfg(feature = "mutants")]
     GroupUnindexed,
+    /// What the first verdict on a private batch forbids is forgotten once others commit.
+    #[cfg(feature = "mutants")]
+    VerdictForgotten,
 }
 
 #[cfg(feature = "mutants")]
@@ -81,6 +84,7 @@ impl WorkerMutant {
         Self::FrontierBeforeGroup,
         Self::FrontierUnindexed,
         Self::GroupUnindexed,
+        Self::VerdictForgotten,
     ];
 }
 

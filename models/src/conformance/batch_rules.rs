@@ -116,7 +116,8 @@ impl<L: Location> BatchRules<L> {
     /// # Errors
     /// It must not.
     pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
-        self.history.is_published()?;
+        let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
+        self.history.is_published(snapshot)?;
         self.of_job(job)?.ask(job, frontier, cap)
     }
 
@@ -125,7 +126,7 @@ impl<L: Location> BatchRules<L> {
     /// # Errors
     /// Something of its batch may still run or commit before it.
     pub fn run_alone(&mut self, tx: TxIndex) -> Result<(), Why> {
-        self.history.is_published()?;
+        self.history.is_published(tx)?;
         self.nothing_left_of(tx)
     }
 
@@ -236,6 +237,8 @@ impl<L: Location> BatchRules<L> {
         ensure(conflict.is_none_or(|conflict| conflict > group.first), || {
             format!("I3: {group:?} is committed, which outsiders forbid: {ran:?}")
         })?;
+        let is_forbidden = ran.is_forbidden(group.first);
+        ensure(!is_forbidden, || format!("{group:?} is committed against the verdict"))?;
         ensure(publish == *is_mixed, || format!("{group:?} is published: {publish}"))?;
         seen.commits += 1;
         seen.above_others += u64::from(history.has_outsiders(ran));

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub(super) struct Ran<L: Location> {
     /// The job.
     pub(super) job: Job,
-    /// Everything below it was committed when the job was told.
+    /// Everything below it was committed, and in the store, when the job was told.
     pub(super) snapshot: TxIndex,
     /// What each group has accessed.
     pub(super) groups: Vec<ExactGroup<L>>,
@@ -80,8 +80,10 @@ impl<L: Location> OneBatch<L> {
         ensure(job.incarnation.0 == self.runs && self.runs < cap, || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
-        let snapshot = private(job).map(|(_, snapshot)| snapshot);
-        ensure(snapshot == Some(frontier), || format!("{job:?} begins at frontier {frontier}"))?;
+        let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
+        // Writes of an earlier run count as the batch's own, so they must be below.
+        let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
+        ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
         let (first, end) = (self.members.from(frontier).next(), self.members.end());
         ensure(first == Some(job.chunk.first) && end == job.chunk.end, || {
             format!("{job:?} is to run what is left of {:?}", self.members)

@@ -74,12 +74,12 @@ impl<L: Location> History<L> {
         writers.any(|(tx, by)| *tx >= ran.snapshot && *by != Some(ran.job))
     }
 
-    /// Something is about to read below the frontier.
+    /// Something is about to read below `end`.
     ///
     /// # Errors
     /// Not all of that is in the store.
-    pub(super) fn is_published(&self) -> Result<(), Why> {
-        let first = self.unpublished.keys().next();
+    pub(super) fn is_published(&self, end: TxIndex) -> Result<(), Why> {
+        let first = self.unpublished.keys().next().filter(|first| **first < end);
         ensure(first.is_none(), || format!("what {first:?} has left is not in the store"))
     }
 

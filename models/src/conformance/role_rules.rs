@@ -223,7 +223,8 @@ impl RoleRules {
         let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
         self.sent.remove(sent);
         let job = report.job;
-        if job.mode == Mode::Frontier || self.here == Some(job) {
+        // A batch that was taken back may run here as the same job.
+        if job.mode == Mode::Frontier || (self.here == Some(job) && !report.void) {
             ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
         } else {
             let dispatched = self.jobs.iter().position(|other| *other == job);
