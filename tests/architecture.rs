@@ -218,7 +218,8 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
         let code = line.trim_start();
         let indent = line.len() - code.len();
         let before_name = code.split_once("fn ").map(|(before, _)| before);
-        let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async"];
+        let qualifiers =
+            ["pub", "pub(crate)", "pub(super)", "pub(in", "crate::evm)", "const", "async"];
         let is_function = before_name
             .is_some_and(|before| before.split_whitespace().all(|word| qualifiers.contains(&word)));
         if !is_function || code.ends_with(';') || code.ends_with('}') {

@@ -5,16 +5,16 @@
 //! revm's journal is kept for as long as its rules allow (see `journal`), and only what leaves it
 //! goes into the one version of the state that is needed.
 
-use super::base::StateSource;
-use super::error::{cancelled, failure};
+use super::block::error::{cancelled, failure};
+use super::block::ledger::{Committed, EvmLedger};
+use super::exec::base::StateSource;
+use super::exec::location::EvmLocation;
+use super::exec::machine::{EvmMachine, Recipe};
+use super::exec::view::{EvmView, ViewStopped};
 use super::follower::Feed;
-use super::ledger::{Committed, EvmLedger};
-use super::location::EvmLocation;
-use super::machine::{EvmMachine, Recipe};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::runner::{NotRun, Runner, take_over};
 use super::session::{Failure, Session};
-use super::view::{EvmView, ViewStopped};
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Footprint, Latest, Store};
@@ -233,7 +233,7 @@ fn step<D: DatabaseRef>(
     tx: TxIndex,
     mode: Mode,
     ledger: &mut EvmLedger,
-) -> Option<(super::error::At, super::error::BlockErrorKind<D::Error>)> {
+) -> Option<(super::block::error::At, super::block::error::BlockErrorKind<D::Error>)> {
     let (halt, error) = match ledger.admit(tx) {
         Ok(()) => match runner.run(tx, ledger) {
             Ok(()) => return None,

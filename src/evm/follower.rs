@@ -1,12 +1,12 @@
 //! Where transactions run one after the other, another worker makes the bundle of what they have left while
 //! the caller runs on.
 
-use super::assembly::GrowingBundle;
-use super::base::StateSource;
-use super::bundle::BlockEffects;
+use super::block::ledger::{Committed, Fate};
+use super::bundle::assembly::GrowingBundle;
+use super::bundle::bucket::BlockEffects;
 use super::crew::Crew;
-use super::ledger::{Committed, Fate};
-use super::machine::TxOutput;
+use super::exec::base::StateSource;
+use super::exec::machine::TxOutput;
 use super::session::{Failure, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
@@ -137,12 +137,12 @@ impl<S: StateSource> Session<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::base::Cloned;
-    use crate::evm::block::Block;
+    use crate::evm::block::output::BlockOutput;
     use crate::evm::crew::SLEEPY;
-    use crate::evm::extensions::Extensions;
+    use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::extensions::Extensions;
+    use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
-    use crate::evm::output::BlockOutput;
     use crate::evm::run::{Options, execute};
     use alloy_primitives::{Address, B256, TxKind};
     use revm::context::TxEnv;

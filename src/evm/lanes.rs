@@ -12,13 +12,13 @@
 //! next one runs, by whoever begins first: its memory is of use again soon, and little is left to do at the end.
 
 use super::alone::Alone;
-use super::base::StateSource;
+use super::block::error::{At, BlockErrorKind};
+use super::block::ledger::Committed;
+use super::bundle::growing::Growing;
 use super::crew::Crew;
-use super::error::{At, BlockErrorKind};
+use super::exec::base::StateSource;
 use super::experience::Experience;
-use super::growing::Growing;
 use super::lane::{Came, LanesTask};
-use super::ledger::Committed;
 use super::plan::mean_gas;
 use super::rounds::{Pace, TURN, plan_round};
 use super::session::{Failure, Session};

@@ -1,7 +1,7 @@
 //! Transactions that take much longer than others: they begin before their turn, so that in the end nobody has to
 //! wait for one of them. Earlier blocks tell which they are, or very much gas that they ask for.
 
-use super::block::Block;
+use super::exec::input::Block;
 use super::plan::regular_gas_limit;
 use crate::ids::TxIndex;
 use alloy_primitives::Address;

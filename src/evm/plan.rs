@@ -1,6 +1,6 @@
 //! What a transaction tells before it runs.
 
-use super::block::Block;
+use super::exec::input::Block;
 use super::experience::Call;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;

@@ -1,6 +1,6 @@
 //! How long rounds of lanes are, what is in one, and whether they pay.
 
-use super::block::Block;
+use super::exec::input::Block;
 use super::plan::{may_fit, regular_gas_limit, ties};
 use crate::schedule::{Lanes, Ties, lanes};
 use core::ops::Range;

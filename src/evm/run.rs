@@ -1,27 +1,27 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
-use super::balances::Moved;
-use super::base::{BlockBase, Overlay, StateSource};
-use super::block::Block;
-use super::bundle::{BlockEffects, Spread};
+use super::block::error::{At, BlockError, BlockErrorKind};
+use super::block::ledger::Committed;
+use super::block::output::BlockOutput;
+use super::block::system::{SystemCalls, SystemError};
+use super::bundle::bucket::{BlockEffects, Spread};
 use super::crew::Crew;
-use super::error::{At, BlockError, BlockErrorKind};
-use super::extensions::Extensions;
+use super::exec::balances::Moved;
+use super::exec::base::{BlockBase, Overlay, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
+use super::exec::machine::Recipe;
+use super::exec::traffic::Traffic;
+use super::exec::workload::EvmWorkload;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::lanes::is_worth_lanes;
-use super::ledger::Committed;
-use super::machine::Recipe;
 use super::mutants::EvmMutant;
-use super::output::BlockOutput;
 use super::parts::{FEW, is_worth_parting};
 use super::plan::is_serial;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, empty_store, expects_chain};
-use super::system::{SystemCalls, SystemError};
-use super::traffic::Traffic;
 use super::trials::Trials;
-use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use crate::mv::Store;
@@ -261,9 +261,9 @@ fn prepare<S: StateSource>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::base::Cloned;
+    use crate::evm::block::error::Rejection;
     use crate::evm::crew::Team;
-    use crate::evm::error::Rejection;
+    use crate::evm::exec::base::Cloned;
     use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use core::convert::Infallible;

@@ -1,17 +1,17 @@
 //! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
 //! allow (see `journal`).
 
-use super::aside::Aside;
-use super::change::AccountChange;
-use super::effects::{for_each_write, remember};
-use super::error::Rejection;
+use super::block::error::Rejection;
+use super::block::ledger::EvmLedger;
+use super::block::receipts::Splitting;
+use super::exec::change::AccountChange;
+use super::exec::effects::{for_each_write, remember};
+use super::exec::location::{EvmLocation, EvmValue};
+use super::exec::machine::{EvmMachine, Recipe, TxOutput};
+use super::exec::window::Window;
+use super::fees::aside::Aside;
 use super::follower::Feed;
-use super::ledger::EvmLedger;
-use super::location::{EvmLocation, EvmValue};
-use super::machine::{EvmMachine, Recipe, TxOutput};
 use super::mutants::is_evm_mutant;
-use super::receipts::Splitting;
-use super::window::Window;
 use crate::ids::TxIndex;
 use crate::mv::{Entry, Latest};
 use crate::runtime::Threads;

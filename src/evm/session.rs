@@ -1,18 +1,18 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
 use super::alone::Alone;
-use super::base::StateSource;
-use super::bundle::BlockEffects;
+use super::block::error::{At, BlockErrorKind, cancelled, failure};
+use super::block::ledger::{Committed, EvmLedger};
+use super::bundle::bucket::BlockEffects;
+use super::bundle::growing::Growing;
 use super::crew::{Crew, SLEEPY};
-use super::error::{At, BlockErrorKind, cancelled, failure};
+use super::exec::base::StateSource;
+use super::exec::location::{Account, EvmLocation, EvmValue};
+use super::exec::workload::EvmWorkload;
 use super::experience::Experience;
-use super::growing::Growing;
-use super::ledger::{Committed, EvmLedger};
-use super::location::{Account, EvmLocation, EvmValue};
 use super::plan::plan_block;
 use super::run::DbError;
 use super::trials::{Trials, waste};
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;

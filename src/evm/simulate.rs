@@ -1,20 +1,20 @@
 //! Blocks in the simulated runtime: the Ethereum layer as it ships, one step at a time, in an
 //! order that a seed decides.
 
-use super::base::StateSource;
-use super::block::Block;
+use super::block::error::{BlockError, Rejection};
+use super::block::ledger::EvmLedger;
+use super::block::output::BlockOutput;
 use super::crew::Scoped;
-use super::error::{BlockError, Rejection};
-use super::extensions::Extensions;
+use super::exec::base::StateSource;
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
+use super::exec::location::{EvmLocation, Reward};
+use super::exec::machine::{EvmMachine, TxOutput};
+use super::exec::workload::EvmWorkload;
 use super::finish::{Rest, finish};
-use super::ledger::EvmLedger;
-use super::location::{EvmLocation, Reward};
-use super::machine::{EvmMachine, TxOutput};
 use super::mutants::EvmMutant;
-use super::output::BlockOutput;
 use super::run::{DbError, begin};
 use super::session::{Session, empty_store};
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Location, ReadSet, Store, StoreMutant};

@@ -1,0 +1,8 @@
+//! What a block adds to its transactions: admission, receipts, system calls, requests, its result.
+
+pub(super) mod error;
+pub(super) mod ledger;
+pub(super) mod output;
+pub(super) mod receipts;
+pub(super) mod requests;
+pub(super) mod system;
