@@ -5,16 +5,18 @@
 //! revm's journal is kept for as long as its rules allow (see `journal`), and only what leaves it
 //! goes into the one version of the state that is needed.
 
-use super::block::error::{cancelled, failure};
+use super::block::error::{Failure, cancelled, failure};
 use super::block::ledger::{Committed, EvmLedger};
 use super::exec::base::StateSource;
 use super::exec::location::EvmLocation;
-use super::exec::machine::{EvmMachine, Recipe};
-use super::exec::view::{EvmView, ViewStopped};
+use super::exec::machine::EvmMachine;
+use super::exec::recipe::Recipe;
+use super::exec::stopped::ViewStopped;
+use super::exec::view::EvmView;
 use super::follower::Feed;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::runner::{NotRun, Runner, take_over};
-use super::session::{Failure, Session};
+use super::session::Session;
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Footprint, Latest, Store};

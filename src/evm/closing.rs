@@ -2,13 +2,16 @@
 //! bundle, the receipts, and emptying the store for the next block.
 
 use super::block::receipts::Split;
-use super::bundle::assembly::{Assembly, GrowingBundle};
-use super::bundle::bucket::{BlockEffects, Bucket, Folds, Spread, extend};
-use super::bundle::shares::{AccountReverted, Done, Folded, Job, Jobs, expect, join, shared_out};
+use super::bundle::assembly::{Assembly, GrowingBundle, expect};
+use super::bundle::block_effects::BlockEffects;
+use super::bundle::bucket::{Bucket, Folds, extend};
+use super::bundle::folded::AccountReverted;
+use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
 use super::bundle::undo::{Large, UndoneSlots, large_accounts, put_back, undone_slots};
 use super::crew::{Crew, SLEEPY, Spare};
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
+use super::exec::spread::Spread;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::WorkerId;
 use crate::mv::Store;

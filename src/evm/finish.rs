@@ -1,18 +1,17 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
 use super::alone::{AfterLast, Pending};
-use super::block::error::{At, BlockError, BlockErrorKind};
+use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
 use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments};
-use super::bundle::bucket::BlockEffects;
+use super::bundle::block_effects::BlockEffects;
 use super::closing::{Remains, close};
 use super::crew::Crew;
-use super::exec::base::StateSource;
+use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
-use super::run::DbError;
-use super::session::{Failure, Session};
+use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};

@@ -1,13 +1,14 @@
 //! Where transactions run one after the other, another worker makes the bundle of what they have left while
 //! the caller runs on.
 
-use super::block::ledger::{Committed, Fate};
+use super::block::error::Failure;
+use super::block::ledger::Committed;
 use super::bundle::assembly::GrowingBundle;
-use super::bundle::bucket::BlockEffects;
+use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::exec::base::StateSource;
-use super::exec::machine::TxOutput;
-use super::session::{Failure, Session};
+use super::exec::tx_output::{Fate, TxOutput};
+use super::session::Session;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::protocol::Policy;

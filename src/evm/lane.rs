@@ -1,15 +1,15 @@
 //! A round of lanes: each runs on the state before the round, and the caller commits what holds.
 
-use super::block::ledger::{EvmLedger, Fate};
+use super::block::ledger::EvmLedger;
 use super::bundle::growing::Growing;
-use super::exec::base::StateSource;
+use super::exec::base::{DbError, StateSource};
 use super::exec::effects::for_each_write;
 use super::exec::location::EvmLocation;
-use super::exec::machine::{EvmMachine, Ran, TxOutput};
+use super::exec::machine::{EvmMachine, Ran};
+use super::exec::tx_output::{Fate, TxOutput};
 use super::exec::view::EvmView;
 use super::exec::workload::EvmWorkload;
 use super::mutants::is_evm_mutant;
-use super::run::DbError;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Digests, Entry, Footprint, Latest, Store, Trail, in_order_below};
 use crate::runtime::{Seat, Task, Threads};

@@ -12,7 +12,7 @@
 //! next one runs, by whoever begins first: its memory is of use again soon, and little is left to do at the end.
 
 use super::alone::Alone;
-use super::block::error::{At, BlockErrorKind};
+use super::block::error::{At, BlockErrorKind, Failure};
 use super::block::ledger::Committed;
 use super::bundle::growing::Growing;
 use super::crew::Crew;
@@ -21,7 +21,7 @@ use super::experience::Experience;
 use super::lane::{Came, LanesTask};
 use super::plan::mean_gas;
 use super::rounds::{Pace, TURN, plan_round};
-use super::session::{Failure, Session};
+use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};

@@ -41,7 +41,7 @@ mod trials;
 #[cfg(feature = "sim")]
 mod virtual_time;
 
-pub use block::error::{At, BlockError, BlockErrorKind, Rejection};
+pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::ledger::Committed;
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub(crate) use crew::{Scoped, Team};
@@ -54,8 +54,9 @@ pub use exec::input::{Block, ChainRules, DaoFork, Ommer};
 pub use exec::precompile::{
     Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
+pub use exec::rejection::Rejection;
 #[cfg(feature = "alloy")]
-pub(crate) use exec::view::ViewStopped;
+pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
 pub use mutants::EvmMutant;
 #[cfg(feature = "sim")]

@@ -6,24 +6,25 @@
 //! transactions that are invalid or cannot be run - a part ends before the transaction that needs it.
 
 use super::alone::Alone;
-use super::block::error::{At, BlockErrorKind};
+use super::block::error::{At, BlockErrorKind, Failure};
 use super::block::ledger::{Committed, EvmLedger};
+use super::block::output::Tally;
 use super::block::receipts::Splitting;
 use super::bundle::growing::Growing;
 use super::crew::{Crew, SLEEPY};
-use super::exec::base::StateSource;
+use super::exec::base::{DbError, StateSource};
 use super::exec::effects::for_each_write;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::exec::machine::{EvmMachine, Recipe};
+use super::exec::machine::EvmMachine;
+use super::exec::recipe::Recipe;
 use super::exec::view::EvmView;
 use super::exec::workload::EvmWorkload;
 use super::experience::Experience;
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::{begins_apart, looks_independent, mean_gas_limit};
-use super::run::DbError;
 use super::runner::Runner;
-use super::session::{Failure, Session, Tally};
+use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};

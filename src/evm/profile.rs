@@ -1,19 +1,19 @@
 //! A block on real threads under an observer's eyes: where its time goes. The observer brings the
 //! clock; the library has none.
 
-use super::block::error::BlockError;
+use super::block::error::{BlockError, Failure};
 use super::block::ledger::Committed;
 use super::block::output::BlockOutput;
 use super::crew::Scoped;
-use super::exec::base::StateSource;
+use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::workload::EvmWorkload;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::plan::is_serial;
-use super::run::{DbError, begin};
-use super::session::{Failure, Session, empty_store};
+use super::run::begin;
+use super::session::{Session, empty_store};
 use super::trials::Trials;
 use crate::config::Config;
 use crate::ids::WorkerId;

@@ -4,13 +4,14 @@ use super::block::error::{At, BlockError, BlockErrorKind};
 use super::block::ledger::Committed;
 use super::block::output::BlockOutput;
 use super::block::system::{SystemCalls, SystemError};
-use super::bundle::bucket::{BlockEffects, Spread};
+use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::exec::balances::Moved;
-use super::exec::base::{BlockBase, Overlay, StateSource};
+use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::exec::machine::Recipe;
+use super::exec::recipe::Recipe;
+use super::exec::spread::Spread;
 use super::exec::traffic::Traffic;
 use super::exec::workload::EvmWorkload;
 use super::finish::{Rest, finish};
@@ -27,7 +28,6 @@ use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::protocol::Policy;
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
@@ -45,9 +45,6 @@ pub(crate) struct Options<F> {
     /// A bug to seed, for tests of the tests.
     pub(crate) mutant: EvmMutant,
 }
-
-/// Why the state of `S` could not be read.
-pub(super) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 
 /// Executes a block. See [`Executor`](crate::Executor).
 pub(crate) fn execute<'env, S, F, C>(
@@ -261,9 +258,9 @@ fn prepare<S: StateSource>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::block::error::Rejection;
     use crate::evm::crew::Team;
     use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::rejection::Rejection;
     use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use core::convert::Infallible;

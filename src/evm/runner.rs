@@ -1,13 +1,15 @@
 //! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
 //! allow (see `journal`).
 
-use super::block::error::Rejection;
 use super::block::ledger::EvmLedger;
 use super::block::receipts::Splitting;
 use super::exec::change::AccountChange;
 use super::exec::effects::{for_each_write, remember};
 use super::exec::location::{EvmLocation, EvmValue};
-use super::exec::machine::{EvmMachine, Recipe, TxOutput};
+use super::exec::machine::EvmMachine;
+use super::exec::recipe::Recipe;
+use super::exec::rejection::Rejection;
+use super::exec::tx_output::TxOutput;
 use super::exec::window::Window;
 use super::fees::aside::Aside;
 use super::follower::Feed;

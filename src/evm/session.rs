@@ -1,9 +1,10 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
 use super::alone::Alone;
-use super::block::error::{At, BlockErrorKind, cancelled, failure};
+use super::block::error::{Failure, cancelled, failure};
 use super::block::ledger::{Committed, EvmLedger};
-use super::bundle::bucket::BlockEffects;
+use super::block::output::Tally;
+use super::bundle::block_effects::BlockEffects;
 use super::bundle::growing::Growing;
 use super::crew::{Crew, SLEEPY};
 use super::exec::base::StateSource;
@@ -11,12 +12,11 @@ use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::exec::workload::EvmWorkload;
 use super::experience::Experience;
 use super::plan::plan_block;
-use super::run::DbError;
 use super::trials::{Trials, waste};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Counters, Halt, Policy, Waste};
+use crate::protocol::{Halt, Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::bounded;
 use crate::worker::{BlockEnd, Setup, Shared, work};
@@ -27,9 +27,6 @@ use std::sync::Arc;
 
 /// Locations of a plain transfer; the store grows where there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
-
-/// Where and why the transactions ended early.
-pub(super) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
 
 /// A block between two rounds of transactions. A block that is given whole has one round.
 pub(super) struct Session<S: StateSource> {
@@ -49,20 +46,6 @@ pub(super) struct Session<S: StateSource> {
     pub(super) handed_over: bool,
     /// Those of the next stretch, or the last, that begin before their turn, and their runs.
     pub(super) longest: Vec<(TxIndex, u32)>,
-}
-
-/// What was counted so far, for the block's statistics.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) protocol: Counters,
-    /// Stretches that ran in order because of what earlier blocks have shown.
-    pub(super) foreseen_stretches: u64,
-    /// Transactions that were to begin before their turn.
-    pub(super) begun_first: u64,
-    /// Parts of the block that were adopted.
-    pub(super) parts: u64,
-    /// Rounds of transactions that ran in lanes.
-    pub(super) rounds: u64,
 }
 
 /// The part of the other workers.

@@ -1,19 +1,22 @@
 //! Blocks in the simulated runtime: the Ethereum layer as it ships, one step at a time, in an
 //! order that a seed decides.
 
-use super::block::error::{BlockError, Rejection};
+use super::block::error::BlockError;
 use super::block::ledger::EvmLedger;
 use super::block::output::BlockOutput;
 use super::crew::Scoped;
-use super::exec::base::StateSource;
+use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::exec::location::{EvmLocation, Reward};
-use super::exec::machine::{EvmMachine, TxOutput};
+use super::exec::location::EvmLocation;
+use super::exec::machine::EvmMachine;
+use super::exec::rejection::Rejection;
+use super::exec::tx_output::TxOutput;
 use super::exec::workload::EvmWorkload;
+use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
-use super::run::{DbError, begin};
+use super::run::begin;
 use super::session::{Session, empty_store};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};

@@ -2,44 +2,13 @@
 
 use super::output::BlockOutput;
 use crate::error::Invariant;
+use crate::evm::exec::base::DbError;
+use crate::evm::exec::rejection::Rejection;
 use crate::ids::TxIndex;
 use crate::protocol::Halt;
 use crate::worker::TxError;
 use core::fmt;
-use revm::context::result::{InvalidHeader, InvalidTransaction};
 use std::panic::resume_unwind;
-
-/// Why a transaction cannot be in the block.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Rejection {
-    /// The EVM finds it invalid: nonce, funds, fees, signature fields, gas.
-    #[error("invalid transaction: {0}")]
-    Invalid(InvalidTransaction),
-    /// The block environment lacks what the fork needs.
-    #[error("invalid block environment: {0}")]
-    Header(InvalidHeader),
-    /// The block has no room for its gas limit.
-    #[error("gas limit {limit} is more than the {available} gas left in the block")]
-    BlockGas {
-        /// Gas limit of the transaction.
-        limit: u64,
-        /// Gas left in the block before it.
-        available: u64,
-    },
-    /// The block has no room for its blobs: see
-    /// [`ChainRules::max_blob_gas`](crate::ChainRules::max_blob_gas).
-    #[error("blob gas {asked} is more than the {available} left in the block")]
-    BlobGas {
-        /// Blob gas of the transaction.
-        asked: u64,
-        /// Blob gas left in the block before it.
-        available: u64,
-    },
-    /// A precompile ended the execution with this message.
-    #[error("execution failed: {0}")]
-    Custom(String),
-}
 
 /// Where in the block something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +75,9 @@ impl<E: core::error::Error + 'static> core::error::Error for BlockError<E> {
         Some(&self.kind)
     }
 }
+
+/// Where and why the transactions ended early.
+pub(in crate::evm) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
 
 /// The caller wanted no more, when all below `frontier` was committed, of `all`.
 pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {

@@ -1,13 +1,13 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
-use super::error::Rejection;
 use super::receipts::Splitting;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
-use crate::evm::exec::input::Block;
-use crate::evm::exec::machine::{Recipe, TxOutput};
-use crate::evm::longest::LONG;
+use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::recipe::Recipe;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::exec::work::LONG;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
-use crate::evm::plan::regular_gas_limit;
 use crate::ids::TxIndex;
 use crate::sync::Sender;
 use crate::worker::Ledger;
@@ -16,9 +16,6 @@ use core::ops::Range;
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, ResultGas};
 use std::sync::Arc;
-
-/// What became of a transaction: what it has left, if that is not somewhere else, or why it was left out.
-pub(in crate::evm) type Fate = Result<Option<Arc<TxOutput>>, Rejection>;
 
 /// A committed transaction, as the caller hears of it while later ones still run.
 ///
@@ -81,10 +78,10 @@ pub(in crate::evm) struct EvmLedger {
     /// What several have left together lies with the last of them; what was handed over to somebody who folds beside
     /// lanes is gone. The results of the first ones may be somewhere else: see [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Cells of the changes of each: see `bundle`.
+    /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
-    /// Transactions that took long, and how long: see `longest`.
+    /// Transactions that took long, and how long: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
     balances: AddressMap<U256>,

@@ -1,7 +1,7 @@
 //! The result of a block.
 
-use super::error::Rejection;
-use crate::evm::session::Tally;
+use crate::evm::exec::rejection::Rejection;
+use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bytes;
@@ -103,6 +103,20 @@ pub struct Stats {
     /// Rounds of transactions that ran in lanes: each worker ran those that have something to do with each
     /// other one after the other, on the state before the round.
     pub lane_rounds: u64,
+}
+
+/// What was counted so far, for the block's statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::evm) struct Tally {
+    pub(in crate::evm) protocol: Counters,
+    /// Stretches that ran in order because of what earlier blocks have shown.
+    pub(in crate::evm) foreseen_stretches: u64,
+    /// Transactions that were to begin before their turn.
+    pub(in crate::evm) begun_first: u64,
+    /// Parts of the block that were adopted.
+    pub(in crate::evm) parts: u64,
+    /// Rounds of transactions that ran in lanes.
+    pub(in crate::evm) rounds: u64,
 }
 
 impl Stats {

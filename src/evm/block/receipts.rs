@@ -1,10 +1,10 @@
 //! Splits what became of the transactions into outcomes and receipts.
 
-use super::error::Rejection;
-use super::ledger::Fate;
 use super::output::{Executed, ExecutedStatus, Outcome};
 use crate::evm::exec::balances::Moved;
 use crate::evm::exec::input::Block;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::tx_output::Fate;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_primitives::{Address, Log};

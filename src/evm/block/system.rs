@@ -3,8 +3,8 @@
 
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;
-use crate::evm::exec::machine::Recipe;
 use crate::evm::exec::precompile::BlockPrecompiles;
+use crate::evm::exec::recipe::Recipe;
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};

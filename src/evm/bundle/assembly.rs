@@ -1,14 +1,14 @@
 //! Puts accounts into a block's bundle: all at its end, or as transactions commit.
 
-use super::bucket::BlockEffects;
+use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
-use super::folded::{FoldedAccount, new_code};
-use super::shares::{AccountReverted, Folded};
-use crate::evm::block::ledger::Fate;
+use super::folded::{AccountReverted, FoldedAccount, new_code};
+use super::shares::Folded;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::location::Reward;
-use crate::evm::exec::machine::TxOutput;
+use crate::evm::exec::spread::CELLS;
+use crate::evm::exec::tx_output::{Fate, TxOutput};
 use crate::evm::fees::aside::Aside;
+use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::Address;
 use alloy_primitives::map::{AddressMap, B256Map, Entry};
@@ -16,6 +16,9 @@ use revm::bytecode::Bytecode;
 use revm::database::states::reverts::Reverts;
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
+
+/// By how much of what the first bucket suggests there may be more accounts: one in so many.
+const MARGIN: usize = 8;
 
 /// A bundle that is put together.
 pub(in crate::evm) struct Assembly {
@@ -130,6 +133,19 @@ impl Assembly {
         bundle.reverts = Reverts::new(vec![reverts.unwrap_or_default()]);
         bundle
     }
+}
+
+/// Makes room for all accounts when the first bucket is there, `cells` with `accounts` in them.
+pub(in crate::evm) fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
+    if !assembly.is_empty() {
+        return;
+    }
+    let cells = cells.count_ones() as usize;
+    if cells as u64 == CELLS {
+        return assembly.expect(accounts);
+    }
+    let all = accounts * CELLS as usize / cells.max(1);
+    assembly.expect(all + all / MARGIN);
 }
 
 /// Accounts of a block that goes on. Those that have changed once are finished at once, as if nothing else

@@ -4,70 +4,20 @@
 //! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
 //! so the workers share them out by hash and fold each account's effects in block order.
 
+use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
 use super::undo::Large;
-use crate::evm::block::ledger::Fate;
-use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::location::{EvmLocation, Reward};
+use crate::evm::exec::spread::Spread;
 use crate::evm::fees::aside::Aside;
+use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, map::AddressMap};
-use core::hash::BuildHasher;
-use foldhash::fast::RandomState;
 use revm::database::BundleState;
 use revm::database::states::TransitionState;
 use revm::database::states::bundle_state::BundleRetention;
 use revm::state::AccountInfo;
-
-/// Cells that accounts are spread over; a bucket has several of them.
-pub(super) const CELLS: u64 = 64;
-
-/// Spreads accounts over cells, under a secret seed.
-#[derive(Clone, Debug, Default)]
-pub(in crate::evm) struct Spread(RandomState);
-
-impl Spread {
-    /// The bit of the account's cell.
-    pub(super) fn cell(&self, address: &Address) -> u64 {
-        1 << (self.0.hash_one(EvmLocation::Account(*address)) % CELLS)
-    }
-
-    /// One bit for each cell that `changes` are in.
-    pub(in crate::evm) fn mask(&self, changes: &[AccountChange]) -> u64 {
-        changes.iter().fold(0, |mask, change| mask | self.cell(&change.address))
-    }
-}
-
-/// Everything that changes accounts in a block, in order.
-#[derive(Debug, Default)]
-pub(in crate::evm) struct BlockEffects {
-    /// What the pre-block calls left.
-    pub(in crate::evm) before: Vec<AccountChange>,
-    /// What became of the transactions; see `split` for the first ones.
-    pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Outcomes and receipts of the first ones, as far as they were made before: their results may be gone then.
-    pub(in crate::evm) split: Splitting,
-    /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
-    /// more.
-    pub(in crate::evm) masks: Vec<u64>,
-    /// What the post-block calls left.
-    pub(in crate::evm) after: Vec<AccountChange>,
-    /// Accounts that the DAO fork drains.
-    pub(in crate::evm) drained: Vec<(Address, Option<AccountInfo>)>,
-    /// Wei that the end of the block adds, with the accounts as they are before the block, for
-    /// those that nothing else has touched.
-    pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
-    /// Receiver of rewards that were set aside, as it is before the block.
-    pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
-    /// Receiver of surcharges that were set aside, as it is before the block.
-    pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
-    /// Whether a touch alone creates an account: before EIP-161.
-    pub(in crate::evm) touch_creates: bool,
-    /// A bug to seed, for tests of the tests.
-    pub(in crate::evm) mutant: EvmMutant,
-}
 
 /// Folds one bucket's accounts.
 pub(in crate::evm) struct Bucket<'a> {

@@ -6,7 +6,7 @@
 
 use super::folded::{FoldedAccount, new_code};
 use crate::evm::exec::change::{AccountChange, ChangeKind, SlotChange};
-use crate::evm::exec::location::Reward;
+use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
 use revm::database::states::reverts::AccountInfoRevert;

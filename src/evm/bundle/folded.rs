@@ -1,12 +1,15 @@
 //! What an account comes to in the bundle of a block.
 
 use crate::evm::exec::change::{AccountChange, ChangeKind};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use revm::bytecode::Bytecode;
 use revm::database::states::reverts::AccountInfoRevert;
 use revm::database::{AccountRevert, AccountStatus, BundleAccount};
 use revm::primitives::StorageKeyMap;
 use revm::state::AccountInfo;
+
+/// What undoes the block's changes to an account.
+pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
 
 /// An account's part of the bundle.
 pub(in crate::evm) struct FoldedAccount {

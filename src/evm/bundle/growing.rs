@@ -1,10 +1,11 @@
 //! What is made of committed transactions while others run, or at once.
 
 use super::assembly::GrowingBundle;
-use super::bucket::BlockEffects;
-use crate::evm::block::ledger::{EvmLedger, Fate};
+use super::block_effects::BlockEffects;
+use crate::evm::block::ledger::EvmLedger;
 use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::input::Block;
+use crate::evm::exec::tx_output::Fate;
 use crate::evm::mutants::EvmMutant;
 
 /// Outcomes and receipts of the first transactions of a block, and the bundle of what they have left, unless

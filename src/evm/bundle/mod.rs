@@ -2,9 +2,10 @@
 //! end of the block by several workers.
 
 pub(super) mod assembly;
+pub(super) mod block_effects;
 pub(super) mod bucket;
 mod fold;
-mod folded;
+pub(super) mod folded;
 pub(super) mod growing;
 pub(super) mod shares;
 pub(super) mod undo;

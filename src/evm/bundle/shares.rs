@@ -1,19 +1,14 @@
 //! How the accounts of a block are shared out among those who fold them, and what comes back.
 
-use super::assembly::Assembly;
-use super::bucket::{BlockEffects, CELLS, Folds, Spread};
-use super::folded::FoldedAccount;
+use super::block_effects::BlockEffects;
+use super::bucket::Folds;
+use super::folded::{AccountReverted, FoldedAccount};
 use super::undo::{Large, UndoneSlots};
+use crate::evm::exec::spread::{CELLS, Spread};
 use alloy_primitives::{Address, B256, map::AddressMap};
 use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
-use revm::database::{AccountRevert, BundleAccount};
-
-/// By how much of what the first bucket suggests there may be more accounts: one in so many.
-const MARGIN: usize = 8;
-
-/// What undoes the block's changes to an account.
-pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
+use revm::database::BundleAccount;
 
 /// What somebody does by himself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,19 +101,6 @@ impl Jobs {
             Err(job) => self.given_back.push(job),
         }
     }
-}
-
-/// Makes room for all accounts when the first bucket is there, `cells` with `accounts` in them.
-pub(in crate::evm) fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
-    if !assembly.is_empty() {
-        return;
-    }
-    let cells = cells.count_ones() as usize;
-    if cells as u64 == CELLS {
-        return assembly.expect(accounts);
-    }
-    let all = accounts * CELLS as usize / cells.max(1);
-    assembly.expect(all + all / MARGIN);
 }
 
 /// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account

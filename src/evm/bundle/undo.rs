@@ -1,8 +1,9 @@
 //! What undoes the slots of an account that has very many of them: while one worker folds what has become of them
 //! another one makes this.
 
-use super::bucket::{BlockEffects, Spread};
+use super::block_effects::BlockEffects;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
+use crate::evm::exec::spread::Spread;
 use alloy_primitives::map::{AddressMap, AddressSet};
 use alloy_primitives::{Address, U256};
 use revm::database::{BundleState, RevertToSlot};

@@ -33,6 +33,9 @@ pub trait StateSource: Send + Sync {
     }
 }
 
+/// Why the state of `S` could not be read.
+pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
+
 /// A source whose handles are clones.
 #[derive(Clone, Copy, Debug)]
 pub struct Cloned<D>(pub D);

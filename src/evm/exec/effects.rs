@@ -2,7 +2,7 @@
 
 use super::change::{AccountChange, ChangeKind};
 use super::location::{Account, Code, EvmLocation, EvmValue, HasCode};
-use super::machine::Recipe;
+use super::recipe::Recipe;
 use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};

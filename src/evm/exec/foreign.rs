@@ -1,8 +1,8 @@
 //! Somebody else's EVM in the workers.
 
 use super::input::Block;
-use super::view::ViewStopped;
-use crate::evm::block::error::Rejection;
+use super::rejection::Rejection;
+use super::stopped::ViewStopped;
 use alloy_primitives::{Address, U256};
 use core::fmt::Debug;
 use revm::Database;

@@ -3,52 +3,28 @@
 //! undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is one.
 
 use super::change::AccountChange;
+use super::context::{BlockContext, BlockEvm};
 use super::journal::take_changes;
-use super::keccak::KeccakCache;
-use super::machine::Recipe;
-use super::precompile::BlockPrecompiles;
-use super::view::{EvmView, ViewStopped};
+use super::recipe::Recipe;
+use super::stopped::ViewStopped;
 use super::window::Window;
 use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, TxKind, U256};
 use core::cell::Cell;
 use core::marker::PhantomData;
+use revm::DatabaseRef;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
-use revm::context::{Block as _, BlockEnv, Cfg, CfgEnv, Evm, Journal, Transaction, TxEnv};
+use revm::context::{Block as _, Cfg, Transaction};
 use revm::context_interface::context::take_error;
 use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
-use revm::handler::instructions::EthInstructions;
-use revm::handler::{
-    EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, post_execution, pre_execution,
-};
-use revm::interpreter::interpreter::EthInterpreter;
+use revm::handler::{EvmTr, FrameResult, Handler, ItemOrResult, post_execution, pre_execution};
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{FrameInput, InitialAndFloorGas};
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Bytecode, EvmState};
-use revm::{Context as EvmContext, DatabaseRef};
 use smallvec::SmallVec;
-
-/// revm's context over a worker's view. The transaction is borrowed from the block.
-pub(super) type BlockContext<'a, D, X> = EvmContext<
-    &'a BlockEnv,
-    &'a TxEnv,
-    CfgEnv,
-    EvmView<'a, D, X>,
-    Journal<EvmView<'a, D, X>>,
-    KeccakCache,
->;
-
-/// A worker's EVM.
-pub(super) type BlockEvm<'a, D, X> = Evm<
-    BlockContext<'a, D, X>,
-    (),
-    EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
-    BlockPrecompiles,
-    EthFrame<EthInterpreter>,
->;
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.

@@ -2,7 +2,7 @@
 
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256};
-use revm::context::{BlockEnv, CfgEnv, TxEnv};
+use revm::context::{BlockEnv, Cfg, CfgEnv, TxEnv};
 
 /// Everything that executing a block takes, beside the state before it.
 #[derive(Clone, Debug, Default)]
@@ -71,4 +71,9 @@ pub struct DaoFork {
     pub drained: Vec<Address>,
     /// The account that gets it.
     pub beneficiary: Address,
+}
+
+/// Gas that a transaction can take from the block: its limit, up to the cap of EIP-7825.
+pub(in crate::evm) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
+    gas_limit.min(block.cfg.tx_gas_limit_cap())
 }

@@ -1,72 +1,34 @@
 //! One worker's EVM: runs a transaction, hands over its write set and its outcome.
 
-use super::balances::Moved;
 use super::base::BlockBase;
 use super::change::{AccountChange, all_changes};
+use super::context::BlockEvm;
 use super::effects::{Writes, remember, write_set};
-use super::extensions::Extensions;
-use super::handler::{BlockEvm, BlockHandler};
-use super::input::Block;
-use super::keccak::{KeccakCache, remembering};
-use super::location::{Account, EvmLocation, Reward};
-use super::opcodes::announced;
+use super::handler::BlockHandler;
+use super::keccak::KeccakCache;
+use super::location::EvmLocation;
+use super::opcodes::{announced, remembering};
 use super::precompile::BlockPrecompiles;
+use super::recipe::Recipe;
+use super::rejection::Rejection;
+use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
-use crate::evm::block::error::Rejection;
-use crate::evm::bundle::bucket::Spread;
+use super::work::{PRECOMPILE, expected_accounts};
 use crate::evm::fees::aside::Aside;
-use crate::evm::longest::PRECOMPILE;
-use crate::evm::mutants::{EvmMutant, is_evm_mutant};
-use crate::evm::plan::expected_accounts;
+use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
 use crate::worker::{Context, Effects, Machine, Stop};
-use alloy_primitives::Address;
 use core::ops::Range;
-use revm::context::result::{EVMError, ExecutionResult};
+use revm::context::result::EVMError;
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
 use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
-use revm::primitives::hardfork::SpecId;
-use revm::state::{AccountInfo, EvmState};
+use revm::state::EvmState;
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
-
-/// What one transaction left: kept until the block's bundle is built.
-#[derive(Debug)]
-pub(in crate::evm) struct TxOutput {
-    pub(in crate::evm) result: ExecutionResult,
-    pub(in crate::evm) changes: Vec<AccountChange>,
-    /// Cells of the changes: see `bundle`.
-    pub(in crate::evm) mask: u64,
-    /// What is not in `changes`: it comes before them, where several transactions were taken together.
-    pub(in crate::evm) aside: Aside,
-    /// How much work it was, as gas of common instructions: see `longest`.
-    pub(in crate::evm) work: u64,
-}
-
-impl TxOutput {
-    /// What transactions have left, whose results are somewhere else.
-    pub(in crate::evm) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
-        Self { result: blank(), changes, mask, aside, work: 0 }
-    }
-
-    /// Takes the result out, unless somebody else needs it, too.
-    pub(in crate::evm) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
-        match Arc::get_mut(output) {
-            Some(output) => core::mem::replace(&mut output.result, blank()),
-            None => output.result.clone(),
-        }
-    }
-}
-
-/// Stands for a result that is not there any more.
-fn blank() -> ExecutionResult {
-    let (gas, logs, output) = Default::default();
-    ExecutionResult::Revert { gas, logs, output }
-}
 
 /// What a run of a transaction came to.
 pub(in crate::evm) struct Ran {
@@ -75,62 +37,6 @@ pub(in crate::evm) struct Ran {
     pub(in crate::evm) goes_on: bool,
     /// What transactions before it have changed that it could not be taken together with.
     pub(in crate::evm) earlier: Vec<AccountChange>,
-}
-
-/// What all workers of a block need to build their EVM.
-#[derive(Debug)]
-pub(in crate::evm) struct Recipe {
-    pub(in crate::evm) block: Arc<Block>,
-    pub(in crate::evm) extensions: Extensions,
-    /// Whether rewards are set aside.
-    pub(in crate::evm) defers: bool,
-    /// The beneficiary before the first transaction, if it can be paid by who does not know what it owns.
-    pub(in crate::evm) payee: Option<(Address, Account)>,
-    /// Whether surcharges are.
-    pub(in crate::evm) sets_surcharge_aside: bool,
-    /// Whether the transactions of a chunk share a journal.
-    pub(in crate::evm) shares: bool,
-    /// Whether KECCAK256 remembers.
-    pub(in crate::evm) caches_keccak: bool,
-    /// How accounts are shared out when the bundle is built.
-    pub(in crate::evm) spread: Spread,
-    /// Whose balance transactions of the block have changed, of accounts with code.
-    pub(in crate::evm) moved: Moved,
-    /// The transaction that the EVM holds before its first one.
-    pub(in crate::evm) blank: TxEnv,
-    /// A bug to seed, for tests of the tests.
-    pub(in crate::evm) mutant: EvmMutant,
-}
-
-impl Recipe {
-    /// The beneficiary is as `first` tells before the first transaction.
-    pub(in crate::evm) fn set_payee(&mut self, first: Option<&AccountInfo>) {
-        let first = first.filter(|_| self.defers).map(Account::of);
-        self.payee =
-            first.filter(|first| first.is_plain()).map(|first| (self.block.env.beneficiary, first));
-    }
-
-    /// Accounts for which something may be set aside. They are known before the block.
-    pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
-        let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
-        let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.sets_surcharge_aside);
-        [beneficiary, surcharge.map(|surcharge| surcharge.receiver())].into_iter().flatten()
-    }
-
-    /// What `output` has set aside, and for whom: no account twice.
-    pub(in crate::evm) fn rewards(
-        &self,
-        output: &TxOutput,
-    ) -> impl Iterator<Item = (Address, Reward)> {
-        let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let Aside { rewards, surcharges } = &output.aside;
-        let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
-        let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
-        let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));
-        let mutant = self.mutant;
-        let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
-        rewards.chain(surcharges).map(reward)
-    }
 }
 
 /// Accounts for which a journal that was emptied keeps its room, at most.

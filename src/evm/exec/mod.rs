@@ -6,6 +6,7 @@
 pub(super) mod balances;
 pub(super) mod base;
 pub(super) mod change;
+mod context;
 pub(super) mod effects;
 pub(super) mod extensions;
 #[cfg(feature = "alloy")]
@@ -18,7 +19,13 @@ pub(super) mod location;
 pub(super) mod machine;
 mod opcodes;
 pub(super) mod precompile;
+pub(super) mod recipe;
+pub(super) mod rejection;
+pub(super) mod spread;
+pub(super) mod stopped;
 pub(super) mod traffic;
+pub(super) mod tx_output;
 pub(super) mod view;
 pub(super) mod window;
+pub(super) mod work;
 pub(super) mod workload;

@@ -1,16 +1,21 @@
-//! Instructions that may look at a balance: they say whose before they do what they do in revm.
+//! Instructions that differ from those of revm: those that may look at a balance first say whose, and KECCAK256
+//! remembers short inputs.
 
-use super::handler::BlockContext;
+use super::context::BlockContext;
+use super::keccak::LONGEST_INPUT;
+use crate::evm::mutants::is_evm_mutant;
 use crate::worker::Context;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
-use revm::bytecode::opcode::{BALANCE, CALL, CALLCODE, CREATE, CREATE2, SELFBALANCE, SELFDESTRUCT};
+use revm::bytecode::opcode::{
+    BALANCE, CALL, CALLCODE, CREATE, CREATE2, KECCAK256, SELFBALANCE, SELFDESTRUCT,
+};
 use revm::context_interface::JournalTr;
 use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, host};
+use revm::interpreter::instructions::{contract, host, system};
 use revm::interpreter::interpreter::EthInterpreter;
-use revm::interpreter::interpreter_types::InputsTr;
-use revm::interpreter::{Instruction, InstructionContext, InstructionExecResult};
+use revm::interpreter::interpreter_types::{InputsTr, MemoryTr};
+use revm::interpreter::{Host, Instruction, InstructionContext, InstructionExecResult};
 
 type Call<'c, 'a, D, X> = InstructionContext<'c, BlockContext<'a, D, X>, EthInterpreter>;
 
@@ -108,4 +113,32 @@ fn self_destruct<D: DatabaseRef, X: Context>(
     let amount = own.map_or(U256::ZERO, |own| own.info.balance);
     count_payment(&mut context, to, amount);
     host::selfdestruct(context)
+}
+
+/// The same instructions, with a KECCAK256 that remembers.
+pub(super) fn remembering<'a, D: DatabaseRef, X: Context>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+    let table = instructions.instruction_table_mut();
+    if let Some(entry) = table.get_mut(usize::from(KECCAK256)) {
+        *entry = Instruction::new(keccak);
+    }
+    instructions
+}
+
+/// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm knows.
+fn keccak<D: DatabaseRef, X: Context>(context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    let interpreter = &mut *context.interpreter;
+    if let [.., length, offset] = interpreter.stack.data()[..]
+        && let (Ok(length), Ok(offset)) = (usize::try_from(length), usize::try_from(offset))
+        && (1..=LONGEST_INPUT).contains(&length)
+        && offset.saturating_add(length) <= interpreter.memory.size()
+        && (interpreter.gas.record_regular_cost(context.host.gas_params().keccak256_cost(length))
+            || is_evm_mutant!(context.host.chain.mutant, HashUnpaid))
+    {
+        let hash = context.host.chain.hash(&interpreter.memory.slice_len(offset, length));
+        interpreter.stack.pop()?;
+        return interpreter.stack.set(0, hash.into());
+    }
+    system::keccak256(context)
 }

@@ -5,28 +5,16 @@ use super::balances::{Balances, Moved};
 use super::base::BlockBase;
 use super::change::AccountChange;
 use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
-use super::machine::Recipe;
+use super::recipe::Recipe;
+use super::stopped::ViewStopped;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::mv::{Digests, Latest, Origin, ReadSet, Store};
-use crate::worker::{Context, Stop, Stopped, View};
+use crate::worker::{Context, Stop, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
 use smallvec::SmallVec;
-
-/// The view gives no more answers; the reason is latched in the view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the view of the state has stopped")]
-pub(crate) struct ViewStopped;
-
-impl revm::database_interface::DBErrorMarker for ViewStopped {}
-
-impl From<Stopped> for ViewStopped {
-    fn from(_: Stopped) -> Self {
-        Self
-    }
-}
 
 /// The state below one transaction, as revm asks for it.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef, X: Context>

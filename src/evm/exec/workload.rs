@@ -1,10 +1,13 @@
 //! The block as the engine sees it.
 
 use super::base::{BlockBase, Overlay, StateSource};
-use super::location::{EvmLocation, Reward};
-use super::machine::{EvmMachine, Recipe, TxOutput};
+use super::location::EvmLocation;
+use super::machine::EvmMachine;
+use super::recipe::Recipe;
+use super::rejection::Rejection;
 use super::traffic::Traffic;
-use crate::evm::block::error::Rejection;
+use super::tx_output::TxOutput;
+use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::WorkerId;
 use crate::mv::Store;
