@@ -8,6 +8,11 @@
 //! 4. No file is longer than 400 lines, no function longer than 70.
 //! 5. The source is ASCII.
 //! 6. No clock, no environment variable and no randomness of the standard library in the library.
+//! 7. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
+//!    `mutants <- fees <- exec <- block <- bundle <- drivers`.
+
+#[path = "architecture/imports.rs"]
+mod imports;
 
 use std::path::{Path, PathBuf};
 
