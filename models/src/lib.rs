@@ -9,14 +9,14 @@
 //!
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
-pub mod conformance;
 mod batches;
+pub mod conformance;
 mod explore;
 mod model;
 mod owner;
-mod properties;
 mod private;
 mod private_suites;
+mod properties;
 mod scenario;
 mod state;
 mod store;

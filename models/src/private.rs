@@ -152,9 +152,8 @@ impl State {
 
     fn publish_private(&mut self, txs: Chunk) -> Event {
         let mut stale_readers = Vec::new();
-        let is_in = |(tx, ..): &(usize, usize, u8)| {
-            (txs.first.position()..txs.end.position()).contains(tx)
-        };
+        let is_in =
+            |(tx, ..): &(usize, usize, u8)| (txs.first.position()..txs.end.position()).contains(tx);
         let entries = core::mem::take(&mut self.batches.unpublished);
         for (tx, location, value) in entries {
             if is_in(&(tx, location, value)) {

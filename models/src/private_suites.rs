@@ -92,8 +92,9 @@ fn faults() -> Vec<Scenario> {
 /// Neighbours of a batch commit together: with and without faults.
 fn groups() -> Vec<Scenario> {
     let mut blocks = split_in(meetings());
-    let has_neighbours =
-        |batch: &Vec<u32>| batch.windows(2).any(|pair| matches!(pair, [one, next] if one + 1 == *next));
+    let has_neighbours = |batch: &Vec<u32>| {
+        batch.windows(2).any(|pair| matches!(pair, [one, next] if one + 1 == *next))
+    };
     blocks.retain(|scenario| scenario.batches.iter().any(has_neighbours));
     blocks.iter_mut().for_each(|scenario| scenario.grouped = true);
     let mut scenarios = blocks.clone();

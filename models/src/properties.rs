@@ -26,17 +26,24 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             s.batches.has_commit_above_others()
         }),
         Property::sometimes("a conflict of a batch", |_, s: &State| s.batches.has_conflict()),
-        Property::sometimes("a member of a batch at the frontier", |model: &BlockModel, s: &State| {
-            let is_held = |job: &Job| {
-                let tx = job.chunk.first;
-                job.mode == Mode::Frontier && model.scenario(s).batch_of(tx).is_some()
-            };
-            s.here.as_ref().is_some_and(is_held)
-        }),
-        Property::sometimes("a publication before a later snapshot", |model: &BlockModel, s: &State| {
-            let is_there = |tx: usize| s.batches.history[tx].job.is_some() && s.store.has_value(tx);
-            !model.scenario(s).is_mixed() && (0..s.batches.history.len()).any(is_there)
-        }),
+        Property::sometimes(
+            "a member of a batch at the frontier",
+            |model: &BlockModel, s: &State| {
+                let is_held = |job: &Job| {
+                    let tx = job.chunk.first;
+                    job.mode == Mode::Frontier && model.scenario(s).batch_of(tx).is_some()
+                };
+                s.here.as_ref().is_some_and(is_held)
+            },
+        ),
+        Property::sometimes(
+            "a publication before a later snapshot",
+            |model: &BlockModel, s: &State| {
+                let is_there =
+                    |tx: usize| s.batches.history[tx].job.is_some() && s.store.has_value(tx);
+                !model.scenario(s).is_mixed() && (0..s.batches.history.len()).any(is_there)
+            },
+        ),
         Property::sometimes("a batch beside a published transaction", |_, s: &State| {
             let runs = |is_private: bool| {
                 s.workers.iter().any(|worker| match worker {
@@ -61,11 +68,14 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         Property::sometimes("a batch that was taken back", |_, s: &State| {
             s.reports.iter().any(|report| report.void && private(&report.job).is_some())
         }),
-        Property::sometimes("the rest of a batch is handed over", |model: &BlockModel, s: &State| {
-            let limits = model.scenario(s).limits;
-            let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
-            s.finished && handed_over && limits.hands_over.is_none()
-        }),
+        Property::sometimes(
+            "the rest of a batch is handed over",
+            |model: &BlockModel, s: &State| {
+                let limits = model.scenario(s).limits;
+                let handed_over = s.protocol.halt() == Some(Halt::HandedOver);
+                s.finished && handed_over && limits.hands_over.is_none()
+            },
+        ),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Which small blocks are explored.
 
-use crate::private_suites::{self, private_suites};
 use crate::LOCATIONS;
+use crate::private_suites::{self, private_suites};
 use crate::scenario::{Kind, Scenario, Tx, Write};
 use braid_evm::protocol::{Policy, Waste};
 

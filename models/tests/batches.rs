@@ -53,9 +53,15 @@ struct Totals {
     unpublished: u64,
 }
 
-fn run(simulator: &mut Simulator, seed: u64, totals: &mut Totals, seen: &mut Seen) -> Result<(), String> {
+fn run(
+    simulator: &mut Simulator,
+    seed: u64,
+    totals: &mut Totals,
+    seen: &mut Seen,
+) -> Result<(), String> {
     let (case, options) = scenario(seed);
-    let ended = simulator.run(case.shared().with_trace(), &options).map_err(|error| error.to_string())?;
+    let ended =
+        simulator.run(case.shared().with_trace(), &options).map_err(|error| error.to_string())?;
     let mut end = ended.end;
     let trace = end.take_trace();
     totals.unpublished += u64::from(end.published < end.frontier);
@@ -93,9 +99,8 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
     if one.is_none() {
         let Totals { batches, discarded, claims, failed, speculative, .. } = totals;
         let Totals { handed_over, cancelled, unpublished, .. } = totals;
-        let counts = [
-            batches, discarded, claims, failed, speculative, handed_over, cancelled, unpublished,
-        ];
+        let counts =
+            [batches, discarded, claims, failed, speculative, handed_over, cancelled, unpublished];
         assert!(counts.iter().all(|count| *count > 100), "a path was hardly taken");
         assert_seen(&seen, 100);
     }
@@ -106,7 +111,8 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
 fn assert_seen(seen: &Seen, least: u64) {
     let SeenBatches { runs, commits, above_others, conflicts, held, discards, .. } = seen.batches;
     let SeenBatches { publications, published, beside, claims, handed_over, .. } = seen.batches;
-    let counts = [[runs, commits, above_others, conflicts], [held, discards, publications, published]];
+    let counts =
+        [[runs, commits, above_others, conflicts], [held, discards, publications, published]];
     let counts = [counts.concat(), vec![beside, claims, handed_over]].concat();
     assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");
 }

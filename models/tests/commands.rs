@@ -4,8 +4,8 @@
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol, RunResult,
-    Status, TxReport, Verdict, Waste,
+    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol,
+    RunResult, Status, TxReport, Verdict, Waste,
 };
 use std::collections::VecDeque;
 
@@ -207,7 +207,14 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     let blocked = TxReport { runs: 1, result: RunResult::Blocked { on: tx(0) } };
     let ran = TxReport { runs: 1, result: done() };
     let results = vec![ran, blocked];
-    protocol.apply(Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false })).expect("it was sent");
+    protocol
+        .apply(Event::Reported(JobReport {
+            job,
+            results,
+            batch: BatchReport::default(),
+            void: false,
+        }))
+        .expect("it was sent");
     assert_eq!(dispatched(&mut protocol).chunk, chunk(3, 5));
     // The frontier takes the rest of its chunk along.
     let mut protocol =
@@ -231,7 +238,12 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
             let job = dispatched(&mut protocol);
             assert_eq!(job.chunk, chunk);
             let results = chunk.indices().map(|_| TxReport { runs: 1, result: done() }).collect();
-            let reported = Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false });
+            let reported = Event::Reported(JobReport {
+                job,
+                results,
+                batch: BatchReport::default(),
+                void: false,
+            });
             protocol.apply(reported).expect("it was sent");
         }
         let job = run_here(&mut protocol);

@@ -6,7 +6,9 @@ use braid_evm::mv::{Change, Entry, Floor, Found, Location, Origin, StoreEvent};
 use braid_evm::protocol::{Command, Event, RunResult, Verdict};
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::toy::{Random, ToyCase, ToyLocation};
-use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, RunBegan, RunEnded, Sent, Told};
+use braid_evm::worker::EngineEvent::{
+    BatchBegan, BatchEnded, Heard, RunBegan, RunEnded, Sent, Told,
+};
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{self, Engine, Store};
 use braid_models::conformance::{Seen, Trace, replay};

@@ -103,7 +103,8 @@ fn the_simulator_notices_what_the_table_says() {
 #[test]
 fn traces_are_rejected_as_the_table_says() {
     notices("trace", |bug| {
-        broken_in_trace(bug, bug.is_of_batches()).is_some() || scripts::are_rejected(bug.store).is_some()
+        broken_in_trace(bug, bug.is_of_batches()).is_some()
+            || scripts::are_rejected(bug.store).is_some()
     });
 }
 

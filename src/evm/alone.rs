@@ -5,16 +5,19 @@
 //! revm's journal is kept for as long as its rules allow (see `journal`), and only what leaves it
 //! goes into the one version of the state that is needed.
 
-use super::base::StateSource;
-use super::error::{cancelled, failure};
-use super::follower::Feed;
-use super::ledger::{Committed, EvmLedger};
-use super::location::EvmLocation;
-use super::machine::{EvmMachine, Recipe};
+use super::block::committed::Committed;
+use super::block::error::{Failure, cancelled, failure};
+use super::engine::feed::Feed;
+use super::engine::ledger::EvmLedger;
+use super::engine::runner::{NotRun, Runner, take_over, take_over_credits};
+use super::exec::base::StateSource;
+use super::exec::location::EvmLocation;
+use super::exec::machine::EvmMachine;
+use super::exec::recipe::Recipe;
+use super::exec::stopped::ViewStopped;
+use super::exec::view::EvmView;
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::runner::{NotRun, Runner, take_over, take_over_credits};
-use super::session::{Failure, Session};
-use super::view::{EvmView, ViewStopped};
+use super::session::Session;
 use crate::config::Mode;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{ConflictIndex, Latest, Store};
@@ -238,7 +241,7 @@ fn step<D: DatabaseRef>(
     tx: TxIndex,
     mode: Mode,
     ledger: &mut EvmLedger,
-) -> Option<(super::error::At, super::error::BlockErrorKind<D::Error>)> {
+) -> Option<(super::block::error::At, super::block::error::BlockErrorKind<D::Error>)> {
     let (halt, error) = match ledger.admit(tx) {
         Ok(()) => match runner.run(tx, ledger) {
             Ok(()) => return None,

@@ -1,15 +1,18 @@
 //! What is left to do when all transactions are committed, shared out among the workers: the
 //! bundle, the receipts, and emptying the store for the next block.
 
-use super::assembly::{Assembly, GrowingBundle};
-use super::block::Block;
-use super::bundle::{BlockEffects, Bucket, Folds, Spread, extend};
+use super::block::receipts::Split;
+use super::bundle::assembly::{Assembly, GrowingBundle, expect};
+use super::bundle::block_effects::BlockEffects;
+use super::bundle::bucket::{Bucket, Folds, extend};
+use super::bundle::folded::AccountReverted;
+use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
+use super::bundle::undo::{Large, UndoneSlots, large_accounts, put_back, undone_slots};
 use super::crew::{Crew, SLEEPY, Spare};
-use super::location::EvmLocation;
+use super::exec::input::Block;
+use super::exec::location::EvmLocation;
+use super::exec::spread::Spread;
 use super::mutants::{EvmMutant, is_evm_mutant};
-use super::receipts::Split;
-use super::shares::{AccountReverted, Done, Folded, Job, Jobs, expect, join, shared_out};
-use super::undo::{Large, UndoneSlots, large_accounts, put_back, undone_slots};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
@@ -348,7 +351,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::change::{AccountChange, ChangeKind};
+    use crate::evm::exec::change::{AccountChange, ChangeKind};
     use alloy_primitives::U256;
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;

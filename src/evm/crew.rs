@@ -1,8 +1,8 @@
 //! Who lends the threads: a lasting pool, or threads for one call.
 
+use super::exec::location::EvmLocation;
+use super::exec::traffic::Traffic;
 use super::experience::Experience;
-use super::location::EvmLocation;
-use super::traffic::Traffic;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Pool, Seat, Task, Threads};

@@ -1,18 +1,17 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
 use super::alone::{AfterLast, Pending};
-use super::base::StateSource;
-use super::block::Block;
-use super::bundle::BlockEffects;
+use super::block::error::{At, BlockError, BlockErrorKind, Failure};
+use super::block::output::{BlockOutput, Stats};
+use super::block::requests::push_deposits;
+use super::block::system::{SystemCalls, SystemError, balance_increments};
+use super::bundle::block_effects::BlockEffects;
 use super::closing::{Remains, close};
 use super::crew::Crew;
-use super::error::{At, BlockError, BlockErrorKind};
-use super::output::{BlockOutput, Stats};
-use super::requests::push_deposits;
-use super::run::DbError;
-use super::session::{Failure, Session};
-use super::system::{SystemCalls, SystemError, balance_increments};
-use super::view::EvmView;
+use super::exec::base::{DbError, StateSource};
+use super::exec::input::Block;
+use super::exec::view::EvmView;
+use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};

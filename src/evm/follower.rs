@@ -1,18 +1,19 @@
 //! Where transactions run one after the other, another worker makes the bundle of what they have left while
 //! the caller runs on.
 
-use super::assembly::GrowingBundle;
-use super::base::StateSource;
-use super::bundle::BlockEffects;
+use super::block::committed::Committed;
+use super::block::error::Failure;
+use super::bundle::assembly::GrowingBundle;
+use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
-use super::ledger::{Committed, Fate};
-use super::machine::TxOutput;
-use super::session::{Failure, Session};
+use super::engine::feed::{Fed, Feed};
+use super::exec::base::StateSource;
+use super::session::Session;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::protocol::Policy;
 use crate::runtime::{Seat, Task};
-use crate::sync::{Mutex, Receiver, Sender, bounded};
+use crate::sync::{Mutex, Receiver, bounded};
 use crate::worker::Context;
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,42 +25,9 @@ const BATCHES: usize = 16;
 /// The most transactions that are handed over at once.
 const LARGEST: usize = 4_096;
 
-/// What the next transactions have left.
-struct Batch {
-    /// With the places of those who have left anything.
-    left: Vec<(usize, Arc<TxOutput>)>,
-    /// The transaction after the last one.
-    end: usize,
-}
-
-/// Hands over what is settled.
-pub(super) struct Feed {
-    batches: Sender<Batch>,
-    /// Everything below was handed over.
-    end: usize,
-    /// Transactions that make a batch.
-    batch: usize,
-}
-
-impl Feed {
-    /// Hands over what has become of transactions, if there are enough of them. Nothing that they have
-    /// changed may be missing.
-    pub(super) fn send(&mut self, outcomes: &[Fate]) {
-        let end = outcomes.len();
-        if end >= self.end.saturating_add(self.batch) {
-            let new = (self.end..).zip(outcomes.iter().skip(self.end));
-            let left = |(place, fate): (usize, &Fate)| Some((place, fate.as_ref().ok()?.clone()?));
-            let left = new.filter_map(left).collect();
-            self.end = end;
-            // There is room for all of them. Who is not there any more has panicked, and that is found out.
-            let _ = self.batches.try_send(Batch { left, end });
-        }
-    }
-}
-
 /// The part of the others: one of them does it.
 struct Follower {
-    work: Mutex<Option<(GrowingBundle, Receiver<Batch>)>>,
+    work: Mutex<Option<(GrowingBundle, Receiver<Fed>)>>,
     done: Mutex<Option<GrowingBundle>>,
 }
 
@@ -67,7 +35,7 @@ impl Task for Follower {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some((mut bundle, batches)) = self.work.lock().take() else { return };
         // Between batches the core is somebody else's.
-        while let Some(Batch { left, end }) = seat.patient().recv(&batches) {
+        while let Some(Fed { left, end }) = seat.patient().recv(&batches) {
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
         *self.done.lock() = Some(bundle);
@@ -137,12 +105,12 @@ impl<S: StateSource> Session<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::base::Cloned;
-    use crate::evm::block::Block;
+    use crate::evm::block::output::BlockOutput;
     use crate::evm::crew::SLEEPY;
-    use crate::evm::extensions::Extensions;
+    use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::extensions::Extensions;
+    use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
-    use crate::evm::output::BlockOutput;
     use crate::evm::run::{Options, execute};
     use alloy_primitives::{Address, B256, TxKind};
     use revm::context::TxEnv;

@@ -5,13 +5,15 @@
 //! next one runs, by the worker that begins first: its memory is of use again soon, and little is left to do at the end.
 
 use super::alone::Alone;
-use super::base::StateSource;
+use super::block::committed::Committed;
+use super::block::error::Failure;
 use super::crew::Crew;
+use super::exec::base::StateSource;
 use super::experience::Experience;
-use super::ledger::Committed;
 use super::plan::mean_gas;
 use super::rounds::{Pace, TURN, plan_round};
-use super::session::{Failure, PrivateStretch, Session, Stretch};
+use super::session::Session;
+use super::stretch::{PrivateStretch, Stretch};
 use crate::config::Config;
 use crate::ids::TxIndex;
 use crate::protocol::{Batch, Policy};
@@ -155,7 +157,8 @@ impl<S: StateSource> Session<S> {
         let batches = lanes.lanes.into_iter().map(batch).collect();
         let unfolded = self.ledger.growing.bundled();
         let ledger = &mut self.ledger;
-        let folding = unfolded.map(|from| (core::mem::take(&mut ledger.growing), ledger.hand_over(from)));
+        let folding =
+            unfolded.map(|from| (core::mem::take(&mut ledger.growing), ledger.hand_over(from)));
         let (hands_over_rest, publishes) = (false, true);
         let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
         let parts = self.tally.parts;

@@ -1,8 +1,8 @@
 //! Transactions that take much longer than others: they begin before their turn, so that in the end nobody has to
 //! wait for one of them. Earlier blocks tell which they are, or very much gas that they ask for.
 
-use super::block::Block;
-use super::plan::regular_gas_limit;
+use super::exec::input::{Block, regular_gas_limit};
+use super::exec::work::LONG;
 use crate::ids::TxIndex;
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -10,12 +10,6 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Work from which on a transaction begins before its turn, as gas of common instructions: a fifth of a millisecond. Of
-/// real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46 in the median, 1.35 without.
-pub(super) const LONG: u64 = 400_000;
-/// Gas of precompiles takes longer than that of common instructions by about this: pairings, signatures and proofs take
-/// 8 to 16 ns for each unit, common instructions 0.5 ns.
-pub(super) const PRECOMPILE: u64 = 20;
 /// Of the gas that a call asks for it takes a part like this, as long as nothing is known of it.
 const ASKED: u64 = 4;
 /// Functions that are remembered, at most: 48 KiB. One that comes to the place of another takes it.

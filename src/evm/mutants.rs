@@ -2,6 +2,7 @@
 
 #[cfg(feature = "mutants")]
 use crate::mv::StoreMutant;
+#[cfg(feature = "mutants")]
 use crate::worker::WorkerMutant;
 
 /// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.

@@ -1,12 +1,14 @@
 //! A block in parts: private batches of neighbours, up to the first that may not go on.
 
-use super::base::StateSource;
-use super::block::Block;
+use super::block::committed::Committed;
+use super::block::error::Failure;
 use super::crew::Crew;
+use super::exec::base::StateSource;
+use super::exec::input::Block;
 use super::experience::Experience;
-use super::ledger::Committed;
 use super::plan::{begins_apart, looks_independent, mean_gas_limit};
-use super::session::{Failure, PrivateStretch, Session, Stretch};
+use super::session::Session;
+use super::stretch::{PrivateStretch, Stretch};
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::{Batch, Policy};

@@ -1,6 +1,6 @@
 //! What a transaction tells before it runs.
 
-use super::block::Block;
+use super::exec::input::{Block, regular_gas_limit};
 use super::experience::Call;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
@@ -9,13 +9,8 @@ use alloy_primitives::{Address, U256};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
-use revm::context::{Cfg, TxEnv};
+use revm::context::TxEnv;
 use std::num::NonZeroU32;
-
-/// Gas that a transaction can take from the block: its limit, up to the cap of EIP-7825.
-pub(super) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
-    gas_limit.min(block.cfg.tx_gas_limit_cap())
-}
 
 /// Gas of a plain payment.
 const PAYMENT: u64 = 21_000;
@@ -57,27 +52,6 @@ pub(super) fn plan_block(
     // First all that has to be fetched from memory, transaction by transaction; then the map of senders.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     plan(first, &hints, grain)
-}
-
-/// How many accounts `transactions` will probably load: each brings its sender, and a plain payment its
-/// receiver; contracts are often the same. So are senders, in some blocks: room that is not used costs more
-/// than growing does.
-pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
-    const SAMPLE: usize = 256;
-    let most = transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum();
-    if transactions.len() < 4 * SAMPLE {
-        return most;
-    }
-    let step = transactions.len() / SAMPLE;
-    let mut senders: Vec<_> = transactions.iter().step_by(step).map(|tx| tx.caller).collect();
-    let sampled = senders.len();
-    senders.sort_unstable();
-    senders.dedup();
-    // Of n senders that are equally likely, s samples meet s * s / 2n times.
-    match sampled - senders.len() {
-        0 => most,
-        met => most.min(sampled * sampled / met),
-    }
 }
 
 /// What ties `tx` to others that have the same: its sender, what it calls, and whom it pays. Calls of one function with
@@ -312,22 +286,5 @@ mod tests {
         // A call that pays nothing may have nothing to do with others.
         transactions[15] = TxEnv { data: vec![0].into(), ..pay(900, 100) };
         assert!(begins_apart(&transactions, 10) && begins_apart(&[], 10));
-    }
-
-    #[test]
-    fn as_many_accounts_are_expected_as_senders_suggest() {
-        let expected = |count: u64, senders: u64| {
-            let pay = |number: u64| TxEnv {
-                caller: Address::left_padding_from(&(number % senders).to_be_bytes()),
-                ..TxEnv::default()
-            };
-            expected_accounts(&(0..count).map(pay).collect::<Vec<_>>())
-        };
-        // Each has a receiver, too.
-        assert_eq!((expected(50_000, 50_000), expected(0, 1)), (100_000, 0));
-        // A few too many do no harm, as many as there are transactions would.
-        assert!((20..500).contains(&expected(50_000, 20)));
-        // Too few to be sampled.
-        assert_eq!(expected(1_000, 20), 2_000);
     }
 }

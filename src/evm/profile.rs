@@ -1,20 +1,20 @@
 //! A block on real threads under an observer's eyes: where its time goes. The observer brings the
 //! clock; the library has none.
 
-use super::base::StateSource;
-use super::block::Block;
+use super::block::committed::Committed;
+use super::block::error::{BlockError, Failure};
+use super::block::output::BlockOutput;
 use super::crew::Scoped;
-use super::error::BlockError;
-use super::extensions::Extensions;
+use super::engine::workload::EvmWorkload;
+use super::exec::base::{DbError, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
-use super::ledger::Committed;
-use super::output::BlockOutput;
 use super::plan::is_serial;
-use super::run::{DbError, begin};
-use super::session::{Failure, Session, empty_store};
+use super::run::begin;
+use super::session::{Session, empty_store};
 use super::trials::Trials;
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::Threads;

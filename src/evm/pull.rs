@@ -1,9 +1,9 @@
 //! Building a block from a pool that is asked for transactions while the block fills.
 
-use super::base::StateSource;
-use super::block::Block;
-use super::error::Rejection;
-use super::output::BlockOutput;
+use super::block::output::BlockOutput;
+use super::exec::base::StateSource;
+use super::exec::input::Block;
+use super::exec::rejection::Rejection;
 use super::session::Session;
 use crate::ids::TxIndex;
 use revm::context::TxEnv;

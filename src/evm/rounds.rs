@@ -1,7 +1,7 @@
 //! How long rounds of lanes are, what is in one, and whether they pay.
 
-use super::block::Block;
-use super::plan::{may_fit, regular_gas_limit, ties};
+use super::exec::input::{Block, regular_gas_limit};
+use super::plan::{may_fit, ties};
 use crate::schedule::{Lanes, Ties, lanes};
 use core::ops::Range;
 use foldhash::fast::RandomState;

@@ -1,33 +1,33 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
-use super::balances::Moved;
-use super::base::{BlockBase, Overlay, StateSource};
-use super::block::Block;
-use super::bundle::{BlockEffects, Spread};
+use super::block::committed::Committed;
+use super::block::error::{At, BlockError, BlockErrorKind};
+use super::block::output::BlockOutput;
+use super::block::system::{SystemCalls, SystemError};
+use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
-use super::error::{At, BlockError, BlockErrorKind};
-use super::extensions::Extensions;
+use super::engine::workload::EvmWorkload;
+use super::exec::balances::Moved;
+use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
+use super::exec::recipe::Recipe;
+use super::exec::spread::Spread;
+use super::exec::traffic::Traffic;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::lanes::is_worth_lanes;
-use super::ledger::Committed;
-use super::machine::Recipe;
 use super::mutants::EvmMutant;
-use super::output::BlockOutput;
 use super::parts::{FEW, is_worth_parting};
 use super::plan::is_serial;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, empty_store, expects_chain};
-use super::system::{SystemCalls, SystemError};
-use super::traffic::Traffic;
 use super::trials::Trials;
-use super::workload::EvmWorkload;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::protocol::Policy;
 use core::ops::ControlFlow;
-use revm::DatabaseRef;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
@@ -45,9 +45,6 @@ pub(crate) struct Options<F> {
     /// A bug to seed, for tests of the tests.
     pub(crate) mutant: EvmMutant,
 }
-
-/// Why the state of `S` could not be read.
-pub(super) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 
 /// Executes a block. See [`Executor`](crate::Executor).
 pub(crate) fn execute<'env, S, F, C>(
@@ -261,9 +258,9 @@ fn prepare<S: StateSource>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::base::Cloned;
     use crate::evm::crew::Team;
-    use crate::evm::error::Rejection;
+    use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::rejection::Rejection;
     use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use core::convert::Infallible;

@@ -1,26 +1,26 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
 use super::alone::Alone;
-use super::base::StateSource;
-use super::bundle::BlockEffects;
+use super::block::committed::Committed;
+use super::block::error::{Failure, cancelled, failure};
+use super::block::output::Tally;
+use super::bundle::block_effects::BlockEffects;
 use super::crew::{Crew, SLEEPY};
-use super::error::{At, BlockErrorKind, cancelled, failure};
+use super::engine::ledger::EvmLedger;
+use super::engine::workload::EvmWorkload;
+use super::exec::base::StateSource;
+use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::experience::Experience;
-use super::growing::Growing;
-use super::ledger::{Committed, EvmLedger, Fate};
-use super::location::{Account, EvmLocation, EvmValue};
-use super::mutants::is_evm_mutant;
 use super::plan::plan_block;
-use super::run::DbError;
+use super::stretch::{PrivateStretch, RunTask, Stretch};
 use super::trials::{Trials, waste};
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Batch, Counters, Halt, Limits, Plan, Policy, Waste};
+use crate::protocol::{Halt, Limits, Plan, Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
-use crate::worker::{BlockEnd, Context, Point, Setup, Shared, work};
+use crate::worker::{BlockEnd, Setup, Shared, work};
 use core::ops::{ControlFlow, Range};
 use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -28,9 +28,6 @@ use std::sync::Arc;
 
 /// Locations of a plain transfer; the store grows where there are more.
 const LOCATIONS_PER_TRANSACTION: usize = 4;
-
-/// Where and why the transactions ended early.
-pub(super) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
 
 /// A block between two rounds of transactions. A block that is given whole has one round.
 pub(super) struct Session<S: StateSource> {
@@ -48,75 +45,6 @@ pub(super) struct Session<S: StateSource> {
     pub(super) handed_over: bool,
     /// Those of the next stretch, or the last, that begin before their turn, and their runs.
     pub(super) longest: Vec<(TxIndex, u32)>,
-}
-
-/// What was counted so far, for the block's statistics.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) protocol: Counters,
-    /// Stretches that ran in order because of what earlier blocks have shown.
-    pub(super) foreseen_stretches: u64,
-    /// Transactions that were to begin before their turn.
-    pub(super) begun_first: u64,
-    /// Private batches of which anything was committed.
-    pub(super) parts: u64,
-    /// Rounds of transactions that ran in lanes.
-    pub(super) rounds: u64,
-}
-
-/// How transactions are shared out among workers.
-pub(super) enum Stretch {
-    /// In chunks whose writes others may read before they commit.
-    Published,
-    /// In private batches.
-    Private(PrivateStretch),
-}
-
-/// Private batches, which hold all transactions of a stretch.
-pub(super) struct PrivateStretch {
-    pub(super) batches: Vec<Batch>,
-    /// The stretch ends where the rest of a batch may not go on.
-    pub(super) hands_over_rest: bool,
-    /// What the batches have left is in the store at the end: others will read it there.
-    pub(super) publishes: bool,
-    /// What one of the workers puts into the bundle before it runs a batch.
-    pub(super) folding: Option<Folding>,
-}
-
-/// A bundle, and what became of transactions that are committed and not in it.
-pub(super) type Folding = (Growing, Vec<Fate>);
-
-/// The part of the other workers.
-struct RunTask<S: StateSource> {
-    shared: Shared<EvmWorkload<S>, EvmLedger>,
-    folding: Mutex<Option<Folding>>,
-    folded: Mutex<Option<Growing>>,
-}
-
-impl<S: StateSource> RunTask<S> {
-    /// Puts into the bundle what is not there, if no worker has begun with that.
-    fn fold(&self, seat: Seat<'_>) {
-        let folding = self.folding.lock().take();
-        let Some((mut growing, outcomes)) = folding else { return };
-        let recipe = &self.shared.workload().recipe;
-        if is_evm_mutant!(recipe.mutant, LaneUnfolded) && !outcomes.is_empty() {
-            growing.give_up_bundle();
-        }
-        growing.extend(&recipe.block, outcomes);
-        *self.folded.lock() = Some(growing);
-        seat.yield_at(Point::Between);
-    }
-}
-
-impl<S: StateSource> Task for RunTask<S> {
-    fn run(&self, worker: WorkerId, seat: Seat<'_>) {
-        self.fold(seat);
-        match seat {
-            Seat::Thread(threads) => work(&self.shared, worker, threads),
-            #[cfg(feature = "sim")]
-            Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
-        }
-    }
 }
 
 /// An empty store for a block of about `transactions`; one that runs alone needs none.

@@ -1,21 +1,25 @@
 //! Blocks in the simulated runtime: the Ethereum layer as it ships, one step at a time, in an
 //! order that a seed decides.
 
-use super::base::StateSource;
-use super::batches::{BatchGroup, EvmBatches};
-use super::block::Block;
+use super::block::error::BlockError;
+use super::block::output::BlockOutput;
 use super::crew::Scoped;
-use super::error::{BlockError, Rejection};
-use super::extensions::Extensions;
+use super::engine::batches::EvmBatches;
+use super::engine::ledger::BatchGroup;
+use super::engine::ledger::EvmLedger;
+use super::engine::workload::EvmWorkload;
+use super::exec::base::{DbError, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
+use super::exec::location::EvmLocation;
+use super::exec::machine::EvmMachine;
+use super::exec::rejection::Rejection;
+use super::exec::tx_output::TxOutput;
+use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
-use super::ledger::EvmLedger;
-use super::location::{EvmLocation, Reward};
-use super::machine::{EvmMachine, TxOutput};
 use super::mutants::EvmMutant;
-use super::output::BlockOutput;
-use super::run::{DbError, begin};
+use super::run::begin;
 use super::session::{Session, empty_store};
-use super::workload::EvmWorkload;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};

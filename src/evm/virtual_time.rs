@@ -1,15 +1,15 @@
 //! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a time on
 //! the calling thread, in an order that a seed or a clock decides.
 
-use super::base::StateSource;
-use super::block::Block;
+use super::block::committed::Committed;
+use super::block::error::BlockError;
+use super::block::output::BlockOutput;
 use super::crew::{Crew, Memory};
-use super::error::BlockError;
-use super::extensions::Extensions;
-use super::ledger::Committed;
+use super::exec::base::{DbError, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
 use super::mutants::EvmMutant;
-use super::output::BlockOutput;
-use super::run::{DbError, Options, execute};
+use super::run::{Options, execute};
 use super::simulate::evm_simulator;
 use crate::config::Config;
 use crate::runtime::simulated::{self, Fibers, SimulationError};

@@ -167,7 +167,9 @@ impl<L: Location> AccessLog<L> {
     /// Whether transactions of others lie between those of this batch.
     #[must_use]
     pub fn has_gaps(&self) -> bool {
-        self.groups.windows(2).any(|pair| matches!(pair, [one, next] if one.txs.end != next.txs.first))
+        self.groups
+            .windows(2)
+            .any(|pair| matches!(pair, [one, next] if one.txs.end != next.txs.first))
     }
 
     /// Each access with the first transaction of the group that made it.

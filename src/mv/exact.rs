@@ -168,13 +168,7 @@ impl<L: Location> ExactIndex<L> {
 
     pub(super) const fn commit_group(&mut self, _: BatchId, _: &ExactLog<L>, _: TxIndex) {}
 
-    pub(super) const fn allows(
-        &self,
-        _: BatchId,
-        _: &ExactLog<L>,
-        _: TxIndex,
-        _: TxIndex,
-    ) -> bool {
+    pub(super) const fn allows(&self, _: BatchId, _: &ExactLog<L>, _: TxIndex, _: TxIndex) -> bool {
         true
     }
 }

@@ -1,9 +1,9 @@
 //! The store: shards of version chains.
 
 use super::chain::{Chain, Kind};
+use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
-use super::conflicts::ConflictIndex;
 use super::mutants::{StoreMutant, is_store_mutant};
 use super::resolve::Trace;
 use super::running::Running;

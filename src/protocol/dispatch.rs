@@ -193,11 +193,7 @@ impl Protocol {
     }
 
     /// A member of a private batch has run at the frontier.
-    fn on_held_report(
-        &mut self,
-        tx: TxIndex,
-        results: Vec<TxReport>,
-    ) -> Result<(), Invariant> {
+    fn on_held_report(&mut self, tx: TxIndex, results: Vec<TxReport>) -> Result<(), Invariant> {
         // Where work was to stop it has not run.
         let Some(TxReport { runs, result }) = results.into_iter().next() else { return Ok(()) };
         self.counters.runs += u64::from(runs);

@@ -1,6 +1,6 @@
 //! The frontier: admission, validation, commit, in this order and one index at a time.
 
-use super::events::{Command, Failure, Mode};
+use super::events::{Command, Failure, Mode, Verdict};
 use super::mutants::is_mutant;
 use super::plan::{Policy, Waste};
 use super::slot::{Slot, Status};
@@ -104,6 +104,21 @@ impl Protocol {
         Ok(())
     }
 
+    pub(super) fn on_checked(&mut self, tx: TxIndex, verdict: Verdict) -> Result<(), Invariant> {
+        let authority = self.awaiting == Some(Awaiting::Validate(tx));
+        let question = if authority { Awaiting::Validate(tx) } else { Awaiting::Recheck(tx) };
+        self.answer(question, "Checked")?;
+        match (verdict, authority) {
+            (Verdict::Valid, true) => self.at_frontier.valid = true,
+            (Verdict::Valid, false) if is_mutant!(self.mutant, HintIsVerdict) => {
+                self.slot_mut(tx)?.final_run = true;
+            }
+            (Verdict::Valid, false) => {}
+            (Verdict::Stale, _) => self.discard(tx)?,
+        }
+        Ok(())
+    }
+
     fn poll_executed(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
         // Whatever its reads saw has not changed since if nobody has named it: everything below has
         // reported, and each change names those who had read there before it.
@@ -144,7 +159,11 @@ impl Protocol {
         self.poll()
     }
 
-    pub(super) fn fail(&mut self, tx: TxIndex, failure: Failure) -> Result<Option<Command>, Invariant> {
+    pub(super) fn fail(
+        &mut self,
+        tx: TxIndex,
+        failure: Failure,
+    ) -> Result<Option<Command>, Invariant> {
         let may_skip = failure == Failure::Rejected || is_mutant!(self.mutant, FatalSkipped);
         if may_skip && self.limits.skip_rejected {
             return self.skip(tx);

@@ -29,6 +29,7 @@ mod counters;
 mod dispatch;
 mod events;
 mod frontier;
+mod groups;
 mod mutants;
 mod plan;
 mod private;
@@ -37,7 +38,9 @@ mod state;
 
 pub use batch::Batch;
 pub use counters::Counters;
-pub use events::{BatchReport, Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict};
+pub use events::{
+    BatchReport, Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict,
+};
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy, Waste};
 pub use slot::Status;

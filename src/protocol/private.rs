@@ -1,4 +1,4 @@
-//! Private batches: dispatch, comparison, commit group by group, and what becomes of the rest.
+//! Private batches: where each one stands, and their runs. `groups` has what happens at the frontier.
 //!
 //! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may commit once everything
 //! below *f* is committed, if nobody outside the batch has written, from *s* to *f*, what the batch has accessed up to
@@ -7,7 +7,7 @@
 use super::batch::Batch;
 use super::events::{BatchReport, Command, Job, JobReport, Mode};
 use super::mutants::is_mutant;
-use super::state::{Awaiting, Halt, Protocol};
+use super::state::{Awaiting, Protocol};
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,27 +15,27 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// What the protocol keeps of the private batches of a stretch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Private {
-    batches: Vec<PrivateBatch>,
+    pub(super) batches: Vec<PrivateBatch>,
     /// Batches that are not over, by their lowest member that is not final.
     heads: BTreeMap<TxIndex, BatchId>,
     /// Those heads whose batches wait to run.
-    ready: BTreeSet<TxIndex>,
+    pub(super) ready: BTreeSet<TxIndex>,
     /// What lies below it is in the store.
     published: TxIndex,
     /// Whether there are published transactions beside the batches: they may read what a batch has committed.
-    is_mixed: bool,
+    pub(super) is_mixed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PrivateBatch {
-    members: Batch,
+pub(super) struct PrivateBatch {
+    pub(super) members: Batch,
     /// Runs so far: also the incarnation of the next one.
-    runs: u32,
-    state: BatchState,
+    pub(super) runs: u32,
+    pub(super) state: BatchState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum BatchState {
+pub(super) enum BatchState {
     /// Its members from the head on wait for a run.
     Waiting,
     /// In a job, perhaps not begun.
@@ -47,25 +47,26 @@ enum BatchState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Ended {
+pub(super) struct Ended {
     /// Groups that have run and are not committed.
-    groups: VecDeque<Chunk>,
+    pub(super) groups: VecDeque<Chunk>,
     /// The member after them, if it must run at the frontier.
-    held: Option<TxIndex>,
+    pub(super) held: Option<TxIndex>,
     /// The rule allows all groups below `conflict`, or all, if nobody else commits from `compared` on.
-    compared: TxIndex,
-    conflict: Option<TxIndex>,
+    pub(super) compared: TxIndex,
+    pub(super) conflict: Option<TxIndex>,
     /// Members that have committed from `compared` on.
-    own: u32,
+    pub(super) own: u32,
     /// Where it began.
-    snapshot: TxIndex,
+    pub(super) snapshot: TxIndex,
 }
 
-type Polled = Result<Option<Command>, Invariant>;
+pub(super) type Polled = Result<Option<Command>, Invariant>;
 
 impl Private {
     pub(super) fn new(first: TxIndex, batches: &[Batch], is_mixed: bool) -> Self {
-        let heads = batches.iter().zip(0..).filter_map(|(batch, id)| Some((batch.first()?, BatchId(id))));
+        let heads =
+            batches.iter().zip(0..).filter_map(|(batch, id)| Some((batch.first()?, BatchId(id))));
         let heads: BTreeMap<_, _> = heads.collect();
         let ready = heads.keys().copied().collect();
         let waiting = |members: &Batch| PrivateBatch {
@@ -90,11 +91,15 @@ impl Private {
         self.heads.is_empty()
     }
 
-    fn batch(&self, id: BatchId) -> Option<&PrivateBatch> {
+    pub(super) fn batch(&self, id: BatchId) -> Option<&PrivateBatch> {
         self.batches.get(id.0 as usize)
     }
 
-    fn batch_mut(&mut self, id: BatchId, tx: TxIndex) -> Result<&mut PrivateBatch, Invariant> {
+    pub(super) fn batch_mut(
+        &mut self,
+        id: BatchId,
+        tx: TxIndex,
+    ) -> Result<&mut PrivateBatch, Invariant> {
         self.batches.get_mut(id.0 as usize).ok_or(Invariant::MissingResult { tx })
     }
 
@@ -108,7 +113,7 @@ impl Private {
     }
 
     /// The same for a group, which is published later unless there is somebody to read it.
-    fn advance_group(&mut self, group: Chunk) {
+    pub(super) fn advance_group(&mut self, group: Chunk) {
         if self.is_mixed {
             self.published = group.end;
         }
@@ -116,7 +121,7 @@ impl Private {
     }
 
     /// For seeded bugs: the next group of the first batch that has ended.
-    fn first_ended(&self) -> Option<(BatchId, Chunk)> {
+    pub(super) fn first_ended(&self) -> Option<(BatchId, Chunk)> {
         self.heads.values().find_map(|id| match &self.batch(*id)?.state {
             BatchState::Ended(ended) => Some((*id, *ended.groups.front()?)),
             BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => None,
@@ -145,19 +150,19 @@ impl Private {
 }
 
 impl Ended {
-    fn of(snapshot: TxIndex, report: BatchReport) -> Self {
+    pub(super) fn of(snapshot: TxIndex, report: BatchReport) -> Self {
         let BatchReport { groups, held } = report;
         let (compared, conflict, own) = (snapshot, None, 0);
         Self { groups: groups.into(), held, compared, conflict, own, snapshot }
     }
 
     /// Whether all from the snapshot up to `frontier` are members: what is next is valid by construction.
-    fn is_in_order(&self, frontier: TxIndex) -> bool {
+    pub(super) fn is_in_order(&self, frontier: TxIndex) -> bool {
         self.compared == self.snapshot && self.is_current(frontier)
     }
 
     /// Whether nobody else has committed from `compared` up to `frontier`.
-    const fn is_current(&self, frontier: TxIndex) -> bool {
+    pub(super) const fn is_current(&self, frontier: TxIndex) -> bool {
         self.compared.0 + self.own == frontier.0
     }
 }
@@ -229,12 +234,12 @@ impl Protocol {
 
     /// The same before a run of the batch `id`. The first run takes the snapshot that is there: what was committed since
     /// is compared. Where that was wasted the next run sees all that is committed.
-    fn publish_for(&mut self, id: BatchId) -> Option<Command> {
+    pub(super) fn publish_for(&mut self, id: BatchId) -> Option<Command> {
         let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
         if has_run { self.publish_below() } else { None }
     }
 
-    fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
+    pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
         let is_forgotten = is_mutant!(self.mutant, PublishForgotten);
         let published = if self.private.is_mixed { self.frontier } else { self.private.published };
         let snapshot = if is_forgotten { self.frontier } else { published };
@@ -260,7 +265,8 @@ impl Protocol {
             return Ok(());
         }
         let tx = job.chunk.first;
-        let is_known = self.private.batch(id).is_some_and(|batch| batch.state == BatchState::InFlight(job));
+        let is_known =
+            self.private.batch(id).is_some_and(|batch| batch.state == BatchState::InFlight(job));
         let begins = report.groups.first().is_none_or(|group| group.first == tx);
         if !is_known || !begins {
             return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
@@ -292,203 +298,5 @@ impl Protocol {
         batch.runs = batch.runs.saturating_sub(1);
         self.private.ready.insert(tx);
         Ok(())
-    }
-
-    pub(super) fn on_compared(
-        &mut self,
-        tx: TxIndex,
-        conflict: Option<TxIndex>,
-    ) -> Result<(), Invariant> {
-        self.answer(Awaiting::Compare(tx), "Compared")?;
-        let frontier = self.frontier;
-        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        (ended.compared, ended.own, ended.conflict) = (frontier, 0, conflict);
-        Ok(())
-    }
-
-    /// The batch that ends at `tx`, the frontier, if it has run.
-    fn ended_at(&mut self, tx: TxIndex) -> Option<&mut Ended> {
-        let id = self.private.head(tx)?;
-        match &mut self.private.batches.get_mut(id.0 as usize)?.state {
-            BatchState::Ended(ended) => Some(ended),
-            BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => None,
-        }
-    }
-
-    /// What is next for the frontier `tx`, which is a member of the batch `id`.
-    pub(super) fn poll_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
-        let cap = self.limits.max_speculative_runs;
-        let batch = self.private.batch_mut(id, tx)?;
-        match &batch.state {
-            BatchState::Waiting if batch.runs >= cap => self.poll_held(tx),
-            BatchState::Waiting => match self.publish_for(id) {
-                Some(publish) => Ok(Some(publish)),
-                None => {
-                    let job = self.start_batch(id, tx)?;
-                    self.here = Some(job);
-                    Ok(Some(Command::RunHere(job)))
-                }
-            },
-            BatchState::InFlight(job) => {
-                let job = *job;
-                if self.here == Some(job) || self.at_frontier.claim_asked == Some(job) {
-                    return Ok(None);
-                }
-                if is_mutant!(self.mutant, BatchOvertakes)
-                    && let Some((id, group)) = self.private.first_ended()
-                {
-                    return self.commit_group(id, group);
-                }
-                self.at_frontier.claim_asked = Some(job);
-                Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
-            }
-            BatchState::Ended(ended) if ended.held == Some(tx) => self.poll_held(tx),
-            BatchState::Ended(ended) => match ended.groups.front().copied() {
-                Some(group) => self.poll_group(id, group),
-                None => {
-                    batch.state = BatchState::Waiting;
-                    self.poll_batch(id, tx)
-                }
-            },
-            BatchState::Over => Err(Invariant::MissingResult { tx }),
-        }
-    }
-
-    /// The next group of the batch `id` begins at the frontier.
-    fn poll_group(&mut self, id: BatchId, group: Chunk) -> Polled {
-        let (tx, frontier) = (group.first, self.frontier);
-        let mutant = self.mutant;
-        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        let once = is_mutant!(mutant, ComparedOnce) && ended.compared > TxIndex(0);
-        let is_current = ended.is_current(frontier) || once;
-        let conflict = ended.conflict;
-        if !is_current && !is_mutant!(mutant, OutsidersUnchecked) {
-            return Ok(self.ask(Awaiting::Compare(tx), Command::Compare { batch: id, tx }));
-        }
-        if conflict.is_some_and(|conflict| conflict <= tx) {
-            return self.discard_batch(id, tx);
-        }
-        match self.at_frontier.admitted {
-            None if is_mutant!(mutant, GroupUnadmitted) => {
-                self.at_frontier.admitted = Some(true);
-                self.poll_group(id, group)
-            }
-            None => Ok(self.ask(Awaiting::Admit(tx), Command::AdmitGroup { batch: id, group })),
-            Some(false) if group.len() == 1 => self.refuse(tx),
-            // Which of them has no room shows at the frontier, one by one.
-            Some(false) => {
-                self.at_frontier.admitted = None;
-                let discarded = self.discard_batch(id, tx);
-                if let Ok(batch) = self.private.batch_mut(id, tx) {
-                    let report = BatchReport { groups: Vec::new(), held: Some(tx) };
-                    batch.state = BatchState::Ended(Ended::of(frontier, report));
-                    self.private.ready.remove(&tx);
-                }
-                discarded
-            }
-            Some(true) => self.commit_group(id, group),
-        }
-    }
-
-    fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
-        let tx = group.first;
-        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
-        let speculative = if ended.is_in_order(tx) { 0 } else { group.len() };
-        ended.groups.pop_front();
-        ended.own += group.len();
-        self.counters.speculative_commits += u64::from(speculative);
-        self.private.advance_group(group);
-        self.advance_to(group)?;
-        let publish = self.private.is_mixed;
-        if publish {
-            self.awaiting = Some(Awaiting::Publish(tx));
-        }
-        Ok(Some(Command::CommitGroup { batch: id, group, publish }))
-    }
-
-    /// Throws away what is left of the results of the batch `id`, from the frontier `tx` on.
-    pub(super) fn discard_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
-        let keeps_tail = is_mutant!(self.mutant, BatchTailKept);
-        let Some(ended) = self.ended_at(tx) else { return Ok(None) };
-        let runs = ended.groups.iter().map(|group| group.len()).sum();
-        if keeps_tail && ended.groups.len() > 1 {
-            // The seeded bug runs the first one again at the frontier, and keeps what follows.
-            ended.groups.pop_front();
-            (ended.conflict, ended.held) = (None, Some(tx));
-            (ended.compared, ended.own) = (tx.next(), 0);
-            return self.poll_held(tx);
-        }
-        self.count_waste(runs);
-        if self.limits.hands_over_rest {
-            self.begin_halt(Halt::HandedOver);
-            return self.poll();
-        }
-        self.private.batch_mut(id, tx)?.state = BatchState::Waiting;
-        self.private.ready.insert(tx);
-        Ok(Some(Command::DiscardBatch(id)))
-    }
-
-    /// The seeded bug `HaltCommitsBatch`.
-    pub(super) fn commit_after_halt(&mut self) -> Option<Command> {
-        let (id, group) = self.private.first_ended()?;
-        let is_next = is_mutant!(self.mutant, HaltCommitsBatch) && group.first == self.frontier;
-        if is_next { self.commit_group(id, group).ok()? } else { None }
-    }
-
-    /// A member of a private batch that runs at the frontier by itself.
-    fn poll_held(&mut self, tx: TxIndex) -> Polled {
-        if self.limits.hands_over_rest {
-            self.begin_halt(Halt::HandedOver);
-            return self.poll();
-        }
-        if let Some(failure) = self.at_frontier.failure {
-            return self.fail(tx, failure);
-        }
-        if self.at_frontier.has_run {
-            self.advance(tx)?;
-            return Ok(Some(Command::Commit(tx)));
-        }
-        if self.here.is_some() {
-            return Ok(None);
-        }
-        match self.at_frontier.admitted {
-            None => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
-            Some(false) => self.refuse(tx),
-            Some(true) => match self.publish_below() {
-                Some(publish) => Ok(Some(publish)),
-                None => {
-                    let chunk = Chunk { first: tx, end: tx.next() };
-                    let job = Job { chunk, incarnation: Incarnation(0), mode: Mode::Frontier };
-                    self.here = Some(job);
-                    Ok(Some(Command::RunHere(job)))
-                }
-            },
-        }
-    }
-
-    /// I15: before `tx` is left out, what its batch has computed on top of it goes.
-    pub(super) fn discard_rest_of(&mut self, tx: TxIndex) -> Polled {
-        let (frontier, keeps) = (self.frontier, is_mutant!(self.mutant, SkipKeepsBatch));
-        let Some(ended) = self.ended_at(tx) else { return Ok(None) };
-        if keeps {
-            ended.groups.pop_front();
-        }
-        if ended.groups.is_empty() || keeps {
-            return Ok(None);
-        }
-        let runs = ended.groups.iter().map(|group| group.len()).sum();
-        *ended = Ended::of(frontier, BatchReport { groups: Vec::new(), held: Some(tx) });
-        self.count_waste(runs);
-        let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
-        Ok(Some(Command::DiscardBatch(id)))
-    }
-
-    pub(super) fn on_published(
-        &mut self,
-        tx: TxIndex,
-        stale_readers: &[TxIndex],
-    ) -> Result<(), Invariant> {
-        self.answer(Awaiting::Publish(tx), "Published")?;
-        self.note_stale(stale_readers)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::counters::Counters;
-use super::events::{Event, Failure, Job, Verdict};
+use super::events::{Event, Failure, Job};
 use super::mutants::{Mutant, is_mutant};
 use super::plan::{Limits, Plan};
 use super::private::Private;
@@ -380,22 +380,11 @@ impl Protocol {
         }
     }
 
-    fn on_checked(&mut self, tx: TxIndex, verdict: Verdict) -> Result<(), Invariant> {
-        let authority = self.awaiting == Some(Awaiting::Validate(tx));
-        let question = if authority { Awaiting::Validate(tx) } else { Awaiting::Recheck(tx) };
-        self.answer(question, "Checked")?;
-        match (verdict, authority) {
-            (Verdict::Valid, true) => self.at_frontier.valid = true,
-            (Verdict::Valid, false) if is_mutant!(self.mutant, HintIsVerdict) => {
-                self.slot_mut(tx)?.final_run = true;
-            }
-            (Verdict::Valid, false) => {}
-            (Verdict::Stale, _) => self.discard(tx)?,
-        }
-        Ok(())
-    }
-
-    pub(super) fn answer(&mut self, question: Awaiting, event: &'static str) -> Result<(), Invariant> {
+    pub(super) fn answer(
+        &mut self,
+        question: Awaiting,
+        event: &'static str,
+    ) -> Result<(), Invariant> {
         if self.awaiting.take_if(|awaiting| *awaiting == question).is_none() {
             let (Awaiting::Recheck(tx)
             | Awaiting::Validate(tx)

@@ -7,7 +7,8 @@ use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
 use crate::protocol::Batch;
 use crate::worker::{
-    Base, BatchMachine, Context, Effects, Machine, MustWait, RanBatch, Stop, Stopped, View, Workload,
+    Base, BatchMachine, Context, Effects, Machine, MustWait, RanBatch, Stop, Stopped, View,
+    Workload,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};

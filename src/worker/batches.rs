@@ -96,7 +96,12 @@ impl<W: Workload> Batches<W> {
     }
 
     /// The next group of the batch is committed: takes out what it has left.
-    fn commit(&mut self, id: BatchId, group: Chunk, unindexed: bool) -> Result<W::Group, Invariant> {
+    fn commit(
+        &mut self,
+        id: BatchId,
+        group: Chunk,
+        unindexed: bool,
+    ) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
         let Self { kept, index, committed } = self;
         let (before, rest) = kept.split_at_mut(id.0 as usize);

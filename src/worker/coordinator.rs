@@ -1,32 +1,32 @@
 //! The coordinating role: the owner of the protocol.
 
+use super::batches::Batches;
 use super::events::EngineEvent;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
-use super::batches::Batches;
 use super::shared::{BlockEnd, Shared};
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
-use crate::mv::{ConflictIndex, Entry, ReadSet, Store};
+use crate::mv::{ConflictIndex, ReadSet, Store};
 use crate::protocol::{BatchReport, Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
-use crate::sync::{Sender, SeqCst};
+use crate::sync::Sender;
 use crate::trace::Log;
 
 /// What the role knows of one transaction.
-struct Record<W: Workload> {
-    reads: ReadSet<W::Location>,
+pub(super) struct Record<W: Workload> {
+    pub(super) reads: ReadSet<W::Location>,
     /// Where its last published incarnation left entries.
-    written: Vec<W::Location>,
-    incarnation: Incarnation,
-    output: Option<W::Output>,
-    error: Option<TxError<W::Rejection, W::BaseError>>,
+    pub(super) written: Vec<W::Location>,
+    pub(super) incarnation: Incarnation,
+    pub(super) output: Option<W::Output>,
+    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }
 
 /// The state behind the role.
 pub(super) struct Coordinator<W: Workload, G> {
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
     pub(super) ledger: G,
     records: PerTx<Record<W>>,
     /// That of a member of a private batch that runs at the frontier.
@@ -35,7 +35,7 @@ pub(super) struct Coordinator<W: Workload, G> {
     /// Gone once the block is over: that ends the workers.
     jobs: Option<Sender<JobMessage<W::Location>>>,
     /// Why the frontier was refused by admission.
-    refusal: Option<W::Rejection>,
+    pub(super) refusal: Option<W::Rejection>,
     broken: Option<Invariant>,
 }
 
@@ -255,7 +255,7 @@ where
     }
 
     /// What is kept of `tx`; only one member of a private batch has anything at a time.
-    fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
+    pub(super) fn record(&mut self, tx: TxIndex) -> Result<&mut Record<W>, Invariant> {
         if self.protocol.is_private(tx) {
             return Ok(&mut self.held);
         }
@@ -367,73 +367,5 @@ where
             shared.store.mark_estimate(version, location);
         }
         Ok(())
-    }
-
-    fn commit<X: Context>(
-        &mut self,
-        tx: TxIndex,
-        shared: &Shared<W, G>,
-        context: &X,
-    ) -> Result<(), Invariant> {
-        let record = self.record(tx)?;
-        if cfg!(debug_assertions) && !shared.store.would_hold(&record.reads, tx) {
-            return Err(Invariant::StaleCommit { tx });
-        }
-        record.reads = ReadSet::default();
-        let written = core::mem::take(&mut record.written);
-        let version = Version { tx, incarnation: record.incarnation };
-        let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeCredit);
-        if too_early {
-            self.move_frontier(tx, shared);
-            context.yield_at(Point::Commit);
-        }
-        let mut early = Vec::new();
-        shared.workload.credits(&output, |location, delta| {
-            shared.store.publish(version, &location, Entry::Delta(delta), &mut early);
-        });
-        if let Some(reader) = early.first() {
-            return Err(Invariant::EarlyRead { tx: *reader });
-        }
-        self.ledger.commit(tx, output);
-        if self.protocol.has_private() && !is_worker_mutant!(shared.mutant, FrontierUnindexed) {
-            self.batches.commit_single(tx, &written);
-        }
-        if !too_early {
-            self.move_frontier(tx, shared);
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
-        let refusal = self.refusal.take();
-        let record = self.record(tx)?;
-        let reason = match (refusal, record.error.take()) {
-            (Some(refusal), _) | (None, Some(TxError::Rejected(refusal))) => refusal,
-            _ => return Err(Invariant::MissingResult { tx }),
-        };
-        // Whatever any incarnation has left goes.
-        let version = Version { tx, incarnation: Incarnation(u32::MAX) };
-        let written = core::mem::take(&mut record.written);
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeWithdrawal);
-        if too_early {
-            self.move_frontier(tx, shared);
-        }
-        let mut stale_readers = Vec::new();
-        for location in written {
-            shared.store.withdraw(version, &location, &mut stale_readers);
-        }
-        stale_readers.sort_unstable();
-        stale_readers.dedup();
-        self.ledger.skip(tx, reason);
-        if !too_early {
-            self.move_frontier(tx, shared);
-        }
-        self.apply(shared, Event::Withdrawn { tx, stale_readers })
-    }
-
-    pub(super) fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {
-        shared.frontier.store(tx.next().0, SeqCst);
-        shared.store.set_frontier(tx.next());
     }
 }

@@ -143,11 +143,7 @@ pub trait Workload: Sync {
 
     /// The entries of `left`, those that it credits included. One location may come more than once only if all of it are
     /// deltas.
-    fn entries(
-        &self,
-        left: &Self::Left,
-        each: impl FnMut(Self::Location, Entry<Self::Location>),
-    );
+    fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
 
     /// What a transaction with this output adds to locations once it is committed. Such a location is
     /// read only where everything below the reader is final, so nobody is told.

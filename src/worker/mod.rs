@@ -10,8 +10,13 @@
 mod actor;
 mod batch;
 mod batches;
+mod commit;
 mod coordinator;
 mod events;
+#[cfg(all(test, braid_loom))]
+mod loom_batches;
+#[cfg(all(test, braid_loom))]
+mod loom_machine;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
 mod machine;

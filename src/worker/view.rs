@@ -2,9 +2,9 @@
 
 use super::machine::Base;
 use super::{Context, Point};
+use crate::ids::Chunk;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
-use crate::ids::Chunk;
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -275,7 +275,8 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
     }
 
     fn read_snapshot(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
-        let Self { below: Below::Snapshot { latest, store, snapshot, log }, context, base, .. } = self
+        let Self { below: Below::Snapshot { latest, store, snapshot, log }, context, base, .. } =
+            self
         else {
             return Err(Stopped);
         };

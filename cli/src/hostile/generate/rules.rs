@@ -51,7 +51,7 @@ fn deposits(draw: &mut Draw<'_, '_>, case: &mut Case) {
     let Some(account) = case.accounts.get_mut(&contract) else { return };
     let mut event = deposit_event();
     // What the EIP forbids and the oracle reads all the same (a byte less, a longer field) is in the
-    // unit tests of `src/evm/requests.rs`.
+    // unit tests of `src/evm/block/requests.rs`.
     match draw.below(8) {
         6 => event.truncate(LENGTH - 96),
         7 => event[draw.pick(&[0, 31, 63])] ^= 1,

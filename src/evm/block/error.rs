@@ -1,0 +1,111 @@
+//! Why a block, or a transaction of it, is not executed.
+
+use super::output::BlockOutput;
+use crate::error::Invariant;
+use crate::evm::exec::base::DbError;
+use crate::evm::exec::rejection::Rejection;
+use crate::ids::TxIndex;
+use crate::protocol::Halt;
+use crate::worker::TxError;
+use core::fmt;
+use std::panic::resume_unwind;
+
+/// Where in the block something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// Before the first transaction.
+    PreBlock,
+    /// In this transaction.
+    Transaction(TxIndex),
+    /// After the last transaction.
+    PostBlock,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PreBlock => f.write_str("before the first transaction"),
+            Self::Transaction(tx) => write!(f, "transaction {tx}"),
+            Self::PostBlock => f.write_str("after the last transaction"),
+        }
+    }
+}
+
+/// Why a block ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlockErrorKind<E> {
+    /// The state before the block could not be read.
+    #[error("the database failed: {0}")]
+    Base(E),
+    /// The transaction is invalid (validate mode only).
+    #[error("{0}")]
+    Invalid(Rejection),
+    /// A system contract did not do its part (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282),
+    /// or a deposit log is malformed (EIP-6110).
+    #[error("system call: {0}")]
+    SystemCall(String),
+    /// The caller wanted no more.
+    #[error("cancelled")]
+    Cancelled,
+    /// A bug in Braid.
+    #[error("internal error: {0}")]
+    Internal(Invariant),
+}
+
+/// The block ended early. What was committed before is in it and stays valid.
+#[derive(Debug)]
+pub struct BlockError<E> {
+    /// Where sequential execution would have ended.
+    pub at: At,
+    /// Why.
+    pub kind: BlockErrorKind<E>,
+    /// Outcomes and state of the committed prefix.
+    pub committed: Box<BlockOutput>,
+}
+
+impl<E: fmt::Display> fmt::Display for BlockError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.kind)
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for BlockError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.kind)
+    }
+}
+
+/// Where and why the transactions ended early.
+pub(in crate::evm) type Failure<S> = (At, BlockErrorKind<DbError<S>>);
+
+/// The caller wanted no more, when all below `frontier` was committed, of `all`.
+pub(in crate::evm) fn cancelled<E>(frontier: TxIndex, all: usize) -> (At, BlockErrorKind<E>) {
+    let at = if all <= frontier.position() { At::PostBlock } else { At::Transaction(frontier) };
+    (at, BlockErrorKind::Cancelled)
+}
+
+/// Why the transactions did not all commit, if so. Re-raises the panic of user code.
+pub(in crate::evm) fn failure<E>(
+    frontier: TxIndex,
+    halt: Option<Halt>,
+    error: Option<TxError<Rejection, E>>,
+    broken: Option<Invariant>,
+) -> Option<(At, BlockErrorKind<E>)> {
+    if let Some(broken) = broken {
+        return Some((At::Transaction(frontier), BlockErrorKind::Internal(broken)));
+    }
+    let (tx, kind) = match (halt?, error) {
+        (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
+        (Halt::HandedOver, _) => return None,
+        (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
+            TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
+            TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
+            TxError::Panicked(payload) => resume_unwind(payload),
+        },
+        (Halt::Failed(tx, _) | Halt::NoRoom(tx), None) => {
+            (tx, BlockErrorKind::Internal(Invariant::MissingResult { tx }))
+        }
+    };
+    Some((At::Transaction(tx), kind))
+}

@@ -1,0 +1,44 @@
+//! Gas of a block.
+
+use crate::evm::exec::input::Block;
+use revm::context::TxEnv;
+
+/// Gas of the committed prefix.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::evm) struct BlockGas {
+    /// After refunds: what receipts add up.
+    pub(in crate::evm) cumulative: u64,
+    pub(in crate::evm) regular: u64,
+    pub(in crate::evm) state: u64,
+    pub(in crate::evm) blob: u64,
+}
+
+impl BlockGas {
+    pub(in crate::evm) const fn plus(self, more: Self) -> Self {
+        Self {
+            cumulative: self.cumulative.saturating_add(more.cumulative),
+            regular: self.regular.saturating_add(more.regular),
+            state: self.state.saturating_add(more.state),
+            blob: self.blob.saturating_add(more.blob),
+        }
+    }
+
+    /// Gas used as the header counts it (EIP-8037 from Amsterdam).
+    pub(in crate::evm) fn used(&self, block: &Block) -> u64 {
+        if block.cfg.enable_amsterdam_eip8037 {
+            self.regular.max(self.state)
+        } else {
+            self.cumulative
+        }
+    }
+
+    /// Gas that counts against the limit when the next transaction is admitted.
+    pub(in crate::evm) fn admitted(&self, block: &Block) -> u64 {
+        if block.cfg.enable_amsterdam_eip8037 { self.regular } else { self.cumulative }
+    }
+}
+
+/// Blob gas of a transaction.
+pub(in crate::evm) fn blob_gas(tx: &TxEnv) -> u64 {
+    (tx.blob_hashes.len() as u64).saturating_mul(alloy_eips::eip4844::DATA_GAS_PER_BLOB)
+}

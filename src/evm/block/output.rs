@@ -1,0 +1,151 @@
+//! The result of a block.
+
+use crate::evm::exec::rejection::Rejection;
+use crate::protocol::Counters;
+use alloy_consensus::EthereumReceipt;
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::Bytes;
+use revm::context::result::{HaltReason, Output, ResultGas, SuccessReason};
+use revm::database::BundleState;
+
+/// How an executed transaction ended. Its logs are in its receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutedStatus {
+    /// It succeeded.
+    Success {
+        /// The opcode that ended it.
+        reason: SuccessReason,
+        /// Returned data, or the address of the created contract with its code.
+        output: Output,
+    },
+    /// It reverted; the gas that was left went back.
+    Revert {
+        /// Returned data.
+        output: Bytes,
+    },
+    /// It failed and used up its gas.
+    Halt {
+        /// Why.
+        reason: HaltReason,
+    },
+}
+
+/// What an executed transaction left beside its receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// How it ended.
+    pub status: ExecutedStatus,
+    /// Its gas, before and after refunds.
+    pub gas: ResultGas,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the block.
+    Executed(Executed),
+    /// It is left out (build mode only).
+    Skipped(Rejection),
+}
+
+/// The result of a block, or of its committed prefix.
+#[derive(Clone, Debug, Default)]
+pub struct BlockOutput {
+    /// One for each transaction, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Receipts of the executed transactions, in order.
+    pub receipts: Vec<EthereumReceipt>,
+    /// Requests to the consensus layer (EIP-7685), from Prague.
+    pub requests: Requests,
+    /// Gas used by the block as its header counts it: after refunds; from Amsterdam the larger of
+    /// regular and state gas.
+    pub gas_used: u64,
+    /// Blob gas of the executed transactions (EIP-4844).
+    pub blob_gas_used: u64,
+    /// All state changes with their reverts, system calls and rewards included.
+    pub bundle: BundleState,
+    /// How it was executed. The only part that may differ from run to run.
+    pub stats: Stats,
+}
+
+/// How a block was executed. No result depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Workers that took part, the calling thread included.
+    pub workers: u64,
+    /// Whether the transactions ran one after the other on the calling thread, without speculation.
+    pub alone: bool,
+    /// Transactions that are committed or skipped.
+    pub transactions: u64,
+    /// Runs of transactions, all incarnations.
+    pub incarnations: u64,
+    /// Runs whose result was thrown away.
+    pub discarded: u64,
+    /// Runs that met an estimate of a lower transaction.
+    pub blocked: u64,
+    /// Transactions whose committed result comes from a speculative job: one that was begun above
+    /// the frontier, on a guess.
+    pub speculative: u64,
+    /// Jobs taken back from the channel because the frontier had reached them.
+    pub claims: u64,
+    /// Stretches that ran in order because speculation was mostly wasted.
+    pub in_order_stretches: u64,
+    /// Stretches that ran in order without a trial, because speculation on such calls was given up
+    /// before: see [`Config::learn`](crate::Config::learn).
+    pub foreseen_stretches: u64,
+    /// Transactions that were to begin before their turn, because they probably take much longer than others: see
+    /// [`Config::learn`](crate::Config::learn). Once for each stretch that is shared out.
+    pub begun_first: u64,
+    /// Parts of the block that workers ran by themselves, each on the state before all of them, and that
+    /// were adopted: nothing that they had read was changed by those before them.
+    pub parts: u64,
+    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do with each
+    /// other one after the other, on the state before the round.
+    pub lane_rounds: u64,
+}
+
+/// What was counted so far, for the block's statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::evm) struct Tally {
+    pub(in crate::evm) protocol: Counters,
+    /// Stretches that ran in order because of what earlier blocks have shown.
+    pub(in crate::evm) foreseen_stretches: u64,
+    /// Transactions that were to begin before their turn.
+    pub(in crate::evm) begun_first: u64,
+    /// Parts of the block that were adopted.
+    pub(in crate::evm) parts: u64,
+    /// Rounds of transactions that ran in lanes.
+    pub(in crate::evm) rounds: u64,
+}
+
+impl Stats {
+    pub(in crate::evm) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
+        let Tally { protocol: counters, foreseen_stretches, begun_first, parts, rounds } = tally;
+        let alone = alone && parts == 0 && rounds == 0;
+        Self {
+            workers: if alone { 1 } else { workers as u64 },
+            alone,
+            transactions: u64::from(done),
+            incarnations: counters.runs,
+            discarded: counters.discarded,
+            blocked: counters.blocked,
+            speculative: counters.speculative_commits,
+            claims: counters.claims,
+            in_order_stretches: counters.in_order_stretches,
+            foreseen_stretches,
+            begun_first,
+            parts,
+            lane_rounds: rounds,
+        }
+    }
+
+    /// Share of the transactions whose result was computed speculatively, from 0 to 1.
+    #[must_use]
+    pub fn speculative_share(&self) -> f64 {
+        if self.transactions == 0 {
+            return 0.0;
+        }
+        self.speculative as f64 / self.transactions as f64
+    }
+}

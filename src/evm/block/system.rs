@@ -1,0 +1,183 @@
+//! What happens before the first and after the last transaction: system contracts, rewards,
+//! withdrawals, and the irregular state change of the DAO fork.
+
+use crate::evm::exec::change::{AccountChange, all_changes};
+use crate::evm::exec::input::Block;
+use crate::evm::exec::precompile::BlockPrecompiles;
+use crate::evm::exec::recipe::Recipe;
+use alloy_eips::eip7685::Requests;
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
+use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
+use revm::context::result::{EVMError, ExecutionResult};
+use revm::context_interface::JournalTr;
+use revm::database::State;
+use revm::database_interface::bal::EvmDatabaseError;
+use revm::primitives::hardfork::SpecId;
+use revm::{Context, Database, DatabaseCommit, MainBuilder, MainContext, SystemCallEvm};
+use std::sync::Arc;
+
+/// Predeploys of EIP-8282 with their request types, in the order in which they are called.
+const BUILDER_REQUESTS: [(Address, u8); 2] = [
+    (address!("0000BFF46984E3725691FA540A8C7589300D8282"), 0x03),
+    (address!("000064D678505AD48F8CCB093BC65613800E8282"), 0x04),
+];
+
+/// A step outside the transactions failed.
+#[derive(Debug)]
+pub(in crate::evm) enum SystemError<E> {
+    /// The state could not be read.
+    Database(EvmDatabaseError<E>),
+    /// A system contract did not do its part.
+    Contract(String),
+}
+
+/// Calls system contracts over `state` and keeps what each call left.
+pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
+    recipe: &'a Recipe,
+    pub(in crate::evm) state: State<DB>,
+    pub(in crate::evm) effects: Vec<AccountChange>,
+    /// Whether precompiles are warm. revm warms them for the first transaction of an EVM, so after
+    /// it they are, and before it they are not: real system contracts call none, but equality has
+    /// no exceptions.
+    pub(in crate::evm) warm_precompiles: bool,
+}
+
+impl<'a, DB: Database> SystemCalls<'a, DB> {
+    pub(in crate::evm) fn new(recipe: &'a Recipe, database: DB) -> Self {
+        let state = State::builder().with_database(database).with_bundle_update().build();
+        Self { recipe, state, effects: Vec::new(), warm_precompiles: false }
+    }
+
+    fn block(&self) -> &'a Block {
+        &self.recipe.block
+    }
+
+    /// Stores the parent's hash (EIP-2935) and its beacon root (EIP-4788).
+    pub(in crate::evm) fn before_transactions(&mut self) -> Result<(), SystemError<DB::Error>> {
+        let block = self.block();
+        if !block.rules.system_calls {
+            return Ok(());
+        }
+        let spec = block.cfg.spec;
+        let genesis = block.env.number.is_zero();
+        if spec.is_enabled_in(SpecId::PRAGUE) && !genesis {
+            let hash = Bytes::copy_from_slice(block.parent_hash.as_slice());
+            self.call(eip2935::HISTORY_STORAGE_ADDRESS, hash)?;
+        }
+        if spec.is_enabled_in(SpecId::CANCUN) {
+            let Some(root) = block.parent_beacon_block_root else {
+                let missing = "the block has no parent beacon block root (EIP-4788)";
+                return Err(SystemError::Contract(missing.into()));
+            };
+            if genesis {
+                let message = "the first block has a parent beacon block root (EIP-4788)";
+                let right = root.is_zero();
+                return if right { Ok(()) } else { Err(SystemError::Contract(message.into())) };
+            }
+            let root = Bytes::copy_from_slice(root.as_slice());
+            self.call(eip4788::BEACON_ROOTS_ADDRESS, root)?;
+        }
+        Ok(())
+    }
+
+    /// Collects the requests of system contracts (EIP-7002, EIP-7251, EIP-8282).
+    pub(in crate::evm) fn after_transactions(
+        &mut self,
+        requests: &mut Requests,
+    ) -> Result<(), SystemError<DB::Error>> {
+        let spec = self.block().cfg.spec;
+        if !self.block().rules.system_calls || !spec.is_enabled_in(SpecId::PRAGUE) {
+            return Ok(());
+        }
+        let prague = [
+            (eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7002::WITHDRAWAL_REQUEST_TYPE),
+            (eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_TYPE),
+        ];
+        let amsterdam = BUILDER_REQUESTS.iter().filter(|_| spec.is_enabled_in(SpecId::AMSTERDAM));
+        for (contract, kind) in prague.iter().chain(amsterdam) {
+            let output = match self.call(*contract, Bytes::new())? {
+                ExecutionResult::Success { output, .. } => output.into_data(),
+                failed => {
+                    let message = format!("contract {contract} did not succeed: {failed:?}");
+                    return Err(SystemError::Contract(message));
+                }
+            };
+            if !output.is_empty() {
+                requests.push_request_with_type(*kind, output);
+            }
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        contract: Address,
+        data: Bytes,
+    ) -> Result<ExecutionResult, SystemError<DB::Error>> {
+        let block = self.block();
+        let precompiles =
+            BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.extensions.precompiles));
+        let mut evm = Context::mainnet()
+            .with_db(&mut self.state)
+            .with_block(block.env.clone())
+            .with_cfg(block.cfg.clone())
+            .build_mainnet()
+            .with_precompiles(precompiles);
+        if self.warm_precompiles {
+            evm.ctx.journaled_state.warm_precompiles(evm.precompiles.addresses());
+        }
+        let called = evm.system_call(contract, data);
+        let called = called.map_err(|error| match error {
+            EVMError::Database(error) => SystemError::Database(error),
+            other => SystemError::Contract(format!("contract {contract}: {other}")),
+        })?;
+        self.effects.extend(all_changes(called.state.clone()));
+        self.state.commit(called.state);
+        Ok(called.result)
+    }
+}
+
+/// Wei that the end of the block adds: block and ommer rewards before the merge, withdrawals
+/// (EIP-4895) from Shanghai. Adding nothing is a touch all the same.
+pub(in crate::evm) fn balance_increments(block: &Block) -> AddressMap<u128> {
+    let mut increments = AddressMap::default();
+    let mut add = |address: Address, amount: u128| {
+        let sum: &mut u128 = increments.entry(address).or_default();
+        *sum = sum.saturating_add(amount);
+    };
+    let reward = block.rules.block_reward.unwrap_or_else(|| reward_by_fork(block.cfg.spec));
+    if reward > 0 {
+        for ommer in &block.ommers {
+            add(ommer.beneficiary, ommer_reward(reward, block.env.number, ommer.number));
+        }
+        let inclusion = (reward / 32).saturating_mul(block.ommers.len() as u128);
+        add(block.env.beneficiary, reward.saturating_add(inclusion));
+    }
+    if block.cfg.spec.is_enabled_in(SpecId::SHANGHAI) {
+        for withdrawal in block.withdrawals.iter().flatten() {
+            add(withdrawal.address, withdrawal.amount_wei().saturating_to());
+        }
+    }
+    increments
+}
+
+/// Yellow Paper section 11.3, EIP-649, EIP-1234, EIP-3675.
+fn reward_by_fork(spec: SpecId) -> u128 {
+    const ETHER: u128 = 1_000_000_000_000_000_000;
+    if spec.is_enabled_in(SpecId::MERGE) {
+        0
+    } else if spec.is_enabled_in(SpecId::PETERSBURG) {
+        2 * ETHER
+    } else if spec.is_enabled_in(SpecId::BYZANTIUM) {
+        3 * ETHER
+    } else {
+        5 * ETHER
+    }
+}
+
+/// Yellow Paper section 11.3: an eighth less for each generation.
+fn ommer_reward(reward: u128, block: U256, ommer: u64) -> u128 {
+    let block: u64 = block.saturating_to();
+    let share = ommer.saturating_add(8).saturating_sub(block);
+    u128::from(share).saturating_mul(reward) / 8
+}

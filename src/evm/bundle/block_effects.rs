@@ -1,0 +1,37 @@
+//! What a block has left, before it is folded by account.
+
+use crate::evm::block::receipts::Splitting;
+use crate::evm::exec::change::AccountChange;
+use crate::evm::exec::tx_output::Fate;
+use crate::evm::mutants::EvmMutant;
+use alloy_primitives::Address;
+use revm::state::AccountInfo;
+
+/// Everything that changes accounts in a block, in order.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct BlockEffects {
+    /// What the pre-block calls left.
+    pub(in crate::evm) before: Vec<AccountChange>,
+    /// What became of the transactions; see `split` for the first ones.
+    pub(in crate::evm) outcomes: Vec<Fate>,
+    /// Outcomes and receipts of the first ones, as far as they were made before: their results may be gone then.
+    pub(in crate::evm) split: Splitting,
+    /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
+    /// more.
+    pub(in crate::evm) masks: Vec<u64>,
+    /// What the post-block calls left.
+    pub(in crate::evm) after: Vec<AccountChange>,
+    /// Accounts that the DAO fork drains.
+    pub(in crate::evm) drained: Vec<(Address, Option<AccountInfo>)>,
+    /// Wei that the end of the block adds, with the accounts as they are before the block, for
+    /// those that nothing else has touched.
+    pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
+    /// Receiver of rewards that were set aside, as it is before the block.
+    pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
+    /// Receiver of surcharges that were set aside, as it is before the block.
+    pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
+    /// Whether a touch alone creates an account: before EIP-161.
+    pub(in crate::evm) touch_creates: bool,
+    /// A bug to seed, for tests of the tests.
+    pub(in crate::evm) mutant: EvmMutant,
+}

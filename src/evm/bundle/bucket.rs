@@ -1,0 +1,240 @@
+//! Builds the block's bundle straight from what the transactions left, account by account.
+//!
+//! revm's `State` commits one transaction after the other into a cache, on one thread, and that
+//! takes more than half of a plain transfer's time. Accounts do not depend on each other here,
+//! so the workers share them out by hash and fold each account's effects in block order.
+
+use super::block_effects::BlockEffects;
+use super::fold::AccountFold;
+use super::folded::FoldedAccount;
+use super::undo::Large;
+use crate::evm::exec::change::AccountChange;
+use crate::evm::exec::spread::Spread;
+use crate::evm::fees::aside::Aside;
+use crate::evm::fees::reward::Reward;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::{Address, U256, map::AddressMap};
+use revm::database::BundleState;
+use revm::database::states::TransitionState;
+use revm::database::states::bundle_state::BundleRetention;
+use revm::state::AccountInfo;
+
+/// Folds one bucket's accounts.
+pub(in crate::evm) struct Bucket<'a> {
+    effects: &'a BlockEffects,
+    parent: Option<&'a BundleState>,
+    spread: &'a Spread,
+    /// Its cells.
+    mask: u64,
+    /// Where each account lies in `folds`.
+    places: AddressMap<u32>,
+    folds: Vec<(Address, Fold<'a>)>,
+    /// How many transactions were looked at.
+    seen: usize,
+    /// Whose slots are undone by what somebody else makes.
+    large: &'a [Large],
+}
+
+impl<'a> Bucket<'a> {
+    /// An empty one, with room for `accounts`.
+    pub(in crate::evm) fn new(
+        effects: &'a BlockEffects,
+        parent: Option<&'a BundleState>,
+        (spread, mask): (&'a Spread, u64),
+        accounts: usize,
+    ) -> Self {
+        let places = AddressMap::with_capacity_and_hasher(accounts, Default::default());
+        let folds = Vec::with_capacity(accounts);
+        Self { effects, parent, spread, mask, places, folds, seen: 0, large: &[] }
+    }
+
+    /// The same, where somebody else makes what undoes the slots of `large` accounts.
+    pub(in crate::evm) const fn without_undoing(mut self, large: &'a [Large]) -> Self {
+        self.large = large;
+        self
+    }
+
+    fn is_mine(&self, address: &Address) -> bool {
+        self.mask == u64::MAX || self.mask & self.spread.cell(address) != 0
+    }
+
+    /// What has become of the account, and whether `first` was put there because nothing had.
+    fn fold(
+        &mut self,
+        address: Address,
+        first: impl FnOnce() -> Fold<'a>,
+    ) -> (&mut Fold<'a>, bool) {
+        // There are fewer accounts than addresses of them fit into memory.
+        let next = u32::try_from(self.folds.len()).unwrap_or(u32::MAX);
+        let place = *self.places.entry(address).or_insert(next);
+        let mut is_first = false;
+        if place == next {
+            let parent = self.parent.and_then(|parent| parent.account(&address));
+            is_first = parent.is_none();
+            let begun = |parent| AccountFold::after_parent(parent).with_mutant(self.effects.mutant);
+            let fold = parent.map_or_else(first, |parent| Fold::Often(Box::new(begun(parent))));
+            self.folds.push((address, fold));
+        }
+        match self.folds.get_mut(place as usize) {
+            Some((_, fold)) => (fold, is_first),
+            None => unreachable!("every place was given out with a fold"),
+        }
+    }
+
+    /// The account, to which something else happens than a change, and which is as in `before` if that is
+    /// the first thing.
+    fn account(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
+        let mutant = self.effects.mutant;
+        let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
+        self.fold(address, || Fold::Often(Box::new(begun()))).0.often(mutant)
+    }
+
+    fn apply(&mut self, changes: &'a [AccountChange]) {
+        let progress = (self.seen, self.effects.outcomes.len());
+        let mutant = self.effects.mutant;
+        for change in changes {
+            if self.is_mine(&change.address) {
+                let (fold, is_first) = self.fold(change.address, || Fold::Once(change));
+                if is_first {
+                    continue;
+                }
+                let fold = fold.often(mutant);
+                fold.expect_slots(change.slots.len(), progress);
+                fold.apply(change);
+            }
+        }
+    }
+
+    /// What transactions have set aside for somebody.
+    fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
+        let (address, before) = receiver;
+        if !amounts.is_empty() && self.is_mine(address) {
+            let BlockEffects { touch_creates, mutant, .. } = *self.effects;
+            let account = self.account(*address, before);
+            for &amount in amounts {
+                account.reward(Reward { amount, touch_creates, mutant });
+            }
+        }
+    }
+
+    fn pay_aside(&mut self, aside: &Aside) {
+        let effects = self.effects;
+        self.pay(&effects.surcharged, &aside.surcharges);
+        self.pay(&effects.beneficiary, &aside.rewards);
+    }
+
+    pub(in crate::evm) fn run(mut self) -> Folds<'a> {
+        let effects = self.effects;
+        self.apply(&effects.before);
+        let pays_mine = self.is_mine(&effects.beneficiary.0) || self.is_mine(&effects.surcharged.0);
+        for (seen, (outcome, mask)) in effects.outcomes.iter().zip(&effects.masks).enumerate() {
+            self.seen = seen;
+            let mask = mask & self.mask;
+            if mask == 0 && !pays_mine {
+                continue;
+            }
+            let Ok(Some(output)) = outcome else { continue };
+            let late = is_evm_mutant!(effects.mutant, AsideLate);
+            if pays_mine && !late {
+                self.pay_aside(&output.aside);
+            }
+            if mask != 0 {
+                self.apply(&output.changes);
+            }
+            if pays_mine && late {
+                self.pay_aside(&output.aside);
+            }
+        }
+        self.apply(&effects.after);
+        for (address, before) in &effects.drained {
+            if self.is_mine(address) {
+                self.account(*address, before).drain();
+            }
+        }
+        for (address, amount, before) in &effects.increments {
+            if self.is_mine(address) {
+                self.account(*address, before).increment(*amount);
+            }
+        }
+        Folds { accounts: self.folds, large: self.large, mutant: self.effects.mutant }
+    }
+}
+
+/// What happened to an account. Most are changed once, and a fold is large: it is made where it is finished.
+pub(super) enum Fold<'a> {
+    Once(&'a AccountChange),
+    Often(Box<AccountFold>),
+}
+
+impl Fold<'_> {
+    /// The account in hand, for what happens next.
+    fn often(&mut self, mutant: EvmMutant) -> &mut AccountFold {
+        if let Self::Once(change) = *self {
+            *self = Self::Often(Box::new(AccountFold::after(change, mutant)));
+        }
+        match self {
+            Self::Often(fold) => fold,
+            Self::Once(_) => unreachable!("it has just been replaced"),
+        }
+    }
+
+    fn into_account(self, mutant: EvmMutant) -> AccountFold {
+        match self {
+            Self::Once(change) => AccountFold::after(change, mutant),
+            Self::Often(fold) => *fold,
+        }
+    }
+}
+
+/// Accounts with all that happened to them.
+pub(in crate::evm) struct Folds<'a> {
+    accounts: Vec<(Address, Fold<'a>)>,
+    large: &'a [Large],
+    mutant: EvmMutant,
+}
+
+impl Folds<'_> {
+    /// How many accounts there are.
+    pub(in crate::evm) const fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    fn into_folds(self) -> impl Iterator<Item = (Address, AccountFold)> {
+        let Self { accounts, mutant, .. } = self;
+        accounts.into_iter().map(move |(address, fold)| (address, fold.into_account(mutant)))
+    }
+
+    /// What they come to in the bundle.
+    pub(in crate::evm) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
+        let Self { accounts, large, mutant } = self;
+        let finish = move |address, fold: Fold<'_>| {
+            match fold {
+                Fold::Once(change) => FoldedAccount::plain(change),
+                Fold::Often(_) => None,
+            }
+            .or_else(|| {
+                let is_large = large.iter().any(|large| large.address == address);
+                fold.into_account(mutant).finish(is_large)
+            })
+        };
+        let finished = move |(address, fold)| Some((address, finish(address, fold)?));
+        accounts.into_iter().filter_map(finished)
+    }
+}
+
+/// Continues a parent's bundle, as revm's `State` with a bundle prestate does.
+pub(in crate::evm) fn extend(
+    effects: &BlockEffects,
+    mut parent: BundleState,
+    reverts: bool,
+) -> BundleState {
+    let spread = Spread::default();
+    let folds = Bucket::new(effects, Some(&parent), (&spread, u64::MAX), 0).run();
+    let transitions = folds
+        .into_folds()
+        .filter_map(|(address, fold)| Some((address, fold.into_transition()?)))
+        .collect();
+    let retention = if reverts { BundleRetention::Reverts } else { BundleRetention::PlainState };
+    parent.apply_transitions_and_create_reverts(TransitionState { transitions }, retention);
+    parent
+}

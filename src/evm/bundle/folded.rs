@@ -1,0 +1,137 @@
+//! What an account comes to in the bundle of a block.
+
+use crate::evm::exec::change::{AccountChange, ChangeKind};
+use alloy_primitives::{Address, B256};
+use revm::bytecode::Bytecode;
+use revm::database::states::reverts::AccountInfoRevert;
+use revm::database::{AccountRevert, AccountStatus, BundleAccount};
+use revm::primitives::StorageKeyMap;
+use revm::state::AccountInfo;
+
+/// What undoes the block's changes to an account.
+pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
+
+/// An account's part of the bundle.
+pub(in crate::evm) struct FoldedAccount {
+    pub(super) account: BundleAccount,
+    pub(super) revert: AccountRevert,
+    pub(super) contract: Option<(B256, Bytecode)>,
+    /// What undoes its slots is not there: somebody else makes it.
+    pub(super) is_undone_apart: bool,
+}
+
+impl FoldedAccount {
+    /// What comes of `change` if nothing else happens to the account and the change is as plain as most are:
+    /// neither slots nor code. The same as by way of an [`AccountFold`](super::fold::AccountFold), which is large,
+    /// and moved about.
+    #[inline]
+    pub(super) fn plain(change: &AccountChange) -> Option<Self> {
+        let (ChangeKind::Changed, Some(info), []) = (change.kind, &change.after, &*change.slots)
+        else {
+            return None;
+        };
+        let before = change.before.as_ref();
+        if before.is_some_and(|before| before.is_empty() || before == info)
+            || new_code(Some(info), before).is_some()
+        {
+            return None;
+        }
+        let (previous_status, to_previous) = match before {
+            None => (AccountStatus::LoadedNotExisting, AccountInfoRevert::DeleteIt),
+            Some(info) => (AccountStatus::Loaded, AccountInfoRevert::RevertTo(info.clone())),
+        };
+        let blank = before.is_some_and(AccountInfo::has_no_code_and_nonce);
+        let account = BundleAccount {
+            info: Some(info.clone()),
+            original_info: before.cloned(),
+            storage: StorageKeyMap::default(),
+            status: previous_status.on_changed(blank),
+        };
+        let storage = StorageKeyMap::default();
+        let wipe_storage = false;
+        let revert = AccountRevert { account: to_previous, storage, previous_status, wipe_storage };
+        Some(Self { account, revert, contract: None, is_undone_apart: false })
+    }
+}
+
+/// The code of `info`, if it is there and another one than before.
+pub(super) fn new_code<'a>(
+    info: Option<&'a AccountInfo>,
+    before: Option<&AccountInfo>,
+) -> Option<(B256, &'a Bytecode)> {
+    let info =
+        info.filter(|info| before.is_none_or(|before| before.code_hash != info.code_hash))?;
+    Some((info.code_hash, info.code.as_ref()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::bundle::fold::AccountFold;
+    use crate::evm::exec::change::SlotChange;
+    use crate::evm::mutants::EvmMutant;
+    use alloy_primitives::{Address, U256};
+
+    fn codes(folded: &FoldedAccount) -> [Option<&Bytecode>; 3] {
+        let FoldedAccount { account, revert, .. } = folded;
+        let reverted = match &revert.account {
+            AccountInfoRevert::RevertTo(info) => Some(info),
+            AccountInfoRevert::DoNothing | AccountInfoRevert::DeleteIt => None,
+        };
+        [account.info.as_ref(), account.original_info.as_ref(), reverted]
+            .map(|info| info.and_then(|info| info.code.as_ref()))
+    }
+
+    /// Whatever is taken for plain comes to the same as by way of a fold.
+    #[test]
+    fn plain_changes_come_to_the_same_as_all_others() {
+        let info = |balance: u64, nonce, code: Option<Bytecode>| {
+            let info = AccountInfo::from_balance(U256::from(balance)).with_nonce(nonce);
+            match code {
+                Some(code) if !code.is_empty() => info.with_code(code),
+                code => AccountInfo { code, ..info },
+            }
+        };
+        let mut infos = vec![None];
+        for (balance, nonce) in [(0, 0), (0, 1), (7, 0), (7, 1), (8, 1)] {
+            for code in [None, Some(Bytecode::default()), Some(Bytecode::new_raw([0].into()))] {
+                infos.push(Some(info(balance, nonce, code)));
+            }
+        }
+        let slot = SlotChange { slot: U256::ONE, before: U256::ZERO, after: U256::ONE };
+        let kinds = [ChangeKind::Changed, ChangeKind::Created, ChangeKind::Destroyed];
+        let (mut plain, mut others) = (0, 0);
+        for kind in kinds.into_iter().chain([ChangeKind::Emptied]) {
+            for (before, after) in
+                infos.iter().flat_map(|before| infos.iter().map(move |after| (before, after)))
+            {
+                for slots in [Vec::new(), vec![slot]] {
+                    let change = AccountChange {
+                        address: Address::ZERO,
+                        kind,
+                        before: before.clone(),
+                        after: after.clone(),
+                        slots,
+                        knows_code: true,
+                        knows_balance: true,
+                    };
+                    let Some(found) = FoldedAccount::plain(&change) else {
+                        others += 1;
+                        continue;
+                    };
+                    plain += 1;
+                    let fold = || AccountFold::after(&change, EvmMutant::None);
+                    for expected in [fold().finish(false), fold().finish_early().ok()] {
+                        let expected = expected.expect("something has changed");
+                        // Equal infos may have their codes or not.
+                        assert_eq!(codes(&found), codes(&expected), "{change:?}");
+                        assert_eq!(found.account, expected.account, "{change:?}");
+                        assert_eq!(found.revert, expected.revert, "{change:?}");
+                        assert_eq!(found.contract, expected.contract, "{change:?}");
+                    }
+                }
+            }
+        }
+        assert!(plain > 50 && others > plain, "{plain}, {others}");
+    }
+}

@@ -1,0 +1,142 @@
+//! How the accounts of a block are shared out among those who fold them, and what comes back.
+
+use super::block_effects::BlockEffects;
+use super::bucket::Folds;
+use super::folded::{AccountReverted, FoldedAccount};
+use super::undo::{Large, UndoneSlots};
+use crate::evm::exec::spread::{CELLS, Spread};
+use alloy_primitives::{Address, B256, map::AddressMap};
+use core::cmp::Reverse;
+use revm::bytecode::Bytecode;
+use revm::database::BundleAccount;
+
+/// What somebody does by himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evm) enum Job {
+    /// Folds the accounts of a bucket: those in these cells.
+    Fold(u64),
+    /// Makes what undoes the slots of an account that has very many.
+    Undo(Large),
+}
+
+/// What that comes to.
+pub(in crate::evm) enum Done {
+    Folded(Folded),
+    Undone(Address, Option<UndoneSlots>),
+}
+
+/// One bucket's part of the bundle, but for what undoes it.
+pub(in crate::evm) struct Folded {
+    pub(in crate::evm) cells: u64,
+    pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
+    /// New codes.
+    pub(super) contracts: Vec<(B256, Bytecode)>,
+    /// Whose slots are undone by what somebody else makes.
+    pub(super) apart: Vec<Address>,
+    /// What the bundle counts them as.
+    pub(super) state_size: usize,
+    pub(super) reverts_size: usize,
+}
+
+impl Folded {
+    /// What `folds` come to, and what undoes that, if it is `wanted`.
+    pub(in crate::evm) fn new(
+        cells: u64,
+        folds: Folds<'_>,
+        wanted: bool,
+    ) -> (Self, Vec<AccountReverted>) {
+        // Nearly all come to something; they are large, and growing would move them.
+        let accounts = Vec::with_capacity(folds.len());
+        let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
+        let (contracts, apart) = Default::default();
+        let mut this = Self { cells, accounts, contracts, apart, state_size: 0, reverts_size: 0 };
+        for (address, folded) in folds.finish() {
+            let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
+            this.apart.extend(is_undone_apart.then_some(address));
+            this.state_size += account.size_hint();
+            this.accounts.push((address, account));
+            this.contracts.extend(contract);
+            if wanted {
+                this.reverts_size += revert.size_hint();
+                reverts.push((address, revert));
+            }
+        }
+        (this, reverts)
+    }
+}
+
+/// Adds `parts` to what was joined before.
+pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<AccountReverted>>) {
+    let mut parts = parts.into_iter();
+    if joined.is_empty() {
+        *joined = parts.next().unwrap_or_default();
+    }
+    joined.reserve(parts.as_slice().iter().map(Vec::len).sum());
+    parts.for_each(|mut part| joined.append(&mut part));
+}
+
+/// What has become of the jobs, as far as the caller knows.
+#[derive(Default)]
+pub(in crate::evm) struct Jobs {
+    /// How many are not at their end.
+    pub(in crate::evm) left: usize,
+    /// By others, and not in the bundle yet.
+    pub(in crate::evm) folded: Vec<Folded>,
+    pub(in crate::evm) undone: AddressMap<UndoneSlots>,
+    /// Others could not do them.
+    pub(in crate::evm) given_back: Vec<Job>,
+}
+
+impl Jobs {
+    pub(in crate::evm) fn take(&mut self, theirs: Result<Done, Job>) {
+        match theirs {
+            Ok(Done::Folded(folded)) => {
+                self.folded.push(folded);
+                self.left -= 1;
+            }
+            Ok(Done::Undone(address, slots)) => {
+                self.undone.extend(slots.map(|slots| (address, slots)));
+                self.left -= 1;
+            }
+            Err(job) => self.given_back.push(job),
+        }
+    }
+}
+
+/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account
+/// that all transactions change keeps one worker busy for as long as many others do. So does one with very many slots,
+/// of `large`, whose part in the reverts is a job of its own.
+pub(in crate::evm) fn shared_out(
+    effects: &BlockEffects,
+    spread: &Spread,
+    shares: usize,
+    large: &[Large],
+) -> Vec<Job> {
+    let shares = shares.min(CELLS as usize);
+    if shares <= 1 {
+        return vec![Job::Fold(u64::MAX); shares];
+    }
+    let mut changes = [0; CELLS as usize];
+    let mut count = |mut mask: u64, times: usize| {
+        while mask != 0 {
+            if let Some(count) = changes.get_mut(mask.trailing_zeros() as usize) {
+                *count += times;
+            }
+            mask &= mask - 1;
+        }
+    };
+    effects.masks.iter().for_each(|mask| count(*mask, 1));
+    count(spread.cell(&effects.beneficiary.0), effects.masks.len());
+    large.iter().for_each(|large| count(spread.cell(&large.address), large.slots));
+    let weigh = |share| {
+        let cells = || (share..CELLS as usize).step_by(shares);
+        let weight = cells().filter_map(|cell| changes.get(cell)).sum::<usize>();
+        (Reverse(weight), cells().fold(0, |cells, cell| cells | 1 << cell))
+    };
+    let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
+    buckets.sort_unstable();
+    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, cells)| Job::Fold(cells)).collect();
+    // The bucket of the largest comes first.
+    jobs.splice(1..1, large.iter().copied().map(Job::Undo));
+    jobs
+}

@@ -1,0 +1,238 @@
+//! What undoes the slots of an account that has very many of them: while one worker folds what has become of them
+//! another one makes this.
+
+use super::block_effects::BlockEffects;
+use crate::evm::exec::change::{AccountChange, ChangeKind};
+use crate::evm::exec::spread::Spread;
+use alloy_primitives::map::{AddressMap, AddressSet};
+use alloy_primitives::{Address, U256};
+use revm::database::{BundleState, RevertToSlot};
+use revm::primitives::StorageKeyMap;
+use std::collections::hash_map::Entry;
+
+/// Slots from which on two workers are faster than one.
+const MANY: usize = 4_096;
+/// Slots for which there is room from the start at most, whatever the sample says.
+const MOST_ROOM: usize = 16 * MANY;
+/// Transactions that tell which accounts have as many, and how many of them have to say so: one alone may be the only
+/// one of its kind.
+const SAMPLE: usize = 32;
+const ENOUGH: usize = 4;
+/// Slots of each that are looked at: where most are the same there are few.
+const LOOKED_AT: usize = 16;
+
+/// What an account's slots go back to.
+pub(in crate::evm) type UndoneSlots = StorageKeyMap<RevertToSlot>;
+
+/// An account, and about how many slots of it have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evm) struct Large {
+    pub(in crate::evm) address: Address,
+    pub(super) slots: usize,
+}
+
+/// What a sample shows of an account.
+#[derive(Default)]
+struct Sampled {
+    transactions: usize,
+    slots: usize,
+    some: Vec<U256>,
+}
+
+impl Sampled {
+    fn add(&mut self, change: &AccountChange) {
+        self.transactions += 1;
+        self.slots += change.slots.len();
+        self.some.extend(change.slots.iter().take(LOOKED_AT).map(|slot| slot.slot));
+    }
+
+    /// About how many slots there are in all, one of `step` transactions having been looked at.
+    fn estimate(mut self, step: usize) -> usize {
+        let looked_at = self.some.len();
+        self.some.sort_unstable();
+        self.some.dedup();
+        match self.transactions >= ENOUGH && 4 * self.some.len() >= 3 * looked_at {
+            true => step * self.slots,
+            false => 0,
+        }
+    }
+}
+
+/// Accounts with very many slots, as far as a sample of the transactions tells.
+pub(in crate::evm) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
+    let BlockEffects { masks, outcomes, .. } = effects;
+    // What has changed nothing need not be looked at.
+    let changed = || masks.iter().zip(outcomes).filter(|(mask, _)| **mask != 0);
+    let step = changed().count().div_ceil(SAMPLE).max(1);
+    let mut accounts = AddressMap::<Sampled>::default();
+    let sample = changed().step_by(step).flat_map(|(_, outcome)| outcome.iter().flatten());
+    let changes = sample.flat_map(|output| &output.changes);
+    for change in changes.filter(|change| !change.slots.is_empty()) {
+        accounts.entry(change.address).or_default().add(change);
+    }
+    let estimated = accounts
+        .into_iter()
+        .map(|(address, sampled)| Large { address, slots: sampled.estimate(step) });
+    let mut large: Vec<_> = estimated.filter(|large| large.slots >= MANY).collect();
+    large.sort_unstable_by_key(|large| large.address);
+    large
+}
+
+/// What the slots of an account go back to, whose life neither began nor ended in the block. `None` if it
+/// did, as what counts of them depends on that.
+pub(in crate::evm) fn undone_slots(
+    effects: &BlockEffects,
+    spread: &Spread,
+    account: Large,
+) -> Option<UndoneSlots> {
+    let cell = spread.cell(&account.address);
+    let outcomes = effects.outcomes.iter().zip(&effects.masks);
+    let outputs = outcomes
+        .filter(|(_, mask)| **mask & cell != 0)
+        .flat_map(|(outcome, _)| outcome.iter().flatten());
+    let changes = outputs.flat_map(|output| &output.changes);
+    let changes = effects.before.iter().chain(changes).chain(&effects.after);
+    let room = account.slots.min(MOST_ROOM);
+    let mut undone = UndoneSlots::with_capacity_and_hasher(room, Default::default());
+    for change in changes.filter(|change| change.address == account.address) {
+        if change.kind != ChangeKind::Changed {
+            return None;
+        }
+        for slot in &change.slots {
+            match undone.entry(slot.slot) {
+                Entry::Vacant(entry) => {
+                    entry.insert(RevertToSlot::Some(slot.before));
+                }
+                // Back to what it was before the block.
+                Entry::Occupied(entry) if *entry.get() == RevertToSlot::Some(slot.after) => {
+                    entry.remove();
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+    if undone.capacity() > 4 * undone.len() {
+        undone.shrink_to_fit();
+    }
+    Some(undone)
+}
+
+/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What nobody has made is made
+/// here.
+pub(in crate::evm) fn put_back(
+    bundle: &mut BundleState,
+    apart: Vec<Address>,
+    mut undone: AddressMap<UndoneSlots>,
+) {
+    let mut apart: AddressSet = apart.into_iter().collect();
+    let BundleState { state, reverts, reverts_size, .. } = bundle;
+    for (address, revert) in reverts.iter_mut().flatten() {
+        if apart.is_empty() {
+            return;
+        }
+        if !apart.remove(address) {
+            continue;
+        }
+        let made = undone.remove(address);
+        revert.storage = made.unwrap_or_else(|| {
+            let slots = state.get(address).into_iter().flat_map(|account| &account.storage);
+            let changed = slots.filter(|(_, slot)| slot.is_changed());
+            changed.map(|(at, slot)| (*at, RevertToSlot::Some(slot.original_value()))).collect()
+        });
+        *reverts_size += revert.storage.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::bundle::fold::AccountFold;
+    use crate::evm::exec::change::SlotChange;
+    use crate::evm::mutants::EvmMutant;
+    use revm::state::AccountInfo;
+
+    const ACCOUNT: Address = Address::repeat_byte(7);
+
+    fn change(kind: ChangeKind, slots: &[(u64, u64, u64)]) -> AccountChange {
+        let info = Some(AccountInfo::default().with_nonce(1));
+        let slot = |&(slot, before, after): &(u64, u64, u64)| {
+            let [slot, before, after] = [slot, before, after].map(U256::from);
+            SlotChange { slot, before, after }
+        };
+        AccountChange {
+            address: ACCOUNT,
+            kind,
+            before: info.clone(),
+            after: info,
+            slots: slots.iter().map(slot).collect(),
+            knows_code: true,
+            knows_balance: true,
+        }
+    }
+
+    fn undone(before: Vec<AccountChange>) -> Option<UndoneSlots> {
+        let effects = BlockEffects { before, ..BlockEffects::default() };
+        let account = Large { address: ACCOUNT, slots: 2 };
+        undone_slots(&effects, &Spread::default(), account)
+    }
+
+    /// The same slots again and again are few; so are those of somebody who has come once.
+    #[test]
+    fn a_sample_tells_many_slots_from_many_changes() {
+        let estimate = |transactions: u64, distinct: bool| {
+            let mut sampled = Sampled::default();
+            for number in 0..transactions {
+                let first = if distinct { 100 * number } else { 0 };
+                let slots: Vec<_> = (first..first + 50).map(|slot| (slot, 0, 1)).collect();
+                sampled.add(&change(ChangeKind::Changed, &slots));
+            }
+            sampled.estimate(10)
+        };
+        assert_eq!(estimate(4, true), 2_000);
+        assert_eq!((estimate(3, true), estimate(32, false)), (0, 0));
+    }
+
+    /// As if one had done both.
+    #[test]
+    fn slots_are_undone_as_they_are_folded() {
+        let steps = [
+            change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0), (3, 0, 1)]),
+            AccountChange { address: Address::ZERO, ..change(ChangeKind::Destroyed, &[]) },
+            change(ChangeKind::Changed, &[(1, 5, 0), (2, 0, 4)]),
+            change(ChangeKind::Changed, &[(1, 0, 9), (2, 4, 6)]),
+        ];
+        for count in 1..=steps.len() {
+            let changes = || steps[..count].iter().filter(|change| change.address == ACCOUNT);
+            let mut fold = AccountFold::before(steps[0].before.clone());
+            changes().for_each(|change| fold.apply(change));
+            let expected = fold.finish(false).expect("it has changed");
+            assert_eq!(undone(steps[..count].to_vec()), Some(expected.revert.storage));
+
+            let mut apart = AccountFold::after(&steps[0], EvmMutant::None);
+            changes().skip(1).for_each(|change| apart.apply(change));
+            let apart = apart.finish(true).expect("it has changed");
+            assert!(apart.is_undone_apart && apart.revert.storage.is_empty());
+            assert_eq!(apart.account, expected.account);
+        }
+        let ends = change(ChangeKind::Destroyed, &[]);
+        assert_eq!(undone(vec![steps[0].clone(), ends]), None);
+    }
+
+    /// What was left out is made of the bundle.
+    #[test]
+    fn what_nobody_has_made_is_made_at_the_end() {
+        let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];
+        let folded = |apart| {
+            AccountFold::after(&steps[0], EvmMutant::None).finish(apart).expect("it has changed")
+        };
+        let made = undone(steps.to_vec()).expect("it only changes");
+        for undone in [AddressMap::default(), AddressMap::from_iter([(ACCOUNT, made)])] {
+            let mut bundle = BundleState::default();
+            bundle.state.insert(ACCOUNT, folded(true).account);
+            bundle.reverts.push(vec![(ACCOUNT, folded(true).revert)]);
+            put_back(&mut bundle, vec![ACCOUNT], undone);
+            assert_eq!(bundle.reverts[0][0].1, folded(false).revert);
+            assert_eq!(bundle.reverts_size, 2);
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
+
+use crate::evm::block::committed::Committed;
+use crate::evm::block::gas::{BlockGas, blob_gas};
+use crate::evm::block::receipts::Splitting;
+use crate::evm::bundle::growing::Growing;
+use crate::evm::exec::change::{AccountChange, ChangeKind};
+use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::recipe::Recipe;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::exec::work::LONG;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::{Chunk, TxIndex};
+use crate::sync::Sender;
+use crate::worker::Ledger;
+use alloy_primitives::{U256, map::AddressMap};
+use core::ops::Range;
+use revm::context::result::ResultGas;
+use std::sync::Arc;
+
+/// What a group of transactions leaves.
+pub(in crate::evm) enum BatchGroup {
+    /// One transaction.
+    One(Arc<TxOutput>),
+    /// Neighbours.
+    Many(Box<Neighbours>),
+}
+
+/// What neighbours leave together.
+pub(in crate::evm) struct Neighbours {
+    /// Without results, which are in `split`.
+    pub(in crate::evm) ledger: EvmLedger,
+    pub(in crate::evm) split: Splitting,
+}
+
+/// The outcomes of the committed prefix.
+#[derive(Debug)]
+pub(in crate::evm) struct EvmLedger {
+    block: Arc<Block>,
+    /// Whose outcome is the first one: not that of the block's first transaction in one of a part.
+    first: usize,
+    gas: BlockGas,
+    /// How much room the transactions ask for, where nobody has said yet whether it is there.
+    asked: BlockGas,
+    /// What several have left together lies with the last of them; what was handed over to somebody who folds beside
+    /// lanes is gone. The results of the first ones may be somewhere else: see [`split_into`](Self::split_into).
+    pub(in crate::evm) outcomes: Vec<Fate>,
+    /// Cells of the changes of each: see `spread`.
+    pub(in crate::evm) masks: Vec<u64>,
+    stream: Option<Sender<Committed>>,
+    /// Transactions that took long, and how long: see `work`.
+    pub(in crate::evm) long: Vec<(TxIndex, u64)>,
+    /// Balances of accounts with code, where the committed prefix has changed them.
+    balances: AddressMap<U256>,
+    /// What was made of committed transactions.
+    pub(in crate::evm) growing: Growing,
+    mutant: EvmMutant,
+}
+
+impl EvmLedger {
+    pub(in crate::evm) fn new(recipe: &Recipe) -> Self {
+        Self::of_part(recipe, 0..recipe.block.transactions.len())
+    }
+
+    /// The ledger of a part of a block, as if nothing were committed before it.
+    pub(in crate::evm) fn of_part(recipe: &Recipe, transactions: Range<usize>) -> Self {
+        let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
+        let outcomes = Vec::with_capacity(transactions.len());
+        let masks = Vec::with_capacity(transactions.len());
+        let (gas, asked) = Default::default();
+        let (first, balances) = (transactions.start, AddressMap::default());
+        let (stream, long, growing) = Default::default();
+        Self { block, first, gas, asked, outcomes, masks, stream, long, balances, growing, mutant }
+    }
+
+    /// What became of those of `transactions` that it knows of.
+    pub(in crate::evm) fn outcomes_of(
+        &self,
+        transactions: Range<usize>,
+    ) -> impl Iterator<Item = (TxIndex, &Fate)> {
+        let left = transactions.start.saturating_sub(self.first);
+        let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
+        known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
+    }
+
+    /// Adds to `split`, which has them of those before, the results of the last transactions. They are not
+    /// here any more then.
+    pub(in crate::evm) fn split_into(&mut self, split: &mut Splitting) {
+        let Self { block, first, outcomes, mutant, .. } = self;
+        let transactions = block.transactions.iter().skip(split.end());
+        let left = split.end().saturating_sub(*first);
+        for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(left)) {
+            match outcome {
+                Ok(Some(output)) => split.add_executed(tx, TxOutput::take_result(output)),
+                Ok(None) => unreachable!("what has no result here was split before"),
+                Err(rejection) => split.add_skipped(rejection.clone(), *mutant),
+            }
+        }
+    }
+
+    /// What became of those from `from` on, which is not here any more then: nobody looks for what they have
+    /// changed.
+    pub(in crate::evm) fn hand_over(&mut self, from: usize) -> Vec<Fate> {
+        let take =
+            |outcome: &mut Fate| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
+        self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
+    }
+
+    /// Notes that `tx`, which has been admitted and runs next, asks for room after those before it.
+    pub(in crate::evm) fn ask(&mut self, tx: TxIndex) {
+        let Self { block, gas, asked, .. } = self;
+        let Some(tx) = block.transactions.get(tx.position()) else { return };
+        let limit = regular_gas_limit(block, tx.gas_limit);
+        asked.regular = asked.regular.max(gas.admitted(block).saturating_add(limit));
+        asked.state = asked.state.max(gas.state.saturating_add(tx.gas_limit));
+        asked.blob = asked.blob.max(gas.blob.saturating_add(blob_gas(tx)));
+    }
+
+    /// Whether each transaction of `part`, which comes next, would be admitted.
+    fn has_room_for(&self, part: &Self) -> bool {
+        let Self { block, gas, .. } = self;
+        let limit = block.env.gas_limit;
+        let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
+        // Each sum fits by itself, or its transaction would not have been admitted to the part.
+        let fits = |used: u64, asked, room: u64| asked <= room.saturating_sub(used);
+        fits(gas.admitted(block), part.asked.regular, limit)
+            && (!block.cfg.enable_amsterdam_eip8037 || fits(gas.state, part.asked.state, limit))
+            && fits(gas.blob, part.asked.blob, room)
+            || is_evm_mutant!(self.mutant, PartNotAdmitted)
+    }
+
+    /// Adds `part`, which comes next.
+    fn append(&mut self, mut part: Self) {
+        self.gas = self.gas.plus(part.gas);
+        self.outcomes.append(&mut part.outcomes);
+        self.masks.append(&mut part.masks);
+        self.long.append(&mut part.long);
+        if !is_evm_mutant!(self.mutant, PartBalancesLost) {
+            self.balances.extend(part.balances);
+        }
+    }
+
+    /// Outcomes and receipts of all that are committed are made; and what they have left is in the bundle, if one grows.
+    pub(in crate::evm) fn catch_up(&mut self) {
+        let mut growing = core::mem::take(&mut self.growing);
+        growing.bundle_up_to(&self.outcomes);
+        self.split_into(&mut growing.split);
+        self.growing = growing;
+    }
+
+    /// Sends what commits from now on to `stream`.
+    pub(in crate::evm) fn stream_to(&mut self, stream: Option<Sender<Committed>>) {
+        self.stream = stream;
+    }
+
+    /// The block with more transactions.
+    pub(in crate::evm) fn set_block(&mut self, block: Arc<Block>) {
+        self.block = block;
+    }
+
+    pub(in crate::evm) const fn gas(&self) -> BlockGas {
+        self.gas
+    }
+
+    /// Gas of the committed prefix that counts for admission.
+    fn admitted_gas(&self) -> u64 {
+        if is_evm_mutant!(self.mutant, AdmissionByLimit) {
+            let committed = self.block.transactions.iter().zip(&self.outcomes);
+            let executed = committed.filter(|(_, outcome)| outcome.is_ok());
+            return executed.map(|(tx, _)| tx.gas_limit).sum();
+        }
+        self.gas.admitted(&self.block)
+    }
+
+    fn push(&mut self, tx: TxIndex, outcome: Fate) {
+        if let Some(stream) = &self.stream
+            && let Some(outcome) = outcome.clone().transpose()
+        {
+            let cumulative_gas_used = self.gas.cumulative;
+            let committed = Committed { tx, cumulative_gas_used, outcome };
+            if stream.try_send(committed).is_err() {
+                // The caller has stopped listening.
+                self.stream = None;
+            }
+        }
+        let output = outcome.as_ref().ok().and_then(Option::as_ref);
+        self.masks.push(output.map_or(0, |output| output.mask));
+        self.outcomes.push(outcome);
+    }
+}
+
+impl EvmLedger {
+    /// Puts in the balances at which the transaction that is next has not looked: what lies below it
+    /// is final.
+    fn fill_in(&mut self, changes: &mut [AccountChange]) {
+        for change in changes {
+            if change.kind != ChangeKind::Changed
+                && !is_evm_mutant!(self.mutant, BalanceOfEarlierLife)
+            {
+                // One that is destroyed and created again may look as it did before the block.
+                let balance = change.after.as_ref().map_or(U256::ZERO, |after| after.balance);
+                self.balances.insert(change.address, balance);
+            }
+            let (Some(before), Some(after)) = (&mut change.before, &mut change.after) else {
+                continue;
+            };
+            if !change.knows_balance {
+                let present = self.balances.get(&change.address);
+                if let Some(balance) =
+                    present.filter(|_| !is_evm_mutant!(self.mutant, BalanceNotFilledIn))
+                {
+                    (before.balance, after.balance) = (*balance, *balance);
+                }
+                change.knows_balance = true;
+            } else if before.balance != after.balance && !before.is_empty_code_hash() {
+                self.balances.insert(change.address, after.balance);
+            }
+        }
+    }
+
+    /// Gives the last transaction that was executed what it and others have left together.
+    pub(in crate::evm) fn give(&mut self, mut left: TxOutput) {
+        self.fill_in(&mut left.changes);
+        let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
+        let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
+        let Some((last @ None, cells)) = last else {
+            unreachable!("somebody has left it, and has nothing else")
+        };
+        *cells = left.mask;
+        *last = Some(Arc::new(left));
+    }
+
+    /// Commits `tx`, which is next, whose result is somewhere else, with what it has left by itself.
+    pub(in crate::evm) fn commit_left(
+        &mut self,
+        tx: TxIndex,
+        gas: &ResultGas,
+        left: Option<TxOutput>,
+    ) {
+        self.add_gas(tx, gas);
+        let left = left.map(|mut left| {
+            self.fill_in(&mut left.changes);
+            Arc::new(left)
+        });
+        self.push(tx, Ok(left));
+    }
+
+    /// Notes how much work `tx` was, if that was much.
+    pub(in crate::evm) fn note_work(&mut self, tx: TxIndex, work: u64) {
+        if work >= LONG {
+            self.long.push((tx, work));
+        }
+    }
+
+    fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
+        self.gas = self.gas.plus(BlockGas {
+            cumulative: gas.tx_gas_used(),
+            regular: gas.block_regular_gas_used(),
+            state: gas.block_state_gas_used(),
+            blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
+        });
+    }
+}
+
+impl Ledger for EvmLedger {
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type Group = BatchGroup;
+    type Left = TxOutput;
+
+    /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
+    fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
+        let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
+        let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
+        let used = self.admitted_gas();
+        let available = self.block.env.gas_limit.saturating_sub(used);
+        let limit = tx.gas_limit;
+        if regular_gas_limit(&self.block, limit) > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        let available = self.block.env.gas_limit.saturating_sub(self.gas.state);
+        if amsterdam && limit > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        let asked = blob_gas(tx);
+        let room = self.block.rules.max_blob_gas.unwrap_or(u64::MAX);
+        let available = room.saturating_sub(self.gas.blob);
+        if asked > available {
+            return Err(Rejection::BlobGas { asked, available });
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
+        let Some(only) = Arc::get_mut(&mut output) else {
+            unreachable!("nobody else has it before it is committed")
+        };
+        self.fill_in(&mut only.changes);
+        self.add_gas(tx, output.result.gas());
+        self.note_work(tx, output.work);
+        self.push(tx, Ok(Some(output)));
+    }
+
+    fn skip(&mut self, tx: TxIndex, reason: Rejection) {
+        self.push(tx, Err(reason));
+    }
+
+    fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
+        match group {
+            BatchGroup::One(_) => {
+                self.admit(txs.first).is_ok() || is_evm_mutant!(self.mutant, LaneNotAdmitted)
+            }
+            BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
+        }
+    }
+
+    fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
+        match group {
+            BatchGroup::One(output) => self.commit(txs.first, output),
+            BatchGroup::Many(neighbours) => {
+                let Neighbours { ledger, split } = *neighbours;
+                self.growing.append(&ledger.outcomes, split);
+                self.append(ledger);
+            }
+        }
+    }
+
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &TxOutput)> {
+        let outcomes = self.outcomes_of(txs.first.position()..txs.end.position());
+        outcomes.filter_map(|(tx, outcome)| Some((tx, &**outcome.as_ref().ok()?.as_ref()?)))
+    }
+}

@@ -1,0 +1,110 @@
+//! The block as the engine sees it.
+
+use super::batches::{EvmBatches, UsedGas};
+use super::ledger::BatchGroup;
+use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
+use crate::evm::exec::effects::for_each_write;
+use crate::evm::exec::location::EvmLocation;
+use crate::evm::exec::machine::EvmMachine;
+use crate::evm::exec::recipe::Recipe;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::traffic::Traffic;
+use crate::evm::exec::tx_output::TxOutput;
+use crate::evm::exec::view::EvmView;
+use crate::evm::fees::reward::Reward;
+use crate::evm::mutants::is_evm_mutant;
+use crate::ids::WorkerId;
+use crate::mv::{Entry, Store};
+use crate::worker::{Context, Workload};
+use revm::DatabaseRef;
+use std::sync::Arc;
+
+/// The transactions of a block over a source of state.
+pub(in crate::evm) struct EvmWorkload<S> {
+    pub(in crate::evm) recipe: Recipe,
+    pub(in crate::evm) source: S,
+    pub(in crate::evm) overlay: Arc<Overlay>,
+    /// Who is inside the database.
+    pub(in crate::evm) traffic: Arc<Traffic>,
+    /// Gas that private batches have used.
+    pub(in crate::evm) used: UsedGas,
+    /// Somebody hears of each commit.
+    pub(in crate::evm) streams: bool,
+}
+
+impl<S: StateSource> EvmWorkload<S> {
+    pub(in crate::evm) fn new(
+        recipe: Recipe,
+        source: S,
+        overlay: Arc<Overlay>,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self { recipe, source, overlay, traffic, used: UsedGas::default(), streams: false }
+    }
+
+    /// A worker's base state.
+    pub(in crate::evm) fn base(
+        &self,
+        worker: WorkerId,
+    ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
+        let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
+        #[cfg(feature = "mutants")]
+        let base = base.with_mutant(self.recipe.mutant);
+        Ok(base.counted(worker, Arc::clone(&self.traffic)))
+    }
+}
+
+impl<S: StateSource> Workload for EvmWorkload<S> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = <S::State as DatabaseRef>::Error;
+    type Machine<'a, X: Context + 'a>
+        = EvmMachine<'a, S::State, X>
+    where
+        Self: 'a;
+    type Group = BatchGroup;
+    type Batches<'a, X: Context + 'a>
+        = EvmBatches<'a, S::State, X>
+    where
+        Self: 'a;
+    type Left = TxOutput;
+
+    fn entries(&self, left: &TxOutput, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+        let recipe = &self.recipe;
+        for_each_write(&left.changes, recipe, &mut each);
+        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
+        for (to, reward) in recipe.rewards(left).filter(|_| !lost) {
+            each(EvmLocation::Account(to), Entry::Delta(reward));
+        }
+    }
+
+    /// What was set aside. Every transaction pays the beneficiary: published with the rest, rewards
+    /// would make one location the business of all workers all the time.
+    fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
+        let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
+        for (to, reward) in self.recipe.rewards(output).filter(|_| !unseen) {
+            credit(EvmLocation::Account(to), reward);
+        }
+    }
+
+    fn machine<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<EvmMachine<'a, S::State, X>, Self::BaseError> {
+        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context))
+    }
+
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        worker: WorkerId,
+        store: &'a Store<EvmLocation>,
+        context: &'a X,
+    ) -> Result<EvmBatches<'a, S::State, X>, Self::BaseError> {
+        let Self { recipe, used, streams, .. } = self;
+        let view = EvmView::of_batches(recipe, store, self.base(worker)?, context);
+        Ok(EvmBatches::new(EvmMachine::over(recipe, view), used, *streams))
+    }
+}

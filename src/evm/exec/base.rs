@@ -1,0 +1,227 @@
+//! The state before the transactions: overlays over a database.
+
+use super::location::{Account, Code, EvmLocation, EvmValue};
+use super::traffic::Traffic;
+use crate::ids::WorkerId;
+use crate::worker::Base;
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
+use core::fmt::Debug;
+use revm::DatabaseRef;
+use revm::database::{BundleAccount, BundleState};
+use revm::state::{AccountInfo, Bytecode};
+use std::sync::Arc;
+
+/// Gives each worker a handle of its own onto the state before the block: a clone, or a read
+/// transaction of a store that wants one per thread.
+pub trait StateSource: Send + Sync {
+    /// A worker's handle. It is used on one thread only.
+    type State: DatabaseRef;
+
+    /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may open
+    /// several for a worker, one after the other.
+    ///
+    /// # Errors
+    /// The state cannot be opened. The transaction that the worker was about to run fails with
+    /// this error, if it recurs when the transaction is the lowest one left.
+    fn open(&self, worker: WorkerId) -> Result<Self::State, <Self::State as DatabaseRef>::Error>;
+
+    /// Whether reads through several handles are under way at once. If they wait for one another,
+    /// more workers do not help while reads take long: see
+    /// [`io_workers`](crate::Config::io_workers).
+    fn reads_overlap(&self) -> bool {
+        true
+    }
+}
+
+/// Why the state of `S` could not be read.
+pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
+
+/// A source whose handles are clones.
+#[derive(Clone, Copy, Debug)]
+pub struct Cloned<D>(pub D);
+
+impl<D: DatabaseRef + Clone + Send + Sync> StateSource for Cloned<D> {
+    type State = D;
+
+    fn open(&self, _: WorkerId) -> Result<D, D::Error> {
+        Ok(self.0.clone())
+    }
+}
+
+/// State changes that lie over the database: of the pre-block calls, and of a parent block that
+/// is not written yet. The newest comes first.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct Overlay {
+    layers: Vec<Arc<BundleState>>,
+}
+
+impl Overlay {
+    /// Puts `layer` over what is there.
+    pub(in crate::evm) fn push(&mut self, layer: Arc<BundleState>) {
+        if !layer.is_empty() || !layer.contracts.is_empty() {
+            self.layers.insert(0, layer);
+        }
+    }
+
+    /// The account as the newest layer that has it leaves it.
+    pub(in crate::evm) fn account(&self, address: &Address) -> Option<&BundleAccount> {
+        self.layers.iter().find_map(|layer| layer.account(address))
+    }
+}
+
+/// One worker's base state.
+#[derive(Debug)]
+pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
+    state: D,
+    worker: WorkerId,
+    traffic: Arc<Traffic>,
+    /// Reads of `state` so far.
+    reads: u32,
+    overlay: Arc<Overlay>,
+    /// The account read last: its halves are asked for one after the other.
+    last: Option<(Address, Option<AccountInfo>)>,
+    codes: B256Map<Bytecode>,
+    /// What the seeded bug `FailureCached` takes for absent; `None` where it is not at work.
+    #[cfg(feature = "mutants")]
+    failed: Option<alloy_primitives::map::AddressSet>,
+}
+
+impl<D: DatabaseRef> BlockBase<D> {
+    pub(in crate::evm) fn new(state: D, overlay: Arc<Overlay>) -> Self {
+        let (worker, traffic) = (WorkerId(0), Arc::default());
+        Self {
+            state,
+            worker,
+            traffic,
+            reads: 0,
+            overlay,
+            last: None,
+            codes: B256Map::default(),
+            #[cfg(feature = "mutants")]
+            failed: None,
+        }
+    }
+
+    /// The same with a seeded bug.
+    #[cfg(feature = "mutants")]
+    pub(in crate::evm) fn with_mutant(mut self, mutant: crate::evm::mutants::EvmMutant) -> Self {
+        self.failed =
+            (mutant == crate::evm::mutants::EvmMutant::FailureCached).then(Default::default);
+        self
+    }
+
+    /// The same, where it is counted who is inside the database.
+    pub(in crate::evm) fn counted(self, worker: WorkerId, traffic: Arc<Traffic>) -> Self {
+        Self { worker, traffic, ..self }
+    }
+
+    pub(in crate::evm) fn account(
+        &mut self,
+        address: Address,
+    ) -> Result<Option<AccountInfo>, D::Error> {
+        if let Some((last, info)) = &self.last
+            && *last == address
+        {
+            return Ok(info.clone());
+        }
+        let info = match self.overlay.account(&address) {
+            Some(account) => account.info.clone(),
+            #[cfg(feature = "mutants")]
+            None if self.failed.as_ref().is_some_and(|failed| failed.contains(&address)) => None,
+            None => self.fetch(address)?,
+        };
+        self.last = Some((address, info.clone()));
+        Ok(info)
+    }
+
+    fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let read = || self.state.basic_ref(address);
+        let mut info = self.traffic.read(self.worker, &mut self.reads, read);
+        // As in revm's `State`: whoever is empty has no code, also if its hash is said to be zero.
+        if let Ok(Some(info)) = &mut info
+            && info.is_empty()
+        {
+            info.code_hash = KECCAK256_EMPTY;
+        }
+        #[cfg(feature = "mutants")]
+        if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
+            failed.insert(address);
+        }
+        info
+    }
+
+    fn slot(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        let accounts = self.overlay.layers.iter().filter_map(|layer| layer.account(&address));
+        if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
+            return Ok(value);
+        }
+        let read = || self.state.storage_ref(address, slot);
+        let value = self.traffic.read(self.worker, &mut self.reads, read);
+        value.or_else(|error| match self.account(address) {
+            // An account of this block: sequential execution would not have asked.
+            Ok(None) => Ok(U256::ZERO),
+            _ => Err(error),
+        })
+    }
+
+    pub(super) fn code(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code.clone());
+        }
+        let over = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
+        let code = match over {
+            Some(code) => code.clone(),
+            None => self.state.code_by_hash_ref(hash)?,
+        };
+        self.codes.insert(hash, code.clone());
+        Ok(code)
+    }
+
+    pub(super) fn block_hash(&self, number: u64) -> Result<B256, D::Error> {
+        self.state.block_hash_ref(number)
+    }
+}
+
+impl<D: DatabaseRef> Base<EvmLocation> for BlockBase<D>
+where
+    D::Error: Debug + Send,
+{
+    type Error = D::Error;
+
+    fn read(&mut self, location: &EvmLocation) -> Result<EvmValue, D::Error> {
+        Ok(match location {
+            EvmLocation::Account(address) => {
+                EvmValue::Account(self.account(*address)?.as_ref().map(Account::of))
+            }
+            EvmLocation::Code(address) => {
+                EvmValue::Code(self.account(*address)?.as_ref().map(Code::of).unwrap_or_default())
+            }
+            EvmLocation::Balance(address) => EvmValue::Balance(
+                self.account(*address)?.map(|info| info.balance).unwrap_or_default(),
+            ),
+            EvmLocation::Storage(address, slot) => EvmValue::Slot(self.slot(*address, *slot)?),
+            EvmLocation::Lifecycle(_) => EvmValue::Life,
+        })
+    }
+}
+
+// The pre-block calls run over the same layers with revm's own `State`.
+impl<D: DatabaseRef> revm::Database for BlockBase<D> {
+    type Error = D::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        self.account(address)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        self.code(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        self.slot(address, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, D::Error> {
+        Self::block_hash(self, number)
+    }
+}

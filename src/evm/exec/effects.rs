@@ -1,0 +1,185 @@
+//! Turns what a transaction changed into a write set.
+
+use super::change::{AccountChange, ChangeKind};
+use super::location::{Account, Code, EvmLocation, EvmValue, HasCode};
+use super::recipe::Recipe;
+use crate::evm::mutants::is_evm_mutant;
+use crate::mv::Entry;
+use alloy_primitives::{Address, U256};
+use revm::state::AccountInfo;
+
+/// Entries of one transaction.
+pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
+
+/// What the next transaction would read otherwise than this one did, by the rules of revm's
+/// `State::commit`.
+pub(super) fn write_set(changes: &[AccountChange], recipe: &Recipe) -> Writes {
+    let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
+    let mut writes = Vec::with_capacity(2 * changes.len() + slots);
+    for_each_write(changes, recipe, |location, entry| writes.push((location, entry)));
+    writes
+}
+
+/// The same, one by one: each location at most once.
+pub(in crate::evm) fn for_each_write(
+    changes: &[AccountChange],
+    recipe: &Recipe,
+    mut each: impl FnMut(EvmLocation, Entry<EvmLocation>),
+) {
+    let mut put = |location, entry: Entry<EvmLocation>| {
+        let lost = is_evm_mutant!(recipe.mutant, TombstoneLost);
+        if !lost || !matches!(entry, Entry::Tombstone) {
+            each(location, entry);
+        }
+    };
+    for change in changes {
+        match (change.kind, &change.before) {
+            (ChangeKind::Emptied, None) => {}
+            (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
+                destroy(change.address, before.is_some(), &mut put);
+            }
+            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut put, recipe),
+        }
+    }
+}
+
+/// Adds slots that were only read, and that later transactions must find as they were seen. Of an
+/// account that was created or destroyed nothing is remembered.
+pub(in crate::evm) fn remember(
+    writes: &mut Writes,
+    changes: &[AccountChange],
+    slots: &[(Address, U256, U256)],
+) {
+    let has_new_life = |address| {
+        let change = changes.iter().find(|change| change.address == address);
+        change.is_some_and(|change| change.kind != ChangeKind::Changed)
+    };
+    for (address, slot, value) in slots.iter().filter(|(address, ..)| !has_new_life(*address)) {
+        let location = EvmLocation::Storage(*address, *slot);
+        if !writes.iter().any(|(written, _)| *written == location) {
+            writes.push((location, Entry::Value(EvmValue::Slot(*value))));
+        }
+    }
+}
+
+/// `existed`: an account that comes and goes within one transaction has no storage to end.
+fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+    if existed {
+        put(EvmLocation::Lifecycle(address), Entry::Tombstone);
+    }
+    put(EvmLocation::Account(address), Entry::Value(EvmValue::Account(None)));
+}
+
+/// An account that is created where there was none needs no tombstone: nothing of this block wrote
+/// its storage since it was destroyed last, and what the base state may hold there is taken for
+/// zero (see `view`).
+fn write(
+    change: &AccountChange,
+    put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>),
+    recipe: &Recipe,
+) {
+    let Some(after) = &change.after else { return };
+    let created = change.kind == ChangeKind::Created;
+    if created && change.before.is_some() {
+        put(EvmLocation::Lifecycle(change.address), Entry::Tombstone);
+    }
+    let before = change.before.as_ref();
+    let code_before = before.map(Code::of).unwrap_or_default();
+    let mut account = Account::of(after);
+    if account.code == HasCode::Unsaid && change.knows_code {
+        account.code = HasCode::No;
+    }
+    let mut code = Code::of(after);
+    if is_evm_mutant!(recipe.mutant, CodeChangeUnrecorded) {
+        code = code_before.clone();
+        account.code = before.map_or(HasCode::No, |before| Account::of(before).code);
+    }
+    let old = before.map(Account::of).filter(|_| !created);
+    let is_apart = account.has_code() && recipe.receivers().all(|to| to != change.address);
+    let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
+    let is_same = old == Some(account) && (keeps_balance || is_apart);
+    if !is_same {
+        let value = EvmValue::Account(Some(account));
+        put(EvmLocation::Account(change.address), Entry::Value(value));
+    }
+    // That such an account was touched at all changes how its storage is read: see `view`.
+    let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
+    let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
+    // Whoever pays it unseen looks here, and at who has written it. As values are compared at the frontier, what is
+    // written must be none that is there before: what it owns may be what it owned.
+    let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
+    let is_special = is_payee && !account.is_plain();
+    let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
+    if moves_out || is_touched_only || (is_special && !stays_payable) {
+        recipe.moved.add(change.address);
+        let by_balance = is_evm_mutant!(recipe.mutant, PayeeMarkedByBalance);
+        let value = if is_special && !by_balance { U256::MAX } else { account.balance };
+        put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
+    }
+    // Where there is none nobody looks for it.
+    if account.code == HasCode::Yes && (created || code_before != code) {
+        put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
+    }
+    for slot in &change.slots {
+        let entry = Entry::Value(EvmValue::Slot(slot.after));
+        put(EvmLocation::Storage(change.address, slot.slot), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::extensions::Extensions;
+    use crate::evm::exec::input::Block;
+    use crate::evm::run::begin;
+    use alloy_primitives::B256;
+    use revm::bytecode::Bytecode;
+    use revm::database::{CacheDB, EmptyDB};
+    use std::num::NonZeroU16;
+
+    /// A run that has paid it unseen has read the value of before the block, and is compared by value at the frontier.
+    #[test]
+    fn a_beneficiary_that_gets_code_never_looks_as_it_did_before() {
+        let one = NonZeroU16::MIN;
+        for balance in [0_u64, 1, 1_000_000] {
+            let before =
+                AccountInfo { nonce: 1, balance: U256::from(balance), ..Default::default() };
+            let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+            let address = block.env.beneficiary;
+            let mut state = CacheDB::new(EmptyDB::new());
+            state.insert_account_info(address, before.clone());
+            let begun = begin(
+                block.into(),
+                &Cloned(state),
+                Extensions::default(),
+                None,
+                &Config::with_workers(one),
+            );
+            let (recipe, ..) = begun.expect("nothing fails");
+            assert!(recipe.payee.is_some_and(|(payee, _)| payee == address));
+            let change = AccountChange {
+                address,
+                kind: ChangeKind::Changed,
+                before: Some(before.clone()),
+                after: Some(before.clone().with_code(Bytecode::new_eip7702(Address::ZERO))),
+                slots: Vec::new(),
+                knows_code: true,
+                knows_balance: true,
+            };
+            let marks = |change: AccountChange| {
+                let writes = write_set(&[change], &recipe).into_iter();
+                let entry = |(at, entry)| (at == EvmLocation::Balance(address)).then_some(entry);
+                writes.filter_map(entry).collect::<Vec<_>>()
+            };
+            let unmarked = marks(AccountChange { after: Some(before.clone()), ..change.clone() });
+            assert!(unmarked.is_empty(), "it stays plain: {unmarked:?}");
+            let marked = marks(change);
+            let [Entry::Value(EvmValue::Balance(mark))] = *marked else {
+                panic!("one mark: {marked:?}")
+            };
+            assert_ne!(mark, before.balance);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Rules of the user's own, beside those of Ethereum.
+
+use super::precompile::Precompile;
+use crate::evm::fees::surcharge::Surcharge;
+use std::sync::Arc;
+
+/// Rules of the user's own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extensions {
+    pub(crate) precompiles: Arc<[Arc<dyn Precompile>]>,
+    pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
+    /// Runs the transactions instead of ours; knows nothing of the other rules.
+    #[cfg(feature = "alloy")]
+    pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
+}
+
+impl Extensions {
+    /// Whether what transactions pay can be set aside.
+    pub(in crate::evm) fn sets_aside(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        if let Some(evm) = &self.evm {
+            return evm.sets_aside();
+        }
+        true
+    }
+
+    /// Whether nobody looks at a balance but the instructions and the handler: precompiles read what
+    /// they like.
+    pub(super) fn is_announced(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        if self.evm.is_some() {
+            return false;
+        }
+        self.precompiles.is_empty()
+    }
+}

@@ -1,0 +1,276 @@
+//! revm's handler with five changes: the beneficiary's reward is set aside, what the transaction
+//! changed is taken before the journal forgets it, what was changed before it is taken before an error
+//! undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is one.
+
+use super::change::AccountChange;
+use super::context::{BlockContext, BlockEvm};
+use super::journal::take_changes;
+use super::recipe::Recipe;
+use super::stopped::ViewStopped;
+use super::window::Window;
+use crate::evm::mutants::is_evm_mutant;
+use alloy_primitives::{Address, TxKind, U256};
+use core::cell::Cell;
+use core::marker::PhantomData;
+use revm::DatabaseRef;
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
+use revm::context::{Block as _, Cfg, Transaction};
+use revm::context_interface::context::take_error;
+use revm::context_interface::either::Either;
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
+use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
+use revm::handler::{EvmTr, FrameResult, Handler, ItemOrResult, post_execution, pre_execution};
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{FrameInput, InitialAndFloorGas};
+use revm::primitives::hardfork::SpecId;
+use revm::state::{Bytecode, EvmState};
+use smallvec::SmallVec;
+
+/// Runs one transaction as revm's own handler does, except that the reward does not touch the
+/// beneficiary's account unless the transaction has done so itself.
+pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef, X> {
+    recipe: &'r Recipe,
+    /// Takes what it changed together with what came before it, if it can.
+    window: Option<&'r mut Window>,
+    /// The reward that was set aside.
+    pub(super) reward: Cell<Option<U256>>,
+    /// What the sender has paid on top of the gas and nobody has got yet.
+    pub(super) surcharge: Cell<Option<U256>>,
+    /// What the transaction changed, if journals are shared.
+    pub(super) changes: Vec<AccountChange>,
+    /// Whether the next transaction may find what this one left in the journal.
+    pub(super) goes_on: bool,
+    /// What those before it have changed, if it cannot be taken together with them.
+    pub(super) earlier: Vec<AccountChange>,
+    /// Where it has tried to create a contract.
+    creations: SmallVec<[Address; 2]>,
+    marker: PhantomData<(&'a X, D)>,
+}
+
+impl<'r, D: DatabaseRef, X> BlockHandler<'r, '_, D, X> {
+    pub(super) const fn new(recipe: &'r Recipe, window: Option<&'r mut Window>) -> Self {
+        Self {
+            recipe,
+            window,
+            reward: Cell::new(None),
+            surcharge: Cell::new(None),
+            changes: Vec::new(),
+            goes_on: false,
+            earlier: Vec::new(),
+            creations: SmallVec::new_const(),
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
+    /// Takes what the transaction in hand changed, before the journal forgets it.
+    fn take(&mut self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
+        let mutant = self.recipe.mutant;
+        let journal = &mut context.journaled_state;
+        if self.recipe.shares && journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays)
+        {
+            // Whoever swallowed it, it leaves nothing.
+            return Err(EVMError::Database(ViewStopped));
+        }
+        if self.recipe.shares {
+            self.remember_codes(&mut journal.state);
+        }
+        if let Some(window) = &mut self.window {
+            if window.add(journal) {
+                self.goes_on = true;
+                return Ok(());
+            }
+            self.earlier = window.take_before_last(journal);
+        }
+        if self.recipe.shares {
+            (self.changes, self.goes_on) = take_changes(journal, mutant);
+        }
+        Ok(())
+    }
+
+    /// Notes where a contract is going to be created.
+    fn note_creation(&mut self, context: &BlockContext<'a, D, X>, input: &FrameInput) {
+        let FrameInput::Create(inputs) = input else { return };
+        let accounts = context.journaled_state.evm_state();
+        let Some(creator) = accounts.get(&inputs.caller()) else { return };
+        self.creations.push(inputs.created_address(creator.info.nonce));
+    }
+
+    /// revm forgets an empty code where a creation fails, and where the call around it fails, too, what it has noted
+    /// of the account before the transaction: whoever takes the changes could not tell that it has.
+    fn remember_codes(&mut self, journal: &mut EvmState) {
+        let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
+        for address in self.creations.drain(..).filter(|_| keeps) {
+            if let Some(account) = journal.get_mut(&address).filter(|it| it.info.code.is_none()) {
+                account.original_info_mut().code = Some(Bytecode::default());
+            }
+        }
+    }
+
+    /// The balances that the transaction itself looks at, or changes.
+    fn announce(&self, context: &mut BlockContext<'a, D, X>) {
+        let tx = context.tx;
+        let view = context.journaled_state.db_mut();
+        view.count_balance(tx.caller());
+        if let TxKind::Call(to) = tx.kind()
+            && !tx.value().is_zero()
+        {
+            view.count_payment(to, tx.value());
+        }
+        // Who has signed may be anybody until that is recovered.
+        for authorization in &tx.authorization_list {
+            view.count_payee(|payee| match authorization {
+                Either::Left(_) => true,
+                Either::Right(recovered) => recovered.authority() == Some(payee),
+            });
+        }
+    }
+
+    /// Takes the surcharge from the sender, if there is one.
+    fn charge(&self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let amount = surcharge.amount(context.tx);
+        if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
+            return Ok(());
+        }
+        let mut sender = context.journaled_state.load_account_mut(context.tx.caller())?.data;
+        if !sender.decr_balance(amount) {
+            let balance = Box::new(*sender.balance());
+            return Err(
+                InvalidTransaction::LackOfFundForMaxFee { fee: Box::new(amount), balance }.into()
+            );
+        }
+        self.surcharge.set(Some(amount));
+        Ok(())
+    }
+
+    /// Gives the surcharge to its receiver, unless it is left aside.
+    fn credit_surcharge(
+        &self,
+        context: &mut BlockContext<'a, D, X>,
+    ) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let receiver = surcharge.receiver();
+        let loaded = context.journaled_state.evm_state().contains_key(&receiver)
+            && !is_evm_mutant!(self.recipe.mutant, SurchargeAlwaysSetAside);
+        if (!self.recipe.sets_surcharge_aside || loaded)
+            && let Some(amount) = self.surcharge.take()
+        {
+            context.journaled_state.db_mut().count_balance(receiver);
+            context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
+        }
+        Ok(())
+    }
+}
+
+impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_, 'a, D, X> {
+    type Evm = BlockEvm<'a, D, X>;
+    type Error = EVMError<ViewStopped>;
+    type HaltReason = HaltReason;
+
+    /// As in revm. What is undone may leave traces in the journal: a code that revm has forgotten.
+    fn run(&mut self, evm: &mut Self::Evm) -> Result<ExecutionResult<HaltReason>, Self::Error> {
+        self.run_without_catch_error(evm).or_else(|error| {
+            if let Some(window) = &mut self.window {
+                self.earlier = window.take_before_last(&evm.ctx.journaled_state);
+            }
+            self.catch_error(evm, error)
+        })
+    }
+
+    /// As in revm, with two lines more.
+    fn run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first_frame_input: FrameInit,
+    ) -> Result<FrameResult, Self::Error> {
+        self.note_creation(&evm.ctx, &first_frame_input.frame_input);
+        if let ItemOrResult::Result(result) = evm.frame_init(first_frame_input)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match evm.frame_run()? {
+                ItemOrResult::Item(init) => {
+                    self.note_creation(&evm.ctx, &init.frame_input);
+                    match evm.frame_init(init)? {
+                        ItemOrResult::Item(_) => continue,
+                        ItemOrResult::Result(result) => result,
+                    }
+                }
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// As in revm, with one line more.
+    fn execution_result(
+        &mut self,
+        evm: &mut Self::Evm,
+        result: FrameResult,
+        gas: ResultGas,
+    ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
+        take_error::<Self::Error, _>(evm.ctx.error())?;
+        let result = post_execution::output(&mut evm.ctx, result, gas);
+        self.take(&mut evm.ctx)?;
+        evm.ctx.journaled_state.commit_tx();
+        evm.ctx.local.clear();
+        evm.frame_stack.clear();
+        Ok(result)
+    }
+
+    fn validate_against_state_and_deduct_caller(
+        &self,
+        evm: &mut Self::Evm,
+        _: &mut InitialAndFloorGas,
+    ) -> Result<(), Self::Error> {
+        self.announce(&mut evm.ctx);
+        self.charge(&mut evm.ctx)?;
+        pre_execution::validate_against_state_and_deduct_caller(&mut evm.ctx)
+    }
+
+    fn reward_beneficiary(
+        &self,
+        evm: &mut Self::Evm,
+        exec_result: &mut FrameResult,
+    ) -> Result<(), Self::Error> {
+        let context = &mut evm.ctx;
+        self.credit_surcharge(context)?;
+        let beneficiary: Address = context.block.beneficiary();
+        // An account in the journal was read, and that read is recorded: nothing to gain. Unless only paid.
+        let journal = &context.journaled_state;
+        let is_loaded = journal.evm_state().contains_key(&beneficiary)
+            && !journal.db().is_unseen(beneficiary)
+            && !is_evm_mutant!(self.recipe.mutant, RewardAlwaysSetAside);
+        if !self.recipe.defers || is_loaded {
+            context.journaled_state.db_mut().count_balance(beneficiary);
+            return post_execution::reward_beneficiary(context, exec_result.gas())
+                .map_err(Into::into);
+        }
+        if context.cfg.is_fee_charge_disabled() {
+            return Ok(());
+        }
+        // The same sum as in revm's `post_execution::reward_beneficiary`.
+        let base_fee = u128::from(context.block.basefee());
+        let mut price = context.tx.effective_gas_price(base_fee);
+        if context.cfg.spec.is_enabled_in(SpecId::LONDON) {
+            price = price.saturating_sub(base_fee);
+        }
+        let gas = exec_result.gas();
+        let used = gas.used().saturating_sub(gas.reservoir());
+        let reward = U256::from(price.wrapping_mul(u128::from(used)));
+        #[cfg(feature = "mutants")]
+        if is_evm_mutant!(self.recipe.mutant, RewardOverflowFails)
+            && let Some(info) =
+                revm::Database::basic(context.journaled_state.db_mut(), beneficiary)?
+            && info.balance.checked_add(reward).is_none()
+        {
+            return Err(EVMError::Custom("the reward does not fit".to_owned()));
+        }
+        self.reward.set(Some(reward));
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The input: a block, as far as its execution needs it.
+
+use alloy_eips::eip4895::Withdrawal;
+use alloy_primitives::{Address, B256};
+use revm::context::{BlockEnv, Cfg, CfgEnv, TxEnv};
+
+/// Everything that executing a block takes, beside the state before it.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// Fork, gas parameters and chain id. Set the fork with [`CfgEnv::new_with_spec`] or
+    /// [`CfgEnv::set_spec_and_mainnet_gas_params`]: fork and gas parameters are separate fields.
+    pub cfg: CfgEnv,
+    /// Number, time, beneficiary, gas limit, base fee and so on.
+    pub env: BlockEnv,
+    /// The transactions, in order, with `caller` and `tx_type` set.
+    pub transactions: Vec<TxEnv>,
+    /// Hash of the parent block, for EIP-2935.
+    pub parent_hash: B256,
+    /// Root of the parent beacon block, for EIP-4788. Needed from Cancun.
+    pub parent_beacon_block_root: Option<B256>,
+    /// Withdrawals (EIP-4895), applied after the transactions from Shanghai.
+    pub withdrawals: Option<Vec<Withdrawal>>,
+    /// Ommers, for their rewards before the merge.
+    pub ommers: Vec<Ommer>,
+    /// What differs between chains of the same fork.
+    pub rules: ChainRules,
+}
+
+/// An ommer (uncle) of a block before the merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ommer {
+    /// Receiver of its reward.
+    pub beneficiary: Address,
+    /// Its block number.
+    pub number: u64,
+}
+
+/// What differs between chains of the same fork.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainRules {
+    /// The deposit contract, whose logs become requests (EIP-6110).
+    pub deposit_contract: Option<Address>,
+    /// The irregular state change of the DAO fork (EIP-779), if this block carries it out.
+    pub dao_fork: Option<DaoFork>,
+    /// Wei for the producer of a block; by fork if `None` (5, 3, 2 and 0 ether).
+    pub block_reward: Option<u128>,
+    /// Whether the system contracts are called before and after the transactions (EIP-2935,
+    /// EIP-4788, EIP-7002, EIP-7251, EIP-8282), as far as the fork has them.
+    pub system_calls: bool,
+    /// Blob gas that the block has room for (EIP-4844): a transaction that does not fit is
+    /// rejected. `None` leaves the check to the caller, as alloy-evm's `EthBlockExecutor` does.
+    pub max_blob_gas: Option<u64>,
+}
+
+impl Default for ChainRules {
+    fn default() -> Self {
+        Self {
+            deposit_contract: None,
+            dao_fork: None,
+            block_reward: None,
+            system_calls: true,
+            max_blob_gas: None,
+        }
+    }
+}
+
+/// Balances that the DAO fork moved. `alloy_evm::eth::dao_fork` has mainnet's lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaoFork {
+    /// Accounts that lose their whole balance.
+    pub drained: Vec<Address>,
+    /// The account that gets it.
+    pub beneficiary: Address,
+}
+
+/// Gas that a transaction can take from the block: its limit, up to the cap of EIP-7825.
+pub(in crate::evm) fn regular_gas_limit(block: &Block, gas_limit: u64) -> u64 {
+    gas_limit.min(block.cfg.tx_gas_limit_cap())
+}

@@ -1,0 +1,100 @@
+//! What one transaction changed, taken from a journal that several transactions share.
+//!
+//! revm's journal keeps accounts and slots from one transaction to the next, so a transaction that
+//! calls the same contract as the one before it finds it loaded. The journal's state then says
+//! nothing of who changed what: only the entries of the transaction in hand do. They are what revm
+//! would revert by, so each change has one, and what was reverted has none left.
+
+use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::{Address, U256, address};
+use revm::context::JournalEntry;
+use revm::context::journal::JournalInner;
+use revm::state::{Account, AccountStatus};
+use smallvec::SmallVec;
+
+/// revm keeps this account touched when the touch is reverted: a mistake of 2016 that became a
+/// rule (Yellow Paper, appendix K.1).
+pub(super) const KEPT_TOUCHED: Address = address!("0000000000000000000000000000000000000003");
+
+/// What the transaction in hand changed, by address and slot, and whether the journal can be shared
+/// with the next one. The accounts in the journal are left as if they had been loaded after it.
+///
+/// It ends with an account that was created, destroyed or left empty: what revm does with one that
+/// an *earlier* transaction of the same journal left so is not what it does with one that it reads
+/// from the state.
+pub(super) fn take_changes(
+    journal: &mut JournalInner<JournalEntry>,
+    mutant: EvmMutant,
+) -> (Vec<AccountChange>, bool) {
+    let mut touched: SmallVec<[Address; 8]> = SmallVec::new();
+    let mut slots: SmallVec<[(Address, U256); 8]> = SmallVec::new();
+    let mut goes_on = true;
+    for entry in &journal.journal {
+        match entry {
+            JournalEntry::AccountTouched { address } => touched.push(*address),
+            JournalEntry::StorageChanged { address, key, .. } => slots.push((*address, *key)),
+            JournalEntry::AccountCreated { .. } => {
+                goes_on &= is_evm_mutant!(mutant, JournalOutlivesCreated);
+            }
+            JournalEntry::AccountDestroyed { .. } => {
+                goes_on &= is_evm_mutant!(mutant, JournalOutlivesDestroyed);
+            }
+            _ => {}
+        }
+    }
+    touched.push(KEPT_TOUCHED);
+    touched.sort_unstable();
+    touched.dedup();
+    slots.sort_unstable();
+    slots.dedup();
+    let mut changes = Vec::with_capacity(touched.len());
+    for address in touched {
+        let Some(account) = journal.state.get_mut(&address).filter(|a| a.is_touched()) else {
+            continue;
+        };
+        let first = slots.partition_point(|(of, _)| *of < address);
+        let slots = slots.get(first..).unwrap_or_default();
+        let slots = slots.iter().take_while(|(of, _)| *of == address).map(|(_, slot)| slot);
+        let change = take_change(address, account, slots);
+        goes_on &= match change.kind {
+            ChangeKind::Changed => true,
+            // A touch of nothing leaves nothing: precompiles are called like this all the time.
+            ChangeKind::Emptied => {
+                change.before.is_none() || is_evm_mutant!(mutant, JournalOutlivesEmptied)
+            }
+            ChangeKind::Created => is_evm_mutant!(mutant, JournalOutlivesCreated),
+            ChangeKind::Destroyed => is_evm_mutant!(mutant, JournalOutlivesDestroyed),
+        };
+        changes.push(change);
+    }
+    (changes, goes_on)
+}
+
+fn take_change<'a>(
+    address: Address,
+    account: &mut Account,
+    slots: impl Iterator<Item = &'a U256>,
+) -> AccountChange {
+    let kind = ChangeKind::of(account);
+    let existed = !account.is_loaded_as_not_existing();
+    account.status -= AccountStatus::Touched;
+    if kind != ChangeKind::Emptied {
+        account.status -= AccountStatus::LoadedAsNotExisting;
+    }
+    let is_code_known = account.info.code.is_some();
+    let before = existed.then(|| info_before(account.original_info_mut(), is_code_known));
+    let (after, slots) = match kind {
+        ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
+        ChangeKind::Changed | ChangeKind::Created => {
+            let slots = slots.filter_map(|slot| {
+                let value = account.storage.get(slot).filter(|value| value.is_changed())?;
+                let (before, after) = (value.original_value, value.present_value);
+                Some(SlotChange { slot: *slot, before, after })
+            });
+            (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
+        }
+    };
+    let (knows_code, knows_balance) = (is_code_known, true);
+    AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
+}

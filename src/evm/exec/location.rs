@@ -1,0 +1,196 @@
+//! The locations of Ethereum's state and what they hold.
+
+use crate::evm::fees::reward::Reward;
+use crate::mv::Location;
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use core::hash::{Hash, Hasher};
+use revm::state::{AccountInfo, Bytecode};
+
+/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and of those that
+/// have, nonce and balance change without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::evm) enum EvmLocation {
+    /// Whether the account exists, its balance and nonce, and whether it has code.
+    Account(Address),
+    /// Code hash and code of an account that has code.
+    Code(Address),
+    /// Balance of an account that has code: most who call a contract neither ask for it nor change it.
+    /// That of an account to which something is credited lies with the account; if the beneficiary has anything here, it
+    /// [cannot be paid unseen](Account::is_plain) any more.
+    Balance(Address),
+    /// One storage slot.
+    Storage(Address, U256),
+    /// Tombstones of the account: they end the life of its storage.
+    Lifecycle(Address),
+}
+
+// The derived one hashes byte slices with their lengths; whole words cost a third of that.
+impl Hash for EvmLocation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (kind, address, slot) = match self {
+            Self::Account(address) => (0_u64, address, None),
+            Self::Code(address) => (1, address, None),
+            Self::Storage(address, slot) => (2, address, Some(slot)),
+            Self::Lifecycle(address) => (3, address, None),
+            Self::Balance(address) => (4, address, None),
+        };
+        let (words, rest) = address.as_slice().as_chunks::<8>();
+        for word in words {
+            state.write_u64(u64::from_le_bytes(*word));
+        }
+        let rest = rest.iter().fold(kind, |rest, byte| (rest << 8) | u64::from(*byte));
+        state.write_u64(rest);
+        for limb in slot.into_iter().flat_map(|slot| slot.as_limbs()) {
+            state.write_u64(*limb);
+        }
+    }
+}
+
+/// What a location holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::evm) enum EvmValue {
+    /// `None` where there is no account: absent, empty and zero differ.
+    Account(Option<Account>),
+    /// An account's code.
+    Code(Code),
+    /// An account's balance, in wei.
+    Balance(U256),
+    /// Content of a slot.
+    Slot(U256),
+    /// A lifecycle has no value: only its tombstones count.
+    Life,
+}
+
+/// Most that a transaction pays to an account without looking at its balance, in wei, and most that such an account
+/// owns: thus the payments of a block, which are less than 2^32, always fit.
+pub(super) const MOST_PAID: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
+
+/// An account without its code.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Account {
+    /// In wei. Where there is code it is that before the block: see [`EvmLocation::Balance`].
+    pub(super) balance: U256,
+    pub(super) nonce: u64,
+    pub(super) code: HasCode,
+}
+
+/// Whether an account has code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HasCode {
+    /// It lies at [`EvmLocation::Code`].
+    Yes,
+    /// No, and the empty code is not beside the account: revm's bundle shows the difference.
+    Unsaid,
+    /// No: the empty code is beside the account.
+    No,
+}
+
+impl PartialEq for Account {
+    fn eq(&self, other: &Self) -> bool {
+        self.nonce == other.nonce
+            && self.has_code() == other.has_code()
+            && (self.has_code() || self.balance == other.balance)
+    }
+}
+
+impl Eq for Account {}
+
+impl Account {
+    pub(in crate::evm) fn of(info: &AccountInfo) -> Self {
+        let code = match &info.code {
+            _ if !info.is_empty_code_hash() => HasCode::Yes,
+            Some(_) => HasCode::No,
+            None => HasCode::Unsaid,
+        };
+        Self { balance: info.balance, nonce: info.nonce, code }
+    }
+
+    pub(super) const fn has_code(self) -> bool {
+        matches!(self.code, HasCode::Yes)
+    }
+
+    /// The whole account, if it has no code.
+    pub(super) fn without_code(self) -> Option<AccountInfo> {
+        let Self { balance, nonce, code } = self;
+        let code = match code {
+            HasCode::Yes => return None,
+            HasCode::Unsaid => None,
+            HasCode::No => Some(Bytecode::default()),
+        };
+        Some(AccountInfo { balance, nonce, code_hash: KECCAK256_EMPTY, code, account_id: None })
+    }
+
+    /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not deleted for being
+    /// empty, and there is room for what a block can pay.
+    pub(super) fn is_plain(self) -> bool {
+        self.nonce > 0 && !self.has_code() && self.balance <= MOST_PAID
+    }
+
+    /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
+    pub(super) const fn is_blank(self) -> bool {
+        self.nonce == 0 && !matches!(self.code, HasCode::Yes)
+    }
+}
+
+/// The code of an account.
+#[derive(Clone, Debug)]
+pub(in crate::evm) struct Code {
+    pub(super) hash: B256,
+    /// Wherever it is known: a hash once seen never lacks its code.
+    pub(super) code: Option<Bytecode>,
+}
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        // The hash stands for the code.
+        self.hash == other.hash
+    }
+}
+
+impl Eq for Code {}
+
+impl Default for Code {
+    fn default() -> Self {
+        // As in revm's `AccountInfo::default`: the empty code is known.
+        Self { hash: KECCAK256_EMPTY, code: Some(Bytecode::default()) }
+    }
+}
+
+impl Code {
+    pub(super) fn of(info: &AccountInfo) -> Self {
+        Self { hash: info.code_hash, code: info.code.clone() }
+    }
+}
+
+impl Location for EvmLocation {
+    type Value = EvmValue;
+    type Delta = Reward;
+
+    fn scope(&self) -> Option<Self> {
+        match self {
+            Self::Storage(address, _) => Some(Self::Lifecycle(*address)),
+            Self::Account(_) | Self::Code(_) | Self::Balance(_) | Self::Lifecycle(_) => None,
+        }
+    }
+
+    fn is_scope(&self) -> bool {
+        matches!(self, Self::Lifecycle(_))
+    }
+
+    fn destroyed(&self) -> EvmValue {
+        match self {
+            Self::Account(_) => EvmValue::Account(None),
+            Self::Code(_) => EvmValue::Code(Code::default()),
+            Self::Balance(_) => EvmValue::Balance(U256::ZERO),
+            Self::Storage(..) => EvmValue::Slot(U256::ZERO),
+            Self::Lifecycle(_) => EvmValue::Life,
+        }
+    }
+
+    fn fold(value: &mut EvmValue, reward: &Reward) {
+        let EvmValue::Account(account) = value else { return };
+        let balance = reward.apply(account.map(|account| account.balance));
+        let new = Account { balance: U256::ZERO, nonce: 0, code: HasCode::No };
+        *account = balance.map(|balance| Account { balance, ..account.unwrap_or(new) });
+    }
+}

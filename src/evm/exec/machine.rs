@@ -1,0 +1,270 @@
+//! One worker's EVM: runs a transaction, hands over its write set and its outcome.
+
+use super::base::BlockBase;
+use super::change::{AccountChange, all_changes};
+use super::context::BlockEvm;
+use super::effects::{Writes, remember, write_set};
+use super::handler::BlockHandler;
+use super::keccak::KeccakCache;
+use super::location::EvmLocation;
+use super::opcodes::{announced, remembering};
+use super::precompile::BlockPrecompiles;
+use super::recipe::Recipe;
+use super::rejection::Rejection;
+use super::tx_output::TxOutput;
+use super::view::EvmView;
+use super::window::Window;
+use super::work::{PRECOMPILE, expected_accounts};
+use crate::evm::fees::aside::Aside;
+use crate::evm::mutants::is_evm_mutant;
+use crate::ids::TxIndex;
+use crate::mv::{ReadSet, Store};
+use crate::worker::{Context, Effects, Machine, Stop};
+use core::ops::Range;
+use revm::context::result::EVMError;
+use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
+use revm::context_interface::{JournalTr, LocalContextTr};
+use revm::handler::Handler;
+use revm::handler::instructions::EthInstructions;
+use revm::state::EvmState;
+use revm::{Context as EvmContext, DatabaseRef};
+use std::sync::Arc;
+
+/// What a run of a transaction came to.
+pub(in crate::evm) struct Ran {
+    pub(in crate::evm) result: Result<TxOutput, Rejection>,
+    /// Whether the next transaction may find what is in the journal.
+    pub(in crate::evm) goes_on: bool,
+    /// What transactions before it have changed that it could not be taken together with.
+    pub(in crate::evm) earlier: Vec<AccountChange>,
+}
+
+/// Accounts for which a journal that was emptied keeps its room, at most.
+const MOST_ROOM: usize = 256;
+
+/// A worker's EVM over its view.
+pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
+    evm: BlockEvm<'a, D, X>,
+    recipe: &'a Recipe,
+    /// The seeded bug `JournalOutlivesError` is at work.
+    #[cfg(feature = "mutants")]
+    outlived: bool,
+}
+
+/// revm's EVM for the block, over `view`.
+pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
+    recipe: &'a Recipe,
+    view: EvmView<'a, D, X>,
+) -> BlockEvm<'a, D, X> {
+    let block = &*recipe.block;
+    let spec = block.cfg.spec;
+    let context = EvmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
+        .with_chain(KeccakCache::new(recipe.mutant))
+        .with_block(&block.env)
+        .with_tx(&recipe.blank)
+        .with_cfg(block.cfg.clone());
+    let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.extensions.precompiles));
+    let mut instructions = EthInstructions::new_mainnet_with_spec(spec);
+    if recipe.caches_keccak {
+        instructions = remembering(instructions);
+    }
+    Evm::new(context, instructions, precompiles)
+}
+
+impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
+    pub(in crate::evm) fn new(
+        recipe: &'a Recipe,
+        store: &'a Store<EvmLocation>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        let view = EvmView::new(recipe, store, base, context);
+        if !recipe.extensions.is_announced() {
+            return Self::over(recipe, view);
+        }
+        let mut machine = Self::over(recipe, view.with_announced_balances());
+        machine.evm.instruction = announced(machine.evm.instruction);
+        machine
+    }
+
+    /// An EVM over `view`, which is one of a block by `recipe`.
+    pub(in crate::evm) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
+        Self {
+            evm: build_evm(recipe, view),
+            recipe,
+            #[cfg(feature = "mutants")]
+            outlived: false,
+        }
+    }
+
+    pub(in crate::evm) const fn recipe(&self) -> &'a Recipe {
+        self.recipe
+    }
+
+    /// The state as the EVM sees it.
+    pub(in crate::evm) fn view_mut(&mut self) -> &mut EvmView<'a, D, X> {
+        self.evm.ctx.journaled_state.db_mut()
+    }
+
+    /// Makes room in the journal for the accounts of these transactions.
+    pub(in crate::evm) fn expect(&mut self, transactions: Range<usize>) {
+        let transactions = self.recipe.block.transactions.get(transactions).unwrap_or_default();
+        self.evm.ctx.journaled_state.state.reserve(expected_accounts(transactions));
+    }
+
+    /// What is in the journal.
+    pub(in crate::evm) fn journal(&self) -> &EvmState {
+        &self.evm.ctx.journaled_state.state
+    }
+
+    /// Ends the journal: what follows reads from the view again. Returns what was in it.
+    pub(in crate::evm) fn end_journal(&mut self) -> EvmState {
+        self.view_mut().end_journal();
+        self.evm.ctx.journaled_state.finalize()
+    }
+
+    /// Ends the journal, and forgets what was in it.
+    pub(in crate::evm) fn clear_journal(&mut self) {
+        let mut state = self.end_journal();
+        // The next chunk's will be about as large. Clearing takes time for room that is not used, too.
+        if state.capacity() <= MOST_ROOM {
+            state.clear();
+            self.evm.ctx.journaled_state.state = state;
+        }
+    }
+
+    /// Forgets the run in the middle of which there was a panic. Returns what is in `window`.
+    pub(in crate::evm) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
+        let journal = &mut self.evm.ctx.journaled_state;
+        let earlier = window.map(|window| window.take_before_last(journal));
+        journal.discard_tx();
+        self.evm.ctx.local.clear();
+        self.evm.frame_stack.clear();
+        earlier.unwrap_or_default()
+    }
+
+    /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
+    // What it returns is large, and taken to pieces at once.
+    #[inline]
+    pub(in crate::evm) fn run_tx(&mut self, tx: TxIndex, window: Option<&mut Window>) -> Ran {
+        if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+            #[cfg(feature = "alloy")]
+            if let Some(evm) = &self.recipe.extensions.evm {
+                return self.run_foreign(&**evm, tx);
+            }
+            self.evm.ctx.tx = tx;
+        }
+        self.evm.precompiles.gas = 0;
+        let mut handler = BlockHandler::new(self.recipe, window);
+        let result = handler.run(&mut self.evm);
+        // revm keeps an error of the outermost call here, and forgets to take it if the reward
+        // fails after it; the next transaction would be blamed for it.
+        if !is_evm_mutant!(self.recipe.mutant, ErrorKept) {
+            self.evm.ctx.error = Ok(());
+        }
+        #[cfg(feature = "mutants")]
+        if is_evm_mutant!(self.recipe.mutant, JournalOutlivesError) && result.is_err() {
+            handler.goes_on = true;
+            self.outlived = true;
+        }
+        let goes_on = handler.goes_on;
+        let earlier = core::mem::take(&mut handler.earlier);
+        let result = match result {
+            Ok(result) => result,
+            Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
+        };
+        let mut changes = core::mem::take(&mut handler.changes);
+        let (mut reward, surcharge) = (handler.reward.take(), handler.surcharge.take());
+        if !self.recipe.shares {
+            changes = all_changes(self.evm.ctx.journaled_state.finalize());
+        }
+        if let Some(paid) = self.view_mut().take_payment(&mut changes) {
+            reward = Some(reward.unwrap_or_default().saturating_add(paid));
+        }
+        let aside = Aside::of(reward, surcharge);
+        changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
+        let mask = self.recipe.spread.mask(&changes);
+        let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
+        let work = result.tx_gas_used().saturating_add(more);
+        let output = TxOutput { result, changes, mask, aside, work };
+        Ran { result: Ok(output), goes_on, earlier }
+    }
+
+    /// The same with somebody else's EVM, which has a journal of its own for each transaction.
+    #[cfg(feature = "alloy")]
+    fn run_foreign(&mut self, evm: &dyn super::foreign::ForeignEvm, tx: &TxEnv) -> Ran {
+        let recipe = self.recipe;
+        let beneficiary = recipe.defers.then_some(recipe.block.env.beneficiary);
+        let vault = recipe.extensions.surcharge.as_ref().filter(|_| recipe.sets_surcharge_aside);
+        let aside = [beneficiary, vault.map(|vault| vault.receiver())];
+        let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
+        let result = ran.map(|ran| {
+            let changes = all_changes(ran.state);
+            let [reward, surcharge] = ran.aside;
+            let (result, mask) = (ran.result, recipe.spread.mask(&changes));
+            let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
+            TxOutput { result, changes, mask, aside, work }
+        });
+        Ran { result, goes_on: false, earlier: Vec::new() }
+    }
+
+    /// The write set of the transaction that has just run.
+    pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
+        let mut writes = write_set(&output.changes, self.recipe);
+        remember(&mut writes, &output.changes, self.view_mut().remembered());
+        writes
+    }
+}
+
+impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
+    type Location = EvmLocation;
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type BaseError = D::Error;
+
+    fn begin(&mut self, tx: TxIndex) {
+        self.evm.ctx.journaled_state.db_mut().begin(tx);
+    }
+
+    fn begin_chunk(&mut self) {
+        #[cfg(feature = "mutants")]
+        if core::mem::take(&mut self.outlived) {
+            return;
+        }
+        self.clear_journal();
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
+        let Ran { result, goes_on, .. } = self.run_tx(tx, None);
+        // Also after an error: revm leaves loaded accounts in the journal.
+        if !goes_on {
+            self.clear_journal();
+        }
+        let output = result?;
+        let writes = self.writes_of(&output);
+        let cost = output.result.tx_gas_used();
+        Ok(Effects { writes, output: Arc::new(output), cost })
+    }
+
+    /// Only the transaction's own faults: a block environment that lacks something, or a
+    /// precompile that gives up, is no reason to leave a transaction out.
+    fn may_skip(reason: &Rejection) -> bool {
+        matches!(
+            reason,
+            Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. }
+        )
+    }
+
+    fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
+        self.evm.ctx.journaled_state.db_mut().end()
+    }
+}
+
+/// A database error never gets here: the view's latch is looked at first.
+fn rejection<E: core::fmt::Display>(error: EVMError<E>) -> Rejection {
+    match error {
+        EVMError::Transaction(invalid) => Rejection::Invalid(invalid),
+        EVMError::Header(invalid) => Rejection::Header(invalid),
+        other => Rejection::Custom(other.to_string()),
+    }
+}

@@ -1,0 +1,30 @@
+//! One run of a transaction: what it sees of the state, how revm runs it, and what it leaves.
+//!
+//! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
+//! leaves passes through [`effects`], which turns it into a write set.
+
+pub(super) mod balances;
+pub(super) mod base;
+pub(super) mod change;
+mod context;
+pub(super) mod effects;
+pub(super) mod extensions;
+#[cfg(feature = "alloy")]
+pub(super) mod foreign;
+mod handler;
+pub(super) mod input;
+mod journal;
+mod keccak;
+pub(super) mod location;
+pub(super) mod machine;
+mod opcodes;
+pub(super) mod precompile;
+pub(super) mod recipe;
+pub(super) mod rejection;
+pub(super) mod spread;
+pub(super) mod stopped;
+pub(super) mod traffic;
+pub(super) mod tx_output;
+pub(super) mod view;
+pub(super) mod window;
+pub(super) mod work;

@@ -1,0 +1,144 @@
+//! Instructions that differ from those of revm: those that may look at a balance first say whose, and KECCAK256
+//! remembers short inputs.
+
+use super::context::BlockContext;
+use super::keccak::LONGEST_INPUT;
+use crate::evm::mutants::is_evm_mutant;
+use crate::worker::Context;
+use alloy_primitives::{Address, U256};
+use revm::DatabaseRef;
+use revm::bytecode::opcode::{
+    BALANCE, CALL, CALLCODE, CREATE, CREATE2, KECCAK256, SELFBALANCE, SELFDESTRUCT,
+};
+use revm::context_interface::JournalTr;
+use revm::handler::instructions::EthInstructions;
+use revm::interpreter::instructions::{contract, host, system};
+use revm::interpreter::interpreter::EthInterpreter;
+use revm::interpreter::interpreter_types::{InputsTr, MemoryTr};
+use revm::interpreter::{Host, Instruction, InstructionContext, InstructionExecResult};
+
+type Call<'c, 'a, D, X> = InstructionContext<'c, BlockContext<'a, D, X>, EthInterpreter>;
+
+/// The same instructions, with those announced that may look at balances.
+pub(super) fn announced<'a, D: DatabaseRef, X: Context>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+    let table = instructions.instruction_table_mut();
+    for (opcode, instruction) in [
+        (BALANCE, Instruction::new(balance)),
+        (SELFBALANCE, Instruction::new(self_balance)),
+        (CALL, Instruction::new(call::<CALL, _, _>)),
+        (CALLCODE, Instruction::new(call::<CALLCODE, _, _>)),
+        (CREATE, Instruction::new(create::<false, _, _>)),
+        (CREATE2, Instruction::new(create::<true, _, _>)),
+        (SELFDESTRUCT, Instruction::new(self_destruct)),
+    ] {
+        if let Some(entry) = table.get_mut(usize::from(opcode)) {
+            *entry = instruction;
+        }
+    }
+    instructions
+}
+
+/// The `n`-th word of the stack from above. What is not there the instruction itself will miss.
+fn word<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> U256 {
+    let stack = context.interpreter.stack.data();
+    stack.iter().nth_back(n).copied().unwrap_or_default()
+}
+
+fn address<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> Address {
+    Address::from_word(word(context, n).into())
+}
+
+/// A view that cannot answer says so at the end of the run, whatever comes of it until then.
+fn count<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>, address: Address) {
+    context.host.journaled_state.db_mut().count_balance(address);
+}
+
+/// The same for who gets ether.
+fn count_payment<D: DatabaseRef, X: Context>(
+    context: &mut Call<'_, '_, D, X>,
+    to: Address,
+    amount: U256,
+) {
+    context.host.journaled_state.db_mut().count_payment(to, amount);
+}
+
+fn count_own<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>) {
+    let own = context.interpreter.input.target_address();
+    count(context, own);
+}
+
+fn balance<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    let of = address(&context, 0);
+    count(&mut context, of);
+    host::balance(context)
+}
+
+fn self_balance<D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    count_own(&mut context);
+    host::selfbalance(context)
+}
+
+fn call<const KIND: u8, D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    let amount = word(&context, 2);
+    if !amount.is_zero() {
+        let to = address(&context, 1);
+        count_own(&mut context);
+        count_payment(&mut context, to, amount);
+    }
+    contract::call::<KIND, _, _>(context)
+}
+
+fn create<const IS_CREATE2: bool, D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    if !word(&context, 0).is_zero() {
+        count_own(&mut context);
+    }
+    contract::create::<IS_CREATE2, _, _>(context)
+}
+
+fn self_destruct<D: DatabaseRef, X: Context>(
+    mut context: Call<'_, '_, D, X>,
+) -> InstructionExecResult {
+    let to = address(&context, 0);
+    count_own(&mut context);
+    let own = context.interpreter.input.target_address();
+    let own = context.host.journaled_state.evm_state().get(&own);
+    let amount = own.map_or(U256::ZERO, |own| own.info.balance);
+    count_payment(&mut context, to, amount);
+    host::selfdestruct(context)
+}
+
+/// The same instructions, with a KECCAK256 that remembers.
+pub(super) fn remembering<'a, D: DatabaseRef, X: Context>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+    let table = instructions.instruction_table_mut();
+    if let Some(entry) = table.get_mut(usize::from(KECCAK256)) {
+        *entry = Instruction::new(keccak);
+    }
+    instructions
+}
+
+/// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm knows.
+fn keccak<D: DatabaseRef, X: Context>(context: Call<'_, '_, D, X>) -> InstructionExecResult {
+    let interpreter = &mut *context.interpreter;
+    if let [.., length, offset] = interpreter.stack.data()[..]
+        && let (Ok(length), Ok(offset)) = (usize::try_from(length), usize::try_from(offset))
+        && (1..=LONGEST_INPUT).contains(&length)
+        && offset.saturating_add(length) <= interpreter.memory.size()
+        && (interpreter.gas.record_regular_cost(context.host.gas_params().keccak256_cost(length))
+            || is_evm_mutant!(context.host.chain.mutant, HashUnpaid))
+    {
+        let hash = context.host.chain.hash(&interpreter.memory.slice_len(offset, length));
+        interpreter.stack.pop()?;
+        return interpreter.stack.set(0, hash.into());
+    }
+    system::keccak256(context)
+}

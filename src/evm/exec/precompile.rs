@@ -1,0 +1,187 @@
+//! Precompiles of the user's own, beside Ethereum's.
+
+use alloy_primitives::{Address, Bytes, U256, map::AddressSet};
+use core::fmt::Debug;
+use revm::context::{Cfg, ContextTr};
+use revm::context_interface::JournalTr;
+use revm::handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result};
+use revm::interpreter::{CallInputs, InterpreterResult};
+use revm::precompile::{PrecompileHalt, PrecompileOutput};
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+/// A contract that is Rust code.
+///
+/// # Contract
+///
+/// A call may run several times, on several threads at once, on states that never come about;
+/// only one run's result counts. So it must be a pure function of its input and of what it reads
+/// through [`PrecompileState`], without effects of its own and without memory between calls, and
+/// it must return when a read fails. It may panic: a panic on a state that never comes about is
+/// dropped, and one that recurs on the real state is re-raised on the calling thread.
+pub trait Precompile: Debug + Send + Sync {
+    /// Where it lives. An address of Ethereum's own precompiles is overridden.
+    fn address(&self) -> Address;
+
+    /// Runs one call.
+    ///
+    /// # Errors
+    /// [`StateUnavailable`], passed on from a read.
+    fn call(
+        &self,
+        call: PrecompileCall<'_>,
+        state: &mut dyn PrecompileState,
+    ) -> Result<PrecompileEnd, StateUnavailable>;
+}
+
+/// One call of a precompile.
+#[derive(Clone, Copy, Debug)]
+pub struct PrecompileCall<'a> {
+    /// Call data.
+    pub input: &'a [u8],
+    /// Gas that may be used.
+    pub gas_limit: u64,
+    /// The caller.
+    pub caller: Address,
+    /// Wei sent along, already moved.
+    pub value: U256,
+    /// Whether state changes are forbidden (a static call).
+    pub is_static: bool,
+}
+
+/// How a call ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrecompileEnd {
+    /// It succeeded.
+    Success {
+        /// Gas used.
+        gas_used: u64,
+        /// Returned data.
+        output: Bytes,
+    },
+    /// It reverted; the rest of the gas goes back.
+    Revert {
+        /// Gas used.
+        gas_used: u64,
+        /// Returned data.
+        output: Bytes,
+    },
+    /// It failed, and all gas of the call is gone.
+    Failure,
+}
+
+/// A read failed or has to wait for another transaction: give up, the call will be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state is not available; the call will be repeated")]
+pub struct StateUnavailable;
+
+/// The state as a precompile may read it. Reads are recorded and cost no gas by themselves.
+pub trait PrecompileState {
+    /// Balance in wei; zero where there is no account.
+    ///
+    /// # Errors
+    /// [`StateUnavailable`]: return it.
+    fn balance(&mut self, address: Address) -> Result<U256, StateUnavailable>;
+
+    /// Content of a storage slot.
+    ///
+    /// # Errors
+    /// [`StateUnavailable`]: return it.
+    fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable>;
+}
+
+struct JournalState<'c, C>(&'c mut C);
+
+impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
+    fn balance(&mut self, address: Address) -> Result<U256, StateUnavailable> {
+        let account = self.0.journal_mut().load_account(address).map_err(|_| StateUnavailable)?;
+        Ok(account.data.info.balance)
+    }
+
+    fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable> {
+        // The journal wants an account to be loaded before its slots.
+        self.balance(address)?;
+        let value = self.0.journal_mut().sload(address, slot).map_err(|_| StateUnavailable)?;
+        Ok(value.data)
+    }
+}
+
+/// Ethereum's precompiles of the fork, and the user's own.
+#[derive(Clone, Debug)]
+pub(in crate::evm) struct BlockPrecompiles {
+    ethereum: EthPrecompiles,
+    own: Arc<[Arc<dyn Precompile>]>,
+    /// Addresses of both, where there are own ones.
+    warm: AddressSet,
+    /// Gas that the transaction in hand has used in Ethereum's.
+    pub(super) gas: u64,
+}
+
+impl BlockPrecompiles {
+    pub(in crate::evm) fn new(spec: SpecId, own: Arc<[Arc<dyn Precompile>]>) -> Self {
+        let ethereum = EthPrecompiles::new(spec);
+        let mut warm = AddressSet::default();
+        if !own.is_empty() {
+            warm.clone_from(ethereum.warm_addresses());
+            warm.extend(own.iter().map(|precompile| precompile.address()));
+        }
+        Self { ethereum, own, warm, gas: 0 }
+    }
+
+    /// Where they all live.
+    pub(in crate::evm) fn addresses(&self) -> &AddressSet {
+        if self.own.is_empty() { self.ethereum.warm_addresses() } else { &self.warm }
+    }
+}
+
+impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPrecompiles {
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, spec: SpecId) -> bool {
+        // The fork is fixed when the block's EVM is built; the first transaction still has to
+        // warm the addresses.
+        PrecompileProvider::<C>::set_spec(&mut self.ethereum, spec)
+    }
+
+    fn run(
+        &mut self,
+        context: &mut C,
+        inputs: &CallInputs,
+    ) -> Result<Option<InterpreterResult>, String> {
+        let own = self.own.iter().find(|own| own.address() == inputs.bytecode_address);
+        let Some(own) = own else {
+            let result = PrecompileProvider::<C>::run(&mut self.ethereum, context, inputs)?;
+            // One that fails uses up its gas, and no time.
+            let ran = result.as_ref().filter(|result| result.is_ok());
+            let used = ran.map_or(0, |result| result.gas.total_gas_spent());
+            self.gas = self.gas.saturating_add(used);
+            return Ok(result);
+        };
+        let input = inputs.input.as_bytes(context).to_vec();
+        let call = PrecompileCall {
+            input: &input,
+            gas_limit: inputs.gas_limit,
+            caller: inputs.caller,
+            value: inputs.value.get(),
+            is_static: inputs.is_static,
+        };
+        let end = own.call(call, &mut JournalState(context)).map_err(|error| error.to_string())?;
+        let reservoir = inputs.reservoir;
+        let output = match end {
+            PrecompileEnd::Success { gas_used, output } => {
+                PrecompileOutput::new(gas_used, output, reservoir)
+            }
+            PrecompileEnd::Revert { gas_used, output } => {
+                PrecompileOutput::revert(gas_used, output, reservoir)
+            }
+            PrecompileEnd::Failure => {
+                PrecompileOutput::halt(PrecompileHalt::other_static("precompile failed"), reservoir)
+            }
+        };
+        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.addresses()
+    }
+}

@@ -1,0 +1,72 @@
+//! What every worker of a block needs to build its EVM.
+
+use super::balances::Moved;
+use super::extensions::Extensions;
+use super::input::Block;
+use super::location::Account;
+use super::spread::Spread;
+use super::tx_output::TxOutput;
+use crate::evm::fees::aside::Aside;
+use crate::evm::fees::reward::Reward;
+use crate::evm::mutants::EvmMutant;
+use alloy_primitives::Address;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::sync::Arc;
+
+/// What all workers of a block need to build their EVM.
+#[derive(Debug)]
+pub(in crate::evm) struct Recipe {
+    pub(in crate::evm) block: Arc<Block>,
+    pub(in crate::evm) extensions: Extensions,
+    /// Whether rewards are set aside.
+    pub(in crate::evm) defers: bool,
+    /// The beneficiary before the first transaction, if it can be paid by who does not know what it owns.
+    pub(in crate::evm) payee: Option<(Address, Account)>,
+    /// Whether surcharges are.
+    pub(in crate::evm) sets_surcharge_aside: bool,
+    /// Whether the transactions of a chunk share a journal.
+    pub(in crate::evm) shares: bool,
+    /// Whether KECCAK256 remembers.
+    pub(in crate::evm) caches_keccak: bool,
+    /// How accounts are shared out when the bundle is built.
+    pub(in crate::evm) spread: Spread,
+    /// Whose balance transactions of the block have changed, of accounts with code.
+    pub(in crate::evm) moved: Moved,
+    /// The transaction that the EVM holds before its first one.
+    pub(in crate::evm) blank: TxEnv,
+    /// A bug to seed, for tests of the tests.
+    pub(in crate::evm) mutant: EvmMutant,
+}
+
+impl Recipe {
+    /// The beneficiary is as `first` tells before the first transaction.
+    pub(in crate::evm) fn set_payee(&mut self, first: Option<&AccountInfo>) {
+        let first = first.filter(|_| self.defers).map(Account::of);
+        self.payee =
+            first.filter(|first| first.is_plain()).map(|first| (self.block.env.beneficiary, first));
+    }
+
+    /// Accounts for which something may be set aside. They are known before the block.
+    pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
+        let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
+        let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.sets_surcharge_aside);
+        [beneficiary, surcharge.map(|surcharge| surcharge.receiver())].into_iter().flatten()
+    }
+
+    /// What `output` has set aside, and for whom: no account twice.
+    pub(in crate::evm) fn rewards(
+        &self,
+        output: &TxOutput,
+    ) -> impl Iterator<Item = (Address, Reward)> {
+        let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        let Aside { rewards, surcharges } = &output.aside;
+        let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
+        let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
+        let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));
+        let mutant = self.mutant;
+        let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
+        rewards.chain(surcharges).map(reward)
+    }
+}

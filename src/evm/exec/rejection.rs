@@ -1,0 +1,35 @@
+//! Why a transaction cannot be in the block.
+
+use revm::context::result::{InvalidHeader, InvalidTransaction};
+
+/// Why a transaction cannot be in the block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The EVM finds it invalid: nonce, funds, fees, signature fields, gas.
+    #[error("invalid transaction: {0}")]
+    Invalid(InvalidTransaction),
+    /// The block environment lacks what the fork needs.
+    #[error("invalid block environment: {0}")]
+    Header(InvalidHeader),
+    /// The block has no room for its gas limit.
+    #[error("gas limit {limit} is more than the {available} gas left in the block")]
+    BlockGas {
+        /// Gas limit of the transaction.
+        limit: u64,
+        /// Gas left in the block before it.
+        available: u64,
+    },
+    /// The block has no room for its blobs: see
+    /// [`ChainRules::max_blob_gas`](crate::ChainRules::max_blob_gas).
+    #[error("blob gas {asked} is more than the {available} left in the block")]
+    BlobGas {
+        /// Blob gas of the transaction.
+        asked: u64,
+        /// Blob gas left in the block before it.
+        available: u64,
+    },
+    /// A precompile ended the execution with this message.
+    #[error("execution failed: {0}")]
+    Custom(String),
+}

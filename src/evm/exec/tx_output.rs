@@ -1,0 +1,44 @@
+//! What one transaction left.
+
+use super::change::AccountChange;
+use super::rejection::Rejection;
+use crate::evm::fees::aside::Aside;
+use revm::context::result::ExecutionResult;
+use std::sync::Arc;
+
+/// What one transaction left: kept until the block's bundle is built.
+#[derive(Debug)]
+pub(in crate::evm) struct TxOutput {
+    pub(in crate::evm) result: ExecutionResult,
+    pub(in crate::evm) changes: Vec<AccountChange>,
+    /// Cells of the changes: see `spread`.
+    pub(in crate::evm) mask: u64,
+    /// What is not in `changes`: it comes before them, where several transactions were taken together.
+    pub(in crate::evm) aside: Aside,
+    /// How much work it was, as gas of common instructions: see `work`.
+    pub(in crate::evm) work: u64,
+}
+
+impl TxOutput {
+    /// What transactions have left, whose results are somewhere else.
+    pub(in crate::evm) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
+        Self { result: blank(), changes, mask, aside, work: 0 }
+    }
+
+    /// Takes the result out, unless somebody else needs it, too.
+    pub(in crate::evm) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
+        match Arc::get_mut(output) {
+            Some(output) => core::mem::replace(&mut output.result, blank()),
+            None => output.result.clone(),
+        }
+    }
+}
+
+/// Stands for a result that is not there any more.
+fn blank() -> ExecutionResult {
+    let (gas, logs, output) = Default::default();
+    ExecutionResult::Revert { gas, logs, output }
+}
+
+/// What became of a transaction: what it has left, if that is not somewhere else, or why it was left out.
+pub(in crate::evm) type Fate = Result<Option<Arc<TxOutput>>, Rejection>;

@@ -1,0 +1,391 @@
+//! revm's database: what one transaction sees. All that it can have seen is recorded; a balance that lies
+//! in the journal and that nobody looks at is not (see `balances`).
+
+use super::balances::{Balances, Moved};
+use super::base::BlockBase;
+use super::change::AccountChange;
+use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
+use super::recipe::Recipe;
+use super::stopped::ViewStopped;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::TxIndex;
+use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
+use crate::worker::{Context, Stop, View};
+use alloy_primitives::{Address, B256, U256, map::AddressSet};
+use revm::state::{AccountInfo, Bytecode};
+use revm::{Database, DatabaseRef};
+use smallvec::SmallVec;
+
+/// The state below one transaction, as revm asks for it.
+pub(in crate::evm) struct EvmView<'a, D: DatabaseRef, X: Context>
+where
+    BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
+{
+    inner: View<'a, EvmLocation, BlockBase<D>, X>,
+    /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
+    remembered: Vec<(Address, U256, U256)>,
+    /// Accounts that have a nonce or code before the block, as most have whose slots are read.
+    solid: AddressSet,
+    balances: Balances,
+    moved: &'a Moved,
+    /// Who is credited as transactions commit.
+    credited: SmallVec<[Address; 2]>,
+    /// Whom one may pay without looking at its balance.
+    payee: Option<(Address, Account)>,
+    mutant: EvmMutant,
+}
+
+impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
+    /// A view over `store` in a block by `recipe`.
+    pub(in crate::evm) fn new(
+        recipe: &'a Recipe,
+        store: &'a Store<EvmLocation>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(recipe, View::new(store, base, context))
+    }
+
+    /// A view over what is final: `latest`, and below that what lies in a store below an index.
+    pub(in crate::evm) fn after(
+        recipe: &'a Recipe,
+        latest: Latest<EvmLocation>,
+        under: Option<(&'a Store<EvmLocation>, TxIndex)>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(recipe, View::after(latest, under, base, context))
+    }
+
+    /// A view for private batches, over snapshots of `store`.
+    pub(in crate::evm) fn of_batches(
+        recipe: &'a Recipe,
+        store: &'a Store<EvmLocation>,
+        base: BlockBase<D>,
+        context: &'a X,
+    ) -> Self {
+        Self::over(recipe, View::of_batches(store, base, context))
+    }
+
+    /// A private batch begins, on the committed prefix below `snapshot`.
+    pub(in crate::evm) fn begin_batch(&mut self, snapshot: TxIndex, log: AccessLog<EvmLocation>) {
+        self.inner.begin_batch(snapshot, log);
+    }
+
+    /// What the private batch has accessed so far.
+    pub(in crate::evm) fn log_mut(&mut self) -> Option<&mut AccessLog<EvmLocation>> {
+        self.inner.log_mut()
+    }
+
+    /// What the private batch has accessed, which is over.
+    pub(in crate::evm) fn end_batch(&mut self) -> Option<AccessLog<EvmLocation>> {
+        self.inner.end_batch()
+    }
+
+    fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
+        Self {
+            inner,
+            remembered: Vec::new(),
+            solid: AddressSet::default(),
+            balances: Balances::default(),
+            moved: &recipe.moved,
+            credited: recipe.receivers().collect(),
+            payee: recipe.payee,
+            mutant: recipe.mutant,
+        }
+    }
+
+    /// The same, where whoever looks at the balance of an account says so first.
+    pub(super) const fn with_announced_balances(mut self) -> Self {
+        self.balances.set_announced();
+        self
+    }
+
+    /// The journal that was filled from here is at an end.
+    pub(super) fn end_journal(&mut self) {
+        self.balances.clear();
+    }
+
+    /// Somebody is about to look at the balance of `address`, or to change it.
+    pub(super) fn count_balance(&mut self, address: Address) {
+        if is_evm_mutant!(self.mutant, BalanceUncounted) {
+            return;
+        }
+        let Some(unseen) = self.balances.count(address) else { return };
+        if self.credited.contains(&address) {
+            if !is_evm_mutant!(self.mutant, PaymentLookedAt) {
+                self.inner.give_up(Origin::Base);
+            }
+            return;
+        }
+        let location = EvmLocation::Balance(address);
+        self.inner.know_base(&location, EvmValue::Balance(unseen.base));
+        // What the journal holds nobody has recorded.
+        if let Ok((balance, from)) = self.inner.read_from(&location)
+            && balance != EvmValue::Balance(unseen.loaded)
+        {
+            self.inner.give_up(from);
+        }
+    }
+
+    /// Somebody is about to pay `amount` to `address`. More than there is would not fit, and that shows.
+    pub(super) fn count_payment(&mut self, address: Address, amount: U256) {
+        if self.payee.is_none_or(|(payee, _)| payee != address) || amount > MOST_PAID {
+            self.count_balance(address);
+        }
+    }
+
+    /// A transaction comes that changes nonce and code of somebody: if it `may_be` the beneficiary, that is no payment.
+    pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
+        let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
+        if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee) && !is_missed) {
+            self.count_balance(payee);
+        }
+    }
+
+    /// Whether the journal has the account, and nobody has looked at its balance.
+    pub(super) fn is_unseen(&self, address: Address) -> bool {
+        self.balances.unseen(address).is_some()
+    }
+
+    /// What a transaction that has not looked at the beneficiary's balance has paid to it: that is none of its
+    /// `changes` any more.
+    pub(super) fn take_payment(&mut self, changes: &mut Vec<AccountChange>) -> Option<U256> {
+        let (payee, _) = self.payee.filter(|(payee, _)| self.is_unseen(*payee))?;
+        let at = changes.iter().position(|change| change.address == payee)?;
+        let AccountChange { before, after, .. } = changes.swap_remove(at);
+        let [before, after] = [before, after].map(|info| info.map(|info| info.balance));
+        let paid = after.unwrap_or_default().checked_sub(before.unwrap_or_default());
+        if paid.is_none_or(|paid| paid > MOST_PAID) {
+            self.inner.give_up(Origin::Base);
+        }
+        paid.filter(|_| !is_evm_mutant!(self.mutant, PaymentLost))
+    }
+
+    /// A balance that the transaction has not looked at is the one before the block: what it is by then
+    /// is known when the transaction commits.
+    pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
+        let Some(unseen) = self.balances.unseen(change.address) else { return };
+        match (&mut change.before, &mut change.after) {
+            (Some(before), Some(after)) if before.code_hash == after.code_hash => {
+                (before.balance, after.balance) = (unseen.base, unseen.base);
+                change.knows_balance = false;
+            }
+            // Without code the balance lies with the account.
+            _ => self.count_balance(change.address),
+        }
+    }
+
+    /// Whether all that the block has written is in what the view is over.
+    pub(in crate::evm) fn set_complete(&mut self, complete: bool) {
+        self.inner.set_complete(complete);
+    }
+
+    /// Refuses an answer unless the view is over all of it: for whoever asks beside the view.
+    pub(in crate::evm) fn require_complete(&mut self) -> Result<(), ViewStopped> {
+        Ok(self.inner.wait_until_final()?)
+    }
+
+    /// What the block has written, if all of it is final, or what its batch has.
+    pub(in crate::evm) fn latest_mut(&mut self) -> Option<&mut Latest<EvmLocation>> {
+        self.inner.latest_mut()
+    }
+
+    pub(in crate::evm) fn begin(&mut self, reader: TxIndex) {
+        self.inner.begin(reader);
+        self.remembered.clear();
+    }
+
+    /// Whether it has refused an answer since `begin`.
+    pub(super) const fn has_stopped(&self) -> bool {
+        self.inner.has_stopped()
+    }
+
+    /// Slots that later transactions must find as this one has seen them: see `base_slot`.
+    pub(in crate::evm) fn remembered(&self) -> &[(Address, U256, U256)] {
+        &self.remembered
+    }
+
+    pub(in crate::evm) fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {
+        self.inner.end()
+    }
+
+    fn account_from(&mut self, address: Address) -> Result<(Option<Account>, Origin), ViewStopped> {
+        let is_credited = self.credited.contains(&address);
+        if is_credited && is_evm_mutant!(self.mutant, BeneficiaryUnrecorded) {
+            return Ok((self.base_account(address)?, Origin::Base));
+        }
+        if is_credited && !is_evm_mutant!(self.mutant, CreditReadEarly) {
+            self.inner.wait_for_credits()?;
+        }
+        match self.inner.read_from(&EvmLocation::Account(address))? {
+            (EvmValue::Account(account), from) => Ok((account, from)),
+            _ => Err(ViewStopped),
+        }
+    }
+
+    fn code(&mut self, address: Address) -> Result<Code, ViewStopped> {
+        match self.inner.read(&EvmLocation::Code(address))? {
+            EvmValue::Code(code) => Ok(code),
+            _ => Err(ViewStopped),
+        }
+    }
+
+    /// The balance of an account with code.
+    fn balance(&mut self, address: Address) -> Result<U256, ViewStopped> {
+        match self.inner.read(&EvmLocation::Balance(address))? {
+            EvmValue::Balance(balance) => Ok(balance),
+            _ => Err(ViewStopped),
+        }
+    }
+
+    /// The same, to be put into a journal where nobody may ever look at it. `account` comes `from` there.
+    ///
+    /// A transaction may commit with a balance unseen although the account is not that of the base state
+    /// any more, if it equals that: the ledger knows the balance then.
+    fn loaded_balance(
+        &mut self,
+        address: Address,
+        (account, from): (Account, Origin),
+        code_hash: B256,
+    ) -> Result<U256, ViewStopped> {
+        if self.credited.contains(&address) {
+            return Ok(account.balance);
+        }
+        let base = account.balance;
+        let has_moved = self.moved.may_have(address);
+        let is_base = from == Origin::Base;
+        if is_base && !has_moved && self.inner.is_over_final() {
+            return Ok(base);
+        }
+        // revm takes an account with a hash of zero for one without code, and so looks at its balance.
+        let may_go_unseen = !code_hash.is_zero() && self.balances.may_go_unseen(address);
+        if !is_base || self.inner.is_over_final() || !may_go_unseen {
+            if is_base {
+                self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
+            }
+            return self.balance(address);
+        }
+        let present = has_moved.then(|| self.inner.peek(&EvmLocation::Balance(address)));
+        let loaded = match present.flatten() {
+            Some(EvmValue::Balance(balance)) => balance,
+            _ => base,
+        };
+        self.balances.leave_unseen(address, loaded, base);
+        Ok(loaded)
+    }
+
+    /// The beneficiary for somebody who only pays it, or asks for its code: as it is before the first transaction,
+    /// but for what it owns by now. `None` if that cannot be told.
+    fn unseen_payee(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        let Some((_, first)) = self.payee.filter(|(payee, _)| *payee == address) else {
+            return Ok(None);
+        };
+        if self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
+            return Ok(None);
+        }
+        let location = EvmLocation::Balance(address);
+        self.inner.know_base(&location, EvmValue::Balance(first.balance));
+        let (_, from) = self.inner.read_from(&location)?;
+        if from != Origin::Base {
+            return Ok(None);
+        }
+        self.balances.leave_unseen(address, first.balance, first.balance);
+        Ok(first.without_code())
+    }
+
+    /// A slot that nothing in this block has written, with this base value, which is not zero.
+    ///
+    /// revm's `State` takes what it has not read of an account's storage for zero once the account
+    /// was touched, if it had neither nonce nor code before the block; what it has read by then, it
+    /// remembers. For every account that came about on a chain the storage is zero anyway; test
+    /// suites have made-up accounts, and equality has no exceptions.
+    ///
+    /// So the answer depends on what lower transactions did, not only on what they left, and no
+    /// comparison of values can confirm it: such a slot is read where all of that is final.
+    fn base_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: U256,
+    ) -> Result<U256, ViewStopped> {
+        if self.solid.contains(&address) {
+            return Ok(value);
+        }
+        let location = EvmLocation::Account(address);
+        let before = match self.inner.known_base(&location) {
+            Some(EvmValue::Account(before)) => before,
+            _ => self.base_account(address)?,
+        };
+        if before.is_some_and(|before| !before.is_blank()) {
+            self.solid.insert(address);
+            return Ok(value);
+        }
+        let (account, from) = self.account_from(address)?;
+        // Who only touches it leaves that beside it.
+        let balance = before.map_or(U256::ZERO, |before| before.balance);
+        self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(balance));
+        let (_, touched) = self.inner.read_from(&EvmLocation::Balance(address))?;
+        let is_base = from == Origin::Base && touched == Origin::Base;
+        if is_base && account.is_none() {
+            // There is no account, whatever the database holds for its storage.
+            return Ok(U256::ZERO);
+        }
+        self.inner.wait_until_final()?;
+        if is_base {
+            self.remembered.push((address, slot, value));
+            return Ok(value);
+        }
+        Ok(U256::ZERO)
+    }
+
+    fn base_account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {
+        match self.inner.base_mut().account(address) {
+            Ok(before) => Ok(before.as_ref().map(Account::of)),
+            Err(error) => Err(self.inner.fail(error).into()),
+        }
+    }
+}
+
+impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
+    type Error = ViewStopped;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        if let Some(payee) = self.unseen_payee(address)? {
+            return Ok(Some(payee));
+        }
+        let (Some(account), from) = self.account_from(address)? else {
+            let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
+            return Ok(empty.then(AccountInfo::default));
+        };
+        if let Some(info) = account.without_code() {
+            return Ok(Some(info));
+        }
+        let nonce = account.nonce;
+        let Code { hash: code_hash, code } = self.code(address)?;
+        let balance = self.loaded_balance(address, (account, from), code_hash)?;
+        Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
+        // Code of this block travels with its account, so this is code of the base state.
+        let code = self.inner.base_mut().code(hash);
+        code.map_err(|error| self.inner.fail(error).into())
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        let location = EvmLocation::Storage(address, slot);
+        let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
+            return Err(ViewStopped);
+        };
+        if !value.is_zero() && origin == Origin::Base {
+            return self.base_slot(address, slot, value);
+        }
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
+        let hash = self.inner.base_mut().block_hash(number);
+        hash.map_err(|error| self.inner.fail(error).into())
+    }
+}

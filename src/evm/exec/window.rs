@@ -1,0 +1,249 @@
+//! What several transactions of one journal changed, taken together.
+//!
+//! Where transactions run one after the other and nobody asks what each of them changed, it is enough
+//! to compare what the journal holds after some of them with what it held before: a contract that is
+//! called a hundred times is one change then, and not a hundred.
+
+use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
+use super::journal::KEPT_TOUCHED;
+use super::location::EvmLocation;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::{Address, U256, map::AddressMap};
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use revm::context::JournalEntry;
+use revm::context::journal::JournalInner;
+use revm::state::{Account, AccountInfo, AccountStatus, Bytecode, EvmState, EvmStorageSlot};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+
+/// Transactions that are taken together at most: what they have touched is still in the cache then.
+const LONGEST: usize = 128;
+
+/// What the last transactions have touched.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct Window {
+    /// Accounts, each with its place in `before`.
+    touched: AddressMap<usize>,
+    before: Vec<Before>,
+    written: HashSet<EvmLocation, RandomState>,
+    /// What is `written`, with the value before.
+    slots: Vec<(Address, U256, U256)>,
+    transactions: usize,
+    mutant: EvmMutant,
+}
+
+/// An account before the window.
+#[derive(Debug)]
+struct Before {
+    address: Address,
+    info: Option<AccountInfo>,
+    /// Whether its code was there when it was touched: revm forgets the empty one where a creation
+    /// fails, and that is not a change.
+    is_code_known: bool,
+}
+
+/// An account that the transaction in hand has touched, as it was before it was taken.
+struct Taken {
+    address: Address,
+    status: AccountStatus,
+    was: Was,
+}
+
+/// What the window knew of an account.
+enum Was {
+    /// Nothing, and it does not either now.
+    Nothing,
+    New,
+    Known {
+        place: usize,
+        is_code_known: bool,
+    },
+}
+
+impl Window {
+    /// The same with a seeded bug.
+    pub(in crate::evm) fn with_mutant(mutant: EvmMutant) -> Self {
+        Self { mutant, ..Self::default() }
+    }
+
+    /// Transactions in it.
+    pub(in crate::evm) const fn len(&self) -> usize {
+        self.transactions
+    }
+
+    /// Whether it should be taken.
+    pub(in crate::evm) const fn is_full(&self) -> bool {
+        self.transactions >= LONGEST
+    }
+
+    /// Adds the transaction in hand, if it has only changed accounts. One that has created, destroyed
+    /// or emptied any is left out, and nothing has happened: what revm's bundle tells of such an account
+    /// depends on what came before.
+    pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
+        let JournalInner { state, journal: entries, .. } = journal;
+        let keeps_lives = is_evm_mutant!(self.mutant, WindowKeepsLives);
+        let is_life = |entry: &JournalEntry| {
+            let created = matches!(entry, JournalEntry::AccountCreated { .. });
+            created || matches!(entry, JournalEntry::AccountDestroyed { .. })
+        };
+        if !keeps_lives && entries.iter().any(is_life) {
+            return false;
+        }
+        let touched = entries.iter().filter_map(|entry| match entry {
+            JournalEntry::AccountTouched { address } => Some(*address),
+            _ => None,
+        });
+        let mut taken: SmallVec<[Taken; 8]> = SmallVec::new();
+        for address in touched.chain([KEPT_TOUCHED]) {
+            // Twice, if it is the one that stays touched.
+            let account = state.get_mut(&address).filter(|account| account.is_touched());
+            let Some(account) = account else { continue };
+            if !keeps_lives && !is_plain(account) {
+                let stays = is_evm_mutant!(self.mutant, WindowKeepsTouches);
+                let taken = taken.into_iter().rev().filter(|_| !stays);
+                taken.for_each(|taken| self.give_back(taken, state));
+                return false;
+            }
+            taken.push(self.touch(address, account));
+        }
+        for entry in entries {
+            if let JournalEntry::StorageChanged { address, key, had_value } = entry
+                && self.written.insert(EvmLocation::Storage(*address, *key))
+            {
+                self.slots.push((*address, *key, *had_value));
+            }
+        }
+        self.transactions += 1;
+        true
+    }
+
+    /// Undoes the last [`touch`](Self::touch).
+    fn give_back(&mut self, taken: Taken, state: &mut EvmState) {
+        let Taken { address, status, was } = taken;
+        if let Some(account) = state.get_mut(&address) {
+            account.status = status;
+        }
+        match was {
+            Was::Nothing => {}
+            Was::New => {
+                self.before.pop();
+                self.touched.remove(&address);
+            }
+            Was::Known { place, is_code_known } => {
+                if let Some(before) = self.before.get_mut(place) {
+                    before.is_code_known = is_code_known;
+                }
+            }
+        }
+    }
+
+    /// The account is left as if it had been loaded after the transaction.
+    fn touch(&mut self, address: Address, account: &mut Account) -> Taken {
+        let status = account.status;
+        let existed = !account.is_loaded_as_not_existing();
+        account.status -= AccountStatus::Touched;
+        if account.is_empty() && !existed {
+            // A touch of nothing leaves nothing.
+            return Taken { address, status, was: Was::Nothing };
+        }
+        account.status -= AccountStatus::LoadedAsNotExisting;
+        let is_code_known = account.info.code.is_some();
+        let next = self.before.len();
+        let place = *self.touched.entry(address).or_insert(next);
+        let was = if let Some(before) = self.before.get_mut(place) {
+            let was = Was::Known { place, is_code_known: before.is_code_known };
+            before.is_code_known |= is_code_known;
+            was
+        } else {
+            let info = existed.then(|| info_before(account.original_info_mut(), is_code_known));
+            self.before.push(Before { address, info, is_code_known });
+            Was::New
+        };
+        Taken { address, status, was }
+    }
+
+    /// What its transactions have changed, the last of them being the last one in `journal`. Nothing is
+    /// in it afterwards.
+    pub(in crate::evm) fn take(&mut self, journal: &EvmState) -> Vec<AccountChange> {
+        self.take_as(journal, |account| Cow::Borrowed(&account.info), |slot| slot.present_value)
+    }
+
+    /// The same before the transaction in hand, which is in the journal and not in the window.
+    pub(super) fn take_before_last(
+        &mut self,
+        journal: &JournalInner<JournalEntry>,
+    ) -> Vec<AccountChange> {
+        // Whatever revm loads, or finds loaded, it notes the transaction and what was there before it.
+        let in_hand = journal.transaction_id;
+        self.take_as(
+            &journal.state,
+            |account| match account.transaction_id == in_hand {
+                true => Cow::Owned(account.original_info()),
+                false => Cow::Borrowed(&account.info),
+            },
+            |slot| match slot.transaction_id == in_hand {
+                true => slot.original_value,
+                false => slot.present_value,
+            },
+        )
+    }
+
+    fn take_as(
+        &mut self,
+        journal: &EvmState,
+        info: impl Fn(&Account) -> Cow<'_, AccountInfo>,
+        value: impl Fn(&EvmStorageSlot) -> U256,
+    ) -> Vec<AccountChange> {
+        self.transactions = 0;
+        let kind = ChangeKind::Changed;
+        let change = |Before { address, info: before, is_code_known }: Before| {
+            let after = journal.get(&address).map(|account| {
+                let mut info = info(account);
+                if is_code_known && info.code.is_none() {
+                    info.to_mut().code = Some(Bytecode::default());
+                }
+                info_after(kind, &info, before.as_ref())
+            });
+            let (slots, knows_code) = (Vec::new(), is_code_known);
+            let knows_balance = true;
+            AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
+        };
+        let mut changes: Vec<AccountChange> = self.before.drain(..).map(change).collect();
+        let mut last: Option<(Address, &Account, &mut AccountChange)> = None;
+        for (address, slot, before) in self.slots.drain(..) {
+            if last.as_ref().is_none_or(|(of, ..)| *of != address) {
+                let place = self.touched.get(&address).copied();
+                let change = place.and_then(|place| changes.get_mut(place));
+                last =
+                    journal.get(&address).zip(change).map(|(account, to)| (address, account, to));
+            }
+            let Some((_, account, change)) = &mut last else { continue };
+            let after = account.storage.get(&slot).map(&value);
+            if let Some(after) = after.filter(|after| *after != before)
+                && !is_evm_mutant!(self.mutant, WindowLosesSlots)
+            {
+                change.slots.push(SlotChange { slot, before, after });
+            }
+        }
+        self.touched.clear();
+        self.written.clear();
+        changes
+    }
+}
+
+/// Whether the transaction in hand has changed the account, if at all, as any number of others may
+/// have done before it.
+fn is_plain(account: &mut Account) -> bool {
+    if !account.is_touched() {
+        return true;
+    }
+    match ChangeKind::of(account) {
+        // But for a code that revm has forgotten: see `info_before`.
+        ChangeKind::Changed => {
+            account.info.code.is_some() || account.original_info_mut().code.is_none()
+        }
+        ChangeKind::Emptied => account.is_loaded_as_not_existing(),
+        ChangeKind::Created | ChangeKind::Destroyed => false,
+    }
+}

@@ -1,0 +1,36 @@
+//! What transactions have set aside for accounts that they have not read.
+
+use alloy_primitives::U256;
+use smallvec::SmallVec;
+
+/// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is dropped.
+#[derive(Clone, Debug, Default)]
+pub(in crate::evm) struct Aside {
+    /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what transactions have changed.
+    pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
+    /// What was paid on top of the gas, as far as its receiver has not got it in what transactions have
+    /// changed.
+    pub(in crate::evm) surcharges: Vec<U256>,
+}
+
+impl Aside {
+    /// What one transaction has set aside.
+    pub(in crate::evm) fn of(reward: Option<U256>, surcharge: Option<U256>) -> Self {
+        let mut aside = Self::default();
+        if let Some(reward) = reward {
+            aside.rewards.push(reward);
+        }
+        aside.surcharges.extend(surcharge);
+        aside
+    }
+
+    pub(in crate::evm) fn is_empty(&self) -> bool {
+        self.rewards.is_empty() && self.surcharges.is_empty()
+    }
+
+    /// Adds what later transactions have set aside.
+    pub(in crate::evm) fn append(&mut self, later: &Self) {
+        self.rewards.extend_from_slice(&later.rewards);
+        self.surcharges.extend_from_slice(&later.surcharges);
+    }
+}

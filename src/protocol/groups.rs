@@ -1,0 +1,208 @@
+//! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of the rest.
+
+use super::events::{BatchReport, Command, Job, Mode};
+use super::mutants::is_mutant;
+use super::private::{BatchState, Ended, Polled};
+use super::state::{Awaiting, Halt, Protocol};
+use crate::error::Invariant;
+use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
+
+impl Protocol {
+    pub(super) fn on_compared(
+        &mut self,
+        tx: TxIndex,
+        conflict: Option<TxIndex>,
+    ) -> Result<(), Invariant> {
+        self.answer(Awaiting::Compare(tx), "Compared")?;
+        let frontier = self.frontier;
+        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
+        (ended.compared, ended.own, ended.conflict) = (frontier, 0, conflict);
+        Ok(())
+    }
+
+    /// The batch that ends at `tx`, the frontier, if it has run.
+    fn ended_at(&mut self, tx: TxIndex) -> Option<&mut Ended> {
+        let id = self.private.head(tx)?;
+        match &mut self.private.batches.get_mut(id.0 as usize)?.state {
+            BatchState::Ended(ended) => Some(ended),
+            BatchState::Waiting | BatchState::InFlight(_) | BatchState::Over => None,
+        }
+    }
+
+    /// What is next for the frontier `tx`, which is a member of the batch `id`.
+    pub(super) fn poll_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
+        let cap = self.limits.max_speculative_runs;
+        let batch = self.private.batch_mut(id, tx)?;
+        match &batch.state {
+            BatchState::Waiting if batch.runs >= cap => self.poll_held(tx),
+            BatchState::Waiting => match self.publish_for(id) {
+                Some(publish) => Ok(Some(publish)),
+                None => {
+                    let job = self.start_batch(id, tx)?;
+                    self.here = Some(job);
+                    Ok(Some(Command::RunHere(job)))
+                }
+            },
+            BatchState::InFlight(job) => {
+                let job = *job;
+                if self.here == Some(job) || self.at_frontier.claim_asked == Some(job) {
+                    return Ok(None);
+                }
+                if is_mutant!(self.mutant, BatchOvertakes)
+                    && let Some((id, group)) = self.private.first_ended()
+                {
+                    return self.commit_group(id, group);
+                }
+                self.at_frontier.claim_asked = Some(job);
+                Ok(self.ask(Awaiting::Claim(tx), Command::Claim(job)))
+            }
+            BatchState::Ended(ended) if ended.held == Some(tx) => self.poll_held(tx),
+            BatchState::Ended(ended) => match ended.groups.front().copied() {
+                Some(group) => self.poll_group(id, group),
+                None => {
+                    batch.state = BatchState::Waiting;
+                    self.poll_batch(id, tx)
+                }
+            },
+            BatchState::Over => Err(Invariant::MissingResult { tx }),
+        }
+    }
+
+    /// The next group of the batch `id` begins at the frontier.
+    fn poll_group(&mut self, id: BatchId, group: Chunk) -> Polled {
+        let (tx, frontier) = (group.first, self.frontier);
+        let mutant = self.mutant;
+        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
+        let once = is_mutant!(mutant, ComparedOnce) && ended.compared > TxIndex(0);
+        let is_current = ended.is_current(frontier) || once;
+        let conflict = ended.conflict;
+        if !is_current && !is_mutant!(mutant, OutsidersUnchecked) {
+            return Ok(self.ask(Awaiting::Compare(tx), Command::Compare { batch: id, tx }));
+        }
+        if conflict.is_some_and(|conflict| conflict <= tx) {
+            return self.discard_batch(id, tx);
+        }
+        match self.at_frontier.admitted {
+            None if is_mutant!(mutant, GroupUnadmitted) => {
+                self.at_frontier.admitted = Some(true);
+                self.poll_group(id, group)
+            }
+            None => Ok(self.ask(Awaiting::Admit(tx), Command::AdmitGroup { batch: id, group })),
+            Some(false) if group.len() == 1 => self.refuse(tx),
+            // Which of them has no room shows at the frontier, one by one.
+            Some(false) => {
+                self.at_frontier.admitted = None;
+                let discarded = self.discard_batch(id, tx);
+                if let Ok(batch) = self.private.batch_mut(id, tx) {
+                    let report = BatchReport { groups: Vec::new(), held: Some(tx) };
+                    batch.state = BatchState::Ended(Ended::of(frontier, report));
+                    self.private.ready.remove(&tx);
+                }
+                discarded
+            }
+            Some(true) => self.commit_group(id, group),
+        }
+    }
+
+    fn commit_group(&mut self, id: BatchId, group: Chunk) -> Polled {
+        let tx = group.first;
+        let Some(ended) = self.ended_at(tx) else { return Err(Invariant::MissingResult { tx }) };
+        let speculative = if ended.is_in_order(tx) { 0 } else { group.len() };
+        ended.groups.pop_front();
+        ended.own += group.len();
+        self.counters.speculative_commits += u64::from(speculative);
+        self.private.advance_group(group);
+        self.advance_to(group)?;
+        let publish = self.private.is_mixed;
+        if publish {
+            self.awaiting = Some(Awaiting::Publish(tx));
+        }
+        Ok(Some(Command::CommitGroup { batch: id, group, publish }))
+    }
+
+    /// Throws away what is left of the results of the batch `id`, from the frontier `tx` on.
+    pub(super) fn discard_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
+        let keeps_tail = is_mutant!(self.mutant, BatchTailKept);
+        let Some(ended) = self.ended_at(tx) else { return Ok(None) };
+        let runs = ended.groups.iter().map(|group| group.len()).sum();
+        if keeps_tail && ended.groups.len() > 1 {
+            // The seeded bug runs the first one again at the frontier, and keeps what follows.
+            ended.groups.pop_front();
+            (ended.conflict, ended.held) = (None, Some(tx));
+            (ended.compared, ended.own) = (tx.next(), 0);
+            return self.poll_held(tx);
+        }
+        self.count_waste(runs);
+        if self.limits.hands_over_rest {
+            self.begin_halt(Halt::HandedOver);
+            return self.poll();
+        }
+        self.private.batch_mut(id, tx)?.state = BatchState::Waiting;
+        self.private.ready.insert(tx);
+        Ok(Some(Command::DiscardBatch(id)))
+    }
+
+    /// The seeded bug `HaltCommitsBatch`.
+    pub(super) fn commit_after_halt(&mut self) -> Option<Command> {
+        let (id, group) = self.private.first_ended()?;
+        let is_next = is_mutant!(self.mutant, HaltCommitsBatch) && group.first == self.frontier;
+        if is_next { self.commit_group(id, group).ok()? } else { None }
+    }
+
+    /// A member of a private batch that runs at the frontier by itself.
+    fn poll_held(&mut self, tx: TxIndex) -> Polled {
+        if self.limits.hands_over_rest {
+            self.begin_halt(Halt::HandedOver);
+            return self.poll();
+        }
+        if let Some(failure) = self.at_frontier.failure {
+            return self.fail(tx, failure);
+        }
+        if self.at_frontier.has_run {
+            self.advance(tx)?;
+            return Ok(Some(Command::Commit(tx)));
+        }
+        if self.here.is_some() {
+            return Ok(None);
+        }
+        match self.at_frontier.admitted {
+            None => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
+            Some(false) => self.refuse(tx),
+            Some(true) => match self.publish_below() {
+                Some(publish) => Ok(Some(publish)),
+                None => {
+                    let chunk = Chunk { first: tx, end: tx.next() };
+                    let job = Job { chunk, incarnation: Incarnation(0), mode: Mode::Frontier };
+                    self.here = Some(job);
+                    Ok(Some(Command::RunHere(job)))
+                }
+            },
+        }
+    }
+
+    /// I15: before `tx` is left out, what its batch has computed on top of it goes.
+    pub(super) fn discard_rest_of(&mut self, tx: TxIndex) -> Polled {
+        let (frontier, keeps) = (self.frontier, is_mutant!(self.mutant, SkipKeepsBatch));
+        let Some(ended) = self.ended_at(tx) else { return Ok(None) };
+        if keeps {
+            ended.groups.pop_front();
+        }
+        if ended.groups.is_empty() || keeps {
+            return Ok(None);
+        }
+        let runs = ended.groups.iter().map(|group| group.len()).sum();
+        *ended = Ended::of(frontier, BatchReport { groups: Vec::new(), held: Some(tx) });
+        self.count_waste(runs);
+        let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
+        Ok(Some(Command::DiscardBatch(id)))
+    }
+
+    pub(super) fn on_published(
+        &mut self,
+        tx: TxIndex,
+        stale_readers: &[TxIndex],
+    ) -> Result<(), Invariant> {
+        self.answer(Awaiting::Publish(tx), "Published")?;
+        self.note_stale(stale_readers)
+    }
+}

@@ -1,0 +1,86 @@
+//! The frontier moves: commits and skips of single transactions.
+
+use super::coordinator::Coordinator;
+use super::machine::{LedgerOf, TxError, Workload};
+use super::mutants::is_worker_mutant;
+use super::shared::Shared;
+use super::{Context, Point};
+use crate::error::Invariant;
+use crate::ids::{Incarnation, TxIndex, Version};
+use crate::mv::{Entry, ReadSet};
+use crate::protocol::Event;
+use crate::sync::SeqCst;
+
+impl<W, G> Coordinator<W, G>
+where
+    W: Workload,
+    G: LedgerOf<W>,
+{
+    pub(super) fn commit<X: Context>(
+        &mut self,
+        tx: TxIndex,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Result<(), Invariant> {
+        let record = self.record(tx)?;
+        if cfg!(debug_assertions) && !shared.store.would_hold(&record.reads, tx) {
+            return Err(Invariant::StaleCommit { tx });
+        }
+        record.reads = ReadSet::default();
+        let written = core::mem::take(&mut record.written);
+        let version = Version { tx, incarnation: record.incarnation };
+        let output = record.output.take().ok_or(Invariant::MissingResult { tx })?;
+        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeCredit);
+        if too_early {
+            self.move_frontier(tx, shared);
+            context.yield_at(Point::Commit);
+        }
+        let mut early = Vec::new();
+        shared.workload.credits(&output, |location, delta| {
+            shared.store.publish(version, &location, Entry::Delta(delta), &mut early);
+        });
+        if let Some(reader) = early.first() {
+            return Err(Invariant::EarlyRead { tx: *reader });
+        }
+        self.ledger.commit(tx, output);
+        if self.protocol.has_private() && !is_worker_mutant!(shared.mutant, FrontierUnindexed) {
+            self.batches.commit_single(tx, &written);
+        }
+        if !too_early {
+            self.move_frontier(tx, shared);
+        }
+        Ok(())
+    }
+
+    pub(super) fn skip(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
+        let refusal = self.refusal.take();
+        let record = self.record(tx)?;
+        let reason = match (refusal, record.error.take()) {
+            (Some(refusal), _) | (None, Some(TxError::Rejected(refusal))) => refusal,
+            _ => return Err(Invariant::MissingResult { tx }),
+        };
+        // Whatever any incarnation has left goes.
+        let version = Version { tx, incarnation: Incarnation(u32::MAX) };
+        let written = core::mem::take(&mut record.written);
+        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeWithdrawal);
+        if too_early {
+            self.move_frontier(tx, shared);
+        }
+        let mut stale_readers = Vec::new();
+        for location in written {
+            shared.store.withdraw(version, &location, &mut stale_readers);
+        }
+        stale_readers.sort_unstable();
+        stale_readers.dedup();
+        self.ledger.skip(tx, reason);
+        if !too_early {
+            self.move_frontier(tx, shared);
+        }
+        self.apply(shared, Event::Withdrawn { tx, stale_readers })
+    }
+
+    pub(super) fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {
+        shared.frontier.store(tx.next().0, SeqCst);
+        shared.store.set_frontier(tx.next());
+    }
+}

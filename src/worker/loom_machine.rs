@@ -1,0 +1,309 @@
+//! Tiny blocks for loom: one counter, two transactions, published or in private batches.
+
+use super::machine::{Base, BatchMachine, Effects, Ledger, Machine, MustWait, RanBatch, Workload};
+use super::shared::{BlockEnd, Shared};
+use super::view::{Stop, View};
+use super::{Context, work};
+use crate::ids::{Chunk, TxIndex, WorkerId};
+use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
+use crate::protocol::{Batch, Limits, Plan, Policy, Protocol};
+use crate::runtime::Threads;
+use crate::sync::SeqCst;
+use loom::sync::Arc;
+use loom::thread;
+
+pub(super) const PREEMPTIONS: usize = 2;
+/// Runs of one transaction before it waits for the frontier.
+pub(super) const CAP: u32 = 2;
+
+/// The one location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Counter;
+
+impl Location for Counter {
+    type Value = u32;
+    type Delta = u32;
+
+    fn scope(&self) -> Option<Self> {
+        None
+    }
+
+    fn is_scope(&self) -> bool {
+        false
+    }
+
+    fn destroyed(&self) -> u32 {
+        0
+    }
+
+    fn fold(value: &mut u32, delta: &u32) {
+        *value += delta;
+    }
+}
+
+pub(super) struct Zero;
+
+impl Base<Counter> for Zero {
+    type Error = ();
+
+    fn read(&mut self, _: &Counter) -> Result<u32, ()> {
+        Ok(0)
+    }
+}
+
+/// What a transaction does with the counter. Its output is what it saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Adds one.
+    Increment,
+    /// Is rejected if it sees this.
+    RejectOn(u32),
+    /// Panics if it sees this.
+    PanicOn(u32),
+    /// Adds one when it commits, without a look.
+    Tip,
+    /// Looks once all tips below it are there.
+    Look,
+}
+
+pub(super) struct Tiny([Act; 2]);
+
+pub(super) struct TinyMachine<'a, X> {
+    acts: [Act; 2],
+    view: View<'a, Counter, Zero, X>,
+}
+
+impl<X: Context> Machine for TinyMachine<'_, X> {
+    type Location = Counter;
+    type Output = u32;
+    type Rejection = ();
+    type BaseError = ();
+
+    fn begin(&mut self, tx: TxIndex) {
+        self.view.begin(tx);
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<Effects<Counter, u32>, ()> {
+        run_over(self.acts[tx.position()], &mut self.view)
+    }
+
+    fn end(&mut self) -> (ReadSet<Counter>, Option<Stop<()>>) {
+        self.view.end()
+    }
+}
+
+/// Does `act` on what `view` shows.
+fn run_over<X: Context>(
+    act: Act,
+    view: &mut View<'_, Counter, Zero, X>,
+) -> Result<Effects<Counter, u32>, ()> {
+    if act == Act::Tip {
+        return Ok(Effects { writes: Vec::new(), output: 0, cost: 1 });
+    } else if act == Act::Look {
+        view.wait_for_credits().map_err(|_| ())?;
+    }
+    let output = view.read(&Counter).map_err(|_| ())?;
+    let writes = match act {
+        Act::Increment => vec![(Counter, Entry::Value(output + 1))],
+        Act::RejectOn(value) if value == output => return Err(()),
+        // Unwinds without calling the panic hook, which would print for each execution.
+        Act::PanicOn(value) if value == output => std::panic::resume_unwind(Box::new("toy")),
+        Act::RejectOn(_) | Act::PanicOn(_) | Act::Tip | Act::Look => Vec::new(),
+    };
+    Ok(Effects { writes, output, cost: 1 })
+}
+
+/// What a transaction of a private batch leaves: its output and its entries.
+type TinyGroup = (u32, TinyLeft);
+
+type TinyLeft = Vec<(Counter, Entry<Counter>)>;
+
+pub(super) struct TinyBatches<'a, X> {
+    acts: [Act; 2],
+    view: View<'a, Counter, Zero, X>,
+    groups: Vec<(Chunk, TinyGroup)>,
+}
+
+impl<X: Context> BatchMachine for TinyBatches<'_, X> {
+    type Location = Counter;
+    type Group = TinyGroup;
+
+    fn begin(&mut self, _: &Batch, _: TxIndex, snapshot: TxIndex, log: AccessLog<Counter>) {
+        self.view.begin_batch(snapshot, log);
+        self.groups.clear();
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait> {
+        self.view.begin(tx);
+        let ran = run_over(self.acts[tx.position()], &mut self.view);
+        let (_, stop) = self.view.end();
+        let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else { return Err(MustWait) };
+        self.view.keep(tx, &writes);
+        self.groups.push((Chunk { first: tx, end: tx.next() }, (output, writes)));
+        Ok(())
+    }
+
+    fn end(&mut self) -> RanBatch<Counter, TinyGroup> {
+        let groups = core::mem::take(&mut self.groups);
+        let Some(log) = self.view.end_batch() else { unreachable!("a batch has begun") };
+        RanBatch { groups, log }
+    }
+}
+
+impl Workload for Tiny {
+    type Location = Counter;
+    type Output = u32;
+    type Rejection = ();
+    type BaseError = ();
+    type Machine<'a, X: Context + 'a> = TinyMachine<'a, X>;
+    type Group = TinyGroup;
+    type Batches<'a, X: Context + 'a> = TinyBatches<'a, X>;
+    type Left = TinyLeft;
+
+    fn entries(&self, left: &TinyLeft, mut each: impl FnMut(Counter, Entry<Counter>)) {
+        left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
+    }
+
+    /// Where the first one tips every commit does: the last one's tip is seen by nobody.
+    fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
+        if self.0[0] == Act::Tip {
+            credit(Counter, 1);
+        }
+    }
+
+    fn machine<'a, X: Context + 'a>(
+        &'a self,
+        _: WorkerId,
+        store: &'a Store<Counter>,
+        context: &'a X,
+    ) -> Result<TinyMachine<'a, X>, ()> {
+        Ok(TinyMachine { acts: self.0, view: View::new(store, Zero, context) })
+    }
+
+    fn batches<'a, X: Context + 'a>(
+        &'a self,
+        _: WorkerId,
+        store: &'a Store<Counter>,
+        context: &'a X,
+    ) -> Result<TinyBatches<'a, X>, ()> {
+        let view = View::of_batches(store, Zero, context);
+        Ok(TinyBatches { acts: self.0, view, groups: Vec::new() })
+    }
+}
+
+/// The outcomes in order: what was seen, or nothing for a skip.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    /// With the transaction that each was said to be of.
+    outcomes: Vec<(TxIndex, Option<u32>)>,
+    /// What groups have left.
+    left: Vec<(TxIndex, TinyLeft)>,
+}
+
+impl Ledger for Outcomes {
+    type Output = u32;
+    type Rejection = ();
+    type Group = TinyGroup;
+    type Left = TinyLeft;
+
+    fn admit(&mut self, _: TxIndex) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, tx: TxIndex, output: u32) {
+        self.outcomes.push((tx, Some(output)));
+    }
+
+    fn skip(&mut self, tx: TxIndex, (): ()) {
+        self.outcomes.push((tx, None));
+    }
+
+    fn admits(&mut self, _: Chunk, _: &TinyGroup) -> bool {
+        true
+    }
+
+    fn commit_group(&mut self, txs: Chunk, (output, left): TinyGroup) {
+        self.commit(txs.first, output);
+        self.left.push((txs.first, left));
+    }
+
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &TinyLeft)> {
+        let of_these = self.left.iter().filter(move |(tx, _)| (txs.first..txs.end).contains(tx));
+        of_these.map(|(tx, left)| (*tx, left))
+    }
+}
+
+pub(super) type End = BlockEnd<Tiny, Outcomes>;
+
+pub(super) fn new_protocol(skip_rejected: bool) -> Protocol {
+    protocol_of(&Plan::singles(2), skip_rejected)
+}
+
+/// The protocol of a block that is cut up by `plan`.
+pub(super) fn protocol_of(plan: &Plan, skip_rejected: bool) -> Protocol {
+    let limits = Limits {
+        window: 2,
+        job_capacity: 1,
+        max_speculative_runs: CAP,
+        policy: Policy::ForceSpeculative,
+        skip_rejected,
+        shared_chunks: false,
+        hands_over: None,
+        hands_over_rest: false,
+    };
+    Protocol::new(limits, plan)
+}
+
+/// Whether something has happened in at least one execution of a story.
+#[derive(Debug)]
+pub(super) struct Sometimes(std::sync::atomic::AtomicBool);
+
+impl Sometimes {
+    pub(super) const fn new() -> Self {
+        Self(std::sync::atomic::AtomicBool::new(false))
+    }
+
+    pub(super) fn note(&self, happened: bool) {
+        self.0.fetch_or(happened, SeqCst);
+    }
+
+    pub(super) fn has_happened(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
+    Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol)
+}
+
+/// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.
+pub(super) fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
+    run_shared(new_shared(acts, protocol), cancel)
+}
+
+pub(super) fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
+    let shared = Arc::new(shared);
+    let other = thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
+    });
+    let caller = cancel.then(|| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || shared.cancel())
+    });
+    work(&shared, WorkerId(0), &Threads::SLEEPY);
+    for thread in caller.into_iter().chain([other]) {
+        thread.join().expect("no worker panics");
+    }
+    let end = Arc::try_unwrap(shared).expect("all workers have returned").into_end();
+    assert_eq!(end.broken, None, "a rule was broken");
+    assert!(end.counters.runs <= u64::from(2 * (CAP + 1)), "work is bounded (I9)");
+    end
+}
+
+pub(super) fn outcomes(end: &End) -> Vec<Option<u32>> {
+    let in_order = end.ledger.outcomes.iter().enumerate().all(|(at, (tx, _))| tx.position() == at);
+    assert!(in_order, "I2: {:?}", end.ledger);
+    assert_eq!(end.frontier.position(), end.ledger.outcomes.len());
+    end.ledger.outcomes.iter().map(|(_, outcome)| *outcome).collect()
+}

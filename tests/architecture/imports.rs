@@ -1,0 +1,360 @@
+//! Imports between files: no circles, and one way between the rooms of `evm`.
+
+use super::{Source, sources};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Rooms of `evm`, each with the rooms that it may import: only rooms above it in this table. A room
+/// is a folder, or one of the files named here. Every other file of `evm` is a driver: it may import
+/// all rooms, and no room imports a driver.
+const ROOMS: [(&str, &[&str]); 5] = [
+    ("mutants", &[]),
+    ("fees", &["mutants"]),
+    ("exec", &["mutants", "fees"]),
+    ("block", &["mutants", "exec"]),
+    ("bundle", &["mutants", "fees", "exec", "block"]),
+];
+
+/// Files that still import each other in a circle, and why. No room of `evm` is among them.
+const CIRCLES: [(&[&str], &str); 9] = [
+    (
+        &["evm/alone.rs", "evm/follower.rs", "evm/runner.rs", "evm/session.rs"],
+        "drivers that are to be rewritten: a session holds what runs alone, which continues it",
+    ),
+    (
+        &["evm/experience.rs", "evm/plan.rs"],
+        "drivers that are to be rewritten: plans know calls as they are remembered",
+    ),
+    (
+        &["alloy/executor.rs", "alloy/factory.rs"],
+        "a factory makes executors, which hold its engine",
+    ),
+    (
+        &["mv/chain.rs", "mv/events.rs", "mv/resolve.rs", "mv/shard.rs", "mv/store.rs"],
+        "what identifies a chain is defined with the store that holds it",
+    ),
+    (
+        &["runtime/seat.rs", "runtime/threads.rs"],
+        "a seat may be a thread's, whose task gets a seat",
+    ),
+    (
+        &[
+            "runtime/simulated/drive.rs",
+            "runtime/simulated/mod.rs",
+            "runtime/simulated/schedule.rs",
+        ],
+        "the simulator's options are defined beside the simulator",
+    ),
+    (&["toy/store/mod.rs", "toy/store/world.rs"], "scripts are defined beside what plays them"),
+    (
+        &["worker/coordinator.rs", "worker/shared.rs"],
+        "what workers share holds the coordinator, who works on what they share",
+    ),
+    (&["worker/machine.rs", "worker/view.rs"], "a machine's end is the stop of its view"),
+];
+
+/// A path in the source: `crate::a::B` is `["crate", "a", "B"]`.
+type Segments = Vec<String>;
+
+/// What a file names.
+#[derive(Default)]
+struct Named {
+    /// Every path that begins with `crate`, `super` or `self`, and every path of a `use`.
+    paths: Vec<Segments>,
+    /// Names that a `use` brings in, with what they stand for.
+    uses: BTreeMap<String, Segments>,
+}
+
+/// Words, `::`, and every other character by itself. Comments are left out.
+fn tokens(text: &str) -> Vec<&str> {
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut rest = line.split("//").next().unwrap_or_default().trim_start();
+        while let Some(first) = rest.chars().next() {
+            let length = if is_word(first) {
+                rest.find(|letter| !is_word(letter)).unwrap_or(rest.len())
+            } else if rest.starts_with("::") {
+                2
+            } else {
+                first.len_utf8()
+            };
+            let (token, after) = rest.split_at(length);
+            found.push(token);
+            rest = after.trim_start();
+        }
+    }
+    found
+}
+
+/// Takes the tree of paths that `rest` begins with; adds its leaves, each with the name it is given.
+fn take_tree<'t>(rest: &mut &[&'t str], before: &[&'t str], leaves: &mut Vec<(String, Segments)>) {
+    let mut path = before.to_vec();
+    loop {
+        match **rest {
+            ["{", ..] => {
+                *rest = &rest[1..];
+                while !matches!(**rest, [] | ["}", ..]) {
+                    take_tree(rest, &path, leaves);
+                    *rest = rest.strip_prefix(&[","]).unwrap_or(rest);
+                }
+                *rest = rest.get(1..).unwrap_or_default();
+                return;
+            }
+            [name, "::", ..] => {
+                path.push(name);
+                *rest = &rest[2..];
+            }
+            [name, ..] => {
+                *rest = &rest[1..];
+                if !matches!(name, "self" | "*" | "<") {
+                    path.push(name);
+                }
+                let mut given = path.last().copied().unwrap_or_default();
+                if let ["as", alias, ..] = **rest {
+                    given = alias;
+                    *rest = &rest[2..];
+                }
+                leaves.push((given.to_owned(), path.into_iter().map(str::to_owned).collect()));
+                return;
+            }
+            [] => return,
+        }
+    }
+}
+
+fn named(text: &str) -> Named {
+    let tokens = tokens(text);
+    let (mut named, mut at) = (Named::default(), 0);
+    while let Some(token) = tokens.get(at) {
+        let (before, after) = (&tokens[..at], &tokens[at + 1..]);
+        let is_path = matches!(*token, "crate" | "super" | "self")
+            && after.first() == Some(&"::")
+            // `$crate::` is another crate's business, `pub(in crate::evm)` names no file.
+            && !matches!(before, [.., "$" | "::"] | [.., "(", "in"]);
+        let is_use = *token == "use";
+        let mut rest = &tokens[at + usize::from(is_use)..];
+        if is_use || is_path {
+            let mut leaves = Vec::new();
+            take_tree(&mut rest, &[], &mut leaves);
+            // A re-export is no import: whoever names it imports the file behind it.
+            if !is_use || !matches!(before, [.., "pub" | ")"]) {
+                named.paths.extend(leaves.iter().map(|(_, path)| path.clone()));
+            }
+            if is_use {
+                named.uses.extend(leaves);
+            }
+            at = tokens.len() - rest.len();
+        } else {
+            at += 1;
+        }
+    }
+    named
+}
+
+/// The modules of files, each with what it names.
+struct Modules(BTreeMap<Segments, (String, Named)>);
+
+impl Modules {
+    fn of(sources: &[Source]) -> Self {
+        let shipped = sources.iter().filter(|source| !source.is_test());
+        let module = |source: &Source| {
+            let path = source.path.strip_suffix(".rs").expect("it is Rust");
+            let path = path.split('/').filter(|name| !matches!(*name, "mod" | "lib"));
+            let name = path.map(str::to_owned).collect::<Segments>();
+            (name, (source.path.clone(), named(source.shipped())))
+        };
+        Self(shipped.map(module).collect())
+    }
+
+    /// The module of the file in which `path` is defined, as `from` names it: re-exports are followed.
+    /// `None` if that is in another crate.
+    fn resolve(&self, from: &[String], path: &[String], depth: usize) -> Option<Segments> {
+        let mut module = from.to_vec();
+        let (first, after) = path.split_first()?;
+        let rest = match first.as_str() {
+            "crate" => {
+                module.clear();
+                after
+            }
+            "self" => after,
+            "super" => path,
+            child => {
+                let is_child = self.0.contains_key(&[from, &[child.to_owned()]].concat());
+                is_child.then_some(path)?
+            }
+        };
+        for (place, name) in rest.iter().enumerate() {
+            if name == "super" {
+                module.pop();
+                continue;
+            }
+            let child = [&*module, std::slice::from_ref(name)].concat();
+            if self.0.contains_key(&child) {
+                module = child;
+                continue;
+            }
+            let reexport = self.0.get(&module).and_then(|(_, named)| named.uses.get(name));
+            let Some(reexport) = reexport.filter(|_| depth < 8) else { break };
+            let whole = [&**reexport, &rest[place + 1..]].concat();
+            return self.resolve(&module, &whole, depth + 1).or(Some(module));
+        }
+        Some(module)
+    }
+
+    /// Which file imports which others.
+    fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let imports = self.0.iter().map(|(module, (file, named))| {
+            let defined = named.paths.iter().filter_map(|path| self.resolve(module, path, 0));
+            let files = defined.filter_map(|module| self.0.get(&module)).map(|(path, _)| &**path);
+            (&**file, files.filter(|other| other != file && *other != "lib.rs").collect())
+        });
+        imports.collect()
+    }
+}
+
+/// A file in a circle.
+struct Circle<'f> {
+    /// All files from which it is reached and that it reaches.
+    members: BTreeSet<&'f str>,
+    /// The shortest way back to it.
+    way: Vec<&'f str>,
+}
+
+/// Files in circles.
+fn circles<'f>(imports: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> BTreeMap<&'f str, Circle<'f>> {
+    // Each file that is reached, with the one before it.
+    let reached = |from: &'f str| {
+        let (mut reached, mut queue) = (BTreeMap::new(), VecDeque::from([from]));
+        while let Some(file) = queue.pop_front() {
+            for other in imports.get(file).into_iter().flatten() {
+                if !reached.contains_key(other) {
+                    reached.insert(*other, file);
+                    queue.push_back(other);
+                }
+            }
+        }
+        reached
+    };
+    let all: BTreeMap<_, _> = imports.keys().map(|file| (*file, reached(file))).collect();
+    let is_back = |file: &str, other: &str| all.get(other).is_some_and(|it| it.contains_key(file));
+    let mut found = BTreeMap::new();
+    for (file, reached) in all.iter().filter(|(file, reached)| reached.contains_key(*file)) {
+        let members = reached.keys().copied().filter(|other| is_back(file, other)).collect();
+        let mut way = vec![*file, reached[file]];
+        while way.last() != Some(file) {
+            way.push(reached[way[way.len() - 1]]);
+        }
+        way.reverse();
+        found.insert(*file, Circle { members, way });
+    }
+    found
+}
+
+/// The room of a file of `evm`; `None` for a driver.
+fn room(file: &str) -> Option<&str> {
+    let below = file.strip_prefix("evm/")?;
+    let name = below.split_once('/').map_or(below.strip_suffix(".rs")?, |(folder, _)| folder);
+    let known = ROOMS.iter().any(|(room, _)| *room == name);
+    assert!(known || !below.contains('/'), "{file}: an unknown room");
+    known.then_some(name)
+}
+
+/// Imports from file to file that no room may have.
+fn wrong_ways<'f>(imports: &BTreeMap<&'f str, BTreeSet<&'f str>>) -> Vec<(&'f str, &'f str)> {
+    let mut wrong = Vec::new();
+    for (from, others) in imports {
+        let Some(own) = room(from) else { continue };
+        let may = ROOMS.iter().filter(|(name, _)| *name == own).flat_map(|(_, may)| *may);
+        let may: Vec<&str> = may.copied().chain([own]).collect();
+        let is_fine = |to: &&&str| match room(to) {
+            Some(other) => may.contains(&other),
+            None => !to.starts_with("evm/"),
+        };
+        wrong.extend(others.iter().filter(|to| !is_fine(to)).map(|to| (*from, *to)));
+    }
+    wrong
+}
+
+#[test]
+fn files_import_each_other_in_no_circle() {
+    let modules = Modules::of(&sources("src"));
+    let imports = modules.imports();
+    let count: usize = imports.values().map(BTreeSet::len).sum();
+    assert!(count > 500, "only {count} imports seen");
+    let circles = circles(&imports);
+    for (file, Circle { members, way }) in &circles {
+        let excepted = CIRCLES.iter().find(|(files, _)| files.contains(file));
+        let is_known =
+            excepted.is_some_and(|(files, _)| members.iter().all(|it| files.contains(it)));
+        assert!(is_known, "a circle of {} files: {}", members.len(), way.join(" -> "));
+    }
+    for (files, why) in CIRCLES {
+        for file in files {
+            assert!(circles.contains_key(file), "{file} is in no circle any more ({why})");
+            assert_eq!(room(file), None, "a room has no circles: {file}");
+        }
+    }
+}
+
+#[test]
+fn rooms_import_one_way() {
+    for (place, (room, may)) in ROOMS.iter().enumerate() {
+        let above: Vec<&str> = ROOMS[..place].iter().map(|(room, _)| *room).collect();
+        assert!(may.iter().all(|other| above.contains(other)), "{room} is above what it imports");
+    }
+    let modules = Modules::of(&sources("src"));
+    let imports = modules.imports();
+    for (name, _) in ROOMS {
+        assert!(imports.keys().any(|file| room(file) == Some(name)), "there is no room {name}");
+    }
+    let wrong = wrong_ways(&imports);
+    assert!(wrong.is_empty(), "rooms of `evm` import what they must not: {wrong:?}");
+}
+
+fn seeded(files: &[(&str, &str)]) -> Modules {
+    let source =
+        |(path, text): &(&str, &str)| Source { path: (*path).into(), text: (*text).into() };
+    Modules::of(&files.iter().map(source).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_seeded_circle_is_found() {
+    let with = |last| {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;\npub use b::C;\n"),
+            ("a.rs", "use crate::{\n    b::{self, C as D, d::{e, F}},\n};\npub struct A;\n"),
+            ("b/mod.rs", "mod c;\nmod d;\npub(crate) use c::C;\n"),
+            ("b/c.rs", last),
+            ("b/d.rs", "// use crate::a::A;\npub(in crate::a) struct F; // $crate::a\n"),
+        ];
+        let modules = seeded(&files);
+        let imports = modules.imports();
+        assert_eq!(imports["a.rs"], ["b/c.rs", "b/d.rs", "b/mod.rs"].into());
+        assert!(imports["b/mod.rs"].is_empty() && imports["b/d.rs"].is_empty());
+        let found = circles(&imports).into_iter();
+        found.map(|(file, circle)| (file.to_owned(), circle.way.join(" "))).collect::<Vec<_>>()
+    };
+    assert_eq!(with("pub struct C;\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}\n"), []);
+    let circle = [("a.rs", "a.rs b/c.rs a.rs"), ("b/c.rs", "b/c.rs a.rs b/c.rs")];
+    let circle = circle.map(|(file, way)| (file.to_owned(), way.to_owned()));
+    for naming in ["use super::super::a::A;", "use crate::a;", "fn f(_: &mut crate::a::A) {}"] {
+        assert_eq!(with(naming), circle, "{naming}");
+    }
+}
+
+#[test]
+fn a_seeded_way_back_between_rooms_is_found() {
+    let files = [
+        ("evm/mod.rs", "pub use exec::x::X;\npub use run::run;\n"),
+        ("evm/exec/mod.rs", "pub(super) mod x;\n"),
+        ("evm/bundle/mod.rs", "pub(super) mod y;\nmod z;\n"),
+        ("evm/run.rs", "use super::bundle::y::Y;\nuse super::exec::x::X;\n"),
+        ("evm/exec/x.rs", "use crate::evm::bundle::y::Y;\nuse crate::evm::run;\n"),
+        ("evm/bundle/y.rs", "use crate::evm::X;\nuse super::z::Z;\nuse crate::worker::W;\n"),
+        ("evm/bundle/z.rs", ""),
+        ("worker.rs", ""),
+    ];
+    let modules = seeded(&files);
+    let wrong = wrong_ways(&modules.imports());
+    assert_eq!(wrong, [("evm/exec/x.rs", "evm/bundle/y.rs"), ("evm/exec/x.rs", "evm/run.rs")]);
+}
