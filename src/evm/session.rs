@@ -12,7 +12,7 @@ use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::experience::Experience;
 use super::plan::plan_block;
-use super::stretch::{PrivateStretch, RunTask, Stretch};
+use super::stretch::{PrivateStretch, RunTask, Stretch, Unpublished};
 use super::trials::{Trials, waste};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
@@ -202,7 +202,8 @@ impl<S: StateSource> Session<S> {
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
         let (folding, folded) = (Mutex::new(folding), Mutex::new(None));
-        let task = Arc::new(RunTask { shared, folding, folded });
+        let unpublished = publishes.then(Unpublished::default);
+        let task = Arc::new(RunTask { shared, folding, folded, unpublished });
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
@@ -221,6 +222,7 @@ impl<S: StateSource> Session<S> {
                 task.fold(seat);
                 let caller = Caller::new(seat, stream, deliver);
                 work(&task.shared, WorkerId(0), &caller);
+                task.publish(seat);
                 caller.drain();
             }
             None => task.run(WorkerId(0), seat),
@@ -238,7 +240,7 @@ impl<S: StateSource> Session<S> {
             Some(RunTask { shared, folded, .. }) => {
                 let mut block_end = shared.into_end();
                 if publishes {
-                    block_end.publish_rest();
+                    block_end.published = block_end.frontier;
                 }
                 let (mut session, failure) = Self::after(block_end, tally, ended);
                 match folded.into_inner() {

@@ -152,9 +152,9 @@ impl<S: StateSource> Workload for Ordered<S> {
         = EvmBatches<'a, S::State, X>
     where
         Self: 'a;
-    type Left = TxOutput;
+    type Left = Arc<TxOutput>;
 
-    fn entries(&self, left: &TxOutput, each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+    fn entries(&self, left: &Arc<TxOutput>, each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         self.0.entries(left, each);
     }
 

@@ -4,13 +4,14 @@ use super::bundle::growing::Growing;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
-use super::exec::tx_output::Fate;
+use super::exec::tx_output::{Fate, TxOutput};
 use super::mutants::is_evm_mutant;
-use crate::ids::WorkerId;
+use crate::ids::{TxIndex, WorkerId};
 use crate::protocol::Batch;
 use crate::runtime::{Seat, Task};
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, SeqCst};
 use crate::worker::{Context, Point, Shared, work};
+use std::sync::Arc;
 
 /// How transactions are shared out among workers.
 pub(super) enum Stretch {
@@ -39,7 +40,19 @@ pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
     pub(super) folding: Mutex<Option<Folding>>,
     pub(super) folded: Mutex<Option<Growing>>,
+    /// What is to be put into the store once all have run, if anything is.
+    pub(super) unpublished: Option<Unpublished>,
 }
+
+/// What private batches have left, shared out among the workers.
+#[derive(Default)]
+pub(super) struct Unpublished {
+    left: Mutex<Option<Arc<[(TxIndex, Arc<TxOutput>)]>>>,
+    next: AtomicU64,
+}
+
+/// Transactions whose entries a worker publishes at a time.
+const PUBLISHED_TOGETHER: usize = 8;
 
 impl<S: StateSource> RunTask<S> {
     /// Puts into the bundle what is not there, if no worker has begun with that.
@@ -54,6 +67,19 @@ impl<S: StateSource> RunTask<S> {
         *self.folded.lock() = Some(growing);
         seat.yield_at(Point::Between);
     }
+
+    /// Puts part of what the batches have left into the store, until nothing is left to be put there.
+    pub(super) fn publish(&self, seat: Seat<'_>) {
+        let Some(Unpublished { left, next }) = &self.unpublished else { return };
+        let left = left.lock().get_or_insert_with(|| self.shared.unpublished().into()).clone();
+        loop {
+            seat.yield_at(Point::Between);
+            let from = next.fetch_add(PUBLISHED_TOGETHER as u64, SeqCst) as usize;
+            let some = left.get(from..left.len().min(from + PUBLISHED_TOGETHER));
+            let Some(some) = some.filter(|some| !some.is_empty()) else { return };
+            some.iter().for_each(|(tx, output)| self.shared.publish_left(*tx, output));
+        }
+    }
 }
 
 impl<S: StateSource> Task for RunTask<S> {
@@ -64,5 +90,6 @@ impl<S: StateSource> Task for RunTask<S> {
             #[cfg(feature = "sim")]
             Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
         }
+        self.publish(seat);
     }
 }

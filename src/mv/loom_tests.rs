@@ -286,3 +286,75 @@ fn loom_checkpoint_beside_a_delta() {
         assert_eq!(again, sum, "from the checkpoint");
     });
 }
+
+/// What a reader of a private batch finds, whose snapshot is `snapshot`.
+fn newest(store: &Store<Cell>, cell: Cell, snapshot: u32) -> u32 {
+    let base = || Ok::<u32, core::convert::Infallible>(BASE);
+    let Ok((value, _)) = store.newest(&cell, TxIndex(snapshot), base);
+    value
+}
+
+#[test]
+fn loom_snapshot_stays_beside_publications_above_it() {
+    explore("snapshot_beside_publications", PREEMPTIONS, 100, || {
+        let store = new_store(2);
+        publish(&store, version(0, 0), Cell::Balance, Entry::Value(1));
+        store.seed(&Cell::Slot, BASE);
+        store.set_frontier(TxIndex(1));
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(1, 0), Cell::Life, Entry::Tombstone);
+                publish(&store, version(1, 0), Cell::Slot, Entry::Value(7));
+                publish(&store, version(1, 0), Cell::Balance, Entry::Value(2));
+            }
+        });
+        assert_eq!(newest(&store, Cell::Slot, 1), BASE);
+        assert_eq!(newest(&store, Cell::Balance, 1), 1);
+        writer.join().unwrap();
+        assert_eq!(newest(&store, Cell::Slot, 1), BASE);
+        assert_eq!([Cell::Slot, Cell::Balance].map(|cell| newest(&store, cell, 2)), [7, 2]);
+    });
+}
+
+/// Nothing is known of the place: a chain may be made above the snapshot while the reader asks for the base value.
+#[test]
+fn loom_snapshot_beside_a_chain_that_is_created_above_it() {
+    explore("snapshot_beside_a_new_chain", PREEMPTIONS, 600, || {
+        let store = new_store(1);
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || publish(&store, version(1, 0), Cell::Balance, Entry::Delta(5))
+        });
+        let other = thread::spawn({
+            let store = Arc::clone(&store);
+            move || read(&store, Cell::Balance, 2, BASE).1
+        });
+        assert_eq!(newest(&store, Cell::Balance, 1), BASE);
+        writer.join().unwrap();
+        let other = other.join().unwrap();
+        assert!(other == BASE || other == BASE + 5, "the delta is there or not: {other}");
+        assert_eq!(newest(&store, Cell::Balance, 2), BASE + 5);
+    });
+}
+
+#[test]
+fn loom_peek_beside_a_publication() {
+    explore("peek_beside_a_publication", PREEMPTIONS, 15, || {
+        let store = new_store(1);
+        let writer = thread::spawn({
+            let store = Arc::clone(&store);
+            move || {
+                publish(&store, version(1, 0), Cell::Balance, Entry::Value(2));
+                publish(&store, version(0, 0), Cell::Balance, Entry::Value(1));
+            }
+        });
+        let (above, below) = (TxIndex(2), TxIndex(1));
+        let peeked = [store.peek(&Cell::Balance, above), store.peek(&Cell::Balance, below)];
+        assert!(matches!(peeked[0], None | Some(2)), "a value of nobody: {peeked:?}");
+        assert!(matches!(peeked[1], None | Some(1)), "a value from above: {peeked:?}");
+        writer.join().unwrap();
+        let peeked = [above, below].map(|reader| store.peek(&Cell::Balance, reader));
+        assert_eq!(peeked, [Some(2), Some(1)]);
+    });
+}

@@ -186,19 +186,29 @@ pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
     txs: Chunk,
     mut each: impl FnMut(Version, W::Location, Entry<W::Location>),
 ) {
-    let incarnation = Incarnation(0);
     for (tx, left) in ledger.left(txs) {
-        let mut deltas = Vec::new();
-        workload.entries(left, |location, entry| match entry {
-            Entry::Delta(delta) => deltas.push((location, delta)),
-            entry => each(Version { tx, incarnation }, location, entry),
-        });
-        // What several transactions of a group credit to one location is told with the last of them: each gets a version.
-        for (place, (location, delta)) in deltas.iter().enumerate() {
-            let later = deltas.iter().skip(place + 1).filter(|(at, _)| at == location).count();
-            let back = u32::try_from(later).unwrap_or(u32::MAX);
-            let version = Version { tx: TxIndex(tx.0.saturating_sub(back)), incarnation };
-            each(version, location.clone(), Entry::Delta(delta.clone()));
-        }
+        entries_of(workload, tx, left, &mut each);
+    }
+}
+
+/// Each entry of `left`, which is that of `tx`.
+pub(super) fn entries_of<W: Workload>(
+    workload: &W,
+    tx: TxIndex,
+    left: &W::Left,
+    mut each: impl FnMut(Version, W::Location, Entry<W::Location>),
+) {
+    let incarnation = Incarnation(0);
+    let mut deltas = Vec::new();
+    workload.entries(left, |location, entry| match entry {
+        Entry::Delta(delta) => deltas.push((location, delta)),
+        entry => each(Version { tx, incarnation }, location, entry),
+    });
+    // What several transactions of a group credit to one location is told with the last of them: each gets a version.
+    for (place, (location, delta)) in deltas.iter().enumerate() {
+        let later = deltas.iter().skip(place + 1).filter(|(at, _)| at == location).count();
+        let back = u32::try_from(later).unwrap_or(u32::MAX);
+        let version = Version { tx: TxIndex(tx.0.saturating_sub(back)), incarnation };
+        each(version, location.clone(), Entry::Delta(delta.clone()));
     }
 }

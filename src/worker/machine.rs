@@ -139,7 +139,7 @@ pub trait Workload: Sync {
         Self: 'a;
 
     /// What a ledger keeps of transactions that were committed by group.
-    type Left;
+    type Left: Clone + Send;
 
     /// The entries of `left`, those that it credits included. One location may come more than once only if all of it are
     /// deltas.
@@ -185,7 +185,7 @@ pub trait Ledger: Send {
     /// What a group of transactions of a private batch leaves.
     type Group: Send;
     /// What is kept of it once it is committed.
-    type Left;
+    type Left: Clone + Send;
 
     /// Has the block room for `tx`?
     ///

@@ -1,6 +1,6 @@
 //! What all workers of a block share.
 
-use super::batches::for_each_entry;
+use super::batches::{entries_of, for_each_entry};
 use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 #[cfg(feature = "trace")]
@@ -174,6 +174,22 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// The multi-version store of this block.
     pub const fn store(&self) -> &Store<W::Location> {
         &self.store
+    }
+
+    /// What private batches have left and is not in the store, after the block is over: for whoever
+    /// [publishes](Self::publish_left) it.
+    #[must_use]
+    pub fn unpublished(&self) -> Vec<(TxIndex, W::Left)> {
+        let role = self.role.lock();
+        let rest = Chunk { first: role.protocol.published(), end: role.protocol.frontier() };
+        role.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect()
+    }
+
+    /// Puts into the store what `tx` has left, which is among what is unpublished after the block is over.
+    pub fn publish_left(&self, tx: TxIndex, left: &W::Left) {
+        entries_of(&self.workload, tx, left, |version, location, entry| {
+            self.store.publish(version, &location, entry, &mut Vec::new());
+        });
     }
 
     /// The block is to end early. Takes effect when the role is taken next.

@@ -63,7 +63,8 @@ pub struct BatchRules<L: Location> {
     is_mixed: bool,
     /// What was committed.
     pub(super) history: History<L>,
-    bases: Bases<L>,
+    /// Base values.
+    pub(super) bases: Bases<L>,
     /// What was seen.
     pub seen: SeenBatches,
 }

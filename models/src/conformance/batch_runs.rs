@@ -126,7 +126,7 @@ impl<L: Location> OneBatch<L> {
         groups: &[ExactGroup<L>],
         held: Option<TxIndex>,
     ) -> Result<(), Why> {
-        let begun = self.out == Some((job, true));
+        let begun = self.out == Some((job, true)) && self.ran.is_none();
         ensure(begun, || format!("{job:?} ends, and {:?} runs", self.out))?;
         let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(held);
         let ran: Vec<TxIndex> = ran.collect();
@@ -191,6 +191,17 @@ impl<L: Location> Default for Bases<L> {
 }
 
 impl<L: Location> Bases<L> {
+    /// The store hears of the base value of `location`.
+    ///
+    /// # Errors
+    /// A batch has read another one (I5).
+    pub(super) fn set(&mut self, location: &L, value: &L::Value) -> Result<(), Why> {
+        let known = self.0.entry(location.clone()).or_insert_with(|| value.clone());
+        ensure(known == value, || {
+            format!("I5: the base value of {location:?} is {value:?}, and {known:?} was read")
+        })
+    }
+
     /// What a group has read is what there is below the snapshot.
     ///
     /// # Errors

@@ -192,7 +192,10 @@ impl<L: Location> Replay<L> {
                 }
                 self.compare_again()
             }
-            StoreEvent::Base { .. } => self.compare_again(),
+            StoreEvent::Base { location, value } => {
+                self.world.batches.bases.set(location, value)?;
+                self.compare_again()
+            }
             StoreEvent::CheckBegan { reader, by_value } => {
                 self.checked.push(*reader);
                 let World { runs, store, .. } = &mut self.world;

@@ -267,7 +267,7 @@ impl Ledger for EvmLedger {
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;
     type Group = BatchGroup;
-    type Left = TxOutput;
+    type Left = Arc<TxOutput>;
 
     /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
     fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
@@ -326,8 +326,8 @@ impl Ledger for EvmLedger {
         }
     }
 
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &TxOutput)> {
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
         let outcomes = self.outcomes_of(txs.first.position()..txs.end.position());
-        outcomes.filter_map(|(tx, outcome)| Some((tx, &**outcome.as_ref().ok()?.as_ref()?)))
+        outcomes.filter_map(|(tx, outcome)| Some((tx, outcome.as_ref().ok()?.as_ref()?)))
     }
 }

@@ -68,9 +68,9 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         = EvmBatches<'a, S::State, X>
     where
         Self: 'a;
-    type Left = TxOutput;
+    type Left = Arc<TxOutput>;
 
-    fn entries(&self, left: &TxOutput, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
+    fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         let recipe = &self.recipe;
         for_each_write(&left.changes, recipe, &mut each);
         let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);

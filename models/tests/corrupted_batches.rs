@@ -1,0 +1,227 @@
+//! Teeth of the replay of private batches: traces where one event that concerns them is dropped, doubled or says
+//! something else are rejected.
+
+use braid_evm::ids::TxIndex;
+use braid_evm::mv::{Change, Entry, StoreEvent};
+use braid_evm::protocol::{Command, Event, Mode};
+use braid_evm::runtime::simulated::{Options, Simulator};
+use braid_evm::toy::{Random, ToyCase, ToyLocation};
+use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, Sent, Told};
+use braid_evm::worker::TraceEvent::{self, Engine, Store};
+use braid_models::conformance::{Seen, Trace, replay};
+
+type One = TraceEvent<ToyLocation>;
+
+/// Corrupted traces for each line of the tables.
+const SAMPLES: u32 = 40;
+
+/// Traces of blocks that are not cancelled, so that all that is asked for has an effect.
+struct Traces {
+    simulator: Simulator,
+    seed: u64,
+}
+
+impl Traces {
+    fn next(&mut self) -> (ToyCase, Trace<ToyLocation>) {
+        self.seed += 1;
+        let mut random = Random::new(self.seed);
+        let case = ToyCase::random_private(&mut random);
+        let options = Options::new(3, random.next_u64());
+        let ended = self.simulator.run(case.shared().with_trace(), &options);
+        (case, ended.expect("the block ends").end.take_trace())
+    }
+}
+
+fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
+    replay(trace, case.limits, &case.plan, &mut Seen::default()).is_err()
+}
+
+/// Names of events, each with a question for it.
+type Kind = (&'static str, fn(&One) -> bool);
+
+const KINDS: [Kind; 9] = [
+    ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
+    ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
+    ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
+    ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
+    ("admit group", |event| matches!(event, Engine(Told(Command::AdmitGroup { .. })))),
+    ("commit group", |event| matches!(event, Engine(Told(Command::CommitGroup { .. })))),
+    ("publish", |event| matches!(event, Engine(Told(Command::Publish(_))))),
+    ("published", |event| matches!(event, Engine(Heard(Event::Published { .. })))),
+    ("discard batch", |event| matches!(event, Engine(Told(Command::DiscardBatch(_))))),
+];
+
+/// Names of alterations, each with what it does to an event that it fits.
+type Alteration = (&'static str, fn(&mut One) -> bool);
+
+const ALTERATIONS: [Alteration; 12] = [
+    ("batch ended: member", |event| {
+        let Engine(BatchEnded { groups, .. }) = event else { return false };
+        groups.pop().is_some()
+    }),
+    ("batch ended: held", |event| {
+        let Engine(BatchEnded { held, .. }) = event else { return false };
+        held.take().is_some()
+    }),
+    ("sent: held", |event| {
+        let Engine(Sent(report)) = event else { return false };
+        report.batch.held.take().is_some()
+    }),
+    ("dispatch: snapshot", |event| {
+        let (Engine(Told(Command::Dispatch(job))) | Engine(Told(Command::RunHere(job)))) = event
+        else {
+            return false;
+        };
+        let Mode::Private { snapshot, .. } = &mut job.mode else { return false };
+        *snapshot = snapshot.next();
+        true
+    }),
+    ("compared: forbids nothing", |event| {
+        let Engine(Heard(Event::Compared { conflict, .. })) = event else { return false };
+        conflict.take().is_some()
+    }),
+    ("compared: forbids all", |event| {
+        let Engine(Heard(Event::Compared { tx, conflict })) = event else { return false };
+        conflict.replace(*tx).is_none()
+    }),
+    ("admitted: a group", |event| {
+        let Engine(Told(Command::AdmitGroup { group, .. })) = event else { return false };
+        group.end = group.end.next();
+        true
+    }),
+    ("commit group: publish", |event| {
+        let Engine(Told(Command::CommitGroup { publish, .. })) = event else { return false };
+        *publish = !*publish;
+        true
+    }),
+    ("commit group: which", |event| {
+        let Engine(Told(Command::CommitGroup { group, .. })) = event else { return false };
+        (group.first, group.end) = (group.first.next(), group.end.next());
+        true
+    }),
+    ("publish: which", |event| {
+        let Engine(Told(Command::Publish(txs))) = event else { return false };
+        txs.end = txs.end.next();
+        true
+    }),
+    ("published: reader", |event| {
+        let Engine(Heard(Event::Published { stale_readers, .. })) = event else { return false };
+        stale_readers.push(TxIndex(0));
+        true
+    }),
+    ("discard batch: which", |event| {
+        let Engine(Told(Command::DiscardBatch(batch))) = event else { return false };
+        batch.0 += 1;
+        true
+    }),
+];
+
+/// Whether the block has no room for what is asked for next.
+fn is_refused(trace: &Trace<ToyLocation>, at: usize) -> bool {
+    let admitted = trace[at..].iter().find_map(|(_, event)| match event {
+        Engine(Heard(Event::Admitted { fits, .. })) => Some(*fits),
+        _ => None,
+    });
+    admitted == Some(false)
+}
+
+/// Whether work goes on after the event at `at`: what is left undone at the end of a block has no effect.
+fn goes_on(trace: &Trace<ToyLocation>, at: usize) -> bool {
+    let stop = trace.iter().position(|(_, event)| matches!(event, Engine(Told(Command::StopWork))));
+    let frontier = |event: &One| {
+        let Engine(Told(command)) = event else { return false };
+        matches!(command, Command::Commit(_) | Command::CommitGroup { .. } | Command::Skip(_))
+    };
+    let rest = trace[at + 1..stop.unwrap_or(trace.len()).max(at + 1)].iter();
+    rest.filter(|(_, event)| frontier(event)).count() > 0
+}
+
+#[test]
+fn traces_with_missing_or_repeated_events_of_batches_are_rejected() {
+    for (name, is_kind) in KINDS {
+        for doubled in [false, true] {
+            let mut traces = Traces { simulator: Simulator::new(), seed: 0 };
+            let (mut samples, mut round) = (0, 0);
+            while samples < SAMPLES {
+                round += 1;
+                assert!(round < 2_000, "too few samples of {name}");
+                let (case, trace) = traces.next();
+                let fits: Vec<usize> = (0..trace.len())
+                    .filter(|at| is_kind(&trace[*at].1) && goes_on(&trace, *at))
+                    .collect();
+                let Some(&at) = fits.get(round % fits.len().max(1)) else { continue };
+                let mut corrupted = trace;
+                let event = corrupted.remove(at);
+                if doubled {
+                    corrupted.insert(at, event.clone());
+                    corrupted.insert(at, event);
+                }
+                let rejected = is_rejected(&case, &corrupted);
+                assert!(rejected, "seed {}, {name} {at}, doubled: {doubled}", traces.seed);
+                samples += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn traces_with_altered_events_of_batches_are_rejected() {
+    for (name, alter) in ALTERATIONS {
+        let mut traces = Traces { simulator: Simulator::new(), seed: 10_000 };
+        let (mut samples, mut round) = (0, 0);
+        while samples < SAMPLES {
+            round += 1;
+            assert!(round < 3_000, "too few samples of {name}");
+            let (case, trace) = traces.next();
+            let fits = |at: &usize| alter(&mut trace[*at].1.clone()) && goes_on(&trace, *at);
+            let is_refused = |at: usize| name == "compared: forbids all" && is_refused(&trace, at);
+            let fits = (0..trace.len()).filter(fits).filter(|at| !is_refused(*at));
+            let fits: Vec<usize> = fits.collect();
+            let Some(&at) = fits.get(round % fits.len().max(1)) else { continue };
+            let mut corrupted = trace;
+            alter(&mut corrupted[at].1);
+            assert!(is_rejected(&case, &corrupted), "seed {}, {name} at {at}", traces.seed);
+            samples += 1;
+        }
+    }
+}
+
+/// Alters a value that a batch has read from the snapshot, where somebody below that has written it.
+fn alter_read(trace: &mut Trace<ToyLocation>) -> bool {
+    let mut written = Vec::new();
+    for at in 0..trace.len() {
+        match &mut trace[at].1 {
+            Store(StoreEvent::Changed { version, location, change, .. }) => {
+                let is_value = matches!(change, Change::Put(Entry::Value(_)));
+                written.extend(is_value.then_some((version.tx, *location)));
+            }
+            Engine(BatchEnded { job, groups, .. }) => {
+                let Mode::Private { snapshot, .. } = job.mode else { continue };
+                let is_there = |read: &ToyLocation| {
+                    written.iter().any(|(tx, location)| *tx < snapshot && location == read)
+                };
+                let reads = groups.iter_mut().flat_map(|group| &mut group.reads);
+                let mut reads =
+                    reads.filter(|(location, value)| is_there(location) && value.is_some());
+                let Some((_, Some(value))) = reads.next() else { continue };
+                *value = Some(value.map_or(0, |value| value.wrapping_add(1)));
+                return true;
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+#[test]
+fn traces_with_altered_reads_of_batches_are_rejected() {
+    let mut traces = Traces { simulator: Simulator::new(), seed: 20_000 };
+    let mut samples = 0;
+    while samples < SAMPLES {
+        let (case, mut trace) = traces.next();
+        if alter_read(&mut trace) {
+            assert!(is_rejected(&case, &trace), "seed {}", traces.seed);
+            samples += 1;
+        }
+    }
+}
