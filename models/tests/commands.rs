@@ -33,7 +33,10 @@ fn done() -> RunResult {
 }
 
 fn report(job: Job, runs: u32, result: RunResult) -> Event {
-    let results = vec![TxReport { runs, result }];
+    ran(job, vec![TxReport { runs, result }])
+}
+
+fn ran(job: Job, results: Vec<TxReport>) -> Event {
     Event::Reported(JobReport { job, results, batch: BatchReport::default(), void: false })
 }
 
@@ -205,16 +208,8 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     let mut protocol = Protocol::new(limits(), &plan(&[]));
     let job = dispatched(&mut protocol);
     let blocked = TxReport { runs: 1, result: RunResult::Blocked { on: tx(0) } };
-    let ran = TxReport { runs: 1, result: done() };
-    let results = vec![ran, blocked];
-    protocol
-        .apply(Event::Reported(JobReport {
-            job,
-            results,
-            batch: BatchReport::default(),
-            void: false,
-        }))
-        .expect("it was sent");
+    let results = vec![TxReport { runs: 1, result: done() }, blocked];
+    protocol.apply(ran(job, results)).expect("it was sent");
     assert_eq!(dispatched(&mut protocol).chunk, chunk(3, 5));
     // The frontier takes the rest of its chunk along.
     let mut protocol =
@@ -238,12 +233,7 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
             let job = dispatched(&mut protocol);
             assert_eq!(job.chunk, chunk);
             let results = chunk.indices().map(|_| TxReport { runs: 1, result: done() }).collect();
-            let reported = Event::Reported(JobReport {
-                job,
-                results,
-                batch: BatchReport::default(),
-                void: false,
-            });
+            let reported = ran(job, results);
             protocol.apply(reported).expect("it was sent");
         }
         let job = run_here(&mut protocol);

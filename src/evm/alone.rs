@@ -146,10 +146,7 @@ impl<S: StateSource> Session<S> {
     where
         F: FnMut(Committed) -> ControlFlow<()>,
     {
-        let mut alone = self.alone.take().unwrap_or_else(|| match self.speculates {
-            true => Alone::from(self.frontier),
-            false => Alone::default(),
-        });
+        let mut alone = self.take_alone();
         if self.frontier.position() >= end {
             self.alone = Some(alone);
             return (self, None);
@@ -166,9 +163,6 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(1);
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let recipe = &self.workload.recipe;
-        if matches!(alone.pending, Pending::Batches { .. }) {
-            alone.complete(&self.ledger, recipe);
-        }
         let under = alone.under(&self.store);
         alone.keep_receivers(recipe, &self.store);
         let view = EvmView::after(recipe, alone.latest, under, base, &Threads::SLEEPY);
@@ -209,6 +203,18 @@ impl<S: StateSource> Session<S> {
         self.ledger.stream_to(None);
         self.alone = Some(Alone { latest, pending, first_pending, first });
         (self, failed)
+    }
+
+    /// What those before the frontier have left beside the store.
+    fn take_alone(&mut self) -> Alone {
+        let mut alone = self.alone.take().unwrap_or_else(|| match self.speculates {
+            true => Alone::from(self.frontier),
+            false => Alone::default(),
+        });
+        if matches!(alone.pending, Pending::Batches { .. }) {
+            alone.complete(&self.ledger, &self.workload.recipe);
+        }
+        alone
     }
 
     /// Puts what transactions that ran alone have left into the store, where others will read it.

@@ -3,6 +3,7 @@
 use super::exec::location::EvmLocation;
 use super::exec::traffic::Traffic;
 use super::experience::Experience;
+use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Pool, Seat, Task, Threads};
@@ -154,4 +155,22 @@ impl<'env> Crew<'env> for Scoped {
             own(SLEEPY)
         })
     }
+}
+
+/// Locations of a plain transfer; the store grows where there are more.
+const LOCATIONS_PER_TRANSACTION: usize = 4;
+
+/// An empty store for a block of about `transactions`; one that runs alone needs none.
+pub(super) fn empty_store<'env>(
+    crew: &mut impl Crew<'env>,
+    config: &Config,
+    transactions: usize,
+    alone: bool,
+) -> Store<EvmLocation> {
+    if alone {
+        return Store::new(1);
+    }
+    let shards = config.shards(crew.workers(), transactions);
+    let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
+    store.unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions))
 }

@@ -26,9 +26,6 @@ use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-/// Locations of a plain transfer; the store grows where there are more.
-const LOCATIONS_PER_TRANSACTION: usize = 4;
-
 /// A block between two rounds of transactions. A block that is given whole has one round.
 pub(super) struct Session<S: StateSource> {
     pub(super) workload: EvmWorkload<S>,
@@ -45,21 +42,6 @@ pub(super) struct Session<S: StateSource> {
     pub(super) handed_over: bool,
     /// Those of the next stretch, or the last, that begin before their turn, and their runs.
     pub(super) longest: Vec<(TxIndex, u32)>,
-}
-
-/// An empty store for a block of about `transactions`; one that runs alone needs none.
-pub(super) fn empty_store<'env>(
-    crew: &mut impl Crew<'env>,
-    config: &Config,
-    transactions: usize,
-    alone: bool,
-) -> Store<EvmLocation> {
-    if alone {
-        return Store::new(1);
-    }
-    let shards = config.shards(crew.workers(), transactions);
-    let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
-    store.unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions))
 }
 
 impl<S: StateSource> Session<S> {

@@ -4,6 +4,7 @@
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
 use super::crew::Scoped;
+use super::crew::empty_store;
 use super::engine::batches::EvmBatches;
 use super::engine::ledger::BatchGroup;
 use super::engine::ledger::EvmLedger;
@@ -19,7 +20,7 @@ use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
 use super::run::begin;
-use super::session::{Session, empty_store};
+use super::session::Session;
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};

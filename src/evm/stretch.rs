@@ -4,13 +4,17 @@ use super::bundle::growing::Growing;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
+use super::exec::effects::for_each_write;
+use super::exec::location::EvmLocation;
 use super::exec::tx_output::{Fate, TxOutput};
 use super::mutants::is_evm_mutant;
-use crate::ids::{TxIndex, WorkerId};
+use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
+use crate::mv::{Entry, Latest};
 use crate::protocol::Batch;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use crate::worker::{Context, Point, Shared, work};
+use core::convert::Infallible;
 use std::sync::Arc;
 
 /// How transactions are shared out among workers.
@@ -71,15 +75,47 @@ impl<S: StateSource> RunTask<S> {
     /// Puts part of what the batches have left into the store, until nothing is left to be put there.
     pub(super) fn publish(&self, seat: Seat<'_>) {
         let Some(Unpublished { left, next }) = &self.unpublished else { return };
-        let left = left.lock().get_or_insert_with(|| self.shared.unpublished().into()).clone();
+        let left = left.lock().get_or_insert_with(|| self.publish_credits()).clone();
+        let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
         loop {
             seat.yield_at(Point::Between);
             let from = next.fetch_add(PUBLISHED_TOGETHER as u64, SeqCst) as usize;
-            let some = left.get(from..left.len().min(from + PUBLISHED_TOGETHER));
+            let some = left.get(from..left.len().min(from.saturating_add(PUBLISHED_TOGETHER)));
             let Some(some) = some.filter(|some| !some.is_empty()) else { return };
-            some.iter().for_each(|(tx, output)| self.shared.publish_left(*tx, output));
+            for (tx, output) in some {
+                for_each_write(&output.changes, recipe, |location, entry| {
+                    store.publish(version(*tx), &location, entry, &mut Vec::new());
+                });
+            }
         }
     }
+
+    /// Sums up what is credited: many deltas at one location would be folded again and again. Returns what is to be
+    /// published besides.
+    fn publish_credits(&self) -> Arc<[(TxIndex, Arc<TxOutput>)]> {
+        let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
+        let (first, left) = self.shared.unpublished();
+        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
+        let mut credits = Latest::default();
+        for (tx, output) in left.iter().filter(|_| !lost) {
+            for (to, reward) in recipe.rewards(output) {
+                credits.put(*tx, EvmLocation::Account(to), Entry::Delta(reward));
+            }
+        }
+        for receiver in recipe.receivers() {
+            let location = EvmLocation::Account(receiver);
+            let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
+            let Ok(_) = credits.read(&location, || store.newest(&location, first, base));
+        }
+        for (tx, location, entry) in credits.into_entries() {
+            store.publish(version(tx), &location, entry, &mut Vec::new());
+        }
+        left.into()
+    }
+}
+
+const fn version(tx: TxIndex) -> Version {
+    Version { tx, incarnation: Incarnation(0) }
 }
 
 impl<S: StateSource> Task for RunTask<S> {

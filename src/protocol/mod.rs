@@ -25,6 +25,7 @@
 //! itself ([`Command::RunHere`]), so it is never queued behind speculation.
 
 mod batch;
+mod batch_jobs;
 mod counters;
 mod dispatch;
 mod events;

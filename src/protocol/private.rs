@@ -1,15 +1,13 @@
-//! Private batches: where each one stands, and their runs. `groups` has what happens at the frontier.
+//! Private batches: where each one stands. `batch_jobs` has their runs, `groups` what happens at the frontier.
 //!
 //! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may commit once everything
 //! below *f* is committed, if nobody outside the batch has written, from *s* to *f*, what the batch has accessed up to
 //! and including *f*. From the first one that may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
 
 use super::batch::Batch;
-use super::events::{BatchReport, Command, Job, JobReport, Mode};
-use super::mutants::is_mutant;
-use super::state::{Awaiting, Protocol};
+use super::events::{BatchReport, Command, Job};
 use crate::error::Invariant;
-use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
+use crate::ids::{BatchId, Chunk, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What the protocol keeps of the private batches of a stretch.
@@ -21,7 +19,7 @@ pub(super) struct Private {
     /// Those heads whose batches wait to run.
     pub(super) ready: BTreeSet<TxIndex>,
     /// What lies below it is in the store.
-    published: TxIndex,
+    pub(super) published: TxIndex,
     /// Whether there are published transactions beside the batches: they may read what a batch has committed.
     pub(super) is_mixed: bool,
 }
@@ -164,139 +162,5 @@ impl Ended {
     /// Whether nobody else has committed from `compared` up to `frontier`.
     pub(super) const fn is_current(&self, frontier: TxIndex) -> bool {
         self.compared.0 + self.own == frontier.0
-    }
-}
-
-impl Protocol {
-    /// Whether a private batch may still run or commit.
-    #[must_use]
-    pub fn has_private(&self) -> bool {
-        !self.private.is_over()
-    }
-
-    /// Whether `tx` is a member of a private batch: no chunk holds it.
-    #[must_use]
-    pub fn is_private(&self, tx: TxIndex) -> bool {
-        self.slots.get(tx).is_none_or(|slot| slot.chunk_end == TxIndex(0))
-    }
-
-    /// The private batches.
-    pub fn batches(&self) -> impl ExactSizeIterator<Item = &Batch> {
-        self.private.batches.iter().map(|batch| &batch.members)
-    }
-
-    /// What committed transactions below it have left is in the store.
-    #[must_use]
-    pub fn published(&self) -> TxIndex {
-        if self.private.is_mixed || self.slots.first() < self.slots.end() {
-            return self.frontier;
-        }
-        self.private.published()
-    }
-
-    /// The lowest private batch above the frontier that waits to run, if it may go out.
-    pub(super) fn next_batch(&mut self) -> Polled {
-        let full = self.in_flight >= self.limits.job_capacity;
-        if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
-            return Ok(None);
-        }
-        let window_end = TxIndex(self.frontier.0.saturating_add(self.limits.window));
-        let first = self.private.ready.range(self.frontier.next()..).next().copied();
-        let is_in = |first: &TxIndex| *first < window_end || is_mutant!(self.mutant, WindowIgnored);
-        let Some(first) = first.filter(is_in) else { return Ok(None) };
-        let Some(id) = self.private.head(first) else { return Ok(None) };
-        let cap = self.limits.max_speculative_runs;
-        let is_spent = self.private.batch(id).is_some_and(|batch| batch.runs >= cap);
-        if is_spent && !is_mutant!(self.mutant, Uncapped) {
-            // Each of its members waits for the frontier.
-            self.private.ready.remove(&first);
-            return self.next_batch();
-        }
-        if let Some(publish) = self.publish_for(id) {
-            return Ok(Some(publish));
-        }
-        let job = self.start_batch(id, first)?;
-        self.in_flight += 1;
-        Ok(Some(Command::Dispatch(job)))
-    }
-
-    /// Whoever reads below the frontier finds in the store what private batches have committed.
-    pub(super) fn publish_below(&mut self) -> Option<Command> {
-        let first = self.private.published;
-        let end = self.frontier;
-        if self.private.is_mixed || first >= end || is_mutant!(self.mutant, PublishForgotten) {
-            return None;
-        }
-        self.private.published = end;
-        self.awaiting = Some(Awaiting::Publish(first));
-        Some(Command::Publish(Chunk { first, end }))
-    }
-
-    /// The same before a run of the batch `id`. The first run takes the snapshot that is there: what was committed since
-    /// is compared. Where that was wasted the next run sees all that is committed.
-    pub(super) fn publish_for(&mut self, id: BatchId) -> Option<Command> {
-        let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
-        if has_run { self.publish_below() } else { None }
-    }
-
-    pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
-        let is_forgotten = is_mutant!(self.mutant, PublishForgotten);
-        let published = if self.private.is_mixed { self.frontier } else { self.private.published };
-        let snapshot = if is_forgotten { self.frontier } else { published };
-        if !is_mutant!(self.mutant, BatchTwice) {
-            self.private.ready.remove(&first);
-        }
-        let batch = self.private.batch_mut(id, first)?;
-        let chunk = Chunk { first, end: batch.members.end() };
-        let mode = Mode::Private { batch: id, snapshot };
-        let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
-        batch.runs += 1;
-        batch.state = BatchState::InFlight(job);
-        Ok(job)
-    }
-
-    pub(super) fn on_batch_report(
-        &mut self,
-        report: JobReport,
-        (id, snapshot): (BatchId, TxIndex),
-    ) -> Result<(), Invariant> {
-        let JobReport { job, batch: mut report, void, .. } = report;
-        if void {
-            return Ok(());
-        }
-        let tx = job.chunk.first;
-        let is_known =
-            self.private.batch(id).is_some_and(|batch| batch.state == BatchState::InFlight(job));
-        let begins = report.groups.first().is_none_or(|group| group.first == tx);
-        if !is_known || !begins {
-            return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
-        }
-        if is_mutant!(self.mutant, HeldCommitted) {
-            let held = report.held.take().map(|first| Chunk { first, end: first.next() });
-            report.groups.extend(held);
-        }
-        let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
-        self.counters.runs += u64::from(runs);
-        self.counters.failed += u64::from(report.held.is_some());
-        let late = is_mutant!(self.mutant, SnapshotLate);
-        let compared = if late { self.frontier.max(snapshot) } else { snapshot };
-        let is_empty = report.groups.is_empty() && report.held.is_none();
-        let batch = self.private.batch_mut(id, tx)?;
-        if is_empty {
-            // It was to stop before it began.
-            batch.state = BatchState::Waiting;
-            self.private.ready.insert(tx);
-        } else {
-            batch.state = BatchState::Ended(Ended::of(compared, report));
-        }
-        Ok(())
-    }
-
-    pub(super) fn on_batch_claimed(&mut self, id: BatchId, tx: TxIndex) -> Result<(), Invariant> {
-        let batch = self.private.batch_mut(id, tx)?;
-        batch.state = BatchState::Waiting;
-        batch.runs = batch.runs.saturating_sub(1);
-        self.private.ready.insert(tx);
-        Ok(())
     }
 }

@@ -1,13 +1,10 @@
 //! What the role keeps of private batches, and how their groups commit.
 
-use super::coordinator::Coordinator;
-use super::machine::{Ledger, LedgerOf, RanBatch, Workload};
+use super::machine::{Ledger, RanBatch, Workload};
 use super::mutants::{WorkerMutant, is_worker_mutant};
-use super::shared::Shared;
 use crate::error::Invariant;
-use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
-use crate::mv::{AccessLog, ConflictIndex, Entry, Watch};
-use crate::protocol::Event;
+use crate::ids::{BatchId, Chunk, TxIndex};
+use crate::mv::{AccessLog, ConflictIndex, Watch};
 use std::collections::VecDeque;
 
 /// Results of the private batches, and what was committed since they began.
@@ -96,7 +93,7 @@ impl<W: Workload> Batches<W> {
     }
 
     /// The next group of the batch is committed: takes out what it has left.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         id: BatchId,
         group: Chunk,
@@ -127,88 +124,5 @@ impl<W: Workload> Batches<W> {
         let Self { kept, index, .. } = self;
         let watches = kept.iter_mut().flatten().filter_map(|kept| kept.watch.as_mut());
         index.commit_single(tx, written, watches);
-    }
-}
-
-impl<W, G> Coordinator<W, G>
-where
-    W: Workload,
-    G: LedgerOf<W>,
-{
-    pub(super) fn commit_group(
-        &mut self,
-        id: BatchId,
-        group: Chunk,
-        publish: bool,
-        shared: &Shared<W, G>,
-    ) -> Result<(), Invariant> {
-        let unindexed = is_worker_mutant!(shared.mutant, GroupUnindexed);
-        let left = self.batches.commit(id, group, unindexed)?;
-        self.ledger.commit_group(group, left);
-        let Some(last) = group.indices().next_back() else { return Ok(()) };
-        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeGroup);
-        if too_early {
-            self.move_frontier(last, shared);
-        }
-        let stale_readers = if publish { self.publish(group, shared) } else { Vec::new() };
-        if !too_early {
-            self.move_frontier(last, shared);
-        }
-        if publish {
-            self.apply(shared, Event::Published { tx: group.first, stale_readers })?;
-        }
-        Ok(())
-    }
-
-    /// Puts into the store what these committed transactions have left there by group. Returns who had read there.
-    pub(super) fn publish(&mut self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
-        let mut stale_readers = Vec::new();
-        let mut ends_life = false;
-        let Shared { workload, store, .. } = shared;
-        for_each_entry(workload, &self.ledger, txs, |version, location, entry| {
-            store.publish(version, &location, entry, &mut stale_readers);
-            ends_life |= store.has_unknown_readers(&location);
-        });
-        if ends_life {
-            let end = txs.end.0.saturating_add(shared.limits.window).min(shared.transactions);
-            stale_readers.extend((txs.end.0..end).map(TxIndex));
-        }
-        stale_readers.sort_unstable();
-        stale_readers.dedup();
-        stale_readers
-    }
-}
-
-/// Each entry that transactions of `txs` have left which were committed by group.
-pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
-    workload: &W,
-    ledger: &G,
-    txs: Chunk,
-    mut each: impl FnMut(Version, W::Location, Entry<W::Location>),
-) {
-    for (tx, left) in ledger.left(txs) {
-        entries_of(workload, tx, left, &mut each);
-    }
-}
-
-/// Each entry of `left`, which is that of `tx`.
-pub(super) fn entries_of<W: Workload>(
-    workload: &W,
-    tx: TxIndex,
-    left: &W::Left,
-    mut each: impl FnMut(Version, W::Location, Entry<W::Location>),
-) {
-    let incarnation = Incarnation(0);
-    let mut deltas = Vec::new();
-    workload.entries(left, |location, entry| match entry {
-        Entry::Delta(delta) => deltas.push((location, delta)),
-        entry => each(Version { tx, incarnation }, location, entry),
-    });
-    // What several transactions of a group credit to one location is told with the last of them: each gets a version.
-    for (place, (location, delta)) in deltas.iter().enumerate() {
-        let later = deltas.iter().skip(place + 1).filter(|(at, _)| at == location).count();
-        let back = u32::try_from(later).unwrap_or(u32::MAX);
-        let version = Version { tx: TxIndex(tx.0.saturating_sub(back)), incarnation };
-        each(version, location.clone(), Entry::Delta(delta.clone()));
     }
 }

@@ -1,12 +1,13 @@
-//! The frontier moves: commits and skips of single transactions.
+//! The frontier moves: commits of transactions and of groups, and skips.
 
 use super::coordinator::Coordinator;
+use super::entries::for_each_entry;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
 use super::{Context, Point};
 use crate::error::Invariant;
-use crate::ids::{Incarnation, TxIndex, Version};
+use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
 use crate::mv::{Entry, ReadSet};
 use crate::protocol::Event;
 use crate::sync::SeqCst;
@@ -82,5 +83,48 @@ where
     pub(super) fn move_frontier(&self, tx: TxIndex, shared: &Shared<W, G>) {
         shared.frontier.store(tx.next().0, SeqCst);
         shared.store.set_frontier(tx.next());
+    }
+
+    pub(super) fn commit_group(
+        &mut self,
+        id: BatchId,
+        group: Chunk,
+        publish: bool,
+        shared: &Shared<W, G>,
+    ) -> Result<(), Invariant> {
+        let unindexed = is_worker_mutant!(shared.mutant, GroupUnindexed);
+        let left = self.batches.commit(id, group, unindexed)?;
+        self.ledger.commit_group(group, left);
+        let Some(last) = group.indices().next_back() else { return Ok(()) };
+        let too_early = is_worker_mutant!(shared.mutant, FrontierBeforeGroup);
+        if too_early {
+            self.move_frontier(last, shared);
+        }
+        let stale_readers = if publish { self.publish(group, shared) } else { Vec::new() };
+        if !too_early {
+            self.move_frontier(last, shared);
+        }
+        if publish {
+            self.apply(shared, Event::Published { tx: group.first, stale_readers })?;
+        }
+        Ok(())
+    }
+
+    /// Puts into the store what these committed transactions have left there by group. Returns who had read there.
+    pub(super) fn publish(&mut self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
+        let mut stale_readers = Vec::new();
+        let mut ends_life = false;
+        let Shared { workload, store, .. } = shared;
+        for_each_entry(workload, &self.ledger, txs, |version, location, entry| {
+            store.publish(version, &location, entry, &mut stale_readers);
+            ends_life |= store.has_unknown_readers(&location);
+        });
+        if ends_life {
+            let end = txs.end.0.saturating_add(shared.limits.window).min(shared.transactions);
+            stale_readers.extend((txs.end.0..end).map(TxIndex));
+        }
+        stale_readers.sort_unstable();
+        stale_readers.dedup();
+        stale_readers
     }
 }

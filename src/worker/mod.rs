@@ -12,6 +12,7 @@ mod batch;
 mod batches;
 mod commit;
 mod coordinator;
+mod entries;
 mod events;
 #[cfg(all(test, braid_loom))]
 mod loom_batches;

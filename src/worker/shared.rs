@@ -1,7 +1,7 @@
 //! What all workers of a block share.
 
-use super::batches::{entries_of, for_each_entry};
 use super::coordinator::Coordinator;
+use super::entries::for_each_entry;
 use super::events::EngineEvent;
 #[cfg(feature = "trace")]
 use super::events::TraceEvent;
@@ -176,20 +176,13 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         &self.store
     }
 
-    /// What private batches have left and is not in the store, after the block is over: for whoever
-    /// [publishes](Self::publish_left) it.
+    /// After the block is over: the first transaction of which what it has left may not be in the store, and what those
+    /// from there on have left by group.
     #[must_use]
-    pub fn unpublished(&self) -> Vec<(TxIndex, W::Left)> {
+    pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
         let role = self.role.lock();
         let rest = Chunk { first: role.protocol.published(), end: role.protocol.frontier() };
-        role.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect()
-    }
-
-    /// Puts into the store what `tx` has left, which is among what is unpublished after the block is over.
-    pub fn publish_left(&self, tx: TxIndex, left: &W::Left) {
-        entries_of(&self.workload, tx, left, |version, location, entry| {
-            self.store.publish(version, &location, entry, &mut Vec::new());
-        });
+        (rest.first, role.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
     }
 
     /// The block is to end early. Takes effect when the role is taken next.

@@ -6,18 +6,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Rooms of `evm`, each with the rooms that it may import: only rooms above it in this table. A room
 /// is a folder, or one of the files named here. Every other file of `evm` is a driver: it may import
 /// all rooms, and no room imports a driver.
-const ROOMS: [(&str, &[&str]); 5] = [
+const ROOMS: [(&str, &[&str]); 6] = [
     ("mutants", &[]),
     ("fees", &["mutants"]),
     ("exec", &["mutants", "fees"]),
     ("block", &["mutants", "exec"]),
     ("bundle", &["mutants", "fees", "exec", "block"]),
+    ("engine", &["mutants", "fees", "exec", "block", "bundle"]),
 ];
 
 /// Files that still import each other in a circle, and why. No room of `evm` is among them.
 const CIRCLES: [(&[&str], &str); 9] = [
     (
-        &["evm/alone.rs", "evm/follower.rs", "evm/runner.rs", "evm/session.rs"],
+        &["evm/alone.rs", "evm/follower.rs", "evm/session.rs"],
         "drivers that are to be rewritten: a session holds what runs alone, which continues it",
     ),
     (

@@ -9,6 +9,7 @@
 //! On threads, what is noted under one lock is in the order of that lock; a check, which looks
 //! at many locks, is right if its verdict was right at some time between its beginning and end.
 
+mod batch_role;
 mod batch_rules;
 mod batch_runs;
 mod history;

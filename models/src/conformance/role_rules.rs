@@ -19,7 +19,7 @@ enum Performing {
 
 /// A question that is answered at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+pub(super) enum Question {
     Admit(TxIndex),
     AdmitGroup(Chunk),
     Claim(Job),
@@ -37,20 +37,20 @@ pub struct RoleRules {
     jobs: Vec<Job>,
     here: Option<Job>,
     sent: Vec<JobReport>,
-    admitted: Option<bool>,
+    pub(super) admitted: Option<bool>,
     /// The group that the block has room for.
-    admitted_group: Option<Chunk>,
+    pub(super) admitted_group: Option<Chunk>,
     /// The final failure of the frontier.
-    failed: Option<Failure>,
+    pub(super) failed: Option<Failure>,
     /// The check that was asked for, and whether it counts.
     asked: Option<(TxIndex, bool)>,
     /// The admission or the claim that was asked for.
-    question: Option<Question>,
+    pub(super) question: Option<Question>,
     /// Jobs that were taken back; their messages are answered as void.
     taken_back: Vec<Job>,
     performing: Option<Performing>,
     cancelled: bool,
-    stopped: bool,
+    pub(super) stopped: bool,
     finished: bool,
 }
 
@@ -146,13 +146,13 @@ impl RoleRules {
         })
     }
 
-    fn at_frontier(&self, tx: TxIndex) -> Result<(), Why> {
+    pub(super) fn at_frontier(&self, tx: TxIndex) -> Result<(), Why> {
         ensure(tx == self.frontier && !self.stopped, || {
             format!("I2: {tx} is not the frontier, which is {}", self.frontier)
         })
     }
 
-    fn advance_to(&mut self, frontier: TxIndex) {
+    pub(super) fn advance_to(&mut self, frontier: TxIndex) {
         self.frontier = frontier;
         (self.admitted, self.admitted_group, self.failed) = (None, None, None);
     }
@@ -321,47 +321,6 @@ impl RoleRules {
             | Command::CommitGroup { .. }
             | Command::Publish(_)
             | Command::DiscardBatch(_) => self.told_of_batch(command, world),
-        }
-    }
-
-    /// The protocol asks for something that concerns a private batch alone.
-    fn told_of_batch<L: Location>(
-        &mut self,
-        command: &Command,
-        world: &mut World<L>,
-    ) -> Result<(), Why> {
-        let batches = &mut world.batches;
-        match *command {
-            Command::Compare { batch, tx } => {
-                self.question = Some(Question::Compare(batch, tx));
-                self.at_frontier(tx)?;
-                batches.results_at(batch, tx).map(|_| ())
-            }
-            Command::AdmitGroup { batch, group } => {
-                self.question = Some(Question::AdmitGroup(group));
-                self.at_frontier(group.first)?;
-                let next = batches.results_at(batch, group.first)?;
-                ensure(next == group, || format!("{group:?} is admitted before {next:?}"))
-            }
-            Command::CommitGroup { batch, group, publish } => {
-                self.at_frontier(group.first)?;
-                let admitted = self.admitted_group == Some(group);
-                ensure(admitted, || format!("{group:?} was not admitted"))?;
-                batches.commit_group(batch, group, publish)?;
-                self.advance_to(group.end);
-                Ok(())
-            }
-            Command::Publish(txs) => {
-                ensure(!self.stopped, || format!("{txs:?} is published after the end"))?;
-                batches.publish(txs, self.frontier)
-            }
-            Command::DiscardBatch(batch) => {
-                let rejected = self.failed == Some(Failure::Rejected);
-                let refused = self.admitted == Some(false) || rejected;
-                self.at_frontier(self.frontier)?;
-                batches.discard(batch, self.frontier, refused)
-            }
-            _ => Err(format!("{command:?} concerns no batch")),
         }
     }
 

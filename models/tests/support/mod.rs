@@ -126,16 +126,9 @@ impl Row {
     }
 }
 
-/// The table of docs/TESTING.md, with the rows of `private_bugs.md` that it has not yet.
+/// The table of docs/TESTING.md.
 pub(crate) fn table() -> Vec<Row> {
-    let mut table = rows("../docs/TESTING.md");
-    for mut row in rows("tests/private_bugs.md") {
-        if table.iter().all(|known| known.name != row.name) {
-            row.number = format!("M{:02}", table.len() + 1);
-            table.push(row);
-        }
-    }
-    table
+    rows("../docs/TESTING.md")
 }
 
 /// The rows of a page of this repository.

@@ -1,0 +1,50 @@
+//! What the role may ask for that concerns a private batch alone.
+
+use super::World;
+use super::role_rules::{Question, RoleRules};
+use super::store_rules::{Why, ensure};
+use braid_evm::mv::Location;
+use braid_evm::protocol::{Command, Failure};
+
+impl RoleRules {
+    /// The protocol asks for something that concerns a private batch alone.
+    pub(super) fn told_of_batch<L: Location>(
+        &mut self,
+        command: &Command,
+        world: &mut World<L>,
+    ) -> Result<(), Why> {
+        let batches = &mut world.batches;
+        match *command {
+            Command::Compare { batch, tx } => {
+                self.question = Some(Question::Compare(batch, tx));
+                self.at_frontier(tx)?;
+                batches.results_at(batch, tx).map(|_| ())
+            }
+            Command::AdmitGroup { batch, group } => {
+                self.question = Some(Question::AdmitGroup(group));
+                self.at_frontier(group.first)?;
+                let next = batches.results_at(batch, group.first)?;
+                ensure(next == group, || format!("{group:?} is admitted before {next:?}"))
+            }
+            Command::CommitGroup { batch, group, publish } => {
+                self.at_frontier(group.first)?;
+                let admitted = self.admitted_group == Some(group);
+                ensure(admitted, || format!("{group:?} was not admitted"))?;
+                batches.commit_group(batch, group, publish)?;
+                self.advance_to(group.end);
+                Ok(())
+            }
+            Command::Publish(txs) => {
+                ensure(!self.stopped, || format!("{txs:?} is published after the end"))?;
+                batches.publish(txs, self.frontier)
+            }
+            Command::DiscardBatch(batch) => {
+                let rejected = self.failed == Some(Failure::Rejected);
+                let refused = self.admitted == Some(false) || rejected;
+                self.at_frontier(self.frontier)?;
+                batches.discard(batch, self.frontier, refused)
+            }
+            _ => Err(format!("{command:?} concerns no batch")),
+        }
+    }
+}
