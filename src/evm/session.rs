@@ -151,41 +151,14 @@ impl<S: StateSource> Session<S> {
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
-        #[cfg(feature = "mutants")]
-        let mutant = self.workload.recipe.mutant;
-        let workers = crew.workers();
         let left = self.left(end);
-        let alone = workers == 1 || left < 2;
+        let alone = crew.workers() == 1 || left < 2;
         // Each outcome is sent once, so sending never waits.
         let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
         self.workload.streams = on_commit.is_some();
-        let mut publishes = false;
-        let (mut setup, tally, folding) = match stretch {
-            Stretch::Published => {
-                let (setup, tally) = self.set_up(end, config, workers, !crew.is_wide());
-                (setup, tally, None)
-            }
-            Stretch::Private(mut stretch) => {
-                let folding = stretch.folding.take();
-                publishes = stretch.publishes;
-                let (setup, tally) = self.set_up_private(config, workers, stretch);
-                (setup, tally, folding)
-            }
-        };
-        let folds = folding.is_some();
-        if crew.is_wide() {
-            // Who waits for somebody who will probably write reads nothing ahead meanwhile.
-            setup.store = setup.store.with_workers(0);
-        }
-        setup.ledger.stream_to(on_commit.is_some().then_some(sender));
-        #[cfg(feature = "mutants")]
-        let setup = Setup { store: setup.store.with_mutant(mutant.of_store()), ..setup };
-        let shared = Shared::new(setup);
-        #[cfg(feature = "mutants")]
-        let shared = shared.with_mutant(mutant.of_workers());
-        let (folding, folded) = (Mutex::new(folding), Mutex::new(None));
-        let unpublished = publishes.then(Unpublished::default);
-        let task = Arc::new(RunTask { shared, folding, folded, unpublished });
+        self.ledger.stream_to(on_commit.is_some().then_some(sender));
+        let (task, tally) = self.task(end, crew, config, stretch);
+        let task = Arc::new(task);
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
@@ -219,23 +192,60 @@ impl<S: StateSource> Session<S> {
             resume_unwind(payload);
         }
         match Arc::into_inner(task) {
-            Some(RunTask { shared, folded, .. }) => {
-                let mut block_end = shared.into_end();
-                if publishes {
-                    block_end.published = block_end.frontier;
-                }
-                let (mut session, failure) = Self::after(block_end, tally, ended);
-                match folded.into_inner() {
-                    Some(growing) => session.ledger.growing = growing,
-                    // Better than a block without receipts.
-                    None if folds => unreachable!("whoever has begun to fold has come to the end"),
-                    None => {}
-                }
-                (session, failure)
-            }
+            Some(task) => Self::after_task(task, tally, ended),
             // `Crew::run` returns when nobody holds the task.
             None => unreachable!("a worker still holds the block"),
         }
+    }
+
+    /// What all workers run, and what was counted before.
+    fn task<'env>(
+        self,
+        end: usize,
+        crew: &impl Crew<'env>,
+        config: &Config,
+        stretch: Stretch,
+    ) -> (RunTask<S>, Tally) {
+        #[cfg(feature = "mutants")]
+        let mutant = self.workload.recipe.mutant;
+        let (mut folding, mut unpublished) = (None, None);
+        let (mut setup, tally) = match stretch {
+            Stretch::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
+            Stretch::Private(mut stretch) => {
+                folding = stretch.folding.take();
+                unpublished = stretch.publishes.then(Unpublished::default);
+                self.set_up_private(config, crew.workers(), stretch)
+            }
+        };
+        if crew.is_wide() {
+            // Who waits for somebody who will probably write reads nothing ahead meanwhile.
+            setup.store = setup.store.with_workers(0);
+        }
+        #[cfg(feature = "mutants")]
+        let setup = Setup { store: setup.store.with_mutant(mutant.of_store()), ..setup };
+        let shared = Shared::new(setup);
+        #[cfg(feature = "mutants")]
+        let shared = shared.with_mutant(mutant.of_workers());
+        let folds = folding.is_some();
+        let (folding, folded) = (Mutex::new(folding), Mutex::new(None));
+        (RunTask { shared, folds, folding, folded, unpublished }, tally)
+    }
+
+    /// The block after all workers have run `task`.
+    fn after_task(task: RunTask<S>, tally: Tally, ended: bool) -> (Self, Option<Failure<S>>) {
+        let RunTask { shared, folds, folded, unpublished, .. } = task;
+        let mut block_end = shared.into_end();
+        if unpublished.is_some() {
+            block_end.published = block_end.frontier;
+        }
+        let (mut session, failure) = Self::after(block_end, tally, ended);
+        match folded.into_inner() {
+            Some(growing) => session.ledger.growing = growing,
+            // Better than a block without receipts.
+            None if folds => unreachable!("whoever has begun to fold has come to the end"),
+            None => {}
+        }
+        (session, failure)
     }
 
     /// Chooses who of those below `end` begins before his turn.

@@ -42,6 +42,8 @@ pub(super) type Folding = (Growing, Vec<Fate>);
 /// The part of the other workers.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
+    /// Whether a bundle is made meanwhile.
+    pub(super) folds: bool,
     pub(super) folding: Mutex<Option<Folding>>,
     pub(super) folded: Mutex<Option<Growing>>,
     /// What is to be put into the store once all have run, if anything is.

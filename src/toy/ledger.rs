@@ -1,10 +1,17 @@
 //! Keeps the outcomes of a toy block and its room.
 
-use super::machine::{ToyEntries, ToyGroup};
+use super::location::ToyLocation;
 use super::program::{ToyOutput, ToyRejection};
 use crate::ids::{Chunk, TxIndex};
+use crate::mv::Entry;
 use crate::worker::Ledger;
 use std::sync::Arc;
+
+/// Entries of one transaction.
+pub type ToyEntries = Vec<(ToyLocation, Entry<ToyLocation>)>;
+
+/// What a transaction of a private batch leaves: its output and its entries.
+pub type ToyGroup = (ToyOutput, ToyEntries);
 
 /// What became of a toy transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! A worker's means to run toy transactions, and the measurements that it makes itself.
 
-use super::ledger::ToyLedger;
+use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
 use super::location::{SLOTS, ToyLocation};
 use super::program::{Halted, ToyBlock, ToyOutput, ToyRejection, ToyState, run_program};
 use crate::ids::{Chunk, TxIndex, WorkerId};
@@ -254,12 +254,6 @@ fn run_over<'a, X: Context>(
         Err(Halted::Stopped) => Err(ToyRejection::Unwilling(0)),
     }
 }
-
-/// Entries of one transaction.
-pub type ToyEntries = Vec<(ToyLocation, Entry<ToyLocation>)>;
-
-/// What a transaction of a private batch leaves: its output and its entries.
-pub type ToyGroup = (ToyOutput, ToyEntries);
 
 /// Runs private batches of toy transactions for one worker.
 #[derive(Debug)]

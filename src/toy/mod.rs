@@ -24,11 +24,9 @@ pub mod store;
 pub use case::ToyCase;
 pub use compare::{Mismatch, compare};
 pub use generator::{Shape, random_block};
-pub use ledger::{ToyLedger, ToyOutcome};
+pub use ledger::{ToyEntries, ToyGroup, ToyLedger, ToyOutcome};
 pub use location::{ACCOUNTS, SLOTS, ToyLocation, universe};
-pub use machine::{
-    BaseFailed, Rendezvous, ToyBatches, ToyEntries, ToyGroup, ToyMachine, ToyWorkload,
-};
+pub use machine::{BaseFailed, Rendezvous, ToyBatches, ToyMachine, ToyWorkload};
 pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };
