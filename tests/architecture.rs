@@ -230,9 +230,17 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
         if !is_function || code.ends_with(';') || code.ends_with('}') {
             continue;
         }
-        let end = lines[start..].iter().position(|line| {
-            line.len() - line.trim_start().len() == indent && line.trim_start().starts_with('}')
+        let mut beside = lines[start..].iter().enumerate().skip(1).filter(|(_, line)| {
+            line.len() - line.trim_start().len() == indent
+                && line.trim_start().starts_with(['}', ')'])
         });
+        // A trait's method without a body ends with its parameters.
+        let has_body = |(_, line): &(usize, &&str)| {
+            let line = line.trim_start();
+            if line.starts_with('}') { Some(true) } else { line.ends_with(';').then_some(false) }
+        };
+        let end = beside.find(|at| has_body(at).is_some());
+        let end = end.filter(|at| has_body(at) == Some(true)).map(|(end, _)| end);
         if let Some(length) = end {
             found.push((start + 1, length + 1));
         }

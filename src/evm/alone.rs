@@ -146,11 +146,10 @@ impl<S: StateSource> Session<S> {
     where
         F: FnMut(Committed) -> ControlFlow<()>,
     {
-        let mut alone = self.take_alone();
         if self.frontier.position() >= end {
-            self.alone = Some(alone);
             return (self, None);
         }
+        let mut alone = self.take_alone();
         let base = match self.workload.base(WorkerId(0)) {
             Ok(base) => base,
             Err(error) => {
