@@ -224,6 +224,7 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         skip_rejected: false,
         shared_chunks: false,
         hands_over: None,
+        hands_over_rest: false,
     };
     let makespan = |workers| {
         let workload = ToyWorkload::new(Arc::clone(&block));

@@ -34,6 +34,7 @@ pub enum Stage {
 }
 
 /// A worker.
+#[expect(clippy::large_enum_variant, reason = "a model has three workers, most of them busy")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Worker {
     /// Without a job.

@@ -189,8 +189,8 @@ fn traces_with_altered_events_of_batches_are_rejected() {
 /// Alters a value that a batch has read from the snapshot, where somebody below that has written it.
 fn alter_read(trace: &mut Trace<ToyLocation>) -> bool {
     let mut written = Vec::new();
-    for at in 0..trace.len() {
-        match &mut trace[at].1 {
+    for (_, event) in trace {
+        match event {
             Store(StoreEvent::Changed { version, location, change, .. }) => {
                 let is_value = matches!(change, Change::Put(Entry::Value(_)));
                 written.extend(is_value.then_some((version.tx, *location)));

@@ -163,7 +163,7 @@ impl<S: StateSource> Session<S> {
         let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
         let parts = self.tally.parts;
         let (mut session, failure) =
-            self.run_shared(end, crew, config, on_commit, Stretch::Private(stretch));
+            self.run_shared(end, crew, config, on_commit, Stretch::Private(Box::new(stretch)));
         // Rounds are counted, not their batches.
         session.tally.parts = parts;
         (session, failure)

@@ -148,7 +148,7 @@ impl<S: StateSource> Session<S> {
         let stretch = PrivateStretch { batches, hands_over_rest: true, publishes, folding };
         let speculates = self.speculates;
         let (mut session, failure) =
-            self.run_shared(end, crew, config, on_commit, Stretch::Private(stretch));
+            self.run_shared(end, crew, config, on_commit, Stretch::Private(Box::new(stretch)));
         session.handed_over = false;
         session.speculates = speculates;
         if !speculates && let Some(alone) = &mut session.alone {

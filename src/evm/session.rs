@@ -214,7 +214,7 @@ impl<S: StateSource> Session<S> {
             Stretch::Private(mut stretch) => {
                 folding = stretch.folding.take();
                 unpublished = stretch.publishes.then(Unpublished::default);
-                self.set_up_private(config, crew.workers(), stretch)
+                self.set_up_private(config, crew.workers(), *stretch)
             }
         };
         if crew.is_wide() {

@@ -22,7 +22,7 @@ pub(super) enum Stretch {
     /// In chunks whose writes others may read before they commit.
     Published,
     /// In private batches.
-    Private(PrivateStretch),
+    Private(Box<PrivateStretch>),
 }
 
 /// Private batches, which hold all transactions of a stretch.
@@ -50,10 +50,13 @@ pub(super) struct RunTask<S: StateSource> {
     pub(super) unpublished: Option<Unpublished>,
 }
 
+/// What a transaction has left.
+type Left = (TxIndex, Arc<TxOutput>);
+
 /// What private batches have left, shared out among the workers.
 #[derive(Default)]
 pub(super) struct Unpublished {
-    left: Mutex<Option<Arc<[(TxIndex, Arc<TxOutput>)]>>>,
+    left: Mutex<Option<Arc<[Left]>>>,
     next: AtomicU64,
 }
 
@@ -94,7 +97,7 @@ impl<S: StateSource> RunTask<S> {
 
     /// Sums up what is credited: many deltas at one location would be folded again and again. Returns what is to be
     /// published besides.
-    fn publish_credits(&self) -> Arc<[(TxIndex, Arc<TxOutput>)]> {
+    fn publish_credits(&self) -> Arc<[Left]> {
         let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
         let (first, left) = self.shared.unpublished();
         let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);

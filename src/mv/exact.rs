@@ -4,13 +4,16 @@
 use super::location::Location;
 use crate::ids::{BatchId, Chunk, TxIndex};
 
+/// Locations that were read from a snapshot, with what was found; without it where only the location counts.
+pub type ExactReads<L> = Vec<(L, Option<<L as Location>::Value>)>;
+
 /// What one group of a private batch has accessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExactGroup<L: Location> {
     /// Its transactions.
     pub txs: Chunk,
-    /// What was read from the snapshot, with the value; without one where only the location counts.
-    pub reads: Vec<(L, Option<L::Value>)>,
+    /// What was read from the snapshot.
+    pub reads: ExactReads<L>,
     /// What was written.
     pub writes: Vec<L>,
 }
@@ -20,8 +23,9 @@ pub struct ExactGroup<L: Location> {
 pub struct ExactLog<L: Location> {
     #[cfg(any(debug_assertions, feature = "trace"))]
     groups: Vec<ExactGroup<L>>,
+    /// Reads and writes since the last group ended.
     #[cfg(any(debug_assertions, feature = "trace"))]
-    open: (Vec<(L, Option<L::Value>)>, Vec<L>),
+    open: (ExactReads<L>, Vec<L>),
     #[cfg(not(any(debug_assertions, feature = "trace")))]
     nothing: core::marker::PhantomData<L>,
 }

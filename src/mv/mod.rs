@@ -42,7 +42,7 @@ pub use access::{AccessLog, Watch};
 pub use chain::{Floor, Found};
 pub use conflicts::ConflictIndex;
 pub use events::{At, Change, StoreEvent};
-pub use exact::{ExactGroup, ExactLog};
+pub use exact::{ExactGroup, ExactLog, ExactReads};
 pub use latest::Latest;
 pub use location::{Entry, Location};
 pub use mutants::StoreMutant;

@@ -22,6 +22,7 @@ impl Protocol {
     }
 
     /// The private batches.
+    #[must_use]
     pub fn batches(&self) -> impl ExactSizeIterator<Item = &Batch> {
         self.private.batches.iter().map(|batch| &batch.members)
     }

@@ -117,7 +117,9 @@ fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
             plan.private.push(Batch::Range(chunk));
         } else {
             for tx in chunk.indices() {
-                members[usize::from(random.small(lanes))].push(tx);
+                if let Some(lane) = members.get_mut(usize::from(random.small(lanes))) {
+                    lane.push(tx);
+                }
             }
         }
     }
