@@ -21,7 +21,8 @@ pub(crate) fn explore(runner: &mut Runner) -> Result<(), Failed> {
 /// Replays traces of simulated and threaded blocks against the reference store.
 pub(crate) fn trace(runner: &mut Runner, times: u32) -> Result<(), Failed> {
     // The whole workspace, so that what the tests have built is used again.
-    let line = "test --locked --workspace --test trace --test corrupted -- --nocapture";
+    let line = "test --locked --workspace --test trace --test corrupted --test batches \
+                --test corrupted_batches -- --nocapture";
     let mut command = cargo(line);
     if times > 1 {
         command.env("BRAID_TRACE_TIMES", times.to_string());
@@ -47,7 +48,8 @@ const TIMED_OUT: i32 = 3;
 
 /// Tests that notice mutants. Cargo runs them by their names, and the first that fails ends them: the
 /// quick ones have earlier names.
-const JUDGES: [&str; 5] = ["commands", "outcomes", "store", "suites", "trace"];
+const JUDGES: [&str; 7] =
+    ["batch_commands", "batches", "commands", "outcomes", "store", "suites", "trace"];
 
 /// Mutants that nobody wrote by hand: cargo-mutants over the protocol and the store, against the
 /// models, the simulator and the traces. What it mutates, and which mutants may live and why, is in
