@@ -5,7 +5,7 @@ use braid_fuzz::targets::{BUNDLE, Bugs, FEES, FORKS, JOURNALS, STRATEGIES, reach
 use std::path::Path;
 
 /// What some input has to reach.
-const WANTED: [&str; 58] = [
+const WANTED: [&str; 59] = [
     "Alternate, a run is discarded",
     "Alternate, speculation is committed",
     "Alternate, speculation is given up",
@@ -16,6 +16,7 @@ const WANTED: [&str; 58] = [
     "Auto, parts or lanes, then speculation",
     "Auto, speculation is committed",
     "Auto, speculation is given up",
+    "Auto, waste is predicted",
     "Auto, a long transaction begins first",
     "ForceSpeculative, a job is taken back",
     "ForceSpeculative, a read meets an estimate",

@@ -38,6 +38,10 @@ pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         // What is learnt from a block shows when it comes again.
         way.config.learn = true;
         way.times = choices.pick([2, 3, 5]);
+        // The longest blocks take long, and once is enough to go from parts to other strategies.
+        if case.block.transactions.len() > 300 {
+            way.times = 1;
+        }
     }
     way.check(&one(case), bugs)
 }

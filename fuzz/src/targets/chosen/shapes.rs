@@ -17,13 +17,13 @@ const ROOM: u64 = 4_000_000_000;
 /// Makes the block of `case` larger, or leaves it as it is: most blocks stay small, as they cost least.
 pub(super) fn enlarge(case: &mut Case, choices: &mut Choices<'_>) -> &'static str {
     match choices.byte() {
-        0..=207 => "small",
-        208..=227 => {
+        0..=219 => "small",
+        220..=231 => {
             case.block = repeated(case.block.clone());
             "repeated"
         }
-        228..=233 => chain(case, choices.pick([136, 264])),
-        234..=253 => spread(case, choices.pick([40, 72]), choices.pick([1, 2, 3, 9, 200])),
+        232..=235 => chain(case, choices.pick([136, 264])),
+        236..=253 => spread(case, choices.pick([40, 72]), choices.pick([1, 2, 3, 9, 200])),
         254 => spread(case, 264, choices.pick([1, 2, 9, 30])),
         _ => spread(case, 1_008, choices.pick([1, 5, 40])),
     }
