@@ -96,6 +96,53 @@ fn orders_of_events_are_right() {
     replay(PROTOCOL_EVENTS);
 }
 
+/// The bugs of the Ethereum layer that the inputs of one family must notice, each executed once.
+fn of_family(name: &str) -> &'static [EvmMutant] {
+    match name {
+        "strategies" => &[
+            EvmMutant::PartUnchecked,
+            EvmMutant::LaneUnchecked,
+            EvmMutant::PartsOutOfOrder,
+            EvmMutant::HandBackLost,
+            EvmMutant::HandBackUnsummed,
+            EvmMutant::AdmissionByLimit,
+        ],
+        "fees" => &[
+            EvmMutant::RewardAlwaysSetAside,
+            EvmMutant::RewardUnseen,
+            EvmMutant::SurchargeAlwaysSetAside,
+            EvmMutant::CreditReadEarly,
+            EvmMutant::PaymentLost,
+            EvmMutant::PartCreditsLost,
+            EvmMutant::LaneCreditsLost,
+            EvmMutant::BeneficiaryUnrecorded,
+            EvmMutant::BalanceUncounted,
+        ],
+        "forks" => &[
+            EvmMutant::AbsentEqualsEmpty,
+            EvmMutant::SkipReceiptKept,
+            EvmMutant::CodeChangeUnrecorded,
+            EvmMutant::RewardUnseen,
+        ],
+        "journals" => &[
+            EvmMutant::JournalOutlivesDestroyed,
+            EvmMutant::JournalOutlivesError,
+            EvmMutant::FailureCached,
+            EvmMutant::JournalLost,
+            EvmMutant::WindowLosesSlots,
+            EvmMutant::WindowKeepsLives,
+        ],
+        "bundle" => &[
+            EvmMutant::RevertOfSecond,
+            EvmMutant::BalanceNotFilledIn,
+            EvmMutant::RevertTwice,
+            EvmMutant::TailLost,
+            EvmMutant::LaneUnfolded,
+        ],
+        _ => &[],
+    }
+}
+
 /// The bugs that some input of `target` must notice: each has a file named after it.
 fn seeded(target: Target) -> Vec<Bugs> {
     let store = |bugs: &[StoreMutant]| {
@@ -104,8 +151,6 @@ fn seeded(target: Target) -> Vec<Bugs> {
     let protocol = |bugs: &[Mutant]| {
         bugs.iter().map(|protocol| Bugs { protocol: *protocol, ..Bugs::default() }).collect()
     };
-    let evm =
-        |bugs: &[EvmMutant]| bugs.iter().map(|evm| Bugs { evm: *evm, ..Bugs::default() }).collect();
     match target.name {
         // `StampOutsideLock` takes two threads.
         "version_chain" => store(&[
@@ -126,47 +171,10 @@ fn seeded(target: Target) -> Vec<Bugs> {
             let others = Mutant::ALL.iter().filter(|bug| **bug != Mutant::RoleNotLookedAgain);
             protocol(&others.copied().collect::<Vec<_>>())
         }
-        // The ways of these families; `check` runs one for each input.
-        "strategies" => evm(&[
-            EvmMutant::PartUnchecked,
-            EvmMutant::LaneUnchecked,
-            EvmMutant::PartsOutOfOrder,
-            EvmMutant::HandBackLost,
-            EvmMutant::HandBackUnsummed,
-            EvmMutant::AdmissionByLimit,
-        ]),
-        "fees" => evm(&[
-            EvmMutant::RewardAlwaysSetAside,
-            EvmMutant::RewardUnseen,
-            EvmMutant::SurchargeAlwaysSetAside,
-            EvmMutant::CreditReadEarly,
-            EvmMutant::PaymentLost,
-            EvmMutant::PartCreditsLost,
-            EvmMutant::LaneCreditsLost,
-            EvmMutant::BeneficiaryUnrecorded,
-            EvmMutant::BalanceUncounted,
-        ]),
-        "forks" => evm(&[
-            EvmMutant::AbsentEqualsEmpty,
-            EvmMutant::SkipReceiptKept,
-            EvmMutant::CodeChangeUnrecorded,
-            EvmMutant::RewardUnseen,
-        ]),
-        "journals" => evm(&[
-            EvmMutant::JournalOutlivesDestroyed,
-            EvmMutant::JournalOutlivesError,
-            EvmMutant::FailureCached,
-            EvmMutant::JournalLost,
-            EvmMutant::WindowLosesSlots,
-            EvmMutant::WindowKeepsLives,
-        ]),
-        "bundle" => evm(&[
-            EvmMutant::RevertOfSecond,
-            EvmMutant::BalanceNotFilledIn,
-            EvmMutant::RevertTwice,
-            EvmMutant::TailLost,
-            EvmMutant::LaneUnfolded,
-        ]),
+        name if !of_family(name).is_empty() => {
+            let bugs = of_family(name).iter();
+            bugs.map(|evm| Bugs { evm: *evm, ..Bugs::default() }).collect()
+        }
         name => {
             let mut bugs = store(&[StoreMutant::AnyValueValid, StoreMutant::ReadsOwnIndex]);
             // The workloads of the files read too little for these.
