@@ -77,7 +77,7 @@ pub(crate) fn look(runner: &mut Runner, target: Option<&str>, seconds: u64) -> R
             runner.check(&format!("inputs of {name}"), |root| {
                 empty(&scratch).and_then(|()| copy_inputs(root, name, &scratch)).map_err(in_words)
             })?;
-            start(runner, name, &scratch, seconds, &["-seed=1"])
+            start(runner, name, &[&scratch], seconds, &["-seed=1"])
         });
         let started = started.collect::<Result<Vec<_>, _>>()?;
         started.into_iter().try_for_each(|fuzzer| runner.wait(fuzzer))
@@ -111,16 +111,16 @@ pub(crate) fn install(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("cargo-fuzz", cargo("install --locked cargo-fuzz"))
 }
 
-/// Lets the fuzzer run on one target. It adds what it finds to the inputs in `corpus`.
+/// Lets the fuzzer run on one target. It adds what it finds to the inputs in the first of `corpora`.
 pub(crate) fn start(
     runner: &mut Runner,
     name: &str,
-    corpus: &Path,
+    corpora: &[&Path],
     seconds: u64,
     flags: &[&str],
 ) -> Result<Beside, Failed> {
     let mut command = cargo_fuzz(runner.root(), "run");
-    command.arg(name).arg(corpus);
+    command.arg(name).args(corpora);
     // Looking for leaks after each input would execute most inputs twice. It is done once, at the end.
     command.args(["--", "-detect_leaks=0", "-len_control=0", "-timeout=120", MEMORY]);
     command.arg(format!("-max_total_time={seconds}")).args(flags);

@@ -73,7 +73,7 @@ fn turn(
             copy_inputs(root, name, kept).map_err(in_words)
         })?;
         let found = format!("-artifact_prefix={}/", found.display());
-        started.push(start(runner, name, kept, seconds, &[&found, "-print_final_stats=1"])?);
+        started.push(start(runner, name, &[kept], seconds, &[&found, "-print_final_stats=1"])?);
     }
     for ((name, kept), fuzzer) in folders.iter().zip(started) {
         let ended = runner.wait(fuzzer);
@@ -128,7 +128,7 @@ fn shrink(runner: &mut Runner, name: &str, input: &Path) -> Result<PathBuf, Fail
     let _ = fs::remove_file(&smaller);
     let exact = format!("-exact_artifact_path={}", smaller.display());
     let flags = ["-minimize_crash=1", &exact];
-    let shrinking = start(runner, name, input, SHRINK, &flags)?;
+    let shrinking = start(runner, name, &[input], SHRINK, &flags)?;
     // It ends with an error where the input does not fail again.
     let _ = runner.wait(shrinking);
     Ok(if smaller.is_file() { smaller } else { input.to_owned() })
@@ -152,12 +152,14 @@ fn minimise(runner: &mut Runner, name: &str, kept: &Path) -> Result<(), Failed> 
     runner.check(&format!("{name}: a folder for fewer inputs"), |_| {
         empty(&fewer).map(|()| String::new()).map_err(in_words)
     })?;
-    let from = kept.display().to_string();
-    let merging = start(runner, name, &fewer, 0, &["-merge=1", &from])?;
+    let merging = start(runner, name, &[&fewer, kept], 0, &["-merge=1"])?;
     runner.wait(merging)?;
     runner.check(&format!("{name}: inputs kept"), |_| {
         let count = |folder: &Path| fs::read_dir(folder).map(Iterator::count).map_err(in_words);
         let (before, after) = (count(kept)?, count(&fewer)?);
+        if after == 0 {
+            return Err(format!("nothing is left of {before}"));
+        }
         fs::remove_dir_all(kept).and_then(|()| fs::rename(&fewer, kept)).map_err(in_words)?;
         Ok(format!("{after} of {before}"))
     })
