@@ -27,7 +27,7 @@ pub(crate) const TARGETS: [&str; 9] = [
 const REPLAYED: &str = "block_equivalence";
 const FROM_REPLAYED: usize = 5;
 
-/// Bytes of memory, in MiB, at which a fuzzer ends: it needs a quarter of that, however long it runs.
+/// Memory, in MiB, at which a fuzzer ends: most turns need a seventh of it.
 const MEMORY: &str = "-rss_limit_mb=2048";
 
 /// What is fuzzed, and for how long.
