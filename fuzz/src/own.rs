@@ -7,7 +7,7 @@ use braid_evm::{
 use revm::context::TxEnv;
 
 /// A fee that everybody pays on top of the gas: what a rollup might ask for publishing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publishing {
     /// Who gets it.
     pub vault: Address,
@@ -36,7 +36,7 @@ impl Surcharge for Publishing {
 
 /// A precompile that tells what an account owns and has in slot 0, or refuses to, depending on
 /// both.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Teller {
     /// Where it lives.
     pub at: Address,

@@ -9,7 +9,8 @@ use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BYTECODE, Bugs, PROTOCOL_EVENTS, TARGETS, Target, VERSION_CHAIN,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, PROTOCOL_EVENTS,
+    STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
 
@@ -37,8 +38,10 @@ fn replay(target: Target) {
     let started_from = inputs(&corpus, target);
     assert!(!started_from.is_empty(), "no inputs in {corpus:?} for {}", target.name);
     for (name, bytes) in started_from.into_iter().chain(inputs(&here("regressions"), target)) {
-        if let Err(wrong) = target.check(&bytes, Bugs::default()) {
-            panic!("{name}: {wrong}");
+        for checked in
+            [target.check_chosen(&bytes, Bugs::default()), target.check(&bytes, Bugs::default())]
+        {
+            checked.unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
         }
     }
 }
@@ -46,6 +49,31 @@ fn replay(target: Target) {
 #[test]
 fn random_blocks_are_right() {
     replay(BLOCK_EQUIVALENCE);
+}
+
+#[test]
+fn strategies_are_right() {
+    replay(STRATEGIES);
+}
+
+#[test]
+fn fees_are_right() {
+    replay(FEES);
+}
+
+#[test]
+fn forks_are_right() {
+    replay(FORKS);
+}
+
+#[test]
+fn journals_are_right() {
+    replay(JOURNALS);
+}
+
+#[test]
+fn bundles_are_right() {
+    replay(BUNDLE);
 }
 
 #[test]
@@ -66,6 +94,53 @@ fn version_chains_are_right() {
 #[test]
 fn orders_of_events_are_right() {
     replay(PROTOCOL_EVENTS);
+}
+
+/// The bugs of the Ethereum layer that the inputs of one family must notice, each executed once.
+fn of_family(name: &str) -> &'static [EvmMutant] {
+    match name {
+        "strategies" => &[
+            EvmMutant::PartUnchecked,
+            EvmMutant::LaneUnchecked,
+            EvmMutant::PartsOutOfOrder,
+            EvmMutant::HandBackLost,
+            EvmMutant::HandBackUnsummed,
+            EvmMutant::AdmissionByLimit,
+        ],
+        "fees" => &[
+            EvmMutant::RewardAlwaysSetAside,
+            EvmMutant::RewardUnseen,
+            EvmMutant::SurchargeAlwaysSetAside,
+            EvmMutant::CreditReadEarly,
+            EvmMutant::PaymentLost,
+            EvmMutant::PartCreditsLost,
+            EvmMutant::LaneCreditsLost,
+            EvmMutant::BeneficiaryUnrecorded,
+            EvmMutant::BalanceUncounted,
+        ],
+        "forks" => &[
+            EvmMutant::AbsentEqualsEmpty,
+            EvmMutant::SkipReceiptKept,
+            EvmMutant::CodeChangeUnrecorded,
+            EvmMutant::RewardUnseen,
+        ],
+        "journals" => &[
+            EvmMutant::JournalOutlivesDestroyed,
+            EvmMutant::JournalOutlivesError,
+            EvmMutant::FailureCached,
+            EvmMutant::JournalLost,
+            EvmMutant::WindowLosesSlots,
+            EvmMutant::WindowKeepsLives,
+        ],
+        "bundle" => &[
+            EvmMutant::RevertOfSecond,
+            EvmMutant::BalanceNotFilledIn,
+            EvmMutant::RevertTwice,
+            EvmMutant::TailLost,
+            EvmMutant::LaneUnfolded,
+        ],
+        _ => &[],
+    }
 }
 
 /// The bugs that some input of `target` must notice: each has a file named after it.
@@ -96,6 +171,10 @@ fn seeded(target: Target) -> Vec<Bugs> {
             let others = Mutant::ALL.iter().filter(|bug| **bug != Mutant::RoleNotLookedAgain);
             protocol(&others.copied().collect::<Vec<_>>())
         }
+        name if !of_family(name).is_empty() => {
+            let bugs = of_family(name).iter();
+            bugs.map(|evm| Bugs { evm: *evm, ..Bugs::default() }).collect()
+        }
         name => {
             let mut bugs = store(&[StoreMutant::AnyValueValid, StoreMutant::ReadsOwnIndex]);
             // The workloads of the files read too little for these.
@@ -104,8 +183,8 @@ fn seeded(target: Target) -> Vec<Bugs> {
             }
             // These take a fee of the chain's own, or a precompile.
             if name == "block_equivalence" {
-                let evm = [EvmMutant::SurchargeAlwaysSetAside, EvmMutant::JournalOutlivesEmptied];
-                bugs.extend(evm.map(|evm| Bugs { evm, ..Bugs::default() }));
+                let own = [EvmMutant::SurchargeAlwaysSetAside, EvmMutant::JournalOutlivesEmptied];
+                bugs.extend(own.map(|evm| Bugs { evm, ..Bugs::default() }));
             }
             bugs.extend(protocol(&[
                 Mutant::SkipValidation,

@@ -11,6 +11,7 @@ mod plot;
 mod readme;
 mod recipes;
 mod runner;
+mod soak;
 mod spec;
 mod suites;
 mod verify;
@@ -19,6 +20,7 @@ mod workspace;
 use clap::{Parser, Subcommand};
 use fuzzing::FuzzArgs;
 use runner::{Failed, Runner};
+use soak::SoakArgs;
 use std::process::ExitCode;
 
 /// The project's recipes
@@ -108,6 +110,9 @@ enum Recipe {
     /// Run random hostile blocks against sequential revm, replay the inputs of the fuzzer, and look
     /// for new ones under AddressSanitizer
     Fuzz(FuzzArgs),
+    /// Let the fuzzer run on all targets by turns, for ever or for some minutes; what it finds becomes a
+    /// regression test
+    Soak(SoakArgs),
     /// Measure which lines the inputs of the fuzzer reach
     Coverage,
     /// Count the instructions of five small blocks on one worker and compare with the record
@@ -205,6 +210,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
             verify::cargo_mutants(runner, shard.as_deref(), *resume)
         }
         Recipe::Fuzz(args) => fuzzing::fuzz(runner, args),
+        Recipe::Soak(args) => soak::soak(runner, args),
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
         Recipe::Plot => runner.check("plot", plot::plot),

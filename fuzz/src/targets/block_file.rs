@@ -1,7 +1,7 @@
 //! Block files from reading to execution: arbitrary bytes, and good files with fields spoilt.
 
-use super::Bugs;
 use super::blocks::{self, seed_of};
+use super::{Bugs, chosen};
 use arbitrary::Unstructured;
 use braid_cli::block_file::BlockFile;
 use braid_cli::hostile::files::{edges, good_file, pointers, remove};
@@ -30,7 +30,26 @@ static GOOD: LazyLock<Vec<Good>> = LazyLock::new(|| {
 static EDGES: LazyLock<Vec<Value>> = LazyLock::new(edges);
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
-    let Some((kind, rest)) = bytes.split_first() else { return Ok(()) };
+    let Some(file) = file(bytes)? else { return Ok(()) };
+    // It may say anything, but it must say it.
+    let _ = file.check_signatures();
+    let Ok((block, database)) = file.to_block() else { return Ok(()) };
+    blocks::check(&Arc::new((&block).into()), &database, seed_of(bytes), bugs)
+}
+
+/// Signatures are left out: recovering them takes longer than all the rest.
+pub(super) fn fuzz(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let Some(file) = file(bytes)? else { return Ok(()) };
+    let Ok((block, database)) = file.to_block() else { return Ok(()) };
+    chosen::block((&block).into(), database, bytes, bugs)
+}
+
+/// The file that the bytes stand for, if it is one.
+///
+/// # Errors
+/// It is none, and the error does not say what was expected.
+fn file(bytes: &[u8]) -> Result<Option<BlockFile>, String> {
+    let Some((kind, rest)) = bytes.split_first() else { return Ok(None) };
     let spoilt;
     let json = match kind % 4 {
         0 => rest,
@@ -39,15 +58,11 @@ pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
             spoilt.as_bytes()
         }
     };
-    let file = match BlockFile::from_bytes(json) {
-        Ok(file) => file,
-        Err(error) if error.to_string().contains("expected") => return Ok(()),
-        Err(error) => return Err(format!("the error does not say what was expected: {error}")),
-    };
-    // It may say anything, but it must say it.
-    let _ = file.check_signatures();
-    let Ok((block, database)) = file.to_block() else { return Ok(()) };
-    blocks::check(&Arc::new((&block).into()), &database, seed_of(bytes), bugs)
+    match BlockFile::from_bytes(json) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.to_string().contains("expected") => Ok(None),
+        Err(error) => Err(format!("the error does not say what was expected: {error}")),
+    }
 }
 
 /// A good file in which the bytes choose fields to replace or to take away.

@@ -3,7 +3,7 @@
 
 use super::Bugs;
 use super::blocks::{self, seed_of};
-use super::twists;
+use super::{chosen, twists};
 use crate::code::Code;
 use crate::generate::Case;
 use alloy_primitives::{Address, Bytes};
@@ -14,6 +14,19 @@ use std::sync::Arc;
 const HEAD: usize = 192;
 
 pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let case = case(bytes);
+    let database = case.database();
+    twists::check(&case.block, &database, bytes, bugs)?;
+    blocks::check(&Arc::new(case.block), &database, seed_of(bytes), bugs)
+}
+
+pub(super) fn fuzz(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let case = case(bytes);
+    let database = case.database();
+    chosen::block(case.block, database, bytes, bugs)
+}
+
+fn case(bytes: &[u8]) -> Case {
     let (head, code) = bytes.split_at(bytes.len().min(HEAD));
     let mut case = Case::from_bytes(head);
     let places: Vec<Address> = case.accounts.keys().copied().collect();
@@ -27,9 +40,7 @@ pub(super) fn check(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
             _ => Bytes::copy_from_slice(code),
         };
     }
-    let database = case.database();
-    twists::check(&case.block, &database, bytes, bugs)?;
-    blocks::check(&Arc::new(case.block), &database, seed_of(bytes), bugs)
+    case
 }
 
 /// The opcodes of `code`, each with arguments: addresses of the block where one is asked for, else

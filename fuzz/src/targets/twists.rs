@@ -51,16 +51,26 @@ fn unreadable(
     bugs: Bugs,
 ) -> Result<(), String> {
     let mode = if choice.is_multiple_of(2) { Mode::Validate } else { Mode::Build };
-    let asked = Faulty::new(database.clone(), Fault::Never);
-    drop(Expected::new(block, mode, &asked));
-    let asked: Vec<Place> = asked.asked().into_iter().collect();
-    let Some(at) = asked.get(usize::from(choice / 2) % asked.len().max(1)) else { return Ok(()) };
-    let faulty = Faulty::new(database.clone(), Fault::At(*at));
+    let Some(at) = unreadable_place(block, mode, database, choice / 2) else { return Ok(()) };
+    let faulty = Faulty::new(database.clone(), Fault::At(at));
     let expected = Expected::new(block, mode, &faulty);
     WAYS.into_iter().try_for_each(|way| {
         let found = new_executor(way, mode, bugs).execute(block.clone(), faulty.clone());
         expected.compare(&found).map_err(|wrong| format!("{way:?}: {wrong}"))
     })
+}
+
+/// Something that sequential execution reads; `choice` decides what.
+pub(super) fn unreadable_place(
+    block: &Block,
+    mode: Mode,
+    database: &MemoryDatabase,
+    choice: u8,
+) -> Option<Place> {
+    let asked = Faulty::new(database.clone(), Fault::Never);
+    drop(Expected::new(block, mode, &asked));
+    let asked: Vec<Place> = asked.asked().into_iter().collect();
+    asked.get(usize::from(choice) % asked.len().max(1)).copied()
 }
 
 /// A source that opens only so many handles.
@@ -117,25 +127,8 @@ fn own(
     bugs: Bugs,
 ) -> Result<(), String> {
     let block = plain::bare(block);
-    let precompile = (choice & 1 == 1).then(|| {
-        let at = match choice >> 5 {
-            // One of the accounts that contracts call, or one of Ethereum's own precompiles.
-            at @ 0..=2 => Address::repeat_byte(0xe0 + at),
-            at => Address::with_last_byte(at - 2),
-        };
-        let of = (choice & 24 != 0).then(|| Address::repeat_byte(0xdf + (choice >> 3 & 3)));
-        Teller { at, of }
-    });
-    let surcharge = (choice & 2 == 2).then(|| {
-        let vault = match kind >> 2 & 3 {
-            0 => Address::repeat_byte(0xfe),
-            1 => block.transactions.first().map_or(Address::ZERO, |tx| tx.caller),
-            2 => Address::repeat_byte(0xc0),
-            _ => block.env.beneficiary,
-        };
-        Publishing { vault, per_byte: 7 }
-    });
-    let mut own = Own { parent: None, surcharge, precompile };
+    let mut own = extras(&block, kind, choice);
+    let (surcharge, precompile) = (own.surcharge, own.precompile);
     let halves = if choice & 4 == 0 { halved(block) } else { vec![repeated(block)] };
     let mut executors = WAYS.map(|way| with(new_executor(way, Mode::Build, bugs), &own));
     for (half, block) in halves.into_iter().map(Arc::new).enumerate() {
@@ -155,8 +148,31 @@ fn own(
     Ok(())
 }
 
+/// The fee and the precompile of a chain's own that `kind` and `choice` stand for.
+pub(super) fn extras(block: &Block, kind: u8, choice: u8) -> Own {
+    let precompile = (choice & 1 == 1).then(|| {
+        let at = match choice >> 5 {
+            // One of the accounts that contracts call, or one of Ethereum's own precompiles.
+            at @ 0..=2 => Address::repeat_byte(0xe0 + at),
+            at => Address::with_last_byte(at - 2),
+        };
+        let of = (choice & 24 != 0).then(|| Address::repeat_byte(0xdf + (choice >> 3 & 3)));
+        Teller { at, of }
+    });
+    let surcharge = (choice & 2 == 2).then(|| {
+        let vault = match kind >> 2 & 3 {
+            0 => Address::repeat_byte(0xfe),
+            1 => block.transactions.first().map_or(Address::ZERO, |tx| tx.caller),
+            2 => Address::repeat_byte(0xc0),
+            _ => block.env.beneficiary,
+        };
+        Publishing { vault, per_byte: 7 }
+    });
+    Own { parent: None, surcharge, precompile }
+}
+
 /// Two blocks with half of the transactions each.
-fn halved(mut block: Block) -> Vec<Block> {
+pub(super) fn halved(mut block: Block) -> Vec<Block> {
     let mut second = block.clone();
     second.transactions = block.transactions.split_off(block.transactions.len() / 2);
     second.env.number += U256::ONE;
@@ -164,7 +180,7 @@ fn halved(mut block: Block) -> Vec<Block> {
 }
 
 /// The same transactions again and again, with the nonces that follow.
-fn repeated(mut block: Block) -> Block {
+pub(super) fn repeated(mut block: Block) -> Block {
     let once = block.transactions.clone();
     let mut nonces: BTreeMap<Address, u64> =
         once.iter().map(|tx| (tx.caller, tx.nonce.saturating_add(1))).collect();

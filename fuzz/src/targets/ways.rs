@@ -1,5 +1,6 @@
 //! The other ways into the executor: borrowed databases, streams, pools.
 
+use super::reached;
 use crate::lineup::executor;
 use crate::oracle::Expected;
 use braid_evm::{
@@ -26,26 +27,32 @@ pub(super) fn check<D>(block: &Arc<Block>, database: &D, seed: u64) -> Result<()
 where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
 {
+    let mut config = Config::with_workers(NonZeroU16::new(WORKERS).unwrap_or(NonZeroU16::MIN));
+    config.policy = Policy::ForceSpeculative;
     let (way, checked) = match seed % 3 {
-        0 => ("borrowed database", scoped(block, database)),
-        1 => ("stream", stream(block, database)),
-        _ => ("pool", pool(block, database)),
+        0 => ("borrowed database", scoped(config, block, database)),
+        1 => ("stream", EXECUTOR.with_borrow_mut(|one| stream(one, block, database))),
+        _ => ("pool", EXECUTOR.with_borrow_mut(|one| pool(one, block, database))),
     };
     checked.map_err(|wrong| format!("{way}: {wrong}"))
 }
 
-fn scoped<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+/// Threads that last for this block only.
+pub(super) fn scoped<D>(config: Config, block: &Arc<Block>, database: &D) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Sync,
 {
-    let mut config = Config::with_workers(NonZeroU16::new(WORKERS).unwrap_or(NonZeroU16::MIN));
-    config.policy = Policy::ForceSpeculative;
     let found = execute_scoped(config, Arc::clone(block), database);
-    Expected::new(block, Mode::Validate, database).compare(&found)
+    reached::note_block(&config, &found);
+    Expected::new(block, config.mode, database).compare(&found)
 }
 
 /// What was heard is what came out.
-fn stream<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+pub(super) fn stream<D>(
+    executor: &mut Executor,
+    block: &Arc<Block>,
+    database: &D,
+) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
 {
@@ -55,9 +62,9 @@ where
         ControlFlow::Continue(())
     };
     let source = Cloned(database.clone());
-    let found =
-        EXECUTOR.with_borrow_mut(|one| one.execute_streaming(Arc::clone(block), source, on_commit));
-    Expected::new(block, Mode::Build, database).compare(&found)?;
+    let found = executor.execute_streaming(Arc::clone(block), source, on_commit);
+    reached::note_block(executor.config(), &found);
+    Expected::new(block, executor.config().mode, database).compare(&found)?;
     let Ok(output) = found else { return Ok(()) };
     let mut receipts = output.receipts.iter();
     for (index, committed) in heard.iter().enumerate() {
@@ -90,16 +97,22 @@ impl TransactionPool for Queue {
 }
 
 /// Whatever block comes out, it is what its transactions come to.
-fn pool<D>(block: &Arc<Block>, database: &D) -> Result<(), String>
+pub(super) fn pool<D>(
+    executor: &mut Executor,
+    block: &Arc<Block>,
+    database: &D,
+) -> Result<(), String>
 where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
 {
     let mut template = Block::clone(block);
     let mut queue = Queue(core::mem::take(&mut template.transactions).into());
-    let source = Cloned(database.clone());
-    let built = EXECUTOR.with_borrow_mut(|one| one.build(template, source, &mut queue));
-    match built {
-        Ok(built) => Expected::new(&built.block, Mode::Build, database).compare(&Ok(built.output)),
+    match executor.build(template, Cloned(database.clone()), &mut queue) {
+        Ok(built) => {
+            let found = Ok(built.output);
+            reached::note_block(executor.config(), &found);
+            Expected::new(&built.block, Mode::Build, database).compare(&found)
+        }
         // It ended before the pool was empty: of the block there is only the error.
         Err(error) => match Expected::new(block, Mode::Build, database).error() {
             Some(_) => Ok(()),

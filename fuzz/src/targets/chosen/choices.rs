@@ -1,0 +1,122 @@
+//! What the last bytes of an input choose: how its block is executed.
+//!
+//! The first bytes make the block. The choices are read from the end, so that the fuzzer changes the
+//! one without the other.
+
+use braid_evm::runtime::simulated::{Options, Schedule};
+use braid_evm::{Config, Mode, Policy};
+use std::num::{NonZeroU16, NonZeroU32};
+
+/// Bytes of an input that choose, at its end.
+pub(super) const CHOICES: usize = 24;
+
+/// Steps that no block of the generator comes near.
+const STEP_LIMIT: u64 = 4_000_000;
+
+/// Every policy.
+pub(super) const POLICIES: [Policy; 6] = [
+    Policy::ForceSpeculative,
+    Policy::Parts,
+    Policy::Lanes,
+    Policy::Alternate,
+    Policy::Auto,
+    Policy::InOrder,
+];
+
+/// Draws one choice a byte, from the end of an input on; where the bytes have ended it draws zeros.
+#[derive(Debug)]
+pub(super) struct Choices<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Choices<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self { left: input.get(input.len().saturating_sub(CHOICES)..).unwrap_or(input) }
+    }
+
+    pub(super) fn byte(&mut self) -> u8 {
+        match self.left.split_last() {
+            Some((last, left)) => {
+                self.left = left;
+                *last
+            }
+            None => 0,
+        }
+    }
+
+    /// True for `percent` of a hundred values, 0 not among them.
+    pub(super) fn percent(&mut self, percent: u16) -> bool {
+        u16::from(self.byte()) * 100 >= (100 - percent.min(100)) * 256
+    }
+
+    /// One of `items`.
+    pub(super) fn pick<T: Copy, const N: usize>(&mut self, items: [T; N]) -> T {
+        const { assert!(N > 0 && N < 256, "a byte chooses") };
+        items[usize::from(self.byte()) % N]
+    }
+
+    fn number(&mut self) -> u64 {
+        u64::from_le_bytes([0; 8].map(|_: u8| self.byte()))
+    }
+
+    /// Settings of the executor, with one of `policies`.
+    pub(super) fn config<const N: usize>(&mut self, policies: [Policy; N]) -> Config {
+        let workers = NonZeroU16::new(self.pick([2, 1, 3, 4, 2, 5, 6, 7, 8]));
+        let workers = workers.unwrap_or(NonZeroU16::MIN);
+        let mut config = Config::with_workers(workers);
+        config.policy = self.pick(policies);
+        config.mode = self.pick([Mode::Build, Mode::Validate]);
+        config.chunk = NonZeroU32::new(self.pick([0, 0, 1, 2, 3, 7, 64]));
+        (config.max_speculative_runs, config.window_per_worker) =
+            self.pick([(4, 64), (4, 8), (1, 1), (2, 2), (1, 64), (3, 8)]);
+        config.patience = self.pick([1_000_000, 0, 1, 50_000, 400_000]);
+        let switches = self.byte();
+        config.share_journals = switches & 3 != 3;
+        config.cache_keccak = switches & 12 != 12;
+        // A kept executor gives the same result for an input whatever it executed before, but it
+        // takes the same path only if it remembers nothing.
+        config.learn = false;
+        config.io_workers = Some(workers);
+        config
+    }
+
+    /// A schedule of `config`'s workers, for fibers.
+    pub(super) fn schedule(&mut self, config: &Config) -> Options {
+        let kind = self.byte();
+        let mut options = Options::new(config.workers.get(), self.number());
+        options.step_limit = STEP_LIMIT;
+        options.schedule = match kind % 8 {
+            0..=3 => Schedule::Random,
+            4 | 5 => Schedule::Bursts(1 + u64::from(kind / 8)),
+            _ => Schedule::Priorities(1 + u32::from(kind / 8)),
+        };
+        options
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_come_from_the_end_and_end_with_zeros() {
+        let mut choices = Choices::new(&[9, 1, 255]);
+        assert!(choices.percent(1));
+        assert!(!choices.percent(1));
+        assert_eq!(choices.pick([0, 1, 2, 3, 4]), 4);
+        assert_eq!((choices.byte(), choices.number()), (0, 0));
+        assert_eq!(Choices::new(&[1; 2 * CHOICES]).left.len(), CHOICES);
+    }
+
+    #[test]
+    fn every_policy_and_number_of_workers_can_be_chosen() {
+        let mut seen = std::collections::BTreeSet::new();
+        for workers in 0..9 {
+            for policy in 0..6 {
+                let config = Choices::new(&[policy, workers]).config(POLICIES);
+                seen.insert((config.workers.get(), format!("{:?}", config.policy)));
+            }
+        }
+        assert_eq!(seen.len(), 8 * POLICIES.len());
+    }
+}

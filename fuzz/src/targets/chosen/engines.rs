@@ -1,0 +1,141 @@
+//! Runs a block on the engine that an input has chosen.
+
+use super::super::{Bugs, reached};
+use super::choices::Choices;
+use super::kept::Make;
+use crate::lineup::Copies;
+use crate::oracle::Expected;
+use braid_evm::runtime::simulated::{Options, Simulator};
+use braid_evm::{
+    Block, BlockError, BlockOutput, Cloned, Config, Executor, Policy, SimulatedExecutor,
+    Simulation, evm_simulator, simulate,
+};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+thread_local! {
+    /// Stacks of fibers are kept.
+    static SIMULATOR: RefCell<Simulator> = RefCell::new(evm_simulator());
+}
+
+/// What executes a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// An executor on threads.
+    Threads,
+    /// A whole executor on fibers, with a schedule that the input decides.
+    Fibers,
+    /// What shares a store, on fibers: it may be interrupted between any two reads.
+    Store,
+}
+
+/// How a block is executed.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) engine: Engine,
+    pub(super) config: Config,
+    pub(super) schedule: Options,
+    /// How often one executor executes the same block.
+    pub(super) times: usize,
+}
+
+type Found<E> = Result<BlockOutput, BlockError<E>>;
+
+/// An executor of one kind or the other, for blocks one after the other.
+enum Running {
+    Threads(Make, Box<Executor>),
+    Fibers(Box<SimulatedExecutor>),
+    Store(Box<Simulation>),
+}
+
+impl Way {
+    /// One of `engines` with one of `policies`.
+    pub(super) fn draw<const E: usize, const P: usize>(
+        choices: &mut Choices<'_>,
+        engines: [Engine; E],
+        policies: [Policy; P],
+    ) -> Self {
+        let engine = choices.pick(engines);
+        let mut config = choices.config(policies);
+        // Without the whole executor there is nothing that could change between strategies.
+        let is_known = matches!(config.policy, Policy::InOrder | Policy::Auto);
+        if engine == Engine::Store && !is_known {
+            config.policy = Policy::ForceSpeculative;
+        }
+        let schedule = choices.schedule(&config);
+        Self { engine, config, schedule, times: 1 }
+    }
+
+    /// Executes `blocks` one after the other on one executor, and compares each with sequential
+    /// execution on its database.
+    ///
+    /// # Errors
+    /// The first difference, in words.
+    pub(super) fn check<D: Copies>(
+        &self,
+        blocks: &[(Arc<Block>, D)],
+        bugs: Bugs,
+    ) -> Result<(), String>
+    where
+        D::Error: core::fmt::Debug,
+    {
+        reached::note(&format!("engine, {:?}", self.engine));
+        let mut running = self.start(bugs)?;
+        for (block, database) in blocks {
+            let expected = Expected::new(block, self.config.mode, database);
+            for time in 0..self.times {
+                let found = running.execute(block, database)?;
+                reached::note_block(&self.config, &found);
+                let compared = expected.compare(&found);
+                compared.map_err(|wrong| format!("time {time}, {self:?}: {wrong}"))?;
+            }
+        }
+        if let Running::Threads(make, executor) = running {
+            make.keep(*executor);
+        }
+        Ok(())
+    }
+
+    fn start(&self, bugs: Bugs) -> Result<Running, String> {
+        let (config, schedule) = (self.config, self.schedule.clone());
+        Ok(match self.engine {
+            Engine::Threads => {
+                let make = Make::plain(config, bugs);
+                Running::Threads(make, Box::new(make.take()?))
+            }
+            Engine::Fibers => {
+                let executor = SimulatedExecutor::new(config, schedule);
+                Running::Fibers(Box::new(executor.with_mutant(bugs.evm)))
+            }
+            Engine::Store => {
+                let mut simulation = Simulation::new(config, schedule);
+                simulation.bugs = (bugs.protocol, bugs.store, bugs.evm);
+                Running::Store(Box::new(simulation))
+            }
+        })
+    }
+}
+
+impl Running {
+    /// # Errors
+    /// The block came to no end.
+    fn execute<D: Copies>(
+        &mut self,
+        block: &Arc<Block>,
+        database: &D,
+    ) -> Result<Found<D::Error>, String> {
+        let (block, source) = (Arc::clone(block), Cloned(database.clone()));
+        match self {
+            Self::Threads(_, executor) => Ok(executor.execute_source(block, source)),
+            Self::Fibers(executor) => {
+                let run = executor.execute(block, source);
+                run.map(|run| run.result).map_err(|error| error.to_string())
+            }
+            Self::Store(simulation) => {
+                let run = SIMULATOR
+                    .with_borrow_mut(|simulator| simulate(simulator, block, source, simulation));
+                run.map(|run| run.result).map_err(|error| error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Fuzz targets that execute a block once, in the one way that the input chooses.
+//!
+//! An input of `block_equivalence` is executed in every way when tests replay it, which takes a
+//! third of a second. A fuzzer learns more from a hundred inputs in that time. So each family of
+//! the executor's rules has a target of its own, and inputs of all have the same form: the first
+//! bytes make the block, the last ones ([`choices::CHOICES`]) choose how it is executed.
+
+mod choices;
+mod engines;
+mod kept;
+mod shapes;
+
+use super::twists::{extras, halved, repeated, unreadable_place};
+use super::{Bugs, reached, ways};
+use crate::faulty::{Fault, Faulty};
+use crate::generate::Case;
+use crate::lineup::Copies;
+use crate::memory::MemoryDatabase;
+use crate::plain::{self, Own};
+use alloy_primitives::Address;
+use braid_cli::fork::FORKS;
+use braid_evm::{Block, Cloned, Mode, Policy};
+use choices::{Choices, POLICIES};
+use engines::{Engine, Way};
+use kept::Make;
+use shapes::enlarge;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Every strategy and every change from one to another, on blocks of up to a thousand transactions.
+pub(super) fn strategies(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
+    let engines = [Engine::Fibers, Engine::Threads, Engine::Fibers, Engine::Store];
+    let mut way = Way::draw(&mut choices, engines, POLICIES);
+    let shape = enlarge(&mut case, &mut choices);
+    reached::note(&format!("shape, {shape}"));
+    if choices.percent(12) {
+        // What is learnt from a block shows when it comes again.
+        way.config.learn = true;
+        way.times = choices.pick([2, 3, 5]);
+        // The longest blocks take long, and once is enough to go from parts to other strategies.
+        if case.block.transactions.len() > 300 {
+            way.times = 1;
+        }
+    }
+    way.check(&one(case), bugs)
+}
+
+/// Fees, payments and balances: who is paid acts in the block, and the chain has a fee and a
+/// precompile of its own.
+pub(super) fn fees(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
+    let engines = [Engine::Fibers, Engine::Store, Engine::Threads];
+    let way = Way::draw(&mut choices, engines, POLICIES);
+    let sender = case.block.transactions.first().map(|tx| tx.caller);
+    let paid = [
+        None,
+        sender,
+        Some(Address::repeat_byte(0xc0)),
+        Some(Address::repeat_byte(0xc1)),
+        Some(Address::repeat_byte(0xe0)),
+        Some(Address::with_last_byte(2)),
+    ];
+    if let Some(paid) = choices.pick(paid) {
+        case.block.env.beneficiary = paid;
+    }
+    if choices.percent(50) {
+        return way.check(&one(case), bugs);
+    }
+    let (database, block) = (case.database(), plain::bare(&case.block));
+    let own = extras(&block, choices.byte(), choices.byte());
+    let blocks = match choices.byte() % 4 {
+        0 | 1 => vec![block],
+        2 => vec![repeated(block)],
+        _ => halved(block),
+    };
+    on_parents(&way, blocks, &database, own, bugs)
+}
+
+/// The rules of every fork, and an executor that goes from one fork to another.
+pub(super) fn forks(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let mut choices = Choices::new(bytes);
+    let engines = [Engine::Threads, Engine::Fibers, Engine::Store];
+    let way = Way::draw(&mut choices, engines, POLICIES);
+    let count = choices.pick([1, 1, 2, 3]);
+    let blocks = (0..count).map(|_| {
+        let fork = choices.byte() % FORKS.len() as u8;
+        // The generator's first two choices: any fork at all, and which.
+        let mut head = vec![0, fork];
+        head.extend_from_slice(bytes);
+        let case = Case::from_bytes(&head);
+        reached::note(&format!("fork, {:?}", case.block.cfg.spec));
+        (Arc::new(case.block.clone()), case.database())
+    });
+    way.check(&blocks.collect::<Vec<_>>(), bugs)
+}
+
+/// Transactions that share a journal, and what ends one: errors, lives of accounts, reads that fail.
+pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
+    let engines = [Engine::Store, Engine::Fibers, Engine::Threads];
+    let policies = [
+        Policy::ForceSpeculative,
+        Policy::InOrder,
+        Policy::ForceSpeculative,
+        Policy::Parts,
+        Policy::Alternate,
+        Policy::Lanes,
+    ];
+    let mut way = Way::draw(&mut choices, engines, policies);
+    way.config.share_journals = true;
+    way.config.chunk = NonZeroU32::new(choices.pick([3, 2, 7, 24, 64]));
+    if choices.percent(20) {
+        case.block = repeated(case.block);
+    }
+    let (fails, choice) = (choices.percent(30), choices.byte());
+    let at = match fails {
+        true => unreadable_place(&case.block, way.config.mode, &case.database(), choice),
+        false => None,
+    };
+    match at {
+        None => way.check(&one(case), bugs),
+        Some(at) => {
+            let database = Faulty::new(case.database(), Fault::At(at));
+            way.check(&[(Arc::new(case.block), database)], bugs)
+        }
+    }
+}
+
+/// The bundle, however it is made: folded by others, on a parent's, or while its block is streamed,
+/// pulled from a pool, or executed on a borrowed database.
+pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
+    let policies = [
+        Policy::InOrder,
+        Policy::Parts,
+        Policy::Lanes,
+        Policy::Auto,
+        Policy::ForceSpeculative,
+        Policy::Alternate,
+    ];
+    let way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
+    reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
+    let entry = choices.byte() % 8;
+    let (database, config) = (case.database(), way.config);
+    let block = Arc::new(case.block);
+    let make = Make::plain(config, bugs);
+    match entry {
+        0..=2 => way.check(&[(block, database)], bugs),
+        3 | 4 => {
+            let blocks = halved(plain::bare(&block));
+            on_parents(&way, blocks, &database, Own::default(), bugs)
+        }
+        5 => {
+            reached::note("entry, stream");
+            let mut executor = make.take()?;
+            ways::stream(&mut executor, &block, &database)?;
+            make.keep(executor);
+            Ok(())
+        }
+        6 => {
+            reached::note("entry, pool");
+            let mut executor = make.take()?;
+            ways::pool(&mut executor, &block, &database)?;
+            make.keep(executor);
+            Ok(())
+        }
+        _ => {
+            reached::note("entry, borrowed database");
+            ways::scoped(config, &block, &database)
+        }
+    }
+    .map_err(|wrong| format!("{way:?}: {wrong}"))
+}
+
+/// A block of any origin, executed as the last of `bytes` choose.
+pub(super) fn block<D: Copies>(
+    block: Block,
+    database: D,
+    bytes: &[u8],
+    bugs: Bugs,
+) -> Result<(), String>
+where
+    D::Error: core::fmt::Debug,
+{
+    let engines = [Engine::Store, Engine::Threads, Engine::Fibers];
+    let way = Way::draw(&mut Choices::new(bytes), engines, POLICIES);
+    way.check(&[(Arc::new(block), database)], bugs)
+}
+
+fn one(case: Case) -> [(Arc<Block>, MemoryDatabase); 1] {
+    let database = case.database();
+    [(Arc::new(case.block), database)]
+}
+
+/// Executes `blocks` one upon the other's bundle, on threads, with what the chain has of its own, and
+/// compares each with plain revm.
+fn on_parents(
+    way: &Way,
+    blocks: Vec<Block>,
+    database: &MemoryDatabase,
+    mut own: Own,
+    bugs: Bugs,
+) -> Result<(), String> {
+    let mut config = way.config;
+    config.mode = Mode::Build;
+    let (surcharge, precompile) = (own.surcharge, own.precompile);
+    let make = Make { config, surcharge, precompile, bugs };
+    let mut executor = make.take()?;
+    for (number, block) in blocks.into_iter().map(Arc::new).enumerate() {
+        let expected = plain::build(&block, database, &own);
+        let source = Cloned(database.clone());
+        let found = match own.parent.take() {
+            None => executor.execute_source(Arc::clone(&block), source),
+            Some(parent) => {
+                reached::note("entry, on a parent's bundle");
+                executor.execute_on(Arc::clone(&block), source, parent)
+            }
+        };
+        reached::note_block(&config, &found);
+        plain::compare(&expected, &found)
+            .map_err(|wrong| format!("block {number}, {make:?}: {wrong}"))?;
+        own.parent = Some(expected.bundle);
+    }
+    for (is_there, what) in
+        [(surcharge.is_some(), "surcharge"), (precompile.is_some(), "precompile")]
+    {
+        if is_there {
+            reached::note(what);
+        }
+    }
+    make.keep(executor);
+    Ok(())
+}

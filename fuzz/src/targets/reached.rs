@@ -1,0 +1,97 @@
+//! Counts which strategies, transitions and endings the inputs of a process have reached.
+//!
+//! A fuzzer that runs for hours says nothing by finding nothing: the counts tell what it looked at.
+
+use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Config, Policy, Stats};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How often each thing was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reached(BTreeMap<String, u64>);
+
+static REACHED: Mutex<Reached> = Mutex::new(Reached(BTreeMap::new()));
+
+fn all() -> MutexGuard<'static, Reached> {
+    // Counts stay true when a thread has panicked while it held them.
+    REACHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What this process has reached so far.
+#[must_use]
+pub fn reached() -> Reached {
+    all().clone()
+}
+
+impl Reached {
+    /// How often `what` was reached.
+    #[must_use]
+    pub fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, what: String) {
+        *self.0.entry(what).or_default() += 1;
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(what, count)| writeln!(f, "reached {what}: {count}"))
+    }
+}
+
+/// Notes that an input uses `what`.
+pub(super) fn note(what: &str) {
+    all().add(what.to_owned());
+}
+
+/// Notes how a block was executed with `config`, and how it ended.
+pub(super) fn note_block<E>(config: &Config, found: &Result<BlockOutput, BlockError<E>>) {
+    let (stats, ending) = match found {
+        Ok(output) => (output.stats, "complete"),
+        Err(error) => (error.committed.stats, ending(&error.kind)),
+    };
+    let mut all = all();
+    all.add(format!("ending, {ending}"));
+    all.add(format!("workers, {}", config.workers));
+    all.add(format!("mode, {:?}", config.mode));
+    let policy = config.policy;
+    for (happened, what) in facts(config.policy, &stats) {
+        if happened {
+            all.add(format!("{policy:?}, {what}"));
+        }
+    }
+}
+
+const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
+    match kind {
+        BlockErrorKind::Base(_) => "unreadable",
+        BlockErrorKind::Cancelled => "cancelled",
+        _ => "invalid",
+    }
+}
+
+/// What the counters say about the path of a block.
+fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 14] {
+    let apart = stats.parts + stats.lane_rounds;
+    let speculates = stats.speculative + stats.discarded > 0;
+    let forced = policy == Policy::ForceSpeculative;
+    [
+        (true, "blocks"),
+        (stats.alone, "in order on one thread"),
+        (stats.speculative > 0, "speculation is committed"),
+        (stats.discarded > 0, "a run is discarded"),
+        (stats.blocked > 0, "a read meets an estimate"),
+        (stats.claims > 0, "a job is taken back"),
+        (stats.in_order_stretches > 0, "speculation is given up"),
+        (stats.foreseen_stretches > 0, "waste is predicted"),
+        (stats.begun_first > 0, "a long transaction begins first"),
+        (stats.parts > 0, "parts"),
+        (stats.lane_rounds > 0, "lanes"),
+        (stats.parts > 0 && stats.lane_rounds > 0, "parts, then lanes"),
+        (apart > 0 && speculates, "parts or lanes, then speculation"),
+        (forced && stats.transactions > 0 && !speculates, "nothing speculates"),
+    ]
+}

@@ -1,0 +1,85 @@
+//! The corpus of the five families reaches every strategy and every change from one to another. The test
+//! is alone in its program, as the counts are those of a process.
+
+use braid_fuzz::targets::{BUNDLE, Bugs, FEES, FORKS, JOURNALS, STRATEGIES, reached};
+use std::path::Path;
+
+/// What some input has to reach.
+const WANTED: [&str; 59] = [
+    "Alternate, a run is discarded",
+    "Alternate, speculation is committed",
+    "Alternate, speculation is given up",
+    "Auto, a run is discarded",
+    "Auto, in order on one thread",
+    "Auto, lanes",
+    "Auto, parts",
+    "Auto, parts or lanes, then speculation",
+    "Auto, speculation is committed",
+    "Auto, speculation is given up",
+    "Auto, waste is predicted",
+    "Auto, a long transaction begins first",
+    "ForceSpeculative, a job is taken back",
+    "ForceSpeculative, a read meets an estimate",
+    "ForceSpeculative, a run is discarded",
+    "ForceSpeculative, speculation is committed",
+    "InOrder, in order on one thread",
+    "Lanes, lanes",
+    "Parts, parts",
+    "ending, complete",
+    "ending, invalid",
+    "ending, unreadable",
+    "engine, Fibers",
+    "engine, Store",
+    "engine, Threads",
+    "entry, borrowed database",
+    "entry, on a parent's bundle",
+    "entry, pool",
+    "entry, stream",
+    "fork, AMSTERDAM",
+    "fork, BERLIN",
+    "fork, BYZANTIUM",
+    "fork, CANCUN",
+    "fork, FRONTIER",
+    "fork, HOMESTEAD",
+    "fork, ISTANBUL",
+    "fork, LONDON",
+    "fork, MERGE",
+    "fork, OSAKA",
+    "fork, PETERSBURG",
+    "fork, PRAGUE",
+    "fork, SHANGHAI",
+    "fork, SPURIOUS_DRAGON",
+    "fork, TANGERINE",
+    "mode, Build",
+    "mode, Validate",
+    "precompile",
+    "shape, chain",
+    "shape, repeated",
+    "shape, small",
+    "shape, spread",
+    "surcharge",
+    "workers, 1",
+    "workers, 2",
+    "workers, 3",
+    "workers, 4",
+    "workers, 5",
+    "workers, 7",
+    "workers, 8",
+];
+
+#[test]
+fn every_strategy_and_transition_is_reached() {
+    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+        for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("the folder can be read").path();
+            let bytes = std::fs::read(&path).expect("the file can be read");
+            let checked = target.check_chosen(&bytes, Bugs::default());
+            checked.unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()));
+        }
+    }
+    let reached = reached();
+    println!("{reached}");
+    let missed: Vec<_> = WANTED.into_iter().filter(|what| reached.count(what) == 0).collect();
+    assert!(missed.is_empty(), "not reached: {missed:#?}");
+}
