@@ -102,7 +102,7 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
         "strategies" => &[
             EvmMutant::PartUnchecked,
             EvmMutant::LaneUnchecked,
-            EvmMutant::PartsOutOfOrder,
+            EvmMutant::BatchJournalKept,
             EvmMutant::HandBackLost,
             EvmMutant::HandBackUnsummed,
             EvmMutant::AdmissionByLimit,

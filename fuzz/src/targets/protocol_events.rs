@@ -63,7 +63,30 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     if scenario.chunk_ends.is_empty() && scenario.limits.window % 2 == 1 {
         scenario.longest.push(count as u32 - 1);
     }
+    if scenario.limits.window == 5 {
+        draw_batches(bytes, &mut scenario)?;
+    }
     Ok(scenario)
+}
+
+/// Puts transactions into up to two private batches; the others stay published, one by one.
+fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
+    let mut batches = vec![Vec::new(); 3];
+    for tx in 0..scenario.txs.len() as u32 {
+        batches[bytes.int_in_range(0..=2_usize)?].push(tx);
+    }
+    let published = batches.pop().unwrap_or_default();
+    batches.retain(|batch| !batch.is_empty());
+    if batches.is_empty() {
+        return Ok(());
+    }
+    scenario.batches = batches;
+    scenario.chunk_ends.clear();
+    scenario.dependencies.clear();
+    scenario.longest.clear();
+    scenario.grouped = bytes.ratio(1, 3)?;
+    scenario.limits.hands_over_rest = published.is_empty() && bytes.ratio(1, 4)?;
+    Ok(())
 }
 
 fn tx(bytes: &mut Unstructured<'_>) -> Result<Tx> {
