@@ -136,10 +136,11 @@ impl Config {
             shared_chunks: self.share_journals,
             hands_over,
             hands_over_rest: false,
+            stride: u32::MAX,
         }
     }
 
-    /// Whether transactions run one after the other on the calling thread, without the protocol.
+    /// Whether transactions run one after the other on the calling thread.
     /// `is_serial`: nothing is to be gained by sharing them out.
     #[cfg(feature = "evm")]
     pub(crate) fn runs_alone(&self, workers: usize, is_serial: impl FnOnce() -> bool) -> bool {

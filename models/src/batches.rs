@@ -2,7 +2,7 @@
 //! from which the commit rule is computed anew.
 
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{BatchReport, Job, Mode};
+use braid_evm::protocol::{BatchReport, Job};
 
 /// What a transaction of a private batch has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,15 @@ pub struct Committed {
     pub job: Option<Job>,
 }
 
+/// What runs in order have left for the next one: all that was written from `first` on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Carry {
+    /// What lies below it is in the store.
+    pub first: usize,
+    /// (transaction, location, value), in order.
+    pub left: Vec<(usize, usize, u8)>,
+}
+
 /// Everything about private batches that the protocol does not keep.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batches {
@@ -59,16 +68,17 @@ pub struct Batches {
     pub history: Vec<Committed>,
     /// Committed and not in the store: (transaction, location, value).
     pub unpublished: Vec<(usize, usize, u8)>,
+    /// What the last run in order has left for the next one.
+    pub carry: Option<Carry>,
+    /// What the run in order goes on from that is asked for and not begun.
+    pub handed: Option<Carry>,
     /// A group was committed that the rule forbids.
     pub is_forbidden: bool,
 }
 
 /// The batch and the snapshot of a private job.
 pub(crate) const fn private(job: &Job) -> Option<(BatchId, TxIndex)> {
-    match job.mode {
-        Mode::Private { batch, snapshot } => Some((batch, snapshot)),
-        Mode::Speculative | Mode::Frontier => None,
-    }
+    job.private()
 }
 
 impl Batches {
@@ -79,8 +89,29 @@ impl Batches {
             index: Vec::new(),
             history: Vec::new(),
             unpublished: Vec::new(),
+            carry: None,
+            handed: None,
             is_forbidden: false,
         }
+    }
+
+    /// An earlier round has committed these writes. Those below `carried` are in the store.
+    pub(crate) fn go_on_from(&mut self, written: &[Option<(usize, u8)>], carried: usize) {
+        for (tx, written) in written.iter().enumerate() {
+            let location = written.map(|(location, _)| location);
+            self.history.push(Committed { written: location, job: None });
+            let entry = written.filter(|_| tx >= carried);
+            self.unpublished.extend(entry.map(|(location, value)| (tx, location, value)));
+        }
+        let left = self.unpublished.clone();
+        self.carry = (carried < written.len()).then_some(Carry { first: carried, left });
+    }
+
+    /// Whether `carry` has what was committed since it began, and nothing else.
+    pub(crate) fn is_carried_exactly(&self, carry: &Carry) -> bool {
+        let written = self.history.iter().enumerate().skip(carry.first);
+        let written = written.filter_map(|(tx, by)| Some((tx, by.written?)));
+        written.eq(carry.left.iter().map(|(tx, location, _)| (*tx, *location)))
     }
 
     pub(crate) fn claim_mut(&mut self, batch: BatchId) -> &mut u32 {

@@ -76,7 +76,8 @@ impl Model for BlockModel {
 
     fn init_states(&self) -> Vec<State> {
         let begin = |(index, scenario): (usize, &Scenario)| {
-            let mut state = State::new(index, scenario, self.workers, self.mutant);
+            let block = (index, scenario, &self.serials[index]);
+            let mut state = State::new(block, self.workers, self.mutant);
             state.own(None, scenario);
             state
         };

@@ -18,7 +18,7 @@ impl State {
         loop {
             let performed = match self.protocol.poll() {
                 Ok(None) => return,
-                Ok(Some(Command::RunHere(job))) => return self.run_here(job),
+                Ok(Some(Command::RunHere(job))) => return self.run_here(job, scenario),
                 Ok(Some(Command::Finish)) => return self.finish(),
                 Ok(Some(command)) => self.perform(command, scenario),
                 Err(broken) => Err(broken),
@@ -32,7 +32,14 @@ impl State {
 
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
-        let Report { job, results, private, batch, void, .. } = report;
+        let Report { job, results, private, mut carry, batch, void, .. } = report;
+        if matches!(job.mode, Mode::InOrder { .. }) {
+            let written = |run: &crate::PrivateRun| {
+                run.written.map(|(location, value)| (run.tx, location, value))
+            };
+            carry.left.extend(private.iter().filter_map(written));
+            self.batches.carry = Some(carry);
+        }
         self.batches.keep(job, private, &batch, void);
         for (tx, (_, run)) in job.chunk.indices().zip(&results) {
             let result = &results[tx.position() - job.chunk.first.position()].0;
@@ -49,7 +56,7 @@ impl State {
         self.own(Some(Event::Reported(JobReport { job, results, batch, void })), scenario);
     }
 
-    fn run_here(&mut self, job: Job) {
+    fn run_here(&mut self, job: Job, scenario: &Scenario) {
         if self.here.replace(job).is_some() {
             self.violation = Some("two jobs outside the channel");
         }
@@ -58,6 +65,7 @@ impl State {
             self.violation = Some("a job outside the channel is not the frontier's");
         }
         self.begins_private(job);
+        self.begins_in_order(job, scenario);
     }
 
     /// I13: nothing is left behind.
@@ -126,7 +134,7 @@ impl State {
             Command::Compare { .. }
             | Command::AdmitGroup { .. }
             | Command::CommitGroup { .. }
-            | Command::Publish(_)
+            | Command::Publish { .. }
             | Command::DiscardBatch(_) => self.perform_private(command, scenario),
         }
     }

@@ -1,15 +1,15 @@
 //! Private batches: what their workers do, and what the owner does for them.
 
 use crate::Scenario;
-use crate::batches::{PrivateRun, private};
-use crate::scenario::Kind;
+use crate::batches::{Carry, PrivateRun, private};
+use crate::scenario::{Kind, credits};
 use crate::state::{Report, State, Worker};
 use braid_evm::error::Invariant;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Command, Event, Job};
+use braid_evm::protocol::{Command, Event, Failure, Job, Mode};
 
-/// What became of one transaction of a private batch: nothing, if it must wait.
-type Ran = Option<PrivateRun>;
+/// What became of one transaction of a private batch, or why it has no result.
+type Ran = Result<PrivateRun, Option<Failure>>;
 
 impl State {
     /// A worker runs a transaction of a private batch: one step, as nobody sees anything of it.
@@ -18,46 +18,69 @@ impl State {
         worker: usize,
         mut report: Report,
         tx: usize,
-        (batch, snapshot): (BatchId, TxIndex),
         scenario: &Scenario,
     ) {
-        let Some(run) = self.run_private(&report, tx, snapshot, scenario) else {
-            report.batch.held = Some(TxIndex(tx as u32));
-            return self.end_private(report, scenario);
+        let run = match self.run_private(&report, tx, scenario) {
+            Ok(run) => run,
+            Err(failure) => {
+                report.batch.held = Some(TxIndex(tx as u32));
+                report.batch.failure = failure;
+                return self.end_private(report, scenario);
+            }
         };
         report.private.push(run);
-        match scenario.next_member(batch, tx).filter(|_| !self.stopped) {
+        let next = private(&report.job).and_then(|(batch, _)| scenario.next_member(batch, tx));
+        let end = report.job.chunk.end.position();
+        match next.filter(|next| *next < end && !self.stopped) {
             Some(next) => self.start(worker, report, next, 1),
             None => self.end_private(report, scenario),
         }
     }
 
-    fn run_private(
-        &mut self,
-        report: &Report,
-        tx: usize,
-        snapshot: TxIndex,
-        scenario: &Scenario,
-    ) -> Ran {
+    fn run_private(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> Ran {
         let program = scenario.txs[tx];
-        if program.kind == Kind::ReadsCredits {
-            return None;
-        }
+        let is_in_order = matches!(report.job.mode, Mode::InOrder { .. });
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
-            let own = report.private.iter().rev().filter_map(|run| run.written);
-            if let Some((_, own)) = own.into_iter().find(|(at, _)| *at == location) {
-                value = own;
-            } else {
-                let Ok(seen) = self.store.resolve(location, snapshot.position()) else {
-                    self.violation = Some("an estimate below a snapshot");
-                    return None;
-                };
-                (value, read) = (seen.value, Some(location));
-            }
+            (value, read) = self.read_private(report, location)?;
         }
-        let written = program.run(tx, value).ok()?;
-        Some(PrivateRun { tx, value, read, written })
+        match program.kind {
+            // Above the frontier nobody knows what is added, or how much room there is.
+            Kind::ReadsCredits if !is_in_order => return Err(None),
+            Kind::NoRoom if is_in_order && scenario.knows_room => return Err(None),
+            Kind::ReadsCredits => {
+                let own = report.private.len() as u8;
+                value = value.wrapping_add(credits(&self.outcomes)).wrapping_add(own);
+            }
+            _ => {}
+        }
+        let written = program.run(tx, value).map_err(Some)?;
+        Ok(PrivateRun { tx, value, read, written })
+    }
+
+    /// What the transaction sees there, and the location if that was there before the run. A run in order sees what is
+    /// carried, and below that the store; any other one its snapshot.
+    fn read_private(
+        &mut self,
+        report: &Report,
+        location: usize,
+    ) -> Result<(u8, Option<usize>), Option<Failure>> {
+        let own = report.private.iter().rev().filter_map(|run| run.written);
+        if let Some((_, own)) = own.into_iter().find(|(at, _)| *at == location) {
+            return Ok((own, None));
+        }
+        let (below, carried) = match report.job.mode {
+            Mode::Private { snapshot, .. } => (snapshot.position(), &[][..]),
+            _ => (report.carry.first, &report.carry.left[..]),
+        };
+        if let Some((.., value)) = carried.iter().rev().find(|(_, at, _)| *at == location) {
+            return Ok((*value, Some(location)));
+        }
+        let Ok(seen) = self.store.resolve(location, below) else {
+            self.violation = Some("an estimate below a snapshot");
+            return Err(None);
+        };
+        Ok((seen.value, Some(location)))
     }
 
     /// The worker reports: neighbours in one group, or each in one of its own.
@@ -83,7 +106,8 @@ impl State {
         if snapshot.position() != frontier && !is_first {
             self.violation = Some("a snapshot is not the frontier");
         }
-        if self.batches.unpublished.iter().any(|(tx, ..)| *tx < snapshot.position()) {
+        let is_carried = matches!(job.mode, Mode::InOrder { continues: true, .. });
+        if !is_carried && self.is_unpublished_below(snapshot.position()) {
             self.violation = Some("a batch begins before what is below it is published");
         }
         let is_left = |ran: &crate::Ran| !ran.groups.is_empty();
@@ -101,6 +125,31 @@ impl State {
         if busy || reported || queued {
             self.violation = Some("two runs of a batch at a time");
         }
+    }
+
+    fn is_unpublished_below(&self, end: usize) -> bool {
+        self.batches.unpublished.iter().any(|(tx, ..)| *tx < end)
+    }
+
+    /// A run in order is asked for: it begins with all that is committed, and nothing else lies between its members.
+    pub(crate) fn begins_in_order(&mut self, job: Job, scenario: &Scenario) {
+        let Mode::InOrder { batch, continues } = job.mode else { return };
+        let carry = self.batches.carry.take().filter(|_| continues);
+        let carry = match carry {
+            Some(carry) => carry,
+            None if continues => return self.violation = Some("nothing is carried"),
+            None => Carry { first: job.chunk.first.position(), left: Vec::new() },
+        };
+        if self.is_unpublished_below(carry.first) || !self.batches.is_carried_exactly(&carry) {
+            self.violation = Some("what is carried is not what was committed");
+        }
+        if job.chunk.indices().any(|tx| scenario.batch_of(tx) != Some(batch)) {
+            self.violation = Some("a run in order has somebody else's transactions");
+        }
+        if job.chunk.len() > scenario.limits.stride {
+            self.violation = Some("a run in order is longer than its stride");
+        }
+        self.batches.handed = Some(carry);
     }
 
     /// Performs a command that concerns private batches alone.
@@ -125,7 +174,22 @@ impl State {
                 }
                 self.publish_private(group)
             }
-            Command::Publish(txs) => self.publish_private(txs),
+            Command::Publish { txs, carried } => {
+                let carry = self.batches.carry.take_if(|_| carried);
+                if carried && carry.is_none() {
+                    self.violation = Some("nothing is carried");
+                }
+                // It has all that was left since it began, each location once.
+                let carry = carry.unwrap_or_else(|| Carry { first: usize::MAX, left: Vec::new() });
+                self.batches.unpublished.retain(|(tx, ..)| *tx < carry.first);
+                for (tx, location, value) in carry.left {
+                    self.batches
+                        .unpublished
+                        .retain(|(by, at, _)| *at != location || *by < carry.first);
+                    self.batches.unpublished.push((tx, location, value));
+                }
+                self.publish_private(txs)
+            }
             Command::DiscardBatch(batch) => {
                 self.batches.ran[batch.0 as usize] = None;
                 return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::scenario::{Kind, Scenario, Tx};
 use crate::suites::{Suite, four, meetings};
-use braid_evm::protocol::Policy;
+use braid_evm::protocol::{Policy, Waste};
 
 /// Suites of private batches, all orders of events: small enough for every change.
 pub(crate) fn private_suites() -> Vec<Suite> {
@@ -14,6 +14,9 @@ pub(crate) fn private_suites() -> Vec<Suite> {
         Suite { name: "batches, handed over", scenarios: handed_over() },
         Suite { name: "batches, tight", scenarios: tight() },
         Suite { name: "batches of four", scenarios: of_four() },
+        Suite { name: "batches in order", scenarios: in_order() },
+        Suite { name: "batches in order with faults", scenarios: in_order_with_faults() },
+        Suite { name: "rounds", scenarios: rounds() },
     ]
 }
 
@@ -128,6 +131,13 @@ fn handed_over() -> Vec<Scenario> {
             faulty.grouped = true;
             scenarios.push(faulty);
         }
+        // And where too much was wasted, or by turns.
+        scenario.limits.hands_over_rest = false;
+        for (policy, runs, commits) in [(Policy::Auto, 1, 1), (Policy::Alternate, 0, 2)] {
+            scenario.limits.policy = policy;
+            scenario.limits.hands_over = Some(Waste { runs, commits });
+            scenarios.push(scenario.clone());
+        }
     }
     scenarios
 }
@@ -168,5 +178,79 @@ fn of_four() -> Vec<Scenario> {
             scenarios.push(scenario);
         }
     }
+    scenarios
+}
+
+/// In order, all of the block or by turns, with reports after each transaction, after two, or in the end.
+fn in_order_in(blocks: Vec<Scenario>) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for mut scenario in blocks {
+        for (policy, stride) in [Policy::InOrder, Policy::Alternate]
+            .into_iter()
+            .flat_map(|policy| [1, 2, u32::MAX].map(|stride| (policy, stride)))
+        {
+            (scenario.limits.policy, scenario.limits.stride) = (policy, stride);
+            scenarios.push(scenario.clone());
+        }
+    }
+    scenarios
+}
+
+fn in_order() -> Vec<Scenario> {
+    let mut blocks = split_in(meetings());
+    let grouped = blocks.iter().map(|block| Scenario { grouped: true, ..block.clone() });
+    blocks.extend(grouped.collect::<Vec<_>>());
+    let cancelled = blocks.iter().map(|block| Scenario { may_cancel: true, ..block.clone() });
+    blocks.extend(cancelled.collect::<Vec<_>>());
+    // With four there may be runs above a stretch in order.
+    blocks.extend(of_four());
+    in_order_in(blocks)
+}
+
+fn in_order_with_faults() -> Vec<Scenario> {
+    let mut blocks = faults_in(split_in(meetings()));
+    blocks.retain(|scenario| !scenario.is_mixed() || scenario.batches.len() == 1);
+    let mut scenarios = in_order_in(blocks);
+    // What has no room is found out when it is to commit.
+    let mut late = scenarios.clone();
+    late.retain(|scenario| {
+        let has_no_room = scenario.txs.iter().any(|tx| tx.kind == Kind::NoRoom);
+        has_no_room && scenario.limits.policy == Policy::InOrder
+    });
+    for mut scenario in late {
+        scenario.knows_room = false;
+        scenarios.push(scenario.clone());
+        scenario.grouped = true;
+        scenarios.push(scenario);
+    }
+    scenarios
+}
+
+/// What an earlier round has committed is in the store or not: this one goes on in order, above that or by turns.
+fn rounds() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for block in in_order_in(split_in(meetings())) {
+        for begun in [(0, 1), (0, 2), (1, 2), (1, 1)] {
+            let mut round = block.clone();
+            round.begun = begun;
+            round.batches.iter_mut().for_each(|batch| batch.retain(|tx| *tx >= begun.1));
+            round.batches.retain(|batch| !batch.is_empty());
+            if round.batches.is_empty() {
+                continue;
+            }
+            scenarios.push(round.clone());
+            for kind in [Kind::RejectsEven, Kind::NoRoom] {
+                round.txs[2].kind = kind;
+                for skip in [false, true] {
+                    round.limits.skip_rejected = skip;
+                    scenarios.push(round.clone());
+                }
+            }
+        }
+    }
+    let mut above = scenarios.clone();
+    above.retain(|round| round.limits.stride == 1 && round.limits.policy == Policy::InOrder);
+    above.iter_mut().for_each(|round| round.limits.policy = Policy::ForceSpeculative);
+    scenarios.extend(above);
     scenarios
 }

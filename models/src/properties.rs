@@ -12,6 +12,7 @@ use stateright::Property;
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
     let mut properties = published();
     properties.extend(of_batches());
+    properties.extend(of_order());
     properties
 }
 
@@ -68,6 +69,42 @@ fn of_batches() -> Vec<Property<BlockModel>> {
         Property::sometimes("a batch that was taken back", |_, s: &State| {
             s.reports.iter().any(|report| report.void && private(&report.job).is_some())
         }),
+    ]
+}
+
+/// What must occur with runs in order, and between two rounds of a block.
+fn of_order() -> Vec<Property<BlockModel>> {
+    vec![
+        Property::sometimes("a run in order goes on from the one before", |_, s: &State| {
+            let goes_on = |job: &Job| matches!(job.mode, Mode::InOrder { continues: true, .. });
+            s.here.as_ref().is_some_and(goes_on) && !s.outcomes.is_empty()
+        }),
+        Property::sometimes("a run in order begins on the store", |_, s: &State| {
+            let begins = |job: &Job| matches!(job.mode, Mode::InOrder { continues: false, .. });
+            s.here.as_ref().is_some_and(begins) && !s.outcomes.is_empty()
+        }),
+        Property::sometimes("a run in order beside one above it", |_, s: &State| {
+            let in_order = |job: &Job| matches!(job.mode, Mode::InOrder { .. });
+            let busy = s.workers.iter().filter_map(|worker| match worker {
+                Worker::Busy { report, .. } => Some(in_order(&report.job)),
+                Worker::Idle => None,
+            });
+            busy.clone().any(|in_order| in_order) && busy.clone().any(|in_order| !in_order)
+        }),
+        Property::sometimes(
+            "what an earlier round has left is published",
+            |model: &BlockModel, s: &State| {
+                let (carried, first) = model.scenario(s).begun;
+                (carried..first).any(|tx| s.store.has_value(tx as usize))
+            },
+        ),
+        Property::sometimes("a batch ends with an error in order", |_, s: &State| {
+            let mut reports = s.reports.iter();
+            reports.any(|report| {
+                let in_order = matches!(report.job.mode, Mode::InOrder { .. });
+                in_order && report.batch.failure.is_some() && !report.batch.groups.is_empty()
+            })
+        }),
         Property::sometimes(
             "the rest of a batch is handed over",
             |model: &BlockModel, s: &State| {
@@ -112,8 +149,11 @@ fn published() -> Vec<Property<BlockModel>> {
         ),
         Property::always("I12: the block ends as serial execution does", ends_as_serial),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
-            let cap = model.scenario(s).limits.max_speculative_runs;
-            s.runs.iter().all(|runs| *runs <= cap + 1)
+            let scenario = model.scenario(s);
+            // A run in order that goes on after what has no room is in vain, once for each of those.
+            let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
+            let most = scenario.limits.max_speculative_runs + 1 + in_vain;
+            s.runs.iter().all(|runs| *runs <= most)
         }),
         Property::always("jobs in flight fit the channel", |model: &BlockModel, s: &State| {
             s.speculative_jobs() <= model.scenario(s).limits.job_capacity as usize

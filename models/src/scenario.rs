@@ -84,6 +84,11 @@ pub struct Scenario {
     pub longest: Vec<u32>,
     /// Members of private batches, ascending. The others are published.
     pub batches: Vec<Vec<u32>>,
+    /// Final already, by an earlier round: those below the second index. What those from the first one on have left is
+    /// in the owner's hands alone.
+    pub begun: (u32, u32),
+    /// Whether a run in order ends before what the block has no room for.
+    pub knows_room: bool,
     /// Whether neighbours of a private batch commit together.
     pub grouped: bool,
     /// Whether the caller may cancel at any time.
@@ -106,9 +111,11 @@ impl Scenario {
             shared_chunks: false,
             hands_over: None,
             hands_over_rest: false,
+            stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
         let (grouped, may_cancel, foresees) = (false, false, false);
+        let begun = (0, 0);
         Self {
             txs,
             limits,
@@ -116,6 +123,8 @@ impl Scenario {
             dependencies,
             longest,
             batches,
+            begun,
+            knows_room: true,
             grouped,
             may_cancel,
             foresees,
@@ -132,7 +141,11 @@ impl Scenario {
                 |(first, end): (&u32, &u32)| Chunk { first: TxIndex(*first), end: TxIndex(*end) };
             plan.chunks = firsts.zip(&self.chunk_ends).map(chunk).collect();
         }
-        plan.chunks.retain(|chunk| chunk.indices().all(|tx| self.batch_of(tx).is_none()));
+        let (carried, first) = self.begun;
+        plan.first = TxIndex(first);
+        plan.carried = (carried < first).then_some(TxIndex(carried));
+        let is_left = |tx: TxIndex| self.batch_of(tx).is_none() && tx.0 >= first;
+        plan.chunks.retain(|chunk| chunk.indices().all(is_left));
         let members = |batch: &Vec<u32>| batch.iter().copied().map(TxIndex).collect();
         plan.private = self.batches.iter().map(|batch| Batch::Members(members(batch))).collect();
         let dependency = |&(tx, on): &(u32, u32)| (TxIndex(tx), TxIndex(on));
@@ -152,7 +165,7 @@ impl Scenario {
     #[must_use]
     pub fn is_mixed(&self) -> bool {
         let members = self.batches.iter().map(Vec::len).sum::<usize>();
-        0 < members && members < self.txs.len()
+        0 < members && members + (self.begun.1 as usize) < self.txs.len()
     }
 
     /// The member of `batch` after `tx`.
@@ -168,7 +181,9 @@ impl Scenario {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
         in_range
             && match job.mode {
-                Mode::Private { batch, .. } => self.batch_of(tx) == Some(batch),
+                Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
+                    self.batch_of(tx) == Some(batch)
+                }
                 Mode::Speculative | Mode::Frontier => true,
             }
     }
@@ -177,7 +192,7 @@ impl Scenario {
     #[must_use]
     pub fn serial(&self) -> Serial {
         let mut values = [0; LOCATIONS];
-        let mut serial = Serial { outcomes: Vec::new(), states: vec![values], halt: None };
+        let mut serial = Serial::before(values);
         for (index, tx) in self.txs.iter().enumerate() {
             let mut seen = tx.read.map_or(0, |location| values[location]);
             if tx.kind == Kind::ReadsCredits {
@@ -195,11 +210,13 @@ impl Scenario {
                         values[location] = value;
                     }
                     serial.outcomes.push(Some(seen));
+                    serial.written.push(write);
                 }
                 Err(Halt::Failed(_, Failure::Rejected) | Halt::NoRoom(_))
                     if self.limits.skip_rejected =>
                 {
                     serial.outcomes.push(None);
+                    serial.written.push(None);
                 }
                 Err(halt) => {
                     serial.halt = Some(halt);
@@ -222,8 +239,16 @@ pub(crate) fn credits(outcomes: &[Option<u8>]) -> u8 {
 pub struct Serial {
     /// For each transaction what it read, or nothing if it is skipped.
     pub outcomes: Vec<Option<u8>>,
+    /// For each transaction where it wrote, and what.
+    pub written: Vec<Option<(usize, u8)>>,
     /// The state after each prefix.
     pub states: Vec<[u8; LOCATIONS]>,
     /// Why it ends early.
     pub halt: Option<Halt>,
+}
+
+impl Serial {
+    fn before(values: [u8; LOCATIONS]) -> Self {
+        Self { outcomes: Vec::new(), written: Vec::new(), states: vec![values], halt: None }
+    }
 }

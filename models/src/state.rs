@@ -1,8 +1,8 @@
 //! The state of a model.
 
-use crate::batches::{Batches, PrivateRun};
+use crate::batches::{Batches, Carry, PrivateRun};
 use crate::store::{Seen, Store};
-use crate::{MOST_TRANSACTIONS, Scenario};
+use crate::{MOST_TRANSACTIONS, Scenario, Serial};
 use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{BatchReport, Job, Mode, Mutant, Protocol, RunResult};
 use std::collections::VecDeque;
@@ -63,6 +63,8 @@ pub struct Report {
     pub results: Vec<(RunResult, Run)>,
     /// What each transaction of a private batch has left so far.
     pub private: Vec<PrivateRun>,
+    /// What a run in order goes on from.
+    pub carry: Carry,
     /// How far a private batch came.
     pub batch: BatchReport,
     /// The job did not go through the channel.
@@ -136,11 +138,25 @@ pub struct State {
 impl State {
     /// The beginning of a block, before the owner's first look.
     #[must_use]
-    pub fn new(index: usize, scenario: &Scenario, workers: usize, mutant: Mutant) -> Self {
+    pub fn new(
+        (index, scenario, serial): (usize, &Scenario, &Serial),
+        workers: usize,
+        mutant: Mutant,
+    ) -> Self {
+        let (carried, first) = (scenario.begun.0 as usize, scenario.begun.1 as usize);
+        let written = serial.written.get(..first).unwrap_or_default();
+        let mut batches = Batches::new(scenario.batches.len());
+        batches.go_on_from(written, carried);
+        let mut store = Store::default();
+        for (tx, written) in written.iter().enumerate().take(carried) {
+            if let Some((location, value)) = written {
+                store.publish(*location, (tx, 0), *value);
+            }
+        }
         Self {
             scenario: index,
             protocol: Protocol::new(scenario.limits, &scenario.plan()).with_mutant(mutant),
-            store: Store::default(),
+            store,
             channel: VecDeque::new(),
             workers: vec![Worker::Idle; workers],
             here: None,
@@ -148,8 +164,8 @@ impl State {
             records: [Record::default(); MOST_TRANSACTIONS],
             claims: [0; MOST_TRANSACTIONS],
             runs: [0; MOST_TRANSACTIONS],
-            outcomes: Vec::new(),
-            batches: Batches::new(scenario.batches.len()),
+            outcomes: serial.outcomes[..written.len()].to_vec(),
+            batches,
             stopped: false,
             cancelled: false,
             finished: false,
@@ -163,7 +179,9 @@ impl State {
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = job.incarnation.0 + 1;
         let claim = match job.mode {
-            Mode::Private { batch, .. } => self.batches.claim_mut(batch),
+            Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
+                self.batches.claim_mut(batch)
+            }
             Mode::Speculative | Mode::Frontier => &mut self.claims[job.chunk.first.position()],
         };
         let won = *claim < mine;

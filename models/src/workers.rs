@@ -5,13 +5,14 @@ use crate::scenario::{Kind, Tx, credits};
 use crate::state::{Report, Run, Stage, State, Worker};
 use crate::store::Seen;
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Job, Mode, RunResult};
+use braid_evm::protocol::{Job, RunResult};
 
 impl State {
     /// An idle worker takes a job.
     pub(crate) fn begin(&mut self, worker: usize, job: Job, is_here: bool) {
         let (results, private, batch) = Default::default();
-        let mut report = Report { job, results, private, batch, is_here, void: false };
+        let carry = self.batches.handed.take_if(|_| is_here).unwrap_or_default();
+        let mut report = Report { job, results, private, carry, batch, is_here, void: false };
         if !is_here && !self.claim(job) {
             report.void = true;
             self.reports.push(report);
@@ -34,8 +35,8 @@ impl State {
         let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
         let Worker::Busy { report, tx, stage, mut run, mut stale } = busy else { return };
         let program = scenario.txs[tx];
-        if let Mode::Private { batch, snapshot } = report.job.mode {
-            return self.step_private(worker, report, tx, (batch, snapshot), scenario);
+        if report.job.private().is_some() {
+            return self.step_private(worker, report, tx, scenario);
         }
         match stage {
             Stage::Read => match self.read(&report, tx, program, scenario) {
@@ -150,7 +151,7 @@ impl State {
         worker: usize,
         scenario: &Scenario,
     ) -> impl Iterator<Item = usize> {
-        let is_private = |report: &Report| matches!(report.job.mode, Mode::Private { .. });
+        let is_private = |report: &Report| report.job.private().is_some();
         let reader = match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, .. } if !is_private(report) => Some(*tx),
             Worker::Busy { .. } | Worker::Idle => None,
@@ -179,7 +180,7 @@ impl State {
         match &self.workers[worker] {
             Worker::Busy { report, tx, stage: Stage::Read, run, .. } => {
                 run.runs == 1
-                    && !matches!(report.job.mode, Mode::Private { .. })
+                    && report.job.private().is_none()
                     && *tx > report.job.chunk.first.position()
                     && self.outcomes.len() >= report.job.chunk.first.position()
             }

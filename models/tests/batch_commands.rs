@@ -19,13 +19,14 @@ fn protocol() -> Protocol {
         shared_chunks: false,
         hands_over: None,
         hands_over_rest: false,
+        stride: u32::MAX,
     };
     let private = vec![Batch::Range(chunk(0, 1)), Batch::Range(chunk(1, 3))];
     Protocol::new(limits, &Plan { private, ..Plan::default() })
 }
 
 fn report(protocol: &mut Protocol, job: Job, groups: &[Chunk], void: bool) {
-    let batch = BatchReport { groups: groups.to_vec(), held: None };
+    let batch = BatchReport { groups: groups.to_vec(), held: None, failure: None };
     let report = JobReport { job, results: Vec::new(), batch, void };
     protocol.apply(Event::Reported(report)).expect("it was sent");
 }

@@ -111,9 +111,10 @@ fn private_batches_equal_the_reference_and_their_traces_conform() {
 fn assert_seen(seen: &Seen, least: u64) {
     let SeenBatches { runs, commits, above_others, conflicts, held, discards, .. } = seen.batches;
     let SeenBatches { publications, published, beside, claims, handed_over, .. } = seen.batches;
+    let SeenBatches { in_order, continued, .. } = seen.batches;
     let counts =
         [[runs, commits, above_others, conflicts], [held, discards, publications, published]];
-    let counts = [counts.concat(), vec![beside, claims, handed_over]].concat();
+    let counts = [counts.concat(), vec![beside, claims, handed_over, in_order, continued]].concat();
     assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");
 }
 

@@ -1,5 +1,4 @@
-//! What the protocol says, command by command: rules that only a wrong owner can break, and what
-//! only costs time where it is wrong, so that neither models nor simulation could tell.
+//! Commands of the protocol, one by one: rules that only a wrong owner can break, and costs that no other test sees.
 
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
@@ -21,6 +20,7 @@ fn limits() -> Limits {
         shared_chunks: false,
         hands_over: None,
         hands_over_rest: false,
+        stride: u32::MAX,
     }
 }
 

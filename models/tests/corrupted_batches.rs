@@ -39,14 +39,18 @@ fn is_rejected(case: &ToyCase, trace: &Trace<ToyLocation>) -> bool {
 /// Names of events, each with a question for it.
 type Kind = (&'static str, fn(&One) -> bool);
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     ("batch began", |event| matches!(event, Engine(BatchBegan(_)))),
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
+    ("run in order", |event| {
+        let Engine(Told(Command::RunHere(job))) = event else { return false };
+        matches!(job.mode, Mode::InOrder { .. })
+    }),
     ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
     ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
     ("admit group", |event| matches!(event, Engine(Told(Command::AdmitGroup { .. })))),
     ("commit group", |event| matches!(event, Engine(Told(Command::CommitGroup { .. })))),
-    ("publish", |event| matches!(event, Engine(Told(Command::Publish(_))))),
+    ("publish", |event| matches!(event, Engine(Told(Command::Publish { .. })))),
     ("published", |event| matches!(event, Engine(Heard(Event::Published { .. })))),
     ("discard batch", |event| matches!(event, Engine(Told(Command::DiscardBatch(_))))),
 ];
@@ -54,7 +58,7 @@ const KINDS: [Kind; 9] = [
 /// Names of alterations, each with what it does to an event that it fits.
 type Alteration = (&'static str, fn(&mut One) -> bool);
 
-const ALTERATIONS: [Alteration; 12] = [
+const ALTERATIONS: [Alteration; 15] = [
     ("batch ended: member", |event| {
         let Engine(BatchEnded { groups, .. }) = event else { return false };
         groups.pop().is_some()
@@ -100,8 +104,25 @@ const ALTERATIONS: [Alteration; 12] = [
         true
     }),
     ("publish: which", |event| {
-        let Engine(Told(Command::Publish(txs))) = event else { return false };
+        let Engine(Told(Command::Publish { txs, .. })) = event else { return false };
         txs.end = txs.end.next();
+        true
+    }),
+    ("publish: carried", |event| {
+        let Engine(Told(Command::Publish { carried, .. })) = event else { return false };
+        *carried = !*carried;
+        true
+    }),
+    ("run in order: continues", |event| {
+        let Engine(Told(Command::RunHere(job))) = event else { return false };
+        let Mode::InOrder { continues, .. } = &mut job.mode else { return false };
+        *continues = !*continues;
+        true
+    }),
+    ("run in order: whose", |event| {
+        let Engine(Told(Command::RunHere(job))) = event else { return false };
+        let Mode::InOrder { batch, .. } = &mut job.mode else { return false };
+        batch.0 += 1;
         true
     }),
     ("published: reader", |event| {

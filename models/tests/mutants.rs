@@ -11,6 +11,7 @@ use braid_models::conformance::{Seen, replay};
 use braid_models::{BlockModel, suites};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::path::Path;
+use support::rounds::{Totals, Wrong, play};
 use support::{Bug, Row, scripts, table};
 
 /// Simulated blocks per seeded bug, at most.
@@ -71,6 +72,17 @@ fn broken_in_trace(bug: Bug, in_batches: bool) -> Option<u64> {
     })
 }
 
+/// The first seed at which a block in rounds with this bug goes wrong so.
+fn broken_in_rounds(bug: Bug, is_so: fn(&Wrong) -> bool) -> Option<u64> {
+    let mut simulator = Simulator::new();
+    (0..SEEDS).find(|seed| {
+        let (mut totals, mut seen) = (Totals::default(), Seen::default());
+        let wrong = play(&mut simulator, bug, *seed, (&mut totals, &mut seen));
+        let wrong = wrong.err().and_then(|all| all.into_iter().find(is_so));
+        wrong.inspect(|wrong| println!("{}: seed {seed}: {wrong:?}", bug.name())).is_some()
+    })
+}
+
 /// Every row with its bug.
 fn rows() -> Vec<(Row, Bug)> {
     let bugs = Bug::all();
@@ -97,12 +109,20 @@ fn the_models_notice_what_the_table_says() {
 
 #[test]
 fn the_simulator_notices_what_the_table_says() {
-    notices("simulation", |bug| broken_in_simulation(bug, bug.is_of_batches()).is_some());
+    notices("simulation", |bug| {
+        if bug.is_of_rounds() {
+            return broken_in_rounds(bug, |wrong| matches!(wrong, Wrong::Result(_))).is_some();
+        }
+        broken_in_simulation(bug, bug.is_of_batches()).is_some()
+    });
 }
 
 #[test]
 fn traces_are_rejected_as_the_table_says() {
     notices("trace", |bug| {
+        if bug.is_of_rounds() {
+            return broken_in_rounds(bug, |wrong| matches!(wrong, Wrong::Trace(_))).is_some();
+        }
         broken_in_trace(bug, bug.is_of_batches()).is_some()
             || scripts::are_rejected(bug.store).is_some()
     });
@@ -154,5 +174,6 @@ fn nothing_is_wrong_with_the_shipped_engine() {
         assert_eq!(broken_in_simulation(shipped, in_batches), None);
         assert_eq!(broken_in_trace(shipped, in_batches), None);
     }
+    assert_eq!(broken_in_rounds(shipped, |_| true), None);
     assert_eq!(scripts::are_rejected(StoreMutant::None), None);
 }

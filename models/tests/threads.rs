@@ -56,6 +56,7 @@ fn limits() -> Limits {
         shared_chunks: false,
         hands_over: None,
         hands_over_rest: false,
+        stride: u32::MAX,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
-use super::alone::{AfterLast, Pending};
+use super::after::AfterLast;
 use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
 use super::block::requests::push_deposits;
@@ -8,6 +8,7 @@ use super::block::system::{SystemCalls, SystemError, balance_increments};
 use super::bundle::block_effects::BlockEffects;
 use super::closing::{Remains, close};
 use super::crew::Crew;
+use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
@@ -48,7 +49,7 @@ where
     let Rest { mut effects, parent, config } = rest;
     let (workers, alone) = (crew.workers(), !session.speculates);
     // Where the caller runs transactions alone the others have nothing to do, or little.
-    let slept = session.alone.as_ref().map_or(alone, |left| left.has_run(session.frontier));
+    let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
     crew.hear(&session.workload.traffic);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
@@ -95,7 +96,7 @@ fn after_transactions<S: StateSource>(
     effects: &mut BlockEffects,
     spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
-    let Session { workload, store, ledger, alone, .. } = session;
+    let Session { workload, store, ledger, carry, .. } = session;
     let recipe = &workload.recipe;
     let block = &*recipe.block;
     let mut deposits = Requests::default();
@@ -108,15 +109,16 @@ fn after_transactions<S: StateSource>(
             .map_err(BlockErrorKind::SystemCall)?;
     }
     store.set_frontier(TxIndex(u32::MAX));
-    let mut alone = alone.take();
+    let mut carry = carry.take();
     loop {
         let base = workload.base(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-        let (mut below, pending) = match &mut alone {
-            Some(alone) => {
-                let (latest, under) = (core::mem::take(&mut alone.latest), alone.under(store));
-                let mut below = EvmView::after(recipe, latest, under, base, &Threads::SLEEPY);
-                below.set_complete(alone.is_complete(ledger.outcomes.len()));
-                (below, core::mem::take(&mut alone.pending))
+        let (mut below, pending) = match &mut carry {
+            Some(carry) => {
+                let latest = core::mem::take(&mut carry.latest);
+                let mut below = EvmView::of_batches(recipe, store, base, &Threads::SLEEPY);
+                below.begin_in_order(latest, carry.first, None);
+                below.set_complete(carry.is_complete(ledger.outcomes.len()));
+                (below, core::mem::take(&mut carry.pending))
             }
             None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::Nothing),
         };
@@ -132,18 +134,18 @@ fn after_transactions<S: StateSource>(
         effects.after = core::mem::take(&mut calls.effects);
         let AfterLast { mut pending, mut below, refused, .. } = calls.state.database;
         if let Pending::Journal(journal) = &mut pending {
-            *spent = core::mem::take(journal);
+            *spent = core::mem::take(&mut journal.state);
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
                 // They asked for what private batches have changed, or who has written what, and some of that is pending.
-                let (Some(alone), Some(latest)) = (&mut alone, below.latest_mut()) else {
+                let (Some(carry), Some(latest)) = (&mut carry, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };
                 (effects.drained, effects.increments) = Default::default();
-                (alone.latest, alone.pending) = (core::mem::take(latest), pending);
+                (carry.latest, carry.pending) = (core::mem::take(latest), pending);
                 let others = balance_increments(block).into_keys();
-                alone.complete_for((refused, others), ledger, recipe);
+                carry.complete_for((refused, others), ledger, recipe);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

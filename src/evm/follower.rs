@@ -63,9 +63,9 @@ impl<S: StateSource> Session<S> {
         self.ledger.growing.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
-    /// Runs what has not run of the transactions below `end` one after the other, and lets somebody else
-    /// see to what they leave, if that is set.
-    pub(super) fn run_in_order<'env, F, C>(
+    /// Runs what has not run of the transactions below `end` in order, and lets somebody else make the bundle of what they
+    /// leave, if that is set.
+    pub(super) fn run_followed<'env, F, C>(
         mut self,
         end: usize,
         crew: &mut C,
@@ -73,25 +73,28 @@ impl<S: StateSource> Session<S> {
         on_commit: Option<&mut F>,
     ) -> (Self, Option<Failure<S>>)
     where
+        S: 'env,
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
         let left = self.left(end);
         let Some(bundle) = self.ledger.growing.bundle.take() else {
-            return self.run_alone(end, config.mode, on_commit, None);
+            return self.run_in_order(end, config, on_commit);
         };
         let first = bundle.transactions();
-        let batch = (left / BATCHES).clamp(1, LARGEST);
+        let batch = left.div_ceil(BATCHES).clamp(1, LARGEST);
         let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
-        let feed = Feed { batches, end: first, batch };
+        self.ledger.feed = Some(Feed { batches, end: first, batch });
         let work = Mutex::new(Some((bundle, inbox)));
         let follower = Arc::new(Follower { work, done: Mutex::new(None) });
         let task: Arc<dyn Task + 'env> = follower.clone();
         let (mut session, failure) = crew.run(&task, |seat| {
-            let ran = self.run_alone(end, config.mode, on_commit, Some(feed));
+            let (mut session, failure) = self.run_in_order(end, config, on_commit);
+            // That is all: whoever follows comes to an end.
+            session.ledger.feed = None;
             // Unless somebody has come.
             follower.run(WorkerId(0), seat);
-            ran
+            (session, failure)
         });
         session.ledger.growing.bundle = follower.done.lock().take();
         if session.ledger.growing.bundle.is_none() {

@@ -4,7 +4,6 @@
 //! Where a bundle thread would do it if the rest ran in order, what a round leaves is folded into the bundle while the
 //! next one runs, by the worker that begins first: its memory is of use again soon, and little is left to do at the end.
 
-use super::alone::Alone;
 use super::block::committed::Committed;
 use super::block::error::Failure;
 use super::crew::Crew;
@@ -66,7 +65,7 @@ impl<S: StateSource> Session<S> {
             if failure.is_none() {
                 let until = end.min(self.frontier.position() + TURN);
                 let hears = on_commit.as_deref_mut();
-                (self, failure) = self.run_alone(until, config.mode, hears, None);
+                (self, failure) = self.run_in_order(until, config, hears);
             }
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
@@ -109,7 +108,6 @@ impl<S: StateSource> Session<S> {
         F: FnMut(Committed) -> ControlFlow<()>,
         C: Crew<'env>,
     {
-        self.hand_back();
         let speculates = self.speculates;
         let mut failure = None;
         while failure.is_none() && self.left(end) > 0 && !pace.is_over() {
@@ -132,9 +130,6 @@ impl<S: StateSource> Session<S> {
             self.tally.rounds += u64::from(committed > 0);
         }
         self.speculates = speculates;
-        if failure.is_none() && !speculates {
-            self.alone = Some(Alone::from(self.frontier));
-        }
         (self, failure)
     }
 

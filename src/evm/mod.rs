@@ -3,7 +3,7 @@
 //! ```text
 //!  Block --plan--> Shared<EvmWorkload, EvmLedger> --work on each worker--> outcomes, in order
 //!    |                 EvmMachine: revm over EvmView over the store over the base state
-//!    |       or alone: one after the other over one journal, without versions
+//!    |                 EvmBatches: private batches, and stretches in order, over one journal each
 //!    +-- system: pre-block calls, post-block calls, withdrawals, rewards, requests
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
@@ -12,7 +12,7 @@
 //! (one run of a transaction), [`block`] (what a block adds to its transactions), [`bundle`] (state
 //! changes), [`engine`] (what the engine asks of Ethereum). Every other file here drives a block through them and may import them all.
 
-mod alone;
+mod after;
 mod block;
 mod bundle;
 mod closing;
@@ -34,6 +34,7 @@ mod pull;
 mod rounds;
 mod run;
 mod session;
+mod set_up;
 #[cfg(feature = "sim")]
 mod simulate;
 mod stretch;

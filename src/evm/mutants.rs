@@ -72,34 +72,34 @@ pub enum EvmMutant {
     /// The bundle undoes a slot's last change only.
     #[cfg(feature = "mutants")]
     RevertOfSecond,
-    /// Alone: what leaves the journal is lost.
+    /// In order: what leaves the journal is lost.
     #[cfg(feature = "mutants")]
     JournalLost,
-    /// Alone: what is still in the journal counts as untouched.
+    /// In order: what is still in the journal counts as untouched.
     #[cfg(feature = "mutants")]
     JournalForgotten,
     /// I11: a reward that was set aside is seen by nobody in the block.
     #[cfg(feature = "mutants")]
     RewardUnseen,
-    /// Alone: who creates, destroys or empties an account is taken together with others.
+    /// In order: who creates, destroys or empties an account is taken together with others.
     #[cfg(feature = "mutants")]
     WindowKeepsLives,
-    /// Alone: accounts that a transaction has touched stay among those of the window, though it is left out.
+    /// In order: accounts that a transaction has touched stay among those of the window, though it is left out.
     #[cfg(feature = "mutants")]
     WindowKeepsTouches,
-    /// Alone: what a transaction has left that was refused a read stays in the journal.
+    /// In order: what a transaction has left that was refused a read stays in the journal.
     #[cfg(feature = "mutants")]
     StoppedStays,
-    /// Alone: the slots that transactions of a window have changed are forgotten.
+    /// In order: the slots that transactions of a window have changed are forgotten.
     #[cfg(feature = "mutants")]
     WindowLosesSlots,
     /// What was published above the frontier stays when others take over.
     #[cfg(feature = "mutants")]
     SpeculationStays,
-    /// What transactions that ran alone have left is not handed back.
+    /// What transactions that ran in order have left is not handed back.
     #[cfg(feature = "mutants")]
     HandBackLost,
-    /// What was set aside by transactions that ran alone is not handed back.
+    /// What was set aside by transactions that ran in order is not handed back.
     #[cfg(feature = "mutants")]
     HandBackUnsummed,
     /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
@@ -135,7 +135,7 @@ pub enum EvmMutant {
     /// An account that changes again after its part of the bundle was finished has two reverts.
     #[cfg(feature = "mutants")]
     RevertTwice,
-    /// Alone: what transactions leave after somebody else has folded the others is not in the bundle.
+    /// In order: what transactions leave after somebody else has folded the others is not in the bundle.
     #[cfg(feature = "mutants")]
     TailLost,
     /// I3: what a part of the block has read is not compared with what those before it have written.

@@ -80,7 +80,6 @@ impl<S: StateSource> Session<S> {
     {
         let end = self.workload.recipe.block.transactions.len();
         loop {
-            self.hand_back();
             let together = FORCED_TOGETHER * crew.workers();
             let until = end.min(self.frontier.position() + together);
             let mut failure;
@@ -89,7 +88,7 @@ impl<S: StateSource> Session<S> {
             if failure.is_none() {
                 let until = end.min(self.frontier.position() + TURN);
                 let hears = on_commit.as_deref_mut();
-                (self, failure) = self.run_alone(until, config.mode, hears, None);
+                (self, failure) = self.run_in_order(until, config, hears);
             }
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
@@ -120,7 +119,7 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Runs what has not run of the transactions below `end` in private batches of neighbours, of `shortest` transactions
-    /// or more, up to the first that may not go on. What earlier transactions have left must be in the store.
+    /// or more, up to the first that may not go on.
     fn run_parts<'env, F, C>(
         mut self,
         end: usize,
@@ -151,9 +150,6 @@ impl<S: StateSource> Session<S> {
             self.run_shared(end, crew, config, on_commit, Stretch::Private(Box::new(stretch)));
         session.handed_over = false;
         session.speculates = speculates;
-        if !speculates && let Some(alone) = &mut session.alone {
-            alone.first = None;
-        }
         (session, failure)
     }
 }

@@ -1,30 +1,33 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
-use super::alone::Alone;
 use super::block::committed::Committed;
-use super::block::error::{Failure, cancelled, failure};
+use super::block::error::Failure;
 use super::block::output::Tally;
 use super::bundle::block_effects::BlockEffects;
-use super::crew::{Crew, SLEEPY};
+use super::crew::{Crew, SLEEPY, Scoped};
+use super::engine::carry::Carry;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::experience::Experience;
-use super::plan::plan_block;
-use super::stretch::{PrivateStretch, RunTask, Stretch, Unpublished};
+use super::stretch::{RunTask, Stretch, Unpublished};
 use super::trials::{Trials, waste};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Halt, Limits, Plan, Policy, Waste};
+use crate::protocol::{Policy, Waste};
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
-use crate::worker::{BlockEnd, Setup, Shared, work};
+use crate::worker::{Shared, work};
+use core::num::NonZeroU16;
 use core::ops::{ControlFlow, Range};
 use revm::context::TxEnv;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+
+/// Outcomes that a stretch in order may be ahead of the caller.
+const IN_ORDER_AHEAD: usize = 16;
 
 /// A block between two rounds of transactions. A block that is given whole has one round.
 pub(super) struct Session<S: StateSource> {
@@ -34,8 +37,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) tally: Tally,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
-    /// What the last transactions have left, if they ran one after the other.
-    pub(super) alone: Option<Alone>,
+    /// What the last transactions have left that is not in the store.
+    pub(super) carry: Option<Carry>,
     /// Whether transactions are shared out at all.
     pub(super) speculates: bool,
     /// Speculation was mostly wasted.
@@ -49,7 +52,7 @@ impl<S: StateSource> Session<S> {
     /// after the other on the calling thread.
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
         Self {
-            alone: None,
+            carry: None,
             speculates: !alone,
             handed_over: false,
             longest: Vec::new(),
@@ -95,7 +98,7 @@ impl<S: StateSource> Session<S> {
             _ => {}
         }
         if !self.speculates {
-            return self.run_in_order(end, crew, config, on_commit);
+            return self.run_followed(end, crew, config, on_commit);
         }
         loop {
             let first = self.frontier.position();
@@ -104,7 +107,6 @@ impl<S: StateSource> Session<S> {
                 self.tally.foreseen_stretches += 1;
                 end
             } else {
-                self.hand_back();
                 let until = end.min(first.saturating_add(trials.length()));
                 self.choose_longest(until, crew, config);
                 let failure;
@@ -128,12 +130,36 @@ impl<S: StateSource> Session<S> {
                 end.min(next.saturating_add(trials.wasted(next - first)))
             };
             let failure;
-            (self, failure) = self.run_alone(until, config.mode, on_commit.as_deref_mut(), None);
+            (self, failure) = self.run_in_order(until, config, on_commit.as_deref_mut());
             self.remember_longest(crew, config, failure.is_none());
             if failure.is_some() || self.frontier.position() >= end {
                 return (self, failure);
             }
         }
+    }
+
+    /// Runs what has not run of the transactions below `end` in order, on the calling thread.
+    pub(super) fn run_in_order<F>(
+        self,
+        end: usize,
+        config: &Config,
+        on_commit: Option<&mut F>,
+    ) -> (Self, Option<Failure<S>>)
+    where
+        F: FnMut(Committed) -> ControlFlow<()>,
+    {
+        if self.left(end) == 0 {
+            return (self, None);
+        }
+        let (speculates, handed_over, parts) =
+            (self.speculates, self.handed_over, self.tally.parts);
+        let nobody_else = &mut Scoped(NonZeroU16::MIN);
+        let (mut session, failure) =
+            self.run_shared(end, nobody_else, config, on_commit, Stretch::InOrder);
+        (session.speculates, session.handed_over) = (speculates, handed_over);
+        // Batches that run beside others are counted.
+        session.tally.parts = parts;
+        (session, failure)
     }
 
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all have
@@ -153,8 +179,9 @@ impl<S: StateSource> Session<S> {
     {
         let left = self.left(end);
         let alone = crew.workers() == 1 || left < 2;
-        // Each outcome is sent once, so sending never waits.
-        let (sender, stream) = bounded(if on_commit.is_some() { left.max(1) } else { 1 });
+        // Each outcome is sent once, so sending never waits; in order the caller takes one before the next is there.
+        let most = if matches!(stretch, Stretch::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
+        let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         self.workload.streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let (task, tally) = self.task(end, crew, config, stretch);
@@ -211,6 +238,7 @@ impl<S: StateSource> Session<S> {
         let (mut folding, mut unpublished) = (None, None);
         let (mut setup, tally) = match stretch {
             Stretch::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
+            Stretch::InOrder => self.set_up_in_order(end, config),
             Stretch::Private(mut stretch) => {
                 folding = stretch.folding.take();
                 unpublished = stretch.publishes.then(Unpublished::default);
@@ -222,7 +250,9 @@ impl<S: StateSource> Session<S> {
             setup.store = setup.store.with_workers(0);
         }
         #[cfg(feature = "mutants")]
-        let setup = Setup { store: setup.store.with_mutant(mutant.of_store()), ..setup };
+        {
+            setup.store = setup.store.with_mutant(mutant.of_store());
+        }
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
@@ -285,95 +315,9 @@ impl<S: StateSource> Session<S> {
     }
 
     /// From when on speculation on `workers` workers counts as wasted here.
-    fn waste(&self, config: &Config, workers: usize) -> Waste {
+    pub(super) fn waste(&self, config: &Config, workers: usize) -> Waste {
         let transactions = self.workload.recipe.block.transactions.len();
         waste(transactions, config.max_speculative_runs, workers)
-    }
-
-    /// Makes what has not run of the transactions below `end` ready for workers; also returns what was
-    /// counted before. `hands_over`: where speculation is wasted that is the end.
-    pub(super) fn set_up(
-        self,
-        end: usize,
-        config: &Config,
-        workers: usize,
-        hands_over: bool,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
-        let alone = workers == 1 || self.left(end) < 2;
-        let hands_over = hands_over.then(|| self.waste(config, workers));
-        let Self { workload, ledger, store, tally, frontier, longest, .. } = self;
-        let mut plan = plan_block(&workload.recipe.block, (frontier, end), workers, config.chunk);
-        plan.longest = longest.into_iter().map(|(tx, _)| tx).collect();
-        let store = store.with_workers(if alone { 1 } else { workers });
-        let (limits, patience) = (config.limits(workers, alone, hands_over), config.patience);
-        (Setup { workload, ledger, store, limits, plan, patience }, tally)
-    }
-
-    /// The same for private batches.
-    fn set_up_private(
-        self,
-        config: &Config,
-        workers: usize,
-        stretch: PrivateStretch,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
-        let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
-        let Self { workload, ledger, store, tally, frontier: first, .. } = self;
-        workload.used.set(ledger.gas().admitted(&workload.recipe.block));
-        let plan = Plan { first, private, ..Plan::default() };
-        let limits = Limits {
-            // What runs ahead is bounded by the batches of the stretch.
-            window: u32::MAX,
-            policy: Policy::ForceSpeculative,
-            hands_over_rest,
-            ..config.limits(workers, false, None)
-        };
-        (Setup { workload, ledger, store, limits, plan, patience: config.patience }, tally)
-    }
-
-    pub(super) fn after(
-        end: BlockEnd<EvmWorkload<S>, EvmLedger>,
-        mut tally: Tally,
-        was_cancelled: bool,
-    ) -> (Self, Option<Failure<S>>) {
-        let BlockEnd {
-            mut ledger,
-            store,
-            workload,
-            frontier,
-            published,
-            conflicts,
-            batches,
-            halt,
-            error,
-            broken,
-            counters,
-            longest,
-            ..
-        } = end;
-        ledger.stream_to(None);
-        tally.protocol = tally.protocol.plus(counters);
-        tally.parts += batches;
-        // Whoever cancels hears of it, also if everything was committed by then.
-        let all = workload.recipe.block.transactions.len();
-        let gone = was_cancelled.then(|| cancelled(frontier, all));
-        let failure = match (halt, &broken) {
-            (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
-            _ => failure(frontier, halt, error, broken).or(gone),
-        };
-        let handed_over = halt == Some(Halt::HandedOver);
-        let alone = (published < frontier).then(|| Alone::after_batches(conflicts, published));
-        let session = Self {
-            workload,
-            ledger,
-            store,
-            tally,
-            frontier,
-            alone,
-            speculates: true,
-            handed_over,
-            longest,
-        };
-        (session, failure)
     }
 }
 

@@ -2,11 +2,13 @@
 //! order that a seed decides.
 
 use super::block::error::BlockError;
+use super::block::gas::BlockGas;
 use super::block::output::BlockOutput;
 use super::crew::Scoped;
 use super::crew::empty_store;
 use super::engine::batches::EvmBatches;
-use super::engine::ledger::BatchGroup;
+use super::engine::carry::Carry;
+use super::engine::group::BatchGroup;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::{DbError, StateSource};
@@ -22,7 +24,7 @@ use super::mutants::EvmMutant;
 use super::run::begin;
 use super::session::Session;
 use crate::config::Config;
-use crate::ids::{TxIndex, WorkerId};
+use crate::ids::{TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};
 use crate::protocol::{Mutant, Protocol};
 use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, Step};
@@ -112,7 +114,7 @@ pub fn simulate<S: StateSource + 'static>(
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
     let session = Session::new(workload, store, false);
     let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
-    let Setup { workload, ledger, store, limits, plan, patience } = setup;
+    let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
     let store = simulation.store(store);
@@ -154,9 +156,20 @@ impl<S: StateSource> Workload for Ordered<S> {
     where
         Self: 'a;
     type Left = Arc<TxOutput>;
+    type Carry = Carry;
+    type Room = BlockGas;
 
     fn entries(&self, left: &Arc<TxOutput>, each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         self.0.entries(left, each);
+    }
+
+    fn carried(
+        &self,
+        carry: Carry,
+        store: &Store<EvmLocation>,
+        each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
+    ) {
+        self.0.carried(carry, store, each);
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -186,7 +199,7 @@ impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkl
     fn from(end: BlockEnd<Ordered<S>, EvmLedger>) -> Self {
         let BlockEnd { ledger, store, workload, frontier, published, halt, error, .. } = end;
         let (broken, counters, longest) = (end.broken, end.counters, end.longest);
-        let (conflicts, batches, log) = (end.conflicts, end.batches, end.log);
+        let (conflicts, batches, carry, log) = (end.conflicts, end.batches, end.carry, end.log);
         Self {
             ledger,
             store,
@@ -195,6 +208,7 @@ impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkl
             published,
             conflicts,
             batches,
+            carry,
             halt,
             error,
             broken,

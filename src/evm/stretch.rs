@@ -23,6 +23,8 @@ pub(super) enum Stretch {
     Published,
     /// In private batches.
     Private(Box<PrivateStretch>),
+    /// One after the other, on the calling thread.
+    InOrder,
 }
 
 /// Private batches, which hold all transactions of a stretch.

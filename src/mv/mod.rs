@@ -38,7 +38,7 @@ mod store;
 mod tests;
 mod versioned_lock;
 
-pub use access::{AccessLog, Watch};
+pub use access::{AccessLog, Mark, Watch};
 pub use chain::{Floor, Found};
 pub use conflicts::ConflictIndex;
 pub use events::{At, Change, StoreEvent};

@@ -40,6 +40,18 @@ impl Batch {
         range.map(TxIndex).chain(members.iter().copied())
     }
 
+    /// Its transactions from `first` on, one of them, up to the first of others.
+    #[must_use]
+    pub fn neighbours_from(&self, first: TxIndex) -> Chunk {
+        let end = match self {
+            Self::Range(range) => range.end,
+            Self::Members(_) => self
+                .from(first)
+                .fold(first, |end, member| if member == end { end.next() } else { end }),
+        };
+        Chunk { first, end }
+    }
+
     /// Whether no transaction of others lies between its own.
     #[must_use]
     pub fn is_contiguous(&self) -> bool {

@@ -36,6 +36,13 @@ impl Protocol {
         self.private.published()
     }
 
+    /// Up to where the last run in order has come, if all of that is committed and nothing else since: what it has handed
+    /// on is the state below that index.
+    #[must_use]
+    pub fn carried(&self) -> Option<TxIndex> {
+        self.private.carried.filter(|carried| *carried == self.frontier)
+    }
+
     /// The lowest private batch above the frontier that waits to run, if it may go out.
     pub(super) fn next_batch(&mut self) -> Polled {
         let full = self.in_flight >= self.limits.job_capacity;
@@ -62,16 +69,30 @@ impl Protocol {
         Ok(Some(Command::Dispatch(job)))
     }
 
+    /// What the plan began with is put into the store, unless a stretch in order goes on from it.
+    pub(super) fn publish_before(&mut self) -> Option<Command> {
+        if !core::mem::take(&mut self.private.owes) || is_mutant!(self.mutant, CarriedForgotten) {
+            return None;
+        }
+        self.publish_up_to_frontier()
+    }
+
     /// Whoever reads below the frontier finds in the store what private batches have committed.
     pub(super) fn publish_below(&mut self) -> Option<Command> {
-        let first = self.private.published;
-        let end = self.frontier;
-        if self.private.is_mixed || first >= end || is_mutant!(self.mutant, PublishForgotten) {
+        let is_there = self.private.is_mixed || is_mutant!(self.mutant, PublishForgotten);
+        if is_there { None } else { self.publish_up_to_frontier() }
+    }
+
+    fn publish_up_to_frontier(&mut self) -> Option<Command> {
+        let (first, end) = (self.private.published, self.frontier);
+        if first >= end {
             return None;
         }
         self.private.published = end;
         self.awaiting = Some(Awaiting::Publish(first));
-        Some(Command::Publish(Chunk { first, end }))
+        let carried = self.carried().is_some();
+        self.private.carried = None;
+        Some(Command::Publish { txs: Chunk { first, end }, carried })
     }
 
     /// The same before a run of the batch `id`. The first run takes the snapshot that is there: what was committed since
@@ -79,6 +100,28 @@ impl Protocol {
     pub(super) fn publish_for(&mut self, id: BatchId) -> Option<Command> {
         let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
         if has_run { self.publish_below() } else { None }
+    }
+
+    /// The members of the batch `id` from the frontier `tx` on run in order, as far as no others lie between.
+    pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
+        let carried = self.private.carried;
+        let is_forgotten = is_mutant!(self.mutant, CarryOutdated) && carried.is_some();
+        let continues = carried == Some(tx) || is_forgotten;
+        if !continues && let Some(publish) = self.publish_below() {
+            return Ok(Some(publish));
+        }
+        let stride = self.limits.stride.max(1);
+        let batch = self.private.batch_mut(id, tx)?;
+        let mut chunk = batch.members.neighbours_from(tx);
+        chunk.end = chunk.end.min(TxIndex(tx.0.saturating_add(stride)));
+        let mode = Mode::InOrder { batch: id, continues };
+        let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
+        batch.runs += 1;
+        batch.state = BatchState::InFlight(job);
+        self.private.ready.remove(&tx);
+        self.private.carried = None;
+        self.here = Some(job);
+        Ok(Some(Command::RunHere(job)))
     }
 
     pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {
@@ -119,7 +162,14 @@ impl Protocol {
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
-        self.counters.failed += u64::from(report.held.is_some());
+        if matches!(job.mode, Mode::InOrder { .. }) {
+            self.private.carried = Some(report.groups.last().map_or(tx, |group| group.end));
+        } else {
+            self.counters.failed += u64::from(report.held.is_some());
+            if !is_mutant!(self.mutant, SpeculativeError) {
+                report.failure = None;
+            }
+        }
         let late = is_mutant!(self.mutant, SnapshotLate);
         let compared = if late { self.frontier.max(snapshot) } else { snapshot };
         let is_empty = report.groups.is_empty() && report.held.is_none();

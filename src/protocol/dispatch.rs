@@ -26,6 +26,9 @@ impl Protocol {
             Phase::Halting { stop_sent: true } => return Ok(self.finish_when_idle()),
             Phase::Running => {}
         }
+        if let Some(publish) = self.publish_before() {
+            return Ok(Some(publish));
+        }
         if let Some(tx) = self.discards.pop_front() {
             return Ok(Some(Command::Discard(tx)));
         }
@@ -167,8 +170,8 @@ impl Protocol {
         if !was_here {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
-        if let Mode::Private { batch, snapshot } = job.mode {
-            return self.on_batch_report(report, (batch, snapshot));
+        if let Some(batch) = job.private() {
+            return self.on_batch_report(report, batch);
         }
         let JobReport { results, void, .. } = report;
         if void {

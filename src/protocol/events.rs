@@ -18,6 +18,36 @@ pub enum Mode {
         /// Everything below it is committed and can be read.
         snapshot: TxIndex,
     },
+    /// A stretch in order: the members of a private batch in the chunk, the first of which is the frontier. Everything
+    /// below it is committed, nobody else's transactions lie between, and none commits before this run has reported:
+    /// what it sees is final, an error too.
+    InOrder {
+        /// The batch.
+        batch: BatchId,
+        /// The run begins with what the last one in order has left, journal included: all of that is committed, and
+        /// nothing else since. Without it, what lies below is all in the store.
+        continues: bool,
+    },
+}
+
+impl Mode {
+    /// The private batch that a job whose first transaction is `first` runs, and the snapshot on which it does.
+    #[must_use]
+    pub const fn private(self, first: TxIndex) -> Option<(BatchId, TxIndex)> {
+        match self {
+            Self::Private { batch, snapshot } => Some((batch, snapshot)),
+            Self::InOrder { batch, .. } => Some((batch, first)),
+            Self::Speculative | Self::Frontier => None,
+        }
+    }
+}
+
+impl Job {
+    /// The private batch that it runs, and the snapshot on which it does.
+    #[must_use]
+    pub const fn private(&self) -> Option<(BatchId, TxIndex)> {
+        self.mode.private(self.chunk.first)
+    }
 }
 
 /// Transactions to run, in order, on one worker.
@@ -84,6 +114,14 @@ pub struct JobReport {
     pub void: bool,
 }
 
+impl JobReport {
+    /// Of a job of which nothing has run.
+    #[must_use]
+    pub fn unrun(job: Job) -> Self {
+        Self { job, results: Vec::new(), batch: BatchReport::default(), void: false }
+    }
+}
+
 /// How far a run of a private batch came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BatchReport {
@@ -92,6 +130,8 @@ pub struct BatchReport {
     /// The member after them if it must not run above the frontier: it is invalid or failed on what it saw, or asked
     /// for what is settled only there. Nothing of it is left.
     pub held: Option<TxIndex>,
+    /// Why it has no result, if that is final: in a stretch in order.
+    pub failure: Option<Failure>,
 }
 
 /// Verdict of a validation.
@@ -198,9 +238,14 @@ pub enum Command {
         /// Put what it has left into the store before the frontier moves: there are transactions that may read it.
         publish: bool,
     },
-    /// Put into the store what these committed transactions of private batches have left: somebody is about to read there.
+    /// Put into the store what committed transactions of private batches have left: somebody is about to read there.
     /// Answer: [`Event::Published`].
-    Publish(Chunk),
+    Publish {
+        /// These.
+        txs: Chunk,
+        /// What the last run in order was to hand on is all of it, each location once: nobody goes on from that now.
+        carried: bool,
+    },
     /// Throw the rest of the results of a private batch away. No answer.
     DiscardBatch(BatchId),
     /// Compare the reads of the frontier, with authority. Answer: [`Event::Checked`].

@@ -2,16 +2,10 @@
 
 use super::events::{Command, Failure, Mode, Verdict};
 use super::mutants::is_mutant;
-use super::plan::{Policy, Waste};
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, FrontierState, Halt, Protocol};
 use crate::error::Invariant;
 use crate::ids::{Chunk, TxIndex};
-
-/// Transactions that run in order after a wasteful span.
-const IN_ORDER_STRETCH: u32 = 64;
-/// Transactions of a turn where speculation and order alternate.
-const TURN: u32 = 2;
 
 impl Protocol {
     pub(super) fn poll_frontier(&mut self) -> Result<Option<Command>, Invariant> {
@@ -214,32 +208,5 @@ impl Protocol {
             self.wake_waiters(tx)?;
         }
         Ok(())
-    }
-
-    /// Speculation that is mostly thrown away gives way to a stretch in order.
-    fn watch_discard_rate(&mut self, commits: u32) {
-        let (span, wasteful, stretch) = match self.limits.policy {
-            Policy::Auto => {
-                let Waste { runs, commits } = self.limits.hands_over.unwrap_or_default();
-                (commits, runs, IN_ORDER_STRETCH)
-            }
-            Policy::Alternate => (TURN, 0, TURN),
-            Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,
-        };
-        self.recent.0 += commits;
-        if self.recent.0 < span {
-            return;
-        }
-        let is_wasteful = self.recent.1 >= wasteful && !self.in_order();
-        self.recent = (0, 0);
-        if !is_wasteful {
-            return;
-        }
-        self.counters.in_order_stretches += 1;
-        if self.limits.hands_over.is_some() {
-            self.begin_halt(Halt::HandedOver);
-        } else {
-            self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of the rest.
 
-use super::events::{BatchReport, Command, Job, Mode};
+use super::events::{BatchReport, Command, Failure, Job, Mode};
 use super::mutants::is_mutant;
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Halt, Protocol};
@@ -32,8 +32,10 @@ impl Protocol {
     /// What is next for the frontier `tx`, which is a member of the batch `id`.
     pub(super) fn poll_batch(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let cap = self.limits.max_speculative_runs;
+        let in_order = self.in_order();
         let batch = self.private.batch_mut(id, tx)?;
         match &batch.state {
+            BatchState::Waiting if in_order => self.run_in_order(id, tx),
             BatchState::Waiting if batch.runs >= cap => self.poll_held(tx),
             BatchState::Waiting => match self.publish_for(id) {
                 Some(publish) => Ok(Some(publish)),
@@ -94,7 +96,7 @@ impl Protocol {
                 self.at_frontier.admitted = None;
                 let discarded = self.discard_batch(id, tx);
                 if let Ok(batch) = self.private.batch_mut(id, tx) {
-                    let report = BatchReport { groups: Vec::new(), held: Some(tx) };
+                    let report = BatchReport { held: Some(tx), ..BatchReport::default() };
                     batch.state = BatchState::Ended(Ended::of(frontier, report));
                     self.private.ready.remove(&tx);
                 }
@@ -111,10 +113,14 @@ impl Protocol {
         ended.groups.pop_front();
         ended.own += group.len();
         self.counters.speculative_commits += u64::from(speculative);
-        self.private.advance_group(group);
-        self.advance_to(group)?;
         let publish = self.private.is_mixed;
         if publish {
+            // Not if the block ends here: then nothing that is answered counts.
+            self.awaiting = Some(Awaiting::Publish(tx));
+        }
+        self.private.advance_group(group);
+        self.advance_to(group)?;
+        if publish && is_mutant!(self.mutant, AwaitsAfterEnd) {
             self.awaiting = Some(Awaiting::Publish(tx));
         }
         Ok(Some(Command::CommitGroup { batch: id, group, publish }))
@@ -133,6 +139,7 @@ impl Protocol {
             return self.poll_held(tx);
         }
         self.count_waste(runs);
+        self.forget_carried();
         if self.limits.hands_over_rest {
             self.begin_halt(Halt::HandedOver);
             return self.poll();
@@ -165,9 +172,14 @@ impl Protocol {
         if self.here.is_some() {
             return Ok(None);
         }
+        let failure = self.failure_in_order(tx);
         match self.at_frontier.admitted {
             None => Ok(self.ask(Awaiting::Admit(tx), Command::Admit(tx))),
             Some(false) => self.refuse(tx),
+            Some(true) if let Some(failure) = failure => {
+                self.at_frontier.failure = Some(failure);
+                self.fail(tx, failure)
+            }
             Some(true) => match self.publish_below() {
                 Some(publish) => Ok(Some(publish)),
                 None => {
@@ -177,6 +189,22 @@ impl Protocol {
                     Ok(Some(Command::RunHere(job)))
                 }
             },
+        }
+    }
+
+    /// Why `tx`, which a stretch in order has come to, has no result.
+    fn failure_in_order(&mut self, tx: TxIndex) -> Option<Failure> {
+        let ended = self.ended_at(tx)?;
+        ended.failure.filter(|_| ended.held == Some(tx))
+    }
+
+    /// Results from the frontier on are thrown away: if the last run in order has left any of them, so is what it was to
+    /// hand on.
+    fn forget_carried(&mut self) {
+        let frontier = self.frontier;
+        let has_more = self.private.carried.take_if(|carried| *carried > frontier).is_some();
+        if has_more && is_mutant!(self.mutant, CarryKept) {
+            self.private.carried = Some(frontier);
         }
     }
 
@@ -191,8 +219,9 @@ impl Protocol {
             return Ok(None);
         }
         let runs = ended.groups.iter().map(|group| group.len()).sum();
-        *ended = Ended::of(frontier, BatchReport { groups: Vec::new(), held: Some(tx) });
+        *ended = Ended::of(frontier, BatchReport { held: Some(tx), ..BatchReport::default() });
         self.count_waste(runs);
+        self.forget_carried();
         let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
         Ok(Some(Command::DiscardBatch(id)))
     }

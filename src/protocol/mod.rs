@@ -36,6 +36,7 @@ mod plan;
 mod private;
 mod slot;
 mod state;
+mod waste;
 
 pub use batch::Batch;
 pub use counters::Counters;

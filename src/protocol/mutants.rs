@@ -113,6 +113,18 @@ pub enum Mutant {
     /// I13: a block that ends early still commits what a private batch has left at the frontier.
     #[cfg(feature = "mutants")]
     HaltCommitsBatch,
+    /// A stretch in order goes on from what its last run has left, although others have committed since.
+    #[cfg(feature = "mutants")]
+    CarryOutdated,
+    /// A stretch in order goes on from what was thrown away.
+    #[cfg(feature = "mutants")]
+    CarryKept,
+    /// What a stretch in order has left is not put into the store before others run on top of it.
+    #[cfg(feature = "mutants")]
+    CarriedForgotten,
+    /// An answer is awaited that came after the end of the block.
+    #[cfg(feature = "mutants")]
+    AwaitsAfterEnd,
 }
 
 #[cfg(feature = "mutants")]
@@ -153,6 +165,10 @@ impl Mutant {
         Self::BatchTwice,
         Self::BatchOvertakes,
         Self::HaltCommitsBatch,
+        Self::CarryOutdated,
+        Self::CarryKept,
+        Self::CarriedForgotten,
+        Self::AwaitsAfterEnd,
     ];
 }
 

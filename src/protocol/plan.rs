@@ -46,6 +46,8 @@ pub struct Limits {
     /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private batch may not go on:
     /// whoever owns it makes another plan. Without it the rest runs again on a later snapshot.
     pub hands_over_rest: bool,
+    /// Transactions of a stretch in order after which its run reports what it has left, before it goes on; at least 1.
+    pub stride: u32,
 }
 
 /// From when on speculation counts as wasted.
@@ -69,6 +71,9 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is final already: 0, or the end of an earlier round.
     pub first: TxIndex,
+    /// What those from here on have left that are final already is not in the store: the owner has it, and hands it to
+    /// a stretch in order that begins the plan. None if all of it is there.
+    pub carried: Option<TxIndex>,
     /// All transactions that are in no private batch, in ranges from `first` on: what is dispatched together.
     pub chunks: Vec<Chunk>,
     /// Private batches: together with the chunks they hold each transaction once.

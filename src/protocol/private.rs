@@ -5,7 +5,8 @@
 //! and including *f*. From the first one that may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
 
 use super::batch::Batch;
-use super::events::{BatchReport, Command, Job};
+use super::events::{BatchReport, Command, Failure, Job};
+use super::plan::Plan;
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, TxIndex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,6 +23,11 @@ pub(super) struct Private {
     pub(super) published: TxIndex,
     /// Whether there are published transactions beside the batches: they may read what a batch has committed.
     pub(super) is_mixed: bool,
+    /// Up to where the last run in order has come, if nothing of it was thrown away: what it hands on is the state below
+    /// that index.
+    pub(super) carried: Option<TxIndex>,
+    /// Whether what the plan began with is to be put into the store first.
+    pub(super) owes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +56,8 @@ pub(super) struct Ended {
     pub(super) groups: VecDeque<Chunk>,
     /// The member after them, if it must run at the frontier.
     pub(super) held: Option<TxIndex>,
+    /// Why that one has no result, if this is final.
+    pub(super) failure: Option<Failure>,
     /// The rule allows all groups below `conflict`, or all, if nobody else commits from `compared` on.
     pub(super) compared: TxIndex,
     pub(super) conflict: Option<TxIndex>,
@@ -62,7 +70,9 @@ pub(super) struct Ended {
 pub(super) type Polled = Result<Option<Command>, Invariant>;
 
 impl Private {
-    pub(super) fn new(first: TxIndex, batches: &[Batch], is_mixed: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let Plan { first, carried, private: batches, chunks, .. } = plan;
+        let is_mixed = !chunks.is_empty();
         let heads =
             batches.iter().zip(0..).filter_map(|(batch, id)| Some((batch.first()?, BatchId(id))));
         let heads: BTreeMap<_, _> = heads.collect();
@@ -73,7 +83,10 @@ impl Private {
             state: BatchState::Waiting,
         };
         let batches = batches.iter().map(waiting).collect();
-        Self { batches, heads, ready, published: first, is_mixed }
+        let published = carried.map_or(*first, |carried| carried.min(*first));
+        let owes = published < *first;
+        let carried = owes.then_some(*first);
+        Self { batches, heads, ready, published, is_mixed, carried, owes }
     }
 
     /// The batch whose turn it is to commit `tx`.
@@ -149,9 +162,9 @@ impl Private {
 
 impl Ended {
     pub(super) fn of(snapshot: TxIndex, report: BatchReport) -> Self {
-        let BatchReport { groups, held } = report;
+        let BatchReport { groups, held, failure } = report;
         let (compared, conflict, own) = (snapshot, None, 0);
-        Self { groups: groups.into(), held, compared, conflict, own, snapshot }
+        Self { groups: groups.into(), held, failure, compared, conflict, own, snapshot }
     }
 
     /// Whether all from the snapshot up to `frontier` are members: what is next is valid by construction.

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::counters::Counters;
 use super::events::{Event, Failure, Job};
 use super::mutants::{Mutant, is_mutant};
-use super::plan::{Limits, Plan};
+use super::plan::{Limits, Plan, Policy};
 use super::private::Private;
 use super::slot::{Slot, Status};
 use crate::error::Invariant;
@@ -96,7 +96,7 @@ impl Protocol {
         let end = chunks_end.chain(batches_end).max().unwrap_or(plan.first);
         let is_published = !plan.chunks.is_empty();
         let slots_end = if is_published { end } else { plan.first };
-        let private = |_| Slot {
+        let member = |_| Slot {
             status: Status::Private,
             runs: 0,
             job: None,
@@ -105,7 +105,7 @@ impl Protocol {
             named: false,
             final_run: false,
         };
-        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(private));
+        let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(member));
         for chunk in &plan.chunks {
             for tx in chunk.indices() {
                 if let Some(slot) = slots.get_mut(tx) {
@@ -113,6 +113,10 @@ impl Protocol {
                 }
             }
         }
+        let mut private = Private::new(plan);
+        // A stretch in order goes on from what is carried; nobody else can.
+        let is_in_order = limits.policy == Policy::InOrder && private.head(plan.first).is_some();
+        private.owes &= !is_in_order || private.is_mixed;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();
         for &(tx, on) in plan.dependencies.iter().filter(|(tx, on)| on < tx) {
             if let Some(slot) = slots.get_mut(tx) {
@@ -131,7 +135,7 @@ impl Protocol {
             mutant: Mutant::default(),
             slots,
             end,
-            private: Private::new(plan.first, &plan.private, is_published),
+            private,
             frontier: plan.first,
             fresh: plan.first,
             ready: BTreeSet::new(),
@@ -289,46 +293,6 @@ impl Protocol {
         Ok(())
     }
 
-    /// Throws the result of `tx` away, with everything of its chunk that depends on it (I14).
-    pub(super) fn discard(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        self.discard_one(tx)?;
-        self.discard_tail(tx)
-    }
-
-    fn discard_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        self.count_waste(1);
-        if !is_mutant!(self.mutant, DiscardKeepsEntries) {
-            self.discards.push_back(tx);
-        }
-        self.slot_mut(tx)?.final_run = false;
-        self.make_pending(tx)
-    }
-
-    /// Counts runs whose result is of no use.
-    pub(super) fn count_waste(&mut self, runs: u32) {
-        self.counters.discarded += u64::from(runs);
-        self.recent.1 = self.recent.1.saturating_add(runs);
-    }
-
-    /// Throws away what shared a journal with `tx` and ran after it.
-    pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
-        if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
-            return Ok(());
-        }
-        let job = self.slots.get(tx).and_then(|slot| slot.job);
-        let mut next = tx.next();
-        while let Some(slot) = self.slots.get(next) {
-            if job.is_none() || slot.job != job {
-                break;
-            }
-            if slot.status == Status::Executed {
-                self.discard_one(next)?;
-            }
-            next = next.next();
-        }
-        Ok(())
-    }
-
     pub(super) fn begin_halt(&mut self, halt: Halt) {
         if self.phase == Phase::Running {
             self.phase = Phase::Halting { stop_sent: false };
@@ -373,6 +337,10 @@ impl Protocol {
             Event::Withdrawn { tx, stale_readers } => {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
                 self.note_stale(&stale_readers)?;
+                if self.private.carried == Some(tx) {
+                    // It has left nothing.
+                    self.private.carried = Some(tx.next());
+                }
                 self.advance(tx)
             }
             Event::Compared { tx, conflict } => self.on_compared(tx, conflict),

@@ -41,24 +41,8 @@ impl ToyCase {
             faults: random.chance(1, 2),
         };
         let block = Arc::new(random_block(random, shape));
-        let policy = match random.below(4) {
-            0 => Policy::InOrder,
-            1 => Policy::Auto,
-            _ => Policy::ForceSpeculative,
-        };
-        let widest = if random.chance(1, 2) { 6 } else { 64 };
-        let window = 1 + random.below(widest);
-        let limits = Limits {
-            window: u32::try_from(window).unwrap_or(1),
-            job_capacity: 1 + u32::from(random.small(6)),
-            max_speculative_runs: 1 + u32::from(random.small(3)),
-            policy,
-            skip_rejected: random.chance(1, 2),
-            shared_chunks: random.chance(1, 4),
-            hands_over: None,
-            hands_over_rest: false,
-        };
-        let plan = random_plan(random, block.transactions.len());
+        let limits = random_limits(random);
+        let plan = random_plan(random, TxIndex(0), block.transactions.len());
         let shards = 1 << random.small(4);
         Self { block, limits, plan, patience: random.below(30), shards }
     }
@@ -70,6 +54,10 @@ impl ToyCase {
         let all = random.chance(1, 3);
         make_private(random, &mut case.plan, all);
         case.limits.hands_over_rest = all && random.chance(1, 4);
+        case.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
+        if random.chance(1, 4) {
+            case.limits.policy = Policy::Alternate;
+        }
         case
     }
 
@@ -105,8 +93,30 @@ impl ToyCase {
     }
 }
 
+/// Tight limits of any policy.
+pub(super) fn random_limits(random: &mut Random) -> Limits {
+    let policy = match random.below(4) {
+        0 => Policy::InOrder,
+        1 => Policy::Auto,
+        _ => Policy::ForceSpeculative,
+    };
+    let widest = if random.chance(1, 2) { 6 } else { 64 };
+    let window = 1 + random.below(widest);
+    Limits {
+        window: u32::try_from(window).unwrap_or(1),
+        job_capacity: 1 + u32::from(random.small(6)),
+        max_speculative_runs: 1 + u32::from(random.small(3)),
+        policy,
+        skip_rejected: random.chance(1, 2),
+        shared_chunks: random.chance(1, 4),
+        hands_over: None,
+        hands_over_rest: false,
+        stride: u32::MAX,
+    }
+}
+
 /// Moves chunks of `plan`, or all of it, into private batches: whole chunks, or transactions from here and there.
-fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
+pub(super) fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
     let chunks = core::mem::take(&mut plan.chunks);
     let lanes = 1 + random.small(3);
     let mut members = vec![Vec::new(); usize::from(lanes)];
@@ -133,19 +143,21 @@ fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
     plan.dependencies.retain(|(tx, on)| is_published(tx) && is_published(on));
 }
 
-fn random_plan(random: &mut Random, transactions: usize) -> Plan {
+/// Cuts up so many transactions from `first` on.
+pub(super) fn random_plan(random: &mut Random, first: TxIndex, transactions: usize) -> Plan {
     let count = u32::try_from(transactions).unwrap_or(u32::MAX);
+    let end = TxIndex(first.0.saturating_add(count));
     let longest = 1 + random.small(5);
-    let mut plan = Plan::default();
-    let mut first = TxIndex(0);
-    while first.0 < count {
+    let mut plan = Plan { first, ..Plan::default() };
+    let mut next = first;
+    while next < end {
         let length = 1 + u32::from(random.small(longest));
-        let end = TxIndex((first.0 + length).min(count));
-        plan.chunks.push(Chunk { first, end });
-        first = end;
+        let chunk = Chunk { first: next, end: TxIndex((next.0 + length).min(end.0)) };
+        plan.chunks.push(chunk);
+        next = chunk.end;
     }
     if random.chance(1, 3) {
-        for tx in 0..count {
+        for tx in first.0..end.0 {
             if random.chance(1, 8) {
                 plan.frontier_only.push(TxIndex(tx));
             }
@@ -155,7 +167,9 @@ fn random_plan(random: &mut Random, transactions: usize) -> Plan {
             }
         }
     }
+    plan.dependencies.retain(|(_, on)| *on >= first);
     // Nothing is drawn for it, so all else about a seed stays.
-    plan.longest = (0..count).filter(|tx| count % 4 == 3 && tx % 5 == 4).map(TxIndex).collect();
+    let goes_first = |tx: &u32| count % 4 == 3 && tx % 5 == 4;
+    plan.longest = (first.0..end.0).filter(goes_first).map(TxIndex).collect();
     plan
 }

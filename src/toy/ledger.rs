@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Entries of one transaction.
 pub type ToyEntries = Vec<(ToyLocation, Entry<ToyLocation>)>;
 
-/// What a transaction of a private batch leaves: its output and its entries.
-pub type ToyGroup = (ToyOutput, ToyEntries);
+/// What neighbours in a private batch leave: the output and the entries of each.
+pub type ToyGroup = Vec<(ToyOutput, ToyEntries)>;
 
 /// What became of a toy transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ impl Ledger for ToyLedger {
     type Rejection = ToyRejection;
     type Group = ToyGroup;
     type Left = ToyEntries;
+    type Room = u64;
 
     fn admit(&mut self, tx: TxIndex) -> Result<(), ToyRejection> {
         let fits = self.limit(tx) <= self.room;
@@ -70,13 +71,21 @@ impl Ledger for ToyLedger {
         self.outcomes.push((tx, ToyOutcome::Skipped(reason)));
     }
 
-    fn admits(&mut self, txs: Chunk, _: &ToyGroup) -> bool {
-        txs.indices().all(|tx| self.limit(tx) <= self.room)
+    fn room(&self) -> u64 {
+        self.room
     }
 
-    fn commit_group(&mut self, txs: Chunk, (output, writes): ToyGroup) {
-        self.commit(txs.first, output);
-        self.left.push((txs.first, writes));
+    fn admits(&mut self, txs: Chunk, _: &ToyGroup) -> bool {
+        let mut room = Some(self.room);
+        txs.indices().for_each(|tx| room = room.and_then(|room| room.checked_sub(self.limit(tx))));
+        room.is_some()
+    }
+
+    fn commit_group(&mut self, txs: Chunk, group: ToyGroup) {
+        for (tx, (output, writes)) in txs.indices().zip(group) {
+            self.commit(tx, output);
+            self.left.push((tx, writes));
+        }
     }
 
     fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &ToyEntries)> {

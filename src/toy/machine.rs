@@ -1,15 +1,11 @@
 //! A worker's means to run toy transactions, and the measurements that it makes itself.
 
-use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
+use super::ledger::ToyLedger;
 use super::location::{SLOTS, ToyLocation};
 use super::program::{Halted, ToyBlock, ToyOutput, ToyRejection, ToyState, run_program};
-use crate::ids::{Chunk, TxIndex, WorkerId};
-use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
-use crate::protocol::Batch;
-use crate::worker::{
-    Base, BatchMachine, Context, Effects, Machine, MustWait, RanBatch, Stop, Stopped, View,
-    Workload,
-};
+use crate::ids::{TxIndex, WorkerId};
+use crate::mv::{Entry, Location, ReadSet};
+use crate::worker::{Base, Context, Effects, Machine, Stop, Stopped, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -105,6 +101,18 @@ impl ToyWorkload {
         ToyLedger::new(limits, self.block.room)
     }
 
+    pub(super) fn base(&self) -> ToyBase<'_> {
+        ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() }
+    }
+
+    pub(super) fn is_lost(&self, worker: WorkerId) -> bool {
+        self.lost_worker == Some(worker)
+    }
+
+    pub(super) fn limit(&self, tx: TxIndex) -> u64 {
+        self.block.transactions.get(tx.position()).map_or(0, |tx| tx.limit)
+    }
+
     /// Most simultaneous runs.
     #[must_use]
     pub fn peak(&self) -> u32 {
@@ -118,49 +126,8 @@ impl ToyWorkload {
     }
 }
 
-impl Workload for ToyWorkload {
-    type Location = ToyLocation;
-    type Output = ToyOutput;
-    type Rejection = ToyRejection;
-    type BaseError = BaseFailed;
-    type Machine<'a, X: Context + 'a> = ToyMachine<'a, X>;
-    type Group = ToyGroup;
-    type Batches<'a, X: Context + 'a> = ToyBatches<'a, X>;
-    type Left = ToyEntries;
-
-    fn entries(&self, left: &ToyEntries, mut each: impl FnMut(ToyLocation, Entry<ToyLocation>)) {
-        left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
-    }
-
-    /// Its credits are entries like others: they are there to be folded.
-    fn credits(&self, _: &ToyOutput, _: impl FnMut(ToyLocation, u64)) {}
-
-    fn machine<'a, X: Context + 'a>(
-        &'a self,
-        worker: WorkerId,
-        store: &'a Store<ToyLocation>,
-        context: &'a X,
-    ) -> Result<ToyMachine<'a, X>, BaseFailed> {
-        let is_lost = self.lost_worker == Some(worker);
-        let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
-        Ok(ToyMachine { workload: self, view: View::new(store, base, context), is_lost })
-    }
-
-    fn batches<'a, X: Context + 'a>(
-        &'a self,
-        worker: WorkerId,
-        store: &'a Store<ToyLocation>,
-        context: &'a X,
-    ) -> Result<ToyBatches<'a, X>, BaseFailed> {
-        let is_lost = self.lost_worker == Some(worker);
-        let base = ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() };
-        let view = View::of_batches(store, base, context);
-        Ok(ToyBatches { workload: self, view, is_lost, groups: Vec::new() })
-    }
-}
-
 #[derive(Debug)]
-struct ToyBase<'a> {
+pub(super) struct ToyBase<'a> {
     block: &'a ToyBlock,
     until_failure: Option<&'a AtomicU64>,
 }
@@ -209,6 +176,16 @@ impl Drop for Running<'_> {
     }
 }
 
+impl<'a, X: Context> ToyMachine<'a, X> {
+    pub(super) const fn new(
+        workload: &'a ToyWorkload,
+        view: View<'a, ToyLocation, ToyBase<'a>, X>,
+        is_lost: bool,
+    ) -> Self {
+        Self { workload, view, is_lost }
+    }
+}
+
 impl<X: Context> Machine for ToyMachine<'_, X> {
     type Location = ToyLocation;
     type Output = ToyOutput;
@@ -232,7 +209,7 @@ impl<X: Context> Machine for ToyMachine<'_, X> {
 }
 
 /// Runs `tx` over `view`.
-fn run_over<'a, X: Context>(
+pub(super) fn run_over<'a, X: Context>(
     workload: &'a ToyWorkload,
     view: &mut View<'a, ToyLocation, ToyBase<'a>, X>,
     tx: TxIndex,
@@ -252,45 +229,6 @@ fn run_over<'a, X: Context>(
         Err(Halted::Rejected(reason)) => Err(reason),
         // The latch of the view says why; this reason is never looked at.
         Err(Halted::Stopped) => Err(ToyRejection::Unwilling(0)),
-    }
-}
-
-/// Runs private batches of toy transactions for one worker.
-#[derive(Debug)]
-pub struct ToyBatches<'a, X> {
-    workload: &'a ToyWorkload,
-    view: View<'a, ToyLocation, ToyBase<'a>, X>,
-    /// It panics where nothing guards it.
-    is_lost: bool,
-    groups: Vec<(Chunk, ToyGroup)>,
-}
-
-impl<X: Context> BatchMachine for ToyBatches<'_, X> {
-    type Location = ToyLocation;
-    type Group = ToyGroup;
-
-    fn begin(&mut self, _: &Batch, _: TxIndex, snapshot: TxIndex, log: AccessLog<ToyLocation>) {
-        if self.is_lost {
-            std::panic::resume_unwind(Box::new("lost worker"));
-        }
-        self.view.begin_batch(snapshot, log);
-        self.groups.clear();
-    }
-
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait> {
-        self.view.begin(tx);
-        let ran = run_over(self.workload, &mut self.view, tx);
-        let (_, stop) = self.view.end();
-        let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else { return Err(MustWait) };
-        self.view.keep(tx, &writes);
-        self.groups.push((Chunk { first: tx, end: tx.next() }, (output, writes)));
-        Ok(())
-    }
-
-    fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup> {
-        let groups = core::mem::take(&mut self.groups);
-        let Some(log) = self.view.end_batch() else { unreachable!("a batch has begun") };
-        RanBatch { groups, log }
     }
 }
 

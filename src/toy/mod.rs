@@ -10,6 +10,7 @@
 //! The reference shares the meaning of a program with the machine ([`run_program`]) and nothing
 //! else: no store, no protocol, no worker.
 
+mod batches;
 mod case;
 mod compare;
 mod generator;
@@ -19,16 +20,20 @@ mod machine;
 mod program;
 mod random;
 mod reference;
+mod rounds;
 pub mod store;
+mod workload;
 
+pub use batches::{ToyBatches, ToyCarry};
 pub use case::ToyCase;
 pub use compare::{Mismatch, compare};
 pub use generator::{Shape, random_block};
 pub use ledger::{ToyEntries, ToyGroup, ToyLedger, ToyOutcome};
 pub use location::{ACCOUNTS, SLOTS, ToyLocation, universe};
-pub use machine::{BaseFailed, Rendezvous, ToyBatches, ToyMachine, ToyWorkload};
+pub use machine::{BaseFailed, Rendezvous, ToyMachine, ToyWorkload};
 pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };
 pub use random::Random;
 pub use reference::{Reference, ReferenceError, ReferenceOutcome, reference};
+pub use rounds::ToyEnd;

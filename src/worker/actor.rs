@@ -11,7 +11,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{ReadRecord, ReadSet};
-use crate::protocol::{BatchReport, Failure, Job, JobReport, Mode, RunResult, TxReport};
+use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -129,19 +129,17 @@ where
     X: Context,
 {
     /// Answers a job that the owner has taken back.
-    fn give_back(&self, message: JobMessage<W::Location>) -> ReportMessage<W> {
-        let (results, batch) = (Vec::new(), BatchReport::default());
-        let report = JobReport { job: message.job, results, batch, void: true };
-        ReportMessage { report, kept: Vec::new(), batch: None }
+    fn give_back(&self, message: JobMessage<W>) -> ReportMessage<W> {
+        let report = JobReport { void: true, ..JobReport::unrun(message.job) };
+        ReportMessage { report, kept: Vec::new(), batch: None, error: None }
     }
 
-    fn run_job(&mut self, message: JobMessage<W::Location>) -> ReportMessage<W> {
-        if let Mode::Private { batch, snapshot } = message.job.mode {
-            return self.run_batch(&message, (batch, snapshot));
+    fn run_job(&mut self, message: JobMessage<W>) -> ReportMessage<W> {
+        if let Some(batch) = message.job.private() {
+            return self.run_batch(message, batch);
         }
-        let JobMessage { job, previous } = message;
-        let (results, batch) = (Vec::new(), BatchReport::default());
-        let mut report = JobReport { job, results, batch, void: false };
+        let JobMessage { job, previous, .. } = message;
+        let mut report = JobReport::unrun(job);
         let mut kept = Vec::new();
         if let Some(machine) = &mut self.machine {
             machine.begin_chunk();
@@ -163,7 +161,7 @@ where
                 break;
             }
         }
-        ReportMessage { report, kept, batch: None }
+        ReportMessage { report, kept, batch: None, error: None }
     }
 
     /// A chunk ends early when work is to stop, or when it holds the frontier up for long.
@@ -202,18 +200,17 @@ where
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
             Ran::TooEarly => (RunResult::TooEarly, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
-                let failure = match &error {
-                    TxError::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => {
-                        Failure::Rejected
-                    }
-                    TxError::Rejected(_) | TxError::Base(_) | TxError::Panicked(_) => {
-                        Failure::Fatal
-                    }
-                };
-                (RunResult::Failed(failure), Kept::nothing(Some(error)), 0)
+                (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
             }
         };
         (TxReport { runs, result }, kept, cost)
+    }
+
+    pub(super) fn failure(error: &TxError<W::Rejection, W::BaseError>) -> Failure {
+        match error {
+            TxError::Rejected(reason) if W::Machine::<'a, X>::may_skip(reason) => Failure::Rejected,
+            TxError::Rejected(_) | TxError::Base(_) | TxError::Panicked(_) => Failure::Fatal,
+        }
     }
 
     fn run_once(&mut self, tx: TxIndex) -> Ran<W> {

@@ -2,11 +2,11 @@
 
 use super::actor::Actor;
 use super::events::EngineEvent;
-use super::machine::{BatchMachine, LedgerOf, MustWait, Workload};
+use super::machine::{BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::{Context, Point};
-use crate::ids::{BatchId, TxIndex};
+use crate::ids::{BatchId, Chunk, TxIndex};
 use crate::protocol::{BatchReport, JobReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,27 +16,31 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Runs the members of a private batch from the first transaction of the job on, until work is to stop or one must
-    /// wait for the frontier. Whatever prevents that one - it is invalid, storage fails, it panics - is found out there,
-    /// with authority.
+    /// Runs the members of a private batch from the first transaction of the job on, until work is to stop or one has no
+    /// result. Whatever prevents that one - it is invalid, storage fails, it panics - is found out at the frontier, with
+    /// authority; in a stretch in order it is there already.
     pub(super) fn run_batch(
         &mut self,
-        message: &JobMessage<W::Location>,
+        message: JobMessage<W>,
         (id, snapshot): (BatchId, TxIndex),
     ) -> ReportMessage<W> {
-        let job = message.job;
+        let JobMessage { job, in_order, .. } = message;
         let shared = self.shared;
         shared.log.note(|| EngineEvent::BatchBegan(job));
-        let machine = self.batches.take().or_else(|| self.build_batches());
+        let is_compared = in_order.is_none() || shared.compares_all;
+        let machine = self.batches.take().map_or_else(|| self.build_batches(), Ok);
         let (held, ran) = match machine {
-            // What fails here fails at the frontier, too, if it is to fail the block.
-            None => (Some(job.chunk.first), None),
-            Some(mut machine) => {
+            Err(error) => {
+                let carry = in_order.and_then(|in_order| in_order.carry);
+                let ran = carry.map(|carry| RanBatch::nothing(Some(carry)));
+                (Some((job.chunk.first, Some(error))), ran)
+            }
+            Ok(mut machine) => {
                 if let Some(batch) = shared.batches.get(id.0 as usize) {
-                    let log = shared.empty_log.clone();
-                    machine.begin(batch, job.chunk.first, snapshot, log);
+                    let log = is_compared.then(|| shared.empty_log.clone());
+                    machine.begin(BatchStart { batch, txs: job.chunk, snapshot, log, in_order });
                 }
-                let (held, panicked) = self.run_members(&mut machine, (id, job.chunk.first));
+                let (held, panicked) = self.run_members(&mut machine, id, job.chunk);
                 let ran = machine.end();
                 // Whatever it kept in the middle of a run goes with it.
                 self.batches = (!panicked).then_some(machine);
@@ -45,42 +49,54 @@ where
         };
         self.context.yield_at(Point::Publish);
         let groups = ran.iter().flat_map(|ran| ran.groups.iter().map(|(txs, _)| *txs)).collect();
-        let batch = BatchReport { groups, held };
+        let (held, error) = held.map_or((None, None), |(held, error)| (Some(held), error));
+        let failure = error.as_ref().map(Self::failure);
+        let batch = BatchReport { groups, held, failure };
         shared.log.note(|| EngineEvent::BatchEnded {
             job,
-            groups: ran.as_ref().map(|ran| ran.log.exact().groups().to_vec()).unwrap_or_default(),
+            groups: ran
+                .as_ref()
+                .and_then(|ran| Some(ran.log.as_ref()?.exact().groups().to_vec()))
+                .unwrap_or_default(),
             held,
         });
         let report = JobReport { job, results: Vec::new(), batch, void: false };
-        ReportMessage { report, kept: Vec::new(), batch: ran }
+        ReportMessage { report, kept: Vec::new(), batch: ran, error }
     }
 
-    /// The member that must wait, if one must, and whether it panicked.
+    /// The member that has no result, if there is one, and whether it panicked.
     fn run_members(
         &self,
         machine: &mut W::Batches<'a, X>,
-        (id, first): (BatchId, TxIndex),
-    ) -> (Option<TxIndex>, bool) {
+        id: BatchId,
+        txs: Chunk,
+    ) -> (Option<Held<W>>, bool) {
         let shared = self.shared;
-        let members = shared.batches.get(id.0 as usize);
-        for tx in members.into_iter().flat_map(|batch| batch.from(first)) {
+        let members = shared.batches.get(id.0 as usize).into_iter();
+        let members = members.flat_map(|batch| batch.from(txs.first));
+        for tx in members.take_while(|tx| *tx < txs.end) {
             if shared.is_stopped() {
                 break;
             }
             match catch_unwind(AssertUnwindSafe(|| machine.run(tx))) {
                 Ok(Ok(())) => {}
-                Ok(Err(MustWait)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}
-                Ok(Err(MustWait)) => return (Some(tx), false),
-                Err(_) => return (Some(tx), true),
+                Ok(Err(_)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}
+                Ok(Err(MustWait { error })) => return (Some((tx, error)), false),
+                Err(payload) => return (Some((tx, Some(TxError::Panicked(payload)))), true),
             }
         }
         (None, false)
     }
 
-    /// The machine for private batches; none if the base state cannot be opened, or that panics.
-    fn build_batches(&self) -> Option<W::Batches<'a, X>> {
+    /// The machine for private batches.
+    fn build_batches(&self) -> Result<W::Batches<'a, X>, ErrorOf<W>> {
         let Self { shared, worker, context, .. } = *self;
         let build = || shared.workload.batches(worker, &shared.store, context);
-        catch_unwind(AssertUnwindSafe(build)).ok()?.ok()
+        catch_unwind(AssertUnwindSafe(build)).map_err(TxError::Panicked)?.map_err(TxError::Base)
     }
 }
+
+type ErrorOf<W> = TxError<<W as Workload>::Rejection, <W as Workload>::BaseError>;
+
+/// A member that has no result, and why.
+type Held<W> = (TxIndex, Option<ErrorOf<W>>);

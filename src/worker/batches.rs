@@ -13,13 +13,16 @@ pub(super) struct Batches<W: Workload> {
     pub(super) index: ConflictIndex<W::Location>,
     /// Batches of which something was committed.
     pub(super) committed: u64,
+    /// What the last run of a stretch in order has left for the next one.
+    pub(super) carry: Option<W::Carry>,
 }
 
 /// What the last run of a batch has left.
 struct Kept<W: Workload> {
     snapshot: TxIndex,
     groups: VecDeque<(Chunk, W::Group)>,
-    log: AccessLog<W::Location>,
+    /// Where somebody compares it.
+    log: Option<AccessLog<W::Location>>,
     /// From the first comparison on, if others commit between its transactions.
     watch: Option<Watch>,
     has_committed: bool,
@@ -28,7 +31,7 @@ struct Kept<W: Workload> {
 impl<W: Workload> Batches<W> {
     pub(super) fn new(index: ConflictIndex<W::Location>, batches: usize) -> Self {
         let kept = core::iter::repeat_with(|| None).take(batches).collect();
-        Self { kept, index, committed: 0 }
+        Self { kept, index, committed: 0, carry: None }
     }
 
     fn kept(&mut self, id: BatchId) -> Option<&mut Kept<W>> {
@@ -40,14 +43,18 @@ impl<W: Workload> Batches<W> {
         &mut self,
         id: BatchId,
         snapshot: TxIndex,
-        ran: RanBatch<W::Location, W::Group>,
-        replaces: bool,
+        ran: RanBatch<W::Location, W::Group, W::Carry>,
+        mutant: WorkerMutant,
     ) {
-        let RanBatch { groups, log } = ran;
+        let RanBatch { groups, log, carry } = ran;
+        // A run that is not in order leaves none: that of the last one in order stays.
+        if carry.is_some() || is_worker_mutant!(mutant, CarryReplaced) {
+            self.carry = carry;
+        }
         let (watch, has_committed) = (None, false);
         let new = Kept { snapshot, groups: groups.into(), log, watch, has_committed };
         if let Some(kept) = self.kept.get_mut(id.0 as usize)
-            && (replaces || kept.is_none())
+            && (kept.is_none() || !is_worker_mutant!(mutant, BatchNotReplaced))
         {
             *kept = Some(new);
         }
@@ -65,9 +72,10 @@ impl<W: Workload> Batches<W> {
         if let Some(watch) = &kept.watch {
             return watch.bound();
         }
-        let conflict = self.index.first_conflict(&kept.log, id, kept.snapshot);
-        if kept.log.has_gaps() {
-            let mut watch = kept.log.watch();
+        let log = kept.log.as_ref()?;
+        let conflict = self.index.first_conflict(log, id, kept.snapshot);
+        if log.has_gaps() {
+            let mut watch = log.watch();
             if !is_worker_mutant!(mutant, VerdictForgotten) {
                 watch.forbid(conflict);
             }
@@ -100,21 +108,22 @@ impl<W: Workload> Batches<W> {
         unindexed: bool,
     ) -> Result<W::Group, Invariant> {
         let missing = Invariant::MissingResult { tx: group.first };
-        let Self { kept, index, committed } = self;
+        let Self { kept, index, committed, .. } = self;
         let (before, rest) = kept.split_at_mut(id.0 as usize);
         let Some((Some(own), after)) = rest.split_first_mut() else { return Err(missing) };
         let Some((txs, left)) = own.groups.pop_front() else { return Err(missing) };
         if txs != group {
             return Err(missing);
         }
-        if cfg!(debug_assertions) && !index.allows(&own.log, id, group.first, own.snapshot) {
+        let allows = |log| index.allows(log, id, group.first, own.snapshot);
+        if cfg!(debug_assertions) && !own.log.as_ref().is_none_or(allows) {
             return Err(Invariant::StaleCommit { tx: group.first });
         }
         *committed += u64::from(!core::mem::replace(&mut own.has_committed, true));
         let others = before.iter_mut().chain(after).flatten();
-        if !unindexed {
+        if let Some(log) = own.log.as_ref().filter(|_| !unindexed) {
             let watches = others.filter_map(|other| other.watch.as_mut());
-            index.commit_group(id, &own.log, group.first, watches);
+            index.commit_group(id, log, group.first, watches);
         }
         Ok(left)
     }

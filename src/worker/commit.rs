@@ -100,7 +100,7 @@ where
         if too_early {
             self.move_frontier(last, shared);
         }
-        let stale_readers = if publish { self.publish(group, shared) } else { Vec::new() };
+        let stale_readers = if publish { self.publish_group(group, shared) } else { Vec::new() };
         if !too_early {
             self.move_frontier(last, shared);
         }
@@ -110,21 +110,49 @@ where
         Ok(())
     }
 
-    /// Puts into the store what these committed transactions have left there by group. Returns who had read there.
-    pub(super) fn publish(&mut self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
-        let mut stale_readers = Vec::new();
-        let mut ends_life = false;
+    /// Puts into the store what these committed transactions have left. Returns who had read there.
+    pub(super) fn publish(
+        &mut self,
+        txs: Chunk,
+        carried: bool,
+        shared: &Shared<W, G>,
+    ) -> Vec<TxIndex> {
+        let Some(carry) = self.batches.carry.take_if(|_| carried) else {
+            return self.publish_group(txs, shared);
+        };
         let Shared { workload, store, .. } = shared;
-        for_each_entry(workload, &self.ledger, txs, |version, location, entry| {
-            store.publish(version, &location, entry, &mut stale_readers);
-            ends_life |= store.has_unknown_readers(&location);
-        });
-        if ends_life {
-            let end = txs.end.0.saturating_add(shared.limits.window).min(shared.transactions);
-            stale_readers.extend((txs.end.0..end).map(TxIndex));
-        }
-        stale_readers.sort_unstable();
-        stale_readers.dedup();
-        stale_readers
+        publish_all(txs.end, shared, |publish| workload.carried(carry, store, publish))
     }
+
+    /// The same for what these have left by group.
+    fn publish_group(&self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
+        let each = |publish: &mut Publish<'_, _>| {
+            for_each_entry(&shared.workload, &self.ledger, txs, publish);
+        };
+        publish_all(txs.end, shared, each)
+    }
+}
+
+type Publish<'p, L> = dyn FnMut(Version, L, Entry<L>) + 'p;
+
+/// Publishes each entry of committed transactions below `end`. Returns who had read there.
+fn publish_all<W: Workload, G>(
+    end: TxIndex,
+    shared: &Shared<W, G>,
+    each: impl FnOnce(&mut Publish<'_, W::Location>),
+) -> Vec<TxIndex> {
+    let mut stale_readers = Vec::new();
+    let mut ends_life = false;
+    let store = &shared.store;
+    each(&mut |version, location, entry| {
+        store.publish(version, &location, entry, &mut stale_readers);
+        ends_life |= store.has_unknown_readers(&location);
+    });
+    if ends_life {
+        let last = end.0.saturating_add(shared.limits.window).min(shared.transactions);
+        stale_readers.extend((end.0..last).map(TxIndex));
+    }
+    stale_readers.sort_unstable();
+    stale_readers.dedup();
+    stale_readers
 }

@@ -2,7 +2,7 @@
 
 use super::batches::Batches;
 use super::events::EngineEvent;
-use super::machine::{LedgerOf, TxError, Workload};
+use super::machine::{InOrder, LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::{WorkerMutant, is_worker_mutant};
 use super::shared::{BlockEnd, Shared};
@@ -10,7 +10,7 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ConflictIndex, ReadSet, Store};
-use crate::protocol::{BatchReport, Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
 
@@ -33,7 +33,7 @@ pub(super) struct Coordinator<W: Workload, G> {
     held: Record<W>,
     pub(super) batches: Batches<W>,
     /// Gone once the block is over: that ends the workers.
-    jobs: Option<Sender<JobMessage<W::Location>>>,
+    jobs: Option<Sender<JobMessage<W>>>,
     /// Why the frontier was refused by admission.
     pub(super) refusal: Option<W::Rejection>,
     broken: Option<Invariant>,
@@ -44,10 +44,7 @@ pub(super) struct Coordinator<W: Workload, G> {
 ///
 /// It looks again also with that job in hand: a report that came meanwhile may hold work for
 /// others, who would wait for it as long as the job takes.
-pub(super) fn coordinate<W, G, X>(
-    shared: &Shared<W, G>,
-    context: &X,
-) -> Option<JobMessage<W::Location>>
+pub(super) fn coordinate<W, G, X>(shared: &Shared<W, G>, context: &X) -> Option<JobMessage<W>>
 where
     W: Workload,
     G: LedgerOf<W>,
@@ -88,7 +85,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         protocol: Protocol,
         ledger: G,
         index: ConflictIndex<W::Location>,
-        jobs: Sender<JobMessage<W::Location>>,
+        jobs: Sender<JobMessage<W>>,
     ) -> Self {
         let record = || Record {
             reads: ReadSet::default(),
@@ -111,6 +108,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {
         let halt = self.protocol.halt();
+        let is_carried = self.protocol.carried().is_some();
         let mut counters = self.protocol.counters();
         if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
             counters.discarded += self.withdraw_speculation(&store);
@@ -133,6 +131,7 @@ impl<W: Workload, G> Coordinator<W, G> {
             frontier: self.protocol.frontier(),
             published: self.protocol.published(),
             batches: self.batches.committed,
+            carry: self.batches.carry.filter(|_| is_carried),
             conflicts: self.batches.index,
             longest: self.protocol.longest().collect(),
             counters,
@@ -169,11 +168,7 @@ where
     G: LedgerOf<W>,
 {
     /// Feeds all reports to the protocol and performs commands until it has no more.
-    fn step<X: Context>(
-        &mut self,
-        shared: &Shared<W, G>,
-        context: &X,
-    ) -> Option<JobMessage<W::Location>> {
+    fn step<X: Context>(&mut self, shared: &Shared<W, G>, context: &X) -> Option<JobMessage<W>> {
         self.take_fault(shared);
         self.jobs.as_ref()?;
         loop {
@@ -191,7 +186,13 @@ where
             }
             let performed = match polled {
                 Ok(None) => return None,
-                Ok(Some(Command::RunHere(job))) => return Some(self.message(job)),
+                Ok(Some(Command::RunHere(job))) => match self.message(job) {
+                    Ok(message) => return Some(message),
+                    // Nobody will report it either.
+                    Err(broken) => {
+                        self.apply(shared, Event::Reported(JobReport::unrun(job))).and(Err(broken))
+                    }
+                },
                 Ok(Some(Command::Finish)) => {
                     self.jobs = None;
                     return None;
@@ -234,11 +235,14 @@ where
         message: ReportMessage<W>,
         shared: &Shared<W, G>,
     ) -> Result<(), Invariant> {
-        let ReportMessage { report, kept, batch } = message;
+        let ReportMessage { report, kept, batch, error } = message;
         let job = report.job;
-        if let (Mode::Private { batch: id, snapshot }, Some(ran)) = (job.mode, batch) {
-            let replaces = !is_worker_mutant!(shared.mutant, BatchNotReplaced);
-            self.batches.keep(id, snapshot, ran, replaces);
+        if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
+            self.batches.keep(id, snapshot, ran, shared.mutant);
+        }
+        // Above the frontier no error is final.
+        if matches!(job.mode, Mode::InOrder { .. }) {
+            self.held.error = error;
         }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
             let started = if tx == job.chunk.first { job.incarnation } else { Incarnation(0) };
@@ -262,11 +266,21 @@ where
         self.records.get_mut(tx).ok_or(Invariant::MissingResult { tx })
     }
 
-    fn message(&self, job: Job) -> JobMessage<W::Location> {
+    fn message(&mut self, job: Job) -> Result<JobMessage<W>, Invariant> {
         let record = self.records.get(job.chunk.first);
         // Copied, not moved: the job may be claimed back and run from here instead.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
-        JobMessage { job, previous }
+        let in_order = match job.mode {
+            Mode::InOrder { continues, .. } => {
+                let carry = self.batches.carry.take().filter(|_| continues);
+                if carry.is_none() && continues {
+                    return Err(Invariant::MissingResult { tx: job.chunk.first });
+                }
+                Some(InOrder { carry, room: self.ledger.room() })
+            }
+            Mode::Private { .. } | Mode::Speculative | Mode::Frontier => None,
+        };
+        Ok(JobMessage { job, in_order, previous })
     }
 
     fn perform<X: Context>(
@@ -322,9 +336,9 @@ where
                 context.yield_at(Point::Commit);
                 self.commit_group(batch, group, publish, shared)
             }
-            Command::Publish(txs) => {
+            Command::Publish { txs, carried } => {
                 context.yield_at(Point::Commit);
-                let stale_readers = self.publish(txs, shared);
+                let stale_readers = self.publish(txs, carried, shared);
                 self.apply(shared, Event::Published { tx: txs.first, stale_readers })
             }
             Command::DiscardBatch(batch) => {
@@ -347,15 +361,13 @@ where
     }
 
     fn dispatch(&mut self, job: Job, shared: &Shared<W, G>) -> Result<(), Invariant> {
-        let message = self.message(job);
+        let message = self.message(job)?;
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(message).is_ok());
         if sent {
             return Ok(());
         }
         // Nobody will report it, and the block cannot end while it counts as in flight.
-        let (results, batch) = (Vec::new(), BatchReport::default());
-        let report = JobReport { job, results, batch, void: true };
-        self.apply(shared, Event::Reported(report))?;
+        self.apply(shared, Event::Reported(JobReport { void: true, ..JobReport::unrun(job) }))?;
         Err(Invariant::ChannelFull { channel: "jobs" })
     }
 

@@ -1,10 +1,13 @@
 //! Tiny blocks with private batches: two workers, the real [`work`](super::work), role, channels, protocol and store,
 //! under every schedule with two preemptions. Run as `loom_tests`.
 
-use super::loom_machine::{Act, End, PREEMPTIONS, Sometimes, outcomes, protocol_of, run};
+use super::loom_machine::{
+    Act, End, LIMITS, PREEMPTIONS, Sometimes, outcomes, protocol_of, run, run_shared,
+};
 use super::machine::TxError;
+use super::shared::Shared;
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::{Batch, Failure, Halt, Plan, Protocol};
+use crate::protocol::{Batch, Failure, Halt, Limits, Plan, Policy, Protocol};
 use crate::sync::loom_model::explore;
 
 /// Each transaction published or in a private batch of its own.
@@ -120,4 +123,71 @@ fn loom_batch_above_a_published_writer() {
         DISCARD.note(end.counters.discarded > 0);
     });
     assert!(DISCARD.has_happened(), "the batch was never overtaken");
+}
+
+/// In order, with a report after each transaction.
+fn in_order(plan: &Plan) -> Protocol {
+    Protocol::new(Limits { policy: Policy::InOrder, stride: 1, ..LIMITS }, plan)
+}
+
+/// Both transactions in one batch.
+fn one_batch() -> Plan {
+    let all = Chunk { first: TxIndex(0), end: TxIndex(2) };
+    Plan { private: vec![Batch::Range(all)], ..Plan::default() }
+}
+
+#[test]
+fn loom_runs_in_order_go_on_from_each_other() {
+    explore("in_order", PREEMPTIONS, 100, || {
+        let end = run([Act::Increment; 2], in_order(&one_batch()), false);
+        committed_to(&end, &[Some(0), Some(1)]);
+        assert_eq!(end.published, TxIndex(0), "nobody but the second run needs the first");
+        assert!(end.carry.is_some(), "somebody may go on from the second");
+    });
+}
+
+#[test]
+fn loom_run_in_order_ends_while_the_block_is_cancelled() {
+    static ENDED_AT: [Sometimes; 3] = [const { Sometimes::new() }; 3];
+    explore("in_order_cancellation", PREEMPTIONS, 1_000, || {
+        let end = run([Act::Increment; 2], in_order(&one_batch()), true);
+        let outcomes = outcomes(&end);
+        assert_eq!(outcomes, [Some(0), Some(1)][..outcomes.len()]);
+        ENDED_AT[outcomes.len()].note(true);
+    });
+    assert!(ENDED_AT.iter().all(Sometimes::has_happened), "{ENDED_AT:?}");
+}
+
+#[test]
+fn loom_error_in_order_ends_the_block() {
+    explore("in_order_error", PREEMPTIONS, 100, || {
+        let end = run([Act::Increment, Act::RejectOn(1)], in_order(&one_batch()), false);
+        assert_eq!(outcomes(&end), [Some(0)]);
+        assert_eq!(end.halt, Some(Halt::Failed(TxIndex(1), Failure::Rejected)));
+        assert!(matches!(end.error, Some(TxError::Rejected(()))), "{:?}", end.error);
+    });
+}
+
+/// The second batch has met a conflict: it goes on in order, on top of what the first one has left in the hands of the
+/// role.
+#[test]
+fn loom_rest_of_a_batch_is_handed_over_to_order() {
+    static HANDED_OVER: Sometimes = Sometimes::new();
+    explore("hand_over", PREEMPTIONS, 300, || {
+        let limits = Limits { hands_over_rest: true, ..LIMITS };
+        let mut end = run([Act::Increment; 2], Protocol::new(limits, &plan([true; 2])), false);
+        HANDED_OVER.note(end.halt == Some(Halt::HandedOver));
+        let Some(Halt::HandedOver) = end.halt else {
+            return committed_to(&end, &[Some(0), Some(1)]);
+        };
+        assert_eq!(outcomes(&end), [Some(0)]);
+        let rest = Chunk { first: TxIndex(1), end: TxIndex(2) };
+        let mut plan = Plan { first: rest.first, ..Plan::default() };
+        plan.private.push(Batch::Range(rest));
+        end.publish_rest();
+        let End { workload, ledger, store, .. } = end;
+        let shared = Shared::with_protocol(workload, ledger, store, 1, in_order(&plan));
+        committed_to(&run_shared(shared, false), &[Some(0), Some(1)]);
+    });
+    assert!(HANDED_OVER.has_happened(), "no batch met a conflict");
 }

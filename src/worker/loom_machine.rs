@@ -1,12 +1,15 @@
 //! Tiny blocks for loom: one counter, two transactions, published or in private batches.
 
-use super::machine::{Base, BatchMachine, Effects, Ledger, Machine, MustWait, RanBatch, Workload};
+use super::machine::{
+    Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
+    Workload,
+};
 use super::shared::{BlockEnd, Shared};
 use super::view::{Stop, View};
 use super::{Context, work};
-use crate::ids::{Chunk, TxIndex, WorkerId};
-use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
-use crate::protocol::{Batch, Limits, Plan, Policy, Protocol};
+use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
+use crate::mv::{Entry, Latest, Location, ReadSet, Store};
+use crate::protocol::{Limits, Plan, Policy, Protocol};
 use crate::runtime::Threads;
 use crate::sync::SeqCst;
 use loom::sync::Arc;
@@ -122,31 +125,49 @@ pub(super) struct TinyBatches<'a, X> {
     acts: [Act; 2],
     view: View<'a, Counter, Zero, X>,
     groups: Vec<(Chunk, TinyGroup)>,
+    is_in_order: bool,
 }
 
 impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     type Location = Counter;
     type Group = TinyGroup;
+    type Carry = Latest<Counter>;
+    type Room = ();
+    type Rejection = ();
+    type BaseError = ();
 
-    fn begin(&mut self, _: &Batch, _: TxIndex, snapshot: TxIndex, log: AccessLog<Counter>) {
-        self.view.begin_batch(snapshot, log);
+    fn begin(&mut self, start: BatchStart<'_, Counter, Latest<Counter>, ()>) {
+        self.is_in_order = start.in_order.is_some();
         self.groups.clear();
+        let Some(InOrder { carry, .. }) = start.in_order else {
+            return self.view.begin_batch(start.snapshot, start.log);
+        };
+        // All tests begin with the first transaction.
+        let first = if carry.is_some() { TxIndex(0) } else { start.snapshot };
+        self.view.begin_in_order(carry.unwrap_or_default(), first, start.log);
     }
 
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait> {
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<(), ()>> {
         self.view.begin(tx);
         let ran = run_over(self.acts[tx.position()], &mut self.view);
         let (_, stop) = self.view.end();
-        let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else { return Err(MustWait) };
+        let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else {
+            return Err(MustWait { error: Some(TxError::Rejected(())) });
+        };
         self.view.keep(tx, &writes);
-        self.groups.push((Chunk { first: tx, end: tx.next() }, (output, writes)));
+        let txs = Chunk { first: tx, end: tx.next() };
+        if let Some(log) = self.view.log_mut() {
+            log.end_group(txs);
+        }
+        self.groups.push((txs, (output, writes)));
         Ok(())
     }
 
-    fn end(&mut self) -> RanBatch<Counter, TinyGroup> {
+    fn end(&mut self) -> RanBatch<Counter, TinyGroup, Latest<Counter>> {
         let groups = core::mem::take(&mut self.groups);
-        let Some(log) = self.view.end_batch() else { unreachable!("a batch has begun") };
-        RanBatch { groups, log }
+        let log = self.view.end_batch();
+        let latest = self.view.latest_mut().map(core::mem::take).unwrap_or_default();
+        RanBatch { groups, log, carry: self.is_in_order.then_some(latest) }
     }
 }
 
@@ -157,11 +178,24 @@ impl Workload for Tiny {
     type BaseError = ();
     type Machine<'a, X: Context + 'a> = TinyMachine<'a, X>;
     type Group = TinyGroup;
+    type Carry = Latest<Counter>;
+    type Room = ();
     type Batches<'a, X: Context + 'a> = TinyBatches<'a, X>;
     type Left = TinyLeft;
 
     fn entries(&self, left: &TinyLeft, mut each: impl FnMut(Counter, Entry<Counter>)) {
         left.iter().for_each(|(location, entry)| each(*location, entry.clone()));
+    }
+
+    fn carried(
+        &self,
+        carry: Latest<Counter>,
+        _: &Store<Counter>,
+        mut each: impl FnMut(Version, Counter, Entry<Counter>),
+    ) {
+        for (tx, location, entry) in carry.into_entries() {
+            each(Version { tx, incarnation: Incarnation(0) }, location, entry);
+        }
     }
 
     /// Where the first one tips every commit does: the last one's tip is seen by nobody.
@@ -187,7 +221,7 @@ impl Workload for Tiny {
         context: &'a X,
     ) -> Result<TinyBatches<'a, X>, ()> {
         let view = View::of_batches(store, Zero, context);
-        Ok(TinyBatches { acts: self.0, view, groups: Vec::new() })
+        Ok(TinyBatches { acts: self.0, view, groups: Vec::new(), is_in_order: false })
     }
 }
 
@@ -205,6 +239,7 @@ impl Ledger for Outcomes {
     type Rejection = ();
     type Group = TinyGroup;
     type Left = TinyLeft;
+    type Room = ();
 
     fn admit(&mut self, _: TxIndex) -> Result<(), ()> {
         Ok(())
@@ -217,6 +252,8 @@ impl Ledger for Outcomes {
     fn skip(&mut self, tx: TxIndex, (): ()) {
         self.outcomes.push((tx, None));
     }
+
+    fn room(&self) {}
 
     fn admits(&mut self, _: Chunk, _: &TinyGroup) -> bool {
         true
@@ -241,18 +278,21 @@ pub(super) fn new_protocol(skip_rejected: bool) -> Protocol {
 
 /// The protocol of a block that is cut up by `plan`.
 pub(super) fn protocol_of(plan: &Plan, skip_rejected: bool) -> Protocol {
-    let limits = Limits {
-        window: 2,
-        job_capacity: 1,
-        max_speculative_runs: CAP,
-        policy: Policy::ForceSpeculative,
-        skip_rejected,
-        shared_chunks: false,
-        hands_over: None,
-        hands_over_rest: false,
-    };
-    Protocol::new(limits, plan)
+    Protocol::new(Limits { skip_rejected, ..LIMITS }, plan)
 }
+
+/// Speculation on two workers.
+pub(super) const LIMITS: Limits = Limits {
+    window: 2,
+    job_capacity: 1,
+    max_speculative_runs: CAP,
+    policy: Policy::ForceSpeculative,
+    skip_rejected: false,
+    shared_chunks: false,
+    hands_over: None,
+    hands_over_rest: false,
+    stride: u32::MAX,
+};
 
 /// Whether something has happened in at least one execution of a story.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::view::Stop;
-use crate::ids::{Chunk, TxIndex, WorkerId};
+use crate::ids::{Chunk, TxIndex, Version, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
 use crate::protocol::Batch;
 use core::any::Any;
@@ -71,18 +71,61 @@ pub trait Machine {
     fn end(&mut self) -> (ReadSet<Self::Location>, Option<Stop<Self::BaseError>>);
 }
 
-/// A member of a private batch must not run above the frontier: it is invalid or failed on what it saw, or asked for
-/// what is settled only there. Nothing of it is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MustWait;
+/// A member of a private batch has no result. Nothing of it is left.
+///
+/// Above the frontier it waits, whatever the reason: it is invalid or failed on what it saw, or asked for what is settled
+/// only at the frontier. In a stretch in order what it saw is final, and so is the reason.
+#[derive(Debug)]
+pub struct MustWait<R, E> {
+    /// Why, if that is final.
+    pub error: Option<TxError<R, E>>,
+}
+
+impl<R, E> MustWait<R, E> {
+    /// It will be seen at the frontier.
+    pub const UNKNOWN: Self = Self { error: None };
+}
+
+/// Where a run of a private batch begins.
+#[derive(Debug)]
+pub struct BatchStart<'b, L: Location, C, R> {
+    /// The batch.
+    pub batch: &'b Batch,
+    /// Its members in this range run.
+    pub txs: Chunk,
+    /// They run on the committed prefix below this index.
+    pub snapshot: TxIndex,
+    /// Gets what they access, where somebody compares that.
+    pub log: Option<AccessLog<L>>,
+    /// What a stretch in order begins with: then everything below is final.
+    pub in_order: Option<InOrder<C, R>>,
+}
+
+/// What a stretch in order begins with.
+#[derive(Debug)]
+pub struct InOrder<C, R> {
+    /// What the run before it has left; without it all that lies below is in the store.
+    pub carry: Option<C>,
+    /// What the block has room for.
+    pub room: R,
+}
 
 /// What a run of a private batch leaves.
 #[derive(Debug)]
-pub struct RanBatch<L: Location, G> {
+pub struct RanBatch<L: Location, G, C> {
     /// What its transactions leave, by groups of neighbours that commit together.
     pub groups: Vec<(Chunk, G)>,
     /// What they have read from the snapshot and written, with an end for each group.
-    pub log: AccessLog<L>,
+    pub log: Option<AccessLog<L>>,
+    /// What the next run goes on from, if this was one of a stretch in order.
+    pub carry: Option<C>,
+}
+
+impl<L: Location, G, C> RanBatch<L, G, C> {
+    /// What a run leaves that could not begin: what it was to go on from.
+    pub(super) const fn nothing(carry: Option<C>) -> Self {
+        Self { groups: Vec::new(), log: None, carry }
+    }
 }
 
 /// One worker's means to run private batches: transactions one after the other with one journal, on a snapshot.
@@ -91,25 +134,26 @@ pub trait BatchMachine {
     type Location: Location;
     /// What a group of transactions leaves.
     type Group: Send;
+    /// The state after a run of a stretch in order, as the next one goes on from it.
+    type Carry: Debug + Send;
+    /// What a block has room for.
+    type Room: Send;
+    /// Why a transaction is invalid.
+    type Rejection: Debug + Send;
+    /// Why the base state could not be read.
+    type BaseError: Debug + Send;
 
-    /// What follows are transactions of `batch`, from `first` on, on the committed prefix below `snapshot`. What they
-    /// access goes into `log`.
-    fn begin(
-        &mut self,
-        batch: &Batch,
-        first: TxIndex,
-        snapshot: TxIndex,
-        log: AccessLog<Self::Location>,
-    );
+    /// What follows are transactions of a private batch.
+    fn begin(&mut self, start: BatchStart<'_, Self::Location, Self::Carry, Self::Room>);
 
     /// Runs `tx`, the next one, and keeps what it leaves. The same reads give the same result.
     ///
     /// # Errors
     /// [`MustWait`] ends the batch before `tx`.
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait>;
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<Self::Rejection, Self::BaseError>>;
 
     /// What the batch has left: also after a panic, of all transactions before that.
-    fn end(&mut self) -> RanBatch<Self::Location, Self::Group>;
+    fn end(&mut self) -> RanBatch<Self::Location, Self::Group, Self::Carry>;
 }
 
 /// The transactions of a block: makes a [`Machine`] for each worker, on its thread.
@@ -133,8 +177,19 @@ pub trait Workload: Sync {
         Self: 'a;
     /// What a group of transactions of a private batch leaves.
     type Group: Send;
+    /// The state after a run of a stretch in order.
+    type Carry: Debug + Send;
+    /// What a block has room for.
+    type Room: Send;
     /// A worker's machine for private batches.
-    type Batches<'a, X: Context + 'a>: BatchMachine<Location = Self::Location, Group = Self::Group>
+    type Batches<'a, X: Context + 'a>: BatchMachine<
+            Location = Self::Location,
+            Group = Self::Group,
+            Carry = Self::Carry,
+            Room = Self::Room,
+            Rejection = Self::Rejection,
+            BaseError = Self::BaseError,
+        >
     where
         Self: 'a;
 
@@ -144,6 +199,14 @@ pub trait Workload: Sync {
     /// The entries of `left`, those that it credits included. One location may come more than once only if all of it are
     /// deltas.
     fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
+
+    /// The entries of `carry` that are not in `store`: the newest one for each location, tombstones first.
+    fn carried(
+        &self,
+        carry: Self::Carry,
+        store: &Store<Self::Location>,
+        each: impl FnMut(Version, Self::Location, Entry<Self::Location>),
+    );
 
     /// What a transaction with this output adds to locations once it is committed. Such a location is
     /// read only where everything below the reader is final, so nobody is told.
@@ -186,6 +249,8 @@ pub trait Ledger: Send {
     type Group: Send;
     /// What is kept of it once it is committed.
     type Left: Clone + Send;
+    /// What a block has room for.
+    type Room: Send;
 
     /// Has the block room for `tx`?
     ///
@@ -198,6 +263,9 @@ pub trait Ledger: Send {
 
     /// `tx` is left out.
     fn skip(&mut self, tx: TxIndex, reason: Self::Rejection);
+
+    /// What there is room for.
+    fn room(&self) -> Self::Room;
 
     /// Has the block room for each of `txs`, which have left `group`?
     fn admits(&mut self, txs: Chunk, group: &Self::Group) -> bool;
@@ -212,14 +280,26 @@ pub trait Ledger: Send {
 
 /// A ledger for the transactions of `W`.
 pub trait LedgerOf<W: Workload>:
-    Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Left = W::Left>
+    Ledger<
+        Output = W::Output,
+        Rejection = W::Rejection,
+        Group = W::Group,
+        Left = W::Left,
+        Room = W::Room,
+    >
 {
 }
 
 impl<W, G> LedgerOf<W> for G
 where
     W: Workload,
-    G: Ledger<Output = W::Output, Rejection = W::Rejection, Group = W::Group, Left = W::Left>,
+    G: Ledger<
+            Output = W::Output,
+            Rejection = W::Rejection,
+            Group = W::Group,
+            Left = W::Left,
+            Room = W::Room,
+        >,
 {
 }
 

@@ -1,16 +1,17 @@
 //! What travels between the role and the workers.
 
-use super::machine::{RanBatch, TxError, Workload};
+use super::machine::{InOrder, RanBatch, TxError, Workload};
 use crate::mv::ReadSet;
 use crate::protocol::{Job, JobReport};
 
 /// A job, with what the worker needs to know of earlier runs.
-#[derive(Debug)]
-pub(super) struct JobMessage<L> {
+pub(super) struct JobMessage<W: Workload> {
     pub(super) job: Job,
+    /// What a stretch in order begins with.
+    pub(super) in_order: Option<InOrder<W::Carry, W::Room>>,
     /// Locations where the previous incarnation of the first transaction left entries. The
     /// others of a chunk have never run.
-    pub(super) previous: Vec<L>,
+    pub(super) previous: Vec<W::Location>,
 }
 
 /// What the role keeps of one run, until it commits or is thrown away.
@@ -35,5 +36,7 @@ pub(super) struct ReportMessage<W: Workload> {
     /// One for each result of the report.
     pub(super) kept: Vec<Kept<W>>,
     /// What a private batch leaves.
-    pub(super) batch: Option<RanBatch<W::Location, W::Group>>,
+    pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
+    /// Why the member after them has no result, if that is final.
+    pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }

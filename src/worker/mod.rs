@@ -29,7 +29,8 @@ mod view;
 pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{
-    Base, BatchMachine, Effects, Ledger, LedgerOf, Machine, MustWait, RanBatch, TxError, Workload,
+    Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, LedgerOf, Machine, MustWait,
+    RanBatch, TxError, Workload,
 };
 pub use mutants::WorkerMutant;
 pub use shared::{BlockEnd, Setup, Shared};

@@ -63,6 +63,9 @@ pub enum WorkerMutant {
     /// What the first verdict on a private batch forbids is forgotten once others commit.
     #[cfg(feature = "mutants")]
     VerdictForgotten,
+    /// Whatever run of a private batch reports replaces what a stretch in order is to go on from.
+    #[cfg(feature = "mutants")]
+    CarryReplaced,
 }
 
 #[cfg(feature = "mutants")]
@@ -85,6 +88,7 @@ impl WorkerMutant {
         Self::FrontierUnindexed,
         Self::GroupUnindexed,
         Self::VerdictForgotten,
+        Self::CarryReplaced,
     ];
 }
 

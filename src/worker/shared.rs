@@ -30,6 +30,8 @@ pub struct Setup<W: Workload, G> {
     pub limits: Limits,
     /// How the block is cut up.
     pub plan: Plan,
+    /// What an earlier stretch in order has left that is not in the store: see [`Plan::carried`].
+    pub carry: Option<W::Carry>,
     /// Cost of a chunk's transactions so far from which on it ends early if it holds the
     /// frontier up.
     pub patience: u64,
@@ -44,7 +46,7 @@ pub struct Shared<W: Workload, G> {
     /// One past the last transaction.
     pub(super) transactions: u32,
     pub(super) role: Mutex<Coordinator<W, G>>,
-    pub(super) jobs: Receiver<JobMessage<W::Location>>,
+    pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
     /// For each first transaction of a job: one more than the incarnation begun last.
@@ -53,6 +55,8 @@ pub struct Shared<W: Workload, G> {
     batch_claims: Box<[AtomicU32]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
+    /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is checked.
+    pub(super) compares_all: bool,
     /// An empty access log, of which those of all batches are made.
     pub(super) empty_log: AccessLog<W::Location>,
     pub(super) frontier: AtomicU32,
@@ -82,6 +86,9 @@ pub struct BlockEnd<W: Workload, G> {
     pub conflicts: ConflictIndex<W::Location>,
     /// Private batches of which something was committed.
     pub batches: u64,
+    /// What the stretch in order with which it ended has left, beside what is with the ledger: what lies below the
+    /// frontier, from where the stretch has begun.
+    pub carry: Option<W::Carry>,
     /// Why it ended early.
     pub halt: Option<Halt>,
     /// The error of the transaction that ended it.
@@ -100,8 +107,16 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Sets a block up. Nothing runs before the first call of [`work`](super::work).
     #[must_use]
     pub fn new(setup: Setup<W, G>) -> Self {
-        let Setup { workload, ledger, store, limits, plan, patience } = setup;
-        Self::with_protocol(workload, ledger, store, patience, Protocol::new(limits, &plan))
+        let Setup { workload, ledger, store, limits, plan, carry, patience } = setup;
+        let protocol = Protocol::new(limits, &plan);
+        Self::with_protocol(workload, ledger, store, patience, protocol).carrying(carry)
+    }
+
+    /// The same block, where a stretch in order has left this: see [`Plan::carried`].
+    #[must_use]
+    pub fn carrying(self, carry: Option<W::Carry>) -> Self {
+        self.role.lock().batches.carry = carry;
+        self
     }
 
     /// The same with a protocol of the caller's making, for tests of seeded bugs.
@@ -125,6 +140,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         Self {
             claims: PerTx::new(first, claims),
             batch_claims: batches.iter().map(|_| AtomicU32::new(0)).collect(),
+            compares_all: batches.len() > 1
+                || protocol.published_range().next().is_some()
+                || cfg!(any(debug_assertions, feature = "trace")),
             batches,
             empty_log: index.log(),
             workload,
@@ -222,7 +240,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     pub(super) fn claim(&self, job: Job) -> bool {
         let mine = job.incarnation.0.saturating_add(1);
         let claim = match job.mode {
-            Mode::Private { batch, .. } => self.batch_claims.get(batch.0 as usize),
+            Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
+                self.batch_claims.get(batch.0 as usize)
+            }
             Mode::Speculative | Mode::Frontier => self.claims.get(job.chunk.first),
         };
         let twice = is_worker_mutant!(self.mutant, ClaimedTwice);

@@ -2,7 +2,6 @@
 
 use super::machine::Base;
 use super::{Context, Point};
-use crate::ids::Chunk;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
 
@@ -27,13 +26,15 @@ pub struct Stopped;
 enum Below<'a, L: Location> {
     /// Any of it may change yet.
     Versions(&'a Store<L>),
-    /// All of it is final, so nothing has to be recorded.
+    /// All of it is final: nothing has to be recorded unless somebody compares what a stretch in order has accessed.
     Final {
         latest: Latest<L>,
         /// What was there before, below this index.
         under: Option<(&'a Store<L>, TxIndex)>,
         /// Whether that is all of it.
         is_complete: bool,
+        /// What the stretch in order has accessed.
+        log: Option<AccessLog<L>>,
     },
     /// The committed prefix below a snapshot, under what those of the same private batch have written.
     Snapshot {
@@ -49,6 +50,8 @@ enum Below<'a, L: Location> {
 #[derive(Debug)]
 pub struct View<'a, L: Location, B: Base<L>, X> {
     below: Below<'a, L>,
+    /// What private batches run on.
+    store: Option<&'a Store<L>>,
     context: &'a X,
     base: B,
     reader: TxIndex,
@@ -64,56 +67,60 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         Self::over(Below::Versions(store), base, context)
     }
 
-    /// A view over `latest`, and that over what lies in a store below an index, with misses answered by
-    /// `base`: everything below is final.
-    pub fn after(
-        latest: Latest<L>,
-        under: Option<(&'a Store<L>, TxIndex)>,
-        base: B,
-        context: &'a X,
-    ) -> Self {
-        Self::over(Below::Final { latest, under, is_complete: true }, base, context)
-    }
-
     /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
     pub fn of_batches(store: &'a Store<L>, base: B, context: &'a X) -> Self {
         let (latest, snapshot, log) = (Latest::default(), TxIndex(0), None);
-        Self::over(Below::Snapshot { latest, store, snapshot, log }, base, context)
+        let below = Below::Snapshot { latest, store, snapshot, log };
+        Self { store: Some(store), ..Self::over(below, base, context) }
     }
 
     /// A private batch begins, on the committed prefix below `snapshot`; what it accesses goes into `log`.
-    pub fn begin_batch(&mut self, snapshot: TxIndex, log: AccessLog<L>) {
-        if let Below::Snapshot { latest, snapshot: at, log: own, .. } = &mut self.below {
+    pub fn begin_batch(&mut self, snapshot: TxIndex, new: Option<AccessLog<L>>) {
+        if let Below::Snapshot { latest, snapshot: at, log, .. } = &mut self.below {
             latest.clear();
-            (*at, *own) = (snapshot, Some(log));
+            (*at, *log) = (snapshot, new);
+        } else if let Some(store) = self.store {
+            self.below = Below::Snapshot { latest: Latest::default(), store, snapshot, log: new };
         }
+    }
+
+    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`: all of it is final.
+    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
+        // Before the first transaction there is nothing but the base state.
+        let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
+        self.below = Below::Final { latest, under, is_complete: true, log };
     }
 
     /// What the batch has accessed, up to the end of its last group.
     pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
         self.log_mut()?.forget_rest();
         match &mut self.below {
-            Below::Snapshot { log, .. } => log.take(),
-            Below::Versions(_) | Below::Final { .. } => None,
+            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.take(),
+            Below::Versions(_) => None,
         }
     }
 
-    /// What the private batch has accessed so far.
+    /// What the private batch has accessed so far, where that is logged.
     pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
         match &mut self.below {
-            Below::Snapshot { log, .. } => log.as_mut(),
-            Below::Versions(_) | Below::Final { .. } => None,
+            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.as_mut(),
+            Below::Versions(_) => None,
         }
     }
 
-    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them, and they are a group.
+    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them.
     pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
-        let Below::Snapshot { latest, log: Some(log), .. } = &mut self.below else { return };
+        let (Below::Snapshot { latest, log, .. } | Below::Final { latest, log, .. }) =
+            &mut self.below
+        else {
+            return;
+        };
         for (location, entry) in writes {
-            log.write(location);
+            if let Some(log) = log {
+                log.write(location);
+            }
             latest.put(tx, location.clone(), entry.clone());
         }
-        log.end_group(Chunk { first: tx, end: tx.next() });
     }
 
     /// Whether what the block has written is all in what the view is over, if that is final. If not,
@@ -126,7 +133,8 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
 
     fn over(below: Below<'a, L>, base: B, context: &'a X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
-        Self { below, context, base, reader, reads, stop: None, is_final: false }
+        let (store, stop, is_final) = (None, None, false);
+        Self { below, store, context, base, reader, reads, stop, is_final }
     }
 
     /// What the block has written, if all of it is final, or what its batch has.
@@ -263,22 +271,20 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
                 let store = *store;
                 self.read_version(store, location)
             }
-            Below::Final { latest, under, .. } => {
-                let read = latest.read(location, || match under {
-                    Some((store, end)) => store.newest(location, *end, || self.base.read(location)),
-                    None => Ok((self.base.read(location)?, Origin::Base)),
-                });
-                read.map_err(|error| self.fail(error))
-            }
-            Below::Snapshot { .. } => self.read_snapshot(location),
+            Below::Snapshot { .. } | Below::Final { .. } => self.read_prefix(location),
         }
     }
 
-    fn read_snapshot(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
-        let Self { below: Below::Snapshot { latest, store, snapshot, log }, context, base, .. } =
-            self
-        else {
-            return Err(Stopped);
+    /// Reads from the committed prefix below an index, under what is newer.
+    fn read_prefix(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
+        let Self { below, context, base, .. } = self;
+        let (latest, under, log) = match below {
+            Below::Versions(_) => return Err(Stopped),
+            Below::Final { latest, under, log, .. } => (latest, *under, log),
+            Below::Snapshot { latest, store, snapshot, log } => {
+                // Before the first transaction there is nothing but the base state.
+                (latest, (snapshot.0 > 0).then_some((*store, *snapshot)), log)
+            }
         };
         context.yield_at(Point::Read);
         let mut is_own = true;
@@ -288,10 +294,9 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
                 context.yield_at(Point::BaseRead);
                 base.read(location)
             };
-            // Before the first transaction there is nothing but the base state.
-            let found = match snapshot.0 {
-                0 => (base()?, Origin::Base),
-                _ => store.newest(location, *snapshot, base)?,
+            let found = match under {
+                None => (base()?, Origin::Base),
+                Some((store, end)) => store.newest(location, end, base)?,
             };
             if let Some(log) = log {
                 log.read(location, &found.0);

@@ -4,7 +4,7 @@
 
 use super::Bugs;
 use arbitrary::{Result, Unstructured};
-use braid_evm::protocol::Policy;
+use braid_evm::protocol::{Policy, Waste};
 use braid_models::{BlockModel, Kind, LOCATIONS, MOST_TRANSACTIONS, Scenario, Tx, Write};
 use stateright::{Expectation, Model};
 
@@ -86,6 +86,31 @@ fn draw_batches(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result
     scenario.longest.clear();
     scenario.grouped = bytes.ratio(1, 3)?;
     scenario.limits.hands_over_rest = published.is_empty() && bytes.ratio(1, 4)?;
+    scenario.limits.stride = *bytes.choose(&[u32::MAX, 1, 2])?;
+    if bytes.ratio(1, 4)? {
+        scenario.limits.policy = Policy::Alternate;
+    }
+    scenario.knows_room = scenario.limits.policy != Policy::InOrder || bytes.ratio(1, 2)?;
+    if bytes.ratio(1, 3)? {
+        begin_later(bytes, scenario)?;
+    }
+    if bytes.ratio(1, 4)? {
+        let (runs, commits) = (bytes.int_in_range(0..=2)?, bytes.int_in_range(1..=2)?);
+        scenario.limits.hands_over = Some(Waste { runs, commits });
+    }
+    Ok(())
+}
+
+/// An earlier round has committed some of the transactions.
+fn begin_later(bytes: &mut Unstructured<'_>, scenario: &mut Scenario) -> Result<()> {
+    let mut later = scenario.clone();
+    let first = bytes.int_in_range(0..=scenario.txs.len() as u32 - 1)?;
+    later.begun = (bytes.int_in_range(0..=first)?, first);
+    later.batches.iter_mut().for_each(|batch| batch.retain(|tx| *tx >= first));
+    later.batches.retain(|batch| !batch.is_empty());
+    if !later.batches.is_empty() && scenario.serial().outcomes.len() > first as usize {
+        *scenario = later;
+    }
     Ok(())
 }
 

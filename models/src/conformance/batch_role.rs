@@ -34,9 +34,9 @@ impl RoleRules {
                 self.advance_to(group.end);
                 Ok(())
             }
-            Command::Publish(txs) => {
+            Command::Publish { txs, carried } => {
                 ensure(!self.stopped, || format!("{txs:?} is published after the end"))?;
-                batches.publish(txs, self.frontier)
+                batches.publish(txs, carried, self.frontier)
             }
             Command::DiscardBatch(batch) => {
                 let rejected = self.failed == Some(Failure::Rejected);

@@ -2,11 +2,12 @@
 
 use super::batch_runs::{Bases, OneBatch, Ran, private};
 use super::history::History;
+use super::in_order::InOrder;
 use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Location};
-use braid_evm::protocol::{Batch, Job, JobReport, Plan};
+use braid_evm::protocol::{Batch, Failure, Job, JobReport, Mode, Plan};
 
 /// What was seen of private batches in traces: proof that the rare things occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,12 @@ pub struct SeenBatches {
     pub beside: u64,
     /// Runs that were taken back from the channel.
     pub claims: u64,
+    /// Runs in order.
+    pub in_order: u64,
+    /// Those that went on from the one before.
+    pub continued: u64,
+    /// Publications of what a run in order had handed on.
+    pub carried: u64,
     /// Blocks that were handed over, as the rest of a batch could not go on.
     pub handed_over: u64,
 }
@@ -51,6 +58,9 @@ impl SeenBatches {
         self.published += other.published;
         self.beside += other.beside;
         self.claims += other.claims;
+        self.in_order += other.in_order;
+        self.continued += other.continued;
+        self.carried += other.carried;
         self.handed_over += other.handed_over;
     }
 }
@@ -61,6 +71,8 @@ pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
     /// There are published transactions beside them.
     is_mixed: bool,
+    /// What runs in order hand on.
+    in_order: InOrder,
     /// What was committed.
     pub(super) history: History<L>,
     /// Base values.
@@ -72,14 +84,20 @@ pub struct BatchRules<L: Location> {
 impl<L: Location> BatchRules<L> {
     /// The batches of a block that is cut up so.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: &Plan, stride: u32) -> Self {
         Self {
             batches: plan.private.iter().cloned().map(OneBatch::new).collect(),
             is_mixed: !plan.chunks.is_empty(),
+            in_order: InOrder::new(plan, stride),
             history: History::default(),
             bases: Bases::default(),
             seen: SeenBatches::default(),
         }
+    }
+
+    /// An earlier round of the block has left this.
+    pub fn go_on_from(&mut self, before: Self) {
+        (self.history, self.bases) = (before.history, before.bases);
     }
 
     fn batch(&mut self, id: BatchId) -> Result<&mut OneBatch<L>, Why> {
@@ -117,8 +135,15 @@ impl<L: Location> BatchRules<L> {
     /// # Errors
     /// It must not.
     pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
-        let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
-        self.history.is_published(snapshot)?;
+        let below = match job.mode {
+            Mode::InOrder { continues, .. } => {
+                self.seen.in_order += 1;
+                self.seen.continued += u64::from(continues);
+                self.in_order.ask(job, continues)?
+            }
+            _ => private(job).map_or(frontier, |(_, snapshot)| snapshot),
+        };
+        self.history.is_published(below)?;
         self.of_job(job)?.ask(job, frontier, cap)
     }
 
@@ -171,9 +196,13 @@ impl<L: Location> BatchRules<L> {
         cells: &Reference<L>,
     ) -> Result<(), Why> {
         self.seen.runs += 1;
-        let snapshot = private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot);
+        // A run in order has the rest in its own hands.
+        let below = match job.mode {
+            Mode::InOrder { .. } => self.in_order.running,
+            _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
+        };
         for group in groups {
-            self.bases.compare(group, snapshot, cells)?;
+            self.bases.compare(group, below, cells)?;
         }
         self.of_job(job)?.end(job, groups, held)
     }
@@ -187,8 +216,11 @@ impl<L: Location> BatchRules<L> {
         if private(job).is_none() || report.void {
             return Ok(());
         }
+        if is_heard {
+            self.in_order.hear(report);
+        }
         let batch = self.of_job(job)?;
-        if is_heard { batch.hear(job) } else { batch.is_ended_with(report) }
+        if is_heard { batch.hear(report) } else { batch.is_ended_with(report) }
     }
 
     /// What is compared, and may be admitted, next: results of this batch begin at `tx`.
@@ -250,13 +282,27 @@ impl<L: Location> BatchRules<L> {
         if publish { history.begin_publishing(group) } else { Ok(()) }
     }
 
+    /// Why `tx`, which a run in order has come to, has no result, if that is final.
+    #[must_use]
+    pub fn failure_in_order(&self, tx: TxIndex) -> Option<Failure> {
+        let ran = self.of(tx)?.ran.as_ref()?;
+        ran.failure.filter(|_| ran.held == Some(tx) && ran.next().is_none())
+    }
+
+    /// `tx` is left out.
+    pub fn skip(&mut self, tx: TxIndex) {
+        self.in_order.skip(tx);
+    }
+
     /// What others have committed is put into the store.
     ///
     /// # Errors
     /// It is there already.
-    pub fn publish(&mut self, txs: Chunk, frontier: TxIndex) -> Result<(), Why> {
+    pub fn publish(&mut self, txs: Chunk, carried: bool, frontier: TxIndex) -> Result<(), Why> {
         self.seen.publications += 1;
-        let right = !self.is_mixed && txs.end == frontier;
+        self.seen.carried += u64::from(carried);
+        self.in_order.publish(carried, frontier)?;
+        let right = txs.end == frontier;
         ensure(right, || format!("{txs:?} is published below the frontier {frontier}"))?;
         self.history.begin_publishing(txs)
     }

@@ -4,7 +4,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Found, Location};
-use braid_evm::protocol::{Batch, BatchReport, Job, JobReport, Mode};
+use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, Mode};
 use std::collections::HashMap;
 
 /// What the last run of a batch has left.
@@ -20,6 +20,8 @@ pub(super) struct Ran<L: Location> {
     pub(super) committed: usize,
     /// The member after them, if that must run at the frontier.
     pub(super) held: Option<TxIndex>,
+    /// Why it has no result, if that is final.
+    pub(super) failure: Option<Failure>,
     /// The lowest member that the last verdict forbids; not asked yet: nothing.
     pub(super) verdict: Option<Option<TxIndex>>,
     /// The protocol has heard of it.
@@ -55,10 +57,7 @@ pub(super) struct OneBatch<L: Location> {
 
 /// The batch and the snapshot of a job, if it is a private one.
 pub(super) const fn private(job: Job) -> Option<(BatchId, TxIndex)> {
-    match job.mode {
-        Mode::Private { batch, snapshot } => Some((batch, snapshot)),
-        Mode::Speculative | Mode::Frontier => None,
-    }
+    job.private()
 }
 
 impl<L: Location> OneBatch<L> {
@@ -77,7 +76,8 @@ impl<L: Location> OneBatch<L> {
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
-        ensure(job.incarnation.0 == self.runs && self.runs < cap, || {
+        let is_in_order = matches!(job.mode, Mode::InOrder { .. });
+        ensure(job.incarnation.0 == self.runs && (self.runs < cap || is_in_order), || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
         let snapshot = private(job).map_or(frontier, |(_, snapshot)| snapshot);
@@ -85,7 +85,10 @@ impl<L: Location> OneBatch<L> {
         let is_late = snapshot == frontier || self.runs == 0 && snapshot < frontier;
         ensure(is_late, || format!("{job:?} begins at frontier {frontier}"))?;
         let (first, end) = (self.members.from(frontier).next(), self.members.end());
-        ensure(first == Some(job.chunk.first) && end == job.chunk.end, || {
+        let mut neighbours = self.members.from(frontier).zip(job.chunk.indices());
+        let has_all = neighbours.all(|(member, tx)| member == tx) && job.chunk.end <= end;
+        let right = if is_in_order { has_all } else { job.chunk.end == end };
+        ensure(first == Some(job.chunk.first) && right, || {
             format!("{job:?} is to run what is left of {:?}", self.members)
         })?;
         self.runs += 1;
@@ -133,9 +136,9 @@ impl<L: Location> OneBatch<L> {
         let members: Vec<TxIndex> = self.members.from(job.chunk.first).take(ran.len()).collect();
         ensure(ran == members, || format!("{job:?} has run {ran:?}, not {members:?}"))?;
         let snapshot = private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot);
-        let (committed, verdict, is_heard) = (0, None, false);
+        let (committed, failure, verdict, is_heard) = (0, None, None, false);
         let groups = groups.to_vec();
-        self.ran = Some(Ran { job, snapshot, groups, committed, held, verdict, is_heard });
+        self.ran = Some(Ran { job, snapshot, groups, committed, held, failure, verdict, is_heard });
         Ok(())
     }
 
@@ -147,6 +150,7 @@ impl<L: Location> OneBatch<L> {
         let came_to = |ran: &Ran<L>| BatchReport {
             groups: ran.groups.iter().map(|group| group.txs).collect(),
             held: ran.held,
+            failure: report.batch.failure,
         };
         let ran = self.ran.as_ref().filter(|ran| ran.job == report.job && !ran.is_heard);
         let right = ran.map(came_to).as_ref() == Some(&report.batch) && report.results.is_empty();
@@ -157,10 +161,12 @@ impl<L: Location> OneBatch<L> {
     ///
     /// # Errors
     /// It is not asked for any more.
-    pub(super) fn hear(&mut self, job: Job) -> Result<(), Why> {
+    pub(super) fn hear(&mut self, report: &JobReport) -> Result<(), Why> {
+        let job = report.job;
         ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
         ran.is_heard = true;
+        ran.failure = report.batch.failure.filter(|_| matches!(job.mode, Mode::InOrder { .. }));
         // It was to stop before it began.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;

@@ -13,6 +13,7 @@ mod batch_role;
 mod batch_rules;
 mod batch_runs;
 mod history;
+mod in_order;
 mod reference;
 mod role_rules;
 mod runs;
@@ -99,15 +100,54 @@ pub fn replay<L: Location>(
     plan: &Plan,
     seen: &mut Seen,
 ) -> Result<(), Rejected> {
-    let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
-    let end = chunks_end.chain(plan.private.iter().map(Batch::end)).max().unwrap_or(plan.first);
-    let runs = vec![Runs::default(); end.position()];
-    let (store, batches) = (StoreRules::default(), BatchRules::new(plan));
-    let world = World { store, runs, batches };
-    let mut replay = Replay { world, role: RoleRules::new(limits, end.0), checked: Vec::new() };
-    let judged = replay.all(trace, seen);
-    seen.batches.add(replay.world.batches.seen);
-    judged
+    Rounds::default().replay(trace, limits, plan, seen)
+}
+
+/// The rounds of a block so far: what one has left the next one finds.
+#[derive(Debug)]
+pub struct Rounds<L: Location>(Option<World<L>>);
+
+impl<L: Location> Default for Rounds<L> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<L: Location> Rounds<L> {
+    /// Replays the trace of the next round, which is cut up by `plan`.
+    ///
+    /// # Errors
+    /// The first event that must not be.
+    pub fn replay(
+        &mut self,
+        trace: &[(Ticket, TraceEvent<L>)],
+        limits: Limits,
+        plan: &Plan,
+        seen: &mut Seen,
+    ) -> Result<(), Rejected> {
+        let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
+        let end = chunks_end.chain(plan.private.iter().map(Batch::end)).max().unwrap_or(plan.first);
+        let runs = vec![Runs::default(); end.position()];
+        let mut batches = BatchRules::new(plan, limits.stride);
+        let mut store = StoreRules::default();
+        if let Some(before) = self.0.take() {
+            store = before.store;
+            batches.go_on_from(before.batches);
+            let mut above =
+                (plan.first.0..end.0).flat_map(|tx| store.cells.entries_of(TxIndex(tx)));
+            if let Some((location, ..)) = above.next() {
+                let why = format!("{location:?} is left above {} by an earlier round", plan.first);
+                return Err(Rejected { at: 0, why });
+            }
+        }
+        let world = World { store, runs, batches };
+        let role = RoleRules::new(limits, plan.first, end.0);
+        let mut replay = Replay { world, role, checked: Vec::new() };
+        let judged = replay.all(trace, seen);
+        seen.batches.add(replay.world.batches.seen);
+        self.0 = Some(replay.world);
+        judged
+    }
 }
 
 impl<L: Location> Replay<L> {
@@ -181,7 +221,7 @@ impl<L: Location> Replay<L> {
             StoreEvent::Changed { version, location, change, stale, .. } => {
                 let tx = version.tx;
                 let by_role = self.role.discards(tx) && *change == Change::Estimate
-                    || self.role.skips(tx) && *change == Change::Remove;
+                    || self.role.withdraws(tx) && *change == Change::Remove;
                 let history = &mut self.world.batches.history;
                 if matches!(change, Change::Put(_)) && history.publishes(tx) {
                     ensure(version.incarnation == Incarnation(0), || {

@@ -52,16 +52,18 @@ pub struct RoleRules {
     cancelled: bool,
     pub(super) stopped: bool,
     finished: bool,
+    /// Another round goes on from the frontier: what was published above it goes.
+    handed_over: bool,
 }
 
 impl RoleRules {
-    /// The beginning of a block of so many transactions.
+    /// The beginning of a round that goes on from `frontier`, of a block of so many transactions.
     #[must_use]
-    pub const fn new(limits: Limits, transactions: u32) -> Self {
+    pub const fn new(limits: Limits, frontier: TxIndex, transactions: u32) -> Self {
         Self {
             limits,
             transactions,
-            frontier: TxIndex(0),
+            frontier,
             jobs: Vec::new(),
             here: None,
             sent: Vec::new(),
@@ -75,6 +77,7 @@ impl RoleRules {
             cancelled: false,
             stopped: false,
             finished: false,
+            handed_over: false,
         }
     }
 
@@ -90,10 +93,12 @@ impl RoleRules {
         self.performing == Some(Performing::Discard(tx))
     }
 
-    /// The transaction whose entries the role is withdrawing.
+    /// The transaction whose entries the role is withdrawing: the one that is left out, and all above the frontier of a
+    /// round that is handed over.
     #[must_use]
-    pub fn skips(&self, tx: TxIndex) -> bool {
-        self.performing == Some(Performing::Skip(tx))
+    pub fn withdraws(&self, tx: TxIndex) -> bool {
+        let is_above = self.finished && self.handed_over && tx >= self.frontier;
+        is_above || self.performing == Some(Performing::Skip(tx))
     }
 
     /// A worker sends a report.
@@ -291,37 +296,45 @@ impl RoleRules {
                 ensure(*tx >= self.frontier, || format!("{tx} is final and discarded"))
             }
             Command::Commit(tx) => self.commit(*tx, world),
-            Command::Skip(tx) => {
-                self.at_frontier(*tx)?;
-                let refused = self.admitted == Some(false);
-                ensure(refused || self.failed == Some(Failure::Rejected), || {
-                    format!("{tx} is skipped without a reason")
-                })?;
-                world.batches.nothing_left_of(*tx)?;
-                self.performing = Some(Performing::Skip(*tx));
-                self.advance_to(tx.next());
-                Ok(())
-            }
-            Command::StopWork => {
-                let refused = self.admitted == Some(false);
-                let first = !core::mem::replace(&mut self.stopped, true);
-                ensure(first, || "work is stopped twice".to_owned())?;
-                let Limits { hands_over_rest, max_speculative_runs, .. } = self.limits;
-                let is_stuck = world.batches.is_stuck(self.frontier, max_speculative_runs);
-                let hands_over = hands_over_rest && is_stuck;
-                let ends = self.cancelled || refused || self.failed.is_some();
-                world.batches.seen.handed_over += u64::from(hands_over && !ends);
-                ensure(ends || hands_over, || {
-                    format!("I12: the block ends at {} without a reason", self.frontier)
-                })
-            }
+            Command::Skip(tx) => self.skip(*tx, world),
+            Command::StopWork => self.stop_work(world),
             Command::Finish => self.finish(),
             Command::Compare { .. }
             | Command::AdmitGroup { .. }
             | Command::CommitGroup { .. }
-            | Command::Publish(_)
+            | Command::Publish { .. }
             | Command::DiscardBatch(_) => self.told_of_batch(command, world),
         }
+    }
+
+    fn skip<L: Location>(&mut self, tx: TxIndex, world: &mut World<L>) -> Result<(), Why> {
+        self.at_frontier(tx)?;
+        let refused = self.admitted == Some(false);
+        let failed = self.failed.or(world.batches.failure_in_order(tx));
+        ensure(refused || failed == Some(Failure::Rejected), || {
+            format!("{tx} is skipped without a reason")
+        })?;
+        world.batches.nothing_left_of(tx)?;
+        world.batches.skip(tx);
+        self.performing = Some(Performing::Skip(tx));
+        self.advance_to(tx.next());
+        Ok(())
+    }
+
+    fn stop_work<L: Location>(&mut self, world: &mut World<L>) -> Result<(), Why> {
+        let refused = self.admitted == Some(false);
+        let first = !core::mem::replace(&mut self.stopped, true);
+        ensure(first, || "work is stopped twice".to_owned())?;
+        let Limits { hands_over, hands_over_rest, max_speculative_runs, .. } = self.limits;
+        let is_stuck = world.batches.is_stuck(self.frontier, max_speculative_runs);
+        let hands_over = hands_over.is_some() || (hands_over_rest && is_stuck);
+        self.handed_over = hands_over;
+        let failed = self.failed.or(world.batches.failure_in_order(self.frontier));
+        let ends = self.cancelled || refused || failed.is_some();
+        world.batches.seen.handed_over += u64::from(hands_over && !ends);
+        ensure(ends || hands_over, || {
+            format!("I12: the block ends at {} without a reason", self.frontier)
+        })
     }
 
     fn run_here<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {

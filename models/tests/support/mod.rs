@@ -1,5 +1,6 @@
 //! Seeded bugs as the tests choose them, and the table of docs/TESTING.md.
 
+pub(crate) mod rounds;
 pub(crate) mod scripts;
 
 use braid_evm::mv::{Store, StoreMutant};
@@ -7,18 +8,8 @@ use braid_evm::protocol::Mutant;
 use braid_evm::runtime::simulated::{Options, Schedule};
 use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload};
 use braid_evm::worker::{Shared, WorkerMutant};
+pub(crate) use rounds::Bug;
 use std::path::Path;
-
-/// One seeded bug, wherever it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bug {
-    /// In the protocol.
-    pub(crate) protocol: Mutant,
-    /// In the store.
-    pub(crate) store: StoreMutant,
-    /// In workers or the role.
-    pub(crate) worker: WorkerMutant,
-}
 
 impl Bug {
     /// The name of the one that is chosen.
@@ -26,6 +17,19 @@ impl Bug {
         let Self { protocol, store, worker } = self;
         let names = [format!("{protocol:?}"), format!("{store:?}"), format!("{worker:?}")];
         names.into_iter().find(|name| name != "None").unwrap_or_default()
+    }
+
+    /// Whether it takes blocks in rounds to notice it.
+    pub(crate) fn is_of_rounds(self) -> bool {
+        let Self { protocol, worker, .. } = self;
+        let in_protocol = matches!(
+            protocol,
+            Mutant::CarryOutdated
+                | Mutant::CarryKept
+                | Mutant::CarriedForgotten
+                | Mutant::AwaitsAfterEnd
+        );
+        in_protocol || worker == WorkerMutant::CarryReplaced
     }
 
     /// Whether it takes private batches to notice it.

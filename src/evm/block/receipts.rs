@@ -114,6 +114,12 @@ impl Splitting {
 
     /// Adds those that come next.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
+        // Better than room for both.
+        let is_first = self.end() == 0 && later.first == 0;
+        if is_first && self.outcomes.capacity() < later.outcomes.len() {
+            *self = later;
+            return;
+        }
         let before = self.cumulative_gas_used;
         for receipt in &mut later.receipts {
             receipt.cumulative_gas_used = receipt.cumulative_gas_used.saturating_add(before);
@@ -122,6 +128,11 @@ impl Splitting {
         self.loggers.add_all(later.loggers);
         self.outcomes.append(&mut later.outcomes);
         self.receipts.append(&mut later.receipts);
+    }
+
+    /// The first transaction.
+    pub(in crate::evm) const fn first(&self) -> usize {
+        self.first
     }
 
     /// The transaction after the last one.

@@ -76,9 +76,11 @@ impl Growing {
         }
     }
 
-    /// Adds the next transactions: what became of them, but for the results, which are in `split`.
+    /// Adds the next transactions: what became of them, but for the results, which are in `split`. If others before them
+    /// are not in the bundle yet, these are added with them.
     pub(in crate::evm) fn append(&mut self, outcomes: &[Fate], split: Splitting) {
-        if let Some(bundle) = &mut self.bundle {
+        let is_next = |bundle: &&mut GrowingBundle| bundle.transactions() == split.first();
+        if let Some(bundle) = self.bundle.as_mut().filter(is_next) {
             bundle.extend(outcomes);
         }
         self.split.append(split);

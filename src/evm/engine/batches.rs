@@ -4,30 +4,53 @@
 //! and receipts already. Where transactions of others lie between, or somebody hears of each commit, each transaction
 //! is a group with an output of its own.
 //!
-//! What cannot be settled privately makes a transaction wait for the frontier: whoever is credited as transactions
+//! In a stretch in order everything below is final: what is read is not logged, rewards are seen, and the next run goes on
+//! from the journal of the one before.
+//!
+//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier: whoever is credited as transactions
 //! commit, slots of blank accounts, transactions that are invalid or cannot be run.
 
-use super::ledger::{BatchGroup, EvmLedger, Neighbours};
-use super::runner::Runner;
-use crate::evm::block::receipts::Splitting;
+use super::carry::Carry;
+use super::group::{BatchGroup, Neighbours};
+use super::ledger::EvmLedger;
+use super::runner::{NotRun, Runner};
+use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::{EvmMachine, Ran};
+use crate::evm::exec::rejection::Rejection;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Chunk, TxIndex};
-use crate::mv::AccessLog;
+use crate::mv::Store;
 use crate::protocol::Batch;
 use crate::sync::{AtomicU64, SeqCst};
-use crate::worker::{BatchMachine, Context, Ledger, Machine, MustWait, RanBatch};
+use crate::worker::{
+    BatchMachine, BatchStart, Context, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
+};
 use core::ops::Range;
 use revm::DatabaseRef;
 use std::sync::Arc;
 
 /// A batch that runs.
 enum Open {
-    Neighbours { ledger: Box<EvmLedger>, first: TxIndex },
-    Scattered { groups: Vec<(Chunk, BatchGroup)>, in_journal: usize },
+    Neighbours {
+        ledger: Box<EvmLedger>,
+        first: TxIndex,
+    },
+    /// Of a stretch in order, which has what was left from `carried` on in its own hands.
+    InOrder {
+        ledger: Box<EvmLedger>,
+        first: TxIndex,
+        carried: TxIndex,
+    },
+    Scattered {
+        groups: Vec<(Chunk, BatchGroup)>,
+        in_journal: usize,
+    },
 }
+
+/// Why a transaction has no result.
+type Wait<E> = MustWait<Rejection, E>;
 
 /// Gas that private batches of a stretch have used, and what the block used before.
 ///
@@ -53,6 +76,7 @@ impl UsedGas {
 /// Runs private batches for one worker.
 pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef, X: Context> {
     runner: Runner<'a, D, X>,
+    store: &'a Store<EvmLocation>,
     used: &'a UsedGas,
     /// Somebody hears of each commit.
     streams: bool,
@@ -60,17 +84,17 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef, X: Context> {
 }
 
 impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
-    /// Over `machine`, whose view is one of private batches.
+    /// Over `machine`, whose view is one of private batches over `store`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D, X>,
+        store: &'a Store<EvmLocation>,
         used: &'a UsedGas,
-        streams: bool,
+        (streams, followed): (bool, bool),
     ) -> Self {
         let recipe = machine.recipe();
-        // What it leaves is with its groups: no base value is worth keeping.
-        let runner = Runner::new(machine, recipe, (0, false)).for_batches();
+        let runner = Runner::new(machine, recipe, followed, streams);
         let open = Open::Scattered { groups: Vec::new(), in_journal: 0 };
-        Self { runner, used, streams, open }
+        Self { runner, store, used, streams, open }
     }
 
     /// Runs the next one of neighbours, whose changes are taken together.
@@ -78,31 +102,38 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
         runner: &mut Runner<'a, D, X>,
         ledger: &mut EvmLedger,
         tx: TxIndex,
-    ) -> Result<(), MustWait> {
+    ) -> Result<(), Wait<D::Error>> {
         // What a batch alone has no room for the block has not either.
         if ledger.admit(tx).is_err() {
-            return Err(MustWait);
+            return Err(MustWait::UNKNOWN);
         }
         ledger.ask(tx);
         let before = runner.machine.view_mut().log_mut().map(|log| log.mark());
-        runner.run(tx, ledger).map_err(|_| {
+        runner.run(tx, ledger).map_err(|why| {
             if let (Some(log), Some(before)) = (runner.machine.view_mut().log_mut(), before) {
                 log.forget_since(before);
             }
-            MustWait
+            match why {
+                NotRun::TooEarly => MustWait::UNKNOWN,
+                NotRun::Error(error) => MustWait { error: Some(error) },
+            }
         })
     }
 
     /// Runs the next one by itself.
-    fn run_single(&mut self, tx: TxIndex) -> Result<(), MustWait> {
+    fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let Self { runner, used, open: Open::Scattered { groups, in_journal }, .. } = self else {
-            return Err(MustWait);
+            return Err(MustWait::UNKNOWN);
         };
         let recipe = runner.recipe;
         let machine = &mut runner.machine;
         machine.begin(tx);
         let Ran { result, goes_on, .. } = machine.run_tx(tx, None);
-        let (Ok(output), None) = (result, machine.end().1) else { return Err(MustWait) };
+        let output = match (result, machine.end().1) {
+            (Ok(output), None) => output,
+            (Err(reason), None) => return Err(MustWait { error: Some(TxError::Rejected(reason)) }),
+            (_, Some(_)) => return Err(MustWait::UNKNOWN),
+        };
         used.add(output.result.tx_gas_used());
         let txs = Chunk { first: tx, end: tx.next() };
         if let Some(log) = machine.view_mut().log_mut() {
@@ -112,7 +143,9 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
         groups.push((txs, BatchGroup::One(Arc::new(output))));
         if !goes_on {
             machine.clear_journal();
-            let Some(latest) = machine.view_mut().latest_mut() else { return Err(MustWait) };
+            let Some(latest) = machine.view_mut().latest_mut() else {
+                return Err(MustWait::UNKNOWN);
+            };
             for (txs, group) in groups.iter().skip(*in_journal) {
                 let BatchGroup::One(output) = group else { continue };
                 for_each_write(&output.changes, recipe, |location, entry| {
@@ -126,15 +159,13 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
 
     /// What neighbours have left, if any of them has run.
     fn end_neighbours(
-        &mut self,
-        mut ledger: EvmLedger,
+        runner: &mut Runner<'a, D, X>,
+        ledger: EvmLedger,
         first: TxIndex,
+        is_streamed: bool,
     ) -> Option<(Chunk, BatchGroup)> {
-        let runner = &mut self.runner;
-        runner.settle(&mut ledger);
         let split = core::mem::take(&mut runner.split);
         let recipe = runner.recipe;
-        self.used.add(ledger.gas().admitted(&recipe.block));
         let ran = u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX);
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(ran)) };
         if txs.is_empty() {
@@ -147,6 +178,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
             }
             log.end_group(txs);
         }
+        let split = (!is_streamed).then_some(split);
         Some((txs, BatchGroup::Many(Box::new(Neighbours { ledger, split }))))
     }
 }
@@ -154,42 +186,63 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
 impl<D: DatabaseRef, X: Context> BatchMachine for EvmBatches<'_, D, X> {
     type Location = EvmLocation;
     type Group = BatchGroup;
+    type Carry = Carry;
+    type Room = BlockGas;
+    type Rejection = Rejection;
+    type BaseError = D::Error;
 
-    fn begin(
-        &mut self,
-        batch: &Batch,
-        first: TxIndex,
-        snapshot: TxIndex,
-        log: AccessLog<EvmLocation>,
-    ) {
-        let runner = &mut self.runner;
+    fn begin(&mut self, start: BatchStart<'_, EvmLocation, Carry, BlockGas>) {
+        let BatchStart { batch, txs, snapshot, log, in_order } = start;
+        let (runner, first) = (&mut self.runner, txs.first);
+        let range: Range<usize> = first.position()..txs.end.position();
+        if let Some(InOrder { carry, room }) = in_order {
+            let ledger = Box::new(EvmLedger::of_part(runner.recipe, range.clone(), room));
+            let carry = carry.unwrap_or_else(|| {
+                let mut carry = Carry::from(first);
+                carry.keep_receivers(runner.recipe, self.store);
+                carry
+            });
+            self.open = Open::InOrder { ledger, first, carried: carry.first };
+            return runner.begin_in_order(range, carry, log);
+        }
         runner.machine.view_mut().begin_batch(snapshot, log);
         self.open = match batch {
             Batch::Range(_) if !self.streams && runner.recipe.shares => {
-                let range: Range<usize> = first.position()..batch.end().position();
-                runner.split = Splitting::with_capacity(range.start, range.len());
-                runner.first_pending = range.start;
-                runner.machine.expect(range.clone());
-                let ledger = Box::new(EvmLedger::of_part(runner.recipe, range));
+                let none = BlockGas::default();
+                let ledger = Box::new(EvmLedger::of_part(runner.recipe, range.clone(), none));
+                runner.begin_private(range);
                 Open::Neighbours { ledger, first }
             }
             _ => Open::Scattered { groups: Vec::new(), in_journal: 0 },
         };
     }
 
-    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait> {
+    fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         match &mut self.open {
-            _ if self.used.exceeds(self.runner.recipe.block.env.gas_limit) => Err(MustWait),
+            Open::InOrder { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
+            _ if self.used.exceeds(self.runner.recipe.block.env.gas_limit) => {
+                Err(MustWait::UNKNOWN)
+            }
             Open::Neighbours { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
             Open::Scattered { .. } => self.run_single(tx),
         }
     }
 
-    fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup> {
+    fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup, Carry> {
+        let Self { runner, used, streams, open, .. } = self;
         let empty = Open::Scattered { groups: Vec::new(), in_journal: 0 };
-        let groups = match core::mem::replace(&mut self.open, empty) {
-            Open::Neighbours { ledger, first } => {
-                self.end_neighbours(*ledger, first).into_iter().collect()
+        let groups = match core::mem::replace(open, empty) {
+            Open::InOrder { mut ledger, first, carried } => {
+                runner.settle(&mut ledger);
+                let carry = Some(runner.end_in_order(carried, &ledger));
+                let groups = Self::end_neighbours(runner, *ledger, first, *streams);
+                let log = runner.machine.view_mut().end_batch();
+                return RanBatch { groups: groups.into_iter().collect(), log, carry };
+            }
+            Open::Neighbours { mut ledger, first } => {
+                runner.settle(&mut ledger);
+                used.add(ledger.gas().admitted(&runner.recipe.block));
+                Self::end_neighbours(runner, *ledger, first, false).into_iter().collect()
             }
             Open::Scattered { groups, .. } => groups,
         };
@@ -201,7 +254,6 @@ impl<D: DatabaseRef, X: Context> BatchMachine for EvmBatches<'_, D, X> {
         if let Some(latest) = view.latest_mut() {
             latest.clear();
         }
-        let Some(log) = view.end_batch() else { unreachable!("a batch has begun") };
-        RanBatch { groups, log }
+        RanBatch { groups, log: view.end_batch(), carry: None }
     }
 }

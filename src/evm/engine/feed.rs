@@ -5,6 +5,7 @@ use crate::sync::Sender;
 use std::sync::Arc;
 
 /// What the next transactions have left.
+#[derive(Debug)]
 pub(in crate::evm) struct Fed {
     /// With the places of those who have left anything.
     pub(in crate::evm) left: Vec<(usize, Arc<TxOutput>)>,
@@ -13,6 +14,7 @@ pub(in crate::evm) struct Fed {
 }
 
 /// Hands over what is settled.
+#[derive(Debug)]
 pub(in crate::evm) struct Feed {
     pub(in crate::evm) batches: Sender<Fed>,
     /// Everything below was handed over.

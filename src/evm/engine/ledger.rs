@@ -1,5 +1,6 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
+use super::feed::Feed;
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
 use crate::evm::block::receipts::Splitting;
@@ -11,28 +12,12 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::{Fate, TxOutput};
 use crate::evm::exec::work::LONG;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
-use crate::ids::{Chunk, TxIndex};
+use crate::ids::TxIndex;
 use crate::sync::Sender;
-use crate::worker::Ledger;
 use alloy_primitives::{U256, map::AddressMap};
 use core::ops::Range;
 use revm::context::result::ResultGas;
 use std::sync::Arc;
-
-/// What a group of transactions leaves.
-pub(in crate::evm) enum BatchGroup {
-    /// One transaction.
-    One(Arc<TxOutput>),
-    /// Neighbours.
-    Many(Box<Neighbours>),
-}
-
-/// What neighbours leave together.
-pub(in crate::evm) struct Neighbours {
-    /// Without results, which are in `split`.
-    pub(in crate::evm) ledger: EvmLedger,
-    pub(in crate::evm) split: Splitting,
-}
 
 /// The outcomes of the committed prefix.
 #[derive(Debug)]
@@ -40,6 +25,8 @@ pub(in crate::evm) struct EvmLedger {
     block: Arc<Block>,
     /// Whose outcome is the first one: not that of the block's first transaction in one of a part.
     first: usize,
+    /// Gas of those before the first one.
+    before: BlockGas,
     gas: BlockGas,
     /// How much room the transactions ask for, where nobody has said yet whether it is there.
     asked: BlockGas,
@@ -49,36 +36,63 @@ pub(in crate::evm) struct EvmLedger {
     /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
+    /// Who makes the bundle of what commits, if somebody does.
+    pub(in crate::evm) feed: Option<Feed>,
     /// Transactions that took long, and how long: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
     balances: AddressMap<U256>,
     /// What was made of committed transactions.
     pub(in crate::evm) growing: Growing,
-    mutant: EvmMutant,
+    pub(super) mutant: EvmMutant,
 }
 
 impl EvmLedger {
     pub(in crate::evm) fn new(recipe: &Recipe) -> Self {
-        Self::of_part(recipe, 0..recipe.block.transactions.len())
+        Self::of_part(recipe, 0..0, BlockGas::default())
     }
 
-    /// The ledger of a part of a block, as if nothing were committed before it.
-    pub(in crate::evm) fn of_part(recipe: &Recipe, transactions: Range<usize>) -> Self {
+    /// The ledger of a part of a block, where those before it have used that much gas.
+    pub(in crate::evm) fn of_part(
+        recipe: &Recipe,
+        transactions: Range<usize>,
+        before: BlockGas,
+    ) -> Self {
         let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
         let outcomes = Vec::with_capacity(transactions.len());
         let masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, long, growing) = Default::default();
-        Self { block, first, gas, asked, outcomes, masks, stream, long, balances, growing, mutant }
+        let (stream, feed, long, growing) = Default::default();
+        Self {
+            block,
+            first,
+            before,
+            gas,
+            asked,
+            outcomes,
+            masks,
+            stream,
+            feed,
+            long,
+            balances,
+            growing,
+            mutant,
+        }
+    }
+
+    /// What those of `transactions` have left that it knows of. Most have nothing: what they have changed was taken
+    /// together with others.
+    pub(in crate::evm) fn left_of(
+        &self,
+        transactions: Range<usize>,
+    ) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
+        let outcomes = self.outcomes_of(transactions);
+        outcomes.filter_map(|(tx, outcome)| Some((tx, outcome.as_ref().ok()?.as_ref()?)))
     }
 
     /// What became of those of `transactions` that it knows of.
-    pub(in crate::evm) fn outcomes_of(
-        &self,
-        transactions: Range<usize>,
-    ) -> impl Iterator<Item = (TxIndex, &Fate)> {
+    fn outcomes_of(&self, transactions: Range<usize>) -> impl Iterator<Item = (TxIndex, &Fate)> {
         let left = transactions.start.saturating_sub(self.first);
         let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
@@ -117,8 +131,33 @@ impl EvmLedger {
         asked.blob = asked.blob.max(gas.blob.saturating_add(blob_gas(tx)));
     }
 
+    /// Whether the block has room for `tx`, which comes next.
+    ///
+    /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
+    pub(super) fn check_room(&self, tx: TxIndex) -> Result<(), Rejection> {
+        let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
+        let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
+        let used = self.admitted_gas();
+        let available = self.block.env.gas_limit.saturating_sub(used);
+        let limit = tx.gas_limit;
+        if regular_gas_limit(&self.block, limit) > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        let available = self.block.env.gas_limit.saturating_sub(self.before.state + self.gas.state);
+        if amsterdam && limit > available {
+            return Err(Rejection::BlockGas { limit, available });
+        }
+        let asked = blob_gas(tx);
+        let room = self.block.rules.max_blob_gas.unwrap_or(u64::MAX);
+        let available = room.saturating_sub(self.before.blob + self.gas.blob);
+        if asked > available {
+            return Err(Rejection::BlobGas { asked, available });
+        }
+        Ok(())
+    }
+
     /// Whether each transaction of `part`, which comes next, would be admitted.
-    fn has_room_for(&self, part: &Self) -> bool {
+    pub(super) fn has_room_for(&self, part: &Self) -> bool {
         let Self { block, gas, .. } = self;
         let limit = block.env.gas_limit;
         let room = block.rules.max_blob_gas.unwrap_or(u64::MAX);
@@ -131,13 +170,38 @@ impl EvmLedger {
     }
 
     /// Adds `part`, which comes next.
-    fn append(&mut self, mut part: Self) {
+    pub(super) fn append(&mut self, mut part: Self) {
+        let mut cumulative = self.gas.cumulative;
+        for (tx, outcome) in part.outcomes_of(part.first..usize::MAX) {
+            let Some(stream) = &self.stream else { break };
+            let Some(outcome) = outcome.clone().transpose() else { continue };
+            cumulative += outcome.as_ref().map_or(0, |output| output.result.tx_gas_used());
+            let cumulative_gas_used = cumulative;
+            if stream.try_send(Committed { tx, cumulative_gas_used, outcome }).is_err() {
+                // The caller has stopped listening.
+                self.stream = None;
+            }
+        }
         self.gas = self.gas.plus(part.gas);
-        self.outcomes.append(&mut part.outcomes);
-        self.masks.append(&mut part.masks);
+        if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
+            // Better than room for both.
+            (self.outcomes, self.masks) = (part.outcomes, part.masks);
+        } else {
+            self.make_room();
+            self.outcomes.append(&mut part.outcomes);
+            self.masks.append(&mut part.masks);
+        }
         self.long.append(&mut part.long);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
+        }
+    }
+
+    /// Room for all transactions of the block, once it is clear that they do not come together.
+    fn make_room(&mut self) {
+        if self.outcomes.capacity() == 0 {
+            self.outcomes.reserve_exact(self.block.transactions.len());
+            self.masks.reserve_exact(self.block.transactions.len());
         }
     }
 
@@ -168,12 +232,14 @@ impl EvmLedger {
         if is_evm_mutant!(self.mutant, AdmissionByLimit) {
             let committed = self.block.transactions.iter().zip(&self.outcomes);
             let executed = committed.filter(|(_, outcome)| outcome.is_ok());
-            return executed.map(|(tx, _)| tx.gas_limit).sum();
+            let limits = executed.map(|(tx, _)| tx.gas_limit).sum::<u64>();
+            return self.before.admitted(&self.block).saturating_add(limits);
         }
-        self.gas.admitted(&self.block)
+        self.before.plus(self.gas).admitted(&self.block)
     }
 
-    fn push(&mut self, tx: TxIndex, outcome: Fate) {
+    /// Adds what became of `tx`, which comes next.
+    pub(super) fn push(&mut self, tx: TxIndex, outcome: Fate) {
         if let Some(stream) = &self.stream
             && let Some(outcome) = outcome.clone().transpose()
         {
@@ -184,6 +250,7 @@ impl EvmLedger {
                 self.stream = None;
             }
         }
+        self.make_room();
         let output = outcome.as_ref().ok().and_then(Option::as_ref);
         self.masks.push(output.map_or(0, |output| output.mask));
         self.outcomes.push(outcome);
@@ -193,7 +260,7 @@ impl EvmLedger {
 impl EvmLedger {
     /// Puts in the balances at which the transaction that is next has not looked: what lies below it
     /// is final.
-    fn fill_in(&mut self, changes: &mut [AccountChange]) {
+    pub(super) fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
             if change.kind != ChangeKind::Changed
                 && !is_evm_mutant!(self.mutant, BalanceOfEarlierLife)
@@ -253,81 +320,12 @@ impl EvmLedger {
         }
     }
 
-    fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
+    pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {
         self.gas = self.gas.plus(BlockGas {
             cumulative: gas.tx_gas_used(),
             regular: gas.block_regular_gas_used(),
             state: gas.block_state_gas_used(),
             blob: self.block.transactions.get(tx.position()).map_or(0, blob_gas),
         });
-    }
-}
-
-impl Ledger for EvmLedger {
-    type Output = Arc<TxOutput>;
-    type Rejection = Rejection;
-    type Group = BatchGroup;
-    type Left = Arc<TxOutput>;
-
-    /// As alloy-evm's `EthBlockExecutor` does it: before the transaction's own checks.
-    fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
-        let Some(tx) = self.block.transactions.get(tx.position()) else { return Ok(()) };
-        let amsterdam = self.block.cfg.enable_amsterdam_eip8037;
-        let used = self.admitted_gas();
-        let available = self.block.env.gas_limit.saturating_sub(used);
-        let limit = tx.gas_limit;
-        if regular_gas_limit(&self.block, limit) > available {
-            return Err(Rejection::BlockGas { limit, available });
-        }
-        let available = self.block.env.gas_limit.saturating_sub(self.gas.state);
-        if amsterdam && limit > available {
-            return Err(Rejection::BlockGas { limit, available });
-        }
-        let asked = blob_gas(tx);
-        let room = self.block.rules.max_blob_gas.unwrap_or(u64::MAX);
-        let available = room.saturating_sub(self.gas.blob);
-        if asked > available {
-            return Err(Rejection::BlobGas { asked, available });
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
-        let Some(only) = Arc::get_mut(&mut output) else {
-            unreachable!("nobody else has it before it is committed")
-        };
-        self.fill_in(&mut only.changes);
-        self.add_gas(tx, output.result.gas());
-        self.note_work(tx, output.work);
-        self.push(tx, Ok(Some(output)));
-    }
-
-    fn skip(&mut self, tx: TxIndex, reason: Rejection) {
-        self.push(tx, Err(reason));
-    }
-
-    fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
-        match group {
-            BatchGroup::One(_) => {
-                self.admit(txs.first).is_ok() || is_evm_mutant!(self.mutant, LaneNotAdmitted)
-            }
-            BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
-        }
-    }
-
-    fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
-        match group {
-            BatchGroup::One(output) => self.commit(txs.first, output),
-            BatchGroup::Many(neighbours) => {
-                let Neighbours { ledger, split } = *neighbours;
-                self.growing.append(&ledger.outcomes, split);
-                self.append(ledger);
-            }
-        }
-    }
-
-    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
-        let outcomes = self.outcomes_of(txs.first.position()..txs.end.position());
-        outcomes.filter_map(|(tx, outcome)| Some((tx, outcome.as_ref().ok()?.as_ref()?)))
     }
 }

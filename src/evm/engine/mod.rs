@@ -2,7 +2,9 @@
 //! for stretches in order, and the ledger of what is committed.
 
 pub(super) mod batches;
+pub(super) mod carry;
 pub(super) mod feed;
+pub(super) mod group;
 pub(super) mod ledger;
 pub(super) mod runner;
 pub(super) mod workload;

@@ -1,11 +1,11 @@
 //! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
 //! allow (see `journal`).
 
-use super::feed::Feed;
+use super::carry::{Carry, Journal, Pending, take_over};
 use super::ledger::EvmLedger;
 use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::effects::{for_each_write, remember};
+use crate::evm::exec::effects::remember;
 use crate::evm::exec::location::{EvmLocation, EvmValue};
 use crate::evm::exec::machine::EvmMachine;
 use crate::evm::exec::recipe::Recipe;
@@ -15,50 +15,13 @@ use crate::evm::exec::window::Window;
 use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
-use crate::mv::{Entry, Latest};
+use crate::mv::{AccessLog, Entry, Latest};
 use crate::worker::{Context, Ledger, Machine, Stop, TxError};
-use alloy_primitives::Address;
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-/// Takes over into `latest` what transactions of `range` have left in the ledger alone, of the accounts that `counts`
-/// says yes to.
-pub(in crate::evm) fn take_over(
-    latest: &mut Latest<EvmLocation>,
-    (ledger, range): (&EvmLedger, Range<usize>),
-    recipe: &Recipe,
-    counts: impl Fn(&Address) -> bool,
-) {
-    if is_evm_mutant!(recipe.mutant, JournalLost) {
-        return;
-    }
-    for (tx, outcome) in ledger.outcomes_of(range) {
-        // Most have nothing: what they have changed was taken together with others.
-        let Ok(Some(output)) = outcome else { continue };
-        for change in output.changes.iter().filter(|change| counts(&change.address)) {
-            let change = core::slice::from_ref(change);
-            for_each_write(change, recipe, |location, entry| latest.put(tx, location, entry));
-        }
-    }
-}
-
-/// Takes over into `latest` what transactions of `range` have credited.
-pub(in crate::evm) fn take_over_credits(
-    latest: &mut Latest<EvmLocation>,
-    (ledger, range): (&EvmLedger, Range<usize>),
-    recipe: &Recipe,
-) {
-    let lost = is_evm_mutant!(recipe.mutant, PartCreditsLost);
-    for (tx, outcome) in ledger.outcomes_of(range).filter(|_| !lost) {
-        let Ok(Some(output)) = outcome else { continue };
-        for (to, reward) in recipe.rewards(output) {
-            latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));
-        }
-    }
-}
 
 /// Why a transaction has not run.
 pub(in crate::evm) enum NotRun<E> {
@@ -72,13 +35,15 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef, X: Context> {
     pub(in crate::evm) machine: EvmMachine<'a, D, X>,
     pub(in crate::evm) recipe: &'a Recipe,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or with the ledger alone.
-    pub(in crate::evm) first_pending: usize,
+    first_pending: usize,
+    /// What those below the ledger's first have left whose changes may be in the journal alone.
+    left: Vec<(TxIndex, Arc<TxOutput>)>,
     /// Whether nothing of this block lies under it.
-    pub(in crate::evm) is_bottom: bool,
+    is_bottom: bool,
     /// Takes together what transactions change, if they share a journal and nobody wants to hear of each.
     window: Option<Window>,
-    /// Who folds what has been settled, if somebody does.
-    pub(in crate::evm) feed: Option<Feed>,
+    /// Somebody folds what commits, who does not share accounts out.
+    is_followed: bool,
     /// Outcomes and receipts of those before the next one, unless somebody hears of each.
     pub(in crate::evm) split: Splitting,
     is_streamed: bool,
@@ -93,45 +58,68 @@ impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D, X>,
         recipe: &'a Recipe,
-        (first_pending, is_bottom): (usize, bool),
+        followed: bool,
+        streamed: bool,
     ) -> Self {
+        let has_window = recipe.shares && !streamed;
         Self {
             machine,
             recipe,
-            first_pending,
-            is_bottom,
-            window: recipe.shares.then(|| Window::with_mutant(recipe.mutant)),
-            feed: None,
+            first_pending: 0,
+            left: Vec::new(),
+            is_bottom: false,
+            window: has_window.then(|| Window::with_mutant(recipe.mutant)),
+            is_followed: followed,
             split: Splitting::default(),
-            is_streamed: false,
-            is_private: false,
+            is_streamed: streamed,
+            is_private: true,
             aside: Aside::default(),
         }
     }
 
-    /// The same for private batches.
-    pub(in crate::evm) const fn for_batches(mut self) -> Self {
-        self.is_private = true;
-        self
+    /// Transactions of a private batch come next, on a snapshot.
+    pub(in crate::evm) fn begin_private(&mut self, txs: Range<usize>) {
+        (self.first_pending, self.is_bottom, self.is_private) = (txs.start, false, true);
+        self.begin(txs);
     }
 
-    /// Somebody hears of each transaction.
-    pub(in crate::evm) fn stream(&mut self) {
-        (self.is_streamed, self.window) = (true, None);
-    }
-
-    /// Goes on from `split`, which has the results of the first transactions, and will have those of all below `end`.
-    pub(in crate::evm) fn go_on_from(
+    /// Transactions of a stretch in order come next, which goes on from `carry`.
+    pub(in crate::evm) fn begin_in_order(
         &mut self,
-        split: Splitting,
-        end: usize,
-        ledger: &mut EvmLedger,
+        txs: Range<usize>,
+        carry: Carry,
+        log: Option<AccessLog<EvmLocation>>,
     ) {
-        self.split = split;
+        let is_bottom = carry.is_bottom();
+        let Carry { latest, pending, first_pending, left, first } = carry;
+        let journal = match pending {
+            Pending::Journal(journal) => journal,
+            Pending::Nothing | Pending::Batches { .. } => Journal::default(),
+        };
+        (self.first_pending, self.left) = (first_pending, left);
+        (self.is_bottom, self.is_private) = (is_bottom, false);
+        self.machine.view_mut().begin_in_order(latest, first, log);
+        self.machine.put_journal(journal.state, journal.transaction);
+        self.begin(txs);
+    }
+
+    fn begin(&mut self, txs: Range<usize>) {
         if !self.is_streamed {
-            self.split.expect(end);
+            self.split = Splitting::with_capacity(txs.start, txs.len());
         }
-        self.catch_up(ledger);
+        self.machine.expect(txs);
+    }
+
+    /// What the next run of the stretch in order goes on from, which began with `first`. What `ledger` has is committed
+    /// meanwhile.
+    pub(in crate::evm) fn end_in_order(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
+        let mut left = core::mem::take(&mut self.left);
+        let pending = ledger.left_of(self.first_pending..usize::MAX);
+        left.extend(pending.map(|(tx, output)| (tx, Arc::clone(output))));
+        let latest = core::mem::take(self.latest());
+        let (state, transaction) = self.machine.take_journal();
+        let pending = Pending::Journal(Journal { state, transaction });
+        Carry { latest, pending, first_pending: self.first_pending, left, first }
     }
 
     /// Runs `tx` and keeps what it leaves.
@@ -219,13 +207,6 @@ impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
         }
     }
 
-    /// Takes over the results of transactions that it has not run, or that were left out.
-    pub(in crate::evm) fn catch_up(&mut self, ledger: &mut EvmLedger) {
-        if !self.is_streamed {
-            ledger.split_into(&mut self.split);
-        }
-    }
-
     pub(in crate::evm) fn latest(&mut self) -> &mut Latest<EvmLocation> {
         let Some(latest) = self.machine.view_mut().latest_mut() else {
             unreachable!("the view was made over what is final or of one part")
@@ -253,8 +234,9 @@ impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_pending, end);
-        let recipe = self.recipe;
-        take_over(self.latest(), (ledger, first..end), recipe, |_| true);
+        let (recipe, left) = (self.recipe, core::mem::take(&mut self.left));
+        let earlier = left.iter().map(|(tx, left)| (*tx, left));
+        take_over(self.latest(), earlier.chain(ledger.left_of(first..end)), recipe, |_| true);
         if self.is_bottom {
             self.latest().keep_slots(&journal);
         }
@@ -278,25 +260,13 @@ impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
             aside = Aside::default();
         }
         // Whoever follows does not share accounts out.
-        let mask = match &self.feed {
-            Some(_) => u64::MAX,
-            None => self.recipe.spread.mask(&changes),
-        };
+        let mask = if self.is_followed { u64::MAX } else { self.recipe.spread.mask(&changes) };
         ledger.give(TxOutput::left(changes, mask, aside));
     }
 
     /// Whether it is known what all of them have changed.
-    pub(in crate::evm) fn is_settled(&self) -> bool {
+    fn is_settled(&self) -> bool {
         self.window.as_ref().is_none_or(|window| window.len() == 0)
-    }
-
-    /// Lets whoever follows have what is settled.
-    pub(in crate::evm) fn hand_on(&mut self, ledger: &EvmLedger) {
-        if self.is_settled()
-            && let Some(feed) = &mut self.feed
-        {
-            feed.send(&ledger.outcomes);
-        }
     }
 }
 

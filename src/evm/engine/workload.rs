@@ -1,7 +1,9 @@
 //! The block as the engine sees it.
 
 use super::batches::{EvmBatches, UsedGas};
-use super::ledger::BatchGroup;
+use super::carry::Carry;
+use super::group::BatchGroup;
+use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
@@ -13,7 +15,7 @@ use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::view::EvmView;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::is_evm_mutant;
-use crate::ids::WorkerId;
+use crate::ids::{Version, WorkerId};
 use crate::mv::{Entry, Store};
 use crate::worker::{Context, Workload};
 use revm::DatabaseRef;
@@ -30,6 +32,8 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) used: UsedGas,
     /// Somebody hears of each commit.
     pub(in crate::evm) streams: bool,
+    /// Somebody makes the bundle of what commits meanwhile.
+    pub(in crate::evm) followed: bool,
 }
 
 impl<S: StateSource> EvmWorkload<S> {
@@ -39,7 +43,8 @@ impl<S: StateSource> EvmWorkload<S> {
         overlay: Arc<Overlay>,
         traffic: Arc<Traffic>,
     ) -> Self {
-        Self { recipe, source, overlay, traffic, used: UsedGas::default(), streams: false }
+        let (used, streams, followed) = Default::default();
+        Self { recipe, source, overlay, traffic, used, streams, followed }
     }
 
     /// A worker's base state.
@@ -69,6 +74,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     where
         Self: 'a;
     type Left = Arc<TxOutput>;
+    type Carry = Carry;
+    type Room = BlockGas;
 
     fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
         let recipe = &self.recipe;
@@ -77,6 +84,15 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         for (to, reward) in recipe.rewards(left).filter(|_| !lost) {
             each(EvmLocation::Account(to), Entry::Delta(reward));
         }
+    }
+
+    fn carried(
+        &self,
+        carry: Carry,
+        store: &Store<EvmLocation>,
+        each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
+    ) {
+        carry.into_entries(&self.recipe, store, each);
     }
 
     /// What was set aside. Every transaction pays the beneficiary: published with the rest, rewards
@@ -103,8 +119,9 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmBatches<'a, S::State, X>, Self::BaseError> {
-        let Self { recipe, used, streams, .. } = self;
+        let Self { recipe, used, streams, followed, .. } = self;
         let view = EvmView::of_batches(recipe, store, self.base(worker)?, context);
-        Ok(EvmBatches::new(EvmMachine::over(recipe, view), used, *streams))
+        let machine = EvmMachine::over(recipe, view);
+        Ok(EvmBatches::new(machine, store, used, (*streams, *followed)))
     }
 }

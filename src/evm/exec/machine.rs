@@ -26,7 +26,7 @@ use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
 use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
-use revm::state::EvmState;
+use revm::state::{EvmState, TransactionId};
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
 
@@ -109,7 +109,10 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     /// Makes room in the journal for the accounts of these transactions.
     pub(in crate::evm) fn expect(&mut self, transactions: Range<usize>) {
         let transactions = self.recipe.block.transactions.get(transactions).unwrap_or_default();
-        self.evm.ctx.journaled_state.state.reserve(expected_accounts(transactions));
+        let journal = &mut self.evm.ctx.journaled_state.state;
+        if journal.is_empty() {
+            journal.reserve(expected_accounts(transactions));
+        }
     }
 
     /// What is in the journal.
@@ -121,6 +124,19 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     pub(in crate::evm) fn end_journal(&mut self) -> EvmState {
         self.view_mut().end_journal();
         self.evm.ctx.journaled_state.finalize()
+    }
+
+    /// Takes the journal out between two transactions: what follows reads from the view again.
+    pub(in crate::evm) fn take_journal(&mut self) -> (EvmState, TransactionId) {
+        self.view_mut().end_journal();
+        let journal = &mut self.evm.ctx.journaled_state.inner;
+        (core::mem::take(&mut journal.state), journal.transaction_id)
+    }
+
+    /// Goes on with a journal that was taken out.
+    pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
+        let journal = &mut self.evm.ctx.journaled_state.inner;
+        (journal.state, journal.transaction_id) = (state, transaction);
     }
 
     /// Ends the journal, and forgets what was in it.

@@ -46,17 +46,6 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         Self::over(recipe, View::new(store, base, context))
     }
 
-    /// A view over what is final: `latest`, and below that what lies in a store below an index.
-    pub(in crate::evm) fn after(
-        recipe: &'a Recipe,
-        latest: Latest<EvmLocation>,
-        under: Option<(&'a Store<EvmLocation>, TxIndex)>,
-        base: BlockBase<D>,
-        context: &'a X,
-    ) -> Self {
-        Self::over(recipe, View::after(latest, under, base, context))
-    }
-
     /// A view for private batches, over snapshots of `store`.
     pub(in crate::evm) fn of_batches(
         recipe: &'a Recipe,
@@ -68,8 +57,22 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 
     /// A private batch begins, on the committed prefix below `snapshot`.
-    pub(in crate::evm) fn begin_batch(&mut self, snapshot: TxIndex, log: AccessLog<EvmLocation>) {
+    pub(in crate::evm) fn begin_batch(
+        &mut self,
+        snapshot: TxIndex,
+        log: Option<AccessLog<EvmLocation>>,
+    ) {
         self.inner.begin_batch(snapshot, log);
+    }
+
+    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`.
+    pub(in crate::evm) fn begin_in_order(
+        &mut self,
+        latest: Latest<EvmLocation>,
+        first: TxIndex,
+        log: Option<AccessLog<EvmLocation>>,
+    ) {
+        self.inner.begin_in_order(latest, first, log);
     }
 
     /// What the private batch has accessed so far.

@@ -1,0 +1,106 @@
+//! Toy blocks in rounds under a random schedule, with a seeded bug or none.
+
+use braid_evm::mv::{Store, StoreMutant};
+use braid_evm::protocol::{Mutant, Policy, Protocol};
+use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
+use braid_evm::toy::{Random, ToyCase, compare};
+use braid_evm::worker::WorkerMutant;
+use braid_models::conformance::{Rounds, Seen};
+
+/// One seeded bug, wherever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bug {
+    /// In the protocol.
+    pub(crate) protocol: Mutant,
+    /// In the store.
+    pub(crate) store: StoreMutant,
+    /// In workers or the role.
+    pub(crate) worker: WorkerMutant,
+}
+
+/// What the rounds came to, all together.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Rounds.
+    pub(crate) rounds: u64,
+    /// Those that began with something that is in no store, in order.
+    pub(crate) into_order: u64,
+    /// The same, not in order.
+    pub(crate) out_of_order: u64,
+}
+
+/// Who has noticed that something is wrong.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is printed")]
+pub(crate) enum Wrong {
+    /// The replay of the trace.
+    Trace(String),
+    /// The comparison with the reference, or the block did not end.
+    Result(String),
+}
+
+fn options(random: &mut Random) -> Options {
+    let workers = random.pick(&[1, 2, 3, 8]).copied().unwrap_or(2);
+    let mut options = Options::new(workers, random.next_u64());
+    if random.chance(1, 4) {
+        options.schedule = Schedule::Bursts(1 + random.below(30));
+    }
+    options.step_limit = 200_000;
+    options.cancel_at = random.chance(1, 20).then(|| random.below(1_500));
+    options
+}
+
+/// Plays the block of this seed, all its rounds.
+///
+/// # Errors
+/// What is wrong. A trace that is not right does not hide a wrong result: the block goes on.
+pub(crate) fn play(
+    simulator: &mut Simulator,
+    bug: Bug,
+    seed: u64,
+    (totals, seen): (&mut Totals, &mut Seen),
+) -> Result<(), Vec<Wrong>> {
+    let mut random = Random::new(seed);
+    let mut case = ToyCase::random_round(&mut random);
+    let reference = case.reference();
+    let seeded = |protocol: Protocol| protocol.with_mutant(bug.protocol);
+    let store = Store::new(case.shards).with_mutant(bug.store);
+    let mut shared = case.shared_with(seeded(case.protocol()), store).with_mutant(bug.worker);
+    let mut rounds = Some(Rounds::default());
+    let mut wrong = Vec::new();
+    loop {
+        totals.rounds += 1;
+        if case.plan.carried.is_some() {
+            let in_order = case.limits.policy == Policy::InOrder;
+            *(if in_order { &mut totals.into_order } else { &mut totals.out_of_order }) += 1;
+        }
+        let mut end = match simulator.run(shared.with_trace(), &options(&mut random)) {
+            Ok(ended) => ended.end,
+            // A block that does not end has no trace.
+            Err(error) => {
+                wrong.push(Wrong::Result(error.to_string()));
+                return Err(wrong);
+            }
+        };
+        let trace = end.take_trace();
+        let judged = rounds.as_mut().map(|all| all.replay(&trace, case.limits, &case.plan, seen));
+        if let Some(Err(rejected)) = judged {
+            let before = rejected.at.saturating_sub(30);
+            if bug == Bug::default() {
+                trace[before..].iter().take(31).for_each(|(_, event)| println!("{event:?}"));
+            }
+            wrong.push(Wrong::Trace(rejected.why));
+            rounds = None;
+        }
+        match case.next_round(&mut random, end, seeded) {
+            Ok((next, again)) => (case, shared) = (next, again.with_mutant(bug.worker)),
+            Err(mut end) => {
+                end.publish_rest();
+                // Each round may run what it has again.
+                let same = compare(&end, &reference, u32::MAX - 1);
+                wrong.extend(same.map_err(|error| Wrong::Result(error.to_string())).err());
+                return if wrong.is_empty() { Ok(()) } else { Err(wrong) };
+            }
+        }
+    }
+}

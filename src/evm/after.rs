@@ -1,0 +1,77 @@
+//! The state after the last transaction, as what follows the transactions reads it.
+
+use super::engine::carry::Pending;
+use super::exec::location::EvmLocation;
+use super::exec::stopped::ViewStopped;
+use super::exec::view::EvmView;
+use super::mutants::{EvmMutant, is_evm_mutant};
+use crate::runtime::Threads;
+use alloy_primitives::{Address, B256, U256};
+use revm::state::{Account, AccountInfo, Bytecode};
+use revm::{Database, DatabaseRef};
+
+/// The state after the last transaction: what is pending, over all that is not.
+pub(super) struct AfterLast<'a, D: DatabaseRef> {
+    pub(super) pending: Pending,
+    pub(super) below: EvmView<'a, D, Threads>,
+    /// An account of which there was no answer, as private batches have changed it.
+    pub(super) refused: Option<Address>,
+    /// Accounts that may have been credited.
+    pub(super) receivers: Vec<Address>,
+    pub(super) mutant: EvmMutant,
+}
+
+impl<D: DatabaseRef> AfterLast<'_, D> {
+    /// What the journal has of `address`. Refuses an answer if a batch has changed one of `locations`, unless that is
+    /// known.
+    fn account<const N: usize>(
+        &mut self,
+        address: Address,
+        locations: [EvmLocation; N],
+    ) -> Result<Option<&Account>, ViewStopped> {
+        let (changed, known) = match &self.pending {
+            Pending::Nothing => return Ok(None),
+            Pending::Journal(journal) => return Ok(journal.state.get(&address)),
+            Pending::Batches { changed, known } => (changed, known),
+        };
+        let is_changed = locations.iter().any(|it| changed.has(it));
+        let is_credited = known.is_empty() && self.receivers.contains(&address);
+        let is_pending = (is_changed && !known.contains(&address)) || is_credited;
+        if is_pending && !is_evm_mutant!(self.mutant, PendingUnasked) {
+            self.refused = Some(address);
+            self.below.require_complete()?;
+        }
+        Ok(None)
+    }
+}
+
+impl<D: DatabaseRef> Database for AfterLast<'_, D> {
+    type Error = ViewStopped;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        let kinds =
+            [EvmLocation::Lifecycle, EvmLocation::Account, EvmLocation::Balance, EvmLocation::Code];
+        match self.account(address, kinds.map(|location| location(address)))? {
+            Some(account) if account.is_loaded_as_not_existing() => Ok(None),
+            Some(account) => Ok(Some(account.info.clone())),
+            None => self.below.basic(address),
+        }
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
+        self.below.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        let locations = [EvmLocation::Lifecycle(address), EvmLocation::Storage(address, slot)];
+        let account = self.account(address, locations)?;
+        match account.and_then(|account| account.storage.get(&slot)) {
+            Some(value) => Ok(value.present_value),
+            None => self.below.storage(address, slot),
+        }
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
+        self.below.block_hash(number)
+    }
+}

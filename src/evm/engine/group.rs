@@ -1,0 +1,90 @@
+//! What commits together, and how the ledger takes it.
+
+use super::ledger::EvmLedger;
+use crate::evm::block::gas::BlockGas;
+use crate::evm::block::receipts::Splitting;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::tx_output::TxOutput;
+use crate::evm::mutants::is_evm_mutant;
+use crate::ids::{Chunk, TxIndex};
+use crate::worker::Ledger;
+use std::sync::Arc;
+
+/// What a group of transactions leaves.
+pub(in crate::evm) enum BatchGroup {
+    /// One transaction.
+    One(Arc<TxOutput>),
+    /// Neighbours.
+    Many(Box<Neighbours>),
+}
+
+/// What neighbours leave together.
+pub(in crate::evm) struct Neighbours {
+    /// Without results, if they are in `split`.
+    pub(in crate::evm) ledger: EvmLedger,
+    /// Unless somebody hears of each: then the ledger has them.
+    pub(in crate::evm) split: Option<Splitting>,
+}
+
+impl Ledger for EvmLedger {
+    type Output = Arc<TxOutput>;
+    type Rejection = Rejection;
+    type Group = BatchGroup;
+    type Left = Arc<TxOutput>;
+    type Room = BlockGas;
+
+    fn admit(&mut self, tx: TxIndex) -> Result<(), Rejection> {
+        self.check_room(tx)
+    }
+
+    fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
+        let Some(only) = Arc::get_mut(&mut output) else {
+            unreachable!("nobody else has it before it is committed")
+        };
+        self.fill_in(&mut only.changes);
+        self.add_gas(tx, output.result.gas());
+        self.note_work(tx, output.work);
+        self.push(tx, Ok(Some(output)));
+    }
+
+    fn skip(&mut self, tx: TxIndex, reason: Rejection) {
+        self.push(tx, Err(reason));
+    }
+
+    fn room(&self) -> BlockGas {
+        self.gas()
+    }
+
+    fn admits(&mut self, txs: Chunk, group: &BatchGroup) -> bool {
+        match group {
+            BatchGroup::One(_) => {
+                self.admit(txs.first).is_ok() || is_evm_mutant!(self.mutant, LaneNotAdmitted)
+            }
+            BatchGroup::Many(neighbours) => self.has_room_for(&neighbours.ledger),
+        }
+    }
+
+    fn commit_group(&mut self, txs: Chunk, group: BatchGroup) {
+        match group {
+            BatchGroup::One(output) => self.commit(txs.first, output),
+            BatchGroup::Many(neighbours) => {
+                let Neighbours { ledger, split } = *neighbours;
+                if let Some(split) = split {
+                    let mut growing = core::mem::take(&mut self.growing);
+                    // Those before it may have none yet.
+                    self.split_into(&mut growing.split);
+                    growing.append(&ledger.outcomes, split);
+                    self.growing = growing;
+                }
+                self.append(ledger);
+            }
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.send(&self.outcomes);
+        }
+    }
+
+    fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Arc<TxOutput>)> {
+        self.left_of(txs.first.position()..txs.end.position())
+    }
+}

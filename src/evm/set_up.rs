@@ -1,0 +1,126 @@
+//! A stretch of transactions as the engine is given it, and the session after it.
+
+use super::block::error::{Failure, cancelled, failure};
+use super::block::output::Tally;
+use super::engine::carry::{Carry, Pending};
+use super::engine::ledger::EvmLedger;
+use super::engine::workload::EvmWorkload;
+use super::exec::base::StateSource;
+use super::plan::plan_block;
+use super::session::Session;
+use super::stretch::PrivateStretch;
+use crate::config::Config;
+use crate::ids::{Chunk, TxIndex};
+use crate::protocol::{Batch, Halt, Limits, Plan, Policy};
+use crate::worker::{BlockEnd, Setup};
+
+impl<S: StateSource> Session<S> {
+    /// Makes what has not run of the transactions below `end` ready for workers, in chunks; also returns what was
+    /// counted before. `hands_over`: where speculation is wasted that is the end.
+    pub(super) fn set_up(
+        mut self,
+        end: usize,
+        config: &Config,
+        workers: usize,
+        hands_over: bool,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+        let alone = workers == 1 || self.left(end) < 2;
+        let hands_over = hands_over.then(|| self.waste(config, workers));
+        let longest = core::mem::take(&mut self.longest).into_iter().map(|(tx, _)| tx).collect();
+        let block = &self.workload.recipe.block;
+        let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
+        let limits = config.limits(workers, alone, hands_over);
+        let (mut setup, tally) = self.into_setup(config, limits, Plan { longest, ..plan });
+        setup.store = setup.store.with_workers(if alone { 1 } else { workers });
+        (setup, tally)
+    }
+
+    /// The same in private batches.
+    pub(super) fn set_up_private(
+        self,
+        config: &Config,
+        workers: usize,
+        stretch: PrivateStretch,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+        let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
+        self.workload.used.set(self.ledger.gas().admitted(&self.workload.recipe.block));
+        let limits = Limits {
+            // What runs ahead is bounded by the batches of the stretch.
+            window: u32::MAX,
+            policy: Policy::ForceSpeculative,
+            hands_over_rest,
+            ..config.limits(workers, false, None)
+        };
+        self.into_setup(config, limits, Plan { private, ..Plan::default() })
+    }
+
+    /// The same one after the other: one private batch, that runs where everything below it is final.
+    pub(super) fn set_up_in_order(
+        self,
+        end: usize,
+        config: &Config,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+        let stride = match &self.ledger.feed {
+            // Whoever hears of each commit hears of it before the next one.
+            _ if self.workload.streams => 1,
+            Some(feed) => u32::try_from(feed.batch).unwrap_or(u32::MAX),
+            None => u32::MAX,
+        };
+        let limits = Limits { policy: Policy::InOrder, stride, ..config.limits(1, true, None) };
+        let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
+        let private = vec![Batch::Range(Chunk { first: self.frontier, end })];
+        self.into_setup(config, limits, Plan { private, ..Plan::default() })
+    }
+
+    fn into_setup(
+        self,
+        config: &Config,
+        limits: Limits,
+        plan: Plan,
+    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+        let Self { mut workload, ledger, store, tally, frontier: first, mut carry, .. } = self;
+        workload.followed = ledger.feed.is_some();
+        if let Some(carry) = &mut carry
+            && matches!(carry.pending, Pending::Batches { .. })
+        {
+            carry.complete(&ledger, &workload.recipe);
+        }
+        let plan = Plan { first, carried: carry.as_ref().map(|carry| carry.first), ..plan };
+        (Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }, tally)
+    }
+
+    /// The block after a stretch.
+    pub(super) fn after(
+        end: BlockEnd<EvmWorkload<S>, EvmLedger>,
+        mut tally: Tally,
+        was_cancelled: bool,
+    ) -> (Self, Option<Failure<S>>) {
+        let BlockEnd { mut ledger, store, workload, frontier, published, .. } = end;
+        let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
+            end;
+        ledger.stream_to(None);
+        tally.protocol = tally.protocol.plus(counters);
+        tally.parts += batches;
+        // Whoever cancels hears of it, also if everything was committed by then.
+        let all = workload.recipe.block.transactions.len();
+        let gone = was_cancelled.then(|| cancelled(frontier, all));
+        let failure = match (halt, &broken) {
+            (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
+            _ => failure(frontier, halt, error, broken).or(gone),
+        };
+        let handed_over = halt == Some(Halt::HandedOver);
+        let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
+        let session = Self {
+            carry: carry.or_else(rest),
+            speculates: true,
+            workload,
+            ledger,
+            store,
+            tally,
+            frontier,
+            handed_over,
+            longest,
+        };
+        (session, failure)
+    }
+}

@@ -1,0 +1,82 @@
+//! What is thrown away, and what becomes of speculation where it is too much.
+
+use super::mutants::is_mutant;
+use super::plan::{Policy, Waste};
+use super::slot::Status;
+use super::state::{Halt, Protocol};
+use crate::error::Invariant;
+use crate::ids::TxIndex;
+
+/// Transactions that run in order after a wasteful span.
+const IN_ORDER_STRETCH: u32 = 64;
+/// Transactions of a turn where speculation and order alternate.
+const TURN: u32 = 2;
+
+impl Protocol {
+    /// Throws the result of `tx` away, with everything of its chunk that depends on it (I14).
+    pub(super) fn discard(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.discard_one(tx)?;
+        self.discard_tail(tx)
+    }
+
+    fn discard_one(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.count_waste(1);
+        if !is_mutant!(self.mutant, DiscardKeepsEntries) {
+            self.discards.push_back(tx);
+        }
+        self.slot_mut(tx)?.final_run = false;
+        self.make_pending(tx)
+    }
+
+    /// Counts runs whose result is of no use.
+    pub(super) fn count_waste(&mut self, runs: u32) {
+        self.counters.discarded += u64::from(runs);
+        self.recent.1 = self.recent.1.saturating_add(runs);
+    }
+
+    /// Throws away what shared a journal with `tx` and ran after it.
+    pub(super) fn discard_tail(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        if !self.limits.shared_chunks || is_mutant!(self.mutant, TailKept) {
+            return Ok(());
+        }
+        let job = self.slots.get(tx).and_then(|slot| slot.job);
+        let mut next = tx.next();
+        while let Some(slot) = self.slots.get(next) {
+            if job.is_none() || slot.job != job {
+                break;
+            }
+            if slot.status == Status::Executed {
+                self.discard_one(next)?;
+            }
+            next = next.next();
+        }
+        Ok(())
+    }
+
+    /// Speculation that is mostly thrown away gives way to a stretch in order.
+    pub(super) fn watch_discard_rate(&mut self, commits: u32) {
+        let (span, wasteful, stretch) = match self.limits.policy {
+            Policy::Auto => {
+                let Waste { runs, commits } = self.limits.hands_over.unwrap_or_default();
+                (commits, runs, IN_ORDER_STRETCH)
+            }
+            Policy::Alternate => (TURN, 0, TURN),
+            Policy::ForceSpeculative | Policy::Parts | Policy::Lanes | Policy::InOrder => return,
+        };
+        self.recent.0 += commits;
+        if self.recent.0 < span {
+            return;
+        }
+        let is_wasteful = self.recent.1 >= wasteful && !self.in_order();
+        self.recent = (0, 0);
+        if !is_wasteful {
+            return;
+        }
+        self.counters.in_order_stretches += 1;
+        if self.limits.hands_over.is_some() {
+            self.begin_halt(Halt::HandedOver);
+        } else {
+            self.in_order_until = TxIndex(self.frontier.0.saturating_add(stretch));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Private batches of toy transactions.
+
+use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
+use super::location::ToyLocation;
+use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
+use super::program::ToyRejection;
+use crate::ids::{Chunk, Incarnation, TxIndex, Version};
+use crate::mv::{Entry, Latest, Mark};
+use crate::worker::{
+    BatchMachine, BatchStart, Context, Effects, InOrder, Ledger, MustWait, RanBatch, Stop, TxError,
+    View,
+};
+
+/// Runs private batches of toy transactions for one worker.
+#[derive(Debug)]
+pub struct ToyBatches<'a, X> {
+    workload: &'a ToyWorkload,
+    view: View<'a, ToyLocation, ToyBase<'a>, X>,
+    /// It panics where nothing guards it.
+    is_lost: bool,
+    groups: Vec<(Chunk, ToyGroup)>,
+    /// Neighbours that commit together, while there may be more of them.
+    open: ToyGroup,
+    /// One past the last transaction that has run.
+    end: TxIndex,
+    /// How much was logged before the transaction that runs.
+    before: Option<Mark>,
+    /// In a stretch in order: what the next run goes on from, but for the newest state, and the room that is left.
+    in_order: Option<(ToyCarry, u64)>,
+}
+
+/// What a run of a stretch in order has left for the next one.
+#[derive(Debug)]
+pub struct ToyCarry {
+    /// The state below the transaction at which it ended, from `first` on.
+    latest: Latest<ToyLocation>,
+    first: TxIndex,
+    /// What each of them has left.
+    left: Vec<(TxIndex, ToyEntries)>,
+}
+
+impl ToyCarry {
+    fn from(first: TxIndex) -> Self {
+        Self { latest: Latest::default(), first, left: Vec::new() }
+    }
+
+    /// What those from `first` up to `end` have left which were committed by group.
+    pub(super) fn of(ledger: &ToyLedger, first: TxIndex, end: TxIndex) -> Self {
+        let mut carry = Self::from(first);
+        for (tx, entries) in ledger.left(Chunk { first, end }) {
+            for (location, entry) in entries {
+                carry.latest.put(tx, *location, entry.clone());
+            }
+            carry.left.push((tx, entries.clone()));
+        }
+        carry
+    }
+
+    /// All that they have left.
+    pub(super) fn into_entries(
+        self,
+    ) -> impl Iterator<Item = (Version, ToyLocation, Entry<ToyLocation>)> {
+        self.left.into_iter().flat_map(|(tx, entries)| {
+            let version = Version { tx, incarnation: Incarnation(0) };
+            entries.into_iter().map(move |(location, entry)| (version, location, entry))
+        })
+    }
+}
+
+impl<'a, X: Context> ToyBatches<'a, X> {
+    pub(super) fn new(
+        workload: &'a ToyWorkload,
+        view: View<'a, ToyLocation, ToyBase<'a>, X>,
+        is_lost: bool,
+    ) -> Self {
+        let (groups, open, end) = (Vec::new(), Vec::new(), TxIndex(0));
+        Self { workload, view, is_lost, groups, open, end, before: None, in_order: None }
+    }
+
+    /// Two neighbours commit together, an even index and an odd one.
+    fn close_group(&mut self) {
+        let group = core::mem::take(&mut self.open);
+        let length = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        if length > 0 {
+            let txs = Chunk { first: TxIndex(self.end.0.saturating_sub(length)), end: self.end };
+            if let Some(log) = self.view.log_mut() {
+                log.end_group(txs);
+            }
+            self.groups.push((txs, group));
+        }
+    }
+
+    fn forget_open_run(&mut self) {
+        if let (Some(before), Some(log)) = (self.before.take(), self.view.log_mut()) {
+            log.forget_since(before);
+        }
+    }
+}
+
+impl<X: Context> BatchMachine for ToyBatches<'_, X> {
+    type Location = ToyLocation;
+    type Group = ToyGroup;
+    type Carry = ToyCarry;
+    type Room = u64;
+    type Rejection = ToyRejection;
+    type BaseError = BaseFailed;
+
+    fn begin(&mut self, start: BatchStart<'_, ToyLocation, ToyCarry, u64>) {
+        if self.is_lost {
+            std::panic::resume_unwind(Box::new("lost worker"));
+        }
+        let BatchStart { txs, snapshot, log, in_order, .. } = start;
+        self.end = txs.first;
+        self.in_order = None;
+        let Some(InOrder { carry, room }) = in_order else {
+            return self.view.begin_batch(snapshot, log);
+        };
+        let mut carry = carry.unwrap_or_else(|| ToyCarry::from(txs.first));
+        let latest = core::mem::take(&mut carry.latest);
+        self.view.begin_in_order(latest, carry.first, log);
+        self.in_order = Some((carry, room));
+    }
+
+    fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<ToyRejection, BaseFailed>> {
+        if self.end != tx || tx.0.is_multiple_of(2) {
+            self.close_group();
+        }
+        let limit = self.workload.limit(tx);
+        if self.in_order.as_ref().is_some_and(|(_, room)| limit > *room) {
+            return Err(MustWait::UNKNOWN);
+        }
+        self.before = self.view.log_mut().map(|log| log.mark());
+        self.view.begin(tx);
+        let ran = run_over(self.workload, &mut self.view, tx);
+        let (_, stop) = self.view.end();
+        let error = match (ran, stop) {
+            (Ok(Effects { writes, output, .. }), None) => {
+                self.before = None;
+                self.view.keep(tx, &writes);
+                if let Some((carry, room)) = &mut self.in_order {
+                    *room = room.saturating_sub(limit);
+                    carry.left.push((tx, writes.clone()));
+                }
+                self.open.push((output, writes));
+                self.end = tx.next();
+                return Ok(());
+            }
+            (_, Some(Stop::Base(error))) => Some(TxError::Base(error)),
+            (_, Some(Stop::Blocked(_) | Stop::TooEarly)) => None,
+            (Err(reason), None) => Some(TxError::Rejected(reason)),
+        };
+        self.forget_open_run();
+        Err(MustWait { error })
+    }
+
+    fn end(&mut self) -> RanBatch<ToyLocation, ToyGroup, ToyCarry> {
+        self.forget_open_run();
+        self.close_group();
+        let groups = core::mem::take(&mut self.groups);
+        let log = self.view.end_batch();
+        let latest = self.view.latest_mut().map(core::mem::take).unwrap_or_default();
+        let carry = self.in_order.take().map(|(carry, _)| ToyCarry { latest, ..carry });
+        RanBatch { groups, log, carry }
+    }
+}

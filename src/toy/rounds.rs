@@ -1,0 +1,73 @@
+//! A toy block in rounds: each goes on from where the one before has stopped, with other bounds and cut up in another
+//! way.
+
+use super::batches::ToyCarry;
+use super::case::{ToyCase, make_private, random_limits, random_plan};
+use super::ledger::ToyLedger;
+use super::machine::ToyWorkload;
+use super::random::Random;
+use crate::ids::TxIndex;
+use crate::protocol::{Halt, Policy, Protocol, Waste};
+use crate::worker::{BlockEnd, Shared};
+
+/// What a round of a toy block has come to.
+pub type ToyEnd = BlockEnd<ToyWorkload, ToyLedger>;
+
+impl ToyCase {
+    /// The first round of a block, which may end in the middle of it.
+    #[must_use]
+    pub fn random_round(random: &mut Random) -> Self {
+        let mut case = Self::random_private(random);
+        case.cut(random, TxIndex(0));
+        case
+    }
+
+    /// The round after the one that has come to `end`, if the block is not over. `protocol` may have a seeded bug.
+    ///
+    /// # Errors
+    /// `end`: it is over.
+    pub fn next_round(
+        &self,
+        random: &mut Random,
+        end: ToyEnd,
+        protocol: impl FnOnce(Protocol) -> Protocol,
+    ) -> Result<(Self, Shared<ToyWorkload, ToyLedger>), Box<ToyEnd>> {
+        let first = end.frontier;
+        let goes_on = end.broken.is_none() && matches!(end.halt, None | Some(Halt::HandedOver));
+        if !goes_on || first.position() >= self.block.transactions.len() {
+            return Err(Box::new(end));
+        }
+        let mut next = self.clone();
+        next.cut(random, first);
+        let BlockEnd { workload, ledger, store, carry, published, .. } = end;
+        next.plan.carried = (published < first).then_some(published);
+        let carry = carry.or_else(|| Some(ToyCarry::of(&ledger, published, first)));
+        let carry = carry.filter(|_| published < first);
+        let protocol = protocol(next.protocol());
+        let shared = Shared::with_protocol(workload, ledger, store, next.patience, protocol);
+        Ok((next, shared.carrying(carry)))
+    }
+
+    /// Cuts up what is left from `first` on, or the beginning of that.
+    fn cut(&mut self, random: &mut Random, first: TxIndex) {
+        let skip_rejected = self.limits.skip_rejected;
+        self.limits = random_limits(random);
+        self.limits.skip_rejected = skip_rejected;
+        self.limits.stride = random.pick(&[1, 2, 3, u32::MAX]).copied().unwrap_or(1);
+        match random.below(6) {
+            0 | 1 => self.limits.policy = Policy::InOrder,
+            2 => self.limits.policy = Policy::Alternate,
+            _ => {}
+        }
+        let all = random.chance(2, 3);
+        self.limits.hands_over_rest = all && random.chance(1, 4);
+        let waste =
+            Waste { runs: 1 + u32::from(random.small(3)), commits: 1 + u32::from(random.small(4)) };
+        self.limits.hands_over = random.chance(1, 3).then_some(waste);
+        let left = self.block.transactions.len() - first.position();
+        let length =
+            if random.chance(1, 2) { left } else { 1 + random.below(left as u64) as usize };
+        self.plan = random_plan(random, first, length);
+        make_private(random, &mut self.plan, all);
+    }
+}
