@@ -1,6 +1,6 @@
 //! The workloads of `braid bench`, in sizes for criterion: the same blocks, the same functions.
 //!
-//! `cargo bench -p braid-evm` times sequential revm, one journal for the whole block, and Braid on
+//! `cargo bench -p braid-benches` times sequential revm, one journal for the whole block, and Braid on
 //! one worker and on one for each core. A part of a name after `--` chooses: `-- c_erc20`. Times
 //! are those until the result can be used. `braid bench` is the tool for ratios: it interleaves
 //! what criterion measures one after the other.

@@ -2,15 +2,15 @@
 
 use crate::config::Config;
 use crate::evm::{
-    Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, EvmMutant, Extensions, Options,
-    Precompile, Scoped, StateSource, Surcharge, Team, TransactionPool, build, execute,
+    AnySource, Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, EvmMutant,
+    Extensions, OnCommit, Options, Precompile, Scoped, StateSource, Surcharge, Team,
+    TransactionPool, build, execute,
 };
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
+use revm::database_interface::ErasedError;
 use std::sync::Arc;
-
-type NoStream = fn(Committed) -> ControlFlow<()>;
 
 /// Executes blocks on threads that outlive them.
 ///
@@ -103,8 +103,8 @@ impl Executor {
         block: impl Into<Arc<Block>>,
         source: S,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let options = self.options(None, None::<NoStream>);
-        execute(&mut self.team, block.into(), source, options)
+        let run = self.run(block.into(), AnySource::new(source), None, None);
+        run.map_err(BlockError::typed)
     }
 
     /// Executes `block` on `parent` over the state of `source`: the bundle of blocks that are not
@@ -121,8 +121,9 @@ impl Executor {
         source: S,
         parent: BundleState,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let options = self.options(Some(Arc::new(parent)), None::<NoStream>);
-        execute(&mut self.team, block.into(), source, options)
+        let parent = Some(Arc::new(parent));
+        let run = self.run(block.into(), AnySource::new(source), parent, None);
+        run.map_err(BlockError::typed)
     }
 
     /// Executes `block` and hands each transaction's outcome to `on_commit` as soon as it is
@@ -142,10 +143,10 @@ impl Executor {
         &mut self,
         block: impl Into<Arc<Block>>,
         source: S,
-        on_commit: impl FnMut(Committed) -> ControlFlow<()>,
+        mut on_commit: impl FnMut(Committed) -> ControlFlow<()>,
     ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let options = self.options(None, Some(on_commit));
-        execute(&mut self.team, block.into(), source, options)
+        let run = self.run(block.into(), AnySource::new(source), None, Some(&mut on_commit));
+        run.map_err(BlockError::typed)
     }
 
     /// Builds a block from transactions that `pool` hands out while the block fills. Invalid ones
@@ -165,11 +166,37 @@ impl Executor {
         source: S,
         pool: &mut impl TransactionPool,
     ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
-        let options = self.options(None, None::<NoStream>);
+        self.run_build(template, AnySource::new(source), pool).map_err(BlockError::typed)
+    }
+
+    // What follows is compiled here, once: it has no type of the caller's.
+
+    fn run(
+        &mut self,
+        block: Arc<Block>,
+        source: AnySource<'static>,
+        parent: Option<Arc<BundleState>>,
+        on_commit: Option<OnCommit<'_>>,
+    ) -> Result<BlockOutput, BlockError<ErasedError>> {
+        let options = self.options(parent, on_commit);
+        execute(&mut self.team, block, source, options)
+    }
+
+    fn run_build(
+        &mut self,
+        template: Block,
+        source: AnySource<'static>,
+        pool: &mut dyn TransactionPool,
+    ) -> Result<BuiltBlock, BlockError<ErasedError>> {
+        let options = self.options(None, None);
         build(&mut self.team, template, source, pool, options)
     }
 
-    fn options<F>(&self, parent: Option<Arc<BundleState>>, on_commit: Option<F>) -> Options<F> {
+    fn options<'f>(
+        &self,
+        parent: Option<Arc<BundleState>>,
+        on_commit: Option<OnCommit<'f>>,
+    ) -> Options<'f> {
         let extensions = self.extensions.clone();
         Options { config: self.config, extensions, parent, on_commit, mutant: self.mutant }
     }
@@ -189,12 +216,15 @@ pub fn execute_scoped<D: DatabaseRef + Sync>(
     block: impl Into<Arc<Block>>,
     database: &D,
 ) -> Result<BlockOutput, BlockError<D::Error>> {
-    let options = Options {
-        config,
-        extensions: Extensions::default(),
-        parent: None,
-        on_commit: None::<NoStream>,
-        mutant: EvmMutant::None,
-    };
-    execute(&mut Scoped(config.workers), block.into(), Cloned(database), options)
+    run_scoped(config, block.into(), AnySource::new(Cloned(database))).map_err(BlockError::typed)
+}
+
+fn run_scoped(
+    config: Config,
+    block: Arc<Block>,
+    source: AnySource<'_>,
+) -> Result<BlockOutput, BlockError<ErasedError>> {
+    let (extensions, mutant) = (Extensions::default(), EvmMutant::None);
+    let options = Options { config, extensions, parent: None, on_commit: None, mutant };
+    execute(&mut Scoped(config.workers), block, source, options)
 }

@@ -5,7 +5,7 @@ use braid_evm::{
     At, Block, BlockErrorKind, ChainRules, Config, Executor, Mode, Outcome, Policy, Rejection,
     TxIndex,
 };
-use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;

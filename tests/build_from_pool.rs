@@ -1,8 +1,7 @@
 //! Building from a pool: the block that comes out is the one that sequential building makes of
 //! the same transactions, on any number of workers, and the pool hears what was left out.
 
-mod support;
-
+use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
 use braid_cli::sequential;
 use braid_evm::{Cloned, Config, Executor, Outcome, Policy, Rejection, TransactionPool};
@@ -11,7 +10,6 @@ use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
 use revm::primitives::hardfork::SpecId;
 use std::collections::{BTreeSet, VecDeque};
-use support::scene::{Scene, call, pay};
 
 /// Hands out transactions in order, and no more of a sender whose transaction was invalid.
 #[derive(Clone, Default)]

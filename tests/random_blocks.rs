@@ -6,18 +6,18 @@
 
 use braid_cli::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor, Mode, Policy};
-use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{Lineup, WORKERS};
-use braid_fuzz::oracle::Expected;
-use braid_fuzz::targets::{BLOCK_EQUIVALENCE, Bugs};
+use braid_testkit::generate::Case;
+use braid_testkit::lineup::{Lineup, WORKERS};
+use braid_testkit::oracle::Expected;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use revm::context::result::ExecutionResult;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-const BLOCKS: u64 = 500;
+const BLOCKS: u64 = 150;
 /// Blocks of arbitrary bytes.
 const ARBITRARY: u64 = 60;
 
@@ -160,8 +160,11 @@ fn blocks_of_arbitrary_bytes_equal_sequential_execution() {
     let cases = u32::try_from(cases).expect("not so many");
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let bytes = prop::collection::vec(any::<u8>(), 0..2_000);
+    let lineup = RefCell::new(Lineup::new(Policy::ForceSpeculative, Mode::Build));
     let result = TestRunner::new(config).run(&bytes, |bytes| {
-        BLOCK_EQUIVALENCE.check(&bytes, Bugs::default()).map_err(TestCaseError::fail)
+        let case = Case::from_bytes(&bytes);
+        let compared = lineup.borrow_mut().compare(&Arc::new(case.block.clone()), &case.database());
+        compared.map(drop).map_err(|difference| TestCaseError::fail(difference.to_string()))
     });
     match result {
         Ok(()) => {}

@@ -1,20 +1,30 @@
-//! Every real block, with 1, 2, 3 and 8 workers, forced to speculate and left to choose: outcomes,
+//! Real blocks, with 1, 2, 3 and 8 workers, forced to speculate and left to choose: outcomes,
 //! receipts, requests, gas and the bundle with its reverts are those of sequential execution.
+//!
+//! `BRAID_REAL_BLOCKS=n` takes `n` of them, evenly spread, instead of [`SAMPLE`]; the tool runs all of them
+//! (`cargo xtask blocks`).
 
-mod support;
-
+use crate::support::fixtures::{block_files, fixtures};
 use braid_cli::block_file::BlockFile;
 use braid_evm::{Block, Mode, Policy};
-use braid_fuzz::lineup::{Lineup, executor};
-use braid_fuzz::oracle::Expected;
-use braid_fuzz::pace::{Gate, Paced};
-use std::path::Path;
+use braid_testkit::lineup::{Lineup, executor};
+use braid_testkit::oracle::Expected;
+use braid_testkit::pace::{Gate, Paced};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use support::fixtures::{block_files, fixtures};
 
 /// How many real blocks there are; fewer would mean that some are no longer recognised.
 const FIXTURES: usize = 78;
+/// Blocks that are taken by default.
+const SAMPLE: usize = 26;
+
+/// Some of `files`, evenly spread.
+fn sample(files: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
+    let wanted = std::env::var("BRAID_REAL_BLOCKS").ok();
+    let wanted = wanted.map_or(SAMPLE, |count| count.parse().expect("a number"));
+    files.iter().step_by(files.len().div_ceil(wanted.max(1)))
+}
 
 fn read(path: &Path) -> (Arc<Block>, braid_cli::block_file::FileDatabase) {
     let file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
@@ -27,7 +37,7 @@ fn compare_all(policy: Policy) -> Lineup {
     let Some(folder) = fixtures() else { return lineup };
     let files = block_files(&folder);
     assert!(files.len() >= FIXTURES, "only {} block files", files.len());
-    for path in &files {
+    for path in sample(&files) {
         let (block, database) = read(path);
         let expected = lineup
             .compare(&block, &database)

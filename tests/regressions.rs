@@ -1,12 +1,13 @@
 //! One test for each bug that only a particular order of events shows, or a failing database.
 
-mod support;
-
+use crate::support::scene::{
+    BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage,
+};
 use alloy_primitives::{Address, B256, U256};
 use braid_cli::sequential;
 use braid_evm::{Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Policy};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::bytecode::{Bytecode, opcode};
@@ -15,7 +16,6 @@ use revm::state::AccountInfo;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage};
 
 /// What the executor asks of the database.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,13 +4,12 @@
 //! A failure prints its seed. `braid sim --blocks 1 --seed <seed>` replays it; `BRAID_SIM_RUNS=10` runs ten
 //! times as many.
 
-mod support;
-
+use crate::support::chosen::is_chosen;
 use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 #[cfg(feature = "mutants")]
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Stats, evm_simulator};
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::memory::MemoryAccount;
 use std::collections::BTreeMap;
 
 /// Seeds of one multiple.
@@ -169,6 +168,7 @@ fn noticed(
 /// The bugs of the engine that reach results are noticed with the real EVM too.
 #[cfg(feature = "mutants")]
 #[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_of_the_engine_are_noticed() {
     let store = [
         StoreMutant::SkipOneRead,
@@ -186,6 +186,10 @@ fn seeded_bugs_of_the_engine_are_noticed() {
     let store = store.map(|bug| (Mutant::None, bug, EvmMutant::None));
     let protocol = protocol.map(|bug| (bug, StoreMutant::None, EvmMutant::None));
     for bugs in store.into_iter().chain(protocol) {
+        let names = [format!("{:?}", bugs.0), format!("{:?}", bugs.1)];
+        if !names.iter().any(|name| is_chosen(name)) {
+            continue;
+        }
         let noticed = noticed(bugs, any);
         println!("{bugs:?}: {noticed:?}");
         assert!(noticed.is_some(), "{bugs:?} survived");
@@ -195,19 +199,23 @@ fn seeded_bugs_of_the_engine_are_noticed() {
 /// And those of the Ethereum layer, where the table of docs/TESTING.md says so.
 #[cfg(feature = "mutants")]
 #[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
     let mut judged = 0;
-    for (bug, killers) in support::evm_rows() {
+    for (bug, killers) in crate::support::evm_rows() {
         for killer in killers.iter().filter(|killer| killer.starts_with("simulated blocks")) {
             let scenario = match killer.as_str() {
                 "simulated blocks" => any,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };
+            judged += 1;
+            if !is_chosen(&format!("{bug:?}")) {
+                continue;
+            }
             let noticed = noticed((Mutant::None, StoreMutant::None, bug), scenario);
             println!("{bug:?}: {noticed:?}");
             assert!(noticed.is_some(), "{bug:?} survived {killer}");
-            judged += 1;
         }
     }
     assert!(judged >= 12, "only {judged} rows name simulated blocks");

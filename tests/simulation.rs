@@ -1,6 +1,6 @@
 //! Random toy blocks under random schedules of the simulated runtime, against the reference.
 //!
-//! A failure prints its seed. `BRAID_SIM_SEED=<seed> cargo test --test simulation one_seed` runs
+//! A failure prints its seed. `BRAID_SIM_SEED=<seed> cargo test --test blocks one_seed` runs
 //! that one alone; `BRAID_SIM_RUNS=10` runs ten times as many.
 
 use braid_evm::ids::WorkerId;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Seeds of one multiple.
-const SEEDS: u64 = 150_000;
+const SEEDS: u64 = 15_000;
 
 type Ended = Simulated<ToyWorkload, ToyLedger>;
 

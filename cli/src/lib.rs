@@ -9,6 +9,7 @@ pub mod compare;
 pub mod fetch;
 pub mod fork;
 pub mod hostile;
+pub mod profile;
 pub mod sequential;
 pub mod simulation;
 pub mod state_root;

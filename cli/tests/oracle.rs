@@ -5,8 +5,6 @@
 //! 2. A file that is written and read again is the same file, in each packing.
 //! 3. The senders that the files name are those that the signatures give.
 
-mod support;
-
 use braid_cli::{block_file::BlockFile, checks, sequential};
 
 /// How many real blocks there are; fewer would mean that some are no longer recognised.
@@ -14,8 +12,8 @@ const FIXTURES: usize = 78;
 
 #[test]
 fn every_real_block_is_as_its_header_says() {
-    let Some(folder) = support::fixtures() else { return };
-    let files = support::block_files(&folder);
+    let Some(folder) = crate::support::fixtures() else { return };
+    let files = crate::support::block_files(&folder);
     assert!(files.len() >= FIXTURES, "only {} block files", files.len());
     let mut roots = 0;
     for path in &files {
@@ -41,7 +39,7 @@ fn every_real_block_is_as_its_header_says() {
 
 #[test]
 fn written_files_read_back_the_same() {
-    let Some(folder) = support::fixtures() else { return };
+    let Some(folder) = crate::support::fixtures() else { return };
     let out = tempfile::tempdir().expect("a temporary folder");
     for name in ["mainnet-22615247.json.zst", "mainnet-1920000.json.zst"] {
         let file = BlockFile::read(&folder.join(name)).unwrap_or_else(|error| panic!("{error}"));
@@ -58,8 +56,8 @@ fn written_files_read_back_the_same() {
 
 #[test]
 fn signatures_give_the_senders_in_the_files() {
-    let Some(folder) = support::fixtures() else { return };
-    for path in support::block_files(&folder).iter().step_by(6) {
+    let Some(folder) = crate::support::fixtures() else { return };
+    for path in crate::support::block_files(&folder).iter().step_by(6) {
         let mut file = BlockFile::read(path).unwrap_or_else(|error| panic!("{error}"));
         file.check_signatures().unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let mut transactions = file.transactions().expect("whole transactions").to_vec();

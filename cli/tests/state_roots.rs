@@ -1,7 +1,6 @@
 //! State roots of real blocks, from the bundle of a parallel run and the nodes of a witness.
 
-mod support;
-
+use crate::support::{block_files, fixtures};
 use alloy_primitives::{B256, Bytes, U256};
 use braid_cli::{
     block_file::BlockFile,
@@ -16,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use support::{block_files, fixtures};
 
 /// Names of the files whose state root was checked when they were made: of `index.tsv`, the column
 /// `checked`.

@@ -3,11 +3,7 @@
 //! The bodies of the fuzz targets are plain functions here ([`targets`]), so `cargo test` replays
 //! what fuzzing has found.
 
-pub mod lineup;
-pub mod own;
-pub mod pace;
-pub mod plain;
 pub mod spec;
 pub mod targets;
 
-pub use braid_cli::hostile::{code, faulty, generate, memory, oracle};
+pub use braid_testkit::{code, faulty, generate, lineup, memory, oracle, own, pace, plain};

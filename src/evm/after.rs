@@ -5,7 +5,6 @@ use super::exec::location::EvmLocation;
 use super::exec::stopped::ViewStopped;
 use super::exec::view::EvmView;
 use super::mutants::{EvmMutant, is_evm_mutant};
-use crate::runtime::Threads;
 use alloy_primitives::{Address, B256, U256};
 use revm::state::{Account, AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
@@ -13,7 +12,7 @@ use revm::{Database, DatabaseRef};
 /// The state after the last transaction: what is pending, over all that is not.
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) pending: Pending,
-    pub(super) below: EvmView<'a, D, Threads>,
+    pub(super) below: EvmView<'a, D>,
     /// An account of which there was no answer, as private batches have changed it.
     pub(super) refused: Option<Address>,
     /// Accounts that may have been credited.

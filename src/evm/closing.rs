@@ -17,7 +17,7 @@ use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
-use crate::worker::{Context, Point};
+use crate::worker::{Context, Interrupt, Point};
 use alloy_primitives::{Address, map::AddressMap};
 use revm::database::BundleState;
 use revm::database::states::reverts::Reverts;

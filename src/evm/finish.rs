@@ -16,7 +16,6 @@ use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
-use crate::runtime::Threads;
 use crate::worker::Stop;
 use alloy_eips::eip7685::Requests;
 use revm::Database as _;
@@ -115,12 +114,12 @@ fn after_transactions<S: StateSource>(
         let (mut below, pending) = match &mut carry {
             Some(carry) => {
                 let latest = core::mem::take(&mut carry.latest);
-                let mut below = EvmView::of_batches(recipe, store, base, &Threads::SLEEPY);
+                let mut below = EvmView::of_batches(recipe, store, base, None);
                 below.begin_in_order(latest, carry.first, None);
                 below.set_complete(carry.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut carry.pending))
             }
-            None => (EvmView::new(recipe, store, base, &Threads::SLEEPY), Pending::Nothing),
+            None => (EvmView::new(recipe, store, base, None), Pending::Nothing),
         };
         below.begin(TxIndex(u32::MAX));
         let receivers = recipe.receivers().collect();

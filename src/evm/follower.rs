@@ -110,6 +110,7 @@ mod tests {
     use super::*;
     use crate::evm::block::output::BlockOutput;
     use crate::evm::crew::SLEEPY;
+    use crate::evm::exec::any::AnySource;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
@@ -171,9 +172,8 @@ mod tests {
         let two = NonZeroU16::new(2).expect("not zero");
         let config = Config { policy, ..Config::with_workers(two) };
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
-        let options = Options { config, extensions, parent: None, on_commit, mutant };
-        let state = Cloned(CacheDB::new(EmptyDB::new()));
+        let options = Options { config, extensions, parent: None, on_commit: None, mutant };
+        let state = AnySource::new(Cloned(CacheDB::new(EmptyDB::new())));
         execute(crew, payments(count).into(), state, options).expect("a valid block")
     }
 

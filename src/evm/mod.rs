@@ -46,6 +46,7 @@ pub use block::committed::Committed;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub(crate) use crew::{Scoped, Team};
+pub(crate) use exec::any::AnySource;
 pub use exec::base::{Cloned, StateSource};
 pub use exec::change::{AccountChange, ChangeKind, SlotChange};
 pub(crate) use exec::extensions::Extensions;
@@ -63,7 +64,7 @@ pub use mutants::EvmMutant;
 #[cfg(feature = "sim")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
-pub(crate) use run::{Options, build, execute};
+pub(crate) use run::{OnCommit, Options, build, execute};
 #[cfg(feature = "sim")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "sim")]

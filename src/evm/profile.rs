@@ -1,27 +1,27 @@
 //! A block on real threads under an observer's eyes: where its time goes. The observer brings the
 //! clock; the library has none.
 
-use super::block::committed::Committed;
 use super::block::error::{BlockError, Failure};
 use super::block::output::BlockOutput;
 use super::crew::Scoped;
 use super::crew::empty_store;
 use super::engine::workload::EvmWorkload;
+use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::plan::is_serial;
-use super::run::begin;
+use super::run::{OnCommit, begin};
 use super::session::Session;
 use super::trials::Trials;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::Threads;
 use crate::sync::Receiver;
-use crate::worker::{Context, Point, Shared, work};
-use core::ops::ControlFlow;
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point, Shared, work};
+use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
 /// What a worker begins to do. It lasts until the same worker begins something else.
@@ -48,17 +48,21 @@ pub trait Observer: Sync {
     fn begins(&self, worker: WorkerId, stage: Stage);
 }
 
-type NoStream = fn(Committed) -> ControlFlow<()>;
-
-struct Observed<'o, O> {
-    observer: &'o O,
+struct Observed<'o> {
+    observer: &'o dyn Observer,
     worker: WorkerId,
     threads: Threads,
 }
 
-impl<O: Observer> Context for Observed<'_, O> {
+impl Interrupt for Observed<'_> {
     fn yield_at(&self, point: Point) {
         self.observer.begins(self.worker, Stage::At(point));
+    }
+}
+
+impl Context for Observed<'_> {
+    fn any(&self) -> AnyInterrupt<'_> {
+        Some(self)
     }
 
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
@@ -83,10 +87,18 @@ pub fn observe<S: StateSource, O: Observer>(
     source: S,
     observer: &O,
 ) -> Result<BlockOutput, BlockError<DbError<S>>> {
+    watch(config, block.into(), AnySource::new(source), observer).map_err(BlockError::typed)
+}
+
+fn watch(
+    config: Config,
+    block: Arc<Block>,
+    source: AnySource<'_>,
+    observer: &dyn Observer,
+) -> Result<BlockOutput, BlockError<ErasedError>> {
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
-    let (recipe, effects, overlay) =
-        begin(block.into(), &source, Extensions::default(), None, &config)?;
+    let (recipe, effects, overlay) = begin(block, &source, Extensions::default(), None, &config)?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();
@@ -103,7 +115,7 @@ pub fn observe<S: StateSource, O: Observer>(
         observer.begins(caller, Stage::At(Point::Begin));
         let mut trials = Trials::new(config.policy, false);
         let crew = &mut Scoped(config.workers);
-        let run = session.run(crew, &config, &mut trials, None::<&mut NoStream>);
+        let run = session.run(crew, &config, &mut trials, None::<&mut OnCommit<'_>>);
         observer.begins(caller, Stage::Finish);
         run
     } else {
@@ -116,11 +128,11 @@ pub fn observe<S: StateSource, O: Observer>(
 }
 
 /// Runs the transactions on threads of their own.
-fn run<S: StateSource, O: Observer>(
-    session: Session<S>,
+fn run<'a>(
+    session: Session<AnySource<'a>>,
     config: Config,
-    observer: &O,
-) -> (Session<S>, Option<Failure<S>>) {
+    observer: &dyn Observer,
+) -> (Session<AnySource<'a>>, Option<Failure<AnySource<'a>>>) {
     let caller = WorkerId(0);
     let transactions = session.workload.recipe.block.transactions.len();
     let workers = usize::from(config.workers.get());

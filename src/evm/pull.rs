@@ -44,7 +44,7 @@ pub struct BuiltBlock {
 
 impl<S: StateSource> Session<S> {
     /// Asks `pool` for a round of transactions; `false` if there is nothing to run.
-    pub(super) fn pull(&mut self, pool: &mut impl TransactionPool) -> bool {
+    pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
         // The ledger lets go of the block, so that it is extended in place.
         self.ledger.set_block(Arc::default());
         let block = Arc::make_mut(&mut self.workload.recipe.block);
@@ -64,7 +64,7 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Tells `pool` what was left out from `first` on.
-    pub(super) fn tell(&self, first: TxIndex, pool: &mut impl TransactionPool) {
+    pub(super) fn tell(&self, first: TxIndex, pool: &mut dyn TransactionPool) {
         let transactions = &self.workload.recipe.block.transactions;
         let outcomes = transactions.iter().zip(&self.ledger.outcomes).skip(first.position());
         for (tx, outcome) in outcomes {

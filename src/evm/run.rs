@@ -8,6 +8,7 @@ use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::crew::empty_store;
 use super::engine::workload::EvmWorkload;
+use super::exec::any::AnySource;
 use super::exec::balances::Moved;
 use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use super::exec::extensions::Extensions;
@@ -30,35 +31,34 @@ use crate::mv::Store;
 use crate::protocol::Policy;
 use core::ops::ControlFlow;
 use revm::database::BundleState;
+use revm::database_interface::ErasedError;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
 
+/// Called on the caller's thread after each commit.
+pub(crate) type OnCommit<'f> = &'f mut dyn FnMut(Committed) -> ControlFlow<()>;
+
 /// What a call of the executor takes beside the block and the source of state.
-pub(crate) struct Options<F> {
+pub(crate) struct Options<'f> {
     pub(crate) config: Config,
     pub(crate) extensions: Extensions,
     /// State changes of blocks before this one that the source does not have yet.
     pub(crate) parent: Option<Arc<BundleState>>,
-    /// Hears of each commit, on the calling thread; `None` costs nothing.
-    pub(crate) on_commit: Option<F>,
+    /// `None` has no cost.
+    pub(crate) on_commit: Option<OnCommit<'f>>,
     /// A bug to seed, for tests of the tests.
     pub(crate) mutant: EvmMutant,
 }
 
 /// Executes a block. See [`Executor`](crate::Executor).
-pub(crate) fn execute<'env, S, F, C>(
+pub(crate) fn execute<'env, C: Crew<'env>>(
     crew: &mut C,
     block: Arc<Block>,
-    source: S,
-    options: Options<F>,
-) -> Result<BlockOutput, BlockError<DbError<S>>>
-where
-    S: StateSource + 'env,
-    F: FnMut(Committed) -> ControlFlow<()>,
-    C: Crew<'env>,
-{
+    source: AnySource<'env>,
+    options: Options<'_>,
+) -> Result<BlockOutput, BlockError<ErasedError>> {
     let Options { config, extensions, parent, mut on_commit, mutant } = options;
     let (mut recipe, mut effects, overlay) =
         begin(block, &source, extensions, parent.as_ref(), &config)?;
@@ -119,18 +119,13 @@ where
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
 /// the result does not depend on the workers. See [`Executor::build`](crate::Executor::build).
-pub(crate) fn build<'env, S, F, C>(
+pub(crate) fn build<'env, C: Crew<'env>>(
     crew: &mut C,
     block: Block,
-    source: S,
-    pool: &mut impl TransactionPool,
-    options: Options<F>,
-) -> Result<BuiltBlock, BlockError<DbError<S>>>
-where
-    S: StateSource + 'env,
-    F: FnMut(Committed) -> ControlFlow<()>,
-    C: Crew<'env>,
-{
+    source: AnySource<'env>,
+    pool: &mut dyn TransactionPool,
+    options: Options<'_>,
+) -> Result<BuiltBlock, BlockError<ErasedError>> {
     let Options { mut config, extensions, parent, mut on_commit, mutant } = options;
     config.mode = Mode::Build;
     let (mut recipe, mut effects, overlay) =
@@ -264,7 +259,6 @@ mod tests {
     use crate::evm::exec::rejection::Rejection;
     use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
-    use core::convert::Infallible;
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};
@@ -302,17 +296,14 @@ mod tests {
         }
     }
 
-    type NoStream = fn(Committed) -> ControlFlow<()>;
-
-    fn options(config: Config) -> Options<NoStream> {
+    fn options(config: Config) -> Options<'static> {
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
         Options { config, extensions, parent: None, on_commit: None, mutant }
     }
 
     fn run(team: &mut Team, config: Config, calls: u64) -> BlockOutput {
         let (block, state) = chain(calls);
-        let done: Result<_, BlockError<Infallible>> =
-            execute(team, block.into(), state, options(config));
+        let done = execute(team, block.into(), AnySource::new(state), options(config));
         done.expect("a valid block")
     }
 
@@ -351,8 +342,7 @@ mod tests {
         let (mut block, state) = chain(31);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
-        let done: Result<_, BlockError<Infallible>> =
-            execute(&mut team, block.into(), state, options(config));
+        let done = execute(&mut team, block.into(), AnySource::new(state), options(config));
         assert_eq!(done.expect("a valid block").stats.foreseen_stretches, 0);
         assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 1);
     }
@@ -380,8 +370,8 @@ mod tests {
             taught(&mut team, &block.transactions);
             let mut pool = Calls(block.transactions.clone().into_iter());
             let block = Block { transactions: Vec::new(), ..block };
-            let built: Result<_, BlockError<Infallible>> =
-                build(&mut team, block, state, &mut pool, options(config));
+            let state = AnySource::new(state);
+            let built = build(&mut team, block, state, &mut pool, options(config));
             let output = built.expect("a block").output;
             assert!(!output.stats.alone, "{:?}", output.stats);
             assert_same(&output, &expected, calls);

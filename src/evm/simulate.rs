@@ -11,6 +11,7 @@ use super::engine::carry::Carry;
 use super::engine::group::BatchGroup;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
+use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
@@ -31,6 +32,7 @@ use crate::runtime::simulated::{Options, Simulated, SimulationError, Simulator, 
 use crate::worker::{BlockEnd, Context, Effects, Machine, Setup, Shared, Stop, Workload};
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
+use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
 /// Stack of a fiber that runs an EVM, in bytes. Pages that are not used cost nothing.
@@ -101,10 +103,22 @@ pub fn simulate<S: StateSource + 'static>(
     source: S,
     simulation: &Simulation,
 ) -> Result<SimulatedBlock<DbError<S>>, SimulationError> {
+    let simulated = run(simulator, block.into(), AnySource::new(source), simulation)?;
+    let SimulatedBlock { result, step_count, digest, steps, makespan } = simulated;
+    let result = result.map_err(BlockError::typed);
+    Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
+}
+
+fn run(
+    simulator: &mut Simulator,
+    block: Arc<Block>,
+    source: AnySource<'static>,
+    simulation: &Simulation,
+) -> Result<SimulatedBlock<ErasedError>, SimulationError> {
     let Simulation { config, options, bugs: (.., mutant) } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
     let (mut recipe, mut effects, overlay) =
-        match begin(block.into(), &source, Extensions::default(), None, config) {
+        match begin(block, &source, Extensions::default(), None, config) {
             Ok(begun) => begun,
             Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
         };
@@ -147,12 +161,12 @@ impl<S: StateSource> Workload for Ordered<S> {
     type Rejection = Rejection;
     type BaseError = DbError<S>;
     type Machine<'a, X: Context + 'a>
-        = OrderedMachine<'a, S::State, X>
+        = OrderedMachine<'a, S::State>
     where
         Self: 'a;
     type Group = BatchGroup;
     type Batches<'a, X: Context + 'a>
-        = EvmBatches<'a, S::State, X>
+        = EvmBatches<'a, S::State>
     where
         Self: 'a;
     type Left = Arc<TxOutput>;
@@ -177,7 +191,7 @@ impl<S: StateSource> Workload for Ordered<S> {
         worker: WorkerId,
         store: &'a Store<EvmLocation>,
         context: &'a X,
-    ) -> Result<EvmBatches<'a, S::State, X>, DbError<S>> {
+    ) -> Result<EvmBatches<'a, S::State>, DbError<S>> {
         self.0.batches(worker, store, context)
     }
 
@@ -190,7 +204,7 @@ impl<S: StateSource> Workload for Ordered<S> {
         worker: WorkerId,
         store: &'a Store<EvmLocation>,
         context: &'a X,
-    ) -> Result<OrderedMachine<'a, S::State, X>, DbError<S>> {
+    ) -> Result<OrderedMachine<'a, S::State>, DbError<S>> {
         self.0.machine(worker, store, context).map(OrderedMachine)
     }
 }
@@ -219,9 +233,9 @@ impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkl
     }
 }
 
-struct OrderedMachine<'a, D: DatabaseRef, X: Context>(EvmMachine<'a, D, X>);
+struct OrderedMachine<'a, D: DatabaseRef>(EvmMachine<'a, D>);
 
-impl<D: DatabaseRef, X: Context> Machine for OrderedMachine<'_, D, X> {
+impl<D: DatabaseRef> Machine for OrderedMachine<'_, D> {
     type Location = EvmLocation;
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;
@@ -242,7 +256,7 @@ impl<D: DatabaseRef, X: Context> Machine for OrderedMachine<'_, D, X> {
     }
 
     fn may_skip(reason: &Rejection) -> bool {
-        EvmMachine::<'_, D, X>::may_skip(reason)
+        EvmMachine::<'_, D>::may_skip(reason)
     }
 
     fn end(&mut self) -> (ReadSet<EvmLocation>, Option<Stop<D::Error>>) {

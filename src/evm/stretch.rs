@@ -13,7 +13,7 @@ use crate::mv::{Entry, Latest};
 use crate::protocol::Batch;
 use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, SeqCst};
-use crate::worker::{Context, Point, Shared, work};
+use crate::worker::{Interrupt, Point, Shared, work};
 use core::convert::Infallible;
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a time on
 //! the calling thread, in an order that a seed or a clock decides.
 
-use super::block::committed::Committed;
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
 use super::crew::{Crew, Memory};
+use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
@@ -14,7 +14,7 @@ use super::simulate::evm_simulator;
 use crate::config::Config;
 use crate::runtime::simulated::{self, Fibers, SimulationError};
 use crate::runtime::{Seat, Task};
-use core::ops::ControlFlow;
+use revm::database_interface::ErasedError;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -108,10 +108,19 @@ impl SimulatedExecutor {
         block: impl Into<Arc<Block>>,
         source: S,
     ) -> Result<VirtualRun<DbError<S>>, SimulationError> {
-        let on_commit = None::<fn(Committed) -> ControlFlow<()>>;
-        let (extensions, mutant) = (Extensions::default(), self.mutant);
-        let options = Options { config: self.config, extensions, parent: None, on_commit, mutant };
-        let block = block.into();
+        let run = self.run(block.into(), AnySource::new(source))?;
+        let VirtualRun { result, makespan, busy, step_count } = run;
+        let result = result.map_err(BlockError::typed);
+        Ok(VirtualRun { result, makespan, busy, step_count })
+    }
+
+    fn run(
+        &mut self,
+        block: Arc<Block>,
+        source: AnySource<'static>,
+    ) -> Result<VirtualRun<ErasedError>, SimulationError> {
+        let (config, extensions, mutant) = (self.config, Extensions::default(), self.mutant);
+        let options = Options { config, extensions, parent: None, on_commit: None, mutant };
         let _ = self.team.fibers.take_totals();
         let begun = self.team.fibers.now();
         let run = || execute(&mut self.team, block, source, options);

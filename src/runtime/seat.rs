@@ -4,7 +4,7 @@
 use super::simulated::Fiber;
 use super::threads::Threads;
 use crate::sync::Receiver;
-use crate::worker::{Context, Point};
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 
 /// A thread of its own, or a fiber of the simulator.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +38,22 @@ impl Seat<'_> {
     }
 }
 
-impl Context for Seat<'_> {
+impl Interrupt for Seat<'_> {
     fn yield_at(&self, point: Point) {
         match self {
             Self::Thread(threads) => threads.yield_at(point),
             #[cfg(all(feature = "sim", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.yield_at(point),
+        }
+    }
+}
+
+impl Context for Seat<'_> {
+    fn any(&self) -> AnyInterrupt<'_> {
+        match self {
+            Self::Thread(_) => None,
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => Some(*fiber),
         }
     }
 

@@ -4,7 +4,7 @@ use super::seat::Seat;
 use crate::sync::Receiver;
 #[cfg(not(braid_loom))]
 use crate::sync::TryRecvError;
-use crate::worker::{Context, Point};
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 use core::cell::RefCell;
 
 /// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a virtual
@@ -51,8 +51,14 @@ impl Threads {
     }
 }
 
-impl Context for Threads {
+impl Interrupt for Threads {
     fn yield_at(&self, _: Point) {}
+}
+
+impl Context for Threads {
+    fn any(&self) -> AnyInterrupt<'_> {
+        None
+    }
 
     #[cfg(not(braid_loom))]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
@@ -91,12 +97,19 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
     }
 }
 
-impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
+impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
     fn yield_at(&self, point: Point) {
         if point == Point::Between {
             self.drain();
         }
         self.seat.yield_at(point);
+    }
+}
+
+impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
+    fn any(&self) -> AnyInterrupt<'_> {
+        // What is there is delivered between two jobs, not within a run.
+        self.seat.any()
     }
 
     #[cfg(not(braid_loom))]

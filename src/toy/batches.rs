@@ -15,7 +15,7 @@ use crate::worker::{
 #[derive(Debug)]
 pub struct ToyBatches<'a, X> {
     workload: &'a ToyWorkload,
-    view: View<'a, ToyLocation, ToyBase<'a>, X>,
+    view: View<'a, ToyLocation, ToyBase<'a>, &'a X>,
     /// It panics where nothing guards it.
     is_lost: bool,
     groups: Vec<(Chunk, ToyGroup)>,
@@ -70,7 +70,7 @@ impl ToyCarry {
 impl<'a, X: Context> ToyBatches<'a, X> {
     pub(super) fn new(
         workload: &'a ToyWorkload,
-        view: View<'a, ToyLocation, ToyBase<'a>, X>,
+        view: View<'a, ToyLocation, ToyBase<'a>, &'a X>,
         is_lost: bool,
     ) -> Self {
         let (groups, open, end) = (Vec::new(), Vec::new(), TxIndex(0));

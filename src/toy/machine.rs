@@ -151,7 +151,7 @@ impl Base<ToyLocation> for ToyBase<'_> {
 #[derive(Debug)]
 pub struct ToyMachine<'a, X> {
     workload: &'a ToyWorkload,
-    view: View<'a, ToyLocation, ToyBase<'a>, X>,
+    view: View<'a, ToyLocation, ToyBase<'a>, &'a X>,
     /// It panics where nothing guards it.
     is_lost: bool,
 }
@@ -179,7 +179,7 @@ impl Drop for Running<'_> {
 impl<'a, X: Context> ToyMachine<'a, X> {
     pub(super) const fn new(
         workload: &'a ToyWorkload,
-        view: View<'a, ToyLocation, ToyBase<'a>, X>,
+        view: View<'a, ToyLocation, ToyBase<'a>, &'a X>,
         is_lost: bool,
     ) -> Self {
         Self { workload, view, is_lost }
@@ -211,7 +211,7 @@ impl<X: Context> Machine for ToyMachine<'_, X> {
 /// Runs `tx` over `view`.
 pub(super) fn run_over<'a, X: Context>(
     workload: &'a ToyWorkload,
-    view: &mut View<'a, ToyLocation, ToyBase<'a>, X>,
+    view: &mut View<'a, ToyLocation, ToyBase<'a>, &'a X>,
     tx: TxIndex,
 ) -> Result<Effects<ToyLocation, ToyOutput>, ToyRejection> {
     let _running = Running::new(workload, tx);
@@ -234,7 +234,7 @@ pub(super) fn run_over<'a, X: Context>(
 
 /// The state below a transaction under the transaction's own changes.
 struct Overlay<'m, 'a, X> {
-    view: &'m mut View<'a, ToyLocation, ToyBase<'a>, X>,
+    view: &'m mut View<'a, ToyLocation, ToyBase<'a>, &'a X>,
     own: BTreeMap<ToyLocation, Entry<ToyLocation>>,
     /// A read was refused: from now on all are, those of own changes too.
     stopped: bool,

@@ -73,7 +73,7 @@ pub(super) struct Tiny([Act; 2]);
 
 pub(super) struct TinyMachine<'a, X> {
     acts: [Act; 2],
-    view: View<'a, Counter, Zero, X>,
+    view: View<'a, Counter, Zero, &'a X>,
 }
 
 impl<X: Context> Machine for TinyMachine<'_, X> {
@@ -98,7 +98,7 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
 /// Does `act` on what `view` shows.
 fn run_over<X: Context>(
     act: Act,
-    view: &mut View<'_, Counter, Zero, X>,
+    view: &mut View<'_, Counter, Zero, &X>,
 ) -> Result<Effects<Counter, u32>, ()> {
     if act == Act::Tip {
         return Ok(Effects { writes: Vec::new(), output: 0, cost: 1 });
@@ -123,7 +123,7 @@ type TinyLeft = Vec<(Counter, Entry<Counter>)>;
 
 pub(super) struct TinyBatches<'a, X> {
     acts: [Act; 2],
-    view: View<'a, Counter, Zero, X>,
+    view: View<'a, Counter, Zero, &'a X>,
     groups: Vec<(Chunk, TinyGroup)>,
     is_in_order: bool,
 }

@@ -64,10 +64,33 @@ pub enum Point {
     Commit,
 }
 
-/// How an actor meets its runtime: where it may be interrupted, and how it waits.
-pub trait Context {
+/// Where an actor may be interrupted.
+pub trait Interrupt {
     /// Offers to be interrupted.
     fn yield_at(&self, point: Point);
+}
+
+impl<I: Interrupt> Interrupt for &I {
+    fn yield_at(&self, point: Point) {
+        (**self).yield_at(point);
+    }
+}
+
+/// The context of an actor of any type, for machines that are compiled once; `None` if nothing interrupts their runs.
+pub type AnyInterrupt<'a> = Option<&'a dyn Interrupt>;
+
+impl Interrupt for AnyInterrupt<'_> {
+    fn yield_at(&self, point: Point) {
+        if let Some(context) = self {
+            context.yield_at(point);
+        }
+    }
+}
+
+/// How an actor meets its runtime: where it may be interrupted, and how it waits.
+pub trait Context: Interrupt {
+    /// What interrupts the runs of its machine.
+    fn any(&self) -> AnyInterrupt<'_>;
 
     /// Waits for a message; `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;

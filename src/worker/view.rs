@@ -1,7 +1,7 @@
 //! What one incarnation sees: the store below its index, over the base state.
 
 use super::machine::Base;
-use super::{Context, Point};
+use super::{Interrupt, Point};
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
 
@@ -52,7 +52,7 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     below: Below<'a, L>,
     /// What private batches run on.
     store: Option<&'a Store<L>>,
-    context: &'a X,
+    context: X,
     base: B,
     reader: TxIndex,
     reads: ReadSet<L>,
@@ -61,14 +61,14 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     is_final: bool,
 }
 
-impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
+impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// A view over `store`, with misses answered by `base`.
-    pub fn new(store: &'a Store<L>, base: B, context: &'a X) -> Self {
+    pub fn new(store: &'a Store<L>, base: B, context: X) -> Self {
         Self::over(Below::Versions(store), base, context)
     }
 
     /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
-    pub fn of_batches(store: &'a Store<L>, base: B, context: &'a X) -> Self {
+    pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
         let (latest, snapshot, log) = (Latest::default(), TxIndex(0), None);
         let below = Below::Snapshot { latest, store, snapshot, log };
         Self { store: Some(store), ..Self::over(below, base, context) }
@@ -131,7 +131,7 @@ impl<'a, L: Location, B: Base<L>, X: Context> View<'a, L, B, X> {
         }
     }
 
-    fn over(below: Below<'a, L>, base: B, context: &'a X) -> Self {
+    fn over(below: Below<'a, L>, base: B, context: X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
         let (store, stop, is_final) = (None, None, false);
         Self { below, store, context, base, reader, reads, stop, is_final }

@@ -23,7 +23,7 @@ use braid_cli::block::Block;
 use braid_cli::sequential::ForkSpec;
 use braid_evm::alloy::{BraidExecutorFactory, Fees};
 use braid_evm::{Config, Policy};
-use braid_fuzz::generate::Case;
+use braid_testkit::generate::Case;
 use revm::context::result::{EVMError, HaltReason};
 use revm::context::{BlockEnv, DBErrorMarker, TxEnv};
 use revm::inspector::NoOpInspector;

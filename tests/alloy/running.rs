@@ -1,6 +1,6 @@
 //! Runs blocks through a factory, all of them or transaction by transaction.
 
-use crate::{Left, Transactions, context};
+use super::{Left, Transactions, context};
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
 use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
 use alloy_evm::eth::EthBlockExecutionCtx;

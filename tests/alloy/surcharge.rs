@@ -18,7 +18,7 @@ use alloy_evm::{EvmEnv, EvmFactory};
 use alloy_primitives::Address;
 use braid_cli::block::Block;
 use braid_cli::sequential::ForkSpec;
-use braid_fuzz::generate::Case;
+use braid_testkit::generate::Case;
 use revm::database::{State, WrapDatabaseRef};
 use std::sync::Arc;
 

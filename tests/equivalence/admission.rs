@@ -4,8 +4,8 @@ use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, contract, create, p
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_cli::fork::FORKS;
 use braid_cli::sequential::{Position, SequentialError, SequentialErrorKind, SkipReason};
-use braid_fuzz::code::Code;
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryAccount;
 use core::convert::Infallible;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

@@ -5,9 +5,9 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 #[cfg(feature = "sim")]
 use braid_evm::runtime::simulated::{Costs, Schedule};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::lineup::Lineup;
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::code::Code;
+use braid_testkit::lineup::Lineup;
+use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 #[cfg(feature = "sim")]

@@ -5,8 +5,8 @@ use crate::support::scene::{
 };
 use alloy_primitives::{B256, Bytes, U256, keccak256};
 use braid_cli::fork::FORKS;
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

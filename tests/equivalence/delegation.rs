@@ -3,8 +3,8 @@
 use crate::support::scene::{Scene, authorization, call, call_with, delegate, pay, storage};
 use alloy_primitives::{Address, U256};
 use braid_cli::sequential::{Position, SequentialErrorKind, SkipReason};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;

@@ -7,9 +7,9 @@
 use crate::support::scene::{BENEFICIARY, Scene, authorization, call, create, delegate, pay};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::lineup::executor;
-use braid_fuzz::oracle::Expected;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::lineup::executor;
+use braid_testkit::oracle::Expected;
 use revm::bytecode::opcode::{ISZERO, SSTORE};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

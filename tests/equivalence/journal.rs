@@ -4,11 +4,11 @@ use crate::support::scene::{SEEDED, Scene, call, call_with, contract, create, pa
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_cli::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::lineup::SETTINGS;
-use braid_fuzz::memory::MemoryAccount;
-use braid_fuzz::own::Teller;
-use braid_fuzz::plain::{self, Own};
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::lineup::SETTINGS;
+use braid_testkit::memory::MemoryAccount;
+use braid_testkit::own::Teller;
+use braid_testkit::plain::{self, Own};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::num::{NonZeroU16, NonZeroU32};

@@ -3,7 +3,7 @@
 use crate::support::scene::{Scene, call, call_with};
 use alloy_primitives::{U256, keccak256};
 use braid_cli::fork::FORKS;
-use braid_fuzz::code::Code;
+use braid_testkit::code::Code;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -1,14 +1,14 @@
 //! Blocks whose transactions are shared out among lanes, round by round: what has to do with another lane runs
 //! again, and nothing of it is left.
 
-use crate::parts::{payments, receiver, run, seeded, send};
+use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::lineup::executor;
-use braid_fuzz::memory::MemoryDatabase;
-use braid_fuzz::oracle::Expected;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::lineup::executor;
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;

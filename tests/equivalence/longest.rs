@@ -3,9 +3,9 @@
 use crate::support::scene::{Scene, call};
 use alloy_primitives::{Address, B256, U256, address};
 use braid_evm::{Config, Executor, Mode, Stats};
-use braid_fuzz::code::Code;
-use braid_fuzz::memory::MemoryDatabase;
-use braid_fuzz::oracle::Expected;
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;

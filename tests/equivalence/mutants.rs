@@ -1,11 +1,13 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
-use crate::support::scene::SEEDED;
-use crate::{
+use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
-    lifecycle, overflow, parts, payments, reads, support::evm_rows, system, turns, whole,
+    lifecycle, overflow, parts, payments, reads, system, turns, whole,
 };
+use crate::support::chosen::is_chosen;
+use crate::support::evm_rows;
+use crate::support::scene::SEEDED;
 use braid_evm::EvmMutant;
 use std::panic::catch_unwind;
 
@@ -75,10 +77,15 @@ fn is_noticed_by(bug: EvmMutant, test: fn()) -> bool {
 }
 
 #[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
 fn hand_made_blocks_notice_what_the_table_says() {
-    let mut judged = 0;
+    let (mut rows, mut judged) = (0, 0);
     for (bug, killers) in evm_rows() {
         for killer in killers.iter().filter_map(|killer| killer.strip_prefix("hand-made ")) {
+            rows += 1;
+            if !is_chosen(&format!("{bug:?}")) {
+                continue;
+            }
             let test = named(killer.trim_matches('`'));
             let test = test.unwrap_or_else(|| panic!("{bug:?}: there is no {killer}"));
             assert!(is_noticed_by(bug, test), "{bug:?} survived {killer}");
@@ -86,5 +93,6 @@ fn hand_made_blocks_notice_what_the_table_says() {
             judged += 1;
         }
     }
-    assert!(judged >= 16, "only {judged} rows name a hand-made block");
+    println!("{judged} of {rows}");
+    assert!(rows >= 16, "only {rows} rows name a hand-made block");
 }

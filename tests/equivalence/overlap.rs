@@ -3,9 +3,9 @@
 
 use crate::support::scene::{Scene, call, pay};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::lineup::{Lineup, executor};
-use braid_fuzz::pace::{Gate, Paced};
+use braid_testkit::code::Code;
+use braid_testkit::lineup::{Lineup, executor};
+use braid_testkit::pace::{Gate, Paced};
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,10 +4,10 @@
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{Config, Executor, Mode, Policy, Stats};
-use braid_fuzz::code::{Code, deploying};
-use braid_fuzz::lineup::{Copies, executor};
-use braid_fuzz::memory::MemoryDatabase;
-use braid_fuzz::oracle::Expected;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::lineup::{Copies, executor};
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;

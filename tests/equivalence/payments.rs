@@ -6,11 +6,11 @@ use crate::support::scene::{
 };
 use alloy_primitives::{Address, U256};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::lineup::{Lineup, chunked};
-use braid_fuzz::memory::MemoryAccount;
-use braid_fuzz::oracle::Expected;
-use braid_fuzz::pace::{Gate, Paced};
+use braid_testkit::code::Code;
+use braid_testkit::lineup::{Lineup, chunked};
+use braid_testkit::memory::MemoryAccount;
+use braid_testkit::oracle::Expected;
+use braid_testkit::pace::{Gate, Paced};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;

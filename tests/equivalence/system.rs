@@ -1,6 +1,6 @@
 //! What happens before the first and after the last transaction, and how transactions meet it.
 
-use crate::parts::{run, seeded};
+use super::parts::{run, seeded};
 use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract, pay, storage};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
@@ -8,8 +8,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, address};
 use braid_cli::block::mainnet_dao_fork;
 use braid_cli::sequential::{Position, SequentialErrorKind};
 use braid_evm::Policy;
-use braid_fuzz::code::Code;
-use braid_fuzz::memory::MemoryAccount;
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

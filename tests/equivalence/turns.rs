@@ -4,10 +4,10 @@
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::lineup::executor;
-use braid_fuzz::memory::MemoryDatabase;
-use braid_fuzz::oracle::Expected;
+use braid_testkit::code::Code;
+use braid_testkit::lineup::executor;
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;

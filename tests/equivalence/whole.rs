@@ -1,10 +1,10 @@
 //! The executor as it ships, on fibers: what its tasks have for each other does not depend on who comes first.
 
-use crate::parts::{payments, run, seeded};
+use super::parts::{payments, run, seeded};
 use crate::support::scene::{Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
 use braid_evm::{Policy, Simulation};
-use braid_fuzz::code::{Code, deploying};
+use braid_testkit::code::{Code, deploying};
 use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;

@@ -4,12 +4,12 @@
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
 use braid_evm::{At, BlockErrorKind, Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::faulty::{Fault, Faulty, Place};
-use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{Lineup, SETTINGS, WORKERS, executor};
-use braid_fuzz::oracle::{Expected, compare_prefix};
-use braid_fuzz::pace::{Gate, Paced};
+use braid_testkit::code::Code;
+use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::generate::Case;
+use braid_testkit::lineup::{Lineup, SETTINGS, WORKERS, executor};
+use braid_testkit::oracle::{Expected, compare_prefix};
+use braid_testkit::pace::{Gate, Paced};
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;

@@ -6,12 +6,12 @@ use braid_evm::{
     BlockErrorKind, Cloned, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall,
     PrecompileEnd, PrecompileState, StateUnavailable,
 };
-use braid_fuzz::code::Code;
-use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
-use braid_fuzz::lineup::{SETTINGS, executor};
-use braid_fuzz::memory::MemoryAccount;
-use braid_fuzz::oracle::Expected;
-use braid_fuzz::pace::{Gate, Paced};
+use braid_testkit::code::Code;
+use braid_testkit::faulty::{Fault, Faulty, Place, Unreadable};
+use braid_testkit::lineup::{SETTINGS, executor};
+use braid_testkit::memory::MemoryAccount;
+use braid_testkit::oracle::Expected;
+use braid_testkit::pace::{Gate, Paced};
 use core::ops::ControlFlow;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;

@@ -3,10 +3,10 @@
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::Address;
 use braid_evm::{At, BlockErrorKind, Cloned, Mode, Outcome, Policy, Rejection, TransactionPool};
-use braid_fuzz::faulty::{Fault, Faulty, Place};
-use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{SETTINGS, executor};
-use braid_fuzz::oracle::Expected;
+use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::generate::Case;
+use braid_testkit::lineup::{SETTINGS, executor};
+use braid_testkit::oracle::Expected;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use std::collections::{BTreeSet, VecDeque};

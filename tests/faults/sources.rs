@@ -6,12 +6,12 @@ use braid_evm::ids::WorkerId;
 use braid_evm::{
     At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, execute_scoped,
 };
-use braid_fuzz::code::Code;
-use braid_fuzz::faulty::{Fault, Faulty, Place, Unreadable};
-use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::{SETTINGS, executor};
-use braid_fuzz::memory::MemoryDatabase;
-use braid_fuzz::oracle::{Expected, compare_prefix};
+use braid_testkit::code::Code;
+use braid_testkit::faulty::{Fault, Faulty, Place, Unreadable};
+use braid_testkit::generate::Case;
+use braid_testkit::lineup::{SETTINGS, executor};
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::{Expected, compare_prefix};
 use core::cell::Cell;
 use core::convert::Infallible;
 use core::ops::ControlFlow;

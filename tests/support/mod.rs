@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod chosen;
 pub(crate) mod fees;
 #[path = "../../cli/tests/support/mod.rs"]
 pub(crate) mod fixtures;

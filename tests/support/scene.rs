@@ -7,9 +7,9 @@ use braid_cli::simulation::{Scenario, Wishes, judge};
 #[cfg(feature = "sim")]
 use braid_evm::Simulation;
 use braid_evm::{Block, EvmMutant, Mode, Policy};
-use braid_fuzz::code::Code;
-use braid_fuzz::lineup::Lineup;
-use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::code::Code;
+use braid_testkit::lineup::Lineup;
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use core::convert::Infallible;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;

@@ -27,7 +27,7 @@ pub(crate) fn anvil(runner: &mut Runner, blocks: u32) -> Result<(), Failed> {
         }
     };
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
-    let mut command = cargo("test --locked --workspace --test anvil -- --nocapture");
+    let mut command = cargo("test --locked --test tool -- anvil:: --nocapture");
     command.env("BRAID_ANVIL", program).env("BRAID_TOOL", target.join("release/braid"));
     command.env("BRAID_ANVIL_BLOCKS", blocks.to_string());
     runner.command("blocks of a real node", command)

@@ -27,6 +27,9 @@ pub(crate) const TARGETS: [&str; 9] = [
 const REPLAYED: &str = "block_equivalence";
 const FROM_REPLAYED: usize = 5;
 
+/// Random blocks, where nothing else is asked for.
+const BLOCKS: u64 = 500;
+
 /// Memory, in MiB, at which a fuzzer ends: most turns need a seventh of it.
 const MEMORY: &str = "-rss_limit_mb=2048";
 
@@ -50,19 +53,25 @@ pub(crate) struct FuzzArgs {
 /// Replays what fuzzing started from and found, runs random blocks from the same generator, and
 /// looks for new inputs.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
-    let tests = "test --locked --workspace --test random_blocks --test corpus -- --nocapture";
-    let mut command = cargo(tests);
-    if let Some(blocks) = args.blocks {
+    replay(runner)?;
+    let mut command = cargo("test --locked --test blocks -- random_blocks:: --nocapture");
+    let blocks = args.blocks.or(args.seed.is_none().then_some(BLOCKS));
+    if let Some(blocks) = blocks {
         command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
     }
     if let Some(seed) = args.seed {
         command.env("BRAID_SEED", seed.to_string());
     }
-    runner.command("random and fuzzed blocks", command)?;
+    runner.command("random blocks", command)?;
     if args.seconds == 0 || args.seed.is_some() {
         return Ok(());
     }
     look(runner, args.target.as_deref(), args.seconds)
+}
+
+/// Replays what fuzzing started from and found.
+pub(crate) fn replay(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("fuzzed inputs", cargo("test --locked -p braid-fuzz --tests -- --nocapture"))
 }
 
 /// Lets the fuzzer look for new inputs, under AddressSanitizer, for all targets or for `target`: as

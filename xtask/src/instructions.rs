@@ -57,12 +57,12 @@ pub(crate) fn instructions(runner: &mut Runner, update: bool) -> Result<(), Fail
         runner.skip("instruction counts", &why);
         return Ok(());
     }
-    // The profile that ships, as the CI builds it. Cut into many codegen units, what is inlined - and
-    // the counts, by up to 15 % - depends on where the cuts happen to fall.
-    let mut build = cargo("build --locked --release -p braid-cli");
-    build.env("CARGO_PROFILE_RELEASE_DEBUG", "none");
+    // Cut into many codegen units, what is inlined - and the counts, by up to 15 % - depends on where the
+    // cuts happen to fall.
+    let mut build = cargo("build --locked --profile dist -p braid-cli");
+    build.env("CARGO_PROFILE_DIST_DEBUG", "none");
     runner.command("tool: build", build)?;
-    let tool = target_dir(runner.root()).join("release/braid");
+    let tool = target_dir(runner.root()).join("dist/braid");
     runner.check("instruction counts", |_| {
         let counts =
             WORKLOADS.map(|(workload, transactions)| lowest(&tool, workload, transactions));

@@ -30,7 +30,7 @@ pub(crate) fn coverage(runner: &mut Runner) -> Result<(), Failed> {
         command.env("CARGO_TARGET_DIR", &target).env("LLVM_PROFILE_FILE", profiles);
         command
     };
-    let (replay, nowhere) = ("test --locked --workspace --test corpus", Path::new("/dev/null"));
+    let (replay, nowhere) = ("test --locked -p braid-fuzz --test corpus", Path::new("/dev/null"));
     runner.command("coverage: build", watched(&format!("{replay} --no-run"), nowhere))?;
     let profile = profiles.join("%p-%m.profraw");
     runner.command("coverage: replay the inputs", watched(replay, &profile))?;
@@ -161,22 +161,10 @@ pub(crate) fn tsan(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let engine = watched("-p braid-models --test threads");
     runner.command("ThreadSanitizer: engine", engine)?;
     if whole {
-        let tests = "--workspace --test random_blocks --test faults --test regressions";
-        let mut blocks = watched(tests);
-        // These run on fibers as well, whose stacks the sanitizer does not know.
-        blocks.args(["--", "--skip", "arbitrary_bytes"]);
+        let mut blocks = watched("-p braid-evm --test blocks");
+        blocks.args(["--", "random_blocks::", "faults::", "regressions::"]);
         runner.command("ThreadSanitizer: blocks", blocks)?;
     }
-    Ok(())
-}
-
-/// The tests of the engine where nothing has to be fetched for them: toolchains do not come from a
-/// registry of packages, and a CI may reach nothing else.
-pub(crate) fn tsan_if_possible(runner: &mut Runner) -> Result<(), Failed> {
-    if has_std_source() {
-        return tsan(runner, false);
-    }
-    runner.skip("ThreadSanitizer", "no source of std: `rustup component add rust-src`");
     Ok(())
 }
 

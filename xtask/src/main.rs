@@ -8,9 +8,11 @@ mod instrumented;
 mod newcomer;
 mod package;
 mod plot;
+mod quick;
 mod readme;
 mod recipes;
 mod runner;
+mod seeded;
 mod soak;
 mod spec;
 mod suites;
@@ -22,6 +24,7 @@ use fuzzing::FuzzArgs;
 use runner::{Failed, Runner};
 use soak::SoakArgs;
 use std::process::ExitCode;
+use suites::Size;
 
 /// The project's recipes
 ///
@@ -36,6 +39,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Recipe {
+    /// What is run before each commit, in two minutes: format, lints, rules of the source, tests of the engine, and
+    /// samples of random and real blocks in all strategies
+    Quick,
     /// Everything that the CI runs, in its order
     Ci,
     /// Check the formatting
@@ -59,8 +65,12 @@ enum Recipe {
     Examples,
     /// Run the README's first command: the built-in demo chain
     Demo,
-    /// Run all real blocks with 1, 2, 3 and 8 workers against a sequential run and their headers
-    Blocks,
+    /// Run all real blocks against a sequential run and their headers
+    Blocks {
+        /// On 1, 2, 3 and 8 workers in every strategy
+        #[arg(long)]
+        whole: bool,
+    },
     /// Explore every order of events of small blocks with the shipped protocol
     Models {
         /// Blocks of four transactions too
@@ -97,7 +107,11 @@ enum Recipe {
         times: u32,
     },
     /// Check that every seeded bug is noticed
-    Mutants,
+    Mutants {
+        /// Only those whose code has changed, and a tenth of the others, as the CI does
+        #[arg(long)]
+        touched: bool,
+    },
     /// Run cargo-mutants over the protocol and the store
     CargoMutants {
         /// A part of them, as 1/8
@@ -155,7 +169,7 @@ enum Recipe {
         #[arg(long, default_value_t = 4)]
         blocks: u32,
     },
-    /// Run the official test suites with the tool as it ships, in the sizes of the CI
+    /// Run the official test suites with the tool as it ships: each test once
     Suites {
         /// All of it, on several numbers of workers
         #[arg(long)]
@@ -164,15 +178,15 @@ enum Recipe {
     /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
     /// (needs a C++ compiler and libclang)
     Stores,
-    /// Clone HEAD into an empty folder and run the README's first two commands there
+    /// Clone HEAD into an empty folder and time the README's first two commands there
     Newcomer {
-        /// Build into this workspace's target folder, to build the dependencies only once
+        /// Write the times into the README
         #[arg(long)]
-        share_builds: bool,
+        write: bool,
     },
 }
 
-/// How many times as many schedules are simulated where time does not matter.
+/// How many times as many schedules are simulated where time does not matter. The tests themselves take a tenth.
 const LONG: u32 = 10;
 
 fn main() -> ExitCode {
@@ -180,6 +194,9 @@ fn main() -> ExitCode {
     let mut runner = Runner::new(workspace::root());
     let result = run(&mut runner, &recipe);
     runner.summary();
+    if matches!(recipe, Recipe::Nightly) {
+        runner.headline();
+    }
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed) => ExitCode::FAILURE,
@@ -188,24 +205,26 @@ fn main() -> ExitCode {
 
 fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
     match recipe {
+        Recipe::Quick => quick::quick(runner),
         Recipe::Ci => ci(runner),
         Recipe::Fmt { apply } => recipes::fmt(runner, *apply),
         Recipe::Clippy => recipes::clippy(runner),
         Recipe::Test => recipes::test(runner),
         Recipe::Doc => recipes::doc(runner),
-        Recipe::Features => recipes::features(runner),
+        Recipe::Features => recipes::features(runner, true),
         Recipe::Msrv => recipes::msrv(runner),
         Recipe::Examples => recipes::examples(runner),
         Recipe::Demo => recipes::demo(runner),
-        Recipe::Blocks => recipes::blocks(runner),
+        Recipe::Blocks { whole } => recipes::blocks(runner, *whole),
         Recipe::Models { long } => verify::models(runner, *long),
         Recipe::Explore => verify::explore(runner),
         Recipe::Trace { times } => verify::trace(runner, *times),
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
         Recipe::Sim { times, long, seed } => {
-            recipes::sim(runner, if *long { LONG } else { *times }, *seed)
+            recipes::sim(runner, LONG * if *long { LONG } else { *times }, *seed)
         }
-        Recipe::Mutants => verify::mutants(runner),
+        Recipe::Mutants { touched: true } => seeded::touched(runner),
+        Recipe::Mutants { touched: false } => seeded::all(runner),
         Recipe::CargoMutants { shard, resume } => {
             verify::cargo_mutants(runner, shard.as_deref(), *resume)
         }
@@ -222,56 +241,63 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Package => package::package(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
-        Recipe::Suites { whole } => suites::suites(runner, *whole),
+        Recipe::Suites { whole } => {
+            suites::suites(runner, if *whole { Size::Whole } else { Size::Ci })
+        }
         Recipe::Stores => recipes::stores(runner),
-        Recipe::Newcomer { share_builds } => newcomer::newcomer(runner, *share_builds),
+        Recipe::Newcomer { write } => newcomer::newcomer(runner, *write),
     }
 }
 
-/// What is cheap comes first. The tests bring simulation, traces, mutants and fuzz replays along.
+/// What is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole of each.
 fn ci(runner: &mut Runner) -> Result<(), Failed> {
     recipes::fmt(runner, false)?;
     // Advisories change from day to day; a change of the project must not fail for them.
     recipes::deny(runner, false)?;
     recipes::contracts(runner)?;
-    recipes::loom(runner, None, "loom")?;
     recipes::clippy(runner)?;
     recipes::msrv(runner)?;
-    recipes::features(runner)?;
+    recipes::features(runner, false)?;
     recipes::doc(runner)?;
+    recipes::loom(runner, None, "loom")?;
     // Most tests use one core: building the tool takes the other.
     let tool = recipes::start_tool(runner)?;
     recipes::test(runner)?;
     recipes::examples(runner)?;
+    verify::engine(runner)?;
+    seeded::touched(runner)?;
     runner.wait(tool)?;
     verify::models(runner, false)?;
     recipes::demo(runner)?;
-    spec::spec(runner, 60, 0)?;
-    anvil::anvil(runner, 4)?;
-    recipes::blocks(runner)?;
-    instructions::instructions(runner, false)?;
-    suites::suites(runner, false)?;
-    instrumented::tsan_if_possible(runner)?;
-    fuzzing::look(runner, None, 60)
+    recipes::blocks(runner, false)?;
+    suites::suites(runner, Size::Sample)?;
+    spec::spec(runner, 30, 0)?;
+    anvil::anvil(runner, 2)?;
+    fuzzing::replay(runner)
 }
 
-/// The CI, and every search in its long form.
+/// The CI, and every check in its whole form. Goes on after what fails.
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
-    ci(runner)?;
-    verify::models(runner, true)?;
-    verify::trace(runner, LONG)?;
-    recipes::loom(runner, Some(3), "loom")?;
-    recipes::sim(runner, LONG, None)?;
-    verify::mutants(runner)?;
-    spec::spec(runner, 500, 1_000)?;
-    anvil::anvil(runner, 60)?;
-    suites::suites(runner, true)?;
-    recipes::stores(runner)?;
-    package::package(runner)?;
-    api::api(runner)?;
-    instrumented::tsan(runner, true)?;
-    instrumented::coverage(runner)?;
+    runner.part(ci);
+    runner.part(|it| recipes::features(it, true));
+    runner.part(|it| verify::models(it, true));
+    runner.part(|it| verify::trace(it, LONG));
+    runner.part(|it| recipes::loom(it, Some(3), "loom"));
+    runner.part(|it| recipes::sim(it, LONG * LONG, None));
+    runner.part(seeded::all);
+    runner.part(|it| recipes::blocks(it, true));
+    runner.part(|it| instructions::instructions(it, false));
+    runner.part(|it| spec::spec(it, 500, 1_000));
+    runner.part(|it| anvil::anvil(it, 60));
+    runner.part(|it| suites::suites(it, Size::Whole));
+    runner.part(recipes::stores);
+    runner.part(package::package);
+    runner.part(api::api);
+    runner.part(|it| instrumented::tsan(it, true));
+    runner.part(instrumented::coverage);
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };
-    fuzzing::fuzz(runner, &long)?;
-    verify::cargo_mutants(runner, None, false)
+    runner.part(|it| fuzzing::fuzz(it, &long));
+    runner.part(|it| verify::cargo_mutants(it, None, false));
+    runner.part(|it| newcomer::newcomer(it, false));
+    runner.parts()
 }

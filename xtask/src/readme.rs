@@ -28,6 +28,20 @@ pub(crate) fn commands(root: &Path) -> Result<Commands, String> {
     }
 }
 
+/// Where the README says how long its first two commands take.
+const WAITS: [&str; 2] = ["<!-- newcomer: begin -->\n", "<!-- newcomer: end -->\n"];
+
+/// `text` with these words about how long the first two commands take.
+pub(crate) fn with_waits(text: &str, words: &str) -> Result<String, String> {
+    let [begin, end] = WAITS;
+    let parts = text.split_once(begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(end)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or_else(|| format!("README.md has no {begin:?} and {end:?}"))?;
+    Ok(format!("{before}{begin}{words}\n{end}{after}"))
+}
+
 /// Lines of the blocks that are marked as `sh`, without comments.
 fn shell_commands(text: &str) -> impl Iterator<Item = &str> {
     let mut language = None;
@@ -42,7 +56,7 @@ fn shell_commands(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{commands, shell_commands};
+    use super::{commands, shell_commands, with_waits};
     use crate::workspace::root;
     use std::fs;
 
@@ -57,6 +71,14 @@ mod tests {
     #[test]
     fn the_first_commands_are_there() {
         assert!(commands(&root()).is_ok_and(|commands| commands.main_job.contains("run")));
+    }
+
+    #[test]
+    fn the_readme_has_a_place_for_waits() {
+        let readme = fs::read_to_string(root().join("README.md")).unwrap();
+        let written = with_waits(&readme, "5 min").unwrap();
+        assert!(written.contains("\n5 min\n") && with_waits("", "").is_err());
+        assert_eq!(with_waits(&written, "5 min").unwrap(), written);
     }
 
     #[test]

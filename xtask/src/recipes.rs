@@ -57,7 +57,9 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("documentation", command)
 }
 
-pub(crate) fn features(runner: &mut Runner) -> Result<(), Failed> {
+/// The engine needs no revm, the tool has no seeded bugs, and the library builds with each feature alone and with all of
+/// them, or with `all` in every combination.
+pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     runner.check("engine without revm", |root| {
         let mut tree =
             cargo("tree --locked -p braid-evm --no-default-features -e no-dev --prefix none");
@@ -85,7 +87,9 @@ pub(crate) fn features(runner: &mut Runner) -> Result<(), Failed> {
             None => Err("the tool does not depend on the library".to_owned()),
         }
     })?;
-    for set in 0..1 << FEATURES.len() {
+    let sets = 0_u32..1 << FEATURES.len();
+    let few = |set: &u32| all || set.count_ones() <= 1 || set.count_ones() == FEATURES.len() as u32;
+    for set in sets.filter(few) {
         let chosen = FEATURES.iter().enumerate().filter(|(bit, _)| set & (1 << bit) != 0);
         let chosen = chosen.map(|(_, feature)| *feature).collect::<Vec<_>>().join(",");
         let mut command = cargo("check --locked -p braid-evm --lib --no-default-features");
@@ -131,7 +135,7 @@ pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
 
 /// Every example runs and asserts what it prints.
 pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("examples: build", cargo("build --locked --workspace --examples"))?;
+    runner.command("examples: build", cargo("build --locked --examples"))?;
     let entries = fs::read_dir(runner.root().join("examples"));
     let mut names: Vec<String> = entries
         .into_iter()
@@ -153,8 +157,9 @@ pub(crate) fn start_tool(runner: &mut Runner) -> Result<Beside, Failed> {
     runner.start("tool: build", cargo("build --locked --release -p braid-cli"), log)
 }
 
-/// Every real block, on several numbers of workers, against a sequential run and its header.
-pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
+/// Every real block against a sequential run and its header: on two workers forced to speculate and on three left to
+/// choose, or with `whole` on several numbers of workers in every strategy.
+pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let blocks = match fixtures(runner.root()) {
         Ok(Some(blocks)) => blocks,
         Ok(None) => {
@@ -165,9 +170,11 @@ pub(crate) fn blocks(runner: &mut Runner) -> Result<(), Failed> {
     };
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     let tool = target_dir(runner.root()).join("release/braid");
-    let all: &[&str] = &["1", "2", "3", "8"];
+    let (all, some): ([&[&str]; 2], [&[&str]; 2]) =
+        ([&["1", "2", "3", "8"], &["1", "3"]], [&["3"], &["2"]]);
+    let [many, few] = if whole { all } else { some };
     for (policy, workers) in
-        [("force-speculative", all), ("auto", all), ("parts", &["1", "3"]), ("lanes", &["1", "3"])]
+        [("force-speculative", many), ("auto", many), ("parts", few), ("lanes", few)]
     {
         for workers in workers {
             let mut command = Command::new(&tool);
@@ -216,15 +223,14 @@ pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
 
 /// Random blocks under random schedules of the simulated runtime: of toy machines, and of the EVM.
 pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<(), Failed> {
-    // The whole workspace, so that what the tests have built is used again.
-    let mut command = cargo("test --locked --workspace --test simulation --test simulated_blocks");
-    command.args(["--", "--nocapture"]);
+    let mut command = cargo("test --locked --test blocks -- --nocapture");
     if let Some(seed) = seed {
         command.arg("one_seed").env("BRAID_SIM_SEED", seed.to_string());
     }
-    if times > 1 {
-        command.env("BRAID_SIM_RUNS", times.to_string());
+    if seed.is_none() {
+        command.args(["simulation::", "simulated_blocks::"]);
     }
+    command.env("BRAID_SIM_RUNS", times.to_string());
     runner.command("simulation", command)
 }
 

@@ -7,11 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+const OK: &str = "ok";
+const FAILED: &str = "FAILED";
+const SKIPPED: &str = "skipped";
+
+/// Seconds that steps may take on two cores without a cache, below the workspace's root.
+const BUDGETS: &str = "xtask/budgets.txt";
+
 /// A step did not succeed; what there is to say about it has been printed.
 #[derive(Debug)]
 pub(crate) struct Failed;
 
 /// One finished step.
+#[derive(Debug)]
 struct Done {
     name: String,
     took: Duration,
@@ -38,12 +46,13 @@ pub(crate) struct Runner {
     root: PathBuf,
     begun: Instant,
     done: Vec<Done>,
+    has_failed: bool,
 }
 
 impl Runner {
     /// A runner whose commands start in `root`.
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, begun: Instant::now(), done: Vec::new() }
+        Self { root, begun: Instant::now(), done: Vec::new(), has_failed: false }
     }
 
     /// The workspace's root.
@@ -119,19 +128,58 @@ impl Runner {
     /// Notes that a step is left out.
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
         println!("==> {name}\n    skipped: {why}");
-        self.done.push(Done { name: name.to_owned(), took: Duration::ZERO, outcome: "skipped" });
+        self.done.push(Done { name: name.to_owned(), took: Duration::ZERO, outcome: SKIPPED });
     }
 
-    /// Prints all steps with their times.
+    /// How long the last step took.
+    pub(crate) fn last(&self) -> Duration {
+        self.done.last().map_or(Duration::ZERO, |done| done.took)
+    }
+
+    /// Runs `part` and goes on if it fails; says at the end whether any did.
+    pub(crate) fn part(&mut self, part: impl FnOnce(&mut Self) -> Result<(), Failed>) {
+        self.has_failed |= part(self).is_err();
+    }
+
+    /// Whether each [`part`](Self::part) succeeded.
+    pub(crate) fn parts(&self) -> Result<(), Failed> {
+        if self.has_failed { Err(Failed) } else { Ok(()) }
+    }
+
+    /// Prints all steps with their seconds, their shares, and whether they kept within their budgets.
     pub(crate) fn summary(&self) {
         if self.done.len() < 2 {
             return;
         }
-        println!("\n{:<44} {:>9}", "step", "seconds");
+        let budgets = fs::read_to_string(self.root.join(BUDGETS)).unwrap_or_default();
+        let all = self.begun.elapsed();
+        println!("\n{:<44} {:>7} {:>6}", "step", "seconds", "share");
         for Done { name, took, outcome } in &self.done {
-            println!("{name:<44} {:>9.1}  {outcome}", took.as_secs_f64());
+            let seconds = took.as_secs_f64();
+            let share = 100.0 * seconds / all.as_secs_f64().max(0.1);
+            let over = budget(&budgets, name).filter(|budget| seconds > *budget);
+            let mark = over.map(|budget| format!(", over its budget of {budget} s"));
+            let mark = mark.unwrap_or_default();
+            println!("{name:<44} {seconds:>7.1} {share:>5.1}%  {outcome}{mark}");
         }
-        println!("{:<44} {:>9.1}", "all", self.begun.elapsed().as_secs_f64());
+        let mark = budget(&budgets, "all").filter(|budget| all.as_secs_f64() > *budget);
+        let mark =
+            mark.map(|budget| format!("  over the budget of {budget} s")).unwrap_or_default();
+        println!("{:<44} {:>7.1}{mark}", "all", all.as_secs_f64());
+    }
+
+    /// Prints what failed and how long it all took, in lines for a narrow screen.
+    pub(crate) fn headline(&self) {
+        let count = |outcome| self.done.iter().filter(|done| done.outcome == outcome).count();
+        let minutes = self.begun.elapsed().as_secs() / 60;
+        let (failed, skipped) = (count(FAILED), count(SKIPPED));
+        println!("\n{}, {minutes} min", if failed == 0 { "PASSED" } else { FAILED });
+        println!("{} ok, {failed} failed, {skipped} skipped", count(OK));
+        for outcome in [FAILED, SKIPPED] {
+            for done in self.done.iter().filter(|done| done.outcome == outcome) {
+                println!("{outcome}: {:.30}", done.name);
+            }
+        }
     }
 
     fn begin(&self, command: &mut Command) {
@@ -160,16 +208,26 @@ impl Runner {
                     println!("    {said}");
                 }
                 println!("    ok, {seconds:.1} s");
-                "ok"
+                OK
             }
             Err(why) => {
                 println!("    FAILED after {seconds:.1} s: {why}");
-                "FAILED"
+                FAILED
             }
         };
         self.done.push(Done { name: name.to_owned(), took, outcome });
         result.map(|_| ()).map_err(|_| Failed)
     }
+}
+
+/// The budget of a step: that of the longest name in the file which the step's name begins with.
+fn budget(budgets: &str, step: &str) -> Option<f64> {
+    let lines = budgets.lines().filter(|line| !line.starts_with('#'));
+    let entries = lines.filter_map(|line| {
+        let (seconds, name) = line.trim().split_once(' ')?;
+        step.starts_with(name.trim()).then_some((name.len(), seconds.parse().ok()?))
+    });
+    entries.max_by_key(|(length, _)| *length).map(|(_, seconds)| seconds)
 }
 
 fn judge(status: std::io::Result<ExitStatus>) -> Result<String, String> {
@@ -200,4 +258,24 @@ impl fmt::Display for Shown<'_> {
 fn quoted(text: &OsStr) -> String {
     let text = text.to_string_lossy();
     if text.contains(char::is_whitespace) { format!("\"{text}\"") } else { text.into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUDGETS, budget};
+    use crate::workspace::root;
+
+    #[test]
+    fn the_longest_name_has_the_budget() {
+        let budgets = "# seconds name\n20 clippy\n90 clippy: everything\n";
+        assert_eq!(budget(budgets, "clippy: everything"), Some(90.0));
+        assert_eq!(budget(budgets, "clippy: engine"), Some(20.0));
+        assert_eq!(budget(budgets, "loom"), None);
+    }
+
+    #[test]
+    fn the_ci_has_a_budget() {
+        let budgets = std::fs::read_to_string(root().join(BUDGETS)).unwrap();
+        assert!(budget(&budgets, "all").is_some_and(|seconds| seconds <= 1_200.0));
+    }
 }

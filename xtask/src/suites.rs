@@ -3,8 +3,19 @@
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, suites_archive, target_dir};
 
-/// Runs the suites with the tool as it ships. `whole`: everything, on several numbers of workers.
-pub(crate) fn suites(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
+/// How much of the suites is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// A sample of each.
+    Sample,
+    /// Each test once.
+    Ci,
+    /// Everything, on several numbers of workers.
+    Whole,
+}
+
+/// Runs the suites with the tool as it ships.
+pub(crate) fn suites(runner: &mut Runner, size: Size) -> Result<(), Failed> {
     match suites_archive(runner.root()) {
         Ok(true) => {}
         Ok(false) => {
@@ -15,11 +26,15 @@ pub(crate) fn suites(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     }
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     // The tests as they are built for `cargo test`; only the tool is optimised.
-    let mut command = cargo("test --locked --workspace --test suites -- --nocapture");
+    let mut command = cargo("test --locked --test tool -- suites:: --nocapture");
     command.env("BRAID_TOOL", target_dir(runner.root()).join("release/braid"));
-    command.env("BRAID_SUITES", if whole { "whole" } else { "ci" });
+    let (size, name) = match size {
+        Size::Sample => ("", "official suites: sample"),
+        Size::Ci => ("ci", "official suites"),
+        Size::Whole => ("whole", "official suites, whole"),
+    };
+    command.env("BRAID_SUITES", size);
     // Each starts as many workers as there are cores, and the CI's time is counted.
-    command.arg("--test-threads=1");
-    let name = if whole { "official suites, whole" } else { "official suites" };
+    command.args(["--include-ignored", "--test-threads=1"]);
     runner.command(name, command)
 }

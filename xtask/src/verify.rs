@@ -1,6 +1,5 @@
-//! Recipes about the protocol and the store: models, traces, seeded bugs.
+//! Recipes about the protocol and the store: models, traces, cargo-mutants.
 
-use crate::recipes::loom;
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there};
 use std::fs;
@@ -13,6 +12,11 @@ pub(crate) fn models(runner: &mut Runner, long: bool) -> Result<(), Failed> {
     runner.command("models", cargo(&format!("run --locked --release -p braid-models{size}")))
 }
 
+/// The tests of the engine with toy machines: small models, traces, private batches, threads.
+pub(crate) fn engine(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("engine", cargo("test --locked -p braid-models --tests -- --nocapture"))
+}
+
 /// Serves stateright's explorer, until it is stopped.
 pub(crate) fn explore(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("explorer", cargo("run --locked --release -p braid-models -- web"))
@@ -20,26 +24,13 @@ pub(crate) fn explore(runner: &mut Runner) -> Result<(), Failed> {
 
 /// Replays traces of simulated and threaded blocks against the reference store.
 pub(crate) fn trace(runner: &mut Runner, times: u32) -> Result<(), Failed> {
-    // The whole workspace, so that what the tests have built is used again.
-    let line = "test --locked --workspace --test trace --test corrupted --test batches \
-                --test corrupted_batches -- --nocapture";
+    let line = "test --locked -p braid-models --test trace --test corrupted --test batches \
+                --test corrupted_batches --test rounds -- --nocapture";
     let mut command = cargo(line);
     if times > 1 {
         command.env("BRAID_TRACE_TIMES", times.to_string());
     }
     runner.command("traces", command)
-}
-
-/// Every seeded bug is noticed.
-pub(crate) fn mutants(runner: &mut Runner) -> Result<(), Failed> {
-    let store = "test --locked --workspace --lib mutant -- --nocapture";
-    runner.command("seeded bugs: properties", cargo(store))?;
-    let protocol = "test --locked --workspace --test mutants -- --nocapture";
-    runner.command("seeded bugs: models, simulation, traces", cargo(protocol))?;
-    let ethereum = "test --locked --workspace --test equivalence --test simulated_blocks \
-                    -- --nocapture mutants seeded";
-    runner.command("seeded bugs: Ethereum layer", cargo(ethereum))?;
-    loom(runner, None, "loom_catches")
 }
 
 /// What cargo-mutants exits with where some survive, and where some run into the time limit.

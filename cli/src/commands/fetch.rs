@@ -24,7 +24,7 @@ Examples:
 
 Exit code: 0 if the block was recorded; 1 if the recording does not execute to what
 the node says, or the node contradicts itself; 2 if the node cannot be used. Nothing
-is written unless the code is 0.";
+is written unless the code is 0. https:// needs a build with --features https.";
 
 /// Record a block of a node, with the state it reads, in the format that run reads
 ///

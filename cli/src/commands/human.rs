@@ -5,7 +5,7 @@ use super::{
     report::{BlockReport, Measured, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::block_file::BlockFileError;
+use crate::{block_file::BlockFileError, profile::PROFILE};
 use anstyle::{AnsiColor, Style};
 use std::{
     io::{self, Write},
@@ -40,7 +40,7 @@ impl Reporter for Human {
         writeln!(
             out,
             "workers {workers}, mode {mode}, policy {policy}, rounds {rounds} (times are medians), \
-             compared with sequential revm"
+             profile {PROFILE}, compared with sequential revm"
         )?;
         writeln!(
             out,

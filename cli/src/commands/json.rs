@@ -4,7 +4,7 @@ use super::{
     report::{BlockReport, Measured, Times, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::{block_file::BlockFileError, checks::Check};
+use crate::{block_file::BlockFileError, checks::Check, profile::PROFILE};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ impl Json {
 
     fn setting(&self) -> SettingLine {
         let Setting { workers, mode, policy, rounds } = self.setting;
-        SettingLine { workers, mode, policy, rounds }
+        SettingLine { workers, mode, policy, rounds, profile: PROFILE }
     }
 }
 
@@ -35,6 +35,8 @@ struct SettingLine {
     mode: &'static str,
     policy: &'static str,
     rounds: u32,
+    /// Cargo profile of the tool.
+    profile: &'static str,
 }
 
 /// One block that was run to its end.

@@ -61,12 +61,18 @@ impl Http {
     /// A transport to the node at `url`; no exchange takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`TransportError::Unusable`] for what is no URL of HTTP or HTTPS.
+    /// [`TransportError::Unusable`] for what is no URL of HTTP or HTTPS, and for HTTPS in a build without the feature
+    /// `https`.
     pub fn new(url: &str, timeout: Duration) -> Result<Self, TransportError> {
         let origin = origin(url).ok_or_else(|| {
             let why = "expected a URL like http://127.0.0.1:8545 or https://host/path";
             TransportError::Unusable(why.to_owned())
         })?;
+        if cfg!(not(feature = "https")) && origin.starts_with("https:") {
+            let why = "this build has no HTTPS: build it with `--features https`, or name a node on \
+                       http://";
+            return Err(TransportError::Unusable(why.to_owned()));
+        }
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
@@ -138,6 +144,14 @@ mod tests {
         }
         let error = Http::new("ws://x/SECRET", Duration::from_secs(1)).expect_err("no HTTP");
         assert!(!error.to_string().contains("SECRET"));
+    }
+
+    #[cfg(not(feature = "https"))]
+    #[test]
+    fn https_is_refused_with_what_to_do_about_it() {
+        let error = Http::new("https://node.example/SECRET", Duration::from_secs(1));
+        let error = error.expect_err("no TLS in this build").to_string();
+        assert!(error.contains("--features https") && !error.contains("SECRET"), "{error}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! out. [`Prepared`] separates taking in from running; [`Plain`] leaves out what the block executor
 //! does between two transactions, for measurements.
 
+mod any;
 mod database;
 mod error;
 mod journal;

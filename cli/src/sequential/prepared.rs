@@ -3,6 +3,7 @@
 use super::{
     ForkSpec, OnInvalid, Position, SequentialError, SequentialErrorKind, SequentialOutcome,
     SequentialOutput, SkipReason,
+    any::{AnyDatabase, any},
     database::Reads,
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
@@ -20,7 +21,7 @@ use revm::{
     DatabaseRef,
     context::{BlockEnv, CfgEnv, TxEnv},
     database::{BundleState, State, states::bundle_state::BundleRetention},
-    database_interface::DatabaseCommitExt,
+    database_interface::{DatabaseCommitExt, ErasedError},
     inspector::NoOpInspector,
     primitives::hardfork::SpecId,
 };
@@ -63,6 +64,14 @@ impl Prepared {
         db: D,
         on_invalid: OnInvalid,
     ) -> Result<SequentialOutput, SequentialError<D::Error>> {
+        self.run_any(any(db), on_invalid).map_err(SequentialError::typed)
+    }
+
+    fn run_any(
+        self,
+        db: AnyDatabase<'_>,
+        on_invalid: OnInvalid,
+    ) -> Result<SequentialOutput, SequentialError<ErasedError>> {
         self.run_keeping(db, on_invalid).0
     }
 

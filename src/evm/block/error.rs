@@ -8,6 +8,7 @@ use crate::ids::TxIndex;
 use crate::protocol::Halt;
 use crate::worker::TxError;
 use core::fmt;
+use revm::database_interface::ErasedError;
 use std::panic::resume_unwind;
 
 /// Where in the block something happened.
@@ -73,6 +74,29 @@ impl<E: fmt::Display> fmt::Display for BlockError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for BlockError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         Some(&self.kind)
+    }
+}
+
+impl BlockError<ErasedError> {
+    /// The same with the error of the database in its own type.
+    pub(crate) fn typed<E: core::error::Error + Send + Sync + 'static>(self) -> BlockError<E> {
+        let Self { at, kind, committed } = self;
+        BlockError { at, kind: kind.typed(), committed }
+    }
+}
+
+impl BlockErrorKind<ErasedError> {
+    fn typed<E: core::error::Error + Send + Sync + 'static>(self) -> BlockErrorKind<E> {
+        match self {
+            Self::Base(error) => match error.into_inner().downcast() {
+                Ok(error) => BlockErrorKind::Base(*error),
+                Err(_) => unreachable!("a block reads from one source"),
+            },
+            Self::Invalid(rejection) => BlockErrorKind::Invalid(rejection),
+            Self::SystemCall(message) => BlockErrorKind::SystemCall(message),
+            Self::Cancelled => BlockErrorKind::Cancelled,
+            Self::Internal(broken) => BlockErrorKind::Internal(broken),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::mv::Store;
 use crate::protocol::Batch;
 use crate::sync::{AtomicU64, SeqCst};
 use crate::worker::{
-    BatchMachine, BatchStart, Context, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
+    BatchMachine, BatchStart, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
 };
 use core::ops::Range;
 use revm::DatabaseRef;
@@ -74,8 +74,8 @@ impl UsedGas {
 }
 
 /// Runs private batches for one worker.
-pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef, X: Context> {
-    runner: Runner<'a, D, X>,
+pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
+    runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
     used: &'a UsedGas,
     /// Somebody hears of each commit.
@@ -83,10 +83,10 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef, X: Context> {
     open: Open,
 }
 
-impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
+impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     /// Over `machine`, whose view is one of private batches over `store`.
     pub(in crate::evm) fn new(
-        machine: EvmMachine<'a, D, X>,
+        machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
         used: &'a UsedGas,
         (streams, followed): (bool, bool),
@@ -99,7 +99,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
 
     /// Runs the next one of neighbours, whose changes are taken together.
     fn run_neighbour(
-        runner: &mut Runner<'a, D, X>,
+        runner: &mut Runner<'a, D>,
         ledger: &mut EvmLedger,
         tx: TxIndex,
     ) -> Result<(), Wait<D::Error>> {
@@ -159,7 +159,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
 
     /// What neighbours have left, if any of them has run.
     fn end_neighbours(
-        runner: &mut Runner<'a, D, X>,
+        runner: &mut Runner<'a, D>,
         ledger: EvmLedger,
         first: TxIndex,
         is_streamed: bool,
@@ -183,7 +183,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmBatches<'a, D, X> {
     }
 }
 
-impl<D: DatabaseRef, X: Context> BatchMachine for EvmBatches<'_, D, X> {
+impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     type Location = EvmLocation;
     type Group = BatchGroup;
     type Carry = Carry;

@@ -16,7 +16,7 @@ use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest};
-use crate::worker::{Context, Ledger, Machine, Stop, TxError};
+use crate::worker::{Ledger, Machine, Stop, TxError};
 use core::ops::Range;
 use revm::DatabaseRef;
 use revm::state::EvmState;
@@ -31,8 +31,8 @@ pub(in crate::evm) enum NotRun<E> {
 }
 
 /// An EVM that runs transactions one after the other.
-pub(in crate::evm) struct Runner<'a, D: DatabaseRef, X: Context> {
-    pub(in crate::evm) machine: EvmMachine<'a, D, X>,
+pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
+    pub(in crate::evm) machine: EvmMachine<'a, D>,
     pub(in crate::evm) recipe: &'a Recipe,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or with the ledger alone.
     first_pending: usize,
@@ -53,10 +53,10 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef, X: Context> {
     aside: Aside,
 }
 
-impl<'a, D: DatabaseRef, X: Context> Runner<'a, D, X> {
+impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Runs transactions on `machine`.
     pub(in crate::evm) fn new(
-        machine: EvmMachine<'a, D, X>,
+        machine: EvmMachine<'a, D>,
         recipe: &'a Recipe,
         followed: bool,
         streamed: bool,

@@ -65,12 +65,12 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     type Rejection = Rejection;
     type BaseError = <S::State as DatabaseRef>::Error;
     type Machine<'a, X: Context + 'a>
-        = EvmMachine<'a, S::State, X>
+        = EvmMachine<'a, S::State>
     where
         Self: 'a;
     type Group = BatchGroup;
     type Batches<'a, X: Context + 'a>
-        = EvmBatches<'a, S::State, X>
+        = EvmBatches<'a, S::State>
     where
         Self: 'a;
     type Left = Arc<TxOutput>;
@@ -109,8 +109,8 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         worker: WorkerId,
         store: &'a Store<EvmLocation>,
         context: &'a X,
-    ) -> Result<EvmMachine<'a, S::State, X>, Self::BaseError> {
-        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context))
+    ) -> Result<EvmMachine<'a, S::State>, Self::BaseError> {
+        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context.any()))
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -118,9 +118,9 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         worker: WorkerId,
         store: &'a Store<EvmLocation>,
         context: &'a X,
-    ) -> Result<EvmBatches<'a, S::State, X>, Self::BaseError> {
+    ) -> Result<EvmBatches<'a, S::State>, Self::BaseError> {
         let Self { recipe, used, streams, followed, .. } = self;
-        let view = EvmView::of_batches(recipe, store, self.base(worker)?, context);
+        let view = EvmView::of_batches(recipe, store, self.base(worker)?, context.any());
         let machine = EvmMachine::over(recipe, view);
         Ok(EvmBatches::new(machine, store, used, (*streams, *followed)))
     }

@@ -10,20 +10,14 @@ use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 
 /// revm's context over a worker's view. The transaction is borrowed from the block.
-pub(super) type BlockContext<'a, D, X> = Context<
-    &'a BlockEnv,
-    &'a TxEnv,
-    CfgEnv,
-    EvmView<'a, D, X>,
-    Journal<EvmView<'a, D, X>>,
-    KeccakCache,
->;
+pub(super) type BlockContext<'a, D> =
+    Context<&'a BlockEnv, &'a TxEnv, CfgEnv, EvmView<'a, D>, Journal<EvmView<'a, D>>, KeccakCache>;
 
 /// A worker's EVM.
-pub(super) type BlockEvm<'a, D, X> = Evm<
-    BlockContext<'a, D, X>,
+pub(super) type BlockEvm<'a, D> = Evm<
+    BlockContext<'a, D>,
     (),
-    EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
+    EthInstructions<EthInterpreter, BlockContext<'a, D>>,
     BlockPrecompiles,
     EthFrame<EthInterpreter>,
 >;

@@ -28,7 +28,7 @@ use smallvec::SmallVec;
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.
-pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef, X> {
+pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     recipe: &'r Recipe,
     /// Takes what it changed together with what came before it, if it can.
     window: Option<&'r mut Window>,
@@ -44,10 +44,10 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef, X> {
     pub(super) earlier: Vec<AccountChange>,
     /// Where it has tried to create a contract.
     creations: SmallVec<[Address; 2]>,
-    marker: PhantomData<(&'a X, D)>,
+    marker: PhantomData<(&'a (), D)>,
 }
 
-impl<'r, D: DatabaseRef, X> BlockHandler<'r, '_, D, X> {
+impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
     pub(super) const fn new(recipe: &'r Recipe, window: Option<&'r mut Window>) -> Self {
         Self {
             recipe,
@@ -63,9 +63,9 @@ impl<'r, D: DatabaseRef, X> BlockHandler<'r, '_, D, X> {
     }
 }
 
-impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
+impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Takes what the transaction in hand changed, before the journal forgets it.
-    fn take(&mut self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
+    fn take(&mut self, context: &mut BlockContext<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let mutant = self.recipe.mutant;
         let journal = &mut context.journaled_state;
         if self.recipe.shares && journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays)
@@ -90,7 +90,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     }
 
     /// Notes where a contract is going to be created.
-    fn note_creation(&mut self, context: &BlockContext<'a, D, X>, input: &FrameInput) {
+    fn note_creation(&mut self, context: &BlockContext<'a, D>, input: &FrameInput) {
         let FrameInput::Create(inputs) = input else { return };
         let accounts = context.journaled_state.evm_state();
         let Some(creator) = accounts.get(&inputs.caller()) else { return };
@@ -109,7 +109,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     }
 
     /// The balances that the transaction itself looks at, or changes.
-    fn announce(&self, context: &mut BlockContext<'a, D, X>) {
+    fn announce(&self, context: &mut BlockContext<'a, D>) {
         let tx = context.tx;
         let view = context.journaled_state.db_mut();
         view.count_balance(tx.caller());
@@ -128,7 +128,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     }
 
     /// Takes the surcharge from the sender, if there is one.
-    fn charge(&self, context: &mut BlockContext<'a, D, X>) -> Result<(), EVMError<ViewStopped>> {
+    fn charge(&self, context: &mut BlockContext<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
         let amount = surcharge.amount(context.tx);
         if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
@@ -148,7 +148,7 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     /// Gives the surcharge to its receiver, unless it is left aside.
     fn credit_surcharge(
         &self,
-        context: &mut BlockContext<'a, D, X>,
+        context: &mut BlockContext<'a, D>,
     ) -> Result<(), EVMError<ViewStopped>> {
         let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
         let receiver = surcharge.receiver();
@@ -164,8 +164,8 @@ impl<'a, D: DatabaseRef, X: crate::worker::Context> BlockHandler<'_, 'a, D, X> {
     }
 }
 
-impl<'a, D: DatabaseRef, X: crate::worker::Context> Handler for BlockHandler<'_, 'a, D, X> {
-    type Evm = BlockEvm<'a, D, X>;
+impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
+    type Evm = BlockEvm<'a, D>;
     type Error = EVMError<ViewStopped>;
     type HaltReason = HaltReason;
 

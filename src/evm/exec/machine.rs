@@ -19,7 +19,7 @@ use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{ReadSet, Store};
-use crate::worker::{Context, Effects, Machine, Stop};
+use crate::worker::{AnyInterrupt, Effects, Machine, Stop};
 use core::ops::Range;
 use revm::context::result::EVMError;
 use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
@@ -43,8 +43,8 @@ pub(in crate::evm) struct Ran {
 const MOST_ROOM: usize = 256;
 
 /// A worker's EVM over its view.
-pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
-    evm: BlockEvm<'a, D, X>,
+pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
+    evm: BlockEvm<'a, D>,
     recipe: &'a Recipe,
     /// The seeded bug `JournalOutlivesError` is at work.
     #[cfg(feature = "mutants")]
@@ -52,10 +52,10 @@ pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef, X: Context> {
 }
 
 /// revm's EVM for the block, over `view`.
-pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
+pub(super) fn build_evm<'a, D: DatabaseRef>(
     recipe: &'a Recipe,
-    view: EvmView<'a, D, X>,
-) -> BlockEvm<'a, D, X> {
+    view: EvmView<'a, D>,
+) -> BlockEvm<'a, D> {
     let block = &*recipe.block;
     let spec = block.cfg.spec;
     let context = EvmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
@@ -71,12 +71,12 @@ pub(super) fn build_evm<'a, D: DatabaseRef, X: Context>(
     Evm::new(context, instructions, precompiles)
 }
 
-impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
+impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     pub(in crate::evm) fn new(
         recipe: &'a Recipe,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
-        context: &'a X,
+        context: AnyInterrupt<'a>,
     ) -> Self {
         let view = EvmView::new(recipe, store, base, context);
         if !recipe.extensions.is_announced() {
@@ -88,7 +88,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     }
 
     /// An EVM over `view`, which is one of a block by `recipe`.
-    pub(in crate::evm) fn over(recipe: &'a Recipe, view: EvmView<'a, D, X>) -> Self {
+    pub(in crate::evm) fn over(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
         Self {
             evm: build_evm(recipe, view),
             recipe,
@@ -102,7 +102,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     }
 
     /// The state as the EVM sees it.
-    pub(in crate::evm) fn view_mut(&mut self) -> &mut EvmView<'a, D, X> {
+    pub(in crate::evm) fn view_mut(&mut self) -> &mut EvmView<'a, D> {
         self.evm.ctx.journaled_state.db_mut()
     }
 
@@ -232,7 +232,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmMachine<'a, D, X> {
     }
 }
 
-impl<D: DatabaseRef, X: Context> Machine for EvmMachine<'_, D, X> {
+impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     type Location = EvmLocation;
     type Output = Arc<TxOutput>;
     type Rejection = Rejection;

@@ -3,6 +3,7 @@
 //! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
 //! leaves passes through [`effects`], which turns it into a write set.
 
+pub(super) mod any;
 pub(super) mod balances;
 pub(super) mod base;
 pub(super) mod change;

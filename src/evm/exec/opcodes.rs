@@ -4,7 +4,6 @@
 use super::context::BlockContext;
 use super::keccak::LONGEST_INPUT;
 use crate::evm::mutants::is_evm_mutant;
-use crate::worker::Context;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 use revm::bytecode::opcode::{
@@ -17,20 +16,20 @@ use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_types::{InputsTr, MemoryTr};
 use revm::interpreter::{Host, Instruction, InstructionContext, InstructionExecResult};
 
-type Call<'c, 'a, D, X> = InstructionContext<'c, BlockContext<'a, D, X>, EthInterpreter>;
+type Call<'c, 'a, D> = InstructionContext<'c, BlockContext<'a, D>, EthInterpreter>;
 
 /// The same instructions, with those announced that may look at balances.
-pub(super) fn announced<'a, D: DatabaseRef, X: Context>(
-    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
-) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+pub(super) fn announced<'a, D: DatabaseRef>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     for (opcode, instruction) in [
         (BALANCE, Instruction::new(balance)),
         (SELFBALANCE, Instruction::new(self_balance)),
-        (CALL, Instruction::new(call::<CALL, _, _>)),
-        (CALLCODE, Instruction::new(call::<CALLCODE, _, _>)),
-        (CREATE, Instruction::new(create::<false, _, _>)),
-        (CREATE2, Instruction::new(create::<true, _, _>)),
+        (CALL, Instruction::new(call::<CALL, _>)),
+        (CALLCODE, Instruction::new(call::<CALLCODE, _>)),
+        (CREATE, Instruction::new(create::<false, _>)),
+        (CREATE2, Instruction::new(create::<true, _>)),
         (SELFDESTRUCT, Instruction::new(self_destruct)),
     ] {
         if let Some(entry) = table.get_mut(usize::from(opcode)) {
@@ -41,50 +40,42 @@ pub(super) fn announced<'a, D: DatabaseRef, X: Context>(
 }
 
 /// The `n`-th word of the stack from above. What is not there the instruction itself will miss.
-fn word<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> U256 {
+fn word<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> U256 {
     let stack = context.interpreter.stack.data();
     stack.iter().nth_back(n).copied().unwrap_or_default()
 }
 
-fn address<D: DatabaseRef, X: Context>(context: &Call<'_, '_, D, X>, n: usize) -> Address {
+fn address<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> Address {
     Address::from_word(word(context, n).into())
 }
 
 /// A view that cannot answer says so at the end of the run, whatever comes of it until then.
-fn count<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>, address: Address) {
+fn count<D: DatabaseRef>(context: &mut Call<'_, '_, D>, address: Address) {
     context.host.journaled_state.db_mut().count_balance(address);
 }
 
 /// The same for who gets ether.
-fn count_payment<D: DatabaseRef, X: Context>(
-    context: &mut Call<'_, '_, D, X>,
-    to: Address,
-    amount: U256,
-) {
+fn count_payment<D: DatabaseRef>(context: &mut Call<'_, '_, D>, to: Address, amount: U256) {
     context.host.journaled_state.db_mut().count_payment(to, amount);
 }
 
-fn count_own<D: DatabaseRef, X: Context>(context: &mut Call<'_, '_, D, X>) {
+fn count_own<D: DatabaseRef>(context: &mut Call<'_, '_, D>) {
     let own = context.interpreter.input.target_address();
     count(context, own);
 }
 
-fn balance<D: DatabaseRef, X: Context>(mut context: Call<'_, '_, D, X>) -> InstructionExecResult {
+fn balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let of = address(&context, 0);
     count(&mut context, of);
     host::balance(context)
 }
 
-fn self_balance<D: DatabaseRef, X: Context>(
-    mut context: Call<'_, '_, D, X>,
-) -> InstructionExecResult {
+fn self_balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     count_own(&mut context);
     host::selfbalance(context)
 }
 
-fn call<const KIND: u8, D: DatabaseRef, X: Context>(
-    mut context: Call<'_, '_, D, X>,
-) -> InstructionExecResult {
+fn call<const KIND: u8, D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let amount = word(&context, 2);
     if !amount.is_zero() {
         let to = address(&context, 1);
@@ -94,8 +85,8 @@ fn call<const KIND: u8, D: DatabaseRef, X: Context>(
     contract::call::<KIND, _, _>(context)
 }
 
-fn create<const IS_CREATE2: bool, D: DatabaseRef, X: Context>(
-    mut context: Call<'_, '_, D, X>,
+fn create<const IS_CREATE2: bool, D: DatabaseRef>(
+    mut context: Call<'_, '_, D>,
 ) -> InstructionExecResult {
     if !word(&context, 0).is_zero() {
         count_own(&mut context);
@@ -103,9 +94,7 @@ fn create<const IS_CREATE2: bool, D: DatabaseRef, X: Context>(
     contract::create::<IS_CREATE2, _, _>(context)
 }
 
-fn self_destruct<D: DatabaseRef, X: Context>(
-    mut context: Call<'_, '_, D, X>,
-) -> InstructionExecResult {
+fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let to = address(&context, 0);
     count_own(&mut context);
     let own = context.interpreter.input.target_address();
@@ -116,9 +105,9 @@ fn self_destruct<D: DatabaseRef, X: Context>(
 }
 
 /// The same instructions, with a KECCAK256 that remembers.
-pub(super) fn remembering<'a, D: DatabaseRef, X: Context>(
-    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D, X>>,
-) -> EthInstructions<EthInterpreter, BlockContext<'a, D, X>> {
+pub(super) fn remembering<'a, D: DatabaseRef>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     if let Some(entry) = table.get_mut(usize::from(KECCAK256)) {
         *entry = Instruction::new(keccak);
@@ -127,7 +116,7 @@ pub(super) fn remembering<'a, D: DatabaseRef, X: Context>(
 }
 
 /// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm knows.
-fn keccak<D: DatabaseRef, X: Context>(context: Call<'_, '_, D, X>) -> InstructionExecResult {
+fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     let interpreter = &mut *context.interpreter;
     if let [.., length, offset] = interpreter.stack.data()[..]
         && let (Ok(length), Ok(offset)) = (usize::try_from(length), usize::try_from(offset))

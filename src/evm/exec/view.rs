@@ -10,18 +10,18 @@ use super::stopped::ViewStopped;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
-use crate::worker::{Context, Stop, View};
+use crate::worker::{AnyInterrupt, Stop, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::state::{AccountInfo, Bytecode};
 use revm::{Database, DatabaseRef};
 use smallvec::SmallVec;
 
 /// The state below one transaction, as revm asks for it.
-pub(in crate::evm) struct EvmView<'a, D: DatabaseRef, X: Context>
+pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
 where
     BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
 {
-    inner: View<'a, EvmLocation, BlockBase<D>, X>,
+    inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
     /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
@@ -35,13 +35,13 @@ where
     mutant: EvmMutant,
 }
 
-impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
+impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// A view over `store` in a block by `recipe`.
     pub(in crate::evm) fn new(
         recipe: &'a Recipe,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
-        context: &'a X,
+        context: AnyInterrupt<'a>,
     ) -> Self {
         Self::over(recipe, View::new(store, base, context))
     }
@@ -51,7 +51,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         recipe: &'a Recipe,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
-        context: &'a X,
+        context: AnyInterrupt<'a>,
     ) -> Self {
         Self::over(recipe, View::of_batches(store, base, context))
     }
@@ -85,7 +85,10 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
         self.inner.end_batch()
     }
 
-    fn over(recipe: &'a Recipe, inner: View<'a, EvmLocation, BlockBase<D>, X>) -> Self {
+    fn over(
+        recipe: &'a Recipe,
+        inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
+    ) -> Self {
         Self {
             inner,
             remembered: Vec::new(),
@@ -350,7 +353,7 @@ impl<'a, D: DatabaseRef, X: Context> EvmView<'a, D, X> {
     }
 }
 
-impl<D: DatabaseRef, X: Context> Database for EvmView<'_, D, X> {
+impl<D: DatabaseRef> Database for EvmView<'_, D> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {

@@ -1,7 +1,7 @@
 //! A worker on a fiber.
 
 use crate::sync::{Receiver, TryRecvError};
-use crate::worker::{Context, Point};
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 use core::cell::Cell;
 use corosensei::Yielder;
 use std::rc::Rc;
@@ -26,11 +26,17 @@ impl core::fmt::Debug for Fiber<'_> {
     }
 }
 
-impl Context for Fiber<'_> {
+impl Interrupt for Fiber<'_> {
     fn yield_at(&self, point: Point) {
         if self.reads || !matches!(point, Point::Read | Point::BaseRead) {
             self.yielder.suspend(Suspended::At(point));
         }
+    }
+}
+
+impl Context for Fiber<'_> {
+    fn any(&self) -> AnyInterrupt<'_> {
+        Some(self)
     }
 
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {

@@ -1,7 +1,10 @@
 //! Figures as tables of a page.
 
 use super::report::{Report, optional, stages};
-use crate::bench::{Figures, Simulated};
+use crate::{
+    bench::{Figures, Simulated},
+    profile::PROFILE,
+};
 use std::io::{self, Write};
 
 /// Prints the tables of docs/BENCHMARKS.md when all is measured: ratios, stages, virtual time.
@@ -22,6 +25,7 @@ impl Report for Markdown {
 
     fn end(&mut self) -> io::Result<()> {
         let mut out = io::stdout().lock();
+        writeln!(out, "Profile `{PROFILE}`.\n")?;
         self.ratios(&mut out)?;
         self.stages(&mut out)?;
         self.simulated(&mut out)?;

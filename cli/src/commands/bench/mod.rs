@@ -8,6 +8,7 @@ use super::{End, Stop, inputs, print_error, progress::Progress, run::PolicyArg};
 use crate::{
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Waiting},
     block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
+    profile,
     workload::Preset,
 };
 use braid_evm::{Config, Executor};
@@ -165,6 +166,9 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     };
     if let Some(who) = args.probe {
         return probe(args, who, items, &mut executors);
+    }
+    if let Some(warning) = profile::warning() {
+        writeln!(anstream::stderr().lock(), "warning: {warning}")?;
     }
     report.begin()?;
     let mut progress = Progress::new(items.len());

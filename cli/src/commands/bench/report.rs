@@ -1,6 +1,9 @@
 //! Figures as a table, or as JSON.
 
-use crate::bench::{Figures, Simulated};
+use crate::{
+    bench::{Figures, Simulated},
+    profile::PROFILE,
+};
 use anstyle::Style;
 use serde::Serialize;
 use std::{
@@ -46,6 +49,7 @@ pub(super) struct Table {
 
 impl Report for Table {
     fn begin(&mut self) -> io::Result<()> {
+        writeln!(anstream::stdout().lock(), "profile {PROFILE}")?;
         writeln!(
             anstream::stdout().lock(),
             "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>9} {:>6}\
@@ -182,6 +186,8 @@ pub(super) struct Json;
 #[derive(Serialize)]
 struct Line<'a> {
     workload: &'a str,
+    /// Cargo profile of the tool.
+    profile: &'static str,
     workers: u16,
     txs: usize,
     gas: u64,
@@ -239,6 +245,7 @@ impl<'a> From<&'a Figures> for Line<'a> {
         let (sequential, parallel) = (&figures.sequential, &figures.parallel);
         Self {
             workload: &figures.workload,
+            profile: PROFILE,
             workers: figures.workers,
             txs: figures.transactions,
             gas: figures.gas,

@@ -1,9 +1,6 @@
 //! What goes wrong around a block: databases that fail, code that panics, callers that have had
 //! enough, workers without a database. And that the executor is of use afterwards, every time.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod errors;
 mod panics;
 mod parent;

@@ -11,8 +11,6 @@
 //! 8. A reader that goes away is no failure. No colour leaves the tool into a pipe.
 //! 9. The real blocks, if they are there.
 
-mod support;
-
 use braid_cli::{
     block_file::BlockFile,
     workload::{Spread, Workload, WorkloadSpec, generate},
@@ -390,8 +388,8 @@ fn output_into_a_pipe_is_plain_and_may_end_early() {
 
 #[test]
 fn real_blocks_agree() {
-    let Some(folder) = support::fixtures() else { return };
-    let files = support::block_files(&folder).len();
+    let Some(folder) = crate::support::fixtures() else { return };
+    let files = crate::support::block_files(&folder).len();
     let folder = folder.to_str().expect("UTF-8");
     for (workers, policy) in [("1", "auto"), ("2", "force-speculative"), ("3", "in-order")] {
         let (blocks, total) = lines(&["--workers", workers, "--policy", policy, folder], 0);

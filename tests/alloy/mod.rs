@@ -9,13 +9,11 @@
 //! 6. Which entry was used is counted.
 //! 7. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod foreign;
 mod running;
 mod surcharge;
 
+use crate::support::fixtures::{block_files, fixtures};
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
 use alloy_evm::EthEvmFactory;
@@ -30,8 +28,8 @@ use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{
     Config, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
-use braid_fuzz::generate::Case;
-use braid_fuzz::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::generate::Case;
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
@@ -44,7 +42,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use support::fixtures::{block_files, fixtures};
 
 const WORKERS: [u16; 4] = [1, 2, 3, 8];
 

@@ -5,9 +5,6 @@
 //! sequential execution: outcomes, receipts, requests, gas, and the bundle with its reverts. What
 //! a test asserts beside that is that the corner is really there.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod admission;
 mod balances;
 mod beneficiary;

@@ -1,6 +1,6 @@
 //! Imports between files: no circles, and one way between the rooms of `evm`.
 
-use super::{Source, sources};
+use super::architecture::{Source, sources};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Rooms of `evm`, each with the rooms that it may import: only rooms above it in this table. A room

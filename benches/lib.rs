@@ -1,0 +1,1 @@
+//! `workloads.rs` is all of this package.

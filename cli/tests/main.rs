@@ -1,0 +1,15 @@
+//! The tool from outside and its parts, in one program: each program links revm again.
+
+mod anvil;
+mod bench;
+mod commands;
+mod fetch;
+mod hostile;
+mod oracle;
+mod shell;
+mod sim;
+mod state_roots;
+mod suite_formats;
+mod suites;
+mod support;
+mod t8n;

@@ -1,0 +1,18 @@
+//! Blocks against sequential execution, in one program: each program links revm again.
+//!
+//! `cargo test --test blocks random` runs the tests whose path contains `random`. Rules of the source and the pages
+//! are in `tests/source`.
+
+mod support;
+
+mod alloy;
+mod blob_room;
+mod build_from_pool;
+mod equivalence;
+mod faults;
+mod random_blocks;
+mod real_blocks;
+mod regressions;
+mod simulated_blocks;
+mod simulation;
+mod surcharge;

@@ -1,0 +1,5 @@
+//! Rules that no compiler checks: of the source, and of the pages about it.
+
+mod architecture;
+mod imports;
+mod pages;

@@ -1,0 +1,80 @@
+//! What is run before each commit: two minutes after a change of one function, builds included.
+
+use crate::recipes::fmt;
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, output};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+/// Folders, each with how the package that lies there is linted. The last one is the root itself.
+const LINTS: [(&str, &str); 8] = [
+    ("benches/", "-p braid-benches --all-targets"),
+    ("cli/", "-p braid-cli --all-targets"),
+    ("fuzz/", "-p braid-fuzz --all-targets"),
+    ("models/", "-p braid-models --all-targets"),
+    ("testkit/", "-p braid-testkit --all-targets"),
+    ("xtask/", "-p xtask --all-targets"),
+    ("src/", "-p braid-evm --lib --all-features"),
+    ("", "-p braid-evm --tests --examples --all-features"),
+];
+
+/// Random blocks, and real ones if they are there, that are executed in all strategies.
+const SAMPLES: [(&str, &str); 2] = [("BRAID_RANDOM_BLOCKS", "60"), ("BRAID_REAL_BLOCKS", "6")];
+
+pub(crate) fn quick(runner: &mut Runner) -> Result<(), Failed> {
+    fmt(runner, false)?;
+    let mut lints = BTreeSet::new();
+    runner.check("changes", |root| {
+        lints = changed(root)?;
+        Ok(format!("{} packages to lint", lints.len()))
+    })?;
+    for lint in lints {
+        let line = format!("clippy --locked {lint} -- -D warnings");
+        runner.command(&format!("lints: {lint}"), cargo(&line))?;
+    }
+    runner.command("rules of the source", cargo("test --quiet --locked --test source"))?;
+    runner.command("unit tests", cargo("test --quiet --locked --lib"))?;
+    let mut sample =
+        cargo("test --quiet --locked --test blocks -- random_blocks_equal real_blocks");
+    sample.envs(SAMPLES);
+    runner.command("sample of blocks", sample)
+}
+
+/// How the packages are linted that differ from the last commit.
+fn changed(root: &Path) -> Result<BTreeSet<&'static str>, String> {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(root);
+        output(command)
+    };
+    let tracked = git(&["diff", "--name-only", "HEAD"])?;
+    let new = git(&["ls-files", "--others", "--exclude-standard"])?;
+    Ok(lints(tracked.lines().chain(new.lines())))
+}
+
+fn lints<'p>(paths: impl Iterator<Item = &'p str>) -> BTreeSet<&'static str> {
+    let code = paths.filter(|path| path.ends_with(".rs") || path.ends_with(".toml"));
+    let lint = |path: &str| {
+        let found = LINTS.iter().find(|(folder, _)| path.starts_with(folder));
+        found.map(|(_, lint)| *lint)
+    };
+    code.filter_map(lint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lints;
+
+    #[test]
+    fn a_change_is_linted_where_it_is() {
+        let one = |path| lints([path].into_iter()).into_iter().next();
+        assert_eq!(one("src/evm/run.rs"), Some("-p braid-evm --lib --all-features"));
+        assert_eq!(one("cli/src/lib.rs"), Some("-p braid-cli --all-targets"));
+        assert_eq!(
+            one("tests/faults/slow.rs"),
+            Some("-p braid-evm --tests --examples --all-features")
+        );
+        assert_eq!(one("README.md"), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Seeded bugs: which of them a change concerns, and what tries them.
+//!
+//! `docs/TESTING.md` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
+//! the change touches and a tenth of the others, which rotates with the commit; `cargo xtask mutants` tries all.
+
+use crate::recipes::loom;
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, output};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
+
+/// Names of the bugs that tests are to try, separated by commas.
+const CHOSEN: &str = "BRAID_SEEDED_BUGS";
+/// The commit that the change goes out from.
+const BASE: &str = "BRAID_CI_BASE";
+/// Without [`BASE`], commits of so many days before `HEAD` are the change.
+const DAYS: u64 = 2;
+/// One in so many of the untouched bugs is tried.
+const ROTATION: usize = 10;
+
+/// Tries every seeded bug.
+pub(crate) fn all(runner: &mut Runner) -> Result<(), Failed> {
+    run(runner, None)?;
+    loom(runner, None, "loom_catches")
+}
+
+/// Tries the seeded bugs that the change concerns and a tenth of the others.
+pub(crate) fn touched(runner: &mut Runner) -> Result<(), Failed> {
+    let mut chosen = String::new();
+    runner.check("seeded bugs: choice", |root| {
+        let choice = choose(root)?;
+        chosen = choice.names.join(",");
+        Ok(format!(
+            "{} of {}: {} touched since {}, {} by rotation",
+            choice.names.len(),
+            choice.all,
+            choice.touched,
+            choice.base,
+            choice.names.len() - choice.touched,
+        ))
+    })?;
+    run(runner, Some(&chosen))
+}
+
+/// Each rung with its tests.
+const RUNGS: [(&str, &str); 3] = [
+    ("seeded bugs: properties", "test --locked --lib -- --ignored every_mutant"),
+    (
+        "seeded bugs: models, simulation, traces",
+        "test --locked -p braid-models --test mutants -- --include-ignored --nocapture",
+    ),
+    (
+        "seeded bugs: Ethereum layer",
+        "test --locked --test blocks -- --ignored --nocapture seeded hand_made_blocks_notice",
+    ),
+];
+
+/// Each rung that the table names, but for loom's.
+fn run(runner: &mut Runner, chosen: Option<&str>) -> Result<(), Failed> {
+    for (name, line) in RUNGS {
+        let mut command = cargo(line);
+        if let Some(chosen) = chosen {
+            command.env(CHOSEN, chosen);
+        }
+        runner.command(name, command)?;
+    }
+    Ok(())
+}
+
+/// Bugs that are to be tried.
+struct Choice {
+    names: Vec<String>,
+    touched: usize,
+    all: usize,
+    base: String,
+}
+
+fn choose(root: &Path) -> Result<Choice, String> {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(root);
+        output(command).map(|text| text.trim().to_owned())
+    };
+    let head = git(&["rev-parse", "HEAD"])?;
+    let base = match env::var(BASE) {
+        Ok(base) => base,
+        Err(_) => base(&git)?,
+    };
+    let changed = git(&["diff", "--name-only", &base, "--", "src"])?;
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let words = changed.lines().filter(|path| !path.ends_with("mutants.rs")).map(read);
+    let words: Vec<String> = words.collect();
+    let words: BTreeSet<&str> = words.iter().flat_map(|text| words_of(text)).collect();
+    let bugs = bugs(&read("docs/TESTING.md"));
+    let turn = turn(&head);
+    let is_touched = |name: &String| words.contains(name.as_str());
+    let touched = bugs.iter().filter(|name| is_touched(name)).count();
+    let all = bugs.len();
+    let names = bugs.into_iter().enumerate();
+    let names = names.filter(|(row, name)| is_touched(name) || row % ROTATION == turn);
+    let base = base.chars().take(10).collect();
+    Ok(Choice { names: names.map(|(_, name)| name).collect(), touched, all, base })
+}
+
+/// The newest commit that is more than [`DAYS`] older than `HEAD`, or the first one.
+fn base(git: &impl Fn(&[&str]) -> Result<String, String>) -> Result<String, String> {
+    let seconds = git(&["log", "-1", "--format=%ct"])?;
+    let seconds: u64 = seconds.parse().map_err(|error| format!("{seconds:?}: {error}"))?;
+    let before = format!("--before={}", seconds.saturating_sub(DAYS * 86_400));
+    let found = git(&["rev-list", "-1", &before, "HEAD"])?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let first = git(&["rev-list", "--max-parents=0", "HEAD"])?;
+    Ok(first.lines().next().unwrap_or("HEAD").to_owned())
+}
+
+/// Which tenth is tried: it follows from the commit.
+fn turn(head: &str) -> usize {
+    let digits = head.get(..8).unwrap_or_default();
+    usize::from_str_radix(digits, 16).unwrap_or_default() % ROTATION
+}
+
+/// Names of the bugs in the rows of the table.
+fn bugs(page: &str) -> Vec<String> {
+    let rows = page.lines().filter(|line| line.starts_with("| M") && line.len() > 4);
+    rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
+}
+
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ROTATION, bugs, choose, turn};
+    use crate::workspace::root;
+
+    #[test]
+    fn the_table_is_read() {
+        let page = std::fs::read_to_string(root().join("docs/TESTING.md")).unwrap();
+        let bugs = bugs(&page);
+        assert!(bugs.len() > 130 && bugs.contains(&"SkipValidation".to_owned()), "{bugs:?}");
+    }
+
+    #[test]
+    fn every_bug_has_its_turn() {
+        let turns: std::collections::BTreeSet<usize> =
+            (0_u32..200).map(|head| turn(&format!("{head:08x}"))).collect();
+        assert_eq!(turns.len(), ROTATION);
+    }
+
+    #[test]
+    fn something_is_chosen_in_a_checkout() {
+        // An archive has no history.
+        if root().join(".git").exists() {
+            let choice = choose(&root()).unwrap();
+            assert!(choice.names.len() >= choice.all / ROTATION, "{:?}", choice.names);
+        }
+    }
+}
