@@ -9,7 +9,7 @@ use braid_evm::toy::{
     Amount, Place, Random, Rendezvous, Step, ToyBlock, ToyCase, ToyLedger, ToyLocation, ToyTx,
     ToyWorkload, compare, reference,
 };
-use braid_evm::worker::{BlockEnd, Context, Point, Shared, TxError, work};
+use braid_evm::worker::{BlockEnd, Context, Interrupt, Point, Shared, TxError, work};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -111,7 +111,7 @@ struct CancelAt {
     points: Cell<u64>,
 }
 
-impl Context for CancelAt {
+impl Interrupt for CancelAt {
     fn yield_at(&self, _: Point) {
         let left = self.points.get();
         self.points.set(left.saturating_sub(1));
@@ -121,7 +121,9 @@ impl Context for CancelAt {
             task.shared.cancel();
         }
     }
+}
 
+impl Context for CancelAt {
     fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
         channel.recv().ok()
     }

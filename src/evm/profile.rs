@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::Threads;
 use crate::sync::Receiver;
-use crate::worker::{AnyInterrupt, Context, Interrupt, Point, Shared, work};
+use crate::worker::{Context, Interrupt, Point, Shared, work};
 use revm::database_interface::ErasedError;
 use std::sync::Arc;
 
@@ -61,10 +61,6 @@ impl Interrupt for Observed<'_> {
 }
 
 impl Context for Observed<'_> {
-    fn any(&self) -> AnyInterrupt<'_> {
-        Some(self)
-    }
-
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.observer.begins(self.worker, Stage::Wait);
         let message = self.threads.recv(channel);

@@ -90,7 +90,12 @@ impl Interrupt for AnyInterrupt<'_> {
 /// How an actor meets its runtime: where it may be interrupted, and how it waits.
 pub trait Context: Interrupt {
     /// What interrupts the runs of its machine.
-    fn any(&self) -> AnyInterrupt<'_>;
+    fn any(&self) -> AnyInterrupt<'_>
+    where
+        Self: Sized,
+    {
+        Some(self)
+    }
 
     /// Waits for a message; `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;

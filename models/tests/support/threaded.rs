@@ -3,7 +3,7 @@
 use braid_evm::ids::WorkerId;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
 use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
-use braid_evm::worker::{Context, Point, Shared, work};
+use braid_evm::worker::{Context, Interrupt, Point, Shared, work};
 use braid_models::conformance::Trace;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Restless {
     }
 }
 
-impl Context for Restless {
+impl Interrupt for Restless {
     fn yield_at(&self, _: Point) {
         let mut random = self.0.replace(Random::new(0));
         if random.chance(1, 3) {
@@ -25,7 +25,9 @@ impl Context for Restless {
         }
         self.0.set(random);
     }
+}
 
+impl Context for Restless {
     fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
         Threads::SLEEPY.recv(channel)
     }

@@ -1,7 +1,7 @@
 //! A worker on a fiber.
 
 use crate::sync::{Receiver, TryRecvError};
-use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
+use crate::worker::{Context, Interrupt, Point};
 use core::cell::Cell;
 use corosensei::Yielder;
 use std::rc::Rc;
@@ -35,10 +35,6 @@ impl Interrupt for Fiber<'_> {
 }
 
 impl Context for Fiber<'_> {
-    fn any(&self) -> AnyInterrupt<'_> {
-        Some(self)
-    }
-
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.yield_at(Point::Message);
         loop {
