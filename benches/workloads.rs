@@ -6,7 +6,7 @@
 //! what criterion measures one after the other.
 
 use braid_cli::bench::{
-    Latency, SlowDatabase, Subject, Waiting, journal, measure, parallel, sequential,
+    Latency, SlowDatabase, Subject, Timing, Waiting, journal, measure, parallel, sequential,
 };
 use braid_cli::block::Block;
 use braid_cli::workload::Preset;
@@ -49,21 +49,26 @@ where
     let mut executors: Vec<Executor> = workers.into_iter().map(start).collect();
     // Nothing is timed that has another result.
     let subject = Subject { name, block, database: &|| database.clone(), reads: None };
-    measure(&subject, &mut executors, 0).expect("the results of sequential execution");
+    let compared = Timing { rounds: 0, pause: Duration::ZERO };
+    measure(&subject, &mut executors, compared).expect("the results of sequential execution");
 
     let shared = Arc::new(braid_evm::Block::from(block));
     group.throughput(Throughput::Elements(shared.transactions.len() as u64)).sample_size(10);
     group.bench_function("sequential", |bencher| {
-        bencher.iter_custom(|count| sum(count, || sequential(block, database.clone()).wall));
+        bencher.iter_custom(|count| {
+            sum(count, || sequential(block, database.clone(), Duration::ZERO).wall)
+        });
     });
     group.bench_function("journal", |bencher| {
-        bencher.iter_custom(|count| sum(count, || journal(block, database.clone()).wall));
+        bencher.iter_custom(|count| {
+            sum(count, || journal(block, database.clone(), Duration::ZERO).wall)
+        });
     });
     for executor in &mut executors {
         let name = format!("braid, {} workers", executor.config().workers);
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|count| {
-                sum(count, || parallel(executor, &shared, database.clone()).wall)
+                sum(count, || parallel(executor, &shared, database.clone(), Duration::ZERO).wall)
             });
         });
     }

@@ -15,12 +15,14 @@ use std::thread::JoinHandle;
 
 /// Work for all threads of a pool at once.
 pub trait Task: Send + Sync {
-    /// The part of one worker; called once for each.
+    /// The part of one worker; called at most once for each. One that comes late is left out.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
 struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
+    /// The thread's end of the channel: a task that the thread has not begun is taken back there.
+    inbox: Receiver<Arc<dyn Task>>,
     done: Receiver<()>,
     handle: Option<JoinHandle<()>>,
     /// If the system is to be told where to run it.
@@ -51,9 +53,10 @@ impl Pool {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
             let (done, finished) = bounded(1);
             let (tell, told) = bounded(1);
+            let theirs = inbox.clone();
             let body = move || {
                 let (_, seat) = (tell.send(Place::own()), Seat::Thread(&threads));
-                while let Some(task) = threads.recv(&inbox) {
+                while let Some(task) = threads.recv(&theirs) {
                     // A panic that gets here is a bug of ours; the task's own guard frees the
                     // others, and this thread stays of use.
                     let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker), seat)));
@@ -65,7 +68,7 @@ impl Pool {
             };
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
             let (tasks, handle) = (Some(tasks), Some(handle));
-            members.push(Member { tasks, done: finished, handle, place: None });
+            members.push(Member { tasks, inbox, done: finished, handle, place: None });
             places.push(told);
         }
         if threads.have_cores() {
@@ -89,8 +92,9 @@ impl Pool {
         self.members.len() + 1
     }
 
-    /// Runs `task` on all threads and `own` on this one. Returns when all are idle again and
-    /// none holds the task.
+    /// Runs `task` on all threads and `own` on this one. A thread that has not begun when `own` returns is left out: on
+    /// a busy machine it may take milliseconds to get a core. Returns when the others are idle again and none holds the
+    /// task.
     ///
     /// # Panics
     /// With the payload of `own`, if that panics, once all are idle.
@@ -106,6 +110,9 @@ impl Pool {
         }
         let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));
         for (member, _) in self.members.iter().zip(asked).filter(|(_, asked)| *asked) {
+            if member.inbox.try_recv().is_ok() {
+                continue;
+            }
             // An error means that the thread is gone, and with it its hold on the task.
             let _ = self.threads.recv(&member.done);
         }
@@ -143,8 +150,30 @@ mod tests {
     fn cores_of_the_other(mut pool: Pool) -> Vec<u32> {
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
-        pool.run(&task, |_| ());
+        // Or it would be left out.
+        let has_come = || !cores.0.lock().is_empty();
+        pool.run(&task, |_| {
+            while !has_come() {
+                std::thread::yield_now();
+            }
+        });
         core::mem::take(&mut *cores.0.lock())
+    }
+
+    #[test]
+    fn a_thread_that_has_not_begun_is_left_out() {
+        let (tasks, inbox) = bounded(1);
+        // Nobody receives, and nobody says that it is done.
+        let (_kept, done) = bounded(1);
+        let (tasks, handle, place) = (Some(tasks), None, None);
+        let members = vec![Member { tasks, inbox, done, handle, place }];
+        let mut pool = Pool { members, threads: Threads::SLEEPY };
+        let cores = Arc::new(Cores(Mutex::new(Vec::new())));
+        let task: Arc<dyn Task> = cores.clone();
+        for _ in 0..3 {
+            pool.run(&task, |_| ());
+        }
+        assert_eq!((cores.0.lock().len(), Arc::strong_count(&cores)), (0, 2));
     }
 
     #[test]

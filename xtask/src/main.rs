@@ -25,6 +25,7 @@ use runner::{Failed, Runner};
 use soak::SoakArgs;
 use std::process::ExitCode;
 use suites::Size;
+use verify::Blocks;
 
 /// The project's recipes
 ///
@@ -216,7 +217,9 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Examples => recipes::examples(runner),
         Recipe::Demo => recipes::demo(runner),
         Recipe::Blocks { whole } => recipes::blocks(runner, *whole),
-        Recipe::Models { long } => verify::models(runner, *long),
+        Recipe::Models { long } => {
+            verify::models(runner, if *long { Blocks::Four } else { Blocks::Three })
+        }
         Recipe::Explore => verify::explore(runner),
         Recipe::Trace { times } => verify::trace(runner, *times),
         Recipe::Loom { preemptions, filter } => recipes::loom(runner, *preemptions, filter),
@@ -267,7 +270,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
     verify::engine(runner)?;
     seeded::touched(runner)?;
     runner.wait(tool)?;
-    verify::models(runner, false)?;
+    verify::models(runner, Blocks::Sample)?;
     recipes::demo(runner)?;
     recipes::blocks(runner, false)?;
     suites::suites(runner, Size::Sample)?;
@@ -280,7 +283,7 @@ fn ci(runner: &mut Runner) -> Result<(), Failed> {
 fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(ci);
     runner.part(|it| recipes::features(it, true));
-    runner.part(|it| verify::models(it, true));
+    runner.part(|it| verify::models(it, Blocks::Four));
     runner.part(|it| verify::trace(it, LONG));
     runner.part(|it| recipes::loom(it, Some(3), "loom"));
     runner.part(|it| recipes::sim(it, LONG * LONG, None));

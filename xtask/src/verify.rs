@@ -6,9 +6,24 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// How many small blocks are explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// One in eight of three transactions.
+    Sample,
+    /// All of three transactions.
+    Three,
+    /// Those of four too.
+    Four,
+}
+
 /// Explores every order of events of small blocks, with the shipped protocol.
-pub(crate) fn models(runner: &mut Runner, long: bool) -> Result<(), Failed> {
-    let size = if long { " -- long" } else { "" };
+pub(crate) fn models(runner: &mut Runner, blocks: Blocks) -> Result<(), Failed> {
+    let size = match blocks {
+        Blocks::Sample => " -- sample",
+        Blocks::Three => "",
+        Blocks::Four => " -- long",
+    };
     runner.command("models", cargo(&format!("run --locked --release -p braid-models{size}")))
 }
 

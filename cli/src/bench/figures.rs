@@ -69,6 +69,8 @@ pub struct Figures {
     pub gas: u64,
     /// The baseline.
     pub sequential: Series,
+    /// Two sequential executions at once, until both have ended.
+    pub twice: Option<Series>,
     /// One journal on one thread; `None` where it gives other results than sequential execution.
     pub journal: Option<Series>,
     /// Two threads without concurrency control; `None` where the halves cannot run on their own.
@@ -110,6 +112,20 @@ impl Figures {
     #[must_use]
     pub fn bound_ratio(&self) -> Option<f64> {
         self.halves.as_ref().map(|halves| ratio(self.sequential.wall(), halves.wall()))
+    }
+
+    /// Twice the work over the time that two sequential executions at once take, in sequential time: what two cores of
+    /// this machine can come to.
+    #[must_use]
+    pub fn ceiling(&self) -> Option<f64> {
+        let twice = self.twice.as_ref()?;
+        Some(2.0 * ratio(self.sequential.wall(), twice.wall()))
+    }
+
+    /// Processor time over time on the clock of the baseline: well below 1 on a machine that computes something else.
+    #[must_use]
+    pub fn sequential_share(&self) -> f64 {
+        ratio(self.sequential.cpu(), self.sequential.wall())
     }
 
     /// What simulation says for two workers on this machine, whose cores slow each other down as two halves of
@@ -181,6 +197,7 @@ mod tests {
             transactions: 1_000,
             gas: 21_000_000,
             sequential: series(&[(20, 20)]),
+            twice: Some(series(&[(25, 50)])),
             journal: Some(series(&[(15, 15)])),
             halves: None,
             parallel: series(&[(10, 24)]),
@@ -194,6 +211,8 @@ mod tests {
         assert!(close(figures.ratio(), 2.0) && close(figures.cpu_ratio(), 1.2));
         assert!(figures.journal_ratio().is_some_and(|ratio| close(ratio, 1.5)));
         assert_eq!(figures.bound_ratio(), None);
+        assert!(figures.ceiling().is_some_and(|ceiling| close(ceiling, 1.6)));
+        assert!(close(figures.sequential_share(), 1.0));
         assert!(close(figures.mgas_per_second(), 2_100.0));
         assert!(close(figures.transactions_per_second(), 100_000.0));
         assert!(close(figures.sequential_micros(), 20.0));

@@ -1,8 +1,8 @@
 //! Measuring a block: sequential revm, its best sequential form, two threads that know of no
 //! conflict, and Braid on any numbers of workers, all in one process.
 //!
-//! Method: every result is compared in full before anything is timed. Rounds are interleaved, and
-//! whoever begins a round changes from one to the next. Wall time ends when the result can be used;
+//! Method: every result is compared in full before anything is timed. In each round every way of executing the block
+//! takes one turn, in random order and after a pause. Wall time ends when the result can be used;
 //! processor time is that of all threads and includes taking everything apart. Inputs are copied
 //! before the clock starts. Figures are medians; all of them are ratios to [`Plain`] in the same
 //! rounds.
@@ -11,6 +11,7 @@
 
 mod figures;
 mod latency;
+mod load;
 mod memory;
 mod rounds;
 mod runs;
@@ -21,8 +22,9 @@ mod store;
 
 pub use figures::{Figures, Series};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
+pub use load::{Load, compute};
 pub use memory::peak_of;
-pub use rounds::{BenchError, Subject, measure, rounds_for};
+pub use rounds::{BenchError, Subject, Timing, measure, rounds_for};
 pub use runs::{Sample, journal, parallel, sequential};
 pub use simulate::{Bounds, Simulated, bounds, virtual_times};
 pub use stages::{StageTimes, stages};

@@ -1,4 +1,4 @@
-//! Rounds: everybody executes the block once, and whoever begins changes.
+//! Rounds: each way of executing the block takes one turn, in random order.
 
 use super::{
     figures::{Figures, Series},
@@ -10,9 +10,9 @@ use crate::{
     compare::{Execution, braid, differences},
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
 };
-use braid_evm::{Executor, Stats};
+use braid_evm::{Executor, Stats, toy::Random};
 use revm::{DatabaseRef, context::result::ExecutionResult};
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Differences that are described.
@@ -67,46 +67,52 @@ struct Verified {
     reads: Option<(u64, Vec<u64>)>,
 }
 
-/// Compares all results of the block, then times `rounds` rounds. One entry for each executor.
+/// How a block is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Number of rounds.
+    pub rounds: u32,
+    /// Pause before each timed run. A node's threads sleep and its caches are cold when a block comes.
+    pub pause: Duration,
+}
+
+/// A way of executing the block.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Sequential,
+    Twice,
+    Journal,
+    Halves,
+    /// The executor with this index.
+    Parallel(usize),
+}
+
+/// Puts `ways` into a random order.
+fn shuffle(ways: &mut [Way], random: &mut Random) {
+    for last in (1..ways.len()).rev() {
+        let other = usize::try_from(random.below(last as u64 + 1)).unwrap_or(last);
+        ways.swap(last, other);
+    }
+}
+
+/// Compares all results of the block, then times it. One entry for each executor.
 ///
 /// # Errors
 /// The block is invalid, or some result is not the sequential one.
 pub fn measure<D>(
     subject: &Subject<'_, D>,
     executors: &mut [Executor],
-    rounds: u32,
+    timing: Timing,
 ) -> Result<Vec<Figures>, BenchError>
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
-    let Subject { name, block, database, .. } = *subject;
+    let Subject { name, block, .. } = *subject;
     let shared = Arc::new(braid_evm::Block::from(block));
     let verified = verify(subject, executors, &shared)?;
-    let halves = Halves::of(block);
-    let mut times =
-        Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
-    let subjects = executors.len() + 3;
-    for round in 0..rounds as usize {
-        for turn in 0..subjects {
-            match (round + turn) % subjects {
-                0 => times.sequential.add(runs::sequential(block, database())),
-                1 if verified.journal => {
-                    times.journal.add(runs::journal(block, database()));
-                }
-                1 => {}
-                2 => halves.run(&database()).into_iter().for_each(|half| times.halves.add(half)),
-                other => {
-                    let executor = executors.get_mut(other - 3);
-                    let series = times.parallel.get_mut(other - 3);
-                    if let Some((executor, series)) = executor.zip(series) {
-                        series.add(runs::parallel(executor, &shared, database()));
-                    }
-                }
-            }
-        }
-    }
+    let times = time(subject, executors, &shared, timing, verified.journal);
     let Verified { gas, stats, reads, .. } = verified;
-    let Times { sequential, journal, halves, parallel } = times;
+    let Times { sequential, twice, journal, halves, parallel } = times;
     let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
     let figures = parallel.into_iter().zip(stats).zip(executors.iter()).enumerate();
     let figures = figures.map(|(index, ((parallel, stats), executor))| Figures {
@@ -115,6 +121,7 @@ where
         transactions: block.transactions.len(),
         gas,
         sequential: sequential.clone(),
+        twice: made(&twice),
         journal: made(&journal),
         halves: made(&halves),
         parallel,
@@ -127,10 +134,52 @@ where
     Ok(figures.collect())
 }
 
-/// Times of everybody.
+/// Times all rounds. `journal`: one journal for the block gives the right results.
+fn time<D>(
+    subject: &Subject<'_, D>,
+    executors: &mut [Executor],
+    shared: &Arc<braid_evm::Block>,
+    timing: Timing,
+    journal: bool,
+) -> Times
+where
+    D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
+{
+    let Subject { block, database, .. } = *subject;
+    let (halves, pause) = (Halves::of(block), timing.pause);
+    let mut times =
+        Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
+    let mut ways = vec![Way::Sequential, Way::Twice, Way::Halves];
+    ways.extend(journal.then_some(Way::Journal));
+    ways.extend((0..executors.len()).map(Way::Parallel));
+    let mut random = Random::new(u64::from(timing.rounds));
+    for _ in 0..timing.rounds {
+        shuffle(&mut ways, &mut random);
+        for way in &ways {
+            match *way {
+                Way::Sequential => {
+                    times.sequential.add(runs::sequential(block, database(), pause));
+                }
+                Way::Twice => times.twice.extend(runs::twice(block, &database(), pause)),
+                Way::Journal => times.journal.add(runs::journal(block, database(), pause)),
+                Way::Halves => times.halves.extend(halves.run(&database(), pause)),
+                Way::Parallel(index) => {
+                    let both = executors.get_mut(index).zip(times.parallel.get_mut(index));
+                    if let Some((executor, series)) = both {
+                        series.add(runs::parallel(executor, shared, database(), pause));
+                    }
+                }
+            }
+        }
+    }
+    times
+}
+
+/// Times of all ways.
 #[derive(Default)]
 struct Times {
     sequential: Series,
+    twice: Series,
     journal: Series,
     halves: Series,
     parallel: Vec<Series>,
@@ -139,6 +188,10 @@ struct Times {
 impl Series {
     fn add(&mut self, sample: Sample) {
         self.samples.push(sample);
+    }
+
+    fn extend(&mut self, sample: Option<Sample>) {
+        self.samples.extend(sample);
     }
 }
 
@@ -280,7 +333,8 @@ mod tests {
         let mut executors = [Executor::new(config).unwrap()];
         let subject =
             Subject { name: "x", block: &block, database: &|| database.clone(), reads: None };
-        measure(&subject, &mut executors, 3)
+        let timing = Timing { rounds: 3, pause: Duration::ZERO };
+        measure(&subject, &mut executors, timing)
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub struct Sample {
     pub cpu: Duration,
 }
 
-/// Times `run`, which returns its result with whatever else it leaves.
-fn timed<R>(run: impl FnOnce() -> R) -> Sample {
+/// Times `run`, which returns its result with whatever else it leaves, after a pause.
+fn timed<R>(pause: Duration, run: impl FnOnce() -> R) -> Sample {
+    rest(pause);
     let (cpu, start) = (processor_time(), Instant::now());
     let result = run();
     let wall = start.elapsed();
@@ -31,29 +32,41 @@ fn timed<R>(run: impl FnOnce() -> R) -> Sample {
     Sample { wall, cpu: processor_time().saturating_sub(cpu) }
 }
 
+/// Lets threads fall asleep and caches cool, as between two blocks of a node.
+fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        thread::sleep(pause);
+    }
+}
+
 fn processor_time() -> Duration {
     ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 
-/// Times the baseline, [`Plain`].
-pub fn sequential<D: DatabaseRef>(block: &Block, database: D) -> Sample {
+/// Times the baseline, [`Plain`], after a pause.
+pub fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     let plain = Plain::new(block);
-    timed(|| plain.run_keeping(database))
+    timed(pause, || plain.run_keeping(database))
 }
 
-/// Times one journal for the block, [`OneJournal`].
-pub fn journal<D: DatabaseRef>(block: &Block, database: D) -> Sample {
+/// Times one journal for the block, [`OneJournal`], after a pause.
+pub fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     let journal = OneJournal::new(block);
-    timed(|| journal.run_keeping(database))
+    timed(pause, || journal.run_keeping(database))
 }
 
-/// Times Braid.
-pub fn parallel<D>(executor: &mut Executor, block: &Arc<braid_evm::Block>, database: D) -> Sample
+/// Times Braid, after a pause.
+pub fn parallel<D>(
+    executor: &mut Executor,
+    block: &Arc<braid_evm::Block>,
+    database: D,
+    pause: Duration,
+) -> Sample
 where
     D: DatabaseRef + Clone + Send + Sync + 'static,
 {
     let block = Arc::clone(block);
-    timed(|| executor.execute(block, database))
+    timed(pause, || executor.execute(block, database))
 }
 
 /// Both halves of a block at the same time, each on a `State` of its own that nobody merges: no
@@ -74,23 +87,46 @@ impl Halves {
     }
 
     /// `None` if a transaction is invalid without those of the other half.
-    pub(super) fn run<D: DatabaseRef + Clone + Send>(&self, database: &D) -> Option<Sample> {
+    pub(super) fn run<D: DatabaseRef + Clone + Send>(
+        &self,
+        database: &D,
+        pause: Duration,
+    ) -> Option<Sample> {
         let Self([first, second]) = self;
-        let barrier = Barrier::new(2);
-        let cpu = processor_time();
-        let (first, second) = thread::scope(|scope| {
-            let theirs = database.clone();
-            let other = scope.spawn(|| half(second, theirs, &barrier));
-            (half(first, database.clone(), &barrier), other.join().ok().flatten())
-        });
-        let ((start, end), (other_start, other_end)) = (first?, second?);
-        let wall = end.max(other_end).saturating_duration_since(start.min(other_start));
-        Some(Sample { wall, cpu: processor_time().saturating_sub(cpu) })
+        at_once([first, second], database, pause)
     }
 }
 
+/// Two sequential executions of `block` at once: what the cores of this machine leave to each other.
+pub(super) fn twice<D: DatabaseRef + Clone + Send>(
+    block: &Block,
+    database: &D,
+    pause: Duration,
+) -> Option<Sample> {
+    at_once([block, block], database, pause)
+}
+
+/// Both blocks at the same time on two threads, until both are executed. `None` if one is invalid.
+fn at_once<D: DatabaseRef + Clone + Send>(
+    [first, second]: [&Block; 2],
+    database: &D,
+    pause: Duration,
+) -> Option<Sample> {
+    rest(pause);
+    let barrier = Barrier::new(2);
+    let cpu = processor_time();
+    let (first, second) = thread::scope(|scope| {
+        let theirs = database.clone();
+        let other = scope.spawn(|| one_of_two(second, theirs, &barrier));
+        (one_of_two(first, database.clone(), &barrier), other.join().ok().flatten())
+    });
+    let ((start, end), (other_start, other_end)) = (first?, second?);
+    let wall = end.max(other_end).saturating_duration_since(start.min(other_start));
+    Some(Sample { wall, cpu: processor_time().saturating_sub(cpu) })
+}
+
 /// Begins when both are ready; tells when it began and ended.
-fn half<D: DatabaseRef>(
+fn one_of_two<D: DatabaseRef>(
     block: &Block,
     database: D,
     barrier: &Barrier,

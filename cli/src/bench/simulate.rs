@@ -114,7 +114,7 @@ where
     let mut sequential = Duration::MAX;
     let mut best = vec![(Duration::MAX, Duration::MAX); workers.len()];
     for _ in 0..ROUNDS {
-        sequential = sequential.min(runs::sequential(block, database.clone()).wall);
+        sequential = sequential.min(runs::sequential(block, database.clone(), Duration::ZERO).wall);
         for (executor, best) in executors.iter_mut().zip(&mut best) {
             let source = braid_evm::Cloned(database.clone());
             let run = executor.execute(Arc::clone(shared), source).ok()?;

@@ -123,6 +123,14 @@ impl Reporter for Human {
             before = ", ";
         }
         writeln!(out)?;
+        if let Some(share) = totals.measured.busy_share() {
+            writeln!(
+                out,
+                "{YELLOW}The machine was busy{YELLOW:#}: the sequential runs had {:.0} % of a core, so the times say \
+                 little; see `braid bench --busy`.",
+                share * 100.0
+            )?;
+        }
         out.flush()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::report::{BlockReport, Measured, Times, Verdict};
 use crate::{
+    bench::Timing,
     block::Block,
     block_file::{BlockFile, FieldError, FileDatabase},
     checks::{self, CheckResult, Results},
@@ -9,11 +10,12 @@ use crate::{
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
 };
-use braid_evm::{BlockError, BlockOutput, Executor, Mode};
+use braid_evm::{BlockError, BlockOutput, Executor, Mode, toy::Random};
 use cpu_time::ProcessTime;
 use std::{
     convert::Infallible,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,7 +33,7 @@ pub(super) struct Subject<'a> {
     pub(super) witness: Option<&'a Witness>,
 }
 
-/// Executes the file of `subject` sequentially and with `executor`, once and then `rounds` times for the clock,
+/// Executes the file of `subject` sequentially and with `executor`, once and then as often as `timing` says for the clock,
 /// and compares the first sequential result with every parallel one and with the header.
 ///
 /// # Errors
@@ -40,7 +42,7 @@ pub(super) fn run_block(
     executor: &mut Executor,
     subject: Subject<'_>,
     name: String,
-    rounds: u32,
+    timing: Timing,
 ) -> Result<BlockReport, FieldError> {
     let (block, database) = subject.file.to_block()?;
     let mut bench = Bench {
@@ -52,6 +54,7 @@ pub(super) fn run_block(
         block,
         database,
         executor,
+        pause: Duration::ZERO,
         times: Vec::new(),
     };
     let report = BlockReport {
@@ -65,7 +68,7 @@ pub(super) fn run_block(
     };
     let (expected, found) = bench.round(true);
     Ok(match expected {
-        Ok(expected) => bench.judge_output(report, subject, &expected, found, rounds),
+        Ok(expected) => bench.judge_output(report, subject, &expected, found, timing),
         Err(error) => judge_error(report, &error, &found),
     })
 }
@@ -84,11 +87,13 @@ struct Bench<'a> {
     shared: Arc<braid_evm::Block>,
     database: FileDatabase,
     executor: &'a mut Executor,
+    /// Before each run.
+    pause: Duration,
     times: Vec<(Times, Times)>,
 }
 
 impl Bench<'_> {
-    /// Runs the block once each way; who begins alternates, as the first finds colder caches.
+    /// Runs the block once each way.
     fn round(&mut self, sequential_first: bool) -> (Sequential, Parallel) {
         if sequential_first {
             let (sequential, first) = self.sequential();
@@ -105,12 +110,12 @@ impl Bench<'_> {
 
     fn sequential(&self) -> (Sequential, Times) {
         let (prepared, database) = (Prepared::new(&self.block), self.database.clone());
-        timed(|| prepared.run_keeping(database, self.on_invalid))
+        timed(self.pause, || prepared.run_keeping(database, self.on_invalid))
     }
 
     fn parallel(&mut self) -> (Parallel, Times) {
         let (block, database) = (Arc::clone(&self.shared), self.database.clone());
-        timed(|| (self.executor.execute(block, database), ()))
+        timed(self.pause, || (self.executor.execute(block, database), ()))
     }
 
     fn judge_output(
@@ -119,7 +124,7 @@ impl Bench<'_> {
         subject: Subject<'_>,
         expected: &SequentialOutput,
         found: Parallel,
-        rounds: u32,
+        timing: Timing,
     ) -> BlockReport {
         let mut differences = difference_lines(expected, &found);
         let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
@@ -127,11 +132,14 @@ impl Bench<'_> {
         // The first run of a process pays for what it sets up once, as the tables of EIP-4844 do: two
         // seconds of the block that comes first.
         self.times.clear();
-        for round in 0..rounds {
+        self.pause = timing.pause;
+        // Who comes second finds warmer caches.
+        let mut random = Random::new(subject.file.block.header.inner.number);
+        for _ in 0..timing.rounds {
             if !differences.is_empty() {
                 break;
             }
-            let (_, found) = self.round(round % 2 == 0);
+            let (_, found) = self.round(random.chance(1, 2));
             differences = difference_lines(expected, &found);
         }
         let skipped = expected.outcomes.len().saturating_sub(expected.receipts.len());
@@ -200,9 +208,12 @@ fn judge_error(
     report
 }
 
-/// Runs `work`, which returns its result and what is left to be dropped. Tells how long it took on
+/// Runs `work` after a pause; it returns its result and what is left to be dropped. Tells how long it took on
 /// the clock until there was a result, and on all processors together until all was dropped.
-fn timed<T, L>(work: impl FnOnce() -> (T, L)) -> (T, Times) {
+fn timed<T, L>(pause: Duration, work: impl FnOnce() -> (T, L)) -> (T, Times) {
+    if !pause.is_zero() {
+        thread::sleep(pause);
+    }
     let before = ProcessTime::try_now().ok();
     let start = Instant::now();
     let (result, left) = work();

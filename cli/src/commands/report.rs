@@ -47,6 +47,9 @@ pub(super) enum Verdict {
     Rejected { error: String, transaction: Option<usize> },
 }
 
+/// Processor time over time on the clock below which the machine counts as busy.
+const BUSY: f64 = 0.8;
+
 /// How both executions of a block went.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measured {
@@ -71,6 +74,14 @@ impl Measured {
     /// Parallel over sequential processor time; above 1 is more work. `None` if unmeasurably short.
     pub(super) fn cpu_ratio(&self) -> Option<f64> {
         ratio(self.parallel.cpu, self.sequential.cpu)
+    }
+
+    /// Share of a core that the sequential runs had, if the machine computed something else meanwhile.
+    pub(super) fn busy_share(&self) -> Option<f64> {
+        // Below a millisecond the clocks of the system tell nothing.
+        let Times { wall, cpu } = self.sequential;
+        let share = ratio(cpu, wall).filter(|_| wall > Duration::from_millis(1))?;
+        (share < BUSY).then_some(share)
     }
 
     fn add(&mut self, other: &Self) {

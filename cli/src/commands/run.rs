@@ -9,10 +9,13 @@ use super::{
     progress::Progress,
     report::{BlockReport, Totals},
 };
-use crate::block_file::{BlockFileError, BlockFileErrorKind};
+use crate::{
+    bench::Timing,
+    block_file::{BlockFileError, BlockFileErrorKind},
+};
 use braid_evm::{Config, Executor, Mode, Policy};
 use clap::{Args, ValueEnum};
-use std::{io, num::NonZeroU16, path::PathBuf};
+use std::{io, num::NonZeroU16, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,6 +56,9 @@ pub(super) struct RunArgs {
     /// How often to run each block both ways; times are medians, every result is compared
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Pause before each timed run, as a node has it between two blocks; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = super::bench::pause_from)]
+    pause: Duration,
     /// Print one JSON object per line: one for each block, then the total
     #[arg(long)]
     json: bool,
@@ -196,5 +202,6 @@ fn run_input(
         file.check_signatures().map_err(named)?;
     }
     let subject = Subject { file: &file, witness: witness.as_ref() };
-    run_block(executor, subject, name.clone(), args.rounds).map_err(named)
+    let timing = Timing { rounds: args.rounds, pause: args.pause };
+    run_block(executor, subject, name.clone(), timing).map_err(named)
 }

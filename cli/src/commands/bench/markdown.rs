@@ -1,16 +1,20 @@
 //! Figures as tables of a page.
 
-use super::report::{Report, optional, stages};
-use crate::{
-    bench::{Figures, Simulated},
-    profile::PROFILE,
-};
+use super::report::{Conditions, Report, optional, stages};
+use crate::bench::{Figures, Simulated};
 use std::io::{self, Write};
 
 /// Prints the tables of docs/BENCHMARKS.md when all is measured: ratios, stages, virtual time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Markdown {
+    conditions: Conditions,
     all: Vec<Figures>,
+}
+
+impl Markdown {
+    pub(super) const fn new(conditions: Conditions) -> Self {
+        Self { conditions, all: Vec::new() }
+    }
 }
 
 impl Report for Markdown {
@@ -25,7 +29,7 @@ impl Report for Markdown {
 
     fn end(&mut self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "Profile `{PROFILE}`.\n")?;
+        writeln!(out, "Conditions: {}.\n", self.conditions)?;
         self.ratios(&mut out)?;
         self.stages(&mut out)?;
         self.simulated(&mut out)?;
@@ -37,9 +41,9 @@ impl Markdown {
     fn ratios(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
-            "| block | workers | txs | seq us/tx | **ratio** | cpu | journal | bound | discarded | \
+            "| block | workers | txs | seq us/tx | **ratio** | cpu | journal | bound | ceiling | discarded | \
              memory, MiB: seq / here | Mgas/s | txs/s | spread |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|---|---|"
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
         )?;
         for figures in &self.all {
             let memory = figures.memory.map_or("-".to_owned(), |bytes| {
@@ -48,7 +52,7 @@ impl Markdown {
             });
             writeln!(
                 out,
-                "| {} | {} | {} | {:.2} | **{:.2}** | {:.2} | {} | {} | {:.1} % | {memory} | {:.0} \
+                "| {} | {} | {} | {:.2} | **{:.2}** | {:.2} | {} | {} | {} | {:.1} % | {memory} | {:.0} \
                  | {:.0} | {:.0} % |",
                 figures.workload,
                 figures.workers,
@@ -58,6 +62,7 @@ impl Markdown {
                 figures.cpu_ratio(),
                 optional(figures.journal_ratio()),
                 optional(figures.bound_ratio()),
+                optional(figures.ceiling()),
                 figures.discarded_share() * 100.0,
                 figures.mgas_per_second(),
                 figures.transactions_per_second(),

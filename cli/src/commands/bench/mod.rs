@@ -1,20 +1,26 @@
 //! `braid bench`: measure blocks.
 
+mod args;
 mod extras;
 mod markdown;
 mod report;
 
-use super::{End, Stop, inputs, print_error, progress::Progress, run::PolicyArg};
+pub(super) use args::{BenchArgs, pause_from};
+
+use super::{End, Stop, inputs, print_error, progress::Progress};
 use crate::{
-    bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Waiting},
+    bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
     block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
     profile,
     workload::Preset,
 };
+use args::Probed;
+#[cfg(any(feature = "redb", braid_rocksdb))]
+use args::StoreArg;
 use braid_evm::{Config, Executor};
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use markdown::Markdown;
-use report::{Json, Report, Table};
+use report::{Conditions, Json, Report, Table};
 use revm::DatabaseRef;
 use std::{
     fmt::Display,
@@ -22,130 +28,8 @@ use std::{
     num::NonZeroU16,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
-
-const EXAMPLES: &str = "\
-Examples:
-  braid bench                                 every built-in workload
-  braid bench a_raw c_erc20 --workers 1,2     two of them, on one and on two workers
-  braid bench a_raw --scale                   a block four times as large
-  braid bench blocks/ --json                  every block file in a folder
-  braid bench c_erc20 --txs 4000 --db-latency 20us
-  braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
-  braid bench --markdown                      the tables of docs/BENCHMARKS.md
-
-Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
-2 if a file cannot be used or a block is invalid.";
-
-const COLUMNS: &str = "\
-Columns, each a median over all rounds:
-  seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
-             and reverts, transact_commit for each transaction, receipts
-  ratio      sequential over parallel time on the clock; above 1 is faster
-  cpu        parallel over sequential processor time, user and system, all threads,
-             with all that is taken apart afterwards; above 1 is more work
-  journal    time of one thread with one journal for the whole block (finalised once,
-             no bundle) over parallel time; - if that form gives other results
-  bound      sequential time over that of two threads, each with half of the block on
-             a State of its own; no conflict is looked at, the results are not merged
-  discard    runs that were thrown away
-  spread     (slowest - fastest) / median of the parallel times
-
-Below each line: microseconds a transaction takes in each stage, summed over all workers (a
-bundle's time is that on the clock), from a run under observation; memory that one run adds
-to a fresh process at its highest, the baseline's and Braid's.
-
---db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
---db-waits spin keeps its core busy; the baseline reads through the same database.
-
---simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
-virtual time as it really took, alone on its core. The figure for 2 workers stands beside the real
-one; '2 here' is that of cores that slow each other down as the two halves do (bound), while both
-are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.";
-
-/// Measure blocks against sequential revm
-///
-/// Every result is compared in full before anything is timed. All ways of executing a block take
-/// turns in one process; who begins changes from round to round.
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
-pub(super) struct BenchArgs {
-    /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
-    /// [default: every built-in workload]
-    #[arg(value_name = "WORKLOAD|FILE|DIR")]
-    what: Vec<String>,
-    /// Numbers of workers [default: one for each core]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
-    workers: Vec<NonZeroU16>,
-    /// How eagerly to speculate; results never depend on it
-    #[arg(long, value_enum, default_value_t)]
-    policy: PolicyArg,
-    /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
-    /// Transactions of a built-in workload [default: each has its own number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    txs: Option<u32>,
-    /// So many times as many transactions
-    #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
-    scale: u32,
-    /// Everything that is random in a built-in workload follows from this number
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
-    /// Every read of the database waits so long, as 20us; h_erc20io and m_mainio wait 20us anyway
-    #[arg(long, value_name = "TIME")]
-    db_latency: Option<Latency>,
-    /// How it waits
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    db_waits: Waiting,
-    /// Read from an embedded store on disk, opened anew with a cold cache for each execution
-    #[cfg(any(feature = "redb", braid_rocksdb))]
-    #[arg(long, value_enum, conflicts_with = "db_latency")]
-    store: Option<StoreArg>,
-    /// Print one JSON object per line: one for each workload and number of workers
-    #[arg(long)]
-    json: bool,
-    /// Print the tables of docs/BENCHMARKS.md
-    #[arg(long, conflicts_with = "json")]
-    markdown: bool,
-    /// Leave out stages and memory
-    #[arg(long)]
-    brief: bool,
-    /// Do not learn from earlier rounds which calls need each other
-    #[arg(long)]
-    no_learn: bool,
-    /// Do not remember hashes
-    #[arg(long)]
-    no_keccak_cache: bool,
-    /// Simulate these numbers of workers in virtual time
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = super::workers_from)]
-    simulate: Vec<NonZeroU16>,
-    /// Print the memory that one run adds, and nothing else
-    #[arg(long, hide = true)]
-    probe: Option<Probed>,
-    /// Execute so many times and measure nothing, for a profiler
-    #[arg(long, value_name = "N")]
-    execute: Option<u32>,
-}
-
-/// Embedded stores, with a cache of one mebibyte.
-#[cfg(any(feature = "redb", braid_rocksdb))]
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StoreArg {
-    /// redb: a B-tree in one file; it caches one mebibyte
-    #[cfg(feature = "redb")]
-    Redb,
-    /// RocksDB: sorted runs in many files; it caches one mebibyte
-    #[cfg(braid_rocksdb)]
-    Rocksdb,
-}
-
-/// Whose memory is measured.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Probed {
-    Sequential,
-    Braid,
-}
 
 /// Something to be measured.
 enum Item {
@@ -155,14 +39,19 @@ enum Item {
 
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
+    if args.compute {
+        let _ = bench::compute();
+        return Ok(End::Right);
+    }
     let mut executors = executors(args)?;
     let items = items(&args.what)?;
+    let conditions = Conditions { pause: args.pause, busy: args.busy.unwrap_or(0) };
     let mut report: Box<dyn Report> = if args.json {
-        Box::new(Json)
+        Box::new(Json::new(conditions))
     } else if args.markdown {
-        Box::new(Markdown::default())
+        Box::new(Markdown::new(conditions))
     } else {
-        Box::new(Table::default())
+        Box::new(Table::new(conditions))
     };
     if let Some(who) = args.probe {
         return probe(args, who, items, &mut executors);
@@ -170,6 +59,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     if let Some(warning) = profile::warning() {
         writeln!(anstream::stderr().lock(), "warning: {warning}")?;
     }
+    let load = args.busy.map(|each| bench::Load::start(each, &["bench", "--compute"]));
+    let _load = load.transpose()?;
     report.begin()?;
     let mut progress = Progress::new(items.len());
     let mut end = End::Right;
@@ -333,7 +224,7 @@ fn measure(
     if let Some(times) = args.execute {
         for executor in executors {
             for _ in 0..times {
-                bench::parallel(executor, &shared, database.clone());
+                bench::parallel(executor, &shared, database.clone(), Duration::ZERO);
             }
         }
         return Ok(Vec::new());
@@ -387,7 +278,8 @@ where
 {
     let transactions = subject.block.transactions.len();
     let rounds = args.rounds.unwrap_or(bench::rounds_for(transactions));
-    let mut figures = bench::measure(subject, executors, rounds)?;
+    let timing = Timing { rounds, pause: args.pause };
+    let mut figures = bench::measure(subject, executors, timing)?;
     extras::add(args, &mut figures, subject.block, shared, &(subject.database)());
     Ok(figures)
 }

@@ -8,6 +8,7 @@ use anstyle::Style;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
+    fmt::{self, Display},
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -21,6 +22,26 @@ pub(super) trait Report {
     fn line(&mut self, figures: &Figures) -> io::Result<()>;
     /// After the last block.
     fn end(&mut self) -> io::Result<()>;
+}
+
+/// Under which conditions everything is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditions {
+    /// Before each timed run.
+    pub(super) pause: Duration,
+    /// Processes that compute on each core meanwhile.
+    pub(super) busy: u32,
+}
+
+impl Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "profile {PROFILE}, {:?} before each run, ", self.pause)?;
+        match self.busy {
+            0 => f.write_str("nothing beside it"),
+            1 => f.write_str("one computing process on each core"),
+            each => write!(f, "{each} computing processes on each core"),
+        }
+    }
 }
 
 const BOLD: Style = Style::new().bold();
@@ -41,18 +62,25 @@ pub(super) fn optional(ratio: Option<f64>) -> String {
 }
 
 /// Writes a table to the standard output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
+    conditions: Conditions,
     /// Ratios of all lines, for the summary.
     ratios: Vec<(u16, f64)>,
 }
 
+impl Table {
+    pub(super) const fn new(conditions: Conditions) -> Self {
+        Self { conditions, ratios: Vec::new() }
+    }
+}
+
 impl Report for Table {
     fn begin(&mut self) -> io::Result<()> {
-        writeln!(anstream::stdout().lock(), "profile {PROFILE}")?;
+        writeln!(anstream::stdout().lock(), "{}", self.conditions)?;
         writeln!(
             anstream::stdout().lock(),
-            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>9} {:>6}\
+            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>7} {:>9} {:>6}\
              {BOLD:#}",
             "workload",
             "workers",
@@ -62,6 +90,7 @@ impl Report for Table {
             "cpu",
             "journal",
             "bound",
+            "ceiling",
             "discard",
             "Mgas/s",
             "txs/s",
@@ -74,7 +103,7 @@ impl Report for Table {
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
-            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>6.1}% {:>7.0} {:>9.0} \
+            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>7.0} {:>9.0} \
              {:>5.0}%",
             figures.workload,
             figures.workers,
@@ -84,6 +113,7 @@ impl Report for Table {
             figures.cpu_ratio(),
             optional(figures.journal_ratio()),
             optional(figures.bound_ratio()),
+            optional(figures.ceiling()),
             figures.discarded_share() * 100.0,
             figures.mgas_per_second(),
             figures.transactions_per_second(),
@@ -181,13 +211,25 @@ fn details(figures: &Figures) -> Vec<String> {
 
 /// Writes JSON lines to the standard output.
 #[derive(Debug)]
-pub(super) struct Json;
+pub(super) struct Json {
+    conditions: Conditions,
+}
+
+impl Json {
+    pub(super) const fn new(conditions: Conditions) -> Self {
+        Self { conditions }
+    }
+}
 
 #[derive(Serialize)]
 struct Line<'a> {
     workload: &'a str,
     /// Cargo profile of the tool.
     profile: &'static str,
+    /// Pause before each timed run.
+    pause_us: u128,
+    /// Processes that computed on each core meanwhile.
+    busy: u32,
     workers: u16,
     txs: usize,
     gas: u64,
@@ -200,6 +242,10 @@ struct Line<'a> {
     journal_ratio: Option<f64>,
     /// Sequential time over that of two halves at the same time.
     bound_ratio: Option<f64>,
+    /// What two cores can come to: two sequential executions at once.
+    ceiling: Option<f64>,
+    /// Processor time over time on the clock, of sequential execution.
+    seq_share: f64,
     /// (Slowest - fastest) / median of the parallel times.
     spread: f64,
     seq_spread: f64,
@@ -239,13 +285,15 @@ struct Line<'a> {
     work_over_chain: Option<f64>,
 }
 
-impl<'a> From<&'a Figures> for Line<'a> {
-    fn from(figures: &'a Figures) -> Self {
+impl<'a> Line<'a> {
+    fn new(conditions: Conditions, figures: &'a Figures) -> Self {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let (sequential, parallel) = (&figures.sequential, &figures.parallel);
         Self {
             workload: &figures.workload,
             profile: PROFILE,
+            pause_us: conditions.pause.as_micros(),
+            busy: conditions.busy,
             workers: figures.workers,
             txs: figures.transactions,
             gas: figures.gas,
@@ -254,6 +302,8 @@ impl<'a> From<&'a Figures> for Line<'a> {
             cpu_ratio: figures.cpu_ratio(),
             journal_ratio: figures.journal_ratio(),
             bound_ratio: figures.bound_ratio(),
+            ceiling: figures.ceiling(),
+            seq_share: figures.sequential_share(),
             spread: parallel.spread(),
             seq_spread: sequential.spread(),
             seq_us_per_tx: figures.sequential_micros(),
@@ -293,7 +343,7 @@ impl Report for Json {
     }
 
     fn line(&mut self, figures: &Figures) -> io::Result<()> {
-        let mut text = serde_json::to_vec(&Line::from(figures))?;
+        let mut text = serde_json::to_vec(&Line::new(self.conditions, figures))?;
         text.push(b'\n');
         let mut out = io::stdout().lock();
         out.write_all(&text)?;

@@ -1,0 +1,70 @@
+//! A busy machine: processes that compute beside what is measured.
+
+use std::{
+    io::{self, Read},
+    process::{Child, Command, ExitCode, Stdio},
+    thread,
+};
+
+/// Computing processes, which end with this value.
+#[derive(Debug)]
+pub struct Load {
+    processes: Vec<Child>,
+}
+
+impl Load {
+    /// Starts `each` processes for each core, at the priority of this one. Each runs this program with `arguments`, which
+    /// must come to [`compute`].
+    ///
+    /// # Errors
+    /// The system starts no process.
+    pub fn start(each: u32, arguments: &[&str]) -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let mut load = Self { processes: Vec::new() };
+        for _ in 0..cores * each as usize {
+            let mut command = Command::new(std::env::current_exe()?);
+            // The end of the pipe tells them that this process is gone, however it ended.
+            command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null());
+            load.processes.push(command.spawn()?);
+        }
+        Ok(load)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            // One that has ended already needs no signal.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Keeps a core busy until standard input ends.
+#[must_use]
+pub fn compute() -> ExitCode {
+    let parent = thread::spawn(|| io::stdin().read_to_end(&mut Vec::new()));
+    let mut number = 1_u64;
+    while !parent.is_finished() {
+        for _ in 0..100_000 {
+            number = core::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005) ^ 1);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Load;
+
+    #[test]
+    fn processes_end_with_the_load() {
+        // The test program lists its tests and ends.
+        let mut load = Load::start(1, &["--list"]).unwrap();
+        assert_eq!(load.processes.len(), std::thread::available_parallelism().unwrap().get());
+        for process in &mut load.processes {
+            assert!(process.wait().unwrap().success());
+        }
+    }
+}

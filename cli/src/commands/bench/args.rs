@@ -1,0 +1,153 @@
+//! What `braid bench` can be asked for.
+
+use crate::{
+    bench::{Latency, Waiting},
+    commands::{run::PolicyArg, workers_from},
+};
+use clap::{Args, ValueEnum};
+use std::{num::NonZeroU16, time::Duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid bench                                 every built-in workload
+  braid bench a_raw c_erc20 --workers 1,2     two of them, on one and on two workers
+  braid bench a_raw --scale                   a block four times as large
+  braid bench blocks/ --json                  every block file in a folder
+  braid bench c_erc20 --txs 4000 --db-latency 20us
+  braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
+  braid bench blocks/ --busy                  while something else computes on every core
+  braid bench --markdown                      the tables of docs/BENCHMARKS.md
+
+Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
+2 if a file cannot be used or a block is invalid.";
+
+const COLUMNS: &str = "\
+Columns, each a median over all rounds:
+  seq us/tx  microseconds a transaction takes in sequence: revm over State with bundle
+             and reverts, transact_commit for each transaction, receipts
+  ratio      sequential over parallel time on the clock; above 1 is faster
+  cpu        parallel over sequential processor time, user and system, all threads,
+             with all that is taken apart afterwards; above 1 is more work
+  journal    time of one thread with one journal for the whole block (finalised once,
+             no bundle) over parallel time; - if that form gives other results
+  bound      sequential time over that of two threads, each with half of the block on
+             a State of its own; no conflict is looked at, the results are not merged
+  ceiling    what two cores here can come to: two sequential executions at once, twice
+             the work over the time that both take, in sequential time
+  discard    runs that were thrown away
+  spread     (slowest - fastest) / median of the parallel times
+
+Below each line: microseconds a transaction takes in each stage, summed over all workers (a
+bundle's time is that on the clock), from a run under observation; memory that one run adds
+to a fresh process at its highest, the baseline's and Braid's.
+
+Each timed run comes after a pause (--pause), as in a node: threads sleep, caches are cold. --pause 0
+runs back to back. The ways of executing a block take turns in random order.
+
+--busy: as many processes as cores, or N times as many, compute beside all runs, sequential ones too.
+
+--db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
+--db-waits spin keeps its core busy; the baseline reads through the same database.
+
+--simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
+virtual time as it really took, alone on its core. The figure for 2 workers stands beside the real
+one; '2 here' is that of cores that slow each other down as the two halves do (bound), while both
+are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.";
+
+/// Measure blocks against sequential revm
+///
+/// Every result is compared in full before anything is timed. All ways of executing a block take
+/// turns in one process, in random order, each after a pause.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
+pub(in crate::commands) struct BenchArgs {
+    /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
+    /// [default: every built-in workload]
+    #[arg(value_name = "WORKLOAD|FILE|DIR")]
+    pub(super) what: Vec<String>,
+    /// Numbers of workers [default: one for each core]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
+    pub(super) workers: Vec<NonZeroU16>,
+    /// How eagerly to speculate; results never depend on it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) policy: PolicyArg,
+    /// Rounds [default: 7; 28 for a block of fewer than 1000 transactions]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rounds: Option<u32>,
+    /// Pause before each timed run; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = pause_from)]
+    pub(super) pause: Duration,
+    /// Let N processes compute on each core meanwhile
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", require_equals = true, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) busy: Option<u32>,
+    /// Transactions of a built-in workload [default: each has its own number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) txs: Option<u32>,
+    /// So many times as many transactions
+    #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) scale: u32,
+    /// Everything that is random in a built-in workload follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Every read of the database waits so long, as 20us; h_erc20io and m_mainio wait 20us anyway
+    #[arg(long, value_name = "TIME")]
+    pub(super) db_latency: Option<Latency>,
+    /// How it waits
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub(super) db_waits: Waiting,
+    /// Read from an embedded store on disk, opened anew with a cold cache for each execution
+    #[cfg(any(feature = "redb", braid_rocksdb))]
+    #[arg(long, value_enum, conflicts_with = "db_latency")]
+    pub(super) store: Option<StoreArg>,
+    /// Print one JSON object per line: one for each workload and number of workers
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print the tables of docs/BENCHMARKS.md
+    #[arg(long, conflicts_with = "json")]
+    pub(super) markdown: bool,
+    /// Leave out stages and memory
+    #[arg(long)]
+    pub(super) brief: bool,
+    /// Do not learn from earlier rounds which calls need each other
+    #[arg(long)]
+    pub(super) no_learn: bool,
+    /// Do not remember hashes
+    #[arg(long)]
+    pub(super) no_keccak_cache: bool,
+    /// Simulate these numbers of workers in virtual time
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
+    pub(super) simulate: Vec<NonZeroU16>,
+    /// Print the memory that one run adds, and nothing else
+    #[arg(long, hide = true)]
+    pub(super) probe: Option<Probed>,
+    /// Compute until standard input ends, and nothing else
+    #[arg(long, hide = true)]
+    pub(super) compute: bool,
+    /// Execute so many times and measure nothing, for a profiler
+    #[arg(long, value_name = "N")]
+    pub(super) execute: Option<u32>,
+}
+
+/// Embedded stores, with a cache of one mebibyte.
+#[cfg(any(feature = "redb", braid_rocksdb))]
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum StoreArg {
+    /// redb: a B-tree in one file; it caches one mebibyte
+    #[cfg(feature = "redb")]
+    Redb,
+    /// RocksDB: sorted runs in many files; it caches one mebibyte
+    #[cfg(braid_rocksdb)]
+    Rocksdb,
+}
+
+/// Whose memory is measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Probed {
+    Sequential,
+    Braid,
+}
+
+/// Reads a pause: a time with its unit, or 0.
+pub(in crate::commands) fn pause_from(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { text.parse().map(|Latency(time)| time) }
+}
