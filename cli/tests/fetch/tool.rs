@@ -27,6 +27,8 @@ fn serve(node: impl FnOnce() -> Node + Send + 'static) -> String {
 }
 
 fn answer_all(node: &Node, connection: TcpStream) -> std::io::Result<()> {
+    // Head and body are written one after the other: the second would wait for the acknowledgement of the first.
+    connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut writer = connection;
     loop {
