@@ -138,7 +138,8 @@ impl<L: Location> AccessLog<L> {
 
     /// Hashes of what the group that begins with `first` has written.
     pub(super) fn writes_of(&self, first: TxIndex) -> &[u64] {
-        let Some(place) = self.groups.iter().position(|group| group.txs.first == first) else {
+        // Transactions of a batch run in the order of the block.
+        let Ok(place) = self.groups.binary_search_by_key(&first, |group| group.txs.first) else {
             return &[];
         };
         let from = place.checked_sub(1).and_then(|before| self.groups.get(before));

@@ -93,8 +93,10 @@ impl EvmLedger {
 
     /// What became of those of `transactions` that it knows of.
     fn outcomes_of(&self, transactions: Range<usize>) -> impl Iterator<Item = (TxIndex, &Fate)> {
-        let left = transactions.start.saturating_sub(self.first);
-        let known = (self.first..).zip(&self.outcomes).skip(left).take(transactions.len());
+        let from = transactions.start.saturating_sub(self.first);
+        let end = from.saturating_add(transactions.len()).min(self.outcomes.len());
+        let known = self.outcomes.get(from..end).unwrap_or_default();
+        let known = (self.first.saturating_add(from)..).zip(known);
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
