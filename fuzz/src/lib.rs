@@ -1,6 +1,6 @@
 //! Fuzz targets, and what compares Braid with sequential execution on threads.
 //!
-//! The bodies of the fuzz targets are plain functions here ([`targets`]), so `cargo test` replays
+//! The bodies of the fuzz targets are plain functions here ([`targets`]), so the tests of this package replay
 //! what fuzzing has found.
 
 pub mod spec;

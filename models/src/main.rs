@@ -15,7 +15,7 @@ const ADDRESS: &str = "127.0.0.1:3000";
 const WORKERS: usize = 3;
 /// States below which something must have gone wrong with the models themselves.
 const LEAST_STATES: usize = 10_000_000;
-/// One in so many blocks of each suite is in the sample.
+/// The sample has one in eight blocks of each suite.
 const SAMPLED: usize = 8;
 
 fn main() -> ExitCode {

@@ -59,8 +59,8 @@ pub(crate) trait Crew<'env> {
         }
     }
 
-    /// Runs `task` on all other workers and `own` here; returns when all are idle and none holds
-    /// the task any more.
+    /// Runs `task` on all other workers and `own` here; a worker that has not begun when `own` returns may be left out.
+    /// Returns when all are idle and none holds the task any more.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R;
 }
 

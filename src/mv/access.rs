@@ -95,6 +95,8 @@ impl<L: Location> AccessLog<L> {
     /// `txs`, which have run last, are a group: they commit together.
     pub fn end_group(&mut self, txs: Chunk) {
         let (reads, writes) = (self.reads.len(), self.writes.len());
+        // `writes_of` searches by halves.
+        debug_assert!(self.groups.last().is_none_or(|last| last.txs.first < txs.first));
         self.groups.push(GroupEnd { txs, reads, writes });
         self.exact.end_group(txs);
     }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 /// Work for all threads of a pool at once.
 pub trait Task: Send + Sync {
-    /// The part of one worker; called at most once for each. One that comes late is left out.
+    /// The part of one worker; called at most once for each: a worker that has not begun when the caller is done is left out.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
@@ -150,7 +150,7 @@ mod tests {
     fn cores_of_the_other(mut pool: Pool) -> Vec<u32> {
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
-        // Or it would be left out.
+        // The thread would be left out if the caller did not wait for it.
         let has_come = || !cores.0.lock().is_empty();
         pool.run(&task, |_| {
             while !has_come() {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_thread_that_has_not_begun_is_left_out() {
         let (tasks, inbox) = bounded(1);
-        // Nobody receives, and nobody says that it is done.
+        // No thread receives the task, and none reports its end.
         let (_kept, done) = bounded(1);
         let (tasks, handle, place) = (Some(tasks), None, None);
         let members = vec![Member { tasks, inbox, done, handle, place }];

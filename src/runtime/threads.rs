@@ -9,9 +9,10 @@ use core::cell::RefCell;
 
 /// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a virtual
 /// machine, and for less than a block takes.
-const LOOKS: u32 = 400;
-/// Hints to the processor between two looks: some 40 cycles or more each, a tenth of a millisecond for all looks.
-const HINTS: u32 = 24;
+const LOOKS: u32 = 2_000;
+/// Hints to the processor between two looks. A hint takes 40 to 140 cycles, all looks a tenth to a third of a
+/// millisecond.
+const HINTS: u32 = 3;
 
 /// Time between two looks. The core is not yielded: where something else computes on it, it would be gone for
 /// milliseconds, and the message would wait for that long.

@@ -1,4 +1,4 @@
-//! What a person meets who clones the project and has nothing else.
+//! How long the first commands take in a fresh clone, without any data.
 
 use crate::readme;
 use crate::runner::{Failed, Runner};

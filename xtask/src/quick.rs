@@ -1,4 +1,4 @@
-//! What is run before each commit: two minutes after a change of one function, builds included.
+//! The checks before each commit: two minutes after a change of one function, builds included.
 
 use crate::recipes::fmt;
 use crate::runner::{Failed, Runner};
@@ -36,7 +36,7 @@ pub(crate) fn quick(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("rules of the source", cargo("test --quiet --locked --test source"))?;
     runner.command("unit tests", cargo("test --quiet --locked --lib"))?;
     let mut sample =
-        cargo("test --quiet --locked --test blocks -- random_blocks_equal real_blocks");
+        cargo("test --quiet --locked --test blocks -- random_blocks_equal real_blocks::");
     sample.envs(SAMPLES);
     runner.command("sample of blocks", sample)
 }

@@ -1,7 +1,7 @@
 //! The recipes, except those that are made of others.
 
 use crate::readme;
-use crate::runner::{Beside, Failed, Runner};
+use crate::runner::{Failed, Runner};
 use crate::workspace::{add_flags, cargo, fixtures, is_there, output, shell, target_dir};
 use std::fs;
 use std::path::Path;
@@ -151,14 +151,14 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
     })
 }
 
-/// Starts building what the README's first command runs.
-pub(crate) fn start_tool(runner: &mut Runner) -> Result<Beside, Failed> {
-    let log = target_dir(runner.root()).join("tool.log");
-    runner.start("tool: build", cargo("build --locked --release -p braid-cli"), log)
+/// Tests that the README's command leaves out: of the recipes, and of examples in the documentation.
+pub(crate) fn own_tests(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("recipes: tests", cargo("test --quiet --locked -p xtask"))?;
+    runner.command("documentation: tests", cargo("test --quiet --locked -p braid-evm --doc"))
 }
 
-/// Every real block against a sequential run and its header: on two workers forced to speculate and on three left to
-/// choose, or with `whole` on several numbers of workers in every strategy.
+/// Every real block against a sequential run and its header: on three workers forced to speculate and left to choose, on
+/// two in parts and in lanes; or with `whole` on several numbers of workers in every strategy.
 pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {
     let blocks = match fixtures(runner.root()) {
         Ok(Some(blocks)) => blocks,

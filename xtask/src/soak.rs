@@ -134,7 +134,7 @@ fn shrink(runner: &mut Runner, name: &str, input: &Path) -> Result<PathBuf, Fail
     Ok(if smaller.is_file() { smaller } else { input.to_owned() })
 }
 
-/// Files `input` where `cargo test` replays it.
+/// Files `input` where the tests of `fuzz` replay it.
 fn file(root: &Path, name: &str, input: &Path) -> io::Result<PathBuf> {
     let bytes = fs::read(input)?;
     let mut hash = DefaultHasher::new();

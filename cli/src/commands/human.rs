@@ -5,7 +5,10 @@ use super::{
     report::{BlockReport, Measured, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::{block_file::BlockFileError, profile::PROFILE};
+use crate::{
+    block_file::BlockFileError,
+    profile::{self, PROFILE},
+};
 use anstyle::{AnsiColor, Style};
 use std::{
     io::{self, Write},
@@ -130,6 +133,9 @@ impl Reporter for Human {
                  little; see `braid bench --busy`.",
                 share * 100.0
             )?;
+        }
+        if let Some(warning) = profile::warning() {
+            writeln!(out, "{warning}")?;
         }
         out.flush()
     }

@@ -1,6 +1,6 @@
 //! The fuzz targets: each turns bytes into something to run, runs it, and tells what is wrong.
 //!
-//! The bodies are plain functions, so `cargo test` replays the corpus and what fuzzing has found
+//! The bodies are plain functions, so the tests of this package replay the corpus and what fuzzing has found
 //! (`tests/corpus.rs`), with the shipped code and with seeded bugs.
 //!
 //! Tests replay the inputs of [`BLOCK_EQUIVALENCE`], [`BYTECODE`] and [`BLOCK_FILE`] in every way in which a

@@ -1,0 +1,31 @@
+//! Inputs of seeded random bytes on every target, each executed once, as the fuzzer would. What coverage leads to is
+//! the fuzzer's own business: `cargo xtask fuzz`.
+//!
+//! `BRAID_FUZZ_INPUTS=n` takes `n` inputs for each target.
+
+use braid_evm::toy::Random;
+use braid_fuzz::targets::{Bugs, TARGETS};
+
+/// Inputs for each target.
+const INPUTS: u64 = 150;
+/// Bytes of the longest input.
+const LONGEST: u64 = 1_500;
+
+#[test]
+fn random_bytes_are_right_on_every_target() {
+    let inputs = std::env::var("BRAID_FUZZ_INPUTS").ok();
+    let inputs = inputs.map_or(INPUTS, |count| count.parse().expect("a number"));
+    let mut executed = 0;
+    for target in TARGETS {
+        for seed in 0..inputs {
+            let mut random = Random::new(seed);
+            let length = random.below(LONGEST);
+            let bytes: Vec<u8> = (0..length).map(|_| random.next_u64() as u8).collect();
+            let checked = target.check_chosen(&bytes, Bugs::default());
+            checked.unwrap_or_else(|wrong| panic!("{}, seed {seed}: {wrong}", target.name));
+            executed += 1;
+        }
+    }
+    println!("{executed} inputs");
+    assert!(executed >= 10 * inputs, "only {executed} inputs");
+}
