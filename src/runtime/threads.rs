@@ -12,6 +12,7 @@ use core::cell::RefCell;
 const LOOKS: u32 = 2_000;
 /// Hints to the processor between two looks. A hint takes 40 to 140 cycles, all looks a tenth to a third of a
 /// millisecond.
+#[cfg(not(braid_loom))]
 const HINTS: u32 = 3;
 
 /// Time between two looks. The core is not yielded: where something else computes on it, it would be gone for
