@@ -9,7 +9,7 @@ use std::process::Command;
 /// How many small blocks are explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blocks {
-    /// One in eight of three transactions.
+    /// One in thirteen of three transactions.
     Sample,
     /// All of three transactions.
     Three,
