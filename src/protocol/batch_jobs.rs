@@ -162,8 +162,10 @@ impl Protocol {
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
-        if matches!(job.mode, Mode::InOrder { .. }) {
-            self.private.carried = Some(report.groups.last().map_or(tx, |group| group.end));
+        if let Mode::InOrder { continues, .. } = job.mode {
+            // A run that began on the store and came nowhere leaves nothing: all below it is in the store.
+            let start = continues.then_some(tx);
+            self.private.carried = report.groups.last().map(|group| group.end).or(start);
         } else {
             self.counters.failed += u64::from(report.held.is_some());
             if !is_mutant!(self.mutant, SpeculativeError) {

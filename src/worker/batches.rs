@@ -15,8 +15,6 @@ pub(super) struct Batches<W: Workload> {
     pub(super) committed: u64,
     /// What the last run of a stretch in order has left for the next one.
     pub(super) carry: Option<W::Carry>,
-    /// That run has left none: its machine could not be built, and it had none to go on from. All below it is in the store.
-    pub(super) is_unbegun: bool,
 }
 
 /// What the last run of a batch has left.
@@ -33,7 +31,7 @@ struct Kept<W: Workload> {
 impl<W: Workload> Batches<W> {
     pub(super) fn new(index: ConflictIndex<W::Location>, batches: usize) -> Self {
         let kept = core::iter::repeat_with(|| None).take(batches).collect();
-        Self { kept, index, committed: 0, carry: None, is_unbegun: false }
+        Self { kept, index, committed: 0, carry: None }
     }
 
     fn kept(&mut self, id: BatchId) -> Option<&mut Kept<W>> {

@@ -237,9 +237,6 @@ where
     ) -> Result<(), Invariant> {
         let ReportMessage { report, kept, batch, error } = message;
         let job = report.job;
-        if matches!(job.mode, Mode::InOrder { .. }) {
-            self.batches.is_unbegun = batch.is_none();
-        }
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
@@ -276,7 +273,7 @@ where
         let in_order = match job.mode {
             Mode::InOrder { continues, .. } => {
                 let carry = self.batches.carry.take().filter(|_| continues);
-                if carry.is_none() && continues && !self.batches.is_unbegun {
+                if carry.is_none() && continues {
                     return Err(Invariant::MissingResult { tx: job.chunk.first });
                 }
                 Some(InOrder { carry, room: self.ledger.room() })

@@ -4,7 +4,7 @@ use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, execute_scoped,
+    At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, TxIndex, execute_scoped,
 };
 use braid_testkit::code::Code;
 use braid_testkit::faulty::{Fault, Faulty, Place, Unreadable};
@@ -173,6 +173,37 @@ fn a_worker_without_a_database() {
             let found = executor.execute_source(scene.block.clone(), open);
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
+    }
+}
+
+/// A source that gives out one handle.
+#[derive(Debug)]
+struct Once(MemoryDatabase, std::sync::atomic::AtomicBool);
+
+impl StateSource for Once {
+    type State = Faulty<MemoryDatabase>;
+
+    fn open(&self, _: WorkerId) -> Result<Self::State, Unreadable> {
+        if self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Err(Unreadable(Place::BlockHash(0)));
+        }
+        Ok(Faulty::new(self.0.clone(), Fault::Never))
+    }
+}
+
+/// In order, the worker has no handle, and the first transaction has no room: it is left out before its error counts. The
+/// next one is to run on the store, not on what a run has left that never began.
+#[test]
+fn a_skip_after_a_handle_that_did_not_open() {
+    let mut scene = scene();
+    // Of the others each asks for a million.
+    (scene.block.env.gas_limit, scene.block.transactions[0].gas_limit) = (1_500_000, 2_000_000);
+    for workers in [1, 2] {
+        let mut executor = executor(workers, Policy::InOrder, Mode::Build);
+        let source = Once(scene.database(), false.into());
+        let error = executor.execute_source(scene.block.clone(), source).expect_err("no handle");
+        assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
+        assert_eq!((error.at, error.committed.outcomes.len()), (At::Transaction(TxIndex(1)), 1));
     }
 }
 

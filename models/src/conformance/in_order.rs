@@ -45,10 +45,11 @@ impl InOrder {
 
     /// The protocol hears of a report.
     pub(super) fn hear(&mut self, report: &JobReport) {
-        if matches!(report.job.mode, Mode::InOrder { .. }) {
-            let last = report.batch.groups.last();
-            let end = last.map_or(report.job.chunk.first, |group| group.end);
-            self.carried = Some(Carried { first: self.running, end });
+        if let Mode::InOrder { continues, .. } = report.job.mode {
+            let last = report.batch.groups.last().map(|group| group.end);
+            // A run that began on the store and came nowhere leaves nothing to go on from.
+            let end = last.or(continues.then_some(report.job.chunk.first));
+            self.carried = end.map(|end| Carried { first: self.running, end });
         }
     }
 

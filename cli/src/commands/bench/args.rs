@@ -83,7 +83,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Transactions of a built-in workload [default: each has its own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) txs: Option<u32>,
-    /// So many times as many transactions
+    /// Multiply the number of transactions by this
     #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) scale: u32,
     /// Everything that is random in a built-in workload follows from this number
@@ -123,7 +123,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Compute until standard input ends, and nothing else
     #[arg(long, hide = true)]
     pub(super) compute: bool,
-    /// Execute so many times and measure nothing, for a profiler
+    /// Execute each block N times and measure nothing, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
 }
