@@ -1,4 +1,5 @@
-//! Databases of any type, so that the oracle is compiled once. What is timed keeps the type of its database.
+//! Databases of any type, so that the oracle is compiled once. What is timed keeps the type of its database. Braid has
+//! the like; the oracle shares no code with it.
 
 use super::{SequentialError, SequentialErrorKind};
 use alloy_primitives::{Address, B256, U256};
