@@ -1,0 +1,76 @@
+//! What a block changes.
+
+use crate::{AccountRecord, Head};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use revm::database::{BundleAccount, BundleState};
+
+/// An account before and after a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountChange {
+    /// Address of the account.
+    pub address: Address,
+    /// The account before the block; `None` if it did not exist.
+    pub before: Option<AccountRecord>,
+    /// The account after the block; `None` if it does not exist.
+    pub after: Option<AccountRecord>,
+    /// Whether the block cleared the storage, by destroying the account.
+    pub cleared: bool,
+}
+
+/// A slot before and after a block. The slots of a cleared account count as zero before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotChange {
+    /// Address of the account.
+    pub address: Address,
+    /// Number of the slot.
+    pub slot: U256,
+    /// Value before the block.
+    pub before: U256,
+    /// Value after the block.
+    pub after: U256,
+}
+
+/// All that a block changes. [`commit`](crate::commit) writes it as one transaction of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DurableBatch {
+    /// The block.
+    pub head: Head,
+    /// Accounts that the block touched, each once, by address.
+    pub accounts: Vec<AccountChange>,
+    /// Slots with another value than before, each once, by address and slot.
+    pub slots: Vec<SlotChange>,
+    /// Codes that the block created, by hash.
+    pub codes: Vec<(B256, Bytes)>,
+}
+
+impl DurableBatch {
+    /// The changes that `bundle` holds, of the block `head` and no other.
+    #[must_use]
+    pub fn new(head: Head, bundle: &BundleState) -> Self {
+        let mut batch = Self { head, ..Self::default() };
+        batch.accounts.reserve(bundle.state.len());
+        for (address, account) in &bundle.state {
+            batch.add(*address, account);
+        }
+        // In order of keys, a tree finds neighbours in its cache.
+        batch.accounts.sort_unstable_by_key(|change| change.address);
+        batch.slots.sort_unstable_by_key(|change| (change.address, change.slot));
+        let codes = bundle.contracts.iter();
+        batch.codes = codes.map(|(hash, code)| (*hash, code.original_bytes())).collect();
+        batch
+    }
+
+    fn add(&mut self, address: Address, account: &BundleAccount) {
+        let before = account.original_info.as_ref().map(AccountRecord::from);
+        let after = account.info.as_ref().map(AccountRecord::from);
+        let cleared = account.was_destroyed();
+        self.accounts.push(AccountChange { address, before, after, cleared });
+        for (slot, value) in &account.storage {
+            let before = if cleared { U256::ZERO } else { value.previous_or_original_value };
+            let after = value.present_value;
+            if before != after {
+                self.slots.push(SlotChange { address, slot: *slot, before, after });
+            }
+        }
+    }
+}

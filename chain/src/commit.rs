@@ -1,0 +1,134 @@
+//! Writing a block, or the state that a chain begins with, as one transaction of the store.
+
+use crate::{
+    AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, StateReader, StateStore, StoreError,
+    Table, Undo, Writes, open,
+    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, slot_key, slot_value},
+};
+use alloy_primitives::{Address, U256};
+use std::collections::BTreeMap;
+
+/// What the store keeps beside the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Keep {
+    /// Blocks that can be undone, counted from the head.
+    pub undo_blocks: u64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { undo_blocks: 128 }
+    }
+}
+
+/// Writes the state that a chain begins with into a store without one. `genesis` describes the
+/// chain; [`StateReader::genesis`] returns it.
+///
+/// # Errors
+/// The store holds a chain already, or failed.
+pub fn create<S: StateStore>(
+    store: &S,
+    genesis: &[u8],
+    batch: &DurableBatch,
+) -> Result<(), StoreError> {
+    match open(store) {
+        Err(StoreError::Empty) => {}
+        Ok(reader) => return Err(StoreError::Occupied { number: reader.head().number }),
+        Err(error) => return Err(error),
+    }
+    let mut writes = Writes::default();
+    writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
+    writes.put(Table::Meta, GENESIS_KEY, genesis);
+    put_state(&mut writes, batch, &BTreeMap::new());
+    store.write(writes)
+}
+
+/// Writes what a block has changed: state, codes, block hash, what undoes it, and the head that
+/// names it. The block is durable when this returns.
+///
+/// # Errors
+/// The block does not follow the head, or the store failed.
+pub fn commit<S: StateStore>(
+    store: &S,
+    batch: &DurableBatch,
+    keep: Keep,
+) -> Result<(), StoreError> {
+    let reader = StateReader::new(store.snapshot()?)?;
+    let (parent, number) = (reader.head(), batch.head.number);
+    if parent.number.checked_add(1) != Some(number) {
+        return Err(StoreError::Order { number, head: parent.number });
+    }
+    let cleared = cleared_slots(&reader, batch)?;
+    let mut writes = Writes::default();
+    put_state(&mut writes, batch, &cleared);
+    if keep.undo_blocks > 0 {
+        let undo = undo(parent, batch, &cleared).encode();
+        writes.put(Table::Undo, number.to_be_bytes(), undo);
+    }
+    if let Some(old) = number.checked_sub(keep.undo_blocks.max(1)) {
+        writes.remove(Table::Undo, old.to_be_bytes());
+    }
+    store.write(writes)
+}
+
+/// Slots of accounts that the block cleared, with their values before it.
+type Cleared = BTreeMap<(Address, U256), U256>;
+
+fn cleared_slots<S: crate::Snapshot>(
+    reader: &StateReader<S>,
+    batch: &DurableBatch,
+) -> Result<Cleared, StoreError> {
+    let mut slots = Cleared::new();
+    for AccountChange { address, .. } in batch.accounts.iter().filter(|change| change.cleared) {
+        for entry in reader.slots(*address) {
+            let (slot, value) = entry?;
+            slots.insert((*address, slot), value);
+        }
+    }
+    Ok(slots)
+}
+
+/// Each key is written once: a transaction has no order within.
+fn put_state(writes: &mut Writes, batch: &DurableBatch, cleared: &Cleared) {
+    for AccountChange { address, before, after, .. } in &batch.accounts {
+        match after {
+            Some(record) if Some(record) != before.as_ref() => {
+                writes.put(Table::Accounts, address.as_slice(), record.encode());
+            }
+            Some(_) => {}
+            None => writes.remove(Table::Accounts, address.as_slice()),
+        }
+    }
+    let mut removed = cleared.clone();
+    for change in &batch.slots {
+        removed.remove(&(change.address, change.slot));
+        let key = slot_key(change.address, change.slot);
+        if change.after.is_zero() {
+            writes.remove(Table::Slots, key);
+        } else {
+            writes.put(Table::Slots, key, slot_value(change.after));
+        }
+    }
+    for (address, slot) in removed.into_keys() {
+        writes.remove(Table::Slots, slot_key(address, slot));
+    }
+    for (hash, code) in &batch.codes {
+        writes.put(Table::Codes, hash.as_slice(), code.as_ref());
+    }
+    let Head { number, hash } = batch.head;
+    writes.put(Table::BlockHashes, number.to_be_bytes(), hash.as_slice());
+    writes.put(Table::Meta, HEAD_KEY, batch.head.encode());
+}
+
+fn undo(parent: Head, batch: &DurableBatch, cleared: &Cleared) -> Undo {
+    let changed = batch.accounts.iter().filter(|change| change.before != change.after);
+    let accounts: Vec<(Address, Option<AccountRecord>)> =
+        changed.map(|change| (change.address, change.before)).collect();
+    let mut slots = cleared.clone();
+    for change in &batch.slots {
+        slots.entry((change.address, change.slot)).or_insert(change.before);
+    }
+    let slots = slots.into_iter().map(|((address, slot), value)| (address, slot, value));
+    Undo { parent, accounts, slots: slots.collect() }
+}

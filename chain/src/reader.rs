@@ -1,0 +1,148 @@
+//! Reading Ethereum's state from a snapshot.
+
+use crate::{
+    AccountRecord, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
+    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, number_256, slot_key, slot_of_key},
+};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::{
+    DatabaseRef,
+    state::{AccountInfo, Bytecode},
+};
+
+/// Opens the chain in `store` and returns a reader of its state at the head.
+///
+/// # Errors
+/// The store holds no chain, or one that another version wrote.
+pub fn open<S: StateStore>(store: &S) -> Result<StateReader<S::Snapshot>, StoreError> {
+    let snapshot = store.snapshot()?;
+    let Some(schema) = snapshot.get(Table::Meta, SCHEMA_KEY)? else {
+        return Err(StoreError::Empty);
+    };
+    let found = schema.try_into().map(u32::from_be_bytes);
+    let found = found.map_err(|_| StoreError::damaged("the schema version"))?;
+    if found != SCHEMA {
+        return Err(StoreError::Schema { found, expected: SCHEMA });
+    }
+    StateReader::new(snapshot)
+}
+
+/// The state after one block. Clones share the snapshot; each worker has one.
+#[derive(Clone, Debug)]
+pub struct StateReader<S> {
+    snapshot: S,
+    head: Head,
+}
+
+impl<S: Snapshot> StateReader<S> {
+    /// Reads the state that `snapshot` holds.
+    ///
+    /// # Errors
+    /// The snapshot holds no chain.
+    pub fn new(snapshot: S) -> Result<Self, StoreError> {
+        let head = snapshot.get(Table::Meta, HEAD_KEY)?.ok_or(StoreError::Empty)?;
+        Ok(Self { head: Head::decode(&head)?, snapshot })
+    }
+
+    /// The block after which the state is.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The bytes that describe the chain, as [`create`](crate::create) was given them.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn genesis(&self) -> Result<Vec<u8>, StoreError> {
+        let genesis = self.snapshot.get(Table::Meta, GENESIS_KEY)?;
+        genesis.ok_or_else(|| StoreError::damaged("the genesis is missing"))
+    }
+
+    /// The account at `address`.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn account(&self, address: Address) -> Result<Option<AccountRecord>, StoreError> {
+        let record = self.snapshot.get(Table::Accounts, address.as_slice())?;
+        record.map(|record| AccountRecord::decode(&record)).transpose()
+    }
+
+    /// The code with this hash.
+    ///
+    /// # Errors
+    /// The store failed, or no code has this hash.
+    pub fn code(&self, hash: B256) -> Result<Vec<u8>, StoreError> {
+        if hash == KECCAK256_EMPTY || hash.is_zero() {
+            return Ok(Vec::new());
+        }
+        let code = self.snapshot.get(Table::Codes, hash.as_slice())?;
+        code.ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
+    }
+
+    /// Hash of the block with this number, if it is in the store.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn block_hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
+        let hash = self.snapshot.get(Table::BlockHashes, &number.to_be_bytes())?;
+        let decode = |hash: Vec<u8>| B256::try_from(hash.as_slice());
+        let hash = hash.map(decode).transpose();
+        hash.map_err(|_| StoreError::damaged(format!("the hash of block {number}")))
+    }
+
+    /// What undoes the block with this number, if that is kept.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn undo(&self, number: u64) -> Result<Option<Undo>, StoreError> {
+        let undo = self.snapshot.get(Table::Undo, &number.to_be_bytes())?;
+        undo.map(|undo| Undo::decode(&undo)).transpose()
+    }
+
+    /// All accounts, by address.
+    pub fn accounts(
+        &self,
+    ) -> impl Iterator<Item = Result<(Address, AccountRecord), StoreError>> + '_ {
+        self.snapshot.scan(Table::Accounts, &[]).map(|entry| {
+            let (key, record) = entry?;
+            let address = Address::try_from(key.as_slice());
+            let address = address.map_err(|_| StoreError::damaged("an account's key"))?;
+            Ok((address, AccountRecord::decode(&record)?))
+        })
+    }
+
+    /// The slots of `address` that are not zero, by number.
+    pub fn slots(
+        &self,
+        address: Address,
+    ) -> impl Iterator<Item = Result<(U256, U256), StoreError>> + '_ {
+        self.snapshot.scan(Table::Slots, address.as_slice()).map(|entry| {
+            let (key, value) = entry?;
+            Ok((slot_of_key(&key)?.1, number_256(&value)?))
+        })
+    }
+}
+
+impl<S: Snapshot> DatabaseRef for StateReader<S> {
+    type Error = StoreError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        Ok(self.account(address)?.map(AccountInfo::from))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StoreError> {
+        let code = self.code(code_hash)?;
+        let code = Bytecode::new_raw_checked(code.into());
+        code.map_err(|error| StoreError::damaged(format!("the code {code_hash}: {error}")))
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StoreError> {
+        let value = self.snapshot.get(Table::Slots, &slot_key(address, index))?;
+        value.map_or(Ok(U256::ZERO), |value| number_256(&value))
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
+        Ok(self.block_hash(number)?.unwrap_or_default())
+    }
+}

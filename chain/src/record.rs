@@ -1,0 +1,215 @@
+//! How records are written: fixed fields big-endian, so that keys sort by number.
+
+use crate::StoreError;
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::state::AccountInfo;
+
+/// Version of the layout of all tables. A store with another version is not opened.
+pub const SCHEMA: u32 = 1;
+
+pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
+pub(crate) const HEAD_KEY: &[u8] = b"head";
+pub(crate) const GENESIS_KEY: &[u8] = b"genesis";
+
+/// A block by number and hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Head {
+    /// Number of the block.
+    pub number: u64,
+    /// Hash of the block.
+    pub hash: B256,
+}
+
+impl Head {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        [&self.number.to_be_bytes()[..], self.hash.as_slice()].concat()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut fields = Fields(bytes);
+        let head = Self { number: fields.number()?, hash: fields.hash()? };
+        fields.end(head)
+    }
+}
+
+/// An account without its storage; its code is kept by hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// Number of transactions sent, or for a contract of contracts created plus one.
+    pub nonce: u64,
+    /// Balance in wei.
+    pub balance: U256,
+    /// Keccak-256 hash of the code; that of no bytes if there is none.
+    pub code_hash: B256,
+}
+
+impl From<&AccountInfo> for AccountRecord {
+    fn from(info: &AccountInfo) -> Self {
+        // revm writes either hash for an account without code.
+        let code_hash = if info.code_hash.is_zero() { KECCAK256_EMPTY } else { info.code_hash };
+        Self { nonce: info.nonce, balance: info.balance, code_hash }
+    }
+}
+
+impl From<AccountRecord> for AccountInfo {
+    fn from(record: AccountRecord) -> Self {
+        Self {
+            balance: record.balance,
+            nonce: record.nonce,
+            code_hash: record.code_hash,
+            account_id: None,
+            code: None,
+        }
+    }
+}
+
+impl AccountRecord {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(73);
+        let has_code = self.code_hash != KECCAK256_EMPTY;
+        bytes.push(u8::from(has_code));
+        bytes.extend(self.nonce.to_be_bytes());
+        if has_code {
+            bytes.extend(self.code_hash);
+        }
+        bytes.extend(self.balance.to_be_bytes_trimmed_vec());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut fields = Fields(bytes);
+        let has_code = match fields.take::<1>()? {
+            [0] => false,
+            [1] => true,
+            [other] => return Err(StoreError::damaged(format!("an account's flag is {other}"))),
+        };
+        let nonce = fields.number()?;
+        let code_hash = if has_code { fields.hash()? } else { KECCAK256_EMPTY };
+        Ok(Self { nonce, code_hash, balance: number_256(fields.0)? })
+    }
+}
+
+/// Key of a slot.
+pub(crate) fn slot_key(address: Address, slot: U256) -> Vec<u8> {
+    [address.as_slice(), &slot.to_be_bytes::<32>()].concat()
+}
+
+pub(crate) fn slot_of_key(key: &[u8]) -> Result<(Address, U256), StoreError> {
+    let mut fields = Fields(key);
+    let of = (fields.address()?, fields.word()?);
+    fields.end(of)
+}
+
+/// Value of a slot, without leading zeros.
+pub(crate) fn slot_value(value: U256) -> Vec<u8> {
+    value.to_be_bytes_trimmed_vec()
+}
+
+/// A number of at most 32 bytes.
+pub(crate) fn number_256(bytes: &[u8]) -> Result<U256, StoreError> {
+    U256::try_from_be_slice(bytes).ok_or_else(|| StoreError::damaged("a number above 256 bits"))
+}
+
+/// What undoes a block: values before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undo {
+    /// The block before.
+    pub parent: Head,
+    /// Accounts as they were; `None` if the account did not exist.
+    pub accounts: Vec<(Address, Option<AccountRecord>)>,
+    /// Slots as they were; zero if the slot was not there.
+    pub slots: Vec<(Address, U256, U256)>,
+}
+
+impl Undo {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.parent.encode();
+        for (address, account) in &self.accounts {
+            let record = account.map(AccountRecord::encode).unwrap_or_default();
+            bytes.push(ACCOUNT);
+            bytes.extend(address);
+            // An account takes 73 bytes at most, and 9 at least.
+            bytes.push(u8::try_from(record.len()).unwrap_or(u8::MAX));
+            bytes.extend(record);
+        }
+        for (address, slot, value) in &self.slots {
+            bytes.push(SLOT);
+            bytes.extend(slot_key(*address, *slot));
+            let value = slot_value(*value);
+            bytes.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut fields = Fields(bytes);
+        let parent = Head { number: fields.number()?, hash: fields.hash()? };
+        let mut undo = Self { parent, ..Self::default() };
+        while !fields.0.is_empty() {
+            match fields.take::<1>()? {
+                [ACCOUNT] => {
+                    let address = fields.address()?;
+                    let record = fields.counted()?;
+                    let account =
+                        (!record.is_empty()).then(|| AccountRecord::decode(record)).transpose()?;
+                    undo.accounts.push((address, account));
+                }
+                [SLOT] => {
+                    let (address, slot) = (fields.address()?, fields.word()?);
+                    let value = number_256(fields.counted()?)?;
+                    undo.slots.push((address, slot, value));
+                }
+                [other] => return Err(StoreError::damaged(format!("undo entry of kind {other}"))),
+            }
+        }
+        Ok(undo)
+    }
+}
+
+const ACCOUNT: u8 = 0;
+const SLOT: u8 = 1;
+
+/// Fields of a record, taken from the front.
+struct Fields<'b>(&'b [u8]);
+
+impl<'b> Fields<'b> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let Some((field, rest)) = self.0.split_first_chunk::<N>() else {
+            return Err(StoreError::damaged("a record ends early"));
+        };
+        self.0 = rest;
+        Ok(*field)
+    }
+
+    fn number(&mut self) -> Result<u64, StoreError> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn hash(&mut self) -> Result<B256, StoreError> {
+        self.take().map(B256::new)
+    }
+
+    fn address(&mut self) -> Result<Address, StoreError> {
+        self.take().map(Address::new)
+    }
+
+    fn word(&mut self) -> Result<U256, StoreError> {
+        self.take().map(U256::from_be_bytes::<32>)
+    }
+
+    /// As many bytes as the first one says.
+    fn counted(&mut self) -> Result<&'b [u8], StoreError> {
+        let [count] = self.take::<1>()?;
+        let bytes: &'b [u8] = self.0;
+        let Some((field, rest)) = bytes.split_at_checked(usize::from(count)) else {
+            return Err(StoreError::damaged("a record ends early"));
+        };
+        self.0 = rest;
+        Ok(field)
+    }
+
+    fn end<T>(&self, value: T) -> Result<T, StoreError> {
+        if self.0.is_empty() { Ok(value) } else { Err(StoreError::damaged("a record is too long")) }
+    }
+}

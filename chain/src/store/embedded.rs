@@ -1,0 +1,107 @@
+//! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
+
+use super::{Entry, Snapshot, StateStore, Table, Writes};
+use crate::StoreError;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::{path::Path, sync::Arc};
+
+/// Bytes of blocks that the store keeps in memory, by default.
+pub const CACHE_BYTES: u64 = 256 << 20;
+
+/// Tables in a folder. Clones share the folder.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    database: Database,
+    tables: Arc<Vec<Keyspace>>,
+}
+
+impl core::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("EmbeddedStore").finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder` with a read cache of [`CACHE_BYTES`], or creates it there.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or its data fails a checksum.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with_cache(folder, CACHE_BYTES)
+    }
+
+    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_cache(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+        // One thread for compaction: executing blocks needs the other cores.
+        let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
+        let database = builder.open().map_err(StoreError::backend)?;
+        let open = |table: Table| database.keyspace(table.name(), KeyspaceCreateOptions::default);
+        let tables: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
+        let tables = Arc::new(tables.map_err(StoreError::backend)?);
+        Ok(Self { database, tables })
+    }
+}
+
+impl StateStore for EmbeddedStore {
+    type Snapshot = EmbeddedSnapshot;
+
+    fn snapshot(&self) -> Result<EmbeddedSnapshot, StoreError> {
+        let view = Arc::new(self.database.snapshot());
+        Ok(EmbeddedSnapshot { view, tables: Arc::clone(&self.tables) })
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        for write in writes.0 {
+            let table = keyspace(&self.tables, write.table)?;
+            match write.value {
+                Some(value) => batch.insert(table, write.key, value),
+                None => batch.remove(table, write.key),
+            }
+        }
+        batch.commit().map_err(StoreError::backend)
+    }
+}
+
+/// The tables of an [`EmbeddedStore`] after some transaction.
+#[derive(Clone)]
+pub struct EmbeddedSnapshot {
+    view: Arc<fjall::Snapshot>,
+    tables: Arc<Vec<Keyspace>>,
+}
+
+impl core::fmt::Debug for EmbeddedSnapshot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("EmbeddedSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl Snapshot for EmbeddedSnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.view.get(keyspace(&self.tables, table)?, key);
+        Ok(found.map_err(StoreError::backend)?.map(|value| value.to_vec()))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        let table = match keyspace(&self.tables, table) {
+            Ok(table) => table,
+            Err(error) => return Box::new(core::iter::once(Err(error))),
+        };
+        Box::new(self.view.prefix(table, prefix).map(|guard| {
+            let (key, value) = guard.into_inner().map_err(StoreError::backend)?;
+            Ok((key.to_vec(), value.to_vec()))
+        }))
+    }
+}
+
+fn keyspace(tables: &[Keyspace], table: Table) -> Result<&Keyspace, StoreError> {
+    // `Table::ALL` is in the order of its discriminants.
+    tables.get(table as usize).ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+}

@@ -1,0 +1,111 @@
+//! Where the bytes are: ordered tables that are written in transactions.
+
+mod embedded;
+mod memory;
+
+pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore};
+pub use memory::{MemorySnapshot, MemoryStore};
+
+use crate::StoreError;
+
+/// A table: byte strings by byte strings, ordered by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Schema version, genesis and head.
+    Meta,
+    /// Accounts by address.
+    Accounts,
+    /// Slots that are not zero, by address and slot number.
+    Slots,
+    /// Codes by hash.
+    Codes,
+    /// Block hashes by number.
+    BlockHashes,
+    /// What undoes a block, by number.
+    Undo,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 6] =
+        [Self::Meta, Self::Accounts, Self::Slots, Self::Codes, Self::BlockHashes, Self::Undo];
+
+    /// Its name on disk.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Accounts => "accounts",
+            Self::Slots => "slots",
+            Self::Codes => "codes",
+            Self::BlockHashes => "block-hashes",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// One change of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The table.
+    pub table: Table,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The new value; `None` removes the key.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The changes of one transaction, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writes(pub Vec<Write>);
+
+impl Writes {
+    /// Sets `key` to `value`.
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.0.push(Write { table, key: key.into(), value: Some(value.into()) });
+    }
+
+    /// Removes `key`.
+    pub fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.0.push(Write { table, key: key.into(), value: None });
+    }
+}
+
+/// A key with its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// Keeps tables. Clones of a snapshot may be read on several threads at once while one thread
+/// writes; only one thread writes at a time.
+pub trait StateStore: Send + Sync + 'static {
+    /// A view of all tables after some transaction. Later transactions do not change it.
+    type Snapshot: Snapshot;
+
+    /// A snapshot after the last transaction.
+    ///
+    /// # Errors
+    /// The backend failed.
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
+
+    /// Carries out all of `writes` or none, and returns once they survive the end of the process
+    /// and of the machine.
+    ///
+    /// # Errors
+    /// The backend failed. The store may then hold all or none of `writes`; open it again.
+    fn write(&self, writes: Writes) -> Result<(), StoreError>;
+}
+
+/// Reads tables as they were when the snapshot was taken.
+pub trait Snapshot: Clone + Send + Sync + 'static {
+    /// The value of `key`; `None` if there is none.
+    ///
+    /// # Errors
+    /// The backend failed.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Entries whose keys begin with `prefix`, in order of their keys.
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_>;
+}

@@ -1,0 +1,3 @@
+//! The store and the chain, against references that share no code with them.
+
+mod store;
