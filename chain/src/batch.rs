@@ -1,7 +1,7 @@
 //! What a block changes.
 
 use crate::{AccountRecord, Head};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::database::{BundleAccount, BundleState};
 
 /// An account before and after a block.
@@ -55,7 +55,7 @@ impl DurableBatch {
         // In order of keys, a tree finds neighbours in its cache.
         batch.accounts.sort_unstable_by_key(|change| change.address);
         batch.slots.sort_unstable_by_key(|change| (change.address, change.slot));
-        let codes = bundle.contracts.iter();
+        let codes = bundle.contracts.iter().filter(|(hash, _)| **hash != KECCAK256_EMPTY);
         batch.codes = codes.map(|(hash, code)| (*hash, code.original_bytes())).collect();
         batch
     }

@@ -16,6 +16,14 @@ pub struct Keep {
     pub undo_blocks: u64,
 }
 
+impl Keep {
+    /// Keeps what undoes the last `undo_blocks` blocks.
+    #[must_use]
+    pub const fn blocks(undo_blocks: u64) -> Self {
+        Self { undo_blocks }
+    }
+}
+
 impl Default for Keep {
     fn default() -> Self {
         Self { undo_blocks: 128 }

@@ -1,7 +1,9 @@
-//! Why the store cannot answer.
+//! Why the store cannot answer, and why a chain does not go on.
 
+use alloy_primitives::B256;
+use braid_evm::{At, BlockError, BlockErrorKind};
 use revm::context::DBErrorMarker;
-use std::{error::Error, sync::Arc};
+use std::{error::Error, io, sync::Arc};
 use thiserror::Error;
 
 /// The store cannot be read or written. Clones share the cause.
@@ -63,5 +65,79 @@ impl StoreError {
     /// A record that cannot be decoded.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
+    }
+}
+
+/// Why a chain does not go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The block has another number than the one after the head.
+    #[error("block {number} does not follow block {head}, the last one of the chain")]
+    Number {
+        /// Number of the block.
+        number: u64,
+        /// Number of the last block.
+        head: u64,
+    },
+    /// The block names another parent than the head.
+    #[error("block {number}: its parent is {found}, the last block of the chain is {head}")]
+    Parent {
+        /// Number of the block.
+        number: u64,
+        /// Hash of the parent that the block names.
+        found: B256,
+        /// Hash of the last block.
+        head: B256,
+    },
+    /// The block cannot be executed.
+    #[error("block {number}, {at}: {kind}")]
+    Block {
+        /// Number of the block.
+        number: u64,
+        /// Where in the block.
+        at: At,
+        /// Why.
+        kind: BlockErrorKind<StoreError>,
+    },
+    /// The execution gave something else than the header says.
+    #[error("block {number}: the header states {field} {stated}, the execution gave {found}")]
+    Header {
+        /// Number of the block.
+        number: u64,
+        /// The header's field.
+        field: &'static str,
+        /// What the header states.
+        stated: String,
+        /// What the execution gave.
+        found: String,
+    },
+    /// The store cannot be read or opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A block could not be written. Neither this block nor any later one is durable.
+    #[error("block {number} was executed and could not be written: {error}")]
+    Writer {
+        /// Number of the block.
+        number: u64,
+        /// Why.
+        error: StoreError,
+    },
+    /// The writer's thread ended by a panic, or was ended.
+    #[error("the writer's thread ended before block {number} was durable")]
+    WriterEnded {
+        /// The first block that is not durable.
+        number: u64,
+    },
+    /// The system refused to start a thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+impl ChainError {
+    /// The executor's error, with the number of the block.
+    pub(crate) fn block(number: u64, error: BlockError<StoreError>) -> Self {
+        let BlockError { at, kind, .. } = error;
+        Self::Block { number, at, kind }
     }
 }

@@ -2,14 +2,35 @@
 //!
 //! A [`StateStore`] keeps bytes; [`StateReader`] reads Ethereum's state from it, as a revm
 //! [`DatabaseRef`](revm::DatabaseRef); [`DurableBatch`] is what one block changes, written as one
-//! transaction of the store. A block is durable once the store's head names it.
+//! transaction of the store. A block is durable once the store's head names it. [`Chain`] executes
+//! a block while the ones before it are being written.
+//!
+//! ```
+//! use braid_chain::{Chain, ChainBlock, ChainConfig, DurableBatch, Head, MemoryStore, create};
+//! use braid_evm::Block;
+//! use revm::{context::BlockEnv, primitives::{B256, U256}};
+//!
+//! let store = MemoryStore::new(); // or `EmbeddedStore`, in a folder
+//! create(&store, b"{}", &DurableBatch { head: Head::default(), ..DurableBatch::default() })?;
+//! let mut chain = Chain::open(store.clone(), ChainConfig::default())?;
+//! let env = BlockEnv { number: U256::from(1), ..BlockEnv::default() };
+//! let parent_beacon_block_root = Some(B256::ZERO);
+//! let block = Block { env, parent_beacon_block_root, ..Block::default() };
+//! let hash = B256::repeat_byte(1);
+//! chain.execute(ChainBlock { block, hash, ..ChainBlock::default() })?;
+//! assert_eq!(chain.flush()?, Head { number: 1, hash });
+//! # Ok::<(), braid_chain::ChainError>(())
+//! ```
 //!
 //! # Map
 //!
 //! | | |
 //! |---|---|
+//! | [`Chain`], [`ChainBlock`], [`ChainError`] | what a node uses |
+//! | [`ChainFolder`] | a folder that one process at a time uses |
+//! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are |
-//! | [`StateReader`], [`Head`], [`Undo`] | what is read |
+//! | [`StateReader`], [`Head`], [`Undo`], [`digest`] | what is read |
 //! | [`DurableBatch`], [`commit`], [`create`] | what is written |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -18,18 +39,34 @@
 )]
 
 mod batch;
+mod chain;
 mod commit;
+mod digest;
 mod error;
+mod expected;
+mod folder;
+pub mod genesis;
+mod layers;
 mod reader;
 mod record;
+pub mod rlp;
+mod rules;
 mod store;
+mod writer;
 
 pub use batch::{AccountChange, DurableBatch, SlotChange};
+pub use chain::{Chain, ChainBlock, ChainConfig, Executed};
 pub use commit::{Keep, commit, create};
-pub use error::StoreError;
+pub use digest::{Digest, digest};
+pub use error::{ChainError, StoreError};
+pub use expected::Expected;
+pub use folder::{ChainFolder, FolderError};
+pub use layers::LayeredState;
 pub use reader::{StateReader, open};
 pub use record::{AccountRecord, Head, SCHEMA, Undo};
+pub use rules::Rules;
 pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, Table, Write, Writes,
 };
+pub use writer::ExecutedBlock;

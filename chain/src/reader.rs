@@ -112,6 +112,17 @@ impl<S: Snapshot> StateReader<S> {
         })
     }
 
+    /// All slots that are not zero, by address and number.
+    pub fn all_slots(
+        &self,
+    ) -> impl Iterator<Item = Result<(Address, U256, U256), StoreError>> + '_ {
+        self.snapshot.scan(Table::Slots, &[]).map(|entry| {
+            let (key, value) = entry?;
+            let (address, slot) = slot_of_key(&key)?;
+            Ok((address, slot, number_256(&value)?))
+        })
+    }
+
     /// The slots of `address` that are not zero, by number.
     pub fn slots(
         &self,

@@ -1,3 +1,6 @@
 //! The store and the chain, against references that share no code with them.
 
+mod kill;
 mod store;
+mod streams;
+mod support;

@@ -274,8 +274,7 @@ fn states_follow_each_other(
     states: Vec<(Contents, Vec<Address>)>,
     undo_blocks: u64,
 ) {
-    let mut keep = Keep::default();
-    keep.undo_blocks = undo_blocks;
+    let keep = Keep::blocks(undo_blocks);
     let mut before = Contents::default();
     let last = states.len() as u64 - 1;
     let mut reached = Vec::new();

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod block;
 pub mod block_file;
+pub mod chain_input;
 pub mod checks;
 pub mod commands;
 pub mod compare;

@@ -2,6 +2,7 @@
 
 mod anvil;
 mod bench;
+mod chain;
 mod commands;
 mod fetch;
 mod hostile;

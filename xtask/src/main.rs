@@ -176,6 +176,15 @@ enum Recipe {
         #[arg(long)]
         whole: bool,
     },
+    /// Execute chains of random blocks, and kill processes while they write
+    Chain {
+        /// Streams of random blocks
+        #[arg(long, default_value_t = 2_000)]
+        streams: u32,
+        /// Processes that are killed
+        #[arg(long, default_value_t = 200)]
+        kills: u32,
+    },
     /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
     /// (needs a C++ compiler and libclang)
     Stores,
@@ -250,6 +259,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Suites { whole } => {
             suites::suites(runner, if *whole { Size::Whole } else { Size::Ci })
         }
+        Recipe::Chain { streams, kills } => recipes::chain(runner, *streams, *kills),
         Recipe::Stores => recipes::stores(runner),
         Recipe::Newcomer { write } => newcomer::newcomer(runner, *write),
     }
@@ -302,6 +312,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| spec::spec(it, 500, 1_000));
     runner.part(|it| anvil::anvil(it, 60));
     runner.part(|it| suites::suites(it, Size::Whole));
+    runner.part(|it| recipes::chain(it, 5_000, 400));
     runner.part(recipes::stores);
     runner.part(package::package);
     runner.part(api::api);

@@ -154,7 +154,17 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
 /// Tests that the README's command leaves out: of the recipes, and of examples in the documentation.
 pub(crate) fn own_tests(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("recipes: tests", cargo("test --quiet --locked -p xtask"))?;
-    runner.command("documentation: tests", cargo("test --quiet --locked -p braid-evm --doc"))
+    let doc = "test --quiet --locked -p braid-evm -p braid-chain --doc";
+    runner.command("documentation: tests", cargo(doc))
+}
+
+/// Chains of random blocks against sequential execution, and processes that are killed while they write: the numbers
+/// of streams and of kills. The README's command runs 64 and 12.
+pub(crate) fn chain(runner: &mut Runner, streams: u32, kills: u32) -> Result<(), Failed> {
+    let mut command = cargo("test --locked --release -p braid-chain --test chain");
+    command.env("BRAID_CHAIN_STREAMS", streams.to_string());
+    command.env("BRAID_CHAIN_KILLS", kills.to_string());
+    runner.command(&format!("chain: {streams} streams, {kills} kills"), command)
 }
 
 /// Every real block against a sequential run and its header: on three workers forced to speculate and left to choose, on

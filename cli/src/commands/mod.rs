@@ -5,6 +5,7 @@
 //! used (a bad file, an invalid block, a wrong option). 1 outranks 2. `t8n` has geth's codes.
 
 mod bench;
+mod chain;
 mod fetch;
 mod generate;
 mod human;
@@ -39,6 +40,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
     };
     let ended = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),

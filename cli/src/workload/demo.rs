@@ -8,12 +8,15 @@ use super::{
     erc20::Erc20,
     random::Random,
     seal::seal,
+    state::State,
     transfers::Transfers,
     wallet::Signing,
     world::{Call, Payments, Traffic, World},
 };
-use crate::block_file::BlockFile;
+use crate::block_file::{BlockFile, PreAccount};
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{B256, U256};
 use std::{mem, num::NonZeroU32};
 
 /// Blocks of the chain.
@@ -32,14 +35,78 @@ const MIX: [u32; 3] = [140, 140, 120];
 /// # Errors
 /// None, unless the generator itself is at fault.
 pub fn demo(seed: u64) -> Result<Vec<BlockFile>, WorkloadError> {
-    let mut placement = Placement::DEFAULT;
-    let mut world = World::new(seed, Signing::Unsigned, placement.timestamp);
+    blocks(seed, BLOCKS, Signing::Unsigned, |_| Placement::DEFAULT)
+}
+
+/// A chain of such blocks, signed and numbered from 1, with the genesis that it begins with. Its
+/// headers are complete.
+///
+/// # Errors
+/// As [`demo`].
+pub fn demo_chain(seed: u64, count: u64) -> Result<(Genesis, Vec<BlockFile>), WorkloadError> {
+    let mut genesis = Genesis::default();
+    let files = blocks(seed, count, Signing::Signed, |state| {
+        genesis = genesis_of(state);
+        let header = braid_chain::genesis::header(&genesis);
+        Placement {
+            number: header.number + 1,
+            timestamp: header.timestamp + BLOCK_SECONDS,
+            parent_hash: header.hash_slow(),
+            base_fee: header.base_fee_per_gas.unwrap_or_default(),
+        }
+    })?;
+    Ok((genesis, files))
+}
+
+/// A genesis of mainnet's rules with all forks that a generated block obeys.
+fn genesis_of(state: &State) -> Genesis {
+    let account = |account: &PreAccount| GenesisAccount {
+        nonce: Some(account.nonce),
+        balance: account.balance,
+        code: account.code_hash.and_then(|hash| state.codes.get(&hash)).cloned(),
+        storage: (!account.storage.is_empty()).then(|| {
+            let slots = account.storage.iter();
+            slots.map(|(slot, value)| (B256::from(*slot), B256::from(*value))).collect()
+        }),
+        ..GenesisAccount::default()
+    };
+    let alloc = state.accounts.iter().map(|(address, it)| (*address, account(it))).collect();
+    let since = Some(0);
+    let config = ChainConfig {
+        chain_id: crate::fork::MAINNET,
+        london_block: since,
+        shanghai_time: since,
+        cancun_time: since,
+        prague_time: since,
+        osaka_time: since,
+        terminal_total_difficulty: Some(U256::ZERO),
+        ..ChainConfig::default()
+    };
+    Genesis {
+        config,
+        timestamp: Placement::DEFAULT.timestamp,
+        gas_limit: 60_000_000,
+        base_fee_per_gas: Some(Placement::DEFAULT.base_fee.into()),
+        alloc,
+        ..Genesis::default()
+    }
+}
+
+/// `count` blocks on a state of their own, the first one where `place` says.
+fn blocks(
+    seed: u64,
+    count: u64,
+    signing: Signing,
+    place: impl FnOnce(&State) -> Placement,
+) -> Result<Vec<BlockFile>, WorkloadError> {
+    let mut world = World::new(seed, signing, Placement::DEFAULT.timestamp);
     let mut traffic = Mixed::new(&mut world)?;
     // Calls do not depend on the state, so that all are drawn first: what they need must be there
     // before the first block.
     let calls =
-        (0..BLOCKS).map(|block| traffic.block(&mut world, block)).collect::<Result<Vec<_>, _>>()?;
+        (0..count).map(|block| traffic.block(&mut world, block)).collect::<Result<Vec<_>, _>>()?;
     let mut state = mem::take(&mut world.state);
+    let mut placement = place(&state);
     let mut assembly = Assembly::new(seed);
     let mut files = Vec::new();
     for calls in calls {

@@ -33,7 +33,7 @@ mod world;
 
 pub use assemble::Placement;
 pub use choice::{Hot, Spread};
-pub use demo::demo;
+pub use demo::{demo, demo_chain};
 pub use preset::Preset;
 pub use wallet::Signing;
 

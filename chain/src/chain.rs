@@ -1,0 +1,138 @@
+//! Blocks one after the other.
+
+use crate::{
+    ChainError, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader, StateStore, open,
+    writer::Writer,
+};
+use braid_evm::{Block, BlockOutput, Config, Executor};
+use std::{mem, sync::Arc};
+
+/// Choices of a chain.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ChainConfig {
+    /// Choices of the executor.
+    pub executor: Config,
+    /// What the store keeps beside the state.
+    pub keep: Keep,
+}
+
+/// A block that is to be executed.
+#[derive(Clone, Debug, Default)]
+pub struct ChainBlock {
+    /// The block.
+    pub block: Block,
+    /// Its hash.
+    pub hash: alloy_primitives::B256,
+    /// What its header says of the execution.
+    pub expected: Expected,
+}
+
+/// What executing a block gave.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Outcomes, receipts, requests and gas. The bundle has moved to [`changes`](Self::changes).
+    pub output: BlockOutput,
+    /// The block with its state changes, which the writer shares.
+    pub changes: Arc<ExecutedBlock>,
+}
+
+/// A chain: executes blocks on the last one's state, while one thread writes to the store.
+///
+/// A block executes on the store and on the changes of blocks that are not written yet, of which there
+/// are at most two. Dropping the chain waits until all of them are durable.
+pub struct Chain<S: StateStore> {
+    store: Arc<S>,
+    executor: Executor,
+    writer: Writer,
+    head: Head,
+}
+
+impl<S: StateStore> core::fmt::Debug for Chain<S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Chain").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+impl<S: StateStore> Chain<S> {
+    /// Opens the chain in `store`, and starts the writer and the executor's threads.
+    ///
+    /// # Errors
+    /// The store holds no chain of this schema version, or the system refused to start a thread.
+    pub fn open(store: S, config: ChainConfig) -> Result<Self, ChainError> {
+        let store = Arc::new(store);
+        let head = open(&*store)?.head();
+        let executor = Executor::new(config.executor).map_err(ChainError::Thread)?;
+        let writer = Writer::start(Arc::clone(&store), head, config.keep);
+        let writer = writer.map_err(ChainError::Thread)?;
+        Ok(Self { store, executor, writer, head })
+    }
+
+    /// The last executed block. It may not be durable yet.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The last durable block: reopening the store finds this one or a later one.
+    #[must_use]
+    pub fn durable(&self) -> Head {
+        self.writer.durable()
+    }
+
+    /// The state after the last executed block.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn state(&self) -> Result<LayeredState<S::Snapshot>, ChainError> {
+        // In this order: what is written between the two is in both.
+        let layers = self.writer.pending();
+        let reader = StateReader::new(self.store.snapshot()?)?;
+        Ok(LayeredState::new(layers, reader))
+    }
+
+    /// Executes a block and hands its changes to the writer. Waits while two blocks are ahead of the
+    /// durable one. A block that fails leaves the chain as it was.
+    ///
+    /// # Errors
+    /// The block does not follow the head, is invalid, or is not what its header says; the store
+    /// failed, for this block or an earlier one.
+    ///
+    /// # Panics
+    /// As [`Executor::execute`]: with the payload of a panic in a precompile.
+    pub fn execute(&mut self, block: impl Into<ChainBlock>) -> Result<Executed, ChainError> {
+        let ChainBlock { block, hash, expected } = block.into();
+        self.writer.check()?;
+        let head = self.follows(&block, hash)?;
+        let state = self.state()?;
+        let mut output = self
+            .executor
+            .execute_source(block, state)
+            .map_err(|error| ChainError::block(head.number, error))?;
+        expected.check(head.number, &output)?;
+        let changes = Arc::new(ExecutedBlock { head, changes: mem::take(&mut output.bundle) });
+        self.writer.write(Arc::clone(&changes))?;
+        self.head = head;
+        Ok(Executed { output, changes })
+    }
+
+    fn follows(&self, block: &Block, hash: alloy_primitives::B256) -> Result<Head, ChainError> {
+        let number = block.env.number.saturating_to::<u64>();
+        if self.head.number.checked_add(1) != Some(number) {
+            return Err(ChainError::Number { number, head: self.head.number });
+        }
+        if block.parent_hash != self.head.hash {
+            let (found, head) = (block.parent_hash, self.head.hash);
+            return Err(ChainError::Parent { number, found, head });
+        }
+        Ok(Head { number, hash })
+    }
+
+    /// Waits until all executed blocks are durable, and returns the last one.
+    ///
+    /// # Errors
+    /// The writer has failed.
+    pub fn flush(&self) -> Result<Head, ChainError> {
+        self.writer.flush()
+    }
+}

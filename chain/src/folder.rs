@@ -1,0 +1,124 @@
+//! A folder that one process at a time uses.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// Name of the file that the process which uses the folder keeps locked. It holds that process's id.
+const LOCK: &str = "lock";
+/// Name of the folder in which the store lies.
+const STATE: &str = "state";
+
+/// A chain's folder, in use by this process until the value is dropped. The system releases it
+/// when the process ends, however that happens.
+#[derive(Debug)]
+pub struct ChainFolder {
+    path: PathBuf,
+    // Closing the file releases the lock.
+    _lock: File,
+}
+
+/// The folder cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// Another process uses the folder.
+    #[error(
+        "{folder} is in use by process {process}; wait until it ends, or stop it: kill {process}"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Process id, as the lock file has it.
+        process: u32,
+    },
+    /// Another process uses the folder and has not said which one it is.
+    #[error("{folder} is in use by another process; wait until it ends")]
+    InUseByUnknown {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// No chain was created there.
+    #[error(
+        "{folder} holds no chain; create one with: braid chain init --genesis genesis.json {folder}"
+    )]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The file system refused.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system says.
+        error: io::Error,
+    },
+}
+
+impl ChainFolder {
+    /// Makes `folder`, unless it is there, and takes it for this process.
+    ///
+    /// # Errors
+    /// Another process uses the folder, or the file system refuses.
+    pub fn create(folder: &Path) -> Result<Self, FolderError> {
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+        Self::lock(folder)
+    }
+
+    /// Takes `folder`, in which a chain was created, for this process.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), or no chain was created there.
+    pub fn open(folder: &Path) -> Result<Self, FolderError> {
+        if !folder.join(STATE).is_dir() {
+            return Err(FolderError::Missing { folder: folder.to_owned() });
+        }
+        Self::lock(folder)
+    }
+
+    fn lock(folder: &Path) -> Result<Self, FolderError> {
+        let path = folder.join(LOCK);
+        let mut options = OpenOptions::new();
+        // The file may hold another process's id: it is emptied once the lock is held.
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(failed(&path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut file)),
+            Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
+        }
+        write_process(&mut file).map_err(failed(&path))?;
+        Ok(Self { path: folder.to_owned(), _lock: file })
+    }
+
+    /// The folder in which the store lies.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.path.join(STATE)
+    }
+}
+
+fn write_process(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())
+}
+
+fn in_use(folder: &Path, file: &mut File) -> FolderError {
+    let folder = folder.to_owned();
+    let mut text = String::new();
+    let process = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+    match process {
+        Some(process) => FolderError::InUse { folder, process },
+        None => FolderError::InUseByUnknown { folder },
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+    let path = path.to_owned();
+    move |error| FolderError::Io { path, error }
+}

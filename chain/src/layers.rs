@@ -1,0 +1,185 @@
+//! The state that a block executes on: the store, and above it the blocks that are not written yet.
+
+use crate::{ExecutedBlock, Snapshot, StateReader, StoreError};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::StateSource;
+use braid_evm::ids::WorkerId;
+use revm::{
+    DatabaseRef,
+    state::{AccountInfo, Bytecode},
+};
+use std::sync::Arc;
+
+/// The changes of blocks that are not written yet, over the state in the store. Clones share both;
+/// each worker has one.
+///
+/// The store may already hold some of the blocks in `layers`: a block's changes read the same from
+/// either.
+#[derive(Clone, Debug)]
+pub struct LayeredState<S> {
+    /// Newest first.
+    layers: Arc<[Arc<ExecutedBlock>]>,
+    reader: StateReader<S>,
+}
+
+impl<S: Snapshot> LayeredState<S> {
+    /// Puts `layers`, newest first, over the state of `reader`, which must be that after the block
+    /// before the oldest of them, or a later one of them.
+    pub(crate) fn new(layers: Arc<[Arc<ExecutedBlock>]>, reader: StateReader<S>) -> Self {
+        Self { layers, reader }
+    }
+}
+
+impl<S: Snapshot> StateSource for LayeredState<S> {
+    type State = Self;
+
+    fn open(&self, _: WorkerId) -> Result<Self, StoreError> {
+        Ok(self.clone())
+    }
+}
+
+impl<S: Snapshot> DatabaseRef for LayeredState<S> {
+    type Error = StoreError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        match self.layers.iter().find_map(|layer| layer.changes.account(&address)) {
+            Some(account) => Ok(account.info.clone()),
+            None => self.reader.basic_ref(address),
+        }
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StoreError> {
+        match self.layers.iter().find_map(|layer| layer.changes.contracts.get(&code_hash)) {
+            Some(code) => Ok(code.clone()),
+            None => self.reader.code_by_hash_ref(code_hash),
+        }
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StoreError> {
+        for account in self.layers.iter().filter_map(|layer| layer.changes.account(&address)) {
+            if let Some(slot) = account.storage.get(&index) {
+                return Ok(slot.present_value);
+            }
+            // A block that created the account does not say that older slots are zero: a genesis may
+            // have slots where no account is.
+            if account.was_destroyed() {
+                return Ok(U256::ZERO);
+            }
+        }
+        self.reader.storage_ref(address, index)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
+        match self.layers.iter().find(|layer| layer.head.number == number) {
+            Some(layer) => Ok(layer.head.hash),
+            None => self.reader.block_hash_ref(number),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccountRecord, DurableBatch, Head, Keep, MemoryStore, commit, create, open};
+    use alloy_primitives::{KECCAK256_EMPTY, keccak256};
+    use proptest::{collection, prelude::*};
+    use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
+    use std::collections::BTreeMap;
+
+    /// What a block does to an account: clears it first or not, leaves it with a nonce or not, and
+    /// writes slots.
+    type Act = (bool, Option<u64>, BTreeMap<u64, u64>);
+    /// Account `i` of a block.
+    type Acts = BTreeMap<u8, Act>;
+
+    fn acts() -> impl Strategy<Value = Vec<Acts>> {
+        let slots = collection::btree_map(0_u64..3, 0_u64..3, 0..3);
+        let act = (any::<bool>(), proptest::option::of(0_u64..9), slots);
+        collection::vec(collection::btree_map(0_u8..3, act, 0..4), 2..5)
+    }
+
+    fn head(number: u64) -> Head {
+        Head { number, hash: keccak256(number.to_be_bytes()) }
+    }
+
+    fn info(nonce: u64, code: &Bytecode) -> AccountInfo {
+        let code_hash = code.hash_slow();
+        AccountInfo { nonce, code_hash, code: None, ..AccountInfo::default() }
+    }
+
+    fn code(nonce: u64) -> Bytecode {
+        Bytecode::new_raw(if nonce == 0 { Vec::new() } else { vec![nonce as u8] }.into())
+    }
+
+    /// The block with these acts, on the state of `before`.
+    fn executed(number: u64, acts: &Acts, before: &impl DatabaseRef) -> ExecutedBlock {
+        let mut changes = BundleState::default();
+        for (index, (cleared, nonce, slots)) in acts {
+            let address = Address::repeat_byte(*index);
+            let original_info = before.basic_ref(address).ok().flatten();
+            // An account that ends is cleared.
+            let cleared = *cleared || nonce.is_none();
+            let slot = |(slot, value): (&u64, &u64)| {
+                let (slot, value) = (U256::from(*slot), U256::from(*value));
+                let old = before.storage_ref(address, slot).ok().unwrap_or_default();
+                (slot, StorageSlot::new_changed(if cleared { U256::ZERO } else { old }, value))
+            };
+            let slots = slots.iter().filter(|_| nonce.is_some());
+            let status = match (cleared, nonce) {
+                (true, None) => AccountStatus::Destroyed,
+                (true, Some(_)) => AccountStatus::DestroyedChanged,
+                (false, _) if original_info.is_none() => AccountStatus::InMemoryChange,
+                (false, _) => AccountStatus::Changed,
+            };
+            let present = nonce.map(|nonce| info(nonce, &code(nonce)));
+            if let Some(nonce) = nonce.filter(|nonce| *nonce > 0) {
+                changes.contracts.insert(code(nonce).hash_slow(), code(nonce));
+            }
+            let storage = slots.map(slot).collect();
+            let account = BundleAccount::new(original_info, present, storage, status);
+            changes.state.insert(address, account);
+        }
+        ExecutedBlock { head: head(number), changes }
+    }
+
+    /// All reads that a block could do.
+    fn reads(state: &impl DatabaseRef<Error = StoreError>) -> Vec<String> {
+        let mut found = Vec::new();
+        for index in 0..3 {
+            let address = Address::repeat_byte(index);
+            let info = state.basic_ref(address).unwrap();
+            let hash = info.as_ref().map_or(KECCAK256_EMPTY, |info| info.code_hash);
+            let code = state.code_by_hash_ref(hash).unwrap().original_bytes();
+            found.push(format!("{:?} {code}", info.as_ref().map(AccountRecord::from)));
+            let slots = (0..3).map(|slot| state.storage_ref(address, U256::from(slot)).unwrap());
+            found.push(format!("{:?}", slots.collect::<Vec<_>>()));
+        }
+        found.extend((0..6).map(|number| state.block_hash_ref(number).unwrap().to_string()));
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn layers_read_as_what_is_written(blocks in acts(), written in 0_usize..3) {
+            let (store, all) = (MemoryStore::new(), MemoryStore::new());
+            let genesis = DurableBatch { head: head(0), ..DurableBatch::default() };
+            create(&store, b"{}", &genesis).unwrap();
+            create(&all, b"{}", &genesis).unwrap();
+            let mut layers = Vec::new();
+            for (index, acts) in blocks.iter().enumerate() {
+                let block = executed(index as u64 + 1, acts, &open(&all).unwrap());
+                let batch = DurableBatch::new(block.head, &block.changes);
+                commit(&all, &batch, Keep::default()).unwrap();
+                if index < written {
+                    commit(&store, &batch, Keep::default()).unwrap();
+                }
+                // The oldest layer may be in the store, too.
+                if index + 1 >= written {
+                    layers.insert(0, Arc::new(block));
+                }
+                let layered = LayeredState::new(layers.clone().into(), open(&store).unwrap());
+                prop_assert_eq!(reads(&layered), reads(&open(&all).unwrap()));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Blocks as geth's `export` writes them: one RLP list after the other.
+
+use crate::{ChainBlock, Expected, Rules};
+use alloy_consensus::{
+    Block as RlpBlock, EthereumTxEnvelope, Header, TxEip4844,
+    proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
+    transaction::SignerRecoverable,
+};
+use alloy_evm::FromRecoveredTx;
+use alloy_rlp::Header as RlpHeader;
+use braid_evm::{Block, Ommer};
+use revm::{context::TxEnv, primitives::hardfork::SpecId};
+use std::io::{self, ErrorKind, Read};
+use thiserror::Error;
+
+/// A block of more bytes than this is taken for something else than a block.
+const MAX_BLOCK_BYTES: usize = 64 << 20;
+
+type Envelope = EthereumTxEnvelope<TxEip4844>;
+
+/// Why no block could be taken from RLP.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RlpError {
+    /// The input failed, or ends within a block.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The bytes are not a block.
+    #[error("no block in RLP: {0}")]
+    Rlp(#[from] alloy_rlp::Error),
+    /// A block of an impossible length.
+    #[error("no block in RLP: a list of {0} bytes")]
+    Length(usize),
+    /// No key gives the signature of a transaction.
+    #[error("block {number}, transaction {index}: its signature is invalid")]
+    Signature {
+        /// Number of the block.
+        number: u64,
+        /// Index of the transaction.
+        index: usize,
+    },
+    /// The header states another body.
+    #[error("block {number}: the header states another {field} than the body has")]
+    Body {
+        /// Number of the block.
+        number: u64,
+        /// The header's field.
+        field: &'static str,
+    },
+}
+
+/// Bytes of one RLP item after the other.
+#[derive(Debug)]
+pub struct RlpItems<R> {
+    input: R,
+}
+
+impl<R: Read> RlpItems<R> {
+    /// Takes items from `input`, which should be buffered.
+    pub const fn new(input: R) -> Self {
+        Self { input }
+    }
+
+    /// The next item with its header; `None` at the end of the input.
+    fn item(&mut self) -> Result<Option<Vec<u8>>, RlpError> {
+        let mut item = vec![0];
+        if read_or_end(&mut self.input, &mut item)? == 0 {
+            return Ok(None);
+        }
+        let first = usize::from(item.first().copied().unwrap_or_default());
+        // 0xc0 to 0xf7: a list of up to 55 bytes; above: as many bytes of length follow.
+        let length_bytes = first.saturating_sub(0xf7);
+        extend(&mut self.input, &mut item, length_bytes)?;
+        let payload = match (first, length_bytes) {
+            (..0xc0, _) => return Err(alloy_rlp::Error::UnexpectedString.into()),
+            (_, 0) => first.saturating_sub(0xc0),
+            (..) => {
+                let length = item.get(1..).unwrap_or_default();
+                length.iter().fold(0, |sum: usize, byte| {
+                    sum.saturating_mul(256).saturating_add(usize::from(*byte))
+                })
+            }
+        };
+        if payload > MAX_BLOCK_BYTES {
+            return Err(RlpError::Length(payload));
+        }
+        extend(&mut self.input, &mut item, payload)?;
+        RlpHeader::decode(&mut item.as_slice())?;
+        Ok(Some(item))
+    }
+}
+
+impl<R: Read> Iterator for RlpItems<R> {
+    type Item = Result<Vec<u8>, RlpError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.item().transpose()
+    }
+}
+
+fn read_or_end(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result<()> {
+    let mut taken = input.take(u64::try_from(count).unwrap_or(u64::MAX));
+    if taken.read_to_end(item)? < count {
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "the input ends within a block"));
+    }
+    Ok(())
+}
+
+/// Decodes a block, recovers its senders and compares the body with the header.
+///
+/// # Errors
+/// The bytes are no block, a signature is invalid, or the header states another body.
+pub fn decode_block(mut bytes: &[u8], rules: &Rules) -> Result<ChainBlock, RlpError> {
+    let (block, hash) = RlpBlock::<Envelope>::decode_sealed(&mut bytes)?.into_parts();
+    if !bytes.is_empty() {
+        return Err(alloy_rlp::Error::UnexpectedLength.into());
+    }
+    check_body(&block)?;
+    let RlpBlock { header, body } = block;
+    let spec = rules.spec(&header);
+    let transactions = body.transactions.iter().enumerate();
+    let transactions = transactions.map(|(index, transaction)| {
+        // EIP-2: before Homestead `s` may be large.
+        let sender = if spec.is_enabled_in(SpecId::HOMESTEAD) {
+            transaction.recover_signer()
+        } else {
+            transaction.recover_signer_unchecked()
+        };
+        let sender = sender.map_err(|_| RlpError::Signature { number: header.number, index })?;
+        Ok(TxEnv::from_recovered_tx(transaction, sender))
+    });
+    let transactions = transactions.collect::<Result<_, RlpError>>()?;
+    let (cfg, env) = rules.environment(&header);
+    let ommer = |ommer: &Header| Ommer { beneficiary: ommer.beneficiary, number: ommer.number };
+    let block = Block {
+        cfg,
+        env,
+        transactions,
+        parent_hash: header.parent_hash,
+        parent_beacon_block_root: header.parent_beacon_block_root,
+        withdrawals: body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
+        ommers: body.ommers.iter().map(ommer).collect(),
+        rules: rules.chain_rules(&header),
+    };
+    let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
+    Ok(ChainBlock { block, hash, expected })
+}
+
+fn check_body(block: &RlpBlock<Envelope>) -> Result<(), RlpError> {
+    let (header, body) = (&block.header, &block.body);
+    let withdrawals = body.withdrawals.as_ref();
+    let same = [
+        (
+            "transactions root",
+            header.transactions_root == calculate_transaction_root(&body.transactions),
+        ),
+        ("ommers hash", header.ommers_hash == calculate_ommers_root(&body.ommers)),
+        (
+            "withdrawals root",
+            header.withdrawals_root == withdrawals.map(|list| calculate_withdrawals_root(list)),
+        ),
+    ];
+    match same.into_iter().find(|(_, same)| !same) {
+        Some((field, _)) => Err(RlpError::Body { number: header.number, field }),
+        None => Ok(()),
+    }
+}

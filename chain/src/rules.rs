@@ -1,0 +1,139 @@
+//! Which rules a block obeys, from geth's chain configuration.
+
+use alloy_consensus::Header;
+use alloy_eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
+use alloy_genesis::ChainConfig;
+use alloy_primitives::{Address, U256, address};
+use braid_evm::{ChainRules, DaoFork};
+use revm::{
+    context::{BlockEnv, CfgEnv},
+    context_interface::block::BlobExcessGasAndPrice,
+    primitives::hardfork::SpecId,
+};
+
+/// Chain id of Ethereum mainnet, whose deposit contract configurations leave out.
+const MAINNET: u64 = 1;
+const MAINNET_DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
+
+/// The rules of a chain, by block number and time.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    config: ChainConfig,
+    blobs: BlobScheduleBlobParams,
+}
+
+impl Rules {
+    /// The rules of a chain with this configuration.
+    #[must_use]
+    pub fn new(config: ChainConfig) -> Self {
+        let blobs = config.blob_schedule_blob_params();
+        Self { config, blobs }
+    }
+
+    /// EIP-155 chain id.
+    #[must_use]
+    pub const fn chain_id(&self) -> u64 {
+        self.config.chain_id
+    }
+
+    /// The newest fork that is active in the block of `header`. Forks that the configuration
+    /// leaves out below it count as active.
+    #[must_use]
+    pub fn spec(&self, header: &Header) -> SpecId {
+        let config = &self.config;
+        let merged = header.difficulty.is_zero()
+            && (config.terminal_total_difficulty.is_some()
+                || config.merge_netsplit_block.is_some()
+                || config.shanghai_time.is_some());
+        let by_time = [
+            (config.amsterdam_time, SpecId::AMSTERDAM),
+            (config.osaka_time, SpecId::OSAKA),
+            (config.prague_time, SpecId::PRAGUE),
+            (config.cancun_time, SpecId::CANCUN),
+            (config.shanghai_time, SpecId::SHANGHAI),
+        ];
+        let by_number = [
+            (config.london_block, SpecId::LONDON),
+            (config.berlin_block, SpecId::BERLIN),
+            (config.istanbul_block, SpecId::ISTANBUL),
+            // revm knows no Constantinople without Petersburg; mainnet had both at once.
+            (config.petersburg_block.or(config.constantinople_block), SpecId::PETERSBURG),
+            (config.byzantium_block, SpecId::BYZANTIUM),
+            (config.eip158_block.or(config.eip155_block), SpecId::SPURIOUS_DRAGON),
+            (config.eip150_block, SpecId::TANGERINE),
+            (config.homestead_block, SpecId::HOMESTEAD),
+        ];
+        let newest = |forks: &[(Option<u64>, SpecId)], at: u64| {
+            let active = |(since, _): &&(Option<u64>, SpecId)| since.is_some_and(|it| it <= at);
+            forks.iter().find(active).map(|(_, spec)| *spec)
+        };
+        let spec = merged.then(|| newest(&by_time, header.timestamp).unwrap_or(SpecId::MERGE));
+        spec.or_else(|| newest(&by_number, header.number)).unwrap_or(SpecId::FRONTIER)
+    }
+
+    /// Limits and price of blobs at `timestamp` under `spec`; `None` before Cancun.
+    #[must_use]
+    pub fn blob_params(&self, spec: SpecId, timestamp: u64) -> Option<BlobParams> {
+        if !spec.is_enabled_in(SpecId::CANCUN) {
+            return None;
+        }
+        if let Some(params) = self.blobs.active_scheduled_params_at_timestamp(timestamp) {
+            return Some(*params);
+        }
+        Some(if spec.is_enabled_in(SpecId::OSAKA) {
+            self.blobs.osaka
+        } else if spec.is_enabled_in(SpecId::PRAGUE) {
+            self.blobs.prague
+        } else {
+            self.blobs.cancun
+        })
+    }
+
+    /// Fork, limits and header of a block as the EVM sees them.
+    #[must_use]
+    pub fn environment(&self, header: &Header) -> (CfgEnv, BlockEnv) {
+        let spec = self.spec(header);
+        let blobs = self.blob_params(spec, header.timestamp);
+        let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(self.chain_id());
+        if let Some(blobs) = &blobs {
+            cfg.set_max_blobs_per_tx(blobs.max_blobs_per_tx);
+        }
+        let excess = header.excess_blob_gas.zip(blobs);
+        let merged = spec.is_enabled_in(SpecId::MERGE);
+        let env = BlockEnv {
+            number: U256::from(header.number),
+            beneficiary: header.beneficiary,
+            timestamp: U256::from(header.timestamp),
+            difficulty: if merged { U256::ZERO } else { header.difficulty },
+            prevrandao: merged.then_some(header.mix_hash),
+            gas_limit: header.gas_limit,
+            basefee: header.base_fee_per_gas.unwrap_or_default(),
+            blob_excess_gas_and_price: excess.map(|(excess_blob_gas, params)| {
+                let blob_gasprice = params.calc_blob_fee(excess_blob_gas);
+                BlobExcessGasAndPrice { excess_blob_gas, blob_gasprice }
+            }),
+            ..BlockEnv::default()
+        };
+        (cfg, env)
+    }
+
+    /// What differs between chains of the same fork, for the block of `header`.
+    #[must_use]
+    pub fn chain_rules(&self, header: &Header) -> ChainRules {
+        let config = &self.config;
+        let mainnet = (config.chain_id == MAINNET).then_some(MAINNET_DEPOSITS);
+        let dao = config.dao_fork_support && config.dao_fork_block == Some(header.number);
+        let blobs = self.blob_params(self.spec(header), header.timestamp);
+        ChainRules {
+            deposit_contract: config.deposit_contract_address.or(mainnet),
+            dao_fork: dao.then(mainnet_dao_fork),
+            max_blob_gas: blobs.map(|blobs| blobs.max_blob_gas_per_block()),
+            ..ChainRules::default()
+        }
+    }
+}
+
+fn mainnet_dao_fork() -> DaoFork {
+    use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
+    DaoFork { drained: DAO_HARDFORK_ACCOUNTS.to_vec(), beneficiary: DAO_HARDFORK_BENEFICIARY }
+}

@@ -1,0 +1,264 @@
+//! A chain's states equal those of sequential revm after each block, whatever the writer's pace,
+//! the number of workers, and the places where the chain is closed and opened again.
+
+use crate::support::{Fault, Faulty, Lagging, Stream, contents};
+use alloy_primitives::B256;
+use braid_chain::{
+    Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateStore,
+    create, open,
+};
+use braid_evm::{Block, Config, Policy};
+use proptest::{collection, prelude::*, test_runner::TestRunner};
+use std::{num::NonZeroU16, time::Duration};
+
+fn config(workers: u16) -> ChainConfig {
+    let mut config = ChainConfig::default();
+    config.executor = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    config
+}
+
+fn block((block, hash): &(Block, B256)) -> ChainBlock {
+    ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() }
+}
+
+/// Executes the blocks from `first` on and compares each with sequential execution. `lags`: blocks
+/// that are still to be written when the next one executes.
+fn run<S: StateStore + Clone>(
+    store: &S,
+    stream: &Stream,
+    config: ChainConfig,
+    first: usize,
+    lags: &[usize],
+) {
+    let (lagging, permits) = Lagging::new(store.clone());
+    let mut chain = Chain::open(lagging, config).expect("a chain");
+    // Dropped before the chain, which waits for its writer, which waits for permits.
+    let permits = permits;
+    let mut ahead = 0;
+    for (index, lag) in (first..).zip(lags) {
+        // With two ahead the third has to be let in, once it has had time to run on both.
+        let full = ahead == 2;
+        let executed = std::thread::scope(|scope| {
+            if full {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(2));
+                    permits.send(()).expect("the writer is there");
+                });
+            }
+            chain.execute(block(&stream.blocks[index])).expect("a valid block")
+        });
+        ahead -= usize::from(full);
+        let expected = &stream.outputs[index];
+        assert_eq!(executed.output.receipts, expected.receipts, "receipts of block {index}");
+        assert_eq!(executed.output.gas_used, expected.gas_used, "gas of block {index}");
+        ahead += 1;
+        while ahead > *lag {
+            permits.send(()).expect("the writer is there");
+            ahead -= 1;
+        }
+        if *lag == 0 {
+            let durable = chain.flush().expect("it is written");
+            assert_eq!(durable, chain.head());
+        }
+    }
+    // Without a sender every write is permitted.
+    drop(permits);
+    drop(chain);
+    let reader = open(store).expect("a chain");
+    let last = first + lags.len();
+    assert_eq!(contents(&reader), stream.states[last].contents(), "after block {last}");
+}
+
+#[derive(Clone, Debug)]
+struct Plan {
+    seed: u64,
+    workers: u16,
+    policy: Policy,
+    /// For each time the chain is opened: for each block how many are ahead of the durable one.
+    lags: Vec<Vec<usize>>,
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let policy = prop_oneof![Just(Policy::Auto), Just(Policy::ForceSpeculative)];
+    // The writer's queue takes two blocks; the third waits for the first.
+    let lags = collection::vec(collection::vec(0_usize..=2, 1..5), 1..3);
+    (any::<u64>(), 1_u16..=4, policy, lags).prop_map(|(seed, workers, policy, lags)| Plan {
+        seed,
+        workers,
+        policy,
+        lags,
+    })
+}
+
+fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
+    let blocks = plan.lags.iter().map(Vec::len).sum::<usize>();
+    let stream = Stream::new(plan.seed, blocks as u64);
+    let mut config = config(plan.workers);
+    config.executor.policy = plan.policy;
+    create(&reopen(), b"{}", &stream.states[0].batch(stream.head)).expect("an empty store");
+    let mut first = 0;
+    for lags in &plan.lags {
+        run(&reopen(), &stream, config, first, lags);
+        first += lags.len();
+    }
+}
+
+#[test]
+fn states_are_those_of_sequential_execution() {
+    let cases = std::env::var("BRAID_CHAIN_STREAMS").ok().and_then(|it| it.parse().ok());
+    let config = |cases| ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 64,
+        ..ProptestConfig::default()
+    };
+    let in_memory = |plan| {
+        let store = MemoryStore::new();
+        holds(&plan, || store.clone());
+        Ok(())
+    };
+    let cases = cases.unwrap_or(64);
+    TestRunner::new(config(cases)).run(&plans(), in_memory).unwrap_or_else(|why| panic!("{why}"));
+    let in_folder = |plan| {
+        let folder = tempfile::tempdir().expect("a folder");
+        holds(&plan, || EmbeddedStore::open_with_cache(folder.path(), 1 << 20).expect("a store"));
+        Ok(())
+    };
+    let few = (cases / 8).max(1);
+    TestRunner::new(config(few)).run(&plans(), in_folder).unwrap_or_else(|why| panic!("{why}"));
+}
+
+fn begun(stream: &Stream) -> MemoryStore {
+    let store = MemoryStore::new();
+    create(&store, b"{}", &stream.states[0].batch(stream.head)).expect("an empty store");
+    store
+}
+
+/// What `test` returns, unless it hangs.
+fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || send.send(test()));
+    receive.recv_timeout(Duration::from_secs(60)).expect("it ends, and without a panic")
+}
+
+#[test]
+fn flush_returns_when_the_writer_fails() {
+    for fault in [Fault::Error, Fault::Panic] {
+        within_a_minute(move || {
+            let stream = Stream::new(8, 1);
+            let faulty = Faulty::new(begun(&stream), 0, fault);
+            let (store, permits) = Lagging::new(faulty);
+            let mut chain = Chain::open(store, config(1)).expect("a chain");
+            chain.execute(block(&stream.blocks[0])).expect("a valid block");
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    // Most of the time `flush` waits by then.
+                    std::thread::sleep(Duration::from_millis(20));
+                    permits.send(()).expect("the writer is there");
+                });
+                chain.flush().expect_err("the write fails");
+            });
+        });
+    }
+}
+
+#[test]
+fn a_failing_writer_is_reported_with_its_block_and_nothing_hangs() {
+    within_a_minute(failing_writers);
+}
+
+fn failing_writers() {
+    for fault in [Fault::Error, Fault::Panic] {
+        for at in 0..4 {
+            let stream = Stream::new(4, 8);
+            let store = begun(&stream);
+            let mut chain =
+                Chain::open(Faulty::new(store.clone(), at, fault), config(2)).expect("a chain");
+            let failed = stream.blocks.iter().find_map(|next| chain.execute(block(next)).err());
+            let error = failed.unwrap_or_else(|| chain.flush().expect_err("a write failed"));
+            let number = stream.head.number + 1 + at;
+            match (fault, &error) {
+                (Fault::Error, ChainError::Writer { number: found, .. }) => {
+                    assert_eq!(*found, number)
+                }
+                (Fault::Panic, ChainError::WriterEnded { .. }) => {}
+                _ => panic!("{error}"),
+            }
+            let again = chain.execute(block(&stream.blocks[0])).expect_err("it has ended");
+            assert_eq!(again.to_string(), chain.flush().expect_err("it has ended").to_string());
+            assert_eq!(chain.durable().number, stream.head.number + at);
+            drop(chain);
+            let reader = open(&store).expect("a chain");
+            assert_eq!(contents(&reader), stream.states[at as usize].contents());
+        }
+    }
+}
+
+#[test]
+fn a_block_that_fails_leaves_the_chain_as_it_was() {
+    let stream = Stream::new(5, 3);
+    let mut chain = Chain::open(begun(&stream), config(2)).expect("a chain");
+    let first = block(&stream.blocks[0]);
+    let mut wrong = first.clone();
+    wrong.expected.gas_used = Some(1);
+    let error = chain.execute(wrong).expect_err("another gas").to_string();
+    assert!(error.starts_with("block 1000: the header states gas used 1, "), "{error}");
+    let mut poor = first.clone();
+    poor.block.transactions.insert(0, revm::context::TxEnv { nonce: 77, ..Default::default() });
+    let error = chain.execute(poor).expect_err("an invalid transaction").to_string();
+    assert!(error.starts_with("block 1000, transaction 0: "), "{error}");
+    let late = chain.execute(block(&stream.blocks[1])).expect_err("block 1000 is missing");
+    assert!(matches!(late, ChainError::Number { number: 1001, head: 999 }), "{late}");
+    let mut orphan = first.clone();
+    orphan.block.parent_hash = B256::ZERO;
+    let orphan = chain.execute(orphan).expect_err("another parent");
+    assert!(matches!(orphan, ChainError::Parent { number: 1000, .. }), "{orphan}");
+    assert_eq!(chain.head(), stream.head);
+    for next in &stream.blocks {
+        chain.execute(block(next)).expect("a valid block");
+    }
+    let last = Head { number: 1002, hash: stream.blocks[2].1 };
+    assert_eq!(chain.flush().expect("it is written"), last);
+}
+
+#[test]
+fn at_most_two_blocks_are_ahead_of_the_durable_one() {
+    within_a_minute(two_ahead);
+}
+
+fn two_ahead() {
+    let stream = Stream::new(6, 4);
+    let (store, permits) = Lagging::new(begun(&stream));
+    let mut chain = Chain::open(store, config(1)).expect("a chain");
+    let permits = permits;
+    chain.execute(block(&stream.blocks[0])).expect("a valid block");
+    chain.execute(block(&stream.blocks[1])).expect("a valid block");
+    assert_eq!(chain.durable(), stream.head);
+    let third = std::thread::spawn(move || {
+        chain.execute(block(&stream.blocks[2])).expect("a valid block");
+        chain
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!third.is_finished(), "the third block waits for the first");
+    permits.send(()).expect("the writer is there");
+    let chain = third.join().expect("no panic");
+    assert_eq!(chain.head().number, 1002);
+    drop(permits);
+    assert_eq!(chain.flush().expect("it is written").number, 1002);
+}
+
+#[test]
+fn undo_is_kept_for_as_many_blocks_as_asked() {
+    let stream = Stream::new(7, 4);
+    let store = begun(&stream);
+    let mut few = config(1);
+    few.keep = Keep::blocks(2);
+    let mut chain = Chain::open(store.clone(), few).expect("a chain");
+    for next in &stream.blocks {
+        chain.execute(block(next)).expect("a valid block");
+    }
+    drop(chain);
+    let reader = open(&store).expect("a chain");
+    let kept = [1000, 1001, 1002, 1003].map(|number| reader.undo(number).expect("reads").is_some());
+    assert_eq!(kept, [false, false, true, true]);
+}

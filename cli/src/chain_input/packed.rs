@@ -1,0 +1,53 @@
+//! Bytes that may be packed with gzip or zstd, as their first bytes tell.
+
+use flate2::bufread::MultiGzDecoder;
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Bytes taken from files so far, for progress.
+pub(super) type Taken = Arc<AtomicU64>;
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A block file.
+    Json,
+    /// Blocks in RLP.
+    Rlp,
+}
+
+/// Unpacks `input` and tells what is in it.
+pub(super) fn unpack(
+    input: impl Read + 'static,
+    taken: Taken,
+) -> io::Result<(Format, Box<dyn BufRead>)> {
+    let mut packed = BufReader::with_capacity(1 << 20, Counted { input, taken });
+    let mut unpacked: Box<dyn BufRead> = match packed.fill_buf()? {
+        [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(packed))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(BufReader::new(zstd::Decoder::with_buffer(packed)?))
+        }
+        _ => Box::new(packed),
+    };
+    // A list in RLP begins with a byte that no JSON begins with.
+    let is_rlp = unpacked.fill_buf()?.first().is_none_or(|first| *first >= 0xc0);
+    Ok((if is_rlp { Format::Rlp } else { Format::Json }, unpacked))
+}
+
+struct Counted<R> {
+    input: R,
+    taken: Taken,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}

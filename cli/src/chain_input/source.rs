@@ -1,0 +1,154 @@
+//! Blocks out of files, one after the other.
+
+use super::{
+    InputError, chain_block,
+    packed::{Format, Taken, unpack},
+};
+use crate::block_file::{
+    BlockFile, BlockFileError, BlockFileErrorKind, STANDARD_STREAM, is_block_file_name,
+};
+use braid_chain::{
+    ChainBlock, Rules,
+    rlp::{RlpItems, decode_block},
+};
+use std::{
+    collections::VecDeque,
+    fs::{self, File},
+    io::{self, BufRead, Read},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
+
+/// A block, and how far the inputs are read with it.
+#[derive(Debug)]
+pub struct SizedBlock {
+    /// The block.
+    pub block: ChainBlock,
+    /// The input that it comes from.
+    pub file: String,
+    /// Bytes of all files read so far.
+    pub read: u64,
+}
+
+/// Blocks of several inputs, in order.
+pub struct Inputs {
+    files: VecDeque<PathBuf>,
+    rules: Rules,
+    open: Option<(String, RlpItems<Box<dyn BufRead>>)>,
+    taken: Taken,
+    bytes: Option<u64>,
+}
+
+impl core::fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Inputs").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl Inputs {
+    /// The blocks of `paths`: files, folders of block files, and `-` for standard input. Blocks in
+    /// RLP obey `rules`; a block file names its fork.
+    ///
+    /// # Errors
+    /// A path that is not there, or a folder without block files.
+    pub fn new(paths: &[PathBuf], rules: Rules) -> Result<Self, InputError> {
+        let mut files = VecDeque::new();
+        let mut bytes = Some(0_u64);
+        for path in paths {
+            if path == Path::new(STANDARD_STREAM) {
+                bytes = None;
+                files.push_back(path.clone());
+                continue;
+            }
+            let of_path = if path.is_dir() { folder(path)? } else { vec![path.clone()] };
+            for file in of_path {
+                let length = fs::metadata(&file).map_err(failed(&file))?.len();
+                bytes = bytes.map(|sum| sum.saturating_add(length));
+                files.push_back(file);
+            }
+        }
+        Ok(Self { files, rules, open: None, taken: Taken::default(), bytes })
+    }
+
+    /// Bytes of all files; `None` if standard input is among them.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    fn step(&mut self) -> Result<Option<SizedBlock>, InputError> {
+        loop {
+            if let Some((file, items)) = &mut self.open {
+                let file = file.clone();
+                let rlp = |error| InputError::Rlp { file: file.clone(), error };
+                match items.next().transpose().map_err(rlp)? {
+                    Some(item) => {
+                        let block = decode_block(&item, &self.rules).map_err(rlp)?;
+                        return Ok(Some(self.sized(block, file)));
+                    }
+                    None => self.open = None,
+                }
+            }
+            let Some(path) = self.files.pop_front() else { return Ok(None) };
+            let file = path.display().to_string();
+            match self.open_file(&path).map_err(failed(&path))? {
+                (Format::Rlp, input) => self.open = Some((file, RlpItems::new(input))),
+                (Format::Json, mut input) => {
+                    let mut json = Vec::new();
+                    input.read_to_end(&mut json).map_err(failed(&path))?;
+                    let block = from_json(&json);
+                    let block = block.map_err(|kind| BlockFileError::new(file.clone(), kind))?;
+                    return Ok(Some(self.sized(block, file)));
+                }
+            }
+        }
+    }
+
+    fn open_file(&self, path: &Path) -> io::Result<(Format, Box<dyn BufRead>)> {
+        let input: Box<dyn Read> = if path == Path::new(STANDARD_STREAM) {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path)?)
+        };
+        unpack(input, Taken::clone(&self.taken))
+    }
+
+    fn sized(&self, block: ChainBlock, file: String) -> SizedBlock {
+        SizedBlock { block, file, read: self.taken.load(Ordering::Relaxed) }
+    }
+}
+
+impl Iterator for Inputs {
+    type Item = Result<SizedBlock, InputError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}
+
+fn from_json(json: &[u8]) -> Result<ChainBlock, BlockFileErrorKind> {
+    let file = BlockFile::from_json(json)?;
+    chain_block(&file).map_err(BlockFileErrorKind::Field)
+}
+
+/// The block files in a folder, sorted by name.
+fn folder(path: &Path) -> Result<Vec<PathBuf>, InputError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed(path))? {
+        let entry = entry.map_err(failed(path))?;
+        if is_block_file_name(&entry.file_name().to_string_lossy()) && !entry.path().is_dir() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let name = path.display().to_string();
+        return Err(BlockFileError::new(name, BlockFileErrorKind::EmptyFolder).into());
+    }
+    Ok(files)
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> InputError {
+    let file = path.display().to_string();
+    move |error| InputError::Io { file, error }
+}

@@ -1,0 +1,67 @@
+//! `braid chain demo`: a genesis and blocks to try a chain with.
+
+use super::{End, Stop, message};
+use crate::{block_file::BlockFile, workload};
+use alloy_consensus::{Block, BlockBody, TxEnvelope};
+use alloy_rlp::Encodable;
+use clap::Args;
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain demo demo/
+  braid chain demo --blocks 50 --seed 7 demo/";
+
+/// Write a generated chain: genesis.json, and blocks.rlp as geth export writes it
+///
+/// Each block has 400 signed transactions among a thousand accounts: payments, token transfers and
+/// swaps. Headers are complete, state roots included. The same arguments give the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DemoArgs {
+    /// The folder to write to, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// How many blocks there are
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    blocks: u64,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
+    let (genesis, files) = workload::demo_chain(args.seed, args.blocks).map_err(message)?;
+    let mut rlp = Vec::new();
+    for file in &files {
+        rlp_block(file).map_err(message)?.encode(&mut rlp);
+    }
+    fs::create_dir_all(&args.folder).map_err(|error| failed(&args.folder, &error))?;
+    let genesis = serde_json::to_vec_pretty(&genesis).map_err(message)?;
+    let mut out = io::stdout().lock();
+    for (name, bytes) in [("genesis.json", genesis), ("blocks.rlp", rlp)] {
+        let path = args.folder.join(name);
+        fs::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        writeln!(out, "{}: {} bytes", path.display(), bytes.len())?;
+    }
+    let folder = args.folder.display();
+    writeln!(out, "next: braid chain init --genesis {}/genesis.json CHAIN", folder)?;
+    Ok(End::Right)
+}
+
+fn failed(path: &Path, error: &io::Error) -> Stop {
+    Stop::Message(format!("{}: {error}", path.display()))
+}
+
+/// The block as the wire has it.
+fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, crate::block_file::FieldError> {
+    let transactions = file.transactions()?.iter();
+    let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();
+    let withdrawals = file.block.withdrawals.clone();
+    let body = BlockBody { transactions, ommers: file.ommers.clone(), withdrawals };
+    Ok(Block { header: file.block.header.inner.clone(), body })
+}

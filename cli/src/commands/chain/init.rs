@@ -1,0 +1,73 @@
+//! `braid chain init`: the state that a chain begins with.
+
+use super::{End, Stop, message};
+use alloy_genesis::Genesis;
+use braid_chain::{ChainFolder, EmbeddedStore, Head, create, genesis};
+use clap::Args;
+use serde_json::json;
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain init --genesis genesis.json chain/
+  braid chain init --genesis genesis.json --json chain/ | jq .hash";
+
+/// Create a chain from a genesis file
+///
+/// Reads geth's genesis format: chain configuration, header fields and `alloc`. Computes the state
+/// root and the hash of the first block, and writes the accounts into the folder.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct InitArgs {
+    /// Genesis file, in geth's format
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+    /// The chain's folder, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
+    let genesis = read(&args.genesis)?;
+    let header = genesis::header(&genesis);
+    let head = Head { number: header.number, hash: header.hash_slow() };
+    let batch = genesis::batch(&genesis, head);
+    let folder = ChainFolder::create(&args.folder).map_err(message)?;
+    let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
+    create(&store, &genesis::encode(&genesis).map_err(message)?, &batch)
+        .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
+    let (accounts, slots) = (batch.accounts.len(), batch.slots.len());
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = json!({
+            "number": head.number,
+            "hash": head.hash,
+            "state_root": header.state_root,
+            "accounts": accounts,
+            "slots": slots,
+        });
+        writeln!(out, "{report}")?;
+        return Ok(End::Right);
+    }
+    let folder = args.folder.display();
+    writeln!(out, "block {} {}", head.number, head.hash)?;
+    writeln!(out, "state root {}", header.state_root)?;
+    writeln!(out, "{accounts} accounts, {slots} slots in {folder}")?;
+    writeln!(out, "next: braid chain run {folder} BLOCKS.rlp")?;
+    Ok(End::Right)
+}
+
+fn read(path: &Path) -> Result<Genesis, Stop> {
+    let failed = |why: String| Stop::Message(format!("{}: {why}", path.display()));
+    let text = fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let mut deserializer = serde_json::Deserializer::from_slice(&text);
+    serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| failed(format!("no genesis in geth's format: {error}")))
+}

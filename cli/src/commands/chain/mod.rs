@@ -1,0 +1,68 @@
+//! `braid chain`: blocks one after the other, on a state that a folder keeps.
+
+mod demo;
+mod init;
+mod inspect;
+mod pace;
+mod run;
+
+use super::{End, Stop};
+use braid_chain::{ChainFolder, EmbeddedStore};
+use clap::{Args, Subcommand};
+use std::path::Path;
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain demo demo/                               a genesis and six signed blocks
+  braid chain init --genesis demo/genesis.json chain/
+  braid chain run chain/ demo/blocks.rlp
+  braid chain inspect chain/
+
+Exit code: 0 if all was right; 1 if a block is not what its header says; 2 if an input
+or the folder cannot be used.";
+
+/// Execute blocks one after the other, on a state that a folder keeps
+///
+/// A block executes on the state after the one before, while earlier ones are being written. A block
+/// is durable when its state, codes, hash and what undoes it are written, all in one transaction:
+/// after a crash the folder holds the state after the last durable block, and `run` goes on from there.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ChainArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::InitArgs),
+    Run(run::RunArgs),
+    Inspect(inspect::InspectArgs),
+    Demo(demo::DemoArgs),
+}
+
+pub(super) fn chain(args: &ChainArgs) -> Result<End, Stop> {
+    match &args.command {
+        Command::Init(args) => init::init(args),
+        Command::Run(args) => run::run(args),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Demo(args) => demo::demo(args),
+    }
+}
+
+/// Bytes in one mebibyte.
+const MIB: u64 = 1 << 20;
+
+/// Opens the chain in a folder for this process alone.
+fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedStore), Stop> {
+    let folder = ChainFolder::open(folder).map_err(message)?;
+    let store = match cache_mib {
+        Some(cache) => EmbeddedStore::open_with_cache(&folder.store(), cache.saturating_mul(MIB)),
+        None => EmbeddedStore::open(&folder.store()),
+    };
+    Ok((folder, store.map_err(message)?))
+}
+
+fn message(error: impl std::fmt::Display) -> Stop {
+    Stop::Message(error.to_string())
+}

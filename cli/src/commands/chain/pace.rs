@@ -1,0 +1,95 @@
+//! How fast blocks go by: a line on a terminal, and the sum at the end.
+
+use braid_evm::BlockOutput;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+/// The line is written anew this often.
+const EACH: Duration = Duration::from_millis(200);
+
+/// Counts blocks, and shows how fast they go by where the standard error stream is a terminal.
+#[derive(Debug)]
+pub(super) struct Pace {
+    tally: Tally,
+    started: Instant,
+    shown: Instant,
+    bar: ProgressBar,
+}
+
+/// What was executed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) blocks: u64,
+    pub(super) transactions: u64,
+    pub(super) gas: u64,
+    pub(super) seconds: f64,
+}
+
+impl Tally {
+    /// `count` for each second.
+    pub(super) fn per_second(&self, count: u64) -> f64 {
+        if self.seconds > 0.0 { count as f64 / self.seconds } else { 0.0 }
+    }
+
+    fn rates(&self) -> String {
+        format!(
+            "{:.1} blocks/s, {:.0} transactions/s, {:.1} Mgas/s",
+            self.per_second(self.blocks),
+            self.per_second(self.transactions),
+            self.per_second(self.gas) / 1e6,
+        )
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { blocks, transactions, gas, seconds } = self;
+        let gas = *gas as f64 / 1e6;
+        write!(
+            f,
+            "{blocks} blocks, {transactions} transactions, {gas:.1} Mgas in {seconds:.2} s: "
+        )?;
+        f.write_str(&self.rates())
+    }
+}
+
+impl Pace {
+    /// `bytes`: of all inputs, if that is known.
+    pub(super) fn new(bytes: Option<u64>) -> Self {
+        let (bar, template) = match bytes {
+            _ if !io::stderr().is_terminal() => (ProgressBar::hidden(), ""),
+            Some(bytes) => (ProgressBar::new(bytes), "{bar:30} {percent}% {msg}, ETA {eta}"),
+            None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        let now = Instant::now();
+        Self { tally: Tally::default(), started: now, shown: now, bar }
+    }
+
+    /// A block was executed; `read`: bytes of all inputs so far.
+    pub(super) fn block(&mut self, number: u64, output: &BlockOutput, read: u64) {
+        self.tally.blocks = self.tally.blocks.saturating_add(1);
+        self.tally.gas = self.tally.gas.saturating_add(output.gas_used);
+        let transactions = output.receipts.len() as u64;
+        self.tally.transactions = self.tally.transactions.saturating_add(transactions);
+        if !self.bar.is_hidden() && self.shown.elapsed() >= EACH {
+            self.shown = Instant::now();
+            self.tally.seconds = self.started.elapsed().as_secs_f64();
+            self.bar.set_position(read);
+            self.bar.set_message(format!("block {number}, {}", self.tally.rates()));
+        }
+    }
+
+    /// Clears the line and returns the sum; writing the last blocks counts, too.
+    pub(super) fn end(mut self) -> Tally {
+        self.bar.finish_and_clear();
+        self.tally.seconds = self.started.elapsed().as_secs_f64();
+        self.tally
+    }
+}

@@ -1,0 +1,202 @@
+//! `braid chain run`: executes blocks on a chain.
+
+use super::{
+    End, Stop, message, open,
+    pace::{Pace, Tally},
+};
+use crate::chain_input::{Inputs, SizedBlock};
+use crate::commands::run::PolicyArg;
+use braid_chain::{
+    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, genesis, open as open_chain,
+};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    num::NonZeroU16,
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain run chain/ blocks.rlp           blocks as geth export writes them
+  braid chain run chain/ blocks/              every block file in a folder, by name
+  geth export /dev/stdout 1 1000 | braid chain run chain/ -
+  braid chain run --workers 4 --json chain/ blocks.rlp.gz | jq .transactions_per_second
+
+Blocks that the chain has already are passed over, so that the same command goes on
+after a crash.
+
+Exit code: 0 if all blocks are durable; 1 if a block is not what its header says;
+2 if an input or the folder cannot be used, or a block is invalid. Whatever the code,
+the blocks before the one that is named are durable.";
+
+/// Execute blocks on a chain
+///
+/// Each block is executed on the state after the one before and compared with its header: gas used,
+/// receipts root, logs bloom and requests hash. State roots are not compared yet.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RunArgs {
+    /// The chain's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// RLP as geth exports it, block files, folders of block files, or - for standard input; gzip
+    /// and zstd are unpacked
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// Workers that execute transactions [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = crate::commands::workers_from)]
+    workers: Option<NonZeroU16>,
+    /// How eagerly to speculate; results never depend on it
+    #[arg(long, value_enum, default_value_t)]
+    policy: PolicyArg,
+    /// Blocks that can be undone, counted from the last one
+    #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
+    undo_blocks: u64,
+    /// Memory for the store's read cache, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / super::MIB)]
+    cache: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
+    let (_folder, store) = open(&args.folder, Some(args.cache))?;
+    let reader = open_chain(&store).map_err(message)?;
+    let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
+    drop(reader);
+    let inputs = Inputs::new(&args.inputs, Rules::new(genesis.config)).map_err(message)?;
+    let mut config = ChainConfig::default();
+    config.executor.workers = args.workers.unwrap_or(config.executor.workers);
+    config.executor.policy = args.policy.policy();
+    config.keep = Keep::blocks(args.undo_blocks);
+    let chain = Chain::open(store, config).map_err(message)?;
+    let mut pace = Pace::new(inputs.bytes());
+    let mut import = Import { chain, first: None, passed_over: 0 };
+    let ended = import.all(inputs, &mut pace);
+    let durable = import.chain.flush();
+    let tally = pace.end();
+    match &durable {
+        Ok(head) => import.report(args, *head, &tally)?,
+        // If the run ended by the same error, that is the one to be told.
+        Err(error) if ended.is_ok() => return Err(message(error)),
+        Err(_) => {}
+    }
+    match ended {
+        Ok(()) => Ok(End::Right),
+        Err(refusal) => refusal.end(import.chain.durable()),
+    }
+}
+
+struct Import {
+    chain: Chain<EmbeddedStore>,
+    /// Number of the first executed block.
+    first: Option<u64>,
+    /// Blocks of the input that the chain had already.
+    passed_over: u64,
+}
+
+/// Why the import ended before the last block.
+struct Refusal {
+    file: String,
+    why: String,
+    end: End,
+}
+
+impl Import {
+    fn all(&mut self, inputs: Inputs, pace: &mut Pace) -> Result<(), Refusal> {
+        for input in inputs {
+            let unusable = |error: crate::chain_input::InputError| Refusal {
+                file: String::new(),
+                why: error.to_string(),
+                end: End::BadInput,
+            };
+            self.one(input.map_err(unusable)?, pace)?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, input: SizedBlock, pace: &mut Pace) -> Result<(), Refusal> {
+        let SizedBlock { block, file, read } = input;
+        let refused = |why: String, end| Refusal { file: file.clone(), why, end };
+        let number = block.block.env.number.saturating_to::<u64>();
+        if number <= self.chain.head().number {
+            let known = self.known(number).map_err(|error| {
+                let end = End::BadInput;
+                refused(error.to_string(), end)
+            })?;
+            if known.is_some_and(|hash| hash != block.hash) {
+                let known = known.unwrap_or_default();
+                let why = format!(
+                    "block {number} has the hash {}, the chain's block {number} is {known}: the \
+                     input is of another chain",
+                    block.hash
+                );
+                return Err(refused(why, End::BadInput));
+            }
+            self.passed_over = self.passed_over.saturating_add(1);
+            return Ok(());
+        }
+        let executed = self.chain.execute(block).map_err(|error| {
+            let mismatch = matches!(error, ChainError::Header { .. });
+            refused(error.to_string(), if mismatch { End::Mismatch } else { End::BadInput })
+        })?;
+        self.first.get_or_insert(number);
+        pace.block(number, &executed.output, read);
+        Ok(())
+    }
+
+    /// Hash of a block of this chain, if the store has it.
+    fn known(&self, number: u64) -> Result<Option<alloy_primitives::B256>, ChainError> {
+        use revm::DatabaseRef;
+        let hash = self.chain.state()?.block_hash_ref(number)?;
+        Ok((!hash.is_zero()).then_some(hash))
+    }
+
+    fn report(&self, args: &RunArgs, head: Head, tally: &Tally) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if args.json {
+            let report = json!({
+                "first": self.first,
+                "blocks": tally.blocks,
+                "passed_over": self.passed_over,
+                "transactions": tally.transactions,
+                "gas": tally.gas,
+                "seconds": tally.seconds,
+                "blocks_per_second": tally.per_second(tally.blocks),
+                "transactions_per_second": tally.per_second(tally.transactions),
+                "mgas_per_second": tally.per_second(tally.gas) / 1e6,
+                "head": {"number": head.number, "hash": head.hash},
+            });
+            return writeln!(out, "{report}");
+        }
+        if self.passed_over > 0 {
+            writeln!(out, "{} blocks were in the chain already", self.passed_over)?;
+        }
+        if let Some(first) = self.first {
+            writeln!(out, "blocks {first} to {}: {tally}", head.number)?;
+        }
+        writeln!(out, "head {} {}, durable", head.number, head.hash)
+    }
+}
+
+impl Refusal {
+    fn end(self, durable: Head) -> Result<End, Stop> {
+        let Self { file, why, end } = self;
+        let place = if file.is_empty() { why } else { format!("{file}: {why}") };
+        let advice = format!(
+            "{place}\nblocks up to {} are durable; correct the input and run the same command \
+             again, which goes on after that block",
+            durable.number
+        );
+        match end {
+            End::Mismatch => {
+                crate::commands::print_error(&advice);
+                Ok(End::Mismatch)
+            }
+            _ => Err(Stop::Message(advice)),
+        }
+    }
+}

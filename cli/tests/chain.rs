@@ -1,0 +1,230 @@
+//! `braid chain` from outside.
+//!
+//! 1. A generated chain runs from RLP, from packed RLP, from block files and from standard input, in one
+//!    go or in several; the state is the same each time, and its root is the last header's.
+//! 2. What cannot be used ends with 2 and says what to do; a wrong header ends with 1.
+//! 3. A folder in use is refused with the id of the process that uses it.
+//! 4. The commands of docs/CHAIN.md run as they stand there.
+
+use alloy_primitives::{B256, U256};
+use alloy_trie::{
+    TrieAccount,
+    root::{state_root_unhashed, storage_root_unhashed},
+};
+use braid_chain::{ChainFolder, EmbeddedStore, open};
+use braid_cli::workload::demo_chain;
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+fn braid(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Runs `braid chain` and returns what it prints.
+#[track_caller]
+fn chain(arguments: &[&str], code: i32) -> String {
+    ended(braid(&[&["chain"], arguments].concat()), code)
+}
+
+#[track_caller]
+fn ended(mut command: Command, code: i32) -> String {
+    let Output { status, stdout, stderr } = command.output().expect("the tool starts");
+    let text = [stdout, stderr].map(|text| String::from_utf8(text).expect("text")).concat();
+    assert_eq!(status.code(), Some(code), "{command:?}: {text}");
+    text
+}
+
+#[track_caller]
+fn json(arguments: &[&str]) -> Value {
+    let text = chain(&[arguments, &["--json"]].concat(), 0);
+    serde_json::from_str(&text).expect("one JSON object")
+}
+
+/// A generated chain in a folder, and folders of chains beside it.
+struct Demo(TempDir);
+
+impl Demo {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let this = Self(folder);
+        chain(&["demo", "--blocks", "3", &this.path("demo")], 0);
+        this
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("a name in UTF-8").to_owned()
+    }
+
+    /// A new chain with the demo's genesis.
+    fn begun(&self, name: &str) -> String {
+        let (folder, genesis) = (self.path(name), self.path("demo/genesis.json"));
+        chain(&["init", "--genesis", &genesis, &folder], 0);
+        folder
+    }
+
+    fn digest(&self, name: &str) -> Value {
+        json(&["inspect", &self.path(name), "digest"])
+    }
+}
+
+/// The state root of what the folder holds, computed from all accounts.
+fn state_root(folder: &str) -> B256 {
+    let folder = ChainFolder::open(Path::new(folder)).expect("the folder is free");
+    let reader = open(&EmbeddedStore::open(&folder.store()).expect("opens")).expect("a chain");
+    let accounts = reader.accounts().map(|entry| {
+        let (address, account) = entry.expect("reads");
+        let slots = reader.slots(address).map(|slot| slot.expect("reads"));
+        let slots = slots.map(|(slot, value): (U256, U256)| (B256::from(slot), value));
+        let leaf = TrieAccount {
+            nonce: account.nonce,
+            balance: account.balance,
+            storage_root: storage_root_unhashed(slots),
+            code_hash: account.code_hash,
+        };
+        (address, leaf)
+    });
+    state_root_unhashed(accounts)
+}
+
+#[test]
+fn every_form_of_input_gives_the_state_of_the_last_header() {
+    let demo = Demo::new();
+    let (_, files) = demo_chain(1, 3).expect("generates");
+    let last = &files[2].block.header;
+    let rlp = demo.path("demo/blocks.rlp");
+
+    let once = demo.begun("once");
+    let report = json(&["run", &once, &rlp]);
+    assert_eq!((&report["blocks"], &report["transactions"]), (&3.into(), &1200.into()));
+    assert_eq!(report["head"]["hash"], last.hash.to_string());
+    assert_eq!(state_root(&once), last.inner.state_root);
+    let expected = demo.digest("once");
+
+    fs::create_dir(demo.path("files")).expect("a folder");
+    for (index, file) in files.iter().enumerate() {
+        let name = format!("files/{index}.json{}", ["", ".gz", ".zst"][index]);
+        file.write(Path::new(&demo.path(&name))).expect("writes");
+    }
+    let by_file = demo.begun("by-file");
+    chain(&["run", "--workers", "3", &by_file, &demo.path("files")], 0);
+    assert_eq!(demo.digest("by-file"), expected);
+
+    // One block, then the whole: what is there is passed over.
+    let resumed = demo.begun("resumed");
+    chain(&["run", &resumed, &demo.path("files/0.json")], 0);
+    let packed = demo.path("blocks.rlp.zst");
+    let bytes = zstd::encode_all(File::open(&rlp).expect("opens"), 1).expect("packs");
+    fs::write(&packed, bytes).expect("writes");
+    let report = json(&["run", "--policy", "force-speculative", &resumed, &packed]);
+    assert_eq!((&report["blocks"], &report["passed_over"]), (&2.into(), &1.into()));
+    assert_eq!(demo.digest("resumed"), expected);
+
+    let piped = demo.begun("piped");
+    let mut command = braid(&["chain", "run", &piped, "-"]);
+    command.stdin(File::open(&rlp).expect("opens"));
+    ended(command, 0);
+    assert_eq!(demo.digest("piped"), expected);
+}
+
+#[test]
+fn inspect_shows_accounts_slots_and_codes() {
+    let demo = Demo::new();
+    let folder = demo.begun("chain");
+    let (genesis, _) = demo_chain(1, 3).expect("generates");
+    let contract = genesis.alloc.iter().find(|(_, it)| it.code.is_some() && it.storage.is_some());
+    let (address, account) = contract.expect("a token");
+    let address = address.to_string();
+    let found = json(&["inspect", &folder, "account", &address]);
+    assert_eq!(found["balance"], account.balance.to_string());
+    assert_eq!(found["nonce"], account.nonce.unwrap_or_default());
+    assert_eq!(found["code_hash"], account.code_hash().expect("code").to_string());
+    let (slot, value) = account.storage.as_ref().and_then(|it| it.iter().next()).expect("a slot");
+    let found = json(&["inspect", &folder, "slot", &address, &slot.to_string()]);
+    assert_eq!(found["value"], value.to_string());
+    let code = json(&["inspect", &folder, "code", &address]);
+    assert_eq!(code["code"], account.code.as_ref().expect("code").to_string());
+    let nothing = json(&["inspect", &folder, "account", &format!("0x{:040}", 77)]);
+    assert_eq!(nothing["exists"], false);
+    assert_eq!(json(&["inspect", &folder])["number"], 0);
+    assert!(chain(&["inspect", &folder, "digest"], 0).contains("\naccounts "));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_advice() {
+    let demo = Demo::new();
+    let rlp = demo.path("demo/blocks.rlp");
+    let text = chain(&["run", &demo.path("nowhere"), &rlp], 2);
+    assert!(text.contains("create one with: braid chain init --genesis"), "{text}");
+    let folder = demo.begun("chain");
+    let text = chain(&["init", "--genesis", &demo.path("demo/genesis.json"), &folder], 2);
+    assert!(text.contains("holds a chain already, at block 0; choose an empty folder"), "{text}");
+    let text = chain(&["init", "--genesis", &rlp, &demo.path("other")], 2);
+    assert!(text.contains("no genesis in geth's format"), "{text}");
+
+    let bytes = fs::read(&rlp).expect("reads");
+    let cut = demo.path("cut.rlp");
+    fs::write(&cut, &bytes[..bytes.len() - 9]).expect("writes");
+    let text = chain(&["run", &folder, &cut], 2);
+    assert!(text.contains("the input ends within a block"), "{text}");
+    assert!(text.contains("blocks up to 2 are durable"), "{text}");
+    assert_eq!(json(&["inspect", &folder])["number"], 2);
+    let text = chain(&["run", &folder, &rlp], 0);
+    assert!(text.contains("2 blocks were in the chain already"), "{text}");
+
+    chain(&["demo", "--blocks", "1", "--seed", "2", &demo.path("second")], 0);
+    let text = chain(&["run", &folder, &demo.path("second/blocks.rlp")], 2);
+    assert!(text.contains("the input is of another chain"), "{text}");
+}
+
+#[test]
+fn a_block_that_is_not_what_its_header_says_is_not_written() {
+    let demo = Demo::new();
+    let folder = demo.begun("chain");
+    let (_, mut files) = demo_chain(1, 3).expect("generates");
+    files[1].block.header.inner.gas_used += 1;
+    let paths = [0, 1].map(|index| demo.path(&format!("{index}.json")));
+    for (file, path) in files.iter().zip(&paths) {
+        file.write(Path::new(path)).expect("writes");
+    }
+    let text = chain(&["run", &folder, &paths[0], &paths[1]], 1);
+    assert!(text.contains("block 2: the header states gas used"), "{text}");
+    assert!(text.contains("blocks up to 1 are durable"), "{text}");
+    assert_eq!(json(&["inspect", &folder])["number"], 1);
+}
+
+#[test]
+fn a_folder_in_use_is_refused_with_the_process() {
+    let demo = Demo::new();
+    let folder = demo.begun("chain");
+    let held = ChainFolder::open(Path::new(&folder)).expect("the folder is free");
+    for arguments in [&["inspect", &folder][..], &["run", &folder, &demo.path("demo/blocks.rlp")]] {
+        let text = chain(arguments, 2);
+        let process = format!("is in use by process {}; wait", std::process::id());
+        assert!(text.contains(&process), "{text}");
+    }
+    drop(held);
+    chain(&["inspect", &folder], 0);
+}
+
+#[test]
+fn the_commands_of_the_page_run() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CHAIN.md");
+    let page = fs::read_to_string(page).expect("the page is there");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let script: String = blocks.collect();
+    assert!(script.matches("braid chain").count() > 5, "{script}");
+    let tool = PathBuf::from(env!("CARGO_BIN_EXE_braid"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("sh");
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", tool.parent().expect("a folder").display()));
+    command.args(["-euc", &script]).current_dir(folder.path());
+    ended(command, 0);
+}
