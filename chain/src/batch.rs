@@ -41,6 +41,8 @@ pub struct DurableBatch {
     pub slots: Vec<SlotChange>,
     /// Codes that the block created, by hash.
     pub codes: Vec<(B256, Bytes)>,
+    /// The state root after the block, as its header states it.
+    pub state_root: Option<B256>,
 }
 
 impl DurableBatch {

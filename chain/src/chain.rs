@@ -96,7 +96,7 @@ impl<S: StateStore> Chain<S> {
     ///
     /// # Errors
     /// The block does not follow the head, is invalid, or is not what its header says; the store
-    /// failed, for this block or an earlier one.
+    /// failed for this block or an earlier one, or an earlier one has another state root.
     ///
     /// # Panics
     /// As [`Executor::execute`]: with the payload of a panic in a precompile.
@@ -110,7 +110,8 @@ impl<S: StateStore> Chain<S> {
             .execute_source(block, state)
             .map_err(|error| ChainError::block(head.number, error))?;
         expected.check(head.number, &output)?;
-        let changes = Arc::new(ExecutedBlock { head, changes: mem::take(&mut output.bundle) });
+        let (changes, state_root) = (mem::take(&mut output.bundle), expected.state_root);
+        let changes = Arc::new(ExecutedBlock { head, changes, state_root });
         self.writer.write(Arc::clone(&changes))?;
         self.head = head;
         Ok(Executed { output, changes })

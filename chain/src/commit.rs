@@ -1,32 +1,47 @@
 //! Writing a block, or the state that a chain begins with, as one transaction of the store.
 
 use crate::{
-    AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, StateReader, StateStore, StoreError,
-    Table, Undo, Writes, open,
-    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, slot_key, slot_value},
+    AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
+    StoreError, Table, Undo, Writes, open,
+    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
+    trie::update_state,
 };
 use alloy_primitives::{Address, U256};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
-/// What the store keeps beside the state.
+/// What the store keeps beside the state, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {
-    /// Blocks that can be undone, counted from the head.
+    /// Blocks that can be undone, counted from the head. Default: 128.
     pub undo_blocks: u64,
+    /// Threads that compute a block's state root, if the chain has state roots and the block changes
+    /// much. Default: one for each core.
+    pub root_threads: NonZeroUsize,
+}
+
+/// Whether a chain has state roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateRoots {
+    /// The nodes of all tries are in the store, and each block's state root is computed before the
+    /// block is written.
+    Computed,
+    /// None: a block costs less, and its header's state root is not compared.
+    Left,
 }
 
 impl Keep {
     /// Keeps what undoes the last `undo_blocks` blocks.
     #[must_use]
-    pub const fn blocks(undo_blocks: u64) -> Self {
-        Self { undo_blocks }
+    pub fn blocks(undo_blocks: u64) -> Self {
+        Self { undo_blocks, ..Self::default() }
     }
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { undo_blocks: 128 }
+        let root_threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { undo_blocks: 128, root_threads }
     }
 }
 
@@ -39,6 +54,7 @@ pub fn create<S: StateStore>(
     store: &S,
     genesis: &[u8],
     batch: &DurableBatch,
+    roots: StateRoots,
 ) -> Result<(), StoreError> {
     match open(store) {
         Err(StoreError::Empty) => {}
@@ -49,14 +65,18 @@ pub fn create<S: StateStore>(
     writes.put(Table::Meta, SCHEMA_KEY, SCHEMA.to_be_bytes());
     writes.put(Table::Meta, GENESIS_KEY, genesis);
     put_state(&mut writes, batch, &BTreeMap::new());
+    if roots == StateRoots::Computed {
+        put_root(&store.snapshot()?, &mut writes, batch, Keep::default())?;
+    }
     store.write(writes)
 }
 
 /// Writes what a block has changed: state, codes, block hash, what undoes it, and the head that
-/// names it. The block is durable when this returns.
+/// names it; and before that its state root, if the chain has them. The block is durable when this
+/// returns.
 ///
 /// # Errors
-/// The block does not follow the head, or the store failed.
+/// The block does not follow the head or has another state root, or the store failed.
 pub fn commit<S: StateStore>(
     store: &S,
     batch: &DurableBatch,
@@ -70,6 +90,9 @@ pub fn commit<S: StateStore>(
     let cleared = cleared_slots(&reader, batch)?;
     let mut writes = Writes::default();
     put_state(&mut writes, batch, &cleared);
+    if reader.state_root()?.is_some() {
+        put_root(reader.snapshot(), &mut writes, batch, keep)?;
+    }
     if keep.undo_blocks > 0 {
         let undo = undo(parent, batch, &cleared).encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
@@ -80,10 +103,25 @@ pub fn commit<S: StateStore>(
     store.write(writes)
 }
 
+/// Changes the tries, and compares the state root with the one that the batch states.
+fn put_root<S: Snapshot>(
+    snapshot: &S,
+    writes: &mut Writes,
+    batch: &DurableBatch,
+    keep: Keep,
+) -> Result<(), StoreError> {
+    let found = update_state(snapshot, batch, keep.root_threads, writes)?;
+    if let Some(stated) = batch.state_root.filter(|stated| *stated != found) {
+        return Err(StoreError::StateRoot { stated, found });
+    }
+    writes.put(Table::Meta, STATE_ROOT_KEY, found.as_slice());
+    Ok(())
+}
+
 /// Slots of accounts that the block cleared, with their values before it.
 type Cleared = BTreeMap<(Address, U256), U256>;
 
-fn cleared_slots<S: crate::Snapshot>(
+fn cleared_slots<S: Snapshot>(
     reader: &StateReader<S>,
     batch: &DurableBatch,
 ) -> Result<Cleared, StoreError> {

@@ -3,7 +3,7 @@
 use alloy_primitives::B256;
 use braid_evm::{At, BlockError, BlockErrorKind};
 use revm::context::DBErrorMarker;
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
 /// The store cannot be read or written. Clones share the cause.
@@ -13,6 +13,17 @@ pub enum StoreError {
     /// The store's own error: the file system, or data that fails its checksum.
     #[error("the store failed: {0}")]
     Backend(Arc<dyn Error + Send + Sync>),
+    /// The folder cannot be opened: it is damaged, or the file system refuses.
+    #[error(
+        "the store in {folder} cannot be opened: {why}; if a file is damaged, restore the folder \
+         from a copy, or create the chain again and import its blocks"
+    )]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+        /// What the store says.
+        why: String,
+    },
     /// A record has another form than this version writes.
     #[error(
         "the store is damaged: {what}; restore the folder from a copy, or import the chain again"
@@ -43,6 +54,14 @@ pub enum StoreError {
         found: u32,
         /// Version that this crate reads.
         expected: u32,
+    },
+    /// A block's state root is another one than its header states.
+    #[error("the header states the state root {stated}, the state has {found}")]
+    StateRoot {
+        /// The header's state root.
+        stated: B256,
+        /// The root of the state after the block.
+        found: B256,
     },
     /// A batch does not continue the chain in the store.
     #[error("block {number} does not follow block {head}, the last one in the store")]

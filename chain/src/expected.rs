@@ -16,6 +16,8 @@ pub struct Expected {
     pub logs_bloom: Option<Bloom>,
     /// Hash of the requests (EIP-7685).
     pub requests_hash: Option<B256>,
+    /// State root after the block. It is compared by the writer, if the chain has state roots.
+    pub state_root: Option<B256>,
 }
 
 impl Expected {
@@ -27,6 +29,7 @@ impl Expected {
             receipts_root: byzantium.then_some(header.receipts_root),
             logs_bloom: Some(header.logs_bloom),
             requests_hash: header.requests_hash,
+            state_root: Some(header.state_root),
         }
     }
 

@@ -80,7 +80,9 @@ impl<S: Snapshot> DatabaseRef for LayeredState<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AccountRecord, DurableBatch, Head, Keep, MemoryStore, commit, create, open};
+    use crate::{
+        AccountRecord, DurableBatch, Head, Keep, MemoryStore, StateRoots, commit, create, open,
+    };
     use alloy_primitives::{KECCAK256_EMPTY, keccak256};
     use proptest::{collection, prelude::*};
     use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
@@ -139,7 +141,7 @@ mod tests {
             let account = BundleAccount::new(original_info, present, storage, status);
             changes.state.insert(address, account);
         }
-        ExecutedBlock { head: head(number), changes }
+        ExecutedBlock { head: head(number), changes, state_root: None }
     }
 
     /// All reads that a block could do.
@@ -163,8 +165,8 @@ mod tests {
         fn layers_read_as_what_is_written(blocks in acts(), written in 0_usize..3) {
             let (store, all) = (MemoryStore::new(), MemoryStore::new());
             let genesis = DurableBatch { head: head(0), ..DurableBatch::default() };
-            create(&store, b"{}", &genesis).unwrap();
-            create(&all, b"{}", &genesis).unwrap();
+            create(&store, b"{}", &genesis, StateRoots::Left).unwrap();
+            create(&all, b"{}", &genesis, StateRoots::Left).unwrap();
             let mut layers = Vec::new();
             for (index, acts) in blocks.iter().enumerate() {
                 let block = executed(index as u64 + 1, acts, &open(&all).unwrap());

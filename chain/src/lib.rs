@@ -6,12 +6,14 @@
 //! a block while the ones before it are being written.
 //!
 //! ```
-//! use braid_chain::{Chain, ChainBlock, ChainConfig, DurableBatch, Head, MemoryStore, create};
+//! use braid_chain::{
+//!     Chain, ChainBlock, ChainConfig, DurableBatch, Head, MemoryStore, StateRoots, create,
+//! };
 //! use braid_evm::Block;
 //! use revm::{context::BlockEnv, primitives::{B256, U256}};
 //!
 //! let store = MemoryStore::new(); // or `EmbeddedStore`, in a folder
-//! create(&store, b"{}", &DurableBatch { head: Head::default(), ..DurableBatch::default() })?;
+//! create(&store, b"{}", &DurableBatch::default(), StateRoots::Computed)?;
 //! let mut chain = Chain::open(store.clone(), ChainConfig::default())?;
 //! let env = BlockEnv { number: U256::from(1), ..BlockEnv::default() };
 //! let parent_beacon_block_root = Some(B256::ZERO);
@@ -30,7 +32,7 @@
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are |
-//! | [`StateReader`], [`Head`], [`Undo`], [`digest`] | what is read |
+//! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`] | what is read |
 //! | [`DurableBatch`], [`commit`], [`create`] | what is written |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -52,11 +54,13 @@ mod record;
 pub mod rlp;
 mod rules;
 mod store;
+mod trie;
+mod verify;
 mod writer;
 
 pub use batch::{AccountChange, DurableBatch, SlotChange};
 pub use chain::{Chain, ChainBlock, ChainConfig, Executed};
-pub use commit::{Keep, commit, create};
+pub use commit::{Keep, StateRoots, commit, create};
 pub use digest::{Digest, digest};
 pub use error::{ChainError, StoreError};
 pub use expected::Expected;
@@ -69,4 +73,5 @@ pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, Table, Write, Writes,
 };
+pub use verify::{Verified, verify};
 pub use writer::ExecutedBlock;

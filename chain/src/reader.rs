@@ -2,7 +2,9 @@
 
 use crate::{
     AccountRecord, Head, SCHEMA, Snapshot, StateStore, StoreError, Table, Undo,
-    record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, number_256, slot_key, slot_of_key},
+    record::{
+        GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, number_256, slot_key, slot_of_key,
+    },
 };
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{
@@ -57,6 +59,21 @@ impl<S: Snapshot> StateReader<S> {
     pub fn genesis(&self) -> Result<Vec<u8>, StoreError> {
         let genesis = self.snapshot.get(Table::Meta, GENESIS_KEY)?;
         genesis.ok_or_else(|| StoreError::damaged("the genesis is missing"))
+    }
+
+    /// The state root, if the chain has state roots.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn state_root(&self) -> Result<Option<B256>, StoreError> {
+        let root = self.snapshot.get(Table::Meta, STATE_ROOT_KEY)?;
+        let root = root.map(|root| B256::try_from(root.as_slice())).transpose();
+        root.map_err(|_| StoreError::damaged("the state root"))
+    }
+
+    /// The tables that are read.
+    pub(crate) const fn snapshot(&self) -> &S {
+        &self.snapshot
     }
 
     /// The account at `address`.

@@ -5,11 +5,12 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::state::AccountInfo;
 
 /// Version of the layout of all tables. A store with another version is not opened.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 pub(crate) const SCHEMA_KEY: &[u8] = b"schema";
 pub(crate) const HEAD_KEY: &[u8] = b"head";
 pub(crate) const GENESIS_KEY: &[u8] = b"genesis";
+pub(crate) const STATE_ROOT_KEY: &[u8] = b"state-root";
 
 /// A block by number and hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! The thread that owns the store: it writes executed blocks, one transaction each.
 
 use crate::{ChainError, DurableBatch, Head, Keep, StateStore, StoreError, commit};
+use alloy_primitives::B256;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use revm::database::BundleState;
 use std::{
@@ -20,6 +21,8 @@ pub struct ExecutedBlock {
     pub head: Head,
     /// Its state changes.
     pub changes: BundleState,
+    /// The state root after it, as its header states it.
+    pub state_root: Option<B256>,
 }
 
 /// What the writer and the thread that executes blocks both know.
@@ -157,7 +160,8 @@ fn write_all<S: StateStore>(
     keep: Keep,
 ) {
     for block in blocks {
-        let batch = DurableBatch::new(block.head, &block.changes);
+        let mut batch = DurableBatch::new(block.head, &block.changes);
+        batch.state_root = block.state_root;
         let written = commit(store, &batch, keep);
         let mut progress = shared.lock();
         match written {

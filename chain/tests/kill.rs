@@ -3,7 +3,9 @@
 
 use crate::support::{Stream, contents};
 use alloy_primitives::keccak256;
-use braid_chain::{Chain, ChainBlock, ChainConfig, ChainFolder, EmbeddedStore, create, open};
+use braid_chain::{
+    Chain, ChainBlock, ChainConfig, ChainFolder, EmbeddedStore, StateRoots, create, open, verify,
+};
 use std::{
     env,
     io::{BufRead, BufReader, Write},
@@ -83,6 +85,7 @@ fn check(folder: &Path, stream: &Stream, durable: u64) -> u64 {
     let reader = open(&store(&folder)).expect("a chain");
     let number = reader.head().number;
     assert!(number >= durable, "block {durable} was reported durable, the store ends at {number}");
+    verify(&reader).expect("all is as it must be");
     let state = &stream.states[(number - stream.head.number) as usize];
     assert_eq!(contents(&reader), state.contents(), "after block {number}");
     number
@@ -98,7 +101,8 @@ fn a_killed_process_loses_nothing_durable() {
         let temporary = tempfile::tempdir().expect("a folder");
         let path = temporary.path();
         let folder = ChainFolder::create(path).expect("a new folder");
-        create(&store(&folder), b"{}", &stream.states[0].batch(stream.head)).expect("created");
+        create(&store(&folder), b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
+            .expect("created");
         drop(folder);
         let last = stream.head.number + BLOCKS;
         let (mut head, mut times) = (stream.head.number, 0);

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use braid_chain::{
     AccountChange, AccountRecord, DurableBatch, EmbeddedStore, Head, Keep, MemoryStore, SlotChange,
-    Snapshot, StateStore, StoreError, Table, Writes, commit, create, open,
+    Snapshot, StateRoots, StateStore, StoreError, Table, Writes, commit, create, open,
 };
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use revm::DatabaseRef;
@@ -49,7 +49,7 @@ struct Contents {
 
 impl<S: StateStore> Operations for S {
     fn create(&self, batch: &DurableBatch) -> Result<(), StoreError> {
-        create(self, b"{}", batch)
+        create(self, b"{}", batch, StateRoots::Computed)
     }
 
     fn commit(&self, batch: &DurableBatch, keep: Keep) -> Result<(), StoreError> {

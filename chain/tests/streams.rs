@@ -4,8 +4,8 @@
 use crate::support::{Fault, Faulty, Lagging, Stream, contents};
 use alloy_primitives::B256;
 use braid_chain::{
-    Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateStore,
-    create, open,
+    Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
+    StateStore, create, open, verify,
 };
 use braid_evm::{Block, Config, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
@@ -19,6 +19,13 @@ fn config(workers: u16) -> ChainConfig {
 
 fn block((block, hash): &(Block, B256)) -> ChainBlock {
     ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() }
+}
+
+/// The block, whose header states the state root.
+fn with_root(stream: &Stream, index: usize) -> ChainBlock {
+    let mut block = block(&stream.blocks[index]);
+    block.expected.state_root = Some(stream.states[index + 1].root());
+    block
 }
 
 /// Executes the blocks from `first` on and compares each with sequential execution. `lags`: blocks
@@ -45,7 +52,7 @@ fn run<S: StateStore + Clone>(
                     permits.send(()).expect("the writer is there");
                 });
             }
-            chain.execute(block(&stream.blocks[index])).expect("a valid block")
+            chain.execute(with_root(stream, index)).expect("a valid block")
         });
         ahead -= usize::from(full);
         let expected = &stream.outputs[index];
@@ -67,6 +74,9 @@ fn run<S: StateStore + Clone>(
     let reader = open(store).expect("a chain");
     let last = first + lags.len();
     assert_eq!(contents(&reader), stream.states[last].contents(), "after block {last}");
+    let verified = verify(&reader).expect("all is as it must be");
+    assert_eq!(Some(verified.state_root), reader.state_root().expect("reads"));
+    assert_eq!(verified.state_root, stream.states[last].root(), "after block {last}");
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +105,8 @@ fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
     let stream = Stream::new(plan.seed, blocks as u64);
     let mut config = config(plan.workers);
     config.executor.policy = plan.policy;
-    create(&reopen(), b"{}", &stream.states[0].batch(stream.head)).expect("an empty store");
+    create(&reopen(), b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
+        .expect("an empty store");
     let mut first = 0;
     for lags in &plan.lags {
         run(&reopen(), &stream, config, first, lags);
@@ -130,7 +141,8 @@ fn states_are_those_of_sequential_execution() {
 
 fn begun(stream: &Stream) -> MemoryStore {
     let store = MemoryStore::new();
-    create(&store, b"{}", &stream.states[0].batch(stream.head)).expect("an empty store");
+    create(&store, b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
+        .expect("an empty store");
     store
 }
 
@@ -245,6 +257,26 @@ fn two_ahead() {
     assert_eq!(chain.head().number, 1002);
     drop(permits);
     assert_eq!(chain.flush().expect("it is written").number, 1002);
+}
+
+#[test]
+fn a_block_with_another_state_root_is_not_written() {
+    let stream = Stream::new(9, 3);
+    let store = begun(&stream);
+    let mut chain = Chain::open(store.clone(), config(1)).expect("a chain");
+    chain.execute(with_root(&stream, 0)).expect("a valid block");
+    let mut wrong = with_root(&stream, 1);
+    wrong.expected.state_root = Some(B256::ZERO);
+    // The writer compares it, by which time later blocks may have been executed.
+    let refused = chain.execute(wrong).map(|_| ()).and_then(|()| chain.flush().map(|_| ()));
+    let error = refused.expect_err("another root").to_string();
+    assert!(
+        error.starts_with("block 1001 was executed and could not be written: the header"),
+        "{error}"
+    );
+    drop(chain);
+    let reader = open(&store).expect("a chain");
+    assert_eq!(contents(&reader), stream.states[1].contents());
 }
 
 #[test]

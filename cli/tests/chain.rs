@@ -21,7 +21,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-fn braid(arguments: &[&str]) -> Command {
+pub(crate) fn braid(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
     command.args(arguments).stdin(Stdio::null());
     command
@@ -29,7 +29,7 @@ fn braid(arguments: &[&str]) -> Command {
 
 /// Runs `braid chain` and returns what it prints.
 #[track_caller]
-fn chain(arguments: &[&str], code: i32) -> String {
+pub(crate) fn chain(arguments: &[&str], code: i32) -> String {
     ended(braid(&[&["chain"], arguments].concat()), code)
 }
 
@@ -42,28 +42,29 @@ fn ended(mut command: Command, code: i32) -> String {
 }
 
 #[track_caller]
-fn json(arguments: &[&str]) -> Value {
+pub(crate) fn json(arguments: &[&str]) -> Value {
     let text = chain(&[arguments, &["--json"]].concat(), 0);
     serde_json::from_str(&text).expect("one JSON object")
 }
 
 /// A generated chain in a folder, and folders of chains beside it.
-struct Demo(TempDir);
+pub(crate) struct Demo(TempDir);
 
 impl Demo {
-    fn new() -> Self {
+    /// A generated chain of so many blocks.
+    pub(crate) fn new(blocks: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let this = Self(folder);
-        chain(&["demo", "--blocks", "3", &this.path("demo")], 0);
+        chain(&["demo", "--blocks", &blocks.to_string(), &this.path("demo")], 0);
         this
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("a name in UTF-8").to_owned()
     }
 
     /// A new chain with the demo's genesis.
-    fn begun(&self, name: &str) -> String {
+    pub(crate) fn begun(&self, name: &str) -> String {
         let (folder, genesis) = (self.path(name), self.path("demo/genesis.json"));
         chain(&["init", "--genesis", &genesis, &folder], 0);
         folder
@@ -95,7 +96,7 @@ fn state_root(folder: &str) -> B256 {
 
 #[test]
 fn every_form_of_input_gives_the_state_of_the_last_header() {
-    let demo = Demo::new();
+    let demo = Demo::new(3);
     let (_, files) = demo_chain(1, 3).expect("generates");
     let last = &files[2].block.header;
     let rlp = demo.path("demo/blocks.rlp");
@@ -105,6 +106,9 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     assert_eq!((&report["blocks"], &report["transactions"]), (&3.into(), &1200.into()));
     assert_eq!(report["head"]["hash"], last.hash.to_string());
     assert_eq!(state_root(&once), last.inner.state_root);
+    let verified = json(&["verify", &once]);
+    assert_eq!(verified["state_root"], last.inner.state_root.to_string());
+    assert_eq!(verified["block_hashes"], 4);
     let expected = demo.digest("once");
 
     fs::create_dir(demo.path("files")).expect("a folder");
@@ -115,6 +119,12 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     let by_file = demo.begun("by-file");
     chain(&["run", "--workers", "3", &by_file, &demo.path("files")], 0);
     assert_eq!(demo.digest("by-file"), expected);
+
+    let without = demo.path("without");
+    let genesis = demo.path("demo/genesis.json");
+    chain(&["init", "--no-state-roots", "--genesis", &genesis, &without], 0);
+    chain(&["run", &without, &rlp], 0);
+    assert_eq!(json(&["verify", &without])["nodes"], 0);
 
     // One block, then the whole: what is there is passed over.
     let resumed = demo.begun("resumed");
@@ -135,7 +145,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
 
 #[test]
 fn inspect_shows_accounts_slots_and_codes() {
-    let demo = Demo::new();
+    let demo = Demo::new(3);
     let folder = demo.begun("chain");
     let (genesis, _) = demo_chain(1, 3).expect("generates");
     let contract = genesis.alloc.iter().find(|(_, it)| it.code.is_some() && it.storage.is_some());
@@ -158,7 +168,7 @@ fn inspect_shows_accounts_slots_and_codes() {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_advice() {
-    let demo = Demo::new();
+    let demo = Demo::new(3);
     let rlp = demo.path("demo/blocks.rlp");
     let text = chain(&["run", &demo.path("nowhere"), &rlp], 2);
     assert!(text.contains("create one with: braid chain init --genesis"), "{text}");
@@ -185,7 +195,7 @@ fn what_cannot_be_used_is_refused_with_advice() {
 
 #[test]
 fn a_block_that_is_not_what_its_header_says_is_not_written() {
-    let demo = Demo::new();
+    let demo = Demo::new(3);
     let folder = demo.begun("chain");
     let (_, mut files) = demo_chain(1, 3).expect("generates");
     files[1].block.header.inner.gas_used += 1;
@@ -197,11 +207,19 @@ fn a_block_that_is_not_what_its_header_says_is_not_written() {
     assert!(text.contains("block 2: the header states gas used"), "{text}");
     assert!(text.contains("blocks up to 1 are durable"), "{text}");
     assert_eq!(json(&["inspect", &folder])["number"], 1);
+
+    files[1].block.header.inner.gas_used -= 1;
+    files[1].block.header.inner.state_root = B256::ZERO;
+    files[1].write(Path::new(&paths[1])).expect("writes");
+    let text = chain(&["run", &folder, &paths[1]], 1);
+    assert!(text.contains("the header states the state root 0x0000"), "{text}");
+    assert!(text.contains("blocks up to 1 are durable"), "{text}");
+    chain(&["verify", &folder], 0);
 }
 
 #[test]
 fn a_folder_in_use_is_refused_with_the_process() {
-    let demo = Demo::new();
+    let demo = Demo::new(3);
     let folder = demo.begun("chain");
     let held = ChainFolder::open(Path::new(&folder)).expect("the folder is free");
     for arguments in [&["inspect", &folder][..], &["run", &folder, &demo.path("demo/blocks.rlp")]] {

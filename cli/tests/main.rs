@@ -3,6 +3,8 @@
 mod anvil;
 mod bench;
 mod chain;
+#[cfg(unix)]
+mod chain_faults;
 mod commands;
 mod fetch;
 mod hostile;

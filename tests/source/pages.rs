@@ -54,8 +54,7 @@ fn variants(path: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn names_in_the_pages_exist() {
-    let files =
-        files(&["src", "chain", "models", "tests", "testkit", "cli/src", "fuzz", "xtask/src"]);
+    let files = files(&["src", "chain", "models", "tests", "testkit", "cli", "fuzz", "xtask/src"]);
     let text: String = files.into_iter().map(|(_, text)| text).collect();
     let words: BTreeSet<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
     for page in ["docs/PROTOCOL.md", "docs/TESTING.md"] {

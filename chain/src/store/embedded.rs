@@ -3,7 +3,7 @@
 use super::{Entry, Snapshot, StateStore, Table, Writes};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use std::{path::Path, sync::Arc};
+use std::{panic::catch_unwind, path::Path, sync::Arc};
 
 /// Bytes of blocks that the store keeps in memory, by default.
 pub const CACHE_BYTES: u64 = 256 << 20;
@@ -35,6 +35,20 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_cache(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+        // Where a file is damaged fjall panics now and then, instead of returning an error.
+        let opened = catch_unwind(|| Self::open_unguarded(folder, cache));
+        let why = match opened {
+            Ok(Ok(store)) => return Ok(store),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => match panic.downcast_ref::<String>() {
+                Some(message) => message.clone(),
+                None => "a panic without a message".to_owned(),
+            },
+        };
+        Err(StoreError::Open { folder: folder.to_owned(), why })
+    }
+
+    fn open_unguarded(folder: &Path, cache: u64) -> Result<Self, StoreError> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
         let database = builder.open().map_err(StoreError::backend)?;

@@ -23,12 +23,21 @@ pub enum Table {
     BlockHashes,
     /// What undoes a block, by number.
     Undo,
+    /// Nodes of tries, by trie and path.
+    Nodes,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Accounts, Self::Slots, Self::Codes, Self::BlockHashes, Self::Undo];
+    pub const ALL: [Self; 7] = [
+        Self::Meta,
+        Self::Accounts,
+        Self::Slots,
+        Self::Codes,
+        Self::BlockHashes,
+        Self::Undo,
+        Self::Nodes,
+    ];
 
     /// Its name on disk.
     #[must_use]
@@ -40,6 +49,7 @@ impl Table {
             Self::Codes => "codes",
             Self::BlockHashes => "block-hashes",
             Self::Undo => "undo",
+            Self::Nodes => "nodes",
         }
     }
 }

@@ -2,6 +2,10 @@
 //! shares no code with the chain.
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
+use alloy_trie::{
+    TrieAccount,
+    root::{state_root_unhashed, storage_root_unhashed},
+};
 use braid_chain::{
     AccountChange, AccountRecord, DurableBatch, Head, SlotChange, Snapshot, StateReader,
 };
@@ -65,6 +69,7 @@ impl Reference {
             accounts: self.accounts.iter().map(account).collect(),
             slots: self.slots.iter().map(slot).collect(),
             codes: codes.collect(),
+            state_root: None,
         }
     }
 
@@ -97,6 +102,17 @@ impl Reference {
 
     pub(crate) fn nonce(&self, address: Address) -> u64 {
         self.accounts.get(&address).map_or(0, |(nonce, ..)| *nonce)
+    }
+
+    /// The state root, by a library's full computation.
+    pub(crate) fn root(&self) -> B256 {
+        state_root_unhashed(self.accounts.iter().map(|(address, (nonce, balance, code_hash))| {
+            let (nonce, balance, code_hash) = (*nonce, *balance, *code_hash);
+            let slots = self.slots.range((*address, U256::ZERO)..=(*address, U256::MAX));
+            let slots = slots.map(|((_, slot), value)| (B256::from(*slot), *value));
+            let storage_root = storage_root_unhashed(slots);
+            (*address, TrieAccount { nonce, balance, storage_root, code_hash })
+        }))
     }
 
     pub(crate) fn contents(&self) -> Contents {

@@ -2,7 +2,7 @@
 
 use super::{End, Stop, message};
 use alloy_genesis::Genesis;
-use braid_chain::{ChainFolder, EmbeddedStore, Head, create, genesis};
+use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -29,6 +29,9 @@ pub(super) struct InitArgs {
     /// The chain's folder, which is made if it is not there
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Compute no state roots: blocks cost less, and state roots of headers are not compared
+    #[arg(long)]
+    no_state_roots: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -38,10 +41,12 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let genesis = read(&args.genesis)?;
     let header = genesis::header(&genesis);
     let head = Head { number: header.number, hash: header.hash_slow() };
-    let batch = genesis::batch(&genesis, head);
+    let mut batch = genesis::batch(&genesis, head);
+    batch.state_root = Some(header.state_root);
+    let roots = if args.no_state_roots { StateRoots::Left } else { StateRoots::Computed };
     let folder = ChainFolder::create(&args.folder).map_err(message)?;
     let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
-    create(&store, &genesis::encode(&genesis).map_err(message)?, &batch)
+    create(&store, &genesis::encode(&genesis).map_err(message)?, &batch, roots)
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
     let (accounts, slots) = (batch.accounts.len(), batch.slots.len());
     let mut out = io::stdout().lock();

@@ -36,7 +36,7 @@ pub(super) struct InspectArgs {
 
 #[derive(Debug, Default, Subcommand)]
 enum What {
-    /// Number and hash of the last durable block
+    /// Number and hash of the last durable block, and its state root
     #[default]
     Head,
     /// Nonce, balance and code hash of an account
@@ -65,7 +65,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
     let reader = open_chain(&store).map_err(message)?;
     let found = match &args.what {
-        None | Some(What::Head) => head(&reader),
+        None | Some(What::Head) => head(&reader)?,
         Some(What::Account { address }) => account(&reader, *address)?,
         Some(What::Slot { address, slot }) => {
             let value = reader.storage_ref(*address, *slot).map_err(message)?;
@@ -79,7 +79,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
         }
         Some(What::Digest) => {
             let digest = digest(&reader).map_err(message)?;
-            let mut found = head(&reader);
+            let mut found = head(&reader)?;
             found.push(("accounts", json!(digest.accounts)));
             found.push(("slots", json!(digest.slots)));
             found.push(("digest", json!(digest.hash)));
@@ -92,9 +92,12 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
 
 type Fields = Vec<(&'static str, Value)>;
 
-fn head(reader: &StateReader<EmbeddedSnapshot>) -> Fields {
+fn head(reader: &StateReader<EmbeddedSnapshot>) -> Result<Fields, Stop> {
     let head = reader.head();
-    vec![("number", json!(head.number)), ("hash", json!(head.hash))]
+    let mut fields = vec![("number", json!(head.number)), ("hash", json!(head.hash))];
+    let root = reader.state_root().map_err(message)?;
+    fields.extend(root.map(|root| ("state_root", json!(root))));
+    Ok(fields)
 }
 
 fn account(reader: &StateReader<EmbeddedSnapshot>, address: Address) -> Result<Fields, Stop> {

@@ -5,6 +5,7 @@ mod init;
 mod inspect;
 mod pace;
 mod run;
+mod verify;
 
 use super::{End, Stop};
 use braid_chain::{ChainFolder, EmbeddedStore};
@@ -17,6 +18,7 @@ Examples:
   braid chain init --genesis demo/genesis.json chain/
   braid chain run chain/ demo/blocks.rlp
   braid chain inspect chain/
+  braid chain verify chain/
 
 Exit code: 0 if all was right; 1 if a block is not what its header says; 2 if an input
 or the folder cannot be used.";
@@ -38,6 +40,7 @@ enum Command {
     Init(init::InitArgs),
     Run(run::RunArgs),
     Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -46,6 +49,7 @@ pub(super) fn chain(args: &ChainArgs) -> Result<End, Stop> {
         Command::Init(args) => init::init(args),
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::inspect(args),
+        Command::Verify(args) => verify::verify(args),
         Command::Demo(args) => demo::demo(args),
     }
 }

@@ -7,7 +7,8 @@ use super::{
 use crate::chain_input::{Inputs, SizedBlock};
 use crate::commands::run::PolicyArg;
 use braid_chain::{
-    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, genesis, open as open_chain,
+    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
+    open as open_chain,
 };
 use clap::Args;
 use serde_json::json;
@@ -34,7 +35,7 @@ the blocks before the one that is named are durable.";
 /// Execute blocks on a chain
 ///
 /// Each block is executed on the state after the one before and compared with its header: gas used,
-/// receipts root, logs bloom and requests hash. State roots are not compared yet.
+/// receipts root, logs bloom and requests hash, and the state root unless the chain was created without.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct RunArgs {
@@ -75,18 +76,27 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let chain = Chain::open(store, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let mut import = Import { chain, first: None, passed_over: 0 };
-    let ended = import.all(inputs, &mut pace);
+    let mut ended = import.all(inputs, &mut pace);
     let durable = import.chain.flush();
     let tally = pace.end();
     match &durable {
         Ok(head) => import.report(args, *head, &tally)?,
         // If the run ended by the same error, that is the one to be told.
-        Err(error) if ended.is_ok() => return Err(message(error)),
+        Err(error) if ended.is_ok() => ended = Err(Refusal::new(String::new(), error)),
         Err(_) => {}
     }
     match ended {
         Ok(()) => Ok(End::Right),
         Err(refusal) => refusal.end(import.chain.durable()),
+    }
+}
+
+/// How the command ends by this error: a block that is not what its header says is a mismatch.
+const fn end_of(error: &ChainError) -> End {
+    match error {
+        ChainError::Header { .. }
+        | ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => End::Mismatch,
+        _ => End::BadInput,
     }
 }
 
@@ -103,6 +113,14 @@ struct Refusal {
     file: String,
     why: String,
     end: End,
+    cause: Cause,
+}
+
+/// What has to be put right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Input,
+    Store,
 }
 
 impl Import {
@@ -112,6 +130,7 @@ impl Import {
                 file: String::new(),
                 why: error.to_string(),
                 end: End::BadInput,
+                cause: Cause::Input,
             };
             self.one(input.map_err(unusable)?, pace)?;
         }
@@ -120,13 +139,10 @@ impl Import {
 
     fn one(&mut self, input: SizedBlock, pace: &mut Pace) -> Result<(), Refusal> {
         let SizedBlock { block, file, read } = input;
-        let refused = |why: String, end| Refusal { file: file.clone(), why, end };
         let number = block.block.env.number.saturating_to::<u64>();
         if number <= self.chain.head().number {
-            let known = self.known(number).map_err(|error| {
-                let end = End::BadInput;
-                refused(error.to_string(), end)
-            })?;
+            let known = self.known(number);
+            let known = known.map_err(|error| Refusal::new(file.clone(), &error))?;
             if known.is_some_and(|hash| hash != block.hash) {
                 let known = known.unwrap_or_default();
                 let why = format!(
@@ -134,15 +150,13 @@ impl Import {
                      input is of another chain",
                     block.hash
                 );
-                return Err(refused(why, End::BadInput));
+                return Err(Refusal { file, why, end: End::BadInput, cause: Cause::Input });
             }
             self.passed_over = self.passed_over.saturating_add(1);
             return Ok(());
         }
-        let executed = self.chain.execute(block).map_err(|error| {
-            let mismatch = matches!(error, ChainError::Header { .. });
-            refused(error.to_string(), if mismatch { End::Mismatch } else { End::BadInput })
-        })?;
+        let executed =
+            self.chain.execute(block).map_err(|error| Refusal::new(file.clone(), &error))?;
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);
         Ok(())
@@ -183,12 +197,28 @@ impl Import {
 }
 
 impl Refusal {
+    fn new(file: String, error: &ChainError) -> Self {
+        let cause = match error {
+            ChainError::Writer { error: StoreError::Backend(_), .. }
+            | ChainError::WriterEnded { .. }
+            | ChainError::Store(_) => Cause::Store,
+            _ => Cause::Input,
+        };
+        // No input is to blame for what the writer says of an earlier block.
+        let file = if cause == Cause::Store { String::new() } else { file };
+        Self { file, why: error.to_string(), end: end_of(error), cause }
+    }
+
     fn end(self, durable: Head) -> Result<End, Stop> {
-        let Self { file, why, end } = self;
+        let Self { file, why, end, cause } = self;
         let place = if file.is_empty() { why } else { format!("{file}: {why}") };
+        let first = match cause {
+            Cause::Input => "correct the input",
+            Cause::Store => "make room on the disk, or see to it",
+        };
         let advice = format!(
-            "{place}\nblocks up to {} are durable; correct the input and run the same command \
-             again, which goes on after that block",
+            "{place}\nblocks up to {} are durable; {first} and run the same command again, which \
+             goes on after that block",
             durable.number
         );
         match end {

@@ -1,0 +1,206 @@
+//! The state trie and the storage tries, of which a block changes a few nodes.
+//!
+//! A node lies in the store under its trie and its path, one byte for each nibble, in the form that is
+//! hashed. An update goes from the root down to the changed entries and puts the nodes on the way
+//! back; a block costs what it changes, not what there is.
+
+mod node;
+mod nodes;
+mod update;
+mod walk;
+
+pub(crate) use walk::walk;
+
+use crate::{AccountRecord, DurableBatch, Snapshot, StoreError, Writes};
+use alloy_primitives::{Address, B256, keccak256, map::AddressMap};
+use alloy_rlp::Encodable;
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
+use node::Node;
+use nodes::{Nodes, Owner};
+use std::{num::NonZeroUsize, thread};
+use update::{Change, apply, collapse, update};
+
+/// With fewer changed entries than this, starting a thread costs more than it saves.
+const ENTRIES_FOR_A_THREAD: usize = 128;
+
+/// Changes all tries as `batch` says, adds the changed nodes to `writes`, and returns the state root.
+pub(crate) fn update_state<S: Snapshot>(
+    snapshot: &S,
+    batch: &DurableBatch,
+    threads: NonZeroUsize,
+    writes: &mut Writes,
+) -> Result<B256, StoreError> {
+    let jobs = storage_jobs(batch);
+    let slots = batch.slots.len();
+    let storage = in_parallel(threads, slots, jobs, |job| storage_trie(snapshot, job))?;
+    let mut roots = AddressMap::default();
+    for (address, root, nodes) in storage {
+        roots.insert(address, root);
+        nodes.write(writes);
+    }
+    let changed = batch
+        .accounts
+        .iter()
+        .filter(|change| change.before != change.after || roots.contains_key(&change.address));
+    let leaves = changed.map(|change| (change.address, change.after)).collect();
+    let leaf = |(address, after)| leaf(snapshot, address, after, roots.get(&address).copied());
+    let mut leaves = in_parallel(threads, batch.accounts.len(), leaves, leaf)?;
+    leaves.sort_unstable_by_key(|(key, _)| *key);
+    let mut nodes = Nodes::new(snapshot, Owner::State);
+    update_wide(&mut nodes, &leaves, threads)?;
+    let root = nodes.root()?;
+    nodes.write(writes);
+    Ok(root)
+}
+
+/// What a block does to one account's storage.
+struct StorageJob<'b> {
+    address: Address,
+    cleared: bool,
+    slots: &'b [crate::SlotChange],
+}
+
+/// One for each account whose storage changes.
+fn storage_jobs(batch: &DurableBatch) -> Vec<StorageJob<'_>> {
+    let groups = batch.slots.chunk_by(|one, other| one.address == other.address);
+    let mut groups = groups.peekable();
+    let mut jobs = Vec::new();
+    for change in &batch.accounts {
+        // Both are sorted by address, and an account with changed slots is among the accounts.
+        let of_account = |slots: &&[crate::SlotChange]| {
+            slots.first().is_some_and(|slot| slot.address == change.address)
+        };
+        let slots = groups.next_if(of_account).unwrap_or_default();
+        if change.cleared || !slots.is_empty() {
+            jobs.push(StorageJob { address: change.address, cleared: change.cleared, slots });
+        }
+    }
+    jobs
+}
+
+type StorageResult<'s, S> = (Address, B256, Nodes<'s, S>);
+
+fn storage_trie<'s, S: Snapshot>(
+    snapshot: &'s S,
+    job: StorageJob<'_>,
+) -> Result<StorageResult<'s, S>, StoreError> {
+    let mut nodes = Nodes::new(snapshot, Owner::Storage(keccak256(job.address)));
+    if job.cleared {
+        nodes.clear()?;
+    }
+    let entry = |slot: &crate::SlotChange| {
+        let value = (!slot.after.is_zero()).then(|| alloy_rlp::encode(slot.after));
+        (hashed(slot.slot.to_be_bytes::<32>()), value)
+    };
+    let mut changes: Vec<Change> = job.slots.iter().map(entry).collect();
+    changes.sort_unstable_by_key(|(key, _)| *key);
+    update(&mut nodes, &changes)?;
+    Ok((job.address, nodes.root()?, nodes))
+}
+
+/// The entry of an account in the state trie. `root`: of its storage, if that has changed.
+fn leaf<S: Snapshot>(
+    snapshot: &S,
+    address: Address,
+    after: Option<AccountRecord>,
+    root: Option<B256>,
+) -> Result<Change, StoreError> {
+    let hash = keccak256(address);
+    let key = Nibbles::unpack(hash);
+    let Some(account) = after else { return Ok((key, None)) };
+    let root = match root {
+        Some(root) => root,
+        None => Nodes::new(snapshot, Owner::Storage(hash)).root()?,
+    };
+    Ok((key, Some(encode_account(account, root))))
+}
+
+/// An account as the state trie has it.
+pub(crate) fn encode_account(account: AccountRecord, storage_root: B256) -> Vec<u8> {
+    let AccountRecord { nonce, balance, code_hash } = account;
+    let mut bytes = Vec::new();
+    TrieAccount { nonce, balance, storage_root, code_hash }.encode(&mut bytes);
+    bytes
+}
+
+fn hashed(key: impl AsRef<[u8]>) -> Nibbles {
+    Nibbles::unpack(keccak256(key))
+}
+
+/// As [`update`], where the children of the root are changed on several threads.
+fn update_wide<S: Snapshot>(
+    nodes: &mut Nodes<'_, S>,
+    changes: &[Change],
+    threads: NonZeroUsize,
+) -> Result<(), StoreError> {
+    let root = Nibbles::default();
+    let Some(Node::Branch(mut children)) = nodes.get(&root)? else { return update(nodes, changes) };
+    if threads.get() == 1 || changes.len() < ENTRIES_FOR_A_THREAD {
+        return update(nodes, changes);
+    }
+    let groups: Vec<_> =
+        changes.chunk_by(|(one, _), (other, _)| one.first() == other.first()).collect();
+    let shared = &*nodes;
+    let one = |group: &[Change]| {
+        let mut nodes = shared.beside();
+        let below = group.first().map(|(key, _)| key.slice(..1)).unwrap_or_default();
+        let child = nodes.get(&below)?;
+        let child = apply(&mut nodes, &below, child, group)?;
+        let reference = nodes.put(&below, child.as_ref());
+        Ok((below.first().unwrap_or_default(), reference, nodes))
+    };
+    for (nibble, reference, changed) in in_parallel(threads, changes.len(), groups, one)? {
+        if let Some(child) = children.get_mut(usize::from(nibble)) {
+            *child = reference;
+        }
+        nodes.merge(changed);
+    }
+    let node = collapse(nodes, &root, children)?;
+    nodes.put(&root, node.as_ref());
+    Ok(())
+}
+
+/// What `run` makes of each job, in the order of the jobs, on several threads if there are many `entries`.
+fn in_parallel<J: Send, T: Send>(
+    threads: NonZeroUsize,
+    entries: usize,
+    jobs: Vec<J>,
+    run: impl Fn(J) -> Result<T, StoreError> + Sync,
+) -> Result<Vec<T>, StoreError> {
+    let threads = threads.get().min(entries / ENTRIES_FOR_A_THREAD).min(jobs.len());
+    if threads < 2 {
+        return jobs.into_iter().map(run).collect();
+    }
+    let share = jobs.len().div_ceil(threads);
+    let mut jobs = jobs.into_iter();
+    let mut shares: Vec<Vec<J>> = Vec::new();
+    while jobs.len() > 0 {
+        shares.push(jobs.by_ref().take(share).collect());
+    }
+    let run = &run;
+    let all = |share: Vec<J>| share.into_iter().map(run).collect::<Result<Vec<T>, _>>();
+    thread::scope(|scope| {
+        let mine = shares.pop().unwrap_or_default();
+        let others: Vec<_> =
+            shares.into_iter().map(|share| scope.spawn(move || all(share))).collect();
+        let last = all(mine);
+        let mut found = Vec::new();
+        for other in others {
+            // A panic of the backend goes on on this thread.
+            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        found.extend(last?);
+        Ok(found)
+    })
+}
+
+/// Root of the storage of the account whose address has this hash.
+pub(crate) fn storage_root<S: Snapshot>(snapshot: &S, hash: B256) -> Result<B256, StoreError> {
+    Nodes::new(snapshot, Owner::Storage(hash)).root()
+}
+
+/// Root of a trie without entries.
+pub(crate) const EMPTY_ROOT: B256 = EMPTY_ROOT_HASH;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Visiting every node of all tries.
+
+use super::{
+    node::Node,
+    nodes::{Nodes, Owner},
+};
+use crate::{Snapshot, StoreError, Table};
+use alloy_primitives::B256;
+use alloy_trie::{Nibbles, nodes::RlpNode};
+
+/// Checks that each node of the trie of `owner` has the hash by which its parent knows it, and returns
+/// the number of nodes.
+fn walk_trie<S: Snapshot>(snapshot: &S, owner: Owner) -> Result<u64, StoreError> {
+    let nodes = Nodes::new(snapshot, owner);
+    let mut count = 0_u64;
+    let mut stack = vec![(Nibbles::default(), None::<RlpNode>)];
+    while let Some((path, reference)) = stack.pop() {
+        let node = match nodes.get(&path)? {
+            Some(node) => node,
+            None if reference.is_none() => continue,
+            None => return Err(StoreError::damaged(format!("no trie node at {path:?}"))),
+        };
+        count = count.saturating_add(1);
+        let found = RlpNode::from_rlp(&node.encode());
+        if reference.is_some_and(|reference| reference != found) {
+            return Err(StoreError::damaged(format!("the trie node at {path:?} has another hash")));
+        }
+        match node {
+            Node::Leaf { .. } => {}
+            Node::Extension { key, child } => stack.push((path.join(&key), Some(child))),
+            Node::Branch(children) => {
+                for (nibble, child) in (0_u8..).zip(*children) {
+                    if let Some(child) = child {
+                        stack.push((path.join(&Nibbles::from_nibbles([nibble])), Some(child)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Checks every node of the state trie and of the storage tries of `accounts`, by the hashes of their
+/// addresses, and that there are no others.
+pub(crate) fn walk<S: Snapshot>(
+    snapshot: &S,
+    accounts: impl Iterator<Item = Result<B256, StoreError>>,
+) -> Result<u64, StoreError> {
+    let mut count = walk_trie(snapshot, Owner::State)?;
+    for hash in accounts {
+        count = count.saturating_add(walk_trie(snapshot, Owner::Storage(hash?))?);
+    }
+    let mut stored = 0_u64;
+    for entry in snapshot.scan(Table::Nodes, &[]) {
+        entry?;
+        stored = stored.saturating_add(1);
+    }
+    if stored == count {
+        return Ok(count);
+    }
+    Err(StoreError::damaged(format!("{stored} trie nodes, of which {count} belong to an account")))
+}

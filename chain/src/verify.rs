@@ -1,0 +1,128 @@
+//! Computing everything anew that a store can be asked about.
+
+use crate::{
+    Snapshot, StateReader, StoreError,
+    trie::{EMPTY_ROOT, encode_account, storage_root, walk},
+};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
+use alloy_trie::{HashBuilder, Nibbles, root::storage_root_unhashed};
+use std::collections::BTreeSet;
+
+/// What was verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Number of accounts.
+    pub accounts: u64,
+    /// Number of slots that are not zero.
+    pub slots: u64,
+    /// Number of codes that accounts have, each counted once.
+    pub codes: u64,
+    /// Number of blocks whose hash is there, without a gap up to the head.
+    pub block_hashes: u64,
+    /// Number of blocks that can be undone.
+    pub undo_blocks: u64,
+    /// Number of trie nodes; none if the chain has no state roots.
+    pub nodes: u64,
+    /// The state root, computed from all accounts and slots.
+    pub state_root: B256,
+}
+
+/// Computes the state root from all accounts and slots, and compares it with the stored one; compares
+/// the hash of each trie node with its parent's, and of each code with its accounts'. Takes time
+/// and memory in proportion to the number of accounts.
+///
+/// # Errors
+/// The first thing that is not as it must be.
+pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreError> {
+    let mut verified = Verified::default();
+    let stored = reader.state_root()?;
+    let mut leaves = Vec::new();
+    let mut codes = BTreeSet::new();
+    for entry in reader.accounts() {
+        let (address, account) = entry?;
+        let hash = keccak256(address);
+        let root = storage(reader, address, &mut verified)?;
+        if stored.is_some() && storage_root(reader.snapshot(), hash)? != root {
+            return Err(StoreError::damaged(format!("the storage trie of {address}")));
+        }
+        if account.code_hash != KECCAK256_EMPTY {
+            codes.insert(account.code_hash);
+        }
+        leaves.push((hash, encode_account(account, root)));
+        verified.accounts = verified.accounts.saturating_add(1);
+    }
+    let mut all = reader.all_slots();
+    let slots = all.try_fold(0_u64, |sum, slot| slot.map(|_| sum.saturating_add(1)))?;
+    if slots != verified.slots {
+        return Err(StoreError::damaged("a slot belongs to no account"));
+    }
+    for hash in &codes {
+        if keccak256(reader.code(*hash)?) != *hash {
+            return Err(StoreError::damaged(format!("the code {hash} has another hash")));
+        }
+    }
+    verified.codes = codes.len() as u64;
+    blocks(reader, &mut verified)?;
+    leaves.sort_unstable_by_key(|(hash, _)| *hash);
+    verified.state_root = root_of(&leaves);
+    if let Some(stored) = stored {
+        if stored != verified.state_root {
+            let found = verified.state_root;
+            let what = format!("the state root is {found}, the store has {stored}");
+            return Err(StoreError::damaged(what));
+        }
+        let hashes = leaves.iter().map(|(hash, _)| Ok(*hash));
+        verified.nodes = walk(reader.snapshot(), hashes)?;
+    }
+    Ok(verified)
+}
+
+/// Root of one account's slots.
+fn storage<S: Snapshot>(
+    reader: &StateReader<S>,
+    address: Address,
+    verified: &mut Verified,
+) -> Result<B256, StoreError> {
+    let slots: Vec<_> = reader.slots(address).collect::<Result<_, _>>()?;
+    if slots.iter().any(|(_, value)| value.is_zero()) {
+        return Err(StoreError::damaged(format!("a slot of {address} is zero")));
+    }
+    verified.slots = verified.slots.saturating_add(slots.len() as u64);
+    if slots.is_empty() {
+        return Ok(EMPTY_ROOT);
+    }
+    Ok(storage_root_unhashed(slots.into_iter().map(|(slot, value)| (B256::from(slot), value))))
+}
+
+/// Block hashes without a gap down from the head, and what undoes the last blocks.
+fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Result<(), StoreError> {
+    let head = reader.head();
+    if reader.block_hash(head.number)? != Some(head.hash) {
+        return Err(StoreError::damaged("the hash of the last block"));
+    }
+    let mut number = head.number;
+    loop {
+        verified.block_hashes = verified.block_hashes.saturating_add(1);
+        let Some(parent) = number.checked_sub(1) else { break };
+        let hash = reader.block_hash(parent)?;
+        if let Some(undo) = reader.undo(number)? {
+            verified.undo_blocks = verified.undo_blocks.saturating_add(1);
+            if Some(undo.parent.hash) != hash || undo.parent.number != parent {
+                return Err(StoreError::damaged(format!("what undoes block {number}")));
+            }
+        }
+        if hash.is_none() {
+            break;
+        }
+        number = parent;
+    }
+    Ok(())
+}
+
+fn root_of(leaves: &[(B256, Vec<u8>)]) -> B256 {
+    let mut builder = HashBuilder::default();
+    for (hash, account) in leaves {
+        builder.add_leaf(Nibbles::unpack(hash), account);
+    }
+    builder.root()
+}

@@ -1,0 +1,77 @@
+//! `braid chain verify`: computes everything anew.
+
+use super::{End, Stop, message, open};
+use braid_chain::{StoreError, open as open_chain, verify as verify_chain};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain verify chain/
+  braid chain verify --json chain/ | jq .state_root
+
+Exit code: 0 if everything is as it must be; 1 if something is not; 2 if the folder
+cannot be used.";
+
+/// Compute everything anew that a chain's folder holds, and compare
+///
+/// Computes the state root from all accounts and slots; compares the hash of each trie node with what its
+/// parent holds, and that of each code with its accounts'; looks for gaps in the block hashes and in what
+/// undoes the last blocks. Takes time and memory in proportion to the number of accounts.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct VerifyArgs {
+    /// The chain's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
+    let (_folder, store) = open(&args.folder, None)?;
+    let reader = open_chain(&store).map_err(message)?;
+    let verified = match verify_chain(&reader) {
+        Ok(verified) => verified,
+        Err(error @ StoreError::Damaged { .. }) => {
+            crate::commands::print_error(&format!("{}: {error}", args.folder.display()));
+            return Ok(End::Mismatch);
+        }
+        Err(error) => return Err(message(error)),
+    };
+    let head = reader.head();
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = json!({
+            "number": head.number,
+            "hash": head.hash,
+            "state_root": verified.state_root,
+            "accounts": verified.accounts,
+            "slots": verified.slots,
+            "codes": verified.codes,
+            "nodes": verified.nodes,
+            "block_hashes": verified.block_hashes,
+            "undo_blocks": verified.undo_blocks,
+        });
+        writeln!(out, "{report}")?;
+        return Ok(End::Right);
+    }
+    writeln!(out, "block {} {}", head.number, head.hash)?;
+    writeln!(out, "state root {}", verified.state_root)?;
+    writeln!(
+        out,
+        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, undo for {} blocks: all right",
+        verified.accounts,
+        verified.slots,
+        verified.codes,
+        verified.nodes,
+        verified.block_hashes,
+        verified.undo_blocks,
+    )?;
+    Ok(End::Right)
+}
