@@ -71,6 +71,14 @@ impl Executor {
         &self.config
     }
 
+    /// Waits until no worker holds a block or a database any more.
+    ///
+    /// A block does not wait for workers that it does not need: one that the system has put aside, on a busy machine,
+    /// may hold the block and its handle of the database for some milliseconds after the result is there.
+    pub fn wait_idle(&mut self) {
+        self.team.wait_idle();
+    }
+
     /// Executes `block` on the state of `database`, of which each worker gets a clone.
     ///
     /// # Errors

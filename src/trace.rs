@@ -87,6 +87,16 @@ impl<E> Log<E> {
         Ticket::default()
     }
 
+    /// The same log with all that was kept; nothing is left here.
+    pub(crate) fn take(&self) -> Self {
+        #[cfg(all(feature = "trace", not(braid_loom)))]
+        if let Some(events) = &self.events {
+            let events = Mutex::new(core::mem::take(&mut *events.lock()));
+            return Self { events: Some(events), kind: PhantomData };
+        }
+        Self::off()
+    }
+
     /// What was kept, in order.
     #[must_use]
     pub fn into_events(self) -> Vec<(Ticket, E)> {

@@ -231,8 +231,15 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
         let workload = ToyWorkload::new(Arc::clone(&block));
         let (ledger, store) = (workload.ledger(), Store::new(16));
         let (plan, patience) = (Plan::singles(48), 1_000);
-        let shared =
-            Shared::new(Setup { workload, ledger, store, limits, plan, carry: None, patience });
+        let shared = Shared::new(Setup {
+            workload: workload.into(),
+            ledger,
+            store: store.into(),
+            limits,
+            plan,
+            carry: None,
+            patience,
+        });
         let mut options = Options::new(workers, 1);
         options.schedule = Schedule::VirtualTime(COSTS);
         let ended = Simulator::new().run(shared, &options).expect("the run ends");

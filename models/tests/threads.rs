@@ -36,7 +36,7 @@ fn run_with<X: Context>(
     let own = context(&toy);
     pool.run(&task, |_| work(&toy.shared, WorkerId(0), &own));
     drop((task, own));
-    Arc::into_inner(toy).expect("no thread holds the task any more").shared.into_end()
+    toy.shared.end().expect("taken once")
 }
 
 fn run(

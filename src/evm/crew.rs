@@ -3,12 +3,16 @@
 use super::exec::location::EvmLocation;
 use super::exec::traffic::Traffic;
 use super::experience::Experience;
+use super::mutants::EvmMutant;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
+
+/// Transactions that a running worker has surely folded within the time that is waited for a message.
+pub(super) const IN_TIME: usize = 500;
 
 /// An empty store: the memory of one block's, for the next one's.
 #[derive(Debug)]
@@ -59,8 +63,8 @@ pub(crate) trait Crew<'env> {
         }
     }
 
-    /// Runs `task` on all other workers and `own` here; a worker that has not begun when `own` returns may be left out.
-    /// Returns when all are idle and none holds the task any more.
+    /// Runs `task` on all other workers and `own` here, and returns when `own` does. A worker that has not begun by then
+    /// is left out. One that has may still hold the task.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R;
 }
 
@@ -92,6 +96,11 @@ impl Team {
         let usual = pool(workers, spreads)?;
         let memory = Memory::default();
         Ok(Self { usual, wide: None, most, is_wide: false, spreads, memory })
+    }
+
+    /// Waits until no thread holds anything of a block any more.
+    pub(crate) fn wait_idle(&self) {
+        core::iter::once(&self.usual).chain(&self.wide).for_each(Pool::wait_idle);
     }
 
     fn pool(&self) -> &Pool {
@@ -172,5 +181,17 @@ pub(super) fn empty_store<'env>(
     }
     let shards = config.shards(crew.workers(), transactions);
     let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
-    store.unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions))
+    let store = store
+        .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
+    // Where storage is slow a worker that waits for one that will probably write reads nothing ahead meanwhile.
+    store.with_workers(if crew.is_wide() { 0 } else { crew.workers() })
+}
+
+/// The store, with the bug that is to be seeded.
+pub(super) fn seeded(store: Store<EvmLocation>, mutant: EvmMutant) -> Store<EvmLocation> {
+    #[cfg(feature = "mutants")]
+    let store = store.with_mutant(mutant.of_store());
+    #[cfg(not(feature = "mutants"))]
+    let _ = mutant;
+    store
 }

@@ -5,7 +5,7 @@ use super::block::committed::Committed;
 use super::block::error::Failure;
 use super::bundle::assembly::GrowingBundle;
 use super::bundle::block_effects::BlockEffects;
-use super::crew::Crew;
+use super::crew::{Crew, IN_TIME};
 use super::engine::feed::{Fed, Feed};
 use super::exec::base::StateSource;
 use super::session::Session;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::protocol::Policy;
 use crate::runtime::{Seat, Task};
-use crate::sync::{Mutex, Receiver, bounded};
+use crate::sync::{Mutex, Receiver, Sender, bounded};
 use crate::worker::Context;
 use core::ops::ControlFlow;
 use std::sync::Arc;
@@ -27,18 +27,38 @@ const LARGEST: usize = 4_096;
 
 /// The part of the others: one of them does it.
 struct Follower {
-    work: Mutex<Option<(GrowingBundle, Receiver<Fed>)>>,
-    done: Mutex<Option<GrowingBundle>>,
+    bundle: Mutex<Option<GrowingBundle>>,
+    batches: Receiver<Fed>,
+    done: Sender<GrowingBundle>,
+}
+
+impl Follower {
+    /// The bundle, once all transactions are in it; `None` if it comes no nearer to that, as its worker is put aside.
+    fn wait(
+        &self,
+        seat: Seat<'_>,
+        done: &Receiver<GrowingBundle>,
+        batch: usize,
+    ) -> Option<GrowingBundle> {
+        loop {
+            let waiting = self.batches.len();
+            let bundle = (0..=batch / IN_TIME).find_map(|_| seat.recv_soon(done));
+            if bundle.is_some() || self.batches.len() == waiting {
+                return bundle;
+            }
+        }
+    }
 }
 
 impl Task for Follower {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
-        let Some((mut bundle, batches)) = self.work.lock().take() else { return };
-        // Between batches the core is somebody else's.
-        while let Some(Fed { left, end }) = seat.patient().recv(&batches) {
+        let Some(mut bundle) = self.bundle.lock().take() else { return };
+        // Between batches the core is free for others.
+        while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
-        *self.done.lock() = Some(bundle);
+        // Nobody receives it if it comes too late.
+        let _ = self.done.try_send(bundle);
     }
 }
 
@@ -85,23 +105,20 @@ impl<S: StateSource> Session<S> {
         let batch = left.div_ceil(BATCHES).clamp(1, LARGEST);
         let (batches, inbox) = bounded(end.saturating_sub(first).div_ceil(batch));
         self.ledger.feed = Some(Feed { batches, end: first, batch });
-        let work = Mutex::new(Some((bundle, inbox)));
-        let follower = Arc::new(Follower { work, done: Mutex::new(None) });
+        let (done, finished) = bounded(1);
+        let bundle = Mutex::new(Some(bundle));
+        let follower = Arc::new(Follower { bundle, batches: inbox, done });
         let task: Arc<dyn Task + 'env> = follower.clone();
-        let (mut session, failure) = crew.run(&task, |seat| {
+        crew.run(&task, |seat| {
             let (mut session, failure) = self.run_in_order(end, config, on_commit);
-            // That is all: whoever follows comes to an end.
+            // That is all: the worker that follows comes to an end.
             session.ledger.feed = None;
-            // Unless somebody has come.
+            // Unless another worker has begun.
             follower.run(WorkerId(0), seat);
+            // Without it the bundle is made at the end of the block.
+            session.ledger.growing.bundle = follower.wait(seat, &finished, batch);
             (session, failure)
-        });
-        session.ledger.growing.bundle = follower.done.lock().take();
-        if session.ledger.growing.bundle.is_none() {
-            // Better than a bundle without what was handed over.
-            unreachable!("whoever has begun to follow has come to the end")
-        }
-        (session, failure)
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod after;
 mod block;
 mod bundle;
 mod closing;
+mod closing_task;
 mod crew;
 mod engine;
 mod exec;

@@ -147,5 +147,6 @@ fn run<'a>(
         observer.begins(caller, Stage::Wait);
     });
     observer.begins(caller, Stage::Finish);
-    Session::after(shared.into_end(), tally, false)
+    let Some(end) = shared.end() else { unreachable!("only this takes the end of the block") };
+    Session::after(end, tally, false)
 }

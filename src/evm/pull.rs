@@ -47,7 +47,8 @@ impl<S: StateSource> Session<S> {
     pub(super) fn pull(&mut self, pool: &mut dyn TransactionPool) -> bool {
         // The ledger lets go of the block, so that it is extended in place.
         self.ledger.set_block(Arc::default());
-        let block = Arc::make_mut(&mut self.workload.recipe.block);
+        let workload = Arc::make_mut(&mut self.workload);
+        let block = Arc::make_mut(&mut workload.recipe_mut().block);
         let before = block.transactions.len();
         let used = self.ledger.gas().admitted(block);
         let waiting = block.transactions.iter().skip(self.frontier.position());

@@ -6,7 +6,7 @@ use super::block::output::BlockOutput;
 use super::block::system::{SystemCalls, SystemError};
 use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
-use super::crew::empty_store;
+use super::crew::{empty_store, seeded};
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::balances::Moved;
@@ -78,7 +78,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let reads_alone = alone && !(tries_parts && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
-    let mut session = Session::new(workload, Store::new(1), alone);
+    let mut session = Session::new(workload, seeded(Store::new(1), mutant), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = is_worth_parting(crew, &config, &session);
@@ -100,7 +100,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     if failure.is_none() && session.left(transactions) > 0 {
         let in_lanes = is_worth_lanes(crew, &config, &session);
         let needs_none = alone && !in_lanes;
-        session.store = empty_store(crew, &config, transactions, needs_none);
+        let store = empty_store(crew, &config, transactions, needs_none);
+        session.store = Arc::new(seeded(store, mutant));
         session.seed(&effects);
         if !(follows || by_turns) {
             // What is left is put into the bundle by all workers at the end.
@@ -135,7 +136,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let alone = config.runs_alone(crew.workers(), || false);
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
-    let store = empty_store(crew, &config, ROUND, alone);
+    let store = seeded(empty_store(crew, &config, ROUND, alone), mutant);
     let mut session = Session::new(workload, store, alone);
     session.seed(&effects);
     // How much there will be nobody knows either.
@@ -209,7 +210,7 @@ fn prepare<S: StateSource>(
         spread: Spread::default(),
         blank: Default::default(),
         mutant: EvmMutant::default(),
-        moved: Moved::default(),
+        moved: Arc::new(Moved::default()),
     };
     let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
     let overlay = Arc::new(overlay);

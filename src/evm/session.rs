@@ -11,7 +11,7 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::experience::Experience;
-use super::stretch::{RunTask, Stretch, Unpublished};
+use super::stretch::{Fold, RunTask, Stretch, Unpublished};
 use super::trials::{Trials, waste};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
@@ -31,9 +31,9 @@ const IN_ORDER_AHEAD: usize = 16;
 
 /// A block between two rounds of transactions. A block that is given whole has one round.
 pub(super) struct Session<S: StateSource> {
-    pub(super) workload: EvmWorkload<S>,
+    pub(super) workload: Arc<EvmWorkload<S>>,
     pub(super) ledger: EvmLedger,
-    pub(super) store: Store<EvmLocation>,
+    pub(super) store: Arc<Store<EvmLocation>>,
     pub(super) tally: Tally,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
@@ -57,8 +57,8 @@ impl<S: StateSource> Session<S> {
             handed_over: false,
             longest: Vec::new(),
             ledger: EvmLedger::new(&workload.recipe),
-            store,
-            workload,
+            store: Arc::new(store),
+            workload: Arc::new(workload),
             tally: Tally::default(),
             frontier: TxIndex(0),
         }
@@ -182,7 +182,7 @@ impl<S: StateSource> Session<S> {
         // Each outcome is sent once, so sending never waits; in order the caller takes one before the next is there.
         let most = if matches!(stretch, Stretch::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
-        self.workload.streams = on_commit.is_some();
+        Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
         let (task, tally) = self.task(end, crew, config, stretch);
         let task = Arc::new(task);
@@ -204,10 +204,14 @@ impl<S: StateSource> Session<S> {
                 task.fold(seat);
                 let caller = Caller::new(seat, stream, deliver);
                 work(&task.shared, WorkerId(0), &caller);
-                task.publish(seat);
+                task.publish(WorkerId(0), seat);
+                task.wait_published();
                 caller.drain();
             }
-            None => task.run(WorkerId(0), seat),
+            None => {
+                task.run(WorkerId(0), seat);
+                task.wait_published();
+            }
         };
         if alone {
             own(SLEEPY);
@@ -218,11 +222,7 @@ impl<S: StateSource> Session<S> {
         if let Some(payload) = panicked {
             resume_unwind(payload);
         }
-        match Arc::into_inner(task) {
-            Some(task) => Self::after_task(task, tally, ended),
-            // `Crew::run` returns when nobody holds the task.
-            None => unreachable!("a worker still holds the block"),
-        }
+        Self::after_task(&task, tally, ended)
     }
 
     /// What all workers run, and what was counted before.
@@ -236,44 +236,33 @@ impl<S: StateSource> Session<S> {
         #[cfg(feature = "mutants")]
         let mutant = self.workload.recipe.mutant;
         let (mut folding, mut unpublished) = (None, None);
-        let (mut setup, tally) = match stretch {
+        let (setup, tally) = match stretch {
             Stretch::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
             Stretch::InOrder => self.set_up_in_order(end, config),
             Stretch::Private(mut stretch) => {
                 folding = stretch.folding.take();
-                unpublished = stretch.publishes.then(Unpublished::default);
+                unpublished = stretch.publishes.then(|| Unpublished::by(crew.workers()));
                 self.set_up_private(config, crew.workers(), *stretch)
             }
         };
-        if crew.is_wide() {
-            // Who waits for somebody who will probably write reads nothing ahead meanwhile.
-            setup.store = setup.store.with_workers(0);
-        }
-        #[cfg(feature = "mutants")]
-        {
-            setup.store = setup.store.with_mutant(mutant.of_store());
-        }
         let shared = Shared::new(setup);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
-        let folds = folding.is_some();
-        let (folding, folded) = (Mutex::new(folding), Mutex::new(None));
-        (RunTask { shared, folds, folding, folded, unpublished }, tally)
+        let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));
+        (RunTask { shared, fold, unpublished }, tally)
     }
 
-    /// The block after all workers have run `task`.
-    fn after_task(task: RunTask<S>, tally: Tally, ended: bool) -> (Self, Option<Failure<S>>) {
-        let RunTask { shared, folds, folded, unpublished, .. } = task;
-        let mut block_end = shared.into_end();
-        if unpublished.is_some() {
-            block_end.published = block_end.frontier;
+    /// The block after the caller's part of `task`. Other workers may still hold the task, with nothing that is needed.
+    fn after_task(task: &RunTask<S>, tally: Tally, ended: bool) -> (Self, Option<Failure<S>>) {
+        let Some(mut end) = task.shared.end() else {
+            unreachable!("only the caller takes the end of the block")
+        };
+        if task.unpublished.is_some() {
+            end.published = end.frontier;
         }
-        let (mut session, failure) = Self::after(block_end, tally, ended);
-        match folded.into_inner() {
-            Some(growing) => session.ledger.growing = growing,
-            // Better than a block without receipts.
-            None if folds => unreachable!("whoever has begun to fold has come to the end"),
-            None => {}
+        let (mut session, failure) = Self::after(end, tally, ended);
+        if let Some(growing) = task.folded() {
+            session.ledger.growing = growing;
         }
         (session, failure)
     }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::{Batch, Halt, Limits, Plan, Policy};
 use crate::worker::{BlockEnd, Setup};
+use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
     /// Makes what has not run of the transactions below `end` ready for workers, in chunks; also returns what was
@@ -30,9 +31,7 @@ impl<S: StateSource> Session<S> {
         let block = &self.workload.recipe.block;
         let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
         let limits = config.limits(workers, alone, hands_over);
-        let (mut setup, tally) = self.into_setup(config, limits, Plan { longest, ..plan });
-        setup.store = setup.store.with_workers(if alone { 1 } else { workers });
-        (setup, tally)
+        self.into_setup(config, limits, Plan { longest, ..plan })
     }
 
     /// The same in private batches.
@@ -79,7 +78,7 @@ impl<S: StateSource> Session<S> {
         plan: Plan,
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let Self { mut workload, ledger, store, tally, frontier: first, mut carry, .. } = self;
-        workload.followed = ledger.feed.is_some();
+        Arc::make_mut(&mut workload).followed = ledger.feed.is_some();
         if let Some(carry) = &mut carry
             && matches!(carry.pending, Pending::Batches { .. })
         {

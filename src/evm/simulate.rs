@@ -125,13 +125,13 @@ fn run(
     (recipe.mutant, effects.mutant) = (*mutant, *mutant);
     let transactions = recipe.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
+    let store = simulation.store(store);
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
     let session = Session::new(workload, store, false);
     let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
-    let store = simulation.store(store);
     let shared = Shared::with_protocol(workload, ledger, store, patience, protocol);
     #[cfg(feature = "mutants")]
     let shared = shared.with_mutant(mutant.of_workers());
@@ -153,7 +153,7 @@ impl<E> SimulatedBlock<E> {
 /// The block with every write set in the order of its locations. Where no journal is shared revm
 /// hands changes over in the order of a hash map, which differs from run to run; a seed must replay
 /// what is published between two reads.
-struct Ordered<S>(EvmWorkload<S>);
+struct Ordered<S>(Arc<EvmWorkload<S>>);
 
 impl<S: StateSource> Workload for Ordered<S> {
     type Location = EvmLocation;
@@ -217,7 +217,7 @@ impl<S: StateSource> From<BlockEnd<Ordered<S>, EvmLedger>> for BlockEnd<EvmWorkl
         Self {
             ledger,
             store,
-            workload: workload.0,
+            workload: Arc::clone(&workload.0),
             frontier,
             published,
             conflicts,

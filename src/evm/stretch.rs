@@ -41,13 +41,17 @@ pub(super) struct PrivateStretch {
 /// A bundle, and what became of transactions that are committed and not in it.
 pub(super) type Folding = (Growing, Vec<Fate>);
 
+/// A bundle before and after one of the workers has put those transactions into it.
+pub(super) enum Fold {
+    Waiting(Folding),
+    Done(Growing),
+}
+
 /// The part of the other workers.
 pub(super) struct RunTask<S: StateSource> {
     pub(super) shared: Shared<EvmWorkload<S>, EvmLedger>,
-    /// Whether a bundle is made meanwhile.
-    pub(super) folds: bool,
-    pub(super) folding: Mutex<Option<Folding>>,
-    pub(super) folded: Mutex<Option<Growing>>,
+    /// The bundle that is made meanwhile, if one is. The worker that makes it holds the lock.
+    pub(super) fold: Option<Mutex<Option<Fold>>>,
     /// What is to be put into the store once all have run, if anything is.
     pub(super) unpublished: Option<Unpublished>,
 }
@@ -56,10 +60,18 @@ pub(super) struct RunTask<S: StateSource> {
 type Left = (TxIndex, Arc<TxOutput>);
 
 /// What private batches have left, shared out among the workers.
-#[derive(Default)]
 pub(super) struct Unpublished {
     left: Mutex<Option<Arc<[Left]>>>,
     next: AtomicU64,
+    /// One for each worker, which holds it from a claim until what it has claimed is published.
+    publishing: Box<[Mutex<()>]>,
+}
+
+impl Unpublished {
+    pub(super) fn by(workers: usize) -> Self {
+        let (left, next) = Default::default();
+        Self { left, next, publishing: (0..workers).map(|_| Mutex::default()).collect() }
+    }
 }
 
 /// Transactions whose entries a worker publishes at a time.
@@ -68,24 +80,55 @@ const PUBLISHED_TOGETHER: usize = 8;
 impl<S: StateSource> RunTask<S> {
     /// Puts into the bundle what is not there, if no worker has begun with that.
     pub(super) fn fold(&self, seat: Seat<'_>) {
-        let folding = self.folding.lock().take();
-        let Some((mut growing, outcomes)) = folding else { return };
+        let fold = self.fold.as_ref().and_then(Mutex::try_lock);
+        if fold.is_some_and(|mut fold| self.fold_if_waiting(&mut fold)) {
+            seat.yield_at(Point::Between);
+        }
+    }
+
+    fn fold_if_waiting(&self, fold: &mut Option<Fold>) -> bool {
+        let (mut growing, outcomes) = match fold.take() {
+            Some(Fold::Waiting(folding)) => folding,
+            done => {
+                *fold = done;
+                return false;
+            }
+        };
         let recipe = &self.shared.workload().recipe;
         if is_evm_mutant!(recipe.mutant, LaneUnfolded) && !outcomes.is_empty() {
             growing.give_up_bundle();
         }
         growing.extend(&recipe.block, outcomes);
-        *self.folded.lock() = Some(growing);
-        seat.yield_at(Point::Between);
+        *fold = Some(Fold::Done(growing));
+        true
+    }
+
+    /// The bundle that was made, if one was. Waits for the worker that makes it: what it works on is not there twice.
+    pub(super) fn folded(&self) -> Option<Growing> {
+        match self.fold.as_ref()?.lock().take() {
+            Some(Fold::Done(growing)) => Some(growing),
+            // Better than a block without receipts.
+            Some(Fold::Waiting(_)) | None => {
+                unreachable!("the caller folds if no other worker does")
+            }
+        }
+    }
+
+    /// Waits until everything that a worker has begun to publish is published: what comes next reads it.
+    pub(super) fn wait_published(&self) {
+        let publishing = self.unpublished.iter().flat_map(|unpublished| &unpublished.publishing);
+        publishing.for_each(|publishing| drop(publishing.lock()));
     }
 
     /// Puts part of what the batches have left into the store, until nothing is left to be put there.
-    pub(super) fn publish(&self, seat: Seat<'_>) {
-        let Some(Unpublished { left, next }) = &self.unpublished else { return };
+    pub(super) fn publish(&self, worker: WorkerId, seat: Seat<'_>) {
+        let Some(Unpublished { left, next, publishing }) = &self.unpublished else { return };
+        let Some(publishing) = publishing.get(usize::from(worker.0)) else { return };
         let left = left.lock().get_or_insert_with(|| self.publish_credits()).clone();
         let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
         loop {
             seat.yield_at(Point::Between);
+            let _publishing = publishing.lock();
             let from = next.fetch_add(PUBLISHED_TOGETHER as u64, SeqCst) as usize;
             let some = left.get(from..left.len().min(from.saturating_add(PUBLISHED_TOGETHER)));
             let Some(some) = some.filter(|some| !some.is_empty()) else { return };
@@ -133,6 +176,6 @@ impl<S: StateSource> Task for RunTask<S> {
             #[cfg(feature = "sim")]
             Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
         }
-        self.publish(seat);
+        self.publish(worker, seat);
     }
 }

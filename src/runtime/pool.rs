@@ -15,7 +15,8 @@ use std::thread::JoinHandle;
 
 /// Work for all threads of a pool at once.
 pub trait Task: Send + Sync {
-    /// The part of one worker; called at most once for each: a worker that has not begun when the caller is done is left out.
+    /// The part of one worker; called at most once for each. A worker that has not begun when the caller is done is left
+    /// out. One that has begun may come to its end long after the caller: it holds the task until then.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
@@ -23,7 +24,6 @@ struct Member {
     tasks: Option<Sender<Arc<dyn Task>>>,
     /// The thread's end of the channel: a task that the thread has not begun is taken back there.
     inbox: Receiver<Arc<dyn Task>>,
-    done: Receiver<()>,
     handle: Option<JoinHandle<()>>,
     /// If the system is to be told where to run it.
     place: Option<Place>,
@@ -51,7 +51,6 @@ impl Pool {
         let threads = Threads::for_workers(workers.into());
         for worker in 1..workers {
             let (tasks, inbox) = bounded::<Arc<dyn Task>>(1);
-            let (done, finished) = bounded(1);
             let (tell, told) = bounded(1);
             let theirs = inbox.clone();
             let body = move || {
@@ -60,15 +59,11 @@ impl Pool {
                     // A panic that gets here is a bug of ours; the task's own guard frees the
                     // others, and this thread stays of use.
                     let _ = catch_unwind(AssertUnwindSafe(|| task.run(WorkerId(worker), seat)));
-                    drop(task);
-                    if done.send(()).is_err() {
-                        return;
-                    }
                 }
             };
             let handle = std::thread::Builder::new().name(format!("braid-{worker}")).spawn(body)?;
             let (tasks, handle) = (Some(tasks), Some(handle));
-            members.push(Member { tasks, inbox, done: finished, handle, place: None });
+            members.push(Member { tasks, inbox, handle, place: None });
             places.push(told);
         }
         if threads.have_cores() {
@@ -92,31 +87,45 @@ impl Pool {
         self.members.len() + 1
     }
 
-    /// Runs `task` on all threads and `own` on this one. A thread that has not begun when `own` returns is left out: on
-    /// a busy machine it may take milliseconds to get a core. Returns when the others are idle again and none holds the
-    /// task.
+    /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that has not begun by
+    /// then is left out, and nobody waits for one that has: on a busy machine the system may put it aside for
+    /// milliseconds. What `own` needs of others it waits for itself.
     ///
     /// # Panics
-    /// With the payload of `own`, if that panics, once all are idle.
+    /// With the payload of `own`, if that panics.
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
         // Systems wake threads where their waker runs, if they take the processors that sleep for busy
         // ones, as they do in virtual machines; there the thread would have to wait for its waker.
         let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
         places.for_each(Place::keep_off_caller);
-        let mut asked = Vec::with_capacity(self.members.len());
-        for member in &self.members {
-            let sent = member.tasks.as_ref().map(|tasks| tasks.send(Arc::clone(task)).is_ok());
-            asked.push(sent == Some(true));
+        for tasks in self.members.iter().filter_map(|member| member.tasks.as_ref()) {
+            // There is room: what was there was taken, or taken back. A thread that is gone takes no part.
+            let _ = tasks.try_send(Arc::clone(task));
         }
         let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));
-        for (member, _) in self.members.iter().zip(asked).filter(|(_, asked)| *asked) {
-            if member.inbox.try_recv().is_ok() {
-                continue;
-            }
-            // An error means that the thread is gone, and with it its hold on the task.
-            let _ = self.threads.recv(&member.done);
-        }
+        self.members.iter().for_each(|member| drop(member.inbox.try_recv()));
         result.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
+    /// Waits until no thread holds a task any more.
+    pub fn wait_idle(&self) {
+        let (idle, ended) = bounded(self.members.len());
+        let task: Arc<dyn Task> = Arc::new(Idle(idle));
+        let asked = self.members.iter().filter_map(|member| member.tasks.as_ref());
+        let asked = asked.filter(|tasks| tasks.send(Arc::clone(&task)).is_ok()).count();
+        drop(task);
+        // An error means that a thread is gone, and with it its hold on the task.
+        (0..asked).find(|_| self.threads.recv(&ended).is_none());
+    }
+}
+
+/// Tells that its thread has come to the end of all tasks before.
+struct Idle(Sender<()>);
+
+impl Task for Idle {
+    fn run(&self, _: WorkerId, _: Seat<'_>) {
+        // There is room for each.
+        let _ = self.0.try_send(());
     }
 }
 
@@ -163,10 +172,9 @@ mod tests {
     #[test]
     fn a_thread_that_has_not_begun_is_left_out() {
         let (tasks, inbox) = bounded(1);
-        // No thread receives the task, and none reports its end.
-        let (_kept, done) = bounded(1);
+        // No thread receives the task.
         let (tasks, handle, place) = (Some(tasks), None, None);
-        let members = vec![Member { tasks, inbox, done, handle, place }];
+        let members = vec![Member { tasks, inbox, handle, place }];
         let mut pool = Pool { members, threads: Threads::SLEEPY };
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
@@ -174,6 +182,36 @@ mod tests {
             pool.run(&task, |_| ());
         }
         assert_eq!((cores.0.lock().len(), Arc::strong_count(&cores)), (0, 2));
+    }
+
+    /// Holds its thread until it is told to go on.
+    struct PutAside {
+        begun: Sender<()>,
+        goes_on: Receiver<()>,
+    }
+
+    impl Task for PutAside {
+        fn run(&self, _: WorkerId, _: Seat<'_>) {
+            self.begun.send(()).expect("the test listens");
+            self.goes_on.recv().expect("the test goes on");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_put_aside_holds_up_neither_this_task_nor_the_next() {
+        // If the test fails the pool is dropped last: it waits for its thread.
+        let mut pool = Pool::new(2).expect("a thread");
+        let ((begun, has_begun), (go_on, goes_on)) = (bounded(1), bounded(1));
+        let late = Arc::new(PutAside { begun, goes_on });
+        let task: Arc<dyn Task> = late.clone();
+        pool.run(&task, |_| has_begun.recv().expect("the thread begins"));
+        let next = Arc::new(Cores(Mutex::new(Vec::new())));
+        let task: Arc<dyn Task> = next.clone();
+        assert_eq!(pool.run(&task, |_| 7), 7);
+        assert_eq!((next.0.lock().len(), Arc::strong_count(&late)), (0, 3));
+        go_on.send(()).expect("the thread listens");
+        pool.wait_idle();
+        assert_eq!((next.0.lock().len(), Arc::strong_count(&next)), (0, 2));
     }
 
     #[test]

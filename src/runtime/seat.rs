@@ -64,4 +64,12 @@ impl Context for Seat<'_> {
             Self::Fiber(fiber) => fiber.recv(channel),
         }
     }
+
+    fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        match self {
+            Self::Thread(threads) => threads.recv_soon(channel),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => fiber.recv_soon(channel),
+        }
+    }
 }

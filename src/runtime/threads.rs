@@ -83,6 +83,12 @@ impl Context for Threads {
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         channel.recv().ok()
     }
+
+    #[cfg(not(braid_loom))]
+    fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core gets it back after milliseconds.
+        Self::WATCHFUL.look(channel, || ()).ok()
+    }
 }
 
 /// The context of the calling thread: a worker that also hands a stream of items to the caller,

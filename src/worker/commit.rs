@@ -127,7 +127,7 @@ where
     /// The same for what these have left by group.
     fn publish_group(&self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
         let each = |publish: &mut Publish<'_, _>| {
-            for_each_entry(&shared.workload, &self.ledger, txs, publish);
+            for_each_entry(&*shared.workload, &self.ledger, txs, publish);
         };
         publish_all(txs.end, shared, each)
     }

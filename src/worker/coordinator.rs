@@ -13,6 +13,7 @@ use crate::mv::{ConflictIndex, ReadSet, Store};
 use crate::protocol::{Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
+use std::sync::Arc;
 
 /// What the role knows of one transaction.
 pub(super) struct Record<W: Workload> {
@@ -53,12 +54,14 @@ where
     let mut here = None;
     loop {
         context.yield_at(Point::Role);
-        // Somebody else has it: he looks again after giving it back, and finds our report.
-        let Some(mut role) = shared.role.try_lock() else { return here };
+        // The worker that holds it looks again after giving it back, and finds our report.
+        let Some(mut held) = shared.role.try_lock() else { return here };
+        // The block is over, and its end was taken.
+        let Some(role) = &mut *held else { return here };
         // There is one job outside the channel at a time, so this never replaces one.
         here = role.step(shared, context).or(here);
         let looks_again = role.protocol.looks_again();
-        drop(role);
+        drop(held);
         context.yield_at(Point::Role);
         if !looks_again || !shared.has_news() {
             return here;
@@ -75,7 +78,8 @@ where
 {
     shared.post_fault(broken);
     while shared.has_news() {
-        let Some(mut role) = shared.role.try_lock() else { return };
+        let Some(mut held) = shared.role.try_lock() else { return };
+        let Some(role) = &mut *held else { return };
         role.take_fault(shared);
     }
 }
@@ -103,7 +107,7 @@ impl<W: Workload, G> Coordinator<W, G> {
 
     pub(super) fn into_end(
         mut self,
-        (workload, store): (W, Store<W::Location>),
+        (workload, store): (Arc<W>, Arc<Store<W::Location>>),
         log: Log<EngineEvent<W::Location>>,
         mutant: WorkerMutant,
     ) -> BlockEnd<W, G> {

@@ -335,7 +335,7 @@ pub(super) fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
     for thread in caller.into_iter().chain([other]) {
         thread.join().expect("no worker panics");
     }
-    let end = Arc::try_unwrap(shared).expect("all workers have returned").into_end();
+    let end = shared.end().expect("taken once");
     assert_eq!(end.broken, None, "a rule was broken");
     assert!(end.counters.runs <= u64::from(2 * (CAP + 1)), "work is bounded (I9)");
     end

@@ -99,4 +99,10 @@ pub trait Context: Interrupt {
 
     /// Waits for a message; `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
+
+    /// Waits for a message from a worker that is probably at work on it, for about as long as it takes to wake a thread;
+    /// `None` also if none came by then. The system may have put the sender aside: the caller then does the work again.
+    fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        self.recv(channel)
+    }
 }

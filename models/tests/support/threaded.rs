@@ -50,6 +50,8 @@ pub(crate) fn run(pool: &mut Pool, case: &ToyCase, seed: u64) -> Trace<ToyLocati
     let task: Arc<dyn Task> = Arc::<ToyTask>::clone(&toy);
     pool.run(&task, |seat| toy.run(WorkerId(0), seat));
     drop(task);
-    let shared = Arc::into_inner(toy).expect("no thread holds the block").shared;
-    shared.into_end().take_trace()
+    pool.wait_idle();
+    let end = toy.shared.end();
+    drop(toy);
+    end.expect("taken once").take_trace()
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(in crate::evm) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);
 
 /// Outcomes and receipts of the first transactions of a block, or of others that follow each other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Splitting {
     /// Whose outcome is the first one.
     first: usize,

@@ -21,7 +21,8 @@ pub(in crate::evm) enum Job {
 
 /// What that comes to.
 pub(in crate::evm) enum Done {
-    Folded(Folded),
+    /// A bucket, and what undoes it.
+    Folded(Folded, Vec<AccountReverted>),
     Undone(Address, Option<UndoneSlots>),
 }
 
@@ -76,29 +77,44 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
 }
 
 /// What has become of the jobs, as far as the caller knows.
-#[derive(Default)]
 pub(in crate::evm) struct Jobs {
-    /// How many are not at their end.
-    pub(in crate::evm) left: usize,
+    /// Which are at their end.
+    ended: Vec<bool>,
     /// By others, and not in the bundle yet.
     pub(in crate::evm) folded: Vec<Folded>,
+    pub(in crate::evm) reverts: Vec<Vec<AccountReverted>>,
     pub(in crate::evm) undone: AddressMap<UndoneSlots>,
-    /// Others could not do them.
-    pub(in crate::evm) given_back: Vec<Job>,
 }
 
 impl Jobs {
-    pub(in crate::evm) fn take(&mut self, theirs: Result<Done, Job>) {
-        match theirs {
-            Ok(Done::Folded(folded)) => {
+    pub(in crate::evm) fn new(jobs: usize) -> Self {
+        let (folded, reverts, undone) = Default::default();
+        Self { ended: vec![false; jobs], folded, reverts, undone }
+    }
+
+    /// The first job that is not at its end.
+    pub(in crate::evm) fn first_left(&self) -> Option<usize> {
+        self.ended.iter().position(|ended| !ended)
+    }
+
+    /// The job has come to its end. Tells whether this is the first time: a worker that was put aside may do what the
+    /// caller has done meanwhile.
+    pub(in crate::evm) fn end(&mut self, job: usize) -> bool {
+        self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
+    }
+
+    pub(in crate::evm) fn take(&mut self, job: usize, done: Done) {
+        if !self.end(job) {
+            return;
+        }
+        match done {
+            Done::Folded(folded, reverts) => {
                 self.folded.push(folded);
-                self.left -= 1;
+                self.reverts.push(reverts);
             }
-            Ok(Done::Undone(address, slots)) => {
+            Done::Undone(address, slots) => {
                 self.undone.extend(slots.map(|slots| (address, slots)));
-                self.left -= 1;
             }
-            Err(job) => self.given_back.push(job),
         }
     }
 }

@@ -59,9 +59,19 @@ type Wait<E> = MustWait<Rejection, E>;
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 
+impl Clone for UsedGas {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.get()))
+    }
+}
+
 impl UsedGas {
     pub(in crate::evm) fn set(&self, gas: u64) {
         self.0.store(gas, SeqCst);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(SeqCst)
     }
 
     fn add(&self, gas: u64) {

@@ -21,10 +21,10 @@ use crate::worker::{Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
 
-/// The transactions of a block over a source of state.
+/// The transactions of a block over a source of state. A copy costs little: what is large is shared.
 pub(in crate::evm) struct EvmWorkload<S> {
-    pub(in crate::evm) recipe: Recipe,
-    pub(in crate::evm) source: S,
+    pub(in crate::evm) recipe: Arc<Recipe>,
+    pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
     /// Who is inside the database.
     pub(in crate::evm) traffic: Arc<Traffic>,
@@ -44,7 +44,13 @@ impl<S: StateSource> EvmWorkload<S> {
         traffic: Arc<Traffic>,
     ) -> Self {
         let (used, streams, followed) = Default::default();
+        let (recipe, source) = (Arc::new(recipe), Arc::new(source));
         Self { recipe, source, overlay, traffic, used, streams, followed }
+    }
+
+    /// The recipe, to be changed: a copy, if a worker that was put aside still holds this one.
+    pub(in crate::evm) fn recipe_mut(&mut self) -> &mut Recipe {
+        Arc::make_mut(&mut self.recipe)
     }
 
     /// A worker's base state.
@@ -56,6 +62,21 @@ impl<S: StateSource> EvmWorkload<S> {
         #[cfg(feature = "mutants")]
         let base = base.with_mutant(self.recipe.mutant);
         Ok(base.counted(worker, Arc::clone(&self.traffic)))
+    }
+}
+
+impl<S> Clone for EvmWorkload<S> {
+    fn clone(&self) -> Self {
+        let Self { recipe, source, overlay, traffic, used, streams, followed } = self;
+        Self {
+            recipe: Arc::clone(recipe),
+            source: Arc::clone(source),
+            overlay: Arc::clone(overlay),
+            traffic: Arc::clone(traffic),
+            used: used.clone(),
+            streams: *streams,
+            followed: *followed,
+        }
     }
 }
 

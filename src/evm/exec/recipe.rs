@@ -16,7 +16,7 @@ use revm::state::AccountInfo;
 use std::sync::Arc;
 
 /// What all workers of a block need to build their EVM.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::evm) struct Recipe {
     pub(in crate::evm) block: Arc<Block>,
     pub(in crate::evm) extensions: Extensions,
@@ -33,7 +33,7 @@ pub(in crate::evm) struct Recipe {
     /// How accounts are shared out when the bundle is built.
     pub(in crate::evm) spread: Spread,
     /// Whose balance transactions of the block have changed, of accounts with code.
-    pub(in crate::evm) moved: Moved,
+    pub(in crate::evm) moved: Arc<Moved>,
     /// The transaction that the EVM holds before its first one.
     pub(in crate::evm) blank: TxEnv,
     /// A bug to seed, for tests of the tests.

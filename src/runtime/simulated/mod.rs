@@ -194,11 +194,9 @@ impl Simulator {
         self.take_back(fibers);
         let Driven { result, step_count, digest, steps, makespan, busy } = driven;
         result?;
-        // All fibers are done, and with each its hold on the block.
-        let Some(shared) = Arc::into_inner(shared) else {
+        let Some(end) = shared.end() else {
             return Err(SimulationError::Deadlock { seed: options.seed, step: step_count });
         };
-        let end = shared.into_end();
         Ok(Simulated { end, step_count, digest, steps, makespan, busy })
     }
 

@@ -1,0 +1,325 @@
+//! What all workers do together at the end of a block.
+
+use super::block::receipts::Split;
+use super::bundle::assembly::{Assembly, expect};
+use super::bundle::block_effects::BlockEffects;
+use super::bundle::bucket::{Bucket, Folds};
+use super::bundle::folded::AccountReverted;
+use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
+use super::bundle::undo::{Large, UndoneSlots, large_accounts, undone_slots};
+use super::crew::IN_TIME;
+use super::exec::input::Block;
+use super::exec::location::EvmLocation;
+use super::exec::spread::Spread;
+use super::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::WorkerId;
+use crate::mv::Store;
+use crate::runtime::{Seat, Task};
+use crate::sync::{AtomicU64, Mutex, Receiver, Sender, SeqCst, bounded};
+use crate::worker::{Context, Interrupt, Point};
+use alloy_primitives::{Address, map::AddressMap};
+use revm::database::BundleState;
+use revm::state::EvmState;
+use std::sync::Arc;
+
+/// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many slots is made
+/// beside that. Once all is done another worker makes the receipts meanwhile.
+///
+/// A job changes nothing: the caller does what another worker has begun and does not bring, and of two results the first
+/// counts.
+pub(super) struct Closing {
+    block: Arc<Block>,
+    /// Each worker that folds holds them. When all jobs are done one worker takes them apart.
+    effects: Mutex<Option<Arc<BlockEffects>>>,
+    spread: Spread,
+    jobs: Vec<Job>,
+    next: AtomicU64,
+    /// Accounts of which what undoes their slots is a job of its own.
+    large: Vec<Large>,
+    done: Sender<(usize, Done)>,
+    /// Ends when all jobs are done.
+    all_folded: Receiver<()>,
+    /// The worker that makes them holds the lock.
+    split: Mutex<Option<Split>>,
+    store: Mutex<Option<Arc<Store<EvmLocation>>>>,
+    pub(super) emptied: Mutex<Option<Store<EvmLocation>>>,
+    /// Taking it apart takes time.
+    spent: Mutex<EvmState>,
+    /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need not see them.
+    reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
+    pub(super) joined: Mutex<Vec<AccountReverted>>,
+    /// Whose slots are undone apart, and by what: as far as the caller was told.
+    pub(super) apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
+    pub(super) mutant: EvmMutant,
+}
+
+impl Closing {
+    /// What closes a block in up to `shares` buckets, the end of it that hears of jobs, and the one
+    /// that tells of their end when it is dropped.
+    pub(super) fn new(
+        (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
+        shares: usize,
+        store: Option<Arc<Store<EvmLocation>>>,
+        spent: EvmState,
+        reverts: bool,
+    ) -> (Self, Receiver<(usize, Done)>, Sender<()>) {
+        let large = if reverts && shares > 1 { large_accounts(&effects) } else { Vec::new() };
+        let jobs = shared_out(&effects, &spread, shares, &large);
+        let (done, inbox) = bounded(jobs.len());
+        let (folding, all_folded) = bounded(0);
+        let mutant = effects.mutant;
+        let closing = Self {
+            block,
+            effects: Mutex::new(Some(Arc::new(effects))),
+            spread,
+            jobs,
+            next: AtomicU64::new(0),
+            large,
+            done,
+            all_folded,
+            split: Mutex::new(None),
+            store: Mutex::new(store),
+            emptied: Mutex::new(None),
+            spent: Mutex::new(spent),
+            reverts: reverts.then(Mutex::default),
+            joined: Mutex::default(),
+            apart: Mutex::default(),
+            mutant,
+        };
+        (closing, inbox, folding)
+    }
+
+    /// The next job that no worker has begun, if there is one.
+    fn next_job(&self) -> Option<usize> {
+        let next = self.next.fetch_add(1, SeqCst) as usize;
+        (next < self.jobs.len()).then_some(next)
+    }
+
+    fn run_job(&self, job: Job) -> Done {
+        match job {
+            Job::Fold(cells) => self.fold(cells),
+            Job::Undo(large) => self.undo(large),
+        }
+    }
+
+    fn undo(&self, large: Large) -> Done {
+        let effects = self.effects();
+        Done::Undone(large.address, undone_slots(&effects, &self.spread, large))
+    }
+
+    pub(super) fn effects(&self) -> Arc<BlockEffects> {
+        let Some(effects) = self.effects.lock().clone() else {
+            unreachable!("the effects are taken apart once every job is done")
+        };
+        effects
+    }
+
+    fn folds<'e>(&'e self, effects: &'e BlockEffects, cells: u64) -> Folds<'e> {
+        // An account that is changed again and again is counted as often: hence a limit.
+        let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
+        let limit = 2 * effects.masks.len() / self.jobs.len();
+        let bucket =
+            Bucket::new(effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit));
+        bucket.without_undoing(&self.large).run()
+    }
+
+    /// Folds the accounts of a bucket.
+    fn fold(&self, cells: u64) -> Done {
+        let effects = self.effects();
+        let folds = self.folds(&effects, cells);
+        let (folded, reverts) = Folded::new(cells, folds, self.reverts.is_some());
+        let lost = is_evm_mutant!(effects.mutant, BucketRevertsLost);
+        Done::Folded(folded, if lost { Vec::new() } else { reverts })
+    }
+
+    fn keep_reverts(&self, more: impl IntoIterator<Item = Vec<AccountReverted>>) {
+        if let Some(reverts) = &self.reverts {
+            reverts.lock().extend(more);
+        }
+    }
+
+    /// Puts together what there is to undo the block, unless another worker does just that.
+    pub(super) fn join_reverts(&self) {
+        if let Some(mut joined) = self.joined.try_lock() {
+            self.join_into(&mut joined);
+        }
+    }
+
+    pub(super) fn join_into(&self, joined: &mut Vec<AccountReverted>) {
+        let Some(reverts) = &self.reverts else { return };
+        let parts = core::mem::take(&mut *reverts.lock());
+        join(joined, parts);
+    }
+
+    /// Makes the receipts, if they are not there and no worker makes them. All jobs must be done.
+    pub(super) fn split(&self) {
+        if let Some(mut split) = self.split.try_lock() {
+            self.split_once(&mut split);
+        }
+    }
+
+    fn split_once(&self, split: &mut Option<Split>) {
+        if let Some(effects) = self.effects.lock().take() {
+            // A worker that was put aside may still hold them.
+            let (first, outcomes, mutant) = match Arc::try_unwrap(effects) {
+                Ok(BlockEffects { split, outcomes, mutant, .. }) => (split, outcomes, mutant),
+                Err(held) => (held.split.clone(), held.outcomes.clone(), held.mutant),
+            };
+            *split = Some(first.complete(&self.block, outcomes, mutant));
+        }
+    }
+
+    /// The receipts. Waits for the worker that makes them: what it works on is not there twice.
+    pub(super) fn take_split(&self) -> Split {
+        let mut split = self.split.lock();
+        self.split_once(&mut split);
+        match split.take() {
+            Some(split) => split,
+            // Better than a block without receipts.
+            None => unreachable!("the receipts are made once and taken once"),
+        }
+    }
+
+    /// Empties the store, if no worker has begun with it or holds it.
+    pub(super) fn empty_store(&self) {
+        let full = self.store.lock().take();
+        if let Some(full) = full.and_then(Arc::into_inner) {
+            *self.emptied.lock() = Some(full.emptied());
+        }
+    }
+
+    /// Takes apart what is not needed any more, if no worker has begun with it.
+    pub(super) fn drop_spent(&self) {
+        let _spent = core::mem::take(&mut *self.spent.lock());
+    }
+
+    /// The caller's part; `done` are the jobs of others and `folding` tells them of the end.
+    pub(super) fn close(
+        &self,
+        seat: Seat<'_>,
+        done: &Receiver<(usize, Done)>,
+        folding: Sender<()>,
+    ) -> BundleState {
+        let mut assembly = Assembly::new(self.reverts.is_some());
+        let mut jobs = Jobs::new(self.jobs.len());
+        loop {
+            seat.yield_at(Point::Between);
+            while let Ok((job, theirs)) = done.try_recv() {
+                jobs.take(job, theirs);
+            }
+            self.keep_reverts(jobs.reverts.drain(..));
+            // Only the caller can put into the bundle what others have folded: that comes first.
+            if let Some(folded) = jobs.folded.pop() {
+                expect(&mut assembly, folded.cells, folded.accounts.len());
+                assembly.add_folded(folded);
+            } else if let Some(mine) = self.next_job() {
+                self.run_here(mine, &mut jobs, &mut assembly);
+            } else if let Some(left) = jobs.first_left() {
+                match self.wait(seat, done) {
+                    Some((job, theirs)) => jobs.take(job, theirs),
+                    None => self.run_here(left, &mut jobs, &mut assembly),
+                }
+            } else {
+                self.keep_reverts([assembly.take_reverts()]);
+                // The others go on to receipts and reverts.
+                drop(folding);
+                *self.apart.lock() = (assembly.take_apart(), jobs.undone);
+                return assembly.finish();
+            }
+        }
+    }
+
+    /// The next job that another worker has done; `None` if a worker that runs would have brought it by now.
+    fn wait(&self, seat: Seat<'_>, done: &Receiver<(usize, Done)>) -> Option<(usize, Done)> {
+        let transactions = self.effects().outcomes.len();
+        let share = transactions / self.jobs.len().max(1);
+        (0..=share / IN_TIME).find_map(|_| seat.recv_soon(done))
+    }
+
+    /// The caller does a job, and puts what it comes to into the bundle at once.
+    fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut Assembly) {
+        match self.jobs.get(job).copied() {
+            Some(Job::Fold(cells)) => {
+                let effects = self.effects();
+                let folds = self.folds(&effects, cells);
+                expect(assembly, cells, folds.len());
+                assembly.add(folds.finish());
+                jobs.end(job);
+            }
+            Some(Job::Undo(large)) => jobs.take(job, self.undo(large)),
+            None => {}
+        }
+    }
+}
+
+impl Task for Closing {
+    fn run(&self, _: WorkerId, seat: Seat<'_>) {
+        while let Some(next) = self.next_job() {
+            let Some(job) = self.jobs.get(next) else { break };
+            // There is room for every job. The caller does it if this worker does not bring it.
+            let _ = self.done.try_send((next, self.run_job(*job)));
+            seat.yield_at(Point::Between);
+        }
+        self.empty_store();
+        self.drop_spent();
+        self.join_reverts();
+        // Nothing is sent: it ends when the sender is gone.
+        let _ = seat.recv(&self.all_folded);
+        self.split();
+        self.join_reverts();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evm::crew::SLEEPY;
+    use crate::evm::exec::change::{AccountChange, ChangeKind};
+    use alloy_primitives::U256;
+    use crossbeam_channel::TryRecvError;
+    use revm::state::AccountInfo;
+
+    /// Payments to accounts that are not there, in `shares` buckets.
+    fn closing(shares: usize) -> (Closing, Receiver<(usize, Done)>, Sender<()>) {
+        let change = |account: u8| AccountChange {
+            address: Address::repeat_byte(account),
+            kind: ChangeKind::Changed,
+            before: None,
+            after: Some(AccountInfo::from_balance(U256::from(account))),
+            slots: Vec::new(),
+            knows_code: true,
+            knows_balance: true,
+        };
+        let before = (1..=200).map(change).collect();
+        let effects = BlockEffects { before, ..Default::default() };
+        let parts = (Arc::default(), effects, Spread::default());
+        Closing::new(parts, shares, None, EvmState::default(), true)
+    }
+
+    #[test]
+    fn a_bucket_that_its_worker_does_not_bring_is_folded_by_the_caller() {
+        let (task, done, folding) = closing(1);
+        let expected = task.close(SLEEPY, &done, folding);
+        assert_eq!(expected.state.len(), 200);
+        for shares in [2, 3, 8] {
+            let (task, done, folding) = closing(shares);
+            // One is never brought, and one is folded by another worker.
+            let late = task.next_job().expect("there are two or more");
+            let job = task.next_job().expect("there are two or more");
+            // Twice: one of the two had been done by a worker that was put aside.
+            for _ in 0..2 {
+                let brought = task.run_job(task.jobs[job]);
+                task.done.try_send((job, brought)).expect("there is room");
+            }
+            let found = task.close(SLEEPY, &done, folding);
+            // It comes too late.
+            let late_result = task.run_job(task.jobs[late]);
+            task.done.try_send((late, late_result)).expect("there is room");
+            assert_eq!(found.state, expected.state);
+            task.join_reverts();
+            assert_eq!(task.joined.lock().len(), 200);
+            // The others hear of it.
+            assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
+        }
+    }
+}
