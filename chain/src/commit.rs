@@ -104,7 +104,7 @@ pub fn commit<S: StateStore>(
 }
 
 /// Changes the tries, and compares the state root with the one that the batch states.
-fn put_root<S: Snapshot>(
+pub(crate) fn put_root<S: Snapshot>(
     snapshot: &S,
     writes: &mut Writes,
     batch: &DurableBatch,
@@ -136,7 +136,7 @@ fn cleared_slots<S: Snapshot>(
 }
 
 /// Each key is written once: a transaction has no order within.
-fn put_state(writes: &mut Writes, batch: &DurableBatch, cleared: &Cleared) {
+pub(crate) fn put_state(writes: &mut Writes, batch: &DurableBatch, cleared: &Cleared) {
     for AccountChange { address, before, after, .. } in &batch.accounts {
         match after {
             Some(record) if Some(record) != before.as_ref() => {

@@ -63,6 +63,17 @@ pub enum StoreError {
         /// The root of the state after the block.
         found: B256,
     },
+    /// A block cannot be taken back.
+    #[error(
+        "block {number} cannot be taken back: what undoes it is not kept; {kept} blocks can be \
+         taken back"
+    )]
+    NoUndo {
+        /// Number of the block.
+        number: u64,
+        /// Blocks that can be taken back.
+        kept: u64,
+    },
     /// A batch does not continue the chain in the store.
     #[error("block {number} does not follow block {head}, the last one in the store")]
     Order {

@@ -33,7 +33,7 @@
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are |
 //! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`] | what is read |
-//! | [`DurableBatch`], [`commit`], [`create`] | what is written |
+//! | [`DurableBatch`], [`commit`], [`create`], [`unwind`] | what is written |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -55,6 +55,7 @@ pub mod rlp;
 mod rules;
 mod store;
 mod trie;
+mod unwind;
 mod verify;
 mod writer;
 
@@ -73,5 +74,6 @@ pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, Table, Write, Writes,
 };
+pub use unwind::unwind;
 pub use verify::{Verified, verify};
 pub use writer::ExecutedBlock;

@@ -7,14 +7,23 @@ use alloy_consensus::{
     transaction::SignerRecoverable,
 };
 use alloy_evm::FromRecoveredTx;
+use alloy_primitives::Address;
 use alloy_rlp::Header as RlpHeader;
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
-use std::io::{self, ErrorKind, Read};
+use std::{
+    io::{self, ErrorKind, Read},
+    num::NonZeroUsize,
+    panic::resume_unwind,
+    thread,
+};
 use thiserror::Error;
 
 /// A block of more bytes than this is taken for something else than a block.
 const MAX_BLOCK_BYTES: usize = 64 << 20;
+
+/// With fewer transactions than this, starting threads costs more than it saves.
+const TRANSACTIONS_FOR_A_THREAD: usize = 32;
 
 type Envelope = EthereumTxEnvelope<TxEip4844>;
 
@@ -115,11 +124,15 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
     Ok(())
 }
 
-/// Decodes a block, recovers its senders and compares the body with the header.
+/// Decodes a block, recovers its senders on so many threads and compares the body with the header.
 ///
 /// # Errors
 /// The bytes are no block, a signature is invalid, or the header states another body.
-pub fn decode_block(mut bytes: &[u8], rules: &Rules) -> Result<ChainBlock, RlpError> {
+pub fn decode_block(
+    mut bytes: &[u8],
+    rules: &Rules,
+    threads: NonZeroUsize,
+) -> Result<ChainBlock, RlpError> {
     let (block, hash) = RlpBlock::<Envelope>::decode_sealed(&mut bytes)?.into_parts();
     if !bytes.is_empty() {
         return Err(alloy_rlp::Error::UnexpectedLength.into());
@@ -127,18 +140,13 @@ pub fn decode_block(mut bytes: &[u8], rules: &Rules) -> Result<ChainBlock, RlpEr
     check_body(&block)?;
     let RlpBlock { header, body } = block;
     let spec = rules.spec(&header);
-    let transactions = body.transactions.iter().enumerate();
-    let transactions = transactions.map(|(index, transaction)| {
-        // EIP-2: before Homestead `s` may be large.
-        let sender = if spec.is_enabled_in(SpecId::HOMESTEAD) {
-            transaction.recover_signer()
-        } else {
-            transaction.recover_signer_unchecked()
-        };
-        let sender = sender.map_err(|_| RlpError::Signature { number: header.number, index })?;
-        Ok(TxEnv::from_recovered_tx(transaction, sender))
-    });
-    let transactions = transactions.collect::<Result<_, RlpError>>()?;
+    let homestead = spec.is_enabled_in(SpecId::HOMESTEAD);
+    let senders = senders(&body.transactions, homestead, threads)
+        .map_err(|index| RlpError::Signature { number: header.number, index })?;
+    let transactions = body.transactions.iter().zip(senders);
+    let transactions = transactions
+        .map(|(transaction, sender)| TxEnv::from_recovered_tx(transaction, sender))
+        .collect();
     let (cfg, env) = rules.environment(&header);
     let ommer = |ommer: &Header| Ommer { beneficiary: ommer.beneficiary, number: ommer.number };
     let block = Block {
@@ -153,6 +161,41 @@ pub fn decode_block(mut bytes: &[u8], rules: &Rules) -> Result<ChainBlock, RlpEr
     };
     let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
     Ok(ChainBlock { block, hash, expected })
+}
+
+/// Senders of the transactions, or the index of the first one whose signature is invalid. `homestead`:
+/// whether EIP-2 forbids large values of `s`.
+fn senders(
+    transactions: &[Envelope],
+    homestead: bool,
+    threads: NonZeroUsize,
+) -> Result<Vec<Address>, usize> {
+    let recover = |transaction: &Envelope| {
+        if homestead {
+            transaction.recover_signer()
+        } else {
+            transaction.recover_signer_unchecked()
+        }
+    };
+    let all = |first: usize, share: &[Envelope]| {
+        let indices = first..;
+        let senders = indices.zip(share).map(|(index, it)| recover(it).map_err(|_| index));
+        senders.collect::<Result<Vec<_>, _>>()
+    };
+    if threads.get() == 1 || transactions.len() < TRANSACTIONS_FOR_A_THREAD {
+        return all(0, transactions);
+    }
+    let share = transactions.len().div_ceil(threads.get());
+    thread::scope(|scope| {
+        let shares = transactions.chunks(share).enumerate();
+        let shares = shares.map(|(index, it)| scope.spawn(move || all(index * share, it)));
+        let running: Vec<_> = shares.collect();
+        let mut senders = Vec::with_capacity(transactions.len());
+        for one in running {
+            senders.extend(one.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(senders)
+    })
 }
 
 fn check_body(block: &RlpBlock<Envelope>) -> Result<(), RlpError> {

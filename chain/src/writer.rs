@@ -96,27 +96,27 @@ impl Writer {
 
     /// Hands over a block. Waits while two are ahead of the durable one.
     pub(crate) fn write(&self, block: Arc<ExecutedBlock>) -> Result<(), ChainError> {
-        let number = block.head.number;
         self.shared.lock().pending.push_front(Arc::clone(&block));
         let sent = self.queue.as_ref().is_some_and(|queue| queue.send(block).is_ok());
-        if sent {
-            return Ok(());
-        }
-        self.shared.lock().check()?;
-        Err(ChainError::WriterEnded { number })
+        if sent { Ok(()) } else { self.wait_until(|_| false).map(|_| ()) }
     }
 
-    /// Waits until all blocks are durable.
-    pub(crate) fn flush(&self) -> Result<Head, ChainError> {
+    /// Waits until `done`, or the writer has ended: it says so after it has closed the queue.
+    fn wait_until(&self, done: impl Fn(&Progress) -> bool) -> Result<Head, ChainError> {
         let mut progress = self.shared.lock();
         loop {
             progress.check()?;
-            if progress.pending.is_empty() {
+            if done(&progress) {
                 return Ok(progress.durable);
             }
             let woken = self.shared.changed.wait(progress);
             progress = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits until all blocks are durable.
+    pub(crate) fn flush(&self) -> Result<Head, ChainError> {
+        self.wait_until(|progress| progress.pending.is_empty())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::{Fault, Faulty, Lagging, Stream, contents};
 use alloy_primitives::B256;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
-    StateStore, create, open, verify,
+    StateStore, StoreError, create, open, unwind, verify,
 };
 use braid_evm::{Block, Config, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
@@ -86,18 +86,16 @@ struct Plan {
     policy: Policy,
     /// For each time the chain is opened: for each block how many are ahead of the durable one.
     lags: Vec<Vec<usize>>,
+    /// Blocks that are taken back at the end, at most.
+    back: usize,
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
     let policy = prop_oneof![Just(Policy::Auto), Just(Policy::ForceSpeculative)];
     // The writer's queue takes two blocks; the third waits for the first.
     let lags = collection::vec(collection::vec(0_usize..=2, 1..5), 1..3);
-    (any::<u64>(), 1_u16..=4, policy, lags).prop_map(|(seed, workers, policy, lags)| Plan {
-        seed,
-        workers,
-        policy,
-        lags,
-    })
+    let plan = (any::<u64>(), 1_u16..=4, policy, lags, 0_usize..6);
+    plan.prop_map(|(seed, workers, policy, lags, back)| Plan { seed, workers, policy, lags, back })
 }
 
 fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
@@ -112,6 +110,23 @@ fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
         run(&reopen(), &stream, config, first, lags);
         first += lags.len();
     }
+    let back = plan.back.min(blocks);
+    take_back(&reopen(), &stream, back);
+    // Forward again, over what was taken back.
+    run(&reopen(), &stream, config, blocks - back, &vec![1; back]);
+}
+
+/// Takes back blocks and compares the state with the one before them.
+fn take_back<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
+    let last = stream.blocks.len() - back;
+    let head = unwind(store, back as u64, Keep::default()).expect("they are kept");
+    assert_eq!(head.number, stream.head.number + last as u64);
+    let reader = open(store).expect("a chain");
+    assert_eq!(reader.head(), head);
+    assert_eq!(contents(&reader), stream.states[last].contents(), "back after block {last}");
+    let root = verify(&reader).expect("all is as it must be").state_root;
+    assert_eq!(root, stream.states[last].root(), "back after block {last}");
+    assert_eq!(reader.block_hash(head.number + 1).expect("reads"), None);
 }
 
 #[test]
@@ -293,4 +308,7 @@ fn undo_is_kept_for_as_many_blocks_as_asked() {
     let reader = open(&store).expect("a chain");
     let kept = [1000, 1001, 1002, 1003].map(|number| reader.undo(number).expect("reads").is_some());
     assert_eq!(kept, [false, false, true, true]);
+    let refused = unwind(&store, 3, Keep::default()).expect_err("two are kept");
+    assert!(matches!(refused, StoreError::NoUndo { number: 1001, kept: 2 }), "{refused}");
+    assert_eq!(open(&store).expect("a chain").head().number, 1003);
 }

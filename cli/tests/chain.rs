@@ -120,6 +120,16 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
     chain(&["run", "--workers", "3", &by_file, &demo.path("files")], 0);
     assert_eq!(demo.digest("by-file"), expected);
 
+    let text = chain(&["unwind", &by_file, "2"], 0);
+    assert!(text.contains("head 1 "), "{text}");
+    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be taken back"));
+    assert_eq!(
+        json(&["inspect", &by_file])["state_root"],
+        files[0].block.header.state_root.to_string()
+    );
+    chain(&["run", &by_file, &rlp], 0);
+    assert_eq!(demo.digest("by-file"), expected);
+
     let without = demo.path("without");
     let genesis = demo.path("demo/genesis.json");
     chain(&["init", "--no-state-roots", "--genesis", &genesis, &without], 0);

@@ -1,10 +1,12 @@
 //! The blocks that a chain is given: block files, folders of them, RLP as geth's `export` writes it,
 //! and standard input.
 
+mod ahead;
 mod error;
 mod packed;
 mod source;
 
+pub use ahead::Ahead;
 pub use error::InputError;
 pub use source::{Inputs, SizedBlock};
 

@@ -12,6 +12,9 @@ use std::{
 /// Bytes taken from files so far, for progress.
 pub(super) type Taken = Arc<AtomicU64>;
 
+/// Unpacked bytes.
+pub(super) type Input = Box<dyn BufRead + Send>;
+
 /// What an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -23,11 +26,11 @@ pub(super) enum Format {
 
 /// Unpacks `input` and tells what is in it.
 pub(super) fn unpack(
-    input: impl Read + 'static,
+    input: impl Read + Send + 'static,
     taken: Taken,
-) -> io::Result<(Format, Box<dyn BufRead>)> {
+) -> io::Result<(Format, Input)> {
     let mut packed = BufReader::with_capacity(1 << 20, Counted { input, taken });
-    let mut unpacked: Box<dyn BufRead> = match packed.fill_buf()? {
+    let mut unpacked: Input = match packed.fill_buf()? {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(packed))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             Box::new(BufReader::new(zstd::Decoder::with_buffer(packed)?))

@@ -2,7 +2,7 @@
 
 use super::{
     InputError, chain_block,
-    packed::{Format, Taken, unpack},
+    packed::{Format, Input, Taken, unpack},
 };
 use crate::block_file::{
     BlockFile, BlockFileError, BlockFileErrorKind, STANDARD_STREAM, is_block_file_name,
@@ -14,7 +14,8 @@ use braid_chain::{
 use std::{
     collections::VecDeque,
     fs::{self, File},
-    io::{self, BufRead, Read},
+    io::{self, Read},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
 };
@@ -34,9 +35,10 @@ pub struct SizedBlock {
 pub struct Inputs {
     files: VecDeque<PathBuf>,
     rules: Rules,
-    open: Option<(String, RlpItems<Box<dyn BufRead>>)>,
+    open: Option<(String, RlpItems<Input>)>,
     taken: Taken,
     bytes: Option<u64>,
+    threads: NonZeroUsize,
 }
 
 impl core::fmt::Debug for Inputs {
@@ -47,11 +49,12 @@ impl core::fmt::Debug for Inputs {
 
 impl Inputs {
     /// The blocks of `paths`: files, folders of block files, and `-` for standard input. Blocks in
-    /// RLP obey `rules`; a block file names its fork.
+    /// RLP obey `rules`, and their senders are recovered on `threads` threads; a block file names its
+    /// fork and its senders.
     ///
     /// # Errors
     /// A path that is not there, or a folder without block files.
-    pub fn new(paths: &[PathBuf], rules: Rules) -> Result<Self, InputError> {
+    pub fn new(paths: &[PathBuf], rules: Rules, threads: NonZeroUsize) -> Result<Self, InputError> {
         let mut files = VecDeque::new();
         let mut bytes = Some(0_u64);
         for path in paths {
@@ -67,7 +70,7 @@ impl Inputs {
                 files.push_back(file);
             }
         }
-        Ok(Self { files, rules, open: None, taken: Taken::default(), bytes })
+        Ok(Self { files, rules, open: None, taken: Taken::default(), bytes, threads })
     }
 
     /// Bytes of all files; `None` if standard input is among them.
@@ -83,7 +86,7 @@ impl Inputs {
                 let rlp = |error| InputError::Rlp { file: file.clone(), error };
                 match items.next().transpose().map_err(rlp)? {
                     Some(item) => {
-                        let block = decode_block(&item, &self.rules).map_err(rlp)?;
+                        let block = decode_block(&item, &self.rules, self.threads).map_err(rlp)?;
                         return Ok(Some(self.sized(block, file)));
                     }
                     None => self.open = None,
@@ -104,8 +107,8 @@ impl Inputs {
         }
     }
 
-    fn open_file(&self, path: &Path) -> io::Result<(Format, Box<dyn BufRead>)> {
-        let input: Box<dyn Read> = if path == Path::new(STANDARD_STREAM) {
+    fn open_file(&self, path: &Path) -> io::Result<(Format, Input)> {
+        let input: Box<dyn Read + Send> = if path == Path::new(STANDARD_STREAM) {
             Box::new(io::stdin())
         } else {
             Box::new(File::open(path)?)

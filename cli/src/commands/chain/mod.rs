@@ -5,6 +5,7 @@ mod init;
 mod inspect;
 mod pace;
 mod run;
+mod unwind;
 mod verify;
 
 use super::{End, Stop};
@@ -41,6 +42,7 @@ enum Command {
     Run(run::RunArgs),
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
+    Unwind(unwind::UnwindArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -50,6 +52,7 @@ pub(super) fn chain(args: &ChainArgs) -> Result<End, Stop> {
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Verify(args) => verify::verify(args),
+        Command::Unwind(args) => unwind::unwind(args),
         Command::Demo(args) => demo::demo(args),
     }
 }

@@ -4,7 +4,7 @@ use super::{
     End, Stop, message, open,
     pace::{Pace, Tally},
 };
-use crate::chain_input::{Inputs, SizedBlock};
+use crate::chain_input::{Ahead, Inputs, SizedBlock};
 use crate::commands::run::PolicyArg;
 use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::json;
 use std::{
     io::{self, Write},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
 };
 
@@ -68,14 +68,17 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let reader = open_chain(&store).map_err(message)?;
     let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
     drop(reader);
-    let inputs = Inputs::new(&args.inputs, Rules::new(genesis.config)).map_err(message)?;
     let mut config = ChainConfig::default();
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
+    let rules = Rules::new(genesis.config);
+    let threads = NonZeroUsize::from(config.executor.workers);
+    let inputs = Inputs::new(&args.inputs, rules, threads).map_err(message)?;
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
     let chain = Chain::open(store, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let mut import = Import { chain, first: None, passed_over: 0 };
+    let inputs = Ahead::new(inputs).map_err(message)?;
     let mut ended = import.all(inputs, &mut pace);
     let durable = import.chain.flush();
     let tally = pace.end();
@@ -124,7 +127,7 @@ enum Cause {
 }
 
 impl Import {
-    fn all(&mut self, inputs: Inputs, pace: &mut Pace) -> Result<(), Refusal> {
+    fn all(&mut self, inputs: Ahead, pace: &mut Pace) -> Result<(), Refusal> {
         for input in inputs {
             let unusable = |error: crate::chain_input::InputError| Refusal {
                 file: String::new(),

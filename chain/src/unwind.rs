@@ -1,0 +1,68 @@
+//! Taking blocks back.
+
+use crate::{
+    AccountChange, DurableBatch, Head, Keep, SlotChange, Snapshot, StateReader, StateStore,
+    StoreError, Table, Undo, Writes,
+    commit::{put_root, put_state},
+};
+use std::collections::BTreeMap;
+
+/// Takes back the last `blocks` blocks, each in a transaction of its own, and returns the block that is
+/// the last one then.
+///
+/// # Errors
+/// What undoes one of the blocks is not kept: nothing is taken back then. Or the store failed: blocks
+/// that were taken back before stay so.
+pub fn unwind<S: StateStore>(store: &S, blocks: u64, keep: Keep) -> Result<Head, StoreError> {
+    let reader = StateReader::new(store.snapshot()?)?;
+    let head = reader.head();
+    for back in 0..blocks {
+        let number = head.number.saturating_sub(back);
+        if reader.undo(number)?.is_none() {
+            return Err(StoreError::NoUndo { number, kept: back });
+        }
+    }
+    for _ in 0..blocks {
+        take_back(store, keep)?;
+    }
+    Ok(StateReader::new(store.snapshot()?)?.head())
+}
+
+fn take_back<S: StateStore>(store: &S, keep: Keep) -> Result<(), StoreError> {
+    let reader = StateReader::new(store.snapshot()?)?;
+    let Head { number, .. } = reader.head();
+    let undo = reader.undo(number)?.ok_or(StoreError::NoUndo { number, kept: 0 })?;
+    let batch = inverse(&reader, undo)?;
+    let mut writes = Writes::default();
+    put_state(&mut writes, &batch, &BTreeMap::new());
+    if reader.state_root()?.is_some() {
+        put_root(reader.snapshot(), &mut writes, &batch, keep)?;
+    }
+    writes.remove(Table::Undo, number.to_be_bytes());
+    writes.remove(Table::BlockHashes, number.to_be_bytes());
+    store.write(writes)
+}
+
+/// The changes that lead from the reader's state to the one that `undo` holds.
+fn inverse<S: Snapshot>(reader: &StateReader<S>, undo: Undo) -> Result<DurableBatch, StoreError> {
+    let mut batch = DurableBatch { head: undo.parent, ..DurableBatch::default() };
+    for (address, after) in undo.accounts {
+        let before = reader.account(address)?;
+        batch.accounts.push(AccountChange { address, before, after, cleared: false });
+    }
+    for (address, slot, after) in undo.slots {
+        use revm::DatabaseRef;
+        let before = reader.storage_ref(address, slot)?;
+        batch.slots.push(SlotChange { address, slot, before, after });
+    }
+    // An account whose slots alone have changed has another storage root.
+    for slot in &batch.slots {
+        let found = batch.accounts.binary_search_by_key(&slot.address, |change| change.address);
+        if let Err(at) = found {
+            let account = reader.account(slot.address)?;
+            let (address, before, after) = (slot.address, account, account);
+            batch.accounts.insert(at, AccountChange { address, before, after, cleared: false });
+        }
+    }
+    Ok(batch)
+}

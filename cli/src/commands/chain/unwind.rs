@@ -1,0 +1,48 @@
+//! `braid chain unwind`: takes blocks back.
+
+use super::{End, Stop, message, open};
+use braid_chain::{Keep, unwind as unwind_chain};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain unwind chain/ 3
+  braid chain unwind --json chain/ 3 | jq .number";
+
+/// Take back the last blocks of a chain
+///
+/// Each block is taken back in a transaction of its own, with its state root. What undoes a block is
+/// kept for as many blocks as `run --undo-blocks` says; nothing is taken back if one of the blocks is
+/// not among them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct UnwindArgs {
+    /// The chain's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// How many blocks
+    #[arg(value_name = "N")]
+    blocks: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn unwind(args: &UnwindArgs) -> Result<End, Stop> {
+    let (_folder, store) = open(&args.folder, None)?;
+    let head = unwind_chain(&store, args.blocks, Keep::default()).map_err(message)?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = json!({"taken_back": args.blocks, "number": head.number, "hash": head.hash});
+        writeln!(out, "{report}")?;
+    } else {
+        writeln!(out, "{} blocks taken back", args.blocks)?;
+        writeln!(out, "head {} {}, durable", head.number, head.hash)?;
+    }
+    Ok(End::Right)
+}
