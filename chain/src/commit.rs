@@ -7,6 +7,7 @@ use crate::{
     trie::update_state,
 };
 use alloy_primitives::{Address, U256};
+use revm::DatabaseRef;
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 /// What the store keeps beside the state, and how.
@@ -94,7 +95,7 @@ pub fn commit<S: StateStore>(
         put_root(reader.snapshot(), &mut writes, batch, keep)?;
     }
     if keep.undo_blocks > 0 {
-        let undo = undo(parent, batch, &cleared).encode();
+        let undo = undo(&reader, batch, &cleared)?.encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
     }
     if let Some(old) = number.checked_sub(keep.undo_blocks.max(1)) {
@@ -167,14 +168,29 @@ pub(crate) fn put_state(writes: &mut Writes, batch: &DurableBatch, cleared: &Cle
     writes.put(Table::Meta, HEAD_KEY, batch.head.encode());
 }
 
-fn undo(parent: Head, batch: &DurableBatch, cleared: &Cleared) -> Undo {
+fn undo<S: Snapshot>(
+    reader: &StateReader<S>,
+    batch: &DurableBatch,
+    cleared: &Cleared,
+) -> Result<Undo, StoreError> {
     let changed = batch.accounts.iter().filter(|change| change.before != change.after);
     let accounts: Vec<(Address, Option<AccountRecord>)> =
         changed.map(|change| (change.address, change.before)).collect();
     let mut slots = cleared.clone();
     for change in &batch.slots {
-        slots.entry((change.address, change.slot)).or_insert(change.before);
+        let key = (change.address, change.slot);
+        if slots.contains_key(&key) {
+            continue;
+        }
+        let found = batch.accounts.binary_search_by_key(&change.address, |it| it.address);
+        let account = found.ok().and_then(|at| batch.accounts.get(at));
+        // revm takes the slots of an account without nonce and code for zero, also where a genesis has
+        // set them.
+        let blank =
+            account.is_none_or(|account| account.before.is_none_or(AccountRecord::is_blank));
+        let before = if blank { reader.storage_ref(key.0, key.1)? } else { change.before };
+        slots.insert(key, before);
     }
     let slots = slots.into_iter().map(|((address, slot), value)| (address, slot, value));
-    Undo { parent, accounts, slots: slots.collect() }
+    Ok(Undo { parent: reader.head(), accounts, slots: slots.collect() })
 }

@@ -65,6 +65,11 @@ impl From<AccountRecord> for AccountInfo {
 }
 
 impl AccountRecord {
+    /// Whether it has neither nonce nor code, so that a contract may be created there.
+    pub(crate) fn is_blank(self) -> bool {
+        self.nonce == 0 && self.code_hash == KECCAK256_EMPTY
+    }
+
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(73);
         let has_code = self.code_hash != KECCAK256_EMPTY;

@@ -103,3 +103,14 @@ fn each_state_has_the_root_of_a_full_computation() {
     check(100, 60, 40, 1);
     check(12, 1_000, 3, 3);
 }
+
+/// The root's children change on several threads, and then the root is no branch any more.
+#[test]
+fn a_wide_trie_shrinks_to_one_entry_and_to_none() {
+    let address = |index: u64| Address::left_padding_from(&index.to_be_bytes());
+    let account = |index: u64| (address(index), (index, BTreeMap::new()));
+    let wide: Accounts = (0..1_000).map(account).collect();
+    let one: Accounts = (7..8).map(account).collect();
+    let states = [wide.clone(), one, wide.clone(), Accounts::new(), wide];
+    follow(&states.map(|accounts| (accounts, Vec::new())), 3).unwrap();
+}
