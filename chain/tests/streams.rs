@@ -127,6 +127,7 @@ fn take_back<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
     let root = verify(&reader).expect("all is as it must be").state_root;
     assert_eq!(root, stream.states[last].root(), "back after block {last}");
     assert_eq!(reader.block_hash(head.number + 1).expect("reads"), None);
+    assert_eq!(reader.undo(head.number + 1).expect("reads"), None);
 }
 
 #[test]
