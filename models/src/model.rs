@@ -23,6 +23,8 @@ pub enum Action {
     Deliver(usize),
     /// The caller cancels, and the owner hears it.
     Cancel,
+    /// An idle worker finds that the frontier's job comes no nearer to its end.
+    Stall,
 }
 
 /// All orders of events of some small blocks.
@@ -109,6 +111,9 @@ impl Model for BlockModel {
             }
         }
         actions.extend((0..state.reports.len()).map(Action::Deliver));
+        if self.scenario(state).stalls && idle && state.here.is_none() && !state.finished {
+            actions.push(Action::Stall);
+        }
         if self.scenario(state).may_cancel && !state.cancelled && !state.finished {
             actions.push(Action::Cancel);
         }
@@ -134,6 +139,7 @@ impl Model for BlockModel {
                 let report = state.reports.remove(index);
                 state.deliver(report, scenario);
             }
+            Action::Stall => state.own(Some(Event::Stalled), scenario),
             Action::Cancel => {
                 state.cancelled = true;
                 state.own(Some(Event::Cancelled), scenario);

@@ -33,6 +33,10 @@ impl State {
     /// Delivers a report.
     pub(crate) fn deliver(&mut self, report: Report, scenario: &Scenario) {
         let Report { job, results, private, mut carry, batch, void, .. } = report;
+        if self.protocol.is_left_behind(job) {
+            let report = JobReport { void, ..JobReport::unrun(job) };
+            return self.own(Some(Event::Reported(report)), scenario);
+        }
         if matches!(job.mode, Mode::InOrder { .. }) {
             let written = |run: &crate::PrivateRun| {
                 run.written.map(|(location, value)| (run.tx, location, value))
@@ -71,8 +75,13 @@ impl State {
     /// I13: nothing is left behind.
     fn finish(&mut self) {
         self.finished = true;
-        let idle = self.workers.iter().all(|worker| *worker == crate::Worker::Idle);
-        if !idle || !self.channel.is_empty() || !self.reports.is_empty() || self.here.is_some() {
+        let is_late = |report: &Report| self.protocol.is_left_behind(report.job);
+        let idle = self.workers.iter().all(|worker| match worker {
+            crate::Worker::Idle => true,
+            crate::Worker::Busy { report, .. } => is_late(report),
+        });
+        let answered = self.reports.iter().all(is_late);
+        if !idle || !self.channel.is_empty() || !answered || self.here.is_some() {
             self.violation = Some("I13: the block finished while jobs were in flight");
         }
     }
@@ -91,6 +100,12 @@ impl State {
             Command::Claim(job) => {
                 let claimed = self.claim(job);
                 self.protocol.apply(Event::Claimed { tx: job.chunk.first, claimed })
+            }
+            Command::TakeOver(job) => {
+                let taken = job.private().is_some() || self.may_publish(job);
+                // Whoever was to begin it finds it gone.
+                self.here.take_if(|here| *here == job);
+                self.protocol.apply(Event::TakenOver { tx: job.chunk.first, taken })
             }
             Command::Recheck(tx) => self.check(tx, false),
             Command::Validate(tx) => self.check(tx, true),

@@ -114,7 +114,10 @@ impl State {
         if self.batches.ran[batch.0 as usize].as_ref().is_some_and(is_left) {
             self.violation = Some("a batch runs that has results");
         }
-        let is_same = |other: &Job| private(other).is_some_and(|(other, _)| other == batch);
+        let is_same = |other: &Job| {
+            let is_late = self.protocol.is_left_behind(*other);
+            !is_late && private(other).is_some_and(|(other, _)| other == batch)
+        };
         let busy = self.workers.iter().any(|worker| match worker {
             Worker::Busy { report, .. } => is_same(&report.job),
             Worker::Idle => false,

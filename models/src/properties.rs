@@ -128,7 +128,8 @@ fn index_is_complete(_: &BlockModel, state: &State) -> bool {
     // One that was taken back lies in the channel and is of no use.
     let is_open = |job: &&Job| state.batches.is_claimed(job) == Some(false);
     let queued = state.channel.iter().filter(is_open);
-    let mut live = ended.chain(busy).chain(reported).chain(queued).chain(&state.here);
+    let busy = busy.chain(reported).filter(|job| !state.protocol.is_left_behind(**job));
+    let mut live = ended.chain(busy).chain(queued).chain(&state.here);
     state.protocol.halt().is_some()
         || live.all(|job| private(job).is_none_or(|(_, at)| state.batches.has_all_since(at)))
 }
@@ -152,7 +153,9 @@ fn published() -> Vec<Property<BlockModel>> {
             let scenario = model.scenario(s);
             // A run in order that goes on after what has no room is in vain, once for each of those.
             let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
-            let most = scenario.limits.max_speculative_runs + 1 + in_vain;
+            // One job of it may be taken over, in which it ran twice.
+            let taken_over = if scenario.stalls { 2 } else { 0 };
+            let most = scenario.limits.max_speculative_runs + 1 + in_vain + taken_over;
             s.runs.iter().all(|runs| *runs <= most)
         }),
         Property::always("jobs in flight fit the channel", |model: &BlockModel, s: &State| {
@@ -186,6 +189,12 @@ fn published() -> Vec<Property<BlockModel>> {
             s.reports.iter().any(|report| report.results.iter().any(early))
         }),
         Property::sometimes("a skip", |_, s: &State| s.outcomes.contains(&None)),
+        Property::sometimes("a job that was taken over", |_, s: &State| {
+            s.protocol.counters().taken_over > 0
+        }),
+        Property::sometimes("a late report after the end", |_, s: &State| {
+            s.finished && s.reports.iter().any(|report| s.protocol.is_left_behind(report.job))
+        }),
         Property::sometimes("a claim", |_, s: &State| s.protocol.counters().claims > 0),
         Property::sometimes("the last allowed run", |model: &BlockModel, s: &State| {
             s.runs.contains(&(model.scenario(s).limits.max_speculative_runs + 1))
@@ -238,7 +247,7 @@ fn frontier_is_not_queued(_: &BlockModel, state: &State) -> bool {
     let frontier = state.outcomes.len();
     state.protocol.halt().is_some()
         || state.channel.iter().all(|job| {
-            let claimed = || state.claims[frontier] > job.incarnation.0;
+            let claimed = || state.claims[frontier] > 2 * job.incarnation.0;
             job.chunk.first.position() != frontier
                 || state.batches.is_claimed(job).unwrap_or_else(claimed)
         })

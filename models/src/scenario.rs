@@ -96,6 +96,8 @@ pub struct Scenario {
     /// Whether a read may end as blocked because a lower transaction runs that will probably write:
     /// any read, on any such transaction.
     pub foresees: bool,
+    /// Whether the frontier's job may count as stalled at any time.
+    pub stalls: bool,
 }
 
 impl Scenario {
@@ -114,7 +116,7 @@ impl Scenario {
             stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
-        let (grouped, may_cancel, foresees) = (false, false, false);
+        let (grouped, may_cancel, foresees, stalls) = (false, false, false, false);
         let begun = (0, 0);
         Self {
             txs,
@@ -128,6 +130,7 @@ impl Scenario {
             grouped,
             may_cancel,
             foresees,
+            stalls,
         }
     }
 

@@ -113,7 +113,7 @@ pub struct State {
     pub reports: Vec<Report>,
     /// What the owner keeps.
     pub records: [Record; MOST_TRANSACTIONS],
-    /// One more than the incarnation begun last, by first transaction of a job.
+    /// How far the newest job has come, by its first transaction: an incarnation has two stages, begun and published.
     pub claims: [u32; MOST_TRANSACTIONS],
     /// Runs, counted by the workers.
     pub runs: [u32; MOST_TRANSACTIONS],
@@ -177,13 +177,25 @@ impl State {
 
     /// Takes the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
-        let mine = job.incarnation.0 + 1;
+        let mine = match job.mode {
+            Mode::Private { .. } | Mode::InOrder { .. } => job.incarnation.0 + 1,
+            Mode::Speculative | Mode::Frontier => 2 * job.incarnation.0 + 1,
+        };
         let claim = match job.mode {
             Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
                 self.batches.claim_mut(batch)
             }
             Mode::Speculative | Mode::Frontier => &mut self.claims[job.chunk.first.position()],
         };
+        let won = *claim < mine;
+        *claim = mine.max(*claim);
+        won
+    }
+
+    /// Takes the right to publish the first transaction of `job`, which is in no private batch.
+    pub fn may_publish(&mut self, job: Job) -> bool {
+        let mine = 2 * job.incarnation.0 + 2;
+        let claim = &mut self.claims[job.chunk.first.position()];
         let won = *claim < mine;
         *claim = mine.max(*claim);
         won

@@ -37,6 +37,15 @@ fn published_suites() -> Vec<Suite> {
         Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
         Suite { name: "credits", scenarios: credits_in(meetings()) },
         Suite { name: "foresight", scenarios: foresight_in(meetings().map(Scenario::new)) },
+        Suite { name: "put aside", scenarios: put_aside_in(meetings().map(Scenario::new)) },
+        Suite {
+            name: "put aside in chunks",
+            scenarios: put_aside_in(chunks_in(meetings(), false)),
+        },
+        Suite {
+            name: "batches put aside",
+            scenarios: put_aside_in(private_suites::plain(meetings())),
+        },
     ]
 }
 
@@ -90,6 +99,12 @@ pub fn long_suites() -> Vec<Suite> {
     long.push(Suite { name: "four by value", scenarios: sample(by_value) });
     long.push(Suite { name: "every four", scenarios: four(&fixed) });
     long
+}
+
+/// The same blocks, where workers may be put aside.
+fn put_aside_in(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
+    let put_aside = |scenario| Scenario { stalls: true, ..scenario };
+    blocks.into_iter().map(put_aside).collect()
 }
 
 /// All transactions of at most one read and one write.

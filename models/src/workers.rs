@@ -67,6 +67,10 @@ impl State {
                 self.workers[worker] =
                     Worker::Busy { report, tx, stage: Stage::Publish, run, stale };
             }
+            Stage::Publish if !self.publishes(&report, tx, scenario) => {
+                let (results, private, batch) = Default::default();
+                self.reports.push(Report { results, private, batch, void: true, ..report });
+            }
             Stage::Publish => {
                 run.written = program.run(tx, run.value).unwrap_or(None);
                 if let Some((location, value)) = run.written {
@@ -87,6 +91,12 @@ impl State {
                 self.publish_done(worker, report, run, stale);
             }
         }
+    }
+
+    /// Whether the job was not taken over.
+    fn publishes(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> bool {
+        let is_first = tx == report.job.chunk.first.position();
+        !scenario.stalls || !is_first || self.may_publish(report.job)
     }
 
     fn publish_done(&mut self, worker: usize, report: Report, run: Run, mut stale: Vec<TxIndex>) {

@@ -45,7 +45,7 @@ impl Protocol {
 
     /// The lowest private batch above the frontier that waits to run, if it may go out.
     pub(super) fn next_batch(&mut self) -> Polled {
-        let full = self.in_flight >= self.limits.job_capacity;
+        let full = self.unanswered() >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
             return Ok(None);
         }

@@ -77,7 +77,7 @@ impl Protocol {
     /// The lowest pending transaction above the frontier, with the rest of its chunk; one of the longest before all
     /// others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
-        let full = self.in_flight >= self.limits.job_capacity;
+        let full = self.unanswered() >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
             return Ok(None);
         }
@@ -165,6 +165,9 @@ impl Protocol {
 
     pub(super) fn on_report(&mut self, report: JobReport) -> Result<(), Invariant> {
         let job = report.job;
+        if self.is_late(job) {
+            return Ok(());
+        }
         // A batch that was taken back runs here as the same job, if nothing was published meanwhile.
         let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
         if !was_here {
@@ -227,7 +230,8 @@ impl Protocol {
         let uncapped = is_mutant!(self.mutant, Uncapped);
         let slot = self.slot_mut(tx)?;
         slot.runs += runs;
-        if slot.runs > cap.saturating_add(u32::from(is_final)) && !uncapped {
+        let most = cap.saturating_add(u32::from(is_final) + u32::from(slot.taken_over));
+        if slot.runs > most && !uncapped {
             return Err(Invariant::WorkBound { tx, runs: slot.runs });
         }
         match result {

@@ -191,6 +191,15 @@ pub enum Event {
         /// Higher readers of the withdrawn entries.
         stale_readers: Vec<TxIndex>,
     },
+    /// The frontier's job has come no nearer to its end for a while: the system may have put its worker aside. A hint.
+    Stalled,
+    /// Answer to [`Command::TakeOver`].
+    TakenOver {
+        /// First transaction of the job.
+        tx: TxIndex,
+        /// True if its worker has published nothing of the job, and now never will.
+        taken: bool,
+    },
     /// The caller wants no more.
     Cancelled,
 }
@@ -206,6 +215,10 @@ pub enum Command {
     /// Take the job whose first transaction this is back from the channel, unless a worker has
     /// begun it. Answer: [`Event::Claimed`].
     Claim(Job),
+    /// Take the right to publish the first transaction of this job, the frontier's, from the worker that has begun it,
+    /// unless it has begun to publish. Answer: [`Event::TakenOver`]. The worker's report counts for nothing then,
+    /// whenever it comes.
+    TakeOver(Job),
     /// Compare the reads of an executed transaction, by version; a hint. Answer:
     /// [`Event::Checked`].
     Recheck(TxIndex),

@@ -66,7 +66,7 @@ impl Protocol {
             return Err(Invariant::MissingResult { tx });
         };
         if job.mode == Mode::Frontier || self.at_frontier.claim_asked == Some(job) {
-            return Ok(None);
+            return Ok(self.take_over_if_stalled(tx, job));
         }
         if is_mutant!(self.mutant, FrontierQueued) {
             return Ok(None);

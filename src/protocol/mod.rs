@@ -31,6 +31,7 @@ mod dispatch;
 mod events;
 mod frontier;
 mod groups;
+mod help;
 mod mutants;
 mod plan;
 mod private;

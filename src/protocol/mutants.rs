@@ -125,6 +125,9 @@ pub enum Mutant {
     /// An answer is awaited that came after the end of the block.
     #[cfg(feature = "mutants")]
     AwaitsAfterEnd,
+    /// The report of a job that was taken over counts.
+    #[cfg(feature = "mutants")]
+    LateReportCounts,
 }
 
 #[cfg(feature = "mutants")]
@@ -169,6 +172,7 @@ impl Mutant {
         Self::CarryKept,
         Self::CarriedForgotten,
         Self::AwaitsAfterEnd,
+        Self::LateReportCounts,
     ];
 }
 

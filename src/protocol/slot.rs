@@ -42,4 +42,6 @@ pub(super) struct Slot {
     pub(super) named: bool,
     /// Its run began when everything below was final.
     pub(super) final_run: bool,
+    /// A run of it at the frontier was taken over from its worker; that happens once.
+    pub(super) taken_over: bool,
 }

@@ -31,6 +31,7 @@ pub(super) enum Awaiting {
     Validate(TxIndex),
     Admit(TxIndex),
     Claim(TxIndex),
+    TakeOver(TxIndex),
     Withdraw(TxIndex),
     Compare(TxIndex),
     Publish(TxIndex),
@@ -50,6 +51,8 @@ pub(super) struct FrontierState {
     pub(super) valid: bool,
     pub(super) failure: Option<Failure>,
     pub(super) claim_asked: Option<Job>,
+    /// Its job comes no nearer to its end.
+    pub(super) is_stalled: bool,
     /// A member of a private batch has run there by itself.
     pub(super) has_run: bool,
 }
@@ -76,6 +79,8 @@ pub struct Protocol {
     pub(super) discards: VecDeque<TxIndex>,
     pub(super) in_flight: u32,
     pub(super) here: Option<Job>,
+    /// Jobs that were taken over and are not answered.
+    pub(super) left_behind: Vec<Job>,
     pub(super) awaiting: Option<Awaiting>,
     pub(super) at_frontier: FrontierState,
     pub(super) phase: Phase,
@@ -104,6 +109,7 @@ impl Protocol {
             frontier_only: false,
             named: false,
             final_run: false,
+            taken_over: false,
         };
         let mut slots = PerTx::new(plan.first, (plan.first.0..slots_end.0).map(member));
         for chunk in &plan.chunks {
@@ -145,6 +151,7 @@ impl Protocol {
             discards: VecDeque::new(),
             in_flight: 0,
             here: None,
+            left_behind: Vec::new(),
             awaiting: None,
             at_frontier: FrontierState::default(),
             phase: Phase::Running,
@@ -334,6 +341,14 @@ impl Protocol {
                 self.answer(Awaiting::Claim(tx), "Claimed")?;
                 self.on_claimed(tx, claimed)
             }
+            Event::Stalled => {
+                self.at_frontier.is_stalled = true;
+                Ok(())
+            }
+            Event::TakenOver { tx, taken } => {
+                self.answer(Awaiting::TakeOver(tx), "TakenOver")?;
+                if taken { self.on_taken_over(tx) } else { Ok(()) }
+            }
             Event::Withdrawn { tx, stale_readers } => {
                 self.answer(Awaiting::Withdraw(tx), "Withdrawn")?;
                 self.note_stale(&stale_readers)?;
@@ -358,6 +373,7 @@ impl Protocol {
             | Awaiting::Validate(tx)
             | Awaiting::Admit(tx)
             | Awaiting::Claim(tx)
+            | Awaiting::TakeOver(tx)
             | Awaiting::Withdraw(tx)
             | Awaiting::Compare(tx)
             | Awaiting::Publish(tx)) = question;

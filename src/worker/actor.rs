@@ -149,10 +149,13 @@ where
             if self.ends_early(job, tx, cost) {
                 break;
             }
-            let (result, keep, run_cost) = self.run_tx(job, tx, &previous);
+            let ran = self.run_tx(job, tx, &previous);
             if !is_worker_mutant!(self.shared.mutant, RunsForEver) {
                 self.shared.store.set_running(self.worker, None);
             }
+            let Some((result, keep, run_cost)) = ran else {
+                return self.give_back(JobMessage { job, in_order: None, previous });
+            };
             let goes_on = matches!(result.result, RunResult::Executed { .. });
             report.results.push(result);
             kept.push(keep);
@@ -171,13 +174,14 @@ where
             || (next > job.chunk.first && cost > self.shared.patience && holds_frontier_up())
     }
 
-    /// Runs `tx`; once more in place if its reads were overtaken while it ran.
+    /// Runs `tx`; once more in place if its reads were overtaken while it ran. `None` if the job was taken over meanwhile:
+    /// nothing of it is published.
     fn run_tx(
         &mut self,
         job: Job,
         tx: TxIndex,
         previous: &[W::Location],
-    ) -> (TxReport, Kept<W>, u64) {
+    ) -> Option<(TxReport, Kept<W>, u64)> {
         let is_first = tx == job.chunk.first;
         let is_final = is_first && job.mode == Mode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
@@ -196,6 +200,7 @@ where
         let version = Version { tx, incarnation };
         let previous = if is_first { previous } else { &[] };
         let (result, kept, cost) = match ran {
+            Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
             Ran::TooEarly => (RunResult::TooEarly, Kept::nothing(None), 0),
@@ -203,7 +208,7 @@ where
                 (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
             }
         };
-        (TxReport { runs, result }, kept, cost)
+        Some((TxReport { runs, result }, kept, cost))
     }
 
     pub(super) fn failure(error: &TxError<W::Rejection, W::BaseError>) -> Failure {

@@ -58,8 +58,10 @@ where
         let Some(mut held) = shared.role.try_lock() else { return here };
         // The block is over, and its end was taken.
         let Some(role) = &mut *held else { return here };
-        // There is one job outside the channel at a time, so this never replaces one.
-        here = role.step(shared, context).or(here);
+        // There is one job outside the channel at a time: if this replaces one, that was taken over meanwhile.
+        if let Some(message) = role.step(shared, context) {
+            role.answer_late(here.replace(message), shared);
+        }
         let looks_again = role.protocol.looks_again();
         drop(held);
         context.yield_at(Point::Role);
@@ -222,7 +224,7 @@ where
     }
 
     /// A broken rule ends the block as soon as all workers are idle.
-    fn note(&mut self, shared: &Shared<W, G>, result: Result<(), Invariant>) {
+    pub(super) fn note(&mut self, shared: &Shared<W, G>, result: Result<(), Invariant>) {
         if let Err(broken) = result {
             self.broken.get_or_insert(broken);
             shared.cancel();
@@ -241,6 +243,9 @@ where
     ) -> Result<(), Invariant> {
         let ReportMessage { report, kept, batch, error } = message;
         let job = report.job;
+        if self.protocol.is_left_behind(job) {
+            return self.apply(shared, Event::Reported(report));
+        }
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
@@ -314,6 +319,10 @@ where
             Command::Claim(job) => {
                 let tx = job.chunk.first;
                 self.apply(shared, Event::Claimed { tx, claimed: shared.claim(job) })
+            }
+            Command::TakeOver(job) => {
+                let tx = job.chunk.first;
+                self.apply(shared, Event::TakenOver { tx, taken: shared.take_over(job) })
             }
             Command::Commit(tx) => {
                 context.yield_at(Point::Commit);

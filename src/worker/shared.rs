@@ -7,11 +7,11 @@ use super::events::EngineEvent;
 use super::events::TraceEvent;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
-use super::mutants::{WorkerMutant, is_worker_mutant};
+use super::mutants::WorkerMutant;
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
-use crate::protocol::{Batch, Counters, Halt, Job, Limits, Mode, Plan, Protocol};
+use crate::protocol::{Batch, Counters, Halt, Limits, Plan, Protocol};
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
 #[cfg(feature = "trace")]
@@ -54,10 +54,10 @@ pub struct Shared<W: Workload, G> {
     pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
-    /// For each first transaction of a job: one more than the incarnation begun last.
-    claims: PerTx<AtomicU32>,
+    /// For each first transaction of a job: how far the newest job has come, see `claims`.
+    pub(super) claims: PerTx<AtomicU32>,
     /// The same for each private batch.
-    batch_claims: Box<[AtomicU32]>,
+    pub(super) batch_claims: Box<[AtomicU32]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
     /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is checked.
@@ -245,19 +245,6 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Whether there is something for the role to look at.
     pub(super) fn has_news(&self) -> bool {
         !self.reports.is_empty() || self.has_fault.load(SeqCst)
-    }
-
-    /// Takes the right to run `job`: true for exactly one of those who ask.
-    pub(super) fn claim(&self, job: Job) -> bool {
-        let mine = job.incarnation.0.saturating_add(1);
-        let claim = match job.mode {
-            Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
-                self.batch_claims.get(batch.0 as usize)
-            }
-            Mode::Speculative | Mode::Frontier => self.claims.get(job.chunk.first),
-        };
-        let twice = is_worker_mutant!(self.mutant, ClaimedTwice);
-        claim.is_some_and(|claim| claim.fetch_max(mine, SeqCst) < mine || twice)
     }
 
     /// How the block ended, after one worker has returned from [`work`](super::work). Others need not have: nothing that

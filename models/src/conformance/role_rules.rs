@@ -23,6 +23,7 @@ pub(super) enum Question {
     Admit(TxIndex),
     AdmitGroup(Chunk),
     Claim(Job),
+    TakeOver(Job),
     Compare(BatchId, TxIndex),
 }
 
@@ -48,6 +49,9 @@ pub struct RoleRules {
     pub(super) question: Option<Question>,
     /// Jobs that were taken back; their messages are answered as void.
     taken_back: Vec<Job>,
+    /// Jobs that were taken over and are not answered; their reports count for nothing.
+    left_behind: Vec<Job>,
+    taken_over: u32,
     performing: Option<Performing>,
     cancelled: bool,
     pub(super) stopped: bool,
@@ -73,6 +77,8 @@ impl RoleRules {
             asked: None,
             question: None,
             taken_back: Vec::new(),
+            left_behind: Vec::new(),
+            taken_over: 0,
             performing: None,
             cancelled: false,
             stopped: false,
@@ -81,10 +87,11 @@ impl RoleRules {
         }
     }
 
-    /// Most runs of one transaction (I9).
+    /// Most runs of one transaction (I9). A job that was taken over ran it up to twice.
     #[must_use]
     pub const fn bound(&self) -> u32 {
-        self.limits.max_speculative_runs + 1
+        let taken_over = if self.taken_over > 0 { 2 } else { 0 };
+        self.limits.max_speculative_runs + 1 + taken_over
     }
 
     /// The transaction whose entries the role is turning into estimates.
@@ -174,6 +181,7 @@ impl RoleRules {
         ensure(!self.finished, || format!("{event:?} after the end"))?;
         self.settle(&world.store, matches!(event, Event::Withdrawn { .. }))?;
         match event {
+            Event::Reported(report) if self.is_late(report) => Ok(()),
             Event::Reported(report) => {
                 self.reported(report)?;
                 world.batches.reported(report, true)
@@ -205,7 +213,17 @@ impl RoleRules {
                 }
                 _ => Err(format!("nobody asked for {event:?}")),
             },
-            Event::Withdrawn { .. } => Ok(()),
+            Event::TakenOver { tx, taken } => match self.question.take() {
+                Some(Question::TakeOver(job)) if job.chunk.first == *tx => {
+                    if !*taken {
+                        return Ok(());
+                    }
+                    self.leave_behind(job);
+                    if private(job).is_some() { world.batches.take_back(job) } else { Ok(()) }
+                }
+                _ => Err(format!("{event:?} answers nothing")),
+            },
+            Event::Stalled | Event::Withdrawn { .. } => Ok(()),
             Event::Compared { tx, conflict } => match self.question.take() {
                 Some(Question::Compare(id, asked)) if asked == *tx => {
                     world.batches.compared(id, *tx, *conflict)
@@ -221,6 +239,24 @@ impl RoleRules {
                 Ok(())
             }
         }
+    }
+
+    fn leave_behind(&mut self, job: Job) {
+        if self.here.take_if(|here| *here == job).is_none() {
+            self.jobs.retain(|other| *other != job);
+        }
+        self.left_behind.push(job);
+        self.taken_over += 1;
+    }
+
+    /// Whether the report answers a job that was taken over.
+    fn is_late(&mut self, report: &JobReport) -> bool {
+        let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
+            return false;
+        };
+        self.left_behind.swap_remove(at);
+        self.sent.retain(|sent| sent != report);
+        true
     }
 
     fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
@@ -278,6 +314,12 @@ impl RoleRules {
                 self.question = Some(Question::Claim(*job));
                 self.at_frontier(job.chunk.first)?;
                 ensure(self.jobs.contains(job), || format!("{job:?} is not in the channel"))
+            }
+            Command::TakeOver(job) => {
+                self.question = Some(Question::TakeOver(*job));
+                self.at_frontier(job.chunk.first)?;
+                let is_under_way = self.jobs.contains(job) || self.here == Some(*job);
+                ensure(is_under_way, || format!("{job:?} is not under way"))
             }
             Command::Recheck(tx) => {
                 self.asked = Some((*tx, false));
@@ -348,7 +390,7 @@ impl RoleRules {
     }
 
     fn dispatch<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
-        let (first, jobs) = (job.chunk.first, self.jobs.len());
+        let (first, jobs) = (job.chunk.first, self.jobs.len() + self.left_behind.len());
         let end = self.frontier.0.saturating_add(self.limits.window);
         ensure(first > self.frontier, || format!("I8: {first} is queued at the frontier"))?;
         ensure(first.0 < end, || format!("{first} is dispatched beyond the window {end}"))?;
@@ -377,7 +419,9 @@ impl RoleRules {
     /// I13.
     fn finish(&mut self) -> Result<(), Why> {
         self.finished = true;
-        ensure(self.jobs.is_empty() && self.here.is_none() && self.sent.is_empty(), || {
+        let is_late = |sent: &JobReport| self.left_behind.contains(&sent.job);
+        let is_answered = self.sent.iter().all(is_late);
+        ensure(self.jobs.is_empty() && self.here.is_none() && is_answered, || {
             format!("I13: the end, with {:?} under way", self.jobs)
         })?;
         ensure(self.stopped || self.frontier.0 == self.transactions, || {

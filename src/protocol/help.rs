@@ -1,0 +1,93 @@
+//! Helping: the frontier does not wait for a worker that the system has put aside.
+//!
+//! A worker that has begun the frontier's job may come no nearer to its end for milliseconds. Everything below the
+//! frontier is final, so any worker can run it and be right. What two of them must not do is publish both: the right to
+//! publish the first transaction of a job is taken once, by the worker that runs it or by the role. Nothing of the job
+//! is published before that transaction, so the loser leaves nothing.
+//!
+//! It is bounded: a transaction is taken over once, a private batch at most as often as it may run.
+
+use super::events::{Command, Job, Mode};
+use super::mutants::is_mutant;
+use super::private::BatchState;
+use super::state::{Awaiting, Protocol};
+use crate::error::Invariant;
+use crate::ids::TxIndex;
+
+impl Protocol {
+    /// Asks for `job`, the frontier's, if it is stalled and may be taken over.
+    pub(super) fn take_over_if_stalled(&mut self, tx: TxIndex, job: Job) -> Option<Command> {
+        if !core::mem::take(&mut self.at_frontier.is_stalled) || !self.may_take_over(tx, job) {
+            return None;
+        }
+        self.ask(Awaiting::TakeOver(tx), Command::TakeOver(job))
+    }
+
+    fn may_take_over(&self, tx: TxIndex, job: Job) -> bool {
+        // One outside the channel would be one more to be answered than there is room for.
+        let is_full = self.here == Some(job) && self.unanswered() >= self.limits.job_capacity;
+        let may = match job.mode {
+            // What it goes on from is in the worker's hands alone.
+            Mode::InOrder { .. } => false,
+            // One that was taken back is run here as the same job: its two reports could not be told apart.
+            Mode::Private { .. } => {
+                self.here != Some(job) || self.at_frontier.claim_asked != Some(job)
+            }
+            Mode::Speculative | Mode::Frontier => {
+                self.slots.get(tx).is_some_and(|slot| !slot.taken_over)
+            }
+        };
+        may && !is_full
+    }
+
+    /// Jobs that went through the channel, or were taken over, and are not answered.
+    pub(super) fn unanswered(&self) -> u32 {
+        let left_behind = u32::try_from(self.left_behind.len()).unwrap_or(u32::MAX);
+        self.in_flight.saturating_add(left_behind)
+    }
+
+    /// Whether `job` was taken over: whatever its report says counts for nothing.
+    #[must_use]
+    pub fn is_left_behind(&self, job: Job) -> bool {
+        self.left_behind.contains(&job) && !is_mutant!(self.mutant, LateReportCounts)
+    }
+
+    /// The worker of the frontier's job publishes nothing of it.
+    pub(super) fn on_taken_over(&mut self, tx: TxIndex) -> Result<(), Invariant> {
+        self.counters.taken_over += 1;
+        if let Some(id) = self.private.head(tx) {
+            let batch = self.private.batch_mut(id, tx)?;
+            let BatchState::InFlight(job) = batch.state else {
+                return Err(Invariant::MissingResult { tx });
+            };
+            batch.state = BatchState::Waiting;
+            self.private.ready.insert(tx);
+            self.leave_behind(job);
+            return Ok(());
+        }
+        let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };
+        self.leave_behind(job);
+        for tx in job.chunk.indices() {
+            let is_first = tx == job.chunk.first;
+            let slot = self.slot_mut(tx)?;
+            slot.taken_over |= is_first;
+            slot.runs += u32::from(is_first);
+            self.make_pending(tx)?;
+        }
+        Ok(())
+    }
+
+    fn leave_behind(&mut self, job: Job) {
+        if self.here.take_if(|here| *here == job).is_none() {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        self.left_behind.push(job);
+    }
+
+    /// Whether `job` was left behind and is answered now.
+    pub(super) fn is_late(&mut self, job: Job) -> bool {
+        let at = self.left_behind.iter().position(|other| *other == job);
+        at.map(|at| self.left_behind.swap_remove(at)).is_some()
+            && !is_mutant!(self.mutant, LateReportCounts)
+    }
+}
