@@ -13,7 +13,20 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
     let mut properties = published();
     properties.extend(of_batches());
     properties.extend(of_order());
+    properties.extend(of_helping());
     properties
+}
+
+/// What must occur where a worker is put aside.
+fn of_helping() -> Vec<Property<BlockModel>> {
+    vec![
+        Property::sometimes("a job that was taken over", |_, s: &State| {
+            s.protocol.counters().taken_over > 0
+        }),
+        Property::sometimes("a late report after the end", |_, s: &State| {
+            s.finished && s.reports.iter().any(|report| s.protocol.is_left_behind(report.job))
+        }),
+    ]
 }
 
 /// What must hold for private batches, and what must occur with them.
@@ -189,12 +202,6 @@ fn published() -> Vec<Property<BlockModel>> {
             s.reports.iter().any(|report| report.results.iter().any(early))
         }),
         Property::sometimes("a skip", |_, s: &State| s.outcomes.contains(&None)),
-        Property::sometimes("a job that was taken over", |_, s: &State| {
-            s.protocol.counters().taken_over > 0
-        }),
-        Property::sometimes("a late report after the end", |_, s: &State| {
-            s.finished && s.reports.iter().any(|report| s.protocol.is_left_behind(report.job))
-        }),
         Property::sometimes("a claim", |_, s: &State| s.protocol.counters().claims > 0),
         Property::sometimes("the last allowed run", |model: &BlockModel, s: &State| {
             s.runs.contains(&(model.scenario(s).limits.max_speculative_runs + 1))

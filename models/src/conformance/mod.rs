@@ -15,6 +15,7 @@ mod batch_runs;
 mod history;
 mod in_order;
 mod reference;
+mod role_reports;
 mod role_rules;
 mod runs;
 mod store_rules;

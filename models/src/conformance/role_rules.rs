@@ -6,9 +6,7 @@ use super::runs::Runs;
 use super::store_rules::{StoreRules, Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::Location;
-use braid_evm::protocol::{
-    Command, Event, Failure, Job, JobReport, Limits, Mode, RunResult, TxReport, Verdict,
-};
+use braid_evm::protocol::{Command, Event, Failure, Job, JobReport, Limits, Verdict};
 
 /// A command whose effects are looked at when the role does the next thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +33,9 @@ pub struct RoleRules {
     /// The lowest index that is not committed.
     pub frontier: TxIndex,
     /// Jobs in the channel, on workers, or reported and not heard of.
-    jobs: Vec<Job>,
-    here: Option<Job>,
-    sent: Vec<JobReport>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) here: Option<Job>,
+    pub(super) sent: Vec<JobReport>,
     pub(super) admitted: Option<bool>,
     /// The group that the block has room for.
     pub(super) admitted_group: Option<Chunk>,
@@ -48,10 +46,10 @@ pub struct RoleRules {
     /// The admission or the claim that was asked for.
     pub(super) question: Option<Question>,
     /// Jobs that were taken back; their messages are answered as void.
-    taken_back: Vec<Job>,
+    pub(super) taken_back: Vec<Job>,
     /// Jobs that were taken over and are not answered; their reports count for nothing.
-    left_behind: Vec<Job>,
-    taken_over: u32,
+    pub(super) left_behind: Vec<Job>,
+    pub(super) taken_over: u32,
     performing: Option<Performing>,
     cancelled: bool,
     pub(super) stopped: bool,
@@ -106,20 +104,6 @@ impl RoleRules {
     pub fn withdraws(&self, tx: TxIndex) -> bool {
         let is_above = self.finished && self.handed_over && tx >= self.frontier;
         is_above || self.performing == Some(Performing::Skip(tx))
-    }
-
-    /// A worker sends a report.
-    ///
-    /// # Errors
-    /// It went on after a transaction that had no result.
-    pub fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
-        let goes_on = |result: &TxReport| matches!(result.result, RunResult::Executed { .. });
-        let last = report.results.len().saturating_sub(1);
-        ensure(report.results.iter().take(last).all(goes_on), || {
-            format!("I14: a chunk goes on without a result: {report:?}")
-        })?;
-        self.sent.push(report.clone());
-        Ok(())
     }
 
     /// The store hears that everything below `frontier` is final.
@@ -238,55 +222,6 @@ impl RoleRules {
                 self.cancelled = true;
                 Ok(())
             }
-        }
-    }
-
-    fn leave_behind(&mut self, job: Job) {
-        if self.here.take_if(|here| *here == job).is_none() {
-            self.jobs.retain(|other| *other != job);
-        }
-        self.left_behind.push(job);
-        self.taken_over += 1;
-    }
-
-    /// Whether the report answers a job that was taken over.
-    fn is_late(&mut self, report: &JobReport) -> bool {
-        let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
-            return false;
-        };
-        self.left_behind.swap_remove(at);
-        self.sent.retain(|sent| sent != report);
-        true
-    }
-
-    fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
-        let sent = self.sent.iter().position(|sent| sent == report);
-        let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
-        self.sent.remove(sent);
-        let job = report.job;
-        // A batch that was taken back may run here as the same job.
-        if job.mode == Mode::Frontier || (self.here == Some(job) && !report.void) {
-            ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
-        } else {
-            let dispatched = self.jobs.iter().position(|other| *other == job);
-            let dispatched = dispatched.ok_or_else(|| format!("{job:?} was not dispatched"))?;
-            self.jobs.remove(dispatched);
-            let taken_back = self.taken_back.iter().position(|other| *other == job);
-            ensure(taken_back.is_some() == report.void, || {
-                format!("{job:?} was taken back: {}", !report.void)
-            })?;
-            taken_back.map(|index| self.taken_back.remove(index));
-        }
-        let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
-        let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
-        match first.result {
-            RunResult::Executed { .. } => Ok(()),
-            RunResult::Failed(failure) => {
-                self.failed = Some(failure);
-                Ok(())
-            }
-            RunResult::TooEarly => Err(format!("I8: {} runs too early", self.frontier)),
-            RunResult::Blocked { on } => Err(format!("I8: {} is blocked on {on}", self.frontier)),
         }
     }
 

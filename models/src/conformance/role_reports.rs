@@ -1,0 +1,70 @@
+//! What the role may hear of jobs: each is answered once, and one that was taken over counts for nothing.
+
+use super::role_rules::RoleRules;
+use super::store_rules::{Why, ensure};
+use braid_evm::protocol::{Job, JobReport, Mode, RunResult, TxReport};
+
+impl RoleRules {
+    /// A worker sends a report.
+    ///
+    /// # Errors
+    /// It went on after a transaction that had no result.
+    pub fn sent(&mut self, report: &JobReport) -> Result<(), Why> {
+        let goes_on = |result: &TxReport| matches!(result.result, RunResult::Executed { .. });
+        let last = report.results.len().saturating_sub(1);
+        ensure(report.results.iter().take(last).all(goes_on), || {
+            format!("I14: a chunk goes on without a result: {report:?}")
+        })?;
+        self.sent.push(report.clone());
+        Ok(())
+    }
+
+    pub(super) fn leave_behind(&mut self, job: Job) {
+        if self.here.take_if(|here| *here == job).is_none() {
+            self.jobs.retain(|other| *other != job);
+        }
+        self.left_behind.push(job);
+        self.taken_over += 1;
+    }
+
+    /// Whether the report answers a job that was taken over.
+    pub(super) fn is_late(&mut self, report: &JobReport) -> bool {
+        let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
+            return false;
+        };
+        self.left_behind.swap_remove(at);
+        self.sent.retain(|sent| sent != report);
+        true
+    }
+
+    pub(super) fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
+        let sent = self.sent.iter().position(|sent| sent == report);
+        let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
+        self.sent.remove(sent);
+        let job = report.job;
+        // A batch that was taken back may run here as the same job.
+        if job.mode == Mode::Frontier || (self.here == Some(job) && !report.void) {
+            ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
+        } else {
+            let dispatched = self.jobs.iter().position(|other| *other == job);
+            let dispatched = dispatched.ok_or_else(|| format!("{job:?} was not dispatched"))?;
+            self.jobs.remove(dispatched);
+            let taken_back = self.taken_back.iter().position(|other| *other == job);
+            ensure(taken_back.is_some() == report.void, || {
+                format!("{job:?} was taken back: {}", !report.void)
+            })?;
+            taken_back.map(|index| self.taken_back.remove(index));
+        }
+        let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
+        let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
+        match first.result {
+            RunResult::Executed { .. } => Ok(()),
+            RunResult::Failed(failure) => {
+                self.failed = Some(failure);
+                Ok(())
+            }
+            RunResult::TooEarly => Err(format!("I8: {} runs too early", self.frontier)),
+            RunResult::Blocked { on } => Err(format!("I8: {} is blocked on {on}", self.frontier)),
+        }
+    }
+}
