@@ -1,10 +1,13 @@
 //! Commands of the protocol, one by one: rules that only a wrong owner can break, and costs that no other test sees.
 
+#[path = "commands/helping.rs"]
+mod helping;
+
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Mode, Plan, Policy,
-    Protocol, RunResult, Status, TxReport, Verdict, Waste,
+    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol,
+    RunResult, Status, TxReport, Verdict, Waste,
 };
 use std::collections::VecDeque;
 
@@ -387,66 +390,6 @@ fn what_happened_is_counted() {
     let void = JobReport { job, results: Vec::new(), batch: BatchReport::default(), void: true };
     protocol.apply(Event::Reported(void)).expect("it was sent");
     assert_eq!(protocol.counters().speculative_commits, 0);
-}
-
-/// The next command that is not answered with yes, or nothing.
-fn next(protocol: &mut Protocol, claimed: bool) -> Option<Command> {
-    loop {
-        let event = match protocol.poll().expect("no rule is broken") {
-            Some(Command::Admit(tx)) => Event::Admitted { tx, fits: true },
-            Some(Command::Claim(job)) => Event::Claimed { tx: job.chunk.first, claimed },
-            Some(Command::Commit(_)) => continue,
-            other => return other,
-        };
-        protocol.apply(event).expect("it was asked");
-    }
-}
-
-/// A worker has begun the frontier's job and is put aside.
-#[test]
-fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
-    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
-    let job = dispatched(&mut protocol);
-    let here = run_here(&mut protocol);
-    protocol.apply(report(here, 1, done())).expect("it was sent");
-    assert_eq!(next(&mut protocol, false), None);
-    // Its worker publishes at that moment: a hint that comes later asks again.
-    for taken in [false, true] {
-        protocol.apply(Event::Stalled).expect("a hint");
-        assert_eq!(next(&mut protocol, false), Some(Command::TakeOver(job)));
-        let answer = Event::TakenOver { tx: tx(1), taken };
-        protocol.apply(answer.clone()).expect("it was asked");
-        protocol.apply(answer).expect_err("it was asked once");
-    }
-    assert_eq!((protocol.counters().taken_over, protocol.in_flight()), (1, 0));
-    let Some(Command::RunHere(again)) = next(&mut protocol, false) else { panic!("no run") };
-    assert_eq!((again.mode, again.incarnation.0), (Mode::Frontier, 1));
-    // It happens once.
-    protocol.apply(Event::Stalled).expect("a hint");
-    assert_eq!(next(&mut protocol, false), None);
-    assert!(protocol.is_left_behind(job));
-    protocol.apply(report(job, 1, RunResult::Blocked { on: tx(0) })).expect("it comes late");
-    assert!(!protocol.is_left_behind(job));
-    assert_eq!((protocol.counters().blocked, protocol.in_flight()), (0, 1));
-    protocol.apply(report(again, 1, done())).expect("it was sent");
-    assert_eq!(next(&mut protocol, false), Some(Command::Finish));
-}
-
-/// The block does not wait for the worker of a job that was taken over.
-#[test]
-fn a_block_ends_before_the_late_report() {
-    let mut protocol = Protocol::new(limits(), &Plan::singles(2));
-    let job = dispatched(&mut protocol);
-    let here = run_here(&mut protocol);
-    protocol.apply(report(here, 1, done())).expect("it was sent");
-    assert_eq!(next(&mut protocol, false), None);
-    protocol.apply(Event::Stalled).expect("a hint");
-    assert_eq!(next(&mut protocol, false), Some(Command::TakeOver(job)));
-    protocol.apply(Event::TakenOver { tx: tx(1), taken: true }).expect("it was asked");
-    let Some(Command::RunHere(again)) = next(&mut protocol, false) else { panic!("no run") };
-    protocol.apply(report(again, 1, done())).expect("it was sent");
-    assert_eq!(next(&mut protocol, false), Some(Command::Finish));
-    assert!(protocol.is_finished() && protocol.is_left_behind(job));
 }
 
 /// Before the rest of a block was handed over, speculation may have reached further than it does now.
