@@ -2,6 +2,8 @@
 
 #[path = "commands/helping.rs"]
 mod helping;
+#[path = "commands/longest.rs"]
+mod longest;
 
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
@@ -269,29 +271,6 @@ fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
     let dependencies = vec![(tx(2), tx(1))];
     assert_eq!(sent(&Plan { dependencies, ..Plan::singles(5) }), [1, 3]);
     assert_eq!(sent(&Plan { frontier_only: vec![tx(1)], ..Plan::singles(5) }), [2, 3]);
-}
-
-#[test]
-fn the_longest_go_first_and_by_themselves() {
-    let chunk = |first, end| Chunk { first: tx(first), end: tx(end) };
-    let plan =
-        Plan { chunks: vec![chunk(0, 1), chunk(1, 6)], longest: vec![tx(4)], ..Plan::default() };
-    let wide = Limits { window: 8, job_capacity: 4, ..limits() };
-    let mut protocol = Protocol::new(wide, &plan);
-    assert_eq!(protocol.longest().collect::<Vec<_>>(), [(tx(4), 0)]);
-    let long = dispatched(&mut protocol);
-    assert_eq!(long.chunk, chunk(4, 5));
-    assert_eq!([(); 2].map(|()| dispatched(&mut protocol).chunk), [chunk(1, 4), chunk(5, 6)]);
-    // Once it has run it goes like any other.
-    let blocked = RunResult::Blocked { on: tx(0) };
-    protocol.apply(report(long, 1, blocked)).expect("it was sent");
-    assert_eq!(protocol.longest().collect::<Vec<_>>(), [(tx(4), 1)]);
-    // Beyond the window it waits; who waits for another does, too, and nobody takes it along.
-    let narrow = Limits { window: 3, ..wide };
-    assert_eq!(dispatched(&mut Protocol::new(narrow, &plan)).chunk, chunk(1, 3));
-    let waiting = Plan { dependencies: vec![(tx(4), tx(0))], ..plan };
-    let mut protocol = Protocol::new(wide, &waiting);
-    assert_eq!([(); 2].map(|()| dispatched(&mut protocol).chunk), [chunk(1, 4), chunk(5, 6)]);
 }
 
 #[test]
