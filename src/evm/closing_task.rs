@@ -95,16 +95,15 @@ impl Closing {
         (next < self.jobs.len()).then_some(next)
     }
 
-    fn run_job(&self, job: Job) -> Done {
+    fn run_job(&self, job: Job, effects: &BlockEffects) -> Done {
         match job {
-            Job::Fold(cells) => self.fold(cells),
-            Job::Undo(large) => self.undo(large),
+            Job::Fold(cells) => self.fold(cells, effects),
+            Job::Undo(large) => self.undo(large, effects),
         }
     }
 
-    fn undo(&self, large: Large) -> Done {
-        let effects = self.effects();
-        Done::Undone(large.address, undone_slots(&effects, &self.spread, large))
+    fn undo(&self, large: Large, effects: &BlockEffects) -> Done {
+        Done::Undone(large.address, undone_slots(effects, &self.spread, large))
     }
 
     pub(super) fn effects(&self) -> Arc<BlockEffects> {
@@ -124,9 +123,8 @@ impl Closing {
     }
 
     /// Folds the accounts of a bucket.
-    fn fold(&self, cells: u64) -> Done {
-        let effects = self.effects();
-        let folds = self.folds(&effects, cells);
+    fn fold(&self, cells: u64, effects: &BlockEffects) -> Done {
+        let folds = self.folds(effects, cells);
         let (folded, reverts) = Folded::new(cells, folds, self.reverts.is_some());
         let lost = is_evm_mutant!(effects.mutant, BucketRevertsLost);
         Done::Folded(folded, if lost { Vec::new() } else { reverts })
@@ -246,7 +244,7 @@ impl Closing {
                 assembly.add(folds.finish());
                 jobs.end(job);
             }
-            Some(Job::Undo(large)) => jobs.take(job, self.undo(large)),
+            Some(Job::Undo(large)) => jobs.take(job, self.undo(large, &self.effects())),
             None => {}
         }
     }
@@ -256,8 +254,12 @@ impl Task for Closing {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         while let Some(next) = self.next_job() {
             let Some(job) = self.jobs.get(next) else { break };
+            // If this worker was put aside the caller has done the job, and taken the effects apart.
+            let Some(effects) = self.effects.lock().clone() else { break };
+            let done = self.run_job(*job, &effects);
+            drop(effects);
             // There is room for every job. The caller does it if this worker does not bring it.
-            let _ = self.done.try_send((next, self.run_job(*job)));
+            let _ = self.done.try_send((next, done));
             seat.yield_at(Point::Between);
         }
         self.empty_store();
@@ -308,12 +310,12 @@ mod tests {
             let job = task.next_job().expect("there are two or more");
             // Twice: one of the two had been done by a worker that was put aside.
             for _ in 0..2 {
-                let brought = task.run_job(task.jobs[job]);
+                let brought = task.run_job(task.jobs[job], &task.effects());
                 task.done.try_send((job, brought)).expect("there is room");
             }
             let found = task.close(SLEEPY, &done, folding);
             // It comes too late.
-            let late_result = task.run_job(task.jobs[late]);
+            let late_result = task.run_job(task.jobs[late], &task.effects());
             task.done.try_send((late, late_result)).expect("there is room");
             assert_eq!(found.state, expected.state);
             task.join_reverts();
