@@ -19,7 +19,23 @@ pub struct Suite {
 pub fn suites() -> Vec<Suite> {
     let mut suites = published_suites();
     suites.extend(private_suites());
+    suites.extend(put_aside_suites());
     suites
+}
+
+/// Blocks whose workers may be put aside.
+fn put_aside_suites() -> Vec<Suite> {
+    vec![
+        Suite { name: "put aside", scenarios: put_aside_in(meetings().map(Scenario::new)) },
+        Suite {
+            name: "put aside in chunks",
+            scenarios: put_aside_in(chunks_in(meetings(), false)),
+        },
+        Suite {
+            name: "batches put aside",
+            scenarios: put_aside_in(private_suites::plain(meetings())),
+        },
+    ]
 }
 
 /// Those without private batches.
@@ -37,15 +53,6 @@ fn published_suites() -> Vec<Suite> {
         Suite { name: "cancellation", scenarios: cancellation_in(meetings().collect()) },
         Suite { name: "credits", scenarios: credits_in(meetings()) },
         Suite { name: "foresight", scenarios: foresight_in(meetings().map(Scenario::new)) },
-        Suite { name: "put aside", scenarios: put_aside_in(meetings().map(Scenario::new)) },
-        Suite {
-            name: "put aside in chunks",
-            scenarios: put_aside_in(chunks_in(meetings(), false)),
-        },
-        Suite {
-            name: "batches put aside",
-            scenarios: put_aside_in(private_suites::plain(meetings())),
-        },
     ]
 }
 
@@ -73,6 +80,7 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "foresight in chunks", scenarios: foresight_in(chunks_in(meetings(), true)) },
     ];
     full.extend(private_suites());
+    full.extend(put_aside_suites());
     let fewer = || patterns(3, &programs(2)).into_iter().map(|scenario| scenario.txs);
     full.push(Suite { name: "every split", scenarios: private_suites::plain(fewer()) });
     full
