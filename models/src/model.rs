@@ -63,12 +63,12 @@ impl BlockModel {
         &self.serials[state.scenario]
     }
 
-    /// Whether anything may happen.
+    /// Whether nothing may happen, but for a hint that a job is stalled.
     #[must_use]
     pub fn is_terminal(&self, state: &State) -> bool {
         let mut actions = Vec::new();
         self.actions(state, &mut actions);
-        actions.is_empty()
+        actions.iter().all(|action| *action == Action::Stall)
     }
 }
 

@@ -28,7 +28,10 @@ pub(super) fn check(bytes: &[u8], bugs: Bugs) -> core::result::Result<(), String
         }
         let mut actions = Vec::new();
         model.actions(&state, &mut actions);
-        let Some(last) = actions.len().checked_sub(1) else { return Ok(()) };
+        if model.is_terminal(&state) {
+            return Ok(());
+        }
+        let last = actions.len().saturating_sub(1);
         let action = actions[bytes.int_in_range(0..=last).unwrap_or(0)];
         path.push(action);
         state = model.next_state(&state, action).ok_or("an action leads nowhere")?;
@@ -63,6 +66,7 @@ fn scenario(bytes: &mut Unstructured<'_>) -> Result<Scenario> {
     if scenario.chunk_ends.is_empty() && scenario.limits.window % 2 == 1 {
         scenario.longest.push(count as u32 - 1);
     }
+    scenario.stalls = scenario.limits.window >= 4 && scenario.limits.job_capacity == 4;
     if scenario.limits.window == 5 {
         draw_batches(bytes, &mut scenario)?;
     }
