@@ -8,9 +8,9 @@
 use braid_cli::bench::{
     Latency, SlowDatabase, Subject, Timing, Waiting, journal, measure, parallel, sequential,
 };
-use braid_cli::block::Block;
-use braid_cli::workload::Preset;
 use braid_evm::{Config, Executor};
+use braid_testkit::block::Block;
+use braid_testkit::workload::Preset;
 use core::fmt::Display;
 use core::num::NonZeroU16;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -1,4 +1,4 @@
-// Compiles `src/*.sol` into `../cli/artifacts/*.json`, byte for byte the same on every machine.
+// Compiles `src/*.sol` into `../testkit/artifacts/*.json`, byte for byte the same on every machine.
 //
 //   npm ci && node build.mjs           writes the artifacts
 //   npm ci && node build.mjs --check   compares them with the committed ones; exit code 1 if any differ
@@ -17,7 +17,7 @@ const solc = require("solc");
 const root = dirname(fileURLToPath(import.meta.url));
 const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
-const artifacts = join(root, "..", "cli", "artifacts");
+const artifacts = join(root, "..", "testkit", "artifacts");
 // By the oldest fork that they run on; OpenZeppelin's ERC-721 needs MCOPY.
 const contracts = {
   shanghai: [

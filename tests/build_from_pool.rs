@@ -3,8 +3,8 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
-use braid_cli::sequential;
 use braid_evm::{Cloned, Config, Executor, Outcome, Policy, Rejection, TransactionPool};
+use braid_testkit::sequential;
 use core::num::NonZeroU16;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
@@ -67,7 +67,7 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
             let source = Cloned(scene.database());
             let built = executor.build(scene.block.clone(), source, &mut pool).unwrap();
             let expected = sequential::build(&(&*built.block).into(), scene.database()).unwrap();
-            let differences = braid_cli::compare::braid::outputs(&expected, &built.output, 5);
+            let differences = braid_testkit::compare::braid::outputs(&expected, &built.output, 5);
             assert!(differences.is_empty(), "{workers} workers: {:?}", differences.lines());
             assert_eq!(built.output.stats.transactions, built.block.transactions.len() as u64);
             results.push((built.block.transactions.clone(), built.output.outcomes, pool));

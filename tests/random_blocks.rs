@@ -4,11 +4,11 @@
 //! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
 //! that seed on or from 0, and as many of arbitrary bytes.
 
-use braid_cli::sequential::SequentialOutcome;
 use braid_evm::{Config, Executor, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{Lineup, WORKERS};
 use braid_testkit::oracle::Expected;
+use braid_testkit::sequential::SequentialOutcome;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use revm::context::result::ExecutionResult;

@@ -5,11 +5,11 @@
 //! times as many.
 
 use crate::support::chosen::is_chosen;
-use braid_cli::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 #[cfg(feature = "mutants")]
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
 use braid_evm::{Stats, evm_simulator};
 use braid_testkit::memory::MemoryAccount;
+use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
 
 /// Seeds of one multiple.

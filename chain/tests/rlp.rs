@@ -10,7 +10,7 @@ use braid_chain::{
     Rules,
     rlp::{RlpError, RlpItems, decode_block},
 };
-use braid_cli::workload::demo_chain;
+use braid_testkit::workload::demo_chain;
 use std::num::NonZeroUsize;
 
 fn threads(count: usize) -> NonZeroUsize {
@@ -19,7 +19,7 @@ fn threads(count: usize) -> NonZeroUsize {
 
 /// The first block of a generated chain, with the chain's rules.
 fn demo() -> (Block<TxEnvelope>, Rules) {
-    let (genesis, files) = demo_chain(1, 1).expect("generates");
+    let (genesis, files) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
     let transactions = files[0].transactions().expect("whole transactions").iter();
     let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();
     let withdrawals = files[0].block.withdrawals.clone();

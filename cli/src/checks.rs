@@ -1,12 +1,12 @@
 //! Comparing what an execution gave with what the block's header says.
 
-use crate::{
-    block_file::BlockFile,
-    state_root::{PartialRootError, Witness},
-};
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bloom;
+use braid_testkit::{
+    block_file::BlockFile,
+    state_root::{PartialRootError, Witness},
+};
 use revm::{database::BundleState, primitives::hardfork::SpecId};
 use std::fmt;
 

@@ -7,7 +7,7 @@
 //! 4. Memory, stages and virtual time are there, unless they are left out.
 //! 5. A slow database is read through every way of executing, and its reads are counted.
 
-use braid_cli::{
+use braid_testkit::{
     block_file::BlockFile,
     workload::{Preset, Workload, WorkloadSpec, generate},
 };

@@ -12,7 +12,7 @@ use alloy_trie::{
     root::{state_root_unhashed, storage_root_unhashed},
 };
 use braid_chain::{ChainFolder, EmbeddedStore, open};
-use braid_cli::workload::demo_chain;
+use braid_testkit::workload::demo_chain;
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -97,7 +97,7 @@ fn state_root(folder: &str) -> B256 {
 #[test]
 fn every_form_of_input_gives_the_state_of_the_last_header() {
     let demo = Demo::new(3);
-    let (_, files) = demo_chain(1, 3).expect("generates");
+    let (_, files) = demo_chain(1, 3, braid_chain::genesis::header).expect("generates");
     let last = &files[2].block.header;
     let rlp = demo.path("demo/blocks.rlp");
 
@@ -157,7 +157,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
 fn inspect_shows_accounts_slots_and_codes() {
     let demo = Demo::new(3);
     let folder = demo.begun("chain");
-    let (genesis, _) = demo_chain(1, 3).expect("generates");
+    let (genesis, _) = demo_chain(1, 3, braid_chain::genesis::header).expect("generates");
     let contract = genesis.alloc.iter().find(|(_, it)| it.code.is_some() && it.storage.is_some());
     let (address, account) = contract.expect("a token");
     let address = address.to_string();
@@ -207,7 +207,7 @@ fn what_cannot_be_used_is_refused_with_advice() {
 fn a_block_that_is_not_what_its_header_says_is_not_written() {
     let demo = Demo::new(3);
     let folder = demo.begun("chain");
-    let (_, mut files) = demo_chain(1, 3).expect("generates");
+    let (_, mut files) = demo_chain(1, 3, braid_chain::genesis::header).expect("generates");
     files[1].block.header.inner.gas_used += 1;
     let paths = [0, 1].map(|index| demo.path(&format!("{index}.json")));
     for (file, path) in files.iter().zip(&paths) {

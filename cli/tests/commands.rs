@@ -11,7 +11,7 @@
 //! 8. A reader that goes away is no failure. No colour leaves the tool into a pipe.
 //! 9. The real blocks, if they are there.
 
-use braid_cli::{
+use braid_testkit::{
     block_file::BlockFile,
     workload::{Spread, Workload, WorkloadSpec, generate},
 };

@@ -8,14 +8,14 @@
 //! 3. A valid file, cut off anywhere, and with any byte changed.
 //! 4. Withdrawals of nothing and of as much as there can be, to accounts of every kind.
 
-use braid_cli::{
+use braid_evm::{BlockError, BlockOutput, Config, Executor, Mode, Policy};
+use braid_testkit::{
     block_file::BlockFile,
     compare::braid,
     hostile::files::{edges, good_file, pointers, remove},
     sequential::{self, SequentialError, SequentialOutput},
     workload::Workload,
 };
-use braid_evm::{BlockError, BlockOutput, Config, Executor, Mode, Policy};
 use serde_json::{Value, json};
 use std::{convert::Infallible, num::NonZeroU16, sync::Arc};
 

@@ -5,7 +5,8 @@
 //! 2. A file that is written and read again is the same file, in each packing.
 //! 3. The senders that the files name are those that the signatures give.
 
-use braid_cli::{block_file::BlockFile, checks, sequential};
+use braid_cli::checks;
+use braid_testkit::{block_file::BlockFile, sequential};
 
 /// How many real blocks there are; fewer would mean that some are no longer recognised.
 const FIXTURES: usize = 78;

@@ -1,12 +1,12 @@
 //! Plain revm over `State`, one transaction after the other: the oracle for what alloy-evm's block
 //! executor knows nothing of, which is a bundle to continue, a surcharge, a precompile of one's own.
 
+use crate::compare::braid::outputs;
 use crate::own::{Publishing, Teller, Told};
+use crate::sequential::{SequentialOutcome, SequentialOutput, SkipReason};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Bytes, Log, U256, map::AddressSet};
-use braid_cli::compare::braid::outputs;
-use braid_cli::sequential::{SequentialOutcome, SequentialOutput, SkipReason};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules};
 use core::fmt::Display;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction};

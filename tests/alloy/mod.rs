@@ -20,16 +20,16 @@ use alloy_evm::EthEvmFactory;
 use alloy_evm::block::BlockExecutionResult;
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_cli::block::{Block, ChainRules};
-use braid_cli::block_file::{BlockFile, FileDatabase};
-use braid_cli::compare::{Execution, differences};
-use braid_cli::sequential::{ForkSpec, Receipts, envelope};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{
     Config, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
 };
+use braid_testkit::block::{Block, ChainRules};
+use braid_testkit::block_file::{BlockFile, FileDatabase};
+use braid_testkit::compare::{Execution, differences};
 use braid_testkit::generate::Case;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::sequential::{ForkSpec, Receipts, envelope};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;

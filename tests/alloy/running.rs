@@ -5,7 +5,7 @@ use alloy_consensus::{EthereumReceipt, TxEnvelope};
 use alloy_evm::block::{BlockExecutionResult, BlockExecutor, BlockExecutorFactory};
 use alloy_evm::eth::EthBlockExecutionCtx;
 use alloy_evm::{EvmEnv, EvmFactory};
-use braid_cli::block::Block;
+use braid_testkit::block::Block;
 use revm::DatabaseRef;
 use revm::context::{BlockEnv, TxEnv};
 use revm::database::states::bundle_state::BundleRetention;

@@ -4,8 +4,8 @@ use crate::support::scene::{
     BENEFICIARY, Scene, call, call_with, contract, create, pay, rich, storage,
 };
 use alloy_primitives::{B256, Bytes, U256, keccak256};
-use braid_cli::fork::FORKS;
 use braid_testkit::code::{Code, deploying};
+use braid_testkit::fork::FORKS;
 use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

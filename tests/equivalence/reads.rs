@@ -2,8 +2,8 @@
 
 use crate::support::scene::{Scene, call, call_with, contract, pay, storage};
 use alloy_primitives::{Address, B256, U256};
-use braid_cli::fork::FORKS;
 use braid_testkit::code::Code;
+use braid_testkit::fork::FORKS;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::bytecode::opcode;
 use revm::context::TxEnv;

@@ -1,15 +1,15 @@
 //! Hand-made blocks.
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-use braid_cli::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
-#[cfg(feature = "sim")]
-use braid_cli::simulation::{Scenario, Wishes, judge};
 #[cfg(feature = "sim")]
 use braid_evm::Simulation;
 use braid_evm::{Block, EvmMutant, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
+#[cfg(feature = "sim")]
+use braid_testkit::simulation::{Scenario, Wishes, judge};
 use core::convert::Infallible;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;

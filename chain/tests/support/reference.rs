@@ -9,7 +9,7 @@ use alloy_trie::{
 use braid_chain::{
     AccountChange, AccountRecord, DurableBatch, Head, SlotChange, Snapshot, StateReader,
 };
-use braid_cli::hostile::memory::MemoryAccount;
+use braid_testkit::hostile::memory::MemoryAccount;
 use core::convert::Infallible;
 use revm::{
     DatabaseRef,

@@ -4,11 +4,11 @@
 use super::Reference;
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_chain::Head;
-use braid_cli::{
+use braid_evm::Block;
+use braid_testkit::{
     hostile::generate::Case,
     sequential::{self, SequentialOutput},
 };
-use braid_evm::Block;
 use revm::primitives::hardfork::SpecId;
 use std::collections::BTreeMap;
 
@@ -73,7 +73,8 @@ impl Stream {
             *before += 1;
         }
         // As in a pool: what is invalid by now is left out. The chain is shown the rest.
-        let build = |block: &Block| sequential::build(&braid_cli::block::Block::from(block), state);
+        let build =
+            |block: &Block| sequential::build(&braid_testkit::block::Block::from(block), state);
         let built = build(&block).or_else(|_| {
             // Some of the states have system contracts that fail.
             block.rules.system_calls = false;
@@ -84,7 +85,7 @@ impl Stream {
         block.transactions.retain(|_| {
             matches!(outcomes.next(), Some(sequential::SequentialOutcome::Executed(_)))
         });
-        let oracle = braid_cli::block::Block::from(&block);
+        let oracle = braid_testkit::block::Block::from(&block);
         let output = sequential::execute(&oracle, state).expect("what is left is valid");
         let mut after = state.clone();
         after.apply(head(number), &output.bundle);

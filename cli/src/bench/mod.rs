@@ -7,7 +7,7 @@
 //! before the clock starts. Figures are medians; all of them are ratios to [`Plain`] in the same
 //! rounds.
 //!
-//! [`Plain`]: crate::sequential::Plain
+//! [`Plain`]: braid_testkit::sequential::Plain
 
 mod figures;
 mod latency;

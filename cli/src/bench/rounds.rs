@@ -5,12 +5,12 @@ use super::{
     latency::ReadCounter,
     runs::{self, Halves, Sample},
 };
-use crate::{
+use braid_evm::{Executor, Stats, toy::Random};
+use braid_testkit::{
     block::Block,
     compare::{Execution, braid, differences},
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
 };
-use braid_evm::{Executor, Stats, toy::Random};
 use revm::{DatabaseRef, context::result::ExecutionResult};
 use std::{fmt::Display, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -236,7 +236,7 @@ where
     Ok(Verified { gas: expected.gas_used, journal, stats, reads })
 }
 
-fn same(who: &str, differences: &crate::compare::Differences) -> Result<(), BenchError> {
+fn same(who: &str, differences: &braid_testkit::compare::Differences) -> Result<(), BenchError> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -263,9 +263,9 @@ mod tests {
     //! A database that changes its mind from its n-th copy on: whoever gets that copy must be named.
 
     use super::*;
-    use crate::{block_file::FileDatabase, workload::Preset};
     use alloy_primitives::{Address, B256, U256};
     use braid_evm::Config;
+    use braid_testkit::{block_file::FileDatabase, workload::Preset};
     use core::{convert::Infallible, num::NonZeroU16};
     use revm::state::{AccountInfo, Bytecode};
     use std::sync::{

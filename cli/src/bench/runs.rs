@@ -1,10 +1,10 @@
 //! One execution, timed.
 
-use crate::{
+use braid_evm::Executor;
+use braid_testkit::{
     block::Block,
     sequential::{OneJournal, Plain},
 };
-use braid_evm::Executor;
 use cpu_time::ProcessTime;
 use revm::DatabaseRef;
 use std::{

@@ -6,12 +6,12 @@
 //! cores share, the waking of threads, and reads that come late in a transaction (all count as made when it begins).
 
 use super::runs;
-use crate::block::Block;
 use alloy_primitives::{Address, U256, map::HashMap};
 use braid_evm::{
     Config, SimulatedExecutor,
     runtime::simulated::{Clock, Options, Schedule},
 };
+use braid_testkit::block::Block;
 use core::num::NonZeroU16;
 use revm::{
     Context, DatabaseCommit, DatabaseRef, ExecuteEvm, MainBuilder, MainContext, database::CacheDB,
@@ -199,7 +199,7 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Preset;
+    use braid_testkit::workload::Preset;
 
     fn bounds_of(preset: Preset) -> Bounds {
         let file = preset.block(40, 1).unwrap();

@@ -1,7 +1,7 @@
 //! Why an input gives no block.
 
-use crate::block_file::BlockFileError;
 use braid_chain::rlp::RlpError;
+use braid_testkit::block_file::BlockFileError;
 use std::io;
 use thiserror::Error;
 

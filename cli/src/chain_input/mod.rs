@@ -10,8 +10,8 @@ pub use ahead::Ahead;
 pub use error::InputError;
 pub use source::{Inputs, SizedBlock};
 
-use crate::block_file::{BlockFile, FieldError};
 use braid_chain::{ChainBlock, Expected};
+use braid_testkit::block_file::{BlockFile, FieldError};
 use revm::primitives::hardfork::SpecId;
 
 /// The block of a block file, as a chain takes it.

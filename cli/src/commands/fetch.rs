@@ -1,9 +1,9 @@
 //! `braid fetch`: record a block of a node.
 
 use super::{End, Stop, print_error, progress::Progress};
-use crate::{
+use crate::fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted};
+use braid_testkit::{
     block_file::{BlockFile, BlockFileErrorKind, STANDARD_STREAM},
-    fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},
     fork,
 };
 use clap::{Args, ValueEnum};

@@ -1,7 +1,7 @@
 //! `braid gen`: write a generated block.
 
 use super::{End, Stop};
-use crate::{
+use braid_testkit::{
     block_file::STANDARD_STREAM,
     workload::{self, Workload, WorkloadSpec},
 };
@@ -61,7 +61,9 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
         let written = file.write_json(out).and_then(|mut out| Ok(out.flush()?));
         return match written {
             Ok(()) => Ok(End::Right),
-            Err(crate::block_file::BlockFileErrorKind::Io(error)) => Err(Stop::Output(error)),
+            Err(braid_testkit::block_file::BlockFileErrorKind::Io(error)) => {
+                Err(Stop::Output(error))
+            }
             Err(error) => Err(Stop::Message(error.to_string())),
         };
     }

@@ -5,11 +5,9 @@ use super::{
     report::{BlockReport, Measured, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::{
-    block_file::BlockFileError,
-    profile::{self, PROFILE},
-};
+use crate::profile::{self, PROFILE};
 use anstyle::{AnsiColor, Style};
+use braid_testkit::block_file::BlockFileError;
 use std::{
     io::{self, Write},
     path::Path,

@@ -1,6 +1,6 @@
 //! From the arguments of a command to the blocks that are run.
 
-use crate::{
+use braid_testkit::{
     block_file::{
         BlockFile, BlockFileError, BlockFileErrorKind::EmptyFolder, STANDARD_STREAM,
         is_block_file_name,

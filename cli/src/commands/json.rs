@@ -4,7 +4,8 @@ use super::{
     report::{BlockReport, Measured, Times, Totals, Verdict},
     run::{Reporter, Setting},
 };
-use crate::{block_file::BlockFileError, checks::Check, profile::PROFILE};
+use crate::{checks::Check, profile::PROFILE};
+use braid_testkit::block_file::BlockFileError;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,

@@ -3,14 +3,16 @@
 use super::report::{BlockReport, Measured, Times, Verdict};
 use crate::{
     bench::Timing,
+    checks::{self, CheckResult, Results},
+};
+use braid_evm::{BlockError, BlockOutput, Executor, Mode, toy::Random};
+use braid_testkit::{
     block::Block,
     block_file::{BlockFile, FieldError, FileDatabase},
-    checks::{self, CheckResult, Results},
     compare::{Differences, braid},
     sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput},
     state_root::{PartialRootError, Witness},
 };
-use braid_evm::{BlockError, BlockOutput, Executor, Mode, toy::Random};
 use cpu_time::ProcessTime;
 use std::{
     convert::Infallible,
@@ -242,8 +244,8 @@ mod tests {
     //! What the parallel side makes of another block must never pass for the same.
 
     use super::*;
-    use crate::workload::{Workload, WorkloadSpec, generate};
     use braid_evm::Config;
+    use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 
     /// Both results of a block of 20 transfers; `spoil` takes the funds of the last sender.
     fn both(seed: u64, spoil: bool) -> (Sequential, Parallel) {

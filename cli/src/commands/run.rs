@@ -9,11 +9,9 @@ use super::{
     progress::Progress,
     report::{BlockReport, Totals},
 };
-use crate::{
-    bench::Timing,
-    block_file::{BlockFileError, BlockFileErrorKind},
-};
+use crate::bench::Timing;
 use braid_evm::{Config, Executor, Mode, Policy};
+use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};
 use clap::{Args, ValueEnum};
 use std::{io, num::NonZeroU16, path::PathBuf, time::Duration};
 

@@ -1,8 +1,8 @@
 //! `braid sim`: random blocks on simulated workers, in an order that a seed decides.
 
 use super::{End, Stop};
-use crate::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use braid_evm::evm_simulator;
+use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::{

@@ -1,12 +1,12 @@
 //! The block itself: asked for, and compared with itself.
 
 use super::{Client, FetchError, Transport};
-use crate::fork;
 use alloy_consensus::{Header, proofs, transaction::SignerRecoverable};
 use alloy_evm::spec_by_timestamp_and_block_number;
 use alloy_hardforks::EthereumChainHardforks;
 use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::Block;
+use braid_testkit::fork;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::fmt;

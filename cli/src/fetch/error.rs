@@ -1,11 +1,11 @@
 //! What can go wrong, each with what to do next.
 
 use super::TransportError;
-use crate::{
+use alloy_primitives::B256;
+use braid_testkit::{
     block_file::FieldError,
     sequential::{SequentialError, SequentialErrorKind},
 };
-use alloy_primitives::B256;
 use revm::context::DBErrorMarker;
 use std::fmt;
 use thiserror::Error;

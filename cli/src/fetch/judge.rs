@@ -1,13 +1,13 @@
 //! Whether a recording gives what the node says.
 
 use super::{Client, FetchError, Transport, block::Found, receipts::NodeReceipt};
-use crate::{
-    block_file::BlockFile,
-    checks::{self, Results},
-    sequential::{self, SequentialOutput},
-};
+use crate::checks::{self, Results};
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U64, U256};
+use braid_testkit::{
+    block_file::BlockFile,
+    sequential::{self, SequentialOutput},
+};
 use revm::database::{BundleAccount, BundleState};
 use serde::Deserialize;
 

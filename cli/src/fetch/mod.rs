@@ -21,11 +21,11 @@ pub use client::{Client, Patience};
 pub use error::{FetchError, RpcError, RpcErrorKind};
 pub use transport::{Http, MAX_ANSWER_BYTES, Transport, TransportError};
 
-use crate::{
+use block::Found;
+use braid_testkit::{
     block_file::{BlockFile, Expected, Meta},
     fork, sequential,
 };
-use block::Found;
 use prestate::Prestate;
 use receipts::NodeReceipt;
 use revm::primitives::hardfork::SpecId;

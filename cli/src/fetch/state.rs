@@ -5,8 +5,8 @@ use super::{
     block::{Found, Hashed},
     prestate::{Prestate, Traced},
 };
-use crate::block_file::{BlockFile, PreAccount};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
+use braid_testkit::block_file::{BlockFile, PreAccount};
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},

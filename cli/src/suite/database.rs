@@ -1,8 +1,8 @@
 //! The state of a test as a database.
 
 use super::read::{self, Number};
-use crate::state_root::{PlainAccount, PlainState};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, map::B256Map};
+use braid_testkit::state_root::{PlainAccount, PlainState};
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},

@@ -77,7 +77,7 @@ struct Blobs {
 impl Config {
     /// The chain id; mainnet's unless the test says otherwise.
     pub(super) fn chain_id(&self) -> u64 {
-        self.chainid.and_then(Number::to_u64).unwrap_or(crate::fork::MAINNET)
+        self.chainid.and_then(Number::to_u64).unwrap_or(braid_testkit::fork::MAINNET)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::error::Failure;
 use super::fields::{self, Fields, wrong};
-use crate::state_root::{PlainAccount, PlainState};
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{AccountChange, ChangeKind};
+use braid_testkit::state_root::{PlainAccount, PlainState};
 use revm::state::Bytecode;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

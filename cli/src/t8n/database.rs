@@ -1,7 +1,7 @@
 //! A given state as a database.
 
-use crate::state_root::PlainState;
 use alloy_primitives::{Address, B256, U256};
+use braid_testkit::state_root::PlainState;
 use revm::{
     DatabaseRef,
     context::DBErrorMarker,

@@ -29,15 +29,15 @@ pub use alloc::to_json;
 pub use error::{Failure, FailureKind};
 pub use sign::sign;
 
-use crate::{
-    block::ChainRules,
-    sequential::ForkSpec,
-    state_root::{PlainAccount, PlainState},
-};
 use alloy_consensus::Header;
 use alloy_evm::{EvmEnv, FromRecoveredTx};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
 use braid_evm::{At, Block, BlockErrorKind, BlockOutput, Cloned, Config, Executor, Mode};
+use braid_testkit::{
+    block::ChainRules,
+    sequential::ForkSpec,
+    state_root::{PlainAccount, PlainState},
+};
 use database::{AllocDatabase, MissingBlockHash};
 use env::{Derived, Env};
 use fork::Fork;

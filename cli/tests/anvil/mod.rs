@@ -9,8 +9,8 @@ mod node;
 mod traffic;
 
 use braid_cli::bench::{Latency, SlowDatabase, Waiting};
-use braid_cli::block_file::BlockFile;
 use braid_evm::{Config, Executor, Policy, Stats};
+use braid_testkit::block_file::BlockFile;
 use node::Anvil;
 use serde_json::{Value, json};
 use std::{

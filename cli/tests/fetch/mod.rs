@@ -11,10 +11,8 @@
 mod node;
 mod tool;
 
-use braid_cli::{
-    block_file::BlockFile,
-    fetch::{FetchError, RpcErrorKind, Tracer, TransportError, Wanted},
-};
+use braid_cli::fetch::{FetchError, RpcErrorKind, Tracer, TransportError, Wanted};
+use braid_testkit::block_file::BlockFile;
 use node::{Fault, Node, record, wanted};
 use serde_json::{Value, json};
 

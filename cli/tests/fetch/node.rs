@@ -1,9 +1,11 @@
 //! A node that has one generated block, and can be told to fail.
 
 use alloy_primitives::{Address, B256, U64, U256};
-use braid_cli::{
+use braid_cli::fetch::{
+    Client, FetchError, Patience, Recording, Transport, TransportError, Wanted, fetch,
+};
+use braid_testkit::{
     block_file::{BlockFile, PreAccount},
-    fetch::{Client, FetchError, Patience, Recording, Transport, TransportError, Wanted, fetch},
     sequential,
     workload::{Workload, WorkloadSpec, generate},
 };

@@ -1,7 +1,8 @@
 //! The binary, over a real connection.
 
 use super::node::{Fault, Node};
-use braid_cli::{block_file::BlockFile, fetch::TransportError};
+use braid_cli::fetch::TransportError;
+use braid_testkit::block_file::BlockFile;
 use serde_json::Value;
 use std::{
     fs,

@@ -3,9 +3,9 @@
 use super::{Bugs, ways};
 use crate::lineup::Lineup;
 use crate::oracle::Expected;
-use braid_cli::simulation::{Scenario, Wishes};
 use braid_evm::runtime::simulated::Simulator;
 use braid_evm::{Block, Cloned, Mode, Policy, evm_simulator, simulate};
+use braid_testkit::simulation::{Scenario, Wishes};
 use revm::DatabaseRef;
 use std::cell::RefCell;
 use std::sync::Arc;

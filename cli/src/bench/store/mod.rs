@@ -13,8 +13,8 @@ pub use self::redb::Redb;
 #[cfg(braid_rocksdb)]
 pub use self::rocksdb::RocksDb;
 
-use crate::block_file::BlockFile;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use braid_testkit::block_file::BlockFile;
 use core::marker::PhantomData;
 use revm::{
     DatabaseRef,
@@ -206,7 +206,7 @@ fn slot_key(address: Address, slot: U256) -> [u8; 52] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Preset;
+    use braid_testkit::workload::Preset;
 
     fn reads_back<S: Store>() {
         let file = Preset::Swaps.block(3, 1).unwrap();

@@ -1,11 +1,9 @@
 //! What is measured beside the rounds: stages, memory, virtual time.
 
 use super::{BenchArgs, Probed};
-use crate::{
-    bench::{self, Figures, peak_of},
-    block::Block,
-};
+use crate::bench::{self, Figures, peak_of};
 use braid_evm::{Config, Executor};
+use braid_testkit::block::Block;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{
@@ -75,7 +73,7 @@ where
     let database = database.clone();
     match who {
         Probed::Sequential => {
-            let plain = crate::sequential::Plain::new(block);
+            let plain = braid_testkit::sequential::Plain::new(block);
             peak_of(|| plain.run_keeping(database))
         }
         Probed::Braid => {

@@ -10,14 +10,16 @@ pub(super) use args::{BenchArgs, pause_from};
 use super::{End, Stop, inputs, print_error, progress::Progress};
 use crate::{
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
-    block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
     profile,
-    workload::Preset,
 };
 use args::Probed;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 use args::StoreArg;
 use braid_evm::{Config, Executor};
+use braid_testkit::{
+    block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
+    workload::Preset,
+};
 use clap::ValueEnum;
 use markdown::Markdown;
 use report::{Conditions, Json, Report, Table};
@@ -258,7 +260,7 @@ fn stored<S: bench::Store>(
     executors: &mut [Executor],
     name: &str,
     file: &BlockFile,
-    block: &crate::block::Block,
+    block: &braid_testkit::block::Block,
     shared: &Arc<braid_evm::Block>,
 ) -> Result<Vec<Figures>, BenchError> {
     let folder = bench::StoreFolder::<S>::write(file);

@@ -1,9 +1,9 @@
 //! `braid chain demo`: a genesis and blocks to try a chain with.
 
 use super::{End, Stop, message};
-use crate::{block_file::BlockFile, workload};
 use alloy_consensus::{Block, BlockBody, TxEnvelope};
 use alloy_rlp::Encodable;
+use braid_testkit::{block_file::BlockFile, workload};
 use clap::Args;
 use std::{
     fs,
@@ -35,7 +35,9 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
-    let (genesis, files) = workload::demo_chain(args.seed, args.blocks).map_err(message)?;
+    let (genesis, files) =
+        workload::demo_chain(args.seed, args.blocks, braid_chain::genesis::header)
+            .map_err(message)?;
     let mut rlp = Vec::new();
     for file in &files {
         rlp_block(file).map_err(message)?.encode(&mut rlp);
@@ -58,7 +60,7 @@ fn failed(path: &Path, error: &io::Error) -> Stop {
 }
 
 /// The block as the wire has it.
-fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, crate::block_file::FieldError> {
+fn rlp_block(file: &BlockFile) -> Result<Block<TxEnvelope>, braid_testkit::block_file::FieldError> {
     let transactions = file.transactions()?.iter();
     let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();
     let withdrawals = file.block.withdrawals.clone();

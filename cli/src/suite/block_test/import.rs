@@ -1,14 +1,10 @@
 //! One block: from its bytes to the state after it.
 
 use super::Node;
-use crate::{
-    fork,
-    sequential::ForkSpec,
-    suite::{
-        database::{BlockHashes, SuiteDatabase},
-        exceptions::{self, Refusal},
-        network::{Network, Position, Rules},
-    },
+use crate::suite::{
+    database::{BlockHashes, SuiteDatabase},
+    exceptions::{self, Refusal},
+    network::{Network, Position, Rules},
 };
 use alloy_consensus::{
     Block, EthereumTxEnvelope, Header, Transaction, TxEip4844, TxReceipt,
@@ -21,6 +17,7 @@ use alloy_consensus::{
 use alloy_evm::{EvmEnv, FromRecoveredTx, eth::dao_fork};
 use alloy_primitives::{Address, B256, Bloom, U256, address};
 use braid_evm::{BlockOutput, ChainRules, DaoFork, Executor, Ommer, Stats};
+use braid_testkit::{fork, sequential::ForkSpec};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -127,7 +124,7 @@ impl<'a> Importer<'a> {
     fn convert(&self, taken: &TakenIn<'_>) -> Result<braid_evm::Block, Refusal> {
         let header = &taken.block.header;
         let dao = self.network.is_dao_block(header.number);
-        let spec = ForkSpec::new(taken.rules.spec, &crate::block::ChainRules::default(), 0);
+        let spec = ForkSpec::new(taken.rules.spec, &braid_testkit::block::ChainRules::default(), 0);
         let evm = EvmEnv::for_eth_block(header, spec, self.chain_id, taken.rules.blobs);
         let dao_fork = DaoFork {
             drained: dao_fork::DAO_HARDFORK_ACCOUNTS.to_vec(),

@@ -13,9 +13,9 @@ use super::{
     exceptions::{self, Refusal},
     network::Network,
 };
-use crate::state_root::PlainState;
 use alloy_primitives::{B256, U256};
 use braid_evm::{Executor, Stats};
+use braid_testkit::state_root::PlainState;
 use import::{Imported, Importer};
 use model::{ChainTest, TestBlock};
 use std::collections::{BTreeMap, HashMap};

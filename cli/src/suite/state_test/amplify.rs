@@ -6,20 +6,20 @@
 //! plain revm executes it one by one, and everything is compared.
 
 use super::{Test, model::Indexes};
-use crate::{
+use crate::suite::{
+    Verdict,
+    database::{BlockHashes, SuiteDatabase},
+    network::{self, Rules},
+};
+use alloy_primitives::{Address, B256, TxKind};
+use braid_evm::{Executor, Mode, Stats};
+use braid_testkit::{
     block::{Block, ChainRules},
     compare::braid,
     sequential::{self, OnInvalid, Prepared},
     state_root::PlainState,
-    suite::{
-        Verdict,
-        database::{BlockHashes, SuiteDatabase},
-        network::{self, Rules},
-    },
     workload::random::{self, Random},
 };
-use alloy_primitives::{Address, B256, TxKind};
-use braid_evm::{Executor, Mode, Stats};
 use revm::context::TxEnv;
 use std::collections::BTreeSet;
 

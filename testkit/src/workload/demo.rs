@@ -14,6 +14,7 @@ use super::{
     world::{Call, Payments, Traffic, World},
 };
 use crate::block_file::{BlockFile, PreAccount};
+use alloy_consensus::Header;
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{B256, U256};
@@ -38,16 +39,20 @@ pub fn demo(seed: u64) -> Result<Vec<BlockFile>, WorkloadError> {
     blocks(seed, BLOCKS, Signing::Unsigned, |_| Placement::DEFAULT)
 }
 
-/// A chain of such blocks, signed and numbered from 1, with the genesis that it begins with. Its
-/// headers are complete.
+/// A chain of such blocks, signed and numbered from 1, with the genesis that it begins with. Their
+/// headers are complete. `header` computes the header of the genesis.
 ///
 /// # Errors
 /// As [`demo`].
-pub fn demo_chain(seed: u64, count: u64) -> Result<(Genesis, Vec<BlockFile>), WorkloadError> {
+pub fn demo_chain(
+    seed: u64,
+    count: u64,
+    header: impl FnOnce(&Genesis) -> Header,
+) -> Result<(Genesis, Vec<BlockFile>), WorkloadError> {
     let mut genesis = Genesis::default();
     let files = blocks(seed, count, Signing::Signed, |state| {
         genesis = genesis_of(state);
-        let header = braid_chain::genesis::header(&genesis);
+        let header = header(&genesis);
         Placement {
             number: header.number + 1,
             timestamp: header.timestamp + BLOCK_SECONDS,

@@ -20,7 +20,7 @@ mod erc20;
 mod mix;
 mod pool;
 mod preset;
-pub(crate) mod random;
+pub mod random;
 mod range_pool;
 mod seal;
 mod state;
@@ -188,12 +188,12 @@ pub enum WorkloadError {
 /// A hot share above 100 percent. Anything else means that the generator itself is at fault.
 ///
 /// ```
-/// use braid_cli::workload::{Workload, WorkloadSpec, generate};
+/// use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 ///
 /// let spec = WorkloadSpec::new(Workload::Transfers, 3, 0, 1);
 /// let file = generate(&spec)?;
 /// assert_eq!(file.expected.gas_used, Some(63_000));
-/// # Ok::<(), braid_cli::workload::WorkloadError>(())
+/// # Ok::<(), braid_testkit::workload::WorkloadError>(())
 /// ```
 pub fn generate(spec: &WorkloadSpec) -> Result<BlockFile, WorkloadError> {
     let mut file = unsealed(spec)?;

@@ -5,13 +5,14 @@ use alloy_primitives::{Address, B256, keccak256};
 /// A generator of pseudo-random numbers: xoshiro256++, whose state comes from a hash of the seed
 /// and of a name, so that differently named streams of one seed are independent.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: [u64; 4],
 }
 
 impl Random {
     /// The stream called `name` of `seed`.
-    pub(crate) fn new(seed: u64, name: &str) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, name: &str) -> Self {
         let hash = derive(seed, name, 0).0;
         let word = |at: usize| {
             let mut bytes = [0; 8];
@@ -23,7 +24,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub(crate) const fn bits(&mut self) -> u64 {
+    pub const fn bits(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
         let shifted = b << 17;
@@ -34,22 +35,22 @@ impl Random {
     }
 
     /// A number below `bound`; 0 if `bound` is 0. The bias is below `bound` / 2^64.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
+    pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.bits() as u128 * bound as u128) >> 64) as u64
     }
 
     /// True in `percent` of a hundred cases; never for 0, always from 100 on.
-    pub(crate) const fn percent(&mut self, percent: u8) -> bool {
+    pub const fn percent(&mut self, percent: u8) -> bool {
         self.below(100) < percent as u64
     }
 
     /// A number from `low` to `high`, both included.
-    pub(crate) const fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
     /// Puts `items` into a random order.
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..items.len()).rev() {
             items.swap(end, self.below(end as u64 + 1) as usize);
         }
@@ -57,7 +58,8 @@ impl Random {
 }
 
 /// 32 bytes for place `index` of the things called `name`, under `seed`.
-pub(crate) fn derive(seed: u64, name: &str, index: u64) -> B256 {
+#[must_use]
+pub fn derive(seed: u64, name: &str, index: u64) -> B256 {
     let mut input = Vec::with_capacity(name.len() + 16);
     input.extend_from_slice(name.as_bytes());
     input.extend_from_slice(&seed.to_be_bytes());
@@ -66,7 +68,8 @@ pub(crate) fn derive(seed: u64, name: &str, index: u64) -> B256 {
 }
 
 /// The address of place `index` of the things called `name`, under `seed`.
-pub(crate) fn address(seed: u64, name: &str, index: u64) -> Address {
+#[must_use]
+pub fn address(seed: u64, name: &str, index: u64) -> Address {
     Address::from_word(derive(seed, name, index))
 }
 
