@@ -57,6 +57,11 @@ impl fmt::Display for Version {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(pub u16);
 
+impl WorkerId {
+    /// The thread that waits for the block's end.
+    pub const CALLER: Self = Self(0);
+}
+
 /// One private batch of a stretch, by its place in the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);

@@ -30,10 +30,14 @@ mod loom_held;
 pub(crate) mod loom_model;
 
 #[cfg(not(braid_loom))]
+pub(crate) use crossbeam_channel::RecvTimeoutError;
+#[cfg(any(test, not(braid_loom)))]
 pub(crate) use crossbeam_channel::TryRecvError;
 use real::fence;
 pub(crate) use real::{AtomicBool, AtomicU32, AtomicU64, MutexGuard, Receiver, Sender, bounded};
 use std::sync::TryLockError;
+/// For hints, by which nothing is ordered, so that loom need not see them.
+pub(crate) use std::sync::atomic::AtomicU32 as HintU32;
 pub(crate) use std::sync::atomic::Ordering::SeqCst;
 
 /// A mutual-exclusion lock that does not poison.

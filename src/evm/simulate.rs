@@ -249,6 +249,10 @@ impl<D: DatabaseRef> Machine for OrderedMachine<'_, D> {
         self.0.begin(tx);
     }
 
+    fn begin_second(&mut self, tx: TxIndex) {
+        self.0.begin_second(tx);
+    }
+
     fn run(&mut self, tx: TxIndex) -> Result<Effects<EvmLocation, Arc<TxOutput>>, Rejection> {
         let mut effects = self.0.run(tx)?;
         effects.writes.sort_unstable_by_key(|(location, _)| *location);

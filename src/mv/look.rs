@@ -196,7 +196,7 @@ impl<L: Location> Store<L> {
     }
 
     /// Looks at a chain under its lock.
-    fn look<R>(
+    pub(super) fn look<R>(
         &self,
         hash: LocationHash,
         location: &L,

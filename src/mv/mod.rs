@@ -17,6 +17,7 @@
 //!   account): the newer wins, and at one version the tombstone lies below the writes.
 
 mod access;
+mod beats;
 mod chain;
 mod check;
 mod conflicts;
@@ -39,6 +40,7 @@ mod tests;
 mod versioned_lock;
 
 pub use access::{AccessLog, Mark, Watch};
+pub use beats::Beat;
 pub use chain::{Floor, Found};
 pub use conflicts::ConflictIndex;
 pub use events::{At, Change, StoreEvent};

@@ -1,9 +1,9 @@
 //! Reads that nobody remembers: of what is final, and of what does not matter.
 
-use super::chain::{Floor, Found, Look};
+use super::chain::{Chain, Floor, Found, Look};
 use super::location::Location;
-use super::resolve::Origin;
-use super::store::Store;
+use super::resolve::{Origin, Resolved, ScopeTrace, Trace};
+use super::store::{LocationHash, Store};
 use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
@@ -40,6 +40,46 @@ impl<L: Location> Store<L> {
             },
             Some(Found::Blocked(tx)) => unreachable!("{tx:?} is final and left an estimate"),
         }
+    }
+
+    /// What lies at `location`, whose hash is `hash`, below `reader`, where everything is final. No change can concern the
+    /// reader, so it is not remembered. `base` is asked for the value before the block, if that is not known.
+    ///
+    /// # Errors
+    /// Those of `base`.
+    ///
+    /// # Panics
+    /// If an entry below `reader` is an estimate: such are not final.
+    pub fn resolve_settled<E>(
+        &self,
+        hash: LocationHash,
+        location: &L,
+        reader: TxIndex,
+        base: impl FnOnce() -> Result<L::Value, E>,
+    ) -> Result<Resolved<L>, E> {
+        let (floor, scope) = self.settled_life(location, reader);
+        let look = Look { reader, frontier: reader, floor };
+        let find = |chain: &mut Chain<L>, own: Trace| (chain.find(look, self.mutant), own);
+        let (mut found, mut own) = self.look(hash, location, find).0;
+        if found == Found::UnknownBase {
+            self.seed(location, base()?);
+            (found, own) = self.look(hash, location, find).0;
+        }
+        match found {
+            Found::Seen(origin, value) => Ok(Resolved { value, origin, hash, own, scope }),
+            Found::Blocked(tx) => unreachable!("{tx:?} is final and left an estimate"),
+            Found::UnknownBase => unreachable!("the base value has just been put there"),
+        }
+    }
+
+    fn settled_life(&self, location: &L, reader: TxIndex) -> (Floor, ScopeTrace) {
+        let Some(scope) = location.scope() else { return (Floor::Base, ScopeTrace::Unscoped) };
+        if !self.scope_used.load(SeqCst) {
+            return (Floor::Base, ScopeTrace::NoScopeUsed);
+        }
+        let floor = |chain: &mut Chain<L>, _| chain.floor(reader, self.mutant);
+        let (floor, trace) = self.look(self.hash(&scope), &scope, floor);
+        (floor, ScopeTrace::Chain(trace))
     }
 
     /// What a reader would find at `location` at the moment, which has no scope; nobody remembers that it

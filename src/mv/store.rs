@@ -1,5 +1,6 @@
 //! The store: shards of version chains.
 
+use super::beats::{Beat, Beats};
 use super::chain::{Chain, Kind};
 use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
@@ -49,6 +50,7 @@ pub struct Store<L: Location> {
     /// Everything below is final. It may lag behind.
     frontier: AtomicU32,
     pub(super) running: Running,
+    beats: Beats,
     pub(super) mutant: StoreMutant,
     pub(super) log: Log<StoreEvent<L>>,
 }
@@ -76,6 +78,7 @@ impl<L: Location> Store<L> {
             scope_used: AtomicBool::new(false),
             frontier: AtomicU32::new(0),
             running: Running::default(),
+            beats: Beats::default(),
             mutant: StoreMutant::default(),
             log: Log::off(),
         }
@@ -103,6 +106,17 @@ impl<L: Location> Store<L> {
     /// From now on `worker` runs `tx`, or nothing that anybody should wait for.
     pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
         self.running.set(worker, tx);
+    }
+
+    /// The run of `tx` comes nearer to its end; `in_base`: from now on it waits for the base state.
+    pub fn beat(&self, tx: TxIndex, in_base: bool) {
+        self.beats.beat(tx, in_base);
+    }
+
+    /// What runs of `tx` have shown so far.
+    #[must_use]
+    pub fn beat_of(&self, tx: TxIndex) -> Beat {
+        self.beats.of(tx)
     }
 
     /// Number of shards.

@@ -4,7 +4,7 @@
 use super::simulated::Fiber;
 use super::threads::Threads;
 use crate::sync::Receiver;
-use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point, Waited};
 
 /// A thread of its own, or a fiber of the simulator.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,14 @@ impl Context for Seat<'_> {
             Self::Thread(threads) => threads.recv(channel),
             #[cfg(all(feature = "sim", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv(channel),
+        }
+    }
+
+    fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
+        match self {
+            Self::Thread(threads) => threads.recv_unless(channel, is_stalled),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => fiber.recv_unless(channel, is_stalled),
         }
     }
 

@@ -3,9 +3,13 @@
 use super::seat::Seat;
 use crate::sync::Receiver;
 #[cfg(not(braid_loom))]
-use crate::sync::TryRecvError;
+use crate::sync::{RecvTimeoutError, TryRecvError};
+#[cfg(not(braid_loom))]
+use crate::worker::Waited;
 use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
 use core::cell::RefCell;
+#[cfg(not(braid_loom))]
+use core::time::Duration;
 
 /// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a virtual
 /// machine, and for less than a block takes.
@@ -15,6 +19,16 @@ const LOOKS: u32 = 2_000;
 #[cfg(not(braid_loom))]
 const HINTS: u32 = 3;
 
+/// How often the caller of a block looks in full before it sleeps. Where something else computes on its core, a thread that
+/// has slept gets the core back after milliseconds.
+#[cfg(not(braid_loom))]
+const PATIENCE: u32 = 6;
+
+/// Time for which a thread sleeps before it looks whether others come nearer to their ends: a fraction of that for which the
+/// system puts a thread aside. To wake a thread so often costs a hundredth of a core.
+#[cfg(not(braid_loom))]
+const SLICE: Duration = Duration::from_micros(500);
+
 /// Time between two looks. The core is not yielded: where something else computes on it, it would be gone for
 /// milliseconds, and the message would wait for that long.
 #[cfg(not(braid_loom))]
@@ -22,6 +36,12 @@ fn pause() {
     for _ in 0..HINTS {
         core::hint::spin_loop();
     }
+}
+
+/// What came of a wait that found a message or the end of the channel.
+#[cfg(not(braid_loom))]
+fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
+    found.map_or(Waited::Closed, Waited::Message)
 }
 
 /// The context of a worker on a thread of its own.
@@ -82,6 +102,29 @@ impl Context for Threads {
     #[cfg(braid_loom)]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         channel.recv().ok()
+    }
+
+    #[cfg(not(braid_loom))]
+    fn recv_unless<T>(
+        &self,
+        channel: &Receiver<T>,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        for _ in 0..PATIENCE {
+            match self.look(channel, || ()) {
+                Err(TryRecvError::Empty) if self.looks == 0 => break,
+                Err(TryRecvError::Empty) if !is_stalled() => {}
+                Err(TryRecvError::Empty) => return Waited::Stalled,
+                found => return waited(found),
+            }
+        }
+        loop {
+            match channel.recv_timeout(SLICE) {
+                Err(RecvTimeoutError::Timeout) if !is_stalled() => {}
+                Err(RecvTimeoutError::Timeout) => return Waited::Stalled,
+                found => return waited(found),
+            }
+        }
     }
 
     #[cfg(not(braid_loom))]
@@ -151,5 +194,37 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
     #[cfg(braid_loom)]
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.seat.recv(channel)
+    }
+
+    #[cfg(not(braid_loom))]
+    fn recv_unless<T>(
+        &self,
+        channel: &Receiver<T>,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        let Some(threads) = self.seat.threads() else {
+            return self.seat.recv_unless(channel, is_stalled);
+        };
+        for _ in 0..PATIENCE {
+            match threads.look(channel, || self.drain()) {
+                Err(TryRecvError::Empty) if threads.looks == 0 => break,
+                Err(TryRecvError::Empty) if !is_stalled() => {}
+                Err(TryRecvError::Empty) => return Waited::Stalled,
+                found => return waited(found),
+            }
+        }
+        loop {
+            crossbeam_channel::select! {
+                recv(channel) -> message => return waited(message),
+                recv(self.stream) -> item => match item {
+                    Ok(item) => (self.deliver.borrow_mut())(item),
+                    // Only the channel is left to wait for.
+                    Err(_) => return Threads::SLEEPY.recv_unless(channel, is_stalled),
+                },
+                default(SLICE) => if is_stalled() {
+                    return Waited::Stalled;
+                },
+            }
+        }
     }
 }

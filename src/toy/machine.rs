@@ -160,10 +160,11 @@ pub struct ToyMachine<'a, X> {
 struct Running<'a>(&'a ToyWorkload);
 
 impl<'a> Running<'a> {
-    fn new(workload: &'a ToyWorkload, tx: TxIndex) -> Self {
+    fn new(workload: &'a ToyWorkload, tx: TxIndex, is_second: bool) -> Self {
         let running = workload.running.fetch_add(1, SeqCst) + 1;
         workload.peak.fetch_max(running, SeqCst);
-        if let Some(runs) = workload.runs.get(tx.position()) {
+        // Each worker may run a transaction beside another one, once.
+        if let Some(runs) = workload.runs.get(tx.position()).filter(|_| !is_second) {
             runs.fetch_add(1, SeqCst);
         }
         Self(workload)
@@ -199,6 +200,10 @@ impl<X: Context> Machine for ToyMachine<'_, X> {
         self.view.begin(tx);
     }
 
+    fn begin_second(&mut self, tx: TxIndex) {
+        self.view.begin_second(tx);
+    }
+
     fn run(&mut self, tx: TxIndex) -> Result<Effects<ToyLocation, ToyOutput>, ToyRejection> {
         run_over(self.workload, &mut self.view, tx)
     }
@@ -214,7 +219,7 @@ pub(super) fn run_over<'a, X: Context>(
     view: &mut View<'a, ToyLocation, ToyBase<'a>, &'a X>,
     tx: TxIndex,
 ) -> Result<Effects<ToyLocation, ToyOutput>, ToyRejection> {
-    let _running = Running::new(workload, tx);
+    let _running = Running::new(workload, tx, view.is_second());
     let Some(program) = workload.block.transactions.get(tx.position()) else {
         return Err(ToyRejection::Unwilling(u64::MAX));
     };

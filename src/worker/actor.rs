@@ -1,12 +1,13 @@
 //! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
 
-use super::coordinator::{coordinate, give_up};
 use super::events::{EngineEvent, RunEnd};
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, ReportMessage};
 use super::mutants::is_worker_mutant;
+use super::role::{coordinate, give_up};
 use super::shared::Shared;
 use super::view::Stop;
+use super::watch::Watch;
 use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
@@ -29,22 +30,18 @@ where
         context,
         machine: None,
         batches: None,
+        watch: Watch::default(),
+        second: None,
         #[cfg(feature = "mutants")]
         late: Vec::new(),
     };
-    let mut here = coordinate(shared, context);
+    let mut here = coordinate(shared, context, None);
     loop {
-        let (message, is_mine) = match here.take() {
-            Some(message) => (message, true),
-            None => match context.recv(&shared.jobs) {
-                // The owner may have taken it back.
-                Some(message) => {
-                    let is_mine = shared.claim(message.job);
-                    (message, is_mine)
-                }
-                None => return,
-            },
-        };
+        let next = here.take().map(|message| {
+            shared.note_begun(message.job);
+            (message, true)
+        });
+        let Some((message, is_mine)) = next.or_else(|| actor.next_job()) else { return };
         let report = if is_mine { actor.run_job(message) } else { actor.give_back(message) };
         context.yield_at(Point::Message);
         shared.log.note(|| EngineEvent::Sent(report.report.clone()));
@@ -55,7 +52,7 @@ where
         actor.publish_late();
         // With nothing in hand: whoever takes time here holds up nobody but himself.
         context.yield_at(Point::Between);
-        here = coordinate(shared, context);
+        here = coordinate(shared, context, None);
     }
 }
 
@@ -88,6 +85,10 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
     machine: Option<W::Machine<'a, X>>,
     /// The same for private batches.
     pub(super) batches: Option<W::Batches<'a, X>>,
+    /// What it has seen of the frontier while it had nothing to do.
+    pub(super) watch: Watch,
+    /// What its own run of the frontier, beside another worker's, came to: the next job takes it.
+    pub(super) second: Option<(TxIndex, Ran<W>)>,
     /// What the seeded bug `ReportBeforePublish` has not published yet.
     #[cfg(feature = "mutants")]
     late: Vec<Late<W::Location>>,
@@ -98,7 +99,7 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
 type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
 
 /// What one run left in this worker's hands.
-enum Ran<W: Workload> {
+pub(super) enum Ran<W: Workload> {
     Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
     Blocked(TxIndex),
     TooEarly,
@@ -141,7 +142,8 @@ where
         let JobMessage { job, previous, .. } = message;
         let mut report = JobReport::unrun(job);
         let mut kept = Vec::new();
-        if let Some(machine) = &mut self.machine {
+        let mut second = self.take_second(job);
+        if let (Some(machine), None) = (&mut self.machine, &second) {
             machine.begin_chunk();
         }
         let mut cost = 0;
@@ -149,7 +151,7 @@ where
             if self.ends_early(job, tx, cost) {
                 break;
             }
-            let ran = self.run_tx(job, tx, &previous);
+            let ran = self.run_tx((job, tx), second.take(), &previous);
             if !is_worker_mutant!(self.shared.mutant, RunsForEver) {
                 self.shared.store.set_running(self.worker, None);
             }
@@ -174,19 +176,32 @@ where
             || (next > job.chunk.first && cost > self.shared.patience && holds_frontier_up())
     }
 
-    /// Runs `tx`; once more in place if its reads were overtaken while it ran. `None` if the job was taken over meanwhile:
-    /// nothing of it is published.
+    /// The result that is in hand of the frontier, if `job` runs that.
+    fn take_second(&mut self, job: Job) -> Option<Ran<W>> {
+        let (tx, ran) = self.second.take()?;
+        let is_same = job.mode == Mode::Frontier && job.chunk.first == tx;
+        (is_same || is_worker_mutant!(self.shared.mutant, SecondOfAnother)).then_some(ran)
+    }
+
+    /// Runs `tx`, unless its result is `in_hand`; once more in place if its reads were overtaken while it ran. `None` if the
+    /// job was taken over meanwhile: nothing of it is published.
     fn run_tx(
         &mut self,
-        job: Job,
-        tx: TxIndex,
+        (job, tx): (Job, TxIndex),
+        in_hand: Option<Ran<W>>,
         previous: &[W::Location],
     ) -> Option<(TxReport, Kept<W>, u64)> {
         let is_first = tx == job.chunk.first;
         let is_final = is_first && job.mode == Mode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
         let mut runs = 1;
-        let mut ran = self.run_once(tx);
+        let mut ran = match in_hand {
+            Some(ran) => {
+                self.shared.log.note(|| EngineEvent::RanSecond { tx, end: ran.end() });
+                ran
+            }
+            None => self.run_once(tx),
+        };
         let may_repeat = !is_final && incarnation.0 + 1 < self.shared.limits.max_speculative_runs;
         if may_repeat && self.is_overtaken(tx, &ran) {
             incarnation = incarnation.next();
@@ -222,12 +237,24 @@ where
         let log = &self.shared.log;
         log.note(|| EngineEvent::RunBegan(tx));
         self.shared.store.set_running(self.worker, Some(tx));
-        let ran = self.run_guarded(tx);
+        let ran = self.run_guarded(tx, W::Machine::begin);
         log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
         ran
     }
 
-    fn run_guarded(&mut self, tx: TxIndex) -> Ran<W> {
+    /// Runs `tx`, which another worker runs, without a trace of it.
+    pub(super) fn run_second(&mut self, tx: TxIndex) -> Ran<W> {
+        if let Some(machine) = &mut self.machine {
+            machine.begin_chunk();
+        }
+        self.run_guarded(tx, W::Machine::begin_second)
+    }
+
+    fn run_guarded(
+        &mut self,
+        tx: TxIndex,
+        begin: impl FnOnce(&mut W::Machine<'a, X>, TxIndex),
+    ) -> Ran<W> {
         let Self { shared, worker, context, machine, .. } = self;
         let machine = match machine {
             Some(machine) => machine,
@@ -244,7 +271,7 @@ where
                 }
             }
         };
-        machine.begin(tx);
+        begin(machine, tx);
         let result = catch_unwind(AssertUnwindSafe(|| machine.run(tx)));
         let result = match result {
             Ok(result) => result,

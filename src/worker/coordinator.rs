@@ -34,56 +34,10 @@ pub(super) struct Coordinator<W: Workload, G> {
     held: Record<W>,
     pub(super) batches: Batches<W>,
     /// Gone once the block is over: that ends the workers.
-    jobs: Option<Sender<JobMessage<W>>>,
+    pub(super) jobs: Option<Sender<JobMessage<W>>>,
     /// Why the frontier was refused by admission.
     pub(super) refusal: Option<W::Rejection>,
     broken: Option<Invariant>,
-}
-
-/// Takes the role if it is free, does what there is to do, and looks again afterwards. Returns
-/// the job that the caller has to run at once, if there is one.
-///
-/// It looks again also with that job in hand: a report that came meanwhile may hold work for
-/// others, who would wait for it as long as the job takes.
-pub(super) fn coordinate<W, G, X>(shared: &Shared<W, G>, context: &X) -> Option<JobMessage<W>>
-where
-    W: Workload,
-    G: LedgerOf<W>,
-    X: Context,
-{
-    let mut here = None;
-    loop {
-        context.yield_at(Point::Role);
-        // The worker that holds it looks again after giving it back, and finds our report.
-        let Some(mut held) = shared.role.try_lock() else { return here };
-        // The block is over, and its end was taken.
-        let Some(role) = &mut *held else { return here };
-        // There is one job outside the channel at a time: if this replaces one, that was taken over meanwhile.
-        if let Some(message) = role.step(shared, context) {
-            role.answer_late(here.replace(message), shared);
-        }
-        let looks_again = role.protocol.looks_again();
-        drop(held);
-        context.yield_at(Point::Role);
-        if !looks_again || !shared.has_news() {
-            return here;
-        }
-    }
-}
-
-/// The block cannot go on: a worker is lost, or a report. Whoever has the role, or takes it
-/// next, ends the block; as with a report, nobody waits for the role.
-pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
-where
-    W: Workload,
-    G: LedgerOf<W>,
-{
-    shared.post_fault(broken);
-    while shared.has_news() {
-        let Some(mut held) = shared.role.try_lock() else { return };
-        let Some(role) = &mut *held else { return };
-        role.take_fault(shared);
-    }
 }
 
 impl<W: Workload, G> Coordinator<W, G> {
@@ -174,7 +128,11 @@ where
     G: LedgerOf<W>,
 {
     /// Feeds all reports to the protocol and performs commands until it has no more.
-    fn step<X: Context>(&mut self, shared: &Shared<W, G>, context: &X) -> Option<JobMessage<W>> {
+    pub(super) fn step<X: Context>(
+        &mut self,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Option<JobMessage<W>> {
         self.take_fault(shared);
         self.jobs.as_ref()?;
         loop {
@@ -212,7 +170,7 @@ where
 
     /// Ends the block at once if it cannot go on. Once it is over, late reports are taken, so
     /// that nobody looks again because of them, and not answered.
-    fn take_fault(&mut self, shared: &Shared<W, G>) {
+    pub(super) fn take_fault(&mut self, shared: &Shared<W, G>) {
         if let Some(broken) = shared.take_fault() {
             self.broken.get_or_insert(broken);
             shared.cancel();

@@ -34,6 +34,13 @@ pub enum EngineEvent<L: Location> {
         /// What it came to.
         end: RunEnd<L>,
     },
+    /// A run of the frontier beside another worker's, whose job was taken over, has come to this: it counts instead.
+    RanSecond {
+        /// The transaction.
+        tx: TxIndex,
+        /// What it came to.
+        end: RunEnd<L>,
+    },
     /// A run of a private batch began.
     BatchBegan(Job),
     /// It ended.

@@ -6,12 +6,12 @@ use super::machine::{
 };
 use super::shared::{BlockEnd, Shared};
 use super::view::{Stop, View};
-use super::{Context, work};
+use super::{Context, Interrupt, Point, Waited, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest, Location, ReadSet, Store};
 use crate::protocol::{Limits, Plan, Policy, Protocol};
 use crate::runtime::Threads;
-use crate::sync::SeqCst;
+use crate::sync::{Receiver, SeqCst, TryRecvError};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -84,6 +84,10 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
 
     fn begin(&mut self, tx: TxIndex) {
         self.view.begin(tx);
+    }
+
+    fn begin_second(&mut self, tx: TxIndex) {
+        self.view.begin_second(tx);
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<Effects<Counter, u32>, ()> {
@@ -314,6 +318,45 @@ impl Sometimes {
 
 pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
     Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol)
+}
+
+/// A caller that helps as soon as it has nothing to do.
+pub(super) struct Hasty;
+
+impl Interrupt for Hasty {
+    fn yield_at(&self, _: Point) {}
+}
+
+impl Context for Hasty {
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        channel.recv().ok()
+    }
+
+    fn recv_unless<T>(
+        &self,
+        channel: &Receiver<T>,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        match channel.try_recv() {
+            Err(TryRecvError::Empty) if is_stalled() => Waited::Stalled,
+            Err(TryRecvError::Empty) => self.recv(channel).map_or(Waited::Closed, Waited::Message),
+            found => found.map_or(Waited::Closed, Waited::Message),
+        }
+    }
+}
+
+/// Runs a block on this thread, which helps, and one other.
+pub(super) fn run_helping(shared: Shared<Tiny, Outcomes>) -> End {
+    let shared = Arc::new(shared);
+    let other = thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
+    });
+    work(&shared, WorkerId::CALLER, &Hasty);
+    other.join().expect("no worker panics");
+    let end = shared.end().expect("taken once");
+    assert_eq!(end.broken, None, "a rule was broken");
+    end
 }
 
 /// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.

@@ -4,11 +4,11 @@
 //! loom reports a lost wake-up as a deadlock. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
-use super::coordinator::give_up;
 use super::loom_machine::{
-    Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_shared,
+    Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_helping, run_shared,
 };
 use super::machine::TxError;
+use super::role::give_up;
 use super::{Context, work};
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
@@ -178,4 +178,19 @@ fn loom_lost_worker_ends_the_block() {
         BROKEN.note(end.broken.is_some());
     });
     assert!(BROKEN.has_happened(), "the lost job never mattered");
+}
+
+#[test]
+fn loom_frontier_that_two_workers_run_is_committed_once() {
+    static HELPED: Sometimes = Sometimes::new();
+    static LATE: Sometimes = Sometimes::new();
+    explore("helping", PREEMPTIONS, 900, || {
+        let end = run_helping(new_shared([Act::Increment; 2], new_protocol(false)));
+        assert_eq!(outcomes(&end), [Some(0), Some(1)]);
+        assert_eq!(end.halt, None);
+        HELPED.note(end.counters.taken_over > 0);
+        LATE.note(end.counters.taken_over == 0);
+    });
+    assert!(HELPED.has_happened(), "no job was taken over");
+    assert!(LATE.has_happened(), "the first worker never came before");
 }

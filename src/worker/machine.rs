@@ -51,6 +51,11 @@ pub trait Machine {
     /// Points the view at the state below `tx`.
     fn begin(&mut self, tx: TxIndex);
 
+    /// The same where `tx` is the frontier and another worker may be running it: see [`View::begin_second`].
+    ///
+    /// [`View::begin_second`]: super::View::begin_second
+    fn begin_second(&mut self, tx: TxIndex);
+
     /// Runs `tx`. The same reads give the same result.
     ///
     /// # Errors

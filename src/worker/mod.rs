@@ -15,6 +15,7 @@ mod commit;
 mod coordinator;
 mod entries;
 mod events;
+mod help;
 #[cfg(all(test, braid_loom))]
 mod loom_batches;
 #[cfg(all(test, braid_loom))]
@@ -24,8 +25,10 @@ mod loom_tests;
 mod machine;
 mod message;
 mod mutants;
+mod role;
 mod shared;
 mod view;
+mod watch;
 
 pub use actor::work;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
@@ -88,6 +91,17 @@ impl Interrupt for AnyInterrupt<'_> {
     }
 }
 
+/// What came of waiting for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited<T> {
+    /// One came.
+    Message(T),
+    /// The channel is closed and empty.
+    Closed,
+    /// None comes for the time being, and something else may be done.
+    Stalled,
+}
+
 /// How an actor meets its runtime: where it may be interrupted, and how it waits.
 pub trait Context: Interrupt {
     /// What interrupts the runs of its machine.
@@ -100,6 +114,13 @@ pub trait Context: Interrupt {
 
     /// Waits for a message; `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
+
+    /// Waits for a message, and asks now and then, after some time in which none came, whether the caller has something
+    /// else to do: others may be put aside by the system. A runtime need not ask.
+    fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
+        let _ = is_stalled;
+        self.recv(channel).map_or(Waited::Closed, Waited::Message)
+    }
 
     /// Waits for a message from a worker that is probably at work on it, for about as long as it takes to wake a thread;
     /// `None` also if none came by then. The system may have put the sender aside: the caller then does the work again.

@@ -66,6 +66,12 @@ pub enum WorkerMutant {
     /// Whatever run of a private batch reports replaces what a stretch in order is to go on from.
     #[cfg(feature = "mutants")]
     CarryReplaced,
+    /// A worker publishes what it has run although its job was taken over.
+    #[cfg(feature = "mutants")]
+    LatePublished,
+    /// The result of a run beside another one counts for whatever runs at the frontier next.
+    #[cfg(feature = "mutants")]
+    SecondOfAnother,
 }
 
 #[cfg(feature = "mutants")]
@@ -89,6 +95,8 @@ impl WorkerMutant {
         Self::GroupUnindexed,
         Self::VerdictForgotten,
         Self::CarryReplaced,
+        Self::LatePublished,
+        Self::SecondOfAnother,
     ];
 }
 

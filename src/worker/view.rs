@@ -1,9 +1,14 @@
 //! What one incarnation sees: the store below its index, over the base state.
 
+mod second;
+
 use super::machine::Base;
 use super::{Interrupt, Point};
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
+
+/// Reads of a run between two beats.
+const READS_EACH: usize = 8;
 
 /// Why a view stopped answering.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     stop: Option<Stop<B::Error>>,
     /// Everything below the reader was final when it began.
     is_final: bool,
+    /// The run is one that goes on beside another of the same transaction: it is remembered nowhere.
+    is_second: bool,
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
@@ -133,8 +140,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     fn over(below: Below<'a, L>, base: B, context: X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
-        let (store, stop, is_final) = (None, None, false);
-        Self { below, store, context, base, reader, reads, stop, is_final }
+        let (store, stop, is_final, is_second) = (None, None, false, false);
+        Self { below, store, context, base, reader, reads, stop, is_final, is_second }
     }
 
     /// What the block has written, if all of it is final, or what its batch has.
@@ -188,7 +195,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             Below::Snapshot { .. } => false,
         };
         self.reads.clear();
-        self.stop = None;
+        (self.stop, self.is_second) = (None, false);
     }
 
     /// The reads since `begin`, and what stopped them, if anything did.
@@ -319,6 +326,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             return Ok((seen.value.clone(), seen.origin));
         }
         self.context.yield_at(Point::Read);
+        if self.is_second {
+            return self.read_second(store, location);
+        }
+        if self.reads.records().len().is_multiple_of(READS_EACH) {
+            store.beat(self.reader, false);
+        }
         let mut resolution = if self.is_final {
             store.resolve_hashed(hash, location, self.reader)
         } else {
@@ -326,7 +339,9 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         };
         if let Resolution::NeedsBase(chain) = resolution {
             self.context.yield_at(Point::BaseRead);
+            store.beat(self.reader, true);
             let value = self.base.read(location).map_err(|error| self.fail(error))?;
+            store.beat(self.reader, false);
             resolution = store.supply_base(chain, location, self.reader, value);
         }
         match resolution {

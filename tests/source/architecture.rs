@@ -256,6 +256,9 @@ fn the_source_is_ascii() {
     }
 }
 
+/// A caller that waits wakes up now and then to look whether it can help; what comes of a block does not depend on it.
+const WAKES_UP: (&str, &str) = ("runtime/threads.rs", "recv_timeout");
+
 /// Outcomes depend on the input alone.
 #[test]
 fn the_library_asks_neither_clock_nor_environment() {
@@ -265,7 +268,7 @@ fn the_library_asks_neither_clock_nor_environment() {
         for (number, line) in code_lines(source.shipped()) {
             for name in FORBIDDEN {
                 assert!(
-                    !line.contains(name) || source.is_test(),
+                    !line.contains(name) || source.is_test() || (&*source.path, name) == WAKES_UP,
                     "src/{}:{number}: {name}",
                     source.path
                 );

@@ -26,6 +26,7 @@ pub use role_rules::RoleRules;
 pub use runs::Runs;
 pub use store_rules::{StoreRules, Why};
 
+use batch_runs::private;
 use braid_evm::ids::{Incarnation, TxIndex};
 use braid_evm::mv::{Change, Found, Location, Origin, StoreEvent};
 use braid_evm::protocol::{Batch, Command, JobReport, Limits, Plan};
@@ -70,6 +71,8 @@ pub struct Seen {
     pub skips: u64,
     /// Commits.
     pub commits: u64,
+    /// Runs beside others that counted instead of them.
+    pub seconds: u64,
     /// What became of private batches.
     pub batches: SeenBatches,
 }
@@ -275,6 +278,11 @@ impl<L: Location> Replay<L> {
                 self.runs(*tx)?.begin(*tx, bound)
             }
             EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
+            EngineEvent::RanSecond { tx, end } => {
+                let bound = self.role.bound();
+                self.role.runs_here(*tx)?;
+                self.runs(*tx)?.ran_second(*tx, end, bound)
+            }
             EngineEvent::BatchBegan(job) => self.world.batches.began(*job),
             EngineEvent::BatchEnded { job, groups, held } => {
                 let bound = self.role.bound();
@@ -295,7 +303,13 @@ impl<L: Location> Replay<L> {
         for (tx, result) in report.job.chunk.indices().zip(&report.results) {
             let World { runs, store, .. } = &mut self.world;
             let runs = runs.get_mut(tx.position()).ok_or("no such transaction")?;
-            runs.sent(ticket, (tx, result), &store.cells)?;
+            match runs.of_job(report.job) {
+                Some(behind) => behind.sent(ticket, (tx, result), &store.cells)?,
+                None => runs.sent(ticket, (tx, result), &store.cells)?,
+            }
+        }
+        if report.void && private(report.job).is_none() {
+            self.runs(report.job.chunk.first)?.returned(ticket, report.job)?;
         }
         self.world.batches.reported(report, false)?;
         self.role.sent(report)
@@ -319,6 +333,7 @@ impl Seen {
                 self.removals += u64::from(*change == Change::Remove);
             }
             TraceEvent::Store(StoreEvent::CheckEnded { holds: false, .. }) => self.stale += 1,
+            TraceEvent::Engine(EngineEvent::RanSecond { .. }) => self.seconds += 1,
             TraceEvent::Engine(EngineEvent::Told(Command::Commit(_))) => self.commits += 1,
             TraceEvent::Engine(EngineEvent::Told(Command::Skip(_))) => self.skips += 1,
             TraceEvent::Store(_) | TraceEvent::Engine(_) => {}

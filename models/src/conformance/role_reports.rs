@@ -2,6 +2,7 @@
 
 use super::role_rules::RoleRules;
 use super::store_rules::{Why, ensure};
+use braid_evm::ids::TxIndex;
 use braid_evm::protocol::{Job, JobReport, Mode, RunResult, TxReport};
 
 impl RoleRules {
@@ -19,6 +20,15 @@ impl RoleRules {
         Ok(())
     }
 
+    /// Whether `tx` is to be run outside the channel.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn runs_here(&self, tx: TxIndex) -> Result<(), Why> {
+        let runs = self.here.is_some_and(|here| here.chunk.first == tx);
+        ensure(runs, || format!("{tx} runs beside another one and is not asked for"))
+    }
+
     pub(super) fn leave_behind(&mut self, job: Job) {
         if self.here.take_if(|here| *here == job).is_none() {
             self.jobs.retain(|other| *other != job);
@@ -28,19 +38,26 @@ impl RoleRules {
     }
 
     /// Whether the report answers a job that was taken over.
-    pub(super) fn is_late(&mut self, report: &JobReport) -> bool {
+    ///
+    /// # Errors
+    /// No worker has sent it.
+    pub(super) fn is_late(&mut self, report: &JobReport) -> Result<bool, Why> {
         let Some(at) = self.left_behind.iter().position(|job| *job == report.job) else {
-            return false;
+            return Ok(false);
         };
         self.left_behind.swap_remove(at);
-        self.sent.retain(|sent| sent != report);
-        true
+        self.was_sent(report).map(|()| true)
     }
 
-    pub(super) fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
+    fn was_sent(&mut self, report: &JobReport) -> Result<(), Why> {
         let sent = self.sent.iter().position(|sent| sent == report);
         let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
         self.sent.remove(sent);
+        Ok(())
+    }
+
+    pub(super) fn reported(&mut self, report: &JobReport) -> Result<(), Why> {
+        self.was_sent(report)?;
         let job = report.job;
         // A batch that was taken back may run here as the same job.
         if job.mode == Mode::Frontier || (self.here == Some(job) && !report.void) {

@@ -165,8 +165,10 @@ impl RoleRules {
         ensure(!self.finished, || format!("{event:?} after the end"))?;
         self.settle(&world.store, matches!(event, Event::Withdrawn { .. }))?;
         match event {
-            Event::Reported(report) if self.is_late(report) => Ok(()),
             Event::Reported(report) => {
+                if self.is_late(report)? {
+                    return Ok(());
+                }
                 self.reported(report)?;
                 world.batches.reported(report, true)
             }
@@ -199,11 +201,11 @@ impl RoleRules {
             },
             Event::TakenOver { tx, taken } => match self.question.take() {
                 Some(Question::TakeOver(job)) if job.chunk.first == *tx => {
-                    if !*taken {
-                        return Ok(());
+                    if *taken {
+                        self.take_over(job, world)
+                    } else {
+                        Ok(())
                     }
-                    self.leave_behind(job);
-                    if private(job).is_some() { world.batches.take_back(job) } else { Ok(()) }
                 }
                 _ => Err(format!("{event:?} answers nothing")),
             },
@@ -223,6 +225,16 @@ impl RoleRules {
                 Ok(())
             }
         }
+    }
+
+    fn take_over<L: Location>(&mut self, job: Job, world: &mut World<L>) -> Result<(), Why> {
+        self.leave_behind(job);
+        if private(job).is_some() {
+            return world.batches.take_back(job);
+        }
+        let runs = world.runs.get_mut(job.chunk.first.position());
+        runs.into_iter().for_each(|runs| runs.leave_behind(job));
+        Ok(())
     }
 
     /// The protocol asks for something.

@@ -4,7 +4,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Found, Location, Origin};
-use braid_evm::protocol::{RunResult, TxReport};
+use braid_evm::protocol::{Job, RunResult, TxReport};
 use braid_evm::trace::Ticket;
 use braid_evm::worker::RunEnd;
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +37,8 @@ pub struct Runs<L: Location> {
     check: Option<Check>,
     /// What the last check came to, and whether it compared by value.
     verdict: Option<(bool, bool)>,
+    /// The run of the job that was taken over: it may go on for as long as it likes, and nothing of it counts.
+    behind: Option<(Job, Box<Self>)>,
 }
 
 impl<L: Location> Default for Runs<L> {
@@ -44,7 +46,19 @@ impl<L: Location> Default for Runs<L> {
         let (looks, named) = (Vec::new(), Vec::new());
         let (check, verdict, end, sent) = (None, None, None, None);
         let (count, in_batch, since_report, running) = (0, 0, 0, false);
-        Self { count, in_batch, since_report, sent, running, looks, end, named, check, verdict }
+        Self {
+            count,
+            in_batch,
+            since_report,
+            sent,
+            running,
+            looks,
+            end,
+            named,
+            check,
+            verdict,
+            behind: None,
+        }
     }
 }
 
@@ -65,6 +79,9 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// There is one already, or there were too many.
     pub fn begin(&mut self, tx: TxIndex, bound: u32) -> Result<(), Why> {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.begin(tx, bound);
+        }
         ensure(!self.running, || format!("two runs of {tx} at a time"))?;
         self.count += 1;
         self.since_report += 1;
@@ -73,6 +90,57 @@ impl<L: Location> Runs<L> {
         self.looks.clear();
         self.named.clear();
         (self.end, self.verdict) = (None, None);
+        Ok(())
+    }
+
+    /// Its job was taken over: what the worker does with it from here on counts for nothing.
+    pub fn leave_behind(&mut self, job: Job) {
+        let runs = core::mem::take(&mut self.since_report);
+        let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
+        let end = self.end.take();
+        let behind = Self { since_report: runs, running, looks, end, check, ..Self::default() };
+        self.behind = Some((job, Box::new(behind)));
+        // However often it has run, it counts once.
+        self.count = self.count + 1 - runs;
+        self.running = false;
+        self.looks.clear();
+        self.named.clear();
+    }
+
+    /// The run of `job`, if that was left behind.
+    pub fn of_job(&mut self, job: Job) -> Option<&mut Self> {
+        let behind = self.behind.as_mut().filter(|(behind, _)| *behind == job);
+        behind.map(|(_, behind)| &mut **behind)
+    }
+
+    /// The worker returns a job of which nothing counts.
+    ///
+    /// # Errors
+    /// It is not done with the transaction.
+    pub fn returned(&mut self, ticket: Ticket, job: Job) -> Result<(), Why> {
+        let Some(behind) = self.of_job(job) else { return Ok(()) };
+        (behind.since_report, behind.sent) = (0, Some(ticket));
+        let is_done = !behind.running && behind.check.is_none();
+        ensure(is_done, || format!("{job:?} is returned as it runs or is checked"))
+    }
+
+    /// The run of the frontier beside another one came to this, and counts.
+    ///
+    /// # Errors
+    /// So does another one, or it has no result.
+    pub fn ran_second(&mut self, tx: TxIndex, end: &RunEnd<L>, bound: u32) -> Result<(), Why> {
+        let is_first = !self.running && self.since_report == 0;
+        ensure(is_first, || format!("{tx} runs beside a run that counts"))?;
+        let RunEnd::Effects { reads, .. } = end else {
+            return Err(format!("{tx} counts and has no result"));
+        };
+        self.count += 1;
+        self.since_report = 1;
+        self.is_bounded(tx, bound)?;
+        // Where they come from is not said; the commit compares values.
+        let seen = |value: &L::Value| Found::Seen(Origin::Base, value.clone());
+        self.looks = reads.iter().map(|(at, value)| (at.clone(), seen(value))).collect();
+        self.end = Some(end.clone());
         Ok(())
     }
 
@@ -104,6 +172,9 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// It had an answer already, or had been stopped.
     pub fn look(&mut self, tx: TxIndex, location: &L, found: &Found<L>) -> Result<(), Why> {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.look(tx, location, found);
+        }
         if !self.running {
             return ensure(self.check.is_some(), || format!("{tx} looks without a run"));
         }
@@ -120,7 +191,8 @@ impl<L: Location> Runs<L> {
     /// Whether it may have run when `ticket` was drawn: nobody had been told of its last run by then.
     #[must_use]
     pub fn ran_at(&self, ticket: Ticket) -> bool {
-        self.since_report > 0 || self.sent.is_some_and(|sent| sent >= ticket)
+        let runs_behind = self.behind.as_ref().is_some_and(|(_, behind)| behind.ran_at(ticket));
+        runs_behind || self.since_report > 0 || self.sent.is_some_and(|sent| sent >= ticket)
     }
 
     fn reads(&self) -> impl Iterator<Item = (&L, Origin, &L::Value)> {
@@ -135,6 +207,9 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// Not as what it saw demands.
     pub fn end(&mut self, tx: TxIndex, end: &RunEnd<L>) -> Result<(), Why> {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.end(tx, end);
+        }
         ensure(self.running, || format!("{tx} ends without a run"))?;
         self.running = false;
         let blocked = self.looks.iter().find_map(|(_, found)| match found {
@@ -256,6 +331,9 @@ impl<L: Location> Runs<L> {
         by_value: bool,
         cells: &Reference<L>,
     ) -> Result<(), Why> {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.begin_check(tx, by_value, cells);
+        }
         ensure(!self.running && self.check.is_none(), || format!("{tx} is checked as it runs"))?;
         let held = vec![false; self.reads().count()];
         self.check = Some(Check { by_value, held, failed: false });
@@ -265,6 +343,9 @@ impl<L: Location> Runs<L> {
 
     /// Something has changed while reads may be compared.
     pub fn compare(&mut self, tx: TxIndex, cells: &Reference<L>) {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.compare(tx, cells);
+        }
         let Some(mut check) = self.check.take() else { return };
         for (read, held) in self.reads().zip(&mut check.held) {
             let now = holds(cells, tx, read, check.by_value);
@@ -279,6 +360,9 @@ impl<L: Location> Runs<L> {
     /// # Errors
     /// At no time between was the verdict right.
     pub fn end_check(&mut self, tx: TxIndex, verdict: bool) -> Result<(), Why> {
+        if let Some((_, behind)) = &mut self.behind {
+            return behind.end_check(tx, verdict);
+        }
         let check = self.check.take().ok_or_else(|| format!("no check of {tx} began"))?;
         let right = if verdict { check.held.iter().all(|held| *held) } else { check.failed };
         ensure(right, || format!("the reads of {tx} were said to hold: {verdict}"))?;

@@ -3,7 +3,7 @@
 use braid_evm::ids::WorkerId;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
 use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
-use braid_evm::worker::{Context, Interrupt, Point, Shared, work};
+use braid_evm::worker::{Context, Interrupt, Point, Shared, Waited, work};
 use braid_models::conformance::Trace;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -30,6 +30,14 @@ impl Interrupt for Restless {
 impl Context for Restless {
     fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
         Threads::SLEEPY.recv(channel)
+    }
+
+    fn recv_unless<T>(
+        &self,
+        channel: &crossbeam_channel::Receiver<T>,
+        is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        Threads::WATCHFUL.recv_unless(channel, is_stalled)
     }
 }
 

@@ -68,7 +68,9 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     fn take(&mut self, context: &mut BlockContext<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let mutant = self.recipe.mutant;
         let journal = &mut context.journaled_state;
-        if self.recipe.shares && journal.db().has_stopped() && !is_evm_mutant!(mutant, StoppedStays)
+        if self.recipe.shares
+            && journal.db().inner.has_stopped()
+            && !is_evm_mutant!(mutant, StoppedStays)
         {
             // Whoever swallowed it, it leaves nothing.
             return Err(EVMError::Database(ViewStopped));

@@ -2,12 +2,12 @@
 
 use super::base::BlockBase;
 use super::change::{AccountChange, all_changes};
-use super::context::BlockEvm;
+use super::context::{BlockContext, BlockEvm};
 use super::effects::{Writes, remember, write_set};
 use super::handler::BlockHandler;
 use super::keccak::KeccakCache;
 use super::location::EvmLocation;
-use super::opcodes::{announced, remembering};
+use super::opcodes::{abandonable, announced, remembering};
 use super::precompile::BlockPrecompiles;
 use super::recipe::Recipe;
 use super::rejection::Rejection;
@@ -26,6 +26,7 @@ use revm::context::{BlockEnv, CfgEnv, Evm, TxEnv};
 use revm::context_interface::{JournalTr, LocalContextTr};
 use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
+use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::{EvmState, TransactionId};
 use revm::{Context as EvmContext, DatabaseRef};
 use std::sync::Arc;
@@ -46,6 +47,8 @@ const MOST_ROOM: usize = 256;
 pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     evm: BlockEvm<'a, D>,
     recipe: &'a Recipe,
+    /// The usual instructions, while those of a run beside another one are in their place.
+    usual: Option<EthInstructions<EthInterpreter, BlockContext<'a, D>>>,
     /// The seeded bug `JournalOutlivesError` is at work.
     #[cfg(feature = "mutants")]
     outlived: bool,
@@ -92,6 +95,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Self {
             evm: build_evm(recipe, view),
             recipe,
+            usual: None,
             #[cfg(feature = "mutants")]
             outlived: false,
         }
@@ -239,7 +243,18 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     type BaseError = D::Error;
 
     fn begin(&mut self, tx: TxIndex) {
+        if let Some(usual) = self.usual.take() {
+            self.evm.instruction = usual;
+        }
         self.evm.ctx.journaled_state.db_mut().begin(tx);
+    }
+
+    fn begin_second(&mut self, tx: TxIndex) {
+        self.usual.get_or_insert_with(|| {
+            let instructions = abandonable(self.evm.instruction.clone());
+            core::mem::replace(&mut self.evm.instruction, instructions)
+        });
+        self.evm.ctx.journaled_state.db_mut().begin_second(tx);
     }
 
     fn begin_chunk(&mut self) {

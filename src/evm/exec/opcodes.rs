@@ -1,5 +1,5 @@
-//! Instructions that differ from those of revm: those that may look at a balance first say whose, and KECCAK256
-//! remembers short inputs.
+//! Instructions that differ from those of revm: those that may look at a balance first say whose, KECCAK256 remembers short
+//! inputs, and jumps of a run beside another one end it once it is of no use.
 
 use super::context::BlockContext;
 use super::keccak::LONGEST_INPUT;
@@ -7,14 +7,16 @@ use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 use revm::bytecode::opcode::{
-    BALANCE, CALL, CALLCODE, CREATE, CREATE2, KECCAK256, SELFBALANCE, SELFDESTRUCT,
+    BALANCE, CALL, CALLCODE, CREATE, CREATE2, JUMP, JUMPI, KECCAK256, SELFBALANCE, SELFDESTRUCT,
 };
 use revm::context_interface::JournalTr;
 use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, host, system};
+use revm::interpreter::instructions::{contract, control, host, system};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_types::{InputsTr, MemoryTr};
-use revm::interpreter::{Host, Instruction, InstructionContext, InstructionExecResult};
+use revm::interpreter::{
+    Host, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
+};
 
 type Call<'c, 'a, D> = InstructionContext<'c, BlockContext<'a, D>, EthInterpreter>;
 
@@ -130,4 +132,35 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
         return interpreter.stack.set(0, hash.into());
     }
     system::keccak256(context)
+}
+
+/// The same instructions for a run that goes on beside another one: its loops end once the frontier has moved on.
+pub(super) fn abandonable<'a, D: DatabaseRef>(
+    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
+    let table = instructions.instruction_table_mut();
+    for (opcode, instruction) in [(JUMP, Instruction::new(jump)), (JUMPI, Instruction::new(jumpi))]
+    {
+        if let Some(entry) = table.get_mut(usize::from(opcode)) {
+            *entry = instruction;
+        }
+    }
+    instructions
+}
+
+fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+    if context.host.journaled_state.db_mut().inner.is_overtaken() {
+        return Err(InstructionResult::FatalExternalError);
+    }
+    Ok(())
+}
+
+fn jump<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
+    go_on(&mut context)?;
+    control::jump(context)
+}
+
+fn jumpi<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
+    go_on(&mut context)?;
+    control::jumpi(context)
 }

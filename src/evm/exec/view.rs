@@ -21,7 +21,7 @@ pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
 where
     BlockBase<D>: crate::worker::Base<EvmLocation, Error = D::Error>,
 {
-    inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
+    pub(super) inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
     /// Slots of untouched accounts without nonce and code, as this incarnation has seen them.
     remembered: Vec<(Address, U256, U256)>,
     /// Accounts that have a nonce or code before the block, as most have whose slots are read.
@@ -202,9 +202,10 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.remembered.clear();
     }
 
-    /// Whether it has refused an answer since `begin`.
-    pub(super) const fn has_stopped(&self) -> bool {
-        self.inner.has_stopped()
+    /// The same beside another run of the frontier.
+    pub(super) fn begin_second(&mut self, reader: TxIndex) {
+        self.inner.begin_second(reader);
+        self.remembered.clear();
     }
 
     /// Slots that later transactions must find as this one has seen them: see `base_slot`.

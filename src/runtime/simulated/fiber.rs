@@ -1,7 +1,7 @@
 //! A worker on a fiber.
 
 use crate::sync::{Receiver, TryRecvError};
-use crate::worker::{Context, Interrupt, Point};
+use crate::worker::{Context, Interrupt, Point, Waited};
 use core::cell::Cell;
 use corosensei::Yielder;
 use std::rc::Rc;
@@ -18,6 +18,8 @@ pub struct Fiber<'y> {
     pub(super) given_up: Rc<Cell<bool>>,
     /// Whether reads interrupt a run.
     pub(super) reads: bool,
+    /// Whether time passes for one that waits: it does not in virtual time while others go on.
+    pub(super) loses_patience: bool,
 }
 
 impl core::fmt::Debug for Fiber<'_> {
@@ -43,6 +45,26 @@ impl Context for Fiber<'_> {
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) if self.given_up.get() => return None,
                 Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
+            }
+        }
+    }
+
+    fn recv_unless<T>(
+        &self,
+        channel: &Receiver<T>,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        self.yield_at(Point::Message);
+        loop {
+            match channel.try_recv() {
+                Ok(message) => return Waited::Message(message),
+                Err(TryRecvError::Disconnected) => return Waited::Closed,
+                Err(TryRecvError::Empty) if self.given_up.get() => return Waited::Closed,
+                Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
+            }
+            // Others went on meanwhile.
+            if self.loses_patience && !self.given_up.get() && is_stalled() {
+                return Waited::Stalled;
             }
         }
     }

@@ -80,20 +80,21 @@ impl Fibers {
         let begun = self.now();
         let given_up = Rc::new(Cell::new(false));
         let reads = self.options.schedule.clock().is_none();
+        let loses_patience = !self.options.schedule.is_virtual_time();
         let mut result = None;
         // What a fiber begins with must be small.
         let own = Box::new(own);
         let caller_given_up = Rc::clone(&given_up);
         // It borrows, so it is unwound here and its stack is not kept.
         let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
-            let fiber = Fiber { yielder, given_up: caller_given_up, reads };
+            let fiber = Fiber { yielder, given_up: caller_given_up, reads, loses_patience };
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
         });
         let mut others = Vec::new();
         for worker in 1..self.workers() {
             let (task, given_up) = (Arc::clone(task), Rc::clone(&given_up));
             others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
-                let fiber = Fiber { yielder, given_up, reads };
+                let fiber = Fiber { yielder, given_up, reads, loses_patience };
                 task.run(WorkerId(worker), Seat::Fiber(&fiber));
             }));
         }

@@ -182,11 +182,16 @@ impl Simulator {
         let shared = Arc::new(shared);
         let given_up = Rc::new(Cell::new(false));
         let reads = !matches!(options.schedule, Schedule::Measured(_));
+        let loses_patience = !options.schedule.is_virtual_time();
         let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
             let (shared, given_up) = (Arc::clone(&shared), Rc::clone(&given_up));
             fibers.push(Coroutine::with_stack(self.stack()?, move |yielder, ()| {
-                work(&shared, WorkerId(worker), &Fiber { yielder, given_up, reads });
+                work(
+                    &shared,
+                    WorkerId(worker),
+                    &Fiber { yielder, given_up, reads, loses_patience },
+                );
             }));
         }
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();

@@ -1,0 +1,80 @@
+//! Helping: the caller of a block that has nothing to do runs the frontier, too, if the worker that runs it seems to be put
+//! aside by the system.
+//!
+//! Its run goes on beside the other one, sees what is final, and publishes nothing. It asks for the right to publish with its
+//! result in hand: the one that ends first publishes. So a worker that was merely slow loses nothing, and the block is late
+//! by no more than one run.
+//!
+//! Other workers do not help: a block ends when its caller returns, and a caller that is put aside holds it up anyway.
+
+use super::Context;
+use super::Waited;
+use super::actor::{Actor, Ran};
+use super::machine::{LedgerOf, Workload};
+use super::message::JobMessage;
+use super::role::coordinate;
+use crate::ids::{TxIndex, WorkerId};
+
+impl<W, G, X> Actor<'_, W, G, X>
+where
+    W: Workload,
+    G: LedgerOf<W>,
+    X: Context,
+{
+    /// Waits for a job, and whether it is this worker's to run: its owner may have taken it back. `None` once the block is
+    /// over.
+    pub(super) fn next_job(&mut self) -> Option<(JobMessage<W>, bool)> {
+        loop {
+            let waited = match self.worker {
+                WorkerId::CALLER => self.wait_watching(),
+                _ => Ok(self.context.recv(&self.shared.jobs)),
+            };
+            match waited {
+                Ok(None) => return None,
+                Ok(Some(message)) => {
+                    let is_mine = self.shared.claim(message.job);
+                    return Some((message, is_mine));
+                }
+                Err(stalled) => {
+                    if let Some(message) = self.help(stalled) {
+                        return Some((message, true));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a job, until the frontier is stalled.
+    fn wait_watching(&mut self) -> Result<Option<JobMessage<W>>, TxIndex> {
+        let Self { shared, context, watch, .. } = self;
+        let mut stalled = None;
+        watch.begin(shared);
+        let is_stalled = || {
+            stalled = watch.stalled(shared);
+            stalled.is_some()
+        };
+        match (context.recv_unless(&shared.jobs, is_stalled), stalled) {
+            (Waited::Message(message), _) => Ok(Some(message)),
+            (Waited::Stalled, Some(tx)) => Err(tx),
+            (Waited::Closed | Waited::Stalled, _) => Ok(None),
+        }
+    }
+
+    /// Runs the frontier `tx` beside the worker that runs it. Returns what is to be run at once, most likely the same
+    /// transaction, of which the result is in hand then.
+    fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
+        self.watch.note_helped(tx);
+        let ran = self.run_second(tx);
+        // What has no result is found out by a run that counts.
+        if !matches!(ran, Ran::Effects(..)) {
+            return None;
+        }
+        self.second = Some((tx, ran));
+        let here = coordinate(self.shared, self.context, Some(tx));
+        match &here {
+            Some(message) => self.shared.note_begun(message.job),
+            None => self.second = None,
+        }
+        here
+    }
+}

@@ -1,0 +1,54 @@
+//! The view of a run that goes on beside another one of the same transaction.
+
+use super::{Below, Stop, Stopped, View};
+use crate::ids::TxIndex;
+use crate::mv::{Location, Origin, Store};
+use crate::worker::machine::Base;
+use crate::worker::{Interrupt, Point};
+
+impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
+    /// Forgets the last incarnation and looks at the state below the frontier `reader`, which another worker may be running:
+    /// all of it is final, and the run stops once the frontier moves on.
+    pub fn begin_second(&mut self, reader: TxIndex) {
+        self.begin(reader);
+        self.is_second = true;
+        if !self.is_final {
+            self.stop = Some(Stop::TooEarly);
+        }
+    }
+
+    /// Whether the run goes on beside another one of the same transaction.
+    pub(crate) const fn is_second(&self) -> bool {
+        self.is_second
+    }
+
+    /// Whether the frontier has moved on from a run that goes on beside another one: it stops.
+    pub(crate) fn is_overtaken(&mut self) -> bool {
+        let Below::Versions(store) = self.below else { return false };
+        let overtaken = self.is_second && store.is_final_below(self.reader.next());
+        if overtaken {
+            self.stop.get_or_insert(Stop::TooEarly);
+        }
+        overtaken
+    }
+
+    pub(super) fn read_second(
+        &mut self,
+        store: &Store<L>,
+        location: &L,
+    ) -> Result<(L::Value, Origin), Stopped> {
+        if self.is_overtaken() {
+            return Err(Stopped);
+        }
+        let Self { base, context, reader, .. } = self;
+        let base = || {
+            context.yield_at(Point::BaseRead);
+            base.read(location)
+        };
+        let seen = store.resolve_settled(store.hash(location), location, *reader, base);
+        let seen = seen.map_err(|error| self.fail(error))?;
+        let answer = (seen.value.clone(), seen.origin);
+        self.reads.push(location.clone(), seen);
+        Ok(answer)
+    }
+}
