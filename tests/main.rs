@@ -8,6 +8,7 @@ mod support;
 mod alloy;
 mod blob_room;
 mod build_from_pool;
+mod busy_machine;
 mod equivalence;
 mod faults;
 mod random_blocks;

@@ -23,7 +23,7 @@ const SEEDS: u64 = 15_000;
 
 type Ended = Simulated<ToyWorkload, ToyLedger>;
 
-const COSTS: Costs = Costs {
+pub(crate) const COSTS: Costs = Costs {
     begin: 50,
     read: 100,
     base_read: 400,

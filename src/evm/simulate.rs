@@ -136,7 +136,7 @@ fn run(
     #[cfg(feature = "mutants")]
     let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
-    let Simulated { end, step_count, digest, steps, makespan, busy: _ } = simulated;
+    let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
     let (session, failure) = Session::after(end.into(), tally, false);
     // The bundle is folded without the engine: there is nothing to interrupt.
     let rest = Rest { effects, parent: None, config: *config };

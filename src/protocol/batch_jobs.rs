@@ -120,8 +120,7 @@ impl Protocol {
         batch.state = BatchState::InFlight(job);
         self.private.ready.remove(&tx);
         self.private.carried = None;
-        self.here = Some(job);
-        Ok(Some(Command::RunHere(job)))
+        Ok(Some(self.run_outside(job)))
     }
 
     pub(super) fn start_batch(&mut self, id: BatchId, first: TxIndex) -> Result<Job, Invariant> {

@@ -140,8 +140,7 @@ impl Protocol {
             Chunk { first: tx, end: tx.next() }
         };
         let job = self.start(chunk, Mode::Frontier)?;
-        self.here = Some(job);
-        Ok(Command::RunHere(job))
+        Ok(self.run_outside(job))
     }
 
     /// The block has no room for the frontier.

@@ -41,8 +41,7 @@ impl Protocol {
                 Some(publish) => Ok(Some(publish)),
                 None => {
                     let job = self.start_batch(id, tx)?;
-                    self.here = Some(job);
-                    Ok(Some(Command::RunHere(job)))
+                    Ok(Some(self.run_outside(job)))
                 }
             },
             BatchState::InFlight(job) => {
@@ -185,8 +184,7 @@ impl Protocol {
                 None => {
                     let chunk = Chunk { first: tx, end: tx.next() };
                     let job = Job { chunk, incarnation: Incarnation(0), mode: Mode::Frontier };
-                    self.here = Some(job);
-                    Ok(Some(Command::RunHere(job)))
+                    Ok(Some(self.run_outside(job)))
                 }
             },
         }

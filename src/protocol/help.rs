@@ -15,6 +15,14 @@ use crate::error::Invariant;
 use crate::ids::TxIndex;
 
 impl Protocol {
+    /// Has `job`, the frontier's, run outside the channel.
+    pub(super) fn run_outside(&mut self, job: Job) -> Command {
+        self.here = Some(job);
+        // A hint was about the job before it.
+        self.at_frontier.is_stalled = false;
+        Command::RunHere(job)
+    }
+
     /// Asks for `job`, the frontier's, if it is stalled and may be taken over.
     pub(super) fn take_over_if_stalled(&mut self, tx: TxIndex, job: Job) -> Option<Command> {
         if !core::mem::take(&mut self.at_frontier.is_stalled) || !self.may_take_over(tx, job) {

@@ -10,8 +10,9 @@
 use super::Context;
 use super::Waited;
 use super::actor::{Actor, Ran};
-use super::machine::{LedgerOf, Workload};
+use super::machine::{LedgerOf, TxError, Workload};
 use super::message::JobMessage;
+use super::mutants::is_worker_mutant;
 use super::role::coordinate;
 use crate::ids::{TxIndex, WorkerId};
 
@@ -24,9 +25,10 @@ where
     /// Waits for a job, and whether it is this worker's to run: its owner may have taken it back. `None` once the block is
     /// over.
     pub(super) fn next_job(&mut self) -> Option<(JobMessage<W>, bool)> {
+        let helps = !is_worker_mutant!(self.shared.mutant, NeverHelps);
         loop {
             let waited = match self.worker {
-                WorkerId::CALLER => self.wait_watching(),
+                WorkerId::CALLER if helps => self.wait_watching(),
                 _ => Ok(self.context.recv(&self.shared.jobs)),
             };
             match waited {
@@ -65,8 +67,8 @@ where
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         self.watch.note_helped(tx);
         let ran = self.run_second(tx);
-        // What has no result is found out by a run that counts.
-        if !matches!(ran, Ran::Effects(..)) {
+        // The database may answer, and user code may return, when they are asked again.
+        if !matches!(ran, Ran::Effects(..) | Ran::Failed(_, TxError::Rejected(_))) {
             return None;
         }
         self.second = Some((tx, ran));

@@ -72,6 +72,9 @@ pub enum WorkerMutant {
     /// The result of a run beside another one counts for whatever runs at the frontier next.
     #[cfg(feature = "mutants")]
     SecondOfAnother,
+    /// The caller never runs the frontier beside a worker that is put aside.
+    #[cfg(feature = "mutants")]
+    NeverHelps,
 }
 
 #[cfg(feature = "mutants")]
@@ -97,6 +100,7 @@ impl WorkerMutant {
         Self::CarryReplaced,
         Self::LatePublished,
         Self::SecondOfAnother,
+        Self::NeverHelps,
     ];
 }
 

@@ -131,8 +131,12 @@ impl<L: Location> Runs<L> {
     pub fn ran_second(&mut self, tx: TxIndex, end: &RunEnd<L>, bound: u32) -> Result<(), Why> {
         let is_first = !self.running && self.since_report == 0;
         ensure(is_first, || format!("{tx} runs beside a run that counts"))?;
-        let RunEnd::Effects { reads, .. } = end else {
-            return Err(format!("{tx} counts and has no result"));
+        let reads = match end {
+            RunEnd::Effects { reads, .. } => &reads[..],
+            RunEnd::Failed => &[],
+            RunEnd::Blocked(_) | RunEnd::TooEarly => {
+                return Err(format!("{tx} counts and came to {end:?}"));
+            }
         };
         self.count += 1;
         self.since_report = 1;

@@ -1,17 +1,23 @@
 //! Steps: who goes on next, and what that came to.
 
-use super::fiber::Suspended;
+use super::fiber::{Signals, Suspended};
 use super::schedule::Chooser;
 use super::{Options, SimulationError, Step};
 use crate::ids::WorkerId;
 use crate::worker::Point;
-use core::cell::Cell;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, ScopedCoroutineRef};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Steps that actors get to end by themselves once their schedule is given up.
 const LAST_STEPS: u64 = 100_000;
+
+/// A while, in virtual time: nanoseconds after which one that waits looks around.
+const WHILE: u64 = 200_000;
+
+fn worker_id(index: usize) -> WorkerId {
+    WorkerId(u16::try_from(index).unwrap_or(u16::MAX))
+}
 
 /// What can go on to its next point.
 pub(super) trait Resume {
@@ -34,9 +40,10 @@ impl Resume for ScopedCoroutineRef<'_, (), Suspended, (), DefaultStack> {
 enum Standing {
     /// Stopped at a point, or about to begin.
     Ready(Option<Point>),
-    /// Found no message. `looked`: since anybody did anything.
+    /// Found no message. `looked`: since anybody did anything. In virtual time it has waited for a while at `until`.
     Waiting {
         looked: bool,
+        until: Option<u64>,
     },
     Ended,
 }
@@ -49,8 +56,17 @@ struct Actor<'f> {
 }
 
 impl Actor<'_> {
+    /// When it goes on: one that waits does in a while if `may_wait`, as others may do something by then.
+    const fn goes_on_at(&self, may_wait: bool) -> Option<u64> {
+        match self.standing {
+            Standing::Ready(_) | Standing::Waiting { looked: false, .. } => Some(self.clock),
+            Standing::Waiting { until, .. } if may_wait => until,
+            Standing::Waiting { .. } | Standing::Ended => None,
+        }
+    }
+
     fn is_runnable(&self) -> bool {
-        matches!(self.standing, Standing::Ready(_) | Standing::Waiting { looked: false })
+        matches!(self.standing, Standing::Ready(_) | Standing::Waiting { looked: false, .. })
     }
 }
 
@@ -62,6 +78,8 @@ pub(super) struct Driven {
     pub(super) steps: Vec<Step>,
     pub(super) makespan: u64,
     pub(super) busy: Vec<u64>,
+    pub(super) ends: Vec<u64>,
+    pub(super) put_aside: Option<(WorkerId, Option<Point>)>,
 }
 
 /// Lets `fibers` go on until all have ended. If they come to no end `cancel` is called and they are
@@ -69,7 +87,7 @@ pub(super) struct Driven {
 pub(super) fn drive(
     fibers: Vec<&mut dyn Resume>,
     options: &Options,
-    given_up: &Cell<bool>,
+    signals: &Signals,
     cancel: impl Fn(),
 ) -> Driven {
     let standing = Standing::Ready(None);
@@ -78,6 +96,8 @@ pub(super) fn drive(
         actors: actors.collect(),
         chooser: Chooser::new(options),
         options,
+        signals,
+        put_aside: None,
         count: 0,
         digest: 0,
         steps: Vec::new(),
@@ -85,7 +105,7 @@ pub(super) fn drive(
     };
     let mut result = run.go(options.step_limit, &cancel);
     if result.is_err() {
-        given_up.set(true);
+        signals.given_up.set(true);
         cancel();
         run.forget_looks();
         // A second failure says no more than the first.
@@ -93,10 +113,11 @@ pub(super) fn drive(
     } else if let Some((worker, message)) = run.panicked.take() {
         result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
     }
-    let Run { actors, count: step_count, digest, steps, .. } = run;
-    let makespan = actors.iter().map(|actor| actor.clock).max().unwrap_or(0);
+    let Run { actors, count: step_count, digest, steps, put_aside, .. } = run;
+    let ends: Vec<u64> = actors.iter().map(|actor| actor.clock).collect();
+    let makespan = ends.iter().copied().max().unwrap_or(0);
     let busy = actors.iter().map(|actor| actor.busy).collect();
-    Driven { result, step_count, digest, steps, makespan, busy }
+    Driven { result, step_count, digest, steps, makespan, busy, ends, put_aside }
 }
 
 /// One run in progress.
@@ -104,6 +125,8 @@ struct Run<'o, 'f> {
     actors: Vec<Actor<'f>>,
     chooser: Chooser,
     options: &'o Options,
+    signals: &'o Signals,
+    put_aside: Option<(WorkerId, Option<Point>)>,
     count: u64,
     digest: u64,
     steps: Vec<Step>,
@@ -119,8 +142,10 @@ impl Run<'_, '_> {
                 cancel();
             }
             runnable.clear();
-            let clocks = self.actors.iter().zip(0..).filter(|(actor, _)| actor.is_runnable());
-            runnable.extend(clocks.map(|(actor, index)| (index, actor.clock)));
+            let may_wait = self.actors.iter().any(|actor| actor.is_runnable());
+            let clocks = self.actors.iter().zip(0..);
+            let clocks = clocks.map(|(actor, index)| (index, actor.goes_on_at(may_wait)));
+            runnable.extend(clocks.filter_map(|(index, at)| Some((index, at?))));
             let Some(chosen) = self.chooser.choose(&runnable, self.count) else {
                 let over = self.actors.iter().all(|actor| actor.standing == Standing::Ended);
                 let step = self.count;
@@ -129,17 +154,53 @@ impl Run<'_, '_> {
             if self.count >= limit {
                 return Err(SimulationError::StepLimit { seed, limit });
             }
-            if self.step(chosen) {
+            if self.puts_aside(chosen) {
+                continue;
+            }
+            if self.go_on(chosen) {
                 self.forget_looks();
                 self.look_at_once(chosen);
             }
         }
     }
 
+    /// Whether the actor that would go on is put aside instead.
+    fn puts_aside(&mut self, index: usize) -> bool {
+        let aside = self.options.put_aside.filter(|aside| aside.at_step == self.count);
+        let (Some(aside), None, Some(actor)) = (aside, self.put_aside, self.actors.get_mut(index))
+        else {
+            return false;
+        };
+        actor.clock += aside.length;
+        let point = match actor.standing {
+            Standing::Ready(point) => point,
+            Standing::Waiting { .. } | Standing::Ended => None,
+        };
+        self.put_aside = Some((worker_id(index), point));
+        true
+    }
+
+    /// Lets the chosen one go on; one that waits has done so for a while. Tells whether it did anything.
+    fn go_on(&mut self, index: usize) -> bool {
+        if let Some(actor) = self.actors.get_mut(index)
+            && let Standing::Waiting { looked, until } = actor.standing
+        {
+            if let Some(until) = until.filter(|_| looked) {
+                actor.clock = actor.clock.max(until);
+                actor.standing = Standing::Waiting { looked, until: None };
+            }
+            let has_waited = looked || !self.options.schedule.is_virtual_time();
+            self.signals.has_waited.set(has_waited);
+        }
+        let went_on = self.step(index);
+        self.signals.has_waited.set(false);
+        went_on
+    }
+
     /// Somebody did something: it may have been a message.
     fn forget_looks(&mut self) {
         for actor in &mut self.actors {
-            if let Standing::Waiting { looked } = &mut actor.standing {
+            if let Standing::Waiting { looked, .. } = &mut actor.standing {
                 *looked = false;
             }
         }
@@ -175,7 +236,7 @@ impl Run<'_, '_> {
             actor.busy += cost;
         }
         let waited = matches!(actor.standing, Standing::Waiting { .. });
-        let worker = WorkerId(u16::try_from(index).unwrap_or(u16::MAX));
+        let worker = worker_id(index);
         let clock = self.chooser.clock();
         let begun = clock.map_or(0, |clock| (clock.now)());
         let resumed = catch_unwind(AssertUnwindSafe(|| actor.fiber.resume()));
@@ -189,7 +250,16 @@ impl Run<'_, '_> {
                 (Standing::Ready(Some(point)), Some(point))
             }
             Ok(CoroutineResult::Yield(Suspended::NoMessage)) => {
-                (Standing::Waiting { looked: true }, None)
+                (Standing::Waiting { looked: true, until: None }, None)
+            }
+            Ok(CoroutineResult::Yield(Suspended::NoMessageYet)) => {
+                let before = match actor.standing {
+                    Standing::Waiting { until, .. } => until,
+                    Standing::Ready(_) | Standing::Ended => None,
+                };
+                let until = before.unwrap_or(actor.clock + WHILE);
+                let until = self.options.schedule.is_virtual_time().then_some(until);
+                (Standing::Waiting { looked: true, until }, None)
             }
             Ok(CoroutineResult::Return(())) => (Standing::Ended, None),
             Err(payload) => {

@@ -10,16 +10,25 @@ use std::rc::Rc;
 pub(super) enum Suspended {
     At(Point),
     NoMessage,
+    /// The same; it looks around when it has waited for a while.
+    NoMessageYet,
+}
+
+/// What fibers hear from whoever lets them go on.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// There is nothing more to come.
+    pub(super) given_up: Cell<bool>,
+    /// The fiber that goes on has waited for a while.
+    pub(super) has_waited: Cell<bool>,
 }
 
 /// The context of a worker on a fiber: whoever runs it decides when it goes on.
 pub struct Fiber<'y> {
     pub(super) yielder: &'y Yielder<(), Suspended>,
-    pub(super) given_up: Rc<Cell<bool>>,
+    pub(super) signals: Rc<Signals>,
     /// Whether reads interrupt a run.
     pub(super) reads: bool,
-    /// Whether time passes for one that waits: it does not in virtual time while others go on.
-    pub(super) loses_patience: bool,
 }
 
 impl core::fmt::Debug for Fiber<'_> {
@@ -43,7 +52,7 @@ impl Context for Fiber<'_> {
             match channel.try_recv() {
                 Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.given_up.get() => return None,
+                Err(TryRecvError::Empty) if self.signals.given_up.get() => return None,
                 Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
             }
         }
@@ -59,11 +68,10 @@ impl Context for Fiber<'_> {
             match channel.try_recv() {
                 Ok(message) => return Waited::Message(message),
                 Err(TryRecvError::Disconnected) => return Waited::Closed,
-                Err(TryRecvError::Empty) if self.given_up.get() => return Waited::Closed,
-                Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessage),
+                Err(TryRecvError::Empty) if self.signals.given_up.get() => return Waited::Closed,
+                Err(TryRecvError::Empty) => self.yielder.suspend(Suspended::NoMessageYet),
             }
-            // Others went on meanwhile.
-            if self.loses_patience && !self.given_up.get() && is_stalled() {
+            if self.signals.has_waited.get() && !self.signals.given_up.get() && is_stalled() {
                 return Waited::Stalled;
             }
         }

@@ -1,11 +1,10 @@
 //! Any task on fibers: what a pool of threads does, one step at a time.
 
 use super::drive::{Resume, drive};
-use super::fiber::Fiber;
+use super::fiber::{Fiber, Signals};
 use super::{Options, SimulationError, Simulator};
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
-use core::cell::Cell;
 use corosensei::{Coroutine, ScopedCoroutine};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -78,23 +77,22 @@ impl Fibers {
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> Result<R, SimulationError> {
         let begun = self.now();
-        let given_up = Rc::new(Cell::new(false));
+        let signals = Rc::new(Signals::default());
         let reads = self.options.schedule.clock().is_none();
-        let loses_patience = !self.options.schedule.is_virtual_time();
         let mut result = None;
         // What a fiber begins with must be small.
         let own = Box::new(own);
-        let caller_given_up = Rc::clone(&given_up);
+        let of_caller = Rc::clone(&signals);
         // It borrows, so it is unwound here and its stack is not kept.
         let caller = ScopedCoroutine::with_stack(self.simulator.stack()?, |yielder, ()| {
-            let fiber = Fiber { yielder, given_up: caller_given_up, reads, loses_patience };
+            let fiber = Fiber { yielder, signals: of_caller, reads };
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
         });
         let mut others = Vec::new();
         for worker in 1..self.workers() {
-            let (task, given_up) = (Arc::clone(task), Rc::clone(&given_up));
+            let (task, signals) = (Arc::clone(task), Rc::clone(&signals));
             others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
-                let fiber = Fiber { yielder, given_up, reads, loses_patience };
+                let fiber = Fiber { yielder, signals, reads };
                 task.run(WorkerId(worker), Seat::Fiber(&fiber));
             }));
         }
@@ -102,7 +100,7 @@ impl Fibers {
             let mut all: Vec<&mut dyn Resume> = vec![&mut caller];
             all.extend(others.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }));
             let seed = self.options.seed.wrapping_add(self.tasks);
-            drive(all, &Options { seed, ..self.options.clone() }, &given_up, || {})
+            drive(all, &Options { seed, ..self.options.clone() }, &signals, || {})
         });
         self.tasks += 1;
         self.simulator.take_back(others);

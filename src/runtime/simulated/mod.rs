@@ -16,11 +16,10 @@ pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
 use crate::worker::{BlockEnd, LedgerOf, Point, Shared, Workload, work};
-use core::cell::Cell;
 use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
 use drive::{Driven, Resume, drive};
-use fiber::Suspended;
+use fiber::{Signals, Suspended};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,6 +41,17 @@ pub struct Options {
     pub step_limit: u64,
     /// Keep every step for [`Simulated::steps`].
     pub keep_steps: bool,
+    /// In virtual time: put a worker aside.
+    pub put_aside: Option<PutAside>,
+}
+
+/// What a busy machine does: the system gives the core of a worker to something else for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutAside {
+    /// The worker that would go on at this step is put aside.
+    pub at_step: u64,
+    /// For how long, in the unit of [`Costs`].
+    pub length: u64,
 }
 
 impl Options {
@@ -55,6 +65,7 @@ impl Options {
             cancel_at: None,
             step_limit: 1_000_000,
             keep_steps: false,
+            put_aside: None,
         }
     }
 }
@@ -83,6 +94,10 @@ pub struct Simulated<W: Workload, G> {
     pub makespan: u64,
     /// Virtual time for which each actor was busy.
     pub busy: Vec<u64>,
+    /// Virtual time at which each actor ended: the block is over when the first one has.
+    pub ends: Vec<u64>,
+    /// Who was put aside, and where it stood.
+    pub put_aside: Option<(WorkerId, Option<Point>)>,
 }
 
 /// Why a simulated run has no result. Each message names the seed that replays it.
@@ -180,29 +195,24 @@ impl Simulator {
         G: LedgerOf<W> + 'static,
     {
         let shared = Arc::new(shared);
-        let given_up = Rc::new(Cell::new(false));
+        let signals = Rc::new(Signals::default());
         let reads = !matches!(options.schedule, Schedule::Measured(_));
-        let loses_patience = !options.schedule.is_virtual_time();
         let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
-            let (shared, given_up) = (Arc::clone(&shared), Rc::clone(&given_up));
+            let (shared, signals) = (Arc::clone(&shared), Rc::clone(&signals));
             fibers.push(Coroutine::with_stack(self.stack()?, move |yielder, ()| {
-                work(
-                    &shared,
-                    WorkerId(worker),
-                    &Fiber { yielder, given_up, reads, loses_patience },
-                );
+                work(&shared, WorkerId(worker), &Fiber { yielder, signals, reads });
             }));
         }
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();
-        let driven = drive(all, options, &given_up, || shared.cancel());
+        let driven = drive(all, options, &signals, || shared.cancel());
         self.take_back(fibers);
-        let Driven { result, step_count, digest, steps, makespan, busy } = driven;
+        let Driven { result, step_count, digest, steps, makespan, busy, ends, put_aside } = driven;
         result?;
         let Some(end) = shared.end() else {
             return Err(SimulationError::Deadlock { seed: options.seed, step: step_count });
         };
-        Ok(Simulated { end, step_count, digest, steps, makespan, busy })
+        Ok(Simulated { end, step_count, digest, steps, makespan, busy, ends, put_aside })
     }
 
     /// Keeps the stacks of those that have ended.

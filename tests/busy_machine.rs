@@ -1,0 +1,96 @@
+//! A simulated busy machine: in virtual time the system puts a worker aside for 4 ms, at any step that a seed chooses. The
+//! block is right, and late by no more than the protocol says.
+
+use braid_evm::ids::WorkerId;
+use braid_evm::protocol::{Plan, Policy};
+use braid_evm::runtime::simulated::{Options, PutAside, Schedule, Simulated, Simulator};
+use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload, compare};
+use braid_evm::worker::{Point, WorkerMutant};
+
+/// For how long a worker is put aside: a time slice.
+const SLICE: u64 = 4_000_000;
+/// For how long a caller waits before it helps, at most: two of the simulator's whiles.
+const PATIENCE: u64 = 400_000;
+const SEEDS: u64 = 3_000;
+
+/// A block of transactions that are jobs by themselves: what is published of a longer one ties its rest to its worker.
+fn case(seed: u64) -> ToyCase {
+    let mut case = ToyCase::random(&mut Random::new(seed));
+    case.limits.policy = Policy::ForceSpeculative;
+    case.plan =
+        Plan::singles(case.block.transactions.len().try_into().expect("a toy block is small"));
+    case
+}
+
+struct Machine {
+    simulator: Simulator,
+    mutant: WorkerMutant,
+}
+
+impl Machine {
+    fn run(
+        &mut self,
+        case: &ToyCase,
+        (workers, seed): (u16, u64),
+        put_aside: Option<PutAside>,
+    ) -> Simulated<ToyWorkload, ToyLedger> {
+        let mut options = Options::new(workers, seed);
+        options.schedule = Schedule::VirtualTime(crate::simulation::COSTS);
+        options.put_aside = put_aside;
+        let shared = case.shared().with_mutant(self.mutant);
+        let ended = self.simulator.run(shared, &options).expect("the block ends");
+        let cap = case.limits.max_speculative_runs;
+        assert_eq!(compare(&ended.end, &case.reference(), cap), Ok(()), "seed {seed}");
+        ended
+    }
+
+    /// By how much more than the bound a block is late whose worker is put aside within a run, at most; and how many
+    /// such blocks there were, of how many in which the caller helped.
+    fn most_late(&mut self) -> (u64, u32, u64) {
+        let (mut most, mut blocks, mut helped) = (0, 0, 0);
+        for seed in 0..SEEDS {
+            let case = case(seed);
+            let mut random = Random::new(seed);
+            let workers = 2 + u16::from(random.small(3));
+            let alone = self.run(&case, (1, seed), None).makespan;
+            let before = self.run(&case, (workers, seed), None);
+            let at_step = random.below(before.step_count);
+            let aside = PutAside { at_step, length: SLICE };
+            let after = self.run(&case, (workers, seed), Some(aside));
+            let late = after.ends[0].saturating_sub(before.ends[0]);
+            assert!(late <= SLICE + alone, "seed {seed}: late by {late} ns, more than once");
+            if after.end.halt.is_some() {
+                // It waits for what is in progress.
+                continue;
+            }
+            let within_run = [Point::Begin, Point::Read, Point::BaseRead];
+            let Some((worker, Some(point))) = after.put_aside else { continue };
+            if worker == WorkerId::CALLER || !within_run.contains(&point) {
+                continue;
+            }
+            blocks += 1;
+            helped += after.end.counters.taken_over;
+            // The others do all that is left, the caller most of it, and one run is begun anew.
+            most = most.max(late.saturating_sub(PATIENCE + alone));
+        }
+        (most, blocks, helped)
+    }
+}
+
+#[test]
+fn a_worker_that_is_put_aside_within_a_run_holds_no_block_up() {
+    let mut machine = Machine { simulator: Simulator::new(), mutant: WorkerMutant::None };
+    let (most, blocks, helped) = machine.most_late();
+    println!("{blocks} blocks, {helped} jobs taken over");
+    assert_eq!(most, 0, "late by so many ns more than the bound");
+    assert!(blocks > 150 && helped > 100, "{blocks} blocks, {helped} jobs taken over");
+}
+
+/// The check has teeth: a caller that never helps waits.
+#[cfg(feature = "mutants")]
+#[test]
+fn a_caller_that_does_not_help_is_late() {
+    let mut machine = Machine { simulator: Simulator::new(), mutant: WorkerMutant::NeverHelps };
+    let (most, ..) = machine.most_late();
+    assert!(most > SLICE / 2, "late by {most} ns more than the bound");
+}
