@@ -18,7 +18,6 @@ use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Stop;
 use alloy_eips::eip7685::Requests;
-use revm::Database as _;
 use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
@@ -130,8 +129,9 @@ fn after_transactions<S: StateSource>(
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
-        effects.after = core::mem::take(&mut calls.effects);
-        let AfterLast { mut pending, mut below, refused, .. } = calls.state.database;
+        let (after, _, left) = calls.into_parts();
+        effects.after = left;
+        let AfterLast { mut pending, mut below, refused, .. } = after;
         if let Pending::Journal(journal) = &mut pending {
             *spent = core::mem::take(&mut journal.state);
         }
@@ -166,7 +166,7 @@ fn balance_changes<DB: revm::Database>(
     if let Some(dao) = &block.rules.dao_fork {
         let mut sum: u128 = 0;
         for address in &dao.drained {
-            let info = calls.state.basic(*address)?;
+            let info = calls.account(*address)?;
             let balance = info.as_ref().map_or(0, |info| info.balance.saturating_to());
             sum = sum.saturating_add(balance);
             effects.drained.push((*address, info));
@@ -175,7 +175,7 @@ fn balance_changes<DB: revm::Database>(
         *total = total.saturating_add(sum);
     }
     for (address, amount) in increments {
-        effects.increments.push((address, amount, calls.state.basic(address)?));
+        effects.increments.push((address, amount, calls.account(address)?));
     }
     Ok(())
 }

@@ -240,13 +240,13 @@ fn prepare<S: StateSource>(
         }
         SystemError::Contract(message) => BlockErrorKind::SystemCall(message),
     })?;
-    let SystemCalls { mut state, effects: before, .. } = calls;
+    let (base, system, before) = calls.into_parts();
     effects.before = before;
-    state.merge_transitions(revm::database::states::bundle_state::BundleRetention::PlainState);
-    let system = state.take_bundle();
-    drop(state);
+    drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
-    overlay.push(Arc::new(system));
+    if !system.is_empty() {
+        overlay.push(Arc::new(system));
+    }
     let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
     recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
     Ok((recipe, overlay))

@@ -10,9 +10,11 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
 use revm::context::result::{EVMError, ExecutionResult};
 use revm::context_interface::JournalTr;
-use revm::database::State;
+use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleState, State};
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
 use revm::{Context, Database, DatabaseCommit, MainBuilder, MainContext, SystemCallEvm};
 use std::sync::Arc;
 
@@ -31,10 +33,18 @@ pub(in crate::evm) enum SystemError<E> {
     Contract(String),
 }
 
-/// Calls system contracts over `state` and keeps what each call left.
+/// What system contracts are called on.
+enum Below<DB: Database> {
+    /// The block calls none: to make revm's `State` takes as long as to run a short block.
+    Database(DB),
+    /// What the calls so far have left is in it.
+    State(Box<State<DB>>),
+}
+
+/// Calls system contracts over a database and keeps what each call left.
 pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
     recipe: &'a Recipe,
-    pub(in crate::evm) state: State<DB>,
+    below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
     /// Whether precompiles are warm. revm warms them for the first transaction of an EVM, so after
     /// it they are, and before it they are not: real system contracts call none, but equality has
@@ -44,8 +54,40 @@ pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
 
 impl<'a, DB: Database> SystemCalls<'a, DB> {
     pub(in crate::evm) fn new(recipe: &'a Recipe, database: DB) -> Self {
-        let state = State::builder().with_database(database).with_bundle_update().build();
-        Self { recipe, state, effects: Vec::new(), warm_precompiles: false }
+        let block = &recipe.block;
+        let calls = block.rules.system_calls && block.cfg.spec.is_enabled_in(SpecId::CANCUN);
+        let below = if calls {
+            let state = State::builder().with_database(database).with_bundle_update();
+            Below::State(Box::new(state.build()))
+        } else {
+            Below::Database(database)
+        };
+        Self { recipe, below, effects: Vec::new(), warm_precompiles: false }
+    }
+
+    /// The account after the calls so far.
+    pub(in crate::evm) fn account(
+        &mut self,
+        address: Address,
+    ) -> Result<Option<AccountInfo>, EvmDatabaseError<DB::Error>> {
+        match &mut self.below {
+            Below::Database(database) => {
+                database.basic(address).map_err(EvmDatabaseError::Database)
+            }
+            Below::State(state) => state.basic(address),
+        }
+    }
+
+    /// The database, what the calls have changed of it, and what each of them left.
+    pub(in crate::evm) fn into_parts(self) -> (DB, BundleState, Vec<AccountChange>) {
+        match self.below {
+            Below::Database(database) => (database, BundleState::default(), self.effects),
+            Below::State(mut state) => {
+                state.merge_transitions(BundleRetention::PlainState);
+                let bundle = state.take_bundle();
+                (state.database, bundle, self.effects)
+            }
+        }
     }
 
     fn block(&self) -> &'a Block {
@@ -55,28 +97,25 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     /// Stores the parent's hash (EIP-2935) and its beacon root (EIP-4788).
     pub(in crate::evm) fn before_transactions(&mut self) -> Result<(), SystemError<DB::Error>> {
         let block = self.block();
-        if !block.rules.system_calls {
+        if matches!(self.below, Below::Database(_)) {
             return Ok(());
         }
-        let spec = block.cfg.spec;
         let genesis = block.env.number.is_zero();
-        if spec.is_enabled_in(SpecId::PRAGUE) && !genesis {
+        if block.cfg.spec.is_enabled_in(SpecId::PRAGUE) && !genesis {
             let hash = Bytes::copy_from_slice(block.parent_hash.as_slice());
             self.call(eip2935::HISTORY_STORAGE_ADDRESS, hash)?;
         }
-        if spec.is_enabled_in(SpecId::CANCUN) {
-            let Some(root) = block.parent_beacon_block_root else {
-                let missing = "the block has no parent beacon block root (EIP-4788)";
-                return Err(SystemError::Contract(missing.into()));
-            };
-            if genesis {
-                let message = "the first block has a parent beacon block root (EIP-4788)";
-                let right = root.is_zero();
-                return if right { Ok(()) } else { Err(SystemError::Contract(message.into())) };
-            }
-            let root = Bytes::copy_from_slice(root.as_slice());
-            self.call(eip4788::BEACON_ROOTS_ADDRESS, root)?;
+        let Some(root) = block.parent_beacon_block_root else {
+            let missing = "the block has no parent beacon block root (EIP-4788)";
+            return Err(SystemError::Contract(missing.into()));
+        };
+        if genesis {
+            let message = "the first block has a parent beacon block root (EIP-4788)";
+            let right = root.is_zero();
+            return if right { Ok(()) } else { Err(SystemError::Contract(message.into())) };
         }
+        let root = Bytes::copy_from_slice(root.as_slice());
+        self.call(eip4788::BEACON_ROOTS_ADDRESS, root)?;
         Ok(())
     }
 
@@ -115,10 +154,14 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         data: Bytes,
     ) -> Result<ExecutionResult, SystemError<DB::Error>> {
         let block = self.block();
+        let Below::State(state) = &mut self.below else {
+            let early = "the block is of a fork without system contracts";
+            return Err(SystemError::Contract(early.into()));
+        };
         let precompiles =
             BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.extensions.precompiles));
         let mut evm = Context::mainnet()
-            .with_db(&mut self.state)
+            .with_db(&mut **state)
             .with_block(block.env.clone())
             .with_cfg(block.cfg.clone())
             .build_mainnet()
@@ -132,7 +175,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
         self.effects.extend(all_changes(called.state.clone()));
-        self.state.commit(called.state);
+        state.commit(called.state);
         Ok(called.result)
     }
 }
