@@ -1,4 +1,5 @@
-//! Forks by name, as block files write them, and the blob parameters that belong to them.
+//! Forks by the names that block files, transition tools and test suites give them, and the blob parameters that belong
+//! to them.
 
 use alloy_eips::eip7840::BlobParams;
 use alloy_hardforks::ethereum::{
@@ -16,24 +17,122 @@ pub const HOODI: u64 = 560_048;
 /// Chain id of the Sepolia test network.
 pub const SEPOLIA: u64 = 11_155_111;
 
-/// Every fork a block file may name, oldest first, under the name that files use.
-pub const FORKS: [(&str, SpecId); 15] = [
-    ("FRONTIER", SpecId::FRONTIER),
-    ("HOMESTEAD", SpecId::HOMESTEAD),
-    ("TANGERINE", SpecId::TANGERINE),
-    ("SPURIOUS_DRAGON", SpecId::SPURIOUS_DRAGON),
-    ("BYZANTIUM", SpecId::BYZANTIUM),
-    ("PETERSBURG", SpecId::PETERSBURG),
-    ("ISTANBUL", SpecId::ISTANBUL),
-    ("BERLIN", SpecId::BERLIN),
-    ("LONDON", SpecId::LONDON),
-    ("MERGE", SpecId::MERGE),
-    ("SHANGHAI", SpecId::SHANGHAI),
-    ("CANCUN", SpecId::CANCUN),
-    ("PRAGUE", SpecId::PRAGUE),
-    ("OSAKA", SpecId::OSAKA),
-    ("AMSTERDAM", SpecId::AMSTERDAM),
+/// Rules under the names that block files, transition tools and test suites give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// Name in block files; `None` if only the difficulty bomb or the blobs differ from another fork.
+    file_name: Option<&'static str>,
+    /// Names in tools and suites; the first one is geth's.
+    pub names: &'static [&'static str],
+    /// Rules of the EVM.
+    pub spec: SpecId,
+    /// Blocks by which the difficulty bomb is delayed.
+    pub bomb_delay: u64,
+}
+
+impl Fork {
+    const fn new(file_name: &'static str, spec: SpecId, names: &'static [&'static str]) -> Self {
+        Self { file_name: Some(file_name), names, spec, bomb_delay: 0 }
+    }
+
+    /// The rules of `spec` under other names.
+    const fn like(spec: SpecId, names: &'static [&'static str]) -> Self {
+        Self { file_name: None, names, spec, bomb_delay: 0 }
+    }
+
+    const fn bomb(self, bomb_delay: u64) -> Self {
+        Self { bomb_delay, ..self }
+    }
+
+    /// Whether only test suites know it: tools refuse it.
+    #[must_use]
+    pub fn is_for_suites(&self) -> bool {
+        matches!(self.names, ["BPO5"] | ["EIP7928"])
+    }
+
+    /// Whether it is the fork that moved the balances of the DAO.
+    #[must_use]
+    pub fn is_dao(&self) -> bool {
+        self.names[0] == "DAOFork"
+    }
+
+    /// Blob parameters; `None` before Cancun.
+    #[must_use]
+    pub fn blobs(&self) -> Option<BlobParams> {
+        let only = |target_blob_count, max_blob_count, update_fraction| BlobParams {
+            target_blob_count,
+            max_blob_count,
+            update_fraction,
+            ..BlobParams::osaka()
+        };
+        Some(match (self.names[0], self.spec) {
+            ("BPO1", _) => BlobParams::bpo1(),
+            // Networks for tests have two more, which no public chain has yet.
+            ("BPO3", _) => only(21, 32, 20_609_697),
+            ("BPO4", _) => only(14, 21, 13_739_630),
+            ("BPO2" | "BPO5", _) | (_, SpecId::AMSTERDAM) => BlobParams::bpo2(),
+            (_, SpecId::CANCUN) => BlobParams::cancun(),
+            (_, SpecId::PRAGUE) => BlobParams::prague(),
+            (_, SpecId::OSAKA) => BlobParams::osaka(),
+            _ => return None,
+        })
+    }
+}
+
+/// Every fork with all its names, oldest first.
+pub const NAMED: [Fork; 25] = [
+    Fork::new("FRONTIER", SpecId::FRONTIER, &["Frontier"]),
+    Fork::new("HOMESTEAD", SpecId::HOMESTEAD, &["Homestead"]),
+    // It moved balances and changed no rule.
+    Fork::like(SpecId::HOMESTEAD, &["DAOFork", "Dao"]),
+    Fork::new("TANGERINE", SpecId::TANGERINE, &["EIP150", "TangerineWhistle", "EIP150Fork"]),
+    Fork::new("SPURIOUS_DRAGON", SpecId::SPURIOUS_DRAGON, &["EIP158", "SpuriousDragon"]),
+    Fork::new("BYZANTIUM", SpecId::BYZANTIUM, &["Byzantium"]).bomb(3_000_000),
+    Fork::new("PETERSBURG", SpecId::PETERSBURG, &["ConstantinopleFix", "Petersburg"])
+        .bomb(5_000_000),
+    Fork::new("ISTANBUL", SpecId::ISTANBUL, &["Istanbul"]).bomb(5_000_000),
+    Fork::like(SpecId::ISTANBUL, &["MuirGlacier"]).bomb(9_000_000),
+    Fork::new("BERLIN", SpecId::BERLIN, &["Berlin"]).bomb(9_000_000),
+    Fork::new("LONDON", SpecId::LONDON, &["London"]).bomb(9_700_000),
+    Fork::like(SpecId::LONDON, &["ArrowGlacier"]).bomb(10_700_000),
+    Fork::like(SpecId::LONDON, &["GrayGlacier"]).bomb(11_400_000),
+    Fork::new("MERGE", SpecId::MERGE, &["Merge", "Paris"]),
+    Fork::new("SHANGHAI", SpecId::SHANGHAI, &["Shanghai"]),
+    Fork::new("CANCUN", SpecId::CANCUN, &["Cancun"]),
+    Fork::new("PRAGUE", SpecId::PRAGUE, &["Prague"]),
+    Fork::new("OSAKA", SpecId::OSAKA, &["Osaka"]),
+    // These change the number of blobs and nothing else.
+    Fork::like(SpecId::OSAKA, &["BPO1"]),
+    Fork::like(SpecId::OSAKA, &["BPO2"]),
+    Fork::like(SpecId::OSAKA, &["BPO3"]),
+    Fork::like(SpecId::OSAKA, &["BPO4"]),
+    Fork::like(SpecId::OSAKA, &["BPO5"]),
+    Fork::new("AMSTERDAM", SpecId::AMSTERDAM, &["Amsterdam"]),
+    Fork::like(SpecId::AMSTERDAM, &["EIP7928"]),
 ];
+
+/// Every fork a block file may name, oldest first, under the name that files use.
+pub const FORKS: [(&str, SpecId); 15] = in_files();
+
+const fn in_files() -> [(&'static str, SpecId); 15] {
+    let mut found = [("", SpecId::FRONTIER); 15];
+    let (mut row, mut count) = (0, 0);
+    while row < NAMED.len() {
+        if let Some(name) = NAMED[row].file_name {
+            found[count] = (name, NAMED[row].spec);
+            count += 1;
+        }
+        row += 1;
+    }
+    found
+}
+
+/// The fork that a tool or a suite calls `name`, in any mixture of upper and lower case.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Fork> {
+    const FORKS: &[Fork] = &NAMED;
+    FORKS.iter().find(|fork| fork.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+}
 
 /// The fork called `name`, in any mixture of upper and lower case; `None` if there is none.
 ///
@@ -105,6 +204,17 @@ mod tests {
         }
         assert_eq!(parse("Paris"), Some(SpecId::MERGE));
         assert_eq!(parse("Pragu"), None);
+    }
+
+    #[test]
+    fn names_are_those_of_one_fork() {
+        for fork in NAMED {
+            for name in fork.names {
+                assert_eq!(named(&name.to_lowercase()), Some(&fork), "{name}");
+            }
+            assert_eq!(fork.blobs().is_some(), fork.spec.is_enabled_in(SpecId::CANCUN));
+        }
+        assert_eq!(named("Constantinople"), None);
     }
 
     #[test]

@@ -3,45 +3,10 @@
 use super::read::Number;
 use alloy_eips::eip7840::BlobParams;
 use alloy_primitives::U256;
+use braid_testkit::fork;
 use revm::primitives::hardfork::SpecId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// Forks as suites name them.
-const FORKS: [(&str, SpecId); 30] = [
-    ("Frontier", SpecId::FRONTIER),
-    ("Homestead", SpecId::HOMESTEAD),
-    // The DAO fork moved balances and changed no rule.
-    ("Dao", SpecId::HOMESTEAD),
-    ("DAOFork", SpecId::HOMESTEAD),
-    ("EIP150", SpecId::TANGERINE),
-    ("TangerineWhistle", SpecId::TANGERINE),
-    ("EIP158", SpecId::SPURIOUS_DRAGON),
-    ("SpuriousDragon", SpecId::SPURIOUS_DRAGON),
-    ("Byzantium", SpecId::BYZANTIUM),
-    ("ConstantinopleFix", SpecId::PETERSBURG),
-    ("Petersburg", SpecId::PETERSBURG),
-    ("Istanbul", SpecId::ISTANBUL),
-    ("MuirGlacier", SpecId::ISTANBUL),
-    ("Berlin", SpecId::BERLIN),
-    ("London", SpecId::LONDON),
-    ("ArrowGlacier", SpecId::LONDON),
-    ("GrayGlacier", SpecId::LONDON),
-    ("Merge", SpecId::MERGE),
-    ("Paris", SpecId::MERGE),
-    ("Shanghai", SpecId::SHANGHAI),
-    ("Cancun", SpecId::CANCUN),
-    ("Prague", SpecId::PRAGUE),
-    ("Osaka", SpecId::OSAKA),
-    // These change the number of blobs and nothing else.
-    ("BPO1", SpecId::OSAKA),
-    ("BPO2", SpecId::OSAKA),
-    ("BPO3", SpecId::OSAKA),
-    ("BPO4", SpecId::OSAKA),
-    ("BPO5", SpecId::OSAKA),
-    ("Amsterdam", SpecId::AMSTERDAM),
-    ("EIP7928", SpecId::AMSTERDAM),
-];
 
 /// Why a network cannot be run, if it is known and not supported.
 const UNSUPPORTED: [(&str, &str); 1] =
@@ -77,7 +42,7 @@ struct Blobs {
 impl Config {
     /// The chain id; mainnet's unless the test says otherwise.
     pub(super) fn chain_id(&self) -> u64 {
-        self.chainid.and_then(Number::to_u64).unwrap_or(braid_testkit::fork::MAINNET)
+        self.chainid.and_then(Number::to_u64).unwrap_or(fork::MAINNET)
     }
 }
 
@@ -86,24 +51,15 @@ impl Config {
 /// # Errors
 /// Why there are none.
 pub(super) fn rules(name: &str, config: &Config) -> Result<Rules, String> {
-    let known = FORKS.iter().find(|(fork, _)| fork.eq_ignore_ascii_case(name));
-    let Some((_, spec)) = known else {
+    let Some(known) = fork::named(name) else {
         let reason = UNSUPPORTED.iter().find(|(fork, _)| *fork == name).map(|(_, why)| *why);
         return Err(reason.map_or_else(|| format!("unknown fork {name}"), str::to_owned));
     };
-    let defaults = match (name, *spec) {
-        (_, spec) if !spec.is_enabled_in(SpecId::CANCUN) => None,
-        (_, SpecId::CANCUN) => Some(BlobParams::cancun()),
-        (_, SpecId::PRAGUE) => Some(BlobParams::prague()),
-        ("Osaka", _) => Some(BlobParams::osaka()),
-        ("BPO1", _) => Some(BlobParams::bpo1()),
-        _ => Some(BlobParams::bpo2()),
-    };
-    let blobs = defaults.map(|defaults| {
+    let blobs = known.blobs().map(|defaults| {
         let schedule = config.blob_schedule.as_ref();
         schedule.and_then(|schedule| schedule.get(name)).map_or(defaults, |own| own.over(defaults))
     });
-    Ok(Rules { spec: *spec, blobs })
+    Ok(Rules { spec: known.spec, blobs })
 }
 
 impl Blobs {
@@ -212,10 +168,11 @@ mod tests {
 
     #[test]
     fn every_fork_has_a_name() {
-        for (name, spec) in FORKS {
-            let rules = rules(name, &Config::default()).expect("known");
-            assert_eq!(rules.spec, spec);
-            assert_eq!(rules.blobs.is_some(), spec.is_enabled_in(SpecId::CANCUN), "{name}");
+        for fork in fork::NAMED {
+            for name in fork.names {
+                let rules = rules(name, &Config::default()).expect("known");
+                assert_eq!((rules.spec, rules.blobs), (fork.spec, fork.blobs()), "{name}");
+            }
         }
         assert!(rules("Constantinople", &Config::default()).is_err_and(|why| why.contains("revm")));
         assert!(rules("Verkle", &Config::default()).is_err_and(|why| why.contains("unknown")));

@@ -2,6 +2,7 @@
 
 use super::error::Failure;
 use alloy_eips::eip7840::BlobParams;
+use braid_testkit::fork::{NAMED, named};
 use revm::primitives::hardfork::SpecId;
 
 /// The rules of one block.
@@ -17,43 +18,6 @@ pub struct Fork {
     pub dao: bool,
 }
 
-/// Names with their rules and the delay of the difficulty bomb in blocks. geth's name comes first;
-/// the executable specification's follows, where it is another one.
-const FORKS: [(&str, SpecId, u64); 30] = [
-    ("Frontier", SpecId::FRONTIER, 0),
-    ("Homestead", SpecId::HOMESTEAD, 0),
-    ("EIP150", SpecId::TANGERINE, 0),
-    ("TangerineWhistle", SpecId::TANGERINE, 0),
-    ("EIP158", SpecId::SPURIOUS_DRAGON, 0),
-    ("SpuriousDragon", SpecId::SPURIOUS_DRAGON, 0),
-    ("Byzantium", SpecId::BYZANTIUM, 3_000_000),
-    ("ConstantinopleFix", SpecId::PETERSBURG, 5_000_000),
-    ("Petersburg", SpecId::PETERSBURG, 5_000_000),
-    ("Istanbul", SpecId::ISTANBUL, 5_000_000),
-    ("MuirGlacier", SpecId::ISTANBUL, 9_000_000),
-    ("Berlin", SpecId::BERLIN, 9_000_000),
-    ("London", SpecId::LONDON, 9_700_000),
-    ("ArrowGlacier", SpecId::LONDON, 10_700_000),
-    ("GrayGlacier", SpecId::LONDON, 11_400_000),
-    ("Merge", SpecId::MERGE, 0),
-    ("Paris", SpecId::MERGE, 0),
-    ("Shanghai", SpecId::SHANGHAI, 0),
-    ("Cancun", SpecId::CANCUN, 0),
-    ("Prague", SpecId::PRAGUE, 0),
-    ("Osaka", SpecId::OSAKA, 0),
-    ("BPO1", SpecId::OSAKA, 0),
-    ("BPO2", SpecId::OSAKA, 0),
-    ("BPO3", SpecId::OSAKA, 0),
-    ("BPO4", SpecId::OSAKA, 0),
-    ("Amsterdam", SpecId::AMSTERDAM, 0),
-    // The block of the DAO fork, whatever its number.
-    ("DAOFork", SpecId::HOMESTEAD, 0),
-    ("DaoFork", SpecId::HOMESTEAD, 0),
-    // What the transitions below are called after.
-    ("EIP150Fork", SpecId::TANGERINE, 0),
-    ("Dao", SpecId::HOMESTEAD, 0),
-];
-
 /// Block number and time of the forks in the names of transitions.
 const TRANSITION_BLOCK: u64 = 5;
 const TRANSITION_TIME: u64 = 15_000;
@@ -61,9 +25,11 @@ const TRANSITION_TIME: u64 = 15_000;
 /// The names, for messages and help.
 #[must_use]
 pub fn names() -> String {
-    let names = FORKS.iter().map(|(name, ..)| *name);
-    let shown = names.filter(|name| !matches!(*name, "DaoFork" | "EIP150Fork" | "Dao"));
-    shown.collect::<Vec<_>>().join(", ")
+    let known = NAMED.iter().filter(|fork| !fork.is_for_suites());
+    // What transitions are called after is no name of a fork by itself.
+    let names =
+        known.flat_map(|fork| fork.names).filter(|it| !matches!(**it, "EIP150Fork" | "Dao"));
+    names.copied().collect::<Vec<_>>().join(", ")
 }
 
 /// The rules of a block with this number and time on the chain called `name`: a fork, or a
@@ -96,31 +62,9 @@ pub fn find(name: &str, number: u64, timestamp: u64) -> Result<Fork, Failure> {
 }
 
 fn plain(name: &str) -> Option<Fork> {
-    let known = FORKS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
-    let (name, spec, bomb_delay) = *known?;
-    let dao = matches!(name, "DAOFork" | "DaoFork" | "Dao");
-    Some(Fork { spec, bomb_delay, blobs: blobs(name, spec), dao })
-}
-
-/// Blob parameters of the fork.
-fn blobs(name: &str, spec: SpecId) -> Option<BlobParams> {
-    let only = |target_blob_count, max_blob_count, update_fraction| BlobParams {
-        target_blob_count,
-        max_blob_count,
-        update_fraction,
-        ..BlobParams::osaka()
-    };
-    Some(match (name, spec) {
-        ("BPO1", _) => BlobParams::bpo1(),
-        ("BPO2", _) | (_, SpecId::AMSTERDAM) => BlobParams::bpo2(),
-        // Networks for tests have two more, which no public chain has yet.
-        ("BPO3", _) => only(21, 32, 20_609_697),
-        ("BPO4", _) => only(14, 21, 13_739_630),
-        (_, SpecId::CANCUN) => BlobParams::cancun(),
-        (_, SpecId::PRAGUE) => BlobParams::prague(),
-        (_, SpecId::OSAKA) => BlobParams::osaka(),
-        _ => return None,
-    })
+    let known = named(name).filter(|fork| !fork.is_for_suites())?;
+    let (spec, bomb_delay) = (known.spec, known.bomb_delay);
+    Some(Fork { spec, bomb_delay, blobs: known.blobs(), dao: known.is_dao() })
 }
 
 #[cfg(test)]

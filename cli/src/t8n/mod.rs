@@ -38,7 +38,7 @@ use braid_testkit::{
     sequential::ForkSpec,
     state_root::{PlainAccount, PlainState},
 };
-use database::{AllocDatabase, MissingBlockHash};
+use database::{AllocDatabase, GivenHashes, MissingBlockHash};
 use env::{Derived, Env};
 use fork::Fork;
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
@@ -196,7 +196,7 @@ impl Prepared<'_> {
         config.mode = Mode::Build;
         let mut executor = Executor::new(config)
             .map_err(|error| Failure::new(FailureKind::Io, format!("no threads: {error}")))?;
-        let database = AllocDatabase::new(&self.alloc, &self.env.block_hashes);
+        let database = AllocDatabase::of(&self.alloc, GivenHashes(self.env.block_hashes.clone()));
         let beneficiary = block.env.beneficiary;
         let with_roots = !self.since(SpecId::BYZANTIUM);
         let (mut roots, mut running) = (Vec::new(), self.alloc.clone());

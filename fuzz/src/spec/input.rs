@@ -6,6 +6,7 @@ use crate::memory::{MemoryAccount, MemoryDatabase};
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use braid_cli::t8n::sign;
+use braid_testkit::fork::named;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context_interface::either::Either;
@@ -14,32 +15,17 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Older forks, whose receipts hold state roots at first.
-pub const OLD_FORKS: [(&str, SpecId); 7] = [
-    ("Frontier", SpecId::FRONTIER),
-    ("Homestead", SpecId::HOMESTEAD),
-    ("EIP150", SpecId::TANGERINE),
-    ("EIP158", SpecId::SPURIOUS_DRAGON),
-    ("Byzantium", SpecId::BYZANTIUM),
-    ("ConstantinopleFix", SpecId::PETERSBURG),
-    ("Istanbul", SpecId::ISTANBUL),
-];
+pub const OLD_FORKS: Forks =
+    ["Frontier", "Homestead", "EIP150", "EIP158", "Byzantium", "ConstantinopleFix", "Istanbul"];
 
 /// Forks with typed transactions.
-pub const FORKS: [(&str, SpecId); 7] = [
-    ("Berlin", SpecId::BERLIN),
-    ("London", SpecId::LONDON),
-    ("Paris", SpecId::MERGE),
-    ("Shanghai", SpecId::SHANGHAI),
-    ("Cancun", SpecId::CANCUN),
-    ("Prague", SpecId::PRAGUE),
-    ("Osaka", SpecId::OSAKA),
-];
+pub const FORKS: Forks = ["Berlin", "London", "Paris", "Shanghai", "Cancun", "Prague", "Osaka"];
 
 /// The deposit contract that every tool knows.
 const DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
 
-/// Forks by their names.
-pub type Forks = [(&'static str, SpecId); 7];
+/// Names of forks.
+pub type Forks = [&'static str; 7];
 
 /// Keys of the senders.
 #[derive(Clone, Debug)]
@@ -78,7 +64,8 @@ pub struct Case {
 /// transaction that no block takes is among its transactions.
 #[must_use]
 pub fn case(seed: u64, forks: &Forks, signers: &Signers, spoilt: bool) -> Case {
-    let (fork, spec) = forks[(seed % forks.len() as u64) as usize];
+    let fork = forks[(seed % forks.len() as u64) as usize];
+    let spec = named(fork).expect("a fork has rules").spec;
     let mut generated = generate::Case::with_senders(seed, spec, &signers.addresses);
     let since = |fork| spec.is_enabled_in(fork);
     generated.accounts.retain(|_, account| is_possible(account));

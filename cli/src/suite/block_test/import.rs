@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::suite::{
-    database::{BlockHashes, SuiteDatabase},
+    database::{SuiteDatabase, SuiteHashes},
     exceptions::{self, Refusal},
     network::{Network, Position, Rules},
 };
@@ -68,8 +68,8 @@ impl<'a> Importer<'a> {
             Ok(taken_in) => taken_in,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let hashes = BlockHashes::Of(self.hashes(taken.block.header.parent_hash));
-        let database = SuiteDatabase::new(taken.parent.state.clone(), hashes);
+        let hashes = SuiteHashes::Of(self.hashes(taken.block.header.parent_hash));
+        let database = SuiteDatabase::of(&taken.parent.state, hashes);
         let output = match executor.execute(block, database) {
             Ok(output) => output,
             Err(error) => {

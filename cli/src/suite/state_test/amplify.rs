@@ -8,7 +8,7 @@
 use super::{Test, model::Indexes};
 use crate::suite::{
     Verdict,
-    database::{BlockHashes, SuiteDatabase},
+    database::{SuiteDatabase, SuiteHashes, Yielding},
     network::{self, Rules},
 };
 use alloy_primitives::{Address, B256, TxKind};
@@ -117,7 +117,7 @@ impl Test {
         mut transactions: Vec<TxEnv>,
         choices: &mut Random,
     ) -> (Block, SuiteDatabase) {
-        let mut state = self.database.state().clone();
+        let mut state = self.state.clone();
         let mut sent = 0;
         let receiver = transactions.first().map(|first| (first.caller, first.kind));
         for transaction in &mut transactions {
@@ -149,7 +149,7 @@ impl Test {
             ommers: Vec::new(),
             rules: ChainRules { system_calls: false, ..ChainRules::default() },
         };
-        (block, SuiteDatabase::new(state, BlockHashes::MadeUp))
+        (block, SuiteDatabase::of(&state, SuiteHashes::OfNumbers))
     }
 }
 
@@ -165,7 +165,7 @@ fn twin(state: &mut PlainState, sender: Address, number: u64) -> Address {
 /// Runs the block both ways and compares everything.
 fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> Amplified {
     let expected = Prepared::new(block).run(database.clone(), OnInvalid::Skip);
-    let found = executor.execute(braid_evm::Block::from(block), database.yielding());
+    let found = executor.execute(braid_evm::Block::from(block), Yielding(database.clone()));
     let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
     let mut left_out = 0;
     let lines = match (&expected, &found) {

@@ -7,12 +7,13 @@ pub use model::Indexes;
 
 use super::{
     Verdict,
-    database::{self, BlockHashes, SuiteDatabase},
+    database::{self, SuiteDatabase, SuiteHashes},
     exceptions::{self, Refusal},
     network::{self, Rules},
 };
 use alloy_primitives::{B256, Log, keccak256};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Executor};
+use braid_testkit::state_root::PlainState;
 use model::{Expected, StateTest};
 use revm::{
     context::{BlockEnv, CfgEnv, TxEnv},
@@ -57,6 +58,7 @@ impl Case {
 pub struct Test {
     name: String,
     inner: StateTest,
+    state: PlainState,
     database: SuiteDatabase,
 }
 
@@ -67,8 +69,9 @@ impl Test {
     /// What is wrong with it.
     pub fn parse(name: &str, json: &str) -> Result<Self, String> {
         let inner: StateTest = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let database = SuiteDatabase::new(database::state(&inner.pre), BlockHashes::MadeUp);
-        Ok(Self { name: name.to_owned(), inner, database })
+        let state = database::state(&inner.pre);
+        let database = SuiteDatabase::of(&state, SuiteHashes::OfNumbers);
+        Ok(Self { name: name.to_owned(), inner, state, database })
     }
 
     /// The test's name.
@@ -126,7 +129,7 @@ impl Test {
     }
 
     fn judge_output(&self, case: &mut Case, expected: &Expected, output: &BlockOutput) -> Verdict {
-        let mut state = self.database.state().clone();
+        let mut state = self.state.clone();
         state.apply(&output.bundle);
         let (root, logs) = (state.root(), logs_hash(output));
         (case.state_root, case.logs_hash) = (Some(root), Some(logs));
@@ -142,7 +145,7 @@ impl Test {
 
     /// A transaction that is refused leaves the state as it was.
     fn judge_refusal(&self, case: &mut Case, expected: &Expected, refusal: &Refusal) -> Verdict {
-        let root = self.database.state().root();
+        let root = self.state.root();
         case.state_root = Some(root);
         let names = expected.expect_exception.join("|");
         if names.is_empty() {
