@@ -18,7 +18,7 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
     }
 
     /// Whether the run goes on beside another one of the same transaction.
-    pub(crate) const fn is_second(&self) -> bool {
+    pub const fn is_second(&self) -> bool {
         self.is_second
     }
 
