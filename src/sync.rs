@@ -61,9 +61,9 @@ impl<T> Mutex<T> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The lock, unless somebody holds it.
+    /// The lock, unless another thread holds it.
     ///
-    /// Whoever posts something and then fails here may rely on the holder, if the holder looks
+    /// A thread that posts something and then fails here may rely on the holder, if the holder looks
     /// again after dropping the guard: either the post is seen by that look, or the lock is seen
     /// free here. That is a store followed by a load on both sides, which only fences order.
     pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {

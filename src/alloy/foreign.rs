@@ -175,7 +175,7 @@ impl Watch {
     }
 }
 
-/// An account that is shown instead of one that nobody reads. Neither what is added nor what is
+/// An account that is shown instead of one that is not read. Neither what is added nor what is
 /// taken away fits badly.
 fn made_up() -> AccountInfo {
     AccountInfo { balance: U256::ONE << 255, nonce: 1, ..AccountInfo::default() }

@@ -16,7 +16,7 @@ pub(super) enum ServedError<E> {
     /// The database failed.
     #[error(transparent)]
     Base(E),
-    /// Nobody answers any more: the thread of the database panicked.
+    /// The thread of the database panicked and answers no more.
     #[error("the thread of the database is gone")]
     Gone,
 }
@@ -60,11 +60,11 @@ pub(super) fn served<E>(workers: usize) -> (Served<E>, Receiver<Request<E>>) {
     (Served { requests }, questions)
 }
 
-/// Answers questions out of `database` until nobody can ask any more. If it panics, no more
+/// Answers questions out of `database` until all askers are gone. If it panics, no more
 /// questions are answered, but all are taken: one that stayed in the channel would be waited for.
 ///
 /// # Panics
-/// With the payload of `database`, once nobody can ask any more.
+/// With the payload of `database`, once all askers are gone.
 pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Request<D::Error>>) {
     let mut panicked = None;
     while let Ok(Request { question, reply }) = questions.recv() {
@@ -78,7 +78,7 @@ pub(super) fn serve<D: revm::Database>(database: &mut D, questions: &Receiver<Re
             Question::BlockHash(number) => database.block_hash(number).map(Answer::BlockHash),
         }));
         match answered {
-            // Whoever asked waits for it, unless it panicked.
+            // The asker waits for it, unless it panicked.
             Ok(answer) => drop(reply.send(answer)),
             Err(payload) => panicked = Some(payload),
         }

@@ -215,7 +215,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Somebody else commits these writes.
+    /// An outsider commits these writes.
     pub fn note(&mut self, writes: &[u64]) {
         for hash in writes {
             if let Some((_, tx)) = self.first.find(*hash, |(other, _)| other == hash) {

@@ -84,7 +84,7 @@ pub(super) enum Interest {
     Life,
 }
 
-/// Somebody who may have to know of a change.
+/// A transaction that a change may concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reader {
     pub(super) tx: TxIndex,
@@ -123,8 +123,8 @@ pub(super) struct Chain<L: Location> {
     base: Option<L::Value>,
     // Most have one entry: it lies where the chain does.
     items: SmallVec<[Item<L>; 1]>,
-    /// Who read it and has not been named since. Nobody may be missing whom a change concerns: who
-    /// was never named commits unseen.
+    /// Transactions that read it and have not been named since. None that a change concerns may be missing: a
+    /// transaction that was never named commits without validation.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
     /// Reads of transactions, and transactions that wrote: whether who reads it writes it, too.
@@ -175,9 +175,9 @@ impl<L: Location> Chain<L> {
         self.readers.push(reader);
     }
 
-    /// The highest of the `running` transactions below `reader` that has read this, nobody between
-    /// the two having written it, and will probably write it: about half of those who have read it
-    /// have, or more.
+    /// The highest of the `running` transactions below `reader` that has read this and will
+    /// probably write it, where no transaction between the two has written it: about half of those that have read
+    /// it have written it, or more.
     pub(super) fn likely_writer(
         &self,
         reader: TxIndex,

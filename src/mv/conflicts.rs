@@ -216,7 +216,7 @@ mod tests {
         log
     }
 
-    fn nobody<'w>() -> impl Iterator<Item = &'w mut Watch> {
+    fn no_watches<'w>() -> impl Iterator<Item = &'w mut Watch> {
         core::iter::empty()
     }
 
@@ -225,9 +225,9 @@ mod tests {
         let mut index = ConflictIndex::<Place<COLLIDES>>::default().with_mutant(mutant);
         let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
         let other = log(&index, &[(1, Err(1))]);
-        index.commit_group(OWN, &own, TxIndex(0), nobody());
-        index.commit_group(OTHER, &other, TxIndex(1), nobody());
-        index.commit_group(OWN, &own, TxIndex(3), nobody());
+        index.commit_group(OWN, &own, TxIndex(0), no_watches());
+        index.commit_group(OTHER, &other, TxIndex(1), no_watches());
+        index.commit_group(OWN, &own, TxIndex(3), no_watches());
         index.first_conflict(&own, OWN, TxIndex(0))
     }
 
@@ -249,11 +249,11 @@ mod tests {
     fn only_outsiders_since_the_snapshot_count() {
         let mut index = ConflictIndex::<Place<false>>::default();
         let own = log(&index, &[(1, Err(1)), (3, Ok(1)), (4, Ok(2))]);
-        index.commit_single(TxIndex(0), &[Place(1), Place(2)], nobody());
-        index.commit_group(OWN, &own, TxIndex(1), nobody());
+        index.commit_single(TxIndex(0), &[Place(1), Place(2)], no_watches());
+        index.commit_group(OWN, &own, TxIndex(1), no_watches());
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), None);
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
-        index.commit_single(TxIndex(2), &[Place(2)], nobody());
+        index.commit_single(TxIndex(2), &[Place(2)], no_watches());
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(1)), Some(TxIndex(4)));
         assert!(index.allows(&own, OWN, TxIndex(3), TxIndex(1)));
         assert!(!IS_EXACT || !index.allows(&own, OWN, TxIndex(4), TxIndex(1)));
@@ -265,13 +265,13 @@ mod tests {
     fn a_scope_counts_with_what_lies_in_it() {
         let mut index = ConflictIndex::<Place<false>>::default();
         let own = log(&index, &[(1, Ok(10))]);
-        index.commit_single(TxIndex(0), &[Place(11)], nobody());
+        index.commit_single(TxIndex(0), &[Place(11)], no_watches());
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
-        index.commit_single(TxIndex(0), &[Place(0)], nobody());
+        index.commit_single(TxIndex(0), &[Place(0)], no_watches());
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), Some(TxIndex(1)));
     }
 
-    /// Whoever waits hears of each write that others commit: the first access of a place counts.
+    /// A watch hears of each write that others commit: the first access of a place counts.
     #[test]
     fn a_watch_says_what_a_new_comparison_would() {
         let mut index = ConflictIndex::<Place<false>>::default();
@@ -311,7 +311,7 @@ mod tests {
         own.read(&Place(2), &7);
         own.write(&Place(3));
         own.forget_rest();
-        index.commit_single(TxIndex(0), &[Place(2), Place(3)], nobody());
+        index.commit_single(TxIndex(0), &[Place(2), Place(3)], no_watches());
         assert_eq!(index.first_conflict(&own, OWN, TxIndex(0)), None);
         assert_eq!(own.groups().collect::<Vec<_>>(), [single(0)]);
         assert!(!own.has_gaps() && log(&index, &[(0, Ok(1)), (2, Ok(1))]).has_gaps());

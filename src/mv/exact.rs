@@ -106,7 +106,7 @@ impl<L: Location> ExactIndex<L> {
         }
     }
 
-    /// Whether nobody outside `batch` has committed, from `snapshot` on, a write of what its groups up to the one that
+    /// Whether no transaction outside `batch` has committed, from `snapshot` on, a write of what its groups up to the one that
     /// begins with `first` have accessed.
     pub(super) fn allows(
         &self,

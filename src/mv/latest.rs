@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 /// What is known of one location.
 #[derive(Clone, Debug)]
 struct Cell<L: Location> {
-    /// Who wrote it last; nobody, if this is the base value.
+    /// The transaction that wrote it last; `None` if this is the base value.
     by: Option<TxIndex>,
     /// Unknown where only deltas were published so far.
     value: Option<L::Value>,
@@ -123,7 +123,7 @@ impl<L: Location> Latest<L> {
     }
 
     /// All that was put here and still counts, each location once, tombstones before what they do not
-    /// end. Deltas to a value that nobody has read are left out: read it first.
+    /// end. Deltas to a value that was not read are left out: read it first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
         let Self { cells, ended } = self;
         let tombstone = |(scope, tx): (&L, &TxIndex)| (*tx, scope.clone(), Entry::Tombstone);

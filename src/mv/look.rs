@@ -103,7 +103,7 @@ impl<L: Location> Store<L> {
         self.resolve_or(hash, location, reader, |_| None)
     }
 
-    /// The same for a run that may be in vain: where a lower transaction that runs at the moment will
+    /// The same for a run that may be wasted: where a lower transaction that runs at the moment will
     /// probably write, it is blocked as if that one's estimate were there. What it would see now would
     /// probably have to be thrown away.
     #[must_use]
@@ -121,7 +121,7 @@ impl<L: Location> Store<L> {
         })
     }
 
-    /// What `reader` finds, unless `foresee` finds somebody to wait for.
+    /// What `reader` finds, unless `foresee` finds a transaction to wait for.
     fn resolve_or(
         &self,
         hash: LocationHash,

@@ -351,7 +351,10 @@ fn loom_peek_beside_a_publication() {
         });
         let (above, below) = (TxIndex(2), TxIndex(1));
         let peeked = [store.peek(&Cell::Balance, above), store.peek(&Cell::Balance, below)];
-        assert!(matches!(peeked[0], None | Some(2)), "a value of nobody: {peeked:?}");
+        assert!(
+            matches!(peeked[0], None | Some(2)),
+            "a value that no transaction wrote: {peeked:?}"
+        );
         assert!(matches!(peeked[1], None | Some(1)), "a value from above: {peeked:?}");
         writer.join().unwrap();
         let peeked = [above, below].map(|reader| store.peek(&Cell::Balance, reader));

@@ -1,4 +1,4 @@
-//! Reads that nobody remembers: of what is final, and of what does not matter.
+//! Reads without a record of the reader: of what is final, and of what does not matter.
 
 use super::chain::{Chain, Floor, Found, Look};
 use super::location::Location;
@@ -82,8 +82,8 @@ impl<L: Location> Store<L> {
         (floor, ScopeTrace::Chain(trace))
     }
 
-    /// What a reader would find at `location` at the moment, which has no scope; nobody remembers that it
-    /// was asked. `None` where nothing is known of it, or an estimate lies there.
+    /// What a reader would find at `location` at the moment, which has no scope. The reader is not
+    /// recorded. `None` where nothing is known of it, or an estimate lies there.
     #[must_use]
     pub fn peek(&self, location: &L, reader: TxIndex) -> Option<L::Value> {
         let look = Look { reader, frontier: self.frontier(), floor: Floor::Base };

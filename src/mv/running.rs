@@ -21,7 +21,7 @@ impl Running {
         Self((0..workers).map(|_| Seat(AtomicU32::new(Seat::EMPTY))).collect())
     }
 
-    /// Nobody can be foreseen by somebody who is alone.
+    /// A worker that is alone has no other to wait for.
     pub(super) const fn has_others(&self) -> bool {
         self.0.len() > 1
     }

@@ -97,7 +97,7 @@ impl<L: Location> Store<L> {
         Self { shards: shards.into_iter().map(emptied).collect(), ..Self::new(1) }
     }
 
-    /// The same store, which so many workers tell what they run.
+    /// The same store with a place for each of `workers` workers, where it tells what it runs.
     #[must_use]
     pub fn with_workers(self, workers: usize) -> Self {
         Self { running: Running::new(workers), ..self }
@@ -192,7 +192,7 @@ impl<L: Location> Store<L> {
     }
 
     /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at its
-    /// scope only once some scope was used. Whoever may have read anything has to be named then.
+    /// scope only once some scope was used. Every transaction above that may have read anything has to be named then.
     #[must_use]
     pub fn has_unknown_readers(&self, location: &L) -> bool {
         location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
@@ -214,8 +214,8 @@ impl<L: Location> Store<L> {
         self.change(version, location, stale, Change::Remove);
     }
 
-    /// Turns what `version` left at `location` into an estimate. Nobody is named: what replaces
-    /// the estimate does that.
+    /// Turns what `version` left at `location` into an estimate. No reader is named: what
+    /// replaces the estimate does that.
     pub fn mark_estimate(&self, version: Version, location: &L) {
         if !is_store_mutant!(self.mutant, EstimateLost) {
             self.change(version, location, &mut Vec::new(), Change::Estimate);

@@ -52,7 +52,7 @@ impl<T> VersionedLock<T> {
     /// Changes the data under a fresh stamp.
     pub(crate) fn publish<R>(&self, change: impl FnOnce(&mut T, Stamp) -> R) -> R {
         let mut guard = self.data.lock();
-        // The new stamp is drawn under the lock, and before the data changes: whoever still
+        // The new stamp is drawn under the lock, and before the data changes: a reader that still
         // sees the old stamp without the lock cannot have seen the new data either.
         let stamp = Stamp(self.stamp.fetch_add(1, SeqCst) + 1);
         change(&mut guard, stamp)

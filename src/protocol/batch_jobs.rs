@@ -77,7 +77,7 @@ impl Protocol {
         self.publish_up_to_frontier()
     }
 
-    /// Whoever reads below the frontier finds in the store what private batches have committed.
+    /// A run that reads below the frontier finds in the store what private batches have committed.
     pub(super) fn publish_below(&mut self) -> Option<Command> {
         let is_there = self.private.is_mixed || is_mutant!(self.mutant, PublishForgotten);
         if is_there { None } else { self.publish_up_to_frontier() }

@@ -10,8 +10,8 @@ pub enum Mode {
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
     /// The members of a private batch from the first transaction of the chunk on, which ends with the last one; those of
-    /// others may lie between them. They run on the committed prefix below the snapshot, and nobody reads what they
-    /// write before it commits.
+    /// others may lie between them. They run on the committed prefix below the snapshot, and no other run reads what
+    /// they write before it commits.
     Private {
         /// The batch.
         batch: BatchId,
@@ -19,7 +19,7 @@ pub enum Mode {
         snapshot: TxIndex,
     },
     /// A stretch in order: the members of a private batch in the chunk, the first of which is the frontier. Everything
-    /// below it is committed, nobody else's transactions lie between, and none commits before this run has reported:
+    /// below it is committed, no other batch's transactions lie between, and none commits before this run has reported:
     /// what it sees is final, an error too.
     InOrder {
         /// The batch.
@@ -159,7 +159,7 @@ pub enum Event {
     Compared {
         /// The frontier.
         tx: TxIndex,
-        /// The lowest member of the batch that the commit rule forbids if nobody else commits before it; none if it allows
+        /// The lowest member of the batch that the commit rule forbids if no outsider commits before it; none if it allows
         /// all that have run.
         conflict: Option<TxIndex>,
     },
@@ -251,12 +251,12 @@ pub enum Command {
         /// Put what it has left into the store before the frontier moves: there are transactions that may read it.
         publish: bool,
     },
-    /// Put into the store what committed transactions of private batches have left: somebody is about to read there.
+    /// Put into the store what committed transactions of private batches have left: a run is about to read there.
     /// Answer: [`Event::Published`].
     Publish {
         /// These.
         txs: Chunk,
-        /// What the last run in order was to hand on is all of it, each location once: nobody goes on from that now.
+        /// What the last run in order was to hand on is all of it, each location once: no run goes on from that now.
         carried: bool,
     },
     /// Throw the rest of the results of a private batch away. No answer.

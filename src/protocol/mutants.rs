@@ -13,7 +13,7 @@ pub enum Mutant {
     /// I3: the frontier commits without validation.
     #[cfg(feature = "mutants")]
     SkipValidation,
-    /// I3: a named transaction commits like one that nobody has named, unless it is found stale
+    /// I3: a named transaction commits like one that no change has named, unless it is found stale
     /// before the frontier reaches it.
     #[cfg(feature = "mutants")]
     NamingLost,
@@ -59,7 +59,7 @@ pub enum Mutant {
     /// Admission is never asked.
     #[cfg(feature = "mutants")]
     AdmissionSkipped,
-    /// Whoever gives the role back does not look for reports again. Only loom can tell.
+    /// A worker that gives the role back does not look for reports again. Only loom can tell.
     #[cfg(feature = "mutants")]
     RoleNotLookedAgain,
     /// More jobs go out than the channel holds.

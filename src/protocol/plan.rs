@@ -40,11 +40,11 @@ pub struct Limits {
     pub skip_rejected: bool,
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
-    /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)): whoever owns it
+    /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)): its owner
     /// goes on by other means. Without it speculation gives way to a stretch in order, and goes on after that.
     pub hands_over: Option<Waste>,
     /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private batch may not go on:
-    /// whoever owns it makes another plan. Without it the rest runs again on a later snapshot.
+    /// its owner makes another plan. Without it the rest runs again on a later snapshot.
     pub hands_over_rest: bool,
     /// Transactions of a stretch in order after which its run reports what it has left, before it goes on; at least 1.
     pub stride: u32,
@@ -53,7 +53,7 @@ pub struct Limits {
 /// From when on speculation counts as wasted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Waste {
-    /// Runs that are thrown away while so many transactions commit.
+    /// Number of discarded runs in `commits` commits from which on the block ends.
     pub runs: u32,
     /// Commits between two looks.
     pub commits: u32,
@@ -84,7 +84,7 @@ pub struct Plan {
     /// one's first publication.
     pub dependencies: Vec<(TxIndex, TxIndex)>,
     /// Transactions that take much longer than others: each goes out by itself, before all others that could, as soon as
-    /// the window reaches it, so that nobody waits for it in the end.
+    /// the window reaches it, so that no worker waits for it in the end.
     pub longest: Vec<TxIndex>,
 }
 

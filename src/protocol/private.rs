@@ -1,7 +1,7 @@
 //! Private batches: where each one stands. `batch_jobs` has their runs, `groups` what happens at the frontier.
 //!
 //! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may commit once everything
-//! below *f* is committed, if nobody outside the batch has written, from *s* to *f*, what the batch has accessed up to
+//! below *f* is committed, if no transaction outside the batch has written, from *s* to *f*, what the batch has accessed up to
 //! and including *f*. From the first one that may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
 
 use super::batch::Batch;
@@ -58,7 +58,7 @@ pub(super) struct Ended {
     pub(super) held: Option<TxIndex>,
     /// Why that one has no result, if this is final.
     pub(super) failure: Option<Failure>,
-    /// The rule allows all groups below `conflict`, or all, if nobody else commits from `compared` on.
+    /// The rule allows all groups below `conflict`, or all, if no outsider commits from `compared` on.
     pub(super) compared: TxIndex,
     pub(super) conflict: Option<TxIndex>,
     /// Members that have committed from `compared` on.
@@ -123,7 +123,7 @@ impl Private {
         self.pass(tx, frontier);
     }
 
-    /// The same for a group, which is published later unless there is somebody to read it.
+    /// The same for a group, which is published later unless a transaction may read it.
     pub(super) fn advance_group(&mut self, group: Chunk) {
         if self.is_mixed {
             self.published = group.end;
@@ -172,7 +172,7 @@ impl Ended {
         self.compared == self.snapshot && self.is_current(frontier)
     }
 
-    /// Whether nobody else has committed from `compared` up to `frontier`.
+    /// Whether no outsider has committed from `compared` up to `frontier`.
     pub(super) const fn is_current(&self, frontier: TxIndex) -> bool {
         self.compared.0 + self.own == frontier.0
     }

@@ -20,7 +20,7 @@ pub enum Halt {
     NoRoom(TxIndex),
     /// The caller wanted no more.
     Cancelled,
-    /// Speculation was mostly wasted, and somebody else is to go on from the frontier.
+    /// Speculation was mostly wasted, and the caller goes on from the frontier by other means.
     HandedOver,
 }
 
@@ -68,7 +68,7 @@ pub struct Protocol {
     pub(super) end: TxIndex,
     pub(super) private: Private,
     pub(super) frontier: TxIndex,
-    /// Below it whoever is pending is in `ready`, but for the frontier; nobody above it was dispatched in his turn.
+    /// First index that was not dispatched in order. Below it each pending transaction but the frontier is in `ready`.
     pub(super) fresh: TxIndex,
     /// Indices that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
@@ -120,7 +120,7 @@ impl Protocol {
             }
         }
         let mut private = Private::new(plan);
-        // A stretch in order goes on from what is carried; nobody else can.
+        // A stretch in order goes on from what is carried; no other run can.
         let is_in_order = limits.policy == Policy::InOrder && private.head(plan.first).is_some();
         private.owes &= !is_in_order || private.is_mixed;
         let mut waiters: BTreeMap<TxIndex, Vec<TxIndex>> = BTreeMap::new();

@@ -38,12 +38,12 @@ mod system {
         use super::*;
 
         #[test]
-        fn a_thread_keeps_off_the_processor_of_whoever_says_so() {
+        fn a_thread_keeps_off_the_processor_that_another_names() {
             let (send, receive) = crate::sync::bounded(1);
             let (end, ended) = crate::sync::bounded::<()>(0);
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    send.send(Place::own()).expect("somebody listens");
+                    send.send(Place::own()).expect("the receiver is there");
                     let _ = ended.recv();
                 });
                 let mut place = receive.recv().expect("it starts").expect("it is somewhere");
@@ -68,7 +68,7 @@ mod system {
     pub(in crate::runtime) enum Place {}
 
     impl Place {
-        /// Nobody knows.
+        /// The place is unknown here.
         pub(in crate::runtime) const fn own() -> Option<Self> {
             None
         }

@@ -88,7 +88,7 @@ impl Pool {
     }
 
     /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that has not begun by
-    /// then is left out, and nobody waits for one that has: on a busy machine the system may put it aside for
+    /// then is left out, and the caller does not wait for one that has: on a busy machine the system may put it aside for
     /// milliseconds. What `own` needs of others it waits for itself.
     ///
     /// # Panics
@@ -135,7 +135,7 @@ impl Drop for Pool {
             member.tasks = None;
         }
         for handle in self.members.iter_mut().filter_map(|member| member.handle.take()) {
-            // The thread's body does not panic; there is nobody to tell if it did.
+            // The thread's body does not panic; no caller is left to tell if it did.
             let _ = handle.join();
         }
     }

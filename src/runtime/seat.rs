@@ -27,7 +27,7 @@ impl Seat<'_> {
         }
     }
 
-    /// The same, where waiting may last: on a thread, the core is somebody else's meanwhile.
+    /// The same, where waiting may last: a thread gives its core away meanwhile.
     #[must_use]
     pub const fn patient(self) -> Self {
         match self {

@@ -144,7 +144,7 @@ pub struct Caller<'s, T, F> {
 }
 
 impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
-    /// Items of `stream` go to `deliver`. Waits as whoever sits at `seat` does.
+    /// Items of `stream` go to `deliver`. Waits as the worker at `seat` does.
     pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
         Self { seat, stream, deliver: RefCell::new(deliver) }
     }
@@ -184,7 +184,7 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
                 recv(channel) -> message => return message.ok(),
                 recv(self.stream) -> item => match item {
                     Ok(item) => (self.deliver.borrow_mut())(item),
-                    // Nobody will send any more: only the channel is left to wait for.
+                    // All senders are gone: only the channel is left to wait for.
                     Err(_) => return channel.recv().ok(),
                 },
             }

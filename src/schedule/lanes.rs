@@ -38,7 +38,7 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
 }
 
 /// Shares transactions out among `most` lanes: those that belong together, by one or several others, in one
-/// lane, and the lanes about as heavy as each other. Whoever runs one of them has something else to do before,
+/// lane, and the lanes about as heavy as each other. The worker of one of them has something else to do before,
 /// which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(loads.iter().sum::<u64>(), shared.total);
         assert!(loads.iter().max().unwrap() - loads.iter().min().unwrap() <= 17, "{loads:?}");
         assert_eq!(shared, lanes(&ties, 4, 0));
-        // A quarter of all is begun by whoever runs the lightest lane, which comes last.
+        // A quarter of all is begun by the worker of the lightest lane, which comes last.
         let begun = shared.total / 4;
         let shared = lanes(&ties, 4, begun);
         let loads: Vec<_> = shared.lanes.iter().map(load).collect();

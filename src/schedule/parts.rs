@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-/// Transactions of a part at most, so that what is in vain is bounded.
+/// Transactions of a part at most, so that wasted work is bounded.
 const LONGEST: usize = 4_096;
 /// Into how many parts for each worker what is left would be cut if all were as long as the next one: they
 /// get shorter, so that all workers end at about the same time.

@@ -17,7 +17,7 @@ impl HeldFlag {
     }
 }
 
-/// Until it is dropped, nobody else can hold the flag.
+/// Until it is dropped, no other thread can hold the flag.
 #[derive(Debug)]
 pub(super) struct Held<'a>(&'a HeldFlag);
 

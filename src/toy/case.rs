@@ -143,7 +143,7 @@ pub(super) fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
     plan.dependencies.retain(|(tx, on)| is_published(tx) && is_published(on));
 }
 
-/// Cuts up so many transactions from `first` on.
+/// Cuts up the `transactions` transactions from `first` on.
 pub(super) fn random_plan(random: &mut Random, first: TxIndex, transactions: usize) -> Plan {
     let count = u32::try_from(transactions).unwrap_or(u32::MAX);
     let end = TxIndex(first.0.saturating_add(count));

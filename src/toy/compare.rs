@@ -177,7 +177,7 @@ fn settle(
     let block: &ToyBlock = end.workload.block();
     let mut resolution = end.store.resolve(&location, end.frontier);
     if let Resolution::NeedsBase(chain) = resolution {
-        // Also where the read fails: nobody has needed the value so far.
+        // Also where the read fails: no run has needed the value so far.
         let base = block.base.get(&location).copied();
         resolution = end.store.supply_base(chain, &location, end.frontier, base);
     }

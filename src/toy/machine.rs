@@ -25,7 +25,7 @@ pub struct Rendezvous {
 }
 
 impl Rendezvous {
-    /// For so many parties.
+    /// A meeting of `parties` parties.
     #[must_use]
     pub const fn new(parties: u32) -> Self {
         Self { parties, arrived: Mutex::new(0), complete: Condvar::new() }
@@ -81,7 +81,7 @@ impl ToyWorkload {
         self
     }
 
-    /// The same, where one base read fails, whoever makes it: the one after so many others.
+    /// The same, where one base read fails, whichever transaction makes it: the one after `others` others.
     #[must_use]
     pub const fn with_failing_read(mut self, others: u64) -> Self {
         self.until_failure = Some(AtomicU64::new(others + 1));

@@ -49,7 +49,7 @@ impl Loggers {
 }
 
 impl Splitting {
-    /// None yet, with room for those of so many from `first` on.
+    /// No results yet; reserves room for those of `transactions` transactions from `first` on.
     pub(in crate::evm) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
             first,

@@ -3,7 +3,7 @@
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
 
-/// What an account gets that nobody had to read its balance for: a fee and a payment of the beneficiary, or a surcharge of
+/// Wei that an account gets without a read of its balance: a fee and a payment of the beneficiary, or a surcharge of
 /// its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) struct Reward {

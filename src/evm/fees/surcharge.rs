@@ -17,7 +17,7 @@ pub trait Surcharge: Debug + Send + Sync {
     /// Who gets it.
     fn receiver(&self) -> Address;
 
-    /// Wei that `tx` pays; nobody is touched if that is zero.
+    /// Wei that `tx` pays; no account is touched if that is zero.
     ///
     /// It is asked several times, on several threads, and must be a function of the transaction
     /// alone: what it needs of the chain (the price of data) has to be known before the block.

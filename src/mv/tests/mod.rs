@@ -14,10 +14,10 @@
 //! 5. [`Property::Validation`] (I3): the verdict says yes exactly if every read still resolves
 //!    to an exactly equal value. Both say no, at worst, if a base value is needed and unknown.
 //! 6. [`Property::Hints`]: a publication or withdrawal names every reader at or above the
-//!    frontier for which it changes what it saw when it looked last, and nobody at or below the
-//!    writer. An estimate names nobody: what replaces it does. The first publication at any scope
-//!    of the block names nobody for what lies in scopes: until then nobody registers there, and the
-//!    worker that publishes there names everybody above.
+//!    frontier for which it changes what it saw when it looked last, and no reader at or below the
+//!    writer. An estimate names no reader: what replaces it does. The first publication at any scope
+//!    of the block names no reader of what lies in scopes: until then none registers there, and the
+//!    worker that publishes there names all transactions above.
 //! 7. A read set finds exactly what was put into it.
 //! 8. [`Latest`] over a store answers as one store does a reader above all that was published, if
 //!    transactions come in order; and so does that store when it gets what was put there.

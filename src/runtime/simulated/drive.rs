@@ -197,7 +197,7 @@ impl Run<'_, '_> {
         went_on
     }
 
-    /// Somebody did something: it may have been a message.
+    /// An actor did something: it may have sent a message.
     fn forget_looks(&mut self) {
         for actor in &mut self.actors {
             if let Standing::Waiting { looked, .. } = &mut actor.standing {
@@ -206,7 +206,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// In virtual time a message arrives when it is sent, not when somebody thinks of looking.
+    /// In virtual time a message arrives when it is sent, not when an actor looks.
     fn look_at_once(&mut self, sender: usize) {
         if !self.options.schedule.is_virtual_time() {
             return;

@@ -14,7 +14,7 @@ pub(super) enum Suspended {
     NoMessageYet,
 }
 
-/// What fibers hear from whoever lets them go on.
+/// What the driver tells the fibers.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     /// There is nothing more to come.
@@ -23,7 +23,7 @@ pub(super) struct Signals {
     pub(super) has_waited: Cell<bool>,
 }
 
-/// The context of a worker on a fiber: whoever runs it decides when it goes on.
+/// The context of a worker on a fiber: the driver decides when it goes on.
 pub struct Fiber<'y> {
     pub(super) yielder: &'y Yielder<(), Suspended>,
     pub(super) signals: Rc<Signals>,

@@ -224,7 +224,7 @@ impl World {
             ensure(reader > writer, || format!("a change by {writer} names {reader}"))?;
         }
         if place.is_scope() && !core::mem::replace(&mut self.scope_used, true) {
-            // Nobody has registered at a scope yet.
+            // No reader has registered at a scope yet.
             let reads = self.runs.iter_mut().flat_map(|run| &mut run.seen);
             reads.for_each(|read| read.named |= read.place.scope().is_some());
         }
@@ -279,7 +279,7 @@ impl World {
         if self.property == Property::Validation {
             ensure(agrees(valid, by_value), || format!("validate {valid}: {run:?}"))?;
         }
-        // Whoever passes has looked again and is remembered again; the others would run again.
+        // A run that passes has looked again and is remembered again; the others would run again.
         for (read, now) in run.seen.iter_mut().zip(now) {
             (read.last, read.named) = (now, false);
         }

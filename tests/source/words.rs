@@ -1,0 +1,102 @@
+//! Words: transactions, workers and results are things, not persons, and a sentence says which of them acts.
+
+use crate::architecture::sources;
+
+/// Words that hide what acts, or what is counted.
+const FORBIDDEN: [&str; 5] = ["whoever", "somebody", "nobody", "in vain", "so many"];
+
+/// Files that still have some. The list only gets shorter.
+const LEFT: [&str; 56] = [
+    "config.rs",
+    "evm/bundle/assembly.rs",
+    "evm/bundle/bucket.rs",
+    "evm/bundle/fold.rs",
+    "evm/bundle/folded.rs",
+    "evm/bundle/growing.rs",
+    "evm/bundle/shares.rs",
+    "evm/bundle/undo.rs",
+    "evm/closing.rs",
+    "evm/crew.rs",
+    "evm/engine/batches.rs",
+    "evm/engine/carry.rs",
+    "evm/engine/group.rs",
+    "evm/engine/ledger.rs",
+    "evm/engine/runner.rs",
+    "evm/engine/workload.rs",
+    "evm/exec/balances.rs",
+    "evm/exec/base.rs",
+    "evm/exec/effects.rs",
+    "evm/exec/extensions.rs",
+    "evm/exec/foreign.rs",
+    "evm/exec/handler.rs",
+    "evm/exec/keccak.rs",
+    "evm/exec/machine.rs",
+    "evm/exec/traffic.rs",
+    "evm/exec/tx_output.rs",
+    "evm/exec/view.rs",
+    "evm/exec/window.rs",
+    "evm/experience.rs",
+    "evm/finish.rs",
+    "evm/follower.rs",
+    "evm/longest.rs",
+    "evm/mutants.rs",
+    "evm/parts.rs",
+    "evm/plan.rs",
+    "evm/profile.rs",
+    "evm/rounds.rs",
+    "evm/run.rs",
+    "evm/session.rs",
+    "evm/set_up.rs",
+    "evm/trials.rs",
+    "evm/virtual_time.rs",
+    "executor.rs",
+    "trace.rs",
+    "worker/actor.rs",
+    "worker/batches.rs",
+    "worker/coordinator.rs",
+    "worker/loom_batches.rs",
+    "worker/loom_machine.rs",
+    "worker/loom_tests.rs",
+    "worker/machine.rs",
+    "worker/mod.rs",
+    "worker/mutants.rs",
+    "worker/role.rs",
+    "worker/shared.rs",
+    "worker/view.rs",
+];
+
+/// Whether `text` has `word` as a word, in any case.
+fn has(text: &str, word: &str) -> bool {
+    let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    let text = text.to_lowercase();
+    text.match_indices(word).any(|(at, found)| {
+        let before = text[..at].chars().next_back();
+        !is_letter(before) && !is_letter(text[at + found.len()..].chars().next())
+    })
+}
+
+/// A sentence that goes on in the next line of a comment is one line.
+fn joined(text: &str) -> String {
+    let lines = text.lines().map(|line| line.trim().trim_start_matches(['/', '!']).trim());
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn sentences_say_which_thing_acts() {
+    for source in sources("src") {
+        let text = joined(&source.text);
+        let found = FORBIDDEN.iter().find(|word| has(&text, word));
+        match (found, LEFT.contains(&&*source.path)) {
+            (Some(word), false) => panic!("src/{}: {word}", source.path),
+            (None, true) => panic!("src/{} has none of them any more: take it off", source.path),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_word_is_found_in_any_case_and_across_lines() {
+    assert!(has(&joined("/// Runs in\n/// vain."), "in vain"));
+    assert!(has("Nobody asks", "nobody"));
+    assert!(!has("somebodyelse", "somebody"));
+}
