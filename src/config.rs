@@ -90,7 +90,7 @@ impl Default for Config {
     }
 }
 
-/// Workers for which the window grows. The further ahead a guess is the more often it is wrong, whoever makes it.
+/// Workers for which the window grows. The further ahead a guess is the more often it is wrong, with any number of workers.
 const WINDOW_FOR: u32 = 2;
 
 impl Config {
@@ -110,8 +110,8 @@ impl Config {
         }
     }
 
-    /// Bounds of the protocol for `workers` workers. `alone`: there is nobody to speculate with.
-    /// `hands_over`: somebody else goes on where that much was wasted.
+    /// Bounds of the protocol for `workers` workers. `alone`: there is no other worker to speculate with.
+    /// `hands_over`: the caller goes on by other means where that much was wasted.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
@@ -123,7 +123,7 @@ impl Config {
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
-        // Where nobody gives speculation up, as storage is slow, whoever waits for it should have much to ask for.
+        // On slow storage speculation is never given up, so the window is as wide as possible: it is what hides latency.
         let waits = hands_over.is_none();
         // With fewer transactions than that some workers would have no job, however short.
         let most = each.saturating_mul(WINDOW_FOR).max(job_capacity);
@@ -151,7 +151,7 @@ impl Config {
         }
     }
 
-    /// Shards of the store: so many that workers seldom meet in one, and few for a small block.
+    /// Number of shards of the store: enough that workers seldom meet in one, and few for a small block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
         transactions.clamp(1, workers.saturating_mul(16))

@@ -49,7 +49,7 @@ impl Executor {
         self
     }
 
-    /// The same executor with somebody else's EVM. Precompiles and surcharge are not asked then.
+    /// The same executor with a custom EVM. Precompiles and surcharge are not asked then.
     #[cfg(feature = "alloy")]
     #[must_use]
     pub(crate) fn with_evm(mut self, evm: Arc<dyn crate::evm::ForeignEvm>) -> Self {
@@ -138,8 +138,8 @@ impl Executor {
     /// committed, in order, on the calling thread, with no lock held, while later ones still run.
     /// [`ControlFlow::Break`] ends the block with [`Cancelled`](crate::BlockErrorKind::Cancelled).
     ///
-    /// A block that is rejected later has already streamed what was committed before. Whoever wants to
-    /// hear of each commit at once does without parts ([`Stats::parts`](crate::Stats::parts)), which blocks
+    /// A block that is rejected later has already streamed what was committed before. A caller that wants
+    /// to hear of each commit at once does without parts ([`Stats::parts`](crate::Stats::parts)), which blocks
     /// of many transactions that have nothing to do with each other gain most by.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A log of what happens in a block, in order, for those who replay it.
 //!
-//! It is compiled in with the feature `trace` and kept only where somebody asked for it. Without
+//! It is compiled in with the feature `trace` and kept only where the caller asked for it. Without
 //! the feature a log is nothing, its tickets are nothing, and what would be noted is not made.
 
 use core::fmt;

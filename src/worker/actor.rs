@@ -50,7 +50,7 @@ where
         }
         #[cfg(feature = "mutants")]
         actor.publish_late();
-        // With nothing in hand: whoever takes time here holds up nobody but himself.
+        // With nothing in hand: a worker that takes time here holds up no other.
         context.yield_at(Point::Between);
         here = coordinate(shared, context, None);
     }

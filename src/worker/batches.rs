@@ -21,7 +21,7 @@ pub(super) struct Batches<W: Workload> {
 struct Kept<W: Workload> {
     snapshot: TxIndex,
     groups: VecDeque<(Chunk, W::Group)>,
-    /// Where somebody compares it.
+    /// What they have accessed, where that is compared.
     log: Option<AccessLog<W::Location>>,
     /// From the first comparison on, if others commit between its transactions.
     watch: Option<Watch>,

@@ -152,7 +152,7 @@ where
                 Ok(None) => return None,
                 Ok(Some(Command::RunHere(job))) => match self.message(job) {
                     Ok(message) => return Some(message),
-                    // Nobody will report it either.
+                    // No worker will report it either.
                     Err(broken) => {
                         self.apply(shared, Event::Reported(JobReport::unrun(job))).and(Err(broken))
                     }
@@ -169,7 +169,7 @@ where
     }
 
     /// Ends the block at once if it cannot go on. Once it is over, late reports are taken, so
-    /// that nobody looks again because of them, and not answered.
+    /// that no worker looks again because of them, and not answered.
     pub(super) fn take_fault(&mut self, shared: &Shared<W, G>) {
         if let Some(broken) = shared.take_fault() {
             self.broken.get_or_insert(broken);
@@ -337,7 +337,7 @@ where
         if sent {
             return Ok(());
         }
-        // Nobody will report it, and the block cannot end while it counts as in flight.
+        // No worker will report it, and the block cannot end while it counts as in flight.
         self.apply(shared, Event::Reported(JobReport { void: true, ..JobReport::unrun(job) }))?;
         Err(Invariant::ChannelFull { channel: "jobs" })
     }

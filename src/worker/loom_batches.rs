@@ -141,8 +141,8 @@ fn loom_runs_in_order_go_on_from_each_other() {
     explore("in_order", PREEMPTIONS, 100, || {
         let end = run([Act::Increment; 2], in_order(&one_batch()), false);
         committed_to(&end, &[Some(0), Some(1)]);
-        assert_eq!(end.published, TxIndex(0), "nobody but the second run needs the first");
-        assert!(end.carry.is_some(), "somebody may go on from the second");
+        assert_eq!(end.published, TxIndex(0), "only the second run needs the first");
+        assert!(end.carry.is_some(), "a run may go on from the second");
     });
 }
 

@@ -202,7 +202,7 @@ impl Workload for Tiny {
         }
     }
 
-    /// Where the first one tips every commit does: the last one's tip is seen by nobody.
+    /// Where the first one tips every commit does: no transaction sees the last one's tip.
     fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
         if self.0[0] == Act::Tip {
             credit(Counter, 1);

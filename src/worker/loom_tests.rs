@@ -36,7 +36,7 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
     assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
 }
 
-/// The seeded bug: post, try, and nobody looks again. See the next test.
+/// The seeded bug: a worker posts, tries, and none looks again. See the next test.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "deadlocks, as it should"]
@@ -84,7 +84,7 @@ fn loom_credit_is_there_before_the_frontier_moves() {
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
         EARLY.note(end.counters.blocked > 0);
     });
-    assert!(EARLY.has_happened(), "nobody had to wait for the credit");
+    assert!(EARLY.has_happened(), "no run had to wait for the credit");
 }
 
 /// The seeded bug. See the next test.

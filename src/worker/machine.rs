@@ -1,4 +1,4 @@
-//! What the engine asks of whoever can run a transaction, and of whoever keeps the outcomes.
+//! What the engine asks of a machine that runs transactions, and of a ledger that keeps the outcomes.
 
 use super::Context;
 use super::view::Stop;
@@ -100,7 +100,7 @@ pub struct BatchStart<'b, L: Location, C, R> {
     pub txs: Chunk,
     /// They run on the committed prefix below this index.
     pub snapshot: TxIndex,
-    /// Gets what they access, where somebody compares that.
+    /// Gets what they access, where that is compared.
     pub log: Option<AccessLog<L>>,
     /// What a stretch in order begins with: then everything below is final.
     pub in_order: Option<InOrder<C, R>>,
@@ -214,7 +214,7 @@ pub trait Workload: Sync {
     );
 
     /// What a transaction with this output adds to locations once it is committed. Such a location is
-    /// read only where everything below the reader is final, so nobody is told.
+    /// read only where everything below the reader is final, so no reader is named.
     fn credits(
         &self,
         output: &Self::Output,

@@ -2,10 +2,10 @@
 //!
 //! A worker takes a job from a bounded channel, runs its transactions against a [`View`] of the
 //! store, publishes each write set completely, and only then posts its report. Then it tries to
-//! take the role. Whoever holds the role feeds reports to the protocol and performs its
+//! take the role. The worker that holds the role feeds reports to the protocol and performs its
 //! commands; it looks again after giving the role back, so that no report is left behind.
 //!
-//! There is no thread that only coordinates, nobody spins for the role, and nobody waits for it.
+//! There is no thread that only coordinates, and no worker spins for the role or waits for it.
 
 mod actor;
 mod batch;

@@ -31,18 +31,18 @@ pub enum WorkerMutant {
     /// I14: a chunk goes on after a transaction without a result.
     #[cfg(feature = "mutants")]
     ChunkGoesOn,
-    /// Whoever asks for a job gets it, also the second.
+    /// Each worker that asks for a job gets it, also the second.
     #[cfg(feature = "mutants")]
     ClaimedTwice,
-    /// Whoever has run counts as running until the worker runs something else.
+    /// A transaction that has run counts as running until its worker runs something else.
     #[cfg(feature = "mutants")]
     RunsForEver,
-    /// What was published above the frontier stays when somebody else takes over; noticed where
-    /// somebody does: see `EvmMutant::SpeculationStays`.
+    /// What was published above the frontier stays when the block is handed over; noticed where
+    /// one is: see `EvmMutant::SpeculationStays`.
     #[cfg(feature = "mutants")]
     SpeculationStays,
-    /// The frontier moves before what the transaction credits is there; noticed where somebody credits
-    /// anything: see `EvmMutant::CreditAfterFrontier`.
+    /// The frontier moves before what the transaction credits is there; noticed where a transaction
+    /// credits anything: see `EvmMutant::CreditAfterFrontier`.
     #[cfg(feature = "mutants")]
     FrontierBeforeCredit,
     /// A private batch goes on after a transaction that must wait.

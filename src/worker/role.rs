@@ -50,8 +50,8 @@ where
     }
 }
 
-/// The block cannot go on: a worker is lost, or a report. Whoever has the role, or takes it
-/// next, ends the block; as with a report, nobody waits for the role.
+/// The block cannot go on: a worker is lost, or a report. The worker that has the role, or takes it
+/// next, ends the block; as with a report, no worker waits for the role.
 pub(super) fn give_up<W, G>(shared: &Shared<W, G>, broken: Invariant)
 where
     W: Workload,

@@ -258,7 +258,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
 }
 
 impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
-    /// Puts into the store what private batches have left and is not there yet, for whoever reads on top of it.
+    /// Puts into the store what private batches have left and is not there yet, for reads on top of it.
     pub fn publish_rest(&mut self) {
         let Self { ledger, store, workload, published, frontier, .. } = self;
         let rest = Chunk { first: *published, end: *frontier };

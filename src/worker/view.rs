@@ -31,7 +31,7 @@ pub struct Stopped;
 enum Below<'a, L: Location> {
     /// Any of it may change yet.
     Versions(&'a Store<L>),
-    /// All of it is final: nothing has to be recorded unless somebody compares what a stretch in order has accessed.
+    /// All of it is final: nothing has to be recorded unless the accesses of a stretch in order are compared.
     Final {
         latest: Latest<L>,
         /// What was there before, below this index.
@@ -161,7 +161,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Tells the store the value of `location` before the block, which is known otherwise: nobody has to
+    /// Tells the store the value of `location` before the block, which is known otherwise: no run has to
     /// ask the base state for it.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn know_base(&self, location: &L, value: L::Value) {
@@ -235,8 +235,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Err(Stopped)
     }
 
-    /// What was handed out unread is not what lies there, which comes `from` there: the run is in vain.
-    /// The next one may begin once whoever wrote it has reported, or else at the frontier.
+    /// What was handed out unread is not what lies there, which comes `from` there: the run is wasted.
+    /// The next one may begin once the transaction that wrote it has reported, or else at the frontier.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn give_up(&mut self, from: Origin) {
         self.stop.get_or_insert(match from {
