@@ -17,7 +17,7 @@ use revm::database::states::reverts::Reverts;
 use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
 
-/// By how much of what the first bucket suggests there may be more accounts: one in so many.
+/// Room for more accounts than the first bucket suggests: one more for each `MARGIN` of them.
 const MARGIN: usize = 8;
 
 /// A bundle that is put together.
@@ -44,7 +44,7 @@ impl Assembly {
         self.bundle.state.capacity().min(reverts)
     }
 
-    /// Makes room for so many accounts more: they are large, and growing would move them.
+    /// Makes room for `accounts` more accounts: they are large, and growing would move them.
     pub(super) fn expect(&mut self, accounts: usize) {
         self.bundle.state.reserve(accounts);
         if let Some(reverts) = &mut self.reverts {
@@ -242,7 +242,7 @@ pub(in crate::evm) struct GrowingBundle {
 }
 
 impl GrowingBundle {
-    /// What precedes the transactions of a block, of which there are so many.
+    /// Starts from the pre-block changes, with room for `transactions` transactions.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
         let (finished, open) = (Assembly::new(reverts), AddressMap::default());
         let mut growing = Self {

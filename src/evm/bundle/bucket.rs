@@ -31,7 +31,7 @@ pub(in crate::evm) struct Bucket<'a> {
     folds: Vec<(Address, Fold<'a>)>,
     /// How many transactions were looked at.
     seen: usize,
-    /// Whose slots are undone by what somebody else makes.
+    /// Accounts of which what undoes their slots is made apart.
     large: &'a [Large],
 }
 
@@ -48,7 +48,7 @@ impl<'a> Bucket<'a> {
         Self { effects, parent, spread, mask, places, folds, seen: 0, large: &[] }
     }
 
-    /// The same, where somebody else makes what undoes the slots of `large` accounts.
+    /// The same, where what undoes the slots of `large` accounts is made apart.
     pub(in crate::evm) const fn without_undoing(mut self, large: &'a [Large]) -> Self {
         self.large = large;
         self
@@ -105,7 +105,7 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// What transactions have set aside for somebody.
+    /// Credits `receiver` with what transactions have set aside for it.
     fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
         let (address, before) = receiver;
         if !amounts.is_empty() && self.is_mine(address) {

@@ -251,7 +251,7 @@ impl AccountFold {
     }
 
     /// The account's part of a new bundle; `None` if nothing happened to it. `apart`: what undoes its slots is made
-    /// by somebody else, if they have only changed.
+    /// apart, if they have only changed.
     pub(super) fn finish(self, apart: bool) -> Option<FoldedAccount> {
         if self.is_plain() {
             return self.finish_changed(apart);

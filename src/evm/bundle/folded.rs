@@ -16,7 +16,7 @@ pub(in crate::evm) struct FoldedAccount {
     pub(super) account: BundleAccount,
     pub(super) revert: AccountRevert,
     pub(super) contract: Option<(B256, Bytecode)>,
-    /// What undoes its slots is not there: somebody else makes it.
+    /// What undoes its slots is not there: it is made apart.
     pub(super) is_undone_apart: bool,
 }
 

@@ -23,8 +23,8 @@ impl core::fmt::Debug for Growing {
 }
 
 impl Growing {
-    /// Begins with a bundle: of what precedes the transactions of a block, of which there are so many, and of those
-    /// that have run, of which `outcomes` are.
+    /// Starts the bundle from the pre-block changes and the `outcomes` committed so far; reserves room for
+    /// `transactions`.
     pub(in crate::evm) fn begin_bundle(
         &mut self,
         effects: &BlockEffects,

@@ -10,7 +10,7 @@ use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
 use revm::database::BundleAccount;
 
-/// What somebody does by himself.
+/// A share of the work, which one worker does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum Job {
     /// Folds the accounts of a bucket: those in these cells.
@@ -32,7 +32,7 @@ pub(in crate::evm) struct Folded {
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
-    /// Whose slots are undone by what somebody else makes.
+    /// Accounts of which what undoes their slots is made apart.
     pub(super) apart: Vec<Address>,
     /// What the bundle counts them as.
     pub(super) state_size: usize,

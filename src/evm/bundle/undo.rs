@@ -117,7 +117,7 @@ pub(in crate::evm) fn undone_slots(
     Some(undone)
 }
 
-/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What nobody has made is made
+/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What is not made yet is made
 /// here.
 pub(in crate::evm) fn put_back(
     bundle: &mut BundleState,
@@ -176,7 +176,7 @@ mod tests {
         undone_slots(&effects, &Spread::default(), account)
     }
 
-    /// The same slots again and again are few; so are those of somebody who has come once.
+    /// The same slots again and again are few; so are those of an account that has come once.
     #[test]
     fn a_sample_tells_many_slots_from_many_changes() {
         let estimate = |transactions: u64, distinct: bool| {
@@ -220,7 +220,7 @@ mod tests {
 
     /// What was left out is made of the bundle.
     #[test]
-    fn what_nobody_has_made_is_made_at_the_end() {
+    fn what_is_not_made_yet_is_made_at_the_end() {
         let steps = [change(ChangeKind::Changed, &[(1, 0, 5), (2, 6, 0)])];
         let folded = |apart| {
             AccountFold::after(&steps[0], EvmMutant::None).finish(apart).expect("it has changed")

@@ -2,7 +2,7 @@
 //!
 //! revm loads an account whole, and most who call a contract do not care what it owns: every exchange of
 //! ether for a token changes the balance of the contract that wraps it, and every exchange of tokens calls
-//! that contract. So the balance of an account with code counts as read only once somebody may have
+//! that contract. So the balance of an account with code counts as read only once an instruction may have
 //! looked at it: whatever moves ether or asks for a balance says so first (see `opcodes` and `handler`).
 //! Until then the journal holds whatever was there when the account was loaded. So it is with the beneficiary, which
 //! has no code, for who pays it.
@@ -19,7 +19,7 @@ pub(in crate::evm) struct Moved([AtomicU64; Self::WORDS]);
 impl Moved {
     pub(in crate::evm) const WORDS: usize = 16;
 
-    /// The word and the bit of `address` among so many words.
+    /// The word and the bit of `address` among [`WORDS`](Self::WORDS) words.
     pub(in crate::evm) fn place(address: Address) -> (usize, u64) {
         let [.., high, low] = address.into_array();
         (usize::from(high) % Self::WORDS, 1 << (low % 64))
@@ -40,7 +40,7 @@ impl Moved {
     }
 }
 
-/// A balance that nobody has looked at.
+/// A balance that no instruction has looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
     /// What the journal holds.
@@ -56,12 +56,12 @@ pub(super) struct Balances {
     may_be_unseen: bool,
     // A transaction may ask for thousands of balances, again and again.
     unseen: AddressMap<Unseen>,
-    /// Those that count, whoever loads the account.
+    /// Accounts whose balance counts, however they are loaded.
     counted: AddressSet,
 }
 
 impl Balances {
-    /// From now on whoever looks at a balance says so first.
+    /// From now on each instruction that looks at a balance says so first.
     pub(super) const fn set_announced(&mut self) {
         self.may_be_unseen = true;
     }
@@ -72,22 +72,22 @@ impl Balances {
         self.counted.clear();
     }
 
-    /// Whether nobody has said that he looks at the balance of `address`.
+    /// Whether no instruction has said that it looks at the balance of `address`.
     pub(super) fn may_go_unseen(&self, address: Address) -> bool {
         self.may_be_unseen && !self.counted.contains(&address)
     }
 
-    /// The account was loaded, and nobody has looked at its balance.
+    /// The account was loaded, and no instruction has looked at its balance.
     pub(super) fn leave_unseen(&mut self, address: Address, loaded: U256, base: U256) {
         self.unseen.insert(address, Unseen { loaded, base });
     }
 
-    /// The balance of `address`, if the journal has it and nobody has looked at it.
+    /// The balance of `address`, if the journal has it and no instruction has looked at it.
     pub(super) fn unseen(&self, address: Address) -> Option<Unseen> {
         self.unseen.get(&address).copied()
     }
 
-    /// The balance of `address` counts. Returns what the journal holds, if nobody had looked before.
+    /// The balance of `address` counts. Returns what the journal holds, if this is the first look.
     pub(super) fn count(&mut self, address: Address) -> Option<Unseen> {
         if !self.may_be_unseen {
             return None;

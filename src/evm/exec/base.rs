@@ -137,7 +137,7 @@ impl<D: DatabaseRef> BlockBase<D> {
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
         let read = || self.state.basic_ref(address);
         let mut info = self.traffic.read(self.worker, &mut self.reads, read);
-        // As in revm's `State`: whoever is empty has no code, also if its hash is said to be zero.
+        // As in revm's `State`: an empty account has no code, also if its hash is said to be zero.
         if let Ok(Some(info)) = &mut info
             && info.is_empty()
         {

@@ -105,7 +105,7 @@ fn write(
     // That such an account was touched at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
     let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
-    // Whoever pays it unseen looks here, and at who has written it. As values are compared at the frontier, what is
+    // A transaction that pays it unseen looks here, and at which transaction has written it. As values are compared at the frontier, what is
     // written must be none that is there before: what it owns may be what it owned.
     let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
     let is_special = is_payee && !account.is_plain();
@@ -116,7 +116,7 @@ fn write(
         let value = if is_special && !by_balance { U256::MAX } else { account.balance };
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
-    // Where there is none nobody looks for it.
+    // Where there is none no read looks for it.
     if account.code == HasCode::Yes && (created || code_before != code) {
         put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
     }

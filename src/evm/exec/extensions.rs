@@ -24,7 +24,7 @@ impl Extensions {
         true
     }
 
-    /// Whether nobody looks at a balance but the instructions and the handler: precompiles read what
+    /// Whether only instructions and the handler look at balances: precompiles read what
     /// they like.
     pub(super) fn is_announced(&self) -> bool {
         #[cfg(feature = "alloy")]

@@ -1,4 +1,4 @@
-//! Somebody else's EVM in the workers.
+//! A custom EVM in the workers.
 
 use super::input::Block;
 use super::rejection::Rejection;
@@ -19,7 +19,7 @@ pub(crate) trait ForeignEvm: Debug + Send + Sync {
     /// accounts `aside` it may set aside, if it has not read them.
     ///
     /// # Errors
-    /// The transaction is invalid, or the EVM gives up. If `view` has stopped, nobody looks at it.
+    /// The transaction is invalid, or the EVM gives up. If `view` has stopped, the error is not looked at.
     fn run(
         &self,
         view: &mut dyn Database<Error = ViewStopped>,

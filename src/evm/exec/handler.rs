@@ -34,7 +34,7 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     window: Option<&'r mut Window>,
     /// The reward that was set aside.
     pub(super) reward: Cell<Option<U256>>,
-    /// What the sender has paid on top of the gas and nobody has got yet.
+    /// What the sender has paid on top of the gas and is not credited yet.
     pub(super) surcharge: Cell<Option<U256>>,
     /// What the transaction changed, if journals are shared.
     pub(super) changes: Vec<AccountChange>,
@@ -72,7 +72,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             && journal.db().inner.has_stopped()
             && !is_evm_mutant!(mutant, StoppedStays)
         {
-            // Whoever swallowed it, it leaves nothing.
+            // Whichever code swallowed it, it leaves nothing.
             return Err(EVMError::Database(ViewStopped));
         }
         if self.recipe.shares {
@@ -100,7 +100,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     }
 
     /// revm forgets an empty code where a creation fails, and where the call around it fails, too, what it has noted
-    /// of the account before the transaction: whoever takes the changes could not tell that it has.
+    /// of the account before the transaction: the changes would not tell that it has.
     fn remember_codes(&mut self, journal: &mut EvmState) {
         let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {

@@ -57,7 +57,7 @@ impl KeccakCache {
         if self.places.is_empty() {
             self.places = vec![Place::EMPTY; PLACES];
         }
-        // Whoever seeks inputs that fall on one place makes each of them cost what it costs anyway.
+        // An attacker who finds inputs that share one place makes each of them cost what it costs without the cache.
         let at = FixedState::default().hash_one(input) % PLACES as u64;
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };
         let same = place.input() == input

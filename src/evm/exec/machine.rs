@@ -210,7 +210,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Ran { result: Ok(output), goes_on, earlier }
     }
 
-    /// The same with somebody else's EVM, which has a journal of its own for each transaction.
+    /// The same with a custom EVM, which has a journal of its own for each transaction.
     #[cfg(feature = "alloy")]
     fn run_foreign(&mut self, evm: &dyn super::foreign::ForeignEvm, tx: &TxEnv) -> Ran {
         let recipe = self.recipe;

@@ -4,7 +4,7 @@
 use crate::ids::WorkerId;
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
 
-/// One read in so many looks at what the others do.
+/// Reads between two looks at what other workers do.
 const SAMPLE: u32 = 16;
 /// Looks below which a block tells nothing.
 const ENOUGH: u32 = 8;

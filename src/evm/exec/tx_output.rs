@@ -25,7 +25,7 @@ impl TxOutput {
         Self { result: blank(), changes, mask, aside, work: 0 }
     }
 
-    /// Takes the result out, unless somebody else needs it, too.
+    /// Takes the result out, unless it is shared.
     pub(in crate::evm) fn take_result(output: &mut Arc<Self>) -> ExecutionResult {
         match Arc::get_mut(output) {
             Some(output) => core::mem::replace(&mut output.result, blank()),

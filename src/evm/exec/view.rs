@@ -1,5 +1,5 @@
 //! revm's database: what one transaction sees. All that it can have seen is recorded; a balance that lies
-//! in the journal and that nobody looks at is not (see `balances`).
+//! in the journal and that no instruction looks at is not (see `balances`).
 
 use super::balances::{Balances, Moved};
 use super::base::BlockBase;
@@ -101,7 +101,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The same, where whoever looks at the balance of an account says so first.
+    /// The same, where each instruction that looks at the balance of an account says so first.
     pub(super) const fn with_announced_balances(mut self) -> Self {
         self.balances.set_announced();
         self
@@ -112,7 +112,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.balances.clear();
     }
 
-    /// Somebody is about to look at the balance of `address`, or to change it.
+    /// The transaction is about to look at the balance of `address`, or to change it.
     pub(super) fn count_balance(&mut self, address: Address) {
         if is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
@@ -126,7 +126,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
         let location = EvmLocation::Balance(address);
         self.inner.know_base(&location, EvmValue::Balance(unseen.base));
-        // What the journal holds nobody has recorded.
+        // What the journal holds is not recorded.
         if let Ok((balance, from)) = self.inner.read_from(&location)
             && balance != EvmValue::Balance(unseen.loaded)
         {
@@ -134,14 +134,14 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// Somebody is about to pay `amount` to `address`. More than there is would not fit, and that shows.
+    /// The transaction is about to pay `amount` to `address`. More than there is would not fit, and that shows.
     pub(super) fn count_payment(&mut self, address: Address, amount: U256) {
         if self.payee.is_none_or(|(payee, _)| payee != address) || amount > MOST_PAID {
             self.count_balance(address);
         }
     }
 
-    /// A transaction comes that changes nonce and code of somebody: if it `may_be` the beneficiary, that is no payment.
+    /// A transaction comes that changes nonce and code of an account: if it `may_be` the beneficiary, that is no payment.
     pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
         let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
         if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee) && !is_missed) {
@@ -149,7 +149,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// Whether the journal has the account, and nobody has looked at its balance.
+    /// Whether the journal has the account, and no instruction has looked at its balance.
     pub(super) fn is_unseen(&self, address: Address) -> bool {
         self.balances.unseen(address).is_some()
     }
@@ -187,7 +187,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.inner.set_complete(complete);
     }
 
-    /// Refuses an answer unless the view is over all of it: for whoever asks beside the view.
+    /// Refuses an answer unless the view is over all of it: for reads beside the view.
     pub(in crate::evm) fn require_complete(&mut self) -> Result<(), ViewStopped> {
         Ok(self.inner.wait_until_final()?)
     }
@@ -246,7 +246,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The same, to be put into a journal where nobody may ever look at it. `account` comes `from` there.
+    /// The same, to be put into a journal, where it may stay unread. `account` comes `from` there.
     ///
     /// A transaction may commit with a balance unseen although the account is not that of the base state
     /// any more, if it equals that: the ledger knows the balance then.
@@ -282,7 +282,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Ok(loaded)
     }
 
-    /// The beneficiary for somebody who only pays it, or asks for its code: as it is before the first transaction,
+    /// The beneficiary for a transaction that only pays it, or asks for its code: as it is before the first transaction,
     /// but for what it owns by now. `None` if that cannot be told.
     fn unseen_payee(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
         let Some((_, first)) = self.payee.filter(|(payee, _)| *payee == address) else {

@@ -1,6 +1,6 @@
 //! What several transactions of one journal changed, taken together.
 //!
-//! Where transactions run one after the other and nobody asks what each of them changed, it is enough
+//! Where transactions run one after the other and the changes of each are not needed, it is enough
 //! to compare what the journal holds after some of them with what it held before: a contract that is
 //! called a hundred times is one change then, and not a hundred.
 
