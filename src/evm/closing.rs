@@ -41,7 +41,7 @@ pub(super) struct Remains {
     pub(super) reverts: bool,
     /// Whether only the caller has run transactions.
     pub(super) alone: bool,
-    /// Nobody needs what is in it.
+    /// What is in it is not needed.
     pub(super) store: Arc<Store<EvmLocation>>,
     /// Nor this.
     pub(super) spent: EvmState,

@@ -45,7 +45,7 @@ pub(crate) trait Crew<'env> {
         None
     }
 
-    /// What earlier blocks have shown, where somebody remembers it.
+    /// What earlier blocks have shown, where it is remembered.
     fn experience(&mut self) -> Option<&mut Experience> {
         self.memory().map(|memory| &mut memory.experience)
     }
@@ -88,7 +88,7 @@ fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
 
 impl Team {
     /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread, not
-    /// on the processor of whoever calls them.
+    /// on the processor of the caller.
     ///
     /// # Errors
     /// The system refused to start a thread.
@@ -136,7 +136,7 @@ impl Crew<'static> for Team {
     }
 }
 
-/// Where a worker sits that nobody else is woken by.
+/// A seat for a worker that no other worker ever wakes.
 pub(super) const SLEEPY: Seat<'static> = Seat::Thread(&Threads::SLEEPY);
 
 /// Threads that are started for each task and end with it, so the task may borrow.

@@ -75,7 +75,7 @@ where
     let Session { workload, store, ledger, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
-    // Nobody reads any more: the parent is not shared from here on.
+    // No read comes any more: the parent is not shared from here on.
     drop(workload);
     let parent = parent.map(Arc::unwrap_or_clone);
     let (reverts, alone) = (config.reverts, slept);
@@ -88,7 +88,7 @@ where
 }
 
 /// Post-block calls and balance changes, on the state that all transactions leave. A journal that
-/// nobody needs any more is left in `spent`: taking it apart takes time.
+/// is not needed any more is left in `spent`: taking it apart takes time.
 fn after_transactions<S: StateSource>(
     session: &mut Session<S>,
     effects: &mut BlockEffects,

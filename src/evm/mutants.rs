@@ -21,7 +21,7 @@ pub enum EvmMutant {
     /// I11: the reward is set aside also if the transaction has loaded the beneficiary.
     #[cfg(feature = "mutants")]
     RewardAlwaysSetAside,
-    /// I4: the beneficiary's balance is taken from the base state, and nobody notes that.
+    /// I4: the beneficiary's balance is taken from the base state, and that is not recorded.
     #[cfg(feature = "mutants")]
     BeneficiaryUnrecorded,
     /// I3: an account that is not there passes for an empty one.
@@ -78,7 +78,7 @@ pub enum EvmMutant {
     /// In order: what is still in the journal counts as untouched.
     #[cfg(feature = "mutants")]
     JournalForgotten,
-    /// I11: a reward that was set aside is seen by nobody in the block.
+    /// I11: no transaction of the block sees a reward that was set aside.
     #[cfg(feature = "mutants")]
     RewardUnseen,
     /// In order: who creates, destroys or empties an account is taken together with others.
@@ -105,7 +105,7 @@ pub enum EvmMutant {
     /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
     #[cfg(feature = "mutants")]
     SurchargeAlwaysSetAside,
-    /// I11: the balance of somebody for whom rewards are set aside is read before they are known.
+    /// I11: the balance of an account for which rewards are set aside is read before they are known.
     #[cfg(feature = "mutants")]
     CreditReadEarly,
     /// I11: who looks at the balance of the beneficiary after he has paid it sees the one before the block.
@@ -135,7 +135,7 @@ pub enum EvmMutant {
     /// An account that changes again after its part of the bundle was finished has two reverts.
     #[cfg(feature = "mutants")]
     RevertTwice,
-    /// In order: what transactions leave after somebody else has folded the others is not in the bundle.
+    /// In order: what transactions leave after another worker has folded the others is not in the bundle.
     #[cfg(feature = "mutants")]
     TailLost,
     /// I3: what a part of the block has read is not compared with what those before it have written.
@@ -153,7 +153,7 @@ pub enum EvmMutant {
     /// What follows the transactions does not ask what parts have changed.
     #[cfg(feature = "mutants")]
     PendingUnasked,
-    /// What parts have changed of accounts for which somebody asks counts as taken over, and was not.
+    /// What parts have changed of accounts that a system call needs counts as taken over, and was not.
     #[cfg(feature = "mutants")]
     PendingUntaken,
     /// Balances that a part has changed are not known to those who have not looked at them.
@@ -177,7 +177,7 @@ pub enum EvmMutant {
     /// What undoes the accounts that others than the caller have folded is lost.
     #[cfg(feature = "mutants")]
     BucketRevertsLost,
-    /// What undoes the slots of an account with very many of them, which somebody else has made, is lost.
+    /// What undoes the slots of an account with very many of them, which another worker has made, is lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
     /// What transactions that were taken together have set aside is lost.

@@ -42,7 +42,7 @@ pub enum Stage {
     End,
 }
 
-/// Whoever hears what the workers do.
+/// Hears what the workers do.
 pub trait Observer: Sync {
     /// `worker` begins `stage`. Called on its thread, many times for each transaction.
     fn begins(&self, worker: WorkerId, stage: Stage);

@@ -68,7 +68,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
     let tries_parts = recipe.shares;
     let alone = config.runs_alone(crew.workers(), || {
-        // Where reads are slow, whoever runs ahead has read for the others.
+        // Where reads are slow, a run ahead has read for the others.
         let is_serial = || is_serial(&recipe.block, crew.workers(), (is_followed, tries_parts));
         let is_serial = !crew.is_wide() && is_serial();
         is_foreseen = !is_serial && expects_chain(crew, &config, &recipe.block.transactions);
@@ -83,8 +83,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
-    // Whoever adopts parts makes the bundle, too; if many run them all do it at the end, unless most is left then
-    // and somebody follows.
+    // The worker that adopts parts makes the bundle, too; if many run them all do it at the end, unless most is left
+    // then and a worker follows.
     let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
     if folds || (follows && !in_parts) {
         session.make_bundle_meanwhile(&effects, &config);
@@ -132,14 +132,14 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let (mut recipe, mut effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
     (recipe.mutant, effects.mutant) = (mutant, mutant);
-    // Nobody knows what the pool will hand out.
+    // What the pool will hand out is not known.
     let alone = config.runs_alone(crew.workers(), || false);
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let store = seeded(empty_store(crew, &config, ROUND, alone), mutant);
     let mut session = Session::new(workload, store, alone);
     session.seed(&effects);
-    // How much there will be nobody knows either.
+    // How much there will be is not known either.
     if alone && is_followed(crew.workers(), &config, 0, parent.is_some()) {
         session.make_bundle_meanwhile(&effects, &config);
     }
@@ -154,7 +154,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     Ok(BuiltBlock { block, output })
 }
 
-/// Where reads are slow speculation is never given up: whoever runs ahead has read for the others.
+/// Where reads are slow speculation is never given up: a run ahead has read for the others.
 fn trials<'env>(crew: &impl Crew<'env>, config: &Config) -> Trials {
     Trials::new(config.policy, !crew.is_wide())
 }
@@ -379,6 +379,6 @@ mod tests {
             // Where the other worker came late, on a machine that has much to do, little speculation was wasted.
             output.stats.foreseen_stretches >= 1
         };
-        assert!((0..100).any(is_foreseen), "nobody else has come in a hundred blocks");
+        assert!((0..100).any(is_foreseen), "no other worker has come in a hundred blocks");
     }
 }

@@ -102,7 +102,7 @@ impl<S: StateSource> Session<S> {
         }
         loop {
             let first = self.frontier.position();
-            // A block that is given whole was asked about before; of a pool nobody knows what it brings.
+            // A block that is given whole was asked about before; what a pool brings is not known.
             let until = if first > 0 && expects_chain(crew, config, self.transactions(first..end)) {
                 self.tally.foreseen_stretches += 1;
                 end
@@ -153,9 +153,9 @@ impl<S: StateSource> Session<S> {
         }
         let (speculates, handed_over, parts) =
             (self.speculates, self.handed_over, self.tally.parts);
-        let nobody_else = &mut Scoped(NonZeroU16::MIN);
+        let no_others = &mut Scoped(NonZeroU16::MIN);
         let (mut session, failure) =
-            self.run_shared(end, nobody_else, config, on_commit, Stretch::InOrder);
+            self.run_shared(end, no_others, config, on_commit, Stretch::InOrder);
         (session.speculates, session.handed_over) = (speculates, handed_over);
         // Batches that run beside others are counted.
         session.tally.parts = parts;
@@ -324,7 +324,7 @@ fn experience<'crew, 'env>(
     crew: &'crew mut impl Crew<'env>,
     config: &Config,
 ) -> Option<&'crew mut Experience> {
-    // Where reads are slow, whoever runs ahead has read for the others.
+    // Where reads are slow, a run ahead has read for the others.
     let may_give_up = config.learn && config.policy == Policy::Auto && !crew.is_wide();
     crew.experience().filter(|_| may_give_up)
 }

@@ -60,7 +60,7 @@ impl<S: StateSource> Session<S> {
         config: &Config,
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let stride = match &self.ledger.feed {
-            // Whoever hears of each commit hears of it before the next one.
+            // A caller that hears of each commit hears of it before the next one.
             _ if self.workload.streams => 1,
             Some(feed) => u32::try_from(feed.batch).unwrap_or(u32::MAX),
             None => u32::MAX,
@@ -100,7 +100,7 @@ impl<S: StateSource> Session<S> {
         ledger.stream_to(None);
         tally.protocol = tally.protocol.plus(counters);
         tally.parts += batches;
-        // Whoever cancels hears of it, also if everything was committed by then.
+        // A caller that cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {

@@ -49,9 +49,9 @@ impl Crew<'static> for FiberTeam {
 /// An [`Executor`](crate::Executor) on simulated workers.
 ///
 /// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on workers that
-/// have a core each: what one of them does takes as long as it really does, alone on this thread, and whoever is
-/// furthest behind goes next. Caches and memory that cores share are not seen, nor what it takes to wake a
-/// thread; and a transaction that runs alone is not interrupted, so whoever follows has all of them at once.
+/// have a core each: what one of them does takes as long as it really does, alone on this thread, and the worker
+/// that is furthest behind goes next. Caches and memory that cores share are not seen, nor what it takes to wake a
+/// thread; and a transaction that runs alone is not interrupted, so the worker that folds has all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,
@@ -73,8 +73,8 @@ pub struct VirtualRun<E> {
 }
 
 impl SimulatedExecutor {
-    /// An executor whose workers go on in the order that `options` say; their number is that of `config`. Nobody
-    /// cancels, no steps are kept, and the limit of steps is that of each task.
+    /// An executor whose workers go on in the order that `options` say; their number is that of `config`. No block
+    /// is cancelled, no steps are kept, and the limit of steps is that of each task.
     #[must_use]
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };
@@ -127,7 +127,7 @@ impl SimulatedExecutor {
         let run = catch_unwind(AssertUnwindSafe(run));
         let took = self.team.fibers.now().saturating_sub(begun);
         let tasks = self.team.fibers.take_totals();
-        // What the caller does between two tasks nobody shares.
+        // What the caller does between two tasks is shared by no worker.
         let between = took.saturating_sub(tasks.took);
         let (makespan, busy) = (between + tasks.makespan, between + tasks.busy);
         match run {

@@ -1,13 +1,13 @@
 //! Private batches of Ethereum transactions: one after the other over one journal, on a snapshot.
 //!
 //! A range of neighbours is one group: its changes are taken together, window by window, and its results are outcomes
-//! and receipts already. Where transactions of others lie between, or somebody hears of each commit, each transaction
+//! and receipts already. Where transactions of others lie between, or each commit is streamed, each transaction
 //! is a group with an output of its own.
 //!
 //! In a stretch in order everything below is final: what is read is not logged, rewards are seen, and the next run goes on
 //! from the journal of the one before.
 //!
-//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier: whoever is credited as transactions
+//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier: accounts that are credited as transactions
 //! commit, slots of blank accounts, transactions that are invalid or cannot be run.
 
 use super::carry::Carry;
@@ -88,7 +88,7 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     runner: Runner<'a, D>,
     store: &'a Store<EvmLocation>,
     used: &'a UsedGas,
-    /// Somebody hears of each commit.
+    /// Each commit is streamed to the caller.
     streams: bool,
     open: Open,
 }

@@ -1,4 +1,4 @@
-//! What transactions that ran in order have left for whoever goes on from them, while it is in no store.
+//! What transactions that ran in order have left for the run that goes on from them, while it is in no store.
 
 use super::ledger::EvmLedger;
 use crate::evm::exec::effects::for_each_write;
@@ -87,8 +87,8 @@ impl Carry {
         }
     }
 
-    /// Takes over what private batches have changed of `asked`, for which somebody asks, and of `others`, for which he will. If he
-    /// comes again, or nobody knows for what he asks, all that is pending is taken over.
+    /// Takes over what private batches have changed of `asked`, which a system call needs, and of `others`, which it will
+    /// need. The second time, or if what it needs is not known, all that is pending is taken over.
     pub(in crate::evm) fn complete_for(
         &mut self,
         (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),

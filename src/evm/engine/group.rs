@@ -22,7 +22,7 @@ pub(in crate::evm) enum BatchGroup {
 pub(in crate::evm) struct Neighbours {
     /// Without results, if they are in `split`.
     pub(in crate::evm) ledger: EvmLedger,
-    /// Unless somebody hears of each: then the ledger has them.
+    /// Unless commits are streamed: then the ledger has them.
     pub(in crate::evm) split: Option<Splitting>,
 }
 
@@ -39,7 +39,7 @@ impl Ledger for EvmLedger {
 
     fn commit(&mut self, tx: TxIndex, mut output: Arc<TxOutput>) {
         let Some(only) = Arc::get_mut(&mut output) else {
-            unreachable!("nobody else has it before it is committed")
+            unreachable!("it is shared only once it is committed")
         };
         self.fill_in(&mut only.changes);
         self.add_gas(tx, output.result.gas());

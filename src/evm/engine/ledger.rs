@@ -28,15 +28,15 @@ pub(in crate::evm) struct EvmLedger {
     /// Gas of those before the first one.
     before: BlockGas,
     gas: BlockGas,
-    /// How much room the transactions ask for, where nobody has said yet whether it is there.
+    /// How much room the transactions ask for that were not admitted yet.
     asked: BlockGas,
-    /// What several have left together lies with the last of them; what was handed over to somebody who folds beside
+    /// What several have left together lies with the last of them; what was handed over to a worker that folds beside
     /// lanes is gone. The results of the first ones may be somewhere else: see [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
     stream: Option<Sender<Committed>>,
-    /// Who makes the bundle of what commits, if somebody does.
+    /// To the worker that makes the bundle of what commits, if one does.
     pub(in crate::evm) feed: Option<Feed>,
     /// Transactions that took long, and how long: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
@@ -115,8 +115,8 @@ impl EvmLedger {
         }
     }
 
-    /// What became of those from `from` on, which is not here any more then: nobody looks for what they have
-    /// changed.
+    /// What became of those from `from` on, which is not here any more then: what they have
+    /// changed is not looked for.
     pub(in crate::evm) fn hand_over(&mut self, from: usize) -> Vec<Fate> {
         let take =
             |outcome: &mut Fate| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
@@ -294,7 +294,7 @@ impl EvmLedger {
         let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
         let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
         let Some((last @ None, cells)) = last else {
-            unreachable!("somebody has left it, and has nothing else")
+            unreachable!("a transaction has left it, and has nothing else")
         };
         *cells = left.mask;
         *last = Some(Arc::new(left));

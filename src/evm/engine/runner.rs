@@ -40,11 +40,11 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     left: Vec<(TxIndex, Arc<TxOutput>)>,
     /// Whether nothing of this block lies under it.
     is_bottom: bool,
-    /// Takes together what transactions change, if they share a journal and nobody wants to hear of each.
+    /// Takes together what transactions change, if they share a journal and commits are not streamed.
     window: Option<Window>,
-    /// Somebody folds what commits, who does not share accounts out.
+    /// A worker folds what commits, and does not share accounts out.
     is_followed: bool,
-    /// Outcomes and receipts of those before the next one, unless somebody hears of each.
+    /// Outcomes and receipts of those before the next one, unless commits are streamed.
     pub(in crate::evm) split: Splitting,
     is_streamed: bool,
     /// What it leaves is kept with the groups of a private batch, which reads nothing that is credited.
@@ -259,7 +259,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if is_evm_mutant!(self.recipe.mutant, AsideLost) {
             aside = Aside::default();
         }
-        // Whoever follows does not share accounts out.
+        // The worker that folds does not share accounts out.
         let mask = if self.is_followed { u64::MAX } else { self.recipe.spread.mask(&changes) };
         ledger.give(TxOutput::left(changes, mask, aside));
     }
@@ -271,7 +271,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 }
 
 impl Latest<EvmLocation> {
-    /// Slots that were read and not written: nobody has to ask the database for them again.
+    /// Slots that were read and not written: no run has to ask the database for them again.
     fn keep_slots(&mut self, journal: &EvmState) {
         let lasting =
             |account: &revm::state::Account| !account.is_created() && !account.is_selfdestructed();

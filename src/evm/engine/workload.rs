@@ -30,9 +30,9 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) traffic: Arc<Traffic>,
     /// Gas that private batches have used.
     pub(in crate::evm) used: UsedGas,
-    /// Somebody hears of each commit.
+    /// Each commit is streamed to the caller.
     pub(in crate::evm) streams: bool,
-    /// Somebody makes the bundle of what commits meanwhile.
+    /// A worker makes the bundle of what commits meanwhile.
     pub(in crate::evm) followed: bool,
 }
 
