@@ -102,7 +102,7 @@ impl Experience {
         for (call, times) in calls_of(contract, stretch) {
             let Some(place) = self.place(&call) else { continue };
             if was_given_up && times < 2 {
-                // Nobody needs it; and there may be hundreds of such.
+                // No later block needs it; and there may be hundreds of such.
                 continue;
             }
             let known = place.filter(|known| known.call == call);
@@ -212,7 +212,7 @@ mod tests {
         ] {
             assert!(!experience.expects_chain(&others));
         }
-        assert!(!experience.expects_chain(&stretch[..1]), "one has nobody to wait for");
+        assert!(!experience.expects_chain(&stretch[..1]), "one has no other to wait for");
         // What follows the first argument does not count, and where there is none it is zero.
         let longer = TxEnv { data: Bytes::from([7; 60].as_slice()), ..call(1, 7) };
         assert!(experience.expects_chain(&[longer.clone(), call(1, 7), longer]));
@@ -258,7 +258,7 @@ mod tests {
 
     /// Arguments that come once do not drive out what is known.
     #[test]
-    fn calls_that_nobody_repeats_are_not_remembered() {
+    fn calls_that_are_not_repeated_are_not_remembered() {
         let stretch = [call(1, 7), call(1, 7)];
         let mut experience = taught(&stretch);
         let recipients = (0..50_000_u64).map(|to| TxEnv {

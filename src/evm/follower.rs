@@ -18,9 +18,9 @@ use crate::worker::Context;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Transactions below which waking somebody is not worth it.
+/// Transactions below which waking a worker is not worth it.
 const WORTH_WAKING: usize = 1_000;
-/// Batches of most blocks: each time somebody is woken, and what comes last is waited for.
+/// Batches of most blocks: for each one a worker is woken, and the last one is waited for.
 const BATCHES: usize = 16;
 /// The most transactions that are handed over at once.
 const LARGEST: usize = 4_096;
@@ -57,12 +57,12 @@ impl Task for Follower {
         while let Some(Fed { left, end }) = seat.patient().recv(&self.batches) {
             bundle.extend_up_to(end, left.iter().map(|(place, output)| (*place, &**output)));
         }
-        // Nobody receives it if it comes too late.
+        // It is not received if it comes too late.
         let _ = self.done.try_send(bundle);
     }
 }
 
-/// Whether somebody should follow where `transactions` of them run one after the other, on top of a parent
+/// Whether a worker should follow where `transactions` of them run one after the other, on top of a parent
 /// or not: a parent's bundle is continued when all have run.
 pub(super) fn is_followed(
     workers: usize,
@@ -70,7 +70,7 @@ pub(super) fn is_followed(
     transactions: usize,
     has_parent: bool,
 ) -> bool {
-    // Whoever asks for this order has all others for it.
+    // Where this order is asked for all other workers are free for it.
     let is_enough = transactions >= WORTH_WAKING || config.policy == Policy::InOrder;
     workers > 1 && !has_parent && is_enough
 }
@@ -83,7 +83,7 @@ impl<S: StateSource> Session<S> {
         self.ledger.growing.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
-    /// Runs what has not run of the transactions below `end` in order, and lets somebody else make the bundle of what they
+    /// Runs what has not run of the transactions below `end` in order, and lets another worker make the bundle of what they
     /// leave, if that is set.
     pub(super) fn run_followed<'env, F, C>(
         mut self,
@@ -160,7 +160,7 @@ mod tests {
             std::thread::scope(|scope| {
                 scope.spawn(move || {
                     task.run(WorkerId(1), SLEEPY);
-                    ended.send(()).expect("somebody listens");
+                    ended.send(()).expect("the receiver is there");
                 });
                 // Who finds nothing to do is back at once.
                 let early = end.recv_timeout(Duration::from_millis(200));
@@ -201,7 +201,7 @@ mod tests {
         {
             let mut crew = Watched { comes: true, waited: Vec::new() };
             let with = run(&mut crew, policy, count);
-            // Many of them pay somebody whom others pay: they are not even tried in parts.
+            // Many of them pay an account that others pay: they are not even tried in parts.
             let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
             assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");

@@ -1,5 +1,5 @@
-//! Transactions that take much longer than others: they begin before their turn, so that in the end nobody has to
-//! wait for one of them. Earlier blocks tell which they are, or very much gas that they ask for.
+//! Transactions that take much longer than others: they begin before their turn, so that in the end no worker has
+//! to wait for one of them. Earlier blocks tell which they are, or a very large gas limit.
 
 use super::exec::input::{Block, regular_gas_limit};
 use super::exec::work::LONG;
@@ -14,7 +14,7 @@ use revm::context::TxEnv;
 const ASKED: u64 = 4;
 /// Functions that are remembered, at most: 48 KiB. One that comes to the place of another takes it.
 const PLACES: usize = 1024;
-/// Stretches of transactions in which the calls of a function wait for their turn after one has begun in vain.
+/// Stretches of transactions in which the calls of a function wait for their turn after an early run of one was discarded.
 const WAITS: u64 = 32;
 
 /// What is called: a contract, and which of its functions.
@@ -44,7 +44,8 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    /// Those of `range` of the block's transactions that are to begin first. Where it is most of them nobody is.
+    /// Transactions in `range` predicted to run long, to be dispatched first. Empty if they are more than a quarter of
+    /// the range.
     pub(super) fn of(&mut self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
         self.stretches += 1;
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
@@ -173,7 +174,7 @@ mod tests {
             }
             assert_eq!(first(&mut longest, &block), [LAST]);
         }
-        // Nobody got to it.
+        // No worker got to it.
         longest.learn(&block, LAST, &[], &[(LAST, 0)]);
         assert_eq!(first(&mut longest, &block), [LAST]);
     }
@@ -191,7 +192,7 @@ mod tests {
         let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
         longest.learn(&block, TxIndex(40), &long[3..4], &began);
         assert_eq!(longest.of(&block, 0..40), calls);
-        // One was in vain.
+        // One was discarded.
         longest.learn(&block, TxIndex(40), &long, &[(calls[3], 2)]);
         for _ in 0..WAITS {
             assert_eq!(longest.of(&block, 0..40), []);

@@ -21,12 +21,12 @@ const WORTH_PARTING: usize = 1_000;
 /// other.
 const PARTS_OF_SHORT: usize = 2;
 /// How much gas the transactions of a first part may ask for together, and how many there are at least and
-/// at most. If they do not hold, not much was in vain.
+/// at most. If they do not hold, not much was wasted.
 const TRIAL_GAS: u64 = 2_000_000;
 const TRIAL: (usize, usize) = (8, 64);
 /// Transactions of a first part where parts are forced.
 const FORCED: usize = 2;
-/// Transactions for each worker that forced parts have together, so that what is in vain is bounded there, too.
+/// Transactions for each worker that forced parts have together, so that wasted work is bounded there, too.
 const FORCED_TOGETHER: usize = 8;
 /// Transactions that run in order between forced parts.
 const TURN: usize = 3;

@@ -71,7 +71,7 @@ fn paid(tx: &TxEnv) -> Option<Address> {
 
 /// Whether next to none of `transactions` is tied to an earlier one.
 pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
-    /// Of so many one may be, and a few in the beginning.
+    /// One transaction in this many may depend on another, and two in the beginning.
     const FEW: usize = 64;
     let hasher = RandomState::default();
     let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
@@ -85,7 +85,7 @@ pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
     })
 }
 
-/// Whether nobody who pays or is paid in the first `length` of `transactions` does or is in the `length` after them.
+/// Whether no account that pays or is paid in the first `length` of `transactions` does so in the `length` after them.
 pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
     let (first, rest) = transactions.split_at(length.min(transactions.len()));
     let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx)].into_iter().flatten();
@@ -125,7 +125,7 @@ const WORTH_MORE: u128 = 22_000;
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too
 /// little to do, or too little in each, or almost all of it is one sender's, whose
 /// transactions depend on each other by their nonces. `is_followed`: where the caller runs them alone,
-/// somebody else sees to what they leave. `tries_parts`: they may run in parts before.
+/// another worker folds what they leave. `tries_parts`: they may run in parts before.
 pub(super) fn is_serial(
     block: &Block,
     workers: usize,
@@ -147,7 +147,7 @@ pub(super) fn is_serial(
 pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
 ) -> (u128, Option<K>) {
-    // Whoever has more than half of it is left over by a majority vote (Boyer and Moore).
+    // A key with more than half of it is left over by a majority vote (Boyer and Moore).
     let (mut leader, mut lead, mut total) = (K::default(), 0, 0);
     for (who, weight) in weights.clone() {
         total += weight;
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_begins_apart_if_nobody_pays_or_is_paid_in_both_its_first_parts() {
+    fn a_block_begins_apart_if_no_account_pays_or_is_paid_in_both_its_first_parts() {
         let address = |number: u64| Address::left_padding_from(&number.to_be_bytes());
         let pay = |from: u64, to: u64| TxEnv {
             caller: address(from),
@@ -275,7 +275,7 @@ mod tests {
         };
         let mut transactions: Vec<_> = (0..30).map(|number| pay(number, 100 + number)).collect();
         assert!(begins_apart(&transactions, 10));
-        // Within a part, and beyond the two, nobody minds.
+        // Within a part, and beyond the two, it does not matter.
         transactions[1] = pay(0, 100);
         transactions[25] = pay(0, 100);
         assert!(begins_apart(&transactions, 10) && !begins_apart(&transactions, 13));

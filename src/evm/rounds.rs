@@ -7,7 +7,7 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Lanes for each worker: whoever is done with one takes the next, so that all end at about the same time.
+/// Lanes for each worker: one that is done with its lane takes the next, so that all end at about the same time.
 const LANES_EACH: usize = 2;
 /// Transactions of the shortest round: the longer it is, the more meet in it, however many run it.
 const SHORTEST: usize = 64;
@@ -15,11 +15,11 @@ const SHORTEST: usize = 64;
 const LONGEST_EACH: usize = 64;
 /// Workers for which it grows.
 const LONGEST_FOR: usize = 8;
-/// Lanes are given up where one transaction was in vain for so many that were not, beside a few in the beginning:
+/// Lanes are given up where one transaction was wasted for this number that were not, beside a few in the beginning:
 /// that much of the shortest round counts as if it had paid. Speculation wastes less there.
 const WASTE: usize = 24;
 const ALLOWED: usize = 24;
-/// Rounds in a row in which nothing was in vain before the first longer one.
+/// Rounds in a row in which nothing was wasted before the first longer one.
 const PATIENCE: u32 = 3;
 /// Transactions of a round where lanes are forced, and those that run in order after it.
 const FORCED: usize = 7;
@@ -32,7 +32,7 @@ pub(super) struct Pace {
     longest: usize,
     adopted: usize,
     discarded: usize,
-    /// Rounds in which nothing was in vain since one was, and how many there have to be before they get longer.
+    /// Rounds in which nothing was wasted since one was, and how many there have to be before they get longer.
     good: u32,
     patience: u32,
     /// The last round had one that was too long beside all else.
@@ -103,7 +103,7 @@ impl Pace {
         self.length = if half > SHORTEST { half } else { SHORTEST };
     }
 
-    /// A round came to so many transactions, and so many more of it were in vain or have not run.
+    /// A round committed `adopted` transactions, and `discarded` more of it were wasted or have not run.
     pub(super) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
@@ -128,7 +128,7 @@ impl Pace {
 /// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the block,
 /// which has used `used` gas so far.
 ///
-/// `begun`: so many transactions are folded first, by one of the `workers`.
+/// `begun`: number of transactions that one of the `workers` folds first.
 pub(super) fn plan_round(
     block: &Block,
     round: Range<usize>,

@@ -33,7 +33,7 @@ pub(super) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
 enum Shown {
     Nothing,
     Pays,
-    /// It was wasted: so many transactions ran one after the other then.
+    /// It was wasted: this number of transactions ran one after the other then.
     Wasted(usize),
 }
 
