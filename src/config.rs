@@ -20,10 +20,10 @@ pub enum Mode {
 pub struct Config {
     /// Workers, the calling thread included. Default: one for each core.
     pub workers: NonZeroU16,
-    /// Workers while most of them wait for the database, as the last block has shown, so that others
-    /// run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker stays
-    /// alone. As many as `workers`: never more, for a database that answers one at a time (or see
-    /// [`reads_overlap`](crate::StateSource::reads_overlap)).
+    /// Workers while most of them wait for the database, as the last block has shown, so that
+    /// others run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker
+    /// stays alone. As many as `workers`: never more, for a database that answers one at a time (or
+    /// see [`reads_overlap`](crate::StateSource::reads_overlap)).
     /// [`execute_scoped`](crate::execute_scoped) has no last block and takes no more than usual.
     pub io_workers: Option<NonZeroU16>,
     /// What an invalid transaction does.
@@ -34,31 +34,33 @@ pub struct Config {
     pub reverts: bool,
     /// Runs of one transaction before it has to wait until everything below it is committed.
     pub max_speculative_runs: u32,
-    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each of the first two workers, or
-    /// for each of all workers where storage is slow: the bound on memory for results that wait. There are at least two
-    /// for each worker.
+    /// Transactions that may be dispatched ahead of the lowest uncommitted one, for each of the
+    /// first two workers, or for each of all workers where storage is slow: the bound on memory for
+    /// results that wait. There are at least two for each worker.
     pub window_per_worker: u32,
-    /// Transactions that are dispatched together, at most; `None`: chosen from the size of the block.
+    /// Transactions that are dispatched together, at most; `None`: chosen from the size of the
+    /// block.
     pub chunk: Option<NonZeroU32>,
     /// Whether transactions that are dispatched together share a journal, so that what one of them
     /// has read the next one finds. Default: yes; never before Spurious Dragon.
     pub share_journals: bool,
-    /// Whether a worker's EVM remembers up to 256 inputs of KECCAK256, of those of up to 95 bytes, and
-    /// their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where
+    /// Whether a worker's EVM remembers up to 256 inputs of KECCAK256, of those of up to 95 bytes,
+    /// and their hashes, for a stretch of the block at most: 32 KiB. Default: yes; no where
     /// [`keccak256`](alloy_primitives::keccak256) remembers by itself (alloy-primitives' feature
     /// `keccak-cache-global`).
     pub cache_keccak: bool,
-    /// Whether an executor remembers calls - contract, function and first argument - whose speculation was
-    /// given up, and runs blocks of such calls, or the rest of one, in order from the start; and functions
-    /// that took long, whose calls it begins before their turn, as it does with unknown ones that ask for very
-    /// much gas. Default: yes;
-    /// no where one executor serves chains that have nothing to do with each other, or measurements in
-    /// which no block may know of another.
+    /// Whether an executor remembers calls - contract, function and first argument - whose
+    /// speculation was given up, and runs blocks of such calls, or the rest of one, in order from
+    /// the start; and functions that took long, whose calls it begins before their turn, as it does
+    /// with unknown ones that ask for very much gas. Default: yes; no where one executor serves
+    /// chains that have nothing to do with each other, or measurements in which no block may know
+    /// of another.
     pub learn: bool,
-    /// Whether the threads of an executor that has no more of them than there are cores keep off the
-    /// core that the calling thread is on when it hands out work (on Linux). Default: yes. Virtual
-    /// machines' systems wake threads on the core of their waker, although others are idle; there they
-    /// wait until their waker has nothing to do. What else they may run on is asked once, when they start.
+    /// Whether the threads of an executor that has no more of them than there are cores keep off
+    /// the core that the calling thread is on when it hands out work (on Linux). Default: yes.
+    /// Virtual machines' systems wake threads on the core of their waker, although others are idle;
+    /// there they wait until their waker has nothing to do. What else they may run on is asked
+    /// once, when they start.
     pub spread_workers: bool,
     /// Gas of a chunk's transactions from which on it ends early if it holds the frontier up.
     pub patience: u64,
@@ -90,7 +92,8 @@ impl Default for Config {
     }
 }
 
-/// Workers for which the window grows. The further ahead a guess is the more often it is wrong, with any number of workers.
+/// Workers for which the window grows. The further ahead a guess is the more often it is wrong,
+/// with any number of workers.
 const WINDOW_FOR: u32 = 2;
 
 impl Config {
@@ -110,8 +113,8 @@ impl Config {
         }
     }
 
-    /// Bounds of the protocol for `workers` workers. `alone`: there is no other worker to speculate with.
-    /// `hands_over`: the caller goes on by other means where that much was wasted.
+    /// Bounds of the protocol for `workers` workers. `alone`: there is no other worker to speculate
+    /// with. `hands_over`: the caller goes on by other means where that much was wasted.
     #[cfg_attr(
         not(any(feature = "evm", test)),
         expect(dead_code, reason = "used by the Ethereum layer")
@@ -123,7 +126,8 @@ impl Config {
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
         let all = each.saturating_mul(workers);
-        // On slow storage speculation is never given up, so the window is as wide as possible: it is what hides latency.
+        // On slow storage speculation is never given up, so the window is as wide as possible: it
+        // is what hides latency.
         let waits = hands_over.is_none();
         // With fewer transactions than that some workers would have no job, however short.
         let most = each.saturating_mul(WINDOW_FOR).max(job_capacity);
@@ -151,7 +155,8 @@ impl Config {
         }
     }
 
-    /// Number of shards of the store: enough that workers seldom meet in one, and few for a small block.
+    /// Number of shards of the store: enough that workers seldom meet in one, and few for a small
+    /// block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn shards(&self, workers: usize, transactions: usize) -> usize {
         transactions.clamp(1, workers.saturating_mul(16))

@@ -73,8 +73,9 @@ impl Executor {
 
     /// Waits until no worker holds a block or a database any more.
     ///
-    /// A block does not wait for workers that it does not need: one that the system has put aside, on a busy machine,
-    /// may hold the block and its handle of the database for some milliseconds after the result is there.
+    /// A block does not wait for workers that it does not need: one that the system has put aside,
+    /// on a busy machine, may hold the block and its handle of the database for some milliseconds
+    /// after the result is there.
     pub fn wait_idle(&mut self) {
         self.team.wait_idle();
     }
@@ -138,9 +139,10 @@ impl Executor {
     /// committed, in order, on the calling thread, with no lock held, while later ones still run.
     /// [`ControlFlow::Break`] ends the block with [`Cancelled`](crate::BlockErrorKind::Cancelled).
     ///
-    /// A block that is rejected later has already streamed what was committed before. A caller that wants
-    /// to hear of each commit at once does without parts ([`Stats::parts`](crate::Stats::parts)), which blocks
-    /// of many transactions that have nothing to do with each other gain most by.
+    /// A block that is rejected later has already streamed what was committed before. A caller that
+    /// wants to hear of each commit at once does without parts
+    /// ([`Stats::parts`](crate::Stats::parts)), which blocks of many transactions that have nothing
+    /// to do with each other gain most by.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), or cancelled.

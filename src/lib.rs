@@ -29,7 +29,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | what a node uses: execute, stream, build |
+//! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | for nodes: execute, stream, build |
 //! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
 //! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | what a user may bring |
 //! | [`protocol`] | the commit protocol: pure, one owner, model-checked as it is here |

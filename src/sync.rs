@@ -63,9 +63,9 @@ impl<T> Mutex<T> {
 
     /// The lock, unless another thread holds it.
     ///
-    /// A thread that posts something and then fails here may rely on the holder, if the holder looks
-    /// again after dropping the guard: either the post is seen by that look, or the lock is seen
-    /// free here. That is a store followed by a load on both sides, which only fences order.
+    /// A thread that posts something and then fails here may rely on the holder, if the holder
+    /// looks again after dropping the guard: either the post is seen by that look, or the lock is
+    /// seen free here. That is a store followed by a load on both sides, which only fences order.
     pub(crate) fn try_lock(&self) -> Option<TryGuard<'_, T>> {
         fence(SeqCst);
         #[cfg(braid_loom)]

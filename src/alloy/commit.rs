@@ -11,9 +11,9 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, Tran
 pub(super) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
-    /// The changes of a transaction, the reward that lies apart left out. `now` is what the database
-    /// says of an account: it may have a code beside it that it knows nowhere else, of an earlier
-    /// block that is not written yet.
+    /// The changes of a transaction, the reward that lies apart left out. `now` is what the
+    /// database says of an account: it may have a code beside it that it knows nowhere else, of an
+    /// earlier block that is not written yet.
     ///
     /// # Errors
     /// Those of `now`.

@@ -139,8 +139,8 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
         self
     }
 
-    /// The same factory with a fee that every transaction pays on top of its gas, for blocks that are
-    /// executed whole. The calls for single transactions know nothing of it, and so they fail.
+    /// The same factory with a fee that every transaction pays on top of its gas, for blocks that
+    /// are executed whole. The calls for single transactions know nothing of it, and so they fail.
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
         self.engine.surcharge = Some(surcharge);

@@ -1,7 +1,7 @@
 //! The EVM of an `EvmFactory` in the workers.
 //!
-//! Such an EVM pays fees as it likes: it loads the beneficiary and adds to its balance. Recorded, that
-//! would make each transaction depend on the one before it. But what is loaded only when the
+//! Such an EVM pays fees as it likes: it loads the beneficiary and adds to its balance. Recorded,
+//! that would make each transaction depend on the one before it. But what is loaded only when the
 //! outermost call has ended can no longer be seen by the code of the transaction. So a balance that
 //! is loaded then, of an account that gets fees, is not read: the EVM is shown a made-up account,
 //! and what it has added to that is the fee.
@@ -26,10 +26,10 @@ pub enum Fees {
     /// same account, so hardly any two of them run at the same time.
     Recorded,
     /// By additions only: once the outermost call of a transaction has ended, the EVM does nothing
-    /// with the beneficiary and the vault but add to their balances, as revm's journal does it
-    /// (a sum that does not fit is dropped), and nothing that it does depends on these two accounts.
-    /// Frames are reported to the inspector, as revm's `InspectorHandler` does it; with an inspector
-    /// it executes as without one.
+    /// with the beneficiary and the vault but add to their balances, as revm's journal does it (a
+    /// sum that does not fit is dropped), and nothing that it does depends on these two accounts.
+    /// Frames are reported to the inspector, as revm's `InspectorHandler` does it; with an
+    /// inspector it executes as without one.
     ///
     /// What other than an addition can be seen in the result makes the transaction run again with
     /// every read recorded. An amount that depends on the balance cannot be seen: results are wrong

@@ -17,11 +17,11 @@
 //!
 //! # Limits
 //!
-//! - In parallel, the workers run EVMs of their own: Braid's, which is revm with the rules of the fork
-//!   and the precompiles and the surcharge of the factory, or those of an `EvmFactory`
-//!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)). An inspector, or precompiles that
-//!   were put into the one `Evm` that an executor is made with, are not asked there; use the calls for
-//!   single transactions with them.
+//! - In parallel, the workers run EVMs of their own: Braid's, which is revm with the rules of the
+//!   fork and the precompiles and the surcharge of the factory, or those of an `EvmFactory`
+//!   ([`with_evm_factory`](BraidExecutorFactory::with_evm_factory)). An inspector, or precompiles
+//!   that were put into the one `Evm` that an executor is made with, are not asked there; use the
+//!   calls for single transactions with them.
 //! - Such a factory has Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
 //! - How such an EVM pays fees has to be known: see [`Fees`].
 

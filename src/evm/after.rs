@@ -21,8 +21,8 @@ pub(super) struct AfterLast<'a, D: DatabaseRef> {
 }
 
 impl<D: DatabaseRef> AfterLast<'_, D> {
-    /// What the journal has of `address`. Refuses an answer if a batch has changed one of `locations`, unless that is
-    /// known.
+    /// What the journal has of `address`. Refuses an answer if a batch has changed one of
+    /// `locations`, unless that is known.
     fn account<const N: usize>(
         &mut self,
         address: Address,

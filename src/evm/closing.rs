@@ -20,8 +20,8 @@ use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions below which one thread is as fast where the others have just run some of them, and are
-/// awake.
+/// Transactions below which one thread is as fast where the others have just run some of them, and
+/// are awake.
 const WORTH_SHARING: usize = 32;
 /// The same where they have slept.
 const WORTH_WAKING: usize = 1_000;

@@ -22,11 +22,11 @@ use revm::database::BundleState;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many slots is made
-/// beside that. Once all is done another worker makes the receipts meanwhile.
+/// Accounts are folded in buckets, which the caller puts into the bundle, and what undoes very many
+/// slots is made beside that. Once all is done another worker makes the receipts meanwhile.
 ///
-/// A job changes nothing: the caller does what another worker has begun and does not bring, and of two results the first
-/// counts.
+/// A job changes nothing: the caller does what another worker has begun and does not bring, and of
+/// two results the first counts.
 pub(super) struct Closing {
     block: Arc<Block>,
     /// Each worker that folds holds them. When all jobs are done one worker takes them apart.
@@ -45,7 +45,8 @@ pub(super) struct Closing {
     pub(super) emptied: Mutex<Option<Store<EvmLocation>>>,
     /// Taking it apart takes time.
     spent: Mutex<EvmState>,
-    /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need not see them.
+    /// Of each bucket, where they are wanted: the caller puts accounts into the bundle, and need
+    /// not see them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
     pub(super) joined: Mutex<Vec<AccountReverted>>,
     /// Whose slots are undone apart, and by what: as far as the caller was told.
@@ -227,7 +228,8 @@ impl Closing {
         }
     }
 
-    /// The next job that another worker has done; `None` if a worker that runs would have brought it by now.
+    /// The next job that another worker has done; `None` if a worker that runs would have brought
+    /// it by now.
     fn wait(&self, seat: Seat<'_>, done: &Receiver<(usize, Done)>) -> Option<(usize, Done)> {
         let transactions = self.effects().outcomes.len();
         let share = transactions / self.jobs.len().max(1);
@@ -254,7 +256,8 @@ impl Task for Closing {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         while let Some(next) = self.next_job() {
             let Some(job) = self.jobs.get(next) else { break };
-            // If this worker was put aside the caller has done the job, and taken the effects apart.
+            // If this worker was put aside the caller has done the job, and taken the effects
+            // apart.
             let Some(effects) = self.effects.lock().clone() else { break };
             let done = self.run_job(*job, &effects);
             drop(effects);

@@ -11,7 +11,8 @@ use crate::runtime::{Pool, Seat, Task, Threads};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-/// Transactions that a running worker has surely folded within the time that is waited for a message.
+/// Transactions that a running worker has surely folded within the time that is waited for a
+/// message.
 pub(super) const IN_TIME: usize = 500;
 
 /// An empty store: the memory of one block's, for the next one's.
@@ -63,8 +64,8 @@ pub(crate) trait Crew<'env> {
         }
     }
 
-    /// Runs `task` on all other workers and `own` here, and returns when `own` does. A worker that has not begun by then
-    /// is left out. One that has may still hold the task.
+    /// Runs `task` on all other workers and `own` here, and returns when `own` does. A worker that
+    /// has not begun by then is left out. One that has may still hold the task.
     fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R;
 }
 
@@ -87,8 +88,8 @@ fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
 }
 
 impl Team {
-    /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread, not
-    /// on the processor of the caller.
+    /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread,
+    /// not on the processor of the caller.
     ///
     /// # Errors
     /// The system refused to start a thread.
@@ -183,7 +184,8 @@ pub(super) fn empty_store<'env>(
     let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
     let store = store
         .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
-    // Where storage is slow a worker that waits for one that will probably write reads nothing ahead meanwhile.
+    // Where storage is slow a worker that waits for one that will probably write reads nothing
+    // ahead meanwhile.
     store.with_workers(if crew.is_wide() { 0 } else { crew.workers() })
 }
 

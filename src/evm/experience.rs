@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 use std::collections::HashMap;
 
-/// Calls that are remembered, at most: about a quarter of a megabyte. One that comes to the place of
-/// another takes it.
+/// Calls that are remembered, at most: about a quarter of a megabyte. One that comes to the place
+/// of another takes it.
 const PLACES: usize = 4096;
 /// Stretches of nothing but one contract's calls that were given up, with none that went through in
 /// between, from which on the next one is not tried.
@@ -24,8 +24,8 @@ const BELIEVED_FOR: u8 = 32;
 const MOST_SKIPPED: u32 = 6;
 
 /// What is called: a contract, which of its functions, and the first argument. Calls of one router
-/// have as much to do with each other as the pools that they name, transfers of one token as much as
-/// those who receive them.
+/// have as much to do with each other as the pools that they name, transfers of one token as much
+/// as those who receive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Call {
     contract: Address,
@@ -151,8 +151,8 @@ impl Experience {
     }
 }
 
-/// The contract whose calls - of those that `counts` says yes to - hold almost all of the gas limits, as far as a sample
-/// tells.
+/// The contract whose calls - of those that `counts` says yes to - hold almost all of the gas
+/// limits, as far as a sample tells.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
     const SAMPLE: usize = 1_024;
     let step = transactions.len().div_ceil(SAMPLE).max(1);

@@ -137,7 +137,8 @@ fn after_transactions<S: StateSource>(
         }
         return match (called, below.end().1) {
             (_, Some(Stop::TooEarly)) => {
-                // They asked for what private batches have changed, or who has written what, and some of that is pending.
+                // They asked for what private batches have changed, or who has written what, and
+                // some of that is pending.
                 let (Some(carry), Some(latest)) = (&mut carry, below.latest_mut()) else {
                     return Err(BlockErrorKind::Internal(Invariant::ValueKind));
                 };

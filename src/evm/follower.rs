@@ -1,5 +1,5 @@
-//! Where transactions run one after the other, another worker makes the bundle of what they have left while
-//! the caller runs on.
+//! Where transactions run one after the other, another worker makes the bundle of what they have
+//! left while the caller runs on.
 
 use super::block::committed::Committed;
 use super::block::error::Failure;
@@ -33,7 +33,8 @@ struct Follower {
 }
 
 impl Follower {
-    /// The bundle, once all transactions are in it; `None` if it comes no nearer to that, as its worker is put aside.
+    /// The bundle, once all transactions are in it; `None` if it comes no nearer to that, as its
+    /// worker is put aside.
     fn wait(
         &self,
         seat: Seat<'_>,
@@ -62,8 +63,8 @@ impl Task for Follower {
     }
 }
 
-/// Whether a worker should follow where `transactions` of them run one after the other, on top of a parent
-/// or not: a parent's bundle is continued when all have run.
+/// Whether a worker should follow where `transactions` of them run one after the other, on top of a
+/// parent or not: a parent's bundle is continued when all have run.
 pub(super) fn is_followed(
     workers: usize,
     config: &Config,
@@ -76,15 +77,16 @@ pub(super) fn is_followed(
 }
 
 impl<S: StateSource> Session<S> {
-    /// The bundle is made while transactions run. Those that have run must be in what has grown so far.
+    /// The bundle is made while transactions run. Those that have run must be in what has grown so
+    /// far.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
         let ran = &self.ledger.outcomes;
         self.ledger.growing.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
-    /// Runs what has not run of the transactions below `end` in order, and lets another worker make the bundle of what they
-    /// leave, if that is set.
+    /// Runs what has not run of the transactions below `end` in order, and lets another worker make
+    /// the bundle of what they leave, if that is set.
     pub(super) fn run_followed<'env, F, C>(
         mut self,
         end: usize,
@@ -140,8 +142,8 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Two workers, the second of which comes before the caller begins, or does not come at all. Tells
-    /// whether it found anything to wait for, each time.
+    /// Two workers, the second of which comes before the caller begins, or does not come at all.
+    /// Tells whether it found anything to wait for, each time.
     struct Watched {
         comes: bool,
         waited: Vec<bool>,

@@ -1,8 +1,9 @@
-//! A block in lanes: rounds of private batches. Transactions that share a sender, a call or a payee run one after the
-//! other in one batch, beside all others.
+//! A block in lanes: rounds of private batches. Transactions that share a sender, a call or a payee
+//! run one after the other in one batch, beside all others.
 //!
-//! Where a bundle thread would do it if the rest ran in order, what a round leaves is folded into the bundle while the
-//! next one runs, by the worker that begins first: its memory is of use again soon, and little is left to do at the end.
+//! Where a bundle thread would do it if the rest ran in order, what a round leaves is folded into
+//! the bundle while the next one runs, by the worker that begins first: its memory is of use again
+//! soon, and little is left to do at the end.
 
 use super::block::committed::Committed;
 use super::block::error::Failure;
@@ -19,10 +20,12 @@ use crate::protocol::{Batch, Policy};
 use crate::schedule::Lanes;
 use core::ops::ControlFlow;
 
-/// Transactions of which a block is tried in lanes: of a shorter one a trial that fails costs too much.
+/// Transactions of which a block is tried in lanes: of a shorter one a trial that fails costs too
+/// much.
 const WORTH_A_TRIAL: usize = 256;
 
-/// Gas of a mean transaction below which lanes cost more than they save. A native transfer takes 21,000.
+/// Gas of a mean transaction below which lanes cost more than they save. A native transfer takes
+/// 21,000.
 const WORTH_LANES: u64 = 24_000;
 
 /// Whether what has not run of a block should be tried in lanes.
@@ -32,7 +35,8 @@ pub(super) fn is_worth_lanes<'env, S: StateSource>(
     session: &Session<S>,
 ) -> bool {
     let Session { workload, tally, .. } = session;
-    // Where reads are slow there are more workers than cores, and who waits for one is not in the way.
+    // Where reads are slow there are more workers than cores, and who waits for one is not in the
+    // way.
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let is_enough = session.left(workload.recipe.block.transactions.len()) >= WORTH_A_TRIAL;
     let is_chain = tally.foreseen_stretches > 0;

@@ -1,5 +1,6 @@
-//! Transactions that take much longer than others: they begin before their turn, so that in the end no worker has
-//! to wait for one of them. Earlier blocks tell which they are, or a very large gas limit.
+//! Transactions that take much longer than others: they begin before their turn, so that in the end
+//! no worker has to wait for one of them. Earlier blocks tell which they are, or a very large gas
+//! limit.
 
 use super::exec::input::{Block, regular_gas_limit};
 use super::exec::work::LONG;
@@ -14,7 +15,8 @@ use revm::context::TxEnv;
 const ASKED: u64 = 4;
 /// Functions that are remembered, at most: 48 KiB. One that comes to the place of another takes it.
 const PLACES: usize = 1024;
-/// Stretches of transactions in which the calls of a function wait for their turn after an early run of one was discarded.
+/// Stretches of transactions in which the calls of a function wait for their turn after an early
+/// run of one was discarded.
 const WAITS: u64 = 32;
 
 /// What is called: a contract, and which of its functions.
@@ -44,8 +46,8 @@ pub(super) struct Longest {
 }
 
 impl Longest {
-    /// Transactions in `range` predicted to run long, to be dispatched first. Empty if they are more than a quarter of
-    /// the range.
+    /// Transactions in `range` predicted to run long, to be dispatched first. Empty if they are
+    /// more than a quarter of the range.
     pub(super) fn of(&mut self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
         self.stretches += 1;
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
@@ -68,8 +70,8 @@ impl Longest {
         }
     }
 
-    /// Remembers which of the transactions below `frontier` took how long, of those that did, by index, and what came of
-    /// those that began first, which have run so often.
+    /// Remembers which of the transactions below `frontier` took how long, of those that did, by
+    /// index, and what came of those that began first, which have run so often.
     pub(super) fn learn(
         &mut self,
         block: &Block,

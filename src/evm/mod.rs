@@ -8,9 +8,10 @@
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
 //!
-//! The rooms, each of which imports only those before it: [`mutants`] (seeded bugs), [`fees`], [`exec`]
-//! (one run of a transaction), [`block`] (what a block adds to its transactions), [`bundle`] (state
-//! changes), [`engine`] (what the engine asks of Ethereum). Every other file here drives a block through them and may import them all.
+//! The rooms, each of which imports only those before it: [`mutants`] (seeded bugs), [`fees`],
+//! [`exec`] (one run of a transaction), [`block`] (what a block adds to its transactions),
+//! [`bundle`] (state changes), [`engine`] (what the engine asks of Ethereum). Every other file here
+//! drives a block through them and may import them all.
 
 mod after;
 mod block;

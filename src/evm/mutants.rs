@@ -45,7 +45,8 @@ pub enum EvmMutant {
     /// I14: a shared journal goes on after an error.
     #[cfg(feature = "mutants")]
     JournalOutlivesError,
-    /// A code that revm has forgotten, together with what it had noted of it, counts as one that was never known.
+    /// A code that revm has forgotten, together with what it had noted of it, counts as one that
+    /// was never known.
     #[cfg(feature = "mutants")]
     CodeForgottenTwice,
     /// A hash that is remembered answers for all inputs that have its place.
@@ -84,7 +85,8 @@ pub enum EvmMutant {
     /// In order: who creates, destroys or empties an account is taken together with others.
     #[cfg(feature = "mutants")]
     WindowKeepsLives,
-    /// In order: accounts that a transaction has touched stay among those of the window, though it is left out.
+    /// In order: accounts that a transaction has touched stay among those of the window, though it
+    /// is left out.
     #[cfg(feature = "mutants")]
     WindowKeepsTouches,
     /// In order: what a transaction has left that was refused a read stays in the journal.
@@ -105,10 +107,12 @@ pub enum EvmMutant {
     /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
     #[cfg(feature = "mutants")]
     SurchargeAlwaysSetAside,
-    /// I11: the balance of an account for which rewards are set aside is read before they are known.
+    /// I11: the balance of an account for which rewards are set aside is read before they are
+    /// known.
     #[cfg(feature = "mutants")]
     CreditReadEarly,
-    /// I11: who looks at the balance of the beneficiary after he has paid it sees the one before the block.
+    /// I11: who looks at the balance of the beneficiary after he has paid it sees the one before
+    /// the block.
     #[cfg(feature = "mutants")]
     PaymentLookedAt,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
@@ -135,10 +139,12 @@ pub enum EvmMutant {
     /// An account that changes again after its part of the bundle was finished has two reverts.
     #[cfg(feature = "mutants")]
     RevertTwice,
-    /// In order: what transactions leave after another worker has folded the others is not in the bundle.
+    /// In order: what transactions leave after another worker has folded the others is not in the
+    /// bundle.
     #[cfg(feature = "mutants")]
     TailLost,
-    /// I3: what a part of the block has read is not compared with what those before it have written.
+    /// I3: what a part of the block has read is not compared with what those before it have
+    /// written.
     #[cfg(feature = "mutants")]
     PartUnchecked,
     /// A part of the block is adopted although there is no room for its transactions.
@@ -153,7 +159,8 @@ pub enum EvmMutant {
     /// What follows the transactions does not ask what parts have changed.
     #[cfg(feature = "mutants")]
     PendingUnasked,
-    /// What parts have changed of accounts that a system call needs counts as taken over, and was not.
+    /// What parts have changed of accounts that a system call needs counts as taken over, and was
+    /// not.
     #[cfg(feature = "mutants")]
     PendingUntaken,
     /// Balances that a part has changed are not known to those who have not looked at them.
@@ -177,7 +184,8 @@ pub enum EvmMutant {
     /// What undoes the accounts that others than the caller have folded is lost.
     #[cfg(feature = "mutants")]
     BucketRevertsLost,
-    /// What undoes the slots of an account with very many of them, which another worker has made, is lost.
+    /// What undoes the slots of an account with very many of them, which another worker has made,
+    /// is lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
     /// What transactions that were taken together have set aside is lost.

@@ -17,16 +17,17 @@ use core::ops::{ControlFlow, Range};
 
 /// Transactions of which a block is tried in parts: less is not worth a trial that fails.
 const WORTH_PARTING: usize = 1_000;
-/// First parts for each worker that a shorter block has to have, if next to nothing ties its transactions to each
-/// other.
+/// First parts for each worker that a shorter block has to have, if next to nothing ties its
+/// transactions to each other.
 const PARTS_OF_SHORT: usize = 2;
-/// How much gas the transactions of a first part may ask for together, and how many there are at least and
-/// at most. If they do not hold, not much was wasted.
+/// How much gas the transactions of a first part may ask for together, and how many there are at
+/// least and at most. If they do not hold, not much was wasted.
 const TRIAL_GAS: u64 = 2_000_000;
 const TRIAL: (usize, usize) = (8, 64);
 /// Transactions of a first part where parts are forced.
 const FORCED: usize = 2;
-/// Transactions for each worker that forced parts have together, so that wasted work is bounded there, too.
+/// Transactions for each worker that forced parts have together, so that wasted work is bounded
+/// there, too.
 const FORCED_TOGETHER: usize = 8;
 /// Transactions that run in order between forced parts.
 const TURN: usize = 3;
@@ -46,7 +47,8 @@ pub(super) fn is_worth_parting<'env, S: StateSource>(
     config: &Config,
     session: &Session<S>,
 ) -> bool {
-    // Where reads are slow there are more workers than cores, and who waits for one is not in the way.
+    // Where reads are slow there are more workers than cores, and who waits for one is not in the
+    // way.
     let may = config.policy == Policy::Auto && crew.workers() > 1 && !crew.is_wide();
     let recipe = &session.workload.recipe;
     let is_chain = session.tally.foreseen_stretches > 0;
@@ -96,7 +98,8 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Tries parts for all transactions, of which none has run, and remembers of a short block whether that paid.
+    /// Tries parts for all transactions, of which none has run, and remembers of a short block
+    /// whether that paid.
     pub(super) fn try_parts<'env, F, C>(
         self,
         crew: &mut C,
@@ -118,8 +121,8 @@ impl<S: StateSource> Session<S> {
         (session, failure)
     }
 
-    /// Runs what has not run of the transactions below `end` in private batches of neighbours, of `shortest` transactions
-    /// or more, up to the first that may not go on.
+    /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
+    /// `shortest` transactions or more, up to the first that may not go on.
     fn run_parts<'env, F, C>(
         mut self,
         end: usize,

@@ -15,16 +15,16 @@ use std::num::NonZeroU32;
 /// Gas of a plain payment.
 const PAYMENT: u64 = 21_000;
 
-/// Gas that `tx` probably takes, at most: wallets ask for any amount of it for a plain payment, and where there is no
-/// data few contracts do much.
+/// Gas that `tx` probably takes, at most: wallets ask for any amount of it for a plain payment, and
+/// where there is no data few contracts do much.
 pub(super) fn probable_gas(block: &Block, tx: &TxEnv) -> u64 {
     let limit = regular_gas_limit(block, tx.gas_limit);
     let is_payment = tx.data.is_empty() && tx.kind.is_call() && tx.authorization_list.is_empty();
     if is_payment { limit.min(PAYMENT) } else { limit }
 }
 
-/// Whether `tx` can be admitted where `room` gas is left. If not, running it early is wasted, and its gas may
-/// be absurd (I9).
+/// Whether `tx` can be admitted where `room` gas is left. If not, running it early is wasted, and
+/// its gas may be absurd (I9).
 pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
     let bounded = !block.cfg.enable_amsterdam_eip8037 || tx.gas_limit <= room;
     bounded && regular_gas_limit(block, tx.gas_limit) <= room
@@ -49,14 +49,15 @@ pub(super) fn plan_block(
         Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
-    // First all that has to be fetched from memory, transaction by transaction; then the map of senders.
+    // First all that has to be fetched from memory, transaction by transaction; then the map of
+    // senders.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
     plan(first, &hints, grain)
 }
 
-/// What ties `tx` to others that have the same: its sender, what it calls, and whom it pays. Calls of one function with
-/// the same first argument probably have to do with each other: that is the pool of a router, the receiver of a
-/// token.
+/// What ties `tx` to others that have the same: its sender, what it calls, and whom it pays. Calls
+/// of one function with the same first argument probably have to do with each other: that is the
+/// pool of a router, the receiver of a token.
 pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 3] {
     let account = |address: Address| Some(hasher.hash_one(address));
     let call = Call::of(tx).map(|call| hasher.hash_one(call));
@@ -85,7 +86,8 @@ pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
     })
 }
 
-/// Whether no account that pays or is paid in the first `length` of `transactions` does so in the `length` after them.
+/// Whether no account that pays or is paid in the first `length` of `transactions` does so in the
+/// `length` after them.
 pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
     let (first, rest) = transactions.split_at(length.min(transactions.len()));
     let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx)].into_iter().flatten();
@@ -114,18 +116,19 @@ fn mean(block: &Block, gas: impl Fn(&Block, &TxEnv) -> u64) -> u64 {
 /// Gas of a block below which starting other workers costs more than they can save.
 const WORTH_SHARING: u64 = 2_000_000;
 
-/// Gas per transaction below which a second worker saves less by running transactions than handing over costs. A
-/// native transfer takes 21,000, a token transfer twice as much and more.
+/// Gas per transaction below which a second worker saves less by running transactions than handing
+/// over costs. A native transfer takes 21,000, a token transfer twice as much and more.
 const WORTH_A_SECOND: u128 = 35_000;
 /// The same where it makes the bundle meanwhile otherwise.
 const WORTH_A_FOLLOWER: u128 = 50_000;
-/// The same for any number of workers: native transfers, which do not hold in parts, and next to nothing else.
+/// The same for any number of workers: native transfers, which do not hold in parts, and next to
+/// nothing else.
 const WORTH_MORE: u128 = 22_000;
 
 /// Whether sharing the transactions of `block` out among `workers` workers cannot pay: there is too
-/// little to do, or too little in each, or almost all of it is one sender's, whose
-/// transactions depend on each other by their nonces. `is_followed`: where the caller runs them alone,
-/// another worker folds what they leave. `tries_parts`: they may run in parts before.
+/// little to do, or too little in each, or almost all of it is one sender's, whose transactions
+/// depend on each other by their nonces. `is_followed`: where the caller runs them alone, another
+/// worker folds what they leave. `tries_parts`: they may run in parts before.
 pub(super) fn is_serial(
     block: &Block,
     workers: usize,

@@ -70,7 +70,8 @@ impl Context for Observed<'_> {
 }
 
 /// Executes `block` on `source` as an executor with threads of its own would, and tells `observer`
-/// what each worker does. It tries neither parts nor lanes: those have no stages that could be told.
+/// what each worker does. It tries neither parts nor lanes: those have no stages that could be
+/// told.
 ///
 /// # Errors
 /// As [`Executor::execute`](crate::Executor::execute).

@@ -7,7 +7,8 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Lanes for each worker: one that is done with its lane takes the next, so that all end at about the same time.
+/// Lanes for each worker: one that is done with its lane takes the next, so that all end at about
+/// the same time.
 const LANES_EACH: usize = 2;
 /// Transactions of the shortest round: the longer it is, the more meet in it, however many run it.
 const SHORTEST: usize = 64;
@@ -15,8 +16,9 @@ const SHORTEST: usize = 64;
 const LONGEST_EACH: usize = 64;
 /// Workers for which it grows.
 const LONGEST_FOR: usize = 8;
-/// Lanes are given up where one transaction was wasted for this number that were not, beside a few in the beginning:
-/// that much of the shortest round counts as if it had paid. Speculation wastes less there.
+/// Lanes are given up where one transaction was wasted for this number that were not, beside a few
+/// in the beginning: that much of the shortest round counts as if it had paid. Speculation wastes
+/// less there.
 const WASTE: usize = 24;
 const ALLOWED: usize = 24;
 /// Rounds in a row in which nothing was wasted before the first longer one.
@@ -32,7 +34,8 @@ pub(super) struct Pace {
     longest: usize,
     adopted: usize,
     discarded: usize,
-    /// Rounds in which nothing was wasted since one was, and how many there have to be before they get longer.
+    /// Rounds in which nothing was wasted since one was, and how many there have to be before they
+    /// get longer.
     good: u32,
     patience: u32,
     /// The last round had one that was too long beside all else.
@@ -103,7 +106,8 @@ impl Pace {
         self.length = if half > SHORTEST { half } else { SHORTEST };
     }
 
-    /// A round committed `adopted` transactions, and `discarded` more of it were wasted or have not run.
+    /// A round committed `adopted` transactions, and `discarded` more of it were wasted or have not
+    /// run.
     pub(super) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
@@ -125,8 +129,8 @@ impl Pace {
     }
 }
 
-/// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the block,
-/// which has used `used` gas so far.
+/// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the
+/// block, which has used `used` gas so far.
 ///
 /// `begun`: number of transactions that one of the `workers` folds first.
 pub(super) fn plan_round(

@@ -83,8 +83,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
     let in_parts = is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
-    // The worker that adopts parts makes the bundle, too; if many run them all do it at the end, unless most is left
-    // then and a worker follows.
+    // The worker that adopts parts makes the bundle, too; if many run them all do it at the end,
+    // unless most is left then and a worker follows.
     let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
     if folds || (follows && !in_parts) {
         session.make_bundle_meanwhile(&effects, &config);
@@ -376,7 +376,8 @@ mod tests {
             let output = built.expect("a block").output;
             assert!(!output.stats.alone, "{:?}", output.stats);
             assert_same(&output, &expected, calls);
-            // Where the other worker came late, on a machine that has much to do, little speculation was wasted.
+            // Where the other worker came late, on a machine that has much to do, little
+            // speculation was wasted.
             output.stats.foreseen_stretches >= 1
         };
         assert!((0..100).any(is_foreseen), "no other worker has come in a hundred blocks");

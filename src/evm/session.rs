@@ -162,8 +162,8 @@ impl<S: StateSource> Session<S> {
         (session, failure)
     }
 
-    /// Runs the transactions below `end` on all workers, the caller being one of them, until all have
-    /// run or speculation turns out to be wasted.
+    /// Runs the transactions below `end` on all workers, the caller being one of them, until all
+    /// have run or speculation turns out to be wasted.
     pub(super) fn run_shared<'env, F, C>(
         mut self,
         end: usize,
@@ -179,7 +179,8 @@ impl<S: StateSource> Session<S> {
     {
         let left = self.left(end);
         let alone = crew.workers() == 1 || left < 2;
-        // Each outcome is sent once, so sending never waits; in order the caller takes one before the next is there.
+        // Each outcome is sent once, so sending never waits; in order the caller takes one before
+        // the next is there.
         let most = if matches!(stretch, Stretch::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
@@ -252,7 +253,8 @@ impl<S: StateSource> Session<S> {
         (RunTask { shared, fold, unpublished }, tally)
     }
 
-    /// The block after the caller's part of `task`. Other workers may still hold the task, with nothing that is needed.
+    /// The block after the caller's part of `task`. Other workers may still hold the task, with
+    /// nothing that is needed.
     fn after_task(task: &RunTask<S>, tally: Tally, ended: bool) -> (Self, Option<Failure<S>>) {
         let Some(mut end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
@@ -276,7 +278,8 @@ impl<S: StateSource> Session<S> {
         self.longest = longest.into_iter().map(|tx| (tx, 0)).collect();
     }
 
-    /// Remembers who took long, and, if the stretch `has_ended` well, what came of it that some began before their turn.
+    /// Remembers who took long, and, if the stretch `has_ended` well, what came of it that some
+    /// began before their turn.
     fn remember_longest<'env>(
         &mut self,
         crew: &mut impl Crew<'env>,

@@ -16,8 +16,8 @@ use crate::worker::{BlockEnd, Setup};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Makes what has not run of the transactions below `end` ready for workers, in chunks; also returns what was
-    /// counted before. `hands_over`: where speculation is wasted that is the end.
+    /// Makes what has not run of the transactions below `end` ready for workers, in chunks; also
+    /// returns what was counted before. `hands_over`: where speculation is wasted that is the end.
     pub(super) fn set_up(
         mut self,
         end: usize,
@@ -53,7 +53,8 @@ impl<S: StateSource> Session<S> {
         self.into_setup(config, limits, Plan { private, ..Plan::default() })
     }
 
-    /// The same one after the other: one private batch, that runs where everything below it is final.
+    /// The same one after the other: one private batch, that runs where everything below it is
+    /// final.
     pub(super) fn set_up_in_order(
         self,
         end: usize,

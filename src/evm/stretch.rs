@@ -103,7 +103,8 @@ impl<S: StateSource> RunTask<S> {
         true
     }
 
-    /// The bundle that was made, if one was. Waits for the worker that makes it: what it works on is not there twice.
+    /// The bundle that was made, if one was. Waits for the worker that makes it: what it works on
+    /// is not there twice.
     pub(super) fn folded(&self) -> Option<Growing> {
         match self.fold.as_ref()?.lock().take() {
             Some(Fold::Done(growing)) => Some(growing),
@@ -114,13 +115,15 @@ impl<S: StateSource> RunTask<S> {
         }
     }
 
-    /// Waits until everything that a worker has begun to publish is published: what comes next reads it.
+    /// Waits until everything that a worker has begun to publish is published: what comes next
+    /// reads it.
     pub(super) fn wait_published(&self) {
         let publishing = self.unpublished.iter().flat_map(|unpublished| &unpublished.publishing);
         publishing.for_each(|publishing| drop(publishing.lock()));
     }
 
-    /// Puts part of what the batches have left into the store, until nothing is left to be put there.
+    /// Puts part of what the batches have left into the store, until nothing is left to be put
+    /// there.
     pub(super) fn publish(&self, worker: WorkerId, seat: Seat<'_>) {
         let Some(Unpublished { left, next, publishing }) = &self.unpublished else { return };
         let Some(publishing) = publishing.get(usize::from(worker.0)) else { return };
@@ -140,8 +143,8 @@ impl<S: StateSource> RunTask<S> {
         }
     }
 
-    /// Sums up what is credited: many deltas at one location would be folded again and again. Returns what is to be
-    /// published besides.
+    /// Sums up what is credited: many deltas at one location would be folded again and again.
+    /// Returns what is to be published besides.
     fn publish_credits(&self) -> Arc<[Left]> {
         let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
         let (first, left) = self.shared.unpublished();

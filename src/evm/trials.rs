@@ -2,21 +2,24 @@
 
 use crate::protocol::{Policy, Waste};
 
-/// Transactions of a block that is long: while it turns out there that speculation is wasted, more is lost.
+/// Transactions of a block that is long: while it turns out there that speculation is wasted, more
+/// is lost.
 const LONG: usize = 2_000;
 
 /// Runs for nothing of one transaction that a chain of dependent ones comes to.
 const IN_A_CHAIN: u32 = 4;
-/// For each of them, how many in 64 commits are enough to tell a chain: those of `lending` and `rollup-batch` on eight
-/// workers and more throw away 3.5 to 3.8 runs for each commit, 224 to 243 in 64, where each transaction may have four.
+/// For each of them, how many in 64 commits are enough to tell a chain: those of `lending` and
+/// `rollup-batch` on eight workers and more throw away 3.5 to 3.8 runs for each commit, 224 to 243
+/// in 64, where each transaction may have four.
 const OF_EACH: u32 = 52;
 
-/// From when on speculation on `workers` workers counts as wasted, where each transaction may run `runs` times for
-/// nothing.
+/// From when on speculation on `workers` workers counts as wasted, where each transaction may run
+/// `runs` times for nothing.
 ///
-/// What a second worker does for nothing in a chain is about one run for each commit; of mainnet's short blocks those in
-/// which it is more are still faster with speculation than without. Each further worker may waste as much as that one. They
-/// waste by fits and starts, so it takes longer to tell.
+/// What a second worker does for nothing in a chain is about one run for each commit; of mainnet's
+/// short blocks those in which it is more are still faster with speculation than without. Each
+/// further worker may waste as much as that one. They waste by fits and starts, so it takes longer
+/// to tell.
 pub(super) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
     let Waste { runs: few, commits } = Waste::default();
     let times = if transactions < LONG && runs > 1 { 2 } else { 1 };

@@ -1,5 +1,5 @@
-//! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a time on
-//! the calling thread, in an order that a seed or a clock decides.
+//! An executor on fibers: all that ships, from the pre-block calls to the bundle, one step at a
+//! time on the calling thread, in an order that a seed or a clock decides.
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
@@ -48,10 +48,11 @@ impl Crew<'static> for FiberTeam {
 
 /// An [`Executor`](crate::Executor) on simulated workers.
 ///
-/// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on workers that
-/// have a core each: what one of them does takes as long as it really does, alone on this thread, and the worker
-/// that is furthest behind goes next. Caches and memory that cores share are not seen, nor what it takes to wake a
-/// thread; and a transaction that runs alone is not interrupted, so the worker that folds has all of them at once.
+/// With [`Schedule::Measured`](simulated::Schedule::Measured) it tells how long a block takes on
+/// workers that have a core each: what one of them does takes as long as it really does, alone on
+/// this thread, and the worker that is furthest behind goes next. Caches and memory that cores
+/// share are not seen, nor what it takes to wake a thread; and a transaction that runs alone is not
+/// interrupted, so the worker that folds has all of them at once.
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,
@@ -73,8 +74,9 @@ pub struct VirtualRun<E> {
 }
 
 impl SimulatedExecutor {
-    /// An executor whose workers go on in the order that `options` say; their number is that of `config`. No block
-    /// is cancelled, no steps are kept, and the limit of steps is that of each task.
+    /// An executor whose workers go on in the order that `options` say; their number is that of
+    /// `config`. No block is cancelled, no steps are kept, and the limit of steps is that of each
+    /// task.
     #[must_use]
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };

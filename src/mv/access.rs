@@ -11,11 +11,12 @@ use hashbrown::HashTable;
 
 /// The access set of a private batch, by hash, in the order in which its transactions ran.
 ///
-/// Transactions are committed in groups of neighbours: usually of one, of many where a batch takes what
-/// neighbours leave together. Two locations with one hash count as one, which may discard a result and
-/// never commits a wrong one.
+/// Transactions are committed in groups of neighbours: usually of one, of many where a batch takes
+/// what neighbours leave together. Two locations with one hash count as one, which may discard a
+/// result and never commits a wrong one.
 ///
-/// A location that has a scope counts together with it: a tombstone at the scope changes the location.
+/// A location that has a scope counts together with it: a tombstone at the scope changes the
+/// location.
 #[derive(Clone, Debug)]
 pub struct AccessLog<L: Location> {
     hasher: RandomState,
@@ -64,8 +65,8 @@ impl<L: Location> AccessLog<L> {
         self.exact.read(location, Some(value));
     }
 
-    /// The answer at `location` came from a tombstone of this batch, which stands for a write of everything in its
-    /// scope: that others write `location` meanwhile must not go unnoticed.
+    /// The answer at `location` came from a tombstone of this batch, which stands for a write of
+    /// everything in its scope: that others write `location` meanwhile must not go unnoticed.
     pub fn read_ended(&mut self, location: &L) {
         self.reads.push(self.hasher.hash_one(location));
         self.exact.read(location, None);
@@ -149,7 +150,8 @@ impl<L: Location> AccessLog<L> {
         self.writes.get(from.map_or(0, |group| group.writes)..end).unwrap_or_default()
     }
 
-    /// The first transaction whose group has accessed, by then, something that `is_conflict` says yes to.
+    /// The first transaction whose group has accessed, by then, something that `is_conflict` says
+    /// yes to.
     pub(super) fn first_where(
         &self,
         reads_only: bool,
@@ -229,8 +231,8 @@ impl Watch {
         self.bound = [self.bound, tx].into_iter().flatten().min();
     }
 
-    /// The lowest transaction that may not commit, as what others have committed meanwhile is among what it or one
-    /// before it has accessed.
+    /// The lowest transaction that may not commit, as what others have committed meanwhile is among
+    /// what it or one before it has accessed.
     #[must_use]
     pub const fn bound(&self) -> Option<TxIndex> {
         self.bound

@@ -11,7 +11,8 @@ const PLACES: usize = 16;
 #[repr(align(128))]
 struct Place(HintU32);
 
-/// What a run of a transaction has shown of itself so far. It stays the same while the run does nothing that shows.
+/// What a run of a transaction has shown of itself so far. It stays the same while the run does
+/// nothing that shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat(u32);
 
@@ -19,14 +20,16 @@ impl Beat {
     const IN_BASE: u32 = 1;
     const NEXT: u32 = 2;
 
-    /// Whether the run waits for the base state: for as long as it takes, and another run would wait, too.
+    /// Whether the run waits for the base state: for as long as it takes, and another run would
+    /// wait, too.
     #[must_use]
     pub const fn is_in_base(self) -> bool {
         self.0 & Self::IN_BASE != 0
     }
 }
 
-/// The beats of the runs of a block. They are hints: nothing is ordered by them, and a lost one shows next time.
+/// The beats of the runs of a block. They are hints: nothing is ordered by them, and a lost one
+/// shows next time.
 #[derive(Debug, Default)]
 pub(super) struct Beats([Place; PLACES]);
 

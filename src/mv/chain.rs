@@ -123,8 +123,8 @@ pub(super) struct Chain<L: Location> {
     base: Option<L::Value>,
     // Most have one entry: it lies where the chain does.
     items: SmallVec<[Item<L>; 1]>,
-    /// Transactions that read it and have not been named since. None that a change concerns may be missing: a
-    /// transaction that was never named commits without validation.
+    /// Transactions that read it and have not been named since. None that a change concerns may be
+    /// missing: a transaction that was never named commits without validation.
     readers: SmallVec<[Reader; 2]>,
     prune_at: u32,
     /// Reads of transactions, and transactions that wrote: whether who reads it writes it, too.
@@ -176,8 +176,8 @@ impl<L: Location> Chain<L> {
     }
 
     /// The highest of the `running` transactions below `reader` that has read this and will
-    /// probably write it, where no transaction between the two has written it: about half of those that have read
-    /// it have written it, or more.
+    /// probably write it, where no transaction between the two has written it: about half of those
+    /// that have read it have written it, or more.
     pub(super) fn likely_writer(
         &self,
         reader: TxIndex,

@@ -1,5 +1,5 @@
-//! The conflict index: what was committed in a stretch of a block, and by whom. It gives the verdict of the
-//! commit rule for private batches (`docs/PROTOCOL.md`).
+//! The conflict index: what was committed in a stretch of a block, and by whom. It gives the
+//! verdict of the commit rule for private batches (`docs/PROTOCOL.md`).
 
 use super::access::{AccessLog, Watch};
 use super::exact::ExactIndex;
@@ -109,8 +109,9 @@ impl<L: Location> ConflictIndex<L> {
         }
     }
 
-    /// The lowest transaction of `batch`, which ran on `snapshot` and left `log`, that may not commit if nothing else is
-    /// committed before it: an outsider has written, from the snapshot on, what it or one before it has accessed.
+    /// The lowest transaction of `batch`, which ran on `snapshot` and left `log`, that may not
+    /// commit if nothing else is committed before it: an outsider has written, from the snapshot
+    /// on, what it or one before it has accessed.
     #[must_use]
     pub fn first_conflict(
         &self,
@@ -132,8 +133,8 @@ impl<L: Location> ConflictIndex<L> {
         })
     }
 
-    /// The same for one group, by exact comparison: whether the one that begins with `first` may commit now. Builds
-    /// without debug assertions say yes.
+    /// The same for one group, by exact comparison: whether the one that begins with `first` may
+    /// commit now. Builds without debug assertions say yes.
     #[must_use]
     pub fn allows(
         &self,
@@ -160,7 +161,8 @@ mod tests {
     use crate::ids::Chunk;
     use core::hash::{Hash, Hasher};
 
-    /// A place, in the scope of the place 0 if its number is above 9. All have the same hash, if `COLLIDES`.
+    /// A place, in the scope of the place 0 if its number is above 9. All have the same hash, if
+    /// `COLLIDES`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Place<const COLLIDES: bool>(u32);
 
@@ -220,7 +222,8 @@ mod tests {
         core::iter::empty()
     }
 
-    /// Transaction 2 reads what transaction 1 of another batch has written after 0 and before 3 of its own.
+    /// Transaction 2 reads what transaction 1 of another batch has written after 0 and before 3 of
+    /// its own.
     fn own_write_above_an_outsiders<const COLLIDES: bool>(mutant: StoreMutant) -> Option<TxIndex> {
         let mut index = ConflictIndex::<Place<COLLIDES>>::default().with_mutant(mutant);
         let own = log(&index, &[(0, Err(1)), (2, Ok(1)), (3, Err(1))]);
@@ -260,7 +263,8 @@ mod tests {
         assert!(index.has(&Place(2)) && !index.has(&Place(3)));
     }
 
-    /// A tombstone at the scope changes what lies in it; a new value in the scope is no concern of others there.
+    /// A tombstone at the scope changes what lies in it; a new value in the scope is no concern of
+    /// others there.
     #[test]
     fn a_scope_counts_with_what_lies_in_it() {
         let mut index = ConflictIndex::<Place<false>>::default();

@@ -1,10 +1,11 @@
-//! Locations beside their hashes, in builds with debug assertions and in traces: those check each commit of
-//! a private batch once more, by exact comparison. Other builds keep nothing.
+//! Locations beside their hashes, in builds with debug assertions and in traces: those check each
+//! commit of a private batch once more, by exact comparison. Other builds keep nothing.
 
 use super::location::Location;
 use crate::ids::{BatchId, Chunk, TxIndex};
 
-/// Locations that were read from a snapshot, with what was found; without it where only the location counts.
+/// Locations that were read from a snapshot, with what was found; without it where only the
+/// location counts.
 pub type ExactReads<L> = Vec<(L, Option<<L as Location>::Value>)>;
 
 /// What one group of a private batch has accessed.
@@ -106,8 +107,8 @@ impl<L: Location> ExactIndex<L> {
         }
     }
 
-    /// Whether no transaction outside `batch` has committed, from `snapshot` on, a write of what its groups up to the one that
-    /// begins with `first` have accessed.
+    /// Whether no transaction outside `batch` has committed, from `snapshot` on, a write of what
+    /// its groups up to the one that begins with `first` have accessed.
     pub(super) fn allows(
         &self,
         batch: BatchId,

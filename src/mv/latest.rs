@@ -48,8 +48,8 @@ impl<L: Location> Default for Latest<L> {
 }
 
 impl<L: Location> Latest<L> {
-    /// What the next transaction sees at `location`, and where it comes from. `below` is asked for what
-    /// was there before, if that matters.
+    /// What the next transaction sees at `location`, and where it comes from. `below` is asked for
+    /// what was there before, if that matters.
     ///
     /// # Errors
     /// Those of `below`.
@@ -122,8 +122,8 @@ impl<L: Location> Latest<L> {
         }
     }
 
-    /// All that was put here and still counts, each location once, tombstones before what they do not
-    /// end. Deltas to a value that was not read are left out: read it first.
+    /// All that was put here and still counts, each location once, tombstones before what they do
+    /// not end. Deltas to a value that was not read are left out: read it first.
     pub fn into_entries(self) -> impl Iterator<Item = (TxIndex, L, Entry<L>)> {
         let Self { cells, ended } = self;
         let tombstone = |(scope, tx): (&L, &TxIndex)| (*tx, scope.clone(), Entry::Tombstone);

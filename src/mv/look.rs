@@ -103,9 +103,9 @@ impl<L: Location> Store<L> {
         self.resolve_or(hash, location, reader, |_| None)
     }
 
-    /// The same for a run that may be wasted: where a lower transaction that runs at the moment will
-    /// probably write, it is blocked as if that one's estimate were there. What it would see now would
-    /// probably have to be thrown away.
+    /// The same for a run that may be wasted: where a lower transaction that runs at the moment
+    /// will probably write, it is blocked as if that one's estimate were there. What it would see
+    /// now would probably have to be thrown away.
     #[must_use]
     pub fn resolve_ahead(
         &self,

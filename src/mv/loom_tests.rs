@@ -317,7 +317,8 @@ fn loom_snapshot_stays_beside_publications_above_it() {
     });
 }
 
-/// Nothing is known of the place: a chain may be made above the snapshot while the reader asks for the base value.
+/// Nothing is known of the place: a chain may be made above the snapshot while the reader asks for
+/// the base value.
 #[test]
 fn loom_snapshot_beside_a_chain_that_is_created_above_it() {
     explore("snapshot_beside_a_new_chain", PREEMPTIONS, 600, || {

@@ -76,7 +76,8 @@ pub enum StoreMutant {
     /// The commit rule compares what a private batch has read, and not what it has written.
     #[cfg(feature = "mutants")]
     WritesUncompared,
-    /// The conflict index knows the last writer of a location alone, also where that is the batch itself.
+    /// The conflict index knows the last writer of a location alone, also where that is the batch
+    /// itself.
     #[cfg(feature = "mutants")]
     LastWriterOnly,
     /// The conflict index keeps the first writer of each location and forgets later ones.

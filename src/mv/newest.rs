@@ -8,8 +8,8 @@ use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 
 impl<L: Location> Store<L> {
-    /// What lies at `location` below `reader`, where everything is final, and where it comes from. `base`
-    /// is asked for the value before the block, if that matters and is not known.
+    /// What lies at `location` below `reader`, where everything is final, and where it comes from.
+    /// `base` is asked for the value before the block, if that matters and is not known.
     ///
     /// # Errors
     /// Those of `base`.
@@ -42,8 +42,9 @@ impl<L: Location> Store<L> {
         }
     }
 
-    /// What lies at `location`, whose hash is `hash`, below `reader`, where everything is final. No change can concern the
-    /// reader, so it is not remembered. `base` is asked for the value before the block, if that is not known.
+    /// What lies at `location`, whose hash is `hash`, below `reader`, where everything is final. No
+    /// change can concern the reader, so it is not remembered. `base` is asked for the value before
+    /// the block, if that is not known.
     ///
     /// # Errors
     /// Those of `base`.

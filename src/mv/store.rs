@@ -191,8 +191,9 @@ impl<L: Location> Store<L> {
         shard.chain(hash, location).1.set_base(value, self.mutant);
     }
 
-    /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at its
-    /// scope only once some scope was used. Every transaction above that may have read anything has to be named then.
+    /// Whether readers that a change at `location` concerns may be unknown here: a slot looks at
+    /// its scope only once some scope was used. Every transaction above that may have read anything
+    /// has to be named then.
     #[must_use]
     pub fn has_unknown_readers(&self, location: &L) -> bool {
         location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)

@@ -18,8 +18,8 @@ impl Stamp {
 
 /// Data under a lock, with the stamp of the last publication into it.
 ///
-/// The stamp may be looked at without the lock, as TL2 does: an unchanged stamp proves that
-/// nothing was published since. The data is only ever read under the lock. Two of them share no line of
+/// The stamp may be looked at without the lock, as TL2 does: an unchanged stamp proves that nothing
+/// was published since. The data is only ever read under the lock. Two of them share no line of
 /// cache.
 #[derive(Debug)]
 #[repr(align(128))]

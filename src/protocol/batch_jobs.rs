@@ -36,8 +36,8 @@ impl Protocol {
         self.private.published()
     }
 
-    /// Up to where the last run in order has come, if all of that is committed and nothing else since: what it has handed
-    /// on is the state below that index.
+    /// Up to where the last run in order has come, if all of that is committed and nothing else
+    /// since: what it has handed on is the state below that index.
     #[must_use]
     pub fn carried(&self) -> Option<TxIndex> {
         self.private.carried.filter(|carried| *carried == self.frontier)
@@ -95,14 +95,16 @@ impl Protocol {
         Some(Command::Publish { txs: Chunk { first, end }, carried })
     }
 
-    /// The same before a run of the batch `id`. The first run takes the snapshot that is there: what was committed since
-    /// is compared. Where that was wasted the next run sees all that is committed.
+    /// The same before a run of the batch `id`. The first run takes the snapshot that is there:
+    /// what was committed since is compared. Where that was wasted the next run sees all that is
+    /// committed.
     pub(super) fn publish_for(&mut self, id: BatchId) -> Option<Command> {
         let has_run = self.private.batch(id).is_some_and(|batch| batch.runs > 0);
         if has_run { self.publish_below() } else { None }
     }
 
-    /// The members of the batch `id` from the frontier `tx` on run in order, as far as no others lie between.
+    /// The members of the batch `id` from the frontier `tx` on run in order, as far as no others
+    /// lie between.
     pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let carried = self.private.carried;
         let is_forgotten = is_mutant!(self.mutant, CarryOutdated) && carried.is_some();
@@ -162,7 +164,8 @@ impl Protocol {
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
         if let Mode::InOrder { continues, .. } = job.mode {
-            // A run that began on the store and came nowhere leaves nothing: all below it is in the store.
+            // A run that began on the store and came nowhere leaves nothing: all below it is in the
+            // store.
             let start = continues.then_some(tx);
             self.private.carried = report.groups.last().map(|group| group.end).or(start);
         } else {

@@ -74,8 +74,8 @@ impl Protocol {
         }
     }
 
-    /// The lowest pending transaction above the frontier, with the rest of its chunk; one of the longest before all
-    /// others.
+    /// The lowest pending transaction above the frontier, with the rest of its chunk; one of the
+    /// longest before all others.
     fn next_job(&mut self) -> Result<Option<Job>, Invariant> {
         let full = self.unanswered() >= self.limits.job_capacity;
         if self.in_order() || (full && !is_mutant!(self.mutant, CapacityIgnored)) {
@@ -168,7 +168,8 @@ impl Protocol {
         if self.is_late(job) {
             return Ok(());
         }
-        // A batch that was taken back runs here as the same job, if nothing was published meanwhile.
+        // A batch that was taken back runs here as the same job, if nothing was published
+        // meanwhile.
         let was_here = !report.void && self.here.take_if(|here| *here == job).is_some();
         if !was_here {
             self.in_flight = self.in_flight.saturating_sub(1);

@@ -9,29 +9,30 @@ pub enum Mode {
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
     Frontier,
-    /// The members of a private batch from the first transaction of the chunk on, which ends with the last one; those of
-    /// others may lie between them. They run on the committed prefix below the snapshot, and no other run reads what
-    /// they write before it commits.
+    /// The members of a private batch from the first transaction of the chunk on, which ends with
+    /// the last one; those of others may lie between them. They run on the committed prefix below
+    /// the snapshot, and no other run reads what they write before it commits.
     Private {
         /// The batch.
         batch: BatchId,
         /// Everything below it is committed and can be read.
         snapshot: TxIndex,
     },
-    /// A stretch in order: the members of a private batch in the chunk, the first of which is the frontier. Everything
-    /// below it is committed, no other batch's transactions lie between, and none commits before this run has reported:
-    /// what it sees is final, an error too.
+    /// A stretch in order: the members of a private batch in the chunk, the first of which is the
+    /// frontier. Everything below it is committed, no other batch's transactions lie between, and
+    /// none commits before this run has reported: what it sees is final, an error too.
     InOrder {
         /// The batch.
         batch: BatchId,
-        /// The run begins with what the last one in order has left, journal included: all of that is committed, and
-        /// nothing else since. Without it, what lies below is all in the store.
+        /// The run begins with what the last one in order has left, journal included: all of that
+        /// is committed, and nothing else since. Without it, what lies below is all in the store.
         continues: bool,
     },
 }
 
 impl Mode {
-    /// The private batch that a job whose first transaction is `first` runs, and the snapshot on which it does.
+    /// The private batch that a job whose first transaction is `first` runs, and the snapshot on
+    /// which it does.
     #[must_use]
     pub const fn private(self, first: TxIndex) -> Option<(BatchId, TxIndex)> {
         match self {
@@ -55,8 +56,8 @@ impl Job {
 pub struct Job {
     /// Which transactions.
     pub chunk: Chunk,
-    /// Incarnation of the first transaction's run, or number of earlier runs of the private batch; it tells this job from
-    /// an older one for the same index.
+    /// Incarnation of the first transaction's run, or number of earlier runs of the private batch;
+    /// it tells this job from an older one for the same index.
     pub incarnation: Incarnation,
     /// Whether the first run is final.
     pub mode: Mode,
@@ -106,7 +107,8 @@ pub struct JobReport {
     /// The job.
     pub job: Job,
     /// One entry for each transaction that ran, lowest first. What is missing at the end of the
-    /// chunk was not run. Only the last entry may be other than `Executed`. Empty for a private batch.
+    /// chunk was not run. Only the last entry may be other than `Executed`. Empty for a private
+    /// batch.
     pub results: Vec<TxReport>,
     /// How far a private batch came.
     pub batch: BatchReport,
@@ -127,8 +129,8 @@ impl JobReport {
 pub struct BatchReport {
     /// Transactions that have run, in order: those of one group are neighbours and commit together.
     pub groups: Vec<Chunk>,
-    /// The member after them if it must not run above the frontier: it is invalid or failed on what it saw, or asked
-    /// for what is settled only there. Nothing of it is left.
+    /// The member after them if it must not run above the frontier: it is invalid or failed on what
+    /// it saw, or asked for what is settled only there. Nothing of it is left.
     pub held: Option<TxIndex>,
     /// Why it has no result, if that is final: in a stretch in order.
     pub failure: Option<Failure>,
@@ -159,11 +161,12 @@ pub enum Event {
     Compared {
         /// The frontier.
         tx: TxIndex,
-        /// The lowest member of the batch that the commit rule forbids if no outsider commits before it; none if it allows
-        /// all that have run.
+        /// The lowest member of the batch that the commit rule forbids if no outsider commits
+        /// before it; none if it allows all that have run.
         conflict: Option<TxIndex>,
     },
-    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`]: these had read something that is there now.
+    /// Answer to [`Command::CommitGroup`] and [`Command::Publish`]: these had read something that
+    /// is there now.
     Published {
         /// The first transaction that was published.
         tx: TxIndex,
@@ -191,7 +194,8 @@ pub enum Event {
         /// Higher readers of the withdrawn entries.
         stale_readers: Vec<TxIndex>,
     },
-    /// The frontier's job has come no nearer to its end for a while: the system may have put its worker aside. A hint.
+    /// The frontier's job has come no nearer to its end for a while: the system may have put its
+    /// worker aside. A hint.
     Stalled,
     /// Answer to [`Command::TakeOver`].
     TakenOver {
@@ -215,9 +219,9 @@ pub enum Command {
     /// Take the job whose first transaction this is back from the channel, unless a worker has
     /// begun it. Answer: [`Event::Claimed`].
     Claim(Job),
-    /// Take the right to publish the first transaction of this job, the frontier's, from the worker that has begun it,
-    /// unless it has begun to publish. Answer: [`Event::TakenOver`]. The worker's report counts for nothing then,
-    /// whenever it comes.
+    /// Take the right to publish the first transaction of this job, the frontier's, from the worker
+    /// that has begun it, unless it has begun to publish. Answer: [`Event::TakenOver`]. The
+    /// worker's report counts for nothing then, whenever it comes.
     TakeOver(Job),
     /// Compare the reads of an executed transaction, by version; a hint. Answer:
     /// [`Event::Checked`].
@@ -226,16 +230,16 @@ pub enum Command {
     Discard(TxIndex),
     /// Has the block room for the frontier? Answer: [`Event::Admitted`].
     Admit(TxIndex),
-    /// Compare what a private batch, whose next group begins at the frontier, has accessed with what others have
-    /// committed since its snapshot. Answer: [`Event::Compared`].
+    /// Compare what a private batch, whose next group begins at the frontier, has accessed with
+    /// what others have committed since its snapshot. Answer: [`Event::Compared`].
     Compare {
         /// The batch.
         batch: BatchId,
         /// The frontier.
         tx: TxIndex,
     },
-    /// Has the block room for each transaction of this group of a private batch, which begins at the frontier? Answer:
-    /// [`Event::Admitted`].
+    /// Has the block room for each transaction of this group of a private batch, which begins at
+    /// the frontier? Answer: [`Event::Admitted`].
     AdmitGroup {
         /// The batch.
         batch: BatchId,
@@ -248,15 +252,17 @@ pub enum Command {
         batch: BatchId,
         /// The group.
         group: Chunk,
-        /// Put what it has left into the store before the frontier moves: there are transactions that may read it.
+        /// Put what it has left into the store before the frontier moves: there are transactions
+        /// that may read it.
         publish: bool,
     },
-    /// Put into the store what committed transactions of private batches have left: a run is about to read there.
-    /// Answer: [`Event::Published`].
+    /// Put into the store what committed transactions of private batches have left: a run is about
+    /// to read there. Answer: [`Event::Published`].
     Publish {
         /// These.
         txs: Chunk,
-        /// What the last run in order was to hand on is all of it, each location once: no run goes on from that now.
+        /// What the last run in order was to hand on is all of it, each location once: no run goes
+        /// on from that now.
         carried: bool,
     },
     /// Throw the rest of the results of a private batch away. No answer.

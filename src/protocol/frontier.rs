@@ -114,8 +114,8 @@ impl Protocol {
     }
 
     fn poll_executed(&mut self, tx: TxIndex) -> Result<Option<Command>, Invariant> {
-        // No location that it has read has changed since if no change has named it: everything below has
-        // reported, and each change names the transactions that had read there before it.
+        // No location that it has read has changed since if no change has named it: everything
+        // below has reported, and each change names the transactions that had read there before it.
         let slot = self.slot(tx)?;
         let valid = self.at_frontier.valid || slot.final_run || !slot.named;
         if !valid && !is_mutant!(self.mutant, SkipValidation) {

@@ -1,4 +1,5 @@
-//! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of the rest.
+//! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of
+//! the rest.
 
 use super::events::{BatchReport, Command, Failure, Job, Mode};
 use super::mutants::is_mutant;
@@ -196,8 +197,8 @@ impl Protocol {
         ended.failure.filter(|_| ended.held == Some(tx))
     }
 
-    /// Results from the frontier on are thrown away: if the last run in order has left any of them, so is what it was to
-    /// hand on.
+    /// Results from the frontier on are thrown away: if the last run in order has left any of them,
+    /// so is what it was to hand on.
     fn forget_carried(&mut self) {
         let frontier = self.frontier;
         let has_more = self.private.carried.take_if(|carried| *carried > frontier).is_some();

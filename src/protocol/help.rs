@@ -1,9 +1,10 @@
 //! Helping: the frontier does not wait for a worker that the system has put aside.
 //!
-//! A worker that has begun the frontier's job may come no nearer to its end for milliseconds. Everything below the
-//! frontier is final, so any worker can run it and be right. What two of them must not do is publish both: the right to
-//! publish the first transaction of a job is taken once, by the worker that runs it or by the role. Nothing of the job
-//! is published before that transaction, so the loser leaves nothing.
+//! A worker that has begun the frontier's job may come no nearer to its end for milliseconds.
+//! Everything below the frontier is final, so any worker can run it and be right. What two of them
+//! must not do is publish both: the right to publish the first transaction of a job is taken once,
+//! by the worker that runs it or by the role. Nothing of the job is published before that
+//! transaction, so the loser leaves nothing.
 //!
 //! It is bounded: a transaction is taken over once, a private batch at most as often as it may run.
 
@@ -37,7 +38,8 @@ impl Protocol {
         let may = match job.mode {
             // What it goes on from is in the worker's hands alone.
             Mode::InOrder { .. } => false,
-            // One that was taken back is run here as the same job: its two reports could not be told apart.
+            // One that was taken back is run here as the same job: its two reports could not be
+            // told apart.
             Mode::Private { .. } => {
                 self.here != Some(job) || self.at_frontier.claim_asked != Some(job)
             }

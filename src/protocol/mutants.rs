@@ -83,7 +83,8 @@ pub enum Mutant {
     /// Private batches commit without a look at what others have committed since their snapshot.
     #[cfg(feature = "mutants")]
     OutsidersUnchecked,
-    /// What others have committed between the snapshot of a private batch and its report is overlooked.
+    /// What others have committed between the snapshot of a private batch and its report is
+    /// overlooked.
     #[cfg(feature = "mutants")]
     SnapshotLate,
     /// The first verdict on a private batch stays, whatever others commit after it.
@@ -101,7 +102,8 @@ pub enum Mutant {
     /// I15: what ran after a transaction that is left out, in the same private batch, stays.
     #[cfg(feature = "mutants")]
     SkipKeepsBatch,
-    /// I12: the member of a private batch that must wait for the frontier commits like those before it.
+    /// I12: the member of a private batch that must wait for the frontier commits like those before
+    /// it.
     #[cfg(feature = "mutants")]
     HeldCommitted,
     /// A private batch is dispatched once more while it runs.
@@ -113,7 +115,8 @@ pub enum Mutant {
     /// I13: a block that ends early still commits what a private batch has left at the frontier.
     #[cfg(feature = "mutants")]
     HaltCommitsBatch,
-    /// A stretch in order goes on from what its last run has left, although others have committed since.
+    /// A stretch in order goes on from what its last run has left, although others have committed
+    /// since.
     #[cfg(feature = "mutants")]
     CarryOutdated,
     /// A stretch in order goes on from what was thrown away.

@@ -14,12 +14,13 @@ pub enum Policy {
     /// Speculate and run in order by turns, a few transactions each, whether it pays or not. For
     /// tests that must see what lies between.
     Alternate,
-    /// Run parts of a few transactions each on the state before all of them for as long as they hold, and a few
-    /// in order, by turns, whether it pays or not. For tests; without parts it is
+    /// Run parts of a few transactions each on the state before all of them for as long as they
+    /// hold, and a few in order, by turns, whether it pays or not. For tests; without parts it is
     /// [`InOrder`](Self::InOrder).
     Parts,
-    /// Run a few transactions in lanes, those together that have a sender or a call in common, and a few in
-    /// order, by turns, whether it pays or not. For tests; without lanes it is [`InOrder`](Self::InOrder).
+    /// Run a few transactions in lanes, those together that have a sender or a call in common, and
+    /// a few in order, by turns, whether it pays or not. For tests; without lanes it is
+    /// [`InOrder`](Self::InOrder).
     Lanes,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
@@ -40,13 +41,16 @@ pub struct Limits {
     pub skip_rejected: bool,
     /// Transactions of one chunk share a journal, so that each depends on all before it (I14).
     pub shared_chunks: bool,
-    /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)): its owner
-    /// goes on by other means. Without it speculation gives way to a stretch in order, and goes on after that.
+    /// Where that much was wasted the block ends ([`Halt::HandedOver`](super::Halt::HandedOver)):
+    /// its owner goes on by other means. Without it speculation gives way to a stretch in order,
+    /// and goes on after that.
     pub hands_over: Option<Waste>,
-    /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private batch may not go on:
-    /// its owner makes another plan. Without it the rest runs again on a later snapshot.
+    /// The block ends ([`Halt::HandedOver`](super::Halt::HandedOver)) where the rest of a private
+    /// batch may not go on: its owner makes another plan. Without it the rest runs again on a later
+    /// snapshot.
     pub hands_over_rest: bool,
-    /// Transactions of a stretch in order after which its run reports what it has left, before it goes on; at least 1.
+    /// Transactions of a stretch in order after which its run reports what it has left, before it
+    /// goes on; at least 1.
     pub stride: u32,
 }
 
@@ -71,10 +75,11 @@ impl Default for Waste {
 pub struct Plan {
     /// Everything below this index is final already: 0, or the end of an earlier round.
     pub first: TxIndex,
-    /// What those from here on have left that are final already is not in the store: the owner has it, and hands it to
-    /// a stretch in order that begins the plan. None if all of it is there.
+    /// What those from here on have left that are final already is not in the store: the owner has
+    /// it, and hands it to a stretch in order that begins the plan. None if all of it is there.
     pub carried: Option<TxIndex>,
-    /// All transactions that are in no private batch, in ranges from `first` on: what is dispatched together.
+    /// All transactions that are in no private batch, in ranges from `first` on: what is dispatched
+    /// together.
     pub chunks: Vec<Chunk>,
     /// Private batches: together with the chunks they hold each transaction once.
     pub private: Vec<Batch>,
@@ -83,8 +88,8 @@ pub struct Plan {
     /// (transaction, lower transaction that it is known to depend on): it waits for the lower
     /// one's first publication.
     pub dependencies: Vec<(TxIndex, TxIndex)>,
-    /// Transactions that take much longer than others: each goes out by itself, before all others that could, as soon as
-    /// the window reaches it, so that no worker waits for it in the end.
+    /// Transactions that take much longer than others: each goes out by itself, before all others
+    /// that could, as soon as the window reaches it, so that no worker waits for it in the end.
     pub longest: Vec<TxIndex>,
 }
 

@@ -1,8 +1,10 @@
-//! Private batches: where each one stands. `batch_jobs` has their runs, `groups` what happens at the frontier.
+//! Private batches: where each one stands. `batch_jobs` has their runs, `groups` what happens at
+//! the frontier.
 //!
-//! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may commit once everything
-//! below *f* is committed, if no transaction outside the batch has written, from *s* to *f*, what the batch has accessed up to
-//! and including *f*. From the first one that may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
+//! A private batch runs on the committed prefix below its snapshot *s*. Its transaction *f* may
+//! commit once everything below *f* is committed, if no transaction outside the batch has written,
+//! from *s* to *f*, what the batch has accessed up to and including *f*. From the first one that
+//! may not, the rest is discarded. `docs/PROTOCOL.md` has the proof.
 
 use super::batch::Batch;
 use super::events::{BatchReport, Command, Failure, Job};
@@ -21,10 +23,11 @@ pub(super) struct Private {
     pub(super) ready: BTreeSet<TxIndex>,
     /// What lies below it is in the store.
     pub(super) published: TxIndex,
-    /// Whether there are published transactions beside the batches: they may read what a batch has committed.
+    /// Whether there are published transactions beside the batches: they may read what a batch has
+    /// committed.
     pub(super) is_mixed: bool,
-    /// Up to where the last run in order has come, if nothing of it was thrown away: what it hands on is the state below
-    /// that index.
+    /// Up to where the last run in order has come, if nothing of it was thrown away: what it hands
+    /// on is the state below that index.
     pub(super) carried: Option<TxIndex>,
     /// Whether what the plan began with is to be put into the store first.
     pub(super) owes: bool,
@@ -58,7 +61,8 @@ pub(super) struct Ended {
     pub(super) held: Option<TxIndex>,
     /// Why that one has no result, if this is final.
     pub(super) failure: Option<Failure>,
-    /// The rule allows all groups below `conflict`, or all, if no outsider commits from `compared` on.
+    /// The rule allows all groups below `conflict`, or all, if no outsider commits from `compared`
+    /// on.
     pub(super) compared: TxIndex,
     pub(super) conflict: Option<TxIndex>,
     /// Members that have committed from `compared` on.
@@ -167,7 +171,8 @@ impl Ended {
         Self { groups: groups.into(), held, failure, compared, conflict, own, snapshot }
     }
 
-    /// Whether all from the snapshot up to `frontier` are members: what is next is valid by construction.
+    /// Whether all from the snapshot up to `frontier` are members: what is next is valid by
+    /// construction.
     pub(super) fn is_in_order(&self, frontier: TxIndex) -> bool {
         self.compared == self.snapshot && self.is_current(frontier)
     }

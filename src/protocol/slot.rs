@@ -38,7 +38,8 @@ pub(super) struct Slot {
     /// Never runs above the frontier.
     pub(super) frontier_only: bool,
     /// A lower transaction has changed what this run, or the last one, may have read: it has to be
-    /// looked at before it commits. A transaction that is not named read nothing that has changed since.
+    /// looked at before it commits. A transaction that is not named read nothing that has changed
+    /// since.
     pub(super) named: bool,
     /// Its run began when everything below was final.
     pub(super) final_run: bool,

@@ -68,7 +68,8 @@ pub struct Protocol {
     pub(super) end: TxIndex,
     pub(super) private: Private,
     pub(super) frontier: TxIndex,
-    /// First index that was not dispatched in order. Below it each pending transaction but the frontier is in `ready`.
+    /// First index that was not dispatched in order. Below it each pending transaction but the
+    /// frontier is in `ready`.
     pub(super) fresh: TxIndex,
     /// Indices that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
@@ -188,7 +189,8 @@ impl Protocol {
         self.end.0
     }
 
-    /// The indices for which something has to be kept one by one: all, unless every one is in a private batch.
+    /// The indices for which something has to be kept one by one: all, unless every one is in a
+    /// private batch.
     pub fn published_range(&self) -> impl Iterator<Item = TxIndex> + use<> {
         (self.slots.first().0..self.slots.end().0).map(TxIndex)
     }
@@ -285,12 +287,13 @@ impl Protocol {
         Ok(())
     }
 
-    /// Notes that higher transactions may have read something that has changed. It stays noted until
-    /// they run again: a reader is named once and then forgotten by the store.
+    /// Notes that higher transactions may have read something that has changed. It stays noted
+    /// until they run again: a reader is named once and then forgotten by the store.
     pub(super) fn note_stale(&mut self, readers: &[TxIndex]) -> Result<(), Invariant> {
         let lost = is_mutant!(self.mutant, NamingLost);
         for &reader in readers {
-            // Before it was handed over the block may have reached further: who read then runs anew.
+            // Before it was handed over the block may have reached further: who read then runs
+            // anew.
             let Some(slot) = self.slots.get_mut(reader) else { continue };
             slot.named |= !lost;
             if slot.status == Status::Executed {

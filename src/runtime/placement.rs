@@ -19,7 +19,8 @@ mod system {
             Some(Self { thread: gettid(), allowed, avoided: None })
         }
 
-        /// Keeps the thread off the processor that the calling thread is on, if it may run elsewhere.
+        /// Keeps the thread off the processor that the calling thread is on, if it may run
+        /// elsewhere.
         pub(in crate::runtime) fn keep_off_caller(&mut self) {
             let here = sched_getcpu();
             if self.avoided == Some(here) {

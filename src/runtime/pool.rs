@@ -15,8 +15,9 @@ use std::thread::JoinHandle;
 
 /// Work for all threads of a pool at once.
 pub trait Task: Send + Sync {
-    /// The part of one worker; called at most once for each. A worker that has not begun when the caller is done is left
-    /// out. One that has begun may come to its end long after the caller: it holds the task until then.
+    /// The part of one worker; called at most once for each. A worker that has not begun when the
+    /// caller is done is left out. One that has begun may come to its end long after the caller: it
+    /// holds the task until then.
     fn run(&self, worker: WorkerId, seat: Seat<'_>);
 }
 
@@ -87,19 +88,22 @@ impl Pool {
         self.members.len() + 1
     }
 
-    /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that has not begun by
-    /// then is left out, and the caller does not wait for one that has: on a busy machine the system may put it aside for
-    /// milliseconds. What `own` needs of others it waits for itself.
+    /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that
+    /// has not begun by then is left out, and the caller does not wait for one that has: on a busy
+    /// machine the system may put it aside for milliseconds. What `own` needs of others it waits
+    /// for itself.
     ///
     /// # Panics
     /// With the payload of `own`, if that panics.
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
-        // Systems wake threads where their waker runs, if they take the processors that sleep for busy
-        // ones, as they do in virtual machines; there the thread would have to wait for its waker.
+        // Systems wake threads where their waker runs, if they take the processors that sleep for
+        // busy ones, as they do in virtual machines; there the thread would have to wait for its
+        // waker.
         let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
         places.for_each(Place::keep_off_caller);
         for tasks in self.members.iter().filter_map(|member| member.tasks.as_ref()) {
-            // There is room: what was there was taken, or taken back. A thread that is gone takes no part.
+            // There is room: what was there was taken, or taken back. A thread that is gone takes
+            // no part.
             let _ = tasks.try_send(Arc::clone(task));
         }
         let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));

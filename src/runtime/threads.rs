@@ -11,26 +11,27 @@ use core::cell::RefCell;
 #[cfg(not(braid_loom))]
 use core::time::Duration;
 
-/// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a virtual
-/// machine, and for less than a block takes.
+/// Looks before a thread goes to sleep: for longer than it takes to wake it, some 50 us on a
+/// virtual machine, and for less than a block takes.
 const LOOKS: u32 = 2_000;
-/// Hints to the processor between two looks. A hint takes 40 to 140 cycles, all looks a tenth to a third of a
-/// millisecond.
+/// Hints to the processor between two looks. A hint takes 40 to 140 cycles, all looks a tenth to a
+/// third of a millisecond.
 #[cfg(not(braid_loom))]
 const HINTS: u32 = 3;
 
-/// How often the caller of a block looks in full before it sleeps. Where something else computes on its core, a thread that
-/// has slept gets the core back after milliseconds.
+/// How often the caller of a block looks in full before it sleeps. Where something else computes on
+/// its core, a thread that has slept gets the core back after milliseconds.
 #[cfg(not(braid_loom))]
 const PATIENCE: u32 = 6;
 
-/// Time for which a thread sleeps before it looks whether others come nearer to their ends: a fraction of that for which the
-/// system puts a thread aside. To wake a thread so often costs a hundredth of a core.
+/// Time for which a thread sleeps before it looks whether others come nearer to their ends: a
+/// fraction of that for which the system puts a thread aside. To wake a thread so often costs a
+/// hundredth of a core.
 #[cfg(not(braid_loom))]
 const SLICE: Duration = Duration::from_micros(500);
 
-/// Time between two looks. The core is not yielded: where something else computes on it, it would be gone for
-/// milliseconds, and the message would wait for that long.
+/// Time between two looks. The core is not yielded: where something else computes on it, it would
+/// be gone for milliseconds, and the message would wait for that long.
 #[cfg(not(braid_loom))]
 fn pause() {
     for _ in 0..HINTS {
@@ -129,7 +130,8 @@ impl Context for Threads {
 
     #[cfg(not(braid_loom))]
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core gets it back after milliseconds.
+        // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core
+        // gets it back after milliseconds.
         Self::WATCHFUL.look(channel, || ()).ok()
     }
 }

@@ -1,5 +1,5 @@
-//! Sharing transactions out among lanes: groups that have nothing to do with each other as far as one can
-//! tell before they run.
+//! Sharing transactions out among lanes: groups that have nothing to do with each other as far as
+//! one can tell before they run.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -37,9 +37,9 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
     place
 }
 
-/// Shares transactions out among `most` lanes: those that belong together, by one or several others, in one
-/// lane, and the lanes about as heavy as each other. The worker of one of them has something else to do before,
-/// which is as heavy as `begun`: that lane is lighter by that.
+/// Shares transactions out among `most` lanes: those that belong together, by one or several
+/// others, in one lane, and the lanes about as heavy as each other. The worker of one of them has
+/// something else to do before, which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
     let mut parents: Vec<usize> = (0..ties.len()).collect();

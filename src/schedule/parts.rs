@@ -4,13 +4,14 @@ use core::ops::Range;
 
 /// Transactions of a part at most, so that wasted work is bounded.
 const LONGEST: usize = 4_096;
-/// Into how many parts for each worker what is left would be cut if all were as long as the next one: they
-/// get shorter, so that all workers end at about the same time.
+/// Into how many parts for each worker what is left would be cut if all were as long as the next
+/// one: they get shorter, so that all workers end at about the same time.
 const ROUNDS: usize = 4;
 /// Parts for each worker that are as short as any: they show whether anything holds at all.
 const TRIALS: usize = 2;
 
-/// `transactions` in ranges for `workers` workers, each of `shortest` transactions at least but the last one.
+/// `transactions` in ranges for `workers` workers, each of `shortest` transactions at least but the
+/// last one.
 #[must_use]
 pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range<usize>> {
     let Range { mut start, end } = transactions;

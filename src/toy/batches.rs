@@ -25,7 +25,8 @@ pub struct ToyBatches<'a, X> {
     end: TxIndex,
     /// How much was logged before the transaction that runs.
     before: Option<Mark>,
-    /// In a stretch in order: what the next run goes on from, but for the newest state, and the room that is left.
+    /// In a stretch in order: what the next run goes on from, but for the newest state, and the
+    /// room that is left.
     in_order: Option<(ToyCarry, u64)>,
 }
 

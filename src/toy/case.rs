@@ -115,7 +115,8 @@ pub(super) fn random_limits(random: &mut Random) -> Limits {
     }
 }
 
-/// Moves chunks of `plan`, or all of it, into private batches: whole chunks, or transactions from here and there.
+/// Moves chunks of `plan`, or all of it, into private batches: whole chunks, or transactions from
+/// here and there.
 pub(super) fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
     let chunks = core::mem::take(&mut plan.chunks);
     let lanes = 1 + random.small(3);

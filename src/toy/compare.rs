@@ -118,7 +118,8 @@ fn compare_end(
     expected: &Reference,
 ) -> Result<(), Mismatch> {
     let got = match (end.halt, &end.error) {
-        // A cancelled block, or one that is handed over, is a prefix of the whole one: that was compared already.
+        // A cancelled block, or one that is handed over, is a prefix of the whole one: that was
+        // compared already.
         (Some(Halt::Cancelled | Halt::HandedOver), None) => return Ok(()),
         (None, None) => {
             (end.frontier.position() == end.workload.block().transactions.len()).then_some(None)

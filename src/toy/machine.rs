@@ -81,7 +81,8 @@ impl ToyWorkload {
         self
     }
 
-    /// The same, where one base read fails, whichever transaction makes it: the one after `others` others.
+    /// The same, where one base read fails, whichever transaction makes it: the one after `others`
+    /// others.
     #[must_use]
     pub const fn with_failing_read(mut self, others: u64) -> Self {
         self.until_failure = Some(AtomicU64::new(others + 1));

@@ -1,5 +1,5 @@
-//! A toy block in rounds: each goes on from where the one before has stopped, with other bounds and cut up in another
-//! way.
+//! A toy block in rounds: each goes on from where the one before has stopped, with other bounds and
+//! cut up in another way.
 
 use super::batches::ToyCarry;
 use super::case::{ToyCase, make_private, random_limits, random_plan};
@@ -22,7 +22,8 @@ impl ToyCase {
         case
     }
 
-    /// The round after the one that has come to `end`, if the block is not over. `protocol` may have a seeded bug.
+    /// The round after the one that has come to `end`, if the block is not over. `protocol` may
+    /// have a seeded bug.
     ///
     /// # Errors
     /// `end`: it is over.

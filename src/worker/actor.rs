@@ -183,8 +183,8 @@ where
         (is_same || is_worker_mutant!(self.shared.mutant, SecondOfAnother)).then_some(ran)
     }
 
-    /// Runs `tx`, unless its result is `in_hand`; once more in place if its reads were overtaken while it ran. `None` if the
-    /// job was taken over meanwhile: nothing of it is published.
+    /// Runs `tx`, unless its result is `in_hand`; once more in place if its reads were overtaken
+    /// while it ran. `None` if the job was taken over meanwhile: nothing of it is published.
     fn run_tx(
         &mut self,
         (job, tx): (Job, TxIndex),

@@ -16,9 +16,10 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Runs the members of a private batch from the first transaction of the job on, until work is to stop or one has no
-    /// result. Whatever prevents that one - it is invalid, storage fails, it panics - is found out at the frontier, with
-    /// authority; in a stretch in order it is there already.
+    /// Runs the members of a private batch from the first transaction of the job on, until work is
+    /// to stop or one has no result. Whatever prevents that one - it is invalid, storage fails, it
+    /// panics - is found out at the frontier, with authority; in a stretch in order it is there
+    /// already.
     pub(super) fn run_batch(
         &mut self,
         message: JobMessage<W>,

@@ -38,13 +38,15 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
     }
 
-    /// Takes that right from the worker that runs `job`. Of a private batch nothing is published before the role says so.
+    /// Takes that right from the worker that runs `job`. Of a private batch nothing is published
+    /// before the role says so.
     pub(super) fn take_over(&self, job: Job) -> bool {
         matches!(job.mode, Mode::Private { .. })
             || self.enter(job, Stage::Published).unwrap_or_default()
     }
 
-    /// Whether a worker runs the job whose first transaction is `tx`, and has published nothing of it.
+    /// Whether a worker runs the job whose first transaction is `tx`, and has published nothing of
+    /// it.
     pub(super) fn is_begun(&self, tx: TxIndex) -> bool {
         let claim = self.claims.get(tx).map_or(0, |claim| claim.load(SeqCst));
         claim % 2 == Stage::Begun as u32

@@ -18,7 +18,8 @@ pub(super) fn for_each_entry<W: Workload, G: LedgerOf<W>>(
             Entry::Delta(delta) => deltas.push((location, delta)),
             entry => each(Version { tx, incarnation }, location, entry),
         });
-        // What several transactions of a group credit to one location is told with the last of them: each gets a version.
+        // What several transactions of a group credit to one location is told with the last of
+        // them: each gets a version.
         for (place, (location, delta)) in deltas.iter().enumerate() {
             let later = deltas.iter().skip(place + 1).filter(|(at, _)| at == location).count();
             let back = u32::try_from(later).unwrap_or(u32::MAX);

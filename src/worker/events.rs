@@ -34,7 +34,8 @@ pub enum EngineEvent<L: Location> {
         /// What it came to.
         end: RunEnd<L>,
     },
-    /// A run of the frontier beside another worker's, whose job was taken over, has come to this: it counts instead.
+    /// A run of the frontier beside another worker's, whose job was taken over, has come to this:
+    /// it counts instead.
     RanSecond {
         /// The transaction.
         tx: TxIndex,

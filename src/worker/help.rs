@@ -1,11 +1,12 @@
-//! Helping: the caller of a block that has nothing to do runs the frontier, too, if the worker that runs it seems to be put
-//! aside by the system.
+//! Helping: the caller of a block that has nothing to do runs the frontier, too, if the worker that
+//! runs it seems to be put aside by the system.
 //!
-//! Its run goes on beside the other one, sees what is final, and publishes nothing. It asks for the right to publish with its
-//! result in hand: the one that ends first publishes. So a worker that was merely slow loses nothing, and the block is late
-//! by no more than one run.
+//! Its run goes on beside the other one, sees what is final, and publishes nothing. It asks for the
+//! right to publish with its result in hand: the one that ends first publishes. So a worker that
+//! was merely slow loses nothing, and the block is late by no more than one run.
 //!
-//! Other workers do not help: a block ends when its caller returns, and a caller that is put aside holds it up anyway.
+//! Other workers do not help: a block ends when its caller returns, and a caller that is put aside
+//! holds it up anyway.
 
 use super::Context;
 use super::Waited;
@@ -22,8 +23,8 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Waits for a job, and whether it is this worker's to run: its owner may have taken it back. `None` once the block is
-    /// over.
+    /// Waits for a job, and whether it is this worker's to run: its owner may have taken it back.
+    /// `None` once the block is over.
     pub(super) fn next_job(&mut self) -> Option<(JobMessage<W>, bool)> {
         let helps = !is_worker_mutant!(self.shared.mutant, NeverHelps);
         loop {
@@ -62,8 +63,8 @@ where
         }
     }
 
-    /// Runs the frontier `tx` beside the worker that runs it. Returns what is to be run at once, most likely the same
-    /// transaction, of which the result is in hand then.
+    /// Runs the frontier `tx` beside the worker that runs it. Returns what is to be run at once,
+    /// most likely the same transaction, of which the result is in hand then.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         self.watch.note_helped(tx);
         let ran = self.run_second(tx);

@@ -1,4 +1,5 @@
-//! What the engine asks of a machine that runs transactions, and of a ledger that keeps the outcomes.
+//! What the engine asks of a machine that runs transactions, and of a ledger that keeps the
+//! outcomes.
 
 use super::Context;
 use super::view::Stop;
@@ -51,7 +52,8 @@ pub trait Machine {
     /// Points the view at the state below `tx`.
     fn begin(&mut self, tx: TxIndex);
 
-    /// The same where `tx` is the frontier and another worker may be running it: see [`View::begin_second`].
+    /// The same where `tx` is the frontier and another worker may be running it: see
+    /// [`View::begin_second`].
     ///
     /// [`View::begin_second`]: super::View::begin_second
     fn begin_second(&mut self, tx: TxIndex);
@@ -78,8 +80,9 @@ pub trait Machine {
 
 /// A member of a private batch has no result. Nothing of it is left.
 ///
-/// Above the frontier it waits, whatever the reason: it is invalid or failed on what it saw, or asked for what is settled
-/// only at the frontier. In a stretch in order what it saw is final, and so is the reason.
+/// Above the frontier it waits, whatever the reason: it is invalid or failed on what it saw, or
+/// asked for what is settled only at the frontier. In a stretch in order what it saw is final, and
+/// so is the reason.
 #[derive(Debug)]
 pub struct MustWait<R, E> {
     /// Why, if that is final.
@@ -133,7 +136,8 @@ impl<L: Location, G, C> RanBatch<L, G, C> {
     }
 }
 
-/// One worker's means to run private batches: transactions one after the other with one journal, on a snapshot.
+/// One worker's means to run private batches: transactions one after the other with one journal, on
+/// a snapshot.
 pub trait BatchMachine {
     /// Keys of the state.
     type Location: Location;
@@ -201,11 +205,12 @@ pub trait Workload: Sync {
     /// What a ledger keeps of transactions that were committed by group.
     type Left: Clone + Send;
 
-    /// The entries of `left`, those that it credits included. One location may come more than once only if all of it are
-    /// deltas.
+    /// The entries of `left`, those that it credits included. One location may come more than once
+    /// only if all of it are deltas.
     fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
 
-    /// The entries of `carry` that are not in `store`: the newest one for each location, tombstones first.
+    /// The entries of `carry` that are not in `store`: the newest one for each location, tombstones
+    /// first.
     fn carried(
         &self,
         carry: Self::Carry,
@@ -213,8 +218,8 @@ pub trait Workload: Sync {
         each: impl FnMut(Version, Self::Location, Entry<Self::Location>),
     );
 
-    /// What a transaction with this output adds to locations once it is committed. Such a location is
-    /// read only where everything below the reader is final, so no reader is named.
+    /// What a transaction with this output adds to locations once it is committed. Such a location
+    /// is read only where everything below the reader is final, so no reader is named.
     fn credits(
         &self,
         output: &Self::Output,
@@ -278,8 +283,8 @@ pub trait Ledger: Send {
     /// `txs` are committed; they have left `group`.
     fn commit_group(&mut self, txs: Chunk, group: Self::Group);
 
-    /// What those of `txs` have left that were committed by group, in order; that of neighbours may be with the last of
-    /// them.
+    /// What those of `txs` have left that were committed by group, in order; that of neighbours may
+    /// be with the last of them.
     fn left(&self, txs: Chunk) -> impl Iterator<Item = (TxIndex, &Self::Left)>;
 }
 

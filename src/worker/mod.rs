@@ -80,7 +80,8 @@ impl<I: Interrupt> Interrupt for &I {
     }
 }
 
-/// The context of an actor of any type, for machines that are compiled once; `None` if nothing interrupts their runs.
+/// The context of an actor of any type, for machines that are compiled once; `None` if nothing
+/// interrupts their runs.
 pub type AnyInterrupt<'a> = Option<&'a dyn Interrupt>;
 
 impl Interrupt for AnyInterrupt<'_> {
@@ -115,15 +116,17 @@ pub trait Context: Interrupt {
     /// Waits for a message; `None` once the channel is closed and empty.
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
 
-    /// Waits for a message, and asks now and then, after some time in which none came, whether the caller has something
-    /// else to do: others may be put aside by the system. A runtime need not ask.
+    /// Waits for a message, and asks now and then, after some time in which none came, whether the
+    /// caller has something else to do: others may be put aside by the system. A runtime need not
+    /// ask.
     fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
         let _ = is_stalled;
         self.recv(channel).map_or(Waited::Closed, Waited::Message)
     }
 
-    /// Waits for a message from a worker that is probably at work on it, for about as long as it takes to wake a thread;
-    /// `None` also if none came by then. The system may have put the sender aside: the caller then does the work again.
+    /// Waits for a message from a worker that is probably at work on it, for about as long as it
+    /// takes to wake a thread; `None` also if none came by then. The system may have put the sender
+    /// aside: the caller then does the work again.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.recv(channel)
     }

@@ -37,7 +37,8 @@ where
             let heard = role.apply(shared, Event::Stalled);
             role.note(shared, heard);
         }
-        // There is one job outside the channel at a time: if this replaces one, that was taken over meanwhile.
+        // There is one job outside the channel at a time: if this replaces one, that was taken over
+        // meanwhile.
         if let Some(message) = role.step(shared, context) {
             role.answer_late(here.replace(message), shared);
         }

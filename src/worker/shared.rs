@@ -40,8 +40,8 @@ pub struct Setup<W: Workload, G> {
 
 /// One block in progress: the store, the channels and the role.
 ///
-/// A worker that the system has put aside may still hold it when the block is over. It owns nothing that is needed then:
-/// see [`Shared::end`].
+/// A worker that the system has put aside may still hold it when the block is over. It owns nothing
+/// that is needed then: see [`Shared::end`].
 pub struct Shared<W: Workload, G> {
     pub(super) workload: Arc<W>,
     pub(super) store: Arc<Store<W::Location>>,
@@ -60,7 +60,8 @@ pub struct Shared<W: Workload, G> {
     pub(super) batch_claims: Box<[AtomicU32]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
-    /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is checked.
+    /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is
+    /// checked.
     pub(super) compares_all: bool,
     /// An empty access log, of which those of all batches are made.
     pub(super) empty_log: AccessLog<W::Location>,
@@ -85,14 +86,15 @@ pub struct BlockEnd<W: Workload, G> {
     pub workload: Arc<W>,
     /// One past the last index that is committed.
     pub frontier: TxIndex,
-    /// What committed transactions below it have left is in the store; that of the others is with the ledger.
+    /// What committed transactions below it have left is in the store; that of the others is with
+    /// the ledger.
     pub published: TxIndex,
     /// What private batches and those beside them have committed.
     pub conflicts: ConflictIndex<W::Location>,
     /// Private batches of which something was committed.
     pub batches: u64,
-    /// What the stretch in order with which it ended has left, beside what is with the ledger: what lies below the
-    /// frontier, from where the stretch has begun.
+    /// What the stretch in order with which it ended has left, beside what is with the ledger: what
+    /// lies below the frontier, from where the stretch has begun.
     pub carry: Option<W::Carry>,
     /// Why it ended early.
     pub halt: Option<Halt>,
@@ -204,8 +206,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         &self.store
     }
 
-    /// After the block is over: the first transaction of which what it has left may not be in the store, and what those
-    /// from there on have left by group.
+    /// After the block is over: the first transaction of which what it has left may not be in the
+    /// store, and what those from there on have left by group.
     #[must_use]
     pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
         let role = self.role.lock();
@@ -247,8 +249,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         !self.reports.is_empty() || self.has_fault.load(SeqCst)
     }
 
-    /// How the block ended, after one worker has returned from [`work`](super::work). Others need not have: nothing that
-    /// they do from here on is part of it. `None` if it was taken before.
+    /// How the block ended, after one worker has returned from [`work`](super::work). Others need
+    /// not have: nothing that they do from here on is part of it. `None` if it was taken before.
     #[must_use]
     pub fn end(&self) -> Option<BlockEnd<W, G>> {
         let role = self.role.lock().take()?;
@@ -258,7 +260,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
 }
 
 impl<W: Workload, G: LedgerOf<W>> BlockEnd<W, G> {
-    /// Puts into the store what private batches have left and is not there yet, for reads on top of it.
+    /// Puts into the store what private batches have left and is not there yet, for reads on top of
+    /// it.
     pub fn publish_rest(&mut self) {
         let Self { ledger, store, workload, published, frontier, .. } = self;
         let rest = Chunk { first: *published, end: *frontier };

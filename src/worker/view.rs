@@ -31,7 +31,8 @@ pub struct Stopped;
 enum Below<'a, L: Location> {
     /// Any of it may change yet.
     Versions(&'a Store<L>),
-    /// All of it is final: nothing has to be recorded unless the accesses of a stretch in order are compared.
+    /// All of it is final: nothing has to be recorded unless the accesses of a stretch in order are
+    /// compared.
     Final {
         latest: Latest<L>,
         /// What was there before, below this index.
@@ -41,7 +42,8 @@ enum Below<'a, L: Location> {
         /// What the stretch in order has accessed.
         log: Option<AccessLog<L>>,
     },
-    /// The committed prefix below a snapshot, under what those of the same private batch have written.
+    /// The committed prefix below a snapshot, under what those of the same private batch have
+    /// written.
     Snapshot {
         latest: Latest<L>,
         store: &'a Store<L>,
@@ -64,7 +66,8 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     stop: Option<Stop<B::Error>>,
     /// Everything below the reader was final when it began.
     is_final: bool,
-    /// The run is one that goes on beside another of the same transaction: it is remembered nowhere.
+    /// The run is one that goes on beside another of the same transaction: it is remembered
+    /// nowhere.
     is_second: bool,
 }
 
@@ -81,7 +84,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Self { store: Some(store), ..Self::over(below, base, context) }
     }
 
-    /// A private batch begins, on the committed prefix below `snapshot`; what it accesses goes into `log`.
+    /// A private batch begins, on the committed prefix below `snapshot`; what it accesses goes into
+    /// `log`.
     pub fn begin_batch(&mut self, snapshot: TxIndex, new: Option<AccessLog<L>>) {
         if let Below::Snapshot { latest, snapshot: at, log, .. } = &mut self.below {
             latest.clear();
@@ -91,7 +95,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`: all of it is final.
+    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`:
+    /// all of it is final.
     pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
         // Before the first transaction there is nothing but the base state.
         let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
@@ -130,8 +135,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Whether what the block has written is all in what the view is over, if that is final. If not,
-    /// the machine holds the rest and asks for none of it.
+    /// Whether what the block has written is all in what the view is over, if that is final. If
+    /// not, the machine holds the rest and asks for none of it.
     pub fn set_complete(&mut self, complete: bool) {
         if let Below::Final { is_complete, .. } = &mut self.below {
             *is_complete = complete;
@@ -161,8 +166,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         }
     }
 
-    /// Tells the store the value of `location` before the block, which is known otherwise: no run has to
-    /// ask the base state for it.
+    /// Tells the store the value of `location` before the block, which is known otherwise: no run
+    /// has to ask the base state for it.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn know_base(&self, location: &L, value: L::Value) {
         if let Below::Versions(store) = self.below {
@@ -235,8 +240,9 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         Err(Stopped)
     }
 
-    /// What was handed out unread is not what lies there, which comes `from` there: the run is wasted.
-    /// The next one may begin once the transaction that wrote it has reported, or else at the frontier.
+    /// What was handed out unread is not what lies there, which comes `from` there: the run is
+    /// wasted. The next one may begin once the transaction that wrote it has reported, or else at
+    /// the frontier.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) fn give_up(&mut self, from: Origin) {
         self.stop.get_or_insert(match from {

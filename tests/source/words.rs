@@ -5,6 +5,9 @@ use crate::architecture::sources;
 /// Words that hide what acts, or what is counted.
 const FORBIDDEN: [&str; 5] = ["whoever", "somebody", "nobody", "in vain", "so many"];
 
+/// Columns of a line of the library.
+const WIDEST: usize = 100;
+
 /// Whether `text` has `word` as a word, in any case.
 fn has(text: &str, word: &str) -> bool {
     let is_letter = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
@@ -27,6 +30,15 @@ fn sentences_say_which_thing_acts() {
         let text = joined(&source.text);
         let found = FORBIDDEN.iter().find(|word| has(&text, word));
         assert_eq!(found, None, "src/{}", source.path);
+    }
+}
+
+#[test]
+fn lines_are_short() {
+    for source in sources("src") {
+        let mut lines = source.text.lines().enumerate();
+        let long = lines.find(|(_, line)| line.len() > WIDEST).map(|(number, _)| number + 1);
+        assert_eq!(long, None, "src/{}: a line of more than {WIDEST} columns", source.path);
     }
 }
 

@@ -48,9 +48,9 @@ impl Committed {
         self.outcome.as_ref().ok()?.aside.surcharges.first().copied()
     }
 
-    /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if that is not in there: the reward, and
-    /// what the transaction has paid to it beside the fees, as one sum. So it is not the revenue from fees. The account
-    /// counts as touched even if this is zero.
+    /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if that is not in there:
+    /// the reward, and what the transaction has paid to it beside the fees, as one sum. So it is
+    /// not the revenue from fees. The account counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
         self.outcome.as_ref().ok()?.aside.rewards.first().copied()

@@ -94,14 +94,15 @@ pub struct Stats {
     /// Stretches that ran in order without a trial, because speculation on such calls was given up
     /// before: see [`Config::learn`](crate::Config::learn).
     pub foreseen_stretches: u64,
-    /// Transactions that were to begin before their turn, because they probably take much longer than others: see
-    /// [`Config::learn`](crate::Config::learn). Once for each stretch that is shared out.
+    /// Transactions that were to begin before their turn, because they probably take much longer
+    /// than others: see [`Config::learn`](crate::Config::learn). Once for each stretch that is
+    /// shared out.
     pub begun_first: u64,
-    /// Parts of the block that workers ran by themselves, each on the state before all of them, and that
-    /// were adopted: nothing that they had read was changed by those before them.
+    /// Parts of the block that workers ran by themselves, each on the state before all of them, and
+    /// that were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
-    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do with each
-    /// other one after the other, on the state before the round.
+    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do
+    /// with each other one after the other, on the state before the round.
     pub lane_rounds: u64,
 }
 

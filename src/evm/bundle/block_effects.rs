@@ -14,10 +14,11 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
     pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Outcomes and receipts of the first ones, as far as they were made before: their results may be gone then.
+    /// Outcomes and receipts of the first ones, as far as they were made before: their results may
+    /// be gone then.
     pub(in crate::evm) split: Splitting,
-    /// For each of them, one bit for each cell that its changes are in: most buckets need not look at
-    /// more.
+    /// For each of them, one bit for each cell that its changes are in: most buckets need not look
+    /// at more.
     pub(in crate::evm) masks: Vec<u64>,
     /// What the post-block calls left.
     pub(in crate::evm) after: Vec<AccountChange>,

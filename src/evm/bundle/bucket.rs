@@ -81,8 +81,8 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// The account, to which something else happens than a change, and which is as in `before` if that is
-    /// the first thing.
+    /// The account, to which something else happens than a change, and which is as in `before` if
+    /// that is the first thing.
     fn account(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
         let mutant = self.effects.mutant;
         let begun = || AccountFold::before(before.clone()).with_mutant(mutant);
@@ -160,7 +160,8 @@ impl<'a> Bucket<'a> {
     }
 }
 
-/// What happened to an account. Most are changed once, and a fold is large: it is made where it is finished.
+/// What happened to an account. Most are changed once, and a fold is large: it is made where it is
+/// finished.
 pub(super) enum Fold<'a> {
     Once(&'a AccountChange),
     Often(Box<AccountFold>),

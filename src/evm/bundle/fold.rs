@@ -79,8 +79,8 @@ impl AccountFold {
         self.storage.reserve(slots);
     }
 
-    /// Makes room for `more` slots, and where there are many for those that will follow if the rest of
-    /// the block is like what was `seen` of `all` its transactions: growing moves all of them.
+    /// Makes room for `more` slots, and where there are many for those that will follow if the rest
+    /// of the block is like what was `seen` of `all` its transactions: growing moves all of them.
     pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {
         let slots = self.storage.len();
         if slots >= MANY_SLOTS && slots + more > self.storage.capacity() {
@@ -250,8 +250,8 @@ impl AccountFold {
         Some(account)
     }
 
-    /// The account's part of a new bundle; `None` if nothing happened to it. `apart`: what undoes its slots is made
-    /// apart, if they have only changed.
+    /// The account's part of a new bundle; `None` if nothing happened to it. `apart`: what undoes
+    /// its slots is made apart, if they have only changed.
     pub(super) fn finish(self, apart: bool) -> Option<FoldedAccount> {
         if self.is_plain() {
             return self.finish_changed(apart);
@@ -264,8 +264,8 @@ impl AccountFold {
         Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }
 
-    /// The same for an account to which more may happen, if what it comes to tells what has happened so
-    /// far.
+    /// The same for an account to which more may happen, if what it comes to tells what has
+    /// happened so far.
     ///
     /// # Errors
     /// The account itself, if it does not.
@@ -297,8 +297,8 @@ impl AccountFold {
         )
     }
 
-    /// What `BundleAccount::update_and_create_revert` comes to for a plain account, without copying its
-    /// slots.
+    /// What `BundleAccount::update_and_create_revert` comes to for a plain account, without copying
+    /// its slots.
     fn finish_changed(self, apart: bool) -> Option<FoldedAccount> {
         let Self { status, info, previous, storage, .. } = self;
         let (previous_status, original_info) = previous?;

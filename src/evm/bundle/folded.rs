@@ -21,9 +21,9 @@ pub(in crate::evm) struct FoldedAccount {
 }
 
 impl FoldedAccount {
-    /// What comes of `change` if nothing else happens to the account and the change is as plain as most are:
-    /// neither slots nor code. The same as by way of an [`AccountFold`](super::fold::AccountFold), which is large,
-    /// and moved about.
+    /// What comes of `change` if nothing else happens to the account and the change is as plain as
+    /// most are: neither slots nor code. The same as by way of an
+    /// [`AccountFold`](super::fold::AccountFold), which is large, and moved about.
     #[inline]
     pub(super) fn plain(change: &AccountChange) -> Option<Self> {
         let (ChangeKind::Changed, Some(info), []) = (change.kind, &change.after, &*change.slots)

@@ -7,8 +7,8 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::Fate;
 use crate::evm::mutants::EvmMutant;
 
-/// Outcomes and receipts of the first transactions of a block, and the bundle of what they have left, unless
-/// that is made when all have run.
+/// Outcomes and receipts of the first transactions of a block, and the bundle of what they have
+/// left, unless that is made when all have run.
 #[derive(Default)]
 pub(in crate::evm) struct Growing {
     pub(in crate::evm) bundle: Option<GrowingBundle>,
@@ -23,8 +23,8 @@ impl core::fmt::Debug for Growing {
 }
 
 impl Growing {
-    /// Starts the bundle from the pre-block changes and the `outcomes` committed so far; reserves room for
-    /// `transactions`.
+    /// Starts the bundle from the pre-block changes and the `outcomes` committed so far; reserves
+    /// room for `transactions`.
     pub(in crate::evm) fn begin_bundle(
         &mut self,
         effects: &BlockEffects,
@@ -54,8 +54,8 @@ impl Growing {
         self.bundle.as_ref().map(GrowingBundle::transactions)
     }
 
-    /// Adds what became of the next transactions of `block`: those that are not in the bundle. Results that it has
-    /// need not be there.
+    /// Adds what became of the next transactions of `block`: those that are not in the bundle.
+    /// Results that it has need not be there.
     pub(in crate::evm) fn extend(&mut self, block: &Block, results: Vec<Fate>) {
         let Self { bundle, split, mutant } = self;
         let mut first = split.end();
@@ -76,8 +76,8 @@ impl Growing {
         }
     }
 
-    /// Adds the next transactions: what became of them, but for the results, which are in `split`. If others before them
-    /// are not in the bundle yet, these are added with them.
+    /// Adds the next transactions: what became of them, but for the results, which are in `split`.
+    /// If others before them are not in the bundle yet, these are added with them.
     pub(in crate::evm) fn append(&mut self, outcomes: &[Fate], split: Splitting) {
         let is_next = |bundle: &&mut GrowingBundle| bundle.transactions() == split.first();
         if let Some(bundle) = self.bundle.as_mut().filter(is_next) {

@@ -97,8 +97,8 @@ impl Jobs {
         self.ended.iter().position(|ended| !ended)
     }
 
-    /// The job has come to its end. Tells whether this is the first time: a worker that was put aside may do what the
-    /// caller has done meanwhile.
+    /// The job has come to its end. Tells whether this is the first time: a worker that was put
+    /// aside may do what the caller has done meanwhile.
     pub(in crate::evm) fn end(&mut self, job: usize) -> bool {
         self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
     }
@@ -119,9 +119,9 @@ impl Jobs {
     }
 }
 
-/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an account
-/// that all transactions change keeps one worker busy for as long as many others do. So does one with very many slots,
-/// of `large`, whose part in the reverts is a job of its own.
+/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an
+/// account that all transactions change keeps one worker busy for as long as many others do. So
+/// does one with very many slots, of `large`, whose part in the reverts is a job of its own.
 pub(in crate::evm) fn shared_out(
     effects: &BlockEffects,
     spread: &Spread,

@@ -1,5 +1,5 @@
-//! What undoes the slots of an account that has very many of them: while one worker folds what has become of them
-//! another one makes this.
+//! What undoes the slots of an account that has very many of them: while one worker folds what has
+//! become of them another one makes this.
 
 use super::block_effects::BlockEffects;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
@@ -14,8 +14,8 @@ use std::collections::hash_map::Entry;
 const MANY: usize = 4_096;
 /// Slots for which there is room from the start at most, whatever the sample says.
 const MOST_ROOM: usize = 16 * MANY;
-/// Transactions that tell which accounts have as many, and how many of them have to say so: one alone may be the only
-/// one of its kind.
+/// Transactions that tell which accounts have as many, and how many of them have to say so: one
+/// alone may be the only one of its kind.
 const SAMPLE: usize = 32;
 const ENOUGH: usize = 4;
 /// Slots of each that are looked at: where most are the same there are few.
@@ -78,8 +78,8 @@ pub(in crate::evm) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
     large
 }
 
-/// What the slots of an account go back to, whose life neither began nor ended in the block. `None` if it
-/// did, as what counts of them depends on that.
+/// What the slots of an account go back to, whose life neither began nor ended in the block. `None`
+/// if it did, as what counts of them depends on that.
 pub(in crate::evm) fn undone_slots(
     effects: &BlockEffects,
     spread: &Spread,
@@ -117,8 +117,8 @@ pub(in crate::evm) fn undone_slots(
     Some(undone)
 }
 
-/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What is not made yet is made
-/// here.
+/// Puts what undoes its slots to the accounts of `apart`, which have gone without. What is not made
+/// yet is made here.
 pub(in crate::evm) fn put_back(
     bundle: &mut BundleState,
     apart: Vec<Address>,

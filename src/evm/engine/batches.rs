@@ -1,14 +1,15 @@
 //! Private batches of Ethereum transactions: one after the other over one journal, on a snapshot.
 //!
-//! A range of neighbours is one group: its changes are taken together, window by window, and its results are outcomes
-//! and receipts already. Where transactions of others lie between, or each commit is streamed, each transaction
-//! is a group with an output of its own.
+//! A range of neighbours is one group: its changes are taken together, window by window, and its
+//! results are outcomes and receipts already. Where transactions of others lie between, or each
+//! commit is streamed, each transaction is a group with an output of its own.
 //!
-//! In a stretch in order everything below is final: what is read is not logged, rewards are seen, and the next run goes on
-//! from the journal of the one before.
+//! In a stretch in order everything below is final: what is read is not logged, rewards are seen,
+//! and the next run goes on from the journal of the one before.
 //!
-//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier: accounts that are credited as transactions
-//! commit, slots of blank accounts, transactions that are invalid or cannot be run.
+//! Above the frontier, what cannot be settled privately makes a transaction wait for the frontier:
+//! accounts that are credited as transactions commit, slots of blank accounts, transactions that
+//! are invalid or cannot be run.
 
 use super::carry::Carry;
 use super::group::{BatchGroup, Neighbours};
@@ -54,8 +55,8 @@ type Wait<E> = MustWait<Rejection, E>;
 
 /// Gas that private batches of a stretch have used, and what the block used before.
 ///
-/// If there is no room for what has run, what follows is wasted, whichever of it commits: no more runs than would fit into
-/// the block, beside one transaction on each worker (I9).
+/// If there is no room for what has run, what follows is wasted, whichever of it commits: no more
+/// runs than would fit into the block, beside one transaction on each worker (I9).
 #[derive(Debug, Default)]
 pub(in crate::evm) struct UsedGas(AtomicU64);
 

@@ -1,4 +1,5 @@
-//! What transactions that ran in order have left for the run that goes on from them, while it is in no store.
+//! What transactions that ran in order have left for the run that goes on from them, while it is in
+//! no store.
 
 use super::ledger::EvmLedger;
 use crate::evm::exec::effects::for_each_write;
@@ -28,8 +29,8 @@ pub(in crate::evm) enum Pending {
     Nothing,
     /// In the journal of the EVM that has run them.
     Journal(Journal),
-    /// Private batches have changed these locations: only the ledger has the values, and what is credited, but for those
-    /// of accounts that are `known`.
+    /// Private batches have changed these locations: only the ledger has the values, and what is
+    /// credited, but for those of accounts that are `known`.
     Batches { changed: ConflictIndex<EvmLocation>, known: AddressSet },
 }
 
@@ -54,7 +55,8 @@ impl Carry {
         Self { first_pending: first.position(), first, ..Self::default() }
     }
 
-    /// What private batches have left from `first` on, which is not in the store; they have written what is in `changed`.
+    /// What private batches have left from `first` on, which is not in the store; they have written
+    /// what is in `changed`.
     pub(in crate::evm) fn after_batches(
         changed: ConflictIndex<EvmLocation>,
         first: TxIndex,
@@ -63,7 +65,8 @@ impl Carry {
         Self { pending, ..Self::from(first) }
     }
 
-    /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is of.
+    /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is
+    /// of.
     pub(in crate::evm) fn has_run(&self, frontier: TxIndex) -> bool {
         self.first != frontier
     }
@@ -87,8 +90,9 @@ impl Carry {
         }
     }
 
-    /// Takes over what private batches have changed of `asked`, which a system call needs, and of `others`, which it will
-    /// need. The second time, or if what it needs is not known, all that is pending is taken over.
+    /// Takes over what private batches have changed of `asked`, which a system call needs, and of
+    /// `others`, which it will need. The second time, or if what it needs is not known, all that is
+    /// pending is taken over.
     pub(in crate::evm) fn complete_for(
         &mut self,
         (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
@@ -110,7 +114,8 @@ impl Carry {
         }
     }
 
-    /// Remembers, if the block begins with it, what is credited later: each credit is added at once then.
+    /// Remembers, if the block begins with it, what is credited later: each credit is added at once
+    /// then.
     pub(in crate::evm) fn keep_receivers(&mut self, recipe: &Recipe, store: &Store<EvmLocation>) {
         let is_bottom = self.is_bottom();
         for receiver in recipe.receivers().filter(|_| is_bottom) {
@@ -149,7 +154,8 @@ impl Carry {
     }
 }
 
-/// Takes over into `latest` what transactions have `left`, in order, of the accounts that `counts` says yes to.
+/// Takes over into `latest` what transactions have `left`, in order, of the accounts that `counts`
+/// says yes to.
 pub(in crate::evm) fn take_over<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,

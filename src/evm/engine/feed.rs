@@ -24,8 +24,8 @@ pub(in crate::evm) struct Feed {
 }
 
 impl Feed {
-    /// Hands over what has become of transactions, if there are enough of them. Nothing that they have
-    /// changed may be missing.
+    /// Hands over what has become of transactions, if there are enough of them. Nothing that they
+    /// have changed may be missing.
     pub(in crate::evm) fn send(&mut self, outcomes: &[Fate]) {
         let end = outcomes.len();
         if end >= self.end.saturating_add(self.batch) {
@@ -33,7 +33,8 @@ impl Feed {
             let left = |(place, fate): (usize, &Fate)| Some((place, fate.as_ref().ok()?.clone()?));
             let left = new.filter_map(left).collect();
             self.end = end;
-            // There is room for all of them. Who is not there any more has panicked, and that is found out.
+            // There is room for all of them. Who is not there any more has panicked, and that is
+            // found out.
             let _ = self.batches.try_send(Fed { left, end });
         }
     }

@@ -30,8 +30,9 @@ pub(in crate::evm) struct EvmLedger {
     gas: BlockGas,
     /// How much room the transactions ask for that were not admitted yet.
     asked: BlockGas,
-    /// What several have left together lies with the last of them; what was handed over to a worker that folds beside
-    /// lanes is gone. The results of the first ones may be somewhere else: see [`split_into`](Self::split_into).
+    /// What several have left together lies with the last of them; what was handed over to a worker
+    /// that folds beside lanes is gone. The results of the first ones may be somewhere else: see
+    /// [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
@@ -81,8 +82,8 @@ impl EvmLedger {
         }
     }
 
-    /// What those of `transactions` have left that it knows of. Most have nothing: what they have changed was taken
-    /// together with others.
+    /// What those of `transactions` have left that it knows of. Most have nothing: what they have
+    /// changed was taken together with others.
     pub(in crate::evm) fn left_of(
         &self,
         transactions: Range<usize>,
@@ -100,8 +101,8 @@ impl EvmLedger {
         known.map(|(tx, outcome)| (TxIndex(u32::try_from(tx).unwrap_or(u32::MAX)), outcome))
     }
 
-    /// Adds to `split`, which has them of those before, the results of the last transactions. They are not
-    /// here any more then.
+    /// Adds to `split`, which has them of those before, the results of the last transactions. They
+    /// are not here any more then.
     pub(in crate::evm) fn split_into(&mut self, split: &mut Splitting) {
         let Self { block, first, outcomes, mutant, .. } = self;
         let transactions = block.transactions.iter().skip(split.end());
@@ -207,7 +208,8 @@ impl EvmLedger {
         }
     }
 
-    /// Outcomes and receipts of all that are committed are made; and what they have left is in the bundle, if one grows.
+    /// Outcomes and receipts of all that are committed are made; and what they have left is in the
+    /// bundle, if one grows.
     pub(in crate::evm) fn catch_up(&mut self) {
         let mut growing = core::mem::take(&mut self.growing);
         growing.bundle_up_to(&self.outcomes);
@@ -260,8 +262,8 @@ impl EvmLedger {
 }
 
 impl EvmLedger {
-    /// Puts in the balances at which the transaction that is next has not looked: what lies below it
-    /// is final.
+    /// Puts in the balances at which the transaction that is next has not looked: what lies below
+    /// it is final.
     pub(super) fn fill_in(&mut self, changes: &mut [AccountChange]) {
         for change in changes {
             if change.kind != ChangeKind::Changed
@@ -300,7 +302,8 @@ impl EvmLedger {
         *last = Some(Arc::new(left));
     }
 
-    /// Commits `tx`, which is next, whose result is somewhere else, with what it has left by itself.
+    /// Commits `tx`, which is next, whose result is somewhere else, with what it has left by
+    /// itself.
     pub(in crate::evm) fn commit_left(
         &mut self,
         tx: TxIndex,

@@ -1,5 +1,5 @@
-//! What the engine asks of Ethereum: the transactions of a block as a workload, machines for private batches and
-//! for stretches in order, and the ledger of what is committed.
+//! What the engine asks of Ethereum: the transactions of a block as a workload, machines for
+//! private batches and for stretches in order, and the ledger of what is committed.
 
 pub(super) mod batches;
 pub(super) mod carry;

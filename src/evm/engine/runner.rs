@@ -1,5 +1,5 @@
-//! An EVM that runs transactions one after the other, keeping revm's journal for as long as its rules
-//! allow (see `journal`).
+//! An EVM that runs transactions one after the other, keeping revm's journal for as long as its
+//! rules allow (see `journal`).
 
 use super::carry::{Carry, Journal, Pending, take_over};
 use super::ledger::EvmLedger;
@@ -34,20 +34,23 @@ pub(in crate::evm) enum NotRun<E> {
 pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     pub(in crate::evm) machine: EvmMachine<'a, D>,
     pub(in crate::evm) recipe: &'a Recipe,
-    /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or with the ledger alone.
+    /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or
+    /// with the ledger alone.
     first_pending: usize,
     /// What those below the ledger's first have left whose changes may be in the journal alone.
     left: Vec<(TxIndex, Arc<TxOutput>)>,
     /// Whether nothing of this block lies under it.
     is_bottom: bool,
-    /// Takes together what transactions change, if they share a journal and commits are not streamed.
+    /// Takes together what transactions change, if they share a journal and commits are not
+    /// streamed.
     window: Option<Window>,
     /// A worker folds what commits, and does not share accounts out.
     is_followed: bool,
     /// Outcomes and receipts of those before the next one, unless commits are streamed.
     pub(in crate::evm) split: Splitting,
     is_streamed: bool,
-    /// What it leaves is kept with the groups of a private batch, which reads nothing that is credited.
+    /// What it leaves is kept with the groups of a private batch, which reads nothing that is
+    /// credited.
     is_private: bool,
     /// What those that were taken together have set aside.
     aside: Aside,
@@ -110,8 +113,8 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.machine.expect(txs);
     }
 
-    /// What the next run of the stretch in order goes on from, which began with `first`. What `ledger` has is committed
-    /// meanwhile.
+    /// What the next run of the stretch in order goes on from, which began with `first`. What
+    /// `ledger` has is committed meanwhile.
     pub(in crate::evm) fn end_in_order(&mut self, first: TxIndex, ledger: &EvmLedger) -> Carry {
         let mut left = core::mem::take(&mut self.left);
         let pending = ledger.left_of(self.first_pending..usize::MAX);

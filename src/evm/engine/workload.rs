@@ -21,7 +21,8 @@ use crate::worker::{Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
 
-/// The transactions of a block over a source of state. A copy costs little: what is large is shared.
+/// The transactions of a block over a source of state. A copy costs little: what is large is
+/// shared.
 pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) recipe: Arc<Recipe>,
     pub(in crate::evm) source: Arc<S>,

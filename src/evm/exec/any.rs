@@ -1,7 +1,7 @@
 //! State of any type, so that the executor is compiled once and not for each type of database.
 //!
-//! A read that misses the journal and the store costs one call through a table more; an error keeps its type in a box
-//! and has it again when it leaves the executor.
+//! A read that misses the journal and the store costs one call through a table more; an error keeps
+//! its type in a box and has it again when it leaves the executor.
 
 use super::base::StateSource;
 use crate::ids::WorkerId;

@@ -1,18 +1,18 @@
 //! Whose balance a journal has seen.
 //!
-//! revm loads an account whole, and most who call a contract do not care what it owns: every exchange of
-//! ether for a token changes the balance of the contract that wraps it, and every exchange of tokens calls
-//! that contract. So the balance of an account with code counts as read only once an instruction may have
-//! looked at it: whatever moves ether or asks for a balance says so first (see `opcodes` and `handler`).
-//! Until then the journal holds whatever was there when the account was loaded. So it is with the beneficiary, which
-//! has no code, for who pays it.
+//! revm loads an account whole, and most who call a contract do not care what it owns: every
+//! exchange of ether for a token changes the balance of the contract that wraps it, and every
+//! exchange of tokens calls that contract. So the balance of an account with code counts as read
+//! only once an instruction may have looked at it: whatever moves ether or asks for a balance says
+//! so first (see `opcodes` and `handler`). Until then the journal holds whatever was there when the
+//! account was loaded. So it is with the beneficiary, which has no code, for who pays it.
 
 use crate::sync::{AtomicU64, SeqCst};
 use alloy_primitives::map::{AddressMap, AddressSet};
 use alloy_primitives::{Address, U256};
 
-/// Accounts with code whose balance some run of this block has changed, and others that fall into the same
-/// places.
+/// Accounts with code whose balance some run of this block has changed, and others that fall into
+/// the same places.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Moved([AtomicU64; Self::WORDS]);
 

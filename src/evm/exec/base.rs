@@ -17,8 +17,8 @@ pub trait StateSource: Send + Sync {
     /// A worker's handle. It is used on one thread only.
     type State: DatabaseRef;
 
-    /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may open
-    /// several for a worker, one after the other.
+    /// Opens the handle of `worker`, on its thread. All handles see the same state. A block may
+    /// open several for a worker, one after the other.
     ///
     /// # Errors
     /// The state cannot be opened. The transaction that the worker was about to run fails with

@@ -98,16 +98,16 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
     Some(AccountChange { address, kind, before, after, slots, knows_code, knows_balance })
 }
 
-/// The account before a transaction, without its code - but where revm has forgotten that: it does so
-/// with the empty code when a creation at the address fails, and the bundle shows it.
+/// The account before a transaction, without its code - but where revm has forgotten that: it does
+/// so with the empty code when a creation at the address fails, and the bundle shows it.
 pub(super) fn info_before(original: &AccountInfo, is_code_known: bool) -> AccountInfo {
     let forgotten = original.code.is_some() && !is_code_known;
     if forgotten { original.clone() } else { original.copy_without_code() }
 }
 
-/// The account after a transaction, with its code where that is new and nowhere else: each copy of a
-/// code is counted in one place by all cores.
-/// A creation leaves no code where there was the empty one, and that shows in the bundle.
+/// The account after a transaction, with its code where that is new and nowhere else: each copy of
+/// a code is counted in one place by all cores. A creation leaves no code where there was the empty
+/// one, and that shows in the bundle.
 pub(super) fn info_after(
     kind: ChangeKind,
     info: &AccountInfo,

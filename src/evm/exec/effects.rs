@@ -105,8 +105,9 @@ fn write(
     // That such an account was touched at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
     let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
-    // A transaction that pays it unseen looks here, and at which transaction has written it. As values are compared at the frontier, what is
-    // written must be none that is there before: what it owns may be what it owned.
+    // A transaction that pays it unseen looks here, and at which transaction has written it. As
+    // values are compared at the frontier, what is written must be none that is there before: what
+    // it owns may be what it owned.
     let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
     let is_special = is_payee && !account.is_plain();
     let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
@@ -139,7 +140,8 @@ mod tests {
     use revm::database::{CacheDB, EmptyDB};
     use std::num::NonZeroU16;
 
-    /// A run that has paid it unseen has read the value of before the block, and is compared by value at the frontier.
+    /// A run that has paid it unseen has read the value of before the block, and is compared by
+    /// value at the frontier.
     #[test]
     fn a_beneficiary_that_gets_code_never_looks_as_it_did_before() {
         let one = NonZeroU16::MIN;

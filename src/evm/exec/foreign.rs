@@ -19,7 +19,8 @@ pub(crate) trait ForeignEvm: Debug + Send + Sync {
     /// accounts `aside` it may set aside, if it has not read them.
     ///
     /// # Errors
-    /// The transaction is invalid, or the EVM gives up. If `view` has stopped, the error is not looked at.
+    /// The transaction is invalid, or the EVM gives up. If `view` has stopped, the error is not
+    /// looked at.
     fn run(
         &self,
         view: &mut dyn Database<Error = ViewStopped>,

@@ -1,6 +1,7 @@
 //! revm's handler with five changes: the beneficiary's reward is set aside, what the transaction
-//! changed is taken before the journal forgets it, what was changed before it is taken before an error
-//! undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is one.
+//! changed is taken before the journal forgets it, what was changed before it is taken before an
+//! error undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is
+//! one.
 
 use super::change::AccountChange;
 use super::context::{BlockContext, BlockEvm};
@@ -99,8 +100,9 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         self.creations.push(inputs.created_address(creator.info.nonce));
     }
 
-    /// revm forgets an empty code where a creation fails, and where the call around it fails, too, what it has noted
-    /// of the account before the transaction: the changes would not tell that it has.
+    /// revm forgets an empty code where a creation fails, and where the call around it fails, too,
+    /// what it has noted of the account before the transaction: the changes would not tell that it
+    /// has.
     fn remember_codes(&mut self, journal: &mut EvmState) {
         let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
@@ -242,7 +244,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let context = &mut evm.ctx;
         self.credit_surcharge(context)?;
         let beneficiary: Address = context.block.beneficiary();
-        // An account in the journal was read, and that read is recorded: nothing to gain. Unless only paid.
+        // An account in the journal was read, and that read is recorded: nothing to gain. Unless
+        // only paid.
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)
             && !journal.db().is_unseen(beneficiary)

@@ -1,18 +1,21 @@
-//! KECCAK256 that remembers: contracts hash little else than keys of mappings, most of them more than once.
+//! KECCAK256 that remembers: contracts hash little else than keys of mappings, most of them more
+//! than once.
 
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{B256, keccak256};
 use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
-/// Longest input that is remembered, in bytes: a key of a mapping has 64, the preimage of an address 85. With its
-/// length and its hash it fills two lines of cache.
+/// Longest input that is remembered, in bytes: a key of a mapping has 64, the preimage of an
+/// address 85. With its length and its hash it fills two lines of cache.
 pub(super) const LONGEST_INPUT: usize = 95;
 
-/// Inputs that are remembered at once. Of those of real blocks 64 places find 46 %, 256 find 48 %, 2,048 find 52 %.
+/// Inputs that are remembered at once. Of those of real blocks 64 places find 46 %, 256 find 48 %,
+/// 2,048 find 52 %.
 const PLACES: usize = 256;
 
-/// Hashes of what a worker has hashed in a stretch of the block. An input has one place, and the last one there stays.
+/// Hashes of what a worker has hashed in a stretch of the block. An input has one place, and the
+/// last one there stays.
 #[derive(Debug)]
 pub(super) struct KeccakCache {
     /// None before the first input: many a block hashes nothing.
@@ -57,7 +60,8 @@ impl KeccakCache {
         if self.places.is_empty() {
             self.places = vec![Place::EMPTY; PLACES];
         }
-        // An attacker who finds inputs that share one place makes each of them cost what it costs without the cache.
+        // An attacker who finds inputs that share one place makes each of them cost what it costs
+        // without the cache.
         let at = FixedState::default().hash_one(input) % PLACES as u64;
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };
         let same = place.input() == input

@@ -6,17 +6,17 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
-/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and of those that
-/// have, nonce and balance change without it.
+/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and of those
+/// that have, nonce and balance change without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::evm) enum EvmLocation {
     /// Whether the account exists, its balance and nonce, and whether it has code.
     Account(Address),
     /// Code hash and code of an account that has code.
     Code(Address),
-    /// Balance of an account that has code: most who call a contract neither ask for it nor change it.
-    /// That of an account to which something is credited lies with the account; if the beneficiary has anything here, it
-    /// [cannot be paid unseen](Account::is_plain) any more.
+    /// Balance of an account that has code: most who call a contract neither ask for it nor change
+    /// it. That of an account to which something is credited lies with the account; if the
+    /// beneficiary has anything here, it [cannot be paid unseen](Account::is_plain) any more.
     Balance(Address),
     /// One storage slot.
     Storage(Address, U256),
@@ -61,8 +61,8 @@ pub(in crate::evm) enum EvmValue {
     Life,
 }
 
-/// Most that a transaction pays to an account without looking at its balance, in wei, and most that such an account
-/// owns: thus the payments of a block, which are less than 2^32, always fit.
+/// Most that a transaction pays to an account without looking at its balance, in wei, and most that
+/// such an account owns: thus the payments of a block, which are less than 2^32, always fit.
 pub(super) const MOST_PAID: U256 = U256::from_limbs([u64::MAX, u64::MAX, 0, 0]);
 
 /// An account without its code.
@@ -120,8 +120,8 @@ impl Account {
         Some(AccountInfo { balance, nonce, code_hash: KECCAK256_EMPTY, code, account_id: None })
     }
 
-    /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not deleted for being
-    /// empty, and there is room for what a block can pay.
+    /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not
+    /// deleted for being empty, and there is room for what a block can pay.
     pub(super) fn is_plain(self) -> bool {
         self.nonce > 0 && !self.has_code() && self.balance <= MOST_PAID
     }

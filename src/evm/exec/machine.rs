@@ -146,7 +146,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// Ends the journal, and forgets what was in it.
     pub(in crate::evm) fn clear_journal(&mut self) {
         let mut state = self.end_journal();
-        // The next chunk's will be about as large. Clearing takes time for room that is not used, too.
+        // The next chunk's will be about as large. Clearing takes time for room that is not used,
+        // too.
         if state.capacity() <= MOST_ROOM {
             state.clear();
             self.evm.ctx.journaled_state.state = state;

@@ -1,5 +1,6 @@
-//! Instructions that differ from those of revm: those that may look at a balance first say whose, KECCAK256 remembers short
-//! inputs, and jumps of a run beside another one end it once it is of no use.
+//! Instructions that differ from those of revm: those that may look at a balance first say whose,
+//! KECCAK256 remembers short inputs, and jumps of a run beside another one end it once it is of no
+//! use.
 
 use super::context::BlockContext;
 use super::keccak::LONGEST_INPUT;
@@ -117,7 +118,8 @@ pub(super) fn remembering<'a, D: DatabaseRef>(
     instructions
 }
 
-/// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm knows.
+/// KECCAK256 of what memory holds already, and is short; whatever else there is about it, revm
+/// knows.
 fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     let interpreter = &mut *context.interpreter;
     if let [.., length, offset] = interpreter.stack.data()[..]
@@ -134,7 +136,8 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     system::keccak256(context)
 }
 
-/// The same instructions for a run that goes on beside another one: its loops end once the frontier has moved on.
+/// The same instructions for a run that goes on beside another one: its loops end once the frontier
+/// has moved on.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
 ) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {

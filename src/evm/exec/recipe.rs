@@ -22,7 +22,8 @@ pub(in crate::evm) struct Recipe {
     pub(in crate::evm) extensions: Extensions,
     /// Whether rewards are set aside.
     pub(in crate::evm) defers: bool,
-    /// The beneficiary before the first transaction, if it can be paid by who does not know what it owns.
+    /// The beneficiary before the first transaction, if it can be paid by who does not know what it
+    /// owns.
     pub(in crate::evm) payee: Option<(Address, Account)>,
     /// Whether surcharges are.
     pub(in crate::evm) sets_surcharge_aside: bool,

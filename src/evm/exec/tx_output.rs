@@ -13,7 +13,8 @@ pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) changes: Vec<AccountChange>,
     /// Cells of the changes: see `spread`.
     pub(in crate::evm) mask: u64,
-    /// What is not in `changes`: it comes before them, where several transactions were taken together.
+    /// What is not in `changes`: it comes before them, where several transactions were taken
+    /// together.
     pub(in crate::evm) aside: Aside,
     /// How much work it was, as gas of common instructions: see `work`.
     pub(in crate::evm) work: u64,
@@ -40,5 +41,6 @@ fn blank() -> ExecutionResult {
     ExecutionResult::Revert { gas, logs, output }
 }
 
-/// What became of a transaction: what it has left, if that is not somewhere else, or why it was left out.
+/// What became of a transaction: what it has left, if that is not somewhere else, or why it was
+/// left out.
 pub(in crate::evm) type Fate = Result<Option<Arc<TxOutput>>, Rejection>;

@@ -1,5 +1,5 @@
-//! revm's database: what one transaction sees. All that it can have seen is recorded; a balance that lies
-//! in the journal and that no instruction looks at is not (see `balances`).
+//! revm's database: what one transaction sees. All that it can have seen is recorded; a balance
+//! that lies in the journal and that no instruction looks at is not (see `balances`).
 
 use super::balances::{Balances, Moved};
 use super::base::BlockBase;
@@ -134,14 +134,15 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The transaction is about to pay `amount` to `address`. More than there is would not fit, and that shows.
+    /// The transaction is about to pay `amount` to `address`. More than there is shows.
     pub(super) fn count_payment(&mut self, address: Address, amount: U256) {
         if self.payee.is_none_or(|(payee, _)| payee != address) || amount > MOST_PAID {
             self.count_balance(address);
         }
     }
 
-    /// A transaction comes that changes nonce and code of an account: if it `may_be` the beneficiary, that is no payment.
+    /// A transaction comes that changes nonce and code of an account: if it `may_be` the
+    /// beneficiary, that is no payment.
     pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
         let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
         if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee) && !is_missed) {
@@ -154,8 +155,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.balances.unseen(address).is_some()
     }
 
-    /// What a transaction that has not looked at the beneficiary's balance has paid to it: that is none of its
-    /// `changes` any more.
+    /// What a transaction that has not looked at the beneficiary's balance has paid to it: that is
+    /// none of its `changes` any more.
     pub(super) fn take_payment(&mut self, changes: &mut Vec<AccountChange>) -> Option<U256> {
         let (payee, _) = self.payee.filter(|(payee, _)| self.is_unseen(*payee))?;
         let at = changes.iter().position(|change| change.address == payee)?;
@@ -168,8 +169,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         paid.filter(|_| !is_evm_mutant!(self.mutant, PaymentLost))
     }
 
-    /// A balance that the transaction has not looked at is the one before the block: what it is by then
-    /// is known when the transaction commits.
+    /// A balance that the transaction has not looked at is the one before the block: what it is by
+    /// then is known when the transaction commits.
     pub(super) fn settle_balance(&mut self, change: &mut AccountChange) {
         let Some(unseen) = self.balances.unseen(change.address) else { return };
         match (&mut change.before, &mut change.after) {
@@ -248,8 +249,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// The same, to be put into a journal, where it may stay unread. `account` comes `from` there.
     ///
-    /// A transaction may commit with a balance unseen although the account is not that of the base state
-    /// any more, if it equals that: the ledger knows the balance then.
+    /// A transaction may commit with a balance unseen although the account is not that of the base
+    /// state any more, if it equals that: the ledger knows the balance then.
     fn loaded_balance(
         &mut self,
         address: Address,
@@ -265,7 +266,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         if is_base && !has_moved && self.inner.is_over_final() {
             return Ok(base);
         }
-        // revm takes an account with a hash of zero for one without code, and so looks at its balance.
+        // revm takes an account with a hash of zero for one without code, and so looks at its
+        // balance.
         let may_go_unseen = !code_hash.is_zero() && self.balances.may_go_unseen(address);
         if !is_base || self.inner.is_over_final() || !may_go_unseen {
             if is_base {
@@ -282,8 +284,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Ok(loaded)
     }
 
-    /// The beneficiary for a transaction that only pays it, or asks for its code: as it is before the first transaction,
-    /// but for what it owns by now. `None` if that cannot be told.
+    /// The beneficiary for a transaction that only pays it, or asks for its code: as it is before
+    /// the first transaction, but for what it owns by now. `None` if that cannot be told.
     fn unseen_payee(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
         let Some((_, first)) = self.payee.filter(|(payee, _)| *payee == address) else {
             return Ok(None);

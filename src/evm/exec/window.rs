@@ -1,8 +1,8 @@
 //! What several transactions of one journal changed, taken together.
 //!
 //! Where transactions run one after the other and the changes of each are not needed, it is enough
-//! to compare what the journal holds after some of them with what it held before: a contract that is
-//! called a hundred times is one change then, and not a hundred.
+//! to compare what the journal holds after some of them with what it held before: a contract that
+//! is called a hundred times is one change then, and not a hundred.
 
 use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
 use super::journal::KEPT_TOUCHED;
@@ -77,9 +77,9 @@ impl Window {
         self.transactions >= LONGEST
     }
 
-    /// Adds the transaction in hand, if it has only changed accounts. One that has created, destroyed
-    /// or emptied any is left out, and nothing has happened: what revm's bundle tells of such an account
-    /// depends on what came before.
+    /// Adds the transaction in hand, if it has only changed accounts. One that has created,
+    /// destroyed or emptied any is left out, and nothing has happened: what revm's bundle tells of
+    /// such an account depends on what came before.
     pub(super) fn add(&mut self, journal: &mut JournalInner<JournalEntry>) -> bool {
         let JournalInner { state, journal: entries, .. } = journal;
         let keeps_lives = is_evm_mutant!(self.mutant, WindowKeepsLives);
@@ -163,8 +163,8 @@ impl Window {
         Taken { address, status, was }
     }
 
-    /// What its transactions have changed, the last of them being the last one in `journal`. Nothing is
-    /// in it afterwards.
+    /// What its transactions have changed, the last of them being the last one in `journal`.
+    /// Nothing is in it afterwards.
     pub(in crate::evm) fn take(&mut self, journal: &EvmState) -> Vec<AccountChange> {
         self.take_as(journal, |account| Cow::Borrowed(&account.info), |slot| slot.present_value)
     }
@@ -174,7 +174,8 @@ impl Window {
         &mut self,
         journal: &JournalInner<JournalEntry>,
     ) -> Vec<AccountChange> {
-        // Whatever revm loads, or finds loaded, it notes the transaction and what was there before it.
+        // Whatever revm loads, or finds loaded, it notes the transaction and what was there before
+        // it.
         let in_hand = journal.transaction_id;
         self.take_as(
             &journal.state,

@@ -2,17 +2,18 @@
 
 use revm::context::TxEnv;
 
-/// Work from which on a transaction begins before its turn, as gas of common instructions: a fifth of a millisecond. Of
-/// real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46 in the median, 1.35 without.
+/// Work from which on a transaction begins before its turn, as gas of common instructions: a fifth
+/// of a millisecond. Of real blocks on two workers with 0.5, 0.2 and 0.1 ms: 1.45, 1.51 and 1.46 in
+/// the median, 1.35 without.
 pub(in crate::evm) const LONG: u64 = 400_000;
 
-/// Gas of precompiles takes longer than that of common instructions by about this: pairings, signatures and proofs take
-/// 8 to 16 ns for each unit, common instructions 0.5 ns.
+/// Gas of precompiles takes longer than that of common instructions by about this: pairings,
+/// signatures and proofs take 8 to 16 ns for each unit, common instructions 0.5 ns.
 pub(super) const PRECOMPILE: u64 = 20;
 
-/// How many accounts `transactions` will probably load: each brings its sender, and a plain payment its
-/// receiver; contracts are often the same. So are senders, in some blocks: room that is not used costs more
-/// than growing does.
+/// How many accounts `transactions` will probably load: each brings its sender, and a plain payment
+/// its receiver; contracts are often the same. So are senders, in some blocks: room that is not
+/// used costs more than growing does.
 pub(super) fn expected_accounts(transactions: &[TxEnv]) -> usize {
     const SAMPLE: usize = 256;
     let most = transactions.iter().map(|tx| 1 + usize::from(tx.data.is_empty())).sum();

@@ -3,13 +3,15 @@
 use alloy_primitives::U256;
 use smallvec::SmallVec;
 
-/// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is dropped.
+/// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is
+/// dropped.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Aside {
-    /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what transactions have changed.
+    /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what
+    /// transactions have changed.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
-    /// What was paid on top of the gas, as far as its receiver has not got it in what transactions have
-    /// changed.
+    /// What was paid on top of the gas, as far as its receiver has not got it in what transactions
+    /// have changed.
     pub(in crate::evm) surcharges: Vec<U256>,
 }
 

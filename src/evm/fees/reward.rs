@@ -3,8 +3,8 @@
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
 
-/// Wei that an account gets without a read of its balance: a fee and a payment of the beneficiary, or a surcharge of
-/// its receiver.
+/// Wei that an account gets without a read of its balance: a fee and a payment of the beneficiary,
+/// or a surcharge of its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) struct Reward {
     pub(in crate::evm) amount: U256,

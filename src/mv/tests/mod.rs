@@ -15,9 +15,9 @@
 //!    to an exactly equal value. Both say no, at worst, if a base value is needed and unknown.
 //! 6. [`Property::Hints`]: a publication or withdrawal names every reader at or above the
 //!    frontier for which it changes what it saw when it looked last, and no reader at or below the
-//!    writer. An estimate names no reader: what replaces it does. The first publication at any scope
-//!    of the block names no reader of what lies in scopes: until then none registers there, and the
-//!    worker that publishes there names all transactions above.
+//!    writer. An estimate names no reader: what replaces it does. The first publication at any
+//!    scope of the block names no reader of what lies in scopes: until then none registers there,
+//!    and the worker that publishes there names all transactions above.
 //! 7. A read set finds exactly what was put into it.
 //! 8. [`Latest`] over a store answers as one store does a reader above all that was published, if
 //!    transactions come in order; and so does that store when it gets what was put there.
@@ -80,7 +80,9 @@ fn every_reader_of_a_change_is_named() {
 
 proptest! {
     #[test]
-    fn a_read_set_finds_what_was_put_into_it(slots in prop::collection::hash_set(any::<u8>(), 0..60)) {
+    fn a_read_set_finds_what_was_put_into_it(
+        slots in prop::collection::hash_set(any::<u8>(), 0..60),
+    ) {
         let store = Store::<Place>::new(1);
         let mut reads = ReadSet::default();
         for &slot in &slots {

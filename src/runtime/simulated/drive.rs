@@ -40,7 +40,8 @@ impl Resume for ScopedCoroutineRef<'_, (), Suspended, (), DefaultStack> {
 enum Standing {
     /// Stopped at a point, or about to begin.
     Ready(Option<Point>),
-    /// Found no message. `looked`: since anybody did anything. In virtual time it has waited for a while at `until`.
+    /// Found no message. `looked`: since anybody did anything. In virtual time it has waited for a
+    /// while at `until`.
     Waiting {
         looked: bool,
         until: Option<u64>,
@@ -56,7 +57,8 @@ struct Actor<'f> {
 }
 
 impl Actor<'_> {
-    /// When it goes on: one that waits does in a while if `may_wait`, as others may do something by then.
+    /// When it goes on: one that waits does in a while if `may_wait`, as others may do something by
+    /// then.
     const fn goes_on_at(&self, may_wait: bool) -> Option<u64> {
         match self.standing {
             Standing::Ready(_) | Standing::Waiting { looked: false, .. } => Some(self.clock),
@@ -180,7 +182,8 @@ impl Run<'_, '_> {
         true
     }
 
-    /// Lets the chosen one go on; one that waits has done so for a while. Tells whether it did anything.
+    /// Lets the chosen one go on; one that waits has done so for a while. Tells whether it did
+    /// anything.
     fn go_on(&mut self, index: usize) -> bool {
         if let Some(actor) = self.actors.get_mut(index)
             && let Standing::Waiting { looked, until } = actor.standing

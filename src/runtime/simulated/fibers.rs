@@ -34,8 +34,9 @@ pub struct Totals {
 }
 
 impl Fibers {
-    /// Fibers with the stacks of `simulator`, in the order that `options` say; each task has a seed of its
-    /// own that follows from theirs. No task is cancelled and no steps are kept; the limit of steps is that of a task.
+    /// Fibers with the stacks of `simulator`, in the order that `options` say; each task has a seed
+    /// of its own that follows from theirs. No task is cancelled and no steps are kept; the limit
+    /// of steps is that of a task.
     #[must_use]
     pub const fn new(simulator: Simulator, options: Options) -> Self {
         Self {

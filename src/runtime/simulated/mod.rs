@@ -1,9 +1,9 @@
 //! The simulated runtime: the real pipeline with one runnable actor at a time, chosen by a seed.
 //!
-//! Every actor is a fiber on the calling thread that runs [`work`] as a thread would, or its part of any task
-//! ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act between two reads of one
-//! transaction. The same block with the same [`Options`] takes the same steps each time; whole executors do but for
-//! what depends on hashing.
+//! Every actor is a fiber on the calling thread that runs [`work`] as a thread would, or its part
+//! of any task ([`Fibers`]). It is suspended at each [`Point`], so that another actor may act
+//! between two reads of one transaction. The same block with the same [`Options`] takes the same
+//! steps each time; whole executors do but for what depends on hashing.
 
 mod drive;
 mod fiber;

@@ -7,8 +7,9 @@ use crate::worker::machine::Base;
 use crate::worker::{Interrupt, Point};
 
 impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
-    /// Forgets the last incarnation and looks at the state below the frontier `reader`, which another worker may be running:
-    /// all of it is final, and the run stops once the frontier moves on.
+    /// Forgets the last incarnation and looks at the state below the frontier `reader`, which
+    /// another worker may be running: all of it is final, and the run stops once the frontier moves
+    /// on.
     pub fn begin_second(&mut self, reader: TxIndex) {
         self.begin(reader);
         self.is_second = true;
