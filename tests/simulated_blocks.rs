@@ -35,6 +35,7 @@ impl Seen {
         self.stats.blocked += judged.stats.blocked;
         self.stats.speculative += judged.stats.speculative;
         self.stats.claims += judged.stats.claims;
+        self.stats.taken_over += judged.stats.taken_over;
         if ending == Ending::Complete {
             self.dropped += judged.faults;
         }
@@ -63,6 +64,7 @@ fn blocks_under_random_schedules_equal_sequential_execution() {
         ("blocked", seen.stats.blocked),
         ("speculative", seen.stats.speculative),
         ("claims", seen.stats.claims),
+        ("taken over", seen.stats.taken_over),
         ("dropped faults", seen.dropped),
     ] {
         assert!(count > 0, "{name} never occurred: {seen:?}");

@@ -129,7 +129,7 @@ fn after_transactions<S: StateSource>(
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
-        let (after, _, left) = calls.into_parts();
+        let (after, left) = calls.into_parts();
         effects.after = left;
         let AfterLast { mut pending, mut below, refused, .. } = after;
         if let Pending::Journal(journal) = &mut pending {

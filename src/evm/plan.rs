@@ -146,7 +146,7 @@ pub(super) fn is_serial(
     total < u128::from(WORTH_SHARING) || total < cheap * transactions || leader.is_some()
 }
 
-/// All weight together, and who has at least four fifths of it, if anybody has.
+/// All weight together, and the key that has at least four fifths of it, if one has.
 pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,
 ) -> (u128, Option<K>) {

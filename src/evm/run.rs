@@ -240,13 +240,12 @@ fn prepare<S: StateSource>(
         }
         SystemError::Contract(message) => BlockErrorKind::SystemCall(message),
     })?;
-    let (base, system, before) = calls.into_parts();
+    let changes = calls.take_changes();
+    let (base, before) = calls.into_parts();
     effects.before = before;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
-    if !system.is_empty() {
-        overlay.push(Arc::new(system));
-    }
+    overlay.push(Arc::new(changes));
     let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
     recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
     Ok((recipe, overlay))

@@ -103,7 +103,7 @@ impl<L: Location> Store<L> {
         Self { running: Running::new(workers), ..self }
     }
 
-    /// From now on `worker` runs `tx`, or nothing that anybody should wait for.
+    /// From now on `worker` runs `tx`, or nothing that is worth waiting for.
     pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
         self.running.set(worker, tx);
     }

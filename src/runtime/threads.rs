@@ -25,8 +25,7 @@ const HINTS: u32 = 3;
 const PATIENCE: u32 = 6;
 
 /// Time for which a thread sleeps before it looks whether others come nearer to their ends: a
-/// fraction of that for which the system puts a thread aside. To wake a thread so often costs a
-/// hundredth of a core.
+/// fraction of that for which the system puts a thread aside.
 #[cfg(not(braid_loom))]
 const SLICE: Duration = Duration::from_micros(500);
 
@@ -77,6 +76,26 @@ impl Threads {
         Err(TryRecvError::Empty)
     }
 
+    /// Looks in full as often as the caller of a block does, unless these threads never look.
+    /// `None`: it is time to sleep.
+    #[cfg(not(braid_loom))]
+    fn look_patiently<T>(
+        self,
+        channel: &Receiver<T>,
+        meanwhile: impl Fn(),
+        is_stalled: &mut impl FnMut() -> bool,
+    ) -> Option<Waited<T>> {
+        for _ in 0..PATIENCE {
+            match self.look(channel, &meanwhile) {
+                Err(TryRecvError::Empty) if self.looks == 0 => break,
+                Err(TryRecvError::Empty) if !is_stalled() => {}
+                Err(TryRecvError::Empty) => return Some(Waited::Stalled),
+                found => return Some(waited(found)),
+            }
+        }
+        None
+    }
+
     /// Whether there is a core for each of them.
     pub(super) const fn have_cores(self) -> bool {
         self.looks > 0
@@ -111,13 +130,8 @@ impl Context for Threads {
         channel: &Receiver<T>,
         mut is_stalled: impl FnMut() -> bool,
     ) -> Waited<T> {
-        for _ in 0..PATIENCE {
-            match self.look(channel, || ()) {
-                Err(TryRecvError::Empty) if self.looks == 0 => break,
-                Err(TryRecvError::Empty) if !is_stalled() => {}
-                Err(TryRecvError::Empty) => return Waited::Stalled,
-                found => return waited(found),
-            }
+        if let Some(waited) = self.look_patiently(channel, || (), &mut is_stalled) {
+            return waited;
         }
         loop {
             match channel.recv_timeout(SLICE) {
@@ -157,6 +171,24 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
             (self.deliver.borrow_mut())(item);
         }
     }
+
+    /// Sleeps until a message or an item comes, and asks now and then whether the block is stalled.
+    #[cfg(not(braid_loom))]
+    fn sleep<M>(&self, channel: &Receiver<M>, mut is_stalled: impl FnMut() -> bool) -> Waited<M> {
+        loop {
+            crossbeam_channel::select! {
+                recv(channel) -> message => return waited(message),
+                recv(self.stream) -> item => match item {
+                    Ok(item) => (self.deliver.borrow_mut())(item),
+                    // All senders are gone: only the channel is left to wait for.
+                    Err(_) => return Threads::SLEEPY.recv_unless(channel, is_stalled),
+                },
+                default(SLICE) => if is_stalled() {
+                    return Waited::Stalled;
+                },
+            }
+        }
+    }
 }
 
 impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
@@ -181,15 +213,9 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
             Err(TryRecvError::Empty) => {}
             found => return found.ok(),
         }
-        loop {
-            crossbeam_channel::select! {
-                recv(channel) -> message => return message.ok(),
-                recv(self.stream) -> item => match item {
-                    Ok(item) => (self.deliver.borrow_mut())(item),
-                    // All senders are gone: only the channel is left to wait for.
-                    Err(_) => return channel.recv().ok(),
-                },
-            }
+        match self.sleep(channel, || false) {
+            Waited::Message(message) => Some(message),
+            Waited::Closed | Waited::Stalled => None,
         }
     }
 
@@ -207,26 +233,8 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
         let Some(threads) = self.seat.threads() else {
             return self.seat.recv_unless(channel, is_stalled);
         };
-        for _ in 0..PATIENCE {
-            match threads.look(channel, || self.drain()) {
-                Err(TryRecvError::Empty) if threads.looks == 0 => break,
-                Err(TryRecvError::Empty) if !is_stalled() => {}
-                Err(TryRecvError::Empty) => return Waited::Stalled,
-                found => return waited(found),
-            }
-        }
-        loop {
-            crossbeam_channel::select! {
-                recv(channel) -> message => return waited(message),
-                recv(self.stream) -> item => match item {
-                    Ok(item) => (self.deliver.borrow_mut())(item),
-                    // Only the channel is left to wait for.
-                    Err(_) => return Threads::SLEEPY.recv_unless(channel, is_stalled),
-                },
-                default(SLICE) => if is_stalled() {
-                    return Waited::Stalled;
-                },
-            }
-        }
+        threads
+            .look_patiently(channel, || self.drain(), &mut is_stalled)
+            .unwrap_or_else(|| self.sleep(channel, is_stalled))
     }
 }

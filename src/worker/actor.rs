@@ -37,10 +37,7 @@ where
     };
     let mut here = coordinate(shared, context, None);
     loop {
-        let next = here.take().map(|message| {
-            shared.note_begun(message.job);
-            (message, true)
-        });
+        let next = here.take().map(|message| (message, true));
         let Some((message, is_mine)) = next.or_else(|| actor.next_job()) else { return };
         let report = if is_mine { actor.run_job(message) } else { actor.give_back(message) };
         context.yield_at(Point::Message);
@@ -311,7 +308,7 @@ where
         }
     }
 
-    /// Everybody above `tx` who may have read something before its tombstones were published: all
+    /// Transactions above `tx` that may have read something before its tombstones were published: all
     /// that had been dispatched by then lies within the window above a frontier that was not higher
     /// than it is now.
     fn readers_above(&self, tx: TxIndex) -> impl Iterator<Item = TxIndex> + use<W, G, X> {

@@ -151,7 +151,10 @@ where
             let performed = match polled {
                 Ok(None) => return None,
                 Ok(Some(Command::RunHere(job))) => match self.message(job) {
-                    Ok(message) => return Some(message),
+                    Ok(message) => {
+                        shared.note_begun(job);
+                        return Some(message);
+                    }
                     // No worker will report it either.
                     Err(broken) => {
                         self.apply(shared, Event::Reported(JobReport::unrun(job))).and(Err(broken))

@@ -74,9 +74,8 @@ where
         }
         self.second = Some((tx, ran));
         let here = coordinate(self.shared, self.context, Some(tx));
-        match &here {
-            Some(message) => self.shared.note_begun(message.job),
-            None => self.second = None,
+        if here.is_none() {
+            self.second = None;
         }
         here
     }

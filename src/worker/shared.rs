@@ -141,7 +141,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let (limits, first) = (protocol.limits(), protocol.frontier());
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
-        // Every job in the channel can be answered, and the one outside it too, before anybody
+        // Every job in the channel can be answered, and the one outside it too, before the role
         // looks at a report: a worker never waits to send.
         let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
         let batches: Box<[Batch]> = protocol.batches().cloned().collect();

@@ -3,7 +3,8 @@
 use crate::architecture::sources;
 
 /// Words that hide what acts, or what is counted.
-const FORBIDDEN: [&str; 5] = ["whoever", "somebody", "nobody", "in vain", "so many"];
+const FORBIDDEN: [&str; 7] =
+    ["whoever", "somebody", "nobody", "anybody", "everybody", "in vain", "so many"];
 
 /// Columns of a line of the library.
 const WIDEST: usize = 100;

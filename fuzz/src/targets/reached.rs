@@ -74,7 +74,7 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
 }
 
 /// What the counters say about the path of a block.
-fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 14] {
+fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
     let apart = stats.parts + stats.lane_rounds;
     let speculates = stats.speculative + stats.discarded > 0;
     let forced = policy == Policy::ForceSpeculative;
@@ -88,6 +88,7 @@ fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 14] {
         (stats.in_order_stretches > 0, "speculation is given up"),
         (stats.foreseen_stretches > 0, "waste is predicted"),
         (stats.begun_first > 0, "a long transaction begins first"),
+        (stats.taken_over > 0, "the caller takes over"),
         (stats.parts > 0, "parts"),
         (stats.lane_rounds > 0, "lanes"),
         (stats.parts > 0 && stats.lane_rounds > 0, "parts, then lanes"),

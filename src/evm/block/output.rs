@@ -98,6 +98,9 @@ pub struct Stats {
     /// than others: see [`Config::learn`](crate::Config::learn). Once for each stretch that is
     /// shared out.
     pub begun_first: u64,
+    /// Transactions that the calling thread took over from a worker which the system seemed to have
+    /// put aside.
+    pub taken_over: u64,
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and
     /// that were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
@@ -136,6 +139,7 @@ impl Stats {
             in_order_stretches: counters.in_order_stretches,
             foreseen_stretches,
             begun_first,
+            taken_over: counters.taken_over,
             parts,
             lane_rounds: rounds,
         }

@@ -122,7 +122,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         {
             view.count_payment(to, tx.value());
         }
-        // Who has signed may be anybody until that is recovered.
+        // Any account may have signed until that is recovered.
         for authorization in &tx.authorization_list {
             view.count_payee(|payee| match authorization {
                 Either::Left(_) => true,

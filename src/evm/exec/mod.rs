@@ -22,6 +22,8 @@ mod opcodes;
 pub(super) mod precompile;
 pub(super) mod recipe;
 pub(super) mod rejection;
+#[cfg(test)]
+mod second_tests;
 pub(super) mod spread;
 pub(super) mod stopped;
 pub(super) mod traffic;

@@ -4,6 +4,7 @@
 
 use super::context::BlockContext;
 use super::keccak::LONGEST_INPUT;
+use super::stopped::ViewStopped;
 use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
@@ -11,6 +12,7 @@ use revm::bytecode::opcode::{
     BALANCE, CALL, CALLCODE, CREATE, CREATE2, JUMP, JUMPI, KECCAK256, SELFBALANCE, SELFDESTRUCT,
 };
 use revm::context_interface::JournalTr;
+use revm::context_interface::context::ContextError;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::instructions::{contract, control, host, system};
 use revm::interpreter::interpreter::EthInterpreter;
@@ -152,10 +154,12 @@ pub(super) fn abandonable<'a, D: DatabaseRef>(
 }
 
 fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
-    if context.host.journaled_state.db_mut().inner.is_overtaken() {
-        return Err(InstructionResult::FatalExternalError);
+    if !context.host.journaled_state.db_mut().inner.is_overtaken() {
+        return Ok(());
     }
-    Ok(())
+    // revm takes a fatal end for a failed read, and panics where none has failed.
+    context.host.error = Err(ContextError::Db(ViewStopped));
+    Err(InstructionResult::FatalExternalError)
 }
 
 fn jump<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {

@@ -40,7 +40,7 @@ impl Resume for ScopedCoroutineRef<'_, (), Suspended, (), DefaultStack> {
 enum Standing {
     /// Stopped at a point, or about to begin.
     Ready(Option<Point>),
-    /// Found no message. `looked`: since anybody did anything. In virtual time it has waited for a
+    /// Found no message. `looked`: since any actor took a step. In virtual time it has waited for a
     /// while at `until`.
     Waiting {
         looked: bool,

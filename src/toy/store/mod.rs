@@ -71,7 +71,7 @@ pub enum Op {
     },
     /// All incarnations so far are checked.
     Check,
-    /// The base value arrives before anybody asks, or a second one after.
+    /// The base value arrives before the first question, or a second one after.
     Seed(Place, Amount),
     /// Everything below is final; it never moves back.
     Frontier(TxIndex),

@@ -263,6 +263,7 @@ struct Line<'a> {
     in_order_stretches: u64,
     foreseen_stretches: u64,
     begun_first: u64,
+    taken_over: u64,
     parts: u64,
     lane_rounds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -320,6 +321,7 @@ impl<'a> Line<'a> {
             in_order_stretches: figures.stats.in_order_stretches,
             foreseen_stretches: figures.stats.foreseen_stretches,
             begun_first: figures.stats.begun_first,
+            taken_over: figures.stats.taken_over,
             parts: figures.stats.parts,
             lane_rounds: figures.stats.lane_rounds,
             seq_reads: figures.reads.map(|[sequential, _]| sequential),
