@@ -9,6 +9,7 @@ use braid_chain::{
 };
 use braid_evm::{Block, Config, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
+use revm::DatabaseRef;
 use std::{num::NonZeroU16, time::Duration};
 
 fn config(workers: u16) -> ChainConfig {
@@ -215,6 +216,10 @@ fn failing_writers() {
             let again = chain.execute(block(&stream.blocks[0])).expect_err("it has ended");
             assert_eq!(again.to_string(), chain.flush().expect_err("it has ended").to_string());
             assert_eq!(chain.durable().number, stream.head.number + at);
+            let head = chain.head().number;
+            let after =
+                chain.state().expect("it reads").block_hash_ref(head + 1).expect("it reads");
+            assert_eq!(after, B256::ZERO, "the state has block {} beyond its head", head + 1);
             drop(chain);
             let reader = open(&store).expect("a chain");
             assert_eq!(contents(&reader), stream.states[at as usize].contents());

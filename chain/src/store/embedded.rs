@@ -8,6 +8,9 @@ use std::{panic::catch_unwind, path::Path, sync::Arc};
 /// Bytes of blocks that the store keeps in memory, by default.
 pub const CACHE_BYTES: u64 = 256 << 20;
 
+/// Bytes of changes that each table keeps in memory, by default, before it writes them to a file.
+pub const TABLE_BYTES: u64 = 64 << 20;
+
 /// Tables in a folder. Clones share the folder.
 #[derive(Clone)]
 pub struct EmbeddedStore {
@@ -35,8 +38,18 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_cache(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+        Self::open_with_sizes(folder, cache, TABLE_BYTES)
+    }
+
+    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each table
+    /// that is created keeps about `table` bytes of changes in memory, also when it is opened again,
+    /// before it writes them to a file of its own; until then they are in the journal alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
         // Where a file is damaged fjall panics now and then, instead of returning an error.
-        let opened = catch_unwind(|| Self::open_unguarded(folder, cache));
+        let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
         let why = match opened {
             Ok(Ok(store)) => return Ok(store),
             Ok(Err(error)) => error.to_string(),
@@ -48,11 +61,12 @@ impl EmbeddedStore {
         Err(StoreError::Open { folder: folder.to_owned(), why })
     }
 
-    fn open_unguarded(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+    fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, StoreError> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
         let database = builder.open().map_err(StoreError::backend)?;
-        let open = |table: Table| database.keyspace(table.name(), KeyspaceCreateOptions::default);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
+        let open = |table: Table| database.keyspace(table.name(), options);
         let tables: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
         let tables = Arc::new(tables.map_err(StoreError::backend)?);
         Ok(Self { database, tables })

@@ -3,7 +3,7 @@
 mod embedded;
 mod memory;
 
-pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore};
+pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, TABLE_BYTES};
 pub use memory::{MemorySnapshot, MemoryStore};
 
 use crate::StoreError;
