@@ -1,9 +1,14 @@
 //! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
 
-use super::{Entry, Snapshot, StateStore, Table, Writes};
+use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use std::{panic::catch_unwind, path::Path, sync::Arc};
+use std::{
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use thiserror::Error;
 
 /// Bytes of blocks that the store keeps in memory, by default.
 pub const CACHE_BYTES: u64 = 256 << 20;
@@ -11,11 +16,37 @@ pub const CACHE_BYTES: u64 = 256 << 20;
 /// Bytes of changes that each table keeps in memory, by default, before it writes them to a file.
 pub const TABLE_BYTES: u64 = 64 << 20;
 
+/// Name and only key of the table that counts transactions.
+const COUNT: &str = "transactions";
+
 /// Tables in a folder. Clones share the folder.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     database: Database,
-    tables: Arc<Vec<Keyspace>>,
+    tables: Tables,
+    count: Keyspace,
+    file: Arc<Mutex<Count>>,
+}
+
+/// The tables, and the folder in which they are.
+#[derive(Clone)]
+struct Tables {
+    keyspaces: Arc<[Keyspace]>,
+    folder: Arc<Path>,
+}
+
+/// What fjall says, and of which folder.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error("{folder}: {error}")]
+    Now { folder: PathBuf, error: fjall::Error },
+    #[error("{folder}: an earlier write to its files failed; is the disk full?")]
+    Before { folder: PathBuf },
+    #[error(
+        "{least} transactions were written and {count} are there, as a part of the journal cannot be \
+         read (to go on after an earlier block, delete {path})"
+    )]
+    Lost { path: PathBuf, least: u64, count: u64 },
 }
 
 impl core::fmt::Debug for EmbeddedStore {
@@ -67,10 +98,27 @@ impl EmbeddedStore {
         let database = builder.open().map_err(StoreError::backend)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
         let open = |table: Table| database.keyspace(table.name(), options);
-        let tables: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
-        let tables = Arc::new(tables.map_err(StoreError::backend)?);
-        Ok(Self { database, tables })
+        let keyspaces: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
+        let keyspaces = keyspaces.map_err(StoreError::backend)?.into();
+        let count = database.keyspace(COUNT, options).map_err(StoreError::backend)?;
+        let found = count.get(COUNT).map_err(StoreError::backend)?;
+        let found = found.map_or(Ok([0; 8]), |found| found.as_ref().try_into());
+        let found = found.map_err(|_| StoreError::damaged("the count of transactions"))?;
+        let file = counted(folder, u64::from_be_bytes(found))?;
+        let tables = Tables { keyspaces, folder: folder.into() };
+        Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)) })
     }
+}
+
+/// Compares the number of transactions in the tables with the one in the file.
+fn counted(folder: &Path, count: u64) -> Result<Count, StoreError> {
+    let mut file = Count::open(folder, count).map_err(StoreError::backend)?;
+    let least = file.least().map_err(StoreError::backend)?;
+    if least <= count {
+        return Ok(file);
+    }
+    let path = file.path;
+    Err(StoreError::backend(Failed::Lost { path, least, count }))
 }
 
 impl StateStore for EmbeddedStore {
@@ -78,19 +126,23 @@ impl StateStore for EmbeddedStore {
 
     fn snapshot(&self) -> Result<EmbeddedSnapshot, StoreError> {
         let view = Arc::new(self.database.snapshot());
-        Ok(EmbeddedSnapshot { view, tables: Arc::clone(&self.tables) })
+        Ok(EmbeddedSnapshot { view, tables: self.tables.clone() })
     }
 
     fn write(&self, writes: Writes) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for write in writes.0 {
-            let table = keyspace(&self.tables, write.table)?;
+            let table = self.tables.of(write.table)?;
             match write.value {
                 Some(value) => batch.insert(table, write.key, value),
                 None => batch.remove(table, write.key),
             }
         }
-        batch.commit().map_err(StoreError::backend)
+        // A count is as good as the one before it.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.insert(&self.count, COUNT, file.count.saturating_add(1).to_be_bytes());
+        batch.commit().map_err(|error| self.tables.failed(error))?;
+        file.add().map_err(|error| self.tables.failed(error.into()))
     }
 }
 
@@ -98,7 +150,7 @@ impl StateStore for EmbeddedStore {
 #[derive(Clone)]
 pub struct EmbeddedSnapshot {
     view: Arc<fjall::Snapshot>,
-    tables: Arc<Vec<Keyspace>>,
+    tables: Tables,
 }
 
 impl core::fmt::Debug for EmbeddedSnapshot {
@@ -109,8 +161,8 @@ impl core::fmt::Debug for EmbeddedSnapshot {
 
 impl Snapshot for EmbeddedSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.view.get(keyspace(&self.tables, table)?, key);
-        Ok(found.map_err(StoreError::backend)?.map(|value| value.to_vec()))
+        let found = self.view.get(self.tables.of(table)?, key);
+        Ok(found.map_err(|error| self.tables.failed(error))?.map(|value| value.to_vec()))
     }
 
     fn scan(
@@ -118,18 +170,29 @@ impl Snapshot for EmbeddedSnapshot {
         table: Table,
         prefix: &[u8],
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
-        let table = match keyspace(&self.tables, table) {
+        let table = match self.tables.of(table) {
             Ok(table) => table,
             Err(error) => return Box::new(core::iter::once(Err(error))),
         };
         Box::new(self.view.prefix(table, prefix).map(|guard| {
-            let (key, value) = guard.into_inner().map_err(StoreError::backend)?;
+            let (key, value) = guard.into_inner().map_err(|error| self.tables.failed(error))?;
             Ok((key.to_vec(), value.to_vec()))
         }))
     }
 }
 
-fn keyspace(tables: &[Keyspace], table: Table) -> Result<&Keyspace, StoreError> {
-    // `Table::ALL` is in the order of its discriminants.
-    tables.get(table as usize).ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+impl Tables {
+    fn of(&self, table: Table) -> Result<&Keyspace, StoreError> {
+        // `Table::ALL` is in the order of its discriminants.
+        let found = self.keyspaces.get(table as usize);
+        found.ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+    }
+
+    fn failed(&self, error: fjall::Error) -> StoreError {
+        let folder = self.folder.to_path_buf();
+        StoreError::backend(match error {
+            fjall::Error::Poisoned => Failed::Before { folder },
+            error => Failed::Now { folder, error },
+        })
+    }
 }

@@ -1,5 +1,6 @@
 //! Where the bytes are: ordered tables that are written in transactions.
 
+mod count;
 mod embedded;
 mod memory;
 
