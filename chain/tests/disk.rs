@@ -1,6 +1,6 @@
 //! A disk that is full, that takes part of a write, that fails to sync, and that loses power: the
-//! process says which block could not be written, no block that it reported durable is lost, and the
-//! state is that after the last block in the store.
+//! process says which block could not be written, no block that it reported durable is lost, and
+//! the state is that after the last block in the store.
 //!
 //! The faults come from `faults/faults.c`, which the test compiles and puts between the process and
 //! the system.
@@ -137,8 +137,8 @@ impl Layer {
     }
 }
 
-/// A folder in which the stream of `seed` begins. With some seeds the tables write files of their own
-/// after a few blocks, with some of these the journal is nearly full.
+/// A folder in which the stream of `seed` begins. With some seeds the tables write files of their
+/// own after a few blocks, with some of these the journal is nearly full.
 fn begun(seed: u64) -> (tempfile::TempDir, PathBuf, Stream) {
     let stream = Stream::new(seed, BLOCKS);
     let temporary = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,5 @@
-//! A bit of a good folder is another one: either all is read as it was, or an error names the folder or
-//! the record.
+//! A bit of a good folder is another one: either all is read as it was, or an error names the
+//! folder or the record.
 
 use crate::support::{Child, Stream, begin, go_on, store};
 use alloy_primitives::{B256, keccak256};
@@ -100,8 +100,8 @@ fn flip(folder: &Path, seed: u64) -> String {
 }
 
 /// Last words of a process that fjall ends while it opens a damaged folder, which no caller can
-/// prevent: it takes memory for as many entries as a file says that it has, or it panics once more while
-/// a panic closes its tables.
+/// prevent: it takes memory for as many entries as a file says that it has, or it panics once more
+/// while a panic closes its tables.
 const ABORTS: [&str; 2] = ["memory allocation of ", "panic in a destructor during cleanup"];
 
 /// What another process reads in the folder, or why it cannot.

@@ -26,8 +26,8 @@ fn child() {
     finish(folder.as_ref(), &Stream::new(seed, BLOCKS));
 }
 
-/// Starts the child, kills it after `delay` from its first report on, and returns the last block that
-/// it reported durable.
+/// Starts the child, kills it after `delay` from its first report on, and returns the last block
+/// that it reported durable.
 fn killed(folder: &Path, seed: u64, delay: Duration) -> u64 {
     let mut child = Child::start("kill::child", |command| {
         command.env(FOLDER, folder).env(SEED, seed.to_string());

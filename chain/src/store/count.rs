@@ -1,10 +1,10 @@
 //! How many transactions a store has carried out, in a file beside its tables.
 //!
-//! fjall takes a journal that is damaged in the middle for one whose end was torn off, and drops the
-//! rest. Durable blocks would go, and nothing would say so: the tables are whole, after an earlier
-//! block. The tables hold a count of the transactions, and the file holds it too, written after each
-//! transaction and never synced. So the file is behind the tables or equal, unless they have lost
-//! something.
+//! fjall takes a journal that is damaged in the middle for one whose end was torn off, and drops
+//! the rest. Durable blocks would go, and nothing would say so: the tables are whole, after an
+//! earlier block. The tables hold a count of the transactions, and the file holds it too, written
+//! after each transaction and never synced. So the file is behind the tables or equal, unless they
+//! have lost something.
 
 use std::{
     fs::{File, OpenOptions},

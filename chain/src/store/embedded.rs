@@ -43,8 +43,8 @@ enum Failed {
     #[error("{folder}: an earlier write to its files failed; is the disk full?")]
     Before { folder: PathBuf },
     #[error(
-        "{least} transactions were written and {count} are there, as a part of the journal cannot be \
-         read (to go on after an earlier block, delete {path})"
+        "{least} transactions were written and {count} are there, as a part of the journal cannot \
+         be read (to go on after an earlier block, delete {path})"
     )]
     Lost { path: PathBuf, least: u64, count: u64 },
 }
@@ -72,9 +72,9 @@ impl EmbeddedStore {
         Self::open_with_sizes(folder, cache, TABLE_BYTES)
     }
 
-    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each table
-    /// that is created keeps about `table` bytes of changes in memory, also when it is opened again,
-    /// before it writes them to a file of its own; until then they are in the journal alone.
+    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each
+    /// table that is created keeps about `table` bytes of changes in memory, also when it is opened
+    /// again, before it writes them to a file of its own; until then they are in the journal alone.
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -1,10 +1,10 @@
 // Faults of a disk: LD_PRELOAD puts this between a process and libc. It acts on files below
-// $BRAID_DISK_FOLDER and counts two kinds of calls: those that write, and fsync with fdatasync. Call
-// number $BRAID_DISK_AT fails as $BRAID_DISK_KIND says:
+// $BRAID_DISK_FOLDER and counts two kinds of calls: those that write, and fsync with fdatasync.
+// Call number $BRAID_DISK_AT fails as $BRAID_DISK_KIND says:
 //   full   that write fails, and each later one: no space left
 //   short  that write takes half of its bytes; each later one fails: input/output error
-//   sync   that fsync fails, no later one does; what it was to write is lost when the process ends, as
-//          Linux then takes those pages for written
+//   sync   that fsync fails, no later one does; what it was to write is lost when the process
+//          ends, as Linux then takes those pages for written
 //   cut    at that call, of either kind, the power fails: what no fsync has reached is lost
 //   tear   as cut, but of each page that no fsync has reached chance decides
 // Each fault, and the end, is a line of $BRAID_DISK_REPORT. Creating, renaming and removing a file
@@ -27,7 +27,7 @@
 
 // Files that were written. The open descriptors keep their inodes from being used again.
 static struct file { ino_t inode; int fd; } files[900];
-// What no fsync has reached, newest first: the bytes of a page that were there before, and the size.
+// What no fsync has reached, newest first: the old bytes of a page, and the old size.
 static struct change {
     struct change *older;
     struct file *file;
