@@ -318,3 +318,20 @@ fn undo_is_kept_for_as_many_blocks_as_asked() {
     assert!(matches!(refused, StoreError::NoUndo { number: 1001, kept: 2 }), "{refused}");
     assert_eq!(open(&store).expect("a chain").head().number, 1003);
 }
+
+#[test]
+fn keeping_fewer_blocks_removes_what_is_older() {
+    let stream = Stream::new(7, 5);
+    let store = begun(&stream);
+    for (blocks, keep) in [(&stream.blocks[..4], 4), (&stream.blocks[4..], 2)] {
+        let mut config = config(1);
+        config.keep = Keep::blocks(keep);
+        let mut chain = Chain::open(store.clone(), config).expect("a chain");
+        for next in blocks {
+            chain.execute(block(next)).expect("a valid block");
+        }
+    }
+    let reader = open(&store).expect("a chain");
+    let kept = (1000..1005).map(|number| reader.undo(number).expect("reads").is_some());
+    assert_eq!(kept.collect::<Vec<_>>(), [false, false, false, true, true]);
+}
