@@ -4,7 +4,8 @@
 use crate::support::{Child, Stream, begin, go_on, store};
 use alloy_primitives::{B256, keccak256};
 use braid_chain::{
-    ChainFolder, EmbeddedStore, Snapshot, StateStore, StoreError, TABLE_BYTES, Table, open, verify,
+    ChainFolder, EmbeddedStore, Snapshot, StateStore, StoreError, TABLE_BYTES, Table, Writes, open,
+    verify,
 };
 use std::{
     env,
@@ -164,4 +165,29 @@ fn a_journal_that_has_lost_its_end_is_noticed() {
     fs::remove_file(store.join("transactions")).expect("it is there");
     let store = EmbeddedStore::open(&store).expect("it opens");
     assert!(matches!(open(&store), Err(StoreError::Empty)));
+}
+
+#[test]
+fn a_transaction_that_was_torn_is_dropped() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
+    let all = read(&folder).expect("it is good");
+    let count = fs::read(folder.join("transactions")).expect("it is there");
+    let store = EmbeddedStore::open(&folder).expect("it opens");
+    let mut writes = Writes::default();
+    writes.put(Table::Codes, [0; 32], vec![1; 64 << 10]);
+    store.write(writes).expect("written");
+    drop(store);
+    // The power fails before the sync: one page has not reached the disk, all others have.
+    let path = folder.join("0.jnl");
+    let mut journal = fs::read(&path).expect("it is read");
+    let page = (journal.len() / 4096 - 8) * 4096;
+    journal[page..page + 4096].fill(0);
+    fs::write(&path, &journal).expect("written");
+    // With this count the transaction was durable: it is damaged, and nothing is cut off.
+    let error = read(&folder).expect_err("it is damaged").to_string();
+    assert!(error.contains("JournalRecovery(ChecksumMismatch)"), "{error}");
+    assert!(fs::read(&path).expect("it is read") == journal, "the journal is as it was");
+    fs::write(folder.join("transactions"), count).expect("written");
+    assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
 }

@@ -1,9 +1,10 @@
 //! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
 
-use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count};
+use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn::Torn};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
+    io,
     panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -33,6 +34,26 @@ pub struct EmbeddedStore {
 struct Tables {
     keyspaces: Arc<[Keyspace]>,
     folder: Arc<Path>,
+}
+
+/// Why a folder does not open.
+struct Why {
+    text: String,
+    /// Whether it is because a journal is damaged.
+    journal: bool,
+}
+
+impl From<fjall::Error> for Why {
+    fn from(error: fjall::Error) -> Self {
+        let journal = matches!(error, fjall::Error::JournalRecovery(_));
+        Self { journal, ..Self::from(StoreError::backend(error)) }
+    }
+}
+
+impl From<StoreError> for Why {
+    fn from(error: StoreError) -> Self {
+        Self { text: error.to_string(), journal: false }
+    }
 }
 
 /// What fjall says, and of which folder.
@@ -79,29 +100,42 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
-        // Where a file is damaged fjall panics now and then, instead of returning an error.
-        let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
-        let why = match opened {
-            Ok(Ok(store)) => return Ok(store),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => match panic.downcast_ref::<String>() {
-                Some(message) => message.clone(),
-                None => "a panic without a message".to_owned(),
-            },
-        };
-        Err(StoreError::Open { folder: folder.to_owned(), why })
+        let mut opened = Self::open_guarded(folder, cache, table);
+        if matches!(opened, Err(Why { journal: true, .. })) {
+            let failed = |error: io::Error| StoreError::backend(error);
+            if let Some(torn) = Torn::cut(folder).map_err(failed)? {
+                match Self::open_guarded(folder, cache, table) {
+                    Ok(store) => {
+                        torn.keep().map_err(failed)?;
+                        opened = Ok(store);
+                    }
+                    Err(_) => torn.put_back().map_err(failed)?,
+                }
+            }
+        }
+        opened.map_err(|why| StoreError::Open { folder: folder.to_owned(), why: why.text })
     }
 
-    fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, StoreError> {
+    fn open_guarded(folder: &Path, cache: u64, table: u64) -> Result<Self, Why> {
+        // Where a file is damaged fjall panics now and then, instead of returning an error.
+        let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
+        opened.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+            Err(Why { text, journal: false })
+        })
+    }
+
+    fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, Why> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
-        let database = builder.open().map_err(StoreError::backend)?;
+        let database = builder.open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
         let open = |table: Table| database.keyspace(table.name(), options);
         let keyspaces: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
-        let keyspaces = keyspaces.map_err(StoreError::backend)?.into();
-        let count = database.keyspace(COUNT, options).map_err(StoreError::backend)?;
-        let found = count.get(COUNT).map_err(StoreError::backend)?;
+        let keyspaces = keyspaces?.into();
+        let count = database.keyspace(COUNT, options)?;
+        let found = count.get(COUNT)?;
         let found = found.map_or(Ok([0; 8]), |found| found.as_ref().try_into());
         let found = found.map_err(|_| StoreError::damaged("the count of transactions"))?;
         let file = counted(folder, u64::from_be_bytes(found))?;

@@ -3,6 +3,7 @@
 mod count;
 mod embedded;
 mod memory;
+mod torn;
 
 pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, TABLE_BYTES};
 pub use memory::{MemorySnapshot, MemoryStore};
