@@ -5,10 +5,11 @@
 //! The faults come from `faults/faults.c`, which the test compiles and puts between the process and
 //! the system.
 
-use crate::support::{Child, Stream, begin, check, go_on, report};
+use crate::support::{Child, Stream, begin, check, go_on, report, store, try_begin};
 use alloy_primitives::{B256, keccak256};
 use braid_chain::{
-    Chain, ChainBlock, ChainFolder, EmbeddedStore, StateStore, TABLE_BYTES, Table, Writes,
+    Chain, ChainBlock, ChainFolder, EmbeddedStore, StateStore, StoreError, TABLE_BYTES, Table,
+    Writes, open,
 };
 use revm::DatabaseRef;
 use std::{
@@ -37,7 +38,13 @@ fn child() {
         report("ended", "by its time limit");
         std::process::abort();
     });
-    let ended = on_a_bad_disk(folder.as_ref(), &Stream::new(seed, BLOCKS));
+    let folder: &Path = folder.as_ref();
+    let stream = Stream::new(seed, BLOCKS);
+    let ended = if folder.join("state").is_dir() {
+        on_a_bad_disk(folder, &stream)
+    } else {
+        try_begin(folder, &stream, TABLE_BYTES).map(|_| ())
+    };
     report("ended", ended.err().unwrap_or_else(|| "well".to_owned()));
 }
 
@@ -168,11 +175,32 @@ fn ended_as_it_must(ran: &Ran, path: &Path, last: u64) {
     }
 }
 
+/// The first seed, and the number of faults.
+fn variables() -> (u64, u64) {
+    let number = |name| env::var(name).ok().and_then(|it| it.parse().ok());
+    (number("BRAID_CHAIN_SEED").unwrap_or(1), number("BRAID_CHAIN_FAULTS").unwrap_or(24))
+}
+
+/// A kind of fault, and the call at which it comes, of so many.
+fn draw(seed: u64, time: u64, writes: u64, syncs: u64) -> (&'static str, u64) {
+    let random = keccak256([seed, time].map(u64::to_be_bytes).concat());
+    let [kind, at] = [0, 8].map(|at| {
+        let bytes = random[at..].first_chunk().expect("8 bytes");
+        u64::from_be_bytes(*bytes)
+    });
+    let kind = KINDS[(kind % 5) as usize];
+    let calls = match kind {
+        "sync" => syncs,
+        "full" | "short" => writes,
+        _ => writes + syncs,
+    };
+    (kind, 1 + at % calls)
+}
+
 #[test]
 fn a_bad_disk_loses_nothing_durable() {
     let Some(layer) = Layer::new() else { return };
-    let faults = env::var("BRAID_CHAIN_FAULTS").ok().and_then(|it| it.parse().ok()).unwrap_or(24);
-    let first = env::var("BRAID_CHAIN_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1_u64);
+    let (first, faults) = variables();
     let (mut done, mut seed, mut runs) = (0, first, 0);
     while done < faults {
         // A run without faults says how many calls there are.
@@ -185,16 +213,8 @@ fn a_bad_disk_loses_nothing_durable() {
         let (_temporary, path, stream) = begun(seed);
         let (mut head, mut times) = (stream.head.number, 0);
         while head < last && done < faults {
-            let random = keccak256([seed, times].map(u64::to_be_bytes).concat());
-            let [kind, at] = [0, 1]
-                .map(|it| u64::from_be_bytes(*random[8 * it..].first_chunk().expect("8 bytes")));
-            let kind = KINDS[(kind % 5) as usize];
-            let calls = match kind {
-                "sync" => syncs,
-                "full" | "short" => writes,
-                _ => writes + syncs,
-            };
-            let at = 1 + at % (calls * (last - head) / BLOCKS).max(8);
+            let rest = |calls: u64| (calls * (last - head) / BLOCKS).max(8);
+            let (kind, at) = draw(seed, times, rest(writes), rest(syncs));
             println!("seed {seed}, time {times}: {kind} at call {at}, from block {head} on");
             let ran = layer.run(&path, seed, kind, at);
             if kind != "cut" && kind != "tear" || !ran.fault {
@@ -207,10 +227,55 @@ fn a_bad_disk_loses_nothing_durable() {
         }
         // The rest, without faults.
         let folder = ChainFolder::open(&path).expect("the folder is free");
-        go_on(crate::support::store(&folder), &stream).1.expect("it is written");
+        go_on(store(&folder), &stream).1.expect("it is written");
         drop(folder);
         assert_eq!(check(&path, &stream, last), last);
         seed += 1;
     }
     println!("{done} faults in {runs} runs");
+}
+
+/// A folder in which creating a chain was begun holds the whole chain, or none and can be used
+/// again. Where fjall was stopped while it wrote its first files, the folder does not open.
+#[test]
+fn a_bad_disk_leaves_a_whole_chain_or_none() {
+    let Some(layer) = Layer::new() else { return };
+    let (seed, faults) = variables();
+    let stream = Stream::new(seed, BLOCKS);
+    let mut ended = [0; 3];
+    let folder = || tempfile::tempdir().expect("a folder");
+    let calls = layer.run(&folder().path().canonicalize().expect("it is there"), seed, "none", 0);
+    let (writes, syncs) = calls.calls.expect("it ended by itself");
+    for time in 0..faults {
+        let (kind, at) = draw(seed, time, writes, syncs);
+        let temporary = folder();
+        let path = temporary.path().canonicalize().expect("it is there");
+        println!("seed {seed}, time {time}: {kind} at call {at} of {}", writes + syncs);
+        let ran = layer.run(&path, seed, kind, at);
+        println!("    {:?}", ran.ended);
+        assert!(ran.fault);
+        let folder = ChainFolder::create(&path).expect("the folder is free");
+        let found = EmbeddedStore::open_with_cache(&folder.store(), 1 << 20);
+        let found = found.and_then(|store| open(&store).map(|_| ()));
+        let was = match found {
+            Ok(()) => 0,
+            Err(StoreError::Empty) => 1,
+            // As the error advises: the chain is created again, in a new folder.
+            Err(StoreError::Open { .. }) => {
+                fs::remove_dir_all(folder.store()).expect("removed");
+                2
+            }
+            Err(error) => panic!("{error}"),
+        };
+        drop(folder);
+        ended[was] += 1;
+        if was > 0 {
+            assert_ne!(ran.ended.as_deref(), Some("well"));
+            drop(try_begin(&path, &stream, TABLE_BYTES).expect("the folder can be used again"));
+        }
+        assert_eq!(check(&path, &stream, stream.head.number), stream.head.number);
+    }
+    let [whole, none, refused] = ended;
+    println!("{whole} chains are whole, {none} folders hold none, {refused} do not open");
+    assert!(refused <= faults / 8, "{refused} folders do not open");
 }

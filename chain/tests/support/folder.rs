@@ -21,11 +21,17 @@ pub(crate) fn store(folder: &ChainFolder) -> EmbeddedStore {
 
 /// Creates the chain with which `stream` begins. `table`: bytes that a table keeps in memory.
 pub(crate) fn begin(path: &Path, stream: &Stream, table: u64) -> EmbeddedStore {
-    let folder = ChainFolder::create(path).expect("a new folder");
-    let store = EmbeddedStore::open_with_sizes(&folder.store(), CACHE, table).expect("a new store");
+    try_begin(path, stream, table).expect("created")
+}
+
+/// As `begin`, or why that cannot be.
+pub(crate) fn try_begin(path: &Path, stream: &Stream, table: u64) -> Result<EmbeddedStore, String> {
+    let folder = ChainFolder::create(path).map_err(|error| error.to_string())?;
+    let store = EmbeddedStore::open_with_sizes(&folder.store(), CACHE, table)
+        .map_err(|error| error.to_string())?;
     create(&store, b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
-        .expect("created");
-    store
+        .map_err(|error| error.to_string())?;
+    Ok(store)
 }
 
 /// Opens the chain, executes the rest of `stream`, and says after each block which one is durable.
