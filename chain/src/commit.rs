@@ -98,10 +98,26 @@ pub fn commit<S: StateStore>(
         let undo = undo(&reader, batch, &cleared)?.encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
     }
-    if let Some(old) = number.checked_sub(keep.undo_blocks.max(1)) {
-        writes.remove(Table::Undo, old.to_be_bytes());
-    }
+    remove_undo(reader.snapshot(), &mut writes, number.checked_sub(keep.undo_blocks.max(1)))?;
     store.write(writes)
+}
+
+/// Removes what undoes the block `old` and those before it: more than one, where more blocks
+/// were kept until now.
+fn remove_undo<S: Snapshot>(
+    snapshot: &S,
+    writes: &mut Writes,
+    mut old: Option<u64>,
+) -> Result<(), StoreError> {
+    while let Some(number) = old {
+        let key = number.to_be_bytes();
+        if snapshot.get(Table::Undo, &key)?.is_none() {
+            break;
+        }
+        writes.remove(Table::Undo, key);
+        old = number.checked_sub(1);
+    }
+    Ok(())
 }
 
 /// Changes the tries, and compares the state root with the one that the batch states.

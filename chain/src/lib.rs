@@ -72,7 +72,7 @@ pub use record::{AccountRecord, Head, SCHEMA, Undo};
 pub use rules::Rules;
 pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
-    StateStore, Table, Write, Writes,
+    StateStore, TABLE_BYTES, Table, Write, Writes,
 };
 pub use unwind::unwind;
 pub use verify::{Verified, verify};

@@ -98,7 +98,12 @@ impl Writer {
     pub(crate) fn write(&self, block: Arc<ExecutedBlock>) -> Result<(), ChainError> {
         self.shared.lock().pending.push_front(Arc::clone(&block));
         let sent = self.queue.as_ref().is_some_and(|queue| queue.send(block).is_ok());
-        if sent { Ok(()) } else { self.wait_until(|_| false).map(|_| ()) }
+        if sent {
+            return Ok(());
+        }
+        // The block is refused, so it is no part of the chain's state. The writer took none later.
+        self.shared.lock().pending.pop_front();
+        self.wait_until(|_| false).map(|_| ())
     }
 
     /// Waits until `done`, or the writer has ended: it says so after it has closed the queue.

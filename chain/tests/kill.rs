@@ -1,48 +1,21 @@
 //! A process that is killed while it writes: nothing that it has reported durable is lost, and the
 //! state is that after the last block in the store.
 
-use crate::support::{Stream, contents};
+use crate::support::{Child, Stream, begin, check, go_on, store};
 use alloy_primitives::keccak256;
-use braid_chain::{
-    Chain, ChainBlock, ChainConfig, ChainFolder, EmbeddedStore, StateRoots, create, open, verify,
-};
-use std::{
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use braid_chain::{ChainFolder, TABLE_BYTES};
+use std::{env, path::Path, time::Duration};
 
 /// Set for the process that is killed: the folder, then the seed of the stream.
 const FOLDER: &str = "BRAID_CHAIN_KILL_FOLDER";
 const SEED: &str = "BRAID_CHAIN_KILL_SEED";
 const BLOCKS: u64 = 60;
-/// Bytes of the store's cache: little, so that reads reach the files.
-const CACHE: u64 = 1 << 20;
 
-fn store(folder: &ChainFolder) -> EmbeddedStore {
-    EmbeddedStore::open_with_cache(&folder.store(), CACHE).expect("the store opens")
-}
-
-/// Executes the rest of the stream and says after each block which one is durable.
-fn go_on(folder: &Path, stream: &Stream) {
-    let folder = ChainFolder::open(folder).expect("the folder is free");
-    let mut config = ChainConfig::default();
-    config.executor.workers = 2.try_into().expect("some");
-    let mut chain = Chain::open(store(&folder), config).expect("a chain");
-    let begin = (chain.head().number - stream.head.number) as usize;
-    for (block, hash) in &stream.blocks[begin..] {
-        let block = ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() };
-        chain.execute(block).expect("a valid block");
-        report(chain.durable().number);
-    }
-    report(chain.flush().expect("it is written").number);
-}
-
-fn report(number: u64) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "durable {number}").and_then(|()| out.flush()).expect("the parent listens");
+/// Executes the rest of the stream.
+fn finish(path: &Path, stream: &Stream) {
+    let folder = ChainFolder::open(path).expect("the folder is free");
+    let (_chain, done) = go_on(store(&folder), stream);
+    done.expect("every block is valid, and written");
 }
 
 #[test]
@@ -50,45 +23,19 @@ fn report(number: u64) {
 fn child() {
     let Some(folder) = env::var_os(FOLDER) else { return };
     let seed = env::var(SEED).expect("a seed").parse().expect("a number");
-    go_on(folder.as_ref(), &Stream::new(seed, BLOCKS));
+    finish(folder.as_ref(), &Stream::new(seed, BLOCKS));
 }
 
-/// Starts the child, kills it after `delay` from its first report on, and returns the last block that
-/// it reported durable.
+/// Starts the child, kills it after `delay` from its first report on, and returns the last block
+/// that it reported durable.
 fn killed(folder: &Path, seed: u64, delay: Duration) -> u64 {
-    let mut command = Command::new(env::current_exe().expect("this program"));
-    command.args(["kill::child", "--exact", "--ignored", "--nocapture"]);
-    command.env(FOLDER, folder).env(SEED, seed.to_string());
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let mut durable = 0;
-    let mut hear = |line: String| {
-        // The test harness writes on the same line.
-        let number = line.rsplit_once("durable ").and_then(|(_, number)| number.parse().ok());
-        durable = number.unwrap_or(0_u64).max(durable);
-        number.is_some()
-    };
-    while lines.next().is_some_and(|line| !hear(line.expect("text"))) {}
+    let mut child = Child::start("kill::child", |command| {
+        command.env(FOLDER, folder).env(SEED, seed.to_string());
+    });
+    while child.durable == 0 && child.hear() {}
     std::thread::sleep(delay);
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
-    for line in lines.map_while(Result::ok) {
-        hear(line);
-    }
-    durable
-}
-
-/// Checks what is in the folder, and returns the last block.
-fn check(folder: &Path, stream: &Stream, durable: u64) -> u64 {
-    let folder = ChainFolder::open(folder).expect("the folder is free");
-    let reader = open(&store(&folder)).expect("a chain");
-    let number = reader.head().number;
-    assert!(number >= durable, "block {durable} was reported durable, the store ends at {number}");
-    verify(&reader).expect("all is as it must be");
-    let state = &stream.states[(number - stream.head.number) as usize];
-    assert_eq!(contents(&reader), state.contents(), "after block {number}");
-    number
+    child.kill();
+    child.durable
 }
 
 #[test]
@@ -100,10 +47,7 @@ fn a_killed_process_loses_nothing_durable() {
         let stream = Stream::new(seed, BLOCKS);
         let temporary = tempfile::tempdir().expect("a folder");
         let path = temporary.path();
-        let folder = ChainFolder::create(path).expect("a new folder");
-        create(&store(&folder), b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
-            .expect("created");
-        drop(folder);
+        drop(begin(path, &stream, TABLE_BYTES));
         let last = stream.head.number + BLOCKS;
         let (mut head, mut times) = (stream.head.number, 0);
         while head < last && done < kills {
@@ -116,7 +60,7 @@ fn a_killed_process_loses_nothing_durable() {
             (done, times) = (done + 1, times + 1);
         }
         // The rest, by this process.
-        go_on(path, &stream);
+        finish(path, &stream);
         assert_eq!(check(path, &stream, last), last);
         seed += 1;
     }

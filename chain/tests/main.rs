@@ -1,5 +1,7 @@
 //! The store and the chain, against references that share no code with them.
 
+mod disk;
+mod flips;
 mod kill;
 mod rlp;
 mod store;

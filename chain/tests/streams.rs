@@ -9,6 +9,7 @@ use braid_chain::{
 };
 use braid_evm::{Block, Config, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
+use revm::DatabaseRef;
 use std::{num::NonZeroU16, time::Duration};
 
 fn config(workers: u16) -> ChainConfig {
@@ -215,6 +216,10 @@ fn failing_writers() {
             let again = chain.execute(block(&stream.blocks[0])).expect_err("it has ended");
             assert_eq!(again.to_string(), chain.flush().expect_err("it has ended").to_string());
             assert_eq!(chain.durable().number, stream.head.number + at);
+            let head = chain.head().number;
+            let after =
+                chain.state().expect("it reads").block_hash_ref(head + 1).expect("it reads");
+            assert_eq!(after, B256::ZERO, "the state has block {} beyond its head", head + 1);
             drop(chain);
             let reader = open(&store).expect("a chain");
             assert_eq!(contents(&reader), stream.states[at as usize].contents());
@@ -312,4 +317,21 @@ fn undo_is_kept_for_as_many_blocks_as_asked() {
     let refused = unwind(&store, 3, Keep::default()).expect_err("two are kept");
     assert!(matches!(refused, StoreError::NoUndo { number: 1001, kept: 2 }), "{refused}");
     assert_eq!(open(&store).expect("a chain").head().number, 1003);
+}
+
+#[test]
+fn keeping_fewer_blocks_removes_what_is_older() {
+    let stream = Stream::new(7, 5);
+    let store = begun(&stream);
+    for (blocks, keep) in [(&stream.blocks[..4], 4), (&stream.blocks[4..], 2)] {
+        let mut config = config(1);
+        config.keep = Keep::blocks(keep);
+        let mut chain = Chain::open(store.clone(), config).expect("a chain");
+        for next in blocks {
+            chain.execute(block(next)).expect("a valid block");
+        }
+    }
+    let reader = open(&store).expect("a chain");
+    let kept = (1000..1005).map(|number| reader.undo(number).expect("reads").is_some());
+    assert_eq!(kept.collect::<Vec<_>>(), [false, false, false, true, true]);
 }

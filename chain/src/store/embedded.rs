@@ -1,18 +1,73 @@
 //! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
 
-use super::{Entry, Snapshot, StateStore, Table, Writes};
+use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn::Torn};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
-use std::{panic::catch_unwind, path::Path, sync::Arc};
+use std::{
+    io,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use thiserror::Error;
 
 /// Bytes of blocks that the store keeps in memory, by default.
 pub const CACHE_BYTES: u64 = 256 << 20;
+
+/// Bytes of changes that each table keeps in memory, by default, before it writes them to a file.
+pub const TABLE_BYTES: u64 = 64 << 20;
+
+/// Name and only key of the table that counts transactions.
+const COUNT: &str = "transactions";
 
 /// Tables in a folder. Clones share the folder.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     database: Database,
-    tables: Arc<Vec<Keyspace>>,
+    tables: Tables,
+    count: Keyspace,
+    file: Arc<Mutex<Count>>,
+}
+
+/// The tables, and the folder in which they are.
+#[derive(Clone)]
+struct Tables {
+    keyspaces: Arc<[Keyspace]>,
+    folder: Arc<Path>,
+}
+
+/// Why a folder does not open.
+struct Why {
+    text: String,
+    /// Whether it is because a journal is damaged.
+    journal: bool,
+}
+
+impl From<fjall::Error> for Why {
+    fn from(error: fjall::Error) -> Self {
+        let journal = matches!(error, fjall::Error::JournalRecovery(_));
+        Self { journal, ..Self::from(StoreError::backend(error)) }
+    }
+}
+
+impl From<StoreError> for Why {
+    fn from(error: StoreError) -> Self {
+        Self { text: error.to_string(), journal: false }
+    }
+}
+
+/// What fjall says, and of which folder.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error("{folder}: {error}")]
+    Now { folder: PathBuf, error: fjall::Error },
+    #[error("{folder}: an earlier write to its files failed; is the disk full?")]
+    Before { folder: PathBuf },
+    #[error(
+        "{least} transactions were written and {count} are there, as a part of the journal cannot \
+         be read (to go on after an earlier block, delete {path})"
+    )]
+    Lost { path: PathBuf, least: u64, count: u64 },
 }
 
 impl core::fmt::Debug for EmbeddedStore {
@@ -35,28 +90,69 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_cache(folder: &Path, cache: u64) -> Result<Self, StoreError> {
-        // Where a file is damaged fjall panics now and then, instead of returning an error.
-        let opened = catch_unwind(|| Self::open_unguarded(folder, cache));
-        let why = match opened {
-            Ok(Ok(store)) => return Ok(store),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => match panic.downcast_ref::<String>() {
-                Some(message) => message.clone(),
-                None => "a panic without a message".to_owned(),
-            },
-        };
-        Err(StoreError::Open { folder: folder.to_owned(), why })
+        Self::open_with_sizes(folder, cache, TABLE_BYTES)
     }
 
-    fn open_unguarded(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+    /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each
+    /// table that is created keeps about `table` bytes of changes in memory, also when it is opened
+    /// again, before it writes them to a file of its own; until then they are in the journal alone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
+        let mut opened = Self::open_guarded(folder, cache, table);
+        if matches!(opened, Err(Why { journal: true, .. })) {
+            let failed = |error: io::Error| StoreError::backend(error);
+            if let Some(torn) = Torn::cut(folder).map_err(failed)? {
+                match Self::open_guarded(folder, cache, table) {
+                    Ok(store) => {
+                        torn.keep().map_err(failed)?;
+                        opened = Ok(store);
+                    }
+                    Err(_) => torn.put_back().map_err(failed)?,
+                }
+            }
+        }
+        opened.map_err(|why| StoreError::Open { folder: folder.to_owned(), why: why.text })
+    }
+
+    fn open_guarded(folder: &Path, cache: u64, table: u64) -> Result<Self, Why> {
+        // Where a file is damaged fjall panics now and then, instead of returning an error.
+        let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
+        opened.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+            Err(Why { text, journal: false })
+        })
+    }
+
+    fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, Why> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
-        let database = builder.open().map_err(StoreError::backend)?;
-        let open = |table: Table| database.keyspace(table.name(), KeyspaceCreateOptions::default);
-        let tables: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
-        let tables = Arc::new(tables.map_err(StoreError::backend)?);
-        Ok(Self { database, tables })
+        let database = builder.open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
+        let open = |table: Table| database.keyspace(table.name(), options);
+        let keyspaces: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
+        let keyspaces = keyspaces?.into();
+        let count = database.keyspace(COUNT, options)?;
+        let found = count.get(COUNT)?;
+        let found = found.map_or(Ok([0; 8]), |found| found.as_ref().try_into());
+        let found = found.map_err(|_| StoreError::damaged("the count of transactions"))?;
+        let file = counted(folder, u64::from_be_bytes(found))?;
+        let tables = Tables { keyspaces, folder: folder.into() };
+        Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)) })
     }
+}
+
+/// Compares the number of transactions in the tables with the one in the file.
+fn counted(folder: &Path, count: u64) -> Result<Count, StoreError> {
+    let mut file = Count::open(folder, count).map_err(StoreError::backend)?;
+    let least = file.least().map_err(StoreError::backend)?;
+    if least <= count {
+        return Ok(file);
+    }
+    let path = file.path;
+    Err(StoreError::backend(Failed::Lost { path, least, count }))
 }
 
 impl StateStore for EmbeddedStore {
@@ -64,19 +160,23 @@ impl StateStore for EmbeddedStore {
 
     fn snapshot(&self) -> Result<EmbeddedSnapshot, StoreError> {
         let view = Arc::new(self.database.snapshot());
-        Ok(EmbeddedSnapshot { view, tables: Arc::clone(&self.tables) })
+        Ok(EmbeddedSnapshot { view, tables: self.tables.clone() })
     }
 
     fn write(&self, writes: Writes) -> Result<(), StoreError> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for write in writes.0 {
-            let table = keyspace(&self.tables, write.table)?;
+            let table = self.tables.of(write.table)?;
             match write.value {
                 Some(value) => batch.insert(table, write.key, value),
                 None => batch.remove(table, write.key),
             }
         }
-        batch.commit().map_err(StoreError::backend)
+        // A count is as good as the one before it.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.insert(&self.count, COUNT, file.count.saturating_add(1).to_be_bytes());
+        batch.commit().map_err(|error| self.tables.failed(error))?;
+        file.add().map_err(|error| self.tables.failed(error.into()))
     }
 }
 
@@ -84,7 +184,7 @@ impl StateStore for EmbeddedStore {
 #[derive(Clone)]
 pub struct EmbeddedSnapshot {
     view: Arc<fjall::Snapshot>,
-    tables: Arc<Vec<Keyspace>>,
+    tables: Tables,
 }
 
 impl core::fmt::Debug for EmbeddedSnapshot {
@@ -95,8 +195,8 @@ impl core::fmt::Debug for EmbeddedSnapshot {
 
 impl Snapshot for EmbeddedSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.view.get(keyspace(&self.tables, table)?, key);
-        Ok(found.map_err(StoreError::backend)?.map(|value| value.to_vec()))
+        let found = self.view.get(self.tables.of(table)?, key);
+        Ok(found.map_err(|error| self.tables.failed(error))?.map(|value| value.to_vec()))
     }
 
     fn scan(
@@ -104,18 +204,29 @@ impl Snapshot for EmbeddedSnapshot {
         table: Table,
         prefix: &[u8],
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
-        let table = match keyspace(&self.tables, table) {
+        let table = match self.tables.of(table) {
             Ok(table) => table,
             Err(error) => return Box::new(core::iter::once(Err(error))),
         };
         Box::new(self.view.prefix(table, prefix).map(|guard| {
-            let (key, value) = guard.into_inner().map_err(StoreError::backend)?;
+            let (key, value) = guard.into_inner().map_err(|error| self.tables.failed(error))?;
             Ok((key.to_vec(), value.to_vec()))
         }))
     }
 }
 
-fn keyspace(tables: &[Keyspace], table: Table) -> Result<&Keyspace, StoreError> {
-    // `Table::ALL` is in the order of its discriminants.
-    tables.get(table as usize).ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+impl Tables {
+    fn of(&self, table: Table) -> Result<&Keyspace, StoreError> {
+        // `Table::ALL` is in the order of its discriminants.
+        let found = self.keyspaces.get(table as usize);
+        found.ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+    }
+
+    fn failed(&self, error: fjall::Error) -> StoreError {
+        let folder = self.folder.to_path_buf();
+        StoreError::backend(match error {
+            fjall::Error::Poisoned => Failed::Before { folder },
+            error => Failed::Now { folder, error },
+        })
+    }
 }

@@ -1,9 +1,11 @@
 //! Where the bytes are: ordered tables that are written in transactions.
 
+mod count;
 mod embedded;
 mod memory;
+mod torn;
 
-pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore};
+pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, TABLE_BYTES};
 pub use memory::{MemorySnapshot, MemoryStore};
 
 use crate::StoreError;

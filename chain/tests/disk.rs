@@ -1,0 +1,281 @@
+//! A disk that is full, that takes part of a write, that fails to sync, and that loses power: the
+//! process says which block could not be written, no block that it reported durable is lost, and
+//! the state is that after the last block in the store.
+//!
+//! The faults come from `faults/faults.c`, which the test compiles and puts between the process and
+//! the system.
+
+use crate::support::{Child, Stream, begin, check, go_on, report, store, try_begin};
+use alloy_primitives::{B256, keccak256};
+use braid_chain::{
+    Chain, ChainBlock, ChainFolder, EmbeddedStore, StateStore, StoreError, TABLE_BYTES, Table,
+    Writes, open,
+};
+use revm::DatabaseRef;
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// Set for the process with the bad disk, beside the variables that `faults.c` names.
+const FOLDER: &str = "BRAID_DISK_FOLDER";
+const SEED: &str = "BRAID_CHAIN_DISK_SEED";
+const BLOCKS: u64 = 60;
+const KINDS: [&str; 5] = ["full", "short", "sync", "cut", "tear"];
+/// Time that a process has.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+#[ignore = "the process whose disk is bad"]
+fn child() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let seed = env::var(SEED).expect("a seed").parse().expect("a number");
+    std::thread::spawn(|| {
+        std::thread::sleep(LIMIT);
+        report("ended", "by its time limit");
+        std::process::abort();
+    });
+    let folder: &Path = folder.as_ref();
+    let stream = Stream::new(seed, BLOCKS);
+    let ended = if folder.join("state").is_dir() {
+        on_a_bad_disk(folder, &stream)
+    } else {
+        try_begin(folder, &stream, TABLE_BYTES).map(|_| ())
+    };
+    report("ended", ended.err().unwrap_or_else(|| "well".to_owned()));
+}
+
+fn on_a_bad_disk(folder: &Path, stream: &Stream) -> Result<(), String> {
+    let folder = ChainFolder::open(folder).map_err(|error| error.to_string())?;
+    let store = EmbeddedStore::open_with_cache(&folder.store(), 1 << 20);
+    let (chain, done) = go_on(store.map_err(|error| error.to_string())?, stream);
+    if let (Some(chain), Err(_)) = (chain, &done) {
+        refuses(chain, stream);
+    }
+    done.map_err(|error| error.to_string())
+}
+
+/// A chain whose store has failed executes nothing more, and its state is that after its head.
+fn refuses<S: StateStore>(mut chain: Chain<S>, stream: &Stream) {
+    let (head, durable) = (chain.head().number, chain.durable());
+    if let Ok(state) = chain.state() {
+        let after = state.block_hash_ref(head + 1).expect("reads");
+        assert_eq!(after, B256::ZERO, "the state has the block that was refused");
+    }
+    let at = (head - stream.head.number) as usize;
+    if let Some((block, hash)) = stream.blocks.get(at) {
+        let block = ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() };
+        chain.execute(block).expect_err("the store has failed");
+    }
+    chain.flush().expect_err("the store has failed");
+    assert_eq!((chain.head().number, chain.durable()), (head, durable));
+}
+
+/// The layer of faults, and the folder in which it reports.
+struct Layer {
+    temporary: tempfile::TempDir,
+}
+
+/// What a process with a layer of faults has done.
+struct Ran {
+    durable: u64,
+    ended: Option<String>,
+    success: bool,
+    /// Whether a fault was injected.
+    fault: bool,
+    /// Calls that write and calls that sync, if the process ended by itself.
+    calls: Option<(u64, u64)>,
+}
+
+impl Layer {
+    /// Compiles it; `None` where that cannot be.
+    fn new() -> Option<Self> {
+        if !cfg!(target_os = "linux") {
+            println!("skipped: faults of the disk are injected on Linux only");
+            return None;
+        }
+        let temporary = tempfile::tempdir().expect("a folder");
+        let layer = Self { temporary };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/faults.c");
+        let mut command = Command::new("cc");
+        command.args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]);
+        match command.arg(layer.path("faults.so")).arg(source).status() {
+            Ok(status) => assert!(status.success(), "faults.c compiles"),
+            Err(why) => {
+                let required = env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|it| it == "1");
+                assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but cc cannot be started: {why}");
+                println!("skipped: cc cannot be started: {why}");
+                return None;
+            }
+        }
+        Some(layer)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
+    /// Executes the rest of the stream in a process whose call number `at` fails as `kind` says.
+    fn run(&self, folder: &Path, seed: u64, kind: &str, at: u64) -> Ran {
+        let [told, errors] = ["report", "errors"].map(|name| self.path(name));
+        fs::write(&told, "").expect("written");
+        let mut child = Child::start("disk::child", |command| {
+            command.env(FOLDER, folder).env(SEED, seed.to_string());
+            command.env("BRAID_DISK_KIND", kind).env("BRAID_DISK_AT", at.to_string());
+            command.env("BRAID_DISK_REPORT", &told).env("LD_PRELOAD", self.path("faults.so"));
+            command.stderr(File::create(&errors).expect("created"));
+        });
+        let success = child.wait().success();
+        let errors = fs::read_to_string(&errors).expect("text");
+        // revm panics now and then in a speculative transaction; the executor catches that.
+        let mut panics = errors.lines().filter(|line| line.contains("panicked at"));
+        assert!(panics.all(|line| line.contains("revm-handler")), "{errors}");
+        let told = fs::read_to_string(&told).expect("text");
+        let end = told.lines().find_map(|line| line.strip_prefix("end "));
+        let calls = end.and_then(|end| {
+            let (writes, syncs) = end.split_once(' ')?;
+            Some((writes.parse().ok()?, syncs.parse().ok()?))
+        });
+        let fault = told.starts_with("fault ");
+        Ran { durable: child.durable, ended: child.ended, success, fault, calls }
+    }
+}
+
+/// A folder in which the stream of `seed` begins. With some seeds the tables write files of their
+/// own after a few blocks, with some of these the journal is nearly full.
+fn begun(seed: u64) -> (tempfile::TempDir, PathBuf, Stream) {
+    let stream = Stream::new(seed, BLOCKS);
+    let temporary = tempfile::tempdir().expect("a folder");
+    let path = temporary.path().canonicalize().expect("it is there");
+    let store = begin(&path, &stream, if seed.is_multiple_of(2) { 16 << 10 } else { TABLE_BYTES });
+    if seed.is_multiple_of(4) {
+        // A journal ends after 64 MB.
+        let mut writes = Writes::default();
+        writes.put(Table::Codes, [0; 32], vec![0; 63_900_000]);
+        store.write(writes).expect("written");
+    }
+    (temporary, path, stream)
+}
+
+/// What must hold of a process that did not lose its power.
+fn ended_as_it_must(ran: &Ran, path: &Path, last: u64) {
+    let why = ran.ended.as_deref().expect("it says why it ended");
+    assert!(ran.success, "{why}");
+    if why == "well" {
+        assert_eq!(ran.durable, last);
+        return;
+    }
+    let number = why.strip_prefix("block ").and_then(|why| why.split_once(' '));
+    match number {
+        Some((number, _)) => assert!(number.parse::<u64>().expect("a number") > ran.durable),
+        None => assert!(why.contains(&*path.to_string_lossy()), "it names no block: {why}"),
+    }
+}
+
+/// The first seed, and the number of faults.
+fn variables() -> (u64, u64) {
+    let number = |name| env::var(name).ok().and_then(|it| it.parse().ok());
+    (number("BRAID_CHAIN_SEED").unwrap_or(1), number("BRAID_CHAIN_FAULTS").unwrap_or(24))
+}
+
+/// A kind of fault, and the call at which it comes, of so many.
+fn draw(seed: u64, time: u64, writes: u64, syncs: u64) -> (&'static str, u64) {
+    let random = keccak256([seed, time].map(u64::to_be_bytes).concat());
+    let [kind, at] = [0, 8].map(|at| {
+        let bytes = random[at..].first_chunk().expect("8 bytes");
+        u64::from_be_bytes(*bytes)
+    });
+    let kind = KINDS[(kind % 5) as usize];
+    let calls = match kind {
+        "sync" => syncs,
+        "full" | "short" => writes,
+        _ => writes + syncs,
+    };
+    (kind, 1 + at % calls)
+}
+
+#[test]
+fn a_bad_disk_loses_nothing_durable() {
+    let Some(layer) = Layer::new() else { return };
+    let (first, faults) = variables();
+    let (mut done, mut seed, mut runs) = (0, first, 0);
+    while done < faults {
+        // A run without faults says how many calls there are.
+        let (_counted, path, stream) = begun(seed);
+        let last = stream.head.number + BLOCKS;
+        let ran = layer.run(&path, seed, "none", 0);
+        assert_eq!((ran.ended.as_deref(), ran.durable, ran.fault), (Some("well"), last, false));
+        let (writes, syncs) = ran.calls.expect("it ended by itself");
+        assert!(writes >= BLOCKS && syncs >= BLOCKS, "the layer sees {writes} and {syncs} calls");
+        let (_temporary, path, stream) = begun(seed);
+        let (mut head, mut times) = (stream.head.number, 0);
+        while head < last && done < faults {
+            let rest = |calls: u64| (calls * (last - head) / BLOCKS).max(8);
+            let (kind, at) = draw(seed, times, rest(writes), rest(syncs));
+            println!("seed {seed}, time {times}: {kind} at call {at}, from block {head} on");
+            let ran = layer.run(&path, seed, kind, at);
+            if kind != "cut" && kind != "tear" || !ran.fault {
+                ended_as_it_must(&ran, &path, last);
+            }
+            head = check(&path, &stream, ran.durable);
+            println!("    durable: {}, in the store: {head}, {:?}", ran.durable, ran.ended);
+            (done, times) = (done + u64::from(ran.fault), times + 1);
+            runs += 1;
+        }
+        // The rest, without faults.
+        let folder = ChainFolder::open(&path).expect("the folder is free");
+        go_on(store(&folder), &stream).1.expect("it is written");
+        drop(folder);
+        assert_eq!(check(&path, &stream, last), last);
+        seed += 1;
+    }
+    println!("{done} faults in {runs} runs");
+}
+
+/// A folder in which creating a chain was begun holds the whole chain, or none and can be used
+/// again. Where fjall was stopped while it wrote its first files, the folder does not open.
+#[test]
+fn a_bad_disk_leaves_a_whole_chain_or_none() {
+    let Some(layer) = Layer::new() else { return };
+    let (seed, faults) = variables();
+    let stream = Stream::new(seed, BLOCKS);
+    let mut ended = [0; 3];
+    let folder = || tempfile::tempdir().expect("a folder");
+    let calls = layer.run(&folder().path().canonicalize().expect("it is there"), seed, "none", 0);
+    let (writes, syncs) = calls.calls.expect("it ended by itself");
+    for time in 0..faults {
+        let (kind, at) = draw(seed, time, writes, syncs);
+        let temporary = folder();
+        let path = temporary.path().canonicalize().expect("it is there");
+        println!("seed {seed}, time {time}: {kind} at call {at} of {}", writes + syncs);
+        let ran = layer.run(&path, seed, kind, at);
+        println!("    {:?}", ran.ended);
+        assert!(ran.fault);
+        let folder = ChainFolder::create(&path).expect("the folder is free");
+        let found = EmbeddedStore::open_with_cache(&folder.store(), 1 << 20);
+        let found = found.and_then(|store| open(&store).map(|_| ()));
+        let was = match found {
+            Ok(()) => 0,
+            Err(StoreError::Empty) => 1,
+            // As the error advises: the chain is created again, in a new folder.
+            Err(StoreError::Open { .. }) => {
+                fs::remove_dir_all(folder.store()).expect("removed");
+                2
+            }
+            Err(error) => panic!("{error}"),
+        };
+        drop(folder);
+        ended[was] += 1;
+        if was > 0 {
+            assert_ne!(ran.ended.as_deref(), Some("well"));
+            drop(try_begin(&path, &stream, TABLE_BYTES).expect("the folder can be used again"));
+        }
+        assert_eq!(check(&path, &stream, stream.head.number), stream.head.number);
+    }
+    let [whole, none, refused] = ended;
+    println!("{whole} chains are whole, {none} folders hold none, {refused} do not open");
+    assert!(refused <= faults / 8, "{refused} folders do not open");
+}

@@ -1,0 +1,193 @@
+//! A bit of a good folder is another one: either all is read as it was, or an error names the
+//! folder or the record.
+
+use crate::support::{Child, Stream, begin, go_on, store};
+use alloy_primitives::{B256, keccak256};
+use braid_chain::{
+    ChainFolder, EmbeddedStore, Snapshot, StateStore, StoreError, TABLE_BYTES, Table, Writes, open,
+    verify,
+};
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+/// Set for the process that reads: the folder of a store.
+const FOLDER: &str = "BRAID_CHAIN_FLIPPED_FOLDER";
+const BLOCKS: u64 = 30;
+
+/// Opens the store, verifies it, and reads each entry of each table in both ways.
+fn read(folder: &Path) -> Result<B256, StoreError> {
+    let store = EmbeddedStore::open_with_cache(folder, 1 << 20)?;
+    let reader = open(&store)?;
+    verify(&reader)?;
+    let snapshot = store.snapshot()?;
+    let mut all = Vec::new();
+    for table in Table::ALL {
+        for entry in snapshot.scan(table, &[]) {
+            let (key, value) = entry?;
+            assert_eq!(snapshot.get(table, &key)?.as_ref(), Some(&value));
+            let lengths = [key.len(), value.len()].map(usize::to_be_bytes);
+            all.extend([lengths.as_flattened(), &key, &value].concat());
+        }
+    }
+    Ok(keccak256(all))
+}
+
+#[test]
+#[ignore = "the process that reads a folder in which a bit was flipped"]
+fn child() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let read = read(folder.as_ref()).map_or_else(|error| error.to_string(), |all| all.to_string());
+    crate::support::report("ended", read.replace('\n', " "));
+}
+
+/// A folder that holds a chain, closed. `table`: bytes that a table keeps in memory.
+fn good_folder(path: &Path, seed: u64, table: u64) -> PathBuf {
+    let stream = Stream::new(seed, BLOCKS);
+    drop(begin(path, &stream, table));
+    let folder = ChainFolder::open(path).expect("the folder is free");
+    go_on(store(&folder), &stream).1.expect("it is written");
+    // Opening it makes the journal as short as what is in it.
+    drop(store(&folder));
+    folder.store()
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if fs::metadata(&path).expect("a file").len() > 0 {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("created");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let to = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, to).expect("copied");
+        }
+    }
+}
+
+/// Flips a bit of a file, both as `seed` says, and returns what was flipped.
+fn flip(folder: &Path, seed: u64) -> String {
+    let random = keccak256(seed.to_be_bytes());
+    let [file, at] = [0, 8].map(|at| {
+        let bytes = random[at..].first_chunk().expect("8 bytes");
+        u64::from_be_bytes(*bytes) as usize
+    });
+    let mut names = Vec::new();
+    files(folder, &mut names);
+    // Every other time the journal, which is one file among many.
+    let journal = |path: &&PathBuf| path.extension().is_some_and(|it| it == "jnl");
+    let journal = names.iter().find(journal).filter(|_| seed.is_multiple_of(2));
+    let path = journal.unwrap_or(&names[file % names.len()]);
+    let mut bytes = fs::read(path).expect("it is read");
+    let at = at % bytes.len();
+    bytes[at] ^= 1 << (random[16] % 8);
+    fs::write(path, &bytes).expect("it is written");
+    let name = path.strip_prefix(folder).expect("it is in the folder");
+    format!("seed {seed}: byte {at} of {} in {}", bytes.len(), name.display())
+}
+
+/// Last words of a process that fjall ends while it opens a damaged folder, which no caller can
+/// prevent: it takes memory for as many entries as a file says that it has, or it panics once more
+/// while a panic closes its tables.
+const ABORTS: [&str; 2] = ["memory allocation of ", "panic in a destructor during cleanup"];
+
+/// What another process reads in the folder, or why it cannot.
+fn read_elsewhere(folder: &Path, errors: &Path) -> String {
+    let mut child = Child::start("flips::child", |command| {
+        command.env(FOLDER, folder).stderr(File::create(errors).expect("created"));
+    });
+    let success = child.wait().success();
+    let errors = fs::read_to_string(errors).expect("text");
+    let abort = errors.lines().find(|line| ABORTS.iter().any(|abort| line.starts_with(abort)));
+    match (child.ended, abort) {
+        (Some(ended), _) if success => ended,
+        (None, Some(abort)) => format!("the process reading {} ended: {abort}", folder.display()),
+        (ended, _) => panic!("{ended:?}: {errors}"),
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_harmless_or_an_error() {
+    let flips = env::var("BRAID_CHAIN_FLIPS").ok().and_then(|it| it.parse().ok()).unwrap_or(40);
+    let first = env::var("BRAID_CHAIN_SEED").ok().and_then(|it| it.parse().ok()).unwrap_or(1_u64);
+    // All in the journal, then most in files of the tables.
+    for table in [TABLE_BYTES, 8 << 10] {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let good = good_folder(&temporary.path().join("good"), first, table);
+        let all = read(&good).expect("it is good").to_string();
+        let mut refused = 0;
+        for seed in first..first + flips {
+            let bad = temporary.path().join("bad");
+            copy(&good, &bad);
+            let flipped = flip(&bad, seed);
+            let found = read_elsewhere(&bad, &temporary.path().join("errors"));
+            println!("{flipped}: {found}");
+            if found != all {
+                // `verify` does not know the folder, it says what is damaged.
+                let named = found.contains(&*bad.to_string_lossy());
+                assert!(named || found.starts_with("the store is damaged: "), "{found}");
+                refused += 1;
+            }
+            fs::remove_dir_all(&bad).expect("removed");
+        }
+        assert!(refused > flips / 4, "{refused} of {flips} flips were noticed");
+    }
+}
+
+#[test]
+fn a_journal_that_has_lost_its_end_is_noticed() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let store = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
+    let path = store.join("0.jnl");
+    let length = fs::metadata(&path).expect("a journal").len();
+    // The first time a part is lost, then all of it.
+    for length in [length / 2, 0] {
+        File::options().write(true).open(&path).and_then(|it| it.set_len(length)).expect("shorter");
+        let error = EmbeddedStore::open(&store).expect_err("blocks are missing").to_string();
+        assert!(error.contains(": 31 transactions were written and "), "{error}");
+        assert!(error.contains(&*store.to_string_lossy()), "{error}");
+    }
+    // As the error says: the state after an earlier block.
+    fs::remove_file(store.join("transactions")).expect("it is there");
+    let store = EmbeddedStore::open(&store).expect("it opens");
+    assert!(matches!(open(&store), Err(StoreError::Empty)));
+}
+
+#[test]
+fn a_transaction_that_was_torn_is_dropped() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
+    let all = read(&folder).expect("it is good");
+    let count = fs::read(folder.join("transactions")).expect("it is there");
+    let store = EmbeddedStore::open(&folder).expect("it opens");
+    let mut writes = Writes::default();
+    writes.put(Table::Codes, [0; 32], vec![1; 64 << 10]);
+    store.write(writes).expect("written");
+    drop(store);
+    // The power fails before the sync: one page has not reached the disk, all others have.
+    let path = folder.join("0.jnl");
+    let mut journal = fs::read(&path).expect("it is read");
+    let page = (journal.len() / 4096 - 8) * 4096;
+    journal[page..page + 4096].fill(0);
+    fs::write(&path, &journal).expect("written");
+    // With this count the transaction was durable: it is damaged, and nothing is cut off.
+    let error = read(&folder).expect_err("it is damaged").to_string();
+    assert!(error.contains("JournalRecovery(ChecksumMismatch)"), "{error}");
+    assert!(fs::read(&path).expect("it is read") == journal, "the journal is as it was");
+    fs::write(folder.join("transactions"), count).expect("written");
+    assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
+}
