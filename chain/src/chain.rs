@@ -4,7 +4,8 @@ use crate::{
     ChainError, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader, StateStore, open,
     writer::Writer,
 };
-use braid_evm::{Block, BlockOutput, Config, Executor};
+use alloy_primitives::B256;
+use braid_evm::{Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
 use std::{mem, sync::Arc};
 
 /// Choices of a chain.
@@ -23,7 +24,7 @@ pub struct ChainBlock {
     /// The block.
     pub block: Block,
     /// Its hash.
-    pub hash: alloy_primitives::B256,
+    pub hash: B256,
     /// What its header says of the execution.
     pub expected: Expected,
 }
@@ -111,13 +112,58 @@ impl<S: StateStore> Chain<S> {
             .map_err(|error| ChainError::block(head.number, error))?;
         expected.check(head.number, &output)?;
         let (changes, state_root) = (mem::take(&mut output.bundle), expected.state_root);
-        let changes = Arc::new(ExecutedBlock { head, changes, state_root });
-        self.writer.write(Arc::clone(&changes))?;
-        self.head = head;
+        let changes = self.write(ExecutedBlock { head, changes, state_root })?;
         Ok(Executed { output, changes })
     }
 
-    fn follows(&self, block: &Block, hash: alloy_primitives::B256) -> Result<Head, ChainError> {
+    /// Builds the next block from transactions that `pool` hands out, and hands its changes to the
+    /// writer, as [`execute`](Self::execute) does. `template` is the block without its transactions
+    /// ([`Executor::build`]). `seal` is told what the block came to, and returns its hash. Its state
+    /// root is not known then: the writer computes it, if the chain has state roots.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); invalid transactions are left out.
+    ///
+    /// # Panics
+    /// As [`execute`](Self::execute), or with the payload of `pool` or `seal`.
+    pub fn build(
+        &mut self,
+        template: Block,
+        pool: &mut impl TransactionPool,
+        seal: impl FnOnce(&BuiltBlock) -> B256,
+    ) -> Result<(BuiltBlock, Arc<ExecutedBlock>), ChainError> {
+        self.writer.check()?;
+        let mut head = self.follows(&template, B256::ZERO)?;
+        let built = self.executor.build(template, self.state()?, pool);
+        let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
+        head.hash = seal(&built);
+        let changes = mem::take(&mut built.output.bundle);
+        let changes = self.write(ExecutedBlock { head, changes, state_root: None })?;
+        Ok((built, changes))
+    }
+
+    /// Hands over the changes of a block that was executed elsewhere, on [`state`](Self::state).
+    /// Waits while two blocks are ahead of the durable one.
+    ///
+    /// # Errors
+    /// The block's number does not follow the head's; the store failed for an earlier block, or one
+    /// has another state root.
+    pub fn append(&mut self, executed: ExecutedBlock) -> Result<(), ChainError> {
+        let (number, head) = (executed.head.number, self.head.number);
+        if head.checked_add(1) != Some(number) {
+            return Err(ChainError::Number { number, head });
+        }
+        self.write(executed).map(drop)
+    }
+
+    fn write(&mut self, executed: ExecutedBlock) -> Result<Arc<ExecutedBlock>, ChainError> {
+        let executed = Arc::new(executed);
+        self.writer.write(Arc::clone(&executed))?;
+        self.head = executed.head;
+        Ok(executed)
+    }
+
+    fn follows(&self, block: &Block, hash: B256) -> Result<Head, ChainError> {
         let number = block.env.number.saturating_to::<u64>();
         if self.head.number.checked_add(1) != Some(number) {
             return Err(ChainError::Number { number, head: self.head.number });

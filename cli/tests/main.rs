@@ -15,4 +15,5 @@ mod state_roots;
 mod suite_formats;
 mod suites;
 mod support;
+mod sustain;
 mod t8n;

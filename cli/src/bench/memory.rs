@@ -18,6 +18,11 @@ pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
     Some(peak.saturating_sub(before))
 }
 
+/// Resident memory of this process, in bytes: now, and at its highest so far.
+pub(super) fn resident() -> Option<[u64; 2]> {
+    Some([status("VmRSS:")?, status("VmHWM:")?])
+}
+
 /// A line of this process's status, in bytes.
 fn status(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

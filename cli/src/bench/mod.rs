@@ -19,6 +19,7 @@ mod simulate;
 mod stages;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 mod store;
+pub mod sustain;
 
 pub use figures::{Figures, Series};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};

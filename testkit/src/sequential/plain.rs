@@ -32,6 +32,12 @@ impl Plain {
         Self { frame: Frame::new(block), transactions: block.transactions.clone() }
     }
 
+    /// Takes what executing `block` needs.
+    #[must_use]
+    pub fn owning(block: Block) -> Self {
+        Self { frame: Frame::new(&block), transactions: block.transactions }
+    }
+
     /// Executes the block on `db`; also returns what is left to be dropped.
     pub fn run_keeping<D: DatabaseRef>(
         self,

@@ -137,7 +137,12 @@ impl Assembly {
     }
 
     /// One call as a transaction: one in four is legacy, the others EIP-1559.
-    fn transaction(&mut self, wallets: &Wallets, wallet: &Wallet, call: &Call) -> TxEnvelope {
+    pub(super) fn transaction(
+        &mut self,
+        wallets: &Wallets,
+        wallet: &Wallet,
+        call: &Call,
+    ) -> TxEnvelope {
         let next = self.nonces.entry(call.sender).or_default();
         let nonce = *next;
         *next += 1;

@@ -64,7 +64,7 @@ pub fn demo_chain(
 }
 
 /// A genesis of mainnet's rules with all forks that a generated block obeys.
-fn genesis_of(state: &State) -> Genesis {
+pub(super) fn genesis_of(state: &State) -> Genesis {
     let account = |account: &PreAccount| GenesisAccount {
         nonce: Some(account.nonce),
         balance: account.balance,

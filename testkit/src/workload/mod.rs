@@ -17,6 +17,7 @@ mod contract_tests;
 mod demo;
 mod dex;
 mod erc20;
+mod load;
 mod mix;
 mod pool;
 mod preset;
@@ -34,6 +35,7 @@ mod world;
 pub use assemble::Placement;
 pub use choice::{Hot, Spread};
 pub use demo::{demo, demo_chain};
+pub use load::{Load, LoadStream, load};
 pub use preset::Preset;
 pub use wallet::Signing;
 

@@ -4,7 +4,7 @@ use crate::{
     bench::{Latency, Waiting},
     commands::{run::PolicyArg, workers_from},
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use std::{num::NonZeroU16, time::Duration};
 
 const EXAMPLES: &str = "\
@@ -17,6 +17,7 @@ Examples:
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
+  braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
 2 if a file cannot be used or a block is invalid.";
@@ -60,7 +61,10 @@ are busy. work/chain is the time of all transactions over that of the longest ch
 /// turns in one process, in random order, each after a pause.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{COLUMNS}"))]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::commands) struct BenchArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
     /// Names of built-in workloads, block files (.json, .json.gz, .json.zst), folders of them
     /// [default: every built-in workload]
     #[arg(value_name = "WORKLOAD|FILE|DIR")]
@@ -126,6 +130,12 @@ pub(in crate::commands) struct BenchArgs {
     /// Execute each block N times and measure nothing, for a profiler
     #[arg(long, value_name = "N")]
     pub(super) execute: Option<u32>,
+}
+
+/// Measurements of another kind.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Sustain(super::sustain::SustainArgs),
 }
 
 /// Embedded stores, with a cache of one mebibyte.

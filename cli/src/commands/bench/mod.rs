@@ -4,6 +4,7 @@ mod args;
 mod extras;
 mod markdown;
 mod report;
+mod sustain;
 
 pub(super) use args::{BenchArgs, pause_from};
 
@@ -41,6 +42,9 @@ enum Item {
 
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
+    if let Some(args::Command::Sustain(args)) = &args.command {
+        return sustain::run(args);
+    }
     if args.compute {
         let _ = bench::compute();
         return Ok(End::Right);

@@ -58,7 +58,7 @@ pub(super) fn chain(args: &ChainArgs) -> Result<End, Stop> {
 }
 
 /// Bytes in one mebibyte.
-const MIB: u64 = 1 << 20;
+pub(in crate::commands) const MIB: u64 = 1 << 20;
 
 /// Opens the chain in a folder for this process alone.
 fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedStore), Stop> {

@@ -1,0 +1,286 @@
+//! Sustained load: blocks one after the other through building, execution, receipts and write-back
+//! into the embedded store, for as long as is asked for.
+//!
+//! Braid and sequential revm get the same transactions in blocks of the same size, over the same
+//! store with the same writer beside them.
+
+mod figures;
+mod supply;
+mod timed;
+
+pub use figures::{Second, StageSeconds, SustainFigures};
+
+use alloy_consensus::{EthereumReceipt, Header, TxReceipt, proofs::calculate_receipt_root};
+use alloy_genesis::Genesis;
+use alloy_primitives::{B256, Bloom, Keccak256};
+use braid_chain::{
+    Chain, ChainConfig, ChainError, EmbeddedStore, ExecutedBlock, Head, Keep, Rules, StateRoots,
+    StateStore, StoreError, create, genesis,
+};
+use braid_evm::{Block, Config, Rejection, TransactionPool};
+use braid_testkit::{
+    sequential::Plain,
+    workload::{Load, LoadStream, Signing, WorkloadError, load},
+};
+use figures::Meter;
+use revm::context::TxEnv;
+use std::{
+    num::NonZeroU32,
+    path::Path,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+use supply::{Source, Supply};
+use thiserror::Error;
+use timed::TimedStore;
+
+/// Blocks in one second of the chain's own time.
+const BLOCKS_PER_SECOND: u64 = 8;
+/// What a transaction asks for, at most; the block has room for all of its own.
+const MOST_GAS: u64 = 400_000;
+
+/// What executes the blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Braid.
+    Braid,
+    /// Sequential revm.
+    Sequential,
+}
+
+/// What is to be sustained.
+#[derive(Clone, Copy, Debug)]
+pub struct Sustain {
+    /// What the transactions do.
+    pub load: Load,
+    /// Accounts that send them.
+    pub accounts: NonZeroU32,
+    /// Everything that is random follows from it.
+    pub seed: u64,
+    /// Transactions of a block.
+    pub size: NonZeroU32,
+    /// For how long.
+    pub time: Duration,
+    /// For how many blocks, at most.
+    pub blocks: u64,
+    /// Sign so many transactions before the clock starts, and recover their senders; 0: the senders
+    /// are known.
+    pub signed: u64,
+    /// Whether each block's state root is computed.
+    pub state_roots: bool,
+    /// Bytes of the store's read cache.
+    pub cache: u64,
+    /// Choices of the executor.
+    pub executor: Config,
+}
+
+/// Why a load cannot be sustained.
+#[derive(Debug, Error)]
+pub enum SustainError {
+    /// The transactions cannot be made.
+    #[error("the load cannot be made: {0}")]
+    Workload(#[from] WorkloadError),
+    /// The chain does not go on.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Sequential revm refuses a block.
+    #[error("sequential revm: {0}")]
+    Sequential(String),
+    /// A transaction was left out, which none should be.
+    #[error("block {0}: a transaction was left out")]
+    LeftOut(u64),
+    /// No key gives the signature of a transaction.
+    #[error("a signature is invalid")]
+    Signature,
+    /// The system refused to start a thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Runs a load on a new chain in `folder`, which is empty. `on_second` is told of each whole second.
+///
+/// # Errors
+/// The chain does not go on.
+pub fn sustain(
+    what: &Sustain,
+    engine: Engine,
+    folder: &Path,
+    mut on_second: impl FnMut(&Second),
+) -> Result<SustainFigures, SustainError> {
+    let signing = if what.signed > 0 { Signing::Signed } else { Signing::Unsigned };
+    let (genesis, stream) = load(what.load, what.accounts, what.seed, signing)?;
+    let source = source(stream, what.signed)?;
+    let store = EmbeddedStore::open_with_cache(folder, what.cache)?;
+    let first = first_block(&store, &genesis, what.state_roots)?;
+    let (store, written) = TimedStore::new(store);
+    let mut config = ChainConfig::default();
+    config.executor = what.executor;
+    config.keep = Keep::default();
+    let chain = Chain::open(store, config)?;
+    let rules = Rules::new(genesis.config);
+    let supply = Supply::start(source, what.size.get() as usize)?;
+    let mut run = Run { chain, rules, parent: first, meter: Meter::start(engine) };
+    while run.meter.elapsed() < what.time && (run.meter.hashes.len() as u64) < what.blocks {
+        let waiting = Instant::now();
+        let Some(transactions) = supply.next() else { break };
+        let transactions = transactions?;
+        run.meter.stages.waiting_for_transactions += waiting.elapsed().as_secs_f64();
+        run.block(engine, transactions, &mut on_second)?;
+    }
+    let waiting = Instant::now();
+    run.chain.flush()?;
+    run.meter.stages.waiting_for_writer += waiting.elapsed().as_secs_f64();
+    let supplying = supply.end();
+    let written = written.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(run.meter.end(&written, supplying))
+}
+
+/// The transactions, signed if so many are wanted, by all cores.
+fn source(stream: LoadStream, signed: u64) -> Result<Source, SustainError> {
+    if signed == 0 {
+        return Ok(Source::Known(Box::new(stream)));
+    }
+    Ok(Source::Signed(stream.into_signed(signed)?))
+}
+
+/// Creates the chain and returns its first header.
+fn first_block(
+    store: &EmbeddedStore,
+    genesis: &Genesis,
+    state_roots: bool,
+) -> Result<Header, SustainError> {
+    let header = genesis::header(genesis);
+    let head = Head { number: header.number, hash: header.hash_slow() };
+    let roots = if state_roots { StateRoots::Computed } else { StateRoots::Left };
+    create(store, &genesis::encode(genesis)?, &genesis::batch(genesis, head), roots)?;
+    Ok(header)
+}
+
+/// A chain under load.
+struct Run<S: StateStore> {
+    chain: Chain<S>,
+    rules: Rules,
+    /// The header before the next block. It is no complete one.
+    parent: Header,
+    meter: Meter,
+}
+
+impl<S: StateStore> Run<S> {
+    fn block(
+        &mut self,
+        engine: Engine,
+        transactions: Vec<TxEnv>,
+        on_second: &mut impl FnMut(&Second),
+    ) -> Result<(), SustainError> {
+        let begun = Instant::now();
+        self.meter.begin_block(begun);
+        let count = transactions.len() as u64;
+        let template = self.template(count);
+        let made = match engine {
+            Engine::Braid => self.build(template, transactions)?,
+            Engine::Sequential => self.execute(Block { transactions, ..template })?,
+        };
+        if made.receipts != count {
+            return Err(SustainError::LeftOut(self.chain.head().number));
+        }
+        self.meter.gas += made.gas;
+        self.meter.failed += made.failed;
+        let stages = &mut self.meter.stages;
+        stages.executing += (made.executed - begun).as_secs_f64();
+        stages.receipts += (made.sealed - made.executed).as_secs_f64();
+        stages.waiting_for_writer += made.sealed.elapsed().as_secs_f64();
+        self.meter.end_block(self.chain.head().hash, count, on_second);
+        Ok(())
+    }
+
+    /// The next block without its transactions.
+    fn template(&mut self, count: u64) -> Block {
+        let head = self.chain.head();
+        self.parent.number = head.number + 1;
+        if self.parent.number.is_multiple_of(BLOCKS_PER_SECOND) {
+            self.parent.timestamp += 1;
+        }
+        self.parent.gas_limit = count * MOST_GAS;
+        let (cfg, env) = self.rules.environment(&self.parent);
+        Block {
+            cfg,
+            env,
+            parent_hash: head.hash,
+            parent_beacon_block_root: Some(B256::ZERO),
+            withdrawals: Some(Vec::new()),
+            rules: self.rules.chain_rules(&self.parent),
+            ..Block::default()
+        }
+    }
+
+    fn build(&mut self, template: Block, transactions: Vec<TxEnv>) -> Result<Made, SustainError> {
+        let (mut made, parent) = (None, template.parent_hash);
+        let mut pool = Ready(transactions.into_iter());
+        self.chain.build(template, &mut pool, |built| {
+            let executed = Instant::now();
+            let (gas, receipts) = (built.output.gas_used, &built.output.receipts);
+            let hash = hash(parent, gas, receipts);
+            made = Some(Made::new(executed, gas, receipts));
+            hash
+        })?;
+        made.ok_or(SustainError::LeftOut(self.chain.head().number))
+    }
+
+    fn execute(&mut self, block: Block) -> Result<Made, SustainError> {
+        let (number, parent) = (self.chain.head().number + 1, block.parent_hash);
+        let plain = Plain::owning((&block).into());
+        let (done, rest) = plain.run_keeping(self.chain.state()?);
+        let done = done.map_err(|error| SustainError::Sequential(error.to_string()))?;
+        drop(rest);
+        let executed = Instant::now();
+        let hash = hash(parent, done.gas_used, &done.receipts);
+        let made = Made::new(executed, done.gas_used, &done.receipts);
+        let head = Head { number, hash };
+        self.chain.append(ExecutedBlock { head, changes: done.bundle, state_root: None })?;
+        Ok(made)
+    }
+}
+
+/// What a block came to, and when.
+struct Made {
+    executed: Instant,
+    sealed: Instant,
+    gas: u64,
+    receipts: u64,
+    failed: u64,
+}
+
+impl Made {
+    fn new(executed: Instant, gas: u64, receipts: &[EthereumReceipt]) -> Self {
+        let failed = receipts.iter().filter(|receipt| !receipt.success).count() as u64;
+        Self { executed, sealed: Instant::now(), gas, receipts: receipts.len() as u64, failed }
+    }
+}
+
+/// The hash of a block: over its parent, its gas, its receipts root and its bloom filter. A header's
+/// hash needs the state root besides, which is known later.
+fn hash(parent: B256, gas: u64, receipts: &[EthereumReceipt]) -> B256 {
+    let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
+    let bloom = receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);
+    let mut hasher = Keccak256::new();
+    hasher.update(parent);
+    hasher.update(gas.to_be_bytes());
+    hasher.update(calculate_receipt_root(&receipts));
+    hasher.update(bloom);
+    hasher.finalize()
+}
+
+/// A pool of the transactions of one block.
+struct Ready(std::vec::IntoIter<TxEnv>);
+
+impl TransactionPool for Ready {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.next()
+    }
+
+    // The block's receipts are counted.
+    fn skipped(&mut self, _: &TxEnv, _: &Rejection) {}
+}

@@ -1,0 +1,93 @@
+//! The thread that hands out transactions, one block's after the other.
+
+use super::SustainError;
+use alloy_consensus::{TxEnvelope, transaction::SignerRecoverable};
+use alloy_evm::FromRecoveredTx;
+use braid_testkit::workload::LoadStream;
+use crossbeam_channel::{Receiver, bounded};
+use revm::context::TxEnv;
+use std::{
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Blocks whose transactions wait until they are asked for.
+const AHEAD: usize = 2;
+
+/// Where transactions come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Made as they are asked for; their senders are known.
+    Known(Box<LoadStream>),
+    /// Signed before the clock started. The thread recovers each sender from the signature.
+    Signed(Vec<TxEnvelope>),
+}
+
+/// Transactions of one block after the other.
+#[derive(Debug)]
+pub(super) struct Supply {
+    blocks: Receiver<Result<Vec<TxEnv>, SustainError>>,
+    thread: JoinHandle<Duration>,
+}
+
+impl Supply {
+    /// Starts the thread. Each block has `size` transactions.
+    pub(super) fn start(source: Source, size: usize) -> std::io::Result<Self> {
+        let (sender, blocks) = bounded(AHEAD);
+        let run = move || {
+            let (mut busy, mut source) = (Duration::ZERO, Blocks::new(source, size));
+            loop {
+                let begun = Instant::now();
+                let Some(block) = source.next() else { return busy };
+                busy += begun.elapsed();
+                if sender.send(block).is_err() {
+                    return busy;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("supply".to_owned()).spawn(run)?;
+        Ok(Self { blocks, thread })
+    }
+
+    /// The next block's transactions; `None` if there are no more.
+    pub(super) fn next(&self) -> Option<Result<Vec<TxEnv>, SustainError>> {
+        self.blocks.recv().ok()
+    }
+
+    /// Ends the thread, and tells how long it was busy.
+    pub(super) fn end(self) -> Duration {
+        drop(self.blocks);
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+/// Transactions in blocks of one size.
+struct Blocks {
+    source: Source,
+    size: usize,
+    next: usize,
+}
+
+impl Blocks {
+    const fn new(source: Source, size: usize) -> Self {
+        Self { source, size, next: 0 }
+    }
+
+    fn next(&mut self) -> Option<Result<Vec<TxEnv>, SustainError>> {
+        match &mut self.source {
+            Source::Known(stream) => {
+                Some(Ok((0..self.size).map(|_| stream.transaction()).collect()))
+            }
+            Source::Signed(signed) => {
+                let block = signed.get(self.next..self.next + self.size)?;
+                self.next += self.size;
+                Some(block.iter().map(recovered).collect())
+            }
+        }
+    }
+}
+
+fn recovered(signed: &TxEnvelope) -> Result<TxEnv, SustainError> {
+    let sender = signed.recover_signer().map_err(|_| SustainError::Signature)?;
+    Ok(TxEnv::from_recovered_tx(signed, sender))
+}

@@ -1,0 +1,63 @@
+//! A store that tells how long its one writer takes.
+
+use braid_chain::{StateStore, StoreError, Writes};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What the chain's writer has done.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    /// When each block became durable, in order.
+    pub(super) at: Vec<Instant>,
+    /// Finding what each block changes, its state root included.
+    pub(super) preparing: Duration,
+    /// The store's transactions.
+    pub(super) storing: Duration,
+    begun: Option<Instant>,
+}
+
+/// A store, and what its writer has done. The writer opens a snapshot for each block before it
+/// writes, as its first step.
+#[derive(Debug)]
+pub(super) struct TimedStore<S> {
+    inner: S,
+    written: Arc<Mutex<Written>>,
+}
+
+impl<S> TimedStore<S> {
+    pub(super) fn new(inner: S) -> (Self, Arc<Mutex<Written>>) {
+        let written = Arc::default();
+        (Self { inner, written: Arc::clone(&written) }, written)
+    }
+}
+
+/// The thread on which a chain writes.
+fn is_writer() -> bool {
+    std::thread::current().name() == Some("braid-writer")
+}
+
+impl<S: StateStore> StateStore for TimedStore<S> {
+    type Snapshot = S::Snapshot;
+
+    fn snapshot(&self) -> Result<S::Snapshot, StoreError> {
+        if is_writer() {
+            let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.begun = Some(Instant::now());
+        }
+        self.inner.snapshot()
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        self.inner.write(writes)?;
+        let durable = Instant::now();
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepared = written.begun.take().map_or(Duration::ZERO, |since| begun - since);
+        written.preparing += prepared;
+        written.storing += durable - begun;
+        written.at.push(durable);
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! `braid bench sustain`: blocks one after the other, through a chain, for a minute.
+
+use super::{End, Stop};
+use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
+use crate::commands::{chain::MIB, run::PolicyArg, workers_from};
+use braid_evm::Config;
+use braid_testkit::workload::Load;
+use clap::Args;
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write},
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+    time::Duration,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid bench sustain native                          a minute of native transfers
+  braid bench sustain mixed --no-state-roots
+  braid bench sustain native --signed 300000          recover senders from signatures
+  braid bench sustain contended --seconds 600 --no-sequential --json | jq .braid.most_memory
+
+Exit code: 0 if all blocks were made; 1 if a receipt differs from sequential execution; 2 if the
+chain does not go on.";
+
+/// Sustain a load: make blocks through building, execution, receipts and write-back
+///
+/// Makes a chain in a temporary folder and blocks one after the other on it, each as soon as the one
+/// before is executed and at most two are ahead of the durable one; then the same with sequential
+/// revm, over the same store with the same writer beside it. Both runs have all cores to themselves.
+///
+/// The thread that supplies transactions runs on the same cores. Without --signed it makes them,
+/// and their senders are known; with it they were signed before, and it recovers their senders.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SustainArgs {
+    /// What the transactions do
+    #[arg(value_enum)]
+    load: Load,
+    /// For how long, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// End after so many blocks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: Option<u64>,
+    /// Transactions of a block
+    #[arg(long, value_name = "N", default_value = "5000")]
+    txs: NonZeroU32,
+    /// Accounts that send transactions
+    #[arg(long, value_name = "N", default_value = "50000")]
+    accounts: NonZeroU32,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Sign so many transactions before the clock starts, and recover their senders; the run ends with
+    /// them
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    signed: u64,
+    /// Compute no state roots
+    #[arg(long)]
+    no_state_roots: bool,
+    /// Leave out sequential revm
+    #[arg(long)]
+    no_sequential: bool,
+    /// Workers that execute transactions [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = workers_from)]
+    workers: Option<NonZeroU16>,
+    /// How eagerly to speculate; results never depend on it
+    #[arg(long, value_enum, default_value_t)]
+    policy: PolicyArg,
+    /// Memory for the store's read cache, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / MIB)]
+    cache: u64,
+    /// Where the temporary folder is made [default: that of the system]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl SustainArgs {
+    fn what(&self) -> Sustain {
+        let mut executor = Config::default();
+        executor.workers = self.workers.unwrap_or(executor.workers);
+        executor.policy = self.policy.policy();
+        Sustain {
+            load: self.load,
+            accounts: self.accounts,
+            seed: self.seed,
+            size: self.txs,
+            time: Duration::from_secs(self.seconds),
+            blocks: self.blocks.unwrap_or(u64::MAX),
+            signed: self.signed,
+            state_roots: !self.no_state_roots,
+            cache: self.cache.saturating_mul(MIB),
+            executor,
+        }
+    }
+}
+
+/// Runs both, compares their blocks, and prints the figures.
+pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
+    let mut out = io::stdout().lock();
+    if let Some(warning) = crate::profile::warning() {
+        writeln!(anstream::stderr().lock(), "warning: {warning}")?;
+    }
+    if !args.json {
+        writeln!(out, "{}", heading(args))?;
+    }
+    let braid = one(args, Engine::Braid, &mut out)?;
+    let sequential =
+        if args.no_sequential { None } else { Some(one(args, Engine::Sequential, &mut out)?) };
+    let same = sequential.as_ref().map(|other| same_blocks(&braid, other));
+    if args.json {
+        let sequential = sequential.as_ref().map(figures);
+        let report = json!({
+            "load": format!("{:?}", args.load).to_lowercase(),
+            "accounts": args.accounts,
+            "transactions_per_block": args.txs,
+            "state_roots": !args.no_state_roots,
+            "signed": args.signed,
+            "profile": crate::profile::PROFILE,
+            "braid": figures(&braid),
+            "sequential": sequential,
+            "blocks_compared": same,
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        write!(out, "{}", table(&braid, sequential.as_ref()))?;
+    }
+    match same {
+        Some(None) => {
+            crate::commands::print_error(&"the blocks are not those of sequential execution");
+            Ok(End::Mismatch)
+        }
+        _ => Ok(End::Right),
+    }
+}
+
+fn one(args: &SustainArgs, engine: Engine, out: &mut impl Write) -> Result<SustainFigures, Stop> {
+    let failed = |error: &dyn std::fmt::Display| Stop::Message(error.to_string());
+    let folder = match &args.folder {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.map_err(|error| failed(&error))?;
+    let name = name(engine);
+    sustain(&args.what(), engine, folder.path(), |second| {
+        if !args.json {
+            // If nothing more can be printed, the end says so.
+            let _ = writeln!(out, "{name}, second {}", each(second));
+        }
+    })
+    .map_err(|error| failed(&error))
+}
+
+/// Blocks that both have made, all of which must have the same receipts; `None` if one differs.
+fn same_blocks(braid: &SustainFigures, sequential: &SustainFigures) -> Option<u64> {
+    let mut pairs = braid.hashes.iter().zip(&sequential.hashes);
+    pairs.all(|(one, other)| one == other).then_some(braid.blocks.min(sequential.blocks))
+}
+
+const fn name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Braid => "braid",
+        Engine::Sequential => "sequential revm",
+    }
+}
+
+fn heading(args: &SustainArgs) -> String {
+    let SustainArgs { load, accounts, txs, signed, .. } = args;
+    let roots = if args.no_state_roots { "no state roots" } else { "state roots" };
+    let senders = match signed {
+        0 => "senders known".to_owned(),
+        count => format!("{count} signatures to recover"),
+    };
+    let load = format!("{load:?}").to_lowercase();
+    format!("{load}: {accounts} accounts, {txs} transactions a block, {roots}, {senders}")
+}
+
+fn each(second: &Second) -> String {
+    let Second { second, transactions, memory } = second;
+    let memory = memory.map_or(String::new(), |bytes| format!(", {} MiB", bytes / MIB));
+    format!("{}: {transactions} transactions{memory}", second + 1)
+}
+
+fn table(braid: &SustainFigures, sequential: Option<&SustainFigures>) -> String {
+    let mut text = format!(
+        "\n{:16} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10}\n",
+        "", "tx/s", "Mgas/s", "cpu/Mgas", "p50 ms", "p99 ms", "worst", "memory", "written"
+    );
+    for figures in [Some(braid), sequential].into_iter().flatten() {
+        let [half, most, worst] = figures.latency.map(|time| time.as_secs_f64() * 1e3);
+        let bytes = |bytes: Option<u64>| {
+            bytes.map_or("-".to_owned(), |bytes| format!("{} MiB", bytes / MIB))
+        };
+        text += &format!(
+            "{:16} {:>10.0} {:>8.0} {:>8.4} {half:>8.1} {most:>8.1} {worst:>8.1} {:>10} {:>10}\n",
+            name(figures.engine),
+            figures.rate(),
+            figures.mgas_per_second(),
+            figures.cpu_per_mgas(),
+            bytes(figures.most_memory),
+            bytes(figures.written),
+        );
+        if figures.failed > 0 {
+            text += &format!("{:16} {} transactions failed\n", "", figures.failed);
+        }
+    }
+    if let Some(sequential) = sequential {
+        text += &format!("{:16} {:>10.2}\n", "ratio", braid.rate() / sequential.rate());
+    }
+    for figures in [Some(braid), sequential].into_iter().flatten() {
+        text += &stages(figures);
+    }
+    text
+}
+
+/// Where the time went: what limits the rate is the largest share of the first four.
+fn stages(figures: &SustainFigures) -> String {
+    let wall = figures.wall.as_secs_f64();
+    let share = |seconds: f64| seconds / wall.max(f64::MIN_POSITIVE) * 100.0;
+    let mut text = format!("\n{}, shares of {wall:.1} s:\n", name(figures.engine));
+    for (what, seconds) in rows(&figures.stages) {
+        text += &format!("  {what:44} {:>5.1} %\n", share(seconds));
+    }
+    text
+}
+
+const fn rows(stages: &StageSeconds) -> [(&'static str, f64); 7] {
+    [
+        ("waiting for transactions", stages.waiting_for_transactions),
+        ("executing", stages.executing),
+        ("receipts root, bloom filter, hash", stages.receipts),
+        ("waiting for the writer", stages.waiting_for_writer),
+        ("beside it: supplying transactions", stages.supplying),
+        ("beside it: what changes, state root", stages.preparing),
+        ("beside it: transactions of the store", stages.storing),
+    ]
+}
+
+fn figures(figures: &SustainFigures) -> Value {
+    let stages = &figures.stages;
+    let second =
+        |second: &Second| json!({"transactions": second.transactions, "memory": second.memory});
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let [half, most, worst] = figures.latency.map(milliseconds);
+    json!({
+        "blocks": figures.blocks,
+        "transactions": figures.transactions,
+        "failed": figures.failed,
+        "gas": figures.gas,
+        "seconds": figures.wall.as_secs_f64(),
+        "transactions_per_second": figures.rate(),
+        "mgas_per_second": figures.mgas_per_second(),
+        "cpu_seconds_per_mgas": figures.cpu_per_mgas(),
+        "latency_ms": {"p50": half, "p99": most, "worst": worst},
+        "most_memory": figures.most_memory,
+        "written": figures.written,
+        "stages_seconds": {
+            "waiting_for_transactions": stages.waiting_for_transactions,
+            "executing": stages.executing,
+            "receipts": stages.receipts,
+            "waiting_for_writer": stages.waiting_for_writer,
+            "supplying": stages.supplying,
+            "preparing": stages.preparing,
+            "storing": stages.storing,
+        },
+        "each_second": figures.seconds.iter().map(second).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+
+    fn made(hashes: &[u8]) -> SustainFigures {
+        let hashes: Vec<_> = hashes.iter().map(|byte| B256::repeat_byte(*byte)).collect();
+        SustainFigures {
+            engine: Engine::Braid,
+            blocks: hashes.len() as u64,
+            transactions: 0,
+            failed: 0,
+            gas: 0,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            seconds: Vec::new(),
+            latency: [Duration::ZERO; 3],
+            stages: StageSeconds::default(),
+            most_memory: None,
+            written: None,
+            hashes,
+        }
+    }
+
+    #[test]
+    fn blocks_that_both_have_made_are_compared() {
+        let braid = made(&[1, 2, 3]);
+        assert_eq!(same_blocks(&braid, &made(&[1, 2])), Some(2));
+        assert_eq!(same_blocks(&braid, &made(&[1, 2, 3, 4])), Some(3));
+        assert_eq!(same_blocks(&braid, &made(&[1, 9, 3])), None);
+    }
+}

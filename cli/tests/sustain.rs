@@ -1,0 +1,60 @@
+//! `braid bench sustain` from outside.
+//!
+//! 1. Each load is sustained by both engines: no transaction fails, all blocks are the same.
+//! 2. Where senders are recovered, the run ends with the signed transactions.
+//! 3. The text has a line for each whole second and names every stage.
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+#[track_caller]
+fn sustain(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    command.args(["bench", "sustain", "--accounts", "300", "--txs", "200"]).args(arguments);
+    let output = command.output().expect("the tool starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}");
+    output
+}
+
+fn report(arguments: &[&str]) -> Value {
+    let output = sustain(&[arguments, &["--json"]].concat());
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn every_load_is_sustained_by_both() {
+    for load in ["native", "mixed", "contended"] {
+        let report = report(&[load, "--blocks", "12"]);
+        assert_eq!(report["blocks_compared"], 12, "{load}");
+        for engine in ["braid", "sequential"] {
+            let figures = &report[engine];
+            assert_eq!((&figures["blocks"], &figures["transactions"]), (&12.into(), &2400.into()));
+            assert_eq!(figures["failed"], 0, "{load}, {engine}");
+            assert!(figures["transactions_per_second"].as_f64() > Some(0.0));
+            let latency = &figures["latency_ms"];
+            let [half, worst] = ["p50", "worst"].map(|which| latency[which].as_f64());
+            assert!(half > Some(0.0) && worst >= half, "{load}, {engine}: {latency}");
+            let stages = &figures["stages_seconds"];
+            for stage in ["executing", "receipts", "supplying", "preparing", "storing"] {
+                assert!(stages[stage].as_f64() > Some(0.0), "{load}, {engine}: {stage}");
+            }
+        }
+        assert_eq!(report["braid"]["gas"], report["sequential"]["gas"], "{load}");
+    }
+}
+
+#[test]
+fn signed_transactions_come_to_an_end() {
+    let report = report(&["mixed", "--signed", "1000", "--no-state-roots"]);
+    assert_eq!((&report["braid"]["blocks"], &report["blocks_compared"]), (&5.into(), &5.into()));
+}
+
+#[test]
+fn the_text_has_every_second_and_every_stage() {
+    let output = sustain(&["native", "--seconds", "2", "--no-sequential"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    for part in ["braid, second 1: ", "braid, second 2: ", "tx/s", "waiting for the writer"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
