@@ -4,11 +4,11 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes, open,
     record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
-    trie::update_state,
+    trie::{CachedNodes, NodeCache, update_state},
 };
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 /// What the store keeps beside the state, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,13 @@ pub struct Keep {
     /// Threads that compute a block's state root, if the chain has state roots and the block changes
     /// much. Default: one for each core.
     pub root_threads: NonZeroUsize,
+    /// Bytes of trie nodes that the writer keeps in memory, if the chain has state roots.
+    /// Default: [`NODE_CACHE_BYTES`].
+    pub node_cache: u64,
 }
+
+/// Bytes of trie nodes that a chain's writer keeps in memory, by default.
+pub const NODE_CACHE_BYTES: u64 = 128 << 20;
 
 /// Whether a chain has state roots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +48,7 @@ impl Keep {
 impl Default for Keep {
     fn default() -> Self {
         let root_threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { undo_blocks: 128, root_threads }
+        Self { undo_blocks: 128, root_threads, node_cache: NODE_CACHE_BYTES }
     }
 }
 
@@ -83,23 +89,60 @@ pub fn commit<S: StateStore>(
     batch: &DurableBatch,
     keep: Keep,
 ) -> Result<(), StoreError> {
-    let reader = StateReader::new(store.snapshot()?)?;
+    // Nothing comes after it.
+    Committer::new(Keep { node_cache: 0, ..keep }).commit(store, batch)
+}
+
+/// Commits the blocks of one store, which nothing else writes to, one after the other. Trie nodes
+/// stay in memory from one to the next.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    keep: Keep,
+    nodes: Arc<NodeCache>,
+}
+
+impl Committer {
+    pub(crate) fn new(keep: Keep) -> Self {
+        Self { keep, nodes: Arc::new(NodeCache::new(keep.node_cache)) }
+    }
+
+    /// As [`commit`]. After an error it commits nothing more.
+    pub(crate) fn commit<S: StateStore>(
+        &self,
+        store: &S,
+        batch: &DurableBatch,
+    ) -> Result<(), StoreError> {
+        let snapshot = CachedNodes { snapshot: store.snapshot()?, cache: Arc::clone(&self.nodes) };
+        let writes = writes_of(&StateReader::new(snapshot)?, batch, self.keep)?;
+        let nodes = NodeCache::nodes_of(&writes);
+        store.write(writes)?;
+        self.nodes.note(nodes);
+        Ok(())
+    }
+}
+
+/// What makes `batch` durable, on the state of `reader`.
+fn writes_of<S: Snapshot>(
+    reader: &StateReader<S>,
+    batch: &DurableBatch,
+    keep: Keep,
+) -> Result<Writes, StoreError> {
     let (parent, number) = (reader.head(), batch.head.number);
     if parent.number.checked_add(1) != Some(number) {
         return Err(StoreError::Order { number, head: parent.number });
     }
-    let cleared = cleared_slots(&reader, batch)?;
+    let cleared = cleared_slots(reader, batch)?;
     let mut writes = Writes::default();
     put_state(&mut writes, batch, &cleared);
     if reader.state_root()?.is_some() {
         put_root(reader.snapshot(), &mut writes, batch, keep)?;
     }
     if keep.undo_blocks > 0 {
-        let undo = undo(&reader, batch, &cleared)?.encode();
+        let undo = undo(reader, batch, &cleared)?.encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
     }
     remove_undo(reader.snapshot(), &mut writes, number.checked_sub(keep.undo_blocks.max(1)))?;
-    store.write(writes)
+    Ok(writes)
 }
 
 /// Removes what undoes the block `old` and those before it: more than one, where more blocks

@@ -1,6 +1,6 @@
 //! The thread that owns the store: it writes executed blocks, one transaction each.
 
-use crate::{ChainError, DurableBatch, Head, Keep, StateStore, StoreError, commit};
+use crate::{ChainError, DurableBatch, Head, Keep, StateStore, StoreError, commit::Committer};
 use alloy_primitives::B256;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use revm::database::BundleState;
@@ -164,10 +164,11 @@ fn write_all<S: StateStore>(
     shared: &Shared,
     keep: Keep,
 ) {
+    let committer = Committer::new(keep);
     for block in blocks {
         let mut batch = DurableBatch::new(block.head, &block.changes);
         batch.state_root = block.state_root;
-        let written = commit(store, &batch, keep);
+        let written = committer.commit(store, &batch);
         let mut progress = shared.lock();
         match written {
             Ok(()) => {

@@ -15,6 +15,8 @@ use std::{num::NonZeroU16, time::Duration};
 fn config(workers: u16) -> ChainConfig {
     let mut config = ChainConfig::default();
     config.executor = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    // None, one from which nodes are dropped, and one that keeps all.
+    config.keep.node_cache = [0, 3_000, 1 << 20][usize::from(workers) % 3];
     config
 }
 

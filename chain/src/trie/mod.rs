@@ -4,11 +4,13 @@
 //! hashed. An update goes from the root down to the changed entries and puts the nodes on the way
 //! back; a block costs what it changes, not what there is.
 
+mod cache;
 mod node;
 mod nodes;
 mod update;
 mod walk;
 
+pub(crate) use cache::{CachedNodes, NodeCache};
 pub(crate) use walk::walk;
 
 use crate::{AccountRecord, DurableBatch, Snapshot, StoreError, Writes};
