@@ -158,7 +158,7 @@ impl<S: StateStore> Chain<S> {
 
     fn write(&mut self, executed: ExecutedBlock) -> Result<Arc<ExecutedBlock>, ChainError> {
         let executed = Arc::new(executed);
-        self.writer.write(Arc::clone(&executed))?;
+        self.writer.write(&executed)?;
         self.head = executed.head;
         Ok(executed)
     }

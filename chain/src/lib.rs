@@ -49,6 +49,7 @@ mod expected;
 mod folder;
 pub mod genesis;
 mod layers;
+mod pipeline;
 mod reader;
 mod record;
 pub mod rlp;
