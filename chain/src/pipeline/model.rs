@@ -8,7 +8,7 @@ use super::{AHEAD, End, Pipeline, mutants::Mutant};
 use stateright::{Checker, Model, Property};
 
 /// Blocks that are executed.
-const BLOCKS: u8 = 4;
+const BLOCKS: u8 = 6;
 
 type Pipe = Pipeline<u8, u8, ()>;
 

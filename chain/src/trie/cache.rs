@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Bytes that an entry takes beside its key and its node.
 const OVERHEAD: u64 = 96;
 
+/// The key of a node in the store, and the node.
+type Written = (Vec<u8>, Option<Arc<[u8]>>);
+
 /// Nodes as the store has them, by their keys there; `None` where it has none.
 #[derive(Debug)]
 pub(crate) struct NodeCache(Cache<Vec<u8>, Option<Arc<[u8]>>, Weight>);
@@ -33,14 +36,14 @@ impl NodeCache {
     }
 
     /// The store has carried out `writes`.
-    pub(crate) fn note(&self, writes: Vec<(Vec<u8>, Option<Arc<[u8]>>)>) {
+    pub(crate) fn note(&self, writes: Vec<Written>) {
         for (key, node) in writes {
             self.0.insert(key, node);
         }
     }
 
     /// What `writes` does to nodes.
-    pub(crate) fn nodes_of(writes: &Writes) -> Vec<(Vec<u8>, Option<Arc<[u8]>>)> {
+    pub(crate) fn nodes_of(writes: &Writes) -> Vec<Written> {
         let nodes = writes.0.iter().filter(|write| write.table == Table::Nodes);
         nodes.map(|write| (write.key.clone(), write.value.as_deref().map(Arc::from))).collect()
     }

@@ -81,10 +81,26 @@ impl Blocks {
             Source::Signed(signed) => {
                 let block = signed.get(self.next..self.next + self.size)?;
                 self.next += self.size;
-                Some(block.iter().map(recovered).collect())
+                Some(all_recovered(block))
             }
         }
     }
+}
+
+/// The transactions with their senders, which all cores recover.
+fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let shares = signed.chunks(signed.len().div_ceil(threads).max(1));
+    thread::scope(|scope| {
+        let one = |share: &[TxEnvelope]| share.iter().map(recovered).collect::<Result<Vec<_>, _>>();
+        let running: Vec<_> = shares.map(|share| scope.spawn(move || one(share))).collect();
+        let mut all = Vec::with_capacity(signed.len());
+        for share in running {
+            // A panic goes on on this thread.
+            all.extend(share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(all)
+    })
 }
 
 fn recovered(signed: &TxEnvelope) -> Result<TxEnv, SustainError> {
