@@ -309,8 +309,8 @@ where
     }
 
     /// Transactions above `tx` that may have read something before its tombstones were published:
-    /// all that had been dispatched by then lies within the window above a frontier that was not higher
-    /// than it is now.
+    /// all that had been dispatched by then lies within the window above a frontier that was not
+    /// higher than it is now.
     fn readers_above(&self, tx: TxIndex) -> impl Iterator<Item = TxIndex> + use<W, G, X> {
         let frontier = self.shared.frontier.load(SeqCst);
         let end = frontier.saturating_add(self.shared.limits.window);
