@@ -3,7 +3,7 @@
 use crate::{
     ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
     commit::Committer,
-    pipeline::{End, Pipeline},
+    pipeline::{End, EndOf, Named, Pipeline},
 };
 use alloy_primitives::B256;
 use revm::database::BundleState;
@@ -24,10 +24,15 @@ pub struct ExecutedBlock {
     pub state_root: Option<B256>,
 }
 
-/// The number of the block that could not be written, and why.
-type Failure = (u64, StoreError);
+impl Named for Arc<ExecutedBlock> {
+    type Name = Head;
 
-type Blocks = Pipeline<Arc<ExecutedBlock>, Head, Failure>;
+    fn name(&self) -> Head {
+        self.head
+    }
+}
+
+type Blocks = Pipeline<Arc<ExecutedBlock>, StoreError>;
 
 /// What the writer and the thread that executes blocks both know.
 #[derive(Debug)]
@@ -42,22 +47,32 @@ impl Shared {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a change, and wakes all that wait for one.
-    fn change(&self, change: impl FnOnce(&mut Blocks)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
+    /// Makes a change.
+    fn change<T>(&self, change: impl FnOnce(&mut Blocks) -> T) -> T {
+        let mut blocks = self.lock();
+        let answer = change(&mut blocks);
+        self.wake(&mut blocks);
+        answer
     }
 
     /// Waits until `ask` has an answer, which may be a change.
     fn wait_for<T>(&self, mut ask: impl FnMut(&mut Blocks) -> Option<T>) -> T {
         let mut blocks = self.lock();
         loop {
-            if let Some(answer) = ask(&mut blocks) {
-                self.changed.notify_all();
+            let answer = ask(&mut blocks);
+            self.wake(&mut blocks);
+            if let Some(answer) = answer {
                 return answer;
             }
             let woken = self.changed.wait(blocks);
             blocks = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Wakes the threads that sleep, if the pipeline says so: the one place that does.
+    fn wake(&self, blocks: &mut Blocks) {
+        if blocks.take_wake() {
+            self.changed.notify_all();
         }
     }
 }
@@ -108,14 +123,12 @@ impl Writer {
     /// Waits until all blocks are durable.
     pub(crate) fn flush(&self) -> Result<Head, ChainError> {
         let flushed = self.shared.wait_for(|blocks| blocks.flushed());
-        let head = flushed.map_err(|end| self.error(end))?;
-        // Also where nothing was left to be written.
-        self.check().map(|()| head)
+        flushed.map_err(|end| self.error(end))
     }
 
-    fn error(&self, end: End<Failure>) -> ChainError {
+    fn error(&self, end: EndOf<Arc<ExecutedBlock>, StoreError>) -> ChainError {
         match end {
-            End::Failed((number, error)) => ChainError::Writer { number, error },
+            End::Failed(head, error) => ChainError::Writer { number: head.number, error },
             End::Gone => {
                 ChainError::WriterEnded { number: self.durable().number.saturating_add(1) }
             }
@@ -149,8 +162,8 @@ fn write_all<S: StateStore>(store: &S, shared: &Shared, keep: Keep) {
         batch.state_root = block.state_root;
         let written = committer.commit(store, &batch);
         shared.change(|blocks| match written {
-            Ok(()) => blocks.written(block.head),
-            Err(error) => blocks.failed((block.head.number, error)),
+            Ok(()) => blocks.written(),
+            Err(error) => blocks.failed(error),
         });
     }
 }

@@ -3,6 +3,7 @@
 mod disk;
 mod flips;
 mod kill;
+mod pipeline;
 mod rlp;
 mod store;
 mod streams;

@@ -12,7 +12,7 @@ use proptest::{collection, prelude::*, test_runner::TestRunner};
 use revm::DatabaseRef;
 use std::{num::NonZeroU16, time::Duration};
 
-fn config(workers: u16) -> ChainConfig {
+pub(crate) fn config(workers: u16) -> ChainConfig {
     let mut config = ChainConfig::default();
     config.executor = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     // None, one from which nodes are dropped, and one that keeps all.
@@ -20,7 +20,7 @@ fn config(workers: u16) -> ChainConfig {
     config
 }
 
-fn block((block, hash): &(Block, B256)) -> ChainBlock {
+pub(crate) fn block((block, hash): &(Block, B256)) -> ChainBlock {
     ChainBlock { block: block.clone(), hash: *hash, ..ChainBlock::default() }
 }
 
@@ -158,7 +158,7 @@ fn states_are_those_of_sequential_execution() {
     TestRunner::new(config(few)).run(&plans(), in_folder).unwrap_or_else(|why| panic!("{why}"));
 }
 
-fn begun(stream: &Stream) -> MemoryStore {
+pub(crate) fn begun(stream: &Stream) -> MemoryStore {
     let store = MemoryStore::new();
     create(&store, b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
         .expect("an empty store");
@@ -166,7 +166,7 @@ fn begun(stream: &Stream) -> MemoryStore {
 }
 
 /// What `test` returns, unless it hangs.
-fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = crossbeam_channel::bounded(1);
     std::thread::spawn(move || send.send(test()));
     receive.recv_timeout(Duration::from_secs(60)).expect("it ends, and without a panic")

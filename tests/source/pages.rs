@@ -123,6 +123,18 @@ fn every_invariant_names_its_seeded_bugs() {
     }
 }
 
+/// The table of the chain's pipeline has each of its seeded bugs once, with consecutive numbers.
+#[test]
+fn the_pipelines_seeded_bugs_are_listed() {
+    let (page, source) = (read("docs/TESTING.md"), read("chain/src/pipeline/mutants.rs"));
+    let listed = page.lines().filter(|line| line.starts_with("| P"));
+    let listed: Vec<&str> = listed.filter_map(|line| line.split(':').next()).collect();
+    let bugs = source.split("(Self::").skip(1).filter_map(|bug| bug.split(',').next());
+    let bugs = bugs.zip(1..).map(|(bug, number)| format!("| P{number} | `{bug}`"));
+    assert_eq!(listed, bugs.collect::<Vec<_>>());
+    assert!(listed.len() >= 17, "{listed:?}");
+}
+
 /// DESIGN.md says that there is no page about weaker orderings because there are none.
 #[test]
 fn there_is_no_ordering_that_needs_a_page() {

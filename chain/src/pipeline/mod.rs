@@ -5,10 +5,12 @@
 mod model;
 #[cfg(test)]
 mod mutants;
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 use mutants::Mutant;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt::Debug, hash::Hash};
 
 /// Blocks that may be executed and not durable while the next one executes.
 pub(crate) const AHEAD: usize = 2;
@@ -24,49 +26,70 @@ macro_rules! is_mutant {
     }};
 }
 
-/// Why nothing is written any more.
+/// A block that says which one it is.
+pub(crate) trait Named {
+    /// What names a block.
+    type Name: Copy + Debug + Eq + Hash;
+
+    fn name(&self) -> Self::Name;
+}
+
+/// Why nothing is written any more. `N` names a block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum End<E> {
-    /// A block could not be written.
-    Failed(E),
+pub(crate) enum End<N, E> {
+    /// This block could not be written.
+    Failed(N, E),
     /// The writer is gone: by a panic, or because it was told to end.
     Gone,
 }
 
-/// Executed blocks `B` on their way to the store. `H` names a block, `E` says why one could not be
-/// written.
+/// The end of a pipeline of blocks `B`.
+pub(crate) type EndOf<B, E> = End<<B as Named>::Name, E>;
+
+/// Executed blocks `B` on their way to the store. `E` says why one could not be written.
+///
+/// A thread that is told `None` sleeps and asks again after it was woken. Whatever is called, a
+/// thread that sleeps is to be woken afterwards if [`take_wake`](Self::take_wake) says so.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Pipeline<B, H, E> {
+pub(crate) struct Pipeline<B: Named, E> {
     /// Executed blocks that are not durable, oldest first.
     pending: VecDeque<B>,
     /// Whether the writer has the oldest of them.
     is_writing: bool,
     /// The last durable block.
-    durable: H,
-    end: Option<End<E>>,
+    durable: B::Name,
+    end: Option<EndOf<B, E>>,
     /// No block comes any more: the writer ends once all are durable.
     is_closed: bool,
+    /// Something has changed for which a thread may sleep.
+    wakes: bool,
     #[cfg(test)]
     mutant: Mutant,
 }
 
-impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
+impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     /// Nothing is on its way; the store ends with `durable`.
-    pub(crate) const fn new(durable: H) -> Self {
+    pub(crate) const fn new(durable: B::Name) -> Self {
         Self {
             pending: VecDeque::new(),
             is_writing: false,
             durable,
             end: None,
             is_closed: false,
+            wakes: false,
             #[cfg(test)]
             mutant: Mutant::None,
         }
     }
 
     /// The last durable block.
-    pub(crate) const fn durable(&self) -> H {
+    pub(crate) const fn durable(&self) -> B::Name {
         self.durable
+    }
+
+    /// Whether the threads that sleep are to be woken. Says so once for each change.
+    pub(crate) const fn take_wake(&mut self) -> bool {
+        core::mem::replace(&mut self.wakes, false)
     }
 
     /// Blocks that a reader has to put over the store, newest first. The store may hold the oldest
@@ -75,16 +98,17 @@ impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
         let newest = usize::from(is_mutant!(self, NewestMissing));
         let reversed = is_mutant!(self, LayersReversed);
         let count = self.pending.len().saturating_sub(newest);
-        (0..count).filter_map(move |at| {
-            let from_oldest = if reversed { at } else { count.checked_sub(at + 1)? };
+        let oldest = usize::from(is_mutant!(self, DroppedEarly) && self.is_writing);
+        (oldest..count).filter_map(move |at| {
+            let from_oldest = if reversed { at } else { (count + oldest).checked_sub(at + 1)? };
             self.pending.get(from_oldest)
         })
     }
 
     /// Whether blocks are still written.
-    pub(crate) fn check(&self) -> Result<(), End<E>> {
+    pub(crate) fn check(&self) -> Result<(), EndOf<B, E>> {
         match &self.end {
-            Some(End::Failed(_)) if is_mutant!(self, FailureUntold) => Ok(()),
+            Some(End::Failed(..)) if is_mutant!(self, FailureUntold) => Ok(()),
             Some(end) => Err(end.clone()),
             None => Ok(()),
         }
@@ -92,7 +116,7 @@ impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
 
     /// Takes an executed block, or says why no block is written any more: then this one never
     /// was. `None`: there is no room yet.
-    pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), End<E>>> {
+    pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), EndOf<B, E>>> {
         if let Err(end) = self.check() {
             if is_mutant!(self, RefusedStays) {
                 self.pending.push_back(block.clone());
@@ -104,6 +128,7 @@ impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
             return None;
         }
         self.pending.push_back(block.clone());
+        self.wakes |= !is_mutant!(self, BlockUnheard);
         Some(Ok(()))
     }
 
@@ -113,32 +138,44 @@ impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
         if self.end.is_some() && !is_mutant!(self, GoesOnAfterFailure) {
             return Some(None);
         }
-        let block = self.pending.front().cloned();
-        if block.is_none() {
+        if self.is_closed && is_mutant!(self, ClosedEarly) {
+            return Some(None);
+        }
+        let newest = is_mutant!(self, NewestFirst);
+        let next = if newest { self.pending.back() } else { self.pending.front() };
+        let Some(block) = next.cloned() else {
             return self.is_closed.then_some(None);
-        }
+        };
         self.is_writing = true;
-        if is_mutant!(self, DroppedEarly) {
-            self.pending.pop_front();
-            self.is_writing = false;
+        if is_mutant!(self, DurableEarly) {
+            self.durable = block.name();
         }
-        Some(block)
+        Some(Some(block))
     }
 
-    /// The block that the writer took is durable; `head` names it.
-    pub(crate) fn written(&mut self, head: H) {
-        if core::mem::take(&mut self.is_writing) {
-            self.pending.pop_front();
+    /// The block that the writer took, which is on its way no longer.
+    fn taken(&mut self) -> Option<B> {
+        if core::mem::take(&mut self.is_writing) { self.pending.pop_front() } else { None }
+    }
+
+    /// The block that the writer took is durable.
+    pub(crate) fn written(&mut self) {
+        if let Some(block) = self.taken() {
+            self.durable = block.name();
         }
-        self.durable = head;
+        self.wakes |= !is_mutant!(self, RoomUnheard);
     }
 
     /// The block that the writer took could not be written: nothing after it is.
     pub(crate) fn failed(&mut self, error: E) {
-        if is_mutant!(self, GoesOnAfterFailure) && core::mem::take(&mut self.is_writing) {
-            self.pending.pop_front();
+        let newest = is_mutant!(self, NewestBlamed);
+        let block = if newest { self.pending.back() } else { self.pending.front() };
+        let end = block.map_or(End::Gone, |block| End::Failed(block.name(), error));
+        self.end.get_or_insert(end);
+        if is_mutant!(self, GoesOnAfterFailure) {
+            self.taken();
         }
-        self.end.get_or_insert(End::Failed(error));
+        self.wakes |= !is_mutant!(self, EndUnheard);
     }
 
     /// The writer is gone.
@@ -146,19 +183,21 @@ impl<B: Clone, H: Copy, E: Clone> Pipeline<B, H, E> {
         if !is_mutant!(self, EndUntold) {
             self.end.get_or_insert(End::Gone);
         }
+        self.wakes |= !is_mutant!(self, EndUnheard);
     }
 
     /// No block comes any more.
-    pub(crate) const fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.is_closed = true;
+        self.wakes |= !is_mutant!(self, CloseUnheard);
     }
 
-    /// Whether all blocks are durable: the last of them, or why it never will be. `None`: not yet.
-    pub(crate) fn flushed(&self) -> Option<Result<H, End<E>>> {
-        let being_written = usize::from(is_mutant!(self, FlushedEarly) && self.is_writing);
-        if self.pending.len() == being_written {
-            return Some(Ok(self.durable));
+    /// Whether all blocks are durable: the last of them, or why one never will be. `None`: not yet.
+    pub(crate) fn flushed(&self) -> Option<Result<B::Name, EndOf<B, E>>> {
+        if let Err(end) = self.check() {
+            return Some(Err(end));
         }
-        self.check().err().map(Err)
+        let being_written = usize::from(is_mutant!(self, FlushedEarly) && self.is_writing);
+        (self.pending.len() == being_written).then_some(Ok(self.durable))
     }
 }

@@ -1,0 +1,119 @@
+//! What must hold in each state of the model, and what must occur in one.
+
+use super::{
+    AHEAD, End,
+    model::{Ending, Executing, Explored, Fault, State, Writing},
+    mutants::Mutant,
+};
+use stateright::Property;
+
+pub(super) const DURABLE: &str = "what is told to be durable is in the store";
+pub(super) const ORDER: &str = "blocks are stored in order";
+pub(super) const PARENT: &str = "a block executes on the state after its parent";
+pub(super) const NAMED: &str = "a refusal says what went wrong, and with which block";
+pub(super) const AHEAD_AT_MOST: &str = "two blocks are ahead of the durable one, at most";
+pub(super) const REFUSED: &str = "a block that was refused is no part of the state";
+pub(super) const AFTER_FAILURE: &str = "nothing is stored or told to be durable after a failure";
+pub(super) const DROPPED: &str = "dropping the chain writes all blocks that no failure stops";
+pub(super) const WAITS: &str = "no thread waits for ever";
+
+/// The rules; of the model without a seeded bug also what must occur, so that no rule is empty.
+pub(super) fn properties(mutant: Mutant) -> Vec<Property<Explored>> {
+    let mut properties = rules();
+    if mutant == Mutant::None {
+        properties.extend(in_one_run());
+        properties.extend(in_several_runs());
+    }
+    properties
+}
+
+fn rules() -> Vec<Property<Explored>> {
+    vec![
+        Property::always(DURABLE, |_, state: &State| {
+            state.told <= state.store && state.broken != Some(DURABLE)
+        }),
+        Property::always(ORDER, |_, state: &State| state.broken != Some(ORDER)),
+        Property::always(PARENT, |_, state: &State| state.broken != Some(PARENT)),
+        Property::always(NAMED, |_, state: &State| state.broken != Some(NAMED)),
+        Property::always(AHEAD_AT_MOST, |_, state: &State| state.pipe.layers().count() <= AHEAD),
+        Property::always(REFUSED, |_, state: &State| {
+            state.pipe.layers().all(|layer| *layer <= state.head)
+        }),
+        Property::always(AFTER_FAILURE, |_, state: &State| {
+            state.fault.is_none_or(|(block, _)| {
+                // Its own write may have reached the store before it failed.
+                state.store <= block && state.pipe.durable() < block
+            })
+        }),
+        Property::always(DROPPED, |_, state: &State| {
+            !state.is_over() || state.fault.is_some() || state.store == state.head
+        }),
+        // Each step but a second `flush` leads to a new state, so that no path goes on for ever.
+        Property::always(WAITS, |_, state: &State| state.is_over() || state.has_step()),
+    ]
+}
+
+/// What must occur from one opening of the store to the next.
+fn in_one_run() -> Vec<Property<Explored>> {
+    vec![
+        Property::sometimes("two blocks are ahead", |_, state: &State| {
+            state.pipe.layers().count() == AHEAD
+        }),
+        Property::sometimes("a block waits for room", |_, state: &State| {
+            state.executor_sleeps && state.executing == Executing::HasBlock
+        }),
+        // It was woken: the refused block is on its way back.
+        Property::sometimes("a write fails while a block waits for room", |_, state: &State| {
+            matches!(state.fault, Some((_, Fault::Error)))
+                && state.writing == Writing::Idle
+                && state.executing == Executing::HasBlock
+                && state.pipe.layers().count() == AHEAD
+        }),
+        Property::sometimes("flush waits", |_, state: &State| {
+            state.executor_sleeps && state.executing == Executing::Flushes
+        }),
+        Property::sometimes("the writer waits", |_, state: &State| state.writer_sleeps),
+        Property::sometimes("layers overlap with the store", |_, state: &State| {
+            matches!(&state.executing, Executing::HasLayers(layers)
+                if layers.last().is_some_and(|oldest| *oldest <= state.store))
+        }),
+        Property::sometimes("a failed write is told", |_, state: &State| {
+            state.executing == Executing::Ended(Ending::Refused)
+                && matches!(state.pipe.check(), Err(End::Failed(..)))
+        }),
+        Property::sometimes("a panic is told", |_, state: &State| {
+            state.executing == Executing::Ended(Ending::Refused)
+                && state.pipe.check() == Err(End::Gone)
+        }),
+        Property::sometimes("the chain is dropped with two blocks ahead", |_, state: &State| {
+            state.executing == Executing::Dropped(Ending::Left)
+                && state.pipe.layers().count() == AHEAD
+        }),
+        Property::sometimes("what was left is written", |_, state: &State| {
+            state.is_over()
+                && state.executing == Executing::Dropped(Ending::Left)
+                && state.fault.is_none()
+        }),
+    ]
+}
+
+/// What must occur after the store was opened again.
+fn in_several_runs() -> Vec<Property<Explored>> {
+    fn is_whole(state: &State) -> bool {
+        state.executing == Executing::Dropped(Ending::Flushed) && state.is_over()
+    }
+    vec![
+        Property::sometimes("all blocks are durable after a kill", |_, state: &State| {
+            is_whole(state) && state.kills > 0
+        }),
+        Property::sometimes("a block is stored and a kill comes first", |_, state: &State| {
+            is_whole(state) && state.killed_stored
+        }),
+        Property::sometimes("all are durable after a failure and a kill", |_, state: &State| {
+            is_whole(state) && state.faults > 0
+        }),
+        Property::sometimes("all are durable after a rejected block", |_, state: &State| {
+            is_whole(state) && state.rejected > 0
+        }),
+    ]
+}
