@@ -38,6 +38,17 @@ pub struct Executed {
     pub changes: Arc<ExecutedBlock>,
 }
 
+/// What building a block gave.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The block with all transactions that the pool handed out; its outcomes tell which are in it.
+    pub block: Arc<Block>,
+    /// Outcomes, receipts, requests and gas. The bundle has moved to [`changes`](Self::changes).
+    pub output: BlockOutput,
+    /// The block with its state changes, which the writer shares.
+    pub changes: Arc<ExecutedBlock>,
+}
+
 /// A chain: executes blocks on the last one's state, while one thread writes to the store.
 ///
 /// A block executes on the store and on the changes of blocks that are not written yet, of which there
@@ -118,8 +129,9 @@ impl<S: StateStore> Chain<S> {
 
     /// Builds the next block from transactions that `pool` hands out, and hands its changes to the
     /// writer, as [`execute`](Self::execute) does. `template` is the block without its transactions
-    /// ([`Executor::build`]). `seal` is told what the block came to, and returns its hash. Its state
-    /// root is not known then: the writer computes it, if the chain has state roots.
+    /// ([`Executor::build`]). `seal` is given the executed block and returns its hash. The hash cannot
+    /// commit to the state root, which is not known then: the writer computes it afterwards, if the
+    /// chain has state roots.
     ///
     /// # Errors
     /// As [`execute`](Self::execute); invalid transactions are left out.
@@ -131,7 +143,7 @@ impl<S: StateStore> Chain<S> {
         template: Block,
         pool: &mut impl TransactionPool,
         seal: impl FnOnce(&BuiltBlock) -> B256,
-    ) -> Result<(BuiltBlock, Arc<ExecutedBlock>), ChainError> {
+    ) -> Result<Built, ChainError> {
         self.writer.check()?;
         let mut head = self.follows(&template, B256::ZERO)?;
         let built = self.executor.build(template, self.state()?, pool);
@@ -139,7 +151,7 @@ impl<S: StateStore> Chain<S> {
         head.hash = seal(&built);
         let changes = mem::take(&mut built.output.bundle);
         let changes = self.write(ExecutedBlock { head, changes, state_root: None })?;
-        Ok((built, changes))
+        Ok(Built { block: built.block, output: built.output, changes })
     }
 
     /// Hands over the changes of a block that was executed elsewhere, on [`state`](Self::state).

@@ -17,8 +17,7 @@ const STATE: &str = "state";
 #[derive(Debug)]
 pub struct ChainFolder {
     path: PathBuf,
-    // Closing the file releases the lock.
-    _lock: File,
+    lock: File,
 }
 
 /// The folder cannot be used.
@@ -92,13 +91,21 @@ impl ChainFolder {
             Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
         }
         write_process(&mut file).map_err(failed(&path))?;
-        Ok(Self { path: folder.to_owned(), _lock: file })
+        Ok(Self { path: folder.to_owned(), lock: file })
     }
 
     /// The folder in which the store lies.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path.join(STATE)
+    }
+}
+
+impl Drop for ChainFolder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that this one starts has the file for a moment.
+        // If this fails, the system releases the lock when the last of them has closed it.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -191,3 +191,17 @@ fn a_transaction_that_was_torn_is_dropped() {
     fs::write(folder.join("transactions"), count).expect("written");
     assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
 }
+
+/// A process that is killed between cutting and putting back leaves the copy of the whole journal.
+#[test]
+fn a_journal_that_was_cut_is_put_back() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
+    let all = read(&folder).expect("it is good");
+    let [journal, copy] = ["0.jnl", "0.torn"].map(|name| folder.join(name));
+    fs::copy(&journal, &copy).expect("copied");
+    let length = fs::metadata(&journal).expect("a journal").len();
+    File::options().write(true).open(&journal).and_then(|it| it.set_len(length / 2)).expect("cut");
+    assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
+    assert!(!copy.exists(), "it is the journal again");
+}

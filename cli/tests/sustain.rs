@@ -1,6 +1,7 @@
 //! `braid bench sustain` from outside.
 //!
-//! 1. Each load is sustained by both engines: no transaction fails, all blocks are the same.
+//! 1. Each load is sustained by both engines: no transaction fails, all blocks are the same. Several
+//!    threads execute Braid's blocks.
 //! 2. Where senders are recovered, the run ends with the signed transactions.
 //! 3. The text has a line for each whole second and names every stage.
 
@@ -25,7 +26,7 @@ fn report(arguments: &[&str]) -> Value {
 #[test]
 fn every_load_is_sustained_by_both() {
     for load in ["native", "mixed", "contended"] {
-        let report = report(&[load, "--blocks", "12"]);
+        let report = report(&[load, "--blocks", "12", "--workers", "2"]);
         assert_eq!(report["blocks_compared"], 12, "{load}");
         for engine in ["braid", "sequential"] {
             let figures = &report[engine];
@@ -40,6 +41,8 @@ fn every_load_is_sustained_by_both() {
                 assert!(stages[stage].as_f64() > Some(0.0), "{load}, {engine}: {stage}");
             }
         }
+        assert_eq!(report["sequential"]["blocks_alone"], 12, "{load}");
+        assert!(report["braid"]["blocks_alone"].as_u64() < Some(6), "{load}: {}", report["braid"]);
         assert_eq!(report["braid"]["gas"], report["sequential"]["gas"], "{load}");
     }
 }

@@ -44,6 +44,22 @@ fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
     found.map_or(Waited::Closed, Waited::Message)
 }
 
+/// Sleeps until a message comes, and asks after each `slice` whether the block is stalled.
+#[cfg(not(braid_loom))]
+fn sleep<T>(
+    channel: &Receiver<T>,
+    slice: Duration,
+    mut is_stalled: impl FnMut() -> bool,
+) -> Waited<T> {
+    loop {
+        match channel.recv_timeout(slice) {
+            Err(RecvTimeoutError::Timeout) if !is_stalled() => {}
+            Err(RecvTimeoutError::Timeout) => return Waited::Stalled,
+            found => return waited(found),
+        }
+    }
+}
+
 /// The context of a worker on a thread of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Threads {
@@ -130,16 +146,8 @@ impl Context for Threads {
         channel: &Receiver<T>,
         mut is_stalled: impl FnMut() -> bool,
     ) -> Waited<T> {
-        if let Some(waited) = self.look_patiently(channel, || (), &mut is_stalled) {
-            return waited;
-        }
-        loop {
-            match channel.recv_timeout(SLICE) {
-                Err(RecvTimeoutError::Timeout) if !is_stalled() => {}
-                Err(RecvTimeoutError::Timeout) => return Waited::Stalled,
-                found => return waited(found),
-            }
-        }
+        self.look_patiently(channel, || (), &mut is_stalled)
+            .unwrap_or_else(|| sleep(channel, SLICE, is_stalled))
     }
 
     #[cfg(not(braid_loom))]
@@ -172,18 +180,24 @@ impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
         }
     }
 
-    /// Sleeps until a message or an item comes, and asks now and then whether the block is stalled.
+    /// Sleeps until a message comes, delivers items, and asks after each `slice` whether the block
+    /// is stalled.
     #[cfg(not(braid_loom))]
-    fn sleep<M>(&self, channel: &Receiver<M>, mut is_stalled: impl FnMut() -> bool) -> Waited<M> {
+    fn sleep<M>(
+        &self,
+        channel: &Receiver<M>,
+        slice: Duration,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<M> {
         loop {
             crossbeam_channel::select! {
                 recv(channel) -> message => return waited(message),
                 recv(self.stream) -> item => match item {
                     Ok(item) => (self.deliver.borrow_mut())(item),
                     // All senders are gone: only the channel is left to wait for.
-                    Err(_) => return Threads::SLEEPY.recv_unless(channel, is_stalled),
+                    Err(_) => return sleep(channel, slice, is_stalled),
                 },
-                default(SLICE) => if is_stalled() {
+                default(slice) => if is_stalled() {
                     return Waited::Stalled;
                 },
             }
@@ -213,7 +227,7 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
             Err(TryRecvError::Empty) => {}
             found => return found.ok(),
         }
-        match self.sleep(channel, || false) {
+        match self.sleep(channel, Duration::MAX, || false) {
             Waited::Message(message) => Some(message),
             Waited::Closed | Waited::Stalled => None,
         }
@@ -235,6 +249,6 @@ impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
         };
         threads
             .look_patiently(channel, || self.drain(), &mut is_stalled)
-            .unwrap_or_else(|| self.sleep(channel, is_stalled))
+            .unwrap_or_else(|| self.sleep(channel, SLICE, is_stalled))
     }
 }

@@ -1,6 +1,6 @@
 //! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
 
-use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn::Torn};
+use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
@@ -100,17 +100,18 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
+        let failed = |error: io::Error| StoreError::backend(error);
+        torn::put_back(folder).map_err(failed)?;
         let mut opened = Self::open_guarded(folder, cache, table);
-        if matches!(opened, Err(Why { journal: true, .. })) {
-            let failed = |error: io::Error| StoreError::backend(error);
-            if let Some(torn) = Torn::cut(folder).map_err(failed)? {
-                match Self::open_guarded(folder, cache, table) {
-                    Ok(store) => {
-                        torn.keep().map_err(failed)?;
-                        opened = Ok(store);
-                    }
-                    Err(_) => torn.put_back().map_err(failed)?,
+        if matches!(opened, Err(Why { journal: true, .. }))
+            && let Some(torn) = torn::cut(folder).map_err(failed)?
+        {
+            match Self::open_guarded(folder, cache, table) {
+                Ok(store) => {
+                    torn.keep().map_err(failed)?;
+                    opened = Ok(store);
                 }
+                Err(_) => torn.put_back().map_err(failed)?,
             }
         }
         opened.map_err(|why| StoreError::Open { folder: folder.to_owned(), why: why.text })

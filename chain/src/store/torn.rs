@@ -5,10 +5,30 @@
 //! so it is cut off here. Whether it was, the count of transactions says: see `count.rs`.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
+
+/// What a copy's name ends with. fjall takes no notice of it.
+const ENDING: &str = "torn";
+
+/// Puts back the journal of which a process that ended early has left the copy.
+pub(super) fn put_back(folder: &Path) -> io::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let copy = entry?.path();
+        if copy.extension().is_some_and(|ending| ending == ENDING) {
+            fs::rename(&copy, copy.with_extension(JOURNAL))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the name of a journal ends with.
+const JOURNAL: &str = "jnl";
 
 /// A journal without its last transaction, beside a copy of the whole.
 #[derive(Debug)]
@@ -17,18 +37,21 @@ pub(super) struct Torn {
     copy: PathBuf,
 }
 
-impl Torn {
-    /// Cuts the last transaction off the newest journal in `folder`, if there is one.
-    pub(super) fn cut(folder: &Path) -> io::Result<Option<Self>> {
-        let Some(journal) = newest(folder)? else { return Ok(None) };
-        let Some(length) = last_transaction(&fs::read(&journal)?) else { return Ok(None) };
-        // fjall takes no notice of a file with this ending.
-        let copy = journal.with_extension("torn");
-        fs::copy(&journal, &copy)?;
-        OpenOptions::new().write(true).open(&journal)?.set_len(length)?;
-        Ok(Some(Self { journal, copy }))
-    }
+/// Cuts the last transaction off the newest journal in `folder`, if there is one.
+pub(super) fn cut(folder: &Path) -> io::Result<Option<Torn>> {
+    let Some(journal) = newest(folder)? else { return Ok(None) };
+    let Some(length) = last_transaction(&fs::read(&journal)?) else { return Ok(None) };
+    // A copy that is there is whole.
+    let copy = journal.with_extension(ENDING);
+    let part = journal.with_extension("part");
+    fs::copy(&journal, &part)?;
+    File::open(&part)?.sync_all()?;
+    fs::rename(&part, &copy)?;
+    OpenOptions::new().write(true).open(&journal)?.set_len(length)?;
+    Ok(Some(Torn { journal, copy }))
+}
 
+impl Torn {
     /// The transaction was torn: nothing is missing without it.
     pub(super) fn keep(self) -> io::Result<()> {
         fs::remove_file(self.copy)

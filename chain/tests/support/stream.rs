@@ -58,6 +58,11 @@ impl Stream {
         stream
     }
 
+    /// Number and hash of a block.
+    pub(crate) fn head_of(&self, index: usize) -> Head {
+        head(FIRST + 1 + index as u64)
+    }
+
     fn push(&mut self, mut block: Block) {
         let state = self.states.last().expect("the first state");
         let number = FIRST + 1 + self.blocks.len() as u64;

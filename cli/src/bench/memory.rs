@@ -9,13 +9,17 @@ use std::fs;
 /// them out again without any growth. So this belongs into a process of its own, with mimalloc told
 /// to keep nothing (`MIMALLOC_PURGE_DELAY=0`).
 pub fn peak_of<R>(run: impl FnOnce() -> R) -> Option<u64> {
-    // Resets the highest value to the present one.
-    fs::write("/proc/self/clear_refs", "5").ok()?;
+    reset_highest()?;
     let before = status("VmRSS:")?;
     let result = run();
     let peak = status("VmHWM:")?;
     drop(result);
     Some(peak.saturating_sub(before))
+}
+
+/// From here on the highest resident memory is counted anew. `None` where the system cannot do that.
+pub(super) fn reset_highest() -> Option<()> {
+    fs::write("/proc/self/clear_refs", "5").ok()
 }
 
 /// Resident memory of this process, in bytes: now, and at its highest so far.

@@ -39,7 +39,8 @@ fn rest(pause: Duration) {
     }
 }
 
-fn processor_time() -> Duration {
+/// User and system time of all threads of this process so far; zero where the system does not tell.
+pub(super) fn processor_time() -> Duration {
     ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 

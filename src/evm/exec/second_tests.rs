@@ -19,8 +19,6 @@ use revm::state::AccountInfo;
 use std::sync::Arc;
 
 const LOOPS: Address = Address::repeat_byte(0xaa);
-/// The gas that one turn of a loop of JUMP costs, and of one of JUMPI.
-const TURN: [u64; 2] = [12, 16];
 const GAS: u64 = 1_000_000;
 
 /// Reads a slot, then loops until the gas is spent: with JUMP, then with JUMPI.
@@ -77,14 +75,14 @@ fn recipe() -> Recipe {
 #[test]
 fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
     let recipe = recipe();
-    for (code, turn) in CODES.into_iter().zip(TURN) {
+    for code in CODES {
         let store = Store::new(1);
         let state = MovesOn { store: &store, code };
         let base = BlockBase::new(state, Arc::default());
         let mut machine = EvmMachine::new(&recipe, &store, base, None);
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
-        assert!(ran.is_err(), "it ended by itself, after {} turns: {ran:?}", GAS / turn);
+        assert!(ran.is_err(), "it ended by itself: {ran:?}");
         assert!(matches!(machine.end().1, Some(Stop::TooEarly)));
         // The usual run of the same machine is not concerned.
         machine.begin(TxIndex(0));

@@ -9,7 +9,7 @@ use super::{
     erc20::Erc20,
     random::Random,
     transfers::Transfers,
-    wallet::Signing,
+    wallet::{Signing, Wallets},
     world::{Call, Payments, Traffic, World},
 };
 use alloy_consensus::TxEnvelope;
@@ -31,7 +31,7 @@ pub enum Load {
     Contended,
 }
 
-/// Calls that are drawn before the first transaction. They come again and again, with other nonces.
+/// Calls that are drawn before the first transaction. The stream repeats them with other nonces.
 const CALLS: u32 = 100_000;
 
 /// The calls of a load in turn, each with the next nonce of its sender.
@@ -41,7 +41,7 @@ pub struct LoadStream {
     senders: Vec<Address>,
     nonces: Vec<u64>,
     next: usize,
-    world: World,
+    wallets: Wallets,
     assembly: Assembly,
 }
 
@@ -73,7 +73,8 @@ pub fn load(
     let nonces = vec![0; senders.len()];
     let genesis = genesis_of(&world.state);
     let assembly = Assembly::new(seed);
-    Ok((genesis, LoadStream { calls, senders, nonces, next: 0, world, assembly }))
+    let wallets = world.wallets;
+    Ok((genesis, LoadStream { calls, senders, nonces, next: 0, wallets, assembly }))
 }
 
 /// Kinds of calls, each with its share in percent.
@@ -143,8 +144,8 @@ impl LoadStream {
         let calls = calls.take(usize::try_from(count).unwrap_or(usize::MAX));
         let mut signed = Vec::new();
         for call in calls {
-            let wallet = self.world.wallets.get(call.sender)?;
-            signed.push(self.assembly.transaction(&self.world.wallets, &wallet, call));
+            let wallet = self.wallets.get(call.sender)?;
+            signed.push(self.assembly.transaction(&self.wallets, &wallet, call));
         }
         Ok(signed)
     }

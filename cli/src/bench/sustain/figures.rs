@@ -1,9 +1,8 @@
-//! What sustained load came to.
+//! The figures of sustained load.
 
 use super::{Engine, timed::Written};
-use crate::bench::memory;
+use crate::bench::{memory, runs::processor_time};
 use alloy_primitives::B256;
-use cpu_time::ProcessTime;
 use std::{
     fs,
     time::{Duration, Instant},
@@ -46,6 +45,8 @@ pub struct SustainFigures {
     pub engine: Engine,
     /// Blocks, all durable at the end.
     pub blocks: u64,
+    /// Blocks that one thread has executed alone; all of sequential revm's.
+    pub alone: u64,
     /// Transactions.
     pub transactions: u64,
     /// Transactions that failed: they reverted, or ran out of gas.
@@ -95,13 +96,14 @@ impl SustainFigures {
 pub(super) struct Meter {
     engine: Engine,
     started: Instant,
-    cpu: Option<ProcessTime>,
+    cpu: Duration,
     written: Option<u64>,
     begun: Vec<Instant>,
     current: Second,
     pub(super) seconds: Vec<Second>,
     pub(super) stages: StageSeconds,
     pub(super) hashes: Vec<B256>,
+    pub(super) alone: u64,
     pub(super) transactions: u64,
     pub(super) failed: u64,
     pub(super) gas: u64,
@@ -109,18 +111,19 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn start(engine: Engine) -> Self {
-        // Resets the highest value to the present one.
-        let _ = fs::write("/proc/self/clear_refs", "5");
+        // Elsewhere the figure says the highest since the process began.
+        let _ = memory::reset_highest();
         Self {
             engine,
             started: Instant::now(),
-            cpu: ProcessTime::try_now().ok(),
+            cpu: processor_time(),
             written: written(),
             begun: Vec::new(),
             current: Second { second: 0, transactions: 0, memory: None },
             seconds: Vec::new(),
             stages: StageSeconds::default(),
             hashes: Vec::new(),
+            alone: 0,
             transactions: 0,
             failed: 0,
             gas: 0,
@@ -159,7 +162,7 @@ impl Meter {
     /// All blocks are durable.
     pub(super) fn end(mut self, durable: &Written, supplying: Duration) -> SustainFigures {
         let wall = self.started.elapsed();
-        let cpu = self.cpu.and_then(|since| since.try_elapsed().ok()).unwrap_or_default();
+        let cpu = processor_time().saturating_sub(self.cpu);
         self.stages.supplying = supplying.as_secs_f64();
         self.stages.preparing = durable.preparing.as_secs_f64();
         self.stages.storing = durable.storing.as_secs_f64();
@@ -173,6 +176,7 @@ impl Meter {
         SustainFigures {
             engine: self.engine,
             blocks: self.hashes.len() as u64,
+            alone: self.alone,
             transactions: self.transactions,
             failed: self.failed,
             gas: self.gas,

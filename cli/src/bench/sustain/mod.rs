@@ -63,8 +63,8 @@ pub struct Sustain {
     pub time: Duration,
     /// For how many blocks, at most.
     pub blocks: u64,
-    /// Sign so many transactions before the clock starts, and recover their senders; 0: the senders
-    /// are known.
+    /// Transactions that are signed before the clock starts, and whose senders are recovered; 0: the
+    /// senders are known.
     pub signed: u64,
     /// Whether each block's state root is computed.
     pub state_roots: bool,
@@ -138,7 +138,7 @@ pub fn sustain(
     Ok(run.meter.end(&written, supplying))
 }
 
-/// The transactions, signed if so many are wanted, by all cores.
+/// The transactions, all of them signed before this returns unless `signed` is 0.
 fn source(stream: LoadStream, signed: u64) -> Result<Source, SustainError> {
     if signed == 0 {
         return Ok(Source::Known(Box::new(stream)));
@@ -188,6 +188,7 @@ impl<S: StateStore> Run<S> {
         }
         self.meter.gas += made.gas;
         self.meter.failed += made.failed;
+        self.meter.alone += u64::from(made.alone);
         let stages = &mut self.meter.stages;
         stages.executing += (made.executed - begun).as_secs_f64();
         stages.receipts += (made.sealed - made.executed).as_secs_f64();
@@ -223,7 +224,7 @@ impl<S: StateStore> Run<S> {
             let executed = Instant::now();
             let (gas, receipts) = (built.output.gas_used, &built.output.receipts);
             let hash = hash(parent, gas, receipts);
-            made = Some(Made::new(executed, gas, receipts));
+            made = Some(Made::new(executed, built.output.stats.alone, gas, receipts));
             hash
         })?;
         made.ok_or(SustainError::LeftOut(self.chain.head().number))
@@ -237,26 +238,28 @@ impl<S: StateStore> Run<S> {
         drop(rest);
         let executed = Instant::now();
         let hash = hash(parent, done.gas_used, &done.receipts);
-        let made = Made::new(executed, done.gas_used, &done.receipts);
+        let made = Made::new(executed, true, done.gas_used, &done.receipts);
         let head = Head { number, hash };
         self.chain.append(ExecutedBlock { head, changes: done.bundle, state_root: None })?;
         Ok(made)
     }
 }
 
-/// What a block came to, and when.
+/// The figures of a block.
 struct Made {
     executed: Instant,
     sealed: Instant,
+    alone: bool,
     gas: u64,
     receipts: u64,
     failed: u64,
 }
 
 impl Made {
-    fn new(executed: Instant, gas: u64, receipts: &[EthereumReceipt]) -> Self {
+    fn new(executed: Instant, alone: bool, gas: u64, receipts: &[EthereumReceipt]) -> Self {
         let failed = receipts.iter().filter(|receipt| !receipt.success).count() as u64;
-        Self { executed, sealed: Instant::now(), gas, receipts: receipts.len() as u64, failed }
+        let (sealed, receipts) = (Instant::now(), receipts.len() as u64);
+        Self { executed, sealed, alone, gas, receipts, failed }
     }
 }
 

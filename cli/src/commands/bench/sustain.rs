@@ -2,10 +2,14 @@
 
 use super::{End, Stop};
 use crate::bench::sustain::{Engine, Second, StageSeconds, Sustain, SustainFigures, sustain};
-use crate::commands::{chain::MIB, run::PolicyArg, workers_from};
+use crate::commands::{
+    chain::{MIB, message},
+    run::PolicyArg,
+    workers_from,
+};
 use braid_evm::Config;
 use braid_testkit::workload::Load;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
@@ -41,7 +45,7 @@ pub(super) struct SustainArgs {
     /// For how long, in seconds
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// End after so many blocks
+    /// End after N blocks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     blocks: Option<u64>,
     /// Transactions of a block
@@ -53,8 +57,8 @@ pub(super) struct SustainArgs {
     /// Everything that is random follows from this number
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// Sign so many transactions before the clock starts, and recover their senders; the run ends with
-    /// them
+    /// Sign N transactions before the clock starts, and recover their senders; the run ends after the
+    /// last one
     #[arg(long, value_name = "N", default_value_t = 0)]
     signed: u64,
     /// Compute no state roots
@@ -116,7 +120,7 @@ pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
     if args.json {
         let sequential = sequential.as_ref().map(figures);
         let report = json!({
-            "load": format!("{:?}", args.load).to_lowercase(),
+            "load": load_name(args.load),
             "accounts": args.accounts,
             "transactions_per_block": args.txs,
             "state_roots": !args.no_state_roots,
@@ -140,12 +144,11 @@ pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
 }
 
 fn one(args: &SustainArgs, engine: Engine, out: &mut impl Write) -> Result<SustainFigures, Stop> {
-    let failed = |error: &dyn std::fmt::Display| Stop::Message(error.to_string());
     let folder = match &args.folder {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
     };
-    let folder = folder.map_err(|error| failed(&error))?;
+    let folder = folder.map_err(message)?;
     let name = name(engine);
     sustain(&args.what(), engine, folder.path(), |second| {
         if !args.json {
@@ -153,13 +156,17 @@ fn one(args: &SustainArgs, engine: Engine, out: &mut impl Write) -> Result<Susta
             let _ = writeln!(out, "{name}, second {}", each(second));
         }
     })
-    .map_err(|error| failed(&error))
+    .map_err(message)
 }
 
 /// Blocks that both have made, all of which must have the same receipts; `None` if one differs.
 fn same_blocks(braid: &SustainFigures, sequential: &SustainFigures) -> Option<u64> {
     let mut pairs = braid.hashes.iter().zip(&sequential.hashes);
     pairs.all(|(one, other)| one == other).then_some(braid.blocks.min(sequential.blocks))
+}
+
+fn load_name(load: Load) -> String {
+    load.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 const fn name(engine: Engine) -> &'static str {
@@ -176,7 +183,7 @@ fn heading(args: &SustainArgs) -> String {
         0 => "senders known".to_owned(),
         count => format!("{count} signatures to recover"),
     };
-    let load = format!("{load:?}").to_lowercase();
+    let load = load_name(*load);
     format!("{load}: {accounts} accounts, {txs} transactions a block, {roots}, {senders}")
 }
 
@@ -222,7 +229,11 @@ fn table(braid: &SustainFigures, sequential: Option<&SustainFigures>) -> String 
 fn stages(figures: &SustainFigures) -> String {
     let wall = figures.wall.as_secs_f64();
     let share = |seconds: f64| seconds / wall.max(f64::MIN_POSITIVE) * 100.0;
-    let mut text = format!("\n{}, shares of {wall:.1} s:\n", name(figures.engine));
+    let name = name(figures.engine);
+    let SustainFigures { blocks, alone, .. } = figures;
+    let mut text = format!(
+        "\n{name}: {blocks} blocks, {alone} of them on one thread; shares of {wall:.1} s:\n"
+    );
     for (what, seconds) in rows(&figures.stages) {
         text += &format!("  {what:44} {:>5.1} %\n", share(seconds));
     }
@@ -249,6 +260,7 @@ fn figures(figures: &SustainFigures) -> Value {
     let [half, most, worst] = figures.latency.map(milliseconds);
     json!({
         "blocks": figures.blocks,
+        "blocks_alone": figures.alone,
         "transactions": figures.transactions,
         "failed": figures.failed,
         "gas": figures.gas,
@@ -282,6 +294,7 @@ mod tests {
         SustainFigures {
             engine: Engine::Braid,
             blocks: hashes.len() as u64,
+            alone: 0,
             transactions: 0,
             failed: 0,
             gas: 0,

@@ -70,6 +70,6 @@ fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedS
     Ok((folder, store.map_err(message)?))
 }
 
-fn message(error: impl std::fmt::Display) -> Stop {
+pub(super) fn message(error: impl std::fmt::Display) -> Stop {
     Stop::Message(error.to_string())
 }
