@@ -2,8 +2,10 @@
 
 mod build;
 mod disk;
+mod execution_faults;
 mod flips;
 mod kill;
+mod leaks;
 mod pipeline;
 mod rlp;
 mod store;
