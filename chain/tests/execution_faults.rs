@@ -7,15 +7,16 @@
 //! 3. The same block without the fault succeeds with the result of sequential execution: on the same chain, or
 //!    after opening it again if the writer has ended.
 //! 4. No run hangs.
+//!
+//! `BRAID_CHAIN_FAULT_RUNS`: number of runs; `BRAID_CHAIN_FAULT_SEED`: the only one.
 
 use crate::{
     streams::{begun, config},
-    support::{Kind, Seen, Stream, Subject, Trouble, Troubled},
+    support::{Kind, Seen, Stream, Subject, Trouble, Troubled, each_seed},
 };
 use braid_chain::ChainConfig;
 use braid_evm::{Executor, Policy};
-use crossbeam_channel::{RecvTimeoutError, unbounded};
-use std::{collections::BTreeMap, env, thread, time::Duration};
+use std::{collections::BTreeMap, env};
 
 const POLICIES: [Policy; 6] = [
     Policy::Auto,
@@ -25,9 +26,6 @@ const POLICIES: [Policy; 6] = [
     Policy::Lanes,
     Policy::InOrder,
 ];
-
-/// A run takes some milliseconds.
-const HANGS: Duration = Duration::from_secs(60);
 
 /// One to four workers with one of the policies. Two blocks can be taken back.
 pub(crate) fn random_config(seed: u64) -> ChainConfig {
@@ -69,28 +67,8 @@ fn a_block_that_failed_executes_on_the_same_chain() {
     let runs = number("BRAID_CHAIN_FAULT_RUNS").unwrap_or(1_000);
     let one = number("BRAID_CHAIN_FAULT_SEED");
     let seeds = one.map_or(0..runs, |seed| seed..seed + 1);
-    let (send, receive) = unbounded();
-    thread::spawn(move || {
-        for seed in seeds {
-            let ended = send.send((seed, None)).and_then(|()| send.send((seed, Some(run(seed)))));
-            ended.expect("the test waits");
-        }
-    });
-    let (mut sums, mut last) = (BTreeMap::new(), 0);
-    loop {
-        match receive.recv_timeout(HANGS) {
-            Ok((seed, None)) => last = seed,
-            Ok((_, Some((kind, seen)))) => {
-                add(&mut sums, kind, seen);
-                last = u64::MAX;
-            }
-            Err(RecvTimeoutError::Disconnected) if last == u64::MAX => break,
-            Err(why) => panic!(
-                "seed {last}: {why}; replay it with BRAID_CHAIN_FAULT_SEED={last} cargo test -p \
-                 braid-chain --test chain a_block_that_failed"
-            ),
-        }
-    }
+    let mut sums = BTreeMap::new();
+    each_seed(seeds, run).into_iter().for_each(|(kind, seen)| add(&mut sums, kind, seen));
     for (kind, (runs, seen)) in &sums {
         println!("{kind:?}: {runs} runs, {seen:?}");
     }

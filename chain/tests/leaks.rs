@@ -3,7 +3,7 @@
 use crate::{
     execution_faults::random_config,
     streams::begun,
-    support::{Child, Seen, Stream, Subject, Trouble, Troubled, report},
+    support::{Child, Seen, Stream, Subject, Trouble, Troubled, each_seed, report},
 };
 use braid_evm::{Config, Executor};
 use std::{env, fs, num::NonZeroU16, thread, time::Duration};
@@ -37,8 +37,8 @@ impl Held {
         Self { threads: number("Threads:"), files, resident: number("VmRSS:") }
     }
 
-    /// A thread that was joined is in the list for a moment.
-    fn with_threads(threads: u64) -> Self {
+    /// As `now`, once there are `threads` threads: one that was joined is counted for a moment.
+    fn settled(threads: u64) -> Self {
         let mut held = Self::now();
         for _ in 0..100 {
             if held.threads == threads {
@@ -59,28 +59,24 @@ fn child() {
     // The same one for all chains.
     let config = Config::with_workers(NonZeroU16::new(3).expect("some"));
     let mut executor = Executor::new(config).expect("threads");
-    let (mut seed, mut done, mut failures) = (0, 0, 0);
-    let mut round = |until: u64| {
-        while done < until {
-            let stream = &streams[seed as usize % streams.len()];
-            let store = Troubled { inner: begun(stream), trouble: Trouble::new(seed) };
-            let (config, executor) = (random_config(seed), &mut executor);
-            let mut subject = Subject { stream, store, config, executor, seen: Seen::default() };
-            subject.run();
-            let Seen { refused, writer, panicked, cancelled, .. } = subject.seen;
-            failures += refused + writer + panicked + cancelled;
-            (seed, done) = (seed + 1, done + LENGTH);
-        }
-        failures
-    };
-    round(blocks / 5);
-    let before = Held::now();
-    let failures = round(blocks);
-    let after = Held::with_threads(before.threads);
-    assert!(failures > blocks / 20, "{failures} failures");
+    let mut threads = None;
+    let runs = each_seed(0..blocks.div_ceil(LENGTH), move |seed| {
+        let threads = *threads.get_or_insert_with(|| Held::now().threads);
+        let stream = &streams[seed as usize % streams.len()];
+        let store = Troubled { inner: begun(stream), trouble: Trouble::new(seed) };
+        let (config, executor) = (random_config(seed), &mut executor);
+        let mut subject = Subject { stream, store, config, executor, seen: Seen::default() };
+        subject.run();
+        let seen = subject.seen;
+        drop(subject);
+        (seen.refused + seen.writer + seen.panicked + seen.cancelled, Held::settled(threads))
+    });
+    let (before, after) = (runs[runs.len() / 5].1, runs[runs.len() - 1].1);
+    let failures: u64 = runs.iter().map(|(failures, _)| failures).sum();
     let grown = after.resident.saturating_sub(before.resident);
     report("ended", format!("{blocks} blocks, {failures} failures, {grown} KiB more: {after:?}"));
-    assert_eq!((after.threads, after.files), (before.threads, before.files));
+    assert!(failures > blocks / 20, "{failures} failures");
+    assert_eq!((after.threads, after.files), (runs[0].1.threads, before.files));
     assert!(grown <= TOLERANCE, "{grown} KiB more");
 }
 

@@ -6,6 +6,7 @@ mod reference;
 mod stores;
 mod stream;
 mod trouble;
+mod watch;
 
 pub(crate) use attempt::{Seen, Subject};
 pub(crate) use folder::{Child, begin, check, go_on, report, store, try_begin};
@@ -13,3 +14,4 @@ pub(crate) use reference::{Reference, contents, same};
 pub(crate) use stores::{Fault, Faulty, Lagging};
 pub(crate) use stream::Stream;
 pub(crate) use trouble::{Asked, Kind, Trouble, Troubled};
+pub(crate) use watch::each_seed;
