@@ -3,10 +3,12 @@
 mod build;
 mod disk;
 mod execution_faults;
+mod export;
 mod flips;
 mod kill;
 mod leaks;
 mod pipeline;
+mod prune;
 mod rlp;
 mod store;
 mod streams;
