@@ -4,10 +4,16 @@ use crate::support::{Reference, Stream, contents};
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256};
 use braid_chain::{
-    ExportError, Exported, Head, MemoryStore, StateReader, StateRoots, create, digest, export,
-    genesis, open,
+    Entry, ExportError, Exported, Head, MemorySnapshot, MemoryStore, Snapshot, StateReader,
+    StateRoots, StateStore, StoreError, Table, create, digest, export, genesis, open,
 };
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// A store with the state, at the block `head`.
 fn stored(state: &Reference, head: Head) -> MemoryStore {
@@ -87,15 +93,50 @@ impl Write for Full {
     }
 }
 
+/// A snapshot that counts the entries of its scans.
+#[derive(Clone)]
+struct Counted {
+    inner: MemorySnapshot,
+    entries: Arc<AtomicU64>,
+}
+
+impl Snapshot for Counted {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        Box::new(self.inner.scan(table, prefix).inspect(|_| {
+            self.entries.fetch_add(1, Ordering::Relaxed);
+        }))
+    }
+}
+
 /// The state is read as it is written: what is left is not read when the output is full.
 #[test]
 fn a_full_output_ends_it_at_once() {
-    let (state, head) = state(1);
-    let reader: StateReader<_> = open(&stored(&state, head)).expect("a chain");
-    let mut last = Exported::default();
-    let ended = export(&reader, &mut Full(20_000), |exported| last = exported);
-    let error = ended.expect_err("no space");
-    assert!(matches!(&error, ExportError::Output(_)), "{error}");
-    assert_eq!(error.to_string(), "the output cannot be written: no space");
-    assert!(last.slots > 0 && last.slots < 200, "{last:?}");
+    let (mut state, head) = state(1);
+    for last in 0..1_000_u16 {
+        let address = Address::right_padding_from(&[[0xff; 2], last.to_be_bytes()].concat());
+        state.accounts.insert(address, (1, U256::ONE, KECCAK256_EMPTY));
+    }
+    let entries = Arc::<AtomicU64>::default();
+    let inner = stored(&state, head).snapshot().expect("in memory");
+    let reader = StateReader::new(Counted { inner, entries: Arc::clone(&entries) });
+    let reader = reader.expect("a chain");
+    for room in [20_000, 460_000] {
+        entries.store(0, Ordering::Relaxed);
+        let mut last = Exported::default();
+        let ended = export(&reader, &mut Full(room), |exported| last = exported);
+        let error = ended.expect_err("no space");
+        assert!(matches!(&error, ExportError::Output(_)), "{error}");
+        assert_eq!(error.to_string(), "the output cannot be written: no space");
+        let read = entries.load(Ordering::Relaxed);
+        let written = last.accounts + last.slots;
+        assert!((written..written + 3).contains(&read), "{last:?}, {read} entries");
+    }
 }
