@@ -20,7 +20,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use node::Node;
 use nodes::{Nodes, Owner};
 use std::{num::NonZeroUsize, thread};
-use update::{Change, apply, collapse, update};
+use update::{Change, Value, apply, collapse, update};
 
 /// With fewer changed entries than this, starting a thread costs more than it saves.
 const ENTRIES_FOR_A_THREAD: usize = 128;
@@ -45,7 +45,7 @@ pub(crate) fn update_state<S: Snapshot>(
         .iter()
         .filter(|change| change.before != change.after || roots.contains_key(&change.address));
     let leaves = changed.map(|change| (change.address, change.after)).collect();
-    let leaf = |(address, after)| leaf(snapshot, address, after, roots.get(&address).copied());
+    let leaf = |(address, after)| Ok(leaf(address, after, roots.get(&address).copied()));
     let mut leaves = in_parallel(threads, batch.accounts.len(), leaves, leaf)?;
     leaves.sort_unstable_by_key(|(key, _)| *key);
     let mut nodes = Nodes::new(snapshot, Owner::State);
@@ -91,7 +91,7 @@ fn storage_trie<'s, S: Snapshot>(
         nodes.clear()?;
     }
     let entry = |slot: &crate::SlotChange| {
-        let value = (!slot.after.is_zero()).then(|| alloy_rlp::encode(slot.after));
+        let value = (!slot.after.is_zero()).then(|| Value::Bytes(alloy_rlp::encode(slot.after)));
         (hashed(slot.slot.to_be_bytes::<32>()), value)
     };
     let mut changes: Vec<Change> = job.slots.iter().map(entry).collect();
@@ -101,20 +101,12 @@ fn storage_trie<'s, S: Snapshot>(
 }
 
 /// The entry of an account in the state trie. `root`: of its storage, if that has changed.
-fn leaf<S: Snapshot>(
-    snapshot: &S,
-    address: Address,
-    after: Option<AccountRecord>,
-    root: Option<B256>,
-) -> Result<Change, StoreError> {
-    let hash = keccak256(address);
-    let key = Nibbles::unpack(hash);
-    let Some(account) = after else { return Ok((key, None)) };
-    let root = match root {
-        Some(root) => root,
-        None => Nodes::new(snapshot, Owner::Storage(hash)).root()?,
+fn leaf(address: Address, after: Option<AccountRecord>, root: Option<B256>) -> Change {
+    let value = |account| match root {
+        Some(root) => Value::Bytes(encode_account(account, root)),
+        None => Value::Account(account),
     };
-    Ok((key, Some(encode_account(account, root))))
+    (hashed(address), after.map(value))
 }
 
 /// An account as the state trie has it.

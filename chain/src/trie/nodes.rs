@@ -23,6 +23,13 @@ impl Owner {
             Self::Storage(hash) => [&[1], hash.as_slice()].concat(),
         }
     }
+
+    /// The key of the node at `path`.
+    fn key(self, path: &Nibbles) -> Vec<u8> {
+        let mut key = self.prefix();
+        key.extend(path.iter());
+        key
+    }
 }
 
 /// The nodes of one trie.
@@ -69,7 +76,7 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
         if self.cleared {
             return Ok(None);
         }
-        self.snapshot.get(Table::Nodes, &self.key(path))
+        self.snapshot.get(Table::Nodes, &self.owner.key(path))
     }
 
     /// The node at `path`.
@@ -98,18 +105,12 @@ impl<'s, S: Snapshot> Nodes<'s, S> {
 
     /// Writes all changes.
     pub(super) fn write(self, writes: &mut Writes) {
-        for (path, bytes) in &self.changed {
-            let key = self.key(path);
+        for (path, bytes) in self.changed {
+            let key = self.owner.key(&path);
             match bytes {
-                Some(bytes) => writes.put(Table::Nodes, key, bytes.clone()),
+                Some(bytes) => writes.put(Table::Nodes, key, bytes),
                 None => writes.remove(Table::Nodes, key),
             }
         }
-    }
-
-    fn key(&self, path: &Nibbles) -> Vec<u8> {
-        let mut key = self.owner.prefix();
-        key.extend(path.iter());
-        key
     }
 }

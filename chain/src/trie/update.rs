@@ -1,14 +1,41 @@
 //! Changing entries of a trie, from the root down to the changed entries and back.
 
+use super::{EMPTY_ROOT, encode_account};
 use super::{
     node::{Children, Node},
     nodes::Nodes,
 };
-use crate::{Snapshot, StoreError};
-use alloy_trie::Nibbles;
+use crate::{AccountRecord, Snapshot, StoreError};
+use alloy_rlp::Decodable;
+use alloy_trie::{Nibbles, TrieAccount};
 
 /// An entry's whole key, and its new value; `None` removes the entry.
-pub(super) type Change = (Nibbles, Option<Vec<u8>>);
+pub(super) type Change = (Nibbles, Option<Value>);
+
+/// The new value of an entry.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// An account whose storage stays as it is. The entry before holds the root of that, so that the
+    /// storage trie need not be read.
+    Account(AccountRecord),
+}
+
+impl Value {
+    /// The bytes of the entry. `before`: those of the entry that it replaces.
+    fn over(&self, before: Option<&[u8]>) -> Result<Vec<u8>, StoreError> {
+        match (self, before) {
+            (Self::Bytes(bytes), _) => Ok(bytes.clone()),
+            (Self::Account(account), None) => Ok(encode_account(*account, EMPTY_ROOT)),
+            (Self::Account(account), Some(mut before)) => {
+                let before = TrieAccount::decode(&mut before)
+                    .map_err(|error| StoreError::damaged(format!("a trie's account: {error}")))?;
+                Ok(encode_account(*account, before.storage_root))
+            }
+        }
+    }
+}
 
 /// Makes `changes`, which are sorted by key with each key once, in the whole trie.
 pub(super) fn update<S: Snapshot>(
@@ -38,8 +65,13 @@ pub(super) fn apply<S: Snapshot>(
         Some(Node::Leaf { key, value }) => {
             let entry = path.join(&key);
             let mut all = changes.to_vec();
-            if let Err(at) = all.binary_search_by_key(&entry, |(key, _)| *key) {
-                all.insert(at, (entry, Some(value)));
+            match all.binary_search_by_key(&entry, |(key, _)| *key) {
+                Ok(at) => {
+                    if let Some((_, Some(new))) = all.get_mut(at) {
+                        *new = Value::Bytes(new.over(Some(&value))?);
+                    }
+                }
+                Err(at) => all.insert(at, (entry, Some(Value::Bytes(value)))),
             }
             build(nodes, path, &all)
         }
@@ -58,7 +90,7 @@ fn build<S: Snapshot>(
     let (Some((first, value)), last) = (added.next(), added.next_back()) else { return Ok(None) };
     let Some((last, _)) = last else {
         let key = first.slice(path.len()..);
-        return Ok(Some(Node::Leaf { key, value: value.clone() }));
+        return Ok(Some(Node::Leaf { key, value: value.over(None)? }));
     };
     // Sorted: what the first and the last one share all of them share.
     let shared = first.slice(..first.common_prefix_length(last));
