@@ -118,7 +118,7 @@ impl<S: StateStore> Chain<S> {
         let ChainBlock { block, hash, expected } = block.into();
         self.writer.check()?;
         let head = self.follows(&block, hash)?;
-        let state = self.state()?;
+        let state = self.state().map_err(|error| error.before(head.number))?;
         let mut output = self
             .executor
             .execute_source(block, state)
@@ -148,7 +148,8 @@ impl<S: StateStore> Chain<S> {
     ) -> Result<Built, ChainError> {
         self.writer.check()?;
         let mut head = self.follows(&template, B256::ZERO)?;
-        let built = self.executor.build(template, self.state()?, pool);
+        let state = self.state().map_err(|error| error.before(head.number))?;
+        let built = self.executor.build(template, state, pool);
         let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
         head.hash = seal(&built);
         let changes = self.changes(head, &mut built.output, None);

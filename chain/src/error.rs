@@ -170,4 +170,14 @@ impl ChainError {
         let BlockError { at, kind, .. } = error;
         Self::Block { number, at, kind }
     }
+
+    /// The state before a block cannot be read: the same error with the number of the block.
+    pub(crate) fn before(self, number: u64) -> Self {
+        match self {
+            Self::Store(error) => {
+                Self::Block { number, at: At::PreBlock, kind: BlockErrorKind::Base(error) }
+            }
+            other => other,
+        }
+    }
 }

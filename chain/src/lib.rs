@@ -32,8 +32,8 @@
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
-//! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`] | what is read |
-//! | [`DurableBatch`], [`commit`], [`create`], [`unwind`] | what is written |
+//! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
+//! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -46,10 +46,12 @@ mod commit;
 mod digest;
 mod error;
 mod expected;
+mod export;
 mod folder;
 pub mod genesis;
 mod layers;
 mod pipeline;
+mod prune;
 mod reader;
 mod record;
 pub mod rlp;
@@ -66,8 +68,10 @@ pub use commit::{Keep, NODE_CACHE_BYTES, StateRoots, commit, create};
 pub use digest::{Digest, digest};
 pub use error::{ChainError, StoreError};
 pub use expected::Expected;
+pub use export::{ExportError, Exported, export};
 pub use folder::{ChainFolder, FolderError};
 pub use layers::LayeredState;
+pub use prune::{Pruned, prune};
 pub use reader::{StateReader, open};
 pub use record::{AccountRecord, Head, SCHEMA, Undo};
 pub use rules::Rules;

@@ -2,9 +2,13 @@
 
 mod build;
 mod disk;
+mod execution_faults;
+mod export;
 mod flips;
 mod kill;
+mod leaks;
 mod pipeline;
+mod prune;
 mod receipts;
 mod rlp;
 mod store;

@@ -3,14 +3,13 @@
 
 use crate::{
     streams::{begun, block, config, within_a_minute},
-    support::{Fault, Faulty, Lagging, Reference, Stream},
+    support::{Fault, Faulty, Lagging, Stream, same},
 };
 use alloy_primitives::B256;
 use braid_chain::{Chain, ChainError, MemorySnapshot, MemoryStore, StateStore, StoreError, Writes};
 use crossbeam_channel::Sender;
 use revm::DatabaseRef;
 use std::{
-    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -43,17 +42,6 @@ fn is_end(error: &ChainError, fault: Fault, number: u64) -> bool {
         (Fault::Error, ChainError::Writer { number: found, .. })
         | (Fault::Panic, ChainError::WriterEnded { number: found }) => *found == number,
         _ => false,
-    }
-}
-
-fn same<D: DatabaseRef<Error: Debug>>(state: &D, expected: &Reference) {
-    let (accounts, slots) = expected.contents();
-    for (address, (nonce, balance, _)) in accounts {
-        let account = state.basic_ref(address).expect("it reads").expect("an account");
-        assert_eq!((account.nonce, account.balance), (nonce, balance), "{address}");
-    }
-    for ((address, slot), value) in slots {
-        assert_eq!(state.storage_ref(address, slot).expect("it reads"), value, "{address}");
     }
 }
 

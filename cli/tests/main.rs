@@ -5,6 +5,7 @@ mod bench;
 mod chain;
 #[cfg(unix)]
 mod chain_faults;
+mod chain_state;
 mod commands;
 mod fetch;
 mod hostile;

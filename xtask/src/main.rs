@@ -2,6 +2,7 @@
 
 mod anvil;
 mod api;
+mod chain;
 mod fuzzing;
 mod instructions;
 mod instrumented;
@@ -19,6 +20,7 @@ mod suites;
 mod verify;
 mod workspace;
 
+use chain::ChainArgs;
 use clap::{Parser, Subcommand};
 use fuzzing::FuzzArgs;
 use runner::{Failed, Runner};
@@ -176,15 +178,9 @@ enum Recipe {
         #[arg(long)]
         whole: bool,
     },
-    /// Execute chains of random blocks, and kill processes while they write
-    Chain {
-        /// Streams of random blocks
-        #[arg(long, default_value_t = 2_000)]
-        streams: u32,
-        /// Processes that are killed
-        #[arg(long, default_value_t = 200)]
-        kills: u32,
-    },
+    /// Execute chains of random blocks, where databases, disks and writers fail, processes are killed while they
+    /// write, and bits of folders are flipped
+    Chain(ChainArgs),
     /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
     /// (needs a C++ compiler and libclang)
     Stores,
@@ -259,7 +255,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Suites { whole } => {
             suites::suites(runner, if *whole { Size::Whole } else { Size::Ci })
         }
-        Recipe::Chain { streams, kills } => recipes::chain(runner, *streams, *kills),
+        Recipe::Chain(args) => chain::chain(runner, args),
         Recipe::Stores => recipes::stores(runner),
         Recipe::Newcomer { write } => newcomer::newcomer(runner, *write),
     }
@@ -312,7 +308,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| spec::spec(it, 500, 1_000));
     runner.part(|it| anvil::anvil(it, 60));
     runner.part(|it| suites::suites(it, Size::Whole));
-    runner.part(|it| recipes::chain(it, 5_000, 400));
+    runner.part(|it| chain::chain(it, &chain::NIGHTLY));
     runner.part(recipes::stores);
     runner.part(package::package);
     runner.part(api::api);

@@ -158,15 +158,6 @@ pub(crate) fn own_tests(runner: &mut Runner) -> Result<(), Failed> {
     runner.command("documentation: tests", cargo(doc))
 }
 
-/// Chains of random blocks against sequential execution, and processes that are killed while they write: the numbers
-/// of streams and of kills. The README's command runs 64 and 12.
-pub(crate) fn chain(runner: &mut Runner, streams: u32, kills: u32) -> Result<(), Failed> {
-    let mut command = cargo("test --locked --release -p braid-chain --test chain");
-    command.env("BRAID_CHAIN_STREAMS", streams.to_string());
-    command.env("BRAID_CHAIN_KILLS", kills.to_string());
-    runner.command(&format!("chain: {streams} streams, {kills} kills"), command)
-}
-
 /// Every real block against a sequential run and its header: on three workers forced to speculate and left to choose, on
 /// two in parts and in lanes; or with `whole` on several numbers of workers in every strategy.
 pub(crate) fn blocks(runner: &mut Runner, whole: bool) -> Result<(), Failed> {

@@ -10,7 +10,7 @@ use braid_chain::{
     AccountChange, AccountRecord, DurableBatch, Head, SlotChange, Snapshot, StateReader,
 };
 use braid_testkit::hostile::memory::MemoryAccount;
-use core::convert::Infallible;
+use core::{convert::Infallible, fmt::Debug};
 use revm::{
     DatabaseRef,
     database::{BundleState, OriginalValuesKnown},
@@ -135,6 +135,18 @@ pub(crate) fn contents<S: Snapshot>(reader: &StateReader<S>) -> Contents {
         found.1.insert((address, slot), value);
     }
     found
+}
+
+/// Compares all accounts and slots of `expected` with what `state` reads.
+pub(crate) fn same<D: DatabaseRef<Error: Debug>>(state: &D, expected: &Reference) {
+    let (accounts, slots) = expected.contents();
+    for (address, (nonce, balance, _)) in accounts {
+        let account = state.basic_ref(address).expect("it reads").expect("an account");
+        assert_eq!((account.nonce, account.balance), (nonce, balance), "{address}");
+    }
+    for ((address, slot), value) in slots {
+        assert_eq!(state.storage_ref(address, slot).expect("it reads"), value, "{address}");
+    }
 }
 
 impl DatabaseRef for Reference {

@@ -8,6 +8,7 @@ mod source;
 
 pub use ahead::Ahead;
 pub use error::InputError;
+pub use packed::{Input, unpacked};
 pub use source::{Inputs, SizedBlock};
 
 use braid_chain::{ChainBlock, Expected};

@@ -13,7 +13,7 @@ use std::{
 pub(super) type Taken = Arc<AtomicU64>;
 
 /// Unpacked bytes.
-pub(super) type Input = Box<dyn BufRead + Send>;
+pub type Input = Box<dyn BufRead + Send>;
 
 /// What an input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +29,25 @@ pub(super) fn unpack(
     input: impl Read + Send + 'static,
     taken: Taken,
 ) -> io::Result<(Format, Input)> {
-    let mut packed = BufReader::with_capacity(1 << 20, Counted { input, taken });
-    let mut unpacked: Input = match packed.fill_buf()? {
+    let mut unpacked = unpacked(Counted { input, taken })?;
+    // A list in RLP begins with a byte that no JSON begins with.
+    let is_rlp = unpacked.fill_buf()?.first().is_none_or(|first| *first >= 0xc0);
+    Ok((if is_rlp { Format::Rlp } else { Format::Json }, unpacked))
+}
+
+/// Unpacks `input`.
+///
+/// # Errors
+/// The input cannot be read.
+pub fn unpacked(input: impl Read + Send + 'static) -> io::Result<Input> {
+    let mut packed = BufReader::with_capacity(1 << 20, input);
+    Ok(match packed.fill_buf()? {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(packed))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             Box::new(BufReader::new(zstd::Decoder::with_buffer(packed)?))
         }
         _ => Box::new(packed),
-    };
-    // A list in RLP begins with a byte that no JSON begins with.
-    let is_rlp = unpacked.fill_buf()?.first().is_none_or(|first| *first >= 0xc0);
-    Ok((if is_rlp { Format::Rlp } else { Format::Json }, unpacked))
+    })
 }
 
 struct Counted<R> {

@@ -1,13 +1,14 @@
 //! `braid chain init`: the state that a chain begins with.
 
 use super::{End, Stop, message};
+use crate::chain_input::unpacked;
 use alloy_genesis::Genesis;
 use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
 use clap::Args;
 use serde_json::json;
 use std::{
-    fs,
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -23,7 +24,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct InitArgs {
-    /// Genesis file, in geth's format
+    /// Genesis file, in geth's format; plain, or packed with gzip or zstd
     #[arg(long, value_name = "FILE")]
     genesis: PathBuf,
     /// The chain's folder, which is made if it is not there
@@ -71,7 +72,9 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
 
 fn read(path: &Path) -> Result<Genesis, Stop> {
     let failed = |why: String| Stop::Message(format!("{}: {why}", path.display()));
-    let text = fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(unpacked).and_then(|mut it| it.read_to_end(&mut text));
+    read.map_err(|error| failed(error.to_string()))?;
     let mut deserializer = serde_json::Deserializer::from_slice(&text);
     serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| failed(format!("no genesis in geth's format: {error}")))

@@ -1,9 +1,11 @@
 //! `braid chain`: blocks one after the other, on a state that a folder keeps.
 
 mod demo;
+mod export;
 mod init;
 mod inspect;
 mod pace;
+mod prune;
 mod run;
 mod unwind;
 mod verify;
@@ -43,6 +45,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Verify(verify::VerifyArgs),
     Unwind(unwind::UnwindArgs),
+    Prune(prune::PruneArgs),
+    Export(export::ExportArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -53,6 +57,8 @@ pub(super) fn chain(args: &ChainArgs) -> Result<End, Stop> {
         Command::Inspect(args) => inspect::inspect(args),
         Command::Verify(args) => verify::verify(args),
         Command::Unwind(args) => unwind::unwind(args),
+        Command::Prune(args) => prune::prune(args),
+        Command::Export(args) => export::export(args),
         Command::Demo(args) => demo::demo(args),
     }
 }

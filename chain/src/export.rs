@@ -1,0 +1,96 @@
+//! Writing the state as a genesis file in geth's format.
+
+use crate::{AccountRecord, Snapshot, StateReader, StoreError, genesis};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, hex};
+use std::io::{self, Write};
+use thiserror::Error;
+
+/// What was written so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Number of accounts.
+    pub accounts: u64,
+    /// Number of slots that are not zero.
+    pub slots: u64,
+}
+
+/// Why the state was not written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The output takes no more.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Writes the state of `reader` as a genesis file in geth's format: configuration and header fields
+/// of the genesis that the chain began with, and as `alloc` the accounts as they are now. A chain
+/// that begins with this file has the same state and state root. Its first block is another one
+/// than the block of `reader`, whose header is not in the store.
+///
+/// One account is in memory at a time, and one slot. `progress` is called after each.
+///
+/// # Errors
+/// The store or the output failed. What was written until then is no genesis file.
+pub fn export<S: Snapshot>(
+    reader: &StateReader<S>,
+    out: &mut impl Write,
+    progress: impl FnMut(Exported),
+) -> Result<Exported, ExportError> {
+    let genesis = genesis::decode(&reader.genesis()?)?;
+    let fields = genesis::encode(&genesis)?;
+    // The accounts are not among the fields, and `alloc` is there without any.
+    let fields: serde_json::Map<_, _> = serde_json::from_slice(&fields).map_err(io::Error::from)?;
+    out.write_all(b"{\n")?;
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "alloc") {
+        writeln!(out, "\"{name}\": {value},")?;
+    }
+    out.write_all(b"\"alloc\": {")?;
+    let mut alloc = Alloc { reader, out, progress, exported: Exported::default() };
+    for entry in reader.accounts() {
+        let (address, account) = entry?;
+        alloc.account(address, account)?;
+    }
+    alloc.out.write_all(b"\n}\n}\n")?;
+    Ok(alloc.exported)
+}
+
+/// The accounts, while they are written.
+struct Alloc<'a, S, W, P> {
+    reader: &'a StateReader<S>,
+    out: &'a mut W,
+    progress: P,
+    exported: Exported,
+}
+
+impl<S: Snapshot, W: Write, P: FnMut(Exported)> Alloc<'_, S, W, P> {
+    fn account(&mut self, address: Address, account: AccountRecord) -> Result<(), ExportError> {
+        let AccountRecord { nonce, balance, code_hash } = account;
+        let comma = if self.exported.accounts == 0 { "" } else { "," };
+        write!(
+            self.out,
+            "{comma}\n\"{address:#x}\": {{\"nonce\": \"{nonce:#x}\", \"balance\": \"{balance:#x}\""
+        )?;
+        if code_hash != KECCAK256_EMPTY {
+            let code = self.reader.code(code_hash)?;
+            write!(self.out, ", \"code\": \"{}\"", hex::encode_prefixed(code))?;
+        }
+        let mut comma = ", \"storage\": {";
+        let mut end = "}";
+        for slot in self.reader.slots(address) {
+            let (slot, value) = slot?;
+            let (slot, value) = (B256::from(slot), B256::from(value));
+            write!(self.out, "{comma}\n  \"{slot:#x}\": \"{value:#x}\"")?;
+            (comma, end) = (",", "}}");
+            self.exported.slots = self.exported.slots.saturating_add(1);
+            (self.progress)(self.exported);
+        }
+        self.out.write_all(end.as_bytes())?;
+        self.exported.accounts = self.exported.accounts.saturating_add(1);
+        (self.progress)(self.exported);
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Removing what undoes old blocks.
+
+use crate::{Snapshot, StateStore, StoreError, Table, Writes, open};
+use std::mem;
+
+/// Hashes of earlier blocks that a block can ask for, by `BLOCKHASH`.
+const REACH: u64 = 256;
+
+/// Records that one transaction of the store removes.
+const AT_ONCE: usize = 1_000;
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Number of blocks that can be undone no more.
+    pub undo_blocks: u64,
+    /// Number of block hashes.
+    pub block_hashes: u64,
+    /// Bytes of these records, keys included.
+    pub bytes: u64,
+}
+
+/// Removes what undoes all but the last `undo_blocks` blocks, and the block hashes that no block can
+/// ask for any more, not even after these blocks have been taken back. The oldest records go first,
+/// a thousand in one transaction.
+///
+/// # Errors
+/// The store failed. What was removed before stays so, and the rest can be removed later.
+pub fn prune<S: StateStore>(store: &S, undo_blocks: u64) -> Result<Pruned, StoreError> {
+    let reader = open(store)?;
+    // The last block once all that are kept have been taken back.
+    let last = reader.head().number.saturating_sub(undo_blocks);
+    let mut pruned = Pruned::default();
+    let mut remove =
+        |table, below| remove(store, reader.snapshot(), table, below, &mut pruned.bytes);
+    pruned.undo_blocks = remove(Table::Undo, last.saturating_add(1))?;
+    pruned.block_hashes = remove(Table::BlockHashes, last.saturating_add(1).saturating_sub(REACH))?;
+    Ok(pruned)
+}
+
+/// Removes the records of blocks below `below`, and returns their number.
+fn remove<S: StateStore>(
+    store: &S,
+    snapshot: &S::Snapshot,
+    table: Table,
+    below: u64,
+    bytes: &mut u64,
+) -> Result<u64, StoreError> {
+    let (mut writes, mut removed) = (Writes::default(), 0_u64);
+    for entry in snapshot.scan(table, &[]) {
+        let (key, value) = entry?;
+        if key[..] >= below.to_be_bytes()[..] {
+            break;
+        }
+        *bytes = bytes.saturating_add((key.len() as u64).saturating_add(value.len() as u64));
+        removed = removed.saturating_add(1);
+        writes.remove(table, key);
+        if writes.0.len() == AT_ONCE {
+            store.write(mem::take(&mut writes))?;
+        }
+    }
+    if !writes.0.is_empty() {
+        store.write(writes)?;
+    }
+    Ok(removed)
+}

@@ -1,0 +1,99 @@
+//! Databases that fail, are slow or panic at a random read on whichever thread does it, a writer that fails,
+//! and cancellation at a random moment, while hostile blocks execute in every strategy.
+//!
+//! 1. An error names its block and is the one of the store; a panic's payload comes through, the writer's is
+//!    an error.
+//! 2. The chain is as it was: head, state, and nothing of the block in the store. What was durable stays.
+//! 3. The same block without the fault succeeds with the result of sequential execution: on the same chain, or
+//!    after opening it again if the writer has ended.
+//! 4. No run hangs.
+//!
+//! `BRAID_CHAIN_FAULT_RUNS`: number of runs; `BRAID_CHAIN_FAULT_SEED`: the only one.
+
+use crate::{
+    streams::{begun, config},
+    support::{Kind, Seen, Stream, Subject, Trouble, Troubled, each_seed},
+};
+use braid_chain::ChainConfig;
+use braid_evm::{Executor, Policy};
+use std::{collections::BTreeMap, env};
+
+const POLICIES: [Policy; 6] = [
+    Policy::Auto,
+    Policy::ForceSpeculative,
+    Policy::Alternate,
+    Policy::Parts,
+    Policy::Lanes,
+    Policy::InOrder,
+];
+
+/// One to four workers with one of the policies. Two blocks can be taken back.
+pub(crate) fn random_config(seed: u64) -> ChainConfig {
+    let mut config = config(1 + (seed / 7 % 4) as u16);
+    config.executor.policy = POLICIES[(seed / 3) as usize % POLICIES.len()];
+    config.keep.undo_blocks = 2;
+    config
+}
+
+fn run(seed: u64) -> (Kind, Seen) {
+    let stream = Stream::new(seed, 1 + seed % 4);
+    let (config, trouble) = (random_config(seed), Trouble::new(seed));
+    let kind = trouble.kind;
+    let store = Troubled { inner: begun(&stream), trouble };
+    let mut executor = Executor::new(config.executor).expect("threads");
+    let (stream, executor, seen) = (&stream, &mut executor, Seen::default());
+    let mut subject = Subject { stream, store, config, executor, seen };
+    subject.run();
+    (kind, subject.seen)
+}
+
+/// Adds up what was seen, by kind.
+fn add(sums: &mut BTreeMap<Kind, (u64, Seen)>, kind: Kind, seen: Seen) {
+    let (runs, sum) = sums.entry(kind).or_default();
+    *runs += 1;
+    sum.blocks += seen.blocks;
+    sum.refused += seen.refused;
+    sum.writer += seen.writer;
+    sum.panicked += seen.panicked;
+    sum.cancelled += seen.cancelled;
+    for (sum, seen) in sum.strategies.iter_mut().zip(seen.strategies) {
+        *sum += seen;
+    }
+}
+
+#[test]
+fn a_block_that_failed_executes_on_the_same_chain() {
+    let number = |name| env::var(name).ok().and_then(|it| it.parse().ok());
+    let runs = number("BRAID_CHAIN_FAULT_RUNS").unwrap_or(1_000);
+    let one = number("BRAID_CHAIN_FAULT_SEED");
+    let seeds = one.map_or(0..runs, |seed| seed..seed + 1);
+    let mut sums = BTreeMap::new();
+    each_seed(seeds, run).into_iter().for_each(|(kind, seen)| add(&mut sums, kind, seen));
+    for (kind, (runs, seen)) in &sums {
+        println!("{kind:?}: {runs} runs, {seen:?}");
+    }
+    if one.is_none() && runs >= 1_000 {
+        each_kind_was_seen(&sums);
+    }
+}
+
+/// A check that passes because nothing went wrong is none.
+fn each_kind_was_seen(sums: &BTreeMap<Kind, (u64, Seen)>) {
+    for kind in Kind::ALL {
+        let (runs, seen) = sums[&kind];
+        let Seen { refused, writer, panicked, cancelled, .. } = seen;
+        let struck = match kind {
+            Kind::ReadSlow | Kind::WriteSlow => {
+                assert_eq!((refused, writer, panicked, cancelled), (0, 0, 0, 0), "{kind:?}");
+                continue;
+            }
+            Kind::ReadFails => refused.min(writer),
+            Kind::ReadPanics => panicked.min(writer),
+            Kind::WriteFails | Kind::WriteFailsLate | Kind::WritePanics => writer,
+            Kind::Cancelled => cancelled,
+        };
+        assert!(struck > 0, "{kind:?}: {runs} runs, {seen:?}");
+    }
+    let strategies = |index: usize| sums.values().map(|(_, seen)| seen.strategies[index]).sum();
+    assert!([0, 1, 2, 3].map(strategies).iter().all(|count: &u64| *count > 0), "{sums:?}");
+}

@@ -1,0 +1,94 @@
+//! Nothing grows while blocks execute and fail: threads, memory, open files.
+
+use crate::{
+    execution_faults::random_config,
+    streams::begun,
+    support::{Child, Seen, Stream, Subject, Trouble, Troubled, each_seed, report},
+};
+use braid_evm::{Config, Executor};
+use std::{env, fs, num::NonZeroU16, thread, time::Duration};
+
+/// Set for the process that is measured: number of blocks.
+const BLOCKS: &str = "BRAID_CHAIN_LEAK_BLOCKS";
+
+/// Blocks of one stream, which one chain executes.
+const LENGTH: u64 = 25;
+
+/// Kibibytes by which the process may grow after the first fifth of its blocks.
+const TOLERANCE: u64 = 4 << 10;
+
+/// What the process holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    threads: u64,
+    files: usize,
+    /// Kibibytes of memory.
+    resident: u64,
+}
+
+impl Held {
+    fn now() -> Self {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux");
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        let files = fs::read_dir("/proc/self/fd").expect("Linux").count();
+        Self { threads: number("Threads:"), files, resident: number("VmRSS:") }
+    }
+
+    /// As `now`, once there are `threads` threads: one that was joined is counted for a moment.
+    fn settled(threads: u64) -> Self {
+        let mut held = Self::now();
+        for _ in 0..100 {
+            if held.threads == threads {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+            held = Self::now();
+        }
+        held
+    }
+}
+
+#[test]
+#[ignore = "the process that `nothing_grows` measures"]
+fn child() {
+    let Some(blocks) = env::var(BLOCKS).ok().and_then(|it| it.parse::<u64>().ok()) else { return };
+    let streams: Vec<Stream> = (0..8).map(|seed| Stream::new(seed, LENGTH)).collect();
+    // The same one for all chains.
+    let config = Config::with_workers(NonZeroU16::new(3).expect("some"));
+    let mut executor = Executor::new(config).expect("threads");
+    let mut threads = None;
+    let runs = each_seed(0..blocks.div_ceil(LENGTH), move |seed| {
+        let threads = *threads.get_or_insert_with(|| Held::now().threads);
+        let stream = &streams[seed as usize % streams.len()];
+        let store = Troubled { inner: begun(stream), trouble: Trouble::new(seed) };
+        let (config, executor) = (random_config(seed), &mut executor);
+        let mut subject = Subject { stream, store, config, executor, seen: Seen::default() };
+        subject.run();
+        let seen = subject.seen;
+        drop(subject);
+        (seen.refused + seen.writer + seen.panicked + seen.cancelled, Held::settled(threads))
+    });
+    let (before, after) = (runs[runs.len() / 5].1, runs[runs.len() - 1].1);
+    let failures: u64 = runs.iter().map(|(failures, _)| failures).sum();
+    let grown = after.resident.saturating_sub(before.resident);
+    report("ended", format!("{blocks} blocks, {failures} failures, {grown} KiB more: {after:?}"));
+    assert!(failures > blocks / 20, "{failures} failures");
+    assert_eq!((after.threads, after.files), (runs[0].1.threads, before.files));
+    assert!(grown <= TOLERANCE, "{grown} KiB more");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_grows() {
+    let blocks = env::var(BLOCKS).unwrap_or_else(|_| "400".to_owned());
+    let mut child = Child::start("leaks::child", |command| {
+        // With an arena for each thread, what is free in one counts as held.
+        command.env(BLOCKS, blocks).env("MALLOC_ARENA_MAX", "1");
+    });
+    let status = child.wait();
+    println!("{:?}", child.ended);
+    assert!(status.success(), "{:?}", child.ended);
+}

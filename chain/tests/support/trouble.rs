@@ -1,0 +1,190 @@
+//! A store that goes wrong at a read or a write with a given number, on whichever thread does it.
+
+use alloy_primitives::keccak256;
+use braid_chain::{Entry, Snapshot, StateStore, StoreError, Table, Writes};
+use std::{
+    error::Error,
+    fmt,
+    iter::once,
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A read returns an error.
+    ReadFails,
+    /// A read panics.
+    ReadPanics,
+    /// A read takes long.
+    ReadSlow,
+    /// A write returns an error and writes nothing.
+    WriteFails,
+    /// A write returns an error and has written all.
+    WriteFailsLate,
+    /// A write panics and writes nothing.
+    WritePanics,
+    /// A write takes long.
+    WriteSlow,
+    /// The block is cancelled, during a read or after some time.
+    Cancelled,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::ReadFails,
+        Self::ReadPanics,
+        Self::ReadSlow,
+        Self::WriteFails,
+        Self::WriteFailsLate,
+        Self::WritePanics,
+        Self::WriteSlow,
+        Self::Cancelled,
+    ];
+
+    fn is_of_writes(self) -> bool {
+        matches!(
+            self,
+            Self::WriteFails | Self::WriteFailsLate | Self::WritePanics | Self::WriteSlow
+        )
+    }
+}
+
+/// The error, and the payload of the panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked;
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the test asked for it")
+    }
+}
+
+impl Error for Asked {}
+
+/// What goes wrong, and when.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) kind: Kind,
+    /// Number of the read or write, counted from 0 while it is armed.
+    at: u64,
+    /// Whether all later ones go wrong, too.
+    lasts: bool,
+    armed: AtomicBool,
+    counted: AtomicU64,
+    /// Whether the block is to be cancelled.
+    pub(crate) cancelled: AtomicBool,
+}
+
+impl Trouble {
+    /// What `seed` stands for. It is not armed.
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
+        let random = keccak256(seed.to_be_bytes());
+        let kind = Kind::ALL[usize::from(random[0]) % Kind::ALL.len()];
+        // Few blocks take a thousand reads; each of them is one write.
+        let most = if kind.is_of_writes() { 4 } else { [6, 40, 200, 800][random[1] as usize % 4] };
+        let at = u64::from(u16::from_be_bytes([random[2], random[3]])) % most;
+        Arc::new(Self {
+            kind,
+            at,
+            lasts: random[4].is_multiple_of(2),
+            armed: AtomicBool::new(false),
+            counted: AtomicU64::new(0),
+            cancelled: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets things go wrong from now on, or no more: then it counts from 0 again.
+    pub(crate) fn arm(&self, armed: bool) {
+        self.cancelled.store(false, SeqCst);
+        if !armed {
+            self.counted.store(0, SeqCst);
+        }
+        self.armed.store(armed, SeqCst);
+    }
+
+    /// When the block is cancelled, if not during a read.
+    pub(crate) fn moment(&self) -> Option<Duration> {
+        let after = self.kind == Kind::Cancelled && self.lasts && self.armed.load(SeqCst);
+        after.then(|| Duration::from_micros(5 * self.at))
+    }
+
+    fn strikes(&self) -> bool {
+        if !self.armed.load(SeqCst) {
+            return false;
+        }
+        let number = self.counted.fetch_add(1, SeqCst);
+        number == self.at || (self.lasts && number > self.at)
+    }
+
+    fn read(&self) -> Result<(), StoreError> {
+        if self.kind.is_of_writes() || !self.strikes() {
+            return Ok(());
+        }
+        match self.kind {
+            Kind::ReadFails => return Err(StoreError::backend(Asked)),
+            // No message on the standard error stream, as `panic!` has it.
+            Kind::ReadPanics => resume_unwind(Box::new(Asked)),
+            Kind::Cancelled if self.lasts => {}
+            Kind::Cancelled => self.cancelled.store(true, SeqCst),
+            _ => thread::sleep(Duration::from_micros(if self.lasts { 10 } else { 2_000 })),
+        }
+        Ok(())
+    }
+}
+
+/// A store that goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Troubled<S> {
+    pub(crate) inner: S,
+    pub(crate) trouble: Arc<Trouble>,
+}
+
+impl<S: StateStore> StateStore for Troubled<S> {
+    type Snapshot = Troubled<S::Snapshot>;
+
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
+        let trouble = Arc::clone(&self.trouble);
+        Ok(Troubled { inner: self.inner.snapshot()?, trouble })
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        if !self.trouble.kind.is_of_writes() || !self.trouble.strikes() {
+            return self.inner.write(writes);
+        }
+        match self.trouble.kind {
+            Kind::WriteFails => return Err(StoreError::backend(Asked)),
+            Kind::WritePanics => resume_unwind(Box::new(Asked)),
+            Kind::WriteFailsLate => {
+                self.inner.write(writes)?;
+                return Err(StoreError::backend(Asked));
+            }
+            _ => thread::sleep(Duration::from_millis(2)),
+        }
+        self.inner.write(writes)
+    }
+}
+
+impl<S: Snapshot> Snapshot for Troubled<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.trouble.read()?;
+        self.inner.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        match self.trouble.read() {
+            Ok(()) => self.inner.scan(table, prefix),
+            Err(error) => Box::new(once(Err(error))),
+        }
+    }
+}

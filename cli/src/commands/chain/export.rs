@@ -1,0 +1,150 @@
+//! `braid chain export`: writes the state as a genesis file.
+
+use super::{End, Stop, message, open};
+use crate::commands::progress::Progress;
+use braid_chain::{
+    EmbeddedSnapshot, ExportError, Exported, StateReader, export as export_state,
+    open as open_chain,
+};
+use clap::Args;
+use flate2::{Compression, write::GzEncoder};
+use serde_json::json;
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain export chain/ state.json.zst
+  braid chain init --genesis state.json.zst copy/      the same state and state root
+  braid chain export chain/ | jq '.alloc | length'
+
+Exit code: 0 if the whole state was written; 2 if not.";
+
+/// Write the state after the last durable block as a genesis file: the state, not the blocks
+///
+/// A folder holds no blocks, so none are exported. The file has geth's format: configuration and header
+/// fields of the genesis that the chain began with, and in `alloc` all accounts as they are now. A chain
+/// that `init` creates from it has the same state and state root; it begins with a block of its own, which
+/// the blocks of this chain do not follow.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ExportArgs {
+    /// The chain's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The file to write, packed if its name ends with .gz or .zst; `-`: standard output
+    #[arg(value_name = "FILE", default_value = "-")]
+    file: PathBuf,
+    /// Print what was written as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Steps of the progress are this many accounts and slots.
+const STEP: u64 = 1_000;
+
+/// zstd's own choice.
+const ZSTD_LEVEL: i32 = 0;
+
+pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
+    let (_folder, store) = open(&args.folder, None)?;
+    let reader = open_chain(&store).map_err(message)?;
+    if args.file.as_os_str() == "-" {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let exported = write(&reader, &mut out).and_then(|exported| {
+            out.flush()?;
+            Ok(exported)
+        });
+        let exported = exported.map_err(|error| match error {
+            ExportError::Output(error) => Stop::Output(error),
+            other => message(other),
+        })?;
+        // The state is on the standard output stream.
+        return report(args, &reader, exported, &mut io::stderr().lock());
+    }
+    let file = args.file.display();
+    let exported = write_file(&reader, &args.file);
+    let exported = exported.map_err(|error| Stop::Message(format!("{file}: {error}")))?;
+    report(args, &reader, exported, &mut io::stdout().lock())
+}
+
+fn report(
+    args: &ExportArgs,
+    reader: &StateReader<EmbeddedSnapshot>,
+    exported: Exported,
+    out: &mut impl Write,
+) -> Result<End, Stop> {
+    let head = reader.head();
+    let Exported { accounts, slots } = exported;
+    if args.json {
+        let report = json!({
+            "number": head.number,
+            "hash": head.hash,
+            "state_root": reader.state_root().map_err(message)?,
+            "accounts": accounts,
+            "slots": slots,
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        writeln!(out, "state after block {} {}", head.number, head.hash)?;
+        writeln!(out, "{accounts} accounts, {slots} slots")?;
+    }
+    Ok(End::Right)
+}
+
+/// Writes the state to `path`. What was there before stays until all has been written beside it.
+fn write_file(
+    reader: &StateReader<EmbeddedSnapshot>,
+    path: &Path,
+) -> Result<Exported, ExportError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.partial"));
+    let written = write_packed(reader, path.extension().and_then(|it| it.to_str()), &partial)
+        .and_then(|exported| Ok(fs::rename(&partial, path).map(|()| exported)?));
+    if written.is_err() {
+        // The error is what the user should hear of; there may be nothing to remove.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+fn write_packed(
+    reader: &StateReader<EmbeddedSnapshot>,
+    extension: Option<&str>,
+    path: &Path,
+) -> Result<Exported, ExportError> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let exported = match extension {
+        Some("gz") => {
+            let mut packed = GzEncoder::new(&mut out, Compression::default());
+            let exported = write(reader, &mut packed)?;
+            packed.finish()?;
+            exported
+        }
+        Some("zst") => {
+            let mut packed = zstd::Encoder::new(&mut out, ZSTD_LEVEL)?;
+            let exported = write(reader, &mut packed)?;
+            packed.finish()?;
+            exported
+        }
+        _ => write(reader, &mut out)?,
+    };
+    out.into_inner().map_err(io::Error::from)?.sync_all()?;
+    Ok(exported)
+}
+
+fn write(
+    reader: &StateReader<EmbeddedSnapshot>,
+    out: &mut impl Write,
+) -> Result<Exported, ExportError> {
+    let mut progress = Progress::open_ended();
+    export_state(reader, out, |Exported { accounts, slots }| {
+        if accounts.saturating_add(slots).is_multiple_of(STEP) {
+            progress.begin(&format!("thousand records: {accounts} accounts, {slots} slots"));
+            progress.end();
+        }
+    })
+}

@@ -1,0 +1,59 @@
+//! `braid chain prune`: removes what undoes old blocks.
+
+use super::{End, Stop, message, open};
+use braid_chain::{open as open_chain, prune as prune_chain};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid chain prune --undo-blocks 16 chain/
+  braid chain prune --undo-blocks 0 --json chain/ | jq .bytes";
+
+/// Remove what undoes old blocks, and block hashes that no block can ask for
+///
+/// The last N blocks can still be taken back, and no block before them. Block hashes that BLOCKHASH
+/// cannot reach any more, not even after N blocks were taken back, go too. The store gives the space
+/// back when it compacts its files, while later blocks are written.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct PruneArgs {
+    /// The chain's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Number of blocks, counted from the last one, that can still be taken back
+    #[arg(long, value_name = "N")]
+    undo_blocks: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
+    let (_folder, store) = open(&args.folder, None)?;
+    let pruned = prune_chain(&store, args.undo_blocks).map_err(message)?;
+    let head = open_chain(&store).map_err(message)?.head();
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = json!({
+            "undo_blocks": pruned.undo_blocks,
+            "block_hashes": pruned.block_hashes,
+            "bytes": pruned.bytes,
+            "number": head.number,
+            "hash": head.hash,
+        });
+        writeln!(out, "{report}")?;
+        return Ok(End::Right);
+    }
+    writeln!(
+        out,
+        "removed: undo for {} blocks, {} block hashes, {} bytes",
+        pruned.undo_blocks, pruned.block_hashes, pruned.bytes
+    )?;
+    writeln!(out, "head {} {}, durable", head.number, head.hash)?;
+    Ok(End::Right)
+}
