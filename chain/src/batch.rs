@@ -1,8 +1,10 @@
 //! What a block changes.
 
 use crate::{AccountRecord, Head};
+use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::database::{BundleAccount, BundleState};
+use std::sync::Arc;
 
 /// An account before and after a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct DurableBatch {
     pub codes: Vec<(B256, Bytes)>,
     /// The state root after the block, as its header states it.
     pub state_root: Option<B256>,
+    /// The block's receipts, which are written if [`Keep`](crate::Keep) says so.
+    pub receipts: Arc<[EthereumReceipt]>,
 }
 
 impl DurableBatch {

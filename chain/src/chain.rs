@@ -58,6 +58,7 @@ pub struct Chain<S: StateStore> {
     executor: Executor,
     writer: Writer,
     head: Head,
+    keeps_receipts: bool,
 }
 
 impl<S: StateStore> core::fmt::Debug for Chain<S> {
@@ -77,7 +78,8 @@ impl<S: StateStore> Chain<S> {
         let executor = Executor::new(config.executor).map_err(ChainError::Thread)?;
         let writer = Writer::start(Arc::clone(&store), head, config.keep);
         let writer = writer.map_err(ChainError::Thread)?;
-        Ok(Self { store, executor, writer, head })
+        let keeps_receipts = config.keep.receipt_blocks > 0;
+        Ok(Self { store, executor, writer, head, keeps_receipts })
     }
 
     /// The last executed block. It may not be durable yet.
@@ -122,8 +124,8 @@ impl<S: StateStore> Chain<S> {
             .execute_source(block, state)
             .map_err(|error| ChainError::block(head.number, error))?;
         expected.check(head.number, &output)?;
-        let (changes, state_root) = (mem::take(&mut output.bundle), expected.state_root);
-        let changes = self.write(ExecutedBlock { head, changes, state_root })?;
+        let changes = self.changes(head, &mut output, expected.state_root);
+        let changes = self.write(changes)?;
         Ok(Executed { output, changes })
     }
 
@@ -150,8 +152,8 @@ impl<S: StateStore> Chain<S> {
         let built = self.executor.build(template, state, pool);
         let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
         head.hash = seal(&built);
-        let changes = mem::take(&mut built.output.bundle);
-        let changes = self.write(ExecutedBlock { head, changes, state_root: None })?;
+        let changes = self.changes(head, &mut built.output, None);
+        let changes = self.write(changes)?;
         Ok(Built { block: built.block, output: built.output, changes })
     }
 
@@ -167,6 +169,18 @@ impl<S: StateStore> Chain<S> {
             return Err(ChainError::Number { number, head });
         }
         self.write(executed).map(drop)
+    }
+
+    /// What the writer gets of `output`.
+    fn changes(
+        &self,
+        head: Head,
+        output: &mut BlockOutput,
+        state_root: Option<B256>,
+    ) -> ExecutedBlock {
+        let kept = if self.keeps_receipts { &*output.receipts } else { &[] };
+        let receipts = kept.into();
+        ExecutedBlock { head, changes: mem::take(&mut output.bundle), state_root, receipts }
     }
 
     fn write(&mut self, executed: ExecutedBlock) -> Result<Arc<ExecutedBlock>, ChainError> {

@@ -16,6 +16,9 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 pub struct Keep {
     /// Blocks that can be undone, counted from the head. Default: 128.
     pub undo_blocks: u64,
+    /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and those that
+    /// are there stay. Default: 0.
+    pub receipt_blocks: u64,
     /// Threads that compute a block's state root, if the chain has state roots and the block changes
     /// much. Default: one for each core.
     pub root_threads: NonZeroUsize,
@@ -48,7 +51,7 @@ impl Keep {
 impl Default for Keep {
     fn default() -> Self {
         let root_threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { undo_blocks: 128, root_threads, node_cache: NODE_CACHE_BYTES }
+        Self { undo_blocks: 128, receipt_blocks: 0, root_threads, node_cache: NODE_CACHE_BYTES }
     }
 }
 
@@ -141,23 +144,31 @@ fn writes_of<S: Snapshot>(
         let undo = undo(reader, batch, &cleared)?.encode();
         writes.put(Table::Undo, number.to_be_bytes(), undo);
     }
-    remove_undo(reader.snapshot(), &mut writes, number.checked_sub(keep.undo_blocks.max(1)))?;
+    let newest_old = |blocks: u64| number.checked_sub(blocks.max(1));
+    remove_old(reader, &mut writes, Table::Undo, newest_old(keep.undo_blocks))?;
+    if keep.receipt_blocks > 0 {
+        let mut receipts = Vec::new();
+        alloy_rlp::encode_list(&batch.receipts, &mut receipts);
+        writes.put(Table::Receipts, number.to_be_bytes(), receipts);
+        remove_old(reader, &mut writes, Table::Receipts, newest_old(keep.receipt_blocks))?;
+    }
     Ok(writes)
 }
 
-/// Removes what undoes the block `old` and those before it: more than one, where more blocks
-/// were kept until now.
-fn remove_undo<S: Snapshot>(
-    snapshot: &S,
+/// Removes what `table` has of the block `old` and of those before it: of more than one, where more
+/// blocks were kept until now.
+fn remove_old<S: Snapshot>(
+    reader: &StateReader<S>,
     writes: &mut Writes,
+    table: Table,
     mut old: Option<u64>,
 ) -> Result<(), StoreError> {
     while let Some(number) = old {
         let key = number.to_be_bytes();
-        if snapshot.get(Table::Undo, &key)?.is_none() {
+        if reader.snapshot().get(table, &key)?.is_none() {
             break;
         }
-        writes.remove(Table::Undo, key);
+        writes.remove(table, key);
         old = number.checked_sub(1);
     }
     Ok(())

@@ -141,7 +141,7 @@ mod tests {
             let account = BundleAccount::new(original_info, present, storage, status);
             changes.state.insert(address, account);
         }
-        ExecutedBlock { head: head(number), changes, state_root: None }
+        ExecutedBlock { head: head(number), changes, state_root: None, receipts: Arc::default() }
     }
 
     /// All reads that a block could do.

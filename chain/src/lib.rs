@@ -31,7 +31,7 @@
 //! | [`Chain`], [`ChainBlock`], [`ChainError`] | what a node uses |
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
-//! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are |
+//! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
 //! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
 //! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
 #![forbid(unsafe_code)]
@@ -79,6 +79,8 @@ pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, TABLE_BYTES, Table, Write, Writes,
 };
+#[cfg(braid_rocksdb)]
+pub use store::{RocksSnapshot, RocksStore};
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
 pub use writer::ExecutedBlock;

@@ -6,7 +6,9 @@ use crate::{
         GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, number_256, slot_key, slot_of_key,
     },
 };
+use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_rlp::Decodable;
 use revm::{
     DatabaseRef,
     state::{AccountInfo, Bytecode},
@@ -95,6 +97,17 @@ impl<S: Snapshot> StateReader<S> {
         }
         let code = self.snapshot.get(Table::Codes, hash.as_slice())?;
         code.ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
+    }
+
+    /// Receipts of the block with this number, if they are kept: see [`Keep`](crate::Keep).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn receipts(&self, number: u64) -> Result<Option<Vec<EthereumReceipt>>, StoreError> {
+        let receipts = self.snapshot.get(Table::Receipts, &number.to_be_bytes())?;
+        let decode = |receipts: Vec<u8>| Vec::decode(&mut &*receipts);
+        let receipts = receipts.map(decode).transpose();
+        receipts.map_err(|_| StoreError::damaged(format!("the receipts of block {number}")))
     }
 
     /// Hash of the block with this number, if it is in the store.

@@ -40,6 +40,7 @@ fn take_back<S: StateStore>(store: &S, keep: Keep) -> Result<(), StoreError> {
     }
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());
+    writes.remove(Table::Receipts, number.to_be_bytes());
     store.write(writes)
 }
 

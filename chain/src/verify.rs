@@ -21,6 +21,8 @@ pub struct Verified {
     pub block_hashes: u64,
     /// Number of blocks that can be undone.
     pub undo_blocks: u64,
+    /// Number of blocks whose receipts are there.
+    pub receipt_blocks: u64,
     /// Number of trie nodes; none if the chain has no state roots.
     pub nodes: u64,
     /// The state root, computed from all accounts and slots.
@@ -103,6 +105,8 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
     let mut number = head.number;
     loop {
         verified.block_hashes = verified.block_hashes.saturating_add(1);
+        let has_receipts = reader.receipts(number)?.is_some();
+        verified.receipt_blocks = verified.receipt_blocks.saturating_add(has_receipts.into());
         let Some(parent) = number.checked_sub(1) else { break };
         let hash = reader.block_hash(parent)?;
         if let Some(undo) = reader.undo(number)? {

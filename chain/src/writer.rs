@@ -5,6 +5,7 @@ use crate::{
     commit::Committer,
     pipeline::{End, EndOf, Named, Pipeline},
 };
+use alloy_consensus::EthereumReceipt;
 use alloy_primitives::B256;
 use revm::database::BundleState;
 use std::{
@@ -22,6 +23,8 @@ pub struct ExecutedBlock {
     pub changes: BundleState,
     /// The state root after it, as its header states it.
     pub state_root: Option<B256>,
+    /// Its receipts. They may be left out where the chain keeps none.
+    pub receipts: Arc<[EthereumReceipt]>,
 }
 
 impl Named for Arc<ExecutedBlock> {
@@ -160,6 +163,7 @@ fn write_all<S: StateStore>(store: &S, shared: &Shared, keep: Keep) {
     while let Some(block) = shared.wait_for(Pipeline::take) {
         let mut batch = DurableBatch::new(block.head, &block.changes);
         batch.state_root = block.state_root;
+        batch.receipts = Arc::clone(&block.receipts);
         let written = committer.commit(store, &batch);
         shared.change(|blocks| match written {
             Ok(()) => blocks.written(),

@@ -9,6 +9,7 @@ use alloy_primitives::{Address, B256};
 use braid_chain::{Chain, ChainError, ExecutedBlock, MemoryStore, open, verify};
 use braid_evm::{Block, Rejection, TransactionPool};
 use revm::context::TxEnv;
+use std::sync::Arc;
 
 const BLOCKS: u64 = 5;
 /// An account that holds nothing.
@@ -107,6 +108,7 @@ fn blocks_that_were_executed_elsewhere_are_appended() {
                     head: stream.head_of(index),
                     changes: stream.outputs[index].bundle.clone(),
                     state_root: Some(stream.states[index + 1].root()),
+                    receipts: Arc::default(),
                 };
                 if index + 1 < stream.blocks.len() {
                     let early = chain.append(executed(index + 1)).expect_err("one is missing");

@@ -9,6 +9,7 @@ mod kill;
 mod leaks;
 mod pipeline;
 mod prune;
+mod receipts;
 mod rlp;
 mod store;
 mod streams;

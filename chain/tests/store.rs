@@ -7,16 +7,26 @@ use braid_chain::{
 };
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use revm::DatabaseRef;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// Runs `test` on each store: in memory, and in a folder.
 fn on_every_store(test: impl Fn(&dyn Fn() -> Box<dyn Reopen>)) {
     test(&|| Box::new(InMemory(MemoryStore::new())));
-    test(&|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = EmbeddedStore::open(folder.path()).expect("a new store");
-        Box::new(InFolder { store: Some(store), folder })
-    });
+    test(&|| Box::new(InFolder::new(embedded)));
+    #[cfg(braid_rocksdb)]
+    test(&|| Box::new(InFolder::new(rocks)));
+}
+
+/// Bytes of a store's cache: little, so that reads reach the files.
+const CACHE: u64 = 1 << 20;
+
+fn embedded(folder: &Path) -> EmbeddedStore {
+    EmbeddedStore::open_with_cache(folder, CACHE).expect("a store")
+}
+
+#[cfg(braid_rocksdb)]
+pub(crate) fn rocks(folder: &Path) -> braid_chain::RocksStore {
+    braid_chain::RocksStore::open(folder, CACHE).expect("a store")
 }
 
 /// A store that can be closed and opened again.
@@ -98,15 +108,23 @@ impl Reopen for InMemory {
     }
 }
 
-struct InFolder {
-    store: Option<EmbeddedStore>,
+struct InFolder<S> {
+    store: Option<S>,
+    open: fn(&Path) -> S,
     folder: tempfile::TempDir,
 }
 
-impl Reopen for InFolder {
+impl<S: StateStore> InFolder<S> {
+    fn new(open: fn(&Path) -> S) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { store: Some(open(folder.path())), open, folder }
+    }
+}
+
+impl<S: StateStore> Reopen for InFolder<S> {
     fn reopen(&mut self) {
         drop(self.store.take());
-        self.store = Some(EmbeddedStore::open(self.folder.path()).expect("the same store"));
+        self.store = Some((self.open)(self.folder.path()));
     }
 
     fn run(&self, what: &mut dyn FnMut(&dyn Operations)) {
@@ -324,9 +342,16 @@ fn random_states_follow_each_other_and_can_be_undone() {
     // Each transaction reaches the disk.
     let in_folder = |(states, keep)| {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = EmbeddedStore::open_with_cache(folder.path(), 1 << 20).expect("a new store");
-        states_follow_each_other(&store, states, keep);
+        states_follow_each_other(&embedded(folder.path()), states, keep);
         Ok(())
     };
     cases(12).run(&(states(), 0_u64..4), in_folder).expect("every case holds");
+    #[cfg(braid_rocksdb)]
+    let in_rocks = |(states, keep)| {
+        let folder = tempfile::tempdir().expect("a folder");
+        states_follow_each_other(&rocks(folder.path()), states, keep);
+        Ok(())
+    };
+    #[cfg(braid_rocksdb)]
+    cases(12).run(&(states(), 0_u64..4), in_rocks).expect("every case holds");
 }

@@ -156,6 +156,14 @@ fn states_are_those_of_sequential_execution() {
     };
     let few = (cases / 8).max(1);
     TestRunner::new(config(few)).run(&plans(), in_folder).unwrap_or_else(|why| panic!("{why}"));
+    #[cfg(braid_rocksdb)]
+    let in_rocks = |plan| {
+        let folder = tempfile::tempdir().expect("a folder");
+        holds(&plan, || crate::store::rocks(folder.path()));
+        Ok(())
+    };
+    #[cfg(braid_rocksdb)]
+    TestRunner::new(config(few)).run(&plans(), in_rocks).unwrap_or_else(|why| panic!("{why}"));
 }
 
 pub(crate) fn begun(stream: &Stream) -> MemoryStore {

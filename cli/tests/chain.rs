@@ -117,7 +117,14 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
         file.write(Path::new(&demo.path(&name))).expect("writes");
     }
     let by_file = demo.begun("by-file");
-    chain(&["run", "--workers", "3", &by_file, &demo.path("files")], 0);
+    chain(&["run", "--workers", "3", "--receipts", "2", &by_file, &demo.path("files")], 0);
+    let receipts = &json(&["inspect", &by_file, "receipts", "3"])["receipts"];
+    let used = receipts[399]["cumulativeGasUsed"].as_str().expect("a number");
+    assert_eq!(used, format!("{:#x}", last.gas_used));
+    let text = chain(&["inspect", &by_file, "receipts", "2"], 0);
+    assert!(text.starts_with("receipts 400\n{"), "{text}");
+    let text = chain(&["inspect", &by_file, "receipts", "1"], 2);
+    assert!(text.contains("the receipts of block 1 are not kept"), "{text}");
     assert_eq!(demo.digest("by-file"), expected);
 
     let text = chain(&["unwind", &by_file, "2"], 0);

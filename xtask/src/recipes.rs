@@ -219,7 +219,10 @@ pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
     };
     let lint = "clippy --locked --release -p braid-cli --all-targets --features redb";
     step("stores: lints", lint)?;
-    step("stores: tests", "test --locked --release -p braid-cli --features redb -- store")
+    step("stores: tests", "test --locked --release -p braid-cli --features redb -- store")?;
+    step("stores: lints of chains", "clippy --locked --release -p braid-chain --all-targets")?;
+    let chains = "test --locked --release -p braid-chain --test chain -- store:: streams::";
+    step("stores: tests of chains", chains)
 }
 
 /// Random blocks under random schedules of the simulated runtime: of toy machines, and of the EVM.

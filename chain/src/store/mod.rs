@@ -3,10 +3,14 @@
 mod count;
 mod embedded;
 mod memory;
+#[cfg(braid_rocksdb)]
+mod rocks;
 mod torn;
 
 pub use embedded::{CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, TABLE_BYTES};
 pub use memory::{MemorySnapshot, MemoryStore};
+#[cfg(braid_rocksdb)]
+pub use rocks::{RocksSnapshot, RocksStore};
 
 use crate::StoreError;
 
@@ -27,11 +31,13 @@ pub enum Table {
     Undo,
     /// Nodes of tries, by trie and path.
     Nodes,
+    /// Receipts of a block, by number.
+    Receipts,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Meta,
         Self::Accounts,
         Self::Slots,
@@ -39,6 +45,7 @@ impl Table {
         Self::BlockHashes,
         Self::Undo,
         Self::Nodes,
+        Self::Receipts,
     ];
 
     /// Its name on disk.
@@ -52,6 +59,7 @@ impl Table {
             Self::BlockHashes => "block-hashes",
             Self::Undo => "undo",
             Self::Nodes => "nodes",
+            Self::Receipts => "receipts",
         }
     }
 }

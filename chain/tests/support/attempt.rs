@@ -205,7 +205,9 @@ impl Subject<'_> {
                 self.is_as_in_sequence(index, &output);
                 let head = Head { number: chain.head().number + 1, hash };
                 let changes = mem::take(&mut output.bundle);
-                let appended = chain.append(ExecutedBlock { head, changes, state_root: None });
+                let (state_root, receipts) = (None, Arc::default());
+                let executed = ExecutedBlock { head, changes, state_root, receipts };
+                let appended = chain.append(executed);
                 appended.map_or_else(Attempt::Refused, |()| Attempt::Executed(output.stats))
             }
             Err(error) => {

@@ -69,7 +69,7 @@ impl Reference {
             accounts: self.accounts.iter().map(account).collect(),
             slots: self.slots.iter().map(slot).collect(),
             codes: codes.collect(),
-            state_root: None,
+            ..DurableBatch::default()
         }
     }
 

@@ -27,7 +27,7 @@ use revm::context::TxEnv;
 use std::{
     num::NonZeroU32,
     path::Path,
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 use supply::{Source, Supply};
@@ -240,7 +240,8 @@ impl<S: StateStore> Run<S> {
         let hash = hash(parent, done.gas_used, &done.receipts);
         let made = Made::new(executed, true, done.gas_used, &done.receipts);
         let head = Head { number, hash };
-        self.chain.append(ExecutedBlock { head, changes: done.bundle, state_root: None })?;
+        let (changes, receipts) = (done.bundle, Arc::default());
+        self.chain.append(ExecutedBlock { head, changes, state_root: None, receipts })?;
         Ok(made)
     }
 }

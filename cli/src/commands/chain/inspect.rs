@@ -17,6 +17,7 @@ Examples:
   braid chain inspect chain/ account 0x95222290dd7278aa3ddd389cc1e1d165cc4bafe5
   braid chain inspect chain/ slot 0x95222290dd7278aa3ddd389cc1e1d165cc4bafe5 0x0
   braid chain inspect chain/ code 0x95222290dd7278aa3ddd389cc1e1d165cc4bafe5
+  braid chain inspect --json chain/ receipts 17       as `run --receipts` keeps them
   braid chain inspect --json chain/ digest            a hash over the whole state";
 
 /// Show what a chain's state holds, after the last durable block
@@ -56,6 +57,11 @@ enum What {
         /// Address of the account
         address: Address,
     },
+    /// Receipts of a block, if `run --receipts` has kept them: status, gas used so far, logs
+    Receipts {
+        /// Number of the block
+        number: u64,
+    },
     /// Numbers of accounts and slots, and a Keccak-256 hash over all of them, which is no state root;
     /// reads the whole state
     Digest,
@@ -76,6 +82,16 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
             let hash = account.map_or(KECCAK256_EMPTY, |account| account.code_hash);
             let code = reader.code(hash).map_err(message)?;
             vec![("code", json!(hex::encode_prefixed(code)))]
+        }
+        Some(What::Receipts { number }) => {
+            let kept = reader.receipts(*number).map_err(message)?;
+            let missing = || {
+                message(format!(
+                    "the receipts of block {number} are not kept; execute it with: braid chain run \
+                     --receipts N"
+                ))
+            };
+            vec![("receipts", json!(kept.ok_or_else(missing)?))]
         }
         Some(What::Digest) => {
             let digest = digest(&reader).map_err(message)?;
@@ -122,6 +138,10 @@ fn print(as_json: bool, fields: Fields) -> io::Result<()> {
     for (name, value) in fields {
         match value {
             Value::String(text) => writeln!(out, "{name} {text}")?,
+            Value::Array(values) => {
+                writeln!(out, "{name} {}", values.len())?;
+                values.iter().try_for_each(|value| writeln!(out, "{value}"))?;
+            }
             other => writeln!(out, "{name} {other}")?,
         }
     }

@@ -55,6 +55,10 @@ pub(super) struct RunArgs {
     /// Blocks that can be undone, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
+    /// Keep the receipts of the last N blocks, for `inspect`; without it those that are there stay, and
+    /// none are added
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    receipts: u64,
     /// Memory for the store's read cache, in MiB
     #[arg(long, value_name = "MIB", default_value_t = braid_chain::CACHE_BYTES / super::MIB)]
     cache: u64,
@@ -75,6 +79,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let inputs = Inputs::new(&args.inputs, rules, threads).map_err(message)?;
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
+    config.keep.receipt_blocks = args.receipts;
     let chain = Chain::open(store, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let mut import = Import { chain, first: None, passed_over: 0 };

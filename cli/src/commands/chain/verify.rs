@@ -57,6 +57,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
             "nodes": verified.nodes,
             "block_hashes": verified.block_hashes,
             "undo_blocks": verified.undo_blocks,
+            "receipt_blocks": verified.receipt_blocks,
         });
         writeln!(out, "{report}")?;
         return Ok(End::Right);
@@ -65,13 +66,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
     writeln!(out, "state root {}", verified.state_root)?;
     writeln!(
         out,
-        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, undo for {} blocks: all right",
+        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, undo for {} blocks, \
+         receipts of {}: all right",
         verified.accounts,
         verified.slots,
         verified.codes,
         verified.nodes,
         verified.block_hashes,
         verified.undo_blocks,
+        verified.receipt_blocks,
     )?;
     Ok(End::Right)
 }

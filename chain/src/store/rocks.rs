@@ -1,0 +1,141 @@
+//! Tables in a RocksDB database, for nodes that run on it.
+
+use super::{Entry, Snapshot, StateStore, Table, Writes};
+use crate::StoreError;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, DB, DBRecoveryMode, Direction, IteratorMode, Options,
+    WriteBatch, WriteOptions,
+};
+use self_cell::self_cell;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use thiserror::Error;
+
+/// Tables in a folder, each a column family of one RocksDB database. Exists where this crate is
+/// built with `--cfg braid_rocksdb`, which takes a C++ compiler and libclang. Clones share the
+/// database.
+#[derive(Clone)]
+pub struct RocksStore(Arc<DB>);
+
+/// What RocksDB says, and where.
+#[derive(Debug, Error)]
+#[error("{folder}: {error}")]
+struct Failed {
+    folder: PathBuf,
+    error: rocksdb::Error,
+}
+
+impl core::fmt::Debug for RocksStore {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RocksStore").finish_non_exhaustive()
+    }
+}
+
+impl RocksStore {
+    /// Opens the database in `folder` with a read cache of `cache` bytes, or creates it there.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or its data fails a checksum.
+    pub fn open(folder: &Path, cache: u64) -> Result<Self, StoreError> {
+        let mut blocks = BlockBasedOptions::default();
+        let cache = usize::try_from(cache).unwrap_or(usize::MAX);
+        blocks.set_block_cache(&Cache::new_lru_cache(cache));
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_block_based_table_factory(&blocks);
+        // The last transaction may be torn. A log that is damaged before it is an error: the default
+        // would silently drop the durable blocks behind the damage.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        let families = Table::ALL.map(|table| (table.name(), options.clone()));
+        let opened = DB::open_cf_with_opts(&options, folder, families);
+        opened
+            .map(|database| Self(Arc::new(database)))
+            .map_err(|error| StoreError::Open { folder: folder.to_owned(), why: error.to_string() })
+    }
+}
+
+fn family(database: &DB, table: Table) -> Result<&ColumnFamily, StoreError> {
+    let found = database.cf_handle(table.name());
+    found.ok_or_else(|| StoreError::damaged(format!("table {table:?}")))
+}
+
+fn failed(database: &DB, error: rocksdb::Error) -> StoreError {
+    StoreError::backend(Failed { folder: database.path().to_owned(), error })
+}
+
+impl StateStore for RocksStore {
+    type Snapshot = RocksSnapshot;
+
+    fn snapshot(&self) -> Result<RocksSnapshot, StoreError> {
+        let view = View::new(Arc::clone(&self.0), |database| database.snapshot());
+        Ok(RocksSnapshot(Arc::new(view)))
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        for write in writes.0 {
+            let family = family(&self.0, write.table)?;
+            match write.value {
+                Some(value) => batch.put_cf(family, write.key, value),
+                None => batch.delete_cf(family, write.key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.0.write_opt(&batch, &options).map_err(|error| failed(&self.0, error))
+    }
+}
+
+type Taken<'database> = rocksdb::Snapshot<'database>;
+
+self_cell!(
+    /// A snapshot with the database from which it was taken.
+    struct View {
+        owner: Arc<DB>,
+        #[covariant]
+        dependent: Taken,
+    }
+);
+
+/// The tables of a [`RocksStore`] after some transaction.
+#[derive(Clone)]
+pub struct RocksSnapshot(Arc<View>);
+
+impl core::fmt::Debug for RocksSnapshot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RocksSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl Snapshot for RocksSnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let (database, snapshot) = (self.0.borrow_owner(), self.0.borrow_dependent());
+        let found = snapshot.get_cf(family(database, table)?, key);
+        found.map_err(|error| failed(database, error))
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        let (database, snapshot) = (self.0.borrow_owner(), self.0.borrow_dependent());
+        let family = match family(database, table) {
+            Ok(family) => family,
+            Err(error) => return Box::new(core::iter::once(Err(error))),
+        };
+        let begin = IteratorMode::From(prefix, Direction::Forward);
+        let entries = snapshot.iterator_cf(family, begin);
+        let prefix = prefix.to_vec();
+        let matches = move |entry: &Result<(Box<[u8]>, _), _>| {
+            entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix))
+        };
+        Box::new(entries.take_while(matches).map(|entry| {
+            let (key, value) = entry.map_err(|error| failed(database, error))?;
+            Ok((key.into_vec(), value.into_vec()))
+        }))
+    }
+}

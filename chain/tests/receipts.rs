@@ -1,0 +1,54 @@
+//! Receipts in the store: of as many blocks as asked, those of sequential execution.
+
+use crate::{
+    streams::{begun, block, config},
+    support::Stream,
+};
+use braid_chain::{Chain, Keep, MemoryStore, open, unwind, verify};
+
+/// Executes the blocks of `stream` in `range` and keeps the receipts of the last `receipt_blocks`.
+fn execute(store: &MemoryStore, stream: &Stream, range: core::ops::Range<usize>, kept: u64) {
+    let mut config = config(2);
+    config.keep.receipt_blocks = kept;
+    let mut chain = Chain::open(store.clone(), config).expect("a chain");
+    for next in &stream.blocks[range] {
+        chain.execute(block(next)).expect("a valid block");
+    }
+    chain.flush().expect("it is written");
+}
+
+/// The store has the receipts of exactly these blocks of `stream`.
+fn has(store: &MemoryStore, stream: &Stream, blocks: &[usize]) {
+    let reader = open(store).expect("a chain");
+    for (index, output) in stream.outputs.iter().enumerate() {
+        let found = reader.receipts(stream.head_of(index).number).expect("reads");
+        let expected = blocks.contains(&index).then(|| output.receipts.clone());
+        assert_eq!(found, expected, "block {index}");
+    }
+    let verified = verify(&reader).expect("all is as it must be");
+    assert_eq!(verified.receipt_blocks, blocks.len() as u64);
+}
+
+fn has_logs(stream: &Stream) -> bool {
+    let receipts = stream.outputs.iter().flat_map(|output| &output.receipts);
+    receipts.flat_map(|receipt| &receipt.logs).count() > 3
+}
+
+#[test]
+fn receipts_are_kept_of_as_many_blocks_as_asked() {
+    let mut streams = (30..60).map(|seed| Stream::new(seed, 8));
+    let stream = streams.find(has_logs).expect("some stream has logs");
+    let store = begun(&stream);
+    execute(&store, &stream, 0..2, 0);
+    has(&store, &stream, &[]);
+    execute(&store, &stream, 2..6, 3);
+    has(&store, &stream, &[3, 4, 5]);
+    // Without the option those that are there stay.
+    execute(&store, &stream, 6..7, 0);
+    has(&store, &stream, &[3, 4, 5]);
+    // Whoever takes a block back takes its receipts back.
+    unwind(&store, 2, Keep::default()).expect("they are kept");
+    has(&store, &stream, &[3, 4]);
+    execute(&store, &stream, 5..8, 1);
+    has(&store, &stream, &[7]);
+}
