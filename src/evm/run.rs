@@ -219,8 +219,9 @@ fn prepare<S: StateSource>(
     // If it cannot be read, that is the error of the first transaction that reads it, if any does.
     if let Ok(info) = base.account(beneficiary) {
         // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
-        // reward is no plain addition then.
-        let is_addition = |info: &AccountInfo| effects.touch_creates || !info.is_empty();
+        // reward is no plain addition then. Once the first transaction has paid, it is not empty.
+        let is_paid = effects.touch_creates || recipe.first_pays(config.mode);
+        let is_addition = |info: &AccountInfo| is_paid || !info.is_empty();
         recipe.defers = recipe.extensions.sets_aside() && info.as_ref().is_none_or(is_addition);
         effects.beneficiary = (beneficiary, info);
     }

@@ -175,6 +175,32 @@ fn an_empty_account_gets_nothing_and_then_something() {
     }
 }
 
+/// After the first fee it is not empty: no later zero reward and no later touch deletes it.
+#[test]
+fn an_empty_account_gets_something_first() {
+    for (name, spec) in FORKS {
+        for stored in [false, true] {
+            let mut scene = Scene::on(spec);
+            let [alice, bob, carol] = scene.senders();
+            let slots = if stored { storage([(1, 1)]) } else { Default::default() };
+            scene.put(BENEFICIARY, MemoryAccount { storage: slots, ..Default::default() });
+            let look = scene.contract(0, look());
+            let free = u128::from(scene.block.env.basefee);
+            scene.send(alice, pay(BENEFICIARY, 0));
+            scene.send(bob, TxEnv { gas_price: free, ..call(look) });
+            scene.send(carol, TxEnv { gas_price: free, ..pay(BENEFICIARY, 0) });
+            scene.send(bob, TxEnv { gas_price: free, ..pay(alice, 1) });
+            scene.send(carol, call(look));
+            scene.send(alice, pay(BENEFICIARY, 3));
+            scene.send(bob, call(look));
+            let played = scene.play();
+            assert!(played.balance(BENEFICIARY) > Some(U256::from(3)), "{name}");
+            #[cfg(feature = "sim")]
+            scene.play_schedules(0..10, |_| {});
+        }
+    }
+}
+
 /// Runs that stop in the middle, where the reward cannot be read either, leave no trace in the
 /// EVM that runs the next transaction.
 #[test]

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use braid_evm::{Config, Executor, Mode, Policy, Stats};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::{Copies, executor};
-use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
 use revm::DatabaseRef;
@@ -358,6 +358,17 @@ impl DatabaseRef for Held {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
         self.database.block_hash_ref(number)
+    }
+}
+
+/// The beneficiary exists and is empty: the first fee makes it an account like any other.
+#[test]
+fn an_empty_beneficiary_is_in_nobodys_way() {
+    let mut scene = payments(1_100);
+    scene.put(BENEFICIARY, MemoryAccount::default());
+    for workers in [2, 3] {
+        let stats = run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
+        assert!(stats.parts >= 2 && stats.discarded == 0, "{workers}: {stats:?}");
     }
 }
 

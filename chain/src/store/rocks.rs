@@ -85,7 +85,7 @@ impl StateStore for RocksStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.0.write_opt(&batch, &options).map_err(|error| failed(&self.0, error))
+        self.0.write_opt(batch, &options).map_err(|error| failed(&self.0, error))
     }
 }
 

@@ -24,13 +24,17 @@ impl Extensions {
         true
     }
 
+    /// Whether an EVM of the chain's own runs the transactions, whose rules are not known.
+    pub(in crate::evm) fn has_own_evm(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        return self.evm.is_some();
+        #[cfg(not(feature = "alloy"))]
+        false
+    }
+
     /// Whether only instructions and the handler look at balances: precompiles read what
     /// they like.
     pub(super) fn is_announced(&self) -> bool {
-        #[cfg(feature = "alloy")]
-        if self.evm.is_some() {
-            return false;
-        }
-        self.precompiles.is_empty()
+        !self.has_own_evm() && self.precompiles.is_empty()
     }
 }

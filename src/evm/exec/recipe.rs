@@ -6,11 +6,13 @@ use super::input::Block;
 use super::location::Account;
 use super::spread::Spread;
 use super::tx_output::TxOutput;
+use crate::config::Mode;
 use crate::evm::fees::aside::Aside;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::EvmMutant;
 use alloy_primitives::Address;
 use revm::context::TxEnv;
+use revm::context_interface::Transaction;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::sync::Arc;
@@ -47,6 +49,18 @@ impl Recipe {
         let first = first.filter(|_| self.defers).map(Account::of);
         self.payee =
             first.filter(|first| first.is_plain()).map(|first| (self.block.env.beneficiary, first));
+    }
+
+    /// Whether the first transaction pays the beneficiary a fee, or the block is invalid.
+    pub(in crate::evm) fn first_pays(&self, mode: Mode) -> bool {
+        let Self { block, extensions, .. } = self;
+        let is_burnt = block.cfg.spec.is_enabled_in(SpecId::LONDON);
+        let base_fee = if is_burnt { u128::from(block.env.basefee) } else { 0 };
+        let tip = |tx: &TxEnv| tx.effective_gas_price(base_fee).saturating_sub(base_fee);
+        let tip = block.transactions.first().map_or(0, tip);
+        // The fee of a higher tip may be zero: revm multiplies modulo 2^128.
+        let is_fee = tip > 0 && tip <= u128::from(u64::MAX);
+        is_fee && mode == Mode::Validate && !extensions.has_own_evm()
     }
 
     /// Accounts for which something may be set aside. They are known before the block.
