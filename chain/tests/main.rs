@@ -5,6 +5,7 @@ mod disk;
 mod flips;
 mod kill;
 mod pipeline;
+mod private_chain;
 mod rlp;
 mod store;
 mod streams;
