@@ -73,12 +73,21 @@ impl<S: StateStore> Chain<S> {
     /// # Errors
     /// The store holds no chain of this schema version, or the system refused to start a thread.
     pub fn open(store: S, config: ChainConfig) -> Result<Self, ChainError> {
+        let executor = Executor::new(config.executor).map_err(ChainError::Thread)?;
+        Self::open_with(store, executor, config.keep)
+    }
+
+    /// Opens the chain in `store` with an executor of the caller's, for example one with
+    /// [precompiles](Executor::with_precompiles) beside Ethereum's. Starts the writer.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(store: S, executor: Executor, keep: Keep) -> Result<Self, ChainError> {
         let store = Arc::new(store);
         let head = open(&*store)?.head();
-        let executor = Executor::new(config.executor).map_err(ChainError::Thread)?;
-        let writer = Writer::start(Arc::clone(&store), head, config.keep);
+        let writer = Writer::start(Arc::clone(&store), head, keep);
         let writer = writer.map_err(ChainError::Thread)?;
-        let keeps_receipts = config.keep.receipt_blocks > 0;
+        let keeps_receipts = keep.receipt_blocks > 0;
         Ok(Self { store, executor, writer, head, keeps_receipts })
     }
 

@@ -8,6 +8,7 @@ mod flips;
 mod kill;
 mod leaks;
 mod pipeline;
+mod private_chain;
 mod prune;
 mod receipts;
 mod rlp;

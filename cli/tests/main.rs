@@ -10,6 +10,8 @@ mod commands;
 mod fetch;
 mod hostile;
 mod oracle;
+#[cfg(unix)]
+mod private_chain;
 mod shell;
 mod sim;
 mod state_roots;

@@ -148,7 +148,13 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
     let built = target_dir(runner.root()).join("debug/examples");
     names.iter().try_for_each(|name| {
         runner.command(&format!("example {name}"), Command::new(built.join(name)))
-    })
+    })?;
+    let chain = target_dir(runner.root()).join("private-chain");
+    // What an earlier run left, if there was one.
+    let _ = fs::remove_dir_all(&chain);
+    let mut private = Command::new(built.join("private_chain"));
+    private.arg(chain).args(["--blocks", "3", "--interval", "0"]);
+    runner.command("example private_chain", private)
 }
 
 /// Tests that the README's command leaves out: of the recipes, and of examples in the documentation.

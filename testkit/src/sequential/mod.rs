@@ -21,7 +21,7 @@ pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
 pub use parts::{Receipts, envelope};
 pub use plain::Plain;
-pub use prepared::Prepared;
+pub use prepared::{OwnPrecompile, Prepared};
 pub use spec::ForkSpec;
 
 use crate::block::Block;

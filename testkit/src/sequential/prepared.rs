@@ -14,15 +14,16 @@ use alloy_evm::{
     EthEvm, Evm, EvmEnv,
     block::{BlockExecutionError, BlockExecutor, BlockValidationError},
     eth::{EthBlockExecutionCtx, EthBlockExecutor, EthEvmBuilder},
-    precompiles::PrecompilesMap,
+    precompiles::{DynPrecompile, PrecompileInput, PrecompilesMap},
 };
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use revm::{
     DatabaseRef,
     context::{BlockEnv, CfgEnv, TxEnv},
     database::{BundleState, State, states::bundle_state::BundleRetention},
     database_interface::{DatabaseCommitExt, ErasedError},
     inspector::NoOpInspector,
+    precompile::{PrecompileId, PrecompileResult},
     primitives::hardfork::SpecId,
 };
 use std::borrow::Cow;
@@ -44,7 +45,11 @@ pub(super) struct Frame {
     parent_beacon_block_root: Option<B256>,
     withdrawals: Option<Vec<Withdrawal>>,
     rules: ChainRules,
+    precompile: Option<(Address, OwnPrecompile)>,
 }
+
+/// A precompile beside Ethereum's: what a call does.
+pub type OwnPrecompile = fn(PrecompileInput<'_>) -> PrecompileResult;
 
 impl Prepared {
     /// Copies what executing `block` needs.
@@ -52,6 +57,13 @@ impl Prepared {
     pub fn new(block: &Block) -> Self {
         let transactions = block.transactions.iter().map(|tx| (tx.clone(), envelope(tx))).collect();
         Self { frame: Frame::new(block), transactions }
+    }
+
+    /// The same block on a chain with a precompile beside Ethereum's.
+    #[must_use]
+    pub fn with_precompile(mut self, address: Address, call: OwnPrecompile) -> Self {
+        self.frame.precompile = Some((address, call));
+        self
     }
 
     /// Executes the block on `db`: pre-block calls, transactions in order, post-block changes.
@@ -111,6 +123,7 @@ impl Frame {
             parent_beacon_block_root: block.parent_beacon_block_root,
             withdrawals: block.withdrawals.clone(),
             rules: block.rules.clone(),
+            precompile: None,
         }
     }
 
@@ -160,7 +173,11 @@ impl Frame {
             slot_number: Some(self.env.slot_num),
         };
         let evm_env = EvmEnv { cfg_env: self.cfg, block_env: self.env };
-        let evm = EthEvmBuilder::new(state, evm_env).build();
+        let mut evm = EthEvmBuilder::new(state, evm_env).build();
+        if let Some((address, call)) = self.precompile {
+            let own = DynPrecompile::new_stateful(PrecompileId::custom("own"), call);
+            evm.precompiles_mut().apply_precompile(&address, |_| Some(own));
+        }
         let mut executor = EthBlockExecutor::new(evm, ctx, spec, Receipts);
 
         if self.rules.system_calls {
