@@ -313,3 +313,25 @@ fn skips_depend_on_skips() {
     assert_eq!(scene.build().all_skipped(), [0, 4, 7]);
     invalid(&scene.fail(), 0);
 }
+
+/// The second transaction of a part has no result there, and no room once it is its turn. The first
+/// one has room.
+#[test]
+fn what_has_no_result_asks_for_no_room() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    scene.put(BENEFICIARY, contract(Code::new()));
+    let senders: [Address; 4] = scene.senders();
+    let look = Code::new().op(opcode::COINBASE).op(opcode::BALANCE).push(0).op(opcode::SSTORE);
+    let look = scene.contract(0, look);
+    for (index, sender) in senders.into_iter().enumerate() {
+        let tx = if index == 3 {
+            call(look)
+        } else {
+            pay(Address::with_last_byte(0xd0 + index as u8), 1)
+        };
+        scene.send(sender, TxEnv { gas_limit: if index == 3 { 60_000 } else { 21_000 }, ..tx });
+    }
+    scene.block.env.gas_limit = 3 * 21_000 + 59_999;
+    assert_eq!(scene.fail().at, Position::Transaction(3));
+    assert_eq!(scene.build().all_skipped(), [3]);
+}

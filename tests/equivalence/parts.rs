@@ -363,7 +363,7 @@ impl DatabaseRef for Held {
 
 /// The beneficiary exists and is empty: the first fee makes it an account like any other.
 #[test]
-fn an_empty_beneficiary_is_in_nobodys_way() {
+fn an_empty_beneficiary_holds_nothing_up() {
     let mut scene = payments(1_100);
     scene.put(BENEFICIARY, MemoryAccount::default());
     for workers in [2, 3] {

@@ -118,7 +118,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         if ledger.admit(tx).is_err() {
             return Err(MustWait::UNKNOWN);
         }
-        ledger.ask(tx);
+        let asked = ledger.asked_with(tx);
         let before = runner.machine.view_mut().log_mut().map(|log| log.mark());
         runner.run(tx, ledger).map_err(|why| {
             if let (Some(log), Some(before)) = (runner.machine.view_mut().log_mut(), before) {
@@ -128,7 +128,10 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
                 NotRun::TooEarly => MustWait::UNKNOWN,
                 NotRun::Error(error) => MustWait { error: Some(error) },
             }
-        })
+        })?;
+        // One without a result commits by itself, and has to find room then.
+        ledger.asked = asked;
+        Ok(())
     }
 
     /// Runs the next one by itself.

@@ -28,8 +28,8 @@ pub(in crate::evm) struct EvmLedger {
     /// Gas of those before the first one.
     before: BlockGas,
     gas: BlockGas,
-    /// How much room the transactions ask for that were not admitted yet.
-    asked: BlockGas,
+    /// Room that its transactions need to be admitted, if the block has not admitted them yet.
+    pub(super) asked: BlockGas,
     /// What several have left together lies with the last of them; what was handed over to a worker
     /// that folds beside lanes is gone. The results of the first ones may be somewhere else: see
     /// [`split_into`](Self::split_into).
@@ -124,14 +124,15 @@ impl EvmLedger {
         self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
     }
 
-    /// Notes that `tx`, which has been admitted and runs next, asks for room after those before it.
-    pub(in crate::evm) fn ask(&mut self, tx: TxIndex) {
-        let Self { block, gas, asked, .. } = self;
-        let Some(tx) = block.transactions.get(tx.position()) else { return };
+    /// Room that its transactions and `tx`, which runs next, need to be admitted.
+    pub(super) fn asked_with(&self, tx: TxIndex) -> BlockGas {
+        let (block, gas, mut asked) = (&self.block, &self.gas, self.asked);
+        let Some(tx) = block.transactions.get(tx.position()) else { return asked };
         let limit = regular_gas_limit(block, tx.gas_limit);
         asked.regular = asked.regular.max(gas.admitted(block).saturating_add(limit));
         asked.state = asked.state.max(gas.state.saturating_add(tx.gas_limit));
         asked.blob = asked.blob.max(gas.blob.saturating_add(blob_gas(tx)));
+        asked
     }
 
     /// Whether the block has room for `tx`, which comes next.
