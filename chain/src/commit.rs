@@ -17,7 +17,8 @@ pub struct Keep {
     /// Blocks that can be undone, counted from the head. Default: 128.
     pub undo_blocks: u64,
     /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and those that
-    /// are there stay. Default: 0.
+    /// are there stay; they also stay where they lie before a block without receipts, until
+    /// [`prune`](crate::prune) removes them. Default: 0.
     pub receipt_blocks: u64,
     /// Threads that compute a block's state root, if the chain has state roots and the block changes
     /// much. Default: one for each core.

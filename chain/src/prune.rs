@@ -1,4 +1,4 @@
-//! Removing what undoes old blocks.
+//! Removing what undoes old blocks, and their receipts.
 
 use crate::{Snapshot, StateStore, StoreError, Table, Writes, open};
 use std::mem;
@@ -14,6 +14,8 @@ const AT_ONCE: usize = 1_000;
 pub struct Pruned {
     /// Number of blocks that can be undone no more.
     pub undo_blocks: u64,
+    /// Number of blocks whose receipts were removed.
+    pub receipt_blocks: u64,
     /// Number of block hashes.
     pub block_hashes: u64,
     /// Bytes of these records, keys included.
@@ -21,20 +23,33 @@ pub struct Pruned {
 }
 
 /// Removes what undoes all but the last `undo_blocks` blocks, and the block hashes that no block can
-/// ask for any more, not even after these blocks have been taken back. The oldest records go first,
-/// a thousand in one transaction.
+/// ask for any more, not even after these blocks have been taken back; and the receipts of all but
+/// the last `receipt_blocks` blocks, unless `None`. The oldest records go first, a thousand in one
+/// transaction.
 ///
 /// # Errors
 /// The store failed. What was removed before stays so, and the rest can be removed later.
-pub fn prune<S: StateStore>(store: &S, undo_blocks: u64) -> Result<Pruned, StoreError> {
+pub fn prune<S: StateStore>(
+    store: &S,
+    undo_blocks: u64,
+    receipt_blocks: Option<u64>,
+) -> Result<Pruned, StoreError> {
     let reader = open(store)?;
-    // The last block once all that are kept have been taken back.
-    let last = reader.head().number.saturating_sub(undo_blocks);
+    // The first of the last blocks.
+    let first = |blocks: u64| {
+        let before = reader.head().number.saturating_sub(blocks);
+        before.saturating_add(1)
+    };
+    let first_undo = first(undo_blocks);
     let mut pruned = Pruned::default();
     let mut remove =
         |table, below| remove(store, reader.snapshot(), table, below, &mut pruned.bytes);
-    pruned.undo_blocks = remove(Table::Undo, last.saturating_add(1))?;
-    pruned.block_hashes = remove(Table::BlockHashes, last.saturating_add(1).saturating_sub(REACH))?;
+    pruned.undo_blocks = remove(Table::Undo, first_undo)?;
+    if let Some(blocks) = receipt_blocks {
+        pruned.receipt_blocks = remove(Table::Receipts, first(blocks))?;
+    }
+    // It is the next block once all that can be taken back have been.
+    pruned.block_hashes = remove(Table::BlockHashes, first_undo.saturating_sub(REACH))?;
     Ok(pruned)
 }
 

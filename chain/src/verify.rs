@@ -1,7 +1,7 @@
 //! Computing everything anew that a store can be asked about.
 
 use crate::{
-    Snapshot, StateReader, StoreError,
+    Snapshot, StateReader, StoreError, Table,
     trie::{EMPTY_ROOT, encode_account, storage_root, walk},
 };
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
@@ -65,6 +65,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
     }
     verified.codes = codes.len() as u64;
     blocks(reader, &mut verified)?;
+    verified.receipt_blocks = receipts(reader)?;
     leaves.sort_unstable_by_key(|(hash, _)| *hash);
     verified.state_root = root_of(&leaves);
     if let Some(stored) = stored {
@@ -105,8 +106,6 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
     let mut number = head.number;
     loop {
         verified.block_hashes = verified.block_hashes.saturating_add(1);
-        let has_receipts = reader.receipts(number)?.is_some();
-        verified.receipt_blocks = verified.receipt_blocks.saturating_add(has_receipts.into());
         let Some(parent) = number.checked_sub(1) else { break };
         let hash = reader.block_hash(parent)?;
         if let Some(undo) = reader.undo(number)? {
@@ -121,6 +120,20 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
         number = parent;
     }
     Ok(())
+}
+
+/// Number of blocks whose receipts are there.
+fn receipts<S: Snapshot>(reader: &StateReader<S>) -> Result<u64, StoreError> {
+    let mut blocks = 0_u64;
+    for entry in reader.snapshot().scan(Table::Receipts, &[]) {
+        let (key, _) = entry?;
+        let number = key.try_into().map(u64::from_be_bytes).ok();
+        let number = number.filter(|number| *number <= reader.head().number);
+        let number = number.ok_or_else(|| StoreError::damaged("receipts of an unknown block"))?;
+        reader.receipts(number)?;
+        blocks = blocks.saturating_add(1);
+    }
+    Ok(blocks)
 }
 
 fn root_of(leaves: &[(B256, Vec<u8>)]) -> B256 {

@@ -3,7 +3,7 @@
 
 use crate::{
     streams::{begun, block, config, within_a_minute},
-    support::{Fault, Faulty, Lagging, Stream, same},
+    support::{Kind, Lagging, Stream, Troubled, same},
 };
 use alloy_primitives::B256;
 use braid_chain::{Chain, ChainError, MemorySnapshot, MemoryStore, StateStore, StoreError, Writes};
@@ -21,8 +21,8 @@ use std::{
 /// By then, most of the time, another thread waits.
 const SOON: Duration = Duration::from_millis(30);
 
-fn store(stream: &Stream, at: u64, fault: Fault) -> (Lagging<Faulty<MemoryStore>>, Sender<()>) {
-    Lagging::new(Faulty::new(begun(stream), at, fault))
+fn store(stream: &Stream, at: u64, fault: Kind) -> (Lagging<Troubled<MemoryStore>>, Sender<()>) {
+    Lagging::new(Troubled::lasting(begun(stream), fault, at))
 }
 
 /// Carries out `wait`, for which the writer has to get on, and lets the writer get on.
@@ -37,17 +37,17 @@ fn meanwhile<T>(permits: &Sender<()>, wait: impl FnOnce() -> T) -> T {
 }
 
 /// Whether the error is the one of a writer that ends with `fault` at block `number`.
-fn is_end(error: &ChainError, fault: Fault, number: u64) -> bool {
+fn is_end(error: &ChainError, fault: Kind, number: u64) -> bool {
     match (fault, error) {
-        (Fault::Error, ChainError::Writer { number: found, .. })
-        | (Fault::Panic, ChainError::WriterEnded { number: found }) => *found == number,
+        (Kind::WriteFails, ChainError::Writer { number: found, .. })
+        | (Kind::WritePanics, ChainError::WriterEnded { number: found }) => *found == number,
         _ => false,
     }
 }
 
 #[test]
 fn a_block_that_waits_for_room_is_refused_when_the_writer_ends() {
-    for fault in [Fault::Error, Fault::Panic] {
+    for fault in [Kind::WriteFails, Kind::WritePanics] {
         within_a_minute(move || {
             let stream = Stream::new(10, 4);
             let (store, permits) = store(&stream, 0, fault);
@@ -75,7 +75,7 @@ fn a_block_that_waits_for_room_is_refused_when_the_writer_ends() {
 
 #[test]
 fn flush_says_which_block_ended_the_writer() {
-    for fault in [Fault::Error, Fault::Panic] {
+    for fault in [Kind::WriteFails, Kind::WritePanics] {
         within_a_minute(move || {
             let stream = Stream::new(11, 2);
             let (store, permits) = store(&stream, 1, fault);

@@ -31,12 +31,16 @@ fn the_last_blocks_can_still_be_taken_back() {
         }
         drop(chain);
         let before = size(&store, Table::Undo);
-        let pruned = prune(&store, keep).expect("in memory");
+        let pruned = prune(&store, keep, None).expect("in memory");
         let after = size(&store, Table::Undo);
         let kept = keep.min(6);
         assert_eq!((after.0, pruned.undo_blocks, pruned.block_hashes), (kept, 6 - kept, 0));
         assert_eq!(pruned.bytes, before.1 - after.1);
-        assert_eq!(prune(&store, keep).expect("in memory"), Pruned::default(), "a second time");
+        assert_eq!(
+            prune(&store, keep, None).expect("in memory"),
+            Pruned::default(),
+            "a second time"
+        );
 
         let reader = open(&store).expect("a chain");
         assert_eq!(verify(&reader).expect("all is as it must be").undo_blocks, kept);
@@ -64,7 +68,7 @@ fn hashes_that_blocks_can_ask_for_stay() {
         for number in 1..=last {
             commit(&store, &batch(number), Keep::blocks(5_000)).expect("it follows");
         }
-        let pruned = prune(&store, keep).expect("in memory");
+        let pruned = prune(&store, keep, None).expect("in memory");
         // The block after the last one that stays, if all that can be taken back are.
         let next = last - keep + 1;
         let oldest = next.saturating_sub(256);

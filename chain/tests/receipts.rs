@@ -4,7 +4,9 @@ use crate::{
     streams::{begun, block, config},
     support::Stream,
 };
-use braid_chain::{Chain, Keep, MemoryStore, open, unwind, verify};
+use braid_chain::{
+    Chain, Keep, MemoryStore, StateStore, Table, Writes, open, prune, unwind, verify,
+};
 
 /// Executes the blocks of `stream` in `range` and keeps the receipts of the last `receipt_blocks`.
 fn execute(store: &MemoryStore, stream: &Stream, range: core::ops::Range<usize>, kept: u64) {
@@ -46,9 +48,20 @@ fn receipts_are_kept_of_as_many_blocks_as_asked() {
     // Without the option those that are there stay.
     execute(&store, &stream, 6..7, 0);
     has(&store, &stream, &[3, 4, 5]);
-    // Whoever takes a block back takes its receipts back.
+    // Taking a block back removes its receipts.
     unwind(&store, 2, Keep::default()).expect("they are kept");
     has(&store, &stream, &[3, 4]);
-    execute(&store, &stream, 5..8, 1);
+    // Block 5 leaves a gap: what lies before it stays until it is pruned.
+    execute(&store, &stream, 5..6, 0);
+    execute(&store, &stream, 6..8, 1);
+    has(&store, &stream, &[3, 4, 7]);
+    let pruned = prune(&store, 128, Some(1)).expect("in memory");
+    assert_eq!((pruned.undo_blocks, pruned.receipt_blocks), (0, 2));
     has(&store, &stream, &[7]);
+    // Receipts of a block that is not there are damage.
+    let mut writes = Writes::default();
+    writes.put(Table::Receipts, 5_000_u64.to_be_bytes(), [0xc0]);
+    store.write(writes).expect("in memory");
+    let damage = verify(&open(&store).expect("a chain")).expect_err("it is damaged");
+    assert!(damage.to_string().contains("receipts of an unknown block"), "{damage}");
 }

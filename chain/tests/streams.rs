@@ -1,7 +1,7 @@
 //! A chain's states equal those of sequential revm after each block, whatever the writer's pace,
 //! the number of workers, and the places where the chain is closed and opened again.
 
-use crate::support::{Fault, Faulty, Lagging, Stream, contents};
+use crate::support::{Kind, Lagging, Stream, Troubled, contents};
 use alloy_primitives::B256;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
@@ -182,10 +182,10 @@ pub(crate) fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send
 
 #[test]
 fn flush_returns_when_the_writer_fails() {
-    for fault in [Fault::Error, Fault::Panic] {
+    for fault in [Kind::WriteFails, Kind::WritePanics] {
         within_a_minute(move || {
             let stream = Stream::new(8, 1);
-            let faulty = Faulty::new(begun(&stream), 0, fault);
+            let faulty = Troubled::lasting(begun(&stream), fault, 0);
             let (store, permits) = Lagging::new(faulty);
             let mut chain = Chain::open(store, config(1)).expect("a chain");
             chain.execute(block(&stream.blocks[0])).expect("a valid block");
@@ -207,20 +207,20 @@ fn a_failing_writer_is_reported_with_its_block_and_nothing_hangs() {
 }
 
 fn failing_writers() {
-    for fault in [Fault::Error, Fault::Panic] {
+    for fault in [Kind::WriteFails, Kind::WritePanics] {
         for at in 0..4 {
             let stream = Stream::new(4, 8);
             let store = begun(&stream);
-            let mut chain =
-                Chain::open(Faulty::new(store.clone(), at, fault), config(2)).expect("a chain");
+            let mut chain = Chain::open(Troubled::lasting(store.clone(), fault, at), config(2))
+                .expect("a chain");
             let failed = stream.blocks.iter().find_map(|next| chain.execute(block(next)).err());
             let error = failed.unwrap_or_else(|| chain.flush().expect_err("a write failed"));
             let number = stream.head.number + 1 + at;
             match (fault, &error) {
-                (Fault::Error, ChainError::Writer { number: found, .. }) => {
+                (Kind::WriteFails, ChainError::Writer { number: found, .. }) => {
                     assert_eq!(*found, number)
                 }
-                (Fault::Panic, ChainError::WriterEnded { .. }) => {}
+                (Kind::WritePanics, ChainError::WriterEnded { .. }) => {}
                 _ => panic!("{error}"),
             }
             let again = chain.execute(block(&stream.blocks[0])).expect_err("it has ended");

@@ -154,16 +154,25 @@ fn nobody_pays_it() {
     }
 }
 
+const OTHER: Address = Address::repeat_byte(0x0d);
+
+/// Senders, a contract that looks at the beneficiary's balance, and a beneficiary that exists and is
+/// empty.
+fn with_an_empty_account(spec: SpecId, stored: bool) -> (Scene, [Address; 3], Address) {
+    let mut scene = Scene::on(spec);
+    let senders = scene.senders();
+    let slots = if stored { storage([(1, 1)]) } else { Default::default() };
+    scene.put(BENEFICIARY, MemoryAccount { storage: slots, ..Default::default() });
+    let look = scene.contract(0, look());
+    (scene, senders, look)
+}
+
 /// An empty account that exists is deleted by a zero reward, and created by the next one.
 #[test]
 fn an_empty_account_gets_nothing_and_then_something() {
     for (name, spec) in FORKS {
         for stored in [false, true] {
-            let mut scene = Scene::on(spec);
-            let [alice, bob, carol] = scene.senders();
-            let slots = if stored { storage([(1, 1)]) } else { Default::default() };
-            scene.put(BENEFICIARY, MemoryAccount { storage: slots, ..Default::default() });
-            let look = scene.contract(0, look());
+            let (mut scene, [alice, bob, carol], look) = with_an_empty_account(spec, stored);
             let price = u128::from(scene.block.env.basefee);
             scene.send(alice, TxEnv { gas_price: price, ..pay(bob, 1) });
             scene.send(bob, TxEnv { gas_price: price, ..call(look) });
@@ -179,14 +188,12 @@ fn an_empty_account_gets_nothing_and_then_something() {
 #[test]
 fn an_empty_account_gets_something_first() {
     for (name, spec) in FORKS {
-        for stored in [false, true] {
-            let mut scene = Scene::on(spec);
-            let [alice, bob, carol] = scene.senders();
-            let slots = if stored { storage([(1, 1)]) } else { Default::default() };
-            scene.put(BENEFICIARY, MemoryAccount { storage: slots, ..Default::default() });
-            let look = scene.contract(0, look());
+        for (stored, first) in
+            [(false, BENEFICIARY), (true, BENEFICIARY), (false, OTHER), (true, OTHER)]
+        {
+            let (mut scene, [alice, bob, carol], look) = with_an_empty_account(spec, stored);
             let free = u128::from(scene.block.env.basefee);
-            scene.send(alice, pay(BENEFICIARY, 0));
+            scene.send(alice, pay(first, 0));
             scene.send(bob, TxEnv { gas_price: free, ..call(look) });
             scene.send(carol, TxEnv { gas_price: free, ..pay(BENEFICIARY, 0) });
             scene.send(bob, TxEnv { gas_price: free, ..pay(alice, 1) });

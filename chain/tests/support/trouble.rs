@@ -90,14 +90,12 @@ impl Trouble {
         // Few blocks take a thousand reads; each of them is one write.
         let most = if kind.is_of_writes() { 4 } else { [6, 40, 200, 800][random[1] as usize % 4] };
         let at = u64::from(u16::from_be_bytes([random[2], random[3]])) % most;
-        Arc::new(Self {
-            kind,
-            at,
-            lasts: random[4].is_multiple_of(2),
-            armed: AtomicBool::new(false),
-            counted: AtomicU64::new(0),
-            cancelled: AtomicBool::new(false),
-        })
+        Arc::new(Self::of(kind, at, random[4].is_multiple_of(2)))
+    }
+
+    const fn of(kind: Kind, at: u64, lasts: bool) -> Self {
+        let (armed, cancelled) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { kind, at, lasts, armed, counted: AtomicU64::new(0), cancelled }
     }
 
     /// Lets things go wrong from now on, or no more: then it counts from 0 again.
@@ -144,6 +142,15 @@ impl Trouble {
 pub(crate) struct Troubled<S> {
     pub(crate) inner: S,
     pub(crate) trouble: Arc<Trouble>,
+}
+
+impl<S> Troubled<S> {
+    /// All reads or writes of `kind` go wrong from number `at` on, counted from 0.
+    pub(crate) fn lasting(inner: S, kind: Kind, at: u64) -> Self {
+        let trouble = Trouble::of(kind, at, true);
+        trouble.arm(true);
+        Self { inner, trouble: Arc::new(trouble) }
+    }
 }
 
 impl<S: StateStore> StateStore for Troubled<S> {

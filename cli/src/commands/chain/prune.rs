@@ -1,4 +1,4 @@
-//! `braid chain prune`: removes what undoes old blocks.
+//! `braid chain prune`: removes what undoes old blocks, and their receipts.
 
 use super::{End, Stop, message, open};
 use braid_chain::{open as open_chain, prune as prune_chain};
@@ -12,9 +12,10 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   braid chain prune --undo-blocks 16 chain/
+  braid chain prune --undo-blocks 16 --receipts 1000 chain/
   braid chain prune --undo-blocks 0 --json chain/ | jq .bytes";
 
-/// Remove what undoes old blocks, and block hashes that no block can ask for
+/// Remove what undoes old blocks, their receipts, and block hashes that no block can ask for
 ///
 /// The last N blocks can still be taken back, and no block before them. Block hashes that BLOCKHASH
 /// cannot reach any more, not even after N blocks were taken back, go too. The store gives the space
@@ -28,6 +29,9 @@ pub(super) struct PruneArgs {
     /// Number of blocks, counted from the last one, that can still be taken back
     #[arg(long, value_name = "N")]
     undo_blocks: u64,
+    /// Number of blocks, counted from the last one, whose receipts stay [default: all that are there]
+    #[arg(long, value_name = "N")]
+    receipts: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -35,12 +39,13 @@ pub(super) struct PruneArgs {
 
 pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
-    let pruned = prune_chain(&store, args.undo_blocks).map_err(message)?;
+    let pruned = prune_chain(&store, args.undo_blocks, args.receipts).map_err(message)?;
     let head = open_chain(&store).map_err(message)?.head();
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
             "undo_blocks": pruned.undo_blocks,
+            "receipt_blocks": pruned.receipt_blocks,
             "block_hashes": pruned.block_hashes,
             "bytes": pruned.bytes,
             "number": head.number,
@@ -51,8 +56,8 @@ pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     }
     writeln!(
         out,
-        "removed: undo for {} blocks, {} block hashes, {} bytes",
-        pruned.undo_blocks, pruned.block_hashes, pruned.bytes
+        "removed: undo for {} blocks, receipts of {}, {} block hashes, {} bytes",
+        pruned.undo_blocks, pruned.receipt_blocks, pruned.block_hashes, pruned.bytes
     )?;
     writeln!(out, "head {} {}, durable", head.number, head.hash)?;
     Ok(End::Right)
