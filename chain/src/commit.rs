@@ -77,7 +77,7 @@ pub fn create<S: StateStore>(
     writes.put(Table::Meta, GENESIS_KEY, genesis);
     put_state(&mut writes, batch, &BTreeMap::new());
     if roots == StateRoots::Computed {
-        put_root(&store.snapshot()?, &mut writes, batch, Keep::default())?;
+        put_root(&store.snapshot()?, &mut writes, batch, Keep::default().root_threads)?;
     }
     store.write(writes)
 }
@@ -139,7 +139,7 @@ fn writes_of<S: Snapshot>(
     let mut writes = Writes::default();
     put_state(&mut writes, batch, &cleared);
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut writes, batch, keep)?;
+        put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?;
     }
     if keep.undo_blocks > 0 {
         let undo = undo(reader, batch, &cleared)?.encode();
@@ -180,9 +180,9 @@ pub(crate) fn put_root<S: Snapshot>(
     snapshot: &S,
     writes: &mut Writes,
     batch: &DurableBatch,
-    keep: Keep,
+    threads: NonZeroUsize,
 ) -> Result<(), StoreError> {
-    let found = update_state(snapshot, batch, keep.root_threads, writes)?;
+    let found = update_state(snapshot, batch, threads, writes)?;
     if let Some(stated) = batch.state_root.filter(|stated| *stated != found) {
         return Err(StoreError::StateRoot { stated, found });
     }

@@ -83,4 +83,4 @@ pub use store::{
 pub use store::{RocksSnapshot, RocksStore};
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
-pub use writer::ExecutedBlock;
+pub use writer::{ExecutedBlock, WRITER_THREAD};

@@ -7,7 +7,7 @@ use crate::{
     },
 };
 use alloy_consensus::EthereumReceipt;
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use alloy_rlp::Decodable;
 use revm::{
     DatabaseRef,
@@ -173,9 +173,10 @@ impl<S: Snapshot> DatabaseRef for StateReader<S> {
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, StoreError> {
-        let code = self.code(code_hash)?;
-        let code = Bytecode::new_raw_checked(code.into());
-        code.map_err(|error| StoreError::damaged(format!("the code {code_hash}: {error}")))
+        let code = Bytes::from(self.code(code_hash)?);
+        // Until London contracts may begin with the bytes of a delegation, 0xef01, and be none.
+        let checked = Bytecode::new_raw_checked(code.clone());
+        Ok(checked.unwrap_or_else(|_| Bytecode::new_legacy(code)))
     }
 
     fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StoreError> {

@@ -41,10 +41,6 @@ impl Rules {
     #[must_use]
     pub fn spec(&self, header: &Header) -> SpecId {
         let config = &self.config;
-        let merged = header.difficulty.is_zero()
-            && (config.terminal_total_difficulty.is_some()
-                || config.merge_netsplit_block.is_some()
-                || config.shanghai_time.is_some());
         let by_time = [
             (config.amsterdam_time, SpecId::AMSTERDAM),
             (config.osaka_time, SpecId::OSAKA),
@@ -52,6 +48,10 @@ impl Rules {
             (config.cancun_time, SpecId::CANCUN),
             (config.shanghai_time, SpecId::SHANGHAI),
         ];
+        let merged = header.difficulty.is_zero()
+            && (config.terminal_total_difficulty.is_some()
+                || config.merge_netsplit_block.is_some()
+                || by_time.iter().any(|(since, _)| since.is_some()));
         let by_number = [
             (config.london_block, SpecId::LONDON),
             (config.berlin_block, SpecId::BERLIN),

@@ -1,19 +1,24 @@
 //! Taking blocks back.
 
 use crate::{
-    AccountChange, DurableBatch, Head, Keep, SlotChange, Snapshot, StateReader, StateStore,
-    StoreError, Table, Undo, Writes,
+    AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
+    Table, Undo, Writes,
     commit::{put_root, put_state},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 /// Takes back the last `blocks` blocks, each in a transaction of its own, and returns the block that is
-/// the last one then.
+/// the last one then. `root_threads` threads compute each state root: see
+/// [`Keep::root_threads`](crate::Keep::root_threads).
 ///
 /// # Errors
 /// What undoes one of the blocks is not kept: nothing is taken back then. Or the store failed: blocks
 /// that were taken back before stay so.
-pub fn unwind<S: StateStore>(store: &S, blocks: u64, keep: Keep) -> Result<Head, StoreError> {
+pub fn unwind<S: StateStore>(
+    store: &S,
+    blocks: u64,
+    root_threads: NonZeroUsize,
+) -> Result<Head, StoreError> {
     let reader = StateReader::new(store.snapshot()?)?;
     let head = reader.head();
     for back in 0..blocks {
@@ -23,12 +28,12 @@ pub fn unwind<S: StateStore>(store: &S, blocks: u64, keep: Keep) -> Result<Head,
         }
     }
     for _ in 0..blocks {
-        take_back(store, keep)?;
+        take_back(store, root_threads)?;
     }
     Ok(StateReader::new(store.snapshot()?)?.head())
 }
 
-fn take_back<S: StateStore>(store: &S, keep: Keep) -> Result<(), StoreError> {
+fn take_back<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<(), StoreError> {
     let reader = StateReader::new(store.snapshot()?)?;
     let Head { number, .. } = reader.head();
     let undo = reader.undo(number)?.ok_or(StoreError::NoUndo { number, kept: 0 })?;
@@ -36,7 +41,7 @@ fn take_back<S: StateStore>(store: &S, keep: Keep) -> Result<(), StoreError> {
     let mut writes = Writes::default();
     put_state(&mut writes, &batch, &BTreeMap::new());
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut writes, &batch, keep)?;
+        put_root(reader.snapshot(), &mut writes, &batch, root_threads)?;
     }
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());

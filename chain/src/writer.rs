@@ -14,6 +14,9 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+/// Name of the thread on which a [`Chain`](crate::Chain) writes to its store.
+pub const WRITER_THREAD: &str = "braid-writer";
+
 /// A block that was executed, with all that it changes.
 #[derive(Debug)]
 pub struct ExecutedBlock {
@@ -98,7 +101,7 @@ impl Writer {
         let shared = Arc::new(Shared { blocks, changed: Condvar::new() });
         let ends = EndGuard(Arc::clone(&shared));
         let run = move || write_all(&*store, &ends.0, keep);
-        let thread = thread::Builder::new().name("braid-writer".to_owned()).spawn(run)?;
+        let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -12,6 +12,7 @@ mod private_chain;
 mod prune;
 mod receipts;
 mod rlp;
+mod rules;
 mod store;
 mod streams;
 mod support;

@@ -6,7 +6,9 @@ use crate::{
     support::{Kind, Lagging, Stream, Troubled, same},
 };
 use alloy_primitives::B256;
-use braid_chain::{Chain, ChainError, MemorySnapshot, MemoryStore, StateStore, StoreError, Writes};
+use braid_chain::{
+    Chain, ChainError, MemorySnapshot, MemoryStore, StateStore, StoreError, WRITER_THREAD, Writes,
+};
 use crossbeam_channel::Sender;
 use revm::DatabaseRef;
 use std::{
@@ -105,7 +107,7 @@ impl StateStore for Overtaken {
 
     fn snapshot(&self) -> Result<MemorySnapshot, StoreError> {
         let snapshot = self.inner.snapshot()?;
-        let is_writer = thread::current().name() == Some("braid-writer");
+        let is_writer = thread::current().name() == Some(WRITER_THREAD);
         if !is_writer && self.armed.swap(false, Ordering::SeqCst) {
             self.permits.send(()).expect("the store is there");
             thread::sleep(SOON);

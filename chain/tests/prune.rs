@@ -9,6 +9,7 @@ use braid_chain::{
     Chain, DurableBatch, Head, Keep, MemoryStore, Pruned, Snapshot, StateRoots, StateStore,
     StoreError, Table, commit, create, open, prune, unwind, verify,
 };
+use std::num::NonZeroUsize;
 
 /// Number of entries and of their bytes.
 fn size(store: &MemoryStore, table: Table) -> (u64, u64) {
@@ -44,10 +45,10 @@ fn the_last_blocks_can_still_be_taken_back() {
 
         let reader = open(&store).expect("a chain");
         assert_eq!(verify(&reader).expect("all is as it must be").undo_blocks, kept);
-        let refused = unwind(&store, kept + 1, Keep::default()).expect_err("it was removed");
+        let refused = unwind(&store, kept + 1, NonZeroUsize::MIN).expect_err("it was removed");
         let number = 1_005 - kept;
         assert!(matches!(refused, StoreError::NoUndo { number: found, .. } if found == number));
-        unwind(&store, kept, Keep::default()).expect("it is kept");
+        unwind(&store, kept, NonZeroUsize::MIN).expect("it is kept");
         let reader = open(&store).expect("a chain");
         assert_eq!(contents(&reader), stream.states[6 - kept as usize].contents());
         verify(&reader).expect("all is as it must be");
@@ -73,7 +74,7 @@ fn hashes_that_blocks_can_ask_for_stay() {
         let next = last - keep + 1;
         let oldest = next.saturating_sub(256);
         assert_eq!((pruned.undo_blocks, pruned.block_hashes), (last - keep, oldest));
-        unwind(&store, keep, Keep::default()).expect("they are kept");
+        unwind(&store, keep, NonZeroUsize::MIN).expect("they are kept");
         let reader = open(&store).expect("a chain");
         assert_eq!(verify(&reader).expect("all is as it must be").block_hashes, next - oldest);
         for number in [0, oldest.saturating_sub(1), oldest, next - 1] {

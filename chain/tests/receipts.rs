@@ -4,9 +4,8 @@ use crate::{
     streams::{begun, block, config},
     support::Stream,
 };
-use braid_chain::{
-    Chain, Keep, MemoryStore, StateStore, Table, Writes, open, prune, unwind, verify,
-};
+use braid_chain::{Chain, MemoryStore, StateStore, Table, Writes, open, prune, unwind, verify};
+use std::num::NonZeroUsize;
 
 /// Executes the blocks of `stream` in `range` and keeps the receipts of the last `receipt_blocks`.
 fn execute(store: &MemoryStore, stream: &Stream, range: core::ops::Range<usize>, kept: u64) {
@@ -49,7 +48,7 @@ fn receipts_are_kept_of_as_many_blocks_as_asked() {
     execute(&store, &stream, 6..7, 0);
     has(&store, &stream, &[3, 4, 5]);
     // Taking a block back removes its receipts.
-    unwind(&store, 2, Keep::default()).expect("they are kept");
+    unwind(&store, 2, NonZeroUsize::MIN).expect("they are kept");
     has(&store, &stream, &[3, 4]);
     // Block 5 leaves a gap: what lies before it stays until it is pruned.
     execute(&store, &stream, 5..6, 0);

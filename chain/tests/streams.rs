@@ -10,7 +10,10 @@ use braid_chain::{
 use braid_evm::{Block, Config, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use revm::DatabaseRef;
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    time::Duration,
+};
 
 pub(crate) fn config(workers: u16) -> ChainConfig {
     let mut config = ChainConfig::default();
@@ -122,7 +125,7 @@ fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
 /// Takes back blocks and compares the state with the one before them.
 fn take_back<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
     let last = stream.blocks.len() - back;
-    let head = unwind(store, back as u64, Keep::default()).expect("they are kept");
+    let head = unwind(store, back as u64, Keep::default().root_threads).expect("they are kept");
     assert_eq!(head.number, stream.head.number + last as u64);
     let reader = open(store).expect("a chain");
     assert_eq!(reader.head(), head);
@@ -324,7 +327,7 @@ fn undo_is_kept_for_as_many_blocks_as_asked() {
     let reader = open(&store).expect("a chain");
     let kept = [1000, 1001, 1002, 1003].map(|number| reader.undo(number).expect("reads").is_some());
     assert_eq!(kept, [false, false, true, true]);
-    let refused = unwind(&store, 3, Keep::default()).expect_err("two are kept");
+    let refused = unwind(&store, 3, NonZeroUsize::MIN).expect_err("two are kept");
     assert!(matches!(refused, StoreError::NoUndo { number: 1001, kept: 2 }), "{refused}");
     assert_eq!(open(&store).expect("a chain").head().number, 1003);
 }

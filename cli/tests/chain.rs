@@ -211,6 +211,24 @@ fn what_cannot_be_used_is_refused_with_advice() {
 }
 
 #[test]
+fn a_demo_does_not_overwrite_files() {
+    let demo = Demo::new(1);
+    let (_, files) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
+    let report = json(&["demo", "--blocks", "1", &demo.path("other")]);
+    assert_eq!(report["hash"], files[0].block.header.hash.to_string());
+    assert_eq!(report["genesis"], demo.path("other/genesis.json"));
+    for (gone, left) in [("blocks.rlp", "genesis.json"), ("genesis.json", "blocks.rlp")] {
+        let [gone, left] = [gone, left].map(|name| demo.path(&format!("other/{name}")));
+        let bytes = fs::read(&gone).expect("it is there");
+        fs::remove_file(&gone).expect("it is there");
+        let text = chain(&["demo", "--seed", "2", &demo.path("other")], 2);
+        assert!(text.contains(&format!("{left} exists; choose another folder")), "{text}");
+        assert!(!Path::new(&gone).exists(), "nothing is written");
+        fs::write(&gone, bytes).expect("writes");
+    }
+}
+
+#[test]
 fn a_block_that_is_not_what_its_header_says_is_not_written() {
     let demo = Demo::new(3);
     let folder = demo.begun("chain");

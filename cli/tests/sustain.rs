@@ -3,23 +3,24 @@
 //! 1. Each load is sustained by both engines: no transaction fails, all blocks are the same. Several
 //!    threads execute Braid's blocks.
 //! 2. Where senders are recovered, the run ends with the signed transactions.
+//!    Fewer of them than one block has are refused.
 //! 3. The text has a line for each whole second and names every stage.
 
 use serde_json::Value;
 use std::process::{Command, Output};
 
 #[track_caller]
-fn sustain(arguments: &[&str]) -> Output {
+fn sustain(arguments: &[&str], code: i32) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
     command.args(["bench", "sustain", "--accounts", "300", "--txs", "200"]).args(arguments);
     let output = command.output().expect("the tool starts");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
     output
 }
 
 fn report(arguments: &[&str]) -> Value {
-    let output = sustain(&[arguments, &["--json"]].concat());
+    let output = sustain(&[arguments, &["--json"]].concat(), 0);
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
@@ -54,8 +55,19 @@ fn signed_transactions_come_to_an_end() {
 }
 
 #[test]
+fn fewer_signed_transactions_than_a_block_has_are_refused() {
+    let output = sustain(&["native", "--signed", "199"], 2);
+    let text = String::from_utf8(output.stderr).expect("text");
+    let why = "--signed must be at least --txs (200), the transactions of one block";
+    assert!(text.contains(why), "{text}");
+    assert!(output.stdout.is_empty());
+    let report = report(&["native", "--signed", "200", "--no-sequential"]);
+    assert_eq!(report["braid"]["blocks"], 1);
+}
+
+#[test]
 fn the_text_has_every_second_and_every_stage() {
-    let output = sustain(&["native", "--seconds", "2", "--no-sequential"]);
+    let output = sustain(&["native", "--seconds", "2", "--no-sequential"], 0);
     let text = String::from_utf8(output.stdout).expect("text");
     for part in ["braid, second 1: ", "braid, second 2: ", "tx/s", "waiting for the writer"] {
         assert!(text.contains(part), "{part} in {text}");

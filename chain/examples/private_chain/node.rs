@@ -24,8 +24,10 @@ impl<S: StateStore> Node<S> {
         let config = genesis::encode(&genesis)?;
         match open(&store) {
             Ok(chain) => {
-                let same_state = chain.block_hash(head.number)? == Some(head.hash);
-                if !same_state || chain.genesis()? != config {
+                // `braid chain prune` may have removed the first hash.
+                let first = chain.block_hash(head.number)?;
+                let is_other = first.is_some_and(|hash| hash != head.hash);
+                if is_other || chain.genesis()? != config {
                     return Err("the folder holds another chain; choose another folder".into());
                 }
             }

@@ -4,6 +4,7 @@ use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn};
 use crate::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
+    any::Any,
     io,
     panic::catch_unwind,
     path::{Path, PathBuf},
@@ -120,11 +121,7 @@ impl EmbeddedStore {
     fn open_guarded(folder: &Path, cache: u64, table: u64) -> Result<Self, Why> {
         // Where a file is damaged fjall panics now and then, instead of returning an error.
         let opened = catch_unwind(|| Self::open_unguarded(folder, cache, table));
-        opened.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
-            Err(Why { text, journal: false })
-        })
+        opened.unwrap_or_else(|panic| Err(Why { text: message_of(&*panic), journal: false }))
     }
 
     fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, Why> {
@@ -143,6 +140,13 @@ impl EmbeddedStore {
         let tables = Tables { keyspaces, folder: folder.into() };
         Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)) })
     }
+}
+
+/// The message of a panic.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
 }
 
 /// Compares the number of transactions in the tables with the one in the file.
@@ -229,5 +233,18 @@ impl Tables {
             fjall::Error::Poisoned => Failed::Before { folder },
             error => Failed::Now { folder, error },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_a_panic_is_kept_in_either_form() {
+        let message = |panic: fn()| message_of(&*catch_unwind(panic).unwrap_err());
+        assert_eq!(message(|| panic!("no length")), "no length");
+        assert_eq!(message(|| panic!("{} bytes", 3)), "3 bytes");
+        assert_eq!(message(|| std::panic::panic_any(3)), "a panic without a message");
     }
 }

@@ -6,10 +6,12 @@ use crate::{
     support::{Child, Reference, contents, store},
 };
 use alloy_primitives::keccak256;
-use braid_chain::{ChainFolder, Head, StateRoots, create, genesis, open, verify};
+use braid_chain::{
+    ChainFolder, Head, MemoryStore, StateRoots, create, genesis, open, prune, verify,
+};
 use braid_evm::Policy;
 use clap::Parser;
-use example::{Options, rules};
+use example::{Options, node::Node, rules};
 use std::{env, io, path::Path, sync::mpsc, time::Duration};
 
 /// Set for the process that is killed: the folder.
@@ -118,6 +120,23 @@ fn an_interrupted_chain_says_where_it_ended() {
     );
     assert!(text.contains("\nhead 3 0x") && text.contains("\nstate root 0x"), "{text}");
     assert!(!text.contains("left out") && !text.contains("block 4"), "{text}");
+}
+
+/// Pruning removes the hash of the first block, once there are more than 256.
+#[test]
+fn a_pruned_chain_goes_on() {
+    let executor = || rules::executor(forced(1, Policy::InOrder)).expect("threads");
+    let store = MemoryStore::new();
+    let mut node = Node::open(store.clone(), executor()).expect("an empty store");
+    for _ in 0..260 {
+        node.block(SEED, 1).expect("it is built");
+    }
+    drop(node);
+    assert_eq!(prune(&store, 2, None).expect("in memory").block_hashes, 3);
+    assert_eq!(open(&store).expect("a chain").block_hash(0).expect("reads"), None);
+    let mut node = Node::open(store, executor()).expect("the same chain");
+    node.block(SEED, 1).expect("it is built");
+    assert_eq!(node.chain.head().number, 261);
 }
 
 #[test]

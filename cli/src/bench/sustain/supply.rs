@@ -7,6 +7,7 @@ use braid_testkit::workload::LoadStream;
 use crossbeam_channel::{Receiver, bounded};
 use revm::context::TxEnv;
 use std::{
+    panic::resume_unwind,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -33,9 +34,15 @@ pub(super) struct Supply {
 impl Supply {
     /// Starts the thread. Each block has `size` transactions.
     pub(super) fn start(source: Source, size: usize) -> std::io::Result<Self> {
+        Self::of(Blocks::new(source, size))
+    }
+
+    fn of(
+        mut source: impl Iterator<Item = Result<Vec<TxEnv>, SustainError>> + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (sender, blocks) = bounded(AHEAD);
         let run = move || {
-            let (mut busy, mut source) = (Duration::ZERO, Blocks::new(source, size));
+            let mut busy = Duration::ZERO;
             loop {
                 let begun = Instant::now();
                 let Some(block) = source.next() else { return busy };
@@ -55,9 +62,13 @@ impl Supply {
     }
 
     /// Ends the thread, and tells how long it was busy.
+    ///
+    /// # Panics
+    /// With the payload of a panic on the thread: [`next`](Self::next) takes it for the end of the
+    /// transactions.
     pub(super) fn end(self) -> Duration {
         drop(self.blocks);
-        self.thread.join().unwrap_or_default()
+        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
@@ -72,8 +83,12 @@ impl Blocks {
     const fn new(source: Source, size: usize) -> Self {
         Self { source, size, next: 0 }
     }
+}
 
-    fn next(&mut self) -> Option<Result<Vec<TxEnv>, SustainError>> {
+impl Iterator for Blocks {
+    type Item = Result<Vec<TxEnv>, SustainError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         match &mut self.source {
             Source::Known(stream) => {
                 Some(Ok((0..self.size).map(|_| stream.transaction()).collect()))
@@ -97,7 +112,7 @@ fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
         let mut all = Vec::with_capacity(signed.len());
         for share in running {
             // A panic goes on on this thread.
-            all.extend(share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            all.extend(share.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         }
         Ok(all)
     })
@@ -106,4 +121,21 @@ fn all_recovered(signed: &[TxEnvelope]) -> Result<Vec<TxEnv>, SustainError> {
 fn recovered(signed: &TxEnvelope) -> Result<TxEnv, SustainError> {
     let sender = signed.recover_signer().map_err(|_| SustainError::Signature)?;
     Ok(TxEnv::from_recovered_tx(signed, sender))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        iter,
+        panic::{AssertUnwindSafe, catch_unwind},
+    };
+
+    #[test]
+    fn a_panic_on_the_thread_is_no_end_of_the_transactions() {
+        let supply = Supply::of(iter::from_fn(|| resume_unwind(Box::new("no more")))).unwrap();
+        assert!(supply.next().is_none());
+        let payload = catch_unwind(AssertUnwindSafe(|| supply.end())).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"no more"));
+    }
 }

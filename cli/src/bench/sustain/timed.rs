@@ -1,6 +1,6 @@
 //! A store that tells how long its one writer takes.
 
-use braid_chain::{StateStore, StoreError, Writes};
+use braid_chain::{StateStore, StoreError, WRITER_THREAD, Writes};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -35,7 +35,7 @@ impl<S> TimedStore<S> {
 
 /// The thread on which a chain writes.
 fn is_writer() -> bool {
-    std::thread::current().name() == Some("braid-writer")
+    std::thread::current().name() == Some(WRITER_THREAD)
 }
 
 impl<S: StateStore> StateStore for TimedStore<S> {

@@ -106,6 +106,13 @@ impl SustainArgs {
 
 /// Runs both, compares their blocks, and prints the figures.
 pub(super) fn run(args: &SustainArgs) -> Result<End, Stop> {
+    if (1..u64::from(args.txs.get())).contains(&args.signed) {
+        let why = format!(
+            "--signed must be at least --txs ({}), the transactions of one block",
+            args.txs
+        );
+        return Err(Stop::Message(why));
+    }
     let mut out = io::stdout().lock();
     if let Some(warning) = crate::profile::warning() {
         writeln!(anstream::stderr().lock(), "warning: {warning}")?;

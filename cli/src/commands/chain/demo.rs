@@ -5,21 +5,24 @@ use alloy_consensus::{Block, BlockBody, TxEnvelope};
 use alloy_rlp::Encodable;
 use braid_testkit::{block_file::BlockFile, workload};
 use clap::Args;
+use serde_json::json;
 use std::{
-    fs,
-    io::{self, Write},
+    fs::{self, File},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   braid chain demo demo/
-  braid chain demo --blocks 50 --seed 7 demo/";
+  braid chain demo --blocks 50 --seed 7 demo/
+  braid chain demo --json demo/ | jq -r .hash          the hash of the last block";
 
 /// Write a generated chain: genesis.json, and blocks.rlp as geth export writes it
 ///
 /// Each block has 400 signed transactions among a thousand accounts: payments, token transfers and
-/// swaps. Headers are complete, state roots included. The same arguments give the same bytes.
+/// swaps. Headers are complete, state roots included. The same arguments give the same bytes. A file
+/// that exists is not overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct DemoArgs {
@@ -32,9 +35,23 @@ pub(super) struct DemoArgs {
     /// Everything that is random follows from this number
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
+/// Names of the files.
+const GENESIS: &str = "genesis.json";
+const BLOCKS: &str = "blocks.rlp";
+
 pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
+    let paths = [GENESIS, BLOCKS].map(|name| args.folder.join(name));
+    // Before the blocks are made, and before the first file is written.
+    for path in &paths {
+        if path.try_exists().map_err(|error| failed(path, &error))? {
+            return Err(exists(path));
+        }
+    }
     let (genesis, files) =
         workload::demo_chain(args.seed, args.blocks, braid_chain::genesis::header)
             .map_err(message)?;
@@ -44,19 +61,41 @@ pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
     }
     fs::create_dir_all(&args.folder).map_err(|error| failed(&args.folder, &error))?;
     let genesis = serde_json::to_vec_pretty(&genesis).map_err(message)?;
+    let contents = [genesis, rlp];
+    for (path, bytes) in paths.iter().zip(&contents) {
+        let written = File::create_new(path).and_then(|mut file| file.write_all(bytes));
+        written.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => exists(path),
+            _ => failed(path, &error),
+        })?;
+    }
     let mut out = io::stdout().lock();
-    for (name, bytes) in [("genesis.json", genesis), ("blocks.rlp", rlp)] {
-        let path = args.folder.join(name);
-        fs::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
+    if args.json {
+        let [genesis, blocks] = paths;
+        let last = files.last().map(|file| file.block.header.hash);
+        let report = json!({
+            "genesis": genesis,
+            "blocks_file": blocks,
+            "blocks": files.len(),
+            "hash": last,
+        });
+        writeln!(out, "{report}")?;
+        return Ok(End::Right);
+    }
+    for (path, bytes) in paths.iter().zip(&contents) {
         writeln!(out, "{}: {} bytes", path.display(), bytes.len())?;
     }
     let folder = args.folder.display();
-    writeln!(out, "next: braid chain init --genesis {}/genesis.json CHAIN", folder)?;
+    writeln!(out, "next: braid chain init --genesis {folder}/{GENESIS} CHAIN")?;
     Ok(End::Right)
 }
 
 fn failed(path: &Path, error: &io::Error) -> Stop {
     Stop::Message(format!("{}: {error}", path.display()))
+}
+
+fn exists(path: &Path) -> Stop {
+    Stop::Message(format!("{} exists; choose another folder", path.display()))
 }
 
 /// The block as the wire has it.

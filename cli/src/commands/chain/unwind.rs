@@ -35,7 +35,7 @@ pub(super) struct UnwindArgs {
 
 pub(super) fn unwind(args: &UnwindArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
-    let head = unwind_chain(&store, args.blocks, Keep::default()).map_err(message)?;
+    let head = unwind_chain(&store, args.blocks, Keep::default().root_threads).map_err(message)?;
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({"taken_back": args.blocks, "number": head.number, "hash": head.hash});

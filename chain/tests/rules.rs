@@ -1,0 +1,101 @@
+//! Forks, the first header, and codes that only early forks accept.
+
+use crate::streams::config;
+use alloy_consensus::Header;
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{Address, Bytes, U256, hex};
+use braid_chain::{Chain, ChainBlock, Head, MemoryStore, Rules, StateRoots, create, genesis, open};
+use braid_evm::Block;
+use revm::{
+    DatabaseRef,
+    context::TxEnv,
+    primitives::{TxKind, hardfork::SpecId},
+};
+
+/// A configuration in which this fork is active from time 0 on, and nothing else is said.
+fn only(fork: SpecId) -> ChainConfig {
+    let mut config = ChainConfig::default();
+    let time = match fork {
+        SpecId::SHANGHAI => &mut config.shanghai_time,
+        SpecId::CANCUN => &mut config.cancun_time,
+        SpecId::PRAGUE => &mut config.prague_time,
+        SpecId::OSAKA => &mut config.osaka_time,
+        SpecId::AMSTERDAM => &mut config.amsterdam_time,
+        other => panic!("{other:?} has no time"),
+    };
+    *time = Some(0);
+    config
+}
+
+const BY_TIME: [SpecId; 5] =
+    [SpecId::SHANGHAI, SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM];
+
+#[test]
+fn a_fork_by_time_means_that_the_chain_is_merged() {
+    for fork in BY_TIME {
+        let rules = Rules::new(only(fork));
+        assert_eq!(rules.spec(&Header::default()), fork);
+        let mined = Header { difficulty: U256::ONE, ..Header::default() };
+        assert_eq!(rules.spec(&mined), SpecId::FRONTIER, "{fork:?}");
+    }
+    assert_eq!(Rules::new(ChainConfig::default()).spec(&Header::default()), SpecId::FRONTIER);
+}
+
+/// A chain whose accounts with the numbers from 1 on have these codes. Account 0 sends.
+fn with_codes(codes: &[Bytes]) -> (MemoryStore, Head) {
+    let account = |code: Bytes| GenesisAccount { code: Some(code), ..GenesisAccount::default() };
+    let coded = (1..).zip(codes).map(|(number, code)| (address(number), account(code.clone())));
+    let sender = GenesisAccount::default().with_balance(U256::from(10).pow(U256::from(18)));
+    let alloc = coded.chain([(address(0), sender)]).collect();
+    let genesis = Genesis { config: only(SpecId::PRAGUE), alloc, ..Genesis::default() };
+    let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
+    let (store, batch) = (MemoryStore::new(), genesis::batch(&genesis, head));
+    create(&store, b"{}", &batch, StateRoots::Computed).expect("an empty store");
+    (store, head)
+}
+
+fn address(number: u8) -> Address {
+    Address::with_last_byte(0xa0 + number)
+}
+
+#[test]
+fn codes_that_only_begin_like_a_delegation_are_codes() {
+    // The last one is a delegation, to an account without code.
+    let codes = [
+        &hex!("ef01")[..],
+        &hex!("ef010000"),
+        &hex!("ef0101deadbeef00000000000000000000000000000000"),
+        &hex!("ef0100deadbeef00000000000000000000000000000000"),
+    ]
+    .map(Bytes::copy_from_slice);
+    let (store, head) = with_codes(&codes);
+    let reader = open(&store).expect("a chain");
+    for (number, code) in (1..).zip(&codes) {
+        let account = reader.basic_ref(address(number)).expect("reads").expect("an account");
+        let found = reader.code_by_hash_ref(account.code_hash).expect("a code");
+        assert_eq!((found.original_bytes(), found.is_eip7702()), (code.clone(), number == 4));
+    }
+    let call = |number: u8| TxEnv {
+        caller: address(0),
+        nonce: u64::from(number) - 1,
+        kind: TxKind::Call(address(number)),
+        gas_limit: 100_000,
+        gas_price: 0,
+        chain_id: None,
+        ..TxEnv::default()
+    };
+    let excess_blob_gas = Some(0);
+    let header = Header { number: 1, gas_limit: 1_000_000, excess_blob_gas, ..Header::default() };
+    let rules = Rules::new(only(SpecId::PRAGUE));
+    let (cfg, env) = rules.environment(&header);
+    let mut block = Block { cfg, env, parent_hash: head.hash, ..Block::default() };
+    block.rules.system_calls = false;
+    block.transactions = (1..=4).map(call).collect();
+    let mut chain = Chain::open(store, config(1)).expect("a chain");
+    let executed = chain.execute(ChainBlock { block, ..ChainBlock::default() });
+    let receipts = executed.expect("a valid block").output.receipts;
+    let succeeded: Vec<_> = receipts.iter().map(|receipt| receipt.success).collect();
+    // 0xef is no instruction.
+    assert_eq!(succeeded, [false, false, false, true]);
+    assert_eq!(receipts[2].cumulative_gas_used, 300_000);
+}
