@@ -31,10 +31,6 @@ fn put_aside_suites() -> Vec<Suite> {
             name: "put aside in chunks",
             scenarios: put_aside_in(chunks_in(meetings(), false)),
         },
-        Suite {
-            name: "batches put aside",
-            scenarios: put_aside_in(private_suites::plain(meetings())),
-        },
     ]
 }
 

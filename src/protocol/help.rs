@@ -6,11 +6,12 @@
 //! by the worker that runs it or by the role. Nothing of the job is published before that
 //! transaction, so the loser leaves nothing.
 //!
-//! It is bounded: a transaction is taken over once, a private batch at most as often as it may run.
+//! It is bounded: a transaction is taken over once. Of a private batch nothing is published before
+//! it commits: two workers may run it as the same job, and one of them reports it. The protocol
+//! hears nothing of that.
 
 use super::events::{Command, Job, Mode};
 use super::mutants::is_mutant;
-use super::private::BatchState;
 use super::state::{Awaiting, Protocol};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
@@ -36,13 +37,7 @@ impl Protocol {
         // One outside the channel would be one more to be answered than there is room for.
         let is_full = self.here == Some(job) && self.unanswered() >= self.limits.job_capacity;
         let may = match job.mode {
-            // What it goes on from is in the worker's hands alone.
-            Mode::InOrder { .. } => false,
-            // One that was taken back is run here as the same job: its two reports could not be
-            // told apart.
-            Mode::Private { .. } => {
-                self.here != Some(job) || self.at_frontier.claim_asked != Some(job)
-            }
+            Mode::InOrder { .. } | Mode::Private { .. } => false,
             Mode::Speculative | Mode::Frontier => {
                 self.slots.get(tx).is_some_and(|slot| !slot.taken_over)
             }
@@ -65,16 +60,6 @@ impl Protocol {
     /// The worker of the frontier's job publishes nothing of it.
     pub(super) fn on_taken_over(&mut self, tx: TxIndex) -> Result<(), Invariant> {
         self.counters.taken_over += 1;
-        if let Some(id) = self.private.head(tx) {
-            let batch = self.private.batch_mut(id, tx)?;
-            let BatchState::InFlight(job) = batch.state else {
-                return Err(Invariant::MissingResult { tx });
-            };
-            batch.state = BatchState::Waiting;
-            self.private.ready.insert(tx);
-            self.leave_behind(job);
-            return Ok(());
-        }
         let Some(job) = self.slot(tx)?.job else { return Err(Invariant::MissingResult { tx }) };
         self.leave_behind(job);
         for tx in job.chunk.indices() {

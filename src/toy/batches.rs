@@ -110,11 +110,11 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         if self.is_lost {
             std::panic::resume_unwind(Box::new("lost worker"));
         }
-        let BatchStart { txs, snapshot, log, in_order, .. } = start;
+        let BatchStart { txs, snapshot, log, in_order, is_second, .. } = start;
         self.end = txs.first;
         self.in_order = None;
         let Some(InOrder { carry, room }) = in_order else {
-            return self.view.begin_batch(snapshot, log);
+            return self.view.begin_batch(txs.first, snapshot, log, is_second);
         };
         let mut carry = carry.unwrap_or_else(|| ToyCarry::from(txs.first));
         let latest = core::mem::take(&mut carry.latest);

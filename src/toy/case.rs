@@ -61,6 +61,14 @@ impl ToyCase {
         case
     }
 
+    /// The same with all of its transactions in private batches.
+    #[must_use]
+    pub fn random_all_private(random: &mut Random) -> Self {
+        let mut case = Self::random(random);
+        make_private(random, &mut case.plan, true);
+        case
+    }
+
     /// What the block must come to.
     #[must_use]
     pub fn reference(&self) -> Reference {

@@ -2,7 +2,7 @@
 
 use super::events::{EngineEvent, RunEnd};
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
-use super::message::{JobMessage, Kept, ReportMessage};
+use super::message::{JobMessage, Kept, Next, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::role::{coordinate, give_up};
 use super::shared::Shared;
@@ -37,13 +37,19 @@ where
     };
     let mut here = coordinate(shared, context, None);
     loop {
-        let next = here.take().map(|message| (message, true));
-        let Some((message, is_mine)) = next.or_else(|| actor.next_job()) else { return };
-        let report = if is_mine { actor.run_job(message) } else { actor.give_back(message) };
-        context.yield_at(Point::Message);
-        shared.log.note(|| EngineEvent::Sent(report.report.clone()));
-        if shared.report_sender.try_send(report).is_err() {
-            give_up(shared, Invariant::ChannelFull { channel: "reports" });
+        let next = here.take().map(Next::Run);
+        let report = match next.or_else(|| actor.next()) {
+            None => return,
+            Some(Next::Run(message)) => actor.run_job(message),
+            Some(Next::GiveBack(message)) => Some(actor.give_back(message)),
+            Some(Next::Report(report)) => Some(*report),
+        };
+        if let Some(report) = report {
+            context.yield_at(Point::Message);
+            shared.log.note(|| EngineEvent::Sent(report.report.clone()));
+            if shared.report_sender.try_send(report).is_err() {
+                give_up(shared, Invariant::ChannelFull { channel: "reports" });
+            }
         }
         #[cfg(feature = "mutants")]
         actor.publish_late();
@@ -129,11 +135,12 @@ where
     /// Answers a job that the owner has taken back.
     fn give_back(&self, message: JobMessage<W>) -> ReportMessage<W> {
         let report = JobReport { void: true, ..JobReport::unrun(message.job) };
-        ReportMessage { report, kept: Vec::new(), batch: None, error: None }
+        ReportMessage::of(report, Vec::new())
     }
 
-    fn run_job(&mut self, message: JobMessage<W>) -> ReportMessage<W> {
-        if let Some(batch) = message.job.private() {
+    /// `None` if another worker has reported the job meanwhile.
+    fn run_job(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
+        if let Some((batch, _)) = message.job.private() {
             return self.run_batch(message, batch);
         }
         let JobMessage { job, previous, .. } = message;
@@ -153,7 +160,7 @@ where
                 self.shared.store.set_running(self.worker, None);
             }
             let Some((result, keep, run_cost)) = ran else {
-                return self.give_back(JobMessage { job, in_order: None, previous });
+                return Some(self.give_back(JobMessage { job, in_order: None, previous }));
             };
             let goes_on = matches!(result.result, RunResult::Executed { .. });
             report.results.push(result);
@@ -163,7 +170,7 @@ where
                 break;
             }
         }
-        ReportMessage { report, kept, batch: None, error: None }
+        Some(ReportMessage::of(report, kept))
     }
 
     /// A chunk ends early when work is to stop, or when it holds the frontier up for long.

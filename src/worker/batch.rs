@@ -2,12 +2,14 @@
 
 use super::actor::Actor;
 use super::events::EngineEvent;
-use super::machine::{BatchMachine, BatchStart, LedgerOf, MustWait, RanBatch, TxError, Workload};
+use super::machine::{
+    BatchMachine, BatchStart, InOrder, LedgerOf, MustWait, RanBatch, TxError, Workload,
+};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::{Context, Point};
-use crate::ids::{BatchId, Chunk, TxIndex};
-use crate::protocol::{BatchReport, JobReport};
+use crate::ids::{BatchId, TxIndex};
+use crate::protocol::{BatchReport, Job, JobReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
@@ -23,32 +25,70 @@ where
     pub(super) fn run_batch(
         &mut self,
         message: JobMessage<W>,
-        (id, snapshot): (BatchId, TxIndex),
-    ) -> ReportMessage<W> {
+        id: BatchId,
+    ) -> Option<ReportMessage<W>> {
         let JobMessage { job, in_order, .. } = message;
-        let shared = self.shared;
-        shared.log.note(|| EngineEvent::BatchBegan(job));
-        let is_compared = in_order.is_none() || shared.compares_all;
-        let machine = self.batches.take().map_or_else(|| self.build_batches(), Ok);
-        let (held, ran) = match machine {
+        self.shared.log.note(|| EngineEvent::BatchBegan(job));
+        let ended = match self.take_batches() {
             Err(error) => {
                 let carry = in_order.and_then(|in_order| in_order.carry);
                 let ran = carry.map(|carry| RanBatch::nothing(Some(carry)));
-                (Some((job.chunk.first, Some(error))), ran)
+                Ended { held: Some((job.chunk.first, Some(error))), ran }
             }
-            Ok(mut machine) => {
-                if let Some(batch) = shared.batches.get(id.0 as usize) {
-                    let log = is_compared.then(|| shared.empty_log.clone());
-                    machine.begin(BatchStart { batch, txs: job.chunk, snapshot, log, in_order });
-                }
-                let (held, panicked) = self.run_members(&mut machine, id, job.chunk);
-                let ran = machine.end();
-                // Whatever it kept in the middle of a run goes with it.
-                self.batches = (!panicked).then_some(machine);
-                (held, Some(ran))
-            }
+            Ok(machine) => self.run_on(machine, (job, id), in_order, false),
         };
+        self.report_batch(job, ended, false)
+    }
+
+    /// Runs the private batch of `job`, which another worker runs, too, on the same snapshot. Both
+    /// come to the same: who ends first reports it.
+    pub(super) fn run_batch_second(&mut self, job: Job) -> Option<ReportMessage<W>> {
+        let (id, _) = job.private()?;
+        let machine = self.take_batches().ok()?;
+        let ended = self.run_on(machine, (job, id), None, true);
+        // The database may answer, and user code may return, when they are asked again.
+        let may_recur = |held: &Held<W>| matches!(held.1, None | Some(TxError::Rejected(_)));
+        if ended.held.as_ref().is_none_or(may_recur) {
+            self.report_batch(job, ended, true)
+        } else {
+            None
+        }
+    }
+
+    fn run_on(
+        &mut self,
+        mut machine: W::Batches<'a, X>,
+        (job, id): (Job, BatchId),
+        in_order: Option<InOrder<W::Carry, W::Room>>,
+        is_second: bool,
+    ) -> Ended<W> {
+        let shared = self.shared;
+        let snapshot = job.private().map_or(job.chunk.first, |(_, snapshot)| snapshot);
+        let is_compared = in_order.is_none() || shared.compares_all;
+        if let Some(batch) = shared.batches.get(id.0 as usize) {
+            let log = is_compared.then(|| shared.empty_log.clone());
+            let txs = job.chunk;
+            machine.begin(BatchStart { batch, txs, snapshot, log, in_order, is_second });
+        }
+        let (held, panicked) = self.run_members(&mut machine, (job, id));
+        let ran = machine.end();
+        // Whatever it kept in the middle of a run goes with it.
+        self.batches = (!panicked).then_some(machine);
+        Ended { held, ran: Some(ran) }
+    }
+
+    /// The report of a run, unless another worker has reported it.
+    fn report_batch(
+        &self,
+        job: Job,
+        Ended { held, ran }: Ended<W>,
+        is_second: bool,
+    ) -> Option<ReportMessage<W>> {
+        let shared = self.shared;
         self.context.yield_at(Point::Publish);
+        if !shared.may_publish(job) {
+            return None;
+        }
         let groups = ran.iter().flat_map(|ran| ran.groups.iter().map(|(txs, _)| *txs)).collect();
         let (held, error) = held.map_or((None, None), |(held, error)| (Some(held), error));
         let failure = error.as_ref().map(Self::failure);
@@ -60,23 +100,23 @@ where
                 .and_then(|ran| Some(ran.log.as_ref()?.exact().groups().to_vec()))
                 .unwrap_or_default(),
             held,
+            is_second,
         });
         let report = JobReport { job, results: Vec::new(), batch, void: false };
-        ReportMessage { report, kept: Vec::new(), batch: ran, error }
+        Some(ReportMessage { report, kept: Vec::new(), batch: ran, error, is_second })
     }
 
     /// The member that has no result, if there is one, and whether it panicked.
     fn run_members(
         &self,
         machine: &mut W::Batches<'a, X>,
-        id: BatchId,
-        txs: Chunk,
+        (job, id): (Job, BatchId),
     ) -> (Option<Held<W>>, bool) {
-        let shared = self.shared;
+        let (shared, txs) = (self.shared, job.chunk);
         let members = shared.batches.get(id.0 as usize).into_iter();
         let members = members.flat_map(|batch| batch.from(txs.first));
         for tx in members.take_while(|tx| *tx < txs.end) {
-            if shared.is_stopped() {
+            if shared.is_stopped() || shared.is_reported((job, id)) {
                 break;
             }
             match catch_unwind(AssertUnwindSafe(|| machine.run(tx))) {
@@ -90,7 +130,10 @@ where
     }
 
     /// The machine for private batches.
-    fn build_batches(&self) -> Result<W::Batches<'a, X>, ErrorOf<W>> {
+    fn take_batches(&mut self) -> Result<W::Batches<'a, X>, ErrorOf<W>> {
+        if let Some(machine) = self.batches.take() {
+            return Ok(machine);
+        }
         let Self { shared, worker, context, .. } = *self;
         let build = || shared.workload.batches(worker, &shared.store, context);
         catch_unwind(AssertUnwindSafe(build)).map_err(TxError::Panicked)?.map_err(TxError::Base)
@@ -101,3 +144,9 @@ type ErrorOf<W> = TxError<<W as Workload>::Rejection, <W as Workload>::BaseError
 
 /// A member that has no result, and why.
 type Held<W> = (TxIndex, Option<ErrorOf<W>>);
+
+/// How a run of a private batch ended.
+struct Ended<W: Workload> {
+    held: Option<Held<W>>,
+    ran: Option<RanBatch<W::Location, W::Group, W::Carry>>,
+}

@@ -1,23 +1,15 @@
 //! Who runs a job and who publishes it: rights that one worker, or the role, takes once.
 
+use super::claim::{BatchClaim, Stage};
 use super::coordinator::Coordinator;
 use super::events::EngineEvent;
 use super::machine::{LedgerOf, Workload};
 use super::message::JobMessage;
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
-use crate::ids::TxIndex;
+use crate::ids::{BatchId, TxIndex};
 use crate::protocol::{Event, Job, JobReport, Mode};
 use crate::sync::SeqCst;
-
-/// How far a job has come. An incarnation has two of them.
-#[derive(Clone, Copy)]
-enum Stage {
-    /// A worker runs it, or the role has taken it back.
-    Begun = 1,
-    /// Its worker publishes the first transaction, or the role has taken that right.
-    Published = 2,
-}
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Takes the right to run `job`: true for exactly one worker that asks.
@@ -26,42 +18,95 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
-    /// A worker runs `job`, which did not go through the channel.
-    pub(super) fn note_begun(&self, job: Job) {
-        self.enter(job, Stage::Begun);
+    /// The role takes `job` back, unless a worker has begun it.
+    pub(super) fn take_back(&self, job: Job) -> bool {
+        let Mode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
+        let is_helped = is_worker_mutant!(self.mutant, TakenBackHelped);
+        let alone = if is_helped { snapshot.0 } else { BatchClaim::ALONE };
+        let claim = self.batch_claims.get(batch.0 as usize);
+        claim.is_some_and(|claim| claim.enter(job.stage(Stage::Begun), alone))
     }
 
-    /// Takes the right to publish the first transaction of `job`, as the worker that runs it.
+    /// A worker runs `job`, which did not go through the channel.
+    pub(super) fn note_begun(&self, job: Job) {
+        let Mode::Private { batch, snapshot } = job.mode else {
+            self.enter(job, Stage::Begun);
+            return;
+        };
+        if let Some(claim) = self.batch_claims.get(batch.0 as usize) {
+            claim.set(job.stage(Stage::Begun), snapshot.0);
+        }
+    }
+
+    /// Takes the right to publish the first transaction of `job`, or to report it if it is a
+    /// private batch, as a worker that runs it.
     pub(super) fn may_publish(&self, job: Job) -> bool {
-        // Of a private plan it is kept nowhere, and never taken over.
-        let is_late = is_worker_mutant!(self.mutant, LatePublished);
+        // Of the frontier of a private plan it is kept nowhere, and never taken over.
+        let is_late = match job.mode {
+            Mode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
+            _ => is_worker_mutant!(self.mutant, LatePublished),
+        };
         self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
     }
 
-    /// Takes that right from the worker that runs `job`. Of a private batch nothing is published
-    /// before the role says so.
+    /// Takes that right from the worker that runs `job`.
     pub(super) fn take_over(&self, job: Job) -> bool {
-        matches!(job.mode, Mode::Private { .. })
-            || self.enter(job, Stage::Published).unwrap_or_default()
+        self.enter(job, Stage::Published).unwrap_or_default()
     }
 
-    /// Whether a worker runs the job whose first transaction is `tx`, and has published nothing of
-    /// it.
-    pub(super) fn is_begun(&self, tx: TxIndex) -> bool {
-        let claim = self.claims.get(tx).map_or(0, |claim| claim.load(SeqCst));
-        claim % 2 == Stage::Begun as u32
+    /// Whether the report of `job`, a private batch, was sent or is about to be.
+    pub(super) fn is_reported(&self, (job, batch): (Job, BatchId)) -> bool {
+        let claim = self.batch_claims.get(batch.0 as usize);
+        claim.is_some_and(|claim| claim.get().0 >= job.stage(Stage::Published))
+    }
+
+    /// What a worker runs of the frontier, and has published nothing of.
+    pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
+        let claim = self.claims.get(frontier).map_or(0, |claim| claim.load(SeqCst));
+        if claim % 2 == Stage::Begun as u32 {
+            return Some(Begun::Transaction(frontier));
+        }
+        let batches = self.batches.iter().zip(&self.batch_claims).zip(0..);
+        let mut begun =
+            batches.filter_map(|((batch, claim), id)| claim.begun(batch, BatchId(id), frontier));
+        let mut job = begun.next()?;
+        if let (Mode::Private { snapshot, .. }, true) =
+            (&mut job.mode, is_worker_mutant!(self.mutant, SecondOnFrontier))
+        {
+            *snapshot = frontier;
+        }
+        Some(Begun::Batch(job))
     }
 
     /// Notes that `job` has come to `stage`: true if it had not; `None` if that is not kept.
     fn enter(&self, job: Job, stage: Stage) -> Option<bool> {
-        let claim = match job.mode {
-            Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
-                self.batch_claims.get(batch.0 as usize)
+        let stage = job.stage(stage);
+        let (batch, snapshot) = match job.mode {
+            Mode::Private { batch, snapshot } => (batch, snapshot.0),
+            Mode::InOrder { batch, .. } => (batch, BatchClaim::ALONE),
+            Mode::Speculative | Mode::Frontier => {
+                let claim = self.claims.get(job.chunk.first)?;
+                return Some(claim.fetch_max(stage, SeqCst) < stage);
             }
-            Mode::Speculative | Mode::Frontier => self.claims.get(job.chunk.first),
         };
-        let stage = job.incarnation.0.saturating_mul(2).saturating_add(stage as u32);
-        Some(claim?.fetch_max(stage, SeqCst) < stage)
+        Some(self.batch_claims.get(batch.0 as usize)?.enter(stage, snapshot))
+    }
+}
+
+/// What a worker has begun at the frontier.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Begun {
+    Transaction(TxIndex),
+    /// A private batch, with all of its run.
+    Batch(Job),
+}
+
+impl Begun {
+    pub(super) const fn first(self) -> TxIndex {
+        match self {
+            Self::Transaction(tx) => tx,
+            Self::Batch(job) => job.chunk.first,
+        }
     }
 }
 
@@ -70,9 +115,12 @@ where
     W: Workload,
     G: LedgerOf<W>,
 {
-    /// Answers a job that was taken over before its worker began it.
+    /// Answers a job that was taken over before its worker began it. A private batch was reported
+    /// by then.
     pub(super) fn answer_late(&mut self, late: Option<JobMessage<W>>, shared: &Shared<W, G>) {
-        if let Some(JobMessage { job, .. }) = late {
+        if let Some(JobMessage { job, .. }) = late
+            && !matches!(job.mode, Mode::Private { .. })
+        {
             let report = JobReport { void: true, ..JobReport::unrun(job) };
             shared.log.note(|| EngineEvent::Sent(report.clone()));
             let answered = self.apply(shared, Event::Reported(report));

@@ -70,6 +70,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         let halt = self.protocol.halt();
         let is_carried = self.protocol.carried().is_some();
         let mut counters = self.protocol.counters();
+        counters.taken_over += self.batches.taken_over;
         if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
             counters.discarded += self.withdraw_speculation(&store);
         }
@@ -202,11 +203,12 @@ where
         message: ReportMessage<W>,
         shared: &Shared<W, G>,
     ) -> Result<(), Invariant> {
-        let ReportMessage { report, kept, batch, error } = message;
+        let ReportMessage { report, kept, batch, error, is_second } = message;
         let job = report.job;
         if self.protocol.is_left_behind(job) {
             return self.apply(shared, Event::Reported(report));
         }
+        self.batches.taken_over += u64::from(is_second);
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
@@ -279,7 +281,7 @@ where
             }
             Command::Claim(job) => {
                 let tx = job.chunk.first;
-                self.apply(shared, Event::Claimed { tx, claimed: shared.claim(job) })
+                self.apply(shared, Event::Claimed { tx, claimed: shared.take_back(job) })
             }
             Command::TakeOver(job) => {
                 let tx = job.chunk.first;

@@ -52,6 +52,8 @@ pub enum EngineEvent<L: Location> {
         groups: Vec<ExactGroup<L>>,
         /// The member before which it ended, if that must wait.
         held: Option<TxIndex>,
+        /// A worker has run it beside the one that had begun it, and was the first to end.
+        is_second: bool,
     },
     /// A worker sent its report.
     Sent(JobReport),

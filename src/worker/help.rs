@@ -5,14 +5,18 @@
 //! right to publish with its result in hand: the one that ends first publishes. So a worker that
 //! was merely slow loses nothing, and the block is late by no more than one run.
 //!
+//! Of a private batch the caller runs all that its worker has begun, on the same snapshot. Both
+//! come to the same, nothing of it is published before it commits, and the first to end reports it.
+//!
 //! Other workers do not help: a block ends when its caller returns, and a caller that is put aside
 //! holds it up anyway.
 
 use super::Context;
 use super::Waited;
 use super::actor::{Actor, Ran};
+use super::claims::Begun;
 use super::machine::{LedgerOf, TxError, Workload};
-use super::message::JobMessage;
+use super::message::{JobMessage, Next};
 use super::mutants::is_worker_mutant;
 use super::role::coordinate;
 use crate::ids::{TxIndex, WorkerId};
@@ -23,9 +27,8 @@ where
     G: LedgerOf<W>,
     X: Context,
 {
-    /// Waits for a job, and whether it is this worker's to run: its owner may have taken it back.
-    /// `None` once the block is over.
-    pub(super) fn next_job(&mut self) -> Option<(JobMessage<W>, bool)> {
+    /// Waits for what is to be done next: `None` once the block is over.
+    pub(super) fn next(&mut self) -> Option<Next<W>> {
         let helps = !is_worker_mutant!(self.shared.mutant, NeverHelps);
         loop {
             let waited = match self.worker {
@@ -36,11 +39,22 @@ where
                 Ok(None) => return None,
                 Ok(Some(message)) => {
                     let is_mine = self.shared.claim(message.job);
-                    return Some((message, is_mine));
+                    return Some(if is_mine {
+                        Next::Run(message)
+                    } else {
+                        Next::GiveBack(message)
+                    });
                 }
                 Err(stalled) => {
-                    if let Some(message) = self.help(stalled) {
-                        return Some((message, true));
+                    self.watch.note_helped(stalled.first());
+                    let next = match stalled {
+                        Begun::Transaction(tx) => self.help(tx).map(Next::Run),
+                        Begun::Batch(job) => {
+                            self.run_batch_second(job).map(Box::new).map(Next::Report)
+                        }
+                    };
+                    if next.is_some() {
+                        return next;
                     }
                 }
             }
@@ -48,7 +62,7 @@ where
     }
 
     /// Waits for a job, until the frontier is stalled.
-    fn wait_watching(&mut self) -> Result<Option<JobMessage<W>>, TxIndex> {
+    fn wait_watching(&mut self) -> Result<Option<JobMessage<W>>, Begun> {
         let Self { shared, context, watch, .. } = self;
         let mut stalled = None;
         watch.begin(shared);
@@ -58,7 +72,7 @@ where
         };
         match (context.recv_unless(&shared.jobs, is_stalled), stalled) {
             (Waited::Message(message), _) => Ok(Some(message)),
-            (Waited::Stalled, Some(tx)) => Err(tx),
+            (Waited::Stalled, Some(begun)) => Err(begun),
             (Waited::Closed | Waited::Stalled, _) => Ok(None),
         }
     }
@@ -66,7 +80,6 @@ where
     /// Runs the frontier `tx` beside the worker that runs it. Returns what is to be run at once,
     /// most likely the same transaction, of which the result is in hand then.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
-        self.watch.note_helped(tx);
         let ran = self.run_second(tx);
         // The database may answer, and user code may return, when they are asked again.
         if !matches!(ran, Ran::Effects(..) | Ran::Failed(_, TxError::Rejected(_))) {

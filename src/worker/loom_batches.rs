@@ -2,7 +2,8 @@
 //! protocol and store, under every schedule with two preemptions. Run as `loom_tests`.
 
 use super::loom_machine::{
-    Act, End, LIMITS, PREEMPTIONS, Sometimes, outcomes, protocol_of, run, run_shared,
+    Act, End, LIMITS, PREEMPTIONS, Sometimes, new_shared, outcomes, protocol_of, run, run_helping,
+    run_shared,
 };
 use super::machine::TxError;
 use super::shared::Shared;
@@ -190,4 +191,20 @@ fn loom_rest_of_a_batch_is_handed_over_to_order() {
         committed_to(&run_shared(shared, false), &[Some(0), Some(1)]);
     });
     assert!(HANDED_OVER.has_happened(), "no batch met a conflict");
+}
+
+/// The caller runs the batch of the other worker, too, as soon as it has nothing to do: one of them
+/// reports it.
+#[test]
+fn loom_batch_is_run_by_two_and_reported_once() {
+    static SECOND: Sometimes = Sometimes::new();
+    static FIRST: Sometimes = Sometimes::new();
+    explore("batches_helped", PREEMPTIONS, 300, || {
+        let end = run_helping(new_shared([Act::Increment; 2], two_batches(false)));
+        committed_to(&end, &[Some(0), Some(1)]);
+        SECOND.note(end.counters.taken_over > 0);
+        FIRST.note(end.counters.taken_over == 0);
+    });
+    assert!(SECOND.has_happened(), "the caller was never the first to end");
+    assert!(FIRST.has_happened(), "the worker was never the first to end");
 }

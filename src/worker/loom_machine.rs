@@ -144,7 +144,8 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
         self.is_in_order = start.in_order.is_some();
         self.groups.clear();
         let Some(InOrder { carry, .. }) = start.in_order else {
-            return self.view.begin_batch(start.snapshot, start.log);
+            let BatchStart { txs, snapshot, log, is_second, .. } = start;
+            return self.view.begin_batch(txs.first, snapshot, log, is_second);
         };
         // All tests begin with the first transaction.
         let first = if carry.is_some() { TxIndex(0) } else { start.snapshot };

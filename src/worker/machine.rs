@@ -107,6 +107,8 @@ pub struct BatchStart<'b, L: Location, C, R> {
     pub log: Option<AccessLog<L>>,
     /// What a stretch in order begins with: then everything below is final.
     pub in_order: Option<InOrder<C, R>>,
+    /// Another worker runs the same: this run is remembered nowhere.
+    pub is_second: bool,
 }
 
 /// What a stretch in order begins with.

@@ -39,4 +39,22 @@ pub(super) struct ReportMessage<W: Workload> {
     pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
     /// Why the member after them has no result, if that is final.
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
+    /// It is of a run beside that of the worker which had begun the job.
+    pub(super) is_second: bool,
+}
+
+impl<W: Workload> ReportMessage<W> {
+    /// Of a job that is none of a private batch, with what is kept of each result.
+    pub(super) const fn of(report: JobReport, kept: Vec<Kept<W>>) -> Self {
+        Self { report, kept, batch: None, error: None, is_second: false }
+    }
+}
+
+/// What a worker does next.
+pub(super) enum Next<W: Workload> {
+    Run(JobMessage<W>),
+    /// Its owner has taken it back.
+    GiveBack(JobMessage<W>),
+    /// It has run a private batch beside another worker, and was the first to end.
+    Report(Box<ReportMessage<W>>),
 }

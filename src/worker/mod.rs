@@ -10,6 +10,7 @@
 mod actor;
 mod batch;
 mod batches;
+mod claim;
 mod claims;
 mod commit;
 mod coordinator;

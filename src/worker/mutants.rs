@@ -75,6 +75,16 @@ pub enum WorkerMutant {
     /// The caller never runs the frontier beside a worker that is put aside.
     #[cfg(feature = "mutants")]
     NeverHelps,
+    /// Each worker that runs a private batch reports it.
+    #[cfg(feature = "mutants")]
+    ReportedTwice,
+    /// A helper runs a private batch on the state below the frontier, of which not all may be in
+    /// the store.
+    #[cfg(feature = "mutants")]
+    SecondOnFrontier,
+    /// A batch that the role has taken back counts as begun.
+    #[cfg(feature = "mutants")]
+    TakenBackHelped,
 }
 
 #[cfg(feature = "mutants")]
@@ -101,6 +111,9 @@ impl WorkerMutant {
         Self::LatePublished,
         Self::SecondOfAnother,
         Self::NeverHelps,
+        Self::ReportedTwice,
+        Self::SecondOnFrontier,
+        Self::TakenBackHelped,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! What all workers of a block share.
 
+use super::claim::BatchClaim;
 use super::coordinator::Coordinator;
 use super::entries::for_each_entry;
 use super::events::EngineEvent;
@@ -57,7 +58,7 @@ pub struct Shared<W: Workload, G> {
     /// For each first transaction of a job: how far the newest job has come, see `claims`.
     pub(super) claims: PerTx<AtomicU32>,
     /// The same for each private batch.
-    pub(super) batch_claims: Box<[AtomicU32]>,
+    pub(super) batch_claims: Box<[BatchClaim]>,
     /// The private batches.
     pub(super) batches: Box<[Batch]>,
     /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is
@@ -149,7 +150,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let claims = protocol.published_range().map(|_| AtomicU32::new(0));
         Self {
             claims: PerTx::new(first, claims),
-            batch_claims: batches.iter().map(|_| AtomicU32::new(0)).collect(),
+            batch_claims: batches.iter().map(|_| BatchClaim::new()).collect(),
             compares_all: batches.len() > 1
                 || protocol.published_range().next().is_some()
                 || cfg!(any(debug_assertions, feature = "trace")),

@@ -48,6 +48,8 @@ enum Below<'a, L: Location> {
         latest: Latest<L>,
         store: &'a Store<L>,
         snapshot: TxIndex,
+        /// Where the run shows that it goes on, unless it does so beside another one.
+        beat_at: Option<TxIndex>,
         /// What the batch has accessed, while there is one.
         log: Option<AccessLog<L>>,
     },
@@ -79,19 +81,27 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
 
     /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
     pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
-        let (latest, snapshot, log) = (Latest::default(), TxIndex(0), None);
-        let below = Below::Snapshot { latest, store, snapshot, log };
+        let (latest, snapshot, beat_at, log) = (Latest::default(), TxIndex(0), None, None);
+        let below = Below::Snapshot { latest, store, snapshot, beat_at, log };
         Self { store: Some(store), ..Self::over(below, base, context) }
     }
 
-    /// A private batch begins, on the committed prefix below `snapshot`; what it accesses goes into
-    /// `log`.
-    pub fn begin_batch(&mut self, snapshot: TxIndex, new: Option<AccessLog<L>>) {
-        if let Below::Snapshot { latest, snapshot: at, log, .. } = &mut self.below {
+    /// A private batch begins at `first`, on the committed prefix below `snapshot`; what it reads
+    /// and writes goes into `new`. `is_second`: another worker runs the same.
+    pub fn begin_batch(
+        &mut self,
+        first: TxIndex,
+        snapshot: TxIndex,
+        new: Option<AccessLog<L>>,
+        is_second: bool,
+    ) {
+        let shown = (!is_second).then_some(first);
+        if let Below::Snapshot { latest, snapshot: at, beat_at, log, .. } = &mut self.below {
             latest.clear();
-            (*at, *log) = (snapshot, new);
+            (*at, *beat_at, *log) = (snapshot, shown, new);
         } else if let Some(store) = self.store {
-            self.below = Below::Snapshot { latest: Latest::default(), store, snapshot, log: new };
+            let latest = Latest::default();
+            self.below = Below::Snapshot { latest, store, snapshot, beat_at: shown, log: new };
         }
     }
 
@@ -197,7 +207,12 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),
             Below::Final { is_complete, .. } => is_complete,
-            Below::Snapshot { .. } => false,
+            Below::Snapshot { store, beat_at, .. } => {
+                if let Some(first) = beat_at {
+                    store.beat(first, false);
+                }
+                false
+            }
         };
         self.reads.clear();
         (self.stop, self.is_second) = (None, false);
@@ -291,21 +306,26 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Reads from the committed prefix below an index, under what is newer.
     fn read_prefix(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
         let Self { below, context, base, .. } = self;
-        let (latest, under, log) = match below {
+        let (latest, under, beat, log) = match below {
             Below::Versions(_) => return Err(Stopped),
-            Below::Final { latest, under, log, .. } => (latest, *under, log),
-            Below::Snapshot { latest, store, snapshot, log } => {
+            Below::Final { latest, under, log, .. } => (latest, *under, None, log),
+            Below::Snapshot { latest, store, snapshot, beat_at, log } => {
                 // Before the first transaction there is nothing but the base state.
-                (latest, (snapshot.0 > 0).then_some((*store, *snapshot)), log)
+                let under = (snapshot.0 > 0).then_some((*store, *snapshot));
+                (latest, under, beat_at.map(|at| (*store, at)), log)
             }
         };
+        let beat = |in_base| beat.into_iter().for_each(|(store, at)| store.beat(at, in_base));
         context.yield_at(Point::Read);
         let mut is_own = true;
         let read = latest.read(location, || {
             is_own = false;
             let mut base = || {
                 context.yield_at(Point::BaseRead);
-                base.read(location)
+                beat(true);
+                let value = base.read(location);
+                beat(false);
+                value
             };
             let found = match under {
                 None => (base()?, Origin::Base),

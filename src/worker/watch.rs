@@ -1,5 +1,6 @@
 //! Whether the run of the frontier comes nearer to its end, as a worker that waits sees it.
 
+use super::claims::Begun;
 use super::machine::{LedgerOf, Workload};
 use super::shared::Shared;
 use crate::ids::TxIndex;
@@ -26,15 +27,16 @@ impl Watch {
         self.helped = Some(frontier);
     }
 
-    /// The frontier, if a worker runs it and has come no nearer to its end since the last question.
+    /// What a worker runs at the frontier, if it has come no nearer to its end since the last
+    /// question.
     pub(super) fn stalled<W: Workload, G: LedgerOf<W>>(
         &mut self,
         shared: &Shared<W, G>,
-    ) -> Option<TxIndex> {
+    ) -> Option<Begun> {
         let frontier = TxIndex(shared.frontier.load(SeqCst));
         let beat = shared.store.beat_of(frontier);
         let is_same = self.last.replace((frontier, beat)) == Some((frontier, beat));
         let stalls = is_same && !beat.is_in_base() && self.helped != Some(frontier);
-        (stalls && shared.is_begun(frontier)).then_some(frontier)
+        if stalls { shared.begun(frontier) } else { None }
     }
 }

@@ -192,7 +192,7 @@ impl<L: Location> BatchRules<L> {
         &mut self,
         job: Job,
         groups: &[ExactGroup<L>],
-        held: Option<TxIndex>,
+        (held, is_second): (Option<TxIndex>, bool),
         cells: &Reference<L>,
     ) -> Result<(), Why> {
         self.seen.runs += 1;
@@ -204,7 +204,7 @@ impl<L: Location> BatchRules<L> {
         for group in groups {
             self.bases.compare(group, below, cells)?;
         }
-        self.of_job(job)?.end(job, groups, held)
+        self.of_job(job)?.end(job, groups, (held, is_second))
     }
 
     /// A worker reports what came of `job`, or the protocol hears of it.

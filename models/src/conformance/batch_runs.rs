@@ -51,6 +51,8 @@ pub(super) struct OneBatch<L: Location> {
     pub(super) runs: u32,
     /// The run that was asked for and has not ended, and whether it has begun.
     pub(super) out: Option<(Job, bool)>,
+    /// Runs that one worker has ended before the other, which had claimed them, said that they began.
+    unbegun: Vec<Job>,
     /// What the last run has left and was not thrown away.
     pub(super) ran: Option<Ran<L>>,
 }
@@ -64,7 +66,7 @@ impl<L: Location> OneBatch<L> {
     /// A batch that waits for its first run.
     #[must_use]
     pub(super) const fn new(members: Batch) -> Self {
-        Self { members, runs: 0, out: None, ran: None }
+        Self { members, runs: 0, out: None, unbegun: Vec::new(), ran: None }
     }
 
     /// A run is asked for.
@@ -113,13 +115,17 @@ impl<L: Location> OneBatch<L> {
     /// # Errors
     /// It was not asked for, or has begun already.
     pub(super) fn begin(&mut self, job: Job) -> Result<(), Why> {
+        if let Some(at) = self.unbegun.iter().position(|other| *other == job) {
+            self.unbegun.swap_remove(at);
+            return Ok(());
+        }
         let asked = self.out == Some((job, false));
         ensure(asked, || format!("{job:?} begins, and {:?} is asked for", self.out))?;
         self.out = Some((job, true));
         Ok(())
     }
 
-    /// The worker has ended it.
+    /// The worker has ended it, or, if `is_second`, one that ran it beside that worker.
     ///
     /// # Errors
     /// It has not begun, or ran something else than the members in order.
@@ -127,8 +133,12 @@ impl<L: Location> OneBatch<L> {
         &mut self,
         job: Job,
         groups: &[ExactGroup<L>],
-        held: Option<TxIndex>,
+        (held, is_second): (Option<TxIndex>, bool),
     ) -> Result<(), Why> {
+        if is_second && self.out == Some((job, false)) {
+            self.out = Some((job, true));
+            self.unbegun.push(job);
+        }
         let begun = self.out == Some((job, true)) && self.ran.is_none();
         ensure(begun, || format!("{job:?} ends, and {:?} runs", self.out))?;
         let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(held);

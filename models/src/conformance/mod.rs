@@ -284,14 +284,14 @@ impl<L: Location> Replay<L> {
                 self.runs(*tx)?.ran_second(*tx, end, bound)
             }
             EngineEvent::BatchBegan(job) => self.world.batches.began(*job),
-            EngineEvent::BatchEnded { job, groups, held } => {
+            EngineEvent::BatchEnded { job, groups, held, is_second } => {
                 let bound = self.role.bound();
                 let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(*held);
                 for tx in ran {
                     self.runs(tx)?.ran_in_batch(tx, bound)?;
                 }
                 let World { store, batches, .. } = &mut self.world;
-                batches.ended(*job, groups, *held, &store.cells)
+                batches.ended(*job, groups, (*held, *is_second), &store.cells)
             }
             EngineEvent::Sent(report) => self.sent(ticket, report),
             EngineEvent::Heard(event) => self.role.heard(event, &mut self.world),

@@ -66,6 +66,9 @@ impl Bug {
                 | WorkerMutant::FrontierUnindexed
                 | WorkerMutant::GroupUnindexed
                 | WorkerMutant::VerdictForgotten
+                | WorkerMutant::ReportedTwice
+                | WorkerMutant::SecondOnFrontier
+                | WorkerMutant::TakenBackHelped
         );
         in_protocol || in_store || in_worker
     }

@@ -91,6 +91,8 @@ pub(in crate::evm) struct EvmBatches<'a, D: DatabaseRef> {
     used: &'a UsedGas,
     /// Each commit is streamed to the caller.
     streams: bool,
+    /// Another worker runs the same batch.
+    is_second: bool,
     open: Open,
 }
 
@@ -105,7 +107,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         let recipe = machine.recipe();
         let runner = Runner::new(machine, recipe, followed, streams);
         let open = Open::Scattered { groups: Vec::new(), in_journal: 0 };
-        Self { runner, store, used, streams, open }
+        Self { runner, store, used, streams, is_second: false, open }
     }
 
     /// Runs the next one of neighbours, whose changes are taken together.
@@ -136,9 +138,8 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
 
     /// Runs the next one by itself.
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
-        let Self { runner, used, open: Open::Scattered { groups, in_journal }, .. } = self else {
-            return Err(MustWait::UNKNOWN);
-        };
+        let Self { runner, used, is_second, open, .. } = self;
+        let Open::Scattered { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
         let recipe = runner.recipe;
         let machine = &mut runner.machine;
         machine.begin(tx);
@@ -148,7 +149,10 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             (Err(reason), None) => return Err(MustWait { error: Some(TxError::Rejected(reason)) }),
             (_, Some(_)) => return Err(MustWait::UNKNOWN),
         };
-        used.add(output.result.tx_gas_used());
+        // That of a run beside another one is the same gas.
+        if !*is_second {
+            used.add(output.result.tx_gas_used());
+        }
         let txs = Chunk { first: tx, end: tx.next() };
         if let Some(log) = machine.view_mut().log_mut() {
             for_each_write(&output.changes, recipe, |location, _| log.write(&location));
@@ -206,7 +210,8 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     type BaseError = D::Error;
 
     fn begin(&mut self, start: BatchStart<'_, EvmLocation, Carry, BlockGas>) {
-        let BatchStart { batch, txs, snapshot, log, in_order } = start;
+        let BatchStart { batch, txs, snapshot, log, in_order, is_second } = start;
+        self.is_second = is_second;
         let (runner, first) = (&mut self.runner, txs.first);
         let range: Range<usize> = first.position()..txs.end.position();
         if let Some(InOrder { carry, room }) = in_order {
@@ -219,7 +224,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             self.open = Open::InOrder { ledger, first, carried: carry.first };
             return runner.begin_in_order(range, carry, log);
         }
-        runner.machine.view_mut().begin_batch(snapshot, log);
+        runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
         self.open = match batch {
             Batch::Range(_) if !self.streams && runner.recipe.shares => {
                 let none = BlockGas::default();
@@ -243,7 +248,7 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     }
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup, Carry> {
-        let Self { runner, used, streams, open, .. } = self;
+        let Self { runner, used, streams, is_second, open, .. } = self;
         let empty = Open::Scattered { groups: Vec::new(), in_journal: 0 };
         let groups = match core::mem::replace(open, empty) {
             Open::InOrder { mut ledger, first, carried } => {
@@ -255,7 +260,9 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             }
             Open::Neighbours { mut ledger, first } => {
                 runner.settle(&mut ledger);
-                used.add(ledger.gas().admitted(&runner.recipe.block));
+                if !*is_second {
+                    used.add(ledger.gas().admitted(&runner.recipe.block));
+                }
                 Self::end_neighbours(runner, *ledger, first, false).into_iter().collect()
             }
             Open::Scattered { groups, .. } => groups,

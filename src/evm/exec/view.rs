@@ -56,13 +56,13 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         Self::over(recipe, View::of_batches(store, base, context))
     }
 
-    /// A private batch begins, on the committed prefix below `snapshot`.
+    /// A private batch begins at `first`, on the committed prefix below `snapshot`.
     pub(in crate::evm) fn begin_batch(
         &mut self,
-        snapshot: TxIndex,
+        (first, snapshot, is_second): (TxIndex, TxIndex, bool),
         log: Option<AccessLog<EvmLocation>>,
     ) {
-        self.inner.begin_batch(snapshot, log);
+        self.inner.begin_batch(first, snapshot, log, is_second);
     }
 
     /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`.

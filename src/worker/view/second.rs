@@ -18,9 +18,9 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
         }
     }
 
-    /// Whether the run goes on beside another one of the same transaction.
+    /// Whether the run goes on beside another one of the same transaction, or of the same batch.
     pub const fn is_second(&self) -> bool {
-        self.is_second
+        self.is_second || matches!(self.below, Below::Snapshot { beat_at: None, .. })
     }
 
     /// Whether the frontier has moved on from a run that goes on beside another one: it stops.
