@@ -1,7 +1,7 @@
 //! A chain's states equal those of sequential revm after each block, whatever the writer's pace,
 //! the number of workers, and the places where the chain is closed and opened again.
 
-use crate::support::{Kind, Lagging, Stream, Troubled, contents};
+use crate::support::{Kind, Lagging, Reference, Stream, Troubled, contents};
 use alloy_primitives::B256;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
@@ -170,9 +170,13 @@ fn states_are_those_of_sequential_execution() {
 }
 
 pub(crate) fn begun(stream: &Stream) -> MemoryStore {
+    begun_with(&stream.states[0], stream.head)
+}
+
+/// A chain that begins with `state` after the block `head`.
+pub(crate) fn begun_with(state: &Reference, head: Head) -> MemoryStore {
     let store = MemoryStore::new();
-    create(&store, b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
-        .expect("an empty store");
+    create(&store, b"{}", &state.batch(head), StateRoots::Computed).expect("an empty store");
     store
 }
 

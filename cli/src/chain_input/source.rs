@@ -49,8 +49,7 @@ impl core::fmt::Debug for Inputs {
 
 impl Inputs {
     /// The blocks of `paths`: files, folders of block files, and `-` for standard input. Blocks in
-    /// RLP obey `rules`, and their senders are recovered on `threads` threads; a block file names its
-    /// fork and its senders.
+    /// RLP obey `rules`, a block file names its fork. `threads` threads recover senders.
     ///
     /// # Errors
     /// A path that is not there, or a folder without block files.
@@ -99,7 +98,7 @@ impl Inputs {
                 (Format::Json, mut input) => {
                     let mut json = Vec::new();
                     input.read_to_end(&mut json).map_err(failed(&path))?;
-                    let block = from_json(&json);
+                    let block = from_json(&json, self.threads);
                     let block = block.map_err(|kind| BlockFileError::new(file.clone(), kind))?;
                     return Ok(Some(self.sized(block, file)));
                 }
@@ -129,9 +128,9 @@ impl Iterator for Inputs {
     }
 }
 
-fn from_json(json: &[u8]) -> Result<ChainBlock, BlockFileErrorKind> {
+fn from_json(json: &[u8], threads: NonZeroUsize) -> Result<ChainBlock, BlockFileErrorKind> {
     let file = BlockFile::from_json(json)?;
-    chain_block(&file).map_err(BlockFileErrorKind::Field)
+    chain_block(&file, threads).map_err(BlockFileErrorKind::Field)
 }
 
 /// The block files in a folder, sorted by name.

@@ -10,6 +10,7 @@ use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
     open as open_chain,
 };
+use braid_evm::BlockErrorKind;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -125,10 +126,52 @@ struct Refusal {
 }
 
 /// What has to be put right.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
+    /// The blocks that were given.
     Input,
-    Store,
+    /// The disk.
+    Disk,
+    /// Braid, whose writer has panicked.
+    Panic,
+    /// Braid.
+    Bug,
+    /// The error says what to do.
+    Stated,
+}
+
+impl Cause {
+    const fn of(error: &ChainError) -> Self {
+        match error {
+            ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => Self::Input,
+            ChainError::Writer { error, .. }
+            | ChainError::Store(error)
+            | ChainError::Block { kind: BlockErrorKind::Base(error), .. } => match error {
+                StoreError::Backend(_) => Self::Disk,
+                _ => Self::Stated,
+            },
+            ChainError::WriterEnded { .. } => Self::Panic,
+            ChainError::Block { kind: BlockErrorKind::Internal(_), .. } => Self::Bug,
+            ChainError::Thread(_) => Self::Stated,
+            _ => Self::Input,
+        }
+    }
+
+    /// What to do, after the number of the last durable block.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Input => {
+                "; correct the input and run the same command again, which goes on after that block"
+            }
+            Self::Disk => {
+                "; free space or check the disk, and run the same command again, which goes on \
+                 after that block"
+            }
+            Self::Panic => "; this is a bug in Braid: report the panic above",
+            Self::Bug => "; this is a bug in Braid: report this error",
+            Self::Stated => "",
+        }
+    }
 }
 
 impl Import {
@@ -206,35 +249,65 @@ impl Import {
 
 impl Refusal {
     fn new(file: String, error: &ChainError) -> Self {
-        let cause = match error {
-            ChainError::Writer { error: StoreError::Backend(_), .. }
-            | ChainError::WriterEnded { .. }
-            | ChainError::Store(_) => Cause::Store,
-            _ => Cause::Input,
-        };
-        // No input is to blame for what the writer says of an earlier block.
-        let file = if cause == Cause::Store { String::new() } else { file };
+        let cause = Cause::of(error);
+        // The input is not to blame for a block that the writer names: it is an earlier one.
+        let is_earlier = matches!(error, ChainError::Writer { .. });
+        let file = if cause == Cause::Input && !is_earlier { file } else { String::new() };
         Self { file, why: error.to_string(), end: end_of(error), cause }
     }
 
+    fn text(&self, durable: u64) -> String {
+        let Self { file, why, cause, .. } = self;
+        let place = if file.is_empty() { why.clone() } else { format!("{file}: {why}") };
+        format!("{place}\nblocks up to {durable} are durable{}", cause.advice())
+    }
+
     fn end(self, durable: Head) -> Result<End, Stop> {
-        let Self { file, why, end, cause } = self;
-        let place = if file.is_empty() { why } else { format!("{file}: {why}") };
-        let first = match cause {
-            Cause::Input => "correct the input",
-            Cause::Store => "make room on the disk, or see to it",
-        };
-        let advice = format!(
-            "{place}\nblocks up to {} are durable; {first} and run the same command again, which \
-             goes on after that block",
-            durable.number
-        );
-        match end {
+        let text = self.text(durable.number);
+        match self.end {
             End::Mismatch => {
-                crate::commands::print_error(&advice);
+                crate::commands::print_error(&text);
                 Ok(End::Mismatch)
             }
-            _ => Err(Stop::Message(advice)),
+            _ => Err(Stop::Message(text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+    use braid_evm::At;
+
+    #[test]
+    fn what_failed_is_blamed_and_not_the_input() {
+        let disk = || StoreError::backend(io::Error::other("no space left"));
+        let damaged = || StoreError::Damaged { what: "the head".to_owned() };
+        let (stated, found) = (B256::ZERO, B256::ZERO);
+        let base = |error| {
+            let kind = BlockErrorKind::Base(error);
+            ChainError::Block { number: 7, at: At::PreBlock, kind }
+        };
+        let written = |error| ChainError::Writer { number: 7, error };
+        let (input, disk_is, stated_is) = (Cause::Input, Cause::Disk, Cause::Stated);
+        for (error, cause) in [
+            (base(disk()), disk_is),
+            (base(damaged()), stated_is),
+            (written(disk()), disk_is),
+            (written(damaged()), stated_is),
+            (written(StoreError::StateRoot { stated, found }), input),
+            (ChainError::Store(disk()), disk_is),
+            (ChainError::WriterEnded { number: 7 }, Cause::Panic),
+            (ChainError::Number { number: 7, head: 3 }, input),
+        ] {
+            let refusal = Refusal::new("blocks.rlp".to_owned(), &error);
+            assert_eq!(refusal.cause, cause, "{error:?}");
+            let text = refusal.text(3);
+            let is_read = matches!(error, ChainError::Number { .. });
+            assert_eq!(text.starts_with("blocks.rlp: "), is_read, "{text}");
+            let end = format!("\nblocks up to 3 are durable{}", cause.advice());
+            assert!(text.ends_with(&end), "{text}");
         }
     }
 }
