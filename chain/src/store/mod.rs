@@ -2,6 +2,7 @@
 
 mod count;
 mod embedded;
+mod journal;
 mod memory;
 #[cfg(braid_rocksdb)]
 mod rocks;
