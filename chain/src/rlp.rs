@@ -1,6 +1,6 @@
 //! Blocks as geth's `export` writes them: one RLP list after the other.
 
-use crate::{ChainBlock, Expected, Rules};
+use crate::{ChainBlock, Expected, Head, Rules};
 use alloy_consensus::{
     Block as RlpBlock, EthereumTxEnvelope, Header, TxEip4844,
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
@@ -8,7 +8,7 @@ use alloy_consensus::{
 };
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::Address;
-use alloy_rlp::Header as RlpHeader;
+use alloy_rlp::{Decodable, Header as RlpHeader};
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::{
@@ -122,6 +122,16 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
         return Err(io::Error::new(ErrorKind::UnexpectedEof, "the input ends within a block"));
     }
     Ok(())
+}
+
+/// Number and hash of a block. Only its header is decoded.
+///
+/// # Errors
+/// The bytes are no list that begins with a header.
+pub fn decode_head(mut bytes: &[u8]) -> Result<Head, RlpError> {
+    let mut fields = RlpHeader::decode_bytes(&mut bytes, true)?;
+    let header = Header::decode(&mut fields)?;
+    Ok(Head { number: header.number, hash: header.hash_slow() })
 }
 
 /// Decodes a block, recovers its senders on `threads` threads, and compares the body with the header.

@@ -1,5 +1,5 @@
 //! The state root after each kind of change that makes a trie smaller or begins one anew, and after
-//! taking the block back, against a library's full computation.
+//! the block is unwound, against a library's full computation.
 
 use crate::{
     streams::{begun_with, block, config},
@@ -60,7 +60,7 @@ fn hash_of(number: u64) -> B256 {
     keccak256(number.to_be_bytes())
 }
 
-/// Executes `blocks` on a state with `accounts` and takes them back. Compares root and contents with
+/// Executes `blocks` on a state with `accounts` and unwinds them. Compares root and contents with
 /// the reference after each block, and returns the reference's states, the first one included.
 fn states(accounts: &[(Address, MemoryAccount)], spec: SpecId, blocks: &[Block]) -> Vec<Reference> {
     let sender = MemoryAccount { balance: U256::from(u64::MAX), ..MemoryAccount::default() };

@@ -13,7 +13,7 @@ use alloy_trie::{
     TrieAccount,
     root::{state_root_unhashed, storage_root_unhashed},
 };
-use braid_chain::{ChainFolder, EmbeddedStore, open};
+use braid_chain::{ChainFolder, EmbeddedStore, open, rlp::RlpItems};
 use braid_testkit::{block_file::BlockFile, workload::demo_chain};
 use serde_json::Value;
 use std::{
@@ -131,7 +131,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
 
     let text = chain(&["unwind", &by_file, "2"], 0);
     assert!(text.contains("head 1 "), "{text}");
-    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be taken back"));
+    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be unwound"));
     assert_eq!(
         json(&["inspect", &by_file])["state_root"],
         files[0].block.header.state_root.to_string()
@@ -210,6 +210,27 @@ fn what_cannot_be_used_is_refused_with_advice() {
     chain(&["demo", "--blocks", "1", "--seed", "2", &demo.path("second")], 0);
     let text = chain(&["run", &folder, &demo.path("second/blocks.rlp")], 2);
     assert!(text.contains("the input is of another chain"), "{text}");
+}
+
+/// Of blocks that the chain has the headers alone are read: a signature is not recovered again.
+#[test]
+fn the_bodies_of_blocks_that_the_chain_has_are_not_read() {
+    let demo = Demo::new(3);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    let bytes = fs::read(&rlp).expect("reads");
+    let lengths = RlpItems::new(&*bytes).map(|item| item.expect("a block").len());
+    let two: usize = lengths.take(2).sum();
+    let first = demo.path("first.rlp");
+    fs::write(&first, &bytes[..two]).expect("writes");
+    chain(&["run", &folder, &first], 0);
+    // The end of block 2 is in its last signature or behind it.
+    let mut bad = bytes;
+    bad[two - 40..two].fill(0);
+    fs::write(&rlp, bad).expect("writes");
+    let report = json(&["run", &folder, &rlp]);
+    assert_eq!((&report["blocks"], &report["passed_over"]), (&1.into(), &2.into()));
+    let other = demo.begun("other");
+    assert!(chain(&["run", &other, &rlp], 2).contains("blocks up to 1 are durable"));
 }
 
 #[test]

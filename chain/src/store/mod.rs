@@ -28,7 +28,7 @@ pub enum Table {
     Codes,
     /// Block hashes by number.
     BlockHashes,
-    /// What undoes a block, by number.
+    /// Undo records, by block number.
     Undo,
     /// Nodes of tries, by trie and path.
     Nodes,

@@ -11,4 +11,4 @@ pub use ahead::Ahead;
 pub use block_file::chain_block;
 pub use error::InputError;
 pub use packed::{Input, unpacked};
-pub use source::{Inputs, SizedBlock};
+pub use source::{InputBlock, Inputs, SizedBlock};

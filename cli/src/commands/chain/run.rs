@@ -4,7 +4,7 @@ use super::{
     End, Stop, message, open,
     pace::{Pace, Tally},
 };
-use crate::chain_input::{Ahead, Inputs, SizedBlock};
+use crate::chain_input::{Ahead, InputBlock, Inputs, SizedBlock};
 use crate::commands::run::PolicyArg;
 use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
@@ -26,8 +26,8 @@ Examples:
   geth export /dev/stdout 1 1000 | braid chain run chain/ -
   braid chain run --workers 4 --json chain/ blocks.rlp.gz | jq .transactions_per_second
 
-Blocks that the chain has already are passed over, so that the same command goes on
-after a crash.
+Blocks that the chain has already are passed over: only their hashes are compared. So the
+same command goes on after a crash.
 
 Exit code: 0 if all blocks are durable; 1 if a block is not what its header says;
 2 if an input or the folder cannot be used, or a block is invalid. Whatever the code,
@@ -53,7 +53,7 @@ pub(super) struct RunArgs {
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
-    /// Blocks that can be undone, counted from the last one
+    /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
     /// Keep the receipts of the last N blocks, for `inspect`; without it those that are there stay, and
@@ -72,12 +72,13 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, Some(args.cache))?;
     let reader = open_chain(&store).map_err(message)?;
     let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
+    let head = reader.head();
     drop(reader);
     let mut config = ChainConfig::default();
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     let rules = Rules::new(genesis.config);
     let threads = NonZeroUsize::from(config.executor.workers);
-    let inputs = Inputs::new(&args.inputs, rules, threads).map_err(message)?;
+    let inputs = Inputs::new(&args.inputs, rules, head.number, threads).map_err(message)?;
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts;
@@ -190,26 +191,39 @@ impl Import {
 
     fn one(&mut self, input: SizedBlock, pace: &mut Pace) -> Result<(), Refusal> {
         let SizedBlock { block, file, read } = input;
+        let refused = |error| Refusal::new(file.clone(), &error);
+        let block = match block {
+            InputBlock::Old(old) => {
+                self.pass_over(old, &file)?;
+                pace.passed_over(old.number, read);
+                return Ok(());
+            }
+            InputBlock::New(block) => *block,
+        };
         let number = block.block.env.number.saturating_to::<u64>();
         if number <= self.chain.head().number {
-            let known = self.known(number);
-            let known = known.map_err(|error| Refusal::new(file.clone(), &error))?;
-            if known.is_some_and(|hash| hash != block.hash) {
-                let known = known.unwrap_or_default();
-                let why = format!(
-                    "block {number} has the hash {}, the chain's block {number} is {known}: the \
-                     input is of another chain",
-                    block.hash
-                );
-                return Err(Refusal { file, why, end: End::BadInput, cause: Cause::Input });
-            }
-            self.passed_over = self.passed_over.saturating_add(1);
-            return Ok(());
+            // An earlier input had it.
+            return self.pass_over(Head { number, hash: block.hash }, &file);
         }
-        let executed =
-            self.chain.execute(block).map_err(|error| Refusal::new(file.clone(), &error))?;
+        let executed = self.chain.execute(block).map_err(refused)?;
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);
+        Ok(())
+    }
+
+    /// Counts a block that the chain has, if it is the same one.
+    fn pass_over(&mut self, old: Head, file: &str) -> Result<(), Refusal> {
+        let Head { number, hash } = old;
+        let known = self.known(number).map_err(|error| Refusal::new(file.to_owned(), &error))?;
+        if let Some(known) = known.filter(|known| *known != hash) {
+            let why = format!(
+                "block {number} has the hash {hash}, the chain's block {number} is {known}: the \
+                 input is of another chain"
+            );
+            let (file, end, cause) = (file.to_owned(), End::BadInput, Cause::Input);
+            return Err(Refusal { file, why, end, cause });
+        }
+        self.passed_over = self.passed_over.saturating_add(1);
         Ok(())
     }
 
