@@ -51,8 +51,8 @@ pub struct Built {
 
 /// A chain: executes blocks on the last one's state, while one thread writes to the store.
 ///
-/// A block executes on the store and on the changes of blocks that are not written yet, of which there
-/// are at most two. Dropping the chain waits until all of them are durable.
+/// Each block executes on the store plus at most two blocks that are not yet durable. Dropping the
+/// chain waits until all of them are durable.
 pub struct Chain<S: StateStore> {
     store: Arc<S>,
     executor: Executor,

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {
-    /// Blocks that can be undone, counted from the head. Default: 128.
+    /// Blocks that can be unwound, counted from the head. Default: 128.
     pub undo_blocks: u64,
     /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and those that
     /// are there stay; they also stay where they lie before a block without receipts, until
@@ -38,11 +38,11 @@ pub enum StateRoots {
     /// block is written.
     Computed,
     /// None: a block costs less, and its header's state root is not compared.
-    Left,
+    Disabled,
 }
 
 impl Keep {
-    /// Keeps what undoes the last `undo_blocks` blocks.
+    /// Keeps the undo records of the last `undo_blocks` blocks.
     #[must_use]
     pub fn blocks(undo_blocks: u64) -> Self {
         Self { undo_blocks, ..Self::default() }
@@ -82,8 +82,8 @@ pub fn create<S: StateStore>(
     store.write(writes)
 }
 
-/// Writes what a block has changed: state, codes, block hash, what undoes it, and the head that
-/// names it; and before that its state root, if the chain has them. The block is durable when this
+/// Writes what a block has changed: state, codes, block hash, undo record, and the head that names it;
+/// and before that its state root, if the chain has them. The block is durable when this
 /// returns.
 ///
 /// # Errors

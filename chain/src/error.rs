@@ -63,15 +63,14 @@ pub enum StoreError {
         /// The root of the state after the block.
         found: B256,
     },
-    /// A block cannot be taken back.
+    /// A block cannot be unwound.
     #[error(
-        "block {number} cannot be taken back: what undoes it is not kept; {kept} blocks can be \
-         taken back"
+        "block {number} cannot be unwound: its undo record is not kept; {kept} blocks can be unwound"
     )]
     NoUndo {
         /// Number of the block.
         number: u64,
-        /// Blocks that can be taken back.
+        /// Blocks that can be unwound.
         kept: u64,
     },
     /// A batch does not continue the chain in the store.

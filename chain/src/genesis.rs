@@ -34,7 +34,7 @@ pub fn header(genesis: &Genesis) -> Header {
         nonce: genesis.nonce.into(),
         ..Header::default()
     };
-    let spec = Rules::new(genesis.config.clone()).spec(&header);
+    let spec = Rules::new(genesis.config.clone()).genesis_spec(&header);
     let since = |fork| spec.is_enabled_in(fork);
     let base_fee = genesis.base_fee_per_gas.and_then(|fee| u64::try_from(fee).ok());
     header.base_fee_per_gas = since(SpecId::LONDON).then_some(base_fee.unwrap_or(BASE_FEE));

@@ -165,8 +165,8 @@ mod tests {
         fn layers_read_as_what_is_written(blocks in acts(), written in 0_usize..3) {
             let (store, all) = (MemoryStore::new(), MemoryStore::new());
             let genesis = DurableBatch { head: head(0), ..DurableBatch::default() };
-            create(&store, b"{}", &genesis, StateRoots::Left).unwrap();
-            create(&all, b"{}", &genesis, StateRoots::Left).unwrap();
+            create(&store, b"{}", &genesis, StateRoots::Disabled).unwrap();
+            create(&all, b"{}", &genesis, StateRoots::Disabled).unwrap();
             let mut layers = Vec::new();
             for (index, acts) in blocks.iter().enumerate() {
                 let block = executed(index as u64 + 1, acts, &open(&all).unwrap());

@@ -1,4 +1,4 @@
-//! Removing what undoes old blocks, and their receipts.
+//! Removing old undo records, receipts and block hashes.
 
 use crate::{Snapshot, StateStore, StoreError, Table, Writes, open};
 use std::mem;
@@ -12,7 +12,7 @@ const AT_ONCE: usize = 1_000;
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Number of blocks that can be undone no more.
+    /// Number of undo records removed.
     pub undo_blocks: u64,
     /// Number of blocks whose receipts were removed.
     pub receipt_blocks: u64,
@@ -22,9 +22,9 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Removes what undoes all but the last `undo_blocks` blocks, and the block hashes that no block can
-/// ask for any more, not even after these blocks have been taken back; and the receipts of all but
-/// the last `receipt_blocks` blocks, unless `None`. The oldest records go first, a thousand in one
+/// Removes the undo records of all but the last `undo_blocks` blocks, and the block hashes that no
+/// block can ask for any more, not even after these blocks have been unwound; and the receipts of all
+/// but the last `receipt_blocks` blocks, unless `None`. The oldest records go first, a thousand in one
 /// transaction.
 ///
 /// # Errors
@@ -48,7 +48,7 @@ pub fn prune<S: StateStore>(
     if let Some(blocks) = receipt_blocks {
         pruned.receipt_blocks = remove(Table::Receipts, first(blocks))?;
     }
-    // It is the next block once all that can be taken back have been.
+    // It is the next block once all that can be unwound have been.
     pruned.block_hashes = remove(Table::BlockHashes, first_undo.saturating_sub(REACH))?;
     Ok(pruned)
 }

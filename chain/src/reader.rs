@@ -121,7 +121,7 @@ impl<S: Snapshot> StateReader<S> {
         hash.map_err(|_| StoreError::damaged(format!("the hash of block {number}")))
     }
 
-    /// What undoes the block with this number, if that is kept.
+    /// The undo record of the block with this number, if that is kept.
     ///
     /// # Errors
     /// The store failed.

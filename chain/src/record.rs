@@ -116,7 +116,7 @@ pub(crate) fn number_256(bytes: &[u8]) -> Result<U256, StoreError> {
     U256::try_from_be_slice(bytes).ok_or_else(|| StoreError::damaged("a number above 256 bits"))
 }
 
-/// What undoes a block: values before it.
+/// Undo record of a block: values before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Undo {
     /// The block before.

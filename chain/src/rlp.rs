@@ -1,6 +1,6 @@
 //! Blocks as geth's `export` writes them: one RLP list after the other.
 
-use crate::{ChainBlock, Expected, Rules};
+use crate::{ChainBlock, Expected, Head, Rules};
 use alloy_consensus::{
     Block as RlpBlock, EthereumTxEnvelope, Header, TxEip4844,
     proofs::{calculate_ommers_root, calculate_transaction_root, calculate_withdrawals_root},
@@ -8,7 +8,7 @@ use alloy_consensus::{
 };
 use alloy_evm::FromRecoveredTx;
 use alloy_primitives::Address;
-use alloy_rlp::Header as RlpHeader;
+use alloy_rlp::{Decodable, Header as RlpHeader};
 use braid_evm::{Block, Ommer};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use std::{
@@ -124,7 +124,17 @@ fn extend(input: &mut impl Read, item: &mut Vec<u8>, count: usize) -> io::Result
     Ok(())
 }
 
-/// Decodes a block, recovers its senders on so many threads and compares the body with the header.
+/// Number and hash of a block. Only its header is decoded.
+///
+/// # Errors
+/// The bytes are no list that begins with a header.
+pub fn decode_head(mut bytes: &[u8]) -> Result<Head, RlpError> {
+    let mut fields = RlpHeader::decode_bytes(&mut bytes, true)?;
+    let header = Header::decode(&mut fields)?;
+    Ok(Head { number: header.number, hash: header.hash_slow() })
+}
+
+/// Decodes a block, recovers its senders on `threads` threads, and compares the body with the header.
 ///
 /// # Errors
 /// The bytes are no block, a signature is invalid, or the header states another body.
@@ -141,7 +151,8 @@ pub fn decode_block(
     let RlpBlock { header, body } = block;
     let spec = rules.spec(&header);
     let homestead = spec.is_enabled_in(SpecId::HOMESTEAD);
-    let senders = senders(&body.transactions, homestead, threads)
+    let signed: Vec<_> = body.transactions.iter().collect();
+    let senders = recover_senders(&signed, homestead, threads)
         .map_err(|index| RlpError::Signature { number: header.number, index })?;
     let transactions = body.transactions.iter().zip(senders);
     let transactions = transactions
@@ -163,21 +174,24 @@ pub fn decode_block(
     Ok(ChainBlock { block, hash, expected })
 }
 
-/// Senders of the transactions, or the index of the first one whose signature is invalid. `homestead`:
-/// whether EIP-2 forbids large values of `s`.
-fn senders(
-    transactions: &[Envelope],
+/// Recovers the senders of signed transactions on `threads` threads. `homestead`: whether EIP-2
+/// forbids large values of `s`.
+///
+/// # Errors
+/// The index of the first transaction whose signature is invalid.
+pub fn recover_senders<T: SignerRecoverable + Sync>(
+    transactions: &[&T],
     homestead: bool,
     threads: NonZeroUsize,
 ) -> Result<Vec<Address>, usize> {
-    let recover = |transaction: &Envelope| {
+    let recover = |transaction: &T| {
         if homestead {
             transaction.recover_signer()
         } else {
             transaction.recover_signer_unchecked()
         }
     };
-    let all = |first: usize, share: &[Envelope]| {
+    let all = |first: usize, share: &[&T]| {
         let indices = first..;
         let senders = indices.zip(share).map(|(index, it)| recover(it).map_err(|_| index));
         senders.collect::<Result<Vec<_>, _>>()

@@ -36,18 +36,29 @@ impl Rules {
         self.config.chain_id
     }
 
-    /// The newest fork that is active in the block of `header`. Forks that the configuration
-    /// leaves out below it count as active.
-    #[must_use]
-    pub fn spec(&self, header: &Header) -> SpecId {
+    /// Forks that begin at a time, newest first.
+    const fn by_time(&self) -> [(Option<u64>, SpecId); 5] {
         let config = &self.config;
-        let by_time = [
+        [
             (config.amsterdam_time, SpecId::AMSTERDAM),
             (config.osaka_time, SpecId::OSAKA),
             (config.prague_time, SpecId::PRAGUE),
             (config.cancun_time, SpecId::CANCUN),
             (config.shanghai_time, SpecId::SHANGHAI),
-        ];
+        ]
+    }
+
+    /// The newest fork whose fields a genesis header has. Unlike [`spec`](Self::spec) it does not
+    /// depend on the difficulty: Hoodi has Cancun at time 0, and difficulty 1 in its genesis.
+    pub(crate) fn genesis_spec(&self, header: &Header) -> SpecId {
+        newest(&self.by_time(), header.timestamp).unwrap_or_else(|| self.spec(header))
+    }
+
+    /// The newest fork that is active in the block of `header`. Forks that the configuration
+    /// leaves out below it count as active.
+    #[must_use]
+    pub fn spec(&self, header: &Header) -> SpecId {
+        let (config, by_time) = (&self.config, self.by_time());
         let merged = header.difficulty.is_zero()
             && (config.terminal_total_difficulty.is_some()
                 || config.merge_netsplit_block.is_some()
@@ -63,10 +74,6 @@ impl Rules {
             (config.eip150_block, SpecId::TANGERINE),
             (config.homestead_block, SpecId::HOMESTEAD),
         ];
-        let newest = |forks: &[(Option<u64>, SpecId)], at: u64| {
-            let active = |(since, _): &&(Option<u64>, SpecId)| since.is_some_and(|it| it <= at);
-            forks.iter().find(active).map(|(_, spec)| *spec)
-        };
         let spec = merged.then(|| newest(&by_time, header.timestamp).unwrap_or(SpecId::MERGE));
         spec.or_else(|| newest(&by_number, header.number)).unwrap_or(SpecId::FRONTIER)
     }
@@ -131,6 +138,12 @@ impl Rules {
             ..ChainRules::default()
         }
     }
+}
+
+/// The first of `forks` that is active at block or time `at`.
+fn newest(forks: &[(Option<u64>, SpecId)], at: u64) -> Option<SpecId> {
+    let active = |(since, _): &&(Option<u64>, SpecId)| since.is_some_and(|it| it <= at);
+    forks.iter().find(active).map(|(_, spec)| *spec)
 }
 
 fn mainnet_dao_fork() -> DaoFork {

@@ -1,4 +1,4 @@
-//! Taking blocks back.
+//! Unwinding blocks.
 
 use crate::{
     AccountChange, DurableBatch, Head, SlotChange, Snapshot, StateReader, StateStore, StoreError,
@@ -7,13 +7,13 @@ use crate::{
 };
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
-/// Takes back the last `blocks` blocks, each in a transaction of its own, and returns the block that is
-/// the last one then. `root_threads` threads compute each state root: see
+/// Unwinds the last `blocks` blocks, each in a transaction of its own, and returns the block that is the
+/// last one then. `root_threads` threads compute each state root: see
 /// [`Keep::root_threads`](crate::Keep::root_threads).
 ///
 /// # Errors
-/// What undoes one of the blocks is not kept: nothing is taken back then. Or the store failed: blocks
-/// that were taken back before stay so.
+/// The undo record of one of the blocks is not kept: no block is unwound then. Or the store failed:
+/// blocks that were unwound before stay so.
 pub fn unwind<S: StateStore>(
     store: &S,
     blocks: u64,
@@ -28,12 +28,12 @@ pub fn unwind<S: StateStore>(
         }
     }
     for _ in 0..blocks {
-        take_back(store, root_threads)?;
+        unwind_one(store, root_threads)?;
     }
     Ok(StateReader::new(store.snapshot()?)?.head())
 }
 
-fn take_back<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<(), StoreError> {
+fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<(), StoreError> {
     let reader = StateReader::new(store.snapshot()?)?;
     let Head { number, .. } = reader.head();
     let undo = reader.undo(number)?.ok_or(StoreError::NoUndo { number, kept: 0 })?;

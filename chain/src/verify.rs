@@ -1,4 +1,4 @@
-//! Computing everything anew that a store can be asked about.
+//! Recomputes every root and hash in the store and compares it with what is stored.
 
 use crate::{
     Snapshot, StateReader, StoreError, Table,
@@ -19,7 +19,7 @@ pub struct Verified {
     pub codes: u64,
     /// Number of blocks whose hash is there, without a gap up to the head.
     pub block_hashes: u64,
-    /// Number of blocks that can be undone.
+    /// Number of undo records.
     pub undo_blocks: u64,
     /// Number of blocks whose receipts are there.
     pub receipt_blocks: u64,
@@ -97,7 +97,7 @@ fn storage<S: Snapshot>(
     Ok(storage_root_unhashed(slots.into_iter().map(|(slot, value)| (B256::from(slot), value))))
 }
 
-/// Block hashes without a gap down from the head, and what undoes the last blocks.
+/// Block hashes without a gap down from the head, and the undo records of the last blocks.
 fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Result<(), StoreError> {
     let head = reader.head();
     if reader.block_hash(head.number)? != Some(head.hash) {
@@ -111,7 +111,7 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
         if let Some(undo) = reader.undo(number)? {
             verified.undo_blocks = verified.undo_blocks.saturating_add(1);
             if Some(undo.parent.hash) != hash || undo.parent.number != parent {
-                return Err(StoreError::damaged(format!("what undoes block {number}")));
+                return Err(StoreError::damaged(format!("the undo record of block {number}")));
             }
         }
         if hash.is_none() {

@@ -3,7 +3,7 @@
 use crate::{
     ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
     commit::Committer,
-    pipeline::{End, EndOf, Named, Pipeline},
+    pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
 };
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::B256;
@@ -132,10 +132,10 @@ impl Writer {
         flushed.map_err(|end| self.error(end))
     }
 
-    fn error(&self, end: EndOf<Arc<ExecutedBlock>, StoreError>) -> ChainError {
+    fn error(&self, end: WriterEndedFor<Arc<ExecutedBlock>, StoreError>) -> ChainError {
         match end {
-            End::Failed(head, error) => ChainError::Writer { number: head.number, error },
-            End::Gone => {
+            WriterEnded::Failed(head, error) => ChainError::Writer { number: head.number, error },
+            WriterEnded::Gone => {
                 ChainError::WriterEnded { number: self.durable().number.saturating_add(1) }
             }
         }

@@ -5,7 +5,10 @@
 //! The faults come from `faults/faults.c`, which the test compiles and puts between the process and
 //! the system.
 
-use crate::support::{Child, Stream, begin, check, go_on, report, store, try_begin};
+use crate::{
+    streams::within_a_minute,
+    support::{Child, Stream, begin, check, go_on, report, store, try_begin},
+};
 use alloy_primitives::{B256, keccak256};
 use braid_chain::{
     Chain, ChainBlock, ChainFolder, EmbeddedStore, StateStore, StoreError, TABLE_BYTES, Table,
@@ -276,4 +279,31 @@ fn a_bad_disk_leaves_a_whole_chain_or_none() {
     let [whole, none, refused] = ended;
     println!("{whole} chains are whole, {none} folders hold none, {refused} do not open");
     assert!(refused <= faults / 8, "{refused} folders do not open");
+}
+
+/// Whatever the writer does when the thread that writes the tables' files ends.
+#[test]
+fn a_write_does_not_wait_for_a_thread_that_has_ended() {
+    let error = within_a_minute(|| {
+        let temporary = tempfile::tempdir().expect("a folder");
+        // Each transaction fills the memory of all tables, so the files are always behind.
+        let store = EmbeddedStore::open_with_sizes(temporary.path(), 1 << 20, 1).expect("a store");
+        let folders = fs::read_dir(temporary.path().join("keyspaces")).expect("a folder");
+        let folders = folders.map(|it| it.expect("a folder").path().join("tables"));
+        let folders: Vec<_> = folders.filter(|it| it.is_dir()).collect();
+        assert!(folders.len() > Table::ALL.len(), "{folders:?}");
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            // As on a full disk: no file can be created any more.
+            folders.iter().for_each(|folder| fs::remove_dir_all(folder).expect("removed"));
+        });
+        let write = |number: u64| {
+            let mut writes = Writes::default();
+            let value = number.to_be_bytes();
+            Table::ALL.into_iter().for_each(|table| writes.put(table, value, value));
+            store.write(writes)
+        };
+        (0..).find_map(|number| write(number).err()).expect("an error").to_string()
+    });
+    assert!(error.contains("an earlier write to its files failed"), "{error}");
 }

@@ -27,7 +27,7 @@ const POLICIES: [Policy; 6] = [
     Policy::InOrder,
 ];
 
-/// One to four workers with one of the policies. Two blocks can be taken back.
+/// One to four workers with one of the policies. Two blocks can be unwound.
 pub(crate) fn random_config(seed: u64) -> ChainConfig {
     let mut config = config(1 + (seed / 7 % 4) as u16);
     config.executor.policy = POLICIES[(seed / 3) as usize % POLICIES.len()];

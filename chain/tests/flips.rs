@@ -1,7 +1,10 @@
 //! A bit of a good folder is another one: either all is read as it was, or an error names the
 //! folder or the record.
 
-use crate::support::{Child, Stream, begin, go_on, store};
+use crate::{
+    streams::within_a_minute,
+    support::{Child, Stream, begin, go_on, store},
+};
 use alloy_primitives::{B256, keccak256};
 use braid_chain::{
     ChainFolder, EmbeddedStore, Snapshot, StateStore, StoreError, TABLE_BYTES, Table, Writes, open,
@@ -155,16 +158,108 @@ fn a_journal_that_has_lost_its_end_is_noticed() {
     let path = store.join("0.jnl");
     let length = fs::metadata(&path).expect("a journal").len();
     // The first time a part is lost, then all of it.
-    for length in [length / 2, 0] {
+    let part = "cannot be read: durable blocks are missing; if a file is damaged, restore";
+    for (length, why) in [(length / 2, part), (0, ": 31 transactions were written and 0 are there")]
+    {
         File::options().write(true).open(&path).and_then(|it| it.set_len(length)).expect("shorter");
         let error = EmbeddedStore::open(&store).expect_err("blocks are missing").to_string();
-        assert!(error.contains(": 31 transactions were written and "), "{error}");
+        assert!(error.contains(why), "{error}");
         assert!(error.contains(&*store.to_string_lossy()), "{error}");
+        assert_eq!(fs::metadata(&path).expect("a journal").len(), length);
     }
-    // As the error says: the state after an earlier block.
-    fs::remove_file(store.join("transactions")).expect("it is there");
-    let store = EmbeddedStore::open(&store).expect("it opens");
-    assert!(matches!(open(&store), Err(StoreError::Empty)));
+}
+
+/// Where the transactions in a journal end.
+fn ends(journal: &[u8]) -> Vec<usize> {
+    let trailer = |at: &usize| journal[..*at].ends_with(b"FJL\x03");
+    (4..=journal.len()).filter(trailer).collect()
+}
+
+/// Bits of the frame of the transaction that ends at `end`, and of the one behind it: of the tags of
+/// end and start, and of the trailer. fjall truncates the journal where it finds such a flip.
+fn frame(end: usize) -> [(usize, u8); 5] {
+    [(end - 13, 0), (end - 13, 2), (end - 1, 5), (end, 0), (end, 1)]
+}
+
+/// Flips bits of the journal, one at a time. The folder is refused, and the journal left as it is.
+fn is_refused_and_left(folder: &Path, name: &str, flips: impl IntoIterator<Item = (usize, u8)>) {
+    let (path, errors) = (folder.join(name), folder.with_extension("errors"));
+    let good = fs::read(&path).expect("it is read");
+    for (at, bit) in flips {
+        let Some(byte) = good.get(at) else { continue };
+        let mut bad = good.clone();
+        bad[at] = byte ^ (1 << bit);
+        fs::write(&path, &bad).expect("it is written");
+        let found = read_elsewhere(folder, &errors);
+        println!("byte {at} of {} in {name}, bit {bit}: {found}", good.len());
+        assert!(found.contains("durable blocks are missing"), "{found}");
+        assert!(found.contains(&*folder.to_string_lossy()), "{found}");
+        assert!(fs::read(&path).expect("it is read") == bad, "the journal was changed");
+    }
+    fs::write(&path, &good).expect("it is written");
+}
+
+#[test]
+fn a_damaged_journal_is_refused_and_left_as_it_is() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = good_folder(&temporary.path().join("chain"), 1, TABLE_BYTES);
+    let all = read(&folder).expect("it is good");
+    let ends = ends(&fs::read(folder.join("0.jnl")).expect("it is read"));
+    assert_eq!(ends.len(), 31);
+    // At its first byte nothing of the journal can be read.
+    let flips = [(0, 0), (0, 1)].into_iter();
+    let flips = flips.chain([ends[0], ends[15], ends[30]].into_iter().flat_map(frame));
+    is_refused_and_left(&folder, "0.jnl", flips);
+    assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
+}
+
+/// A folder with two journals. The first holds changes that are in no other file.
+fn two_journals(path: &Path) -> PathBuf {
+    let mut stream = Stream::new(1, BLOCKS);
+    let later = stream.blocks.split_off(15);
+    drop(begin(path, &stream, TABLE_BYTES));
+    let folder = ChainFolder::open(path).expect("the folder is free");
+    go_on(store(&folder), &stream).1.expect("it is written");
+    let open = store(&folder);
+    for number in 0..2 {
+        let mut writes = Writes::default();
+        writes.put(Table::Codes, [number; 32], vec![0xff; 40 << 20]);
+        open.write(writes).expect("written");
+    }
+    let second = folder.store().join("1.jnl");
+    while !second.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    stream.blocks.extend(later);
+    // Opening the store again would write the tables, and remove the first journal.
+    go_on(open, &stream).1.expect("it is written");
+    folder.store()
+}
+
+#[test]
+fn damage_in_a_journal_that_is_not_the_newest_is_noticed() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = within_a_minute({
+        let path = temporary.path().join("chain");
+        move || two_journals(&path)
+    });
+    let other = temporary.path().join("copy");
+    copy(&folder, &other);
+    let all = read(&other).expect("it is good");
+    let (path, journal) = (folder.join("0.jnl"), fs::read(folder.join("0.jnl")).expect("read"));
+    let ends = ends(&journal);
+    assert_eq!(ends.len(), 18, "the genesis, 15 blocks and two codes");
+    let flips = [(0, 1)].into_iter();
+    let flips = flips.chain([ends[0], ends[14], ends[17]].into_iter().flat_map(frame));
+    is_refused_and_left(&folder, "0.jnl", flips);
+    for end in [0, ends[0], ends[14], ends[16], ends[17] - 1] {
+        fs::write(&path, &journal[..end]).expect("it is written");
+        let error = EmbeddedStore::open(&folder).expect_err("blocks are missing").to_string();
+        let why = format!("a part of {} cannot be read: durable", path.display());
+        assert!(error.contains(&why), "{error}");
+    }
+    fs::write(&path, &journal).expect("it is written");
+    assert_eq!(read(&folder).map_err(|error| error.to_string()), Ok(all));
 }
 
 #[test]

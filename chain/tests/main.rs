@@ -13,6 +13,7 @@ mod prune;
 mod receipts;
 mod rlp;
 mod rules;
+mod state_roots;
 mod store;
 mod streams;
 mod support;

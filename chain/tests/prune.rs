@@ -1,4 +1,4 @@
-//! What undoes old blocks is removed, and no more than that.
+//! Old undo records are removed, and no others.
 
 use crate::{
     streams::{block, config},
@@ -22,7 +22,7 @@ fn size(store: &MemoryStore, table: Table) -> (u64, u64) {
 }
 
 #[test]
-fn the_last_blocks_can_still_be_taken_back() {
+fn the_last_blocks_can_still_be_unwound() {
     for keep in [0, 1, 2, 5, 6, 9] {
         let stream = Stream::new(keep, 6);
         let store = crate::streams::begun(&stream);
@@ -70,7 +70,7 @@ fn hashes_that_blocks_can_ask_for_stay() {
             commit(&store, &batch(number), Keep::blocks(5_000)).expect("it follows");
         }
         let pruned = prune(&store, keep, None).expect("in memory");
-        // The block after the last one that stays, if all that can be taken back are.
+        // The block after the last one that stays, if all that can be unwound are.
         let next = last - keep + 1;
         let oldest = next.saturating_sub(256);
         assert_eq!((pruned.undo_blocks, pruned.block_hashes), (last - keep, oldest));

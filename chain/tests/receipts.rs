@@ -47,7 +47,7 @@ fn receipts_are_kept_of_as_many_blocks_as_asked() {
     // Without the option those that are there stay.
     execute(&store, &stream, 6..7, 0);
     has(&store, &stream, &[3, 4, 5]);
-    // Taking a block back removes its receipts.
+    // Unwinding a block removes its receipts.
     unwind(&store, 2, NonZeroUsize::MIN).expect("they are kept");
     has(&store, &stream, &[3, 4]);
     // Block 5 leaves a gap: what lies before it stays until it is pruned.

@@ -3,7 +3,7 @@
 use crate::streams::config;
 use alloy_consensus::Header;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
-use alloy_primitives::{Address, Bytes, U256, hex};
+use alloy_primitives::{Address, Bytes, U256, b256, hex};
 use braid_chain::{Chain, ChainBlock, Head, MemoryStore, Rules, StateRoots, create, genesis, open};
 use braid_evm::Block;
 use revm::{
@@ -39,6 +39,29 @@ fn a_fork_by_time_means_that_the_chain_is_merged() {
         assert_eq!(rules.spec(&mined), SpecId::FRONTIER, "{fork:?}");
     }
     assert_eq!(Rules::new(ChainConfig::default()).spec(&Header::default()), SpecId::FRONTIER);
+}
+
+/// The genesis header of the Hoodi network. Its accounts are left out: the state root is given.
+#[test]
+fn the_header_of_hoodi_has_its_hash() {
+    let genesis = r#"{
+        "config": {
+            "chainId": 560048, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0,
+            "eip158Block": 0, "byzantiumBlock": 0, "constantinopleBlock": 0,
+            "petersburgBlock": 0, "istanbulBlock": 0, "berlinBlock": 0, "londonBlock": 0,
+            "mergeNetsplitBlock": 0, "terminalTotalDifficulty": 0, "shanghaiTime": 0,
+            "cancunTime": 0, "pragueTime": 1742999832
+        },
+        "alloc": {}, "difficulty": "0x01", "gasLimit": "0x2255100", "nonce": "0x1234",
+        "timestamp": "1742212800", "extraData": "0x",
+        "coinbase": "0x0000000000000000000000000000000000000000",
+        "mixHash": "0x0000000000000000000000000000000000000000000000000000000000000000"
+    }"#;
+    let genesis: Genesis = serde_json::from_str(genesis).expect("a genesis");
+    let mut header = genesis::header(&genesis);
+    header.state_root = b256!("da87d7f5f91c51508791bbcbd4aa5baf04917830b86985eeb9ad3d5bfb657576");
+    let hash = b256!("bbe312868b376a3001692a646dd2d7d1e4406380dfd86b98aa8a34d1557c971b");
+    assert_eq!(header.hash_slow(), hash);
 }
 
 /// A chain whose accounts with the numbers from 1 on have these codes. Account 0 sends.

@@ -1,7 +1,7 @@
 //! A chain's states equal those of sequential revm after each block, whatever the writer's pace,
 //! the number of workers, and the places where the chain is closed and opened again.
 
-use crate::support::{Kind, Lagging, Stream, Troubled, contents};
+use crate::support::{Kind, Lagging, Reference, Stream, Troubled, contents};
 use alloy_primitives::B256;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
@@ -92,7 +92,7 @@ struct Plan {
     policy: Policy,
     /// For each time the chain is opened: for each block how many are ahead of the durable one.
     lags: Vec<Vec<usize>>,
-    /// Blocks that are taken back at the end, at most.
+    /// Blocks that are unwound at the end, at most.
     back: usize,
 }
 
@@ -117,13 +117,13 @@ fn holds<S: StateStore + Clone>(plan: &Plan, reopen: impl Fn() -> S) {
         first += lags.len();
     }
     let back = plan.back.min(blocks);
-    take_back(&reopen(), &stream, back);
-    // Forward again, over what was taken back.
+    unwinds(&reopen(), &stream, back);
+    // Forward again, over what was unwound.
     run(&reopen(), &stream, config, blocks - back, &vec![1; back]);
 }
 
-/// Takes back blocks and compares the state with the one before them.
-fn take_back<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
+/// Unwinds blocks and compares the state with the one before them.
+fn unwinds<S: StateStore + Clone>(store: &S, stream: &Stream, back: usize) {
     let last = stream.blocks.len() - back;
     let head = unwind(store, back as u64, Keep::default().root_threads).expect("they are kept");
     assert_eq!(head.number, stream.head.number + last as u64);
@@ -170,9 +170,13 @@ fn states_are_those_of_sequential_execution() {
 }
 
 pub(crate) fn begun(stream: &Stream) -> MemoryStore {
+    begun_with(&stream.states[0], stream.head)
+}
+
+/// A chain that begins with `state` after the block `head`.
+pub(crate) fn begun_with(state: &Reference, head: Head) -> MemoryStore {
     let store = MemoryStore::new();
-    create(&store, b"{}", &stream.states[0].batch(stream.head), StateRoots::Computed)
-        .expect("an empty store");
+    create(&store, b"{}", &state.batch(head), StateRoots::Computed).expect("an empty store");
     store
 }
 

@@ -6,13 +6,15 @@
 //! 3. A folder in use is refused with the id of the process that uses it.
 //! 4. The commands of docs/CHAIN.md run as they stand there.
 
-use alloy_primitives::{B256, U256};
+use alloy_consensus::{Header, transaction::Recovered};
+use alloy_primitives::{Address, B256, U256};
+use alloy_rpc_types_eth::BlockTransactions;
 use alloy_trie::{
     TrieAccount,
     root::{state_root_unhashed, storage_root_unhashed},
 };
-use braid_chain::{ChainFolder, EmbeddedStore, open};
-use braid_testkit::workload::demo_chain;
+use braid_chain::{ChainFolder, EmbeddedStore, open, rlp::RlpItems};
+use braid_testkit::{block_file::BlockFile, workload::demo_chain};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -129,7 +131,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
 
     let text = chain(&["unwind", &by_file, "2"], 0);
     assert!(text.contains("head 1 "), "{text}");
-    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be taken back"));
+    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be unwound"));
     assert_eq!(
         json(&["inspect", &by_file])["state_root"],
         files[0].block.header.state_root.to_string()
@@ -210,6 +212,27 @@ fn what_cannot_be_used_is_refused_with_advice() {
     assert!(text.contains("the input is of another chain"), "{text}");
 }
 
+/// Of blocks that the chain has the headers alone are read: a signature is not recovered again.
+#[test]
+fn the_bodies_of_blocks_that_the_chain_has_are_not_read() {
+    let demo = Demo::new(3);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    let bytes = fs::read(&rlp).expect("reads");
+    let lengths = RlpItems::new(&*bytes).map(|item| item.expect("a block").len());
+    let two: usize = lengths.take(2).sum();
+    let first = demo.path("first.rlp");
+    fs::write(&first, &bytes[..two]).expect("writes");
+    chain(&["run", &folder, &first], 0);
+    // The end of block 2 is in its last signature or behind it.
+    let mut bad = bytes;
+    bad[two - 40..two].fill(0);
+    fs::write(&rlp, bad).expect("writes");
+    let report = json(&["run", &folder, &rlp]);
+    assert_eq!((&report["blocks"], &report["passed_over"]), (&1.into(), &2.into()));
+    let other = demo.begun("other");
+    assert!(chain(&["run", &other, &rlp], 2).contains("blocks up to 1 are durable"));
+}
+
 #[test]
 fn a_demo_does_not_overwrite_files() {
     let demo = Demo::new(1);
@@ -233,7 +256,9 @@ fn a_block_that_is_not_what_its_header_says_is_not_written() {
     let demo = Demo::new(3);
     let folder = demo.begun("chain");
     let (_, mut files) = demo_chain(1, 3, braid_chain::genesis::header).expect("generates");
+    let sealed = |file: &mut BlockFile| file.block.header.hash = file.block.header.hash_slow();
     files[1].block.header.inner.gas_used += 1;
+    sealed(&mut files[1]);
     let paths = [0, 1].map(|index| demo.path(&format!("{index}.json")));
     for (file, path) in files.iter().zip(&paths) {
         file.write(Path::new(path)).expect("writes");
@@ -245,11 +270,48 @@ fn a_block_that_is_not_what_its_header_says_is_not_written() {
 
     files[1].block.header.inner.gas_used -= 1;
     files[1].block.header.inner.state_root = B256::ZERO;
+    sealed(&mut files[1]);
     files[1].write(Path::new(&paths[1])).expect("writes");
     let text = chain(&["run", &folder, &paths[1]], 1);
     assert!(text.contains("the header states the state root 0x0000"), "{text}");
     assert!(text.contains("blocks up to 1 are durable"), "{text}");
     chain(&["verify", &folder], 0);
+}
+
+#[test]
+fn a_block_file_whose_parts_do_not_fit_together_is_refused() {
+    let demo = Demo::new(1);
+    let folder = demo.begun("chain");
+    let (_, files) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
+    let (good, path) = (&files[0], demo.path("block.json"));
+    let refused = |change: &dyn Fn(&mut BlockFile), field: &str| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        bad.write(Path::new(&path)).expect("writes");
+        let text = chain(&["run", &folder, &path], 2);
+        let field = format!("{path}: field block.{field}: expected the ");
+        assert!(text.contains(&field), "{text}");
+        assert!(text.contains("blocks up to 0 are durable; correct the input"), "{text}");
+    };
+    let header = |file: &mut BlockFile| file.block.header.hash = file.block.header.hash_slow();
+    refused(&|file| file.block.header.hash = B256::ZERO, "hash");
+    let root = |file: &mut BlockFile, root: fn(&mut Header) -> &mut B256| {
+        *root(&mut file.block.header.inner) = B256::ZERO;
+        header(file);
+    };
+    refused(&|file| root(file, |header| &mut header.transactions_root), "transactionsRoot");
+    refused(&|file| root(file, |header| &mut header.ommers_hash), "sha3Uncles");
+    refused(&|file| file.block.withdrawals = None, "withdrawalsRoot");
+    let another_sender = |file: &mut BlockFile| {
+        let BlockTransactions::Full(transactions) = &mut file.block.transactions else {
+            panic!("whole transactions");
+        };
+        let signed = transactions[7].inner.inner().clone();
+        transactions[7].inner = Recovered::new_unchecked(signed, Address::ZERO);
+    };
+    refused(&another_sender, "transactions[7].from");
+    good.write(Path::new(&path)).expect("writes");
+    chain(&["run", &folder, &path], 0);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_full_disk_loses_nothing_durable() {
         refused += 1;
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains("was executed and could not be written"), "{text}");
-        assert!(text.contains("make room on the disk"), "{text}");
+        assert!(text.contains("free space or check the disk"), "{text}");
         let durable = text.split("blocks up to ").nth(1).and_then(|rest| rest.split(' ').next());
         let durable: u64 = durable.and_then(|number| number.parse().ok()).expect("a number");
         assert!(json(&["inspect", &folder])["number"].as_u64() >= Some(durable), "{text}");

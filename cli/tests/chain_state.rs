@@ -2,7 +2,7 @@
 //!
 //! 1. A chain that begins with an exported file has the same state and the same state root, however the file is
 //!    packed; and what cannot be written leaves no file.
-//! 2. After pruning the folder verifies, the blocks that are kept can be taken back and executed again, and no
+//! 2. After pruning the folder verifies, the blocks that are kept can be unwound and executed again, and no
 //!    block before them.
 
 use crate::chain::{Demo, braid, chain, json};
@@ -67,12 +67,12 @@ fn a_pruned_chain_can_be_unwound_as_far_as_it_says() {
     assert!(pruned["bytes"].as_u64() > Some(1_000), "{pruned}");
     let text = chain(&["prune", "--undo-blocks", "2", &folder], 0);
     assert!(
-        text.contains("removed: undo for 0 blocks, receipts of 0, 0 block hashes, 0 bytes"),
+        text.contains("removed: 0 undo records, receipts of 0 blocks, 0 block hashes, 0 bytes"),
         "{text}"
     );
     assert_eq!(json(&["verify", &folder])["undo_blocks"], 2);
     let text = chain(&["unwind", &folder, "3"], 2);
-    assert!(text.contains("block 3 cannot be taken back: what undoes it is not kept"), "{text}");
+    assert!(text.contains("block 3 cannot be unwound: its undo record is not kept"), "{text}");
     assert_eq!(json(&["unwind", &folder, "2"])["number"], 3);
     chain(&["verify", &folder], 0);
     chain(&["run", &folder, &rlp], 0);

@@ -31,7 +31,7 @@ type Result<T> = core::result::Result<T, Box<dyn core::error::Error>>;
 fn main() -> Result<()> {
     let accounts: u64 = env::args().nth(1).ok_or("root_cost ACCOUNTS")?.parse()?;
     let mut times = Vec::new();
-    for (name, roots) in [("without", StateRoots::Left), ("with", StateRoots::Computed)] {
+    for (name, roots) in [("without", StateRoots::Disabled), ("with", StateRoots::Computed)] {
         let folder = env::temp_dir().join(format!("braid-root-cost-{name}"));
         let _ = fs::remove_dir_all(&folder);
         let store = EmbeddedStore::open_with_cache(&folder, CACHE)?;

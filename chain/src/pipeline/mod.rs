@@ -36,7 +36,7 @@ pub(crate) trait Named {
 
 /// Why nothing is written any more. `N` names a block.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum End<N, E> {
+pub(crate) enum WriterEnded<N, E> {
     /// This block could not be written.
     Failed(N, E),
     /// The writer is gone: by a panic, or because it was told to end.
@@ -44,7 +44,7 @@ pub(crate) enum End<N, E> {
 }
 
 /// The end of a pipeline of blocks `B`.
-pub(crate) type EndOf<B, E> = End<<B as Named>::Name, E>;
+pub(crate) type WriterEndedFor<B, E> = WriterEnded<<B as Named>::Name, E>;
 
 /// Executed blocks `B` on their way to the store. `E` says why one could not be written.
 ///
@@ -58,7 +58,7 @@ pub(crate) struct Pipeline<B: Named, E> {
     is_writing: bool,
     /// The last durable block.
     durable: B::Name,
-    end: Option<EndOf<B, E>>,
+    end: Option<WriterEndedFor<B, E>>,
     /// No block comes any more: the writer ends once all are durable.
     is_closed: bool,
     /// Something has changed for which a thread may sleep.
@@ -106,9 +106,9 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     }
 
     /// Whether blocks are still written.
-    pub(crate) fn check(&self) -> Result<(), EndOf<B, E>> {
+    pub(crate) fn check(&self) -> Result<(), WriterEndedFor<B, E>> {
         match &self.end {
-            Some(End::Failed(..)) if is_mutant!(self, FailureUntold) => Ok(()),
+            Some(WriterEnded::Failed(..)) if is_mutant!(self, FailureUntold) => Ok(()),
             Some(end) => Err(end.clone()),
             None => Ok(()),
         }
@@ -116,7 +116,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
 
     /// Takes an executed block, or says why no block is written any more: then this one never
     /// was. `None`: there is no room yet.
-    pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), EndOf<B, E>>> {
+    pub(crate) fn offer(&mut self, block: &B) -> Option<Result<(), WriterEndedFor<B, E>>> {
         if let Err(end) = self.check() {
             if is_mutant!(self, RefusedStays) {
                 self.pending.push_back(block.clone());
@@ -170,7 +170,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     pub(crate) fn failed(&mut self, error: E) {
         let newest = is_mutant!(self, NewestBlamed);
         let block = if newest { self.pending.back() } else { self.pending.front() };
-        let end = block.map_or(End::Gone, |block| End::Failed(block.name(), error));
+        let end = block.map_or(WriterEnded::Gone, |block| WriterEnded::Failed(block.name(), error));
         self.end.get_or_insert(end);
         if is_mutant!(self, GoesOnAfterFailure) {
             self.taken();
@@ -181,7 +181,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     /// The writer is gone.
     pub(crate) fn gone(&mut self) {
         if !is_mutant!(self, EndUntold) {
-            self.end.get_or_insert(End::Gone);
+            self.end.get_or_insert(WriterEnded::Gone);
         }
         self.wakes |= !is_mutant!(self, EndUnheard);
     }
@@ -193,7 +193,7 @@ impl<B: Clone + Named, E: Clone> Pipeline<B, E> {
     }
 
     /// Whether all blocks are durable: the last of them, or why one never will be. `None`: not yet.
-    pub(crate) fn flushed(&self) -> Option<Result<B::Name, EndOf<B, E>>> {
+    pub(crate) fn flushed(&self) -> Option<Result<B::Name, WriterEndedFor<B, E>>> {
         if let Err(end) = self.check() {
             return Some(Err(end));
         }

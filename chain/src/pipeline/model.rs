@@ -5,7 +5,7 @@
 //! state, of which a rule says whether it is the one after the head.
 
 use super::{
-    End, EndOf, Named, Pipeline,
+    Named, Pipeline, WriterEnded, WriterEndedFor,
     mutants::Mutant,
     properties::{DURABLE, NAMED, ORDER, PARENT, properties},
 };
@@ -212,10 +212,10 @@ impl State {
         }
     }
 
-    fn refuse(&mut self, end: &EndOf<u8, ()>) {
+    fn refuse(&mut self, end: &WriterEndedFor<u8, ()>) {
         let expected = self.fault.map(|(block, fault)| match fault {
-            Fault::Error => End::Failed(block, ()),
-            Fault::Panic => End::Gone,
+            Fault::Error => WriterEnded::Failed(block, ()),
+            Fault::Panic => WriterEnded::Gone,
         });
         self.breaks(NAMED, expected.as_ref() != Some(end));
         self.executing = Executing::Ended(Ending::Refused);

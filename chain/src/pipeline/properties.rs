@@ -1,7 +1,7 @@
 //! What must hold in each state of the model, and what must occur in one.
 
 use super::{
-    AHEAD, End,
+    AHEAD, WriterEnded,
     model::{Ending, Executing, Explored, Fault, State, Writing},
     mutants::Mutant,
 };
@@ -79,11 +79,11 @@ fn in_one_run() -> Vec<Property<Explored>> {
         }),
         Property::sometimes("a failed write is told", |_, state: &State| {
             state.executing == Executing::Ended(Ending::Refused)
-                && matches!(state.pipe.check(), Err(End::Failed(..)))
+                && matches!(state.pipe.check(), Err(WriterEnded::Failed(..)))
         }),
         Property::sometimes("a panic is told", |_, state: &State| {
             state.executing == Executing::Ended(Ending::Refused)
-                && state.pipe.check() == Err(End::Gone)
+                && state.pipe.check() == Err(WriterEnded::Gone)
         }),
         Property::sometimes("the chain is dropped with two blocks ahead", |_, state: &State| {
             state.executing == Executing::Dropped(Ending::Left)

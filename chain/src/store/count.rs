@@ -1,15 +1,14 @@
-//! How many transactions a store has carried out, in a file beside its tables.
+//! The number of transactions that a store has carried out, in a file beside its tables.
 //!
 //! fjall takes a journal that is damaged in the middle for one whose end was torn off, and drops
-//! the rest. Durable blocks would go, and nothing would say so: the tables are whole, after an
-//! earlier block. The tables hold a count of the transactions, and the file holds it too, written
-//! after each transaction and never synced. So the file is behind the tables or equal, unless they
-//! have lost something.
+//! the rest: the tables are whole, after an earlier block. The tables hold a count of the
+//! transactions, and the file holds it too, written after each transaction and never synced. So the
+//! file is behind the tables or equal, unless they have lost transactions.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Seek, Write},
+    path::Path,
 };
 
 /// Name of the file.
@@ -18,33 +17,32 @@ const NAME: &str = "transactions";
 /// The file, and the count of transactions that the tables hold.
 #[derive(Debug)]
 pub(super) struct Count {
-    pub(super) path: PathBuf,
     file: File,
     /// Transactions in the tables.
     pub(super) count: u64,
 }
 
+/// The count in the file in `folder`: the tables must hold as many transactions, or more.
+pub(super) fn least(folder: &Path) -> io::Result<u64> {
+    let bytes = match fs::read(folder.join(NAME)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
+    let found = bytes.split_at_checked(8).map(|(count, check)| (number(count), number(check)));
+    // A machine that loses power can leave part of the count: that says nothing.
+    Ok(match found {
+        Some((Some(count), Some(check))) if check == !count => count,
+        _ => 0,
+    })
+}
+
 impl Count {
     /// Opens the file in `folder`, or creates it. `count`: transactions in the tables.
     pub(super) fn open(folder: &Path, count: u64) -> io::Result<Self> {
-        let path = folder.join(NAME);
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
-        Ok(Self { path, file, count })
-    }
-
-    /// The count in the file: the tables must hold as many transactions, or more.
-    pub(super) fn least(&mut self) -> io::Result<u64> {
-        let mut bytes = Vec::new();
-        self.file.rewind()?;
-        self.file.read_to_end(&mut bytes)?;
-        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
-        let found = bytes.split_at_checked(8).map(|(count, check)| (number(count), number(check)));
-        // A machine that loses power can leave part of the count: that says nothing.
-        Ok(match found {
-            Some((Some(count), Some(check))) if check == !count => count,
-            _ => 0,
-        })
+        let file = options.write(true).create(true).truncate(false).open(folder.join(NAME))?;
+        Ok(Self { file, count })
     }
 
     /// One transaction more is in the tables.

@@ -1,14 +1,20 @@
 //! Tables in a folder: fjall, a log-structured merge tree in pure Rust.
 
-use super::{Entry, Snapshot, StateStore, Table, Writes, count::Count, torn};
+use super::{
+    Entry, Snapshot, StateStore, Table, Writes,
+    count::{Count, least},
+    journal::{self, COUNT, Found},
+    torn::{self, Copied},
+};
 use crate::StoreError;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
     any::Any,
-    io,
     panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
 use thiserror::Error;
 
@@ -18,8 +24,8 @@ pub const CACHE_BYTES: u64 = 256 << 20;
 /// Bytes of changes that each table keeps in memory, by default, before it writes them to a file.
 pub const TABLE_BYTES: u64 = 64 << 20;
 
-/// Name and only key of the table that counts transactions.
-const COUNT: &str = "transactions";
+/// Time between two looks at how far fjall's worker is.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Tables in a folder. Clones share the folder.
 #[derive(Clone)]
@@ -57,18 +63,15 @@ impl From<StoreError> for Why {
     }
 }
 
-/// What fjall says, and of which folder.
+/// fjall's error and the folder it concerns.
 #[derive(Debug, Error)]
 enum Failed {
     #[error("{folder}: {error}")]
     Now { folder: PathBuf, error: fjall::Error },
     #[error("{folder}: an earlier write to its files failed; is the disk full?")]
     Before { folder: PathBuf },
-    #[error(
-        "{least} transactions were written and {count} are there, as a part of the journal cannot \
-         be read (to go on after an earlier block, delete {path})"
-    )]
-    Lost { path: PathBuf, least: u64, count: u64 },
+    #[error("{least} transactions were written and {count} are there: durable blocks are missing")]
+    Lost { least: u64, count: u64 },
 }
 
 impl core::fmt::Debug for EmbeddedStore {
@@ -101,21 +104,26 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
-        let failed = |error: io::Error| StoreError::backend(error);
-        torn::put_back(folder).map_err(failed)?;
-        let mut opened = Self::open_guarded(folder, cache, table);
-        if matches!(opened, Err(Why { journal: true, .. }))
-            && let Some(torn) = torn::cut(folder).map_err(failed)?
-        {
-            match Self::open_guarded(folder, cache, table) {
-                Ok(store) => {
-                    torn.keep().map_err(failed)?;
-                    opened = Ok(store);
-                }
-                Err(_) => torn.put_back().map_err(failed)?,
+        let refused = |why| StoreError::Open { folder: folder.to_owned(), why };
+        let found = torn::put_back(folder).and_then(|()| journal::check(folder, least(folder)?));
+        let copied = match found.map_err(StoreError::backend)? {
+            Found::All => None,
+            Found::Damaged(journal) => {
+                let journal = journal.display();
+                let why = format!("a part of {journal} cannot be read: durable blocks are missing");
+                return Err(refused(why));
             }
+            Found::Unreadable(journal) => Some(Copied::of(journal).map_err(StoreError::backend)?),
+        };
+        let opened = Self::open_guarded(folder, cache, table);
+        let mut opened = settled(opened, copied)?;
+        if matches!(opened, Err(Why { journal: true, .. }))
+            && let Some(cut) = torn::cut(folder).map_err(StoreError::backend)?
+            && let Ok(store) = settled(Self::open_guarded(folder, cache, table), Some(cut))?
+        {
+            opened = Ok(store);
         }
-        opened.map_err(|why| StoreError::Open { folder: folder.to_owned(), why: why.text })
+        opened.map_err(|why| refused(why.text))
     }
 
     fn open_guarded(folder: &Path, cache: u64, table: u64) -> Result<Self, Why> {
@@ -142,6 +150,13 @@ impl EmbeddedStore {
     }
 }
 
+/// Whether the worker is so far behind with `table` that fjall may wait for it within `commit`: for
+/// 4 sealed memtables to be fewer, or for 30 runs. Until `commit` ends two more memtables may be
+/// sealed, the one with earlier changes and the one with the transaction's, and be written as runs.
+fn is_behind(table: &Keyspace) -> bool {
+    table.sealed_memtable_count() >= 2 || table.tree.l0_run_count() >= 26
+}
+
 /// The message of a panic.
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -149,15 +164,34 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a message").to_owned()
 }
 
+impl EmbeddedStore {
+    /// Waits while fjall's worker is behind. fjall does so within `commit`, too, but for ever if the
+    /// worker has ended, as it does on a full disk.
+    fn wait_for_worker(&self) -> Result<(), fjall::Error> {
+        let all = || self.tables.keyspaces.iter().chain([&self.count]);
+        while all().any(is_behind) {
+            // Writes nothing, and is an error once the worker has failed.
+            self.database.persist(PersistMode::Buffer)?;
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+/// Removes the copy of a journal if `opened` is a store, and restores the journal if not.
+fn settled<T, E>(opened: Result<T, E>, copied: Option<Copied>) -> Result<Result<T, E>, StoreError> {
+    let settle = if opened.is_ok() { Copied::remove } else { Copied::put_back };
+    copied.map_or(Ok(()), settle).map_err(StoreError::backend)?;
+    Ok(opened)
+}
+
 /// Compares the number of transactions in the tables with the one in the file.
 fn counted(folder: &Path, count: u64) -> Result<Count, StoreError> {
-    let mut file = Count::open(folder, count).map_err(StoreError::backend)?;
-    let least = file.least().map_err(StoreError::backend)?;
-    if least <= count {
-        return Ok(file);
+    let least = least(folder).map_err(StoreError::backend)?;
+    if count < least {
+        return Err(StoreError::backend(Failed::Lost { least, count }));
     }
-    let path = file.path;
-    Err(StoreError::backend(Failed::Lost { path, least, count }))
+    Count::open(folder, count).map_err(StoreError::backend)
 }
 
 impl StateStore for EmbeddedStore {
@@ -169,6 +203,7 @@ impl StateStore for EmbeddedStore {
     }
 
     fn write(&self, writes: Writes) -> Result<(), StoreError> {
+        self.wait_for_worker().map_err(|error| self.tables.failed(error))?;
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for write in writes.0 {
             let table = self.tables.of(write.table)?;

@@ -2,6 +2,7 @@
 
 mod count;
 mod embedded;
+mod journal;
 mod memory;
 #[cfg(braid_rocksdb)]
 mod rocks;
@@ -27,7 +28,7 @@ pub enum Table {
     Codes,
     /// Block hashes by number.
     BlockHashes,
-    /// What undoes a block, by number.
+    /// Undo records, by block number.
     Undo,
     /// Nodes of tries, by trie and path.
     Nodes,

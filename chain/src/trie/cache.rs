@@ -49,7 +49,7 @@ impl NodeCache {
     }
 }
 
-/// A snapshot of the latest state, of which nodes are looked for in the cache first.
+/// A snapshot of the latest state that reads trie nodes through the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct CachedNodes<S> {
     pub(crate) snapshot: S,

@@ -5,8 +5,8 @@ use super::{
     packed::{Format, Input, Taken, unpack},
 };
 use braid_chain::{
-    ChainBlock, Rules,
-    rlp::{RlpItems, decode_block},
+    ChainBlock, Head, Rules,
+    rlp::{RlpError, RlpItems, decode_block, decode_head},
 };
 use braid_testkit::block_file::{
     BlockFile, BlockFileError, BlockFileErrorKind, STANDARD_STREAM, is_block_file_name,
@@ -20,11 +20,20 @@ use std::{
     sync::atomic::Ordering,
 };
 
+/// A block of an input.
+#[derive(Debug)]
+pub enum InputBlock {
+    /// A block after those that the chain has, checked as far as that can be done without a state.
+    New(Box<ChainBlock>),
+    /// A block whose number is not above that of the chain's last one. Its body is not looked at.
+    Old(Head),
+}
+
 /// A block, and how far the inputs are read with it.
 #[derive(Debug)]
 pub struct SizedBlock {
     /// The block.
-    pub block: ChainBlock,
+    pub block: InputBlock,
     /// The input that it comes from.
     pub file: String,
     /// Bytes of all files read so far.
@@ -35,6 +44,8 @@ pub struct SizedBlock {
 pub struct Inputs {
     files: VecDeque<PathBuf>,
     rules: Rules,
+    /// Number of the last block that the chain has.
+    head: u64,
     open: Option<(String, RlpItems<Input>)>,
     taken: Taken,
     bytes: Option<u64>,
@@ -49,12 +60,17 @@ impl core::fmt::Debug for Inputs {
 
 impl Inputs {
     /// The blocks of `paths`: files, folders of block files, and `-` for standard input. Blocks in
-    /// RLP obey `rules`, and their senders are recovered on `threads` threads; a block file names its
-    /// fork and its senders.
+    /// RLP obey `rules`, a block file names its fork. `threads` threads recover senders, of blocks
+    /// after number `head`.
     ///
     /// # Errors
     /// A path that is not there, or a folder without block files.
-    pub fn new(paths: &[PathBuf], rules: Rules, threads: NonZeroUsize) -> Result<Self, InputError> {
+    pub fn new(
+        paths: &[PathBuf],
+        rules: Rules,
+        head: u64,
+        threads: NonZeroUsize,
+    ) -> Result<Self, InputError> {
         let mut files = VecDeque::new();
         let mut bytes = Some(0_u64);
         for path in paths {
@@ -70,7 +86,7 @@ impl Inputs {
                 files.push_back(file);
             }
         }
-        Ok(Self { files, rules, open: None, taken: Taken::default(), bytes, threads })
+        Ok(Self { files, rules, head, open: None, taken: Taken::default(), bytes, threads })
     }
 
     /// Bytes of all files; `None` if standard input is among them.
@@ -86,7 +102,7 @@ impl Inputs {
                 let rlp = |error| InputError::Rlp { file: file.clone(), error };
                 match items.next().transpose().map_err(rlp)? {
                     Some(item) => {
-                        let block = decode_block(&item, &self.rules, self.threads).map_err(rlp)?;
+                        let block = self.from_rlp(&item).map_err(rlp)?;
                         return Ok(Some(self.sized(block, file)));
                     }
                     None => self.open = None,
@@ -99,7 +115,7 @@ impl Inputs {
                 (Format::Json, mut input) => {
                     let mut json = Vec::new();
                     input.read_to_end(&mut json).map_err(failed(&path))?;
-                    let block = from_json(&json);
+                    let block = self.from_json(&json);
                     let block = block.map_err(|kind| BlockFileError::new(file.clone(), kind))?;
                     return Ok(Some(self.sized(block, file)));
                 }
@@ -116,7 +132,27 @@ impl Inputs {
         unpack(input, Taken::clone(&self.taken))
     }
 
-    fn sized(&self, block: ChainBlock, file: String) -> SizedBlock {
+    fn from_rlp(&self, bytes: &[u8]) -> Result<InputBlock, RlpError> {
+        let head = decode_head(bytes)?;
+        if head.number <= self.head {
+            return Ok(InputBlock::Old(head));
+        }
+        let block = decode_block(bytes, &self.rules, self.threads)?;
+        Ok(InputBlock::New(Box::new(block)))
+    }
+
+    fn from_json(&self, json: &[u8]) -> Result<InputBlock, BlockFileErrorKind> {
+        let file = BlockFile::from_json(json)?;
+        let header = &file.block.header;
+        if header.number <= self.head {
+            let hash = header.hash_slow();
+            return Ok(InputBlock::Old(Head { number: header.number, hash }));
+        }
+        let block = chain_block(&file, self.threads).map_err(BlockFileErrorKind::Field)?;
+        Ok(InputBlock::New(Box::new(block)))
+    }
+
+    fn sized(&self, block: InputBlock, file: String) -> SizedBlock {
         SizedBlock { block, file, read: self.taken.load(Ordering::Relaxed) }
     }
 }
@@ -127,11 +163,6 @@ impl Iterator for Inputs {
     fn next(&mut self) -> Option<Self::Item> {
         self.step().transpose()
     }
-}
-
-fn from_json(json: &[u8]) -> Result<ChainBlock, BlockFileErrorKind> {
-    let file = BlockFile::from_json(json)?;
-    chain_block(&file).map_err(BlockFileErrorKind::Field)
 }
 
 /// The block files in a folder, sorted by name.

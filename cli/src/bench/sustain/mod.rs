@@ -154,7 +154,7 @@ fn first_block(
 ) -> Result<Header, SustainError> {
     let header = genesis::header(genesis);
     let head = Head { number: header.number, hash: header.hash_slow() };
-    let roots = if state_roots { StateRoots::Computed } else { StateRoots::Left };
+    let roots = if state_roots { StateRoots::Computed } else { StateRoots::Disabled };
     create(store, &genesis::encode(genesis)?, &genesis::batch(genesis, head), roots)?;
     Ok(header)
 }

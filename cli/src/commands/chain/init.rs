@@ -44,7 +44,7 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let head = Head { number: header.number, hash: header.hash_slow() };
     let mut batch = genesis::batch(&genesis, head);
     batch.state_root = Some(header.state_root);
-    let roots = if args.no_state_roots { StateRoots::Left } else { StateRoots::Computed };
+    let roots = if args.no_state_roots { StateRoots::Disabled } else { StateRoots::Computed };
     let folder = ChainFolder::create(&args.folder).map_err(message)?;
     let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
     create(&store, &genesis::encode(&genesis).map_err(message)?, &batch, roots)

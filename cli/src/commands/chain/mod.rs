@@ -29,7 +29,7 @@ or the folder cannot be used.";
 /// Execute blocks one after the other, on a state that a folder keeps
 ///
 /// A block executes on the state after the one before, while earlier ones are being written. A block
-/// is durable when its state, codes, hash and what undoes it are written, all in one transaction:
+/// is durable when its state, codes, hash and undo record are written, all in one transaction:
 /// after a crash the folder holds the state after the last durable block, and `run` goes on from there.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

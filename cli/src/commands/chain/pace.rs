@@ -78,11 +78,25 @@ impl Pace {
         self.tally.gas = self.tally.gas.saturating_add(output.gas_used);
         let transactions = output.receipts.len() as u64;
         self.tally.transactions = self.tally.transactions.saturating_add(transactions);
+        self.tally.seconds = self.started.elapsed().as_secs_f64();
+        let rates = |tally: &Tally| format!("block {number}, {}", tally.rates());
+        self.show(read, rates);
+    }
+
+    /// The chain has had a block already; `read`: bytes of all inputs so far.
+    pub(super) fn passed_over(&mut self, number: u64, read: u64) {
+        // Rates are those of blocks that are executed.
+        if self.tally.blocks == 0 {
+            self.started = Instant::now();
+        }
+        self.show(read, |_| format!("passing over block {number}"));
+    }
+
+    fn show(&mut self, read: u64, message: impl FnOnce(&Tally) -> String) {
         if !self.bar.is_hidden() && self.shown.elapsed() >= EACH {
             self.shown = Instant::now();
-            self.tally.seconds = self.started.elapsed().as_secs_f64();
             self.bar.set_position(read);
-            self.bar.set_message(format!("block {number}, {}", self.tally.rates()));
+            self.bar.set_message(message(&self.tally));
         }
     }
 

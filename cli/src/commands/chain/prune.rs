@@ -1,4 +1,4 @@
-//! `braid chain prune`: removes what undoes old blocks, and their receipts.
+//! `braid chain prune`: removes old undo records, receipts and block hashes.
 
 use super::{End, Stop, message, open};
 use braid_chain::{open as open_chain, prune as prune_chain};
@@ -15,10 +15,10 @@ Examples:
   braid chain prune --undo-blocks 16 --receipts 1000 chain/
   braid chain prune --undo-blocks 0 --json chain/ | jq .bytes";
 
-/// Remove what undoes old blocks, their receipts, and block hashes that no block can ask for
+/// Remove old undo records and receipts, and block hashes that no block can ask for
 ///
-/// The last N blocks can still be taken back, and no block before them. Block hashes that BLOCKHASH
-/// cannot reach any more, not even after N blocks were taken back, go too. The store gives the space
+/// The last N blocks can still be unwound, and no block before them. Block hashes that BLOCKHASH
+/// cannot reach any more, not even after N blocks were unwound, go too. The store gives the space
 /// back when it compacts its files, while later blocks are written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -26,7 +26,7 @@ pub(super) struct PruneArgs {
     /// The chain's folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Number of blocks, counted from the last one, that can still be taken back
+    /// Number of blocks, counted from the last one, that can still be unwound
     #[arg(long, value_name = "N")]
     undo_blocks: u64,
     /// Number of blocks, counted from the last one, whose receipts stay [default: all that are there]
@@ -56,7 +56,7 @@ pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     }
     writeln!(
         out,
-        "removed: undo for {} blocks, receipts of {}, {} block hashes, {} bytes",
+        "removed: {} undo records, receipts of {} blocks, {} block hashes, {} bytes",
         pruned.undo_blocks, pruned.receipt_blocks, pruned.block_hashes, pruned.bytes
     )?;
     writeln!(out, "head {} {}, durable", head.number, head.hash)?;

@@ -4,12 +4,13 @@ use super::{
     End, Stop, message, open,
     pace::{Pace, Tally},
 };
-use crate::chain_input::{Ahead, Inputs, SizedBlock};
+use crate::chain_input::{Ahead, InputBlock, Inputs, SizedBlock};
 use crate::commands::run::PolicyArg;
 use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
     open as open_chain,
 };
+use braid_evm::BlockErrorKind;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -25,8 +26,8 @@ Examples:
   geth export /dev/stdout 1 1000 | braid chain run chain/ -
   braid chain run --workers 4 --json chain/ blocks.rlp.gz | jq .transactions_per_second
 
-Blocks that the chain has already are passed over, so that the same command goes on
-after a crash.
+Blocks that the chain has already are passed over: only their hashes are compared. So the
+same command goes on after a crash.
 
 Exit code: 0 if all blocks are durable; 1 if a block is not what its header says;
 2 if an input or the folder cannot be used, or a block is invalid. Whatever the code,
@@ -52,7 +53,7 @@ pub(super) struct RunArgs {
     /// How eagerly to speculate; results never depend on it
     #[arg(long, value_enum, default_value_t)]
     policy: PolicyArg,
-    /// Blocks that can be undone, counted from the last one
+    /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
     /// Keep the receipts of the last N blocks, for `inspect`; without it those that are there stay, and
@@ -71,12 +72,13 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, Some(args.cache))?;
     let reader = open_chain(&store).map_err(message)?;
     let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
+    let head = reader.head();
     drop(reader);
     let mut config = ChainConfig::default();
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     let rules = Rules::new(genesis.config);
     let threads = NonZeroUsize::from(config.executor.workers);
-    let inputs = Inputs::new(&args.inputs, rules, threads).map_err(message)?;
+    let inputs = Inputs::new(&args.inputs, rules, head.number, threads).map_err(message)?;
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts;
@@ -125,10 +127,52 @@ struct Refusal {
 }
 
 /// What has to be put right.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
+    /// The blocks that were given.
     Input,
-    Store,
+    /// The disk.
+    Disk,
+    /// Braid, whose writer has panicked.
+    Panic,
+    /// Braid.
+    Bug,
+    /// The error says what to do.
+    Stated,
+}
+
+impl Cause {
+    const fn of(error: &ChainError) -> Self {
+        match error {
+            ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => Self::Input,
+            ChainError::Writer { error, .. }
+            | ChainError::Store(error)
+            | ChainError::Block { kind: BlockErrorKind::Base(error), .. } => match error {
+                StoreError::Backend(_) => Self::Disk,
+                _ => Self::Stated,
+            },
+            ChainError::WriterEnded { .. } => Self::Panic,
+            ChainError::Block { kind: BlockErrorKind::Internal(_), .. } => Self::Bug,
+            ChainError::Thread(_) => Self::Stated,
+            _ => Self::Input,
+        }
+    }
+
+    /// What to do, after the number of the last durable block.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Input => {
+                "; correct the input and run the same command again, which goes on after that block"
+            }
+            Self::Disk => {
+                "; free space or check the disk, and run the same command again, which goes on \
+                 after that block"
+            }
+            Self::Panic => "; this is a bug in Braid: report the panic above",
+            Self::Bug => "; this is a bug in Braid: report this error",
+            Self::Stated => "",
+        }
+    }
 }
 
 impl Import {
@@ -147,26 +191,39 @@ impl Import {
 
     fn one(&mut self, input: SizedBlock, pace: &mut Pace) -> Result<(), Refusal> {
         let SizedBlock { block, file, read } = input;
+        let refused = |error| Refusal::new(file.clone(), &error);
+        let block = match block {
+            InputBlock::Old(old) => {
+                self.pass_over(old, &file)?;
+                pace.passed_over(old.number, read);
+                return Ok(());
+            }
+            InputBlock::New(block) => *block,
+        };
         let number = block.block.env.number.saturating_to::<u64>();
         if number <= self.chain.head().number {
-            let known = self.known(number);
-            let known = known.map_err(|error| Refusal::new(file.clone(), &error))?;
-            if known.is_some_and(|hash| hash != block.hash) {
-                let known = known.unwrap_or_default();
-                let why = format!(
-                    "block {number} has the hash {}, the chain's block {number} is {known}: the \
-                     input is of another chain",
-                    block.hash
-                );
-                return Err(Refusal { file, why, end: End::BadInput, cause: Cause::Input });
-            }
-            self.passed_over = self.passed_over.saturating_add(1);
-            return Ok(());
+            // An earlier input had it.
+            return self.pass_over(Head { number, hash: block.hash }, &file);
         }
-        let executed =
-            self.chain.execute(block).map_err(|error| Refusal::new(file.clone(), &error))?;
+        let executed = self.chain.execute(block).map_err(refused)?;
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);
+        Ok(())
+    }
+
+    /// Counts a block that the chain has, if it is the same one.
+    fn pass_over(&mut self, old: Head, file: &str) -> Result<(), Refusal> {
+        let Head { number, hash } = old;
+        let known = self.known(number).map_err(|error| Refusal::new(file.to_owned(), &error))?;
+        if let Some(known) = known.filter(|known| *known != hash) {
+            let why = format!(
+                "block {number} has the hash {hash}, the chain's block {number} is {known}: the \
+                 input is of another chain"
+            );
+            let (file, end, cause) = (file.to_owned(), End::BadInput, Cause::Input);
+            return Err(Refusal { file, why, end, cause });
+        }
+        self.passed_over = self.passed_over.saturating_add(1);
         Ok(())
     }
 
@@ -206,35 +263,65 @@ impl Import {
 
 impl Refusal {
     fn new(file: String, error: &ChainError) -> Self {
-        let cause = match error {
-            ChainError::Writer { error: StoreError::Backend(_), .. }
-            | ChainError::WriterEnded { .. }
-            | ChainError::Store(_) => Cause::Store,
-            _ => Cause::Input,
-        };
-        // No input is to blame for what the writer says of an earlier block.
-        let file = if cause == Cause::Store { String::new() } else { file };
+        let cause = Cause::of(error);
+        // The input is not to blame for a block that the writer names: it is an earlier one.
+        let is_earlier = matches!(error, ChainError::Writer { .. });
+        let file = if cause == Cause::Input && !is_earlier { file } else { String::new() };
         Self { file, why: error.to_string(), end: end_of(error), cause }
     }
 
+    fn text(&self, durable: u64) -> String {
+        let Self { file, why, cause, .. } = self;
+        let place = if file.is_empty() { why.clone() } else { format!("{file}: {why}") };
+        format!("{place}\nblocks up to {durable} are durable{}", cause.advice())
+    }
+
     fn end(self, durable: Head) -> Result<End, Stop> {
-        let Self { file, why, end, cause } = self;
-        let place = if file.is_empty() { why } else { format!("{file}: {why}") };
-        let first = match cause {
-            Cause::Input => "correct the input",
-            Cause::Store => "make room on the disk, or see to it",
-        };
-        let advice = format!(
-            "{place}\nblocks up to {} are durable; {first} and run the same command again, which \
-             goes on after that block",
-            durable.number
-        );
-        match end {
+        let text = self.text(durable.number);
+        match self.end {
             End::Mismatch => {
-                crate::commands::print_error(&advice);
+                crate::commands::print_error(&text);
                 Ok(End::Mismatch)
             }
-            _ => Err(Stop::Message(advice)),
+            _ => Err(Stop::Message(text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::B256;
+    use braid_evm::At;
+
+    #[test]
+    fn what_failed_is_blamed_and_not_the_input() {
+        let disk = || StoreError::backend(io::Error::other("no space left"));
+        let damaged = || StoreError::Damaged { what: "the head".to_owned() };
+        let (stated, found) = (B256::ZERO, B256::ZERO);
+        let base = |error| {
+            let kind = BlockErrorKind::Base(error);
+            ChainError::Block { number: 7, at: At::PreBlock, kind }
+        };
+        let written = |error| ChainError::Writer { number: 7, error };
+        let (input, disk_is, stated_is) = (Cause::Input, Cause::Disk, Cause::Stated);
+        for (error, cause) in [
+            (base(disk()), disk_is),
+            (base(damaged()), stated_is),
+            (written(disk()), disk_is),
+            (written(damaged()), stated_is),
+            (written(StoreError::StateRoot { stated, found }), input),
+            (ChainError::Store(disk()), disk_is),
+            (ChainError::WriterEnded { number: 7 }, Cause::Panic),
+            (ChainError::Number { number: 7, head: 3 }, input),
+        ] {
+            let refusal = Refusal::new("blocks.rlp".to_owned(), &error);
+            assert_eq!(refusal.cause, cause, "{error:?}");
+            let text = refusal.text(3);
+            let is_read = matches!(error, ChainError::Number { .. });
+            assert_eq!(text.starts_with("blocks.rlp: "), is_read, "{text}");
+            let end = format!("\nblocks up to 3 are durable{}", cause.advice());
+            assert!(text.ends_with(&end), "{text}");
         }
     }
 }

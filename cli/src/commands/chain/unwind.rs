@@ -1,4 +1,4 @@
-//! `braid chain unwind`: takes blocks back.
+//! `braid chain unwind`: unwinds blocks.
 
 use super::{End, Stop, message, open};
 use braid_chain::{Keep, unwind as unwind_chain};
@@ -14,11 +14,11 @@ Examples:
   braid chain unwind chain/ 3
   braid chain unwind --json chain/ 3 | jq .number";
 
-/// Take back the last blocks of a chain
+/// Unwind the last blocks of a chain
 ///
-/// Each block is taken back in a transaction of its own, with its state root. What undoes a block is
-/// kept for as many blocks as `run --undo-blocks` says; nothing is taken back if one of the blocks is
-/// not among them.
+/// The state is again that before the blocks. Each block is unwound in a transaction of its own, with
+/// its state root. `run --undo-blocks` says for how many blocks undo records are kept; no block is
+/// unwound if one of them has none.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct UnwindArgs {
@@ -38,10 +38,10 @@ pub(super) fn unwind(args: &UnwindArgs) -> Result<End, Stop> {
     let head = unwind_chain(&store, args.blocks, Keep::default().root_threads).map_err(message)?;
     let mut out = io::stdout().lock();
     if args.json {
-        let report = json!({"taken_back": args.blocks, "number": head.number, "hash": head.hash});
+        let report = json!({"unwound": args.blocks, "number": head.number, "hash": head.hash});
         writeln!(out, "{report}")?;
     } else {
-        writeln!(out, "{} blocks taken back", args.blocks)?;
+        writeln!(out, "{} blocks unwound", args.blocks)?;
         writeln!(out, "head {} {}, durable", head.number, head.hash)?;
     }
     Ok(End::Right)

@@ -1,4 +1,4 @@
-//! `braid chain verify`: computes everything anew.
+//! `braid chain verify`: recomputes and checks all roots and hashes.
 
 use super::{End, Stop, message, open};
 use braid_chain::{StoreError, open as open_chain, verify as verify_chain};
@@ -17,11 +17,11 @@ Examples:
 Exit code: 0 if everything is as it must be; 1 if something is not; 2 if the folder
 cannot be used.";
 
-/// Compute everything anew that a chain's folder holds, and compare
+/// Recompute and check all roots and hashes of a chain's folder
 ///
 /// Computes the state root from all accounts and slots; compares the hash of each trie node with what its
-/// parent holds, and that of each code with its accounts'; looks for gaps in the block hashes and in what
-/// undoes the last blocks. Takes time and memory in proportion to the number of accounts.
+/// parent holds, and that of each code with its accounts'; looks for gaps in the block hashes and in the
+/// undo records of the last blocks. Takes time and memory in proportion to the number of accounts.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
@@ -66,8 +66,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
     writeln!(out, "state root {}", verified.state_root)?;
     writeln!(
         out,
-        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, undo for {} blocks, \
-         receipts of {}: all right",
+        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, {} undo records, \
+         receipts of {} blocks: all right",
         verified.accounts,
         verified.slots,
         verified.codes,
