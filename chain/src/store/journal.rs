@@ -95,10 +95,10 @@ fn is_blank(path: &Path) -> io::Result<bool> {
 
 /// The journals in `folder`, oldest first.
 pub(super) fn all(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
     if !folder.is_dir() {
-        return Ok(found);
+        return Ok(Vec::new());
     }
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let is_journal = path.extension().is_some_and(|extension| extension == EXTENSION);

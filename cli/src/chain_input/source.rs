@@ -102,7 +102,7 @@ impl Inputs {
                 let rlp = |error| InputError::Rlp { file: file.clone(), error };
                 match items.next().transpose().map_err(rlp)? {
                     Some(item) => {
-                        let block = self.from_rlp(&item).map_err(rlp)?;
+                        let block = self.rlp_block(&item).map_err(rlp)?;
                         return Ok(Some(self.sized(block, file)));
                     }
                     None => self.open = None,
@@ -115,7 +115,7 @@ impl Inputs {
                 (Format::Json, mut input) => {
                     let mut json = Vec::new();
                     input.read_to_end(&mut json).map_err(failed(&path))?;
-                    let block = self.from_json(&json);
+                    let block = self.json_block(&json);
                     let block = block.map_err(|kind| BlockFileError::new(file.clone(), kind))?;
                     return Ok(Some(self.sized(block, file)));
                 }
@@ -132,7 +132,7 @@ impl Inputs {
         unpack(input, Taken::clone(&self.taken))
     }
 
-    fn from_rlp(&self, bytes: &[u8]) -> Result<InputBlock, RlpError> {
+    fn rlp_block(&self, bytes: &[u8]) -> Result<InputBlock, RlpError> {
         let head = decode_head(bytes)?;
         if head.number <= self.head {
             return Ok(InputBlock::Old(head));
@@ -141,7 +141,7 @@ impl Inputs {
         Ok(InputBlock::New(Box::new(block)))
     }
 
-    fn from_json(&self, json: &[u8]) -> Result<InputBlock, BlockFileErrorKind> {
+    fn json_block(&self, json: &[u8]) -> Result<InputBlock, BlockFileErrorKind> {
         let file = BlockFile::from_json(json)?;
         let header = &file.block.header;
         if header.number <= self.head {
