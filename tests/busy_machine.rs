@@ -1,8 +1,8 @@
 //! A simulated busy machine: in virtual time the system puts a worker aside for 4 ms, at any step that a seed chooses. The
 //! block is right, and late by no more than the protocol says.
 
-use braid_evm::ids::WorkerId;
-use braid_evm::protocol::{Plan, Policy};
+use braid_evm::ids::{TxIndex, WorkerId};
+use braid_evm::protocol::{Batch, Plan, Policy};
 use braid_evm::runtime::simulated::{Options, PutAside, Schedule, Simulated, Simulator};
 use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload, compare};
 use braid_evm::worker::{Point, WorkerMutant};
@@ -80,7 +80,7 @@ impl Machine {
                 continue;
             }
             blocks += 1;
-            helped += after.end.counters.taken_over;
+            helped += after.end.counters.taken_over + after.end.counters.helped_batches;
             // The others do all that is left, the caller most of it, and one run is begun anew.
             most = most.max(late.saturating_sub(PATIENCE + alone));
         }
@@ -109,6 +109,40 @@ fn a_worker_that_is_put_aside_within_a_run_holds_no_block_up() {
 #[test]
 fn a_worker_that_is_put_aside_within_a_private_batch_holds_no_block_up() {
     holds_no_block_up(batches);
+}
+
+/// The first seed at which one of two private batches, whose transactions lie between each other, goes wrong under a
+/// random schedule: while the caller looks whether the frontier's batch stalls, that may commit and run again.
+fn first_wrong(mutant: WorkerMutant, seeds: u64) -> Option<u64> {
+    let mut simulator = Simulator::new();
+    (0..seeds).find(|seed| {
+        let mut case = ToyCase::random(&mut Random::new(*seed));
+        case.limits.policy = Policy::ForceSpeculative;
+        let count = u32::try_from(case.block.transactions.len()).expect("a toy block is small");
+        let every_other = |first| Batch::Members((first..count).step_by(2).map(TxIndex).collect());
+        case.plan = Plan { private: vec![every_other(0), every_other(1)], ..Plan::default() };
+        let mut options = Options::new(2, *seed);
+        options.schedule = Schedule::Bursts(20);
+        options.step_limit = 20_000;
+        let shared = case.shared().with_mutant(mutant);
+        let Ok(mut ended) = simulator.run(shared, &options) else { return true };
+        ended.end.publish_rest();
+        compare(&ended.end, &case.reference(), case.limits.max_speculative_runs).is_err()
+    })
+}
+
+#[test]
+fn a_caller_that_looks_for_long_helps_with_what_it_has_seen() {
+    assert_eq!(first_wrong(WorkerMutant::None, 3_000), None);
+}
+
+/// The check has teeth.
+#[cfg(feature = "mutants")]
+#[test]
+fn a_frontier_that_is_read_once_is_noticed() {
+    let seed = first_wrong(WorkerMutant::FrontierReadOnce, 60_000);
+    println!("seed {seed:?}");
+    assert!(seed.is_some(), "no schedule shows it");
 }
 
 /// The check has teeth: a caller that never helps waits.

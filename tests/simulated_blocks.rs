@@ -111,6 +111,7 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
     let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
     let seeds = SEEDS * multiple.unwrap_or(1);
     let (mut simulator, mut parts, mut rounds) = (evm_simulator(), 0, 0);
+    let (mut helped_parts, mut helped_lanes) = (0, 0);
     let mut endings = BTreeMap::new();
     for seed in 0..seeds {
         let scenario = whole(seed);
@@ -119,9 +120,17 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
             Ok(ending) => *endings.entry(*ending).or_insert(0) += 1,
             Err(wrong) => panic!("braid sim --whole --blocks 1 --seed {seed}: {wrong}\n{scenario}"),
         }
-        parts += judged.stats.parts;
-        rounds += judged.stats.lane_rounds;
+        let Stats { parts: of_parts, lane_rounds, helped_batches, .. } = judged.stats;
+        parts += of_parts;
+        rounds += lane_rounds;
+        let kind = if lane_rounds > 0 { &mut helped_lanes } else { &mut helped_parts };
+        *kind += helped_batches;
     }
+    println!("helped: {helped_parts} parts, {helped_lanes} lanes");
+    assert!(
+        helped_parts > 0 && helped_lanes > 0,
+        "helped: {helped_parts} parts, {helped_lanes} lanes"
+    );
     println!("{seeds} schedules: {endings:?}, {parts} parts, {rounds} rounds of lanes");
     assert!(parts > seeds / 10 && rounds > seeds / 10, "{parts} parts, {rounds} rounds of lanes");
     // Nobody cancels them.

@@ -31,6 +31,10 @@ fn put_aside_suites() -> Vec<Suite> {
             name: "put aside in chunks",
             scenarios: put_aside_in(chunks_in(meetings(), false)),
         },
+        Suite {
+            name: "put aside beside batches",
+            scenarios: put_aside_in(private_suites::plain(meetings())),
+        },
     ]
 }
 

@@ -15,8 +15,10 @@ pub struct Counters {
     pub speculative_commits: u64,
     /// Jobs taken back from the channel for the frontier.
     pub claims: u64,
-    /// Jobs of the frontier that were taken over from a worker which came no nearer to their end.
+    /// Jobs of the frontier that were taken over from a worker which came no nearer to its end.
     pub taken_over: u64,
+    /// Private batches that the caller ran beside such a worker, and ended first.
+    pub helped_batches: u64,
     /// Stretches that ran in order because speculation was wasted.
     pub in_order_stretches: u64,
 }
@@ -33,6 +35,7 @@ impl Counters {
             speculative_commits: self.speculative_commits + other.speculative_commits,
             claims: self.claims + other.claims,
             taken_over: self.taken_over + other.taken_over,
+            helped_batches: self.helped_batches + other.helped_batches,
             in_order_stretches: self.in_order_stretches + other.in_order_stretches,
         }
     }
@@ -53,11 +56,12 @@ mod tests {
             claims: first + 5,
             in_order_stretches: first + 6,
             taken_over: first + 7,
+            helped_batches: first + 8,
         };
         let sum = round(10).plus(round(100));
         assert_eq!((sum.runs, sum.discarded, sum.blocked, sum.failed), (110, 112, 114, 116));
         let Counters { speculative_commits, claims, in_order_stretches, .. } = sum;
         assert_eq!((speculative_commits, claims, in_order_stretches), (118, 120, 122));
-        assert_eq!(sum.taken_over, 124);
+        assert_eq!((sum.taken_over, sum.helped_batches), (124, 126));
     }
 }

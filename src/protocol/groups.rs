@@ -48,7 +48,7 @@ impl Protocol {
             BatchState::InFlight(job) => {
                 let job = *job;
                 if self.here == Some(job) || self.at_frontier.claim_asked == Some(job) {
-                    return Ok(self.take_over_if_stalled(tx, job));
+                    return Ok(None);
                 }
                 if is_mutant!(self.mutant, BatchOvertakes)
                     && let Some((id, group)) = self.private.first_ended()

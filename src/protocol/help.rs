@@ -10,7 +10,7 @@
 //! it commits: two workers may run it as the same job, and one of them reports it. The protocol
 //! hears nothing of that.
 
-use super::events::{Command, Job, Mode};
+use super::events::{Command, Job};
 use super::mutants::is_mutant;
 use super::state::{Awaiting, Protocol};
 use crate::error::Invariant;
@@ -36,12 +36,7 @@ impl Protocol {
     fn may_take_over(&self, tx: TxIndex, job: Job) -> bool {
         // One outside the channel would be one more to be answered than there is room for.
         let is_full = self.here == Some(job) && self.unanswered() >= self.limits.job_capacity;
-        let may = match job.mode {
-            Mode::InOrder { .. } | Mode::Private { .. } => false,
-            Mode::Speculative | Mode::Frontier => {
-                self.slots.get(tx).is_some_and(|slot| !slot.taken_over)
-            }
-        };
+        let may = self.slots.get(tx).is_some_and(|slot| !slot.taken_over);
         may && !is_full
     }
 

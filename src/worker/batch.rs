@@ -68,6 +68,8 @@ where
         if let Some(batch) = shared.batches.get(id.0 as usize) {
             let log = is_compared.then(|| shared.empty_log.clone());
             let txs = job.chunk;
+            let is_late = is_second && is_worker_mutant!(shared.mutant, SecondOnFrontier);
+            let snapshot = if is_late { txs.first } else { snapshot };
             machine.begin(BatchStart { batch, txs, snapshot, log, in_order, is_second });
         }
         let (held, panicked) = self.run_members(&mut machine, (job, id));

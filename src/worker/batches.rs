@@ -14,7 +14,7 @@ pub(super) struct Batches<W: Workload> {
     /// Batches of which something was committed.
     pub(super) committed: u64,
     /// Runs that were reported by a worker that ran them beside the one that had begun them.
-    pub(super) taken_over: u64,
+    pub(super) helped: u64,
     /// What the last run of a stretch in order has left for the next one.
     pub(super) carry: Option<W::Carry>,
 }
@@ -33,7 +33,7 @@ struct Kept<W: Workload> {
 impl<W: Workload> Batches<W> {
     pub(super) fn new(index: ConflictIndex<W::Location>, batches: usize) -> Self {
         let kept = core::iter::repeat_with(|| None).take(batches).collect();
-        Self { kept, index, committed: 0, taken_over: 0, carry: None }
+        Self { kept, index, committed: 0, helped: 0, carry: None }
     }
 
     fn kept(&mut self, id: BatchId) -> Option<&mut Kept<W>> {

@@ -46,14 +46,14 @@ impl BatchClaim {
     }
 
     /// The run of `batch` that a worker has begun, and has not reported, if another one may run it
-    /// from `frontier` on, too.
+    /// from `frontier` on, too, if that is
+    /// where it began.
     pub(super) fn begun(&self, batch: &Batch, id: BatchId, frontier: TxIndex) -> Option<Job> {
         let (stage, snapshot) = self.get();
         let is_begun = stage % 2 == Stage::Begun as u32 && snapshot != Self::ALONE;
-        if !is_begun || batch.from(frontier).next() != Some(frontier) {
+        if !is_begun {
             return None;
         }
-        // What has begun commits nothing: the frontier is where it began.
         let chunk = Chunk { first: frontier, end: batch.end() };
         let mode = Mode::Private { batch: id, snapshot: TxIndex(snapshot) };
         Some(Job { chunk, incarnation: Incarnation(stage / 2), mode })

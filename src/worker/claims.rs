@@ -7,7 +7,7 @@ use super::machine::{LedgerOf, Workload};
 use super::message::JobMessage;
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
-use crate::ids::{BatchId, TxIndex};
+use crate::ids::{BatchId, Incarnation, TxIndex};
 use crate::protocol::{Event, Job, JobReport, Mode};
 use crate::sync::SeqCst;
 
@@ -41,7 +41,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// Takes the right to publish the first transaction of `job`, or to report it if it is a
     /// private batch, as a worker that runs it.
     pub(super) fn may_publish(&self, job: Job) -> bool {
-        // Of the frontier of a private plan it is kept nowhere, and never taken over.
+        // A private plan keeps no claim for a single transaction.
         let is_late = match job.mode {
             Mode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
             _ => is_worker_mutant!(self.mutant, LatePublished),
@@ -60,22 +60,24 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         claim.is_some_and(|claim| claim.get().0 >= job.stage(Stage::Published))
     }
 
-    /// What a worker runs of the frontier, and has published nothing of.
+    /// What a worker runs at the frontier, and has published nothing of. A member of a private
+    /// batch that runs by itself is not helped.
     pub(super) fn begun(&self, frontier: TxIndex) -> Option<Begun> {
-        let claim = self.claims.get(frontier).map_or(0, |claim| claim.load(SeqCst));
-        if claim % 2 == Stage::Begun as u32 {
-            return Some(Begun::Transaction(frontier));
-        }
         let batches = self.batches.iter().zip(&self.batch_claims).zip(0..);
-        let mut begun =
-            batches.filter_map(|((batch, claim), id)| claim.begun(batch, BatchId(id), frontier));
-        let mut job = begun.next()?;
-        if let (Mode::Private { snapshot, .. }, true) =
-            (&mut job.mode, is_worker_mutant!(self.mutant, SecondOnFrontier))
-        {
-            *snapshot = frontier;
-        }
-        Some(Begun::Batch(job))
+        let mut own = batches
+            .filter(|((batch, _), _)| batch.from(frontier).next() == Some(frontier))
+            .map(|((batch, claim), id)| claim.begun(batch, BatchId(id), frontier));
+        let begun = match own.next() {
+            Some(job) => Begun::Batch(job?),
+            None => {
+                let claim = self.claims.get(frontier)?.load(SeqCst);
+                (claim % 2 == Stage::Begun as u32).then_some(Begun::Transaction(frontier))?
+            }
+        };
+        // What has begun commits nothing: the run in hand is the frontier's if that has not moved.
+        let is_still = self.frontier.load(SeqCst) == frontier.0
+            || is_worker_mutant!(self.mutant, FrontierReadOnce);
+        is_still.then_some(begun)
     }
 
     /// Notes that `job` has come to `stage`: true if it had not; `None` if that is not kept.
@@ -102,10 +104,11 @@ pub(super) enum Begun {
 }
 
 impl Begun {
-    pub(super) const fn first(self) -> TxIndex {
+    /// The frontier, and which run of its batch this is.
+    pub(super) const fn run(self) -> (TxIndex, Incarnation) {
         match self {
-            Self::Transaction(tx) => tx,
-            Self::Batch(job) => job.chunk.first,
+            Self::Transaction(tx) => (tx, Incarnation(0)),
+            Self::Batch(job) => (job.chunk.first, job.incarnation),
         }
     }
 }

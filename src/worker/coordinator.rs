@@ -70,7 +70,7 @@ impl<W: Workload, G> Coordinator<W, G> {
         let halt = self.protocol.halt();
         let is_carried = self.protocol.carried().is_some();
         let mut counters = self.protocol.counters();
-        counters.taken_over += self.batches.taken_over;
+        counters.helped_batches = self.batches.helped;
         if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
             counters.discarded += self.withdraw_speculation(&store);
         }
@@ -208,7 +208,7 @@ where
         if self.protocol.is_left_behind(job) {
             return self.apply(shared, Event::Reported(report));
         }
-        self.batches.taken_over += u64::from(is_second);
+        self.batches.helped += u64::from(is_second);
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }

@@ -46,7 +46,7 @@ where
                     });
                 }
                 Err(stalled) => {
-                    self.watch.note_helped(stalled.first());
+                    self.watch.note_helped(stalled);
                     let next = match stalled {
                         Begun::Transaction(tx) => self.help(tx).map(Next::Run),
                         Begun::Batch(job) => {
@@ -65,9 +65,9 @@ where
     fn wait_watching(&mut self) -> Result<Option<JobMessage<W>>, Begun> {
         let Self { shared, context, watch, .. } = self;
         let mut stalled = None;
-        watch.begin(shared);
+        watch.begin(shared, *context);
         let is_stalled = || {
-            stalled = watch.stalled(shared);
+            stalled = watch.stalled(shared, *context);
             stalled.is_some()
         };
         match (context.recv_unless(&shared.jobs, is_stalled), stalled) {

@@ -202,8 +202,8 @@ fn loom_batch_is_run_by_two_and_reported_once() {
     explore("batches_helped", PREEMPTIONS, 300, || {
         let end = run_helping(new_shared([Act::Increment; 2], two_batches(false)));
         committed_to(&end, &[Some(0), Some(1)]);
-        SECOND.note(end.counters.taken_over > 0);
-        FIRST.note(end.counters.taken_over == 0);
+        SECOND.note(end.counters.helped_batches > 0);
+        FIRST.note(end.counters.helped_batches == 0);
     });
     assert!(SECOND.has_happened(), "the caller was never the first to end");
     assert!(FIRST.has_happened(), "the worker was never the first to end");

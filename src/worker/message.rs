@@ -39,7 +39,7 @@ pub(super) struct ReportMessage<W: Workload> {
     pub(super) batch: Option<RanBatch<W::Location, W::Group, W::Carry>>,
     /// Why the member after them has no result, if that is final.
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
-    /// It is of a run beside that of the worker which had begun the job.
+    /// From the second run of a private batch that another worker had begun.
     pub(super) is_second: bool,
 }
 

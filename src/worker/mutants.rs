@@ -85,6 +85,9 @@ pub enum WorkerMutant {
     /// A batch that the role has taken back counts as begun.
     #[cfg(feature = "mutants")]
     TakenBackHelped,
+    /// Who helps takes the frontier that it has seen first for the one at which a run began.
+    #[cfg(feature = "mutants")]
+    FrontierReadOnce,
 }
 
 #[cfg(feature = "mutants")]
@@ -114,6 +117,7 @@ impl WorkerMutant {
         Self::ReportedTwice,
         Self::SecondOnFrontier,
         Self::TakenBackHelped,
+        Self::FrontierReadOnce,
     ];
 }
 

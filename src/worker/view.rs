@@ -1,11 +1,12 @@
 //! What one incarnation sees: the store below its index, over the base state.
 
+mod prefix;
 mod second;
 
 use super::machine::Base;
 use super::{Interrupt, Point};
 use crate::ids::TxIndex;
-use crate::mv::{AccessLog, Entry, Latest, Location, Origin, ReadSet, Resolution, Store};
+use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Reads of a run between two beats.
 const READS_EACH: usize = 8;
@@ -48,8 +49,11 @@ enum Below<'a, L: Location> {
         latest: Latest<L>,
         store: &'a Store<L>,
         snapshot: TxIndex,
-        /// Where the run shows that it goes on, unless it does so beside another one.
-        beat_at: Option<TxIndex>,
+        /// The first transaction of the run.
+        first: TxIndex,
+        /// Another worker runs the same: this run shows nothing of itself, and ends once the
+        /// frontier moves on.
+        is_second: bool,
         /// What the batch has accessed, while there is one.
         log: Option<AccessLog<L>>,
     },
@@ -77,72 +81,6 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// A view over `store`, with misses answered by `base`.
     pub fn new(store: &'a Store<L>, base: B, context: X) -> Self {
         Self::over(Below::Versions(store), base, context)
-    }
-
-    /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
-    pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
-        let (latest, snapshot, beat_at, log) = (Latest::default(), TxIndex(0), None, None);
-        let below = Below::Snapshot { latest, store, snapshot, beat_at, log };
-        Self { store: Some(store), ..Self::over(below, base, context) }
-    }
-
-    /// A private batch begins at `first`, on the committed prefix below `snapshot`; what it reads
-    /// and writes goes into `new`. `is_second`: another worker runs the same.
-    pub fn begin_batch(
-        &mut self,
-        first: TxIndex,
-        snapshot: TxIndex,
-        new: Option<AccessLog<L>>,
-        is_second: bool,
-    ) {
-        let shown = (!is_second).then_some(first);
-        if let Below::Snapshot { latest, snapshot: at, beat_at, log, .. } = &mut self.below {
-            latest.clear();
-            (*at, *beat_at, *log) = (snapshot, shown, new);
-        } else if let Some(store) = self.store {
-            let latest = Latest::default();
-            self.below = Below::Snapshot { latest, store, snapshot, beat_at: shown, log: new };
-        }
-    }
-
-    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`:
-    /// all of it is final.
-    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
-        // Before the first transaction there is nothing but the base state.
-        let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
-        self.below = Below::Final { latest, under, is_complete: true, log };
-    }
-
-    /// What the batch has accessed, up to the end of its last group.
-    pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
-        self.log_mut()?.forget_rest();
-        match &mut self.below {
-            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.take(),
-            Below::Versions(_) => None,
-        }
-    }
-
-    /// What the private batch has accessed so far, where that is logged.
-    pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
-        match &mut self.below {
-            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.as_mut(),
-            Below::Versions(_) => None,
-        }
-    }
-
-    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them.
-    pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
-        let (Below::Snapshot { latest, log, .. } | Below::Final { latest, log, .. }) =
-            &mut self.below
-        else {
-            return;
-        };
-        for (location, entry) in writes {
-            if let Some(log) = log {
-                log.write(location);
-            }
-            latest.put(tx, location.clone(), entry.clone());
-        }
     }
 
     /// Whether what the block has written is all in what the view is over, if that is final. If
@@ -207,8 +145,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),
             Below::Final { is_complete, .. } => is_complete,
-            Below::Snapshot { store, beat_at, .. } => {
-                if let Some(first) = beat_at {
+            Below::Snapshot { store, first, is_second, .. } => {
+                if !is_second {
                     store.beat(first, false);
                 }
                 false
@@ -301,45 +239,6 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
             }
             Below::Snapshot { .. } | Below::Final { .. } => self.read_prefix(location),
         }
-    }
-
-    /// Reads from the committed prefix below an index, under what is newer.
-    fn read_prefix(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
-        let Self { below, context, base, .. } = self;
-        let (latest, under, beat, log) = match below {
-            Below::Versions(_) => return Err(Stopped),
-            Below::Final { latest, under, log, .. } => (latest, *under, None, log),
-            Below::Snapshot { latest, store, snapshot, beat_at, log } => {
-                // Before the first transaction there is nothing but the base state.
-                let under = (snapshot.0 > 0).then_some((*store, *snapshot));
-                (latest, under, beat_at.map(|at| (*store, at)), log)
-            }
-        };
-        let beat = |in_base| beat.into_iter().for_each(|(store, at)| store.beat(at, in_base));
-        context.yield_at(Point::Read);
-        let mut is_own = true;
-        let read = latest.read(location, || {
-            is_own = false;
-            let mut base = || {
-                context.yield_at(Point::BaseRead);
-                beat(true);
-                let value = base.read(location);
-                beat(false);
-                value
-            };
-            let found = match under {
-                None => (base()?, Origin::Base),
-                Some((store, end)) => store.newest(location, end, base)?,
-            };
-            if let Some(log) = log {
-                log.read(location, &found.0);
-            }
-            Ok(found)
-        });
-        if let (true, Ok((_, Origin::Tombstone(_))), Some(log)) = (is_own, &read, log) {
-            log.read_ended(location);
-        }
-        read.map_err(|error| self.fail(error))
     }
 
     fn read_version(

@@ -3,7 +3,8 @@
 use super::claims::Begun;
 use super::machine::{LedgerOf, Workload};
 use super::shared::Shared;
-use crate::ids::TxIndex;
+use super::{Context, Point};
+use crate::ids::{Incarnation, TxIndex};
 use crate::mv::Beat;
 use crate::sync::SeqCst;
 
@@ -11,20 +12,24 @@ use crate::sync::SeqCst;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Watch {
     last: Option<(TxIndex, Beat)>,
-    /// The frontier that it has run beside another worker: it does so once.
-    helped: Option<TxIndex>,
+    /// What it has run beside another worker: it does so once.
+    helped: Option<(TxIndex, Incarnation)>,
 }
 
 impl Watch {
     /// From now on the worker waits.
-    pub(super) fn begin<W: Workload, G: LedgerOf<W>>(&mut self, shared: &Shared<W, G>) {
+    pub(super) fn begin<W: Workload, G: LedgerOf<W>>(
+        &mut self,
+        shared: &Shared<W, G>,
+        context: &impl Context,
+    ) {
         self.last = None;
-        self.stalled(shared);
+        self.stalled(shared, context);
     }
 
-    /// It has run `frontier` beside another worker.
-    pub(super) const fn note_helped(&mut self, frontier: TxIndex) {
-        self.helped = Some(frontier);
+    /// It has run what another worker has `begun`.
+    pub(super) const fn note_helped(&mut self, begun: Begun) {
+        self.helped = Some(begun.run());
     }
 
     /// What a worker runs at the frontier, if it has come no nearer to its end since the last
@@ -32,11 +37,18 @@ impl Watch {
     pub(super) fn stalled<W: Workload, G: LedgerOf<W>>(
         &mut self,
         shared: &Shared<W, G>,
+        context: &impl Context,
     ) -> Option<Begun> {
         let frontier = TxIndex(shared.frontier.load(SeqCst));
         let beat = shared.store.beat_of(frontier);
         let is_same = self.last.replace((frontier, beat)) == Some((frontier, beat));
-        let stalls = is_same && !beat.is_in_base() && self.helped != Some(frontier);
-        if stalls { shared.begun(frontier) } else { None }
+        if !is_same || beat.is_in_base() {
+            return None;
+        }
+        let may_help = |begun: &Begun| self.helped != Some(begun.run());
+        shared.begun(frontier).filter(may_help)?;
+        // The system may put this worker aside, too: the look after that counts.
+        context.yield_at(Point::Role);
+        shared.begun(frontier).filter(may_help)
     }
 }

@@ -101,6 +101,8 @@ pub struct Stats {
     /// Transactions that the calling thread took over from a worker which the system seemed to have
     /// put aside.
     pub taken_over: u64,
+    /// Private batches that the calling thread ran beside such a worker, and ended first.
+    pub helped_batches: u64,
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and
     /// that were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
@@ -140,6 +142,7 @@ impl Stats {
             foreseen_stretches,
             begun_first,
             taken_over: counters.taken_over,
+            helped_batches: counters.helped_batches,
             parts,
             lane_rounds: rounds,
         }

@@ -26,7 +26,7 @@ use crate::mv::Store;
 use crate::protocol::Batch;
 use crate::sync::{AtomicU64, SeqCst};
 use crate::worker::{
-    BatchMachine, BatchStart, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
+    BatchMachine, BatchStart, InOrder, Ledger, Machine, MustWait, RanBatch, Stop, TxError,
 };
 use core::ops::Range;
 use revm::DatabaseRef;
@@ -147,7 +147,10 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         let output = match (result, machine.end().1) {
             (Ok(output), None) => output,
             (Err(reason), None) => return Err(MustWait { error: Some(TxError::Rejected(reason)) }),
-            (_, Some(_)) => return Err(MustWait::UNKNOWN),
+            (_, Some(Stop::Base(error))) => {
+                return Err(MustWait { error: Some(TxError::Base(error)) });
+            }
+            (_, Some(Stop::Blocked(_) | Stop::TooEarly)) => return Err(MustWait::UNKNOWN),
         };
         // That of a run beside another one is the same gas.
         if !*is_second {

@@ -101,6 +101,18 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
+    /// A run beside another one can be abandoned.
+    fn choose_instructions(&mut self) {
+        let is_second = self.evm.ctx.journaled_state.db().inner.is_second();
+        if is_second == self.usual.is_some() {
+            return;
+        }
+        self.evm.instruction = match self.usual.take() {
+            Some(usual) => usual,
+            None => abandonable(self.usual.insert(self.evm.instruction.clone()).clone()),
+        };
+    }
+
     pub(in crate::evm) const fn recipe(&self) -> &'a Recipe {
         self.recipe
     }
@@ -244,18 +256,13 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
     type BaseError = D::Error;
 
     fn begin(&mut self, tx: TxIndex) {
-        if let Some(usual) = self.usual.take() {
-            self.evm.instruction = usual;
-        }
         self.evm.ctx.journaled_state.db_mut().begin(tx);
+        self.choose_instructions();
     }
 
     fn begin_second(&mut self, tx: TxIndex) {
-        self.usual.get_or_insert_with(|| {
-            let instructions = abandonable(self.evm.instruction.clone());
-            core::mem::replace(&mut self.evm.instruction, instructions)
-        });
         self.evm.ctx.journaled_state.db_mut().begin_second(tx);
+        self.choose_instructions();
     }
 
     fn begin_chunk(&mut self) {

@@ -7,6 +7,7 @@ use super::input::Block;
 use super::location::EvmLocation;
 use super::machine::EvmMachine;
 use super::recipe::Recipe;
+use super::view::EvmView;
 use crate::ids::TxIndex;
 use crate::mv::Store;
 use crate::worker::{Machine, Stop};
@@ -53,8 +54,8 @@ impl DatabaseRef for MovesOn<'_> {
 }
 
 fn recipe() -> Recipe {
-    let call =
-        TxEnv { kind: TxKind::Call(LOOPS), gas_limit: GAS, chain_id: Some(1), ..TxEnv::default() };
+    let (kind, caller) = (TxKind::Call(LOOPS), Address::repeat_byte(1));
+    let call = TxEnv { kind, caller, gas_limit: GAS, chain_id: Some(1), ..TxEnv::default() };
     let block = Block { transactions: vec![call], ..Block::default() };
     Recipe {
         block: Arc::new(block),
@@ -69,6 +70,26 @@ fn recipe() -> Recipe {
         moved: Arc::default(),
         blank: TxEnv::default(),
         mutant: Default::default(),
+    }
+}
+
+/// A second run of a private batch ends, too, and the usual one of the same machine does not.
+#[test]
+fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
+    let recipe = recipe();
+    for code in CODES {
+        let store = Store::new(1);
+        let base = BlockBase::new(MovesOn { store: &store, code }, Arc::default());
+        let view = EvmView::of_batches(&recipe, &store, base, None);
+        let mut machine = EvmMachine::over(&recipe, view);
+        for is_second in [true, false] {
+            machine.view_mut().begin_batch((TxIndex(0), TxIndex(0), is_second), None);
+            machine.begin(TxIndex(0));
+            let ran = machine.run(TxIndex(0));
+            assert_eq!(ran.is_err(), is_second, "{ran:?}");
+            assert_eq!(matches!(machine.end().1, Some(Stop::TooEarly)), is_second);
+            machine.clear_journal();
+        }
     }
 }
 

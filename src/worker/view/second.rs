@@ -20,13 +20,17 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
 
     /// Whether the run goes on beside another one of the same transaction, or of the same batch.
     pub const fn is_second(&self) -> bool {
-        self.is_second || matches!(self.below, Below::Snapshot { beat_at: None, .. })
+        self.is_second || matches!(self.below, Below::Snapshot { is_second: true, .. })
     }
 
     /// Whether the frontier has moved on from a run that goes on beside another one: it stops.
     pub(crate) fn is_overtaken(&mut self) -> bool {
-        let Below::Versions(store) = self.below else { return false };
-        let overtaken = self.is_second && store.is_final_below(self.reader.next());
+        let (store, first, is_second) = match &self.below {
+            Below::Versions(store) => (*store, self.reader, self.is_second),
+            Below::Snapshot { store, first, is_second, .. } => (*store, *first, *is_second),
+            Below::Final { .. } => return false,
+        };
+        let overtaken = is_second && store.is_final_below(first.next());
         if overtaken {
             self.stop.get_or_insert(Stop::TooEarly);
         }

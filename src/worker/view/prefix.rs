@@ -1,0 +1,136 @@
+//! The view of transactions that run one after the other: on a snapshot, or where everything below
+//! is final.
+
+use super::{Below, Stopped, View};
+use crate::ids::TxIndex;
+use crate::mv::{AccessLog, Entry, Latest, Location, Origin, Store};
+use crate::worker::machine::Base;
+use crate::worker::{Interrupt, Point};
+
+impl<'a, L: Location> Below<'a, L> {
+    /// An empty snapshot of `store`.
+    fn snapshot(store: &'a Store<L>) -> Self {
+        let (latest, log) = (Latest::default(), None);
+        let (snapshot, first, is_second) = (TxIndex(0), TxIndex(0), false);
+        Self::Snapshot { latest, store, snapshot, first, is_second, log }
+    }
+}
+
+impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
+    /// A view for private batches, over snapshots of `store`, with misses answered by `base`.
+    pub fn of_batches(store: &'a Store<L>, base: B, context: X) -> Self {
+        let mut view = Self::over(Below::snapshot(store), base, context);
+        view.store = Some(store);
+        view
+    }
+
+    /// A private batch begins at `first`, on the committed prefix below `snapshot`; what it reads
+    /// and writes goes into `new`. `is_second`: another worker runs the same.
+    pub fn begin_batch(
+        &mut self,
+        first: TxIndex,
+        snapshot: TxIndex,
+        new: Option<AccessLog<L>>,
+        is_second: bool,
+    ) {
+        if !matches!(self.below, Below::Snapshot { .. })
+            && let Some(store) = self.store
+        {
+            self.below = Below::snapshot(store);
+        }
+        let Below::Snapshot { latest, snapshot: at, first: begin, is_second: second, log, .. } =
+            &mut self.below
+        else {
+            return;
+        };
+        latest.clear();
+        (*at, *begin, *second, *log) = (snapshot, first, is_second, new);
+    }
+
+    /// A stretch in order begins, on `latest`, and that on what lies in the store below `first`:
+    /// all of it is final.
+    pub fn begin_in_order(&mut self, latest: Latest<L>, first: TxIndex, log: Option<AccessLog<L>>) {
+        // Before the first transaction there is nothing but the base state.
+        let under = self.store.filter(|_| first.0 > 0).map(|store| (store, first));
+        self.below = Below::Final { latest, under, is_complete: true, log };
+    }
+
+    /// What the batch has accessed, up to the end of its last group.
+    pub fn end_batch(&mut self) -> Option<AccessLog<L>> {
+        self.log_mut()?.forget_rest();
+        match &mut self.below {
+            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.take(),
+            Below::Versions(_) => None,
+        }
+    }
+
+    /// What the private batch has accessed so far, where that is logged.
+    pub fn log_mut(&mut self) -> Option<&mut AccessLog<L>> {
+        match &mut self.below {
+            Below::Snapshot { log, .. } | Below::Final { log, .. } => log.as_mut(),
+            Below::Versions(_) => None,
+        }
+    }
+
+    /// Transaction `tx` of the private batch leaves `writes`: the next one finds them.
+    pub fn keep(&mut self, tx: TxIndex, writes: &[(L, Entry<L>)]) {
+        let (Below::Snapshot { latest, log, .. } | Below::Final { latest, log, .. }) =
+            &mut self.below
+        else {
+            return;
+        };
+        for (location, entry) in writes {
+            if let Some(log) = log {
+                log.write(location);
+            }
+            latest.put(tx, location.clone(), entry.clone());
+        }
+    }
+
+    /// Reads from the committed prefix below an index, under what is newer.
+    pub(super) fn read_prefix(&mut self, location: &L) -> Result<(L::Value, Origin), Stopped> {
+        if self.is_overtaken() {
+            return Err(Stopped);
+        }
+        let Self { below, context, base, .. } = self;
+        let (latest, under, shows, log) = match below {
+            Below::Versions(_) => return Err(Stopped),
+            Below::Final { latest, under, log, .. } => (latest, *under, None, log),
+            Below::Snapshot { latest, store, snapshot, first, is_second, log } => {
+                // Before the first transaction there is nothing but the base state.
+                let under = (snapshot.0 > 0).then_some((*store, *snapshot));
+                (latest, under, (!*is_second).then_some((*store, *first)), log)
+            }
+        };
+        let beat = |in_base| {
+            if let Some((store, first)) = shows {
+                store.beat(first, in_base);
+            }
+        };
+        context.yield_at(Point::Read);
+        let mut is_own = true;
+        let read = latest.read(location, || {
+            is_own = false;
+            beat(false);
+            let mut base = || {
+                context.yield_at(Point::BaseRead);
+                beat(true);
+                let value = base.read(location);
+                beat(false);
+                value
+            };
+            let found = match under {
+                None => (base()?, Origin::Base),
+                Some((store, end)) => store.newest(location, end, base)?,
+            };
+            if let Some(log) = log {
+                log.read(location, &found.0);
+            }
+            Ok(found)
+        });
+        if let (true, Ok((_, Origin::Tombstone(_))), Some(log)) = (is_own, &read, log) {
+            log.read_ended(location);
+        }
+        read.map_err(|error| self.fail(error))
+    }
+}
