@@ -7,7 +7,9 @@ use super::{
     torn::{self, Copied},
 };
 use crate::StoreError;
-use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+};
 use std::{
     any::Any,
     panic::catch_unwind,
@@ -135,6 +137,8 @@ impl EmbeddedStore {
     fn open_unguarded(folder: &Path, cache: u64, bytes: u64) -> Result<Self, Why> {
         // One thread for compaction: executing blocks needs the other cores.
         let builder = Database::builder(folder).cache_size(cache).worker_threads(1);
+        // Also if another crate of the program switches on fjall's compression: `journal.rs`.
+        let builder = builder.journal_compression(CompressionType::None);
         let database = builder.open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
         let open = |table: Table| database.keyspace(table.name(), options);
