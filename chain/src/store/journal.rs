@@ -31,8 +31,10 @@ pub(super) enum Found {
 /// Reads the journals in `folder`, in which there must be the transaction number `least`.
 pub(super) fn check(folder: &Path, least: u64) -> io::Result<Found> {
     let paths = all(folder)?;
-    let Some(newest) = paths.last() else { return Ok(Found::All) };
-    let (mut last, mut unfit, mut place) = (None::<u64>, None, newest);
+    let (Some(mut place), Some(newest)) = (paths.first(), paths.last()) else {
+        return Ok(Found::All);
+    };
+    let (mut last, mut unfit) = (None::<u64>, None);
     for path in &paths {
         let mut journal = Journal::open(path)?;
         let mut is_empty = true;
