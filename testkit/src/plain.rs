@@ -66,6 +66,7 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
         gas_used: 0,
         blob_gas_used: 0,
         bundle: BundleState::default(),
+        access_list: None,
     };
     let mut used = Used::default();
     for tx in &block.transactions {

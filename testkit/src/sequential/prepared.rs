@@ -5,10 +5,12 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
+    lists::{AccessLists, ListOracle},
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
 use crate::block::{Block, ChainRules, Ommer};
 use alloy_consensus::{Header, TxEnvelope, transaction::Recovered};
+use alloy_eip7928::BlockAccessIndex;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::{
     EthEvm, Evm, EvmEnv,
@@ -25,8 +27,10 @@ use revm::{
     inspector::NoOpInspector,
     precompile::{PrecompileId, PrecompileResult},
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A block in the form in which it is executed, so that a measurement can leave out the copying.
 #[derive(Debug)]
@@ -46,6 +50,16 @@ pub(super) struct Frame {
     withdrawals: Option<Vec<Withdrawal>>,
     rules: ChainRules,
     precompile: Option<(Address, OwnPrecompile)>,
+    /// Makes a list of what is accessed, beside that of revm.
+    lists: Option<Lists>,
+}
+
+/// A builder that is told of each commit.
+type Lists = Arc<Mutex<ListOracle>>;
+
+fn with_lists<T>(lists: &Lists, act: impl FnOnce(&mut ListOracle) -> T) -> T {
+    // The database may have panicked before.
+    act(&mut lists.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A precompile beside Ethereum's: what a call does.
@@ -63,6 +77,13 @@ impl Prepared {
     #[must_use]
     pub fn with_precompile(mut self, address: Address, call: OwnPrecompile) -> Self {
         self.frame.precompile = Some((address, call));
+        self
+    }
+
+    /// The same, with access lists.
+    #[must_use]
+    pub fn with_access_lists(mut self) -> Self {
+        self.frame.lists = Some(Lists::default());
         self
     }
 
@@ -96,12 +117,19 @@ impl Prepared {
     ) -> (Result<SequentialOutput, SequentialError<D::Error>>, impl Sized + use<D>) {
         let Self { frame, transactions } = self;
         let count = transactions.len();
+        let lists = frame.lists.clone();
         frame.run_keeping(db, count, move |executor| {
             let mut outcomes = Vec::with_capacity(count);
+            // What was left out has no index.
+            let mut next = 1;
             for (index, transaction) in transactions.into_iter().enumerate() {
+                set_index(executor, lists.as_ref(), next);
                 let outcome = run_transaction(executor, transaction, on_invalid);
-                outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
+                let outcome = outcome.map_err(|error| (Position::Transaction(index), error))?;
+                next += u64::from(matches!(outcome, SequentialOutcome::Executed(_)));
+                outcomes.push(outcome);
             }
+            set_index(executor, lists.as_ref(), next);
             Ok(outcomes)
         })
     }
@@ -124,6 +152,7 @@ impl Frame {
             withdrawals: block.withdrawals.clone(),
             rules: block.rules.clone(),
             precompile: None,
+            lists: None,
         }
     }
 
@@ -140,10 +169,21 @@ impl Frame {
     {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
+        let lists = self.lists.clone();
+        if let Some(lists) = lists.clone() {
+            state.bal_state = state.bal_state.with_bal_builder();
+            let told = move |left: EvmState| with_lists(&lists, |lists| lists.add(&left));
+            state.set_state_hook(Some(Box::new(told)));
+        }
         let result = match self.run_on(&mut state, count, transactions) {
             Ok(output) => {
                 state.merge_transitions(BundleRetention::Reverts);
-                Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
+                let access_list = lists.map(|lists| AccessLists {
+                    revm: state.take_built_alloy_bal().expect("it was asked for"),
+                    own: with_lists(&lists, |lists| lists.list()),
+                    overflown: with_lists(&lists, |lists| core::mem::take(&mut lists.overflown)),
+                });
+                Ok(SequentialOutput { bundle: state.take_bundle(), access_list, ..output })
             }
             Err((at, error)) => {
                 let base = failure.borrow_mut().take();
@@ -201,6 +241,7 @@ impl Frame {
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             bundle: BundleState::default(),
+            access_list: None,
         })
     }
 }
@@ -211,6 +252,18 @@ pub(super) type Transactions = Result<Vec<SequentialOutcome>, (Position, BlockEx
 type OracleEvm<'a, D> = EthEvm<&'a mut State<Reads<D>>, NoOpInspector, PrecompilesMap>;
 pub(super) type OracleExecutor<'a, 'b, D> =
     EthBlockExecutor<'b, OracleEvm<'a, D>, ForkSpec, Receipts>;
+
+/// What is committed from now on belongs to `index`.
+fn set_index<D: DatabaseRef>(
+    executor: &mut OracleExecutor<'_, '_, D>,
+    lists: Option<&Lists>,
+    index: u64,
+) {
+    executor.evm.db_mut().set_bal_index(BlockAccessIndex::new(index));
+    if let Some(lists) = lists {
+        with_lists(lists, |lists| lists.index = index);
+    }
+}
 
 fn run_transaction<D: DatabaseRef>(
     executor: &mut OracleExecutor<'_, '_, D>,
