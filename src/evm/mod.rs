@@ -46,6 +46,7 @@ mod trials;
 #[cfg(feature = "sim")]
 mod virtual_time;
 
+pub use alloy_eip7928::bal::Bal as AccessList;
 pub use block::committed::Committed;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
