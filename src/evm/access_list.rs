@@ -15,7 +15,7 @@ use revm::state::AccountInfo;
 pub(super) fn access_list(
     recipe: &Recipe,
     effects: &mut BlockEffects,
-    accesses: &[Box<Accesses>],
+    accesses: impl Iterator<Item = Box<Accesses>>,
     has_end: bool,
 ) -> Option<Bal> {
     if !recipe.lists {
@@ -29,7 +29,8 @@ pub(super) fn access_list(
     let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant);
     let [before, mut after] = core::mem::take(&mut effects.outside);
     list.add(&before.into_accesses());
-    accesses.iter().for_each(|accesses| list.add(accesses));
+    // Memory that one leaves is there for the list.
+    accesses.for_each(|accesses| list.add(&accesses));
     if has_end {
         for (address, info) in &effects.drained {
             after.drain(*address, info.as_ref());

@@ -76,7 +76,7 @@ where
     let Session { workload, store, mut ledger, .. } = session;
     let accesses = core::mem::take(&mut ledger.accesses);
     let has_end = failure.is_none();
-    output.access_list = access_list(&workload.recipe, &mut effects, &accesses, has_end);
+    output.access_list = access_list(&workload.recipe, &mut effects, accesses.into_iter(), has_end);
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
     // No read comes any more: the parent is not shared from here on.

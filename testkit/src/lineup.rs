@@ -69,6 +69,17 @@ pub fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mo
     started(config(workers, chunk, policy, mode))
 }
 
+/// As [`executor`], with access lists.
+///
+/// # Panics
+/// As [`executor`].
+#[must_use]
+pub fn listing(workers: u16, policy: Policy, mode: Mode) -> Executor {
+    let mut config = config(workers, None, policy, mode);
+    config.access_list = true;
+    started(config)
+}
+
 fn config(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Config {
     let workers = NonZeroU16::new(workers).expect("at least one worker");
     let mut config = Config::with_workers(workers);

@@ -3,17 +3,22 @@
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::state::{Account, AccountInfo, EvmState, EvmStorageSlot};
 
+/// A place in [`Accesses::accounts`].
+pub(super) type Place = u32;
+
 /// Accounts and slots that one transaction has accessed, each at least once, with the values that
-/// it left where they differ from those before it.
+/// it left where they differ from those before it. They are kept until the block ends, so their
+/// size counts.
 #[derive(Debug, Default)]
 pub(in crate::evm) struct Accesses {
     pub(super) accounts: Vec<Address>,
-    /// Changes of the account at this place in `accounts`.
-    pub(super) balances: Vec<(usize, U256)>,
-    pub(super) nonces: Vec<(usize, u64)>,
-    pub(super) codes: Vec<(usize, Bytes)>,
-    pub(super) reads: Vec<(Address, U256)>,
-    pub(super) writes: Vec<(Address, U256, U256)>,
+    pub(super) balances: Vec<(Place, U256)>,
+    pub(super) nonces: Vec<(Place, u64)>,
+    pub(super) codes: Vec<(Place, Bytes)>,
+    pub(super) reads: Vec<(Place, U256)>,
+    pub(super) writes: Vec<(Place, U256, U256)>,
+    /// The account that slots were added of last.
+    last: Option<(Address, Place)>,
     /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
     /// accessed, also if that is nothing.
     pub(super) credits: [Option<U256>; 2],
@@ -40,6 +45,16 @@ impl Original {
 }
 
 impl Accesses {
+    /// Makes room for as many accounts and slots.
+    pub(super) fn with_room(accounts: usize, slots: usize) -> Self {
+        let (accounts, reads) = (Vec::with_capacity(accounts), Vec::with_capacity(slots));
+        Self { accounts, reads, ..Self::default() }
+    }
+
+    fn next_place(&self) -> Place {
+        Place::try_from(self.accounts.len()).unwrap_or(Place::MAX)
+    }
+
     /// The accesses of a transaction, or of a system call, that had `state` for itself.
     pub(in crate::evm) fn of_state(state: &EvmState) -> Self {
         let mut accesses = Self::default();
@@ -58,7 +73,7 @@ impl Accesses {
 
     /// Adds an account, which was `before` the transaction.
     pub(super) fn add_account(&mut self, address: Address, account: &Account, before: Original) {
-        let place = self.accounts.len();
+        let place = self.next_place();
         self.accounts.push(address);
         // Only what is touched counts: revm does not give back an amount that overflows a balance.
         if !account.is_touched() {
@@ -87,12 +102,22 @@ impl Accesses {
         value: &EvmStorageSlot,
         account: &Account,
     ) {
+        let place = match self.last {
+            Some((last, place)) if last == address => place,
+            _ => {
+                // Once more is shorter than to look for it.
+                let place = self.next_place();
+                self.accounts.push(address);
+                self.last = Some((address, place));
+                place
+            }
+        };
         let is_gone = account.is_selfdestructed_locally();
         let after = if is_gone { U256::ZERO } else { value.present_value };
         if value.original_value == after {
-            self.reads.push((address, slot));
+            self.reads.push((place, slot));
         } else {
-            self.writes.push((address, slot, after));
+            self.writes.push((place, slot, after));
         }
     }
 
@@ -104,6 +129,6 @@ impl Accesses {
     /// The balance of `address` is not known: what the transaction has paid to it is a credit.
     pub(in crate::evm) fn forget_balance(&mut self, address: Address) {
         let accounts = &self.accounts;
-        self.balances.retain(|(place, _)| accounts.get(*place) != Some(&address));
+        self.balances.retain(|(place, _)| accounts.get(*place as usize) != Some(&address));
     }
 }

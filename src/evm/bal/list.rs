@@ -1,6 +1,6 @@
 //! Puts together what all of a block has accessed: the list in its canonical order.
 
-use super::accesses::Accesses;
+use super::accesses::{Accesses, Place};
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_eip7928::bal::Bal;
@@ -64,7 +64,7 @@ impl ListBuilder {
         let mut found = core::mem::take(&mut self.found);
         found.clear();
         found.extend(accesses.accounts.iter().map(|address| self.place(*address)));
-        let at = |place: &usize| found.get(*place).copied();
+        let at = |place: &Place| found.get(*place as usize).copied();
         for (place, balance) in &accesses.balances {
             let Some(place) = at(place) else { continue };
             self.set_balance(index, place, *balance);
@@ -81,27 +81,22 @@ impl ListBuilder {
             let change = CodeChange::new(index, code.clone());
             set(&mut account.code_changes, change, |change| change.block_access_index);
         }
-        self.found = found;
-        self.add_slots(index, accesses);
-        for (which, credit) in accesses.credits.iter().enumerate() {
-            if let Some(amount) = credit {
-                self.credit(index, which, *amount);
-            }
-        }
-    }
-
-    fn add_slots(&mut self, index: BlockAccessIndex, accesses: &Accesses) {
-        let mut last = None;
-        for (address, slot) in &accesses.reads {
-            let account = self.place_after(&mut last, *address);
+        for (place, slot) in &accesses.reads {
+            let Some(account) = at(place) else { continue };
             self.slot_place(account, *slot);
         }
-        for (address, slot, value) in &accesses.writes {
-            let account = self.place_after(&mut last, *address);
+        for (place, slot, value) in &accesses.writes {
+            let Some(account) = at(place) else { continue };
             let place = self.slot_place(account, *slot);
             let Some((_, slot)) = self.slots.get_mut(place) else { continue };
             let change = StorageChange::new(index, *value);
             set(&mut slot.changes, change, |change| change.block_access_index);
+        }
+        self.found = found;
+        for (which, credit) in accesses.credits.iter().enumerate() {
+            if let Some(amount) = credit {
+                self.credit(index, which, *amount);
+            }
         }
     }
 
@@ -141,18 +136,6 @@ impl ListBuilder {
         place
     }
 
-    /// The same, where most slots are of the account that the one before is of.
-    fn place_after(&mut self, last: &mut Option<(Address, usize)>, address: Address) -> usize {
-        match last {
-            Some((same, place)) if *same == address => *place,
-            _ => {
-                let place = self.place(address);
-                *last = Some((address, place));
-                place
-            }
-        }
-    }
-
     fn slot_place(&mut self, account: usize, slot: U256) -> usize {
         let next = self.slots.len();
         let place = *self.slot_places.entry((account, slot)).or_insert(next);
@@ -183,6 +166,8 @@ impl ListBuilder {
 fn set<C>(changes: &mut Vec<C>, change: C, index: impl Fn(&C) -> BlockAccessIndex) {
     match changes.last_mut() {
         Some(last) if index(last) == index(&change) => *last = change,
-        _ => changes.push(change),
+        Some(_) => changes.push(change),
+        // Most change once: a vector that grows makes room for four.
+        None => *changes = vec![change],
     }
 }

@@ -11,6 +11,7 @@ use alloy_primitives::{Address, U256};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
 use revm::state::{EvmState, TransactionId};
+use smallvec::SmallVec;
 
 /// An access.
 type Access = (Address, Option<U256>);
@@ -19,13 +20,13 @@ type Access = (Address, Option<U256>);
 #[derive(Debug)]
 pub(in crate::evm) struct Recorder {
     /// What was reverted, and what may have been accessed.
-    noted: Vec<Access>,
+    noted: SmallVec<[Access; 2]>,
     mutant: EvmMutant,
 }
 
 impl Recorder {
     pub(in crate::evm) const fn new(mutant: EvmMutant) -> Self {
-        Self { noted: Vec::new(), mutant }
+        Self { noted: SmallVec::new_const(), mutant }
     }
 
     /// Notes what may have been accessed: it counts if revm has marked it.
@@ -54,8 +55,14 @@ impl Recorder {
         pays: bool,
     ) -> Accesses {
         let JournalInner { state, journal: entries, transaction_id, warm_addresses, .. } = journal;
-        let mut taking =
-            Taking { state, transaction: *transaction_id, accesses: Accesses::default() };
+        let is_slot = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
+        let slots = entries.iter().filter(is_slot).count();
+        let is_account =
+            |entry: &&JournalEntry| matches!(entry, JournalEntry::AccountWarmed { .. });
+        let accounts = entries.iter().filter(is_account).count();
+        // Most accounts that are called have slots that are read, between those of others.
+        let accesses = Accesses::with_room(accounts + slots.min(accounts), slots);
+        let mut taking = Taking { state, transaction: *transaction_id, accesses };
         let noted = self.noted.drain(..).chain(entries.iter().filter_map(access));
         noted.for_each(|access| taking.add(access));
         let precompiles = warm_addresses.precompiles().iter().filter(|_| !pays);

@@ -6,8 +6,11 @@ use alloy_eip7928::{
     SlotChanges, StorageChange,
 };
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use revm::Database;
+use revm::database::State;
 use revm::state::{Account, AccountInfo, EvmState};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The access list of a block, made twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,17 +67,49 @@ struct Life {
 /// Builds a list from the states that are committed: all accounts and slots that were loaded, each with its value
 /// before and after.
 #[derive(Debug, Default)]
-pub(super) struct ListOracle {
+struct ListOracle {
     /// Where what is committed belongs.
-    pub(super) index: u64,
+    index: u64,
     accounts: BTreeMap<Address, Life>,
     codes: BTreeMap<B256, Bytes>,
-    pub(super) overflown: BTreeSet<Address>,
+    overflown: BTreeSet<Address>,
+}
+
+/// Two builders that are told of each commit into a [`State`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists(Arc<Mutex<ListOracle>>);
+
+impl Lists {
+    /// What is committed into `state` from now on is listed, at index 0.
+    pub(crate) fn listen<D: Database>(&self, state: &mut State<D>) {
+        let told = self.clone();
+        let told = move |left: EvmState| told.with(|own| own.add(&left));
+        state.bal_state = core::mem::take(&mut state.bal_state).with_bal_builder();
+        state.set_state_hook(Some(Box::new(told)));
+    }
+
+    /// What is committed from now on belongs to `index`.
+    pub(crate) fn set_index<D: Database>(&self, state: &mut State<D>, index: u64) {
+        state.set_bal_index(BlockAccessIndex::new(index));
+        self.with(|own| own.index = index);
+    }
+
+    /// The lists of what was committed.
+    pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
+        let revm = state.take_built_alloy_bal().expect("it listens");
+        let (own, overflown) = self.with(|own| (own.list(), core::mem::take(&mut own.overflown)));
+        AccessLists { revm, own, overflown }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {
+        // The database may have panicked before.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl ListOracle {
     /// A transaction, a call, or what changes balances after them, has left `state`.
-    pub(super) fn add(&mut self, state: &EvmState) {
+    fn add(&mut self, state: &EvmState) {
         for (address, account) in state {
             let life = self.accounts.entry(*address).or_default();
             let before = account.original_info();
@@ -98,7 +133,7 @@ impl ListOracle {
     }
 
     /// The list of what was committed.
-    pub(super) fn list(&self) -> BlockAccessList {
+    fn list(&self) -> BlockAccessList {
         self.accounts.iter().map(|(address, life)| self.account(*address, life)).collect()
     }
 

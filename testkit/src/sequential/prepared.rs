@@ -5,12 +5,11 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
-    lists::{AccessLists, ListOracle},
+    lists::Lists,
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
 use crate::block::{Block, ChainRules, Ommer};
 use alloy_consensus::{Header, TxEnvelope, transaction::Recovered};
-use alloy_eip7928::BlockAccessIndex;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::{
     EthEvm, Evm, EvmEnv,
@@ -27,10 +26,8 @@ use revm::{
     inspector::NoOpInspector,
     precompile::{PrecompileId, PrecompileResult},
     primitives::hardfork::SpecId,
-    state::EvmState,
 };
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// A block in the form in which it is executed, so that a measurement can leave out the copying.
 #[derive(Debug)]
@@ -52,14 +49,6 @@ pub(super) struct Frame {
     precompile: Option<(Address, OwnPrecompile)>,
     /// Makes a list of what is accessed, beside that of revm.
     lists: Option<Lists>,
-}
-
-/// A builder that is told of each commit.
-type Lists = Arc<Mutex<ListOracle>>;
-
-fn with_lists<T>(lists: &Lists, act: impl FnOnce(&mut ListOracle) -> T) -> T {
-    // The database may have panicked before.
-    act(&mut lists.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A precompile beside Ethereum's: what a call does.
@@ -123,13 +112,17 @@ impl Prepared {
             // What was left out has no index.
             let mut next = 1;
             for (index, transaction) in transactions.into_iter().enumerate() {
-                set_index(executor, lists.as_ref(), next);
+                if let Some(lists) = &lists {
+                    lists.set_index(executor.evm.db_mut(), next);
+                }
                 let outcome = run_transaction(executor, transaction, on_invalid);
                 let outcome = outcome.map_err(|error| (Position::Transaction(index), error))?;
                 next += u64::from(matches!(outcome, SequentialOutcome::Executed(_)));
                 outcomes.push(outcome);
             }
-            set_index(executor, lists.as_ref(), next);
+            if let Some(lists) = &lists {
+                lists.set_index(executor.evm.db_mut(), next);
+            }
             Ok(outcomes)
         })
     }
@@ -170,19 +163,13 @@ impl Frame {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
         let lists = self.lists.clone();
-        if let Some(lists) = lists.clone() {
-            state.bal_state = state.bal_state.with_bal_builder();
-            let told = move |left: EvmState| with_lists(&lists, |lists| lists.add(&left));
-            state.set_state_hook(Some(Box::new(told)));
+        if let Some(lists) = &lists {
+            lists.listen(&mut state);
         }
         let result = match self.run_on(&mut state, count, transactions) {
             Ok(output) => {
                 state.merge_transitions(BundleRetention::Reverts);
-                let access_list = lists.map(|lists| AccessLists {
-                    revm: state.take_built_alloy_bal().expect("it was asked for"),
-                    own: with_lists(&lists, |lists| lists.list()),
-                    overflown: with_lists(&lists, |lists| core::mem::take(&mut lists.overflown)),
-                });
+                let access_list = lists.map(|lists| lists.take(&mut state));
                 Ok(SequentialOutput { bundle: state.take_bundle(), access_list, ..output })
             }
             Err((at, error)) => {
@@ -252,18 +239,6 @@ pub(super) type Transactions = Result<Vec<SequentialOutcome>, (Position, BlockEx
 type OracleEvm<'a, D> = EthEvm<&'a mut State<Reads<D>>, NoOpInspector, PrecompilesMap>;
 pub(super) type OracleExecutor<'a, 'b, D> =
     EthBlockExecutor<'b, OracleEvm<'a, D>, ForkSpec, Receipts>;
-
-/// What is committed from now on belongs to `index`.
-fn set_index<D: DatabaseRef>(
-    executor: &mut OracleExecutor<'_, '_, D>,
-    lists: Option<&Lists>,
-    index: u64,
-) {
-    executor.evm.db_mut().set_bal_index(BlockAccessIndex::new(index));
-    if let Some(lists) = lists {
-        with_lists(lists, |lists| lists.index = index);
-    }
-}
 
 fn run_transaction<D: DatabaseRef>(
     executor: &mut OracleExecutor<'_, '_, D>,

@@ -6,12 +6,14 @@ use alloy_eip7928::bal::Bal;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, U256, b256};
-use braid_evm::{Config, Executor, Ommer};
+use braid_evm::{Cloned, Config, Executor, Ommer, Policy};
 use braid_testkit::code::Code;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::handler::SYSTEM_ADDRESS;
 use revm::primitives::hardfork::SpecId;
+use std::num::NonZeroU16;
+use std::ops::ControlFlow;
 
 #[test]
 fn what_surrounds_the_transactions_has_indices_of_its_own() {
@@ -100,6 +102,35 @@ fn a_block_without_transactions_does_not_list_the_beneficiary() {
     // Keccak-256 of the empty RLP list.
     let empty = b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
     assert_eq!(Bal::new(lists.own.clone()).compute_hash(), empty);
+}
+
+/// Where each commit is told to the caller, transactions in order and in batches run by themselves.
+#[test]
+fn a_block_that_is_streamed_has_the_same_list() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: [Address; 12] = scene.senders();
+    let counter = scene.contract(0, Code::new().increment(1, 1).balance(STRANGER));
+    for (sender, to) in senders.into_iter().zip(senders.into_iter().cycle().skip(1)) {
+        scene.send(sender, pay(to, 1));
+        scene.send(sender, call(counter));
+    }
+    let expected = scene.play();
+    let expected = expected.output().access_list.as_ref().expect("a list");
+    for policy in [Policy::InOrder, Policy::ForceSpeculative, Policy::Parts, Policy::Lanes] {
+        for workers in [1, 2, 3] {
+            let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+            (config.policy, config.access_list) = (policy, true);
+            let mut executor = Executor::new(config).expect("threads start");
+            let (block, source) = (scene.block.clone(), Cloned(scene.database()));
+            let mut heard = 0;
+            let output = executor.execute_streaming(block, source, |_| {
+                heard += 1;
+                ControlFlow::Continue(())
+            });
+            let list = output.expect("a valid block").access_list.expect("a list");
+            assert_eq!((heard, list.as_slice()), (24, &expected.own[..]), "{policy:?}, {workers}");
+        }
+    }
 }
 
 /// What is left out has no index.
