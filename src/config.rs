@@ -13,8 +13,8 @@ pub enum Mode {
     Build,
 }
 
-/// Choices of an executor. No choice but [`mode`](Self::mode) and [`reverts`](Self::reverts)
-/// changes a result.
+/// Choices of an executor. No choice but [`mode`](Self::mode), [`reverts`](Self::reverts) and
+/// [`access_list`](Self::access_list) changes a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -28,6 +28,9 @@ pub struct Config {
     pub io_workers: Option<NonZeroU16>,
     /// What an invalid transaction does.
     pub mode: Mode,
+    /// Whether to record what the block accesses, in
+    /// [`BlockOutput::access_list`](crate::BlockOutput::access_list) (EIP-7928). Default: no.
+    pub access_list: bool,
     /// How eagerly to speculate.
     pub policy: Policy,
     /// Whether the bundle keeps what is needed to undo the block. Default: yes.
@@ -78,6 +81,7 @@ impl Default for Config {
             workers: workers.unwrap_or(NonZeroU16::MIN),
             io_workers: None,
             mode: Mode::default(),
+            access_list: false,
             policy: Policy::default(),
             reverts: true,
             max_speculative_runs: 4,

@@ -69,10 +69,10 @@ pub use config::{Config, Mode};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
-    AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules,
-    ChangeKind, Cloned, Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer, Outcome,
-    Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
-    StateUnavailable, Stats, Surcharge, TransactionPool,
+    AccessList, AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock,
+    ChainRules, ChangeKind, Cloned, Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer,
+    Outcome, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange,
+    StateSource, StateUnavailable, Stats, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
 pub use evm::{

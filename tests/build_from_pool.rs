@@ -4,7 +4,7 @@
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
 use braid_evm::{Cloned, Config, Executor, Outcome, Policy, Rejection, TransactionPool};
-use braid_testkit::sequential;
+use braid_testkit::sequential::{OnInvalid, Prepared};
 use core::num::NonZeroU16;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
@@ -61,12 +61,13 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
     for workers in [1, 2, 3, 8] {
         for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
-            config.policy = policy;
+            (config.policy, config.access_list) = (policy, true);
             let mut executor = Executor::new(config).unwrap();
             let mut pool = pool.clone();
             let source = Cloned(scene.database());
             let built = executor.build(scene.block.clone(), source, &mut pool).unwrap();
-            let expected = sequential::build(&(&*built.block).into(), scene.database()).unwrap();
+            let expected = Prepared::new(&(&*built.block).into()).with_access_lists();
+            let expected = expected.run(scene.database(), OnInvalid::Skip).unwrap();
             let differences = braid_testkit::compare::braid::outputs(&expected, &built.output, 5);
             assert!(differences.is_empty(), "{workers} workers: {:?}", differences.lines());
             assert_eq!(built.output.stats.transactions, built.block.transactions.len() as u64);

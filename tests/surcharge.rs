@@ -35,7 +35,7 @@ fn braid(
     surcharge: Option<Publishing>,
 ) -> Result<BlockOutput, BlockError<Infallible>> {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.policy, config.mode) = (policy, Mode::Build);
+    (config.policy, config.mode, config.access_list) = (policy, Mode::Build, true);
     let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
     if let Some(surcharge) = surcharge {
         executor = executor.with_surcharge(Arc::new(surcharge));

@@ -1,5 +1,6 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
+use super::access_list::access_list;
 use super::after::AfterLast;
 use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
@@ -72,7 +73,10 @@ where
         effects.increments.clear();
         effects.drained.clear();
     }
-    let Session { workload, store, ledger, .. } = session;
+    let Session { workload, store, mut ledger, .. } = session;
+    let accesses = core::mem::take(&mut ledger.accesses);
+    let has_end = failure.is_none();
+    output.access_list = access_list(&workload.recipe, &mut effects, accesses.into_iter(), has_end);
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
     // No read comes any more: the parent is not shared from here on.
@@ -129,8 +133,10 @@ fn after_transactions<S: StateSource>(
         let called = calls.after_transactions(&mut requests).and_then(|()| {
             balance_changes(block, &mut calls, effects).map_err(SystemError::Database)
         });
-        let (after, left) = calls.into_parts();
+        let (after, left, accessed) = calls.into_parts();
         effects.after = left;
+        let [_, outside] = &mut effects.outside;
+        *outside = accessed;
         let AfterLast { mut pending, mut below, refused, .. } = after;
         if let Pending::Journal(journal) = &mut pending {
             *spent = core::mem::take(&mut journal.state);

@@ -9,11 +9,13 @@
 //! ```
 //!
 //! The rooms, each of which imports only those before it: [`mutants`] (seeded bugs), [`fees`],
-//! [`exec`] (one run of a transaction), [`block`] (what a block adds to its transactions),
-//! [`bundle`] (state changes), [`engine`] (what the engine asks of Ethereum). Every other file here
-//! drives a block through them and may import them all.
+//! [`bal`] (block access lists), [`exec`] (one run of a transaction), [`block`] (what a block adds
+//! to its transactions), [`bundle`] (state changes), [`engine`] (what the engine asks of Ethereum).
+//! Every other file here drives a block through them and may import them all.
 
+mod access_list;
 mod after;
+mod bal;
 mod block;
 mod bundle;
 mod closing;
@@ -44,6 +46,7 @@ mod trials;
 #[cfg(feature = "sim")]
 mod virtual_time;
 
+pub use alloy_eip7928::bal::Bal as AccessList;
 pub use block::committed::Committed;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};

@@ -188,6 +188,18 @@ pub enum EvmMutant {
     /// is lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
+    /// What a call has accessed that fails is not in the access list.
+    #[cfg(feature = "mutants")]
+    RevertedAccessLost,
+    /// A slot that a transaction's own list names, and that it reads, is not in the access list.
+    #[cfg(feature = "mutants")]
+    ListedSlotLost,
+    /// What is set aside for the beneficiary changes no balance in the access list.
+    #[cfg(feature = "mutants")]
+    CreditUnlisted,
+    /// What the beneficiary is paid unseen stands in the access list as a balance of its own, too.
+    #[cfg(feature = "mutants")]
+    PaymentListedTwice,
     /// What transactions that were taken together have set aside is lost.
     #[cfg(feature = "mutants")]
     AsideLost,
@@ -273,6 +285,10 @@ impl EvmMutant {
         Self::LaneUnfolded,
         Self::BucketRevertsLost,
         Self::UndoneSlotsLost,
+        Self::RevertedAccessLost,
+        Self::ListedSlotLost,
+        Self::CreditUnlisted,
+        Self::PaymentListedTwice,
         Self::AsideLost,
         Self::AsideLate,
     ];

@@ -207,6 +207,7 @@ fn prepare<S: StateSource>(
         sets_surcharge_aside: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.cache_keccak,
+        lists: config.access_list,
         spread: Spread::default(),
         blank: Default::default(),
         mutant: EvmMutant::default(),
@@ -242,8 +243,10 @@ fn prepare<S: StateSource>(
         SystemError::Contract(message) => BlockErrorKind::SystemCall(message),
     })?;
     let changes = calls.take_changes();
-    let (base, before) = calls.into_parts();
+    let (base, before, accessed) = calls.into_parts();
     effects.before = before;
+    let [outside, _] = &mut effects.outside;
+    *outside = accessed;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));

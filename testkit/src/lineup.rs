@@ -66,11 +66,28 @@ pub fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
 /// As [`executor`].
 #[must_use]
 pub fn chunked(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Executor {
+    started(config(workers, chunk, policy, mode))
+}
+
+/// As [`executor`], with access lists.
+///
+/// # Panics
+/// As [`executor`].
+#[must_use]
+pub fn listing(workers: u16, policy: Policy, mode: Mode) -> Executor {
+    let mut config = config(workers, None, policy, mode);
+    config.access_list = true;
+    started(config)
+}
+
+fn config(workers: u16, chunk: Option<NonZeroU32>, policy: Policy, mode: Mode) -> Config {
     let workers = NonZeroU16::new(workers).expect("at least one worker");
     let mut config = Config::with_workers(workers);
-    config.policy = policy;
-    config.mode = mode;
-    config.chunk = chunk;
+    (config.policy, config.mode, config.chunk) = (policy, mode, chunk);
+    config
+}
+
+fn started(config: Config) -> Executor {
     Executor::new(config).expect("threads start")
 }
 
@@ -111,12 +128,18 @@ impl Lineup {
     /// If the system starts no threads.
     #[must_use]
     pub fn new(policy: Policy, mode: Mode) -> Self {
-        let single = WORKERS.map(|workers| executor(workers, policy, mode));
+        let single = WORKERS.map(|workers| config(workers, None, policy, mode));
         let chunked = CHUNKS.map(|(workers, length)| {
-            chunked(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
+            config(workers, Some(NonZeroU32::new(length).expect("not 0")), policy, mode)
         });
-        let others = OTHERS.map(|(workers, policy)| executor(workers, policy, mode));
-        let executors = single.into_iter().chain(chunked).chain(others).collect();
+        let others = OTHERS.map(|(workers, policy)| config(workers, None, policy, mode));
+        // All make access lists, but for every fifth: nothing else may depend on that.
+        let listing = |(place, mut config): (usize, Config)| {
+            config.access_list = place % 5 != 4;
+            started(config)
+        };
+        let executors = single.into_iter().chain(chunked).chain(others);
+        let executors = executors.enumerate().map(listing).collect();
         Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
     }
 
@@ -165,6 +188,7 @@ impl Lineup {
     ) -> Result<(), String> {
         let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
         (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
+        config.access_list = true;
         let observer = Counter::default();
         let found = observe(config, Arc::clone(block), Cloned(database), &observer);
         self.judge(config.policy, &found, expected)?;

@@ -3,7 +3,7 @@
 
 use crate::compare::braid::outputs;
 use crate::own::{Publishing, Teller, Told};
-use crate::sequential::{SequentialOutcome, SequentialOutput, SkipReason};
+use crate::sequential::{Lists, SequentialOutcome, SequentialOutput, SkipReason};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Bytes, Log, U256, map::AddressSet};
@@ -59,6 +59,8 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
         Some(parent) => state.with_bundle_prestate(parent.clone()).build(),
         None => state.build(),
     };
+    let (lists, mut index) = (Lists::default(), 1);
+    lists.listen(&mut state);
     let mut output = SequentialOutput {
         outcomes: Vec::new(),
         receipts: Vec::new(),
@@ -66,6 +68,7 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
         gas_used: 0,
         blob_gas_used: 0,
         bundle: BundleState::default(),
+        access_list: None,
     };
     let mut used = Used::default();
     for tx in &block.transactions {
@@ -74,8 +77,10 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
             output.outcomes.push(SequentialOutcome::Skipped(reason));
             continue;
         }
+        lists.set_index(&mut state, index);
         match transact(block, tx, own, &mut state) {
             Ok(mut result) => {
+                index += 1;
                 used.add(block, &result);
                 output.blob_gas_used += GAS_PER_BLOB * tx.blob_hashes.len() as u64;
                 output.receipts.push(EthereumReceipt {
@@ -92,6 +97,7 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
             Err(other) => panic!("the oracle cannot go on: {other:?}"),
         }
     }
+    output.access_list = Some(lists.take(&mut state));
     state.merge_transitions(BundleRetention::Reverts);
     output.bundle = state.take_bundle();
     output.gas_used = used.regular.max(used.state);

@@ -5,6 +5,7 @@
 //! sequential execution: outcomes, receipts, requests, gas, and the bundle with its reverts. What
 //! a test asserts beside that is that the corner is really there.
 
+mod access_lists;
 mod admission;
 mod balances;
 mod beneficiary;

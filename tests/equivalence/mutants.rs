@@ -1,6 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
+use super::access_lists::{around, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -20,6 +21,9 @@ macro_rules! tests {
 
 fn named(name: &str) -> Option<fn()> {
     let tests = tests![
+        around::the_beneficiary_is_listed_also_if_it_gets_nothing,
+        touched::what_a_call_that_fails_has_accessed_is_listed,
+        touched::what_is_only_looked_at_is_listed_without_changes,
         admission::a_block_of_invalid_transactions_is_built_empty,
         admission::refunds_make_room,
         balances::a_contract_comes_back_with_another_balance,

@@ -5,7 +5,7 @@ use crate::support::scene::{PRICE, Scene};
 use alloy_primitives::{Address, U256};
 use braid_evm::{Block, Cloned, Mode};
 use braid_testkit::generate::Case;
-use braid_testkit::lineup::{SETTINGS, executor};
+use braid_testkit::lineup::{SETTINGS, executor, listing};
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::plain::{self, Own};
 use revm::DatabaseRef;
@@ -36,7 +36,7 @@ fn child(block: &Block, parent: &BundleState, database: &MemoryDatabase) -> Bloc
 
 #[test]
 fn two_blocks_in_sequence() {
-    let mut executors = SETTINGS.map(|(workers, policy)| executor(workers, policy, Mode::Build));
+    let mut executors = SETTINGS.map(|(workers, policy)| listing(workers, policy, Mode::Build));
     let mut executed = 0;
     for seed in 0..200 {
         let case = Case::from_seed(seed);

@@ -3,7 +3,7 @@
 
 use super::Bugs;
 use crate::faulty::{Fault, Faulty, Place, Unreadable};
-use crate::lineup::{SETTINGS, executor};
+use crate::lineup::{SETTINGS, listing};
 use crate::memory::MemoryDatabase;
 use crate::oracle::{Expected, compare_prefix};
 use crate::own::{Publishing, Teller};
@@ -40,7 +40,7 @@ pub(super) fn check(
 }
 
 fn new_executor((workers, policy): (u16, Policy), mode: Mode, bugs: Bugs) -> Executor {
-    executor(workers, policy, mode).with_mutant(bugs.evm)
+    listing(workers, policy, mode).with_mutant(bugs.evm)
 }
 
 /// Something that sequential execution reads cannot be read: the same error, at the same place.

@@ -3,6 +3,7 @@
 use crate::evm::exec::rejection::Rejection;
 use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
+use alloy_eip7928::bal::Bal;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bytes;
 use revm::context::result::{HaltReason, Output, ResultGas, SuccessReason};
@@ -64,6 +65,13 @@ pub struct BlockOutput {
     pub blob_gas_used: u64,
     /// All state changes with their reverts, system calls and rewards included.
     pub bundle: BundleState,
+    /// What the block accesses and changes (EIP-7928), in canonical order, if
+    /// [`Config::access_list`](crate::Config::access_list) asks for it; `compute_hash` gives the
+    /// hash for the header. Index 0 are the calls before the transactions, 1 to n the executed
+    /// transactions - skipped ones have no index -, and n + 1 withdrawals, rewards of the block and
+    /// the calls after the transactions. Of a block that ends with an error it has the committed
+    /// prefix, and `None` if that is nothing.
+    pub access_list: Option<Bal>,
     /// How it was executed. The only part that may differ from run to run.
     pub stats: Stats,
 }

@@ -1,6 +1,7 @@
 //! What happens before the first and after the last transaction: system contracts, rewards,
 //! withdrawals, and the irregular state change of the DAO fork.
 
+use crate::evm::bal::outside::Outside;
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
@@ -47,6 +48,8 @@ pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
     recipe: &'a Recipe,
     below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
+    /// What the calls have accessed, if an access list is asked for.
+    pub(in crate::evm) outside: Outside,
     /// Whether precompiles are warm. revm warms them for the first transaction of an EVM, so after
     /// it they are, and before it they are not: real system contracts call none, but equality has
     /// no exceptions.
@@ -63,7 +66,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         } else {
             Below::Database(database)
         };
-        Self { recipe, below, effects: Vec::new(), warm_precompiles: false }
+        let (effects, outside) = Default::default();
+        Self { recipe, below, effects, outside, warm_precompiles: false }
     }
 
     /// The account after the calls so far.
@@ -86,13 +90,13 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
         state.take_bundle()
     }
 
-    /// The database, and what each call left.
-    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>) {
+    /// The database, what each call left, and what all have accessed.
+    pub(in crate::evm) fn into_parts(self) -> (DB, Vec<AccountChange>, Outside) {
         let database = match self.below {
             Below::Database(database) => database,
             Below::State(state) => state.database,
         };
-        (database, self.effects)
+        (database, self.effects, self.outside)
     }
 
     fn block(&self) -> &'a Block {
@@ -179,6 +183,9 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
+        if self.recipe.lists {
+            self.outside.add_call(&called.state);
+        }
         self.effects.extend(all_changes(called.state.clone()));
         state.commit(called.state);
         Ok(called.result)

@@ -1,5 +1,6 @@
 //! What a block has left, before it is folded by account.
 
+use crate::evm::bal::outside::Outside;
 use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::Fate;
@@ -31,6 +32,8 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
     /// Receiver of surcharges that were set aside, as it is before the block.
     pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
+    /// What is accessed before the transactions, and after them, if an access list is asked for.
+    pub(in crate::evm) outside: [Outside; 2],
     /// Whether a touch alone creates an account: before EIP-161.
     pub(in crate::evm) touch_creates: bool,
     /// A bug to seed, for tests of the tests.

@@ -1,6 +1,7 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
 use super::feed::Feed;
+use crate::evm::bal::accesses::Accesses;
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
 use crate::evm::block::receipts::Splitting;
@@ -43,6 +44,9 @@ pub(in crate::evm) struct EvmLedger {
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
     balances: AddressMap<U256>,
+    /// What its executed transactions have accessed, if an access list is asked for.
+    #[expect(clippy::vec_box, reason = "they come boxed, and are not moved for each list of them")]
+    pub(in crate::evm) accesses: Vec<Box<Accesses>>,
     /// What was made of committed transactions.
     pub(in crate::evm) growing: Growing,
     pub(super) mutant: EvmMutant,
@@ -64,7 +68,7 @@ impl EvmLedger {
         let masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, feed, long, growing) = Default::default();
+        let (stream, feed, long, accesses, growing) = Default::default();
         Self {
             block,
             first,
@@ -77,6 +81,7 @@ impl EvmLedger {
             feed,
             long,
             balances,
+            accesses,
             growing,
             mutant,
         }
@@ -196,6 +201,7 @@ impl EvmLedger {
             self.masks.append(&mut part.masks);
         }
         self.long.append(&mut part.long);
+        self.accesses.append(&mut part.accesses);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
         }
@@ -324,6 +330,11 @@ impl EvmLedger {
         if work >= LONG {
             self.long.push((tx, work));
         }
+    }
+
+    /// Keeps what a transaction has accessed, which commits next.
+    pub(super) fn keep_accesses(&mut self, accesses: Option<Box<Accesses>>) {
+        self.accesses.extend(accesses);
     }
 
     pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {

@@ -1,7 +1,7 @@
-//! revm's handler with five changes: the beneficiary's reward is set aside, what the transaction
+//! revm's handler with six changes: the beneficiary's reward is set aside, what the transaction
 //! changed is taken before the journal forgets it, what was changed before it is taken before an
-//! error undoes it, codes that revm forgets are remembered, and a surcharge is taken if there is
-//! one.
+//! error undoes it, codes that revm forgets are remembered, a surcharge is taken if there is one,
+//! and what the transaction accesses is recorded if a list is asked for.
 
 use super::change::AccountChange;
 use super::context::{BlockContext, BlockEvm};
@@ -9,20 +9,27 @@ use super::journal::take_changes;
 use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use super::window::Window;
+use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::recorder::Recorder;
 use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, TxKind, U256};
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::marker::PhantomData;
 use revm::DatabaseRef;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
-use revm::context::{Block as _, Cfg, Transaction};
+use revm::context::{Block as _, Cfg, Evm, Transaction};
 use revm::context_interface::context::take_error;
 use revm::context_interface::either::Either;
 use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
-use revm::handler::{EvmTr, FrameResult, Handler, ItemOrResult, post_execution, pre_execution};
+use revm::handler::evm::ContextDbError;
+use revm::handler::instructions::InstructionProvider;
+use revm::handler::{
+    EthFrame, EvmTr, FrameData, FrameInitOrResult, FrameResult, Handler, ItemOrResult,
+    MainnetHandler, post_execution, pre_execution,
+};
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::{FrameInput, InitialAndFloorGas};
+use revm::interpreter::{FrameInput, GasTracker, InitialAndFloorGas, InterpreterAction};
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Bytecode, EvmState};
 use smallvec::SmallVec;
@@ -45,6 +52,9 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     pub(super) earlier: Vec<AccountChange>,
     /// Where it has tried to create a contract.
     creations: SmallVec<[Address; 2]>,
+    /// Records what it accesses, if an access list is asked for.
+    recorder: Option<RefCell<Recorder>>,
+    accesses: Option<Box<Accesses>>,
     marker: PhantomData<(&'a (), D)>,
 }
 
@@ -59,6 +69,11 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             goes_on: false,
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
+            recorder: match recipe.lists {
+                true => Some(RefCell::new(Recorder::new(recipe.mutant))),
+                false => None,
+            },
+            accesses: None,
             marker: PhantomData,
         }
     }
@@ -66,15 +81,32 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Takes what the transaction in hand changed, before the journal forgets it.
-    fn take(&mut self, context: &mut BlockContext<'a, D>) -> Result<(), EVMError<ViewStopped>> {
+    fn take(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
         let mutant = self.recipe.mutant;
-        let journal = &mut context.journaled_state;
+        let journal = &mut evm.ctx.journaled_state;
         if self.recipe.shares
             && journal.db().inner.has_stopped()
             && !is_evm_mutant!(mutant, StoppedStays)
         {
             // Whichever code swallowed it, it leaves nothing.
             return Err(EVMError::Database(ViewStopped));
+        }
+        if let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) {
+            let reads = evm.precompiles.reads.drain(..);
+            reads.for_each(|(address, slot)| recorder.note(address, slot));
+            let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
+            // What is warm from the beginning has no entry when it is loaded.
+            let surcharge = self.recipe.extensions.surcharge.as_ref();
+            let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
+            for party in paid.into_iter().chain([Some(caller), to]).flatten() {
+                if journal.warm_addresses.is_warm(&party) {
+                    recorder.note(party, None);
+                }
+            }
+            let payee = to.and_then(|to| journal.state.get(&to));
+            let pays = payee.is_some_and(|payee| payee.info.is_empty_code_hash())
+                && evm.ctx.tx.authorization_list.is_empty();
+            self.accesses = Some(Box::new(recorder.take(journal, pays)));
         }
         if self.recipe.shares {
             self.remember_codes(&mut journal.state);
@@ -98,6 +130,57 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         let accounts = context.journaled_state.evm_state();
         let Some(creator) = accounts.get(&inputs.caller()) else { return };
         self.creations.push(inputs.created_address(creator.info.nonce));
+    }
+
+    /// Notes what the last entries of the journal, from `first` on, have accessed: they may be
+    /// reverted.
+    fn note_entries(&self, context: &BlockContext<'a, D>, first: usize) {
+        if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
+            recorder.note_entries(&context.journaled_state, first);
+        }
+    }
+
+    /// As in revm. Where it reverts what the frame has done, that is noted first.
+    fn run_frame(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+    ) -> Result<FrameInitOrResult<EthFrame>, EVMError<ViewStopped>> {
+        let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) else {
+            return Ok(evm.frame_run()?);
+        };
+        let Evm { ctx, instruction, frame_stack, .. } = evm;
+        let frame = frame_stack.get();
+        let (table, gas) = (instruction.instruction_table(), instruction.gas_table());
+        let action = frame.interpreter.run_plain(table, gas, ctx);
+        if let InterpreterAction::Return(result) = &action {
+            // A creation that has ended well may still fail.
+            let stays = result.is_ok() && matches!(frame.data, FrameData::Call(_));
+            if !stays {
+                recorder.note_entries(&ctx.journaled_state, frame.checkpoint.journal_i);
+            }
+        }
+        let next: FrameInitOrResult<EthFrame> =
+            frame.process_next_action::<_, ContextDbError<BlockContext<'a, D>>>(ctx, action)?;
+        if next.is_result() {
+            frame.set_finished(true);
+        }
+        Ok(next)
+    }
+
+    /// What it has accessed. These amounts were set aside.
+    pub(super) fn take_accesses(&mut self, aside: [Option<U256>; 2]) -> Option<Box<Accesses>> {
+        let mut accesses = self.accesses.take()?;
+        accesses.set_credits(aside);
+        Some(accesses)
+    }
+
+    /// It has paid the beneficiary unseen: that is set aside, and its balance is not known.
+    pub(super) fn forget_payee(&mut self) {
+        if let Some(accesses) = &mut self.accesses
+            && !is_evm_mutant!(self.recipe.mutant, PaymentListedTwice)
+        {
+            accesses.forget_balance(self.recipe.block.env.beneficiary);
+        }
     }
 
     /// revm forgets an empty code where a creation fails, and where the call around it fails, too,
@@ -183,6 +266,33 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         })
     }
 
+    /// As in revm; if it runs out of gas there, what it has done is reverted.
+    fn apply_eip7702_auth_list(
+        &self,
+        evm: &mut Self::Evm,
+        gas: &mut GasTracker,
+    ) -> Result<Option<u64>, Self::Error> {
+        let refund = pre_execution::apply_eip7702_auth_list::<_, Self::Error>(&mut evm.ctx, gas)?;
+        if refund.is_none() {
+            self.note_entries(&evm.ctx, 0);
+        }
+        Ok(refund)
+    }
+
+    /// As in revm; if it runs out of gas there, what was done so far is reverted.
+    fn first_frame_input(
+        &mut self,
+        evm: &mut Self::Evm,
+        gas: &mut GasTracker,
+    ) -> Result<Option<FrameInit>, Self::Error> {
+        let usual = &mut MainnetHandler::<Self::Evm, Self::Error, _>::default();
+        let first = usual.first_frame_input(evm, gas)?;
+        if first.is_none() {
+            self.note_entries(&evm.ctx, 0);
+        }
+        Ok(first)
+    }
+
     /// As in revm, with two lines more.
     fn run_exec_loop(
         &mut self,
@@ -194,7 +304,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
             return Ok(result);
         }
         loop {
-            let result = match evm.frame_run()? {
+            let result = match self.run_frame(evm)? {
                 ItemOrResult::Item(init) => {
                     self.note_creation(&evm.ctx, &init.frame_input);
                     match evm.frame_init(init)? {
@@ -219,7 +329,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     ) -> Result<ExecutionResult<HaltReason>, Self::Error> {
         take_error::<Self::Error, _>(evm.ctx.error())?;
         let result = post_execution::output(&mut evm.ctx, result, gas);
-        self.take(&mut evm.ctx)?;
+        self.take(evm)?;
         evm.ctx.journaled_state.commit_tx();
         evm.ctx.local.clear();
         evm.frame_stack.clear();

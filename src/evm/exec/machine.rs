@@ -15,6 +15,8 @@ use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
 use super::work::{PRECOMPILE, expected_accounts};
+#[cfg(feature = "alloy")]
+use crate::evm::bal::accesses::Accesses;
 use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
@@ -187,7 +189,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             }
             self.evm.ctx.tx = tx;
         }
-        self.evm.precompiles.gas = 0;
+        self.evm.precompiles.begin();
         let mut handler = BlockHandler::new(self.recipe, window);
         let result = handler.run(&mut self.evm);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
@@ -212,14 +214,16 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
         if let Some(paid) = self.view_mut().take_payment(&mut changes) {
+            handler.forget_payee();
             reward = Some(reward.unwrap_or_default().saturating_add(paid));
         }
+        let accesses = handler.take_accesses([reward, surcharge]);
         let aside = Aside::of(reward, surcharge);
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
         let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
         let work = result.tx_gas_used().saturating_add(more);
-        let output = TxOutput { result, changes, mask, aside, work };
+        let output = TxOutput { result, changes, mask, aside, work, accesses };
         Ran { result: Ok(output), goes_on, earlier }
     }
 
@@ -232,11 +236,16 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let aside = [beneficiary, vault.map(|vault| vault.receiver())];
         let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
         let result = ran.map(|ran| {
+            let accesses = recipe.lists.then(|| {
+                let mut accesses = Accesses::of_state(&ran.state);
+                accesses.set_credits(ran.aside);
+                Box::new(accesses)
+            });
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
             let (result, mask) = (ran.result, recipe.spread.mask(&changes));
             let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
-            TxOutput { result, changes, mask, aside, work }
+            TxOutput { result, changes, mask, aside, work, accesses }
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }

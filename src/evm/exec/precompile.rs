@@ -90,18 +90,26 @@ pub trait PrecompileState {
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable>;
 }
 
-struct JournalState<'c, C>(&'c mut C);
+/// The journal, and what is read there.
+struct JournalState<'c, C> {
+    context: &'c mut C,
+    reads: &'c mut Vec<(Address, Option<U256>)>,
+}
 
 impl<C: ContextTr> PrecompileState for JournalState<'_, C> {
     fn balance(&mut self, address: Address) -> Result<U256, StateUnavailable> {
-        let account = self.0.journal_mut().load_account(address).map_err(|_| StateUnavailable)?;
+        self.reads.push((address, None));
+        let journal = self.context.journal_mut();
+        let account = journal.load_account(address).map_err(|_| StateUnavailable)?;
         Ok(account.data.info.balance)
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, StateUnavailable> {
         // The journal wants an account to be loaded before its slots.
         self.balance(address)?;
-        let value = self.0.journal_mut().sload(address, slot).map_err(|_| StateUnavailable)?;
+        self.reads.push((address, Some(slot)));
+        let journal = self.context.journal_mut();
+        let value = journal.sload(address, slot).map_err(|_| StateUnavailable)?;
         Ok(value.data)
     }
 }
@@ -115,6 +123,8 @@ pub(in crate::evm) struct BlockPrecompiles {
     warm: AddressSet,
     /// Gas that the transaction in hand has used in Ethereum's.
     pub(super) gas: u64,
+    /// What it has read in the user's own.
+    pub(super) reads: Vec<(Address, Option<U256>)>,
 }
 
 impl BlockPrecompiles {
@@ -125,7 +135,13 @@ impl BlockPrecompiles {
             warm.clone_from(ethereum.warm_addresses());
             warm.extend(own.iter().map(|precompile| precompile.address()));
         }
-        Self { ethereum, own, warm, gas: 0 }
+        Self { ethereum, own, warm, gas: 0, reads: Vec::new() }
+    }
+
+    /// A transaction comes.
+    pub(super) fn begin(&mut self) {
+        self.gas = 0;
+        self.reads.clear();
     }
 
     /// Where they all live.
@@ -165,7 +181,8 @@ impl<C: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<C> for BlockPreco
             value: inputs.value.get(),
             is_static: inputs.is_static,
         };
-        let end = own.call(call, &mut JournalState(context)).map_err(|error| error.to_string())?;
+        let mut state = JournalState { context, reads: &mut self.reads };
+        let end = own.call(call, &mut state).map_err(|error| error.to_string())?;
         let reservoir = inputs.reservoir;
         let output = match end {
             PrecompileEnd::Success { gas_used, output } => {

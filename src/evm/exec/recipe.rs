@@ -33,6 +33,8 @@ pub(in crate::evm) struct Recipe {
     pub(in crate::evm) shares: bool,
     /// Whether KECCAK256 remembers.
     pub(in crate::evm) caches_keccak: bool,
+    /// Whether it is recorded what transactions access.
+    pub(in crate::evm) lists: bool,
     /// How accounts are shared out when the bundle is built.
     pub(in crate::evm) spread: Spread,
     /// Whose balance transactions of the block have changed, of accounts with code.

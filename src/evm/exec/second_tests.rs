@@ -66,6 +66,7 @@ fn recipe() -> Recipe {
         sets_surcharge_aside: false,
         shares: true,
         caches_keccak: true,
+        lists: false,
         spread: Default::default(),
         moved: Arc::default(),
         blank: TxEnv::default(),

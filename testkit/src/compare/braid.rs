@@ -20,7 +20,7 @@ pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -
             .map(|(result, receipt)| ComparedOutcome::Executed { result, logs: &receipt.logs }),
         Outcome::Skipped(rejection) => Some(ComparedOutcome::Skipped(skip_reason(rejection))),
     });
-    let found = Execution {
+    let execution = Execution {
         outcomes: outcomes.collect(),
         receipts: &found.receipts,
         requests: &found.requests,
@@ -28,7 +28,13 @@ pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -
         blob_gas_used: found.blob_gas_used,
         bundle: &found.bundle,
     };
-    differences(&Execution::from(expected), &found, limit)
+    let mut out = differences(&Execution::from(expected), &execution, limit);
+    if let (Some(expected), Some(found)) = (&expected.access_list, &found.access_list)
+        && let Some(difference) = expected.difference(found)
+    {
+        out.add(|| difference);
+    }
+    out
 }
 
 /// Lists in what Braid's error differs from the oracle's: the place, the kind and, where both

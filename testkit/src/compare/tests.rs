@@ -81,6 +81,7 @@ fn output() -> SequentialOutput {
         gas_used: 21_000,
         blob_gas_used: 0,
         bundle: bundle(),
+        access_list: None,
     }
 }
 

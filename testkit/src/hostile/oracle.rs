@@ -1,13 +1,14 @@
 //! What sequential execution makes of a block, and whether Braid makes the same of it.
 
 use crate::compare::{Differences, braid};
-use crate::sequential::{self, Position, SequentialError, SequentialOutput};
+use crate::sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput};
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, address};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Mode};
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
+use revm::primitives::hardfork::SpecId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Differences that are described.
@@ -44,7 +45,12 @@ impl Prefix {
         let with_bundle = at != Position::PreBlock && !(cut.rules.system_calls && has_code(&AFTER));
         // The database may panic at what only the calls at the end ask for.
         let output = catch_unwind(AssertUnwindSafe(|| run(&cut, mode, database))).ok()?.ok()?;
-        let output = SequentialOutput { requests: Requests::default(), ..output };
+        let mut output = SequentialOutput { requests: Requests::default(), ..output };
+        // The oracle's list has all calls, or none.
+        let is_called_after = block.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+        if calls && (is_called_after || !cut.rules.system_calls) {
+            output.access_list = None;
+        }
         Some(Self { output, with_bundle })
     }
 }
@@ -76,10 +82,11 @@ fn run<D: DatabaseRef>(
     mode: Mode,
     database: &D,
 ) -> Result<SequentialOutput, SequentialError<D::Error>> {
-    match mode {
-        Mode::Validate => sequential::execute(&block.into(), database),
-        Mode::Build => sequential::build(&block.into(), database),
-    }
+    let on_invalid = match mode {
+        Mode::Validate => OnInvalid::Reject,
+        Mode::Build => OnInvalid::Skip,
+    };
+    Prepared::new(&block.into()).with_access_lists().run(database, on_invalid)
 }
 
 impl<E: Display + Debug> Expected<E> {

@@ -12,6 +12,7 @@ mod any;
 mod database;
 mod error;
 mod journal;
+mod lists;
 mod parts;
 mod plain;
 mod prepared;
@@ -19,6 +20,8 @@ mod spec;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
+pub use lists::AccessLists;
+pub(crate) use lists::Lists;
 pub use parts::{Receipts, envelope};
 pub use plain::Plain;
 pub use prepared::{OwnPrecompile, Prepared};
@@ -57,6 +60,8 @@ pub struct SequentialOutput {
     pub blob_gas_used: u64,
     /// The state changes of the whole block with their reverts.
     pub bundle: BundleState,
+    /// What the block accesses, if that was asked for.
+    pub access_list: Option<AccessLists>,
 }
 
 /// What one transaction left.

@@ -5,6 +5,7 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
+    lists::Lists,
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
 use crate::block::{Block, ChainRules, Ommer};
@@ -46,6 +47,8 @@ pub(super) struct Frame {
     withdrawals: Option<Vec<Withdrawal>>,
     rules: ChainRules,
     precompile: Option<(Address, OwnPrecompile)>,
+    /// Makes a list of what is accessed, beside that of revm.
+    lists: Option<Lists>,
 }
 
 /// A precompile beside Ethereum's: what a call does.
@@ -63,6 +66,13 @@ impl Prepared {
     #[must_use]
     pub fn with_precompile(mut self, address: Address, call: OwnPrecompile) -> Self {
         self.frame.precompile = Some((address, call));
+        self
+    }
+
+    /// The same, with access lists.
+    #[must_use]
+    pub fn with_access_lists(mut self) -> Self {
+        self.frame.lists = Some(Lists::default());
         self
     }
 
@@ -96,11 +106,22 @@ impl Prepared {
     ) -> (Result<SequentialOutput, SequentialError<D::Error>>, impl Sized + use<D>) {
         let Self { frame, transactions } = self;
         let count = transactions.len();
+        let lists = frame.lists.clone();
         frame.run_keeping(db, count, move |executor| {
             let mut outcomes = Vec::with_capacity(count);
+            // What was left out has no index.
+            let mut next = 1;
             for (index, transaction) in transactions.into_iter().enumerate() {
+                if let Some(lists) = &lists {
+                    lists.set_index(executor.evm.db_mut(), next);
+                }
                 let outcome = run_transaction(executor, transaction, on_invalid);
-                outcomes.push(outcome.map_err(|error| (Position::Transaction(index), error))?);
+                let outcome = outcome.map_err(|error| (Position::Transaction(index), error))?;
+                next += u64::from(matches!(outcome, SequentialOutcome::Executed(_)));
+                outcomes.push(outcome);
+            }
+            if let Some(lists) = &lists {
+                lists.set_index(executor.evm.db_mut(), next);
             }
             Ok(outcomes)
         })
@@ -124,6 +145,7 @@ impl Frame {
             withdrawals: block.withdrawals.clone(),
             rules: block.rules.clone(),
             precompile: None,
+            lists: None,
         }
     }
 
@@ -140,10 +162,15 @@ impl Frame {
     {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
+        let lists = self.lists.clone();
+        if let Some(lists) = &lists {
+            lists.listen(&mut state);
+        }
         let result = match self.run_on(&mut state, count, transactions) {
             Ok(output) => {
                 state.merge_transitions(BundleRetention::Reverts);
-                Ok(SequentialOutput { bundle: state.take_bundle(), ..output })
+                let access_list = lists.map(|lists| lists.take(&mut state));
+                Ok(SequentialOutput { bundle: state.take_bundle(), access_list, ..output })
             }
             Err((at, error)) => {
                 let base = failure.borrow_mut().take();
@@ -201,6 +228,7 @@ impl Frame {
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             bundle: BundleState::default(),
+            access_list: None,
         })
     }
 }

@@ -161,6 +161,7 @@ fn random_config(random: &mut Random, workers: u16) -> Config {
     config.share_journals = random.chance(3, 4);
     config.patience = random.pick(&[0, 1, 50_000, 400_000]).copied().unwrap_or(0);
     config.cache_keccak = config.patience != 1;
+    config.access_list = config.patience != 50_000;
     config
 }
 

@@ -1,0 +1,52 @@
+//! Executes a block and takes its access list (EIP-7928), as a node does that builds a block, or
+//! that checks the list of one.
+//!
+//! `cargo run --example access_list`
+
+use braid_evm::{AccessList, Block, Config, Executor};
+use revm::bytecode::Bytecode;
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256, hex};
+use revm::state::AccountInfo;
+use std::error::Error;
+
+const PAYERS: u64 = 100;
+const COUNTER: Address = Address::repeat_byte(0xc0);
+
+fn payer(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for number in 0..PAYERS {
+        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
+    }
+    // It adds one to slot 0.
+    let code = Bytecode::new_raw(hex!("600054600101600055").into());
+    state.insert_account_info(COUNTER, AccountInfo::default().with_code(code));
+    let call =
+        |number| TxEnv::builder().caller(payer(number)).to(COUNTER).gas_limit(50_000).build_fill();
+    let block = Block {
+        transactions: (0..PAYERS).map(call).collect(),
+        parent_beacon_block_root: Some(B256::ZERO),
+        ..Block::default()
+    };
+
+    let mut config = Config::default();
+    config.access_list = true;
+    let output = Executor::new(config)?.execute(block, state)?;
+    let list: AccessList = output.access_list.ok_or("a list was asked for")?;
+
+    // What a builder puts into the header, and what others compare with the one there.
+    println!("hash {}", list.compute_hash());
+    let counter = list.iter().find(|account| account.address == COUNTER).ok_or("it was called")?;
+    let [slot] = &counter.storage_changes[..] else { return Err("one slot changes".into()) };
+    // Transaction i has index i + 1.
+    assert_eq!(slot.changes.len() as u64, PAYERS);
+    assert_eq!(slot.changes[0].block_access_index.get(), 1);
+    assert_eq!(slot.changes[0].new_value, U256::ONE);
+    println!("{} accounts, slot 0 changes {} times", list.len(), slot.changes.len());
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What one transaction has accessed, and what it has changed there.
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use revm::state::{Account, AccountInfo, EvmState, EvmStorageSlot};
+
+/// A place in [`Accesses::accounts`].
+pub(super) type Place = u32;
+
+/// Accounts and slots that one transaction has accessed, each at least once, with the values that
+/// it left where they differ from those before it. They are kept until the block ends, so their
+/// size counts.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct Accesses {
+    pub(super) accounts: Vec<Address>,
+    pub(super) balances: Vec<(Place, U256)>,
+    pub(super) nonces: Vec<(Place, u64)>,
+    pub(super) codes: Vec<(Place, Bytes)>,
+    pub(super) reads: Vec<(Place, U256)>,
+    pub(super) writes: Vec<(Place, U256, U256)>,
+    /// The account that slots were added of last.
+    last: Option<(Address, Place)>,
+    /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
+    /// accessed, also if that is nothing.
+    pub(super) credits: [Option<U256>; 2],
+}
+
+/// What of an account is compared, as it was before the transaction.
+#[derive(Clone, Copy)]
+pub(super) struct Original {
+    balance: U256,
+    nonce: u64,
+    code_hash: B256,
+}
+
+impl Default for Original {
+    fn default() -> Self {
+        Self { balance: U256::ZERO, nonce: 0, code_hash: KECCAK256_EMPTY }
+    }
+}
+
+impl Original {
+    pub(super) const fn of(info: &AccountInfo) -> Self {
+        Self { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }
+    }
+}
+
+impl Accesses {
+    /// Makes room for as many accounts and slots.
+    pub(super) fn with_room(accounts: usize, slots: usize) -> Self {
+        let (accounts, reads) = (Vec::with_capacity(accounts), Vec::with_capacity(slots));
+        Self { accounts, reads, ..Self::default() }
+    }
+
+    fn next_place(&self) -> Place {
+        Place::try_from(self.accounts.len()).unwrap_or(Place::MAX)
+    }
+
+    /// The accesses of a transaction, or of a system call, that had `state` for itself.
+    pub(in crate::evm) fn of_state(state: &EvmState) -> Self {
+        let mut accesses = Self::default();
+        for (address, account) in state {
+            let original = match account.is_changed() {
+                true => Original::of(&account.original_info()),
+                false => Original::of(&account.info),
+            };
+            accesses.add_account(*address, account, original);
+            for (slot, value) in &account.storage {
+                accesses.add_slot(*address, *slot, value, account);
+            }
+        }
+        accesses
+    }
+
+    /// Adds an account, which was `before` the transaction.
+    pub(super) fn add_account(&mut self, address: Address, account: &Account, before: Original) {
+        let place = self.next_place();
+        self.accounts.push(address);
+        // Only what is touched counts: revm does not give back an amount that overflows a balance.
+        if !account.is_touched() {
+            return;
+        }
+        // What it gets after its end goes with it.
+        let is_gone = account.is_selfdestructed_locally();
+        let after = if is_gone { Original::default() } else { Original::of(&account.info) };
+        if before.balance != after.balance {
+            self.balances.push((place, after.balance));
+        }
+        if before.nonce != after.nonce {
+            self.nonces.push((place, after.nonce));
+        }
+        if before.code_hash != after.code_hash {
+            let code = account.info.code.as_ref().filter(|_| !is_gone);
+            self.codes.push((place, code.map(|code| code.original_bytes()).unwrap_or_default()));
+        }
+    }
+
+    /// Adds a slot of `account`.
+    pub(super) fn add_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: &EvmStorageSlot,
+        account: &Account,
+    ) {
+        let place = match self.last {
+            Some((last, place)) if last == address => place,
+            _ => {
+                // Once more is shorter than to look for it.
+                let place = self.next_place();
+                self.accounts.push(address);
+                self.last = Some((address, place));
+                place
+            }
+        };
+        let is_gone = account.is_selfdestructed_locally();
+        let after = if is_gone { U256::ZERO } else { value.present_value };
+        if value.original_value == after {
+            self.reads.push((place, slot));
+        } else {
+            self.writes.push((place, slot, after));
+        }
+    }
+
+    /// The transaction has set these amounts aside.
+    pub(in crate::evm) const fn set_credits(&mut self, credits: [Option<U256>; 2]) {
+        self.credits = credits;
+    }
+
+    /// The balance of `address` is not known: what the transaction has paid to it is a credit.
+    pub(in crate::evm) fn forget_balance(&mut self, address: Address) {
+        let accounts = &self.accounts;
+        self.balances.retain(|(place, _)| accounts.get(*place as usize) != Some(&address));
+    }
+}

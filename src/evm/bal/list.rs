@@ -1,0 +1,173 @@
+//! Puts together what all of a block has accessed: the list in its canonical order.
+
+use super::accesses::{Accesses, Place};
+use crate::evm::fees::reward::Reward;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_eip7928::bal::Bal;
+use alloy_eip7928::{
+    AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
+    StorageChange,
+};
+use alloy_primitives::map::{AddressMap, HashMap};
+use alloy_primitives::{Address, U256};
+
+/// An account for which something may be set aside.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Receiver {
+    pub(in crate::evm) address: Address,
+    /// What it owns so far; `None` if there is no account.
+    pub(in crate::evm) balance: Option<U256>,
+}
+
+/// A list that grows index by index.
+#[derive(Debug)]
+pub(in crate::evm) struct ListBuilder {
+    /// Places of accounts in `list`.
+    places: AddressMap<usize>,
+    list: Vec<AccountChanges>,
+    /// Places in `slots`, by account and slot.
+    slot_places: HashMap<(usize, U256), usize>,
+    slots: Vec<(usize, SlotChanges)>,
+    /// The receivers of rewards and of surcharges.
+    receivers: [Receiver; 2],
+    touch_creates: bool,
+    next: BlockAccessIndex,
+    mutant: EvmMutant,
+    /// Places of the accounts of the accesses in hand.
+    found: Vec<usize>,
+}
+
+impl ListBuilder {
+    /// An empty list. `touch_creates`: a touch alone creates an account, before EIP-161.
+    pub(in crate::evm) fn new(
+        receivers: [Receiver; 2],
+        touch_creates: bool,
+        mutant: EvmMutant,
+    ) -> Self {
+        Self {
+            places: AddressMap::default(),
+            list: Vec::new(),
+            slot_places: HashMap::default(),
+            slots: Vec::new(),
+            receivers,
+            touch_creates,
+            next: BlockAccessIndex::PRE_EXECUTION,
+            mutant,
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds what the next index has accessed.
+    pub(in crate::evm) fn add(&mut self, accesses: &Accesses) {
+        let index = self.next;
+        self.next.increment();
+        let mut found = core::mem::take(&mut self.found);
+        found.clear();
+        found.extend(accesses.accounts.iter().map(|address| self.place(*address)));
+        let at = |place: &Place| found.get(*place as usize).copied();
+        for (place, balance) in &accesses.balances {
+            let Some(place) = at(place) else { continue };
+            self.set_balance(index, place, *balance);
+        }
+        for (place, nonce) in &accesses.nonces {
+            let account = at(place).and_then(|place| self.list.get_mut(place));
+            let Some(account) = account else { continue };
+            let change = NonceChange::new(index, *nonce);
+            set(&mut account.nonce_changes, change, |change| change.block_access_index);
+        }
+        for (place, code) in &accesses.codes {
+            let account = at(place).and_then(|place| self.list.get_mut(place));
+            let Some(account) = account else { continue };
+            let change = CodeChange::new(index, code.clone());
+            set(&mut account.code_changes, change, |change| change.block_access_index);
+        }
+        for (place, slot) in &accesses.reads {
+            let Some(account) = at(place) else { continue };
+            self.slot_place(account, *slot);
+        }
+        for (place, slot, value) in &accesses.writes {
+            let Some(account) = at(place) else { continue };
+            let place = self.slot_place(account, *slot);
+            let Some((_, slot)) = self.slots.get_mut(place) else { continue };
+            let change = StorageChange::new(index, *value);
+            set(&mut slot.changes, change, |change| change.block_access_index);
+        }
+        self.found = found;
+        for (which, credit) in accesses.credits.iter().enumerate() {
+            if let Some(amount) = credit {
+                self.credit(index, which, *amount);
+            }
+        }
+    }
+
+    /// Adds to a receiver what a transaction has set aside for it.
+    fn credit(&mut self, index: BlockAccessIndex, which: usize, amount: U256) {
+        let (touch_creates, mutant) = (self.touch_creates, self.mutant);
+        let Some(receiver) = self.receivers.get_mut(which) else { return };
+        let before = receiver.balance;
+        receiver.balance = Reward { amount, touch_creates, mutant }.apply(before);
+        let Receiver { address, balance } = *receiver;
+        let place = self.place(address);
+        let balance = balance.unwrap_or_default();
+        if balance != before.unwrap_or_default() && !is_evm_mutant!(mutant, CreditUnlisted) {
+            self.set_balance(index, place, balance);
+        }
+    }
+
+    fn set_balance(&mut self, index: BlockAccessIndex, place: usize, balance: U256) {
+        let Some(account) = self.list.get_mut(place) else { return };
+        let address = account.address;
+        let change = BalanceChange::new(index, balance);
+        set(&mut account.balance_changes, change, |change| change.block_access_index);
+        for receiver in &mut self.receivers {
+            if receiver.address == address {
+                receiver.balance = Some(balance);
+            }
+        }
+    }
+
+    /// The place of an account in the list, which has it from then on.
+    fn place(&mut self, address: Address) -> usize {
+        let next = self.list.len();
+        let place = *self.places.entry(address).or_insert(next);
+        if place == next {
+            self.list.push(AccountChanges::new(address));
+        }
+        place
+    }
+
+    fn slot_place(&mut self, account: usize, slot: U256) -> usize {
+        let next = self.slots.len();
+        let place = *self.slot_places.entry((account, slot)).or_insert(next);
+        if place == next {
+            self.slots.push((account, SlotChanges::new(slot, Vec::new())));
+        }
+        place
+    }
+
+    /// The list of all that was added.
+    pub(in crate::evm) fn build(self) -> Bal {
+        let Self { mut list, mut slots, .. } = self;
+        slots.sort_unstable_by_key(|(account, slot)| (*account, slot.slot));
+        for (account, slot) in slots {
+            let Some(account) = list.get_mut(account) else { continue };
+            if slot.changes.is_empty() {
+                account.storage_reads.push(slot.slot);
+            } else {
+                account.storage_changes.push(slot);
+            }
+        }
+        list.sort_unstable_by_key(|account| account.address);
+        Bal::new(list)
+    }
+}
+
+/// Adds a change, or replaces one with the same index.
+fn set<C>(changes: &mut Vec<C>, change: C, index: impl Fn(&C) -> BlockAccessIndex) {
+    match changes.last_mut() {
+        Some(last) if index(last) == index(&change) => *last = change,
+        Some(_) => changes.push(change),
+        // Most change once: a vector that grows makes room for four.
+        None => *changes = vec![change],
+    }
+}

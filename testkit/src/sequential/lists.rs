@@ -1,0 +1,184 @@
+//! Block access lists (EIP-7928) of a sequential execution, by two builders that share no code: revm's own, and the
+//! one below, which is told what each transaction and each call has loaded.
+
+use alloy_eip7928::{
+    AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange,
+    SlotChanges, StorageChange,
+};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use revm::Database;
+use revm::database::State;
+use revm::state::{Account, AccountInfo, EvmState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The access list of a block, made twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLists {
+    /// By revm's `BalState`.
+    pub revm: BlockAccessList,
+    /// By a builder of the oracle's own.
+    pub own: BlockAccessList,
+    /// Accounts whose change revm's builder has and the state has not: an amount that overflows a
+    /// balance is not given back, but where the call around it is reverted the account counts as
+    /// untouched.
+    pub overflown: BTreeSet<Address>,
+}
+
+impl AccessLists {
+    /// In what `found` differs from the two, or they from each other, in words.
+    #[must_use]
+    pub fn difference(&self, found: &[AccountChanges]) -> Option<String> {
+        let certain = |list: &[AccountChanges]| -> Vec<_> {
+            let accounts = list.iter().filter(|it| !self.overflown.contains(&it.address));
+            accounts.cloned().collect()
+        };
+        difference(&certain(&self.own), &certain(&self.revm))
+            .map(|words| format!("revm's list differs from the oracle's: {words}"))
+            .or_else(|| difference(&self.own, found))
+    }
+}
+
+/// The first account in which two lists differ.
+fn difference(expected: &[AccountChanges], found: &[AccountChanges]) -> Option<String> {
+    for place in 0..expected.len().max(found.len()) {
+        let (expected, found) = (expected.get(place), found.get(place));
+        if expected != found {
+            return Some(format!(
+                "access list, account {place}: expected {expected:?}, found {found:?}"
+            ));
+        }
+    }
+    None
+}
+
+/// At each index the value before and the one after.
+type Spans<V> = BTreeMap<u64, (V, V)>;
+
+/// What happened to an account.
+#[derive(Debug, Default)]
+struct Life {
+    balances: Spans<U256>,
+    nonces: Spans<u64>,
+    codes: Spans<B256>,
+    slots: BTreeMap<U256, Spans<U256>>,
+}
+
+/// Builds a list from the states that are committed: all accounts and slots that were loaded, each with its value
+/// before and after.
+#[derive(Debug, Default)]
+struct ListOracle {
+    /// Where what is committed belongs.
+    index: u64,
+    accounts: BTreeMap<Address, Life>,
+    codes: BTreeMap<B256, Bytes>,
+    overflown: BTreeSet<Address>,
+}
+
+/// Two builders that are told of each commit into a [`State`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists(Arc<Mutex<ListOracle>>);
+
+impl Lists {
+    /// What is committed into `state` from now on is listed, at index 0.
+    pub(crate) fn listen<D: Database>(&self, state: &mut State<D>) {
+        let told = self.clone();
+        let told = move |left: EvmState| told.with(|own| own.add(&left));
+        state.bal_state = core::mem::take(&mut state.bal_state).with_bal_builder();
+        state.set_state_hook(Some(Box::new(told)));
+    }
+
+    /// What is committed from now on belongs to `index`.
+    pub(crate) fn set_index<D: Database>(&self, state: &mut State<D>, index: u64) {
+        state.set_bal_index(BlockAccessIndex::new(index));
+        self.with(|own| own.index = index);
+    }
+
+    /// The lists of what was committed.
+    pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
+        let revm = state.take_built_alloy_bal().expect("it listens");
+        let (own, overflown) = self.with(|own| (own.list(), core::mem::take(&mut own.overflown)));
+        AccessLists { revm, own, overflown }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {
+        // The database may have panicked before.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ListOracle {
+    /// A transaction, a call, or what changes balances after them, has left `state`.
+    fn add(&mut self, state: &EvmState) {
+        for (address, account) in state {
+            let life = self.accounts.entry(*address).or_default();
+            let before = account.original_info();
+            let after = if account.is_touched() { end_of(account) } else { before.clone() };
+            if !account.is_touched() && account.info.balance != before.balance {
+                self.overflown.insert(*address);
+            }
+            extend(&mut life.balances, self.index, before.balance, after.balance);
+            extend(&mut life.nonces, self.index, before.nonce, after.nonce);
+            extend(&mut life.codes, self.index, before.code_hash, after.code_hash);
+            if let Some(code) = &after.code {
+                self.codes.insert(after.code_hash, code.original_bytes());
+            }
+            for (slot, value) in &account.storage {
+                let kept =
+                    if account.is_selfdestructed() { U256::ZERO } else { value.present_value };
+                let spans = life.slots.entry(*slot).or_default();
+                extend(spans, self.index, value.original_value, kept);
+            }
+        }
+    }
+
+    /// The list of what was committed.
+    fn list(&self) -> BlockAccessList {
+        self.accounts.iter().map(|(address, life)| self.account(*address, life)).collect()
+    }
+
+    fn account(&self, address: Address, life: &Life) -> AccountChanges {
+        let code = |hash: &B256| match *hash == KECCAK256_EMPTY {
+            true => Bytes::new(),
+            false => self.codes.get(hash).cloned().expect("a new code is there"),
+        };
+        let mut account = AccountChanges::new(address);
+        for (slot, spans) in &life.slots {
+            let changes: Vec<_> = changes(spans, |index, value| StorageChange::new(index, *value));
+            match changes.is_empty() {
+                true => account.storage_reads.push(*slot),
+                false => account.storage_changes.push(SlotChanges::new(*slot, changes)),
+            }
+        }
+        account.balance_changes =
+            changes(&life.balances, |index, value| BalanceChange::new(index, *value));
+        account.nonce_changes =
+            changes(&life.nonces, |index, value| NonceChange::new(index, *value));
+        account.code_changes =
+            changes(&life.codes, |index, value| CodeChange::new(index, code(value)));
+        account
+    }
+}
+
+/// The account after a transaction: nothing, if it was destroyed.
+fn end_of(account: &Account) -> AccountInfo {
+    if account.is_selfdestructed() { AccountInfo::default() } else { account.info.clone() }
+}
+
+fn extend<V>(spans: &mut Spans<V>, index: u64, before: V, after: V) {
+    match spans.get_mut(&index) {
+        Some((_, last)) => *last = after,
+        None => {
+            spans.insert(index, (before, after));
+        }
+    }
+}
+
+/// What differs after an index from what it was before that.
+fn changes<V: PartialEq, C>(
+    spans: &Spans<V>,
+    change: impl Fn(BlockAccessIndex, &V) -> C,
+) -> Vec<C> {
+    let changed = spans.iter().filter(|(_, (before, after))| before != after);
+    changed.map(|(index, (_, after))| change(BlockAccessIndex::new(*index), after)).collect()
+}

@@ -1,0 +1,171 @@
+//! What stands around the transactions: calls, withdrawals, rewards, and transactions that are left out.
+
+use super::{OTHER, STRANGER, balances, find, listed, nonces, reads, writes};
+use crate::support::scene::{BASE_FEE, BENEFICIARY, PRICE, Scene, call, contract, pay};
+use alloy_eip7928::bal::Bal;
+use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
+use alloy_primitives::{Address, U256, b256};
+use braid_evm::{Cloned, Config, Executor, Ommer, Policy};
+use braid_testkit::code::Code;
+use revm::bytecode::opcode;
+use revm::context::TxEnv;
+use revm::handler::SYSTEM_ADDRESS;
+use revm::primitives::hardfork::SpecId;
+use std::num::NonZeroU16;
+use std::ops::ControlFlow;
+
+#[test]
+fn what_surrounds_the_transactions_has_indices_of_its_own() {
+    let mut scene = Scene::on(SpecId::PRAGUE);
+    let [alice, bob] = scene.senders();
+    let keeps = |slots: u64| {
+        let code = (0..slots).fold(Code::new(), |code, slot| {
+            code.push(0).op(opcode::CALLDATALOAD).sstore_top(10 + slot)
+        });
+        contract(code)
+    };
+    scene.put(eip2935::HISTORY_STORAGE_ADDRESS, keeps(1));
+    scene.put(eip4788::BEACON_ROOTS_ADDRESS, keeps(2));
+    let queue = || {
+        let code = Code::new().increment(0, 1).increment(1, 1).sload(2).sload(3);
+        contract(code.op(opcode::STOP))
+    };
+    scene.put(eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, queue());
+    scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, queue());
+    let withdrawal = |address, amount| Withdrawal { address, amount, ..Withdrawal::default() };
+    scene.block.withdrawals =
+        Some(vec![withdrawal(STRANGER, 0), withdrawal(OTHER, 2), withdrawal(alice, 1)]);
+    scene.send(alice, pay(bob, 1));
+    let played = scene.play();
+    let slots = |address| {
+        let account = listed(&played, address);
+        let changed = writes(account).into_iter().map(|(slot, changes)| {
+            let at: Vec<u64> = changes.iter().map(|(index, _)| *index).collect();
+            (slot, at)
+        });
+        (changed.collect::<Vec<_>>(), reads(account))
+    };
+    assert_eq!(slots(eip2935::HISTORY_STORAGE_ADDRESS), (vec![(10, vec![0])], vec![]));
+    let beacon = (vec![(10, vec![0]), (11, vec![0])], vec![]);
+    assert_eq!(slots(eip4788::BEACON_ROOTS_ADDRESS), beacon);
+    for queue in [
+        eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+        eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    ] {
+        assert_eq!(slots(queue), (vec![(0, vec![2]), (1, vec![2])], vec![2, 3]));
+    }
+    assert!(listed(&played, STRANGER).is_empty());
+    assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(2_000_000_000))]);
+    let found: Vec<u64> =
+        balances(listed(&played, alice)).iter().map(|(index, _)| *index).collect();
+    assert_eq!(found, [1, 2]);
+    assert!(find(&played, SYSTEM_ADDRESS).is_none());
+}
+
+#[test]
+pub(in crate::equivalence) fn the_beneficiary_is_listed_also_if_it_gets_nothing() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, TxEnv { gas_price: BASE_FEE.into(), ..pay(bob, 1) });
+    let played = scene.play();
+    assert!(listed(&played, BENEFICIARY).is_empty());
+    scene.send(bob, pay(alice, 1));
+    let played = scene.play();
+    let fee = U256::from(21_000 * (PRICE as u64 - BASE_FEE));
+    assert_eq!(balances(listed(&played, BENEFICIARY)), [(2, fee)]);
+}
+
+/// It is warm without a look, and nothing that runs would look at it; before Shanghai the beneficiary is not.
+#[test]
+fn a_precompile_gets_the_fees() {
+    for spec in [SpecId::BYZANTIUM, SpecId::LONDON, SpecId::SHANGHAI] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob] = scene.senders();
+        scene.block.env.beneficiary = scene.put(Address::with_last_byte(3), Default::default());
+        scene.block.rules.block_reward = Some(0);
+        scene.send(alice, pay(bob, 1));
+        scene.send(bob, pay(alice, 1));
+        // Here it is not known that the first fee will be paid, so the account is read.
+        let played = scene.build();
+        let tip = PRICE as u64 - scene.block.env.basefee;
+        let fees = [1, 2].map(|count| (count, U256::from(21_000 * tip * count)));
+        assert_eq!(balances(listed(&played, scene.block.env.beneficiary)), fees, "{spec:?}");
+    }
+}
+
+#[test]
+fn a_block_without_transactions_does_not_list_the_beneficiary() {
+    let played = Scene::on(SpecId::SHANGHAI).play();
+    let lists = played.output().access_list.as_ref().expect("a list");
+    assert!(lists.own.is_empty());
+    // Keccak-256 of the empty RLP list.
+    let empty = b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
+    assert_eq!(Bal::new(lists.own.clone()).compute_hash(), empty);
+}
+
+/// Where each commit is told to the caller, transactions in order and in batches run by themselves.
+#[test]
+fn a_block_that_is_streamed_has_the_same_list() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: [Address; 12] = scene.senders();
+    let counter = scene.contract(0, Code::new().increment(1, 1).balance(STRANGER));
+    for (sender, to) in senders.into_iter().zip(senders.into_iter().cycle().skip(1)) {
+        scene.send(sender, pay(to, 1));
+        scene.send(sender, call(counter));
+    }
+    let expected = scene.play();
+    let expected = expected.output().access_list.as_ref().expect("a list");
+    for policy in [Policy::InOrder, Policy::ForceSpeculative, Policy::Parts, Policy::Lanes] {
+        for workers in [1, 2, 3] {
+            let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+            (config.policy, config.access_list) = (policy, true);
+            let mut executor = Executor::new(config).expect("threads start");
+            let (block, source) = (scene.block.clone(), Cloned(scene.database()));
+            let mut heard = 0;
+            let output = executor.execute_streaming(block, source, |_| {
+                heard += 1;
+                ControlFlow::Continue(())
+            });
+            let list = output.expect("a valid block").access_list.expect("a list");
+            assert_eq!((heard, list.as_slice()), (24, &expected.own[..]), "{policy:?}, {workers}");
+        }
+    }
+}
+
+/// What is left out has no index.
+#[test]
+fn skipped_transactions_are_not_counted() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let looks = scene.contract(0, Code::new().balance(STRANGER));
+    scene.send(alice, pay(bob, 1));
+    scene.block.transactions.push(TxEnv { caller: bob, nonce: 9, ..call(looks) });
+    scene.send(bob, pay(alice, 1));
+    scene.block.withdrawals =
+        Some(vec![Withdrawal { address: OTHER, amount: 1, ..Withdrawal::default() }]);
+    let played = scene.build();
+    assert_eq!(played.all_skipped(), [1]);
+    assert_eq!(nonces(listed(&played, bob)), [(2, 1)]);
+    assert!(find(&played, STRANGER).is_none() && find(&played, looks).is_none());
+    assert_eq!(balances(listed(&played, OTHER)), [(3, U256::from(1_000_000_000))]);
+}
+
+/// Here revm's builder differs: it lists who gets a reward of zero.
+#[test]
+fn a_reward_of_zero_is_no_access() {
+    let mut scene = Scene::on(SpecId::LONDON);
+    let ommer = |beneficiary, number| Ommer { beneficiary, number };
+    scene.block.ommers = vec![ommer(STRANGER, 992), ommer(OTHER, 999)];
+    let mut config = Config::default();
+    config.access_list = true;
+    let mut executor = Executor::new(config).expect("threads start");
+    let output = executor.execute(scene.block.clone(), scene.database()).expect("a valid block");
+    let list = output.access_list.expect("a list");
+    let found: Vec<Address> = list.iter().map(|account| account.address).collect();
+    assert_eq!(found, [BENEFICIARY, OTHER]);
+    // Nobody has asked.
+    let mut executor = Executor::new(Config::default()).expect("threads start");
+    let output = executor.execute(scene.block.clone(), scene.database()).expect("a valid block");
+    assert!(output.access_list.is_none());
+}
