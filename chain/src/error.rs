@@ -65,7 +65,7 @@ pub enum StoreError {
     },
     /// A block cannot be unwound.
     #[error(
-        "block {number} cannot be unwound: its undo record is not kept; {kept} blocks can be unwound"
+        "block {number} has no undo record: {kept} blocks can be unwound. The first block has none, and only those of the last blocks are kept"
     )]
     NoUndo {
         /// Number of the block.

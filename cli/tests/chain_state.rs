@@ -63,8 +63,11 @@ fn a_pruned_chain_can_be_unwound_as_far_as_it_says() {
     chain(&["run", &folder, &rlp], 0);
     let expected = json(&["inspect", &folder, "digest"]);
     let pruned = json(&["prune", "--undo-blocks", "2", &folder]);
-    assert_eq!((&pruned["undo_blocks"], &pruned["block_hashes"]), (&3.into(), &0.into()));
-    assert!(pruned["bytes"].as_u64() > Some(1_000), "{pruned}");
+    assert_eq!(
+        (&pruned["removed_undo_records"], &pruned["removed_block_hashes"]),
+        (&3.into(), &0.into())
+    );
+    assert!(pruned["removed_bytes"].as_u64() > Some(1_000), "{pruned}");
     let text = chain(&["prune", "--undo-blocks", "2", &folder], 0);
     assert!(
         text.contains("removed: 0 undo records, receipts of 0 blocks, 0 block hashes, 0 bytes"),
@@ -72,7 +75,9 @@ fn a_pruned_chain_can_be_unwound_as_far_as_it_says() {
     );
     assert_eq!(json(&["verify", &folder])["undo_blocks"], 2);
     let text = chain(&["unwind", &folder, "3"], 2);
-    assert!(text.contains("block 3 cannot be unwound: its undo record is not kept"), "{text}");
+    assert!(text.contains("block 3 has no undo record: 2 blocks can be unwound"), "{text}");
+    let text = chain(&["inspect", &folder, "receipts", "17"], 2);
+    assert!(text.contains("there is no block 17: the last one is 5"), "{text}");
     assert_eq!(json(&["unwind", &folder, "2"])["number"], 3);
     chain(&["verify", &folder], 0);
     chain(&["run", &folder, &rlp], 0);

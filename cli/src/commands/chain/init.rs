@@ -5,6 +5,7 @@ use crate::chain_input::unpacked;
 use alloy_genesis::Genesis;
 use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
 use clap::Args;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use std::{
     fs::File,
@@ -53,6 +54,7 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
+            "chain_id": genesis.config.chain_id,
             "number": head.number,
             "hash": head.hash,
             "state_root": header.state_root,
@@ -63,6 +65,7 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
         return Ok(End::Right);
     }
     let folder = args.folder.display();
+    writeln!(out, "chain id {}", genesis.config.chain_id)?;
     writeln!(out, "block {} {}", head.number, head.hash)?;
     writeln!(out, "state root {}", header.state_root)?;
     writeln!(out, "{accounts} accounts, {slots} slots in {folder}")?;
@@ -76,6 +79,23 @@ fn read(path: &Path) -> Result<Genesis, Stop> {
     let read = File::open(path).and_then(unpacked).and_then(|mut it| it.read_to_end(&mut text));
     read.map_err(|error| failed(error.to_string()))?;
     let mut deserializer = serde_json::Deserializer::from_slice(&text);
-    serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| failed(format!("no genesis in geth's format: {error}")))
+    let genesis = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| failed(format!("no genesis in geth's format: {error}")))?;
+    let stated = serde_json::from_slice::<Stated>(&text);
+    if !stated.is_ok_and(|stated| stated.config.chain_id.is_some()) {
+        eprintln!("warning: {}: config has no chainId; the chain id is 1", path.display());
+    }
+    Ok(genesis)
+}
+
+/// What a genesis states; what it does not state has a default that may be unwanted.
+#[derive(Debug, Deserialize)]
+struct Stated {
+    config: StatedConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatedConfig {
+    chain_id: Option<IgnoredAny>,
 }

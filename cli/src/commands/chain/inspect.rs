@@ -2,7 +2,7 @@
 
 use super::{End, Stop, message, open};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};
-use braid_chain::{EmbeddedSnapshot, StateReader, digest, open as open_chain};
+use braid_chain::{EmbeddedSnapshot, StateReader, digest, genesis, open as open_chain};
 use clap::{Args, Subcommand};
 use revm::DatabaseRef;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub(super) struct InspectArgs {
 
 #[derive(Debug, Default, Subcommand)]
 enum What {
-    /// Number and hash of the last durable block, and its state root
+    /// Number and hash of the last durable block, its state root, and the chain id
     #[default]
     Head,
     /// Nonce, balance and code hash of an account
@@ -85,7 +85,11 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
         }
         Some(What::Receipts { number }) => {
             let kept = reader.receipts(*number).map_err(message)?;
+            let last = reader.head().number;
             let missing = || {
+                if *number > last {
+                    return message(format!("there is no block {number}: the last one is {last}"));
+                }
                 message(format!(
                     "the receipts of block {number} are not kept; execute it with: braid chain run \
                      --receipts N"
@@ -111,6 +115,8 @@ type Fields = Vec<(&'static str, Value)>;
 fn head(reader: &StateReader<EmbeddedSnapshot>) -> Result<Fields, Stop> {
     let head = reader.head();
     let mut fields = vec![("number", json!(head.number)), ("hash", json!(head.hash))];
+    let genesis = genesis::decode(&reader.genesis().map_err(message)?).map_err(message)?;
+    fields.push(("chain_id", json!(genesis.config.chain_id)));
     let root = reader.state_root().map_err(message)?;
     fields.extend(root.map(|root| ("state_root", json!(root))));
     Ok(fields)

@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid chain prune --undo-blocks 16 chain/
   braid chain prune --undo-blocks 16 --receipts 1000 chain/
-  braid chain prune --undo-blocks 0 --json chain/ | jq .bytes";
+  braid chain prune --undo-blocks 0 --json chain/ | jq .removed_bytes";
 
 /// Remove old undo records and receipts, and block hashes that no block can ask for
 ///
@@ -44,10 +44,10 @@ pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
-            "undo_blocks": pruned.undo_blocks,
-            "receipt_blocks": pruned.receipt_blocks,
-            "block_hashes": pruned.block_hashes,
-            "bytes": pruned.bytes,
+            "removed_undo_records": pruned.undo_blocks,
+            "removed_receipt_blocks": pruned.receipt_blocks,
+            "removed_block_hashes": pruned.block_hashes,
+            "removed_bytes": pruned.bytes,
             "number": head.number,
             "hash": head.hash,
         });
