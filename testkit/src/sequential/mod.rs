@@ -21,6 +21,7 @@ mod spec;
 pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
 pub use lists::AccessLists;
+#[cfg(feature = "mutants")]
 pub(crate) use lists::Lists;
 pub use parts::{Receipts, envelope};
 pub use plain::Plain;
