@@ -19,10 +19,11 @@ pub struct AccessLists {
     pub revm: BlockAccessList,
     /// By a builder of the oracle's own.
     pub own: BlockAccessList,
-    /// Accounts whose change revm's builder has and the state has not: an amount that overflows a
-    /// balance is not given back, but where the call around it is reverted the account counts as
-    /// untouched.
-    pub overflown: BTreeSet<Address>,
+    /// Accounts in which revm's builder goes wrong. An amount that overflows a balance is not given back, but where
+    /// the call around it is reverted the account counts as untouched: the change is in its list and not in the
+    /// state. And of two commits at one index, as by calls after the transactions, the second one takes the change
+    /// of the first out of the list if it leaves the value alone.
+    pub doubtful: BTreeSet<Address>,
 }
 
 impl AccessLists {
@@ -30,7 +31,7 @@ impl AccessLists {
     #[must_use]
     pub fn difference(&self, found: &[AccountChanges]) -> Option<String> {
         let certain = |list: &[AccountChanges]| -> Vec<_> {
-            let accounts = list.iter().filter(|it| !self.overflown.contains(&it.address));
+            let accounts = list.iter().filter(|it| !self.doubtful.contains(&it.address));
             accounts.cloned().collect()
         };
         difference(&certain(&self.own), &certain(&self.revm))
@@ -72,7 +73,7 @@ struct ListOracle {
     index: u64,
     accounts: BTreeMap<Address, Life>,
     codes: BTreeMap<B256, Bytes>,
-    overflown: BTreeSet<Address>,
+    doubtful: BTreeSet<Address>,
 }
 
 /// Two builders that are told of each commit into a [`State`].
@@ -97,8 +98,8 @@ impl Lists {
     /// The lists of what was committed.
     pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
         let revm = state.take_built_alloy_bal().expect("it listens");
-        let (own, overflown) = self.with(|own| (own.list(), core::mem::take(&mut own.overflown)));
-        AccessLists { revm, own, overflown }
+        let (own, doubtful) = self.with(|own| (own.list(), core::mem::take(&mut own.doubtful)));
+        AccessLists { revm, own, doubtful }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {
@@ -115,11 +116,12 @@ impl ListOracle {
             let before = account.original_info();
             let after = if account.is_touched() { end_of(account) } else { before.clone() };
             if !account.is_touched() && account.info.balance != before.balance {
-                self.overflown.insert(*address);
+                self.doubtful.insert(*address);
             }
-            extend(&mut life.balances, self.index, before.balance, after.balance);
-            extend(&mut life.nonces, self.index, before.nonce, after.nonce);
-            extend(&mut life.codes, self.index, before.code_hash, after.code_hash);
+            let index = self.index;
+            let mut lost = extend(&mut life.balances, index, before.balance, after.balance);
+            lost |= extend(&mut life.nonces, index, before.nonce, after.nonce);
+            lost |= extend(&mut life.codes, index, before.code_hash, after.code_hash);
             if let Some(code) = &after.code {
                 self.codes.insert(after.code_hash, code.original_bytes());
             }
@@ -127,7 +129,10 @@ impl ListOracle {
                 let kept =
                     if account.is_selfdestructed() { U256::ZERO } else { value.present_value };
                 let spans = life.slots.entry(*slot).or_default();
-                extend(spans, self.index, value.original_value, kept);
+                lost |= extend(spans, index, value.original_value, kept);
+            }
+            if lost {
+                self.doubtful.insert(*address);
             }
         }
     }
@@ -165,11 +170,18 @@ fn end_of(account: &Account) -> AccountInfo {
     if account.is_selfdestructed() { AccountInfo::default() } else { account.info.clone() }
 }
 
-fn extend<V>(spans: &mut Spans<V>, index: u64, before: V, after: V) {
+/// Adds a value before and after a commit; whether an earlier commit at this index has changed it and this one has
+/// not.
+fn extend<V: PartialEq>(spans: &mut Spans<V>, index: u64, before: V, after: V) -> bool {
     match spans.get_mut(&index) {
-        Some((_, last)) => *last = after,
+        Some((first, last)) => {
+            let lost = first != last && before == after;
+            *last = after;
+            lost
+        }
         None => {
             spans.insert(index, (before, after));
+            false
         }
     }
 }

@@ -8,6 +8,7 @@ use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, U256, b256};
 use braid_evm::{Cloned, Config, Executor, Ommer, Policy};
 use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::handler::SYSTEM_ADDRESS;
@@ -102,6 +103,21 @@ fn a_block_without_transactions_does_not_list_the_beneficiary() {
     // Keccak-256 of the empty RLP list.
     let empty = b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
     assert_eq!(Bal::new(lists.own.clone()).compute_hash(), empty);
+}
+
+/// Two calls after the transactions: the second looks at what the first has changed. Here revm's builder loses it.
+#[test]
+fn what_one_call_changes_another_one_looks_at() {
+    let mut scene = Scene::on(SpecId::PRAGUE);
+    let [alice, bob] = scene.senders();
+    let pays = contract(Code::new().call(OTHER, 5, 0).op(opcode::STOP));
+    let pays = MemoryAccount { balance: U256::from(9), ..pays };
+    scene.put(eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, pays);
+    let looks = contract(Code::new().balance(OTHER).op(opcode::STOP));
+    scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, looks);
+    scene.send(alice, pay(bob, 1));
+    let played = scene.play();
+    assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(5))]);
 }
 
 /// Where each commit is told to the caller, transactions in order and in batches run by themselves.
