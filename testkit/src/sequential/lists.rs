@@ -24,6 +24,9 @@ pub struct AccessLists {
     /// state. And of two commits at one index, as by calls after the transactions, the second one takes the change
     /// of the first out of the list if it leaves the value alone.
     pub doubtful: BTreeSet<Address>,
+    /// Receivers of rewards of the block, which may be zero: that is no access by the EIP, and both builders take it for
+    /// one.
+    pub rewarded: BTreeSet<Address>,
 }
 
 impl AccessLists {
@@ -36,7 +39,15 @@ impl AccessLists {
         };
         difference(&certain(&self.own), &certain(&self.revm))
             .map(|words| format!("revm's list differs from the oracle's: {words}"))
-            .or_else(|| difference(&self.own, found))
+            .or_else(|| difference(&self.accessed(&self.own), &self.accessed(found)))
+    }
+}
+
+impl AccessLists {
+    /// `list` without receivers of rewards that have nothing else.
+    fn accessed(&self, list: &[AccountChanges]) -> BlockAccessList {
+        let is_idle = |it: &&AccountChanges| it.is_empty() && self.rewarded.contains(&it.address);
+        list.iter().filter(|it| !is_idle(it)).cloned().collect()
     }
 }
 
@@ -99,7 +110,7 @@ impl Lists {
     pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
         let revm = state.take_built_alloy_bal().expect("it listens");
         let (own, doubtful) = self.with(|own| (own.list(), core::mem::take(&mut own.doubtful)));
-        AccessLists { revm, own, doubtful }
+        AccessLists { revm, own, doubtful, rewarded: BTreeSet::new() }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {

@@ -5,7 +5,7 @@ use super::{
     SequentialOutput, SkipReason,
     any::{AnyDatabase, any},
     database::Reads,
-    lists::Lists,
+    lists::{AccessLists, Lists},
     parts::{Receipts, deposits, envelope, own_rewards, without_logs},
 };
 use crate::block::{Block, ChainRules, Ommer};
@@ -163,13 +163,15 @@ impl Frame {
         let (reads, failure) = Reads::new(db);
         let mut state = State::builder().with_database(reads).with_bundle_update().build();
         let lists = self.lists.clone();
+        let rewarded = self.ommers.iter().map(|ommer| ommer.beneficiary).collect();
         if let Some(lists) = &lists {
             lists.listen(&mut state);
         }
         let result = match self.run_on(&mut state, count, transactions) {
             Ok(output) => {
                 state.merge_transitions(BundleRetention::Reverts);
-                let access_list = lists.map(|lists| lists.take(&mut state));
+                let access_list =
+                    lists.map(|lists| AccessLists { rewarded, ..lists.take(&mut state) });
                 Ok(SequentialOutput { bundle: state.take_bundle(), access_list, ..output })
             }
             Err((at, error)) => {
