@@ -294,8 +294,11 @@ fn a_write_does_not_wait_for_a_thread_that_has_ended() {
         assert!(folders.len() > Table::ALL.len(), "{folders:?}");
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            // As on a full disk: no file can be created any more.
-            folders.iter().for_each(|folder| fs::remove_dir_all(folder).expect("removed"));
+            // As on a full disk: no file can be created any more. To remove a folder fails if a
+            // file is created in it meanwhile.
+            for folder in folders {
+                fs::rename(&folder, folder.with_extension("away")).expect("moved away");
+            }
         });
         let write = |number: u64| {
             let mut writes = Writes::default();
