@@ -281,6 +281,24 @@ fn a_bad_disk_leaves_a_whole_chain_or_none() {
     assert!(refused <= faults / 8, "{refused} folders do not open");
 }
 
+/// A transaction for each table, of which each fills the memory of all of them.
+fn filling(number: u64) -> Writes {
+    let mut writes = Writes::default();
+    let value = number.to_be_bytes();
+    Table::ALL.into_iter().for_each(|table| writes.put(table, value, value));
+    writes
+}
+
+/// The thread that writes the tables' files has far more to do than it can.
+#[test]
+fn a_writer_that_is_faster_than_the_thread_for_files_does_not_stop_it() {
+    within_a_minute(|| {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let store = EmbeddedStore::open_with_sizes(temporary.path(), 1 << 20, 1).expect("a store");
+        (0..100).for_each(|number| store.write(filling(number)).expect("it is written"));
+    });
+}
+
 /// Whatever the writer does when the thread that writes the tables' files ends.
 #[test]
 fn a_write_does_not_wait_for_a_thread_that_has_ended() {
@@ -300,12 +318,7 @@ fn a_write_does_not_wait_for_a_thread_that_has_ended() {
                 fs::rename(&folder, folder.with_extension("away")).expect("moved away");
             }
         });
-        let write = |number: u64| {
-            let mut writes = Writes::default();
-            let value = number.to_be_bytes();
-            Table::ALL.into_iter().for_each(|table| writes.put(table, value, value));
-            store.write(writes)
-        };
+        let write = |number| store.write(filling(number));
         (0..).find_map(|number| write(number).err()).expect("an error").to_string()
     });
     assert!(error.contains("an earlier write to its files failed"), "{error}");

@@ -36,6 +36,8 @@ pub struct EmbeddedStore {
     tables: Tables,
     count: Keyspace,
     file: Arc<Mutex<Count>>,
+    /// Bytes of changes that each table keeps in memory.
+    bytes: u64,
 }
 
 /// The tables, and the folder in which they are.
@@ -100,8 +102,8 @@ impl EmbeddedStore {
     }
 
     /// Opens the store in `folder` with a read cache of `cache` bytes, or creates it there. Each
-    /// table that is created keeps about `table` bytes of changes in memory, also when it is opened
-    /// again, before it writes them to a file of its own; until then they are in the journal alone.
+    /// table keeps about `table` bytes of changes in memory before it writes them to a file of its
+    /// own; until then they are in the journal alone.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -140,7 +142,8 @@ impl EmbeddedStore {
         // Also if another crate of the program switches on fjall's compression: `journal.rs`.
         let builder = builder.journal_compression(CompressionType::None);
         let database = builder.open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
+        // The store itself says when memory is to be written: see `seal`.
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(u64::MAX);
         let open = |table: Table| database.keyspace(table.name(), options);
         let keyspaces: Result<Vec<_>, _> = Table::ALL.into_iter().map(open).collect();
         let keyspaces = keyspaces?.into();
@@ -150,7 +153,7 @@ impl EmbeddedStore {
         let found = found.map_err(|_| StoreError::damaged("the count of transactions"))?;
         let file = counted(folder, u64::from_be_bytes(found))?;
         let tables = Tables { keyspaces, folder: folder.into() };
-        Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)) })
+        Ok(Self { database, tables, count, file: Arc::new(Mutex::new(file)), bytes })
     }
 }
 
@@ -169,11 +172,23 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl EmbeddedStore {
+    /// Every table, that of the count included.
+    fn all(&self) -> impl Iterator<Item = &Keyspace> {
+        self.tables.keyspaces.iter().chain([&self.count])
+    }
+
+    /// Hands the memory of tables that is full to fjall's worker. Left to itself fjall asks the
+    /// worker for that, once for each transaction; the worker asks itself to write what it has
+    /// sealed, and waits for ever where 1,000 messages wait for it (fjall-rs/fjall#323).
+    fn seal(&self) -> Result<(), fjall::Error> {
+        let is_full = |table: &&Keyspace| table.tree.active_memtable().size() > self.bytes;
+        self.all().filter(is_full).try_for_each(|table| table.rotate_memtable().map(|_| ()))
+    }
+
     /// Waits while fjall's worker is behind. fjall does so within `commit`, too, but for ever if the
     /// worker has ended, as it does on a full disk.
     fn wait_for_worker(&self) -> Result<(), fjall::Error> {
-        let all = || self.tables.keyspaces.iter().chain([&self.count]);
-        while all().any(is_behind) {
+        while self.all().any(is_behind) {
             // Writes nothing, and is an error once the worker has failed.
             self.database.persist(PersistMode::Buffer)?;
             thread::sleep(PAUSE);
@@ -207,7 +222,8 @@ impl StateStore for EmbeddedStore {
     }
 
     fn write(&self, writes: Writes) -> Result<(), StoreError> {
-        self.wait_for_worker().map_err(|error| self.tables.failed(error))?;
+        let is_ready = self.wait_for_worker().and_then(|()| self.seal());
+        is_ready.map_err(|error| self.tables.failed(error))?;
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for write in writes.0 {
             let table = self.tables.of(write.table)?;
