@@ -1,15 +1,16 @@
-//! Executes a block and takes its access list (EIP-7928), as a node does that builds a block, or
-//! that checks the list of one.
+//! Executes a block and takes its access list (EIP-7928), as a node does that builds a block; then
+//! executes it with that list, as a node does that gets both, and with a wrong one.
 //!
 //! `cargo run --example access_list`
 
-use braid_evm::{AccessList, Block, Config, Executor};
+use braid_evm::{AccessList, Block, BlockErrorKind, Config, Executor};
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, B256, U256, hex};
 use revm::state::AccountInfo;
 use std::error::Error;
+use std::sync::Arc;
 
 const PAYERS: u64 = 100;
 const COUNTER: Address = Address::repeat_byte(0xc0);
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.access_list = true;
-    let output = Executor::new(config)?.execute(block, state)?;
+    let output = Executor::new(config)?.execute(block.clone(), state.clone())?;
     let list: AccessList = output.access_list.ok_or("a list was asked for")?;
 
     // What a builder puts into the header, and what others compare with the one there.
@@ -48,5 +49,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(slot.changes[0].block_access_index.get(), 1);
     assert_eq!(slot.changes[0].new_value, U256::ONE);
     println!("{} accounts, slot 0 changes {} times", list.len(), slot.changes.len());
+
+    // Each call needs the one before it, and they run at the same time.
+    let mut executor = Executor::new(Config::default())?;
+    let with = |list: &AccessList| {
+        let access_list = Some(Arc::new(list.clone()));
+        Block { access_list, ..block.clone() }
+    };
+    let checked = executor.execute(with(&list), state.clone())?;
+    assert_eq!(checked.receipts, output.receipts);
+
+    let mut wrong: Vec<_> = list.iter().cloned().collect();
+    wrong.retain(|account| account.address != COUNTER);
+    match executor.execute(with(&AccessList::new(wrong)), state) {
+        Err(error) if matches!(error.kind, BlockErrorKind::AccessList(_)) => println!("{error}"),
+        _ => return Err("the list is wrong".into()),
+    }
     Ok(())
 }

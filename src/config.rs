@@ -153,7 +153,11 @@ impl Config {
     #[cfg(feature = "evm")]
     pub(crate) fn runs_alone(&self, workers: usize, is_serial: impl FnOnce() -> bool) -> bool {
         match self.policy {
-            Policy::ForceSpeculative | Policy::Alternate | Policy::Parts | Policy::Lanes => false,
+            Policy::ForceSpeculative
+            | Policy::Alternate
+            | Policy::Parts
+            | Policy::Lanes
+            | Policy::Listed => false,
             Policy::InOrder => true,
             Policy::Auto => workers < 2 || is_serial(),
         }

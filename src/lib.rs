@@ -69,10 +69,11 @@ pub use config::{Config, Mode};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
-    AccessList, AccountChange, At, Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock,
-    ChainRules, ChangeKind, Cloned, Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer,
-    Outcome, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange,
-    StateSource, StateUnavailable, Stats, Surcharge, TransactionPool,
+    Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
+    Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
+    Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
+    PrecompileCall, PrecompileEnd, PrecompileState, Rejection, SlotChange, StateSource,
+    StateUnavailable, Stats, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
 pub use evm::{

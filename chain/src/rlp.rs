@@ -169,6 +169,7 @@ pub fn decode_block(
         withdrawals: body.withdrawals.map(|withdrawals| withdrawals.into_inner()),
         ommers: body.ommers.iter().map(ommer).collect(),
         rules: rules.chain_rules(&header),
+        access_list: None,
     };
     let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
     Ok(ChainBlock { block, hash, expected })

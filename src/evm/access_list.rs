@@ -1,22 +1,56 @@
-//! The access list of a block that has run, or of its committed prefix.
+//! The access list of a block that has run, or of its committed prefix, and the one that it comes
+//! with.
 
 use super::bal::accesses::Accesses;
 use super::bal::list::{ListBuilder, Receiver};
+use super::bal::mismatch::AccessListMismatch;
 use super::bundle::block_effects::BlockEffects;
 use super::exec::input::Block;
 use super::exec::recipe::Recipe;
+use alloy_eip7928::BlockAccessIndex;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::Address;
 use revm::state::AccountInfo;
 
-/// What the block has accessed, if that was recorded: its calls and balance changes around the
-/// transactions as they are in `effects`, and `accesses` of the executed transactions. Without an
-/// `end` the block ended early.
+/// What is accessed after the transactions, by calls and by balances that change.
+pub(super) fn accesses_after(recipe: &Recipe, effects: &mut BlockEffects) -> Accesses {
+    let [_, after] = &mut effects.outside;
+    for (address, info) in &effects.drained {
+        after.drain(*address, info.as_ref());
+    }
+    for (address, amount, info) in &effects.increments {
+        if *amount > 0 || is_accessed(&recipe.block, *address) {
+            after.add_balance(*address, info.as_ref(), *amount);
+        }
+    }
+    after.accesses()
+}
+
+/// Compares with the list that the block comes with what follows the transactions, and whether
+/// all that the list has was accessed. `accesses`: of the transactions, which were compared.
+pub(super) fn compare_end(
+    recipe: &Recipe,
+    effects: &BlockEffects,
+    accesses: &[Box<Accesses>],
+    after: &Accesses,
+) -> Result<(), Box<AccessListMismatch>> {
+    let Some(claims) = &recipe.claims else { return Ok(()) };
+    let [before, _] = &effects.outside;
+    let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
+    let transactions = recipe.block.transactions.len() as u64;
+    let after = claims.compare(BlockAccessIndex::from_tx_index(transactions), after)?;
+    let marks = accesses.iter().flat_map(|accesses| &accesses.marks).copied();
+    claims.compare_all(before.into_iter().chain(marks).chain(after))
+}
+
+/// What the block has accessed, if that is asked for: its calls before the transactions as they
+/// are in `effects`, `accesses` of the executed transactions, and what came `after` them, unless
+/// the block ended early.
 pub(super) fn access_list(
     recipe: &Recipe,
-    effects: &mut BlockEffects,
+    effects: &BlockEffects,
     accesses: impl Iterator<Item = Box<Accesses>>,
-    has_end: bool,
+    after: Option<&Accesses>,
 ) -> Option<Bal> {
     if !recipe.lists {
         return None;
@@ -27,20 +61,12 @@ pub(super) fn access_list(
     };
     let receivers = [&effects.beneficiary, &effects.surcharged].map(receiver);
     let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant);
-    let [before, mut after] = core::mem::take(&mut effects.outside);
-    list.add(&before.into_accesses());
+    let [before, _] = &effects.outside;
+    list.add(&before.accesses());
     // Memory that one leaves is there for the list.
     accesses.for_each(|accesses| list.add(&accesses));
-    if has_end {
-        for (address, info) in &effects.drained {
-            after.drain(*address, info.as_ref());
-        }
-        for (address, amount, info) in &effects.increments {
-            if *amount > 0 || is_accessed(&recipe.block, *address) {
-                after.add_balance(*address, info.as_ref(), *amount);
-            }
-        }
-        list.add(&after.into_accesses());
+    if let Some(after) = after {
+        list.add(after);
     }
     Some(list.build())
 }

@@ -1,7 +1,8 @@
 //! What follows the transactions: post-block calls, balance changes, receipts, bundle.
 
-use super::access_list::access_list;
+use super::access_list::{access_list, accesses_after, compare_end};
 use super::after::AfterLast;
+use super::bal::mismatch::AccessListError;
 use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
 use super::block::requests::push_deposits;
@@ -67,16 +68,26 @@ where
             Err(kind) => failure = Some((At::PostBlock, kind)),
         }
     }
+    let accesses = core::mem::take(&mut session.ledger.accesses);
+    let recipe = Arc::clone(&session.workload.recipe);
+    let mut after = None;
+    if failure.is_none() && recipe.records_accesses() {
+        let after = &*after.insert(accesses_after(&recipe, &mut effects));
+        if let Err(wrong) = compare_end(&recipe, &effects, &accesses, after) {
+            let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
+            failure = Some((At::PostBlock, wrong));
+        }
+    }
+    let after = after.filter(|_| failure.is_none());
+    output.access_list = access_list(&recipe, &effects, accesses.into_iter(), after.as_ref());
+    drop(recipe);
     if failure.is_some() {
         // The committed prefix is what the transactions left, no more.
         effects.after.clear();
         effects.increments.clear();
         effects.drained.clear();
     }
-    let Session { workload, store, mut ledger, .. } = session;
-    let accesses = core::mem::take(&mut ledger.accesses);
-    let has_end = failure.is_none();
-    output.access_list = access_list(&workload.recipe, &mut effects, accesses.into_iter(), has_end);
+    let Session { workload, store, ledger, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
     // No read comes any more: the parent is not shared from here on.

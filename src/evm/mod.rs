@@ -28,10 +28,12 @@ mod fees;
 mod finish;
 mod follower;
 mod lanes;
+mod listed;
 mod longest;
 mod mutants;
 mod parts;
 mod plan;
+mod prepare;
 #[cfg(feature = "sim")]
 mod profile;
 mod pull;
@@ -47,6 +49,7 @@ mod trials;
 mod virtual_time;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
+pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 pub use block::committed::Committed;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};

@@ -194,6 +194,18 @@ pub enum EvmMutant {
     /// A slot that a transaction's own list names, and that it reads, is not in the access list.
     #[cfg(feature = "mutants")]
     ListedSlotLost,
+    /// What a transaction has done is not compared with the list that its block comes with.
+    #[cfg(feature = "mutants")]
+    ClaimUnchecked,
+    /// The state below an index is told as the list has it at the index.
+    #[cfg(feature = "mutants")]
+    ClaimOfIndexItself,
+    /// What the list has and nothing has accessed is not looked for.
+    #[cfg(feature = "mutants")]
+    UnusedClaimPasses,
+    /// Fewer changes than the list has at an index are enough.
+    #[cfg(feature = "mutants")]
+    ClaimMissed,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
@@ -287,6 +299,10 @@ impl EvmMutant {
         Self::UndoneSlotsLost,
         Self::RevertedAccessLost,
         Self::ListedSlotLost,
+        Self::ClaimUnchecked,
+        Self::ClaimOfIndexItself,
+        Self::UnusedClaimPasses,
+        Self::ClaimMissed,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
         Self::AsideLost,

@@ -123,7 +123,7 @@ impl<S: StateSource> Session<S> {
 
     /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
     /// `shortest` transactions or more, up to the first that may not go on.
-    fn run_parts<'env, F, C>(
+    pub(super) fn run_parts<'env, F, C>(
         mut self,
         end: usize,
         crew: &mut C,

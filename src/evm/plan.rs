@@ -146,6 +146,13 @@ pub(super) fn is_serial(
     total < u128::from(WORTH_SHARING) || total < cheap * transactions || leader.is_some()
 }
 
+/// Whether starting other workers for the transactions of `block` costs more than they can save,
+/// also if none of them waits for another.
+pub(super) fn is_small(block: &Block) -> bool {
+    let gas = block.transactions.iter().map(|tx| probable_gas(block, tx));
+    gas.fold(0, u64::saturating_add) < WORTH_SHARING
+}
+
 /// All weight together, and the key that has at least four fifths of it, if one has.
 pub(super) fn weigh<K: PartialEq + Default>(
     weights: impl Iterator<Item = (K, u128)> + Clone,

@@ -12,8 +12,10 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
+use super::mutants::EvmMutant;
 use super::plan::is_serial;
-use super::run::{OnCommit, begin};
+use super::prepare::begin;
+use super::run::OnCommit;
 use super::session::Session;
 use super::trials::Trials;
 use crate::config::Config;
@@ -95,7 +97,8 @@ fn watch(
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
-    let (recipe, effects, overlay) = begin(block, &source, Extensions::default(), None, &config)?;
+    let (recipe, effects, overlay) =
+        begin(block, &source, Extensions::default(), None, (&config, EvmMutant::None))?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let transactions = recipe.block.transactions.len();

@@ -1,40 +1,33 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
 use super::block::committed::Committed;
-use super::block::error::{At, BlockError, BlockErrorKind};
+use super::block::error::BlockError;
 use super::block::output::BlockOutput;
-use super::block::system::{SystemCalls, SystemError};
-use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::crew::{empty_store, seeded};
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
-use super::exec::balances::Moved;
-use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
+use super::exec::base::StateSource;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::exec::recipe::Recipe;
-use super::exec::spread::Spread;
 use super::exec::traffic::Traffic;
 use super::finish::{Rest, finish};
 use super::follower::is_followed;
 use super::lanes::is_worth_lanes;
+use super::listed::may_read_claims;
 use super::mutants::EvmMutant;
 use super::parts::{FEW, is_worth_parting};
-use super::plan::is_serial;
+use super::plan::{is_serial, is_small};
+use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Session, expects_chain};
 use super::trials::Trials;
 use crate::config::{Config, Mode};
-use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::protocol::Policy;
 use core::ops::ControlFlow;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
-use revm::database_interface::bal::EvmDatabaseError;
-use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::Arc;
 
 /// Called on the caller's thread after each commit.
@@ -60,14 +53,16 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     options: Options<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let Options { config, extensions, parent, mut on_commit, mutant } = options;
-    let (mut recipe, mut effects, overlay) =
-        begin(block, &source, extensions, parent.as_ref(), &config)?;
-    (recipe.mutant, effects.mutant) = (mutant, mutant);
+    let (mut recipe, effects, overlay) =
+        begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
     let transactions = recipe.block.transactions.len();
     let mut is_foreseen = false;
     let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
     let tries_parts = recipe.shares;
     let alone = config.runs_alone(crew.workers(), || {
+        if recipe.claims.is_some() {
+            return is_small(&recipe.block);
+        }
         // Where reads are slow, a run ahead has read for the others.
         let is_serial = || is_serial(&recipe.block, crew.workers(), (is_followed, tries_parts));
         let is_serial = !crew.is_wide() && is_serial();
@@ -77,20 +72,24 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     // More than two run parts of what they leave to one, if it comes to that.
     let reads_alone = alone && !(tries_parts && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
+    recipe.reads_claims = !alone && may_read_claims(&recipe, &config);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let mut session = Session::new(workload, seeded(Store::new(1), mutant), alone);
     session.tally.foreseen_stretches += u64::from(is_foreseen);
     let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
-    let in_parts = is_worth_parting(crew, &config, &session);
+    let is_listed = session.workload.recipe.reads_claims;
+    let in_parts = !is_listed && is_worth_parting(crew, &config, &session);
     let follows = alone && is_followed;
     // The worker that adopts parts makes the bundle, too; if many run them all do it at the end,
     // unless most is left then and a worker follows.
-    let folds = (in_parts || by_turns) && crew.workers() <= FEW && parent.is_none();
+    let folds = (in_parts || by_turns || is_listed) && crew.workers() <= FEW && parent.is_none();
     if folds || (follows && !in_parts) {
         session.make_bundle_meanwhile(&effects, &config);
     }
     let mut failure = None;
-    if in_parts {
+    if is_listed {
+        (session, failure) = session.run_listed(crew, &config, on_commit.as_mut());
+    } else if in_parts {
         (session, failure) = session.try_parts(crew, &config, on_commit.as_mut());
         let is_most_left = session.left(transactions) > transactions / 2;
         if follows && !session.ledger.growing.has_bundle() && is_most_left {
@@ -129,9 +128,8 @@ pub(crate) fn build<'env, C: Crew<'env>>(
 ) -> Result<BuiltBlock, BlockError<ErasedError>> {
     let Options { mut config, extensions, parent, mut on_commit, mutant } = options;
     config.mode = Mode::Build;
-    let (mut recipe, mut effects, overlay) =
-        begin(block.into(), &source, extensions, parent.as_ref(), &config)?;
-    (recipe.mutant, effects.mutant) = (mutant, mutant);
+    let (recipe, effects, overlay) =
+        begin(block.into(), &source, extensions, parent.as_ref(), (&config, mutant))?;
     // What the pool will hand out is not known.
     let alone = config.runs_alone(crew.workers(), || false);
     let traffic = traffic(&source, crew.workers(), alone);
@@ -165,96 +163,6 @@ fn traffic(source: &impl StateSource, workers: usize, alone: bool) -> Arc<Traffi
     Arc::new(Traffic::new(if counts { workers } else { 0 }))
 }
 
-/// Runs what comes before the transactions.
-pub(super) fn begin<S: StateSource>(
-    block: Arc<Block>,
-    source: &S,
-    extensions: Extensions,
-    parent: Option<&Arc<BundleState>>,
-    config: &Config,
-) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
-    let mut effects = BlockEffects {
-        touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
-        ..BlockEffects::default()
-    };
-    let prepared = prepare(&block, source, extensions, parent, config, &mut effects);
-    let (recipe, overlay) = prepared.map_err(|kind| {
-        let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
-        let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
-        BlockError { at: At::PreBlock, kind, committed }
-    })?;
-    Ok((recipe, effects, Arc::new(overlay)))
-}
-
-/// Runs the pre-block calls and looks at the beneficiary.
-fn prepare<S: StateSource>(
-    block: &Arc<Block>,
-    source: &S,
-    extensions: Extensions,
-    parent: Option<&Arc<BundleState>>,
-    config: &Config,
-    effects: &mut BlockEffects,
-) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
-    let mut overlay = Overlay::default();
-    if let Some(parent) = parent {
-        overlay.push(Arc::clone(parent));
-    }
-    let mut recipe = Recipe {
-        block: Arc::clone(block),
-        extensions,
-        defers: false,
-        payee: None,
-        sets_surcharge_aside: false,
-        shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
-        caches_keccak: config.cache_keccak,
-        lists: config.access_list,
-        spread: Spread::default(),
-        blank: Default::default(),
-        mutant: EvmMutant::default(),
-        moved: Arc::new(Moved::default()),
-    };
-    let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
-    let overlay = Arc::new(overlay);
-    let mut base = BlockBase::new(state, Arc::clone(&overlay));
-    let beneficiary = block.env.beneficiary;
-    // If it cannot be read, that is the error of the first transaction that reads it, if any does.
-    if let Ok(info) = base.account(beneficiary) {
-        // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
-        // reward is no plain addition then. Once the first transaction has paid, it is not empty.
-        let is_paid = effects.touch_creates || recipe.first_pays(config.mode);
-        let is_addition = |info: &AccountInfo| is_paid || !info.is_empty();
-        recipe.defers = recipe.extensions.sets_aside() && info.as_ref().is_none_or(is_addition);
-        effects.beneficiary = (beneficiary, info);
-    }
-    if let Some(surcharge) = &recipe.extensions.surcharge
-        && surcharge.receiver() != beneficiary
-        && let Ok(info) = base.account(surcharge.receiver())
-    {
-        recipe.sets_surcharge_aside =
-            effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
-        effects.surcharged = (surcharge.receiver(), info);
-    }
-    let mut calls = SystemCalls::new(&recipe, base);
-    calls.before_transactions().map_err(|error| match error {
-        SystemError::Database(EvmDatabaseError::Database(error)) => BlockErrorKind::Base(error),
-        SystemError::Database(EvmDatabaseError::Bal(error)) => {
-            BlockErrorKind::SystemCall(error.to_string())
-        }
-        SystemError::Contract(message) => BlockErrorKind::SystemCall(message),
-    })?;
-    let changes = calls.take_changes();
-    let (base, before, accessed) = calls.into_parts();
-    effects.before = before;
-    let [outside, _] = &mut effects.outside;
-    *outside = accessed;
-    drop(base);
-    let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
-    overlay.push(Arc::new(changes));
-    let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
-    recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
-    Ok((recipe, overlay))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +174,7 @@ mod tests {
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};
+    use revm::state::AccountInfo;
     use std::num::NonZeroU16;
 
     const COUNTER: Address = Address::repeat_byte(0xcc);

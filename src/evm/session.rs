@@ -95,6 +95,7 @@ impl<S: StateSource> Session<S> {
         match config.policy {
             Policy::Parts => return self.run_parts_by_turns(crew, config, on_commit),
             Policy::Lanes => return self.run_lanes_by_turns(crew, config, on_commit),
+            Policy::Listed => return self.run_in_order(end, config, on_commit),
             _ => {}
         }
         if !self.speculates {

@@ -22,7 +22,7 @@ use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
-use super::run::begin;
+use super::prepare::begin;
 use super::session::Session;
 use crate::config::Config;
 use crate::ids::{TxIndex, Version, WorkerId};
@@ -117,12 +117,11 @@ fn run(
 ) -> Result<SimulatedBlock<ErasedError>, SimulationError> {
     let Simulation { config, options, bugs: (.., mutant) } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
-    let (mut recipe, mut effects, overlay) =
-        match begin(block, &source, Extensions::default(), None, config) {
-            Ok(begun) => begun,
-            Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
-        };
-    (recipe.mutant, effects.mutant) = (*mutant, *mutant);
+    let begun = begin(block, &source, Extensions::default(), None, (config, *mutant));
+    let (recipe, effects, overlay) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
+    };
     let transactions = recipe.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
     let store = simulation.store(store);

@@ -26,6 +26,8 @@ pub struct AccessLog<L: Location> {
     /// The scope that was added last: neighbours share it.
     last_scope: Option<L>,
     exact: ExactLog<L>,
+    /// Only what is written is kept: what is read others cannot change.
+    of_writes: bool,
     mutant: StoreMutant,
 }
 
@@ -54,12 +56,29 @@ impl<L: Location> AccessLog<L> {
             groups: Vec::new(),
             last_scope: None,
             exact: ExactLog::default(),
+            of_writes: false,
             mutant,
         }
     }
 
+    /// The same of a batch that knows what it reads, and by itself sees to it that it is right:
+    /// nothing that others commit forbids it to commit.
+    #[must_use]
+    pub fn of_writes(mut self) -> Self {
+        self.of_writes = true;
+        self
+    }
+
+    /// Whether nothing that others commit forbids the batch to commit.
+    pub(super) const fn is_of_writes(&self) -> bool {
+        self.of_writes
+    }
+
     /// `location` was read from the snapshot, and `value` was found there.
     pub fn read(&mut self, location: &L, value: &L::Value) {
+        if self.of_writes {
+            return;
+        }
         self.reads.push(self.hasher.hash_one(location));
         self.add_scope(location);
         self.exact.read(location, Some(value));
@@ -68,6 +87,9 @@ impl<L: Location> AccessLog<L> {
     /// The answer at `location` came from a tombstone of this batch, which stands for a write of
     /// everything in its scope: that others write `location` meanwhile must not go unnoticed.
     pub fn read_ended(&mut self, location: &L) {
+        if self.of_writes {
+            return;
+        }
         self.reads.push(self.hasher.hash_one(location));
         self.exact.read(location, None);
     }
@@ -80,7 +102,7 @@ impl<L: Location> AccessLog<L> {
     }
 
     fn add_scope(&mut self, location: &L) {
-        let Some(scope) = location.scope() else { return };
+        let Some(scope) = location.scope().filter(|_| !self.of_writes) else { return };
         if self.last_scope.as_ref() != Some(&scope) {
             self.reads.push(self.hasher.hash_one(&scope));
             self.exact.read(&scope, None);

@@ -119,7 +119,10 @@ impl<L: Location> ConflictIndex<L> {
         batch: BatchId,
         snapshot: TxIndex,
     ) -> Option<TxIndex> {
-        if self.written.is_empty() || is_store_mutant!(self.mutant, OutsidersIgnored) {
+        if log.is_of_writes()
+            || self.written.is_empty()
+            || is_store_mutant!(self.mutant, OutsidersIgnored)
+        {
             return None;
         }
         let reads_only = is_store_mutant!(self.mutant, WritesUncompared);
@@ -144,7 +147,7 @@ impl<L: Location> ConflictIndex<L> {
         snapshot: TxIndex,
     ) -> bool {
         debug_assert!(self.hasher.hash_one(7) == log.hasher().hash_one(7), "one hasher for both");
-        self.exact.allows(batch, log.exact(), first, snapshot)
+        log.is_of_writes() || self.exact.allows(batch, log.exact(), first, snapshot)
     }
 
     /// Whether `location`, or one with the same hash, was written.

@@ -22,6 +22,10 @@ pub enum Policy {
     /// a few in order, by turns, whether it pays or not. For tests; without lanes it is
     /// [`InOrder`](Self::InOrder).
     Lanes,
+    /// Run parts of a few transactions each on what the block's access list says, and in order what
+    /// cannot be told from it, whether it pays or not. For tests; without a list it is
+    /// [`InOrder`](Self::InOrder).
+    Listed,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
 }

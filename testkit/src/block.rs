@@ -78,6 +78,7 @@ impl From<&Block> for braid_evm::Block {
                 system_calls: block.rules.system_calls,
                 max_blob_gas: None,
             },
+            access_list: None,
         }
     }
 }

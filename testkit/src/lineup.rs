@@ -45,6 +45,10 @@ const OTHERS: [(u16, Policy); 10] = [
     (3, Policy::Lanes),
 ];
 
+/// How every valid block is executed once more, with its own access list.
+const LISTED: [(u16, Policy); 4] =
+    [(2, Policy::Listed), (3, Policy::Listed), (1, Policy::Listed), (2, Policy::ForceSpeculative)];
+
 /// Workers, with how many transactions they get at once: those share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
 
@@ -112,6 +116,8 @@ pub struct Lineup {
     /// First those of `WORKERS`, which cut small blocks into single transactions, then those of
     /// `CHUNKS`, then those of `OTHERS`.
     executors: Vec<Executor>,
+    /// Those of `LISTED`.
+    listed: Vec<Executor>,
     mode: Mode,
     /// How often two transactions were in progress at once, as the database saw it.
     pub met: u64,
@@ -140,14 +146,17 @@ impl Lineup {
         };
         let executors = single.into_iter().chain(chunked).chain(others);
         let executors = executors.enumerate().map(listing).collect();
-        Self { executors, mode, met: 0, discarded: 0, speculative: 0 }
+        let listed = LISTED.map(|(workers, policy)| config(workers, None, policy, mode));
+        let listed = listed.into_iter().enumerate().map(listing).collect();
+        Self { executors, listed, mode, met: 0, discarded: 0, speculative: 0 }
     }
 
     /// The same executors with a seeded bug, for tests of the tests.
     #[must_use]
     pub fn with_mutant(mut self, mutant: EvmMutant) -> Self {
         let seeded = |executor: Executor| executor.with_mutant(mutant);
-        self.executors = self.executors.into_iter().map(seeded).collect();
+        self.executors = self.executors.into_iter().map(&seeded).collect();
+        self.listed = self.listed.into_iter().map(seeded).collect();
         self
     }
 
@@ -176,7 +185,31 @@ impl Lineup {
         }
         let watched = self.observed(block, database.clone(), &expected);
         watched.map_err(|difference| format!("under observation: {difference}"))?;
+        self.compare_listed(block, database, &expected)?;
         Ok(expected)
+    }
+
+    /// A valid block comes with its own access list, which the first executor makes.
+    fn compare_listed<D: Copies>(
+        &mut self,
+        block: &Arc<Block>,
+        database: &D,
+        expected: &Expected<D::Error>,
+    ) -> Result<(), String> {
+        if self.mode == Mode::Build || expected.output().is_none() {
+            return Ok(());
+        }
+        let output = self.executors[0].execute(Arc::clone(block), database.clone());
+        let list = output.ok().and_then(|output| output.access_list);
+        let access_list = Some(Arc::new(list.ok_or("there is no access list")?));
+        let block = Arc::new(Block { access_list, ..Block::clone(block) });
+        for (index, (workers, policy)) in LISTED.into_iter().enumerate() {
+            let found = self.listed[index].execute(Arc::clone(&block), database.clone());
+            self.judge(policy, &found, expected).map_err(|difference| {
+                format!("{workers} workers, {policy:?}, with an access list: {difference}")
+            })?;
+        }
+        Ok(())
     }
 
     /// Threads that tell an observer what they do run the same block.
@@ -251,7 +284,8 @@ impl Lineup {
         self.speculative += stats.speculative;
         // I9: with the default cap of 4 a transaction runs at most 5 times.
         // Where parts are forced up to eight for each worker are in vain for every three that commit.
-        let in_parts = if policy == Policy::Parts { 3 * stats.workers } else { 0 };
+        let in_parts =
+            if matches!(policy, Policy::Parts | Policy::Listed) { 3 * stats.workers } else { 0 };
         let most = (5 + in_parts) * (stats.transactions + 64 * stats.workers);
         if stats.incarnations > most {
             return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));

@@ -1,7 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
-use super::access_lists::{around, touched};
+use super::access_lists::{around, given, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -22,6 +22,10 @@ macro_rules! tests {
 fn named(name: &str) -> Option<fn()> {
     let tests = tests![
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,
+        given::a_change_that_does_not_happen_is_found,
+        given::a_wrong_value_is_found_where_it_is_written,
+        given::transactions_run_on_what_the_list_says,
+        given::what_nothing_accesses_is_found_at_the_end,
         touched::what_a_call_that_fails_has_accessed_is_listed,
         touched::what_is_only_looked_at_is_listed_without_changes,
         admission::a_block_of_invalid_transactions_is_built_empty,

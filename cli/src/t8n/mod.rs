@@ -188,6 +188,7 @@ impl Prepared<'_> {
                 system_calls: with_system,
                 max_blob_gas: self.fork.blobs.map(|params| params.max_blob_gas_per_block()),
             },
+            access_list: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub(in crate::evm) struct Accesses {
     /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
     /// accessed, also if that is nothing.
     pub(super) credits: [Option<U256>; 2],
+    /// What was accessed without a change, as places in the list that the block comes with.
+    pub(in crate::evm) marks: Vec<u32>,
 }
 
 /// What of an account is compared, as it was before the transaction.
@@ -119,6 +121,12 @@ impl Accesses {
         } else {
             self.writes.push((place, slot, after));
         }
+    }
+
+    /// The same, compared with the list that the block comes with.
+    pub(in crate::evm) fn with_marks(mut self, marks: Vec<u32>) -> Self {
+        self.marks = marks;
+        self
     }
 
     /// The transaction has set these amounts aside.

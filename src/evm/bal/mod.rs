@@ -3,9 +3,14 @@
 //!
 //! [`recorder`] takes the accesses of a transaction from revm's journal, [`accesses`] holds them,
 //! [`outside`] has those of the calls around the transactions, and [`list`] puts all of them
-//! together, in block order. Nothing here is made unless a list is asked for.
+//! together, in block order. [`claims`] compares them with a list that the block comes with, and
+//! [`mismatch`] says where they differ. Nothing here is made unless there is a list, or one is
+//! asked for.
 
 pub(super) mod accesses;
+mod changes;
+pub(super) mod claims;
 pub(super) mod list;
+pub(super) mod mismatch;
 pub(super) mod outside;
 pub(super) mod recorder;

@@ -51,7 +51,7 @@ impl Outside {
         account
     }
 
-    pub(in crate::evm) fn into_accesses(self) -> Accesses {
+    pub(in crate::evm) fn accesses(&self) -> Accesses {
         Accesses::of_state(&self.0)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::output::BlockOutput;
 use crate::error::Invariant;
+use crate::evm::bal::mismatch::AccessListError;
 use crate::evm::exec::base::DbError;
 use crate::evm::exec::rejection::Rejection;
 use crate::ids::TxIndex;
@@ -42,6 +43,9 @@ pub enum BlockErrorKind<E> {
     /// The transaction is invalid (validate mode only).
     #[error("{0}")]
     Invalid(Rejection),
+    /// The block's access list (EIP-7928) is not that of the block.
+    #[error("{0}")]
+    AccessList(AccessListError),
     /// A system contract did not do its part (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282),
     /// or a deposit log is malformed (EIP-6110).
     #[error("system call: {0}")]
@@ -93,6 +97,7 @@ impl BlockErrorKind<ErasedError> {
                 Err(_) => unreachable!("a block reads from one source"),
             },
             Self::Invalid(rejection) => BlockErrorKind::Invalid(rejection),
+            Self::AccessList(wrong) => BlockErrorKind::AccessList(wrong),
             Self::SystemCall(message) => BlockErrorKind::SystemCall(message),
             Self::Cancelled => BlockErrorKind::Cancelled,
             Self::Internal(broken) => BlockErrorKind::Internal(broken),
@@ -123,6 +128,9 @@ pub(in crate::evm) fn failure<E>(
         (Halt::Cancelled, _) => (frontier, BlockErrorKind::Cancelled),
         (Halt::HandedOver, _) => return None,
         (Halt::Failed(tx, _) | Halt::NoRoom(tx), Some(error)) => match error {
+            TxError::Rejected(Rejection::AccessList(wrong)) => {
+                (tx, BlockErrorKind::AccessList(AccessListError::Mismatch(wrong)))
+            }
             TxError::Rejected(rejection) => (tx, BlockErrorKind::Invalid(rejection)),
             TxError::Base(error) => (tx, BlockErrorKind::Base(error)),
             TxError::Panicked(payload) => resume_unwind(payload),

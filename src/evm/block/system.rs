@@ -183,7 +183,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        if self.recipe.lists {
+        if self.recipe.records_accesses() {
             self.outside.add_call(&called.state);
         }
         self.effects.extend(all_changes(called.state.clone()));

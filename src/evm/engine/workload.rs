@@ -60,6 +60,8 @@ impl<S: StateSource> EvmWorkload<S> {
         worker: WorkerId,
     ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
         let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
+        let base =
+            base.with_claims(self.recipe.claims.as_ref().filter(|_| self.recipe.reads_claims));
         #[cfg(feature = "mutants")]
         let base = base.with_mutant(self.recipe.mutant);
         Ok(base.counted(worker, Arc::clone(&self.traffic)))

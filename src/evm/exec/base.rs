@@ -2,8 +2,10 @@
 
 use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::traffic::Traffic;
-use crate::ids::WorkerId;
+use crate::evm::bal::claims::{Claims, index_of};
+use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
+use alloy_eip7928::BlockAccessIndex;
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, map::B256Map};
 use core::fmt::Debug;
 use revm::DatabaseRef;
@@ -81,6 +83,11 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     /// The account read last: its halves are asked for one after the other.
     last: Option<(Address, Option<AccountInfo>)>,
     codes: B256Map<Bytecode>,
+    /// The list that the block comes with, if it tells the state, and below which index it does.
+    claims: Option<Arc<Claims>>,
+    below: Option<BlockAccessIndex>,
+    /// Whether it does so for what comes next.
+    tells: bool,
     /// What the seeded bug `FailureCached` takes for absent; `None` where it is not at work.
     #[cfg(feature = "mutants")]
     failed: Option<alloy_primitives::map::AddressSet>,
@@ -97,6 +104,9 @@ impl<D: DatabaseRef> BlockBase<D> {
             overlay,
             last: None,
             codes: B256Map::default(),
+            claims: None,
+            below: None,
+            tells: false,
             #[cfg(feature = "mutants")]
             failed: None,
         }
@@ -108,6 +118,46 @@ impl<D: DatabaseRef> BlockBase<D> {
         self.failed =
             (mutant == crate::evm::mutants::EvmMutant::FailureCached).then(Default::default);
         self
+    }
+
+    /// The same with a list that tells the state below each transaction.
+    pub(in crate::evm) fn with_claims(mut self, claims: Option<&Arc<Claims>>) -> Self {
+        self.claims = claims.cloned();
+        self
+    }
+
+    /// What comes next reads what the list tells, if there is one and `tells`. Returns whether.
+    pub(super) fn set_telling(&mut self, tells: bool) -> bool {
+        self.tells = tells && self.claims.is_some();
+        self.tells
+    }
+
+    /// `reader` reads next.
+    pub(super) fn tell_below(&mut self, reader: TxIndex) {
+        (self.below, self.last) = (self.tells.then(|| index_of(reader)), None);
+    }
+
+    /// The list, if it tells the state, and below which index it does.
+    fn told(&self) -> Option<(&Claims, BlockAccessIndex)> {
+        Some((self.claims.as_deref()?, self.below?))
+    }
+
+    /// Whether the list tells what the slot holds: the block has written it.
+    pub(super) fn is_told(&self, address: Address, slot: U256) -> bool {
+        self.told()
+            .is_some_and(|(claims, below)| claims.slot_below(below, &address, slot).is_some())
+    }
+
+    /// The account before the transactions, whatever the list tells.
+    pub(super) fn account_before(
+        &mut self,
+        address: Address,
+    ) -> Result<Option<AccountInfo>, D::Error> {
+        let below = self.below.take();
+        self.last = None;
+        let before = self.account(address);
+        (self.below, self.last) = (below, None);
+        before
     }
 
     /// The same, where it is counted who is inside the database.
@@ -130,6 +180,10 @@ impl<D: DatabaseRef> BlockBase<D> {
             None if self.failed.as_ref().is_some_and(|failed| failed.contains(&address)) => None,
             None => self.fetch(address)?,
         };
+        let info = match self.told() {
+            Some((claims, below)) => claims.account_below(below, &address, info),
+            None => info,
+        };
         self.last = Some((address, info.clone()));
         Ok(info)
     }
@@ -151,6 +205,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn slot(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        if let Some((claims, below)) = self.told()
+            && let Some(value) = claims.slot_below(below, &address, slot)
+        {
+            return Ok(value);
+        }
         let accounts = self.overlay.layers.iter().filter_map(|layer| layer.account(&address));
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);

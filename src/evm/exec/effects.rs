@@ -134,7 +134,8 @@ mod tests {
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
-    use crate::evm::run::begin;
+    use crate::evm::mutants::EvmMutant;
+    use crate::evm::prepare::begin;
     use alloy_primitives::B256;
     use revm::bytecode::Bytecode;
     use revm::database::{CacheDB, EmptyDB};
@@ -157,7 +158,7 @@ mod tests {
                 &Cloned(state),
                 Extensions::default(),
                 None,
-                &Config::with_workers(one),
+                (&Config::with_workers(one), EvmMutant::None),
             );
             let (recipe, ..) = begun.expect("nothing fails");
             assert!(recipe.payee.is_some_and(|(payee, _)| payee == address));

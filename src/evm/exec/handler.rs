@@ -10,17 +10,17 @@ use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use super::window::Window;
 use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::mutants::is_evm_mutant;
-use alloy_primitives::{Address, TxKind, U256};
+use crate::ids::TxIndex;
+use alloy_primitives::{Address, U256};
 use core::cell::{Cell, RefCell};
 use core::marker::PhantomData;
 use revm::DatabaseRef;
-use revm::context::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultGas};
+use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultGas};
 use revm::context::{Block as _, Cfg, Evm, Transaction};
 use revm::context_interface::context::take_error;
-use revm::context_interface::either::Either;
-use revm::context_interface::journaled_state::account::JournaledAccountTr;
 use revm::context_interface::{ContextTr, JournalTr, LocalContextTr};
 use revm::handler::evm::ContextDbError;
 use revm::handler::instructions::InstructionProvider;
@@ -33,6 +33,8 @@ use revm::interpreter::{FrameInput, GasTracker, InitialAndFloorGas, InterpreterA
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Bytecode, EvmState};
 use smallvec::SmallVec;
+
+mod payments;
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.
@@ -55,11 +57,17 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     /// Records what it accesses, if an access list is asked for.
     recorder: Option<RefCell<Recorder>>,
     accesses: Option<Box<Accesses>>,
+    tx: TxIndex,
+    /// Where it is not what the block's list says.
+    pub(super) mismatch: Option<Box<AccessListMismatch>>,
     marker: PhantomData<(&'a (), D)>,
 }
 
 impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
-    pub(super) const fn new(recipe: &'r Recipe, window: Option<&'r mut Window>) -> Self {
+    pub(super) const fn new(
+        (recipe, tx): (&'r Recipe, TxIndex),
+        window: Option<&'r mut Window>,
+    ) -> Self {
         Self {
             recipe,
             window,
@@ -69,11 +77,13 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             goes_on: false,
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
-            recorder: match recipe.lists {
+            recorder: match recipe.records_accesses() {
                 true => Some(RefCell::new(Recorder::new(recipe.mutant))),
                 false => None,
             },
             accesses: None,
+            tx,
+            mismatch: None,
             marker: PhantomData,
         }
     }
@@ -92,8 +102,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             return Err(EVMError::Database(ViewStopped));
         }
         if let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) {
-            let reads = evm.precompiles.reads.drain(..);
-            reads.for_each(|(address, slot)| recorder.note(address, slot));
+            evm.precompiles.reads.drain(..).for_each(|(of, slot)| recorder.note(of, slot));
             let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
             // What is warm from the beginning has no entry when it is loaded.
             let surcharge = self.recipe.extensions.surcharge.as_ref();
@@ -106,7 +115,13 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             let payee = to.and_then(|to| journal.state.get(&to));
             let pays = payee.is_some_and(|payee| payee.info.is_empty_code_hash())
                 && evm.ctx.tx.authorization_list.is_empty();
-            self.accesses = Some(Box::new(recorder.take(journal, pays)));
+            match self.recipe.compared(self.tx, recorder.take(journal, pays)) {
+                Ok(accesses) => self.accesses = Some(Box::new(accesses)),
+                Err(wrong) => {
+                    self.mismatch = Some(wrong);
+                    return Err(EVMError::Custom("the access list is wrong".to_owned()));
+                }
+            }
         }
         if self.recipe.shares {
             self.remember_codes(&mut journal.state);
@@ -193,61 +208,6 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                 account.original_info_mut().code = Some(Bytecode::default());
             }
         }
-    }
-
-    /// The balances that the transaction itself looks at, or changes.
-    fn announce(&self, context: &mut BlockContext<'a, D>) {
-        let tx = context.tx;
-        let view = context.journaled_state.db_mut();
-        view.count_balance(tx.caller());
-        if let TxKind::Call(to) = tx.kind()
-            && !tx.value().is_zero()
-        {
-            view.count_payment(to, tx.value());
-        }
-        // Any account may have signed until that is recovered.
-        for authorization in &tx.authorization_list {
-            view.count_payee(|payee| match authorization {
-                Either::Left(_) => true,
-                Either::Right(recovered) => recovered.authority() == Some(payee),
-            });
-        }
-    }
-
-    /// Takes the surcharge from the sender, if there is one.
-    fn charge(&self, context: &mut BlockContext<'a, D>) -> Result<(), EVMError<ViewStopped>> {
-        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
-        let amount = surcharge.amount(context.tx);
-        if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
-            return Ok(());
-        }
-        let mut sender = context.journaled_state.load_account_mut(context.tx.caller())?.data;
-        if !sender.decr_balance(amount) {
-            let balance = Box::new(*sender.balance());
-            return Err(
-                InvalidTransaction::LackOfFundForMaxFee { fee: Box::new(amount), balance }.into()
-            );
-        }
-        self.surcharge.set(Some(amount));
-        Ok(())
-    }
-
-    /// Gives the surcharge to its receiver, unless it is left aside.
-    fn credit_surcharge(
-        &self,
-        context: &mut BlockContext<'a, D>,
-    ) -> Result<(), EVMError<ViewStopped>> {
-        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
-        let receiver = surcharge.receiver();
-        let loaded = context.journaled_state.evm_state().contains_key(&receiver)
-            && !is_evm_mutant!(self.recipe.mutant, SurchargeAlwaysSetAside);
-        if (!self.recipe.sets_surcharge_aside || loaded)
-            && let Some(amount) = self.surcharge.take()
-        {
-            context.journaled_state.db_mut().count_balance(receiver);
-            context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
-        }
-        Ok(())
     }
 }
 

@@ -1,8 +1,10 @@
 //! The input: a block, as far as its execution needs it.
 
+use alloy_eip7928::bal::Bal as AccessList;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{Address, B256};
 use revm::context::{BlockEnv, Cfg, CfgEnv, TxEnv};
+use std::sync::Arc;
 
 /// Everything that executing a block takes, beside the state before it.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,11 @@ pub struct Block {
     pub ommers: Vec<Ommer>,
     /// What differs between chains of the same fork.
     pub rules: ChainRules,
+    /// The access list that the block comes with (EIP-7928), on any fork: execution ends with an
+    /// error if it is not that of the block. From Cancun on transactions run on what the list says
+    /// of the state below them, all at the same time, and are compared with it. A builder's block
+    /// has none yet: [`Mode::Build`](crate::Mode::Build) does not look at it.
+    pub access_list: Option<Arc<AccessList>>,
 }
 
 /// An ommer (uncle) of a block before the merge.

@@ -181,16 +181,16 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// Runs `tx`, to which the view points: together with what is in `window`, if there is one.
     // What it returns is large, and taken to pieces at once.
     #[inline]
-    pub(in crate::evm) fn run_tx(&mut self, tx: TxIndex, window: Option<&mut Window>) -> Ran {
-        if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+    pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> Ran {
+        if let Some(tx) = self.recipe.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
             if let Some(evm) = &self.recipe.extensions.evm {
-                return self.run_foreign(&**evm, tx);
+                return self.run_foreign(&**evm, (index, tx));
             }
             self.evm.ctx.tx = tx;
         }
         self.evm.precompiles.begin();
-        let mut handler = BlockHandler::new(self.recipe, window);
+        let mut handler = BlockHandler::new((self.recipe, index), window);
         let result = handler.run(&mut self.evm);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
@@ -206,7 +206,11 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let earlier = core::mem::take(&mut handler.earlier);
         let result = match result {
             Ok(result) => result,
-            Err(error) => return Ran { result: Err(rejection(error)), goes_on, earlier },
+            Err(error) => {
+                let wrong = handler.mismatch.take().map(Rejection::AccessList);
+                let reason = wrong.unwrap_or_else(|| rejection(error));
+                return Ran { result: Err(reason), goes_on, earlier };
+            }
         };
         let mut changes = core::mem::take(&mut handler.changes);
         let (mut reward, surcharge) = (handler.reward.take(), handler.surcharge.take());
@@ -229,23 +233,28 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// The same with a custom EVM, which has a journal of its own for each transaction.
     #[cfg(feature = "alloy")]
-    fn run_foreign(&mut self, evm: &dyn super::foreign::ForeignEvm, tx: &TxEnv) -> Ran {
+    fn run_foreign(
+        &mut self,
+        evm: &dyn super::foreign::ForeignEvm,
+        (index, tx): (TxIndex, &TxEnv),
+    ) -> Ran {
         let recipe = self.recipe;
         let beneficiary = recipe.defers.then_some(recipe.block.env.beneficiary);
         let vault = recipe.extensions.surcharge.as_ref().filter(|_| recipe.sets_surcharge_aside);
         let aside = [beneficiary, vault.map(|vault| vault.receiver())];
         let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
-        let result = ran.map(|ran| {
-            let accesses = recipe.lists.then(|| {
-                let mut accesses = Accesses::of_state(&ran.state);
+        let result = ran.and_then(|ran| {
+            let mut accesses = None;
+            if recipe.records_accesses() {
+                let of_state = recipe.compared(index, Accesses::of_state(&ran.state));
+                let accesses = accesses.insert(Box::new(of_state.map_err(Rejection::AccessList)?));
                 accesses.set_credits(ran.aside);
-                Box::new(accesses)
-            });
+            }
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
             let (result, mask) = (ran.result, recipe.spread.mask(&changes));
             let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
-            TxOutput { result, changes, mask, aside, work, accesses }
+            Ok(TxOutput { result, changes, mask, aside, work, accesses })
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }

@@ -7,9 +7,13 @@ use super::location::Account;
 use super::spread::Spread;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
+use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::claims::{Claims, index_of};
+use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::fees::aside::Aside;
 use crate::evm::fees::reward::Reward;
-use crate::evm::mutants::EvmMutant;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::TxIndex;
 use alloy_primitives::Address;
 use revm::context::TxEnv;
 use revm::context_interface::Transaction;
@@ -33,8 +37,12 @@ pub(in crate::evm) struct Recipe {
     pub(in crate::evm) shares: bool,
     /// Whether KECCAK256 remembers.
     pub(in crate::evm) caches_keccak: bool,
-    /// Whether it is recorded what transactions access.
+    /// Whether an access list is asked for.
     pub(in crate::evm) lists: bool,
+    /// The list that the block comes with.
+    pub(in crate::evm) claims: Option<Arc<Claims>>,
+    /// Whether private batches read what the list says of the state below each transaction.
+    pub(in crate::evm) reads_claims: bool,
     /// How accounts are shared out when the bundle is built.
     pub(in crate::evm) spread: Spread,
     /// Whose balance transactions of the block have changed, of accounts with code.
@@ -63,6 +71,27 @@ impl Recipe {
         // The fee of a higher tip may be zero: revm multiplies modulo 2^128.
         let is_fee = tip > 0 && tip <= u128::from(u64::MAX);
         is_fee && mode == Mode::Validate && !extensions.has_own_evm()
+    }
+
+    /// Whether it is recorded what transactions access.
+    pub(in crate::evm) const fn records_accesses(&self) -> bool {
+        self.lists || self.claims.is_some()
+    }
+
+    /// What `tx` has accessed, if that is what the block's list says of it: all of it if an access
+    /// list is asked for, else what has to be kept.
+    pub(in crate::evm) fn compared(
+        &self,
+        tx: TxIndex,
+        accesses: Accesses,
+    ) -> Result<Accesses, Box<AccessListMismatch>> {
+        let Some(claims) = &self.claims else { return Ok(accesses) };
+        if is_evm_mutant!(self.mutant, ClaimUnchecked) {
+            return Ok(accesses);
+        }
+        let marks = claims.compare(index_of(tx), &accesses)?;
+        let kept = if self.lists { accesses } else { Accesses::default() };
+        Ok(kept.with_marks(marks))
     }
 
     /// Accounts for which something may be set aside. They are known before the block.

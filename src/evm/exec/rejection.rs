@@ -1,5 +1,6 @@
 //! Why a transaction cannot be in the block.
 
+use crate::evm::bal::mismatch::AccessListMismatch;
 use revm::context::result::{InvalidHeader, InvalidTransaction};
 
 /// Why a transaction cannot be in the block.
@@ -29,6 +30,10 @@ pub enum Rejection {
         /// Blob gas left in the block before it.
         available: u64,
     },
+    /// It is not what the block's access list says: see
+    /// [`Block::access_list`](crate::Block::access_list).
+    #[error("the access list is wrong: {0}")]
+    AccessList(Box<AccessListMismatch>),
     /// A precompile ended the execution with this message.
     #[error("execution failed: {0}")]
     Custom(String),

@@ -67,6 +67,8 @@ fn recipe() -> Recipe {
         shares: true,
         caches_keccak: true,
         lists: false,
+        claims: None,
+        reads_claims: false,
         spread: Default::default(),
         moved: Arc::default(),
         blank: TxEnv::default(),

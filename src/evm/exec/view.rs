@@ -12,9 +12,11 @@ use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
 use crate::worker::{AnyInterrupt, Stop, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
-use revm::state::{AccountInfo, Bytecode};
-use revm::{Database, DatabaseRef};
+use revm::DatabaseRef;
+use revm::state::AccountInfo;
 use smallvec::SmallVec;
+
+mod database;
 
 /// The state below one transaction, as revm asks for it.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
@@ -62,6 +64,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         (first, snapshot, is_second): (TxIndex, TxIndex, bool),
         log: Option<AccessLog<EvmLocation>>,
     ) {
+        // What the block has written the list tells: it is not looked for in the store.
+        let is_told = self.inner.base_mut().set_telling(true);
+        let snapshot = if is_told { TxIndex(0) } else { snapshot };
         self.inner.begin_batch(first, snapshot, log, is_second);
     }
 
@@ -72,6 +77,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         first: TxIndex,
         log: Option<AccessLog<EvmLocation>>,
     ) {
+        self.inner.base_mut().set_telling(false);
         self.inner.begin_in_order(latest, first, log);
     }
 
@@ -200,6 +206,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     pub(in crate::evm) fn begin(&mut self, reader: TxIndex) {
         self.inner.begin(reader);
+        self.inner.base_mut().tell_below(reader);
         self.remembered.clear();
     }
 
@@ -349,52 +356,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     }
 
     fn base_account(&mut self, address: Address) -> Result<Option<Account>, ViewStopped> {
-        match self.inner.base_mut().account(address) {
+        match self.inner.base_mut().account_before(address) {
             Ok(before) => Ok(before.as_ref().map(Account::of)),
             Err(error) => Err(self.inner.fail(error).into()),
         }
-    }
-}
-
-impl<D: DatabaseRef> Database for EvmView<'_, D> {
-    type Error = ViewStopped;
-
-    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        if let Some(payee) = self.unseen_payee(address)? {
-            return Ok(Some(payee));
-        }
-        let (Some(account), from) = self.account_from(address)? else {
-            let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
-            return Ok(empty.then(AccountInfo::default));
-        };
-        if let Some(info) = account.without_code() {
-            return Ok(Some(info));
-        }
-        let nonce = account.nonce;
-        let Code { hash: code_hash, code } = self.code(address)?;
-        let balance = self.loaded_balance(address, (account, from), code_hash)?;
-        Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
-    }
-
-    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
-        // Code of this block travels with its account, so this is code of the base state.
-        let code = self.inner.base_mut().code(hash);
-        code.map_err(|error| self.inner.fail(error).into())
-    }
-
-    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
-        let location = EvmLocation::Storage(address, slot);
-        let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
-            return Err(ViewStopped);
-        };
-        if !value.is_zero() && origin == Origin::Base {
-            return self.base_slot(address, slot, value);
-        }
-        Ok(value)
-    }
-
-    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
-        let hash = self.inner.base_mut().block_hash(number);
-        hash.map_err(|error| self.inner.fail(error).into())
     }
 }

@@ -2,6 +2,7 @@
 //! stands what the EIP says about it.
 
 pub(super) mod around;
+pub(super) mod given;
 mod lives;
 pub(super) mod touched;
 

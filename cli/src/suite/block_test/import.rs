@@ -145,6 +145,7 @@ impl<'a> Importer<'a> {
                 dao_fork: dao.then_some(dao_fork),
                 ..ChainRules::default()
             },
+            access_list: None,
         })
     }
 

@@ -1,0 +1,36 @@
+//! Looking up changes in a list, which is in order.
+
+use alloy_eip7928::{AccountChanges, BlockAccessIndex};
+use alloy_primitives::U256;
+
+/// Where `account` has the changes of `slot`.
+pub(super) fn slot_place(account: &AccountChanges, slot: U256) -> Option<usize> {
+    account.storage_changes.binary_search_by_key(&slot, |it| it.slot).ok()
+}
+
+/// The change at `index`.
+pub(super) fn at_index<C>(
+    changes: &[C],
+    index: BlockAccessIndex,
+    of: impl Fn(&C) -> BlockAccessIndex,
+) -> Option<&C> {
+    changes.get(changes.binary_search_by_key(&index, of).ok()?)
+}
+
+/// How many changes there are below `index`.
+pub(super) fn count_below<C>(
+    changes: &[C],
+    index: BlockAccessIndex,
+    of: impl Fn(&C) -> BlockAccessIndex,
+) -> usize {
+    changes.partition_point(|change| of(change) < index)
+}
+
+/// The last change below `index`.
+pub(super) fn below<C>(
+    changes: &[C],
+    index: BlockAccessIndex,
+    of: impl Fn(&C) -> BlockAccessIndex,
+) -> Option<&C> {
+    changes.get(count_below(changes, index, of).checked_sub(1)?)
+}

@@ -1,0 +1,256 @@
+//! A list that a block comes with: what each of its indices is compared with, and what the state is
+//! below an index if the list is right.
+//!
+//! By induction: if what each index below has done is what the list says, then so is the state that
+//! an index finds, whether it was read there or taken from the list.
+
+use super::accesses::Accesses;
+use super::changes::{at_index, below, count_below, slot_place};
+use super::mismatch::{AccessListError, AccessListMismatch, first_difference};
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::TxIndex;
+use alloy_eip7928::bal::Bal;
+use alloy_eip7928::{AccountChanges, BlockAccessIndex};
+use alloy_primitives::map::AddressMap;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use revm::state::{AccountInfo, Bytecode};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A well-formed list, prepared for comparisons and for reads.
+#[derive(Debug)]
+pub(in crate::evm) struct Claims {
+    list: Arc<Bal>,
+    places: AddressMap<u32>,
+    /// How many changes the list has at each index.
+    changes: Vec<u32>,
+    /// The number of each account's first mark: see [`Accesses::marks`].
+    first_mark: Vec<u32>,
+    /// The codes of each account that changes its code, with their hashes.
+    codes: AddressMap<Vec<(B256, Bytecode)>>,
+    mutant: EvmMutant,
+}
+
+/// A change that the list has: the account's place, and which of its changes at the index.
+type Claimed = (u32, u32);
+
+const BALANCE: u32 = 0;
+const NONCE: u32 = 1;
+const CODE: u32 = 2;
+/// And from here on its slots, in the order of the list.
+const SLOTS: u32 = 3;
+
+impl Claims {
+    /// The claims of `list`, if a block with as many transactions may have such a list at all.
+    /// `gas`: the gas limit of the block, if that limits the list.
+    pub(in crate::evm) fn new(
+        list: &Arc<Bal>,
+        transactions: usize,
+        gas: Option<u64>,
+        mutant: EvmMutant,
+    ) -> Result<Self, AccessListError> {
+        if let Some(gas) = gas {
+            list.validate_gas_limit(gas).map_err(AccessListError::TooLong)?;
+        }
+        list.validate_structure(transactions).map_err(AccessListError::Malformed)?;
+        let mut claims = Self {
+            list: Arc::clone(list),
+            places: AddressMap::with_capacity_and_hasher(list.len(), Default::default()),
+            changes: vec![0; transactions.saturating_add(2)],
+            first_mark: Vec::with_capacity(list.len() + 1),
+            codes: AddressMap::default(),
+            mutant,
+        };
+        let mut marks = 0;
+        for (place, account) in (0..).zip(list.iter()) {
+            claims.places.insert(account.address, place);
+            claims.first_mark.push(marks);
+            marks += 1 + number(account.storage_reads.len());
+            for index in indices(account) {
+                if let Some(changes) = claims.changes.get_mut(position(index)) {
+                    *changes += 1;
+                }
+            }
+            let code = |bytes: &Bytes| {
+                // No code that a transaction leaves is malformed.
+                let code = Bytecode::new_raw_checked(bytes.clone());
+                (keccak256(bytes), code.unwrap_or_else(|_| Bytecode::new_legacy(bytes.clone())))
+            };
+            if !account.code_changes.is_empty() {
+                let codes = account.code_changes.iter().map(|change| code(&change.new_code));
+                claims.codes.insert(account.address, codes.collect());
+            }
+        }
+        claims.first_mark.push(marks);
+        Ok(claims)
+    }
+
+    fn account(&self, address: &Address) -> Option<(u32, &AccountChanges)> {
+        let place = *self.places.get(address)?;
+        Some((place, self.list.get(place as usize)?))
+    }
+
+    /// Compares what `index` has accessed and changed with what the list says of it. Returns the
+    /// marks of what the list has without a change.
+    pub(in crate::evm) fn compare(
+        &self,
+        index: BlockAccessIndex,
+        accesses: &Accesses,
+    ) -> Result<Vec<u32>, Box<AccessListMismatch>> {
+        let listed = self.changes.get(position(index)).copied().unwrap_or_default();
+        match self.marks(index, accesses, listed) {
+            Some(marks) => Ok(marks),
+            None => Err(Box::new(first_difference(&self.list, index, accesses))),
+        }
+    }
+
+    /// The marks of `accesses`, if they are what the list says, which has `listed` changes there.
+    fn marks(&self, index: BlockAccessIndex, accesses: &Accesses, listed: u32) -> Option<Vec<u32>> {
+        let mut marks = Vec::with_capacity(accesses.accounts.len() + accesses.reads.len());
+        let mut changed = SmallVec::<[Claimed; 16]>::new();
+        let mut accounts = SmallVec::<[(u32, &AccountChanges); 16]>::new();
+        for address in &accesses.accounts {
+            let (place, account) = self.account(address)?;
+            accounts.push((place, account));
+            marks.push(*self.first_mark.get(place as usize)?);
+        }
+        let at = |place: &u32| accounts.get(*place as usize).copied();
+        for (place, after) in &accesses.balances {
+            let (place, account) = at(place)?;
+            let listed = at_index(&account.balance_changes, index, |it| it.block_access_index)?;
+            (listed.post_balance == *after).then(|| changed.push((place, BALANCE)))?;
+        }
+        for (place, after) in &accesses.nonces {
+            let (place, account) = at(place)?;
+            let listed = at_index(&account.nonce_changes, index, |it| it.block_access_index)?;
+            (listed.new_nonce == *after).then(|| changed.push((place, NONCE)))?;
+        }
+        for (place, after) in &accesses.codes {
+            let (place, account) = at(place)?;
+            let listed = at_index(&account.code_changes, index, |it| it.block_access_index)?;
+            (listed.new_code == *after).then(|| changed.push((place, CODE)))?;
+        }
+        for (place, slot, after) in &accesses.writes {
+            let (place, account) = at(place)?;
+            let nth = slot_place(account, *slot)?;
+            let listed = &account.storage_changes.get(nth)?.changes;
+            let listed = at_index(listed, index, |it| it.block_access_index)?;
+            (listed.new_value == *after).then(|| changed.push((place, SLOTS + number(nth))))?;
+        }
+        for (place, slot) in &accesses.reads {
+            let (place, account) = at(place)?;
+            match account.storage_reads.binary_search(slot) {
+                Ok(read) => marks.push(self.first_mark.get(place as usize)? + 1 + number(read)),
+                Err(_) => _ = slot_place(account, *slot)?,
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        let is_all = changed.len() == listed as usize || is_evm_mutant!(self.mutant, ClaimMissed);
+        is_all.then_some(marks)
+    }
+
+    /// Looks whether all that the list has was accessed, if `marks` are those of all indices. What
+    /// has a change was.
+    pub(in crate::evm) fn compare_all(
+        &self,
+        marks: impl Iterator<Item = u32>,
+    ) -> Result<(), Box<AccessListMismatch>> {
+        if is_evm_mutant!(self.mutant, UnusedClaimPasses) {
+            return Ok(());
+        }
+        let all = self.first_mark.last().copied().unwrap_or_default();
+        let mut seen = vec![false; all as usize];
+        for mark in marks {
+            if let Some(seen) = seen.get_mut(mark as usize) {
+                *seen = true;
+            }
+        }
+        let is_unseen = |mark: u32| seen.get(mark as usize) == Some(&false);
+        for (account, first) in self.list.iter().zip(&self.first_mark) {
+            let end = number(self.changes.len().saturating_sub(1));
+            let unused = |slot| Box::new(AccessListMismatch::unused(end, account.address, slot));
+            if account.is_empty() && is_unseen(*first) {
+                return Err(unused(None));
+            }
+            let reads = (first + 1..).zip(&account.storage_reads);
+            if let Some((_, slot)) = reads.into_iter().find(|(mark, _)| is_unseen(*mark)) {
+                return Err(unused(Some(*slot)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Below which index the state is told.
+    fn told(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
+        if is_evm_mutant!(self.mutant, ClaimOfIndexItself) {
+            index.increment();
+        }
+        index
+    }
+
+    /// The account below `index`, where it is `before` the block.
+    pub(in crate::evm) fn account_below(
+        &self,
+        index: BlockAccessIndex,
+        address: &Address,
+        before: Option<AccountInfo>,
+    ) -> Option<AccountInfo> {
+        let Some((_, account)) = self.account(address) else { return before };
+        let index = self.told(index);
+        let balance = below(&account.balance_changes, index, |it| it.block_access_index);
+        let nonce = below(&account.nonce_changes, index, |it| it.block_access_index);
+        let code = count_below(&account.code_changes, index, |it| it.block_access_index);
+        let code = code.checked_sub(1).and_then(|last| self.codes.get(address)?.get(last));
+        if balance.is_none() && nonce.is_none() && code.is_none() {
+            return before;
+        }
+        let mut info = before.unwrap_or_default();
+        if let Some(change) = balance {
+            info.balance = change.post_balance;
+        }
+        if let Some(change) = nonce {
+            info.nonce = change.new_nonce;
+        }
+        if let Some((hash, code)) = code {
+            (info.code_hash, info.code) = (*hash, Some(code.clone()));
+        }
+        // EIP-161: what is changed and is empty then is not there any more.
+        (!info.is_empty()).then_some(info)
+    }
+
+    /// What a slot holds below `index`, if the block has written it by then.
+    pub(in crate::evm) fn slot_below(
+        &self,
+        index: BlockAccessIndex,
+        address: &Address,
+        slot: U256,
+    ) -> Option<U256> {
+        let (_, account) = self.account(address)?;
+        let index = self.told(index);
+        let slot = account.storage_changes.get(slot_place(account, slot)?)?;
+        Some(below(&slot.changes, index, |it| it.block_access_index)?.new_value)
+    }
+}
+
+/// The index of a transaction.
+pub(in crate::evm) const fn index_of(tx: TxIndex) -> BlockAccessIndex {
+    BlockAccessIndex::from_tx_index(tx.0 as u64)
+}
+
+fn position(index: BlockAccessIndex) -> usize {
+    usize::try_from(index.get()).unwrap_or(usize::MAX)
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The index of each change of `account`.
+fn indices(account: &AccountChanges) -> impl Iterator<Item = BlockAccessIndex> + '_ {
+    let slots = account.storage_changes.iter().flat_map(|slot| &slot.changes);
+    let balances = account.balance_changes.iter().map(|it| it.block_access_index);
+    let nonces = account.nonce_changes.iter().map(|it| it.block_access_index);
+    let codes = account.code_changes.iter().map(|it| it.block_access_index);
+    slots.map(|it| it.block_access_index).chain(balances).chain(nonces).chain(codes)
+}

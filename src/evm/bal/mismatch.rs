@@ -1,0 +1,201 @@
+//! How a list that a block comes with differs from what the block does.
+
+use super::accesses::Accesses;
+use super::changes::{at_index, slot_place};
+use alloy_eip7928::{
+    AccountChanges, BlockAccessIndex, BlockAccessListGasError, BlockAccessListValidationError,
+};
+use alloy_primitives::{Address, Bytes, U256};
+use core::fmt;
+use std::collections::BTreeMap;
+
+/// What is wrong with the access list of a block (EIP-7928).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessListError {
+    /// Order, duplicates, empty entries, or indices that the block does not have. No transaction
+    /// was executed.
+    #[error("the access list is malformed: {0}")]
+    Malformed(BlockAccessListValidationError),
+    /// It has more items than the gas limit of the block allows (from Amsterdam). No transaction
+    /// was executed.
+    #[error("the access list is too long: {0}")]
+    TooLong(BlockAccessListGasError),
+    /// The block does something else: the lowest index that differs, there the lowest address.
+    #[error("the access list is wrong: {0}")]
+    Mismatch(Box<AccessListMismatch>),
+}
+
+/// Where an access list and the execution differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessListMismatch {
+    /// Block access index: 0 before the transactions, 1 to n the transactions, n + 1 after them.
+    /// What is listed and was never accessed is found at n + 1.
+    pub index: u64,
+    /// The account.
+    pub address: Address,
+    /// What of the account.
+    pub field: AccountField,
+    /// What the list says; `None` if it does not have the account, the slot or the change.
+    pub listed: Option<Access>,
+    /// What the execution did; `None` if it did not access it, or did not change it.
+    pub executed: Option<Access>,
+}
+
+/// A part of an account that an access list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountField {
+    /// The account itself, whatever was changed in it.
+    Account,
+    /// Its balance in wei.
+    Balance,
+    /// Its nonce.
+    Nonce,
+    /// Its code.
+    Code,
+    /// A slot of its storage.
+    Slot(U256),
+}
+
+/// What happens to a part of an account at an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is accessed without a change.
+    Unchanged,
+    /// Balance, nonce or slot are changed to this value.
+    Value(U256),
+    /// The code is changed to this.
+    Code(Bytes),
+}
+
+impl AccessListMismatch {
+    /// The list has an account, or a slot of it, that nothing has accessed.
+    pub(super) const fn unused(end: u32, address: Address, slot: Option<U256>) -> Self {
+        let field = match slot {
+            Some(slot) => AccountField::Slot(slot),
+            None => AccountField::Account,
+        };
+        let (listed, executed) = (Some(Access::Unchanged), None);
+        Self { index: end as u64, address, field, listed, executed }
+    }
+}
+
+impl fmt::Display for AccessListMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, address, field, listed, executed } = self;
+        let of = |access: &Option<Access>| match access {
+            None => "nothing".to_owned(),
+            Some(access) => access.to_string(),
+        };
+        let (listed, executed) = (of(listed), of(executed));
+        write!(f, "index {index}, account {address}{field}: listed {listed}, executed {executed}")
+    }
+}
+
+impl core::error::Error for AccessListMismatch {}
+
+impl fmt::Display for AccountField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account => Ok(()),
+            Self::Balance => f.write_str(", balance"),
+            Self::Nonce => f.write_str(", nonce"),
+            Self::Code => f.write_str(", code"),
+            Self::Slot(slot) => write!(f, ", slot {slot:#x}"),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => f.write_str("an access without a change"),
+            Self::Value(value) => write!(f, "{value:#x}"),
+            Self::Code(code) if code.len() <= 32 => write!(f, "{code}"),
+            Self::Code(code) => write!(f, "{} bytes of code", code.len()),
+        }
+    }
+}
+
+/// What happens at one index.
+type Step = BTreeMap<(Address, AccountField), Access>;
+
+/// The lowest part in which `list` and `accesses` differ at `index`. One must.
+pub(super) fn first_difference(
+    list: &[AccountChanges],
+    index: BlockAccessIndex,
+    accesses: &Accesses,
+) -> AccessListMismatch {
+    let (executed, claimed) = (executed(accesses), claimed(list, index));
+    let says = |key: &(Address, AccountField)| {
+        let (address, field) = *key;
+        // Accounts and slots may be accessed at any index: the list does not say at which.
+        let has_no_index = matches!(field, AccountField::Account | AccountField::Slot(_));
+        let is_accessed = executed.contains_key(key) && has_no_index;
+        let elsewhere = is_accessed && is_listed(list, address, field);
+        claimed.get(key).cloned().or_else(|| elsewhere.then_some(Access::Unchanged))
+    };
+    let keys = executed.keys().chain(claimed.keys());
+    let differing = keys.filter(|key| says(key).as_ref() != executed.get(key));
+    let first = differing.min().copied().unwrap_or((Address::ZERO, AccountField::Account));
+    let (listed, executed) = (says(&first), executed.get(&first).cloned());
+    let (address, field) = first;
+    AccessListMismatch { index: index.get(), address, field, listed, executed }
+}
+
+fn executed(accesses: &Accesses) -> Step {
+    let mut step = Step::new();
+    let address = |place: &u32| accesses.accounts.get(*place as usize).copied().unwrap_or_default();
+    for account in &accesses.accounts {
+        step.insert((*account, AccountField::Account), Access::Unchanged);
+    }
+    for (place, slot) in &accesses.reads {
+        step.insert((address(place), AccountField::Slot(*slot)), Access::Unchanged);
+    }
+    for (place, balance) in &accesses.balances {
+        step.insert((address(place), AccountField::Balance), Access::Value(*balance));
+    }
+    for (place, nonce) in &accesses.nonces {
+        step.insert((address(place), AccountField::Nonce), Access::Value(U256::from(*nonce)));
+    }
+    for (place, code) in &accesses.codes {
+        step.insert((address(place), AccountField::Code), Access::Code(code.clone()));
+    }
+    for (place, slot, value) in &accesses.writes {
+        step.insert((address(place), AccountField::Slot(*slot)), Access::Value(*value));
+    }
+    step
+}
+
+/// The changes that `list` has at `index`.
+fn claimed(list: &[AccountChanges], index: BlockAccessIndex) -> Step {
+    let mut step = Step::new();
+    for account in list {
+        let mut claim = |field, access: Option<Access>| {
+            step.extend(access.map(|access| ((account.address, field), access)));
+        };
+        let balance = at_index(&account.balance_changes, index, |it| it.block_access_index);
+        claim(AccountField::Balance, balance.map(|it| Access::Value(it.post_balance)));
+        let nonce = at_index(&account.nonce_changes, index, |it| it.block_access_index);
+        claim(AccountField::Nonce, nonce.map(|it| Access::Value(U256::from(it.new_nonce))));
+        let code = at_index(&account.code_changes, index, |it| it.block_access_index);
+        claim(AccountField::Code, code.map(|it| Access::Code(it.new_code.clone())));
+        for slot in &account.storage_changes {
+            let change = at_index(&slot.changes, index, |it| it.block_access_index);
+            claim(AccountField::Slot(slot.slot), change.map(|it| Access::Value(it.new_value)));
+        }
+    }
+    step
+}
+
+/// Whether `list` has the account, or the slot, at all.
+fn is_listed(list: &[AccountChanges], address: Address, field: AccountField) -> bool {
+    let account = list.binary_search_by_key(&address, |it| it.address).ok();
+    let Some(account) = account.and_then(|place| list.get(place)) else { return false };
+    match field {
+        AccountField::Slot(slot) => {
+            slot_place(account, slot).is_some() || account.storage_reads.contains(&slot)
+        }
+        _ => true,
+    }
+}

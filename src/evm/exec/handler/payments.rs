@@ -1,0 +1,73 @@
+//! What a transaction pays: balances that it looks at, and surcharges.
+
+use super::BlockHandler;
+use crate::evm::exec::context::BlockContext;
+use crate::evm::exec::stopped::ViewStopped;
+use crate::evm::mutants::is_evm_mutant;
+use alloy_primitives::TxKind;
+use revm::DatabaseRef;
+use revm::context::result::{EVMError, InvalidTransaction};
+use revm::context::{Cfg, Transaction};
+use revm::context_interface::JournalTr;
+use revm::context_interface::either::Either;
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
+
+impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
+    /// The balances that the transaction itself looks at, or changes.
+    pub(super) fn announce(&self, context: &mut BlockContext<'a, D>) {
+        let tx = context.tx;
+        let view = context.journaled_state.db_mut();
+        view.count_balance(tx.caller());
+        if let TxKind::Call(to) = tx.kind()
+            && !tx.value().is_zero()
+        {
+            view.count_payment(to, tx.value());
+        }
+        // Any account may have signed until that is recovered.
+        for authorization in &tx.authorization_list {
+            view.count_payee(|payee| match authorization {
+                Either::Left(_) => true,
+                Either::Right(recovered) => recovered.authority() == Some(payee),
+            });
+        }
+    }
+
+    /// Takes the surcharge from the sender, if there is one.
+    pub(super) fn charge(
+        &self,
+        context: &mut BlockContext<'a, D>,
+    ) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let amount = surcharge.amount(context.tx);
+        if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
+            return Ok(());
+        }
+        let mut sender = context.journaled_state.load_account_mut(context.tx.caller())?.data;
+        if !sender.decr_balance(amount) {
+            let balance = Box::new(*sender.balance());
+            return Err(
+                InvalidTransaction::LackOfFundForMaxFee { fee: Box::new(amount), balance }.into()
+            );
+        }
+        self.surcharge.set(Some(amount));
+        Ok(())
+    }
+
+    /// Gives the surcharge to its receiver, unless it is left aside.
+    pub(super) fn credit_surcharge(
+        &self,
+        context: &mut BlockContext<'a, D>,
+    ) -> Result<(), EVMError<ViewStopped>> {
+        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let receiver = surcharge.receiver();
+        let loaded = context.journaled_state.evm_state().contains_key(&receiver)
+            && !is_evm_mutant!(self.recipe.mutant, SurchargeAlwaysSetAside);
+        if (!self.recipe.sets_surcharge_aside || loaded)
+            && let Some(amount) = self.surcharge.take()
+        {
+            context.journaled_state.db_mut().count_balance(receiver);
+            context.journaled_state.load_account_mut(receiver)?.incr_balance(amount);
+        }
+        Ok(())
+    }
+}

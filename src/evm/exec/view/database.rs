@@ -1,0 +1,54 @@
+//! The view as revm's database.
+
+use super::EvmView;
+use crate::evm::exec::location::{Code, EvmLocation, EvmValue};
+use crate::evm::exec::stopped::ViewStopped;
+use crate::evm::mutants::is_evm_mutant;
+use crate::mv::Origin;
+use alloy_primitives::{Address, B256, U256};
+use revm::state::{AccountInfo, Bytecode};
+use revm::{Database, DatabaseRef};
+
+impl<D: DatabaseRef> Database for EvmView<'_, D> {
+    type Error = ViewStopped;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        if let Some(payee) = self.unseen_payee(address)? {
+            return Ok(Some(payee));
+        }
+        let (Some(account), from) = self.account_from(address)? else {
+            let empty = is_evm_mutant!(self.mutant, AbsentEqualsEmpty);
+            return Ok(empty.then(AccountInfo::default));
+        };
+        if let Some(info) = account.without_code() {
+            return Ok(Some(info));
+        }
+        let nonce = account.nonce;
+        let Code { hash: code_hash, code } = self.code(address)?;
+        let balance = self.loaded_balance(address, (account, from), code_hash)?;
+        Ok(Some(AccountInfo { balance, nonce, code_hash, code, account_id: None }))
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ViewStopped> {
+        // Code of this block travels with its account, so this is code of the base state.
+        let code = self.inner.base_mut().code(hash);
+        code.map_err(|error| self.inner.fail(error).into())
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        let location = EvmLocation::Storage(address, slot);
+        let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
+            return Err(ViewStopped);
+        };
+        let is_base = origin == Origin::Base && !self.inner.base_mut().is_told(address, slot);
+        if !value.is_zero() && is_base {
+            return self.base_slot(address, slot, value);
+        }
+        Ok(value)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, ViewStopped> {
+        let hash = self.inner.base_mut().block_hash(number);
+        hash.map_err(|error| self.inner.fail(error).into())
+    }
+}

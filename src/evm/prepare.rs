@@ -1,0 +1,152 @@
+//! What comes before the transactions: the list that the block comes with, pre-block calls, a look
+//! at the beneficiary.
+
+use super::bal::claims::Claims;
+use super::bal::mismatch::AccessListError;
+use super::block::error::{At, BlockError, BlockErrorKind};
+use super::block::output::BlockOutput;
+use super::block::system::{SystemCalls, SystemError};
+use super::bundle::block_effects::BlockEffects;
+use super::exec::balances::Moved;
+use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
+use super::exec::extensions::Extensions;
+use super::exec::input::Block;
+use super::exec::recipe::Recipe;
+use super::exec::spread::Spread;
+use super::mutants::EvmMutant;
+use crate::config::{Config, Mode};
+use crate::ids::WorkerId;
+use alloy_eip7928::BlockAccessIndex;
+use revm::DatabaseRef;
+use revm::database::BundleState;
+use revm::database_interface::bal::EvmDatabaseError;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::sync::Arc;
+
+/// Runs what comes before the transactions.
+pub(super) fn begin<S: StateSource>(
+    block: Arc<Block>,
+    source: &S,
+    extensions: Extensions,
+    parent: Option<&Arc<BundleState>>,
+    (config, mutant): (&Config, EvmMutant),
+) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
+    let mut effects = BlockEffects {
+        touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        mutant,
+        ..BlockEffects::default()
+    };
+    let prepared = prepare(&block, source, extensions, parent, config, &mut effects);
+    let (recipe, overlay) = prepared.map_err(|kind| {
+        let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
+        let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
+        BlockError { at: At::PreBlock, kind, committed }
+    })?;
+    Ok((recipe, effects, Arc::new(overlay)))
+}
+
+/// The list that the block comes with, unless its builder is at work.
+fn claims_of(
+    block: &Block,
+    config: &Config,
+    mutant: EvmMutant,
+) -> Result<Option<Arc<Claims>>, AccessListError> {
+    let list = block.access_list.as_ref().filter(|_| config.mode == Mode::Validate);
+    let Some(list) = list else { return Ok(None) };
+    let is_limited = block.cfg.spec.is_enabled_in(SpecId::AMSTERDAM);
+    let gas = is_limited.then_some(block.env.gas_limit);
+    let claims = Claims::new(list, block.transactions.len(), gas, mutant)?;
+    Ok(Some(Arc::new(claims)))
+}
+
+/// Runs the pre-block calls and looks at the beneficiary.
+fn prepare<S: StateSource>(
+    block: &Arc<Block>,
+    source: &S,
+    extensions: Extensions,
+    parent: Option<&Arc<BundleState>>,
+    config: &Config,
+    effects: &mut BlockEffects,
+) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
+    let mut overlay = Overlay::default();
+    if let Some(parent) = parent {
+        overlay.push(Arc::clone(parent));
+    }
+    let claims = claims_of(block, config, effects.mutant).map_err(BlockErrorKind::AccessList)?;
+    let has_list = claims.is_some();
+    let mut recipe = Recipe {
+        block: Arc::clone(block),
+        extensions,
+        defers: false,
+        payee: None,
+        sets_surcharge_aside: false,
+        shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        caches_keccak: config.cache_keccak,
+        lists: config.access_list,
+        claims,
+        reads_claims: false,
+        spread: Spread::default(),
+        blank: Default::default(),
+        mutant: effects.mutant,
+        moved: Arc::new(Moved::default()),
+    };
+    let state = source.open(WorkerId(0)).map_err(BlockErrorKind::Base)?;
+    let overlay = Arc::new(overlay);
+    let mut base = BlockBase::new(state, Arc::clone(&overlay));
+    let beneficiary = block.env.beneficiary;
+    // If it cannot be read, that is the error of the first transaction that reads it, if any does.
+    if let Ok(info) = base.account(beneficiary) {
+        // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
+        // reward is no plain addition then. Once the first transaction has paid, it is not empty.
+        let is_paid = effects.touch_creates || recipe.first_pays(config.mode);
+        let is_addition = |info: &AccountInfo| is_paid || !info.is_empty();
+        // What the list says of it is compared transaction by transaction.
+        recipe.defers =
+            !has_list && recipe.extensions.sets_aside() && info.as_ref().is_none_or(is_addition);
+        effects.beneficiary = (beneficiary, info);
+    }
+    if let Some(surcharge) = &recipe.extensions.surcharge
+        && surcharge.receiver() != beneficiary
+        && let Ok(info) = base.account(surcharge.receiver())
+    {
+        let is_addition =
+            effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
+        recipe.sets_surcharge_aside = !has_list && is_addition;
+        effects.surcharged = (surcharge.receiver(), info);
+    }
+    let (base, changes) = run_calls(&recipe, base, effects)?;
+    drop(base);
+    let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
+    overlay.push(Arc::new(changes));
+    let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
+    recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
+    Ok((recipe, overlay))
+}
+
+/// Runs the pre-block calls. Returns what they have changed.
+fn run_calls<D: DatabaseRef>(
+    recipe: &Recipe,
+    base: BlockBase<D>,
+    effects: &mut BlockEffects,
+) -> Result<(BlockBase<D>, BundleState), BlockErrorKind<D::Error>> {
+    let mut calls = SystemCalls::new(recipe, base);
+    calls.before_transactions().map_err(|error| match error {
+        SystemError::Database(EvmDatabaseError::Database(error)) => BlockErrorKind::Base(error),
+        SystemError::Database(EvmDatabaseError::Bal(error)) => {
+            BlockErrorKind::SystemCall(error.to_string())
+        }
+        SystemError::Contract(message) => BlockErrorKind::SystemCall(message),
+    })?;
+    let changes = calls.take_changes();
+    let (base, before, accessed) = calls.into_parts();
+    effects.before = before;
+    if let Some(claims) = &recipe.claims {
+        let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
+        let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
+        before.map_err(wrong)?;
+    }
+    let [outside, _] = &mut effects.outside;
+    *outside = accessed;
+    Ok((base, changes))
+}

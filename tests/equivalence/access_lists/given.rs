@@ -1,0 +1,247 @@
+//! Blocks that come with an access list, right or wrong. That the right one changes nothing every scene shows that is
+//! played.
+
+use super::{OTHER, STRANGER};
+use crate::support::scene::{SEEDED, Scene, call, contract, pay};
+use alloy_eip7928::bal::Bal;
+use alloy_eip7928::{AccountChanges, BalanceChange, BlockAccessIndex, SlotChanges, StorageChange};
+use alloy_eips::{eip4788, eip4895::Withdrawal};
+use alloy_primitives::{Address, U256};
+use braid_evm::{
+    Access, AccessListError, AccessListMismatch, AccountField, At, Block, BlockError,
+    BlockErrorKind, BlockOutput, Config, Executor, Policy, TxIndex,
+};
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryDatabase;
+use core::convert::Infallible;
+use revm::bytecode::opcode;
+use revm::primitives::hardfork::SpecId;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+type Result = core::result::Result<BlockOutput, BlockError<Infallible>>;
+
+const WAYS: [(u16, Policy); 6] = [
+    (1, Policy::InOrder),
+    (2, Policy::ForceSpeculative),
+    (1, Policy::Listed),
+    (2, Policy::Listed),
+    (3, Policy::Listed),
+    (2, Policy::Parts),
+];
+
+fn run(block: Block, database: MemoryDatabase, (workers, policy): (u16, Policy)) -> Result {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    (config.policy, config.access_list) = (policy, true);
+    let mut executor = Executor::new(config).expect("threads start").with_mutant(SEEDED.get());
+    executor.execute(block, database)
+}
+
+/// Twelve calls of a counter that also looks at a stranger, with a withdrawal after them.
+fn scene() -> (Scene, Address) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let counter = scene.contract(0, Code::new().increment(1, 1).balance(STRANGER).sload(7));
+    scene.put(eip4788::BEACON_ROOTS_ADDRESS, contract(Code::new().sstore(1, 3)));
+    for sender in scene.senders::<12>() {
+        scene.send(sender, call(counter));
+    }
+    scene.block.withdrawals =
+        Some(vec![Withdrawal { address: OTHER, amount: 1, ..Withdrawal::default() }]);
+    (scene, counter)
+}
+
+fn right_list(scene: &Scene) -> Vec<AccountChanges> {
+    let output = run(scene.block.clone(), scene.database(), (1, Policy::InOrder));
+    output.expect("a valid block").access_list.expect("a list").iter().cloned().collect()
+}
+
+/// The place and the error that every way of executing gives for the scene's list, once `change` is made.
+#[track_caller]
+fn refused(scene: &Scene, change: impl FnOnce(&mut Vec<AccountChanges>)) -> (At, AccessListError) {
+    let mut list = right_list(scene);
+    change(&mut list);
+    let access_list = Some(Arc::new(Bal::new(list)));
+    let block = Block { access_list, ..scene.block.clone() };
+    let mut all = WAYS.into_iter().map(|way| {
+        let error = run(block.clone(), scene.database(), way).expect_err("the list is wrong");
+        let BlockErrorKind::AccessList(wrong) = error.kind else {
+            panic!("{way:?}: {}", error.kind)
+        };
+        check_prefix(scene, error.at, &error.committed);
+        (error.at, wrong)
+    });
+    let first = all.next().expect("one way");
+    all.for_each(|other| assert_eq!(other, first));
+    first
+}
+
+/// What is committed before a wrong index is what a block leaves whose transaction there is invalid.
+fn check_prefix(scene: &Scene, at: At, found: &BlockOutput) {
+    let At::Transaction(tx) = at else { return };
+    let mut block = scene.block.clone();
+    block.transactions[tx.position()].nonce = 99;
+    let expected = run(block, scene.database(), (1, Policy::InOrder)).expect_err("it is invalid");
+    let expected = expected.committed;
+    assert_eq!(found.outcomes, expected.outcomes);
+    assert_eq!(found.receipts, expected.receipts);
+    assert_eq!(found.access_list, expected.access_list);
+    assert_eq!(found.bundle, expected.bundle);
+}
+
+fn of(list: &mut [AccountChanges], address: Address) -> &mut AccountChanges {
+    list.iter_mut().find(|account| account.address == address).expect("it is listed")
+}
+
+const fn tx(index: u32) -> At {
+    At::Transaction(TxIndex(index))
+}
+
+/// A mismatch of a slot.
+fn wrong_slot(
+    (index, address): (u64, Address),
+    slot: u64,
+    [listed, executed]: [Option<Access>; 2],
+) -> AccessListError {
+    let field = AccountField::Slot(U256::from(slot));
+    let mismatch = AccessListMismatch { index, address, field, listed, executed };
+    AccessListError::Mismatch(Box::new(mismatch))
+}
+
+fn value(value: u64) -> Option<Access> {
+    Some(Access::Value(U256::from(value)))
+}
+
+#[test]
+pub(in crate::equivalence) fn a_wrong_value_is_found_where_it_is_written() {
+    let (scene, counter) = scene();
+    let found = refused(&scene, |list| {
+        let slot = &mut of(list, counter).storage_changes[0];
+        slot.changes[4].new_value = U256::from(77);
+    });
+    assert_eq!(found, (tx(4), wrong_slot((5, counter), 1, [value(77), value(5)])));
+}
+
+#[test]
+pub(in crate::equivalence) fn a_change_that_does_not_happen_is_found() {
+    let (scene, counter) = scene();
+    let found = refused(&scene, |list| {
+        let changes = vec![StorageChange::new(BlockAccessIndex::new(7), U256::from(1))];
+        let changes = SlotChanges::new(U256::from(9), changes);
+        of(list, counter).storage_changes.push(changes);
+    });
+    assert_eq!(found, (tx(6), wrong_slot((7, counter), 9, [value(1), None])));
+    // It is only read.
+    let found = refused(&scene, |list| {
+        let account = of(list, counter);
+        account.storage_reads.clear();
+        let changes = vec![StorageChange::new(BlockAccessIndex::new(3), U256::from(1))];
+        account.storage_changes.push(SlotChanges::new(U256::from(7), changes));
+    });
+    let [listed, executed] = [value(1), Some(Access::Unchanged)];
+    assert_eq!(found, (tx(2), wrong_slot((3, counter), 7, [listed, executed])));
+}
+
+#[test]
+fn a_change_that_is_missing_is_found() {
+    let (scene, counter) = scene();
+    let found = refused(&scene, |list| {
+        of(list, counter).storage_changes[0].changes.remove(11);
+    });
+    let [listed, executed] = [Some(Access::Unchanged), value(12)];
+    assert_eq!(found, (tx(11), wrong_slot((12, counter), 1, [listed, executed])));
+    let found = refused(&scene, |list| {
+        of(list, counter).storage_reads.clear();
+    });
+    let read = [None, Some(Access::Unchanged)];
+    assert_eq!(found, (tx(0), wrong_slot((1, counter), 7, read)));
+    let found = refused(&scene, |list| list.retain(|account| account.address != STRANGER));
+    let (index, address, field) = (1, STRANGER, AccountField::Account);
+    let (listed, executed) = (None, Some(Access::Unchanged));
+    let mismatch = AccessListMismatch { index, address, field, listed, executed };
+    assert_eq!(found, (tx(0), AccessListError::Mismatch(Box::new(mismatch))));
+}
+
+#[test]
+pub(in crate::equivalence) fn what_nothing_accesses_is_found_at_the_end() {
+    let (scene, counter) = scene();
+    let found = refused(&scene, |list| of(list, counter).storage_reads.push(U256::from(8)));
+    let unused = [Some(Access::Unchanged), None];
+    assert_eq!(found, (At::PostBlock, wrong_slot((13, counter), 8, unused)));
+    let found = refused(&scene, |list| {
+        let last = Address::repeat_byte(0xff);
+        list.push(AccountChanges::new(last));
+    });
+    assert_eq!(found.0, At::PostBlock);
+    assert_eq!(
+        found.1.to_string(),
+        format!(
+            "the access list is wrong: index 13, account {}: listed an access without \
+        a change, executed nothing",
+            Address::repeat_byte(0xff)
+        )
+    );
+}
+
+#[test]
+fn what_surrounds_the_transactions_is_compared() {
+    let (scene, _) = scene();
+    let beacon = eip4788::BEACON_ROOTS_ADDRESS;
+    let found = refused(&scene, |list| {
+        of(list, beacon).storage_changes[0].changes[0].new_value = U256::from(4);
+    });
+    assert_eq!(found, (At::PreBlock, wrong_slot((0, beacon), 1, [value(4), value(3)])));
+    let found = refused(&scene, |list| {
+        let changes = &mut of(list, OTHER).balance_changes;
+        *changes = vec![BalanceChange::new(BlockAccessIndex::new(13), U256::from(2))];
+    });
+    assert_eq!(found.0, At::PostBlock);
+}
+
+#[test]
+fn a_malformed_list_is_refused_before_anything_runs() {
+    let (scene, counter) = scene();
+    let (at, wrong) = refused(&scene, |list| list.reverse());
+    assert!(at == At::PreBlock && matches!(wrong, AccessListError::Malformed(_)), "{wrong}");
+    let (at, wrong) = refused(&scene, |list| {
+        let slot = &mut of(list, counter).storage_changes[0];
+        slot.changes.push(StorageChange::new(BlockAccessIndex::new(14), U256::ZERO));
+    });
+    assert!(at == At::PreBlock && matches!(wrong, AccessListError::Malformed(_)), "{wrong}");
+    let mut scene = Scene::on(SpecId::AMSTERDAM);
+    let [alice, bob] = scene.senders();
+    scene.send(alice, pay(bob, 1));
+    let (at, wrong) = refused(&scene, |list| {
+        let slots = (0..20_000).map(U256::from);
+        of(list, bob).storage_reads.extend(slots);
+    });
+    assert!(at == At::PreBlock && matches!(wrong, AccessListError::TooLong(_)), "{wrong}");
+}
+
+/// Transactions run on what the list says: in batches, each of which is adopted.
+#[test]
+pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
+    let (scene, _) = scene();
+    let access_list = Some(Arc::new(Bal::new(right_list(&scene))));
+    let block = Block { access_list, ..scene.block.clone() };
+    for workers in [1, 2, 3] {
+        let output = run(block.clone(), scene.database(), (workers, Policy::Listed));
+        let stats = output.expect("the list is right").stats;
+        assert!(stats.parts > 1, "{stats:?}");
+        assert_eq!((stats.discarded, stats.incarnations), (0, 12), "{stats:?}");
+    }
+}
+
+/// Before Cancun a transaction may clear storage that no list names: the list is compared, and not read.
+#[test]
+fn storage_that_a_self_destruct_clears_is_not_told() {
+    for spec in [SpecId::SHANGHAI, SpecId::CANCUN] {
+        let mut scene = Scene::on(spec);
+        let dies = Code::new().sload(1).op(opcode::POP).selfdestruct(OTHER);
+        let dies = scene.contract(0, dies);
+        let looks = scene.contract(1, Code::new().call(dies, 0, 0).balance(dies));
+        for sender in scene.senders::<6>() {
+            scene.send(sender, call(looks));
+        }
+        scene.play();
+    }
+}
