@@ -128,10 +128,11 @@ impl<S: StateStore> Chain<S> {
         self.writer.check()?;
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
+        let block = Arc::new(block);
         let mut output = self
             .executor
-            .execute_source(block, state)
-            .map_err(|error| ChainError::block(head.number, error))?;
+            .execute_source(Arc::clone(&block), state)
+            .map_err(|error| ChainError::of_block(&block, error))?;
         expected.check(head.number, &output)?;
         let changes = self.changes(head, &mut output, expected.state_root);
         let changes = self.write(changes)?;

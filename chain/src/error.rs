@@ -1,8 +1,8 @@
 //! Why the store cannot answer, and why a chain does not go on.
 
 use alloy_primitives::B256;
-use braid_evm::{At, BlockError, BlockErrorKind};
-use revm::context::DBErrorMarker;
+use braid_evm::{At, Block, BlockError, BlockErrorKind, Rejection};
+use revm::{context::DBErrorMarker, context_interface::result::InvalidTransaction};
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 use thiserror::Error;
 
@@ -65,7 +65,9 @@ pub enum StoreError {
     },
     /// A block cannot be unwound.
     #[error(
-        "block {number} has no undo record: {kept} blocks can be unwound. The first block has none, and only those of the last blocks are kept"
+        "block {number} has no undo record: {} can be unwound. The first block has none, and only those \
+         of the last blocks are kept",
+        blocks(*kept)
     )]
     NoUndo {
         /// Number of the block.
@@ -84,6 +86,11 @@ pub enum StoreError {
 }
 
 impl DBErrorMarker for StoreError {}
+
+/// A number of blocks, in words.
+fn blocks(count: u64) -> String {
+    format!("{count} block{}", if count == 1 { "" } else { "s" })
+}
 
 impl StoreError {
     /// Wraps the error of a storage backend.
@@ -118,6 +125,21 @@ pub enum ChainError {
         found: B256,
         /// Hash of the last block.
         head: B256,
+    },
+    /// A transaction is signed for another chain.
+    #[error(
+        "block {number}, transaction {index}: it is signed for the chain id {found}, this chain has \
+         the id {chain}"
+    )]
+    ChainId {
+        /// Number of the block.
+        number: u64,
+        /// Index of the transaction.
+        index: usize,
+        /// Chain id that the transaction names.
+        found: u64,
+        /// Chain id of the block's configuration.
+        chain: u64,
     },
     /// The block cannot be executed.
     #[error("block {number}, {at}: {kind}")]
@@ -164,6 +186,21 @@ pub enum ChainError {
 }
 
 impl ChainError {
+    /// The executor's error for `block`.
+    pub(crate) fn of_block(block: &Block, error: BlockError<StoreError>) -> Self {
+        let number = block.env.number.saturating_to();
+        // revm names neither chain id.
+        if let At::Transaction(index) = error.at
+            && let BlockErrorKind::Invalid(Rejection::Invalid(why)) = &error.kind
+            && *why == InvalidTransaction::InvalidChainId
+            && let index = index.position()
+            && let Some(found) = block.transactions.get(index).and_then(|it| it.chain_id)
+        {
+            return Self::ChainId { number, index, found, chain: block.cfg.chain_id };
+        }
+        Self::block(number, error)
+    }
+
     /// The executor's error, with the number of the block.
     pub(crate) fn block(number: u64, error: BlockError<StoreError>) -> Self {
         let BlockError { at, kind, .. } = error;

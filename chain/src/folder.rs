@@ -48,6 +48,17 @@ pub enum FolderError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder holds other things than a chain.
+    #[error(
+        "{folder} holds other things, {entry} for example; choose an empty folder, or a name that \
+         is not there yet"
+    )]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// Name of one of the things.
+        entry: String,
+    },
     /// The file system refused.
     #[error("{path}: {error}")]
     Io {
@@ -62,9 +73,13 @@ impl ChainFolder {
     /// Makes `folder`, unless it is there, and takes it for this process.
     ///
     /// # Errors
-    /// Another process uses the folder, or the file system refuses.
+    /// The folder holds other things and no chain, which is left as it is; another process uses the
+    /// folder, or the file system refuses.
     pub fn create(folder: &Path) -> Result<Self, FolderError> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
+        if let Some(entry) = foreign(folder).map_err(failed(folder))? {
+            return Err(FolderError::Foreign { folder: folder.to_owned(), entry });
+        }
         Self::lock(folder)
     }
 
@@ -107,6 +122,22 @@ impl Drop for ChainFolder {
         // If this fails, the system releases the lock when the last of them has closed it.
         let _ = self.lock.unlock();
     }
+}
+
+/// Name of something in `folder`, the first by name, that no chain has put there. In the folder of a
+/// chain there may be anything.
+fn foreign(folder: &Path) -> io::Result<Option<String>> {
+    if folder.join(LOCK).is_file() && folder.join(STATE).is_dir() {
+        return Ok(None);
+    }
+    let mut first = None;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != LOCK && name != STATE && first.as_ref().is_none_or(|first| name < *first) {
+            first = Some(name);
+        }
+    }
+    Ok(first)
 }
 
 fn write_process(file: &mut File) -> io::Result<()> {

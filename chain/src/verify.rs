@@ -27,6 +27,8 @@ pub struct Verified {
     pub nodes: u64,
     /// The state root, computed from all accounts and slots.
     pub state_root: B256,
+    /// Whether the store has a state root, which is the same. It has none if the chain has no state roots.
+    pub is_compared: bool,
 }
 
 /// Computes the state root from all accounts and slots, and compares it with the stored one; compares
@@ -75,6 +77,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
             return Err(StoreError::damaged(what));
         }
         let hashes = leaves.iter().map(|(hash, _)| Ok(*hash));
+        verified.is_compared = true;
         verified.nodes = walk(reader.snapshot(), hashes)?;
     }
     Ok(verified)

@@ -30,7 +30,7 @@ mod bugs;
 mod kills;
 
 #[allow(dead_code, reason = "`main` is of the example alone")]
-#[path = "../examples/private_chain/main.rs"]
+#[path = "../examples/private_chain/src/main.rs"]
 pub(crate) mod example;
 
 const SEED: u64 = 1;

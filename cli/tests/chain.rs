@@ -131,7 +131,7 @@ fn every_form_of_input_gives_the_state_of_the_last_header() {
 
     let text = chain(&["unwind", &by_file, "2"], 0);
     assert!(text.contains("head 1 "), "{text}");
-    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 blocks can be unwound"));
+    assert!(chain(&["unwind", &by_file, "2"], 2).contains("1 block can be unwound"));
     assert_eq!(
         json(&["inspect", &by_file])["state_root"],
         files[0].block.header.state_root.to_string()

@@ -5,7 +5,10 @@ mod bench;
 mod chain;
 #[cfg(unix)]
 mod chain_faults;
+#[cfg(target_os = "linux")]
+mod chain_interrupt;
 mod chain_state;
+mod chain_words;
 mod commands;
 mod fetch;
 mod hostile;

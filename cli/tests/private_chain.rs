@@ -13,7 +13,7 @@ use std::{
 };
 
 #[allow(dead_code, reason = "`main` is of the example alone")]
-#[path = "../../chain/examples/private_chain/main.rs"]
+#[path = "../../chain/examples/private_chain/src/main.rs"]
 mod example;
 
 /// Set for the process that runs the example: its arguments, with a space between two.
@@ -21,8 +21,8 @@ const ARGUMENTS: &str = "BRAID_PRIVATE_CHAIN_ARGUMENTS";
 
 const CARGO: &str = r#"#!/bin/sh
 case "$*" in
-"run --release -p braid-chain --example private_chain -- "*)
-    shift 7
+"run --release -p private-chain -- "*)
+    shift 5
     BRAID_PRIVATE_CHAIN_ARGUMENTS="$*" exec "$TEST" private_chain::child --exact --ignored --nocapture ;;
 "run --release -p braid-cli -- "*)
     shift 5
@@ -36,7 +36,7 @@ esac
 #[ignore = "the process that the page's commands start"]
 fn child() {
     let Ok(arguments) = env::var(ARGUMENTS) else { return };
-    let arguments = ["private_chain"].into_iter().chain(arguments.split(' '));
+    let arguments = ["private-chain"].into_iter().chain(arguments.split(' '));
     let options = example::Options::try_parse_from(arguments).expect("the page's options");
     let (_stop, stopped) = mpsc::channel();
     example::run(&options, &stopped, &mut std::io::stdout()).expect("all blocks are durable");
@@ -48,7 +48,7 @@ fn the_commands_of_the_page_run() {
     let page = fs::read_to_string(page).expect("the page is there");
     let blocks = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let script: String = blocks.collect();
-    assert!(script.matches("--example private_chain").count() >= 2, "{script}");
+    assert!(script.matches("-p private-chain -- ").count() >= 2, "{script}");
     assert!(script.matches("-p braid-cli -- chain").count() >= 4, "{script}");
 
     let folder = tempfile::tempdir().expect("a folder");

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
-const LINTS: [(&str, &str); 9] = [
+const LINTS: [(&str, &str); 10] = [
     ("benches/", "-p braid-benches --all-targets"),
+    ("chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("chain/", "-p braid-chain --all-targets"),
     ("cli/", "-p braid-cli --all-targets"),
     ("fuzz/", "-p braid-fuzz --all-targets"),

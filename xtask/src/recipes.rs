@@ -152,9 +152,9 @@ pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
     let chain = target_dir(runner.root()).join("private-chain");
     // What an earlier run left, if there was one.
     let _ = fs::remove_dir_all(&chain);
-    let mut private = Command::new(built.join("private_chain"));
+    let mut private = cargo("run --locked -p private-chain --");
     private.arg(chain).args(["--blocks", "3", "--interval", "0"]);
-    runner.command("example private_chain", private)
+    runner.command("example private chain", private)
 }
 
 /// Tests that the README's command leaves out: of the recipes, and of examples in the documentation.

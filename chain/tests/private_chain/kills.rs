@@ -12,7 +12,7 @@ use braid_chain::{
 use braid_evm::Policy;
 use clap::Parser;
 use example::{Options, node::Node, rules};
-use std::{env, io, path::Path, sync::mpsc, time::Duration};
+use std::{env, fs, io, path::Path, sync::mpsc, time::Duration};
 
 /// Set for the process that is killed: the folder.
 const FOLDER: &str = "BRAID_PRIVATE_CHAIN_FOLDER";
@@ -24,7 +24,7 @@ fn run(folder: &Path, blocks: u64, out: &mut impl io::Write) -> Result<(), Strin
     let (_stop, stopped) = mpsc::channel();
     let [blocks, seed, count] = [blocks, SEED, TRANSACTIONS].map(|number| number.to_string());
     let folder = folder.to_str().expect("a name in UTF-8");
-    let options = ["private_chain", folder, "--interval", "0", "--blocks", &blocks];
+    let options = ["private-chain", folder, "--interval", "0", "--blocks", &blocks];
     let options = [&options[..], &["--seed", &seed, "--transactions", &count]].concat();
     let options = Options::try_parse_from(options).expect("options");
     example::run(&options, &stopped, out).map_err(|error| error.to_string())
@@ -108,7 +108,7 @@ fn an_interrupted_chain_says_where_it_ended() {
     let text = within_a_minute(|| {
         let temporary = tempfile::tempdir().expect("a folder");
         let folder = temporary.path().to_str().expect("a name in UTF-8");
-        let options = Options::try_parse_from(["private_chain", folder, "--interval", "1"]);
+        let options = Options::try_parse_from(["private-chain", folder, "--interval", "1"]);
         let (stop, stopped) = mpsc::channel();
         let mut out = Interrupt { text: String::new(), stop };
         example::run(&options.expect("options"), &stopped, &mut out).expect("it ends");
@@ -154,4 +154,39 @@ fn the_folder_of_another_chain_is_refused() {
         let refused = run(temporary.path(), 1, &mut io::sink()).expect_err("it is another chain");
         assert!(refused.contains("holds another chain; choose another folder"), "{refused}");
     }
+}
+
+/// An output that takes no more.
+struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn errors_blame_what_failed_and_name_the_folder_once() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let name = temporary.path().to_str().expect("a name in UTF-8");
+    let refused = run(temporary.path(), 1, &mut Full).expect_err("nothing can be written");
+    assert!(refused.starts_with("cannot write the output: "), "{refused}");
+    assert!(!refused.contains(name), "{refused}");
+    let held = ChainFolder::open(temporary.path()).expect("the folder is free");
+    let refused = run(temporary.path(), 1, &mut io::sink()).expect_err("it is in use");
+    assert!(refused.starts_with(name) && refused.matches(name).count() == 1, "{refused}");
+    drop(held);
+    // The chain is there, so anything else may be, too.
+    fs::write(temporary.path().join("notes.txt"), "a note").expect("writes");
+    run(temporary.path(), 1, &mut io::sink()).expect("the chain goes on");
+
+    let other = tempfile::tempdir().expect("a folder");
+    fs::write(other.path().join("thesis.txt"), "years of work").expect("writes");
+    let refused = run(other.path(), 1, &mut io::sink()).expect_err("there is something else");
+    assert!(refused.contains("holds other things, thesis.txt for example"), "{refused}");
+    assert_eq!(fs::read_dir(other.path()).expect("a folder").count(), 1, "nothing is created");
 }

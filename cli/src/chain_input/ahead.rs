@@ -1,8 +1,9 @@
 //! Inputs that are read while earlier blocks execute.
 
 use super::{InputError, Inputs, SizedBlock};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Select, bounded};
 use std::{
+    convert::Infallible,
     io,
     panic::resume_unwind,
     thread::{self, JoinHandle},
@@ -16,6 +17,17 @@ const AHEAD: usize = 4;
 pub struct Ahead {
     blocks: Receiver<Result<SizedBlock, InputError>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What [`Ahead::next_or_stop`] waited for.
+#[derive(Debug)]
+pub enum Next {
+    /// The next block, or why there is none.
+    Block(Result<SizedBlock, InputError>),
+    /// The inputs have ended.
+    End,
+    /// The caller asked to stop.
+    Stopped,
 }
 
 impl Ahead {
@@ -34,6 +46,18 @@ impl Ahead {
         };
         let thread = thread::Builder::new().name("braid-input".to_owned()).spawn(read)?;
         Ok(Self { blocks, thread: Some(thread) })
+    }
+
+    /// Waits for the next block, or until `stop` is disconnected, also where an input gives nothing.
+    /// Returns [`Next::Stopped`] if both are there.
+    pub fn next_or_stop(&mut self, stop: &Receiver<Infallible>) -> Next {
+        let mut either = Select::new_biased();
+        let stopped = either.recv(stop);
+        either.recv(&self.blocks);
+        if either.ready() == stopped {
+            return Next::Stopped;
+        }
+        self.next().map_or(Next::End, Next::Block)
     }
 }
 

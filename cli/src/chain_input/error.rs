@@ -11,6 +11,16 @@ pub enum InputError {
     /// A block file that cannot be used.
     #[error(transparent)]
     BlockFile(#[from] BlockFileError),
+    /// A block of a chain with another chain id.
+    #[error("{file}: the block is of the chain with id {found}, this chain has id {chain}")]
+    ChainId {
+        /// The file.
+        file: String,
+        /// Chain id that the file states.
+        found: u64,
+        /// Id of the chain that should execute the block.
+        chain: u64,
+    },
     /// RLP that cannot be used.
     #[error("{file}: {error}")]
     Rlp {

@@ -7,7 +7,7 @@ mod error;
 mod packed;
 mod source;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, Next};
 pub use block_file::chain_block;
 pub use error::InputError;
 pub use packed::{Input, unpacked};

@@ -36,7 +36,7 @@ pub struct SizedBlock {
     pub block: InputBlock,
     /// The input that it comes from.
     pub file: String,
-    /// Bytes of all files read so far.
+    /// Bytes of all files up to the end of the block; of packed files a little more.
     pub read: u64,
 }
 
@@ -115,8 +115,7 @@ impl Inputs {
                 (Format::Json, mut input) => {
                     let mut json = Vec::new();
                     input.read_to_end(&mut json).map_err(failed(&path))?;
-                    let block = self.json_block(&json);
-                    let block = block.map_err(|kind| BlockFileError::new(file.clone(), kind))?;
+                    let block = self.json_block(&file, &json)?;
                     return Ok(Some(self.sized(block, file)));
                 }
             }
@@ -141,14 +140,20 @@ impl Inputs {
         Ok(InputBlock::New(Box::new(block)))
     }
 
-    fn json_block(&self, json: &[u8]) -> Result<InputBlock, BlockFileErrorKind> {
-        let file = BlockFile::from_json(json)?;
+    fn json_block(&self, name: &str, json: &[u8]) -> Result<InputBlock, InputError> {
+        let unusable = |kind| BlockFileError::new(name, kind);
+        let file = BlockFile::from_json(json).map_err(unusable)?;
+        let (found, chain) = (file.meta.chain_id, self.rules.chain_id());
+        if found != chain {
+            return Err(InputError::ChainId { file: name.to_owned(), found, chain });
+        }
         let header = &file.block.header;
         if header.number <= self.head {
             let hash = header.hash_slow();
             return Ok(InputBlock::Old(Head { number: header.number, hash }));
         }
-        let block = chain_block(&file, self.threads).map_err(BlockFileErrorKind::Field)?;
+        let block = chain_block(&file, self.threads)
+            .map_err(|error| unusable(BlockFileErrorKind::Field(error)))?;
         Ok(InputBlock::New(Box::new(block)))
     }
 

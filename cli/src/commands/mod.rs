@@ -2,7 +2,8 @@
 //!
 //! Every command ends with one of three codes: 0 if all was right, 1 if something did not come out
 //! as it must (a difference from sequential execution or from a header), 2 if an input could not be
-//! used (a bad file, an invalid block, a wrong option). 1 outranks 2. `t8n` has geth's codes.
+//! used (a bad file, an invalid block, a wrong option). 1 outranks 2. A command that the user has
+//! interrupted ends with 130, as shells report it. `t8n` has geth's codes.
 
 mod bench;
 mod chain;
@@ -61,16 +62,22 @@ enum End {
     /// All was right.
     #[default]
     Right,
+    /// The user has interrupted the command, which has kept what it had done.
+    Interrupted,
     /// An input could not be used.
     BadInput,
     /// Something did not come out as it must.
     Mismatch,
 }
 
+/// Exit code of an interrupted command: 128 and the number of the signal that Ctrl-C sends.
+const INTERRUPTED: u8 = 130;
+
 impl From<End> for ExitCode {
     fn from(end: End) -> Self {
         match end {
             End::Right => Self::SUCCESS,
+            End::Interrupted => Self::from(INTERRUPTED),
             End::Mismatch => Self::from(1),
             End::BadInput => Self::from(2),
         }

@@ -1,6 +1,6 @@
 //! `braid chain demo`: a genesis and blocks to try a chain with.
 
-use super::{End, Stop, message};
+use super::{End, Stop, count, message};
 use alloy_consensus::{Block, BlockBody, TxEnvelope};
 use alloy_rlp::Encodable;
 use braid_testkit::{block_file::BlockFile, workload};
@@ -83,7 +83,7 @@ pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
         return Ok(End::Right);
     }
     for (path, bytes) in paths.iter().zip(&contents) {
-        writeln!(out, "{}: {} bytes", path.display(), bytes.len())?;
+        writeln!(out, "{}: {}", path.display(), count(bytes.len() as u64, "byte"))?;
     }
     let folder = args.folder.display();
     writeln!(out, "next: braid chain init --genesis {folder}/{GENESIS} CHAIN")?;

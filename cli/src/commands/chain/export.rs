@@ -1,6 +1,6 @@
 //! `braid chain export`: writes the state as a genesis file.
 
-use super::{End, Stop, message, open};
+use super::{End, Stop, count, message, open};
 use crate::commands::progress::Progress;
 use braid_chain::{
     EmbeddedSnapshot, ExportError, Exported, StateReader, export as export_state,
@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ Examples:
   braid chain init --genesis state.json.zst copy/      the same state and state root
   braid chain export chain/ | jq '.alloc | length'
 
-Exit code: 0 if the whole state was written; 2 if not.";
+Exit code: 0 if the whole state was written; 2 if not, or if the file exists.";
 
 /// Write the state after the last durable block as a genesis file: the state, not the blocks
 ///
@@ -38,6 +38,9 @@ pub(super) struct ExportArgs {
     /// The file to write, packed if its name ends with .gz or .zst; `-`: standard output
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
+    /// Overwrite a file that exists
+    #[arg(long)]
+    force: bool,
     /// Print what was written as one JSON object
     #[arg(long)]
     json: bool,
@@ -66,8 +69,16 @@ pub(super) fn export(args: &ExportArgs) -> Result<End, Stop> {
         return report(args, &reader, exported, &mut io::stderr().lock());
     }
     let file = args.file.display();
-    let exported = write_file(&reader, &args.file);
-    let exported = exported.map_err(|error| Stop::Message(format!("{file}: {error}")))?;
+    let exported = match target(&args.file, args.force)? {
+        Target::File(path) => write_file(&reader, &path),
+        Target::Stream => write_packed(&reader, &args.file, &args.file),
+    };
+    let exported = exported.map_err(|error| match error {
+        ExportError::Output(error) => {
+            message(format!("{file}: the file cannot be written: {error}"))
+        }
+        other => message(other),
+    })?;
     report(args, &reader, exported, &mut io::stdout().lock())
 }
 
@@ -90,9 +101,39 @@ fn report(
         writeln!(out, "{report}")?;
     } else {
         writeln!(out, "state after block {} {}", head.number, head.hash)?;
-        writeln!(out, "{accounts} accounts, {slots} slots")?;
+        writeln!(out, "{}, {}", count(accounts, "account"), count(slots, "slot"))?;
     }
     Ok(End::Right)
+}
+
+/// What the state is written to.
+enum Target {
+    /// A file, which is replaced once all has been written beside it.
+    File(PathBuf),
+    /// A pipe or a device, which nothing can replace.
+    Stream,
+}
+
+/// Looks at what there is at `path`. A link is followed: what it names is replaced, and not the link.
+fn target(path: &Path, force: bool) -> Result<Target, Stop> {
+    let failed = |error: io::Error| message(format!("{}: {error}", path.display()));
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Ok(Target::File(path.to_owned()));
+        }
+        other => other.map_err(failed)?,
+    };
+    let refused = |why| Err(message(format!("{} {why}", path.display())));
+    if found.is_dir() {
+        return refused("is a folder; name a file in it");
+    }
+    if !found.is_file() {
+        return Ok(Target::Stream);
+    }
+    if !force {
+        return refused("exists; choose another name, or overwrite the file with --force");
+    }
+    path.canonicalize().map(Target::File).map_err(failed)
 }
 
 /// Writes the state to `path`. What was there before stays until all has been written beside it.
@@ -102,7 +143,7 @@ fn write_file(
 ) -> Result<Exported, ExportError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial"));
-    let written = write_packed(reader, path.extension().and_then(|it| it.to_str()), &partial)
+    let written = write_packed(reader, path, &partial)
         .and_then(|exported| Ok(fs::rename(&partial, path).map(|()| exported)?));
     if written.is_err() {
         // The error is what the user should hear of; there may be nothing to remove.
@@ -111,13 +152,14 @@ fn write_file(
     written
 }
 
+/// Writes the state to `path`, packed as the name of `named` says.
 fn write_packed(
     reader: &StateReader<EmbeddedSnapshot>,
-    extension: Option<&str>,
+    named: &Path,
     path: &Path,
 ) -> Result<Exported, ExportError> {
     let mut out = BufWriter::new(File::create(path)?);
-    let exported = match extension {
+    let exported = match named.extension().and_then(|it| it.to_str()) {
         Some("gz") => {
             let mut packed = GzEncoder::new(&mut out, Compression::default());
             let exported = write(reader, &mut packed)?;
@@ -132,7 +174,11 @@ fn write_packed(
         }
         _ => write(reader, &mut out)?,
     };
-    out.into_inner().map_err(io::Error::from)?.sync_all()?;
+    let file = out.into_inner().map_err(io::Error::from)?;
+    // A pipe or a device has nothing to bring to a disk, and may refuse to.
+    if file.metadata()?.is_file() {
+        file.sync_all()?;
+    }
     Ok(exported)
 }
 
@@ -143,7 +189,8 @@ fn write(
     let mut progress = Progress::open_ended();
     export_state(reader, out, |Exported { accounts, slots }| {
         if accounts.saturating_add(slots).is_multiple_of(STEP) {
-            progress.begin(&format!("thousand records: {accounts} accounts, {slots} slots"));
+            let done = [count(accounts, "account"), count(slots, "slot")];
+            progress.begin(&format!("thousand records: {}", done.join(", ")));
             progress.end();
         }
     })

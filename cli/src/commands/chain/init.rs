@@ -1,16 +1,12 @@
 //! `braid chain init`: the state that a chain begins with.
 
-use super::{End, Stop, message};
-use crate::chain_input::unpacked;
-use alloy_genesis::Genesis;
+use super::{End, Stop, count, genesis_file, message};
 use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
 use clap::Args;
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use std::{
-    fs::File,
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, Write},
+    path::PathBuf,
 };
 
 const EXAMPLES: &str = "\
@@ -40,7 +36,7 @@ pub(super) struct InitArgs {
 }
 
 pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
-    let genesis = read(&args.genesis)?;
+    let genesis = genesis_file::read(&args.genesis)?;
     let header = genesis::header(&genesis);
     let head = Head { number: header.number, hash: header.hash_slow() };
     let mut batch = genesis::batch(&genesis, head);
@@ -50,7 +46,7 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
     create(&store, &genesis::encode(&genesis).map_err(message)?, &batch, roots)
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
-    let (accounts, slots) = (batch.accounts.len(), batch.slots.len());
+    let [accounts, slots] = [batch.accounts.len(), batch.slots.len()].map(|it| it as u64);
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
@@ -68,34 +64,7 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     writeln!(out, "chain id {}", genesis.config.chain_id)?;
     writeln!(out, "block {} {}", head.number, head.hash)?;
     writeln!(out, "state root {}", header.state_root)?;
-    writeln!(out, "{accounts} accounts, {slots} slots in {folder}")?;
+    writeln!(out, "{}, {} in {folder}", count(accounts, "account"), count(slots, "slot"))?;
     writeln!(out, "next: braid chain run {folder} BLOCKS.rlp")?;
     Ok(End::Right)
-}
-
-fn read(path: &Path) -> Result<Genesis, Stop> {
-    let failed = |why: String| Stop::Message(format!("{}: {why}", path.display()));
-    let mut text = Vec::new();
-    let read = File::open(path).and_then(unpacked).and_then(|mut it| it.read_to_end(&mut text));
-    read.map_err(|error| failed(error.to_string()))?;
-    let mut deserializer = serde_json::Deserializer::from_slice(&text);
-    let genesis = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| failed(format!("no genesis in geth's format: {error}")))?;
-    let stated = serde_json::from_slice::<Stated>(&text);
-    if !stated.is_ok_and(|stated| stated.config.chain_id.is_some()) {
-        eprintln!("warning: {}: config has no chainId; the chain id is 1", path.display());
-    }
-    Ok(genesis)
-}
-
-/// What a genesis states; what it does not state has a default that may be unwanted.
-#[derive(Debug, Deserialize)]
-struct Stated {
-    config: StatedConfig,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StatedConfig {
-    chain_id: Option<IgnoredAny>,
 }

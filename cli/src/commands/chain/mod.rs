@@ -2,10 +2,13 @@
 
 mod demo;
 mod export;
+mod genesis_file;
 mod init;
 mod inspect;
+mod interrupt;
 mod pace;
 mod prune;
+mod refusal;
 mod run;
 mod unwind;
 mod verify;
@@ -74,6 +77,16 @@ fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedS
         None => EmbeddedStore::open(&folder.store()),
     };
     Ok((folder, store.map_err(message)?))
+}
+
+/// A number of things, in words. `what` is one of them.
+fn count(number: u64, what: &str) -> String {
+    let end = match number {
+        1 => "",
+        _ if what.ends_with('h') => "es",
+        _ => "s",
+    };
+    format!("{number} {what}{end}")
 }
 
 pub(super) fn message(error: impl std::fmt::Display) -> Stop {

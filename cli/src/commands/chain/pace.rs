@@ -1,7 +1,8 @@
 //! How fast blocks go by: a line on a terminal, and the sum at the end.
 
+use super::count;
 use braid_evm::BlockOutput;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::{
     fmt,
     io::{self, IsTerminal},
@@ -16,6 +17,10 @@ const EACH: Duration = Duration::from_millis(200);
 pub(super) struct Pace {
     tally: Tally,
     started: Instant,
+    /// Bytes of the inputs before the first executed block.
+    before: u64,
+    /// Bytes of all inputs, if that is known.
+    bytes: Option<u64>,
     shown: Instant,
     bar: ProgressBar,
 }
@@ -51,7 +56,9 @@ impl fmt::Display for Tally {
         let gas = *gas as f64 / 1e6;
         write!(
             f,
-            "{blocks} blocks, {transactions} transactions, {gas:.1} Mgas in {seconds:.2} s: "
+            "{}, {}, {gas:.1} Mgas in {seconds:.2} s: ",
+            count(*blocks, "block"),
+            count(*transactions, "transaction"),
         )?;
         f.write_str(&self.rates())
     }
@@ -62,32 +69,39 @@ impl Pace {
     pub(super) fn new(bytes: Option<u64>) -> Self {
         let (bar, template) = match bytes {
             _ if !io::stderr().is_terminal() => (ProgressBar::hidden(), ""),
-            Some(bytes) => (ProgressBar::new(bytes), "{bar:30} {percent}% {msg}, ETA {eta}"),
+            Some(bytes) => {
+                (ProgressBar::new(bytes), "{bar:30} {percent}% of the input's bytes, {msg}")
+            }
             None => (ProgressBar::new_spinner(), "{spinner} {msg}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         let now = Instant::now();
-        Self { tally: Tally::default(), started: now, shown: now, bar }
+        Self { tally: Tally::default(), started: now, before: 0, bytes, shown: now, bar }
     }
 
-    /// A block was executed; `read`: bytes of all inputs so far.
+    /// A block was executed; `read`: bytes of all inputs up to its end.
     pub(super) fn block(&mut self, number: u64, output: &BlockOutput, read: u64) {
         self.tally.blocks = self.tally.blocks.saturating_add(1);
         self.tally.gas = self.tally.gas.saturating_add(output.gas_used);
         let transactions = output.receipts.len() as u64;
         self.tally.transactions = self.tally.transactions.saturating_add(transactions);
         self.tally.seconds = self.started.elapsed().as_secs_f64();
-        let rates = |tally: &Tally| format!("block {number}, {}", tally.rates());
-        self.show(read, rates);
+        let left = self.bytes.and_then(|bytes| {
+            let done = read.saturating_sub(self.before);
+            time_left(self.started.elapsed(), done, bytes.saturating_sub(read))
+        });
+        let eta = left.map_or_else(String::new, |left| format!(", ETA {:#}", HumanDuration(left)));
+        self.show(read, |tally| format!("block {number}, {}{eta}", tally.rates()));
     }
 
-    /// The chain has had a block already; `read`: bytes of all inputs so far.
+    /// The chain has had a block already; `read`: bytes of all inputs up to its end.
     pub(super) fn passed_over(&mut self, number: u64, read: u64) {
         // Rates are those of blocks that are executed.
         if self.tally.blocks == 0 {
             self.started = Instant::now();
+            self.before = read;
         }
         self.show(read, |_| format!("passing over block {number}"));
     }
@@ -95,8 +109,8 @@ impl Pace {
     fn show(&mut self, read: u64, message: impl FnOnce(&Tally) -> String) {
         if !self.bar.is_hidden() && self.shown.elapsed() >= EACH {
             self.shown = Instant::now();
-            self.bar.set_position(read);
             self.bar.set_message(message(&self.tally));
+            self.bar.set_position(read);
         }
     }
 
@@ -105,5 +119,25 @@ impl Pace {
         self.bar.finish_and_clear();
         self.tally.seconds = self.started.elapsed().as_secs_f64();
         self.tally
+    }
+}
+
+/// How long `left` bytes take if `done` bytes took this long. Blocks that were passed over are in neither.
+fn time_left(took: Duration, done: u64, left: u64) -> Option<Duration> {
+    let times = left as f64 / done as f64;
+    Duration::try_from_secs_f64(took.as_secs_f64() * times).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_executed_bytes() {
+        let second = Duration::from_secs(1);
+        assert_eq!(time_left(2 * second, 100, 300), Some(6 * second));
+        assert_eq!(time_left(2 * second, 100, 0), Some(Duration::ZERO));
+        assert_eq!(time_left(2 * second, 0, 300), None);
+        assert_eq!(time_left(2 * second, 0, 0), None);
     }
 }

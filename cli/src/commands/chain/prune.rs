@@ -1,6 +1,6 @@
 //! `braid chain prune`: removes old undo records, receipts and block hashes.
 
-use super::{End, Stop, message, open};
+use super::{End, Stop, count, message, open};
 use braid_chain::{open as open_chain, prune as prune_chain};
 use clap::Args;
 use serde_json::json;
@@ -56,8 +56,11 @@ pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     }
     writeln!(
         out,
-        "removed: {} undo records, receipts of {} blocks, {} block hashes, {} bytes",
-        pruned.undo_blocks, pruned.receipt_blocks, pruned.block_hashes, pruned.bytes
+        "removed: {}, receipts of {}, {}, {}",
+        count(pruned.undo_blocks, "undo record"),
+        count(pruned.receipt_blocks, "block"),
+        count(pruned.block_hashes, "block hash"),
+        count(pruned.bytes, "byte"),
     )?;
     writeln!(out, "head {} {}, durable", head.number, head.hash)?;
     Ok(End::Right)

@@ -1,16 +1,17 @@
 //! `braid chain run`: executes blocks on a chain.
 
 use super::{
-    End, Stop, message, open,
+    End, Stop, count,
+    interrupt::{self, Interrupts},
+    message, open,
     pace::{Pace, Tally},
+    refusal::Refusal,
 };
-use crate::chain_input::{Ahead, InputBlock, Inputs, SizedBlock};
+use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
 use crate::commands::run::PolicyArg;
 use braid_chain::{
-    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, StoreError, genesis,
-    open as open_chain,
+    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, genesis, open as open_chain,
 };
-use braid_evm::BlockErrorKind;
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -29,9 +30,12 @@ Examples:
 Blocks that the chain has already are passed over: only their hashes are compared. So the
 same command goes on after a crash.
 
+Ctrl-C ends the command after the current block, when all executed blocks are durable.
+A second Ctrl-C ends it at once; the folder then holds the last block that was durable.
+
 Exit code: 0 if all blocks are durable; 1 if a block is not what its header says;
-2 if an input or the folder cannot be used, or a block is invalid. Whatever the code,
-the blocks before the one that is named are durable.";
+2 if an input or the folder cannot be used, or a block is invalid; 130 after Ctrl-C.
+Whatever the code, the blocks before the one that is named are durable.";
 
 /// Execute blocks on a chain
 ///
@@ -85,28 +89,25 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let chain = Chain::open(store, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let mut import = Import { chain, first: None, passed_over: 0 };
+    let interrupts = interrupt::listen()?;
     let inputs = Ahead::new(inputs).map_err(message)?;
-    let mut ended = import.all(inputs, &mut pace);
+    let mut ended = import.all(inputs, &interrupts, &mut pace);
     let durable = import.chain.flush();
     let tally = pace.end();
     match &durable {
-        Ok(head) => import.report(args, *head, &tally)?,
+        Ok(head) => import.report(args, *head, &tally, matches!(ended, Ok(End::Interrupted)))?,
         // If the run ended by the same error, that is the one to be told.
         Err(error) if ended.is_ok() => ended = Err(Refusal::new(String::new(), error)),
         Err(_) => {}
     }
     match ended {
-        Ok(()) => Ok(End::Right),
+        Ok(end) => {
+            if end == End::Interrupted {
+                interrupt::say(import.chain.durable());
+            }
+            Ok(end)
+        }
         Err(refusal) => refusal.end(import.chain.durable()),
-    }
-}
-
-/// How the command ends by this error: a block that is not what its header says is a mismatch.
-const fn end_of(error: &ChainError) -> End {
-    match error {
-        ChainError::Header { .. }
-        | ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => End::Mismatch,
-        _ => End::BadInput,
     }
 }
 
@@ -118,75 +119,21 @@ struct Import {
     passed_over: u64,
 }
 
-/// Why the import ended before the last block.
-struct Refusal {
-    file: String,
-    why: String,
-    end: End,
-    cause: Cause,
-}
-
-/// What has to be put right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    /// The blocks that were given.
-    Input,
-    /// The disk.
-    Disk,
-    /// Braid, whose writer has panicked.
-    Panic,
-    /// Braid.
-    Bug,
-    /// The error says what to do.
-    Stated,
-}
-
-impl Cause {
-    const fn of(error: &ChainError) -> Self {
-        match error {
-            ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => Self::Input,
-            ChainError::Writer { error, .. }
-            | ChainError::Store(error)
-            | ChainError::Block { kind: BlockErrorKind::Base(error), .. } => match error {
-                StoreError::Backend(_) => Self::Disk,
-                _ => Self::Stated,
-            },
-            ChainError::WriterEnded { .. } => Self::Panic,
-            ChainError::Block { kind: BlockErrorKind::Internal(_), .. } => Self::Bug,
-            ChainError::Thread(_) => Self::Stated,
-            _ => Self::Input,
-        }
-    }
-
-    /// What to do, after the number of the last durable block.
-    const fn advice(self) -> &'static str {
-        match self {
-            Self::Input => {
-                "; correct the input and run the same command again, which goes on after that block"
-            }
-            Self::Disk => {
-                "; free space or check the disk, and run the same command again, which goes on \
-                 after that block"
-            }
-            Self::Panic => "; this is a bug in Braid: report the panic above",
-            Self::Bug => "; this is a bug in Braid: report this error",
-            Self::Stated => "",
-        }
-    }
-}
-
 impl Import {
-    fn all(&mut self, inputs: Ahead, pace: &mut Pace) -> Result<(), Refusal> {
-        for input in inputs {
-            let unusable = |error: crate::chain_input::InputError| Refusal {
-                file: String::new(),
-                why: error.to_string(),
-                end: End::BadInput,
-                cause: Cause::Input,
-            };
-            self.one(input.map_err(unusable)?, pace)?;
+    /// Executes blocks until the inputs end, or the user has interrupted the command.
+    fn all(
+        &mut self,
+        mut inputs: Ahead,
+        interrupts: &Interrupts,
+        pace: &mut Pace,
+    ) -> Result<End, Refusal> {
+        loop {
+            match inputs.next_or_stop(interrupts) {
+                Next::Block(input) => self.one(input.map_err(Refusal::of_input)?, pace)?,
+                Next::End => return Ok(End::Right),
+                Next::Stopped => return Ok(End::Interrupted),
+            }
         }
-        Ok(())
     }
 
     fn one(&mut self, input: SizedBlock, pace: &mut Pace) -> Result<(), Refusal> {
@@ -217,11 +164,9 @@ impl Import {
         let known = self.known(number).map_err(|error| Refusal::new(file.to_owned(), &error))?;
         if let Some(known) = known.filter(|known| *known != hash) {
             let why = format!(
-                "block {number} has the hash {hash}, the chain's block {number} is {known}: the \
-                 input is of another chain"
+                "block {number} has the hash {hash}, the chain's block {number} is {known}"
             );
-            let (file, end, cause) = (file.to_owned(), End::BadInput, Cause::Input);
-            return Err(Refusal { file, why, end, cause });
+            return Err(Refusal::of_other_chain(file.to_owned(), why));
         }
         self.passed_over = self.passed_over.saturating_add(1);
         Ok(())
@@ -234,7 +179,13 @@ impl Import {
         Ok((!hash.is_zero()).then_some(hash))
     }
 
-    fn report(&self, args: &RunArgs, head: Head, tally: &Tally) -> io::Result<()> {
+    fn report(
+        &self,
+        args: &RunArgs,
+        head: Head,
+        tally: &Tally,
+        interrupted: bool,
+    ) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if args.json {
             let report = json!({
@@ -248,80 +199,22 @@ impl Import {
                 "transactions_per_second": tally.per_second(tally.transactions),
                 "mgas_per_second": tally.per_second(tally.gas) / 1e6,
                 "head": {"number": head.number, "hash": head.hash},
+                "interrupted": interrupted,
             });
             return writeln!(out, "{report}");
         }
         if self.passed_over > 0 {
-            writeln!(out, "{} blocks were in the chain already", self.passed_over)?;
+            let verb = if self.passed_over == 1 { "was" } else { "were" };
+            let blocks = count(self.passed_over, "block");
+            writeln!(out, "{blocks} {verb} in the chain already")?;
         }
         if let Some(first) = self.first {
-            writeln!(out, "blocks {first} to {}: {tally}", head.number)?;
+            match head.number {
+                last if last == first => write!(out, "block {first}")?,
+                last => write!(out, "blocks {first} to {last}")?,
+            }
+            writeln!(out, ": {tally}")?;
         }
         writeln!(out, "head {} {}, durable", head.number, head.hash)
-    }
-}
-
-impl Refusal {
-    fn new(file: String, error: &ChainError) -> Self {
-        let cause = Cause::of(error);
-        // The input is not to blame for a block that the writer names: it is an earlier one.
-        let is_earlier = matches!(error, ChainError::Writer { .. });
-        let file = if cause == Cause::Input && !is_earlier { file } else { String::new() };
-        Self { file, why: error.to_string(), end: end_of(error), cause }
-    }
-
-    fn text(&self, durable: u64) -> String {
-        let Self { file, why, cause, .. } = self;
-        let place = if file.is_empty() { why.clone() } else { format!("{file}: {why}") };
-        format!("{place}\nblocks up to {durable} are durable{}", cause.advice())
-    }
-
-    fn end(self, durable: Head) -> Result<End, Stop> {
-        let text = self.text(durable.number);
-        match self.end {
-            End::Mismatch => {
-                crate::commands::print_error(&text);
-                Ok(End::Mismatch)
-            }
-            _ => Err(Stop::Message(text)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloy_primitives::B256;
-    use braid_evm::At;
-
-    #[test]
-    fn what_failed_is_blamed_and_not_the_input() {
-        let disk = || StoreError::backend(io::Error::other("no space left"));
-        let damaged = || StoreError::Damaged { what: "the head".to_owned() };
-        let (stated, found) = (B256::ZERO, B256::ZERO);
-        let base = |error| {
-            let kind = BlockErrorKind::Base(error);
-            ChainError::Block { number: 7, at: At::PreBlock, kind }
-        };
-        let written = |error| ChainError::Writer { number: 7, error };
-        let (input, disk_is, stated_is) = (Cause::Input, Cause::Disk, Cause::Stated);
-        for (error, cause) in [
-            (base(disk()), disk_is),
-            (base(damaged()), stated_is),
-            (written(disk()), disk_is),
-            (written(damaged()), stated_is),
-            (written(StoreError::StateRoot { stated, found }), input),
-            (ChainError::Store(disk()), disk_is),
-            (ChainError::WriterEnded { number: 7 }, Cause::Panic),
-            (ChainError::Number { number: 7, head: 3 }, input),
-        ] {
-            let refusal = Refusal::new("blocks.rlp".to_owned(), &error);
-            assert_eq!(refusal.cause, cause, "{error:?}");
-            let text = refusal.text(3);
-            let is_read = matches!(error, ChainError::Number { .. });
-            assert_eq!(text.starts_with("blocks.rlp: "), is_read, "{text}");
-            let end = format!("\nblocks up to 3 are durable{}", cause.advice());
-            assert!(text.ends_with(&end), "{text}");
-        }
     }
 }

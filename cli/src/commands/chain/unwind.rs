@@ -1,6 +1,6 @@
 //! `braid chain unwind`: unwinds blocks.
 
-use super::{End, Stop, message, open};
+use super::{End, Stop, count, message, open};
 use braid_chain::{Keep, unwind as unwind_chain};
 use clap::Args;
 use serde_json::json;
@@ -41,7 +41,7 @@ pub(super) fn unwind(args: &UnwindArgs) -> Result<End, Stop> {
         let report = json!({"unwound": args.blocks, "number": head.number, "hash": head.hash});
         writeln!(out, "{report}")?;
     } else {
-        writeln!(out, "{} blocks unwound", args.blocks)?;
+        writeln!(out, "{} unwound", count(args.blocks, "block"))?;
         writeln!(out, "head {} {}, durable", head.number, head.hash)?;
     }
     Ok(End::Right)

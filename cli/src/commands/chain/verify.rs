@@ -1,6 +1,6 @@
 //! `braid chain verify`: recomputes and checks all roots and hashes.
 
-use super::{End, Stop, message, open};
+use super::{End, Stop, count, message, open};
 use braid_chain::{StoreError, open as open_chain, verify as verify_chain};
 use clap::Args;
 use serde_json::json;
@@ -19,7 +19,7 @@ cannot be used.";
 
 /// Recompute and check all roots and hashes of a chain's folder
 ///
-/// Computes the state root from all accounts and slots; compares the hash of each trie node with what its
+/// Computes the state root from all accounts and slots, and compares it with the chain's; compares the hash of each trie node with what its
 /// parent holds, and that of each code with its accounts'; looks for gaps in the block hashes and in the
 /// undo records of the last blocks. Takes time and memory in proportion to the number of accounts.
 #[derive(Debug, Args)]
@@ -51,6 +51,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
             "number": head.number,
             "hash": head.hash,
             "state_root": verified.state_root,
+            "state_root_compared": verified.is_compared,
             "accounts": verified.accounts,
             "slots": verified.slots,
             "codes": verified.codes,
@@ -63,18 +64,24 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
         return Ok(End::Right);
     }
     writeln!(out, "block {} {}", head.number, head.hash)?;
-    writeln!(out, "state root {}", verified.state_root)?;
-    writeln!(
-        out,
-        "{} accounts, {} slots, {} codes, {} trie nodes, {} block hashes, {} undo records, \
-         receipts of {} blocks: all right",
-        verified.accounts,
-        verified.slots,
-        verified.codes,
-        verified.nodes,
-        verified.block_hashes,
-        verified.undo_blocks,
-        verified.receipt_blocks,
-    )?;
+    let root = verified.state_root;
+    if verified.is_compared {
+        writeln!(out, "state root {root}")?;
+    } else {
+        writeln!(
+            out,
+            "state root {root}, computed and compared with nothing: the chain keeps no state roots"
+        )?;
+    }
+    let counts = [
+        count(verified.accounts, "account"),
+        count(verified.slots, "slot"),
+        count(verified.codes, "code"),
+        count(verified.nodes, "trie node"),
+        count(verified.block_hashes, "block hash"),
+        count(verified.undo_blocks, "undo record"),
+    ];
+    let receipts = count(verified.receipt_blocks, "block");
+    writeln!(out, "{}, receipts of {receipts}: all right", counts.join(", "))?;
     Ok(End::Right)
 }

@@ -1,7 +1,7 @@
 //! A private chain in a folder: its own chain id, gas rules and precompile, no fees, accounts with
 //! funds, and a block each second from a load generator. docs/PRIVATE_CHAIN.md explains it.
 //!
-//! `cargo run --release -p braid-chain --example private_chain -- private --blocks 10`
+//! `cargo run --release -p private-chain -- private --blocks 10`
 
 pub(crate) mod load;
 pub(crate) mod node;
@@ -23,13 +23,13 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  private_chain private/                   a block each second until Ctrl-C
-  private_chain private/ --blocks 10       until the chain has block 10
-  private_chain private/ --transactions 5000 --interval 200";
+  private-chain private/                   a block each second until Ctrl-C
+  private-chain private/ --blocks 10       until the chain has block 10
+  private-chain private/ --transactions 5000 --interval 200";
 
 /// Run a private chain whose blocks come from a load generator
 ///
-/// Creates the chain in a new folder. Goes on with the chain that the folder holds, also after the
+/// Creates the chain in a new folder, or in an empty one. Goes on with the chain that the folder holds, also after the
 /// process was killed.
 #[derive(Debug, Parser)]
 #[command(after_help = EXAMPLES)]
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     match ran.and_then(|()| run(&options, &stopped, &mut io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}: {error}", options.folder.display());
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -78,7 +78,8 @@ pub(crate) fn run(
     let folder = ChainFolder::create(&options.folder)?;
     let store = EmbeddedStore::open(&folder.store())?;
     let mut node = Node::open(store.clone(), rules::executor(Config::default())?)?;
-    writeln!(out, "chain id {}, after block {}", rules::CHAIN_ID, node.chain.head().number)?;
+    let (id, head) = (rules::CHAIN_ID, node.chain.head().number);
+    writeln!(out, "chain id {id}, after block {head}").map_err(output)?;
     let interval = Duration::from_millis(options.interval);
     let mut due = Instant::now();
     while options.blocks.is_none_or(|last| node.chain.head().number < last) {
@@ -93,14 +94,21 @@ pub(crate) fn run(
         let time = begun.elapsed().as_secs_f64() * 1e3;
         let (number, durable) = (built.changes.head.number, node.chain.durable().number);
         let (count, gas) = (built.output.receipts.len(), built.output.gas_used);
-        write!(out, "block {number}: {count} transactions, {gas} gas, {time:.1} ms")?;
-        if left_out > 0 {
-            write!(out, ", {left_out} left out")?;
-        }
-        writeln!(out, ", durable {durable}")?;
+        let plural = if count == 1 { "" } else { "s" };
+        let left_out = if left_out > 0 { format!(", {left_out} left out") } else { String::new() };
+        writeln!(
+            out,
+            "block {number}: {count} transaction{plural}, {gas} gas, {time:.1} ms{left_out}, durable {durable}"
+        )
+        .map_err(output)?;
     }
     let head = node.chain.flush()?;
     let root = open(&store)?.state_root()?.unwrap_or_default();
-    writeln!(out, "head {} {}\nstate root {root}", head.number, head.hash)?;
+    writeln!(out, "head {} {}\nstate root {root}", head.number, head.hash).map_err(output)?;
     Ok(())
+}
+
+/// What to blame if a line cannot be written, which is not the chain's folder.
+fn output(error: io::Error) -> String {
+    format!("cannot write the output: {error}")
 }
