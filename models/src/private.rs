@@ -42,7 +42,10 @@ impl State {
         let is_in_order = matches!(report.job.mode, Mode::InOrder { .. });
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
-            (value, read) = self.read_private(report, location)?;
+            (value, read) = match scenario.told(tx, location).filter(|_| !is_in_order) {
+                Some(told) => (told, None),
+                None => self.read_private(report, location)?,
+            };
         }
         match program.kind {
             // Above the frontier nobody knows what is added, or how much room there is.
@@ -55,6 +58,10 @@ impl State {
             _ => {}
         }
         let written = program.run(tx, value).map_err(Some)?;
+        if !is_in_order && !scenario.is_claimed(tx, written) {
+            // It runs once more in order, on the state itself.
+            return Err(Some(Failure::Rejected));
+        }
         Ok(PrivateRun { tx, value, read, written })
     }
 

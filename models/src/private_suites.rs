@@ -17,6 +17,7 @@ pub(crate) fn private_suites() -> Vec<Suite> {
         Suite { name: "batches in order", scenarios: in_order() },
         Suite { name: "batches in order with faults", scenarios: in_order_with_faults() },
         Suite { name: "rounds", scenarios: rounds() },
+        Suite { name: "batches that a list tells", scenarios: told() },
     ]
 }
 
@@ -222,6 +223,37 @@ fn in_order_with_faults() -> Vec<Scenario> {
         scenarios.push(scenario.clone());
         scenario.grouped = true;
         scenarios.push(scenario);
+    }
+    scenarios
+}
+
+/// Blocks of private batches alone that come with a list: the right one, and each that lies of one transaction. The block
+/// ends at the first that is not as the list says.
+pub(crate) fn told() -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for mut scenario in split_in(meetings()) {
+        let members = scenario.batches.iter().map(Vec::len).sum::<usize>();
+        if members < scenario.txs.len() {
+            continue;
+        }
+        scenario.limits.hands_over_rest = true;
+        let right = scenario.serial().written;
+        for grouped in [false, true] {
+            scenario.grouped = grouped;
+            scenario.claims = Some(right.clone());
+            scenarios.push(scenario.clone());
+            for (tx, written) in right.iter().enumerate() {
+                let (location, value) = written.unwrap_or((0, 1));
+                let other = ((location + 1) % crate::LOCATIONS, value);
+                for lie in [None, Some((location, value.wrapping_add(2))), Some(other)] {
+                    let mut claims = right.clone();
+                    claims[tx] = lie;
+                    if claims != right {
+                        scenarios.push(Scenario { claims: Some(claims), ..scenario.clone() });
+                    }
+                }
+            }
+        }
     }
     scenarios
 }

@@ -79,6 +79,18 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             let ran = s.batches.ran.iter().flatten();
             grouped && ran.flat_map(|ran| &ran.groups).any(|group| group.txs.len() > 1)
         }),
+        Property::sometimes(
+            "a private commit above another batch that it has read of",
+            |model: &BlockModel, s: &State| {
+                model.scenario(s).claims.is_some()
+                    && s.batches.has_commit_above_others()
+                    && s.outcomes.iter().flatten().any(|seen| *seen != 0)
+            },
+        ),
+        Property::sometimes("a list that lies", |model: &BlockModel, s: &State| {
+            let scenario = model.scenario(s);
+            scenario.claims.is_some() && s.finished && s.outcomes.len() < scenario.txs.len()
+        }),
         Property::sometimes("a batch that was taken back", |_, s: &State| {
             s.reports.iter().any(|report| report.void && private(&report.job).is_some())
         }),

@@ -91,6 +91,11 @@ pub struct Scenario {
     pub knows_room: bool,
     /// Whether neighbours of a private batch commit together.
     pub grouped: bool,
+    /// What a list says that each transaction writes, right or wrong: private batches read what it says of those below
+    /// them, and are compared with it.
+    pub claims: Option<Vec<Option<(usize, u8)>>>,
+    /// The seeded bug that they are not compared.
+    pub trusts_claims: bool,
     /// Whether the caller may cancel at any time.
     pub may_cancel: bool,
     /// Whether a read may end as blocked because a lower transaction runs that will probably write:
@@ -128,6 +133,8 @@ impl Scenario {
             begun,
             knows_room: true,
             grouped,
+            claims: None,
+            trusts_claims: false,
             may_cancel,
             foresees,
             stalls,
@@ -169,6 +176,19 @@ impl Scenario {
     pub fn is_mixed(&self) -> bool {
         let members = self.batches.iter().map(Vec::len).sum::<usize>();
         0 < members && members + (self.begun.1 as usize) < self.txs.len()
+    }
+
+    /// What the list says of `location` below `tx`, if there is a list.
+    pub(crate) fn told(&self, tx: usize, location: usize) -> Option<u8> {
+        let below = self.claims.as_ref()?.get(..tx).unwrap_or_default();
+        let last = below.iter().rev().flatten().find(|(at, _)| *at == location);
+        Some(last.map_or(0, |(_, value)| *value))
+    }
+
+    /// Whether the list, if there is one, says that `tx` writes this.
+    pub(crate) fn is_claimed(&self, tx: usize, written: Option<(usize, u8)>) -> bool {
+        let is_said = |claims: &Vec<_>| claims.get(tx) == Some(&written);
+        self.trusts_claims || self.claims.as_ref().is_none_or(is_said)
     }
 
     /// The member of `batch` after `tx`.

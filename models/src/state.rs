@@ -145,7 +145,7 @@ impl State {
     ) -> Self {
         let (carried, first) = (scenario.begun.0 as usize, scenario.begun.1 as usize);
         let written = serial.written.get(..first).unwrap_or_default();
-        let mut batches = Batches::new(scenario.batches.len());
+        let mut batches = Batches::new(scenario.batches.len(), scenario.claims.is_some());
         batches.go_on_from(written, carried);
         let mut store = Store::default();
         for (tx, written) in written.iter().enumerate().take(carried) {

@@ -1,7 +1,7 @@
 //! The small suites, all orders of events on two workers: nothing breaks, and everything rare
 //! occurs somewhere. Of the full ones a sample; `cargo xtask models` explores them whole.
 
-use braid_models::{Explored, explore, full_suites, suites};
+use braid_models::{Explored, Scenario, Suite, explore, full_suites, suites};
 
 /// Of so many blocks of the full suites one is explored.
 const SAMPLED: usize = 71;
@@ -29,4 +29,20 @@ fn a_sample_of_the_full_suites_is_right_on_three_workers() {
         println!("{}: {} blocks, {} states", suite.name, explored.blocks, explored.states);
         assert!(explored.broken.is_empty(), "{}: {}", suite.name, explored.broken.join("\n"));
     }
+}
+
+/// The blocks that come with a list, changed: whether any rule is broken then.
+fn breaks_told(change: fn(&mut Scenario)) -> bool {
+    let is_told = |suite: &Suite| suite.name == "batches that a list tells";
+    let mut suite = suites().into_iter().find(is_told).expect("there is such a suite");
+    suite.scenarios.iter_mut().for_each(change);
+    !explore(&suite, 2).broken.is_empty()
+}
+
+#[test]
+fn a_list_is_compared_and_the_first_difference_ends_the_block() {
+    assert!(!breaks_told(|_| {}));
+    assert!(breaks_told(|scenario| scenario.trusts_claims = true));
+    // What ran above has read what the list says.
+    assert!(breaks_told(|scenario| scenario.limits.hands_over_rest = false));
 }
