@@ -19,9 +19,10 @@ cannot be used.";
 
 /// Recompute and check all roots and hashes of a chain's folder
 ///
-/// Computes the state root from all accounts and slots, and compares it with the chain's; compares the hash of each trie node with what its
-/// parent holds, and that of each code with its accounts'; looks for gaps in the block hashes and in the
-/// undo records of the last blocks. Takes time and memory in proportion to the number of accounts.
+/// Computes the state root from all accounts and slots, and compares it with the chain's; compares the hash
+/// of each trie node with what its parent holds, and that of each code with its accounts'; looks for gaps in
+/// the block hashes and in the undo records of the last blocks. Takes time and memory in proportion to the
+/// number of accounts.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
