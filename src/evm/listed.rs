@@ -6,6 +6,7 @@ use super::block::error::Failure;
 use super::crew::Crew;
 use super::exec::base::StateSource;
 use super::exec::recipe::Recipe;
+use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::config::Config;
 use crate::protocol::Policy;
@@ -21,7 +22,9 @@ const FORCED: usize = 2;
 /// EIP-6780 a transaction may clear storage that no list names.
 pub(super) fn may_read_claims(recipe: &Recipe, config: &Config) -> bool {
     let may = matches!(config.policy, Policy::Auto | Policy::Listed);
-    may && recipe.claims.is_some() && recipe.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
+    let names_all = recipe.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
+        || is_evm_mutant!(recipe.mutant, ToldBeforeCancun);
+    may && recipe.claims.is_some() && names_all
 }
 
 impl<S: StateSource> Session<S> {

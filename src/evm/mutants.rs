@@ -206,6 +206,18 @@ pub enum EvmMutant {
     /// Fewer changes than the list has at an index are enough.
     #[cfg(feature = "mutants")]
     ClaimMissed,
+    /// What private batches read of the list counts as read from their snapshot.
+    #[cfg(feature = "mutants")]
+    ToldReadsLogged,
+    /// The list also tells the state where a transaction may clear storage that no list names.
+    #[cfg(feature = "mutants")]
+    ToldBeforeCancun,
+    /// Order, duplicates and indices of a list are not checked.
+    #[cfg(feature = "mutants")]
+    ListUnvalidated,
+    /// What follows the transactions is not compared with the list.
+    #[cfg(feature = "mutants")]
+    EndUncompared,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
@@ -303,6 +315,10 @@ impl EvmMutant {
         Self::ClaimOfIndexItself,
         Self::UnusedClaimPasses,
         Self::ClaimMissed,
+        Self::ToldReadsLogged,
+        Self::ToldBeforeCancun,
+        Self::ListUnvalidated,
+        Self::EndUncompared,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
         Self::AsideLost,

@@ -22,8 +22,11 @@ macro_rules! tests {
 fn named(name: &str) -> Option<fn()> {
     let tests = tests![
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,
+        given::a_malformed_list_is_refused_before_anything_runs,
+        given::what_surrounds_the_transactions_is_compared,
         given::a_change_that_does_not_happen_is_found,
         given::a_wrong_value_is_found_where_it_is_written,
+        given::storage_that_a_self_destruct_clears_is_not_told,
         given::transactions_run_on_what_the_list_says,
         given::what_nothing_accesses_is_found_at_the_end,
         touched::what_a_call_that_fails_has_accessed_is_listed,

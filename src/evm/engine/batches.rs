@@ -228,7 +228,9 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             return runner.begin_in_order(range, carry, log);
         }
         // What the list tells others cannot change, whatever they commit.
-        let log = log.map(|log| if runner.recipe.reads_claims { log.of_writes() } else { log });
+        let logs = is_evm_mutant!(runner.recipe.mutant, ToldReadsLogged);
+        let is_told = runner.recipe.reads_claims && !logs;
+        let log = log.map(|log| if is_told { log.of_writes() } else { log });
         runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
         self.open = match batch {
             Batch::Range(_) if !self.streams && runner.recipe.shares => {

@@ -2,17 +2,17 @@
 //! played.
 
 use super::{OTHER, STRANGER};
-use crate::support::scene::{SEEDED, Scene, call, contract, pay};
+use crate::support::scene::{SEEDED, Scene, call, call_with, contract, pay, storage};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BalanceChange, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_eips::{eip4788, eip4895::Withdrawal};
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{
     Access, AccessListError, AccessListMismatch, AccountField, At, Block, BlockError,
     BlockErrorKind, BlockOutput, Config, Executor, Policy, TxIndex,
 };
-use braid_testkit::code::Code;
-use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::code::{Code, deploying};
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use core::convert::Infallible;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
@@ -183,7 +183,7 @@ pub(in crate::equivalence) fn what_nothing_accesses_is_found_at_the_end() {
 }
 
 #[test]
-fn what_surrounds_the_transactions_is_compared() {
+pub(in crate::equivalence) fn what_surrounds_the_transactions_is_compared() {
     let (scene, _) = scene();
     let beacon = eip4788::BEACON_ROOTS_ADDRESS;
     let found = refused(&scene, |list| {
@@ -194,11 +194,14 @@ fn what_surrounds_the_transactions_is_compared() {
         let changes = &mut of(list, OTHER).balance_changes;
         *changes = vec![BalanceChange::new(BlockAccessIndex::new(13), U256::from(2))];
     });
-    assert_eq!(found.0, At::PostBlock);
+    let (index, address, field) = (13, OTHER, AccountField::Balance);
+    let (listed, executed) = (value(2), value(1_000_000_000));
+    let mismatch = AccessListMismatch { index, address, field, listed, executed };
+    assert_eq!(found, (At::PostBlock, AccessListError::Mismatch(Box::new(mismatch))));
 }
 
 #[test]
-fn a_malformed_list_is_refused_before_anything_runs() {
+pub(in crate::equivalence) fn a_malformed_list_is_refused_before_anything_runs() {
     let (scene, counter) = scene();
     let (at, wrong) = refused(&scene, |list| list.reverse());
     assert!(at == At::PreBlock && matches!(wrong, AccessListError::Malformed(_)), "{wrong}");
@@ -233,15 +236,22 @@ pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
 
 /// Before Cancun a transaction may clear storage that no list names: the list is compared, and not read.
 #[test]
-fn storage_that_a_self_destruct_clears_is_not_told() {
-    for spec in [SpecId::SHANGHAI, SpecId::CANCUN] {
-        let mut scene = Scene::on(spec);
-        let dies = Code::new().sload(1).op(opcode::POP).selfdestruct(OTHER);
-        let dies = scene.contract(0, dies);
-        let looks = scene.contract(1, Code::new().call(dies, 0, 0).balance(dies));
-        for sender in scene.senders::<6>() {
-            scene.send(sender, call(looks));
-        }
-        scene.play();
+pub(in crate::equivalence) fn storage_that_a_self_destruct_clears_is_not_told() {
+    let mut scene = Scene::on(SpecId::LONDON);
+    let [alice, bob, carol, heir] = scene.senders();
+    let runtime = Code::new().op(opcode::CALLDATASIZE).if_nonzero(|code| code.selfdestruct(heir));
+    let runtime = runtime.sload(5).log_top(1);
+    let init = deploying(runtime.clone());
+    let factory = scene.contract(0, Code::new().create2(&init, 0, 1).sstore_top(0));
+    let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
+    scene.put(child, MemoryAccount { storage: storage([(5, 50)]), ..contract(runtime) });
+    scene.send(alice, call_with(child, 1));
+    scene.send(carol, call(factory));
+    for _ in 0..6 {
+        scene.send(alice, pay(bob, 1));
     }
+    for sender in [alice, bob, carol] {
+        scene.send(sender, call(child));
+    }
+    scene.play();
 }
