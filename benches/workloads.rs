@@ -47,12 +47,13 @@ where
     workers.dedup();
     let start = |workers| Executor::new(Config::with_workers(workers)).expect("threads");
     let mut executors: Vec<Executor> = workers.into_iter().map(start).collect();
+    let shared = Arc::new(braid_evm::Block::from(block));
     // Nothing is timed that has another result.
-    let subject = Subject { name, block, database: &|| database.clone(), reads: None };
+    let subject =
+        Subject { name, block, shared: &shared, database: &|| database.clone(), reads: None };
     let compared = Timing { rounds: 0, pause: Duration::ZERO };
     measure(&subject, &mut executors, compared).expect("the results of sequential execution");
 
-    let shared = Arc::new(braid_evm::Block::from(block));
     group.throughput(Throughput::Elements(shared.transactions.len() as u64)).sample_size(10);
     group.bench_function("sequential", |bencher| {
         bencher.iter_custom(|count| {

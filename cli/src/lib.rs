@@ -1,6 +1,7 @@
 //! The commands of the `braid` tool, and what only they need: measuring, recording blocks from a node, the
 //! formats of test suites and transition tools.
 
+pub mod access_list;
 pub mod bench;
 pub mod chain_input;
 pub mod checks;

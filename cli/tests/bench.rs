@@ -6,6 +6,7 @@
 //! 3. A block that cannot be executed ends with 2, and the others are measured all the same.
 //! 4. Memory, stages and virtual time are there, unless they are left out.
 //! 5. A slow database is read through every way of executing, and its reads are counted.
+//! 6. With access lists a block whose transactions all need each other is not a chain any more.
 
 use braid_testkit::{
     block_file::BlockFile,
@@ -89,6 +90,11 @@ fn memory_is_that_of_a_process_of_its_own() {
             assert!(line[peak].as_u64() > Some(1 << 20), "{line}");
         }
     }
+    let listed = &lines(&bench(&[&arguments[..], &["--bal"]].concat(), 0))[0];
+    if cfg!(target_os = "linux") {
+        // Not in what making the list has left free.
+        assert!(listed["par_peak_bytes"].as_u64() > line["seq_peak_bytes"].as_u64(), "{listed}");
+    }
     let brief = &lines(&bench(&[&arguments[..], &["--brief"]].concat(), 0))[0];
     assert!(brief["par_peak_bytes"].is_null() && brief["stages_us_per_tx"].is_null(), "{brief}");
 }
@@ -104,6 +110,25 @@ fn more_workers_than_cores_are_simulated() {
     let page = bench(&[&arguments[..], &["--simulate", "4", "--markdown"]].concat(), 0).stdout;
     let page = String::from_utf8(page).expect("text");
     assert!(page.contains("| e_uni | 2 |") && page.contains("simulated"), "{page}");
+}
+
+#[test]
+fn with_its_access_list_a_chain_of_transactions_is_none() {
+    let arguments = ["f_unipool", "--txs", "120", "--rounds", "1", "--workers", "2", "--brief"];
+    let simulated = [&arguments[..], &["--simulate", "8", "--json"]].concat();
+    let listed = [&simulated[..], &["--bal"]].concat();
+    let (plain, listed) = (lines(&bench(&simulated, 0)), lines(&bench(&listed, 0)));
+    let (plain, listed) = (&plain[0], &listed[0]);
+    assert_eq!((&plain["access_list"], &listed["access_list"]), (&false.into(), &true.into()));
+    // In the rounds no transaction runs twice, and batches of them run on what the list says.
+    assert!(listed["parts"].as_u64() > Some(1) && listed["discarded"] == 0, "{listed}");
+    let ratio = |line: &Value| line["simulated_ratio"]["8"].as_f64().expect("a ratio");
+    assert!(ratio(listed) > 1.5 * ratio(plain), "{plain} {listed}");
+    for format in [&["--bal"][..], &["--bal", "--markdown"]] {
+        let page = bench(&[&arguments[..], format].concat(), 0).stdout;
+        let page = String::from_utf8(page).expect("text");
+        assert!(page.contains("nothing beside it, with access lists"), "{page}");
+    }
 }
 
 #[cfg(any(feature = "redb", braid_rocksdb))]

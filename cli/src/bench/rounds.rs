@@ -24,6 +24,8 @@ pub struct Subject<'a, D> {
     pub name: &'a str,
     /// The block.
     pub block: &'a Block,
+    /// The block as Braid executes it, with its access list if it comes with one.
+    pub shared: &'a Arc<braid_evm::Block>,
     /// The state before it; asked for before each execution.
     pub database: &'a dyn Fn() -> D,
     /// Counts the reads of `database`, if anybody does.
@@ -108,9 +110,8 @@ where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
     let Subject { name, block, .. } = *subject;
-    let shared = Arc::new(braid_evm::Block::from(block));
-    let verified = verify(subject, executors, &shared)?;
-    let times = time(subject, executors, &shared, timing, verified.journal);
+    let verified = verify(subject, executors)?;
+    let times = time(subject, executors, timing, verified.journal);
     let Verified { gas, stats, reads, .. } = verified;
     let Times { sequential, twice, journal, halves, parallel } = times;
     let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
@@ -138,14 +139,13 @@ where
 fn time<D>(
     subject: &Subject<'_, D>,
     executors: &mut [Executor],
-    shared: &Arc<braid_evm::Block>,
     timing: Timing,
     journal: bool,
 ) -> Times
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
-    let Subject { block, database, .. } = *subject;
+    let Subject { block, shared, database, .. } = *subject;
     let (halves, pause) = (Halves::of(block), timing.pause);
     let mut times =
         Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
@@ -199,15 +199,11 @@ impl Series {
 }
 
 /// Executes the block every way and compares the results.
-fn verify<D>(
-    subject: &Subject<'_, D>,
-    executors: &mut [Executor],
-    shared: &Arc<braid_evm::Block>,
-) -> Result<Verified, BenchError>
+fn verify<D>(subject: &Subject<'_, D>, executors: &mut [Executor]) -> Result<Verified, BenchError>
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
-    let Subject { block, database, reads, .. } = subject;
+    let Subject { block, shared, database, reads, .. } = subject;
     let expected = Prepared::new(block)
         .run(database(), OnInvalid::Reject)
         .map_err(|error| BenchError::Invalid(error.to_string()))?;
@@ -334,8 +330,10 @@ mod tests {
         let database = Fickle { inner, copies, copy: 0, wrong, spoiled };
         let config = Config::with_workers(NonZeroU16::MIN);
         let mut executors = [Executor::new(config).unwrap()];
+        let shared = Arc::new(braid_evm::Block::from(&block));
+        let database = || database.clone();
         let subject =
-            Subject { name: "x", block: &block, database: &|| database.clone(), reads: None };
+            Subject { name: "x", block: &block, shared: &shared, database: &database, reads: None };
         let timing = Timing { rounds: 3, pause: Duration::ZERO };
         measure(&subject, &mut executors, timing)
     }

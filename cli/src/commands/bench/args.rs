@@ -15,6 +15,7 @@ Examples:
   braid bench blocks/ --json                  every block file in a folder
   braid bench c_erc20 --txs 4000 --db-latency 20us
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
+  braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
@@ -46,6 +47,9 @@ Each timed run comes after a pause (--pause), as in a node: threads sleep, cache
 runs back to back. The ways of executing a block take turns in random order.
 
 --busy: as many processes as cores, or N times as many, compute beside all runs, sequential ones too.
+
+--bal: Braid executes each block with its own access list, wherever it is measured or simulated; the
+baseline and the other ways do not look at it. The list is made once, before anything is timed.
 
 --db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
 --db-waits spin keeps its core busy; the baseline reads through the same database.
@@ -87,6 +91,9 @@ pub(in crate::commands) struct BenchArgs {
     /// Transactions of a built-in workload [default: each has its own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) txs: Option<u32>,
+    /// Execute each block with its access list (EIP-7928), which is made before anything is timed
+    #[arg(long)]
+    pub(super) bal: bool,
     /// Multiply the number of transactions by this
     #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) scale: u32,
@@ -121,7 +128,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     pub(super) simulate: Vec<NonZeroU16>,
-    /// Print the memory that one run adds, and nothing else
+    /// Print the memory that one run adds, or the access list, and nothing else
     #[arg(long, hide = true)]
     pub(super) probe: Option<Probed>,
     /// Compute until standard input ends, and nothing else
@@ -155,6 +162,8 @@ pub(super) enum StoreArg {
 pub(super) enum Probed {
     Sequential,
     Braid,
+    /// Nobody's: the access list is printed, which the run of Braid reads with `--bal`.
+    List,
 }
 
 /// Reads a pause: a time with its unit, or 0.

@@ -1,13 +1,18 @@
 //! What is measured beside the rounds: stages, memory, virtual time.
 
 use super::{BenchArgs, Probed};
-use crate::bench::{self, Figures, peak_of};
+use crate::{
+    access_list,
+    bench::{self, Figures, peak_of},
+};
 use braid_evm::{Config, Executor};
-use braid_testkit::block::Block;
+use braid_testkit::{block::Block, block_file::FileDatabase};
+use clap::ValueEnum as _;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{
     fmt::Display,
+    io::{self, Read as _, Write as _},
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -46,39 +51,68 @@ pub(super) fn add<D>(
 /// Bytes that one run of the baseline and of Braid on `workers` adds, each in a process of its own
 /// that generates or reads the block `what` again.
 pub(super) fn memory(args: &BenchArgs, what: &str, workers: u16) -> Option<[u64; 2]> {
-    let probe = |who: &str| {
-        let mut command = Command::new(std::env::current_exe().ok()?);
-        command.args(["bench", what, "--probe", who]);
-        command.arg(format!("--workers={workers}"));
-        command.arg(format!("--seed={}", args.seed)).arg(format!("--scale={}", args.scale));
-        command.args(args.txs.map(|txs| format!("--txs={txs}")));
-        // Or what generating has left would be filled up before anything grows.
-        command.env("MIMALLOC_PURGE_DELAY", "0").stdin(Stdio::null()).stderr(Stdio::null());
-        let output = command.output().ok().filter(|output| output.status.success())?;
-        String::from_utf8(output.stdout).ok()?.trim().parse::<u64>().ok()
+    let peak = |who, list| {
+        let printed = probed(args, what, workers, who, list)?;
+        String::from_utf8(printed).ok()?.trim().parse::<u64>().ok()
     };
-    Some([probe("sequential")?, probe("braid")?])
+    // A process of its own, as memory that is left free by making the list would hide what the run adds.
+    let list = || probed(args, what, workers, Probed::List, None);
+    let list = if args.bal { Some(list()?) } else { None };
+    Some([peak(Probed::Sequential, None)?, peak(Probed::Braid, list)?])
 }
 
-/// The other end of [`memory`].
-pub(super) fn probe<D>(
+/// What a process prints that runs the probe `who` and reads `list`, if there is one.
+fn probed(
+    args: &BenchArgs,
+    what: &str,
+    workers: u16,
+    who: Probed,
+    list: Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.args(["bench", what, "--probe", who.to_possible_value()?.get_name()]);
+    command.arg(format!("--workers={workers}"));
+    command.arg(format!("--seed={}", args.seed)).arg(format!("--scale={}", args.scale));
+    command.args(args.txs.map(|txs| format!("--txs={txs}")));
+    command.args(list.as_ref().map(|_| "--bal"));
+    // Or what generating has left would be filled up before anything grows.
+    command.env("MIMALLOC_PURGE_DELAY", "0");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    // Dropped at the end of the statement: the process reads to the end.
+    let sent = child.stdin.take()?.write_all(&list.unwrap_or_default());
+    let output = child.wait_with_output().ok().filter(|output| output.status.success())?;
+    sent.ok().map(|()| output.stdout)
+}
+
+/// The other end of [`memory`]: what the process prints.
+pub(super) fn probe(
+    args: &BenchArgs,
     who: Probed,
     executor: &mut Executor,
     block: &Block,
-    database: &D,
-) -> Option<u64>
-where
-    D: DatabaseRef<Error: Display> + Clone + Send + Sync + 'static,
-{
-    let database = database.clone();
-    match who {
+    database: FileDatabase,
+) -> Result<Vec<u8>, String> {
+    let peak = match who {
+        Probed::List => {
+            let list = access_list::list_of(block.into(), database);
+            return list.map(alloy_rlp::encode).map_err(|error| error.to_string());
+        }
         Probed::Sequential => {
             let plain = braid_testkit::sequential::Plain::new(block);
             peak_of(|| plain.run_keeping(database))
         }
         Probed::Braid => {
-            let block = Arc::new(braid_evm::Block::from(block));
+            let mut block = braid_evm::Block::from(block);
+            if args.bal {
+                let mut rlp = Vec::new();
+                io::stdin().read_to_end(&mut rlp).map_err(|error| error.to_string())?;
+                let list = alloy_rlp::decode_exact(&rlp).map_err(|error| error.to_string())?;
+                block.access_list = Some(Arc::new(list));
+            }
             peak_of(|| executor.execute(block, database))
         }
-    }
+    };
+    let peak = peak.ok_or_else(|| "this system does not tell".to_owned())?;
+    Ok(format!("{peak}\n").into_bytes())
 }

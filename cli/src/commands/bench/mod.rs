@@ -10,6 +10,7 @@ pub(super) use args::{BenchArgs, pause_from};
 
 use super::{End, Stop, inputs, print_error, progress::Progress};
 use crate::{
+    access_list,
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
     profile,
 };
@@ -18,7 +19,8 @@ use args::Probed;
 use args::StoreArg;
 use braid_evm::{Config, Executor};
 use braid_testkit::{
-    block_file::{BlockFile, BlockFileError, BlockFileErrorKind},
+    block::Block,
+    block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FileDatabase},
     workload::Preset,
 };
 use clap::ValueEnum;
@@ -51,7 +53,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     }
     let mut executors = executors(args)?;
     let items = items(&args.what)?;
-    let conditions = Conditions { pause: args.pause, busy: args.busy.unwrap_or(0) };
+    let conditions =
+        Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), access_list: args.bal };
     let mut report: Box<dyn Report> = if args.json {
         Box::new(Json::new(conditions))
     } else if args.markdown {
@@ -99,7 +102,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     Ok(end)
 }
 
-/// Prints the memory that one run of the one item adds.
+/// Prints the memory that one run of the one item adds, or its access list.
 fn probe(
     args: &BenchArgs,
     who: Probed,
@@ -113,9 +116,8 @@ fn probe(
     let file = item.block(args).map_err(|error| stopped(error.message))?;
     let (block, database) = file.to_block().map_err(|error| stopped(error.to_string()))?;
     drop(file);
-    let peak = extras::probe(who, executor, &block, &database);
-    let peak = peak.ok_or_else(|| stopped("this system does not tell".to_owned()))?;
-    writeln!(io::stdout().lock(), "{peak}")?;
+    let printed = extras::probe(args, who, executor, &block, database).map_err(stopped)?;
+    io::stdout().lock().write_all(&printed)?;
     Ok(End::Right)
 }
 
@@ -226,7 +228,7 @@ fn measure(
     let (block, database) = file
         .to_block()
         .map_err(|error| BenchError::Invalid(BlockFileErrorKind::Field(error).to_string()))?;
-    let shared = Arc::new(braid_evm::Block::from(&block));
+    let shared = shared(args, &block, &database)?;
     if let Some(times) = args.execute {
         for executor in executors {
             for _ in 0..times {
@@ -248,13 +250,27 @@ fn measure(
     }
     let Some(latency) = latency else {
         let clone = || database.clone();
-        let subject = Subject { name, block: &block, database: &clone, reads: None };
-        return measured(args, executors, &subject, &shared);
+        let subject =
+            Subject { name, block: &block, shared: &shared, database: &clone, reads: None };
+        return measured(args, executors, &subject);
     };
     let slow = SlowDatabase::new(database, latency, args.db_waits);
     let reads = Some(slow.counter());
-    let subject = Subject { name, block: &block, database: &|| slow.clone(), reads };
-    measured(args, executors, &subject, &shared)
+    let clone = || slow.clone();
+    let subject = Subject { name, block: &block, shared: &shared, database: &clone, reads };
+    measured(args, executors, &subject)
+}
+
+/// The block as Braid executes it: with its access list if `args` ask for that.
+fn shared(
+    args: &BenchArgs,
+    block: &Block,
+    database: &FileDatabase,
+) -> Result<Arc<braid_evm::Block>, BenchError> {
+    let block = braid_evm::Block::from(block);
+    let block =
+        if args.bal { access_list::with_its_list(block, database.clone()) } else { Ok(block) };
+    block.map(Arc::new).map_err(|error| BenchError::Invalid(error.to_string()))
 }
 
 /// Measures on an embedded store of kind `S`.
@@ -264,20 +280,19 @@ fn stored<S: bench::Store>(
     executors: &mut [Executor],
     name: &str,
     file: &BlockFile,
-    block: &braid_testkit::block::Block,
+    block: &Block,
     shared: &Arc<braid_evm::Block>,
 ) -> Result<Vec<Figures>, BenchError> {
     let folder = bench::StoreFolder::<S>::write(file);
     let folder = folder.map_err(|error| BenchError::Invalid(error.to_string()))?;
-    let subject = Subject { name, block, database: &|| folder.cold(), reads: None };
-    measured(args, executors, &subject, shared)
+    let subject = Subject { name, block, shared, database: &|| folder.cold(), reads: None };
+    measured(args, executors, &subject)
 }
 
 fn measured<D>(
     args: &BenchArgs,
     executors: &mut [Executor],
     subject: &Subject<'_, D>,
-    shared: &Arc<braid_evm::Block>,
 ) -> Result<Vec<Figures>, BenchError>
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
@@ -286,6 +301,6 @@ where
     let rounds = args.rounds.unwrap_or(bench::rounds_for(transactions));
     let timing = Timing { rounds, pause: args.pause };
     let mut figures = bench::measure(subject, executors, timing)?;
-    extras::add(args, &mut figures, subject.block, shared, &(subject.database)());
+    extras::add(args, &mut figures, subject.block, subject.shared, &(subject.database)());
     Ok(figures)
 }

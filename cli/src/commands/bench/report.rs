@@ -31,6 +31,8 @@ pub(super) struct Conditions {
     pub(super) pause: Duration,
     /// Processes that compute on each core meanwhile.
     pub(super) busy: u32,
+    /// Whether Braid executes each block with its access list.
+    pub(super) access_list: bool,
 }
 
 impl Display for Conditions {
@@ -40,7 +42,8 @@ impl Display for Conditions {
             0 => f.write_str("nothing beside it"),
             1 => f.write_str("one computing process on each core"),
             each => write!(f, "{each} computing processes on each core"),
-        }
+        }?;
+        f.write_str(if self.access_list { ", with access lists" } else { "" })
     }
 }
 
@@ -230,6 +233,8 @@ struct Line<'a> {
     pause_us: u128,
     /// Processes that computed on each core meanwhile.
     busy: u32,
+    /// Whether Braid executed the block with its access list.
+    access_list: bool,
     workers: u16,
     txs: usize,
     gas: u64,
@@ -295,6 +300,7 @@ impl<'a> Line<'a> {
             profile: PROFILE,
             pause_us: conditions.pause.as_micros(),
             busy: conditions.busy,
+            access_list: conditions.access_list,
             workers: figures.workers,
             txs: figures.transactions,
             gas: figures.gas,
