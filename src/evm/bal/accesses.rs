@@ -2,7 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::bytecode::Bytecode;
-use revm::state::{Account, AccountInfo, EvmState, EvmStorageSlot};
+use revm::state::{Account, AccountInfo, EvmStorageSlot};
 
 /// A place in [`Accesses::accounts`].
 pub(super) type Place = u32;
@@ -67,7 +67,8 @@ impl Accesses {
     }
 
     /// The accesses of a transaction, or of a system call, that had `state` for itself.
-    pub(in crate::evm) fn of_state(state: &EvmState) -> Self {
+    #[cfg(feature = "alloy")]
+    pub(in crate::evm) fn of_state(state: &revm::state::EvmState) -> Self {
         let mut accesses = Self::default();
         for (address, account) in state {
             accesses.add_account(*address, account, Original::at(account));
