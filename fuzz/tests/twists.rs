@@ -3,7 +3,7 @@
 
 use braid_evm::{Cloned, Executor, Mode, Policy};
 use braid_fuzz::generate::Case;
-use braid_fuzz::lineup::executor;
+use braid_fuzz::lineup::listing;
 use braid_fuzz::oracle::Expected;
 use braid_fuzz::own::{Publishing, Teller};
 use braid_fuzz::plain::{self, Own};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const SEEDS: core::ops::Range<u64> = 0..60;
 
 fn new_executor() -> Executor {
-    executor(2, Policy::ForceSpeculative, Mode::Build)
+    listing(2, Policy::ForceSpeculative, Mode::Build)
 }
 
 /// How many random blocks come out otherwise if Braid is not told of `own`.

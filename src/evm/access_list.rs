@@ -11,6 +11,7 @@ use super::mutants::is_evm_mutant;
 use alloy_eip7928::BlockAccessIndex;
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::Address;
+use alloy_primitives::map::AddressSet;
 use revm::state::AccountInfo;
 
 /// What is accessed after the transactions, by calls and by balances that change.
@@ -19,8 +20,9 @@ pub(super) fn accesses_after(recipe: &Recipe, effects: &mut BlockEffects) -> Acc
     for (address, info) in &effects.drained {
         after.drain(*address, info.as_ref());
     }
+    let accessed = accessed_for_nothing(&recipe.block);
     for (address, amount, info) in &effects.increments {
-        if *amount > 0 || is_accessed(&recipe.block, *address) {
+        if *amount > 0 || accessed.contains(address) {
             after.add_balance(*address, info.as_ref(), *amount);
         }
     }
@@ -74,10 +76,9 @@ pub(super) fn access_list(
     Some(list.build())
 }
 
-/// Whether the account is accessed, also if it gets nothing: that holds for all but rewards, as
-/// that of an ommer which is too old.
-fn is_accessed(block: &Block, address: Address) -> bool {
-    let mut withdrawals = block.withdrawals.iter().flatten();
-    withdrawals.any(|withdrawal| withdrawal.address == address)
-        || block.rules.dao_fork.as_ref().is_some_and(|dao| dao.beneficiary == address)
+/// Accounts that the end of the block accesses also if they get nothing: all but receivers of
+/// rewards, as that of an ommer which is too old.
+fn accessed_for_nothing(block: &Block) -> AddressSet {
+    let withdrawals = block.withdrawals.iter().flatten().map(|withdrawal| withdrawal.address);
+    withdrawals.chain(block.rules.dao_fork.as_ref().map(|dao| dao.beneficiary)).collect()
 }

@@ -224,6 +224,26 @@ pub enum EvmMutant {
     /// What the beneficiary is paid unseen stands in the access list as a balance of its own, too.
     #[cfg(feature = "mutants")]
     PaymentListedTwice,
+    /// The parts of what a batch has accessed are in the access list in the wrong order.
+    #[cfg(feature = "mutants")]
+    ListedOutOfOrder,
+    /// A transaction that is left out has an index in the access list.
+    #[cfg(feature = "mutants")]
+    SkipListed,
+    /// Who sends a transaction, is called or gets the fees is not in the access list if it is warm
+    /// from the beginning.
+    #[cfg(feature = "mutants")]
+    WarmPartyUnlisted,
+    /// A precompile that code calls is not in the access list.
+    #[cfg(feature = "mutants")]
+    PrecompileUnlisted,
+    /// What was accessed before the gas for authorizations or the first frame has run out is not in
+    /// the access list.
+    #[cfg(feature = "mutants")]
+    FirstAccessLost,
+    /// Of the calls on one side of the transactions only the first one is in the access list.
+    #[cfg(feature = "mutants")]
+    SecondCallUnlisted,
     /// What transactions that were taken together have set aside is lost.
     #[cfg(feature = "mutants")]
     AsideLost,
@@ -321,6 +341,12 @@ impl EvmMutant {
         Self::EndUncompared,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
+        Self::ListedOutOfOrder,
+        Self::SkipListed,
+        Self::WarmPartyUnlisted,
+        Self::PrecompileUnlisted,
+        Self::FirstAccessLost,
+        Self::SecondCallUnlisted,
         Self::AsideLost,
         Self::AsideLate,
     ];

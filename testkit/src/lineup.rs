@@ -2,6 +2,7 @@
 
 use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
+use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
     Block, BlockError, BlockOutput, Cloned, Config, EvmMutant, Executor, Mode, Observer, Policy,
@@ -125,6 +126,8 @@ pub struct Lineup {
     pub discarded: u64,
     /// Transactions committed from a speculative run, over all executions.
     pub speculative: u64,
+    /// The access list that an executor has made last.
+    pub access_list: Option<Bal>,
 }
 
 impl Lineup {
@@ -148,7 +151,7 @@ impl Lineup {
         let executors = executors.enumerate().map(listing).collect();
         let listed = LISTED.map(|(workers, policy)| config(workers, None, policy, mode));
         let listed = listed.into_iter().enumerate().map(listing).collect();
-        Self { executors, listed, mode, met: 0, discarded: 0, speculative: 0 }
+        Self { executors, listed, mode, met: 0, discarded: 0, speculative: 0, access_list: None }
     }
 
     /// The same executors with a seeded bug, for tests of the tests.
@@ -205,7 +208,8 @@ impl Lineup {
         let block = Arc::new(Block { access_list, ..Block::clone(block) });
         for (index, (workers, policy)) in LISTED.into_iter().enumerate() {
             let found = self.listed[index].execute(Arc::clone(&block), database.clone());
-            self.judge(policy, &found, expected).map_err(|difference| {
+            let config = *self.listed[index].config();
+            self.judge(&config, &found, expected).map_err(|difference| {
                 format!("{workers} workers, {policy:?}, with an access list: {difference}")
             })?;
         }
@@ -224,7 +228,7 @@ impl Lineup {
         config.access_list = true;
         let observer = Counter::default();
         let found = observe(config, Arc::clone(block), Cloned(database), &observer);
-        self.judge(config.policy, &found, expected)?;
+        self.judge(&config, &found, expected)?;
         match observer.0.load(SeqCst) {
             0 => Err("nothing was told".into()),
             _ => Ok(()),
@@ -262,21 +266,25 @@ impl Lineup {
         expected: &Expected<D::Error>,
     ) -> Result<(), String> {
         let found = self.executors[index].execute(Arc::clone(block), database);
-        self.judge(self.executors[index].config().policy, &found, expected)
+        let config = *self.executors[index].config();
+        self.judge(&config, &found, expected)
     }
 
     fn judge<E: core::fmt::Debug + core::fmt::Display>(
         &mut self,
-        policy: Policy,
+        config: &Config,
         found: &Result<BlockOutput, BlockError<E>>,
         expected: &Expected<E>,
     ) -> Result<(), String> {
-        expected.compare(found)?;
-        let stats = match found {
-            Ok(output) => output.stats,
-            Err(error) => error.committed.stats,
+        expected.compare_with_list(found, config.access_list)?;
+        let output = match found {
+            Ok(output) => output,
+            Err(error) => &error.committed,
         };
-        self.note(policy, stats)
+        if output.access_list.is_some() {
+            self.access_list.clone_from(&output.access_list);
+        }
+        self.note(config.policy, output.stats)
     }
 
     fn note(&mut self, policy: Policy, stats: Stats) -> Result<(), String> {

@@ -122,6 +122,7 @@ pub(crate) fn an_empty_account_with_storage_is_touched() {
     for (workers, policy) in SETTINGS {
         let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
         (config.policy, config.chunk) = (policy, NonZeroU32::new(3));
+        config.access_list = true;
         let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
         let found = executor
             .with_precompiles(vec![Arc::new(teller)])

@@ -1,7 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
-use super::access_lists::{around, given, touched};
+use super::access_lists::{around, given, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -21,9 +21,15 @@ macro_rules! tests {
 
 fn named(name: &str) -> Option<fn()> {
     let tests = tests![
+        around::a_precompile_gets_the_fees,
+        around::parts_are_listed_in_order,
+        around::skipped_transactions_are_not_counted,
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,
         given::a_malformed_list_is_refused_before_anything_runs,
         given::what_surrounds_the_transactions_is_compared,
+        around::what_surrounds_the_transactions_has_indices_of_its_own,
+        lives::gas_ends_before_the_first_frame,
+        lives::precompiles_are_listed_when_they_are_called,
         given::a_change_that_does_not_happen_is_found,
         given::a_wrong_value_is_found_where_it_is_written,
         given::storage_that_a_self_destruct_clears_is_not_told,

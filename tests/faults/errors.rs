@@ -129,7 +129,7 @@ fn check_prefix(case: &Case, mode: Mode, committed: &braid_evm::BlockOutput, tex
     if Expected::new(&case.block, mode, &database).output().is_none() {
         return;
     }
-    if let Err(difference) = compare_prefix(&case.block, mode, &database, committed) {
+    if let Err(difference) = compare_prefix(&case.block, mode, &database, committed, false) {
         panic!("{text}: committed: {difference}");
     }
 }

@@ -161,8 +161,14 @@ fn a_worker_without_a_database() {
                 Err(error) => {
                     assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
                     let committed = &error.committed;
-                    compare_prefix(&scene.block, Mode::Validate, &scene.database(), committed)
-                        .unwrap_or_else(|difference| panic!("{difference}"));
+                    compare_prefix(
+                        &scene.block,
+                        Mode::Validate,
+                        &scene.database(),
+                        committed,
+                        false,
+                    )
+                    .unwrap_or_else(|difference| panic!("{difference}"));
                 }
                 found => {
                     assert_ne!(to, 0);

@@ -122,7 +122,7 @@ fn the_caller_ends_the_block_at_any_commit() {
             };
             assert!(heard > last, "{heard} heard, stopped at {last}");
             assert!(committed.outcomes.len() >= heard, "stopped at {last}");
-            compare_prefix(&scene.block, Mode::Validate, &scene.database(), &committed)
+            compare_prefix(&scene.block, Mode::Validate, &scene.database(), &committed, false)
                 .unwrap_or_else(|difference| panic!("stopped at {last}: {difference}"));
         }
         let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());

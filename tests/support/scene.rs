@@ -1,5 +1,6 @@
 //! Hand-made blocks.
 
+use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 #[cfg(feature = "sim")]
 use braid_evm::Simulation;
@@ -47,7 +48,11 @@ pub(crate) struct Scene {
 
 /// What sequential execution made of a scene, after every executor has made the same of it.
 #[derive(Debug)]
-pub(crate) struct Played(SequentialOutput);
+pub(crate) struct Played {
+    output: SequentialOutput,
+    /// The access list of an executor.
+    access_list: Bal,
+}
 
 impl Scene {
     /// An empty block under the rules of `spec`, on an empty state.
@@ -226,22 +231,30 @@ impl Scene {
                 _ => lineup.compare(&block, &database),
             };
             let expected = expected.unwrap_or_else(|difference| panic!("{policy:?}: {difference}"));
-            result = Some(expected.into_result());
+            result = Some(expected.into_result().map(|output| {
+                let access_list = lineup.access_list.take().expect("most executors make a list");
+                Played { output, access_list }
+            }));
         }
-        result.expect("at least one policy").map(Played)
+        result.expect("at least one policy")
     }
 }
 
 impl Played {
     /// All of it.
     pub(crate) fn output(&self) -> &SequentialOutput {
-        &self.0
+        &self.output
+    }
+
+    /// The access list of an executor.
+    pub(crate) fn access_list(&self) -> &Bal {
+        &self.access_list
     }
 
     /// Whether the transaction succeeded.
     #[track_caller]
     pub(crate) fn ok(&self, tx: usize) -> bool {
-        match &self.0.outcomes[tx] {
+        match &self.output.outcomes[tx] {
             SequentialOutcome::Executed(result) => result.is_success(),
             SequentialOutcome::Skipped(reason) => panic!("transaction {tx} was skipped: {reason}"),
         }
@@ -250,7 +263,7 @@ impl Played {
     /// Gas that the transaction paid for.
     #[track_caller]
     pub(crate) fn gas(&self, tx: usize) -> u64 {
-        match &self.0.outcomes[tx] {
+        match &self.output.outcomes[tx] {
             SequentialOutcome::Executed(result) => result.tx_gas_used(),
             SequentialOutcome::Skipped(reason) => panic!("transaction {tx} was skipped: {reason}"),
         }
@@ -259,7 +272,7 @@ impl Played {
     /// Why the transaction was skipped.
     #[track_caller]
     pub(crate) fn skipped(&self, tx: usize) -> Option<&SkipReason> {
-        match &self.0.outcomes[tx] {
+        match &self.output.outcomes[tx] {
             SequentialOutcome::Executed(_) => None,
             SequentialOutcome::Skipped(reason) => Some(reason),
         }
@@ -267,7 +280,7 @@ impl Played {
 
     /// Indices of the skipped transactions.
     pub(crate) fn all_skipped(&self) -> Vec<usize> {
-        let outcomes = self.0.outcomes.iter().enumerate();
+        let outcomes = self.output.outcomes.iter().enumerate();
         let skipped = outcomes
             .filter(|(_, outcome)| matches!(outcome, SequentialOutcome::Skipped(_)))
             .map(|(index, _)| index);
@@ -277,7 +290,7 @@ impl Played {
     /// The account in the bundle.
     #[track_caller]
     pub(crate) fn account(&self, address: Address) -> &BundleAccount {
-        let account = self.0.bundle.account(&address);
+        let account = self.output.bundle.account(&address);
         account.unwrap_or_else(|| panic!("{address} is not in the bundle"))
     }
 

@@ -158,8 +158,7 @@ impl EmbeddedStore {
 }
 
 /// Whether the worker is so far behind with `table` that fjall may wait for it within `commit`: for
-/// 4 sealed memtables to be fewer, or for 30 runs. Until `commit` ends two more memtables may be
-/// sealed, the one with earlier changes and the one with the transaction's, and be written as runs.
+/// 4 sealed memtables to be fewer, or for 30 runs. The sealed ones may be written as runs meanwhile.
 fn is_behind(table: &Keyspace) -> bool {
     table.sealed_memtable_count() >= 2 || table.tree.l0_run_count() >= 26
 }
@@ -222,8 +221,7 @@ impl StateStore for EmbeddedStore {
     }
 
     fn write(&self, writes: Writes) -> Result<(), StoreError> {
-        let is_ready = self.wait_for_worker().and_then(|()| self.seal());
-        is_ready.map_err(|error| self.tables.failed(error))?;
+        self.wait_for_worker().map_err(|error| self.tables.failed(error))?;
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
         for write in writes.0 {
             let table = self.tables.of(write.table)?;
@@ -236,7 +234,8 @@ impl StateStore for EmbeddedStore {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         batch.insert(&self.count, COUNT, file.count.saturating_add(1).to_be_bytes());
         batch.commit().map_err(|error| self.tables.failed(error))?;
-        file.add().map_err(|error| self.tables.failed(error.into()))
+        file.add().map_err(|error| self.tables.failed(error.into()))?;
+        self.seal().map_err(|error| self.tables.failed(error))
     }
 }
 

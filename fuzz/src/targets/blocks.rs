@@ -60,7 +60,8 @@ where
     let found = SIMULATOR
         .with_borrow_mut(|simulator| simulate(simulator, block, source, &simulation))
         .map_err(|error| named(error.to_string()))?;
-    expected.compare(&found.result).map_err(named)
+    let asked = simulation.config.access_list;
+    expected.compare_with_list(&found.result, asked).map_err(named)
 }
 
 /// A seed that depends on every byte: FNV-1a, after Fowler, Noll and Vo.

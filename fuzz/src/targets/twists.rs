@@ -56,7 +56,7 @@ fn unreadable(
     let expected = Expected::new(block, mode, &faulty);
     WAYS.into_iter().try_for_each(|way| {
         let found = new_executor(way, mode, bugs).execute(block.clone(), faulty.clone());
-        expected.compare(&found).map_err(|wrong| format!("{way:?}: {wrong}"))
+        expected.compare_with_list(&found, true).map_err(|wrong| format!("{way:?}: {wrong}"))
     })
 }
 
@@ -109,9 +109,9 @@ fn unopened(
                 At::PreBlock if opens > 0 => Err("it could be opened".into()),
                 At::PreBlock => Ok(()),
                 _ if opens == 0 => Err(format!("it could not be opened, and found {error}")),
-                _ => compare_prefix(block, Mode::Build, database, &error.committed),
+                _ => compare_prefix(block, Mode::Build, database, &error.committed, true),
             },
-            _ => expected.compare(&found),
+            _ => expected.compare_with_list(&found, true),
         };
         checked.map_err(|wrong| format!("{way:?}, {opens} handles: {wrong}"))
     })

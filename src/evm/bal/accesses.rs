@@ -1,7 +1,8 @@
 //! What one transaction has accessed, and what it has changed there.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
-use revm::state::{Account, AccountInfo, EvmState, EvmStorageSlot};
+use revm::bytecode::Bytecode;
+use revm::state::{Account, AccountInfo, EvmStorageSlot};
 
 /// A place in [`Accesses::accounts`].
 pub(super) type Place = u32;
@@ -27,9 +28,9 @@ pub(in crate::evm) struct Accesses {
 }
 
 /// What of an account is compared, as it was before the transaction.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Original {
-    balance: U256,
+    pub(super) balance: U256,
     nonce: u64,
     code_hash: B256,
 }
@@ -43,6 +44,14 @@ impl Default for Original {
 impl Original {
     pub(super) const fn of(info: &AccountInfo) -> Self {
         Self { balance: info.balance, nonce: info.nonce, code_hash: info.code_hash }
+    }
+
+    /// The account before the transaction that has left it like this.
+    pub(super) fn at(account: &Account) -> Self {
+        match account.is_changed() {
+            true => Self::of(&account.original_info()),
+            false => Self::of(&account.info),
+        }
     }
 }
 
@@ -58,14 +67,11 @@ impl Accesses {
     }
 
     /// The accesses of a transaction, or of a system call, that had `state` for itself.
-    pub(in crate::evm) fn of_state(state: &EvmState) -> Self {
+    #[cfg(feature = "alloy")]
+    pub(in crate::evm) fn of_state(state: &revm::state::EvmState) -> Self {
         let mut accesses = Self::default();
         for (address, account) in state {
-            let original = match account.is_changed() {
-                true => Original::of(&account.original_info()),
-                false => Original::of(&account.info),
-            };
-            accesses.add_account(*address, account, original);
+            accesses.add_account(*address, account, Original::at(account));
             for (slot, value) in &account.storage {
                 accesses.add_slot(*address, *slot, value, account);
             }
@@ -75,15 +81,26 @@ impl Accesses {
 
     /// Adds an account, which was `before` the transaction.
     pub(super) fn add_account(&mut self, address: Address, account: &Account, before: Original) {
+        // Only what is touched counts: revm does not give back an amount that overflows a balance.
+        // What it gets after its end goes with it.
+        let (after, code) = match account.is_selfdestructed_locally() {
+            _ if !account.is_touched() => (before, None),
+            true => (Original::default(), None),
+            false => (Original::of(&account.info), account.info.code.as_ref()),
+        };
+        self.add_change(address, before, after, code);
+    }
+
+    /// Adds an account with what it is before and after; `code` is the one after, if it has any.
+    pub(super) fn add_change(
+        &mut self,
+        address: Address,
+        before: Original,
+        after: Original,
+        code: Option<&Bytecode>,
+    ) -> Place {
         let place = self.next_place();
         self.accounts.push(address);
-        // Only what is touched counts: revm does not give back an amount that overflows a balance.
-        if !account.is_touched() {
-            return;
-        }
-        // What it gets after its end goes with it.
-        let is_gone = account.is_selfdestructed_locally();
-        let after = if is_gone { Original::default() } else { Original::of(&account.info) };
         if before.balance != after.balance {
             self.balances.push((place, after.balance));
         }
@@ -91,9 +108,9 @@ impl Accesses {
             self.nonces.push((place, after.nonce));
         }
         if before.code_hash != after.code_hash {
-            let code = account.info.code.as_ref().filter(|_| !is_gone);
             self.codes.push((place, code.map(|code| code.original_bytes()).unwrap_or_default()));
         }
+        place
     }
 
     /// Adds a slot of `account`.
@@ -116,7 +133,12 @@ impl Accesses {
         };
         let is_gone = account.is_selfdestructed_locally();
         let after = if is_gone { U256::ZERO } else { value.present_value };
-        if value.original_value == after {
+        self.add_values(place, slot, value.original_value, after);
+    }
+
+    /// Adds a slot of the account at `place` with its values.
+    pub(super) fn add_values(&mut self, place: Place, slot: U256, before: U256, after: U256) {
+        if before == after {
             self.reads.push((place, slot));
         } else {
             self.writes.push((place, slot, after));

@@ -1,27 +1,55 @@
 //! What is accessed before the first and after the last transaction: by system calls, withdrawals,
 //! rewards of the block. Each side has one index, whatever it consists of.
 
-use super::accesses::Accesses;
+use super::accesses::{Accesses, Original};
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, U256};
-use revm::state::{Account, AccountInfo, EvmState, TransactionId};
+use revm::bytecode::Bytecode;
+use revm::state::{AccountInfo, EvmState};
 
 /// What the steps on one side of the transactions have accessed, taken together.
 #[derive(Debug, Default)]
-pub(in crate::evm) struct Outside(EvmState);
+pub(in crate::evm) struct Outside(AddressMap<Span>);
+
+/// An account before the first step that accesses it, and after the last one.
+#[derive(Debug)]
+struct Span {
+    before: Original,
+    after: Original,
+    /// The code that it has got, if that is not empty.
+    code: Option<Bytecode>,
+    /// Slots with their values before and after.
+    slots: HashMap<U256, (U256, U256)>,
+}
+
+impl Span {
+    fn new(before: Original) -> Self {
+        Self { before, after: before, code: None, slots: HashMap::default() }
+    }
+}
 
 impl Outside {
-    /// A system call has left `state`.
-    pub(in crate::evm) fn add_call(&mut self, state: &EvmState) {
-        for (address, later) in state {
-            let Some(account) = self.0.get_mut(address) else {
-                self.0.insert(*address, later.clone());
-                continue;
+    /// A system call has left `state`. What it has destroyed may come back later.
+    pub(in crate::evm) fn add_call(&mut self, state: &EvmState, mutant: EvmMutant) {
+        if is_evm_mutant!(mutant, SecondCallUnlisted) && !self.0.is_empty() {
+            return;
+        }
+        for (address, account) in state {
+            let span = self.0.entry(*address).or_insert_with(|| Span::new(Original::at(account)));
+            (span.after, span.code) = match account.is_selfdestructed_locally() {
+                true => (Original::default(), None),
+                false if account.is_touched() => {
+                    (Original::of(&account.info), account.info.code.clone())
+                }
+                false => (span.after, span.code.take()),
             };
-            account.info = later.info.clone();
-            account.status |= later.status;
-            for (slot, value) in &later.storage {
-                let slot = account.storage.entry(*slot).or_insert_with(|| value.clone());
-                slot.present_value = value.present_value;
+            for (slot, value) in &account.storage {
+                let values = (value.original_value, value.present_value);
+                span.slots.entry(*slot).or_insert(values).1 = value.present_value;
+            }
+            if account.is_selfdestructed_locally() {
+                span.slots.values_mut().for_each(|(_, after)| *after = U256::ZERO);
             }
         }
     }
@@ -33,25 +61,28 @@ impl Outside {
         info: Option<&AccountInfo>,
         amount: u128,
     ) {
-        let balance = &mut self.account(address, info).info.balance;
+        let balance = &mut self.span(address, info).after.balance;
         *balance = balance.saturating_add(U256::from(amount));
     }
 
     /// The account, which is `info` after the calls, loses its balance.
     pub(in crate::evm) fn drain(&mut self, address: Address, info: Option<&AccountInfo>) {
-        self.account(address, info).info.balance = U256::ZERO;
+        self.span(address, info).after.balance = U256::ZERO;
     }
 
-    fn account(&mut self, address: Address, info: Option<&AccountInfo>) -> &mut Account {
-        let account = self.0.entry(address).or_insert_with(|| match info {
-            Some(info) => Account::from(info.clone()),
-            None => Account::new_not_existing(TransactionId::ZERO),
-        });
-        account.mark_touch();
-        account
+    fn span(&mut self, address: Address, info: Option<&AccountInfo>) -> &mut Span {
+        let before = || info.map(Original::of).unwrap_or_default();
+        self.0.entry(address).or_insert_with(|| Span::new(before()))
     }
 
     pub(in crate::evm) fn accesses(&self) -> Accesses {
-        Accesses::of_state(&self.0)
+        let mut accesses = Accesses::default();
+        for (address, span) in &self.0 {
+            let place = accesses.add_change(*address, span.before, span.after, span.code.as_ref());
+            for (slot, (before, after)) in &span.slots {
+                accesses.add_values(place, *slot, *before, *after);
+            }
+        }
+        accesses
     }
 }

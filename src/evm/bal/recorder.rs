@@ -19,14 +19,17 @@ type Access = (Address, Option<U256>);
 /// Records what one transaction accesses.
 #[derive(Debug)]
 pub(in crate::evm) struct Recorder {
-    /// What was reverted, and what may have been accessed.
+    /// What was or may be reverted, and what may have been accessed.
     noted: SmallVec<[Access; 2]>,
+    /// Number of the journal's first entries that are in `noted`. Without it a frame that ends
+    /// within others would be noted once for each of them.
+    noted_to: usize,
     mutant: EvmMutant,
 }
 
 impl Recorder {
     pub(in crate::evm) const fn new(mutant: EvmMutant) -> Self {
-        Self { noted: SmallVec::new_const(), mutant }
+        Self { noted: SmallVec::new_const(), noted_to: 0, mutant }
     }
 
     /// Notes what may have been accessed: it counts if revm has marked it.
@@ -34,17 +37,21 @@ impl Recorder {
         self.noted.push((address, slot));
     }
 
-    /// Notes what the last entries of `journal`, from `first` on, have accessed. They may be
-    /// reverted.
-    pub(in crate::evm) fn note_entries(
-        &mut self,
-        journal: &JournalInner<JournalEntry>,
-        first: usize,
-    ) {
-        let entries = journal.journal.get(first..).unwrap_or_default();
-        if !is_evm_mutant!(self.mutant, RevertedAccessLost) {
-            self.noted.extend(entries.iter().filter_map(access));
+    /// Notes what the entries of `journal` have accessed, as the last ones may be reverted now.
+    /// Those of frames around them are noted, too, so that each is noted once.
+    pub(in crate::evm) fn note_entries(&mut self, journal: &JournalInner<JournalEntry>) {
+        if is_evm_mutant!(self.mutant, RevertedAccessLost) {
+            return;
         }
+        let entries = journal.journal.get(self.noted_to..).unwrap_or_default();
+        self.noted.extend(entries.iter().filter_map(access));
+        self.noted_to = journal.journal.len();
+    }
+
+    /// Has to be told of the entries that are left in `journal` before others follow them, once
+    /// some that were noted may have been reverted.
+    pub(in crate::evm) fn keep_entries(&mut self, left: usize) {
+        self.noted_to = self.noted_to.min(left);
     }
 
     /// What the transaction in hand has accessed. `pays`: it is a payment, so that it has
@@ -55,16 +62,17 @@ impl Recorder {
         pays: bool,
     ) -> Accesses {
         let JournalInner { state, journal: entries, transaction_id, warm_addresses, .. } = journal;
-        let is_slot = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
-        let slots = entries.iter().filter(is_slot).count();
-        let is_account =
-            |entry: &&JournalEntry| matches!(entry, JournalEntry::AccountWarmed { .. });
-        let accounts = entries.iter().filter(is_account).count();
+        let entries = entries.get(self.noted_to..).unwrap_or_default();
+        self.noted_to = 0;
+        let all = self.noted.iter().copied().chain(entries.iter().filter_map(access));
+        let slots = all.clone().filter(|(_, slot)| slot.is_some()).count();
+        let accounts = all.clone().count() - slots;
         // Most accounts that are called have slots that are read, between those of others.
         let accesses = Accesses::with_room(accounts + slots.min(accounts), slots);
         let mut taking = Taking { state, transaction: *transaction_id, accesses };
-        let noted = self.noted.drain(..).chain(entries.iter().filter_map(access));
-        noted.for_each(|access| taking.add(access));
+        all.for_each(|access| taking.add(access));
+        self.noted.clear();
+        let pays = pays || is_evm_mutant!(self.mutant, PrecompileUnlisted);
         let precompiles = warm_addresses.precompiles().iter().filter(|_| !pays);
         precompiles.for_each(|address| taking.add((*address, None)));
         if !is_evm_mutant!(self.mutant, ListedSlotLost) {
@@ -115,5 +123,46 @@ impl Taking<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revm::state::{Account, EvmStorageSlot};
+
+    const HOT: Address = Address::repeat_byte(1);
+
+    /// Warms `slots` slots of an account, as a transaction does that reads them.
+    fn read(journal: &mut JournalInner<JournalEntry>, slots: core::ops::Range<u64>) {
+        let account = journal.state.entry(HOT).or_insert_with(|| {
+            journal.journal.push(JournalEntry::AccountWarmed { address: HOT });
+            Account::default()
+        });
+        for slot in slots.map(U256::from) {
+            let id = TransactionId::ZERO;
+            account.storage.insert(slot, EvmStorageSlot::new(U256::ZERO, id));
+            journal.journal.push(JournalEntry::StorageWarmed { key: slot, address: HOT });
+        }
+    }
+
+    /// Forty constructors end one within the other, and each notes what it may lose.
+    #[test]
+    fn what_the_innermost_frame_accesses_is_noted_once() {
+        let mut journal = JournalInner::new();
+        let mut recorder = Recorder::new(EvmMutant::None);
+        read(&mut journal, 0..1_000);
+        for _ in 0..40 {
+            recorder.note_entries(&journal);
+            recorder.keep_entries(journal.journal.len());
+        }
+        assert_eq!(recorder.noted.len(), 1_001);
+        // The last one fails, and what follows it is accessed as well.
+        journal.journal.truncate(1);
+        recorder.keep_entries(1);
+        read(&mut journal, 1_000..1_010);
+        let accesses = recorder.take(&mut journal, true);
+        assert_eq!(accesses.reads.len(), 1_010);
+        assert_eq!(recorder.noted_to, 0);
     }
 }

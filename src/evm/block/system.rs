@@ -184,7 +184,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
         if self.recipe.records_accesses() {
-            self.outside.add_call(&called.state);
+            self.outside.add_call(&called.state, self.recipe.mutant);
         }
         self.effects.extend(all_changes(called.state.clone()));
         state.commit(called.state);

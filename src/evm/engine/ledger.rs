@@ -201,6 +201,9 @@ impl EvmLedger {
             self.masks.append(&mut part.masks);
         }
         self.long.append(&mut part.long);
+        if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
+            core::mem::swap(&mut self.accesses, &mut part.accesses);
+        }
         self.accesses.append(&mut part.accesses);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
@@ -262,6 +265,9 @@ impl EvmLedger {
             }
         }
         self.make_room();
+        if is_evm_mutant!(self.mutant, SkipListed) && outcome.is_err() {
+            self.accesses.push(Box::default());
+        }
         let output = outcome.as_ref().ok().and_then(Option::as_ref);
         self.masks.push(output.map_or(0, |output| output.mask));
         self.outcomes.push(outcome);

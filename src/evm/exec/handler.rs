@@ -108,7 +108,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             let surcharge = self.recipe.extensions.surcharge.as_ref();
             let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
             for party in paid.into_iter().chain([Some(caller), to]).flatten() {
-                if journal.warm_addresses.is_warm(&party) {
+                let is_listed = !is_evm_mutant!(mutant, WarmPartyUnlisted);
+                if journal.warm_addresses.is_warm(&party) && is_listed {
                     recorder.note(party, None);
                 }
             }
@@ -147,11 +148,15 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         self.creations.push(inputs.created_address(creator.info.nonce));
     }
 
-    /// Notes what the last entries of the journal, from `first` on, have accessed: they may be
-    /// reverted.
-    fn note_entries(&self, context: &BlockContext<'a, D>, first: usize) {
+    /// Notes what the entries of the journal have accessed: revm reverts some of them before
+    /// anything else is done.
+    fn note_entries(&self, context: &BlockContext<'a, D>) {
+        if is_evm_mutant!(self.recipe.mutant, FirstAccessLost) {
+            return;
+        }
         if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
-            recorder.note_entries(&context.journaled_state, first);
+            recorder.note_entries(&context.journaled_state);
+            recorder.keep_entries(0);
         }
     }
 
@@ -171,11 +176,12 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             // A creation that has ended well may still fail.
             let stays = result.is_ok() && matches!(frame.data, FrameData::Call(_));
             if !stays {
-                recorder.note_entries(&ctx.journaled_state, frame.checkpoint.journal_i);
+                recorder.note_entries(&ctx.journaled_state);
             }
         }
         let next: FrameInitOrResult<EthFrame> =
             frame.process_next_action::<_, ContextDbError<BlockContext<'a, D>>>(ctx, action)?;
+        recorder.keep_entries(ctx.journaled_state.journal.len());
         if next.is_result() {
             frame.set_finished(true);
         }
@@ -234,7 +240,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
     ) -> Result<Option<u64>, Self::Error> {
         let refund = pre_execution::apply_eip7702_auth_list::<_, Self::Error>(&mut evm.ctx, gas)?;
         if refund.is_none() {
-            self.note_entries(&evm.ctx, 0);
+            self.note_entries(&evm.ctx);
         }
         Ok(refund)
     }
@@ -248,7 +254,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let usual = &mut MainnetHandler::<Self::Evm, Self::Error, _>::default();
         let first = usual.first_frame_input(evm, gas)?;
         if first.is_none() {
-            self.note_entries(&evm.ctx, 0);
+            self.note_entries(&evm.ctx);
         }
         Ok(first)
     }

@@ -2,16 +2,52 @@
 
 use super::{ComparedOutcome, Differences, Execution, differences};
 use crate::sequential::{
-    Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
+    AccessLists, Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
 };
 use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, ExecutedStatus, Outcome, Rejection};
 use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 use std::fmt::Display;
 
+/// The access list that Braid's output must have.
+#[derive(Clone, Copy, Debug)]
+pub enum ExpectedList<'a> {
+    /// None: the executor was not asked for one.
+    Absent,
+    /// One that the oracle cannot tell.
+    Unknown,
+    /// The one that the oracle has made.
+    Known(&'a AccessLists),
+}
+
+impl ExpectedList<'_> {
+    /// In what the list of `found` differs from it, in words.
+    #[must_use]
+    pub fn difference(self, found: &BlockOutput) -> Option<String> {
+        match (self, &found.access_list) {
+            (Self::Absent, None) | (Self::Unknown, Some(_)) => None,
+            (Self::Known(expected), Some(found)) => expected.difference(found),
+            (Self::Absent, Some(_)) => Some("access list: it was not asked for".into()),
+            (Self::Unknown | Self::Known(_), None) => Some("access list: it is missing".into()),
+        }
+    }
+}
+
 /// Lists in what Braid's output differs from the oracle's; at most `limit` differences are
-/// described.
+/// described. Braid's has an access list if, and only if, the oracle's has one.
 #[must_use]
 pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -> Differences {
+    let list = expected.access_list.as_ref().map_or(ExpectedList::Absent, ExpectedList::Known);
+    outputs_with_list(expected, list, found, limit)
+}
+
+/// As [`outputs`], with another access list than that of `expected`.
+#[must_use]
+pub fn outputs_with_list(
+    expected: &SequentialOutput,
+    list: ExpectedList<'_>,
+    found: &BlockOutput,
+    limit: usize,
+) -> Differences {
     let results = results(found);
     let mut executed = results.iter().zip(&found.receipts);
     let outcomes = found.outcomes.iter().filter_map(|outcome| match outcome {
@@ -29,9 +65,7 @@ pub fn outputs(expected: &SequentialOutput, found: &BlockOutput, limit: usize) -
         bundle: &found.bundle,
     };
     let mut out = differences(&Execution::from(expected), &execution, limit);
-    if let (Some(expected), Some(found)) = (&expected.access_list, &found.access_list)
-        && let Some(difference) = expected.difference(found)
-    {
+    if let Some(difference) = list.difference(found) {
         out.add(|| difference);
     }
     out

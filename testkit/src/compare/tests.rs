@@ -1,11 +1,15 @@
 //! 1. An execution equals itself, whatever order its reverts are in.
 //! 2. Each kind of difference is found, and named.
+//! 3. An access list is there if, and only if, it was asked for.
 
+use super::braid::ExpectedList;
 use super::{Execution, differences};
-use crate::sequential::{SequentialOutcome, SequentialOutput, SkipReason};
+use crate::sequential::{AccessLists, SequentialOutcome, SequentialOutput, SkipReason};
 use alloy_consensus::{EthereumReceipt, TxType};
+use alloy_eip7928::{AccountChanges, bal::Bal};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, Log, U256};
+use braid_evm::BlockOutput;
 use revm::{
     context::result::SuccessReason,
     context::result::{ExecutionResult, HaltReason, InvalidTransaction, Output, ResultGas},
@@ -270,4 +274,23 @@ fn long_lists_are_cut_but_counted() {
     assert_eq!(all.lines().len(), 2);
     assert!(all.total() > 2);
     assert!(all.to_string().ends_with(&format!("and {} more\n", all.total() - 2)), "{all}");
+}
+
+#[test]
+fn a_missing_or_needless_access_list_is_noticed() {
+    let (revm, own, doubtful, rewarded) = Default::default();
+    let known = AccessLists { revm, own, doubtful, rewarded, before_end: None };
+    let known = ExpectedList::Known(&known);
+    let found = |access_list| BlockOutput { access_list, ..BlockOutput::default() };
+    let (none, empty) = (found(None), found(Some(Bal::default())));
+    let other = found(Some(Bal::new(vec![AccountChanges::new(ALICE)])));
+    let cases = [
+        (ExpectedList::Absent, [true, false, false]),
+        (ExpectedList::Unknown, [false, true, true]),
+        (known, [false, true, false]),
+    ];
+    for (expected, is_right) in cases {
+        let judged = [&none, &empty, &other].map(|found| expected.difference(found).is_none());
+        assert_eq!(judged, is_right, "{expected:?}");
+    }
 }

@@ -1,14 +1,16 @@
 //! What sequential execution makes of a block, and whether Braid makes the same of it.
 
-use crate::compare::{Differences, braid};
-use crate::sequential::{OnInvalid, Position, Prepared, SequentialError, SequentialOutput};
+use crate::compare::Differences;
+use crate::compare::braid::{self, ExpectedList};
+use crate::sequential::{
+    AccessLists, OnInvalid, Position, Prepared, SequentialError, SequentialOutput,
+};
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, address};
 use braid_evm::{Block, BlockError, BlockOutput, ChainRules, Mode};
 use core::fmt::{Debug, Display};
 use revm::DatabaseRef;
-use revm::primitives::hardfork::SpecId;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Differences that are described.
@@ -45,12 +47,7 @@ impl Prefix {
         let with_bundle = at != Position::PreBlock && !(cut.rules.system_calls && has_code(&AFTER));
         // The database may panic at what only the calls at the end ask for.
         let output = catch_unwind(AssertUnwindSafe(|| run(&cut, mode, database))).ok()?.ok()?;
-        let mut output = SequentialOutput { requests: Requests::default(), ..output };
-        // The oracle's list has all calls, or none.
-        let is_called_after = block.cfg.spec.is_enabled_in(SpecId::PRAGUE);
-        if calls && (is_called_after || !cut.rules.system_calls) {
-            output.access_list = None;
-        }
+        let output = SequentialOutput { requests: Requests::default(), ..output };
         Some(Self { output, with_bundle })
     }
 }
@@ -122,18 +119,40 @@ impl<E: Display + Debug> Expected<E> {
     }
 
     /// Compares what Braid made of the block: all of the output, or the error with the output of
-    /// the transactions before it.
+    /// the transactions before it. The executor was not asked for an access list.
     ///
     /// # Errors
     /// The differences, in words.
     pub fn compare(&self, found: &Result<BlockOutput, BlockError<E>>) -> Result<(), String> {
+        self.compare_with_list(found, false)
+    }
+
+    /// The same; `asked`: the executor was asked for an access list.
+    ///
+    /// # Errors
+    /// The differences, in words.
+    pub fn compare_with_list(
+        &self,
+        found: &Result<BlockOutput, BlockError<E>>,
+        asked: bool,
+    ) -> Result<(), String> {
         match (&self.result, found) {
-            (Ok(expected), Ok(found)) => compare_outputs(expected, found, true),
+            (Ok(expected), Ok(found)) => {
+                let list = known(expected.access_list.as_ref(), asked);
+                compare_outputs(expected, list, found, true)
+            }
             (Err(expected), Err(found)) => {
                 none(&braid::errors(expected, found))?;
-                let Some(prefix) = &self.prefix else { return Ok(()) };
-                compare_outputs(&prefix.output, &found.committed, prefix.with_bundle)
-                    .map_err(|differences| format!("committed prefix: {differences}"))
+                // Braid lists nothing of a block that ends before its first transaction.
+                let asked = asked && expected.at != Position::PreBlock;
+                let list = known(expected.access_list.as_deref(), asked);
+                let in_prefix = |differences| format!("committed prefix: {differences}");
+                let Some(prefix) = &self.prefix else {
+                    let difference = list.difference(&found.committed);
+                    return difference.map_or(Ok(()), |difference| Err(in_prefix(difference)));
+                };
+                compare_outputs(&prefix.output, list, &found.committed, prefix.with_bundle)
+                    .map_err(in_prefix)
             }
             (Ok(_), Err(found)) => Err(format!("expected success, found an error: {found}")),
             (Err(expected), Ok(_)) => Err(format!("expected the error {expected}, found success")),
@@ -142,7 +161,8 @@ impl<E: Display + Debug> Expected<E> {
 }
 
 /// Compares what was committed before a block ended early for reasons of its own (cancelled, a
-/// database that failed once) with what these transactions leave.
+/// database that failed once) with what these transactions leave. `asked`: the executor was asked
+/// for an access list.
 ///
 /// # Errors
 /// The differences, in words.
@@ -151,10 +171,15 @@ pub fn compare_prefix<D: DatabaseRef>(
     mode: Mode,
     database: &D,
     committed: &BlockOutput,
+    asked: bool,
 ) -> Result<(), String> {
     let at = Position::Transaction(committed.outcomes.len());
     match Prefix::of(block, mode, database, at) {
-        Some(prefix) => compare_outputs(&prefix.output, committed, prefix.with_bundle),
+        Some(prefix) => {
+            let all = prefix.output.access_list.as_ref();
+            let list = known(all.and_then(|all| all.before_end.as_deref()), asked);
+            compare_outputs(&prefix.output, list, committed, prefix.with_bundle)
+        }
         // What is called at the end may fail where the whole block does not.
         None if block.rules.system_calls && have_code(database, &AFTER) => Ok(()),
         None => Err("the oracle cannot tell".into()),
@@ -176,16 +201,26 @@ fn prefix_of(block: &Block, at: Position) -> Block {
     cut
 }
 
+/// The list that is expected, if the oracle has one.
+fn known(list: Option<&AccessLists>, asked: bool) -> ExpectedList<'_> {
+    match (asked, list) {
+        (false, _) => ExpectedList::Absent,
+        (true, None) => ExpectedList::Unknown,
+        (true, Some(list)) => ExpectedList::Known(list),
+    }
+}
+
 fn compare_outputs(
     expected: &SequentialOutput,
+    list: ExpectedList<'_>,
     found: &BlockOutput,
     with_bundle: bool,
 ) -> Result<(), String> {
     if with_bundle {
-        return none(&braid::outputs(expected, found, DESCRIBED));
+        return none(&braid::outputs_with_list(expected, list, found, DESCRIBED));
     }
     let found = BlockOutput { bundle: expected.bundle.clone(), ..found.clone() };
-    none(&braid::outputs(expected, &found, DESCRIBED))
+    none(&braid::outputs_with_list(expected, list, &found, DESCRIBED))
 }
 
 fn none(differences: &Differences) -> Result<(), String> {

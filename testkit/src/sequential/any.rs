@@ -51,6 +51,6 @@ impl SequentialError<ErasedError> {
             SequentialErrorKind::Invalid(reason) => SequentialErrorKind::Invalid(reason),
             SequentialErrorKind::Other(message) => SequentialErrorKind::Other(message),
         };
-        SequentialError { at: self.at, kind }
+        SequentialError { at: self.at, kind, access_list: self.access_list }
     }
 }

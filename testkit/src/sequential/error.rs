@@ -1,6 +1,6 @@
 //! Why a sequential execution stopped, and where.
 
-use super::SkipReason;
+use super::{AccessLists, SkipReason};
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use std::fmt;
 use thiserror::Error;
@@ -13,6 +13,9 @@ pub struct SequentialError<E> {
     pub at: Position,
     /// Why it stopped.
     pub kind: SequentialErrorKind<E>,
+    /// What was accessed before the failing transaction, or before the calls at the end if one of
+    /// them fails, if that was asked for.
+    pub access_list: Option<Box<AccessLists>>,
 }
 
 /// A place in the execution of a block.

@@ -27,6 +27,8 @@ pub struct AccessLists {
     /// Receivers of rewards of the block, which may be zero: that is no access by the EIP, and both builders take it for
     /// one.
     pub rewarded: BTreeSet<Address>,
+    /// The same without what follows the transactions, if they ended well.
+    pub before_end: Option<Box<Self>>,
 }
 
 impl AccessLists {
@@ -85,6 +87,8 @@ struct ListOracle {
     accounts: BTreeMap<Address, Life>,
     codes: BTreeMap<B256, Bytes>,
     doubtful: BTreeSet<Address>,
+    /// The lists at the end of the transactions.
+    before_end: Option<Box<AccessLists>>,
 }
 
 /// Two builders that are told of each commit into a [`State`].
@@ -106,11 +110,23 @@ impl Lists {
         self.with(|own| own.index = index);
     }
 
+    /// What is committed from now on follows the transactions, and belongs to `index`.
+    pub(crate) fn end_transactions<D: Database>(&self, state: &mut State<D>, index: u64) {
+        let before_end = Box::new(self.copy(state));
+        self.with(|own| own.before_end = Some(before_end));
+        self.set_index(state, index);
+    }
+
     /// The lists of what was committed.
     pub(crate) fn take<D: Database>(&self, state: &mut State<D>) -> AccessLists {
-        let revm = state.take_built_alloy_bal().expect("it listens");
-        let (own, doubtful) = self.with(|own| (own.list(), core::mem::take(&mut own.doubtful)));
-        AccessLists { revm, own, doubtful, rewarded: BTreeSet::new() }
+        let before_end = self.with(|own| own.before_end.take());
+        AccessLists { before_end, ..self.copy(state) }
+    }
+
+    fn copy<D: Database>(&self, state: &State<D>) -> AccessLists {
+        let revm = state.bal_state.bal_builder().expect("it listens").into_alloy_bal();
+        let (own, doubtful) = self.with(|own| (own.list(), own.doubtful.clone()));
+        AccessLists { revm, own, doubtful, rewarded: BTreeSet::new(), before_end: None }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut ListOracle) -> T) -> T {

@@ -121,7 +121,7 @@ impl Prepared {
                 outcomes.push(outcome);
             }
             if let Some(lists) = &lists {
-                lists.set_index(executor.evm.db_mut(), next);
+                lists.end_transactions(executor.evm.db_mut(), next);
             }
             Ok(outcomes)
         })
@@ -176,7 +176,12 @@ impl Frame {
             }
             Err((at, error)) => {
                 let base = failure.borrow_mut().take();
-                Err(SequentialError { at, kind: SequentialErrorKind::new(error, base) })
+                let access_list = lists.map(|lists| {
+                    let mut all = lists.take(&mut state);
+                    all.before_end.take().unwrap_or_else(|| Box::new(all))
+                });
+                let kind = SequentialErrorKind::new(error, base);
+                Err(SequentialError { at, kind, access_list })
             }
         };
         (result, state)

@@ -117,7 +117,7 @@ fn run(
         (FaultKind::ReadOnce | FaultKind::Cancel, Err(error)) if ended_early => {
             committed_prefix(scenario, &expected, error, &case.database())?;
         }
-        _ => expected.compare(&result)?,
+        _ => expected.compare_with_list(&result, simulation.config.access_list)?,
     }
     Ok(ending)
 }
@@ -175,7 +175,8 @@ fn committed_prefix(
     if error.at == At::PreBlock || expected.output().is_none() {
         return Ok(());
     }
-    compare_prefix(&scenario.case.block, scenario.simulation.config.mode, sound, committed)
+    let config = &scenario.simulation.config;
+    compare_prefix(&scenario.case.block, config.mode, sound, committed, config.access_list)
         .map_err(|difference| format!("committed prefix: {difference}"))
 }
 

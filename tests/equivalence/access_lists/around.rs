@@ -1,13 +1,14 @@
 //! What stands around the transactions: calls, withdrawals, rewards, and transactions that are left out.
 
 use super::{OTHER, STRANGER, balances, find, listed, nonces, reads, writes};
-use crate::support::scene::{BASE_FEE, BENEFICIARY, PRICE, Scene, call, contract, pay};
-use alloy_eip7928::bal::Bal;
+use crate::equivalence::parts::{payments, run};
+use crate::support::scene::{BASE_FEE, BENEFICIARY, PRICE, SEEDED, Scene, call, contract, pay};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, U256, b256};
-use braid_evm::{Cloned, Config, Executor, Ommer, Policy};
+use braid_evm::{Cloned, Config, Executor, Mode, Ommer, Policy};
 use braid_testkit::code::Code;
+use braid_testkit::lineup::listing;
 use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::context::TxEnv;
@@ -17,7 +18,7 @@ use std::num::NonZeroU16;
 use std::ops::ControlFlow;
 
 #[test]
-fn what_surrounds_the_transactions_has_indices_of_its_own() {
+pub(in crate::equivalence) fn what_surrounds_the_transactions_has_indices_of_its_own() {
     let mut scene = Scene::on(SpecId::PRAGUE);
     let [alice, bob] = scene.senders();
     let keeps = |slots: u64| {
@@ -79,7 +80,7 @@ pub(in crate::equivalence) fn the_beneficiary_is_listed_also_if_it_gets_nothing(
 
 /// It is warm without a look, and nothing that runs would look at it; before Shanghai the beneficiary is not.
 #[test]
-fn a_precompile_gets_the_fees() {
+pub(in crate::equivalence) fn a_precompile_gets_the_fees() {
     for spec in [SpecId::BYZANTIUM, SpecId::LONDON, SpecId::SHANGHAI] {
         let mut scene = Scene::on(spec);
         let [alice, bob] = scene.senders();
@@ -98,11 +99,10 @@ fn a_precompile_gets_the_fees() {
 #[test]
 fn a_block_without_transactions_does_not_list_the_beneficiary() {
     let played = Scene::on(SpecId::SHANGHAI).play();
-    let lists = played.output().access_list.as_ref().expect("a list");
-    assert!(lists.own.is_empty());
+    assert!(played.access_list().is_empty());
     // Keccak-256 of the empty RLP list.
     let empty = b256!("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
-    assert_eq!(Bal::new(lists.own.clone()).compute_hash(), empty);
+    assert_eq!(played.access_list().compute_hash(), empty);
 }
 
 /// Two calls after the transactions: the second looks at what the first has changed. Here revm's builder loses it.
@@ -120,6 +120,39 @@ fn what_one_call_changes_another_one_looks_at() {
     assert_eq!(balances(listed(&played, OTHER)), [(2, U256::from(5))]);
 }
 
+/// A contract that is called after the transactions creates one that destroys itself; who is there gets ether later, by
+/// another call or by a withdrawal.
+#[test]
+fn what_a_call_has_destroyed_is_paid_later() {
+    let dies = Code::new().sstore(1, 1).sload(2).op(opcode::POP).selfdestruct(OTHER).bytes();
+    let creates = || contract(Code::new().create(&dies, 0).op(opcode::STOP));
+    let first = eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
+    let paid = first.create(1);
+    for by_call in [false, true] {
+        let mut scene = Scene::on(SpecId::PRAGUE);
+        let [alice, bob] = scene.senders();
+        scene.put(first, creates());
+        let later = match by_call {
+            true => Code::new().call(paid, 7, 0).op(opcode::STOP),
+            false => Code::new().op(opcode::STOP),
+        };
+        let later = MemoryAccount { balance: U256::from(9), ..contract(later) };
+        scene.put(eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, later);
+        scene.send(alice, pay(bob, 1));
+        let mut wei = 7;
+        if !by_call {
+            let withdrawal = Withdrawal { address: paid, amount: 1, ..Withdrawal::default() };
+            (scene.block.withdrawals, wei) = (Some(vec![withdrawal]), 1_000_000_000);
+        }
+        let played = scene.play();
+        assert_eq!(played.balance(paid), Some(U256::from(wei)));
+        let account = listed(&played, paid);
+        assert_eq!(balances(account), [(2, U256::from(wei))], "{by_call}");
+        assert!(nonces(account).is_empty());
+        assert_eq!((reads(account), writes(account)), (vec![1, 2], vec![]));
+    }
+}
+
 /// Where each commit is told to the caller, transactions in order and in batches run by themselves.
 #[test]
 fn a_block_that_is_streamed_has_the_same_list() {
@@ -131,7 +164,6 @@ fn a_block_that_is_streamed_has_the_same_list() {
         scene.send(sender, call(counter));
     }
     let expected = scene.play();
-    let expected = expected.output().access_list.as_ref().expect("a list");
     for policy in [Policy::InOrder, Policy::ForceSpeculative, Policy::Parts, Policy::Lanes] {
         for workers in [1, 2, 3] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
@@ -144,14 +176,24 @@ fn a_block_that_is_streamed_has_the_same_list() {
                 ControlFlow::Continue(())
             });
             let list = output.expect("a valid block").access_list.expect("a list");
-            assert_eq!((heard, list.as_slice()), (24, &expected.own[..]), "{policy:?}, {workers}");
+            assert_eq!((heard, &list), (24, expected.access_list()), "{policy:?}, {workers}");
         }
+    }
+}
+
+#[test]
+pub(in crate::equivalence) fn parts_are_listed_in_order() {
+    let scene = payments(300);
+    for workers in [1, 2, 3] {
+        let executor = listing(workers, Policy::Parts, Mode::Validate);
+        let stats = run(&mut executor.with_mutant(SEEDED.get()), &scene, scene.database());
+        assert!(stats.parts > 1, "{stats:?}");
     }
 }
 
 /// What is left out has no index.
 #[test]
-fn skipped_transactions_are_not_counted() {
+pub(in crate::equivalence) fn skipped_transactions_are_not_counted() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob] = scene.senders();
     let looks = scene.contract(0, Code::new().balance(STRANGER));

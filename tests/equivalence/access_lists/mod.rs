@@ -3,7 +3,7 @@
 
 pub(super) mod around;
 pub(super) mod given;
-mod lives;
+pub(super) mod lives;
 pub(super) mod touched;
 
 use crate::support::scene::Played;
@@ -20,8 +20,7 @@ fn listed(played: &Played, address: Address) -> &AccountChanges {
 }
 
 fn find(played: &Played, address: Address) -> Option<&AccountChanges> {
-    let lists = played.output().access_list.as_ref().expect("a list");
-    lists.own.iter().find(|account| account.address == address)
+    played.access_list().iter().find(|account| account.address == address)
 }
 
 /// Slots that are only read.

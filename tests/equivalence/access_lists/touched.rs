@@ -1,9 +1,9 @@
 //! What transactions look at, write, and fail to reach.
 
 use super::{OTHER, STRANGER, balances, find, listed, nonces, reads, writes};
-use crate::support::scene::{PRICE, Scene, call, contract, pay, rich, storage};
+use crate::support::scene::{PRICE, Scene, call, contract, create, pay, rich, storage};
 use alloy_eips::eip2930;
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_testkit::code::Code;
 use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
@@ -120,6 +120,47 @@ fn each_transaction_lists_what_it_accesses_itself() {
         balances(listed(&played, carol)).iter().map(|(index, _)| *index).collect();
     assert_eq!(found, [2, 3]);
     assert!(balances(listed(&played, gives)).is_empty());
+}
+
+/// A constructor that creates itself again with a wei less, down to one that reads `slots` slots. Each looks at
+/// accounts of its own before and after that, and all but the last one revert if it `fails`.
+fn nested(slots: u64, fails: bool) -> Bytes {
+    let own = |code: Code| code.op(opcode::CALLVALUE).push(0xf0_0000).op(opcode::ADD);
+    let look = |code: Code, more| own(code).push(more).op(opcode::ADD).op(opcode::BALANCE);
+    let code = look(Code::new(), 0).op(opcode::POP).op(opcode::CALLVALUE).if_nonzero(|code| {
+        let code = code.op(opcode::CODESIZE).push(0).push(0).op(opcode::CODECOPY);
+        let code = code.op(opcode::CODESIZE).push(0).push(1).op(opcode::CALLVALUE);
+        let code = code.op(opcode::SUB).op(opcode::CREATE).op(opcode::POP);
+        let code = look(code, 0x1000).op(opcode::POP);
+        match fails {
+            true => code.revert(),
+            false => code.op(opcode::STOP),
+        }
+    });
+    (0..slots).fold(code, |code, slot| code.sload(slot).op(opcode::POP)).bytes()
+}
+
+/// What the innermost one accesses is noted once, not by each that ends around it; what those have accessed before it
+/// is not lost where they fail.
+#[test]
+fn constructors_within_constructors() {
+    const DEPTH: u64 = 40;
+    for fails in [false, true] {
+        let mut scene = Scene::on(SpecId::OSAKA);
+        let [alice] = scene.senders();
+        let value = U256::from(DEPTH);
+        scene.send(alice, TxEnv { value, gas_limit: 16_000_000, ..create(nested(300, fails)) });
+        let played = scene.play();
+        assert_ne!(played.ok(0), fails);
+        let innermost = (0..DEPTH).fold(alice.create(0), |creator, _| creator.create(1));
+        assert_eq!(reads(listed(&played, innermost)).len(), 300);
+        for depth in 0..DEPTH {
+            for more in [0, 0x1000] {
+                let looked_at = U256::from(0xf0_0000 + more + DEPTH - depth);
+                assert!(listed(&played, Address::from_word(looked_at.into())).is_empty());
+            }
+        }
+    }
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn on_parents(
     bugs: Bugs,
 ) -> Result<(), String> {
     let mut config = way.config;
-    config.mode = Mode::Build;
+    (config.mode, config.access_list) = (Mode::Build, true);
     let (surcharge, precompile) = (own.surcharge, own.precompile);
     let make = Make { config, surcharge, precompile, bugs };
     let mut executor = make.take()?;
