@@ -3,6 +3,7 @@
 use alloy_consensus::{EthereumReceipt, TxReceipt, proofs::calculate_receipt_root};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bloom;
+use braid_evm::AccessList;
 use braid_testkit::{
     block_file::BlockFile,
     state_root::{PartialRootError, Witness},
@@ -34,6 +35,8 @@ pub enum Check {
     RequestsHash,
     /// Gas and success of each transaction, as the file (not the header) has them.
     Transactions,
+    /// Hash of the block's access list; told from Amsterdam on, and where there is a list.
+    AccessListHash,
     /// Root of the state after the block; told where a witness lies beside the file.
     StateRoot,
 }
@@ -48,6 +51,7 @@ impl Check {
             Self::LogsBloom => "logsBloom",
             Self::RequestsHash => "requestsHash",
             Self::Transactions => "transactions",
+            Self::AccessListHash => "blockAccessListHash",
             Self::StateRoot => "stateRoot",
         }
     }
@@ -110,6 +114,13 @@ pub fn state_root(
 ) -> Result<CheckResult, PartialRootError> {
     let found = witness.post_root(bundle)?;
     Ok(compare(Check::StateRoot, &file.block.header.inner.state_root, &found))
+}
+
+/// Compares the hash of the block's access list with the header's, if the header has one.
+#[must_use]
+pub fn access_list(file: &BlockFile, list: &AccessList) -> Option<CheckResult> {
+    let expected = file.block.header.inner.block_access_list_hash?;
+    Some(compare(Check::AccessListHash, &expected, &list.compute_hash()))
 }
 
 fn compare<T: PartialEq + fmt::Display>(check: Check, expected: &T, found: &T) -> CheckResult {

@@ -1,5 +1,6 @@
 //! The tool from outside and its parts, in one program: each program links revm again.
 
+mod access_lists;
 mod anvil;
 mod bench;
 mod chain;

@@ -1,7 +1,10 @@
 //! `braid fetch`: record a block of a node.
 
-use super::{End, Stop, print_error, progress::Progress};
-use crate::fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted};
+use super::{End, Stop, inputs, print_error, progress::Progress};
+use crate::{
+    access_list,
+    fetch::{self, Client, FetchError, Http, Patience, Recording, Tracer, Wanted},
+};
 use braid_testkit::{
     block_file::{BlockFile, BlockFileErrorKind, STANDARD_STREAM},
     fork,
@@ -20,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid fetch --rpc http://127.0.0.1:8545 --block latest --out latest.json.zst
   braid fetch --rpc https://node.example/KEY --block 24628607 --out 24628607.json.zst
+  braid fetch --rpc http://127.0.0.1:8545 --block latest --bal --out latest.json.zst
   braid fetch --rpc http://127.0.0.1:8545 --block 7 --fork prague --out - | braid run -
 
 Exit code: 0 if the block was recorded; 1 if the recording does not execute to what
@@ -45,6 +49,9 @@ pub(super) struct FetchArgs {
     /// The file to write: .json, .json.gz, .json.zst, or - for JSON on standard output
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Record the block's access list (EIP-7928), too: beside FILE, as NAME.bal.rlp for run --bal
+    #[arg(long)]
+    bal: bool,
     /// The fork whose rules the block obeys [default: told by chain and header]
     #[arg(long, value_name = "NAME", value_parser = fork_name)]
     fork: Option<SpecId>,
@@ -107,7 +114,14 @@ impl FetchArgs {
                 TracerArg::Never => Tracer::Never,
             },
             check_state: !self.skip_state_check,
+            access_list: self.bal,
         }
+    }
+
+    /// The file of the access list, beside that of the block.
+    fn list_file(&self) -> PathBuf {
+        let block = inputs::short(&self.out.to_string_lossy());
+        self.out.with_file_name(format!("{block}{}", access_list::SUFFIX))
     }
 
     /// Whether the file goes to the standard output, where nothing else may go then.
@@ -120,6 +134,10 @@ impl FetchArgs {
 pub(super) fn fetch(args: &FetchArgs) -> Result<End, Stop> {
     if args.json && args.to_stream() {
         let why = "--json and --out - both want the standard output: name a file with --out";
+        return Err(Stop::Message(why.to_owned()));
+    }
+    if args.bal && args.to_stream() {
+        let why = "--bal writes a file beside that of the block: name one with --out";
         return Err(Stop::Message(why.to_owned()));
     }
     if !args.to_stream() {
@@ -181,6 +199,10 @@ fn write(args: &FetchArgs, recording: &Recording) -> Result<(), Stop> {
         };
     }
     file.write(&args.out).map_err(|error| Stop::Message(error.to_string()))?;
+    if let Some(list) = &recording.access_list {
+        let written = access_list::write(&args.list_file(), list, true);
+        written.map_err(|error| Stop::Message(error.to_string()))?;
+    }
     let mut out = io::stdout().lock();
     let said = summary(args, recording);
     if args.json {
@@ -222,6 +244,7 @@ fn summary(args: &FetchArgs, recording: &Recording) -> Value {
         "block_hashes": file.block_hashes.len(),
         "calls": recording.calls,
         "verified": file.meta.verified,
+        "access_list": recording.access_list.as_ref().map(|_| args.list_file()),
         "notes": recording.notes,
     })
 }

@@ -1,16 +1,14 @@
 //! Reports as a table for people.
 
 use super::{
-    print_error,
+    inputs, print_error,
     report::{BlockReport, Measured, Totals, Verdict},
-    run::{Reporter, Setting},
+    run::{Reporter, Setting, Unusable},
 };
 use crate::profile::{self, PROFILE};
 use anstyle::{AnsiColor, Style};
-use braid_testkit::block_file::BlockFileError;
 use std::{
     io::{self, Write},
-    path::Path,
     time::Duration,
 };
 
@@ -36,12 +34,16 @@ const NAME: usize = 28;
 
 impl Reporter for Human {
     fn begin(&mut self) -> io::Result<()> {
-        let Setting { workers, mode, policy, rounds } = self.setting;
+        let Setting { workers, mode, policy, rounds, lists } = self.setting;
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
             "workers {workers}, mode {mode}, policy {policy}, rounds {rounds} (times are medians), \
-             profile {PROFILE}, compared with sequential revm"
+             profile {PROFILE}, compared with sequential revm{}",
+            match lists {
+                "none" => String::new(),
+                lists => format!(", access lists {lists}"),
+            }
         )?;
         writeln!(
             out,
@@ -63,7 +65,7 @@ impl Reporter for Human {
 
     fn block(&mut self, report: &BlockReport) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
-        let name = shorten(&report.file);
+        let name = inputs::short(&report.file);
         match &report.measured {
             Some(measured) => {
                 write!(out, "{name:<NAME$} {}", columns(report.transactions, measured))?;
@@ -76,6 +78,9 @@ impl Reporter for Human {
                 write!(out, "  {GREEN}ok{GREEN:#}")?;
                 if skipped > 0 {
                     write!(out, ", {skipped} left out")?;
+                }
+                if let Some(list) = report.list.as_ref().filter(|list| list.written) {
+                    write!(out, ", {}", list.file.display())?;
                 }
                 if let Some(why) = &report.not_checkable {
                     write!(out, ", {YELLOW}state root{YELLOW:#} {why}")?;
@@ -95,7 +100,7 @@ impl Reporter for Human {
         out.flush()
     }
 
-    fn unusable(&mut self, error: &BlockFileError) -> io::Result<()> {
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
         print_error(error);
         Ok(())
     }
@@ -158,12 +163,4 @@ fn columns(transactions: usize, measured: &Measured) -> String {
 
 fn milliseconds(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1000.0)
-}
-
-/// The last part of a path, without what all block files end in.
-fn shorten(file: &str) -> String {
-    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
-    let ends = [".json.zst", ".json.gz", ".json"];
-    let name = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    if name.is_empty() { file.to_owned() } else { name.to_owned() }
 }

@@ -59,6 +59,14 @@ impl Input {
     }
 }
 
+/// The last part of a path, without what all block files end in.
+pub(super) fn short(file: &str) -> String {
+    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
+    let ends = [".json.zst", ".json.gz", ".json"];
+    let name = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    if name.is_empty() { file.to_owned() } else { name.to_owned() }
+}
+
 /// What `paths` stand for: files as they are, folders as the block files in them, sorted by name;
 /// nothing at all as the demo chain.
 pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::WorkloadError> {

@@ -1,11 +1,12 @@
 //! Reports as JSON, one object per line.
 
 use super::{
-    report::{BlockReport, Measured, Times, Totals, Verdict},
-    run::{Reporter, Setting},
+    report::{BlockReport, ListReport, Measured, Times, Totals, Verdict},
+    run::{Reporter, Setting, Unusable},
 };
 use crate::{checks::Check, profile::PROFILE};
-use braid_testkit::block_file::BlockFileError;
+use alloy_primitives::{Address, U256};
+use braid_evm::{Access, AccessListError, AccountField};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -25,8 +26,8 @@ impl Json {
     }
 
     fn setting(&self) -> SettingLine {
-        let Setting { workers, mode, policy, rounds } = self.setting;
-        SettingLine { workers, mode, policy, rounds, profile: PROFILE }
+        let Setting { workers, mode, policy, rounds, lists } = self.setting;
+        SettingLine { workers, mode, policy, rounds, access_lists: lists, profile: PROFILE }
     }
 }
 
@@ -36,6 +37,8 @@ struct SettingLine {
     mode: &'static str,
     policy: &'static str,
     rounds: u32,
+    /// `none`, `written` or `read`.
+    access_lists: &'static str,
     /// Cargo profile of the tool.
     profile: &'static str,
 }
@@ -52,12 +55,74 @@ struct BlockLine<'a> {
     /// Name of a check that could not be made, and why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     not_checkable: BTreeMap<&'static str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_list: Option<ListLine>,
     #[serde(flatten)]
     measured: Option<MeasuredLine>,
     #[serde(flatten)]
     setting: SettingLine,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     differences: &'a [String],
+}
+
+/// The file of an access list.
+#[derive(Serialize)]
+struct ListLine {
+    file: String,
+    /// Whether it was written; read otherwise.
+    written: bool,
+    /// What is wrong with it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// Where it differs from what the block does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mismatch: Option<MismatchLine>,
+}
+
+#[derive(Serialize)]
+struct MismatchLine {
+    /// Block access index.
+    index: u64,
+    account: Address,
+    /// `account`, `balance`, `nonce`, `code` or `slot`.
+    field: &'static str,
+    slot: Option<U256>,
+    /// What the list says: a value, code, `unchanged`, or null for nothing.
+    listed: Option<String>,
+    /// What the execution did, in the same words.
+    executed: Option<String>,
+}
+
+impl From<&ListReport> for ListLine {
+    fn from(list: &ListReport) -> Self {
+        let words = |access: &Access| match access {
+            Access::Unchanged => "unchanged".to_owned(),
+            Access::Value(value) => format!("{value:#x}"),
+            Access::Code(code) => code.to_string(),
+        };
+        let mismatch = match &list.wrong {
+            Some(AccessListError::Mismatch(wrong)) => {
+                let (field, slot) = match wrong.field {
+                    AccountField::Account => ("account", None),
+                    AccountField::Balance => ("balance", None),
+                    AccountField::Nonce => ("nonce", None),
+                    AccountField::Code => ("code", None),
+                    AccountField::Slot(slot) => ("slot", Some(slot)),
+                };
+                Some(MismatchLine {
+                    index: wrong.index,
+                    account: wrong.address,
+                    field,
+                    slot,
+                    listed: wrong.listed.as_ref().map(words),
+                    executed: wrong.executed.as_ref().map(words),
+                })
+            }
+            _ => None,
+        };
+        let error = list.wrong.as_ref().map(ToString::to_string);
+        Self { file: list.file.display().to_string(), written: list.written, error, mismatch }
+    }
 }
 
 #[derive(Serialize)]
@@ -184,21 +249,28 @@ impl Reporter for Json {
                 .iter()
                 .map(|why| (Check::StateRoot.name(), why.as_str()))
                 .collect(),
+            access_list: report.list.as_ref().map(ListLine::from),
             measured: report.measured.as_ref().map(MeasuredLine::from),
             setting,
             differences,
         })
     }
 
-    fn unusable(&mut self, error: &BlockFileError) -> io::Result<()> {
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
+        let (file, text, transaction, field) = match error {
+            Unusable::Block(error) => {
+                (&error.file, error.kind.to_string(), error.transaction(), error.field())
+            }
+            Unusable::List { block, error } => (block, error.to_string(), None, None),
+        };
         write_line(&ErrorLine {
-            file: &error.file,
+            file,
             block: None,
             txs: None,
             ok: false,
-            error: error.kind.to_string(),
-            transaction: error.transaction(),
-            field: error.field(),
+            error: text,
+            transaction,
+            field,
             setting: self.setting(),
         })
     }

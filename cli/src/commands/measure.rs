@@ -5,7 +5,10 @@ use crate::{
     bench::Timing,
     checks::{self, CheckResult, Results},
 };
-use braid_evm::{BlockError, BlockOutput, Executor, Mode, toy::Random};
+use braid_evm::{
+    AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
+    toy::Random,
+};
 use braid_testkit::{
     block::Block,
     block_file::{BlockFile, FieldError, FileDatabase},
@@ -33,6 +36,18 @@ pub(super) struct Subject<'a> {
     pub(super) file: &'a BlockFile,
     /// Nodes of the state trie, if they lie beside the file.
     pub(super) witness: Option<&'a Witness>,
+    /// The access list that it is executed with.
+    pub(super) list: Option<&'a Arc<AccessList>>,
+}
+
+/// A block that was run.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) report: BlockReport,
+    /// Its access list, if the executor makes lists and everything agrees.
+    pub(super) made: Option<AccessList>,
+    /// What is wrong with the list that it was executed with.
+    pub(super) wrong: Option<AccessListError>,
 }
 
 /// Executes the file of `subject` sequentially and with `executor`, once and then as often as `timing` says for the clock,
@@ -45,14 +60,17 @@ pub(super) fn run_block(
     subject: Subject<'_>,
     name: String,
     timing: Timing,
-) -> Result<BlockReport, FieldError> {
+) -> Result<Ran, FieldError> {
     let (block, database) = subject.file.to_block()?;
+    let access_list = subject.list.cloned();
+    let shared = braid_evm::Block { access_list, ..braid_evm::Block::from(&block) };
     let mut bench = Bench {
         on_invalid: match executor.config().mode {
             Mode::Validate => OnInvalid::Reject,
             Mode::Build => OnInvalid::Skip,
         },
-        shared: Arc::new(braid_evm::Block::from(&block)),
+        makes_lists: executor.config().access_list,
+        shared: Arc::new(shared),
         block,
         database,
         executor,
@@ -66,13 +84,24 @@ pub(super) fn run_block(
         verdict: Verdict::Right,
         checks: Vec::new(),
         not_checkable: None,
+        list: None,
         measured: None,
     };
     let (expected, found) = bench.round(true);
-    Ok(match expected {
+    let wrong = found.as_ref().err().and_then(wrong_list);
+    let (report, made) = match expected {
         Ok(expected) => bench.judge_output(report, subject, &expected, found, timing),
-        Err(error) => judge_error(report, &error, &found),
-    })
+        Err(error) => (judge_error(report, &error, &found), None),
+    };
+    Ok(Ran { report, made, wrong })
+}
+
+/// What is wrong with the access list of the block, if nothing else is.
+fn wrong_list(error: &BlockError<Infallible>) -> Option<AccessListError> {
+    match &error.kind {
+        BlockErrorKind::AccessList(wrong) => Some(wrong.clone()),
+        _ => None,
+    }
 }
 
 impl Subject<'_> {
@@ -85,6 +114,8 @@ impl Subject<'_> {
 /// One block, ready to be run again and again.
 struct Bench<'a> {
     on_invalid: OnInvalid,
+    /// Whether the sequential side makes access lists with revm's own builder, too.
+    makes_lists: bool,
     block: Block,
     shared: Arc<braid_evm::Block>,
     database: FileDatabase,
@@ -111,7 +142,10 @@ impl Bench<'_> {
     }
 
     fn sequential(&self) -> (Sequential, Times) {
-        let (prepared, database) = (Prepared::new(&self.block), self.database.clone());
+        let (mut prepared, database) = (Prepared::new(&self.block), self.database.clone());
+        if self.makes_lists {
+            prepared = prepared.with_access_lists();
+        }
         timed(self.pause, || prepared.run_keeping(database, self.on_invalid))
     }
 
@@ -127,13 +161,18 @@ impl Bench<'_> {
         expected: &SequentialOutput,
         found: Parallel,
         timing: Timing,
-    ) -> BlockReport {
+    ) -> (BlockReport, Option<AccessList>) {
         let mut differences = difference_lines(expected, &found);
         let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
-        let state_root = found.ok().and_then(|found| subject.state_root(&found));
+        let (mut state_root, mut made) = (None, None);
+        if let Ok(found) = found {
+            state_root = subject.state_root(&found);
+            made = found.access_list;
+        }
         // The first run of a process pays for what it sets up once, as the tables of EIP-4844 do: two
         // seconds of the block that comes first.
         self.times.clear();
+        self.makes_lists = false;
         self.pause = timing.pause;
         // The second run of a round finds warmer caches: a coin decides which way begins, then they alternate.
         let first = Random::new(subject.file.block.header.inner.number).chance(1, 2);
@@ -158,11 +197,15 @@ impl Bench<'_> {
                 Some(Err(error)) => report.not_checkable = Some(error.to_string()),
                 None => {}
             }
+            let list = made.as_ref().or(subject.list.map(Arc::as_ref));
+            let hash = list.and_then(|list| checks::access_list(subject.file, list));
+            report.checks.extend(hash);
         }
         let wrong = report.checks.iter().filter(|check| check.mismatch.is_some());
         differences.extend(wrong.map(|check| format!("header: {check}")));
         if !differences.is_empty() {
             report.verdict = Verdict::Mismatch(differences);
+            made = None;
         }
         report.measured = Some(Measured {
             gas: expected.gas_used,
@@ -171,13 +214,14 @@ impl Bench<'_> {
             parallel: median(self.times.iter().map(|(_, parallel)| *parallel)),
             stats,
         });
-        report
+        (report, made)
     }
 }
 
 fn difference_lines(expected: &SequentialOutput, found: &Parallel) -> Vec<String> {
     match found {
         Ok(found) => lines(&braid::outputs(expected, found, DESCRIBED)),
+        Err(error) if wrong_list(error).is_some() => vec![error.to_string()],
         Err(error) => vec![format!("expected success, found the error \"{error}\"")],
     }
 }
@@ -269,6 +313,7 @@ mod tests {
             verdict: Verdict::Right,
             checks: Vec::new(),
             not_checkable: None,
+            list: None,
             measured: None,
         }
     }

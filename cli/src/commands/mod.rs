@@ -12,6 +12,7 @@ mod generate;
 mod human;
 mod inputs;
 mod json;
+mod lists;
 mod measure;
 mod progress;
 mod report;

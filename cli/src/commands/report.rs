@@ -2,8 +2,8 @@
 
 use super::End;
 use crate::checks::{Check, CheckResult};
-use braid_evm::Stats;
-use std::time::Duration;
+use braid_evm::{AccessListError, Stats};
+use std::{path::PathBuf, time::Duration};
 
 /// Time that something took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,8 +32,20 @@ pub(super) struct BlockReport {
     pub(super) checks: Vec<CheckResult>,
     /// Why the state root could not be checked although there is a witness.
     pub(super) not_checkable: Option<String>,
+    /// The file of its access list, if there is one.
+    pub(super) list: Option<ListReport>,
     /// `None` if there is no result to measure.
     pub(super) measured: Option<Measured>,
+}
+
+/// The access list of a block, in a file.
+#[derive(Debug)]
+pub(super) struct ListReport {
+    pub(super) file: PathBuf,
+    /// Whether it was written; read otherwise.
+    pub(super) written: bool,
+    /// What is wrong with it.
+    pub(super) wrong: Option<AccessListError>,
 }
 
 /// What became of a block.

@@ -5,15 +5,17 @@ use super::{
     human::Human,
     inputs,
     json::Json,
-    measure::{Subject, run_block},
+    lists::Lists,
+    measure::{Ran, Subject, run_block},
     progress::Progress,
     report::{BlockReport, Totals},
 };
-use crate::bench::Timing;
+use crate::{access_list::ListFileError, bench::Timing};
 use braid_evm::{Config, Executor, Mode, Policy};
 use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};
 use clap::{Args, ValueEnum};
-use std::{io, num::NonZeroU16, path::PathBuf, time::Duration};
+use std::{io, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
+use thiserror::Error;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,16 +24,21 @@ Examples:
   braid run blocks/                          every block file in a folder
   braid gen --workload dex --txs 500 --out - | braid run -
   braid run --workers 4 --policy force-speculative --json blocks/ | jq .speedup
+  braid run --emit-bal lists/ blocks/        write lists/NAME.bal.rlp of each blocks/NAME.json.zst
+  braid run --bal lists/ blocks/             execute each block with its list
+  braid run --bal x.bal.rlp block.json.zst   one block with this list
 
-Exit code: 0 if everything agrees; 1 if a block differs from sequential execution
-or from its header; 2 if a file cannot be used or a block is invalid.";
+Exit code: 0 if everything agrees; 1 if a block differs from sequential execution,
+from its header or from its access list; 2 if a file cannot be used or a block is invalid.";
 
 /// Execute blocks in parallel and sequentially, and compare everything
 ///
 /// Executes each block on several workers and with plain sequential revm; compares outcomes,
 /// receipts, logs, gas, requests and state changes with their reverts; checks gas used, receipts
 /// root, logs bloom and requests hash against the header, and the state root where a witness
-/// (`x.witness.json.zst` beside `x.json.zst`) has the trie nodes for it. Without an argument it runs
+/// (`x.witness.json.zst` beside `x.json.zst`) has the trie nodes for it. Block access lists (EIP-7928) are
+/// files in RLP; one that is written was compared with revm's own, and its hash, as that of one that is
+/// read, is compared with the header's where that has one. Without an argument it runs
 /// a generated demo chain.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -57,6 +64,16 @@ pub(super) struct RunArgs {
     /// Pause before each timed run, as a node has it between two blocks; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = super::bench::pause_from)]
     pause: Duration,
+    /// Write the access list of each block that everything agrees on into this folder, as
+    /// NAME.bal.rlp; making it is part of the times
+    #[arg(long, value_name = "DIR")]
+    emit_bal: Option<PathBuf>,
+    /// Let --emit-bal overwrite files that exist
+    #[arg(long, requires = "emit_bal")]
+    force: bool,
+    /// Execute with an access list: a file for one block, or a folder with NAME.bal.rlp of each
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "emit_bal")]
+    bal: Option<PathBuf>,
     /// Print one JSON object per line: one for each block, then the total
     #[arg(long)]
     json: bool,
@@ -106,6 +123,19 @@ pub(super) struct Setting {
     pub(super) mode: &'static str,
     pub(super) policy: &'static str,
     pub(super) rounds: u32,
+    /// What happens with access lists.
+    pub(super) lists: &'static str,
+}
+
+/// Why a block was not run, or its access list not written.
+#[derive(Debug, Error)]
+pub(super) enum Unusable {
+    /// The block file cannot be used.
+    #[error(transparent)]
+    Block(#[from] BlockFileError),
+    /// The file of the access list of `block` cannot be used.
+    #[error("{error}")]
+    List { block: String, error: ListFileError },
 }
 
 /// A way of writing reports.
@@ -115,7 +145,7 @@ pub(super) trait Reporter {
     /// A block that was run.
     fn block(&mut self, report: &BlockReport) -> io::Result<()>;
     /// A file that could not be used.
-    fn unusable(&mut self, error: &BlockFileError) -> io::Result<()>;
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()>;
     /// After the last block.
     fn total(&mut self, totals: &Totals) -> io::Result<()>;
 }
@@ -131,10 +161,24 @@ impl RunArgs {
             ModeArg::Build => Mode::Build,
         };
         config.policy = self.policy.policy();
+        config.access_list = self.emit_bal.is_some();
         config
     }
 
-    fn setting(&self, config: &Config) -> Setting {
+    /// What happens with access lists, where there are `blocks` blocks.
+    fn lists(&self, blocks: usize) -> Result<Lists, Stop> {
+        if matches!(self.mode, ModeArg::Build) && (self.emit_bal.is_some() || self.bal.is_some()) {
+            let why = "an access list is that of a whole block: expected --mode validate";
+            return Err(Stop::Message(why.to_owned()));
+        }
+        match (&self.emit_bal, &self.bal) {
+            (Some(folder), _) => Lists::written(folder, self.force),
+            (None, Some(path)) => Lists::read(path, blocks),
+            (None, None) => Ok(Lists::Ignored),
+        }
+    }
+
+    fn setting(&self, config: &Config, lists: &Lists) -> Setting {
         Setting {
             workers: config.workers.get(),
             mode: match self.mode {
@@ -149,6 +193,7 @@ impl RunArgs {
                 PolicyArg::InOrder => "in-order",
             },
             rounds: self.rounds,
+            lists: lists.name(),
         }
     }
 }
@@ -160,7 +205,8 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
         Stop::Message(format!("cannot start {} workers: {error}", config.workers))
     })?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
-    let setting = args.setting(&config);
+    let lists = args.lists(inputs.len())?;
+    let setting = args.setting(&config, &lists);
     let mut reporter: Box<dyn Reporter> =
         if args.json { Box::new(Json::new(setting)) } else { Box::new(Human::new(setting)) };
     let mut totals = Totals::default();
@@ -169,7 +215,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     for input in inputs {
         let name = input.name();
         progress.begin(&name);
-        let result = run_input(args, &mut executor, input, name);
+        let result = run_input(args, &lists, &mut executor, input);
         progress.end();
         progress.aside(|| match result {
             Ok(report) => {
@@ -189,17 +235,27 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
 
 fn run_input(
     args: &RunArgs,
+    lists: &Lists,
     executor: &mut Executor,
     input: inputs::Input,
-    name: String,
-) -> Result<BlockReport, BlockFileError> {
+) -> Result<BlockReport, Unusable> {
+    let name = input.name();
+    let of_list = |error| Unusable::List { block: name.clone(), error };
     let witness = input.witness()?;
     let file = input.load()?;
+    let list_file = lists.file(&name);
+    let list = list_file.as_deref().map(|file| lists.before(file)).transpose();
+    let list = list.map_err(of_list)?.flatten().map(Arc::new);
     let named = |error| BlockFileError::new(name.clone(), BlockFileErrorKind::Field(error));
     if args.check_signatures {
         file.check_signatures().map_err(named)?;
     }
-    let subject = Subject { file: &file, witness: witness.as_ref() };
+    let subject = Subject { file: &file, witness: witness.as_ref(), list: list.as_ref() };
     let timing = Timing { rounds: args.rounds, pause: args.pause };
-    run_block(executor, subject, name.clone(), timing).map_err(named)
+    let Ran { mut report, made, wrong } =
+        run_block(executor, subject, name.clone(), timing).map_err(named)?;
+    if let Some(file) = list_file {
+        report.list = lists.after(file, made, wrong).map_err(of_list)?;
+    }
+    Ok(report)
 }

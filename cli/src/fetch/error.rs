@@ -23,6 +23,15 @@ pub enum FetchError {
         /// What was asked for.
         wanted: String,
     },
+    /// The node has the block and not its access list.
+    #[error(
+        "the node has no access list of block {number}: nodes have those of blocks from Amsterdam on, \
+         and only of recent ones; braid run --emit-bal makes one of any block"
+    )]
+    NoAccessList {
+        /// Number of the block.
+        number: u64,
+    },
     /// Block 0 is a state and executes nothing.
     #[error("block 0 is the genesis state, which executes nothing: record a later block")]
     Genesis,

@@ -8,6 +8,7 @@
 //! What was recorded is executed once more, from the file alone, and compared with the header,
 //! with the node's receipts and with the node's state after the block.
 
+mod access_list;
 mod block;
 mod client;
 mod error;
@@ -22,6 +23,7 @@ pub use error::{FetchError, RpcError, RpcErrorKind};
 pub use transport::{Http, MAX_ANSWER_BYTES, Transport, TransportError};
 
 use block::Found;
+use braid_evm::AccessList;
 use braid_testkit::{
     block_file::{BlockFile, Expected, Meta},
     fork, sequential,
@@ -44,6 +46,8 @@ pub struct Wanted {
     /// Whether the state after the block is compared with the node's, at the cost of a call for
     /// each account that changed.
     pub check_state: bool,
+    /// Whether the node is asked for the block's access list (EIP-7928), too.
+    pub access_list: bool,
 }
 
 /// Whether the node's prestate tracer is asked, which saves a call for each account and slot.
@@ -63,6 +67,8 @@ pub enum Tracer {
 pub struct Recording {
     /// The block with its state.
     pub file: BlockFile,
+    /// Its access list, if one was wanted.
+    pub access_list: Option<AccessList>,
     /// What could not be checked or took a way around, in words for the user.
     pub notes: Vec<String>,
     /// Calls that the node answered.
@@ -91,9 +97,11 @@ pub fn fetch<T: Transport>(client: &Client<T>, wanted: &Wanted) -> Result<Record
             judge::StateCheck::NotServed(why) => notes.push(why),
         }
     }
+    let list = || access_list::of_block(client, &found, &file);
+    let access_list = wanted.access_list.then(list).transpose()?;
     file.meta.verified = verified;
     file.meta.notes.clone_from(&notes);
-    Ok(Recording { file, notes, calls: client.answered() })
+    Ok(Recording { file, access_list, notes, calls: client.answered() })
 }
 
 /// Records the block under the first of `forks` under which it gives what its header says.

@@ -6,12 +6,16 @@
 //! 2. What may pass is asked for again, a bounded number of times; what may not is not.
 //! 3. Errors name the method and say what to do.
 //! 4. Receipts, state, headers and transactions that do not fit are noticed, each kind by itself.
-//! 5. The tool: exit codes, messages, and nothing written unless all was right.
+//! 5. An access list is recorded if it is what the block does.
+//! 6. The tool: exit codes, messages, and nothing written unless all was right.
 
 mod node;
 mod tool;
 
-use braid_cli::fetch::{FetchError, RpcErrorKind, Tracer, TransportError, Wanted};
+use braid_cli::{
+    access_list,
+    fetch::{FetchError, RpcErrorKind, Tracer, TransportError, Wanted},
+};
 use braid_testkit::block_file::BlockFile;
 use node::{Fault, Node, record, wanted};
 use serde_json::{Value, json};
@@ -40,6 +44,37 @@ fn is_part_of(found: &BlockFile, original: &BlockFile) {
     }
     assert_eq!(found.block, original.block);
     assert!(found.pre_state.len() > 30, "only {} accounts", found.pre_state.len());
+}
+
+#[test]
+fn an_access_list_is_recorded_if_it_is_the_blocks() {
+    let listed = Wanted { access_list: true, ..wanted() };
+    let node = Node::honest();
+    let found = record(&node, &listed).expect("records").access_list;
+    let (block, database) = node.answers.file.to_block().expect("a block");
+    assert_eq!(found, access_list::list_of((&block).into(), database).ok());
+    assert!(found.is_some_and(|list| list.len() > 30));
+    assert_eq!(record(&Node::honest(), &wanted()).expect("records").access_list, None);
+
+    let answered = |answer: fn(&Value) -> Option<Fault>| {
+        Node::meddled(move |method, _, honest| match method {
+            "eth_getBlockAccessList" => answer(honest),
+            _ => None,
+        })
+    };
+    let lies = answered(|honest| {
+        let mut list = honest.clone();
+        let mut balances = list.as_array_mut()?.iter_mut();
+        let balances = balances.find_map(|account| account.get_mut("balanceChanges"))?;
+        balances[0]["value"] = "0x7".into();
+        Some(Fault::Result(list))
+    });
+    let error = refused(&lies, &listed).to_string();
+    assert!(error.contains("balance: listed 0x7, executed 0x"), "{error}");
+    let error = refused(&answered(|_| Some(Fault::Result(Value::Null))), &listed);
+    assert!(matches!(error, FetchError::NoAccessList { .. }), "{error}");
+    let error = refused(&answered(|_| NO_TRACER), &listed);
+    assert_eq!(error.method(), Some("eth_getBlockAccessList"), "{error}");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! A node that has one generated block, and can be told to fail.
 
+use alloy_eip7928::BlockAccessIndex;
 use alloy_primitives::{Address, B256, U64, U256};
-use braid_cli::fetch::{
-    Client, FetchError, Patience, Recording, Transport, TransportError, Wanted, fetch,
+use braid_cli::{
+    access_list,
+    fetch::{Client, FetchError, Patience, Recording, Transport, TransportError, Wanted, fetch},
 };
+use braid_evm::AccessList;
 use braid_testkit::{
     block_file::{BlockFile, PreAccount},
     sequential,
@@ -31,6 +34,7 @@ pub(crate) struct Answers {
     pub(crate) file: BlockFile,
     after: State,
     receipts: Value,
+    list: Value,
 }
 
 impl Answers {
@@ -57,7 +61,9 @@ impl Answers {
                 account.storage.insert(*slot, value.present_value);
             }
         }
-        Self { file, after, receipts }
+        let (block, database) = file.to_block().expect("a block");
+        let list = access_list::list_of((&block).into(), database).expect("executes");
+        Self { file, after, receipts, list: list_json(&list) }
     }
 
     fn code(&self, account: &PreAccount) -> Value {
@@ -87,6 +93,10 @@ impl Answers {
                 }
             }
             "eth_getBlockReceipts" => self.receipts.clone(),
+            "eth_getBlockAccessList" => {
+                assert_eq!(*params, json!([U64::from(self.number())]), "another block");
+                self.list.clone()
+            }
             "debug_traceBlockByNumber" => self.traces(),
             "eth_getProof" => self.proof(params),
             _ => self.state(method, params),
@@ -146,6 +156,41 @@ impl Answers {
         traces.extend(std::iter::repeat_n(trace(&self.after), later));
         Value::Array(traces)
     }
+}
+
+/// The list as execution-apis has it; what is empty is left out.
+fn list_json(list: &AccessList) -> Value {
+    let change = |index: BlockAccessIndex, value: Value| json!({ "index": U64::from(index.get()), "value": value });
+    let accounts = list.iter().map(|account| {
+        let slots = account.storage_changes.iter().map(|slot| {
+            let changes = slot.changes.iter();
+            let changes =
+                changes.map(|it| change(it.block_access_index, json!(B256::from(it.new_value))));
+            json!({ "key": B256::from(slot.slot), "changes": Vec::from_iter(changes) })
+        });
+        let reads = account.storage_reads.iter().map(|slot| json!(B256::from(*slot)));
+        let balances = account.balance_changes.iter();
+        let balances = balances.map(|it| change(it.block_access_index, json!(it.post_balance)));
+        let nonces = account.nonce_changes.iter();
+        let nonces = nonces.map(|it| change(it.block_access_index, json!(U64::from(it.new_nonce))));
+        let codes = account.code_changes.iter().map(
+            |it| json!({ "index": U64::from(it.block_access_index.get()), "code": it.new_code }),
+        );
+        let mut object = json!({ "address": account.address });
+        for (name, values) in [
+            ("storageChanges", Vec::from_iter(slots)),
+            ("storageReads", Vec::from_iter(reads)),
+            ("balanceChanges", Vec::from_iter(balances)),
+            ("nonceChanges", Vec::from_iter(nonces)),
+            ("codeChanges", Vec::from_iter(codes)),
+        ] {
+            if !values.is_empty() {
+                object[name] = Value::Array(values);
+            }
+        }
+        object
+    });
+    Value::Array(accounts.collect())
 }
 
 /// What is answered in place of an honest result.
@@ -217,7 +262,13 @@ impl Transport for &Node {
 
 /// What is recorded where a test says nothing else.
 pub(crate) fn wanted() -> Wanted {
-    Wanted { number: None, fork: None, tracer: Default::default(), check_state: true }
+    Wanted {
+        number: None,
+        fork: None,
+        tracer: Default::default(),
+        check_state: true,
+        access_list: false,
+    }
 }
 
 /// Records from `node`, waiting for nothing.

@@ -102,6 +102,24 @@ fn records_over_http_and_runs_what_it_recorded() {
 }
 
 #[test]
+fn an_access_list_lies_beside_the_block() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("a.json.zst");
+    let output = fetch(&serve(Node::honest), &out, &["--bal", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let line: Value = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+    let list = folder.path().join("a.bal.rlp");
+    assert_eq!(line["access_list"].as_str(), list.to_str());
+    let mut run = Command::new(env!("CARGO_BIN_EXE_braid"));
+    let output = run.args(["run", "--rounds=1", "--bal"]).arg(&list).arg(&out).output();
+    let output = output.expect("the tool starts");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let streamed = fetch("http://x", Path::new("-"), &["--bal"]);
+    assert_eq!(streamed.status.code(), Some(2));
+    assert!(text(&streamed).contains("--out"), "{}", text(&streamed));
+}
+
+#[test]
 fn nothing_is_written_unless_all_was_right() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("kept.json");

@@ -55,7 +55,7 @@ pub(super) fn memory(args: &BenchArgs, what: &str, workers: u16) -> Option<[u64;
         let printed = probed(args, what, workers, who, list)?;
         String::from_utf8(printed).ok()?.trim().parse::<u64>().ok()
     };
-    // A process of its own, as memory that is left free by making the list would hide what the run adds.
+    // A process of its own: memory that making the list leaves free would hide what the run adds.
     let list = || probed(args, what, workers, Probed::List, None);
     let list = if args.bal { Some(list()?) } else { None };
     Some([peak(Probed::Sequential, None)?, peak(Probed::Braid, list)?])

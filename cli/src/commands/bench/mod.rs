@@ -161,7 +161,7 @@ impl Item {
     fn name(&self) -> String {
         match self {
             Self::Preset(preset) => preset.name().to_owned(),
-            Self::Input(input) => report::short(&input.name()),
+            Self::Input(input) => inputs::short(&input.name()),
         }
     }
 

@@ -10,7 +10,6 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Display},
     io::{self, Write},
-    path::Path,
     time::Duration,
 };
 
@@ -51,13 +50,6 @@ const BOLD: Style = Style::new().bold();
 
 /// Width of the column with names.
 const NAME: usize = 22;
-
-/// The last part of a path, without what all block files end in.
-pub(super) fn short(file: &str) -> String {
-    let name = Path::new(file).file_name().map_or(file.into(), |name| name.to_string_lossy());
-    let ends = [".json.zst", ".json.gz", ".json"];
-    ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name).to_owned()
-}
 
 /// A ratio that not every block has.
 pub(super) fn optional(ratio: Option<f64>) -> String {
