@@ -159,7 +159,8 @@ fn a_wrong_list_never_changes_a_result() {
             let expected = all.next().expect("one way");
             match &expected {
                 Ok(output) => assert!(is_right && same(output, &right), "BRAID_SEED={seed}"),
-                Err((at, why, is_list, _)) => {
+                Err((at, why, is_list, left)) => {
+                    assert!(left.requests.is_empty(), "BRAID_SEED={seed}: the block has no end");
                     assert!(!is_right && *is_list, "BRAID_SEED={seed}: {at:?}: {why}");
                     wrong += 1;
                     late += u64::from(*at != At::PreBlock);

@@ -76,6 +76,7 @@ where
         if let Err(wrong) = compare_end(&recipe, &effects, &accesses, after) {
             let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
             failure = Some((At::PostBlock, wrong));
+            output.requests = Requests::default();
         }
     }
     let after = after.filter(|_| failure.is_none());

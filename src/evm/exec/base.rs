@@ -134,7 +134,10 @@ impl<D: DatabaseRef> BlockBase<D> {
 
     /// `reader` reads next.
     pub(super) fn tell_below(&mut self, reader: TxIndex) {
-        (self.below, self.last) = (self.tells.then(|| index_of(reader)), None);
+        let below = self.tells.then(|| index_of(reader));
+        if below != self.below {
+            (self.below, self.last) = (below, None);
+        }
     }
 
     /// The list, if it tells the state, and below which index it does.
@@ -153,10 +156,10 @@ impl<D: DatabaseRef> BlockBase<D> {
         &mut self,
         address: Address,
     ) -> Result<Option<AccountInfo>, D::Error> {
-        let below = self.below.take();
+        let Some(below) = self.below.take() else { return self.account(address) };
         self.last = None;
         let before = self.account(address);
-        (self.below, self.last) = (below, None);
+        (self.below, self.last) = (Some(below), None);
         before
     }
 

@@ -9,25 +9,29 @@ use alloy_eips::{eip4788, eip4895::Withdrawal};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{
     Access, AccessListError, AccessListMismatch, AccountField, At, Block, BlockError,
-    BlockErrorKind, BlockOutput, Config, Executor, Policy, TxIndex,
+    BlockErrorKind, BlockOutput, Cloned, Config, Executor, Policy, TxIndex,
 };
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use core::convert::Infallible;
+use core::ops::ControlFlow;
+use revm::DatabaseRef as _;
 use revm::bytecode::opcode;
+use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 type Result = core::result::Result<BlockOutput, BlockError<Infallible>>;
 
-const WAYS: [(u16, Policy); 6] = [
+const WAYS: [(u16, Policy); 7] = [
     (1, Policy::InOrder),
     (2, Policy::ForceSpeculative),
     (1, Policy::Listed),
     (2, Policy::Listed),
     (3, Policy::Listed),
     (2, Policy::Parts),
+    (2, Policy::Auto),
 ];
 
 fn run(block: Block, database: MemoryDatabase, (workers, policy): (u16, Policy)) -> Result {
@@ -43,7 +47,8 @@ fn scene() -> (Scene, Address) {
     let counter = scene.contract(0, Code::new().increment(1, 1).balance(STRANGER).sload(7));
     scene.put(eip4788::BEACON_ROOTS_ADDRESS, contract(Code::new().sstore(1, 3)));
     for sender in scene.senders::<12>() {
-        scene.send(sender, call(counter));
+        // With data it may be more than a payment: worth other workers.
+        scene.send(sender, call_with(counter, 1));
     }
     scene.block.withdrawals =
         Some(vec![Withdrawal { address: OTHER, amount: 1, ..Withdrawal::default() }]);
@@ -226,12 +231,71 @@ pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
     let (scene, _) = scene();
     let access_list = Some(Arc::new(Bal::new(right_list(&scene))));
     let block = Block { access_list, ..scene.block.clone() };
-    for workers in [1, 2, 3] {
-        let output = run(block.clone(), scene.database(), (workers, Policy::Listed));
+    let ways = [(1, Policy::Listed), (2, Policy::Listed), (3, Policy::Listed), (2, Policy::Auto)];
+    for way in ways {
+        let output = run(block.clone(), scene.database(), way);
         let stats = output.expect("the list is right").stats;
         assert!(stats.parts > 1, "{stats:?}");
         assert_eq!((stats.discarded, stats.incarnations), (0, 12), "{stats:?}");
     }
+}
+
+fn with_list(scene: &Scene, list: &[AccountChanges]) -> Block {
+    Block { access_list: Some(Arc::new(Bal::new(list.to_vec()))), ..scene.block.clone() }
+}
+
+fn executor(policy: Policy) -> Executor {
+    let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
+    (config.policy, config.access_list) = (policy, true);
+    Executor::new(config).expect("threads start")
+}
+
+/// Where each commit is told to the caller, batches commit transaction by transaction.
+#[test]
+fn a_block_that_is_streamed_is_compared_as_well() {
+    let (scene, counter) = scene();
+    let mut list = right_list(&scene);
+    let stream = |list: &[AccountChanges]| {
+        let (source, mut heard) = (Cloned(scene.database()), 0);
+        let output =
+            executor(Policy::Listed).execute_streaming(with_list(&scene, list), source, |_| {
+                heard += 1;
+                ControlFlow::Continue(())
+            });
+        (output, heard)
+    };
+    let (output, heard) = stream(&list);
+    let output = output.expect("the list is right");
+    assert!(heard == 12 && output.stats.parts > 1, "{heard}, {:?}", output.stats);
+    of(&mut list, counter).storage_changes[0].changes[4].new_value = U256::from(77);
+    let (output, heard) = stream(&list);
+    assert_eq!((output.expect_err("it is wrong").at, heard), (tx(4), 4));
+}
+
+/// The list lies over the bundle of a parent that is not written.
+#[test]
+fn the_list_of_a_block_lies_over_its_parent() {
+    let (scene, counter) = scene();
+    let slots = [(U256::from(1), (U256::ZERO, U256::from(100)))].into_iter().collect();
+    let info = scene.database().basic_ref(counter).expect("it reads").expect("it is there");
+    let parent = BundleState::builder(0..=0)
+        .state_original_account_info(counter, info.clone())
+        .state_present_account_info(counter, info)
+        .state_storage(counter, slots)
+        .build();
+    let over = |policy, block: Block| {
+        executor(policy).execute_on(block, Cloned(scene.database()), parent.clone())
+    };
+    let expected = over(Policy::InOrder, scene.block.clone()).expect("a valid block");
+    let mut list = expected.access_list.expect("a list").iter().cloned().collect::<Vec<_>>();
+    let found = over(Policy::Listed, with_list(&scene, &list)).expect("the list is right");
+    assert!(found.stats.parts > 1, "{:?}", found.stats);
+    assert_eq!(found.bundle, expected.bundle);
+    let slot = &mut of(&mut list, counter).storage_changes[0].changes[4];
+    assert_eq!(slot.new_value, U256::from(105));
+    slot.new_value = U256::from(5);
+    let error = over(Policy::Listed, with_list(&scene, &list)).expect_err("it is wrong");
+    assert_eq!(error.at, tx(4));
 }
 
 /// Before Cancun a transaction may clear storage that no list names: the list is compared, and not read.

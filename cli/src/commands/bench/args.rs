@@ -162,7 +162,7 @@ pub(super) enum StoreArg {
 pub(super) enum Probed {
     Sequential,
     Braid,
-    /// Nobody's: the access list is printed, which the run of Braid reads with `--bal`.
+    /// No run's: prints the access list that Braid's run reads with `--bal`.
     List,
 }
 

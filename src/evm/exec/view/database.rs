@@ -40,8 +40,8 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
             return Err(ViewStopped);
         };
-        let is_base = origin == Origin::Base && !self.inner.base_mut().is_told(address, slot);
-        if !value.is_zero() && is_base {
+        let may_be_base = !value.is_zero() && origin == Origin::Base;
+        if may_be_base && !self.inner.base_mut().is_told(address, slot) {
             return self.base_slot(address, slot, value);
         }
         Ok(value)
