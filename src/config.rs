@@ -148,21 +148,6 @@ impl Config {
         }
     }
 
-    /// Whether transactions run one after the other on the calling thread.
-    /// `is_serial`: nothing is to be gained by sharing them out.
-    #[cfg(feature = "evm")]
-    pub(crate) fn runs_alone(&self, workers: usize, is_serial: impl FnOnce() -> bool) -> bool {
-        match self.policy {
-            Policy::ForceSpeculative
-            | Policy::Alternate
-            | Policy::Parts
-            | Policy::Lanes
-            | Policy::Listed => false,
-            Policy::InOrder => true,
-            Policy::Auto => workers < 2 || is_serial(),
-        }
-    }
-
     /// Number of shards of the store: enough that workers seldom meet in one, and few for a small
     /// block.
     #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]

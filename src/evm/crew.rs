@@ -2,8 +2,8 @@
 
 use super::exec::location::EvmLocation;
 use super::exec::traffic::Traffic;
-use super::experience::Experience;
 use super::mutants::EvmMutant;
+use super::plan::feedback::Feedback;
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::mv::Store;
@@ -23,7 +23,7 @@ pub(crate) struct Spare(pub(super) Store<EvmLocation>);
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     store: Option<Spare>,
-    experience: Experience,
+    feedback: Feedback,
 }
 
 /// Threads that take part in a task together with the caller, who is worker 0.
@@ -47,8 +47,8 @@ pub(crate) trait Crew<'env> {
     }
 
     /// What earlier blocks have shown, where it is remembered.
-    fn experience(&mut self) -> Option<&mut Experience> {
-        self.memory().map(|memory| &mut memory.experience)
+    fn feedback(&mut self) -> Option<&mut Feedback> {
+        self.memory().map(|memory| &mut memory.feedback)
     }
 
     /// What an earlier block has left, if it is there.

@@ -14,6 +14,7 @@ use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
+use super::plan::{Strategy, Stretch};
 use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -33,6 +34,8 @@ pub(super) struct Rest {
     /// The bundle to continue.
     pub(super) parent: Option<Arc<BundleState>>,
     pub(super) config: Config,
+    /// How the transactions ran.
+    pub(super) path: Vec<Stretch>,
 }
 
 /// Runs what follows the transactions and builds the output.
@@ -46,8 +49,9 @@ where
     S: StateSource,
     C: Crew<'env>,
 {
-    let Rest { mut effects, parent, config } = rest;
-    let (workers, alone) = (crew.workers(), !session.speculates);
+    let Rest { mut effects, parent, config, path } = rest;
+    let is_in_order = |stretch: &Stretch| stretch.strategy == Strategy::InOrder;
+    let (workers, alone) = (crew.workers(), path.iter().all(is_in_order));
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
     crew.hear(&session.workload.traffic);
@@ -56,6 +60,7 @@ where
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
+        path,
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };

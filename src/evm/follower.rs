@@ -2,24 +2,20 @@
 //! left while the caller runs on.
 
 use super::block::committed::Committed;
-use super::block::error::Failure;
 use super::bundle::assembly::GrowingBundle;
 use super::bundle::block_effects::BlockEffects;
 use super::crew::{Crew, IN_TIME};
 use super::engine::feed::{Fed, Feed};
 use super::exec::base::StateSource;
-use super::session::Session;
+use super::session::{Ended, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
-use crate::protocol::Policy;
 use crate::runtime::{Seat, Task};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
 use crate::worker::Context;
 use core::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Transactions below which waking a worker is not worth it.
-const WORTH_WAKING: usize = 1_000;
 /// Batches of most blocks: for each one a worker is woken, and the last one is waited for.
 const BATCHES: usize = 16;
 /// The most transactions that are handed over at once.
@@ -63,19 +59,6 @@ impl Task for Follower {
     }
 }
 
-/// Whether a worker should follow where `transactions` of them run one after the other, on top of a
-/// parent or not: a parent's bundle is continued when all have run.
-pub(super) fn is_followed(
-    workers: usize,
-    config: &Config,
-    transactions: usize,
-    has_parent: bool,
-) -> bool {
-    // Where this order is asked for all other workers are free for it.
-    let is_enough = transactions >= WORTH_WAKING || config.policy == Policy::InOrder;
-    workers > 1 && !has_parent && is_enough
-}
-
 impl<S: StateSource> Session<S> {
     /// The bundle is made while transactions run. Those that have run must be in what has grown so
     /// far.
@@ -93,7 +76,7 @@ impl<S: StateSource> Session<S> {
         crew: &mut C,
         config: &Config,
         on_commit: Option<&mut F>,
-    ) -> (Self, Option<Failure<S>>)
+    ) -> (Self, Ended<S>)
     where
         S: 'env,
         F: FnMut(Committed) -> ControlFlow<()>,
@@ -112,14 +95,14 @@ impl<S: StateSource> Session<S> {
         let follower = Arc::new(Follower { bundle, batches: inbox, done });
         let task: Arc<dyn Task + 'env> = follower.clone();
         crew.run(&task, |seat| {
-            let (mut session, failure) = self.run_in_order(end, config, on_commit);
+            let (mut session, ended) = self.run_in_order(end, config, on_commit);
             // That is all: the worker that follows comes to an end.
             session.ledger.feed = None;
             // Unless another worker has begun.
             follower.run(WorkerId(0), seat);
             // Without it the bundle is made at the end of the block.
             session.ledger.growing.bundle = follower.wait(seat, &finished, batch);
-            (session, failure)
+            (session, ended)
         })
     }
 }
@@ -129,12 +112,13 @@ mod tests {
     use super::*;
     use crate::evm::block::output::BlockOutput;
     use crate::evm::crew::SLEEPY;
+    use crate::evm::drive::{Options, execute};
     use crate::evm::exec::any::AnySource;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
-    use crate::evm::run::{Options, execute};
+    use crate::protocol::Policy;
     use alloy_primitives::{Address, B256, TxKind};
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};

@@ -21,30 +21,24 @@ mod bundle;
 mod closing;
 mod closing_task;
 mod crew;
+mod drive;
 mod engine;
 mod exec;
-mod experience;
 mod fees;
 mod finish;
 mod follower;
-mod lanes;
-mod listed;
-mod longest;
 mod mutants;
-mod parts;
 mod plan;
 mod prepare;
+mod private;
 #[cfg(feature = "sim")]
 mod profile;
 mod pull;
-mod rounds;
-mod run;
 mod session;
 mod set_up;
 #[cfg(feature = "sim")]
 mod simulate;
 mod stretch;
-mod trials;
 #[cfg(feature = "sim")]
 mod virtual_time;
 
@@ -54,6 +48,7 @@ pub use block::committed::Committed;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub(crate) use crew::{Scoped, Team};
+pub(crate) use drive::{OnCommit, Options, build, execute};
 pub(crate) use exec::any::AnySource;
 pub use exec::base::{Cloned, StateSource};
 pub use exec::change::{AccountChange, ChangeKind, SlotChange};
@@ -69,10 +64,10 @@ pub use exec::rejection::Rejection;
 pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
 pub use mutants::EvmMutant;
+pub use plan::{Reason, Strategy, Stretch};
 #[cfg(feature = "sim")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
-pub(crate) use run::{OnCommit, Options, build, execute};
 #[cfg(feature = "sim")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "sim")]

@@ -1,23 +1,21 @@
 //! A block on real threads under an observer's eyes: where its time goes. The observer brings the
 //! clock; the library has none.
 
-use super::block::error::{BlockError, Failure};
+use super::block::error::BlockError;
 use super::block::output::BlockOutput;
-use super::crew::Scoped;
-use super::crew::empty_store;
+use super::crew::{Scoped, empty_store};
+use super::drive::OnCommit;
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Rest, finish};
-use super::follower::is_followed;
 use super::mutants::EvmMutant;
-use super::plan::is_serial;
+use super::plan::features::{Features, ListUse, Setting};
+use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
-use super::run::OnCommit;
-use super::session::Session;
-use super::trials::Trials;
+use super::session::{Ended, Session};
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::Threads;
@@ -101,27 +99,32 @@ fn watch(
         begin(block, &source, Extensions::default(), None, (&config, EvmMutant::None))?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
+    let (is_wide, has_parent, is_pool, list) = (false, false, false, ListUse::Nothing);
+    let shares_journals = true;
+    let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+    let features = Features::of(&recipe.block, &config, setting);
+    let alone = features.runs_in_order();
     let transactions = recipe.block.transactions.len();
-    let is_followed = is_followed(workers, &config, transactions, false);
-    let alone =
-        config.runs_alone(workers, || is_serial(&recipe.block, workers, (is_followed, true)));
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
-    let store = empty_store(&mut Scoped(config.workers), &config, transactions, alone);
-    let mut session = Session::new(workload, store, alone);
-    if alone && is_followed {
-        session.make_bundle_meanwhile(&effects, &config);
-    }
-    let (session, failure) = if alone {
+    let crew = &mut Scoped(config.workers);
+    let store = empty_store(crew, &config, transactions, alone.is_some());
+    let mut session = Session::new(workload, store);
+    let (session, failure, strategy) = if alone.is_some() {
+        if features.is_followed() {
+            session.make_bundle_meanwhile(&effects, &config);
+        }
         observer.begins(caller, Stage::At(Point::Begin));
-        let mut trials = Trials::new(config.policy, false);
-        let crew = &mut Scoped(config.workers);
-        let run = session.run(crew, &config, &mut trials, None::<&mut OnCommit<'_>>);
+        let on_commit = None::<&mut OnCommit<'_>>;
+        let (session, ended) = session.run_followed(transactions, crew, &config, on_commit);
         observer.begins(caller, Stage::Finish);
-        run
+        (session, ended.failure, Strategy::InOrder)
     } else {
-        run(session, config, observer)
+        let (session, ended) = run(session, config, observer);
+        (session, ended.failure, Strategy::Speculative)
     };
-    let rest = Rest { effects, parent: None, config };
+    let reason = alone.unwrap_or(Reason::NothingKnown);
+    let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
+    let rest = Rest { effects, parent: None, config, path };
     let result = finish(&mut Scoped(config.workers), session, failure, rest);
     observer.begins(caller, Stage::End);
     result
@@ -132,7 +135,7 @@ fn run<'a>(
     session: Session<AnySource<'a>>,
     config: Config,
     observer: &dyn Observer,
-) -> (Session<AnySource<'a>>, Option<Failure<AnySource<'a>>>) {
+) -> (Session<AnySource<'a>>, Ended<AnySource<'a>>) {
     let caller = WorkerId(0);
     let transactions = session.workload.recipe.block.transactions.len();
     let workers = usize::from(config.workers.get());

@@ -10,19 +10,18 @@ use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
-use super::experience::Experience;
-use super::stretch::{Fold, RunTask, Stretch, Unpublished};
-use super::trials::{Trials, waste};
+use super::plan::longest::Seen;
+use super::plan::waste;
+use super::stretch::{Fold, How, RunTask, Unpublished};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::{Policy, Waste};
+use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
 use crate::worker::{Shared, work};
 use core::num::NonZeroU16;
-use core::ops::{ControlFlow, Range};
-use revm::context::TxEnv;
+use core::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -39,22 +38,34 @@ pub(super) struct Session<S: StateSource> {
     pub(super) frontier: TxIndex,
     /// What the last transactions have left that is not in the store.
     pub(super) carry: Option<Carry>,
-    /// Whether transactions are shared out at all.
-    pub(super) speculates: bool,
-    /// Speculation was mostly wasted.
-    pub(super) handed_over: bool,
-    /// Those of the next stretch, or the last, that begin before their turn, and their runs.
-    pub(super) longest: Vec<(TxIndex, u32)>,
+    /// Those of the next stretch that begin before their turn.
+    pub(super) longest: Vec<TxIndex>,
+}
+
+/// How a stretch has ended.
+pub(super) struct Ended<S: StateSource> {
+    pub(super) failure: Option<Failure<S>>,
+    /// Speculation was given up, as most of it was discarded.
+    pub(super) was_given_up: bool,
+    /// Private batches that have committed.
+    pub(super) batches: u64,
+    pub(super) seen: Seen,
+    /// Rounds of batches were of use.
+    pub(super) has_paid: bool,
+}
+
+impl<S: StateSource> Default for Ended<S> {
+    fn default() -> Self {
+        let (failure, seen) = (None, Seen::default());
+        Self { failure, was_given_up: false, batches: 0, seen, has_paid: false }
+    }
 }
 
 impl<S: StateSource> Session<S> {
-    /// A block of which nothing has run, with an empty store. With `alone` the transactions run one
-    /// after the other on the calling thread.
-    pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>, alone: bool) -> Self {
+    /// A block of which nothing has run, with an empty store.
+    pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>) -> Self {
         Self {
             carry: None,
-            speculates: !alone,
-            handed_over: false,
             longest: Vec::new(),
             ledger: EvmLedger::new(&workload.recipe),
             store: Arc::new(store),
@@ -78,89 +89,18 @@ impl<S: StateSource> Session<S> {
         }
     }
 
-    /// Runs all transactions that have not run.
-    pub(super) fn run<'env, F, C>(
-        mut self,
-        crew: &mut C,
-        config: &Config,
-        trials: &mut Trials,
-        mut on_commit: Option<&mut F>,
-    ) -> (Self, Option<Failure<S>>)
-    where
-        S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
-    {
-        let end = self.workload.recipe.block.transactions.len();
-        match config.policy {
-            Policy::Parts => return self.run_parts_by_turns(crew, config, on_commit),
-            Policy::Lanes => return self.run_lanes_by_turns(crew, config, on_commit),
-            Policy::Listed => return self.run_in_order(end, config, on_commit),
-            _ => {}
-        }
-        if !self.speculates {
-            return self.run_followed(end, crew, config, on_commit);
-        }
-        loop {
-            let first = self.frontier.position();
-            // A block that is given whole was asked about before; what a pool brings is not known.
-            let until = if first > 0 && expects_chain(crew, config, self.transactions(first..end)) {
-                self.tally.foreseen_stretches += 1;
-                end
-            } else {
-                let until = end.min(first.saturating_add(trials.length()));
-                self.choose_longest(until, crew, config);
-                let failure;
-                let hears = on_commit.as_deref_mut();
-                (self, failure) = self.run_shared(until, crew, config, hears, Stretch::Published);
-                self.remember_longest(crew, config, failure.is_none());
-                let next = self.frontier.position();
-                // Less than that is never given up, whatever it is.
-                let least = self.waste(config, crew.workers()).commits;
-                let tells = failure.is_none() && next - first >= least as usize;
-                if let Some(experience) = experience(crew, config).filter(|_| tells) {
-                    experience.learn(self.transactions(first..next), self.handed_over);
-                }
-                if failure.is_some() || (!self.handed_over && until == end) {
-                    return (self, failure);
-                }
-                if !self.handed_over {
-                    trials.paid();
-                    continue;
-                }
-                end.min(next.saturating_add(trials.wasted(next - first)))
-            };
-            let failure;
-            (self, failure) = self.run_in_order(until, config, on_commit.as_deref_mut());
-            self.remember_longest(crew, config, failure.is_none());
-            if failure.is_some() || self.frontier.position() >= end {
-                return (self, failure);
-            }
-        }
-    }
-
     /// Runs what has not run of the transactions below `end` in order, on the calling thread.
     pub(super) fn run_in_order<F>(
         self,
         end: usize,
         config: &Config,
         on_commit: Option<&mut F>,
-    ) -> (Self, Option<Failure<S>>)
+    ) -> (Self, Ended<S>)
     where
         F: FnMut(Committed) -> ControlFlow<()>,
     {
-        if self.left(end) == 0 {
-            return (self, None);
-        }
-        let (speculates, handed_over, parts) =
-            (self.speculates, self.handed_over, self.tally.parts);
         let no_others = &mut Scoped(NonZeroU16::MIN);
-        let (mut session, failure) =
-            self.run_shared(end, no_others, config, on_commit, Stretch::InOrder);
-        (session.speculates, session.handed_over) = (speculates, handed_over);
-        // Batches that run beside others are counted.
-        session.tally.parts = parts;
-        (session, failure)
+        self.run_shared(end, no_others, config, on_commit, How::InOrder)
     }
 
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all
@@ -171,8 +111,8 @@ impl<S: StateSource> Session<S> {
         crew: &mut C,
         config: &Config,
         on_commit: Option<&mut F>,
-        stretch: Stretch,
-    ) -> (Self, Option<Failure<S>>)
+        how: How,
+    ) -> (Self, Ended<S>)
     where
         S: 'env,
         F: FnMut(Committed) -> ControlFlow<()>,
@@ -182,11 +122,11 @@ impl<S: StateSource> Session<S> {
         let alone = crew.workers() == 1 || left < 2;
         // Each outcome is sent once, so sending never waits; in order the caller takes one before
         // the next is there.
-        let most = if matches!(stretch, Stretch::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
+        let most = if matches!(how, How::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
-        let (task, tally) = self.task(end, crew, config, stretch);
+        let (task, tally) = self.task(end, crew, config, how);
         let task = Arc::new(task);
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
@@ -233,15 +173,15 @@ impl<S: StateSource> Session<S> {
         end: usize,
         crew: &impl Crew<'env>,
         config: &Config,
-        stretch: Stretch,
+        how: How,
     ) -> (RunTask<S>, Tally) {
         #[cfg(feature = "mutants")]
         let mutant = self.workload.recipe.mutant;
         let (mut folding, mut unpublished) = (None, None);
-        let (setup, tally) = match stretch {
-            Stretch::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
-            Stretch::InOrder => self.set_up_in_order(end, config),
-            Stretch::Private(mut stretch) => {
+        let (setup, tally) = match how {
+            How::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
+            How::InOrder => self.set_up_in_order(end, config),
+            How::Private(mut stretch) => {
                 folding = stretch.folding.take();
                 unpublished = stretch.publishes.then(|| Unpublished::by(crew.workers()));
                 self.set_up_private(config, crew.workers(), *stretch)
@@ -256,50 +196,18 @@ impl<S: StateSource> Session<S> {
 
     /// The block after the caller's part of `task`. Other workers may still hold the task, with
     /// nothing that is needed.
-    fn after_task(task: &RunTask<S>, tally: Tally, ended: bool) -> (Self, Option<Failure<S>>) {
+    fn after_task(task: &RunTask<S>, tally: Tally, ended: bool) -> (Self, Ended<S>) {
         let Some(mut end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
         };
         if task.unpublished.is_some() {
             end.published = end.frontier;
         }
-        let (mut session, failure) = Self::after(end, tally, ended);
+        let (mut session, ended) = Self::after(end, tally, ended);
         if let Some(growing) = task.folded() {
             session.ledger.growing = growing;
         }
-        (session, failure)
-    }
-
-    /// Chooses who of those below `end` begins before his turn.
-    fn choose_longest<'env>(&mut self, end: usize, crew: &mut impl Crew<'env>, config: &Config) {
-        let Some(experience) = experience(crew, config) else { return };
-        let range = self.frontier.position()..end;
-        let longest = experience.longest.of(&self.workload.recipe.block, range);
-        self.tally.begun_first += longest.len() as u64;
-        self.longest = longest.into_iter().map(|tx| (tx, 0)).collect();
-    }
-
-    /// Remembers who took long, and, if the stretch `has_ended` well, what came of it that some
-    /// began before their turn.
-    fn remember_longest<'env>(
-        &mut self,
-        crew: &mut impl Crew<'env>,
-        config: &Config,
-        has_ended: bool,
-    ) {
-        let long = core::mem::take(&mut self.ledger.long);
-        let mut began = core::mem::take(&mut self.longest);
-        if !has_ended {
-            began.clear();
-        }
-        if let Some(experience) = experience(crew, config) {
-            let block = &self.workload.recipe.block;
-            experience.longest.learn(block, self.frontier, &long, &began);
-        }
-    }
-
-    fn transactions(&self, which: Range<usize>) -> &[TxEnv] {
-        self.workload.recipe.block.transactions.get(which).unwrap_or_default()
+        (session, ended)
     }
 
     /// Number of transactions below `end` that have not run.
@@ -312,23 +220,4 @@ impl<S: StateSource> Session<S> {
         let transactions = self.workload.recipe.block.transactions.len();
         waste(transactions, config.max_speculative_runs, workers)
     }
-}
-
-/// Whether `transactions` are known for speculation that is given up.
-pub(super) fn expects_chain<'env>(
-    crew: &mut impl Crew<'env>,
-    config: &Config,
-    transactions: &[TxEnv],
-) -> bool {
-    experience(crew, config).is_some_and(|experience| experience.expects_chain(transactions))
-}
-
-/// What is remembered, where speculation may be given up.
-fn experience<'crew, 'env>(
-    crew: &'crew mut impl Crew<'env>,
-    config: &Config,
-) -> Option<&'crew mut Experience> {
-    // Where reads are slow, a run ahead has read for the others.
-    let may_give_up = config.learn && config.policy == Policy::Auto && !crew.is_wide();
-    crew.experience().filter(|_| may_give_up)
 }

@@ -1,13 +1,14 @@
 //! A stretch of transactions as the engine is given it, and the session after it.
 
-use super::block::error::{Failure, cancelled, failure};
+use super::block::error::{cancelled, failure};
 use super::block::output::Tally;
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
-use super::plan::plan_block;
-use super::session::Session;
+use super::plan::longest::Seen;
+use super::plan::partition::plan_block;
+use super::session::{Ended, Session};
 use super::stretch::PrivateStretch;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
@@ -27,7 +28,7 @@ impl<S: StateSource> Session<S> {
     ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
         let alone = workers == 1 || self.left(end) < 2;
         let hands_over = hands_over.then(|| self.waste(config, workers));
-        let longest = core::mem::take(&mut self.longest).into_iter().map(|(tx, _)| tx).collect();
+        let longest = core::mem::take(&mut self.longest);
         let block = &self.workload.recipe.block;
         let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
         let limits = config.limits(workers, alone, hands_over);
@@ -94,13 +95,12 @@ impl<S: StateSource> Session<S> {
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
         mut tally: Tally,
         was_cancelled: bool,
-    ) -> (Self, Option<Failure<S>>) {
+    ) -> (Self, Ended<S>) {
         let BlockEnd { mut ledger, store, workload, frontier, published, .. } = end;
         let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
             end;
         ledger.stream_to(None);
         tally.protocol = tally.protocol.plus(counters);
-        tally.parts += batches;
         // A caller that cancels hears of it, also if everything was committed by then.
         let all = workload.recipe.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
@@ -108,19 +108,18 @@ impl<S: StateSource> Session<S> {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
             _ => failure(frontier, halt, error, broken).or(gone),
         };
-        let handed_over = halt == Some(Halt::HandedOver);
+        let was_given_up = halt == Some(Halt::HandedOver);
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
+        let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
         let session = Self {
             carry: carry.or_else(rest),
-            speculates: true,
             workload,
             ledger,
             store,
             tally,
             frontier,
-            handed_over,
-            longest,
+            longest: Vec::new(),
         };
-        (session, failure)
+        (session, Ended { failure, was_given_up, batches, seen, has_paid: false })
     }
 }

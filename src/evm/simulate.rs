@@ -22,6 +22,7 @@ use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
+use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
 use super::session::Session;
 use crate::config::Config;
@@ -126,7 +127,7 @@ fn run(
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
     let store = simulation.store(store);
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
-    let session = Session::new(workload, store, false);
+    let session = Session::new(workload, store);
     let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
@@ -136,9 +137,12 @@ fn run(
     let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
-    let (session, failure) = Session::after(end.into(), tally, false);
+    let (session, ended) = Session::after(end.into(), tally, false);
+    let failure = ended.failure;
+    let (end, strategy) = (session.frontier.0, Strategy::Speculative);
+    let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
     // The bundle is folded without the engine: there is nothing to interrupt.
-    let rest = Rest { effects, parent: None, config: *config };
+    let rest = Rest { effects, parent: None, config: *config, path };
     let result = finish(&mut Scoped(workers), session, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }

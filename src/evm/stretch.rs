@@ -18,7 +18,7 @@ use core::convert::Infallible;
 use std::sync::Arc;
 
 /// How transactions are shared out among workers.
-pub(super) enum Stretch {
+pub(super) enum How {
     /// In chunks whose writes others may read before they commit.
     Published,
     /// In private batches.

@@ -4,12 +4,12 @@
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
 use super::crew::{Crew, Memory};
+use super::drive::{Options, execute};
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::mutants::EvmMutant;
-use super::run::{Options, execute};
 use super::simulate::evm_simulator;
 use crate::config::Config;
 use crate::runtime::simulated::{self, Fibers, SimulationError};

@@ -9,7 +9,7 @@
 //! 5. The source is ASCII.
 //! 6. No clock, no environment variable and no randomness of the standard library in the library.
 //! 7. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
-//!    `mutants <- fees <- exec <- block <- bundle <- drivers`.
+//!    `mutants <- fees <- bal <- exec <- plan <- block <- bundle <- engine <- drivers`.
 
 use std::path::{Path, PathBuf};
 

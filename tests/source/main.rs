@@ -3,4 +3,5 @@
 mod architecture;
 mod imports;
 mod pages;
+mod thresholds;
 mod words;

@@ -1,6 +1,7 @@
 //! The result of a block.
 
 use crate::evm::exec::rejection::Rejection;
+use crate::evm::plan::{Reason, Strategy, Stretch};
 use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
 use alloy_eip7928::bal::Bal;
@@ -72,7 +73,10 @@ pub struct BlockOutput {
     /// the calls after the transactions. Of a block that ends with an error it has the committed
     /// prefix, and `None` if that is nothing.
     pub access_list: Option<Bal>,
-    /// How it was executed. The only part that may differ from run to run.
+    /// How its transactions ran, stretch by stretch, and why. This and `stats` are the only parts
+    /// that may differ from run to run.
+    pub path: Vec<Stretch>,
+    /// How it was executed, in numbers.
     pub stats: Stats,
 }
 
@@ -131,6 +135,17 @@ pub(in crate::evm) struct Tally {
     pub(in crate::evm) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(in crate::evm) rounds: u64,
+}
+
+impl Tally {
+    /// A stretch has committed this number of private batches.
+    pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
+        self.foreseen_stretches += u64::from(reason == Reason::KnownChain);
+        // Rounds are counted, not their batches.
+        if matches!(strategy, Strategy::Neighbours | Strategy::AccessList) {
+            self.parts += batches;
+        }
+    }
 }
 
 impl Stats {

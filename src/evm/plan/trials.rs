@@ -1,17 +1,9 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
+use super::thresholds::{
+    DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, IN_ORDER_STRETCH, LONG_BLOCK, TRIAL_TIMES,
+};
 use crate::protocol::{Policy, Waste};
-
-/// Transactions of a block that is long: while it turns out there that speculation is wasted, more
-/// is lost.
-const LONG: usize = 2_000;
-
-/// Runs for nothing of one transaction that a chain of dependent ones comes to.
-const IN_A_CHAIN: u32 = 4;
-/// For each of them, how many in 64 commits are enough to tell a chain: those of `lending` and
-/// `rollup-batch` on eight workers and more throw away 3.5 to 3.8 runs for each commit, 224 to 243
-/// in 64, where each transaction may have four.
-const OF_EACH: u32 = 52;
 
 /// From when on speculation on `workers` workers counts as wasted, where each transaction may run
 /// `runs` times for nothing.
@@ -20,19 +12,19 @@ const OF_EACH: u32 = 52;
 /// short blocks those in which it is more are still faster with speculation than without. Each
 /// further worker may waste as much as that one. They waste by fits and starts, so it takes longer
 /// to tell.
-pub(super) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
+pub(in crate::evm) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
     let Waste { runs: few, commits } = Waste::default();
-    let times = if transactions < LONG && runs > 1 { 2 } else { 1 };
+    let times = if transactions < LONG_BLOCK && runs > 1 { 2 } else { 1 };
     if workers <= 2 {
         return Waste { runs: times * few, commits };
     }
     let others = u32::try_from(workers - 1).unwrap_or(u32::MAX);
-    let most = OF_EACH * runs.clamp(1, IN_A_CHAIN);
+    let most = DISCARDS_TELL_A_CHAIN * runs.clamp(1, DISCARDS_IN_A_CHAIN);
     Waste { runs: (2 * times * few).saturating_mul(others).min(most), commits: 2 * commits }
 }
 
 /// Whether speculation pays, as far as the block has shown.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Shown {
     Nothing,
     Pays,
@@ -41,7 +33,8 @@ enum Shown {
 }
 
 /// How long speculation is tried, and how long transactions run one after the other where it was
-/// wasted. It lasts over the rounds of a pool.
+/// wasted.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Trials {
     /// Transactions of the first stretch in order.
     shortest: usize,
@@ -53,7 +46,8 @@ pub(super) struct Trials {
 impl Trials {
     /// `hands_over`: speculation may be given up.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
-        let (shortest, growth) = if matches!(policy, Policy::Alternate) { (3, 1) } else { (64, 8) };
+        let is_forced = matches!(policy, Policy::Alternate);
+        let (shortest, growth) = if is_forced { (3, 1) } else { IN_ORDER_STRETCH };
         let may_end = hands_over && matches!(policy, Policy::Auto | Policy::Alternate);
         Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
     }
@@ -80,7 +74,7 @@ impl Trials {
     pub(super) const fn length(&self) -> usize {
         match self.shown {
             Shown::Pays => usize::MAX,
-            Shown::Nothing | Shown::Wasted(_) => 16 * self.shortest,
+            Shown::Nothing | Shown::Wasted(_) => TRIAL_TIMES * self.shortest,
         }
     }
 }

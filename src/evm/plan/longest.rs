@@ -2,8 +2,9 @@
 //! no worker has to wait for one of them. Earlier blocks tell which they are, or a very large gas
 //! limit.
 
-use super::exec::input::{Block, regular_gas_limit};
-use super::exec::work::LONG;
+use super::thresholds::{ASKED_FOR_USED, BEGIN_FIRST_ONE_IN, KNOWN_FUNCTIONS, WAITING_STRETCHES};
+use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::work::LONG;
 use crate::ids::TxIndex;
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -11,13 +12,14 @@ use core::ops::Range;
 use foldhash::fast::RandomState;
 use revm::context::TxEnv;
 
-/// Of the gas that a call asks for it takes a part like this, as long as nothing is known of it.
-const ASKED: u64 = 4;
-/// Functions that are remembered, at most: 48 KiB. One that comes to the place of another takes it.
-const PLACES: usize = 1024;
-/// Stretches of transactions in which the calls of a function wait for their turn after an early
-/// run of one was discarded.
-const WAITS: u64 = 32;
+/// What a stretch has shown of transactions that take long.
+#[derive(Clone, Debug, Default)]
+pub(in crate::evm) struct Seen {
+    /// Those that took long, by index, and for how long.
+    pub(in crate::evm) long: Vec<(TxIndex, u64)>,
+    /// Those that began before their turn, and how often they have run.
+    pub(in crate::evm) began: Vec<(TxIndex, u32)>,
+}
 
 /// What is called: a contract, and which of its functions.
 type Function = (Address, [u8; 4]);
@@ -47,14 +49,13 @@ pub(super) struct Longest {
 
 impl Longest {
     /// Transactions in `range` predicted to run long, to be dispatched first. Empty if they are
-    /// more than a quarter of the range.
-    pub(super) fn of(&mut self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
-        self.stretches += 1;
+    /// too many of the range.
+    pub(super) fn of(&self, block: &Block, range: Range<usize>) -> Vec<TxIndex> {
         let transactions = block.transactions.get(range.clone()).unwrap_or_default();
         let indices = range.filter_map(|tx| u32::try_from(tx).ok()).map(TxIndex);
         let long = indices.zip(transactions).filter(|(_, tx)| self.goes_first(block, tx));
         let mut long: Vec<_> = long.map(|(tx, _)| tx).collect();
-        if long.len() > transactions.len() / 4 {
+        if long.len() > transactions.len() / BEGIN_FIRST_ONE_IN {
             long.clear();
         }
         long
@@ -64,24 +65,20 @@ impl Longest {
         let Some(function) = function(tx) else { return false };
         match self.known.get(self.index(&function)) {
             Some(Some(known)) if known.function == function => {
-                known.work >= LONG && known.waits_until < self.stretches
+                known.work >= LONG && known.waits_until <= self.stretches
             }
-            _ => regular_gas_limit(block, tx.gas_limit) / ASKED >= LONG,
+            _ => regular_gas_limit(block, tx.gas_limit) / ASKED_FOR_USED >= LONG,
         }
     }
 
-    /// Remembers which of the transactions below `frontier` took how long, of those that did, by
-    /// index, and what came of those that began first, which have run so often.
-    pub(super) fn learn(
-        &mut self,
-        block: &Block,
-        frontier: TxIndex,
-        long: &[(TxIndex, u64)],
-        began: &[(TxIndex, u32)],
-    ) {
-        let waits_until = self.stretches + WAITS;
+    /// Remembers which of the transactions below `frontier` took how long, of those that did, and
+    /// what came of those that began first. `is_new`: in a stretch that was not heard of before.
+    pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
+        let Seen { long, began } = seen;
+        self.stretches += u64::from(is_new);
+        let waits_until = self.stretches + WAITING_STRETCHES;
         for (tx, runs) in began {
-            let is_committed = *tx < frontier;
+            let is_committed = tx.position() < frontier;
             let in_vain = *runs > u32::from(is_committed);
             // It takes less than it asks for, or than it took.
             let is_short = is_committed && long.binary_search_by_key(tx, |(tx, _)| *tx).is_err();
@@ -104,7 +101,7 @@ impl Longest {
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
-            self.known = vec![None; PLACES];
+            self.known = vec![None; KNOWN_FUNCTIONS];
         }
         let index = self.index(&function);
         let place = self.known.get_mut(index)?;
@@ -115,7 +112,7 @@ impl Longest {
     }
 
     fn index(&self, function: &Function) -> usize {
-        self.hasher.hash_one(function) as usize % PLACES
+        self.hasher.hash_one(function) as usize % KNOWN_FUNCTIONS
     }
 }
 
@@ -145,40 +142,52 @@ mod tests {
     const LAST: TxIndex = TxIndex(9);
     const END: TxIndex = TxIndex(10);
 
-    fn first(longest: &mut Longest, block: &Block) -> Vec<TxIndex> {
+    fn first(longest: &Longest, block: &Block) -> Vec<TxIndex> {
         longest.of(block, 0..10)
+    }
+
+    /// A stretch in which these took long and these began first.
+    fn learn(
+        longest: &mut Longest,
+        block: &Block,
+        frontier: TxIndex,
+        long: &[(TxIndex, u64)],
+        began: &[(TxIndex, u32)],
+    ) {
+        let seen = Seen { long: long.to_vec(), began: began.to_vec() };
+        longest.learn(block, frontier.position(), true, &seen);
     }
 
     #[test]
     fn what_took_long_begins_first_later_on() {
         let (mut longest, block) = (Longest::default(), block(1, 400_000));
-        assert_eq!(first(&mut longest, &block), []);
-        longest.learn(&block, END, &[(LAST, LONG)], &[]);
-        assert_eq!(first(&mut longest, &block), [LAST]);
+        assert_eq!(first(&longest, &block), []);
+        learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
+        assert_eq!(first(&longest, &block), [LAST]);
         assert_eq!(longest.of(&block, 0..9), [], "not one of these");
         assert_eq!(longest.of(&block, 8..10), [], "half of them");
         // It did run once, but not for long.
-        longest.learn(&block, END, &[], &[(LAST, 1)]);
-        assert_eq!(first(&mut longest, &block), []);
+        learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
+        assert_eq!(first(&longest, &block), []);
     }
 
     #[test]
     fn what_began_in_vain_waits() {
         let (mut longest, block) = (Longest::default(), block(1, 400_000));
-        longest.learn(&block, END, &[(LAST, LONG)], &[]);
-        assert_eq!(first(&mut longest, &block), [LAST]);
+        learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
+        assert_eq!(first(&longest, &block), [LAST]);
         // It ran twice; it ran, and speculation was given up before its turn.
         for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
-            longest.learn(&block, frontier, long, &[(LAST, runs)]);
-            for _ in 0..WAITS {
-                assert_eq!(first(&mut longest, &block), []);
-                longest.learn(&block, END, &[(LAST, LONG)], &[]);
+            learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
+            for _ in 0..WAITING_STRETCHES {
+                assert_eq!(first(&longest, &block), []);
+                learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
             }
-            assert_eq!(first(&mut longest, &block), [LAST]);
+            assert_eq!(first(&longest, &block), [LAST]);
         }
         // No worker got to it.
-        longest.learn(&block, LAST, &[], &[(LAST, 0)]);
-        assert_eq!(first(&mut longest, &block), [LAST]);
+        learn(&mut longest, &block, LAST, &[], &[(LAST, 0)]);
+        assert_eq!(first(&longest, &block), [LAST]);
     }
 
     #[test]
@@ -188,26 +197,27 @@ mod tests {
         let calls: Vec<_> = (0..8).map(|index| TxIndex(5 * index)).collect();
         let long: Vec<_> = calls.iter().map(|tx| (*tx, LONG)).collect();
         let mut longest = Longest::default();
-        longest.learn(&block, TxIndex(40), &long, &[]);
+        learn(&mut longest, &block, TxIndex(40), &long, &[]);
         assert_eq!(longest.of(&block, 0..40), calls);
         // All but one were short.
         let began: Vec<_> = calls.iter().map(|tx| (*tx, 1)).collect();
-        longest.learn(&block, TxIndex(40), &long[3..4], &began);
+        learn(&mut longest, &block, TxIndex(40), &long[3..4], &began);
         assert_eq!(longest.of(&block, 0..40), calls);
         // One was discarded.
-        longest.learn(&block, TxIndex(40), &long, &[(calls[3], 2)]);
-        for _ in 0..WAITS {
+        learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);
+        for _ in 0..WAITING_STRETCHES {
             assert_eq!(longest.of(&block, 0..40), []);
+            learn(&mut longest, &block, TxIndex(40), &long, &[]);
         }
         assert_eq!(longest.of(&block, 0..40), calls);
     }
 
     #[test]
     fn who_asks_for_very_much_is_believed_once() {
-        let (mut longest, block) = (Longest::default(), block(1, ASKED * LONG));
-        assert_eq!(first(&mut longest, &block), [LAST]);
-        longest.learn(&block, END, &[], &[(LAST, 1)]);
-        assert_eq!(first(&mut longest, &block), []);
+        let (mut longest, block) = (Longest::default(), block(1, ASKED_FOR_USED * LONG));
+        assert_eq!(first(&longest, &block), [LAST]);
+        learn(&mut longest, &block, END, &[], &[(LAST, 1)]);
+        assert_eq!(first(&longest, &block), []);
         // A payment, a creation.
         for tx in [
             TxEnv { data: Bytes::new(), ..call(2, 9 * LONG) },
@@ -215,8 +225,8 @@ mod tests {
         ] {
             let mut block = block.clone();
             block.transactions[9] = tx;
-            assert_eq!(first(&mut longest, &block), []);
-            longest.learn(&block, END, &[(LAST, LONG)], &[(LAST, 1)]);
+            assert_eq!(first(&longest, &block), []);
+            learn(&mut longest, &block, END, &[(LAST, LONG)], &[(LAST, 1)]);
         }
     }
 
@@ -224,8 +234,8 @@ mod tests {
     fn memory_is_bounded() {
         let mut longest = Longest::default();
         for contract in 0..20_000 {
-            longest.learn(&block(contract, 400_000), END, &[(LAST, LONG)], &[]);
+            learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG)], &[]);
         }
-        assert_eq!(longest.known.len(), PLACES);
+        assert_eq!(longest.known.len(), KNOWN_FUNCTIONS);
     }
 }

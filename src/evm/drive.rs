@@ -1,8 +1,9 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
 use super::block::committed::Committed;
-use super::block::error::BlockError;
+use super::block::error::{BlockError, Failure};
 use super::block::output::BlockOutput;
+use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::crew::{empty_store, seeded};
 use super::engine::workload::EvmWorkload;
@@ -10,24 +11,26 @@ use super::exec::any::AnySource;
 use super::exec::base::StateSource;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
+use super::exec::recipe::Recipe;
 use super::exec::traffic::Traffic;
 use super::finish::{Rest, finish};
-use super::follower::is_followed;
-use super::lanes::is_worth_lanes;
-use super::listed::may_read_claims;
-use super::mutants::EvmMutant;
-use super::parts::{FEW, is_worth_parting};
-use super::plan::{is_serial, is_small};
+use super::mutants::{EvmMutant, is_evm_mutant};
+use super::plan::choice::Choice;
+use super::plan::course::Course;
+use super::plan::features::{Features, ListUse, Setting};
+use super::plan::pace::Pace;
+use super::plan::progress::Outcome;
+use super::plan::{Reason, Strategy};
 use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
-use super::session::{Session, expects_chain};
-use super::trials::Trials;
+use super::session::{Ended, Session};
+use super::stretch::How;
 use crate::config::{Config, Mode};
 use crate::mv::Store;
-use crate::protocol::Policy;
 use core::ops::ControlFlow;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
+use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
 
 /// Called on the caller's thread after each commit.
@@ -55,66 +58,18 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let Options { config, extensions, parent, mut on_commit, mutant } = options;
     let (mut recipe, effects, overlay) =
         begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
-    let transactions = recipe.block.transactions.len();
-    let mut is_foreseen = false;
-    let is_followed = is_followed(crew.workers(), &config, transactions, parent.is_some());
-    let tries_parts = recipe.shares;
-    let alone = config.runs_alone(crew.workers(), || {
-        if recipe.claims.is_some() {
-            return is_small(&recipe.block);
-        }
-        // Where reads are slow, a run ahead has read for the others.
-        let is_serial = || is_serial(&recipe.block, crew.workers(), (is_followed, tries_parts));
-        let is_serial = !crew.is_wide() && is_serial();
-        is_foreseen = !is_serial && expects_chain(crew, &config, &recipe.block.transactions);
-        is_serial || is_foreseen
-    });
+    let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
+    recipe.reads_claims = course.features.reads_list();
+    let alone = course.choose(crew.feedback(), &recipe.block, 0).is_rest
+        || course.features.runs_in_order().is_some();
     // More than two run parts of what they leave to one, if it comes to that.
-    let reads_alone = alone && !(tries_parts && crew.workers() > 2);
+    let reads_alone = alone && !(recipe.shares && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
-    recipe.reads_claims = !alone && may_read_claims(&recipe, &config);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
-    let mut session = Session::new(workload, seeded(Store::new(1), mutant), alone);
-    session.tally.foreseen_stretches += u64::from(is_foreseen);
-    let by_turns = matches!(config.policy, Policy::Parts | Policy::Lanes);
-    let is_listed = session.workload.recipe.reads_claims;
-    let in_parts = !is_listed && is_worth_parting(crew, &config, &session);
-    let follows = alone && is_followed;
-    // The worker that adopts parts makes the bundle, too; if many run them all do it at the end,
-    // unless most is left then and a worker follows.
-    let folds = (in_parts || by_turns || is_listed) && crew.workers() <= FEW && parent.is_none();
-    if folds || (follows && !in_parts) {
-        session.make_bundle_meanwhile(&effects, &config);
-    }
-    let mut failure = None;
-    if is_listed {
-        (session, failure) = session.run_listed(crew, &config, on_commit.as_mut());
-    } else if in_parts {
-        (session, failure) = session.try_parts(crew, &config, on_commit.as_mut());
-        let is_most_left = session.left(transactions) > transactions / 2;
-        if follows && !session.ledger.growing.has_bundle() && is_most_left {
-            session.make_bundle_meanwhile(&effects, &config);
-        }
-    }
-    if failure.is_none() && session.left(transactions) > 0 {
-        let in_lanes = is_worth_lanes(crew, &config, &session);
-        let needs_none = alone && !in_lanes;
-        let store = empty_store(crew, &config, transactions, needs_none);
-        session.store = Arc::new(seeded(store, mutant));
-        session.seed(&effects);
-        if !(follows || by_turns) {
-            // What is left is put into the bundle by all workers at the end.
-            session.ledger.growing.give_up_bundle();
-        }
-        if in_lanes {
-            (session, failure) = session.try_lanes(transactions, crew, &config, on_commit.as_mut());
-        }
-    }
-    if failure.is_none() && session.left(transactions) > 0 {
-        let mut trials = trials(crew, &config);
-        (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
-    }
-    finish(crew, session, failure, Rest { effects, parent, config })
+    let session = Session::new(workload, seeded(Store::new(1), mutant));
+    let way = (&mut course, &config, &effects);
+    let (session, failure) = run(crew, session, way, on_commit.as_mut());
+    finish(crew, session, failure, Rest { effects, parent, config, path: course.path })
 }
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
@@ -131,30 +86,142 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let (recipe, effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), (&config, mutant))?;
     // What the pool will hand out is not known.
-    let alone = config.runs_alone(crew.workers(), || false);
+    let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), true));
+    let alone = course.features.runs_in_order().is_some();
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
-    let store = seeded(empty_store(crew, &config, ROUND, alone), mutant);
-    let mut session = Session::new(workload, store, alone);
-    session.seed(&effects);
-    // How much there will be is not known either.
-    if alone && is_followed(crew.workers(), &config, 0, parent.is_some()) {
-        session.make_bundle_meanwhile(&effects, &config);
-    }
-    let (mut trials, mut failure) = (trials(crew, &config), None);
+    let mut session = Session::new(workload, seeded(Store::new(1), mutant));
+    let mut failure = None;
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;
-        (session, failure) = session.run(crew, &config, &mut trials, on_commit.as_mut());
+        let way = (&mut course, &config, &effects);
+        (session, failure) = run(crew, session, way, on_commit.as_mut());
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
-    let output = finish(crew, session, failure, Rest { effects, parent, config })?;
+    let output =
+        finish(crew, session, failure, Rest { effects, parent, config, path: course.path })?;
     Ok(BuiltBlock { block, output })
 }
 
-/// Where reads are slow speculation is never given up: a run ahead has read for the others.
-fn trials<'env>(crew: &impl Crew<'env>, config: &Config) -> Trials {
-    Trials::new(config.policy, !crew.is_wide())
+/// What is known of a block before it runs.
+fn features<'env>(
+    recipe: &Recipe,
+    config: &Config,
+    crew: &impl Crew<'env>,
+    has_parent: bool,
+    is_pool: bool,
+) -> Features {
+    // Before EIP-6780 a transaction may clear storage that no list names.
+    let names_all = recipe.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
+        || is_evm_mutant!(recipe.mutant, ToldBeforeCancun);
+    let list = match &recipe.claims {
+        None => ListUse::Nothing,
+        Some(_) if names_all => ListUse::Read,
+        Some(_) => ListUse::Compared,
+    };
+    let (workers, is_wide) = (crew.workers(), crew.is_wide());
+    let shares_journals = recipe.shares;
+    let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+    Features::of(&recipe.block, config, setting)
+}
+
+/// Runs all transactions that have not run, stretch by stretch.
+fn run<'env, S, C, F>(
+    crew: &mut C,
+    mut session: Session<S>,
+    (course, config, effects): (&mut Course, &Config, &BlockEffects),
+    mut on_commit: Option<&mut F>,
+) -> (Session<S>, Option<Failure<S>>)
+where
+    S: StateSource + 'env,
+    C: Crew<'env>,
+    F: FnMut(Committed) -> ControlFlow<()>,
+{
+    let all = session.workload.recipe.block.transactions.len();
+    while session.left(all) > 0 {
+        let first = session.frontier.position();
+        let block = Arc::clone(&session.workload.recipe.block);
+        let choice = course.choose(crew.feedback(), &block, first);
+        session.begin_stretch(crew, course, &choice, (config, effects));
+        let ended;
+        (session, ended) = session.run(crew, &choice, config, on_commit.as_deref_mut());
+        let Ended { failure, was_given_up, has_paid, seen, batches } = ended;
+        let next = session.frontier.position();
+        let has_failed = failure.is_some();
+        let outcome = Outcome { first, next, all, was_given_up, has_failed, has_paid };
+        let least = session.waste(config, crew.workers()).commits;
+        course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
+        session.tally.count((choice.strategy, choice.reason), batches);
+        if failure.is_some() {
+            return (session, failure);
+        }
+    }
+    (session, None)
+}
+
+impl<S: StateSource> Session<S> {
+    /// Prepares a stretch: the bundle that is made meanwhile, the store, who begins first.
+    fn begin_stretch<'env>(
+        &mut self,
+        crew: &mut impl Crew<'env>,
+        course: &mut Course,
+        choice: &Choice,
+        (config, effects): (&Config, &BlockEffects),
+    ) {
+        let features = &course.features;
+        let all = self.workload.recipe.block.transactions.len();
+        let first = self.frontier.position();
+        let is_most_left = first == 0 || self.left(all) > all / 2;
+        match features.makes_bundle(choice) {
+            Some(true) if is_most_left && !self.ledger.growing.has_bundle() => {
+                self.make_bundle_meanwhile(effects, config);
+            }
+            // What is left is put into the bundle by all workers at the end.
+            Some(false) => self.ledger.growing.give_up_bundle(),
+            _ => {}
+        }
+        if features.needs_store(choice) && !core::mem::replace(&mut course.has_store, true) {
+            let room = if features.setting.is_pool { ROUND } else { all };
+            let store = empty_store(crew, config, room, choice.is_rest);
+            self.store = Arc::new(seeded(store, self.workload.recipe.mutant));
+            self.seed(effects);
+        }
+        if choice.strategy == Strategy::Speculative {
+            self.longest =
+                course.longest(crew.feedback(), &self.workload.recipe.block, first, choice);
+            self.tally.begun_first += self.longest.len() as u64;
+        }
+    }
+
+    /// Runs a stretch.
+    fn run<'env, F, C>(
+        self,
+        crew: &mut C,
+        choice: &Choice,
+        config: &Config,
+        on_commit: Option<&mut F>,
+    ) -> (Self, Ended<S>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        let end = choice.end;
+        match choice.strategy {
+            Strategy::InOrder if choice.is_rest => self.run_followed(end, crew, config, on_commit),
+            Strategy::InOrder => self.run_in_order(end, config, on_commit),
+            Strategy::Speculative => self.run_shared(end, crew, config, on_commit, How::Published),
+            Strategy::Neighbours | Strategy::AccessList => {
+                self.run_neighbours(end, crew, config, on_commit, choice.shortest)
+            }
+            Strategy::Groups => {
+                let is_forced = choice.reason == Reason::Policy;
+                let pace = if is_forced { Pace::forced() } else { Pace::new(crew.workers()) };
+                self.run_groups(end, crew, config, on_commit, pace)
+            }
+        }
+    }
 }
 
 /// Counts who is inside the database, where that can tell anything.
@@ -205,7 +272,7 @@ mod tests {
 
     fn taught(team: &mut Team, calls: &[TxEnv]) {
         for _ in 0..3 {
-            team.experience().expect("a team remembers").learn(calls, true);
+            team.feedback().expect("a team remembers").give_up(calls);
         }
     }
 

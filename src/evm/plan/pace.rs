@@ -1,35 +1,16 @@
-//! How long rounds of lanes are, what is in one, and whether they pay.
+//! How long rounds of batches are, and whether they pay.
 
-use super::exec::input::{Block, regular_gas_limit};
-use super::plan::{may_fit, ties};
-use crate::schedule::{Lanes, Ties, lanes};
-use core::ops::Range;
-use foldhash::fast::RandomState;
-use revm::context::TxEnv;
+use super::thresholds::{
+    COMMITTED_FOR_DISCARDED, GOOD_ROUNDS, LONGEST_ROUND_EACH, LONGEST_ROUND_FOR, SHORTEST_ROUND,
+};
+use crate::schedule::Lanes;
 
-/// Lanes for each worker: one that is done with its lane takes the next, so that all end at about
-/// the same time.
-const LANES_EACH: usize = 2;
-/// Transactions of the shortest round: the longer it is, the more meet in it, however many run it.
-const SHORTEST: usize = 64;
-/// Transactions of the longest round for each worker.
-const LONGEST_EACH: usize = 64;
-/// Workers for which it grows.
-const LONGEST_FOR: usize = 8;
-/// Lanes are given up where one transaction was wasted for this number that were not, beside a few
-/// in the beginning: that much of the shortest round counts as if it had paid. Speculation wastes
-/// less there.
-const WASTE: usize = 24;
-const ALLOWED: usize = 24;
-/// Rounds in a row in which nothing was wasted before the first longer one.
-const PATIENCE: u32 = 3;
-/// Transactions of a round where lanes are forced, and those that run in order after it.
+/// Transactions of a round where rounds are forced.
 const FORCED: usize = 7;
-pub(super) const TURN: usize = 2;
 
 /// How lanes come on.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::evm) struct Pace {
     length: usize,
     longest: usize,
     adopted: usize,
@@ -45,15 +26,16 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn new(workers: usize) -> Self {
-        let longest = LONGEST_EACH * if workers < LONGEST_FOR { workers } else { LONGEST_FOR };
+    pub(in crate::evm) const fn new(workers: usize) -> Self {
+        let longest = LONGEST_ROUND_EACH
+            * if workers < LONGEST_ROUND_FOR { workers } else { LONGEST_ROUND_FOR };
         Self {
-            length: SHORTEST,
+            length: SHORTEST_ROUND,
             longest,
             adopted: 0,
             discarded: 0,
             good: 0,
-            patience: PATIENCE,
+            patience: GOOD_ROUNDS,
             is_tight: false,
             is_forced: false,
             is_over: false,
@@ -61,31 +43,33 @@ impl Pace {
     }
 
     /// One round, whatever it brings.
-    pub(super) const fn forced() -> Self {
+    pub(in crate::evm) const fn forced() -> Self {
         Self { length: FORCED, is_forced: true, ..Self::new(1) }
     }
 
     /// Transactions of the next round.
-    pub(super) const fn length(&self) -> usize {
+    pub(in crate::evm) const fn length(&self) -> usize {
         self.length
     }
 
     /// Whether no more rounds are to be run.
-    pub(super) const fn is_over(&self) -> bool {
+    pub(in crate::evm) const fn is_over(&self) -> bool {
         self.is_over
     }
 
     /// Whether lanes were of use.
-    pub(super) const fn has_paid(&self) -> bool {
+    pub(in crate::evm) const fn has_paid(&self) -> bool {
         self.adopted > 0 && !self.is_wasteful()
     }
 
+    /// That much of the shortest round counts as if it had paid.
     const fn is_wasteful(&self) -> bool {
-        WASTE * self.discarded > self.adopted + ALLOWED * SHORTEST
+        COMMITTED_FOR_DISCARDED * self.discarded
+            > self.adopted + COMMITTED_FOR_DISCARDED * SHORTEST_ROUND
     }
 
     /// Whether a round in these `lanes` can pay for `workers` workers. If not, a shorter one may.
-    pub(super) const fn allows(&mut self, lanes: &Lanes, workers: usize) -> bool {
+    pub(in crate::evm) const fn allows(&mut self, lanes: &Lanes, workers: usize) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
         self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
         let is_chain = lanes.lanes.len() < 2 || heaviest > total / 4 * 3;
@@ -94,7 +78,7 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        self.is_over = is_chain && self.length == SHORTEST;
+        self.is_over = is_chain && self.length == SHORTEST_ROUND;
         if is_chain {
             self.shorten();
         }
@@ -103,12 +87,12 @@ impl Pace {
 
     const fn shorten(&mut self) {
         let half = self.length / 2;
-        self.length = if half > SHORTEST { half } else { SHORTEST };
+        self.length = if half > SHORTEST_ROUND { half } else { SHORTEST_ROUND };
     }
 
     /// A round committed `adopted` transactions, and `discarded` more of it were wasted or have not
     /// run.
-    pub(super) const fn ran(&mut self, adopted: usize, discarded: usize) {
+    pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
         if discarded > 0 {
@@ -129,46 +113,9 @@ impl Pace {
     }
 }
 
-/// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the
-/// block, which has used `used` gas so far.
-///
-/// `begun`: number of transactions that one of the `workers` folds first.
-pub(super) fn plan_round(
-    block: &Block,
-    round: Range<usize>,
-    used: u64,
-    (workers, begun): (usize, usize),
-) -> Lanes {
-    /// About a microsecond for each.
-    const FOLDING: u64 = 1;
-    let first = round.start;
-    let room = block.env.gas_limit.saturating_sub(used);
-    let transactions = block.transactions.get(round).unwrap_or_default().iter();
-    let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
-    let hasher = RandomState::default();
-    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, &hasher)).collect();
-    let mut shared = lanes(&ties, LANES_EACH * workers, FOLDING * begun as u64);
-    shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
-    shared
-}
-
-/// What ties a transaction to others, and how long it will probably run.
-fn tied(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
-    const TRANSFER: u64 = 3;
-    /// Gas that a call asks for, of which it will probably use about a microsecond's worth.
-    const ASKED_IN_A_MICROSECOND: u64 = 4_000;
-    let weight = if tx.data.is_empty() {
-        TRANSFER
-    } else {
-        TRANSFER + regular_gas_limit(block, tx.gas_limit) / ASKED_IN_A_MICROSECOND
-    };
-    Ties { weight, keys: ties(tx, hasher) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::Address;
 
     fn shared(heaviest: u64, total: u64) -> Lanes {
         Lanes { lanes: vec![vec![0], vec![1]], heaviest, total }
@@ -236,25 +183,5 @@ mod tests {
         let mut pace = Pace::forced();
         assert!(pace.allows(&Lanes { lanes: vec![vec![0]], heaviest: 5, total: 5 }, 1));
         assert!(!pace.allows(&Lanes::default(), 1) && pace.is_over());
-    }
-
-    #[test]
-    fn a_round_ends_before_what_has_no_room() {
-        let tx = |gas_limit: u64| {
-            let caller = Address::left_padding_from(&gas_limit.to_be_bytes());
-            TxEnv { gas_limit, caller, ..TxEnv::default() }
-        };
-        let transactions = [30_000, 40_000, 90_000, 20_000].map(tx).into();
-        let mut block = Block { transactions, ..Block::default() };
-        block.env.gas_limit = 100_000;
-        let places = |used| -> Vec<usize> {
-            let lanes = plan_round(&block, 1..4, used, (2, 0)).lanes;
-            let mut places: Vec<_> = lanes.into_iter().flatten().collect();
-            places.sort_unstable();
-            places
-        };
-        assert_eq!(places(0), [1, 2, 3]);
-        assert_eq!(places(20_000), [1]);
-        assert!(places(70_000).is_empty());
     }
 }

@@ -1,0 +1,226 @@
+//! Which calls need each other, one after the other, as earlier blocks have shown.
+
+use super::thresholds::{BELIEVED_TIMES, GIVEN_UP_TIMES, KNOWN_CALLS, SAMPLED};
+use super::tx::{Call, weigh};
+use alloy_primitives::Address;
+use core::hash::BuildHasher;
+use foldhash::fast::RandomState;
+use revm::context::TxEnv;
+use std::collections::HashMap;
+
+/// What is known of a call.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    call: Call,
+    /// Stretches that were given up, up to [`GIVEN_UP_TIMES`].
+    given_up: u8,
+    /// Stretches that were not even tried since then.
+    believed: u8,
+}
+
+/// Which calls were given up, in bounded memory: one that comes to the place of another takes it.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// By hash; empty until there is something to remember.
+    known: Vec<Option<Known>>,
+    hasher: RandomState,
+}
+
+impl Calls {
+    /// Remembers that `stretch` was shared out, and whether that was given up.
+    pub(super) fn learn(&mut self, stretch: &[TxEnv], was_given_up: bool) {
+        if self.known.is_empty() {
+            if !was_given_up {
+                return;
+            }
+            self.known = vec![None; KNOWN_CALLS];
+        }
+        let Some(contract) = contract_of_most(stretch, |_| true) else { return };
+        for (call, times) in calls_of(contract, stretch) {
+            let Some(place) = self.place(&call) else { continue };
+            if was_given_up && times < 2 {
+                // No later block needs it; and there may be hundreds of such.
+                continue;
+            }
+            let known = place.filter(|known| known.call == call);
+            let given_up = known.map_or(0, |known| known.given_up);
+            let given_up = if was_given_up { GIVEN_UP_TIMES.min(given_up + 1) } else { 0 };
+            if given_up > 0 || known.is_some() {
+                *place = Some(Known { call, given_up, believed: 0 });
+            }
+        }
+    }
+
+    /// Whether `transactions` are known for giving up: almost all that they may do is calls of one
+    /// contract that need each other.
+    pub(super) fn expects_chain(&self, transactions: &[TxEnv]) -> bool {
+        self.chain_of(transactions).is_some()
+    }
+
+    fn chain_of(&self, transactions: &[TxEnv]) -> Option<Address> {
+        if self.known.is_empty() || transactions.len() < 2 {
+            return None;
+        }
+        contract_of_most(transactions, |call| self.is_chain(call))
+    }
+
+    /// Remembers that `transactions`, of which a chain was expected, ran in order for that.
+    pub(super) fn believe(&mut self, transactions: &[TxEnv]) {
+        let Some(contract) = self.chain_of(transactions) else { return };
+        for (call, _) in calls_of(contract, transactions) {
+            let Some(Some(known)) = self.place(&call) else { continue };
+            if known.call != call || known.given_up < GIVEN_UP_TIMES {
+                continue;
+            }
+            known.believed += 1;
+            if known.believed == BELIEVED_TIMES {
+                // One more that is given up is enough then.
+                (known.given_up, known.believed) = (GIVEN_UP_TIMES - 1, 0);
+            }
+        }
+    }
+
+    fn is_chain(&self, call: &Call) -> bool {
+        let known = self.known.get(self.index(call)).copied().flatten();
+        known.is_some_and(|known| known.call == *call && known.given_up >= GIVEN_UP_TIMES)
+    }
+
+    fn place(&mut self, call: &Call) -> Option<&mut Option<Known>> {
+        let index = self.index(call);
+        self.known.get_mut(index)
+    }
+
+    fn index(&self, call: &Call) -> usize {
+        self.hasher.hash_one(call) as usize % KNOWN_CALLS
+    }
+}
+
+/// The contract whose calls - of those that `counts` says yes to - hold almost all of the gas
+/// limits, as far as a sample tells.
+fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
+    let step = transactions.len().div_ceil(SAMPLED).max(1);
+    let weights = transactions.iter().step_by(step).map(|tx| {
+        let call = Call::of(tx).filter(&counts);
+        (call.map(|call| call.contract), u128::from(tx.gas_limit))
+    });
+    weigh(weights).1.flatten()
+}
+
+/// How `contract` is called, and how often.
+fn calls_of(contract: Address, transactions: &[TxEnv]) -> HashMap<Call, usize, RandomState> {
+    let mut calls = HashMap::default();
+    let all = transactions.iter().filter_map(Call::of);
+    for call in all.filter(|call| call.contract == contract) {
+        *calls.entry(call).or_default() += 1;
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Bytes, TxKind};
+
+    fn call(contract: u16, selector: u8) -> TxEnv {
+        TxEnv {
+            kind: TxKind::Call(Address::left_padding_from(&contract.to_be_bytes())),
+            data: Bytes::from(vec![selector; 36]),
+            gas_limit: 100_000,
+            ..TxEnv::default()
+        }
+    }
+
+    fn taught(stretch: &[TxEnv]) -> Calls {
+        let mut known_calls = Calls::default();
+        for _ in 0..GIVEN_UP_TIMES {
+            assert!(!known_calls.expects_chain(stretch));
+            known_calls.learn(stretch, true);
+        }
+        known_calls
+    }
+
+    #[test]
+    fn who_was_given_up_again_and_again_is_not_tried() {
+        let stretch = [7, 8, 7, 8, 7].map(|selector| call(1, selector));
+        let stretch = [&stretch[..], &[call(2, 7)]].concat();
+        let known_calls = taught(&stretch);
+        assert!(known_calls.expects_chain(&stretch));
+        // The same contract's other function, another contract, both mixed, and another argument.
+        let elsewhere = TxEnv { data: Bytes::from([[7; 18], [1; 18]].concat()), ..call(1, 7) };
+        for others in [
+            [call(1, 9), call(1, 9)],
+            [call(2, 7), call(2, 7)],
+            [call(1, 7), call(3, 7)],
+            [elsewhere.clone(), elsewhere],
+        ] {
+            assert!(!known_calls.expects_chain(&others));
+        }
+        assert!(!known_calls.expects_chain(&stretch[..1]), "one has no other to wait for");
+        // What follows the first argument does not count, and where there is none it is zero.
+        let longer = TxEnv { data: Bytes::from([7; 60].as_slice()), ..call(1, 7) };
+        assert!(known_calls.expects_chain(&[longer.clone(), call(1, 7), longer]));
+        let short = |input: &'static [u8]| TxEnv { data: Bytes::from(input), ..call(1, 7) };
+        let known_calls = taught(&[short(&[7; 4]), short(&[7; 4])]);
+        assert!(known_calls.expects_chain(&[short(&[7; 4]), short(&[7, 7, 7, 7, 1])]));
+        assert!(!known_calls.expects_chain(&[short(&[7; 3]), short(&[7; 3])]), "no function");
+    }
+
+    #[test]
+    fn one_stretch_that_goes_through_is_forgiven_all() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&stretch);
+        known_calls.learn(&stretch, false);
+        for _ in 1..GIVEN_UP_TIMES {
+            known_calls.learn(&stretch, true);
+            assert!(!known_calls.expects_chain(&stretch));
+        }
+    }
+
+    #[test]
+    fn what_was_not_tried_for_long_is_tried_once() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&stretch);
+        for _ in 0..3 {
+            for _ in 0..BELIEVED_TIMES {
+                assert!(known_calls.expects_chain(&stretch) && known_calls.expects_chain(&stretch));
+                known_calls.believe(&stretch);
+            }
+            assert!(!known_calls.expects_chain(&stretch));
+            known_calls.learn(&stretch, true);
+        }
+    }
+
+    #[test]
+    fn many_contracts_that_are_given_up_together_tell_nothing() {
+        let stretch: Vec<_> = (0..20).map(|contract| call(contract, 7)).collect();
+        let payments = vec![TxEnv { gas_limit: 21_000, ..TxEnv::default() }; 20];
+        for stretch in [stretch, payments] {
+            let known_calls = taught(&stretch);
+            assert!(known_calls.known.iter().all(Option::is_none));
+        }
+    }
+
+    /// Arguments that come once do not drive out what is known.
+    #[test]
+    fn calls_that_are_not_repeated_are_not_remembered() {
+        let stretch = [call(1, 7), call(1, 7)];
+        let mut known_calls = taught(&stretch);
+        let recipients = (0..50_000_u64).map(|to| TxEnv {
+            data: Bytes::from([&[9; 28], &to.to_be_bytes()[..]].concat()),
+            ..call(1, 9)
+        });
+        known_calls.learn(&recipients.collect::<Vec<_>>(), true);
+        assert_eq!(known_calls.known.iter().flatten().count(), 1);
+        assert!(known_calls.expects_chain(&stretch));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut known_calls = Calls::default();
+        for contract in 0..20_000 {
+            known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
+        }
+        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
+        assert!(known_calls.known.iter().flatten().all(|known| known.given_up == 1));
+    }
+}

@@ -1,0 +1,286 @@
+//! Which strategy the next transactions of a block get.
+
+use super::choice::{Choice, Tried};
+use super::features::{Features, ListUse};
+use super::feedback::Feedback;
+use super::progress::Progress;
+use super::strategy::{Reason, Strategy};
+use super::thresholds::{CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH};
+use crate::protocol::Policy;
+use revm::context::TxEnv;
+
+/// Transactions of a forced batch, and for each worker of forced batches before a turn in order.
+const FORCED: usize = 2;
+const FORCED_TOGETHER: usize = 8;
+
+/// What is asked about: the transactions of the block, the first of which have run.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Rest<'a> {
+    pub(in crate::evm) all: &'a [TxEnv],
+    pub(in crate::evm) first: usize,
+}
+
+impl Rest<'_> {
+    fn transactions(&self) -> &[TxEnv] {
+        self.all.get(self.first..).unwrap_or_default()
+    }
+
+    const fn left(&self) -> usize {
+        self.all.len().saturating_sub(self.first)
+    }
+
+    const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
+        let (end, shortest, untried) =
+            (self.all.len(), 0, Tried { neighbours: false, groups: false });
+        let (is_rest, is_short) = (false, false);
+        Choice { strategy, reason, end, shortest, is_rest, is_short, untried }
+    }
+
+    /// All that is left runs in order.
+    const fn in_order(&self, reason: Reason) -> Choice {
+        Choice { is_rest: true, ..self.choice(Strategy::InOrder, reason) }
+    }
+
+    /// The choice for no more than `length` transactions.
+    fn up_to(&self, length: usize, choice: Choice) -> Choice {
+        Choice { end: choice.end.min(self.first.saturating_add(length)), ..choice }
+    }
+}
+
+/// Chooses how the next transactions run. `feedback`: of an executor that lasts.
+pub(in crate::evm) fn choose(
+    features: &Features,
+    feedback: Option<&Feedback>,
+    progress: &Progress,
+    rest: Rest<'_>,
+) -> Choice {
+    if let Some((length, reason)) = progress.in_order {
+        return rest.up_to(length, rest.choice(Strategy::InOrder, reason));
+    }
+    let is_told = features.setting.list == ListUse::Read;
+    let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
+    match features.policy {
+        Policy::Auto => by_features(features, feedback, progress, rest),
+        Policy::InOrder => rest.in_order(Reason::Policy),
+        Policy::ForceSpeculative => by_policy(Strategy::Speculative),
+        Policy::Alternate => rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative)),
+        Policy::Parts => {
+            let choice = Choice { shortest: FORCED, ..by_policy(Strategy::Neighbours) };
+            rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
+        }
+        Policy::Lanes => by_policy(Strategy::Groups),
+        Policy::Listed if is_told => Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) },
+        Policy::Listed => by_policy(Strategy::InOrder),
+    }
+}
+
+fn by_features(
+    features: &Features,
+    feedback: Option<&Feedback>,
+    progress: &Progress,
+    rest: Rest<'_>,
+) -> Choice {
+    let serial = features.runs_in_order();
+    if features.reads_list() {
+        let choice = rest.choice(Strategy::AccessList, Reason::Listed);
+        return Choice { shortest: TOLD_BATCH, ..choice };
+    }
+    let knows_chain = || {
+        let asked = features.learns && !features.setting.is_wide;
+        feedback.filter(|_| asked).is_some_and(|it| it.calls.expects_chain(rest.transactions()))
+    };
+    let is_first = rest.first == 0 && !features.setting.is_pool;
+    if is_first && serial.is_none() && knows_chain() {
+        return rest.in_order(Reason::KnownChain);
+    }
+    let mut untried = Tried::default();
+    if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
+        let is_short = features.transactions < NEIGHBOURS;
+        // An executor that does not last cannot remember that they did not hold.
+        let remembers = |it: &Feedback| !features.learns || it.tries_short_neighbours();
+        if !is_short || feedback.is_some_and(remembers) {
+            let choice = rest.choice(Strategy::Neighbours, reason);
+            return Choice { shortest: features.first_batch, is_short, ..choice };
+        }
+        untried.neighbours = true;
+    }
+    let has_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP_FOR_GROUPS;
+    if !progress.tried.groups && has_enough && features.may_batch() {
+        if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
+            let choice = rest.choice(Strategy::Groups, Reason::ManyTransactions);
+            return Choice { untried, ..choice };
+        }
+        untried.groups = true;
+    }
+    let choice = match serial {
+        Some(reason) => rest.in_order(reason),
+        None if rest.first > 0 && knows_chain() => {
+            Choice { is_rest: false, ..rest.in_order(Reason::KnownChain) }
+        }
+        None => {
+            let slow = features.setting.is_wide;
+            let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
+            rest.up_to(progress.trials.length(), rest.choice(Strategy::Speculative, reason))
+        }
+    };
+    Choice { untried, ..choice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::features::Setting;
+    use super::super::progress::Outcome;
+    use super::*;
+    use crate::config::Config;
+    use crate::evm::exec::input::Block;
+    use alloy_primitives::{Address, TxKind, U256};
+    use std::num::NonZeroU16;
+
+    const TWO: Setting = Setting {
+        workers: 2,
+        is_wide: false,
+        has_parent: false,
+        shares_journals: true,
+        list: ListUse::Nothing,
+        is_pool: false,
+    };
+
+    fn address(number: usize) -> Address {
+        Address::left_padding_from(&(number as u64 + 1).to_be_bytes())
+    }
+
+    /// Calls of one contract, each by a sender of its own, which ask for this much gas.
+    fn calls(count: usize, gas_limit: u64, argument: impl Fn(usize) -> usize) -> Block {
+        let call = |number: usize| TxEnv {
+            caller: address(1_000 + number),
+            kind: TxKind::Call(address(0)),
+            data: [&[7; 4], address(argument(number)).into_word().as_slice()].concat().into(),
+            gas_limit,
+            ..TxEnv::default()
+        };
+        Block { transactions: (0..count).map(call).collect(), ..Block::default() }
+    }
+
+    /// Payments, each between two accounts that no other pays or is paid by.
+    fn payments(count: usize) -> Block {
+        let pay = |number: usize| TxEnv {
+            caller: address(2 * number),
+            kind: TxKind::Call(address(2 * number + 1)),
+            value: U256::ONE,
+            gas_limit: 21_000,
+            ..TxEnv::default()
+        };
+        Block { transactions: (0..count).map(pay).collect(), ..Block::default() }
+    }
+
+    fn features(block: &Block, policy: Policy, setting: Setting) -> Features {
+        let config = Config { policy, ..Config::with_workers(NonZeroU16::MIN) };
+        Features::of(block, &config, setting)
+    }
+
+    /// What `block` gets first, of an executor that has executed none.
+    fn first(block: &Block, policy: Policy, setting: Setting) -> (Strategy, Reason) {
+        let (features, progress) = (features(block, policy, setting), Progress::new(policy, true));
+        let rest = Rest { all: &block.transactions, first: 0 };
+        let choice = choose(&features, Some(&Feedback::default()), &progress, rest);
+        (choice.strategy, choice.reason)
+    }
+
+    #[test]
+    fn a_block_gets_its_strategy_for_a_reason() {
+        let auto = |block: &Block, setting| first(block, Policy::Auto, setting);
+        let each = |number: usize| number;
+        let hundred = |gas| calls(100, gas, |_| 0);
+        let listed = |list| Setting { list, ..TWO };
+        let (in_order, speculative) = (Strategy::InOrder, Strategy::Speculative);
+        let one = Setting { workers: 1, ..TWO };
+        let pool = Setting { is_pool: true, ..TWO };
+        let wide = Setting { is_wide: true, ..TWO };
+        let alone = Setting { shares_journals: false, ..TWO };
+        for (block, setting, strategy, reason) in [
+            (payments(2_000), one, in_order, Reason::OneWorker),
+            (payments(90), TWO, in_order, Reason::TooLittleGas),
+            (payments(2_000), TWO, Strategy::Neighbours, Reason::BeginsApart),
+            (payments(900), TWO, Strategy::Neighbours, Reason::Independent),
+            (payments(2_000), alone, in_order, Reason::CheapTransactions),
+            (payments(2_000), wide, speculative, Reason::SlowStorage),
+            (payments(2_000), pool, speculative, Reason::NothingKnown),
+            (calls(300, 90_000, each), TWO, Strategy::Neighbours, Reason::Independent),
+            (calls(300, 90_000, |_| 0), TWO, Strategy::Groups, Reason::ManyTransactions),
+            (hundred(90_000), TWO, speculative, Reason::NothingKnown),
+            (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::Listed),
+            (hundred(90_000), listed(ListUse::Compared), in_order, Reason::Listed),
+            (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
+        ] {
+            let found = auto(&block, setting);
+            assert_eq!(found, (strategy, reason), "{} of {setting:?}", block.transactions.len());
+        }
+    }
+
+    #[test]
+    fn a_policy_is_obeyed() {
+        let block = calls(100, 90_000, |_| 0);
+        for (policy, strategy) in [
+            (Policy::InOrder, Strategy::InOrder),
+            (Policy::ForceSpeculative, Strategy::Speculative),
+            (Policy::Alternate, Strategy::Speculative),
+            (Policy::Parts, Strategy::Neighbours),
+            (Policy::Lanes, Strategy::Groups),
+            (Policy::Listed, Strategy::InOrder),
+        ] {
+            assert_eq!(first(&block, policy, TWO), (strategy, Reason::Policy));
+        }
+        let listed = Setting { list: ListUse::Read, ..TWO };
+        let expected = (Strategy::AccessList, Reason::Policy);
+        assert_eq!(first(&block, Policy::Listed, listed), expected);
+    }
+
+    /// Every strategy in turn, as none of them holds.
+    #[test]
+    fn what_does_not_hold_is_tried_once() {
+        let block = calls(1_200, 90_000, |number| number);
+        let features = features(&block, Policy::Auto, TWO);
+        let (feedback, mut progress) = (Feedback::default(), Progress::new(Policy::Auto, true));
+        let (mut at, all) = (0, block.transactions.len());
+        let mut path = Vec::new();
+        while at < all {
+            let rest = Rest { all: &block.transactions, first: at };
+            let choice = choose(&features, Some(&feedback), &progress, rest);
+            path.push((choice.strategy, choice.reason, at));
+            let in_order = choice.strategy == Strategy::InOrder;
+            let next = if in_order { choice.end } else { at + 10 };
+            let (was_given_up, has_failed, has_paid) = (true, false, false);
+            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, has_paid };
+            progress.learn(Policy::Auto, &choice, &outcome);
+            at = next;
+        }
+        let (speculative, in_order) = (Strategy::Speculative, Strategy::InOrder);
+        let expected = [
+            (Strategy::Neighbours, Reason::BeginsApart, 0),
+            (Strategy::Groups, Reason::ManyTransactions, 10),
+            (speculative, Reason::NothingKnown, 20),
+            (in_order, Reason::Discarded, 30),
+            (speculative, Reason::NothingKnown, 94),
+            (in_order, Reason::Discarded, 104),
+            (speculative, Reason::NothingKnown, 616),
+            (in_order, Reason::Discarded, 626),
+        ];
+        assert_eq!(path, expected);
+    }
+
+    /// An executor whose threads do not last remembers nothing, and tries nothing that may fail.
+    #[test]
+    fn what_is_not_remembered_is_not_tried() {
+        let progress = Progress::new(Policy::Auto, true);
+        for (block, expected) in [
+            (payments(900), (Strategy::InOrder, Reason::CheapTransactions)),
+            (payments(2_000), (Strategy::Neighbours, Reason::BeginsApart)),
+            (calls(300, 90_000, |_| 0), (Strategy::Speculative, Reason::NothingKnown)),
+        ] {
+            let features = features(&block, Policy::Auto, TWO);
+            let rest = Rest { all: &block.transactions, first: 0 };
+            let choice = choose(&features, None, &progress, rest);
+            assert_eq!((choice.strategy, choice.reason), expected);
+        }
+    }
+}

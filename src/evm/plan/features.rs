@@ -1,0 +1,270 @@
+//! What a block, its executor and its caller tell before anything runs.
+
+use super::choice::Choice;
+use super::partition::first_batch;
+use super::strategy::{Reason, Strategy};
+use super::thresholds::{
+    CHEAP_FOLLOWED_FOR_TWO, CHEAP_FOR_MORE, CHEAP_FOR_TWO, FOLDS_MEANWHILE, FOLLOWED, NEIGHBOURS,
+    NEIGHBOURS_EACH, SHARED_GAS,
+};
+use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
+use crate::config::Config;
+use crate::evm::exec::input::Block;
+use crate::protocol::Policy;
+
+/// What the access list is used for that the block comes with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::evm) enum ListUse {
+    /// It has none.
+    #[default]
+    Nothing,
+    /// What each transaction does is compared with it.
+    Compared,
+    /// Transactions read it, too.
+    Read,
+}
+
+/// What the executor and the caller tell.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Setting {
+    pub(in crate::evm) workers: usize,
+    /// Storage is slow: there are more workers than cores.
+    pub(in crate::evm) is_wide: bool,
+    /// The block continues a parent's bundle.
+    pub(in crate::evm) has_parent: bool,
+    /// Transactions of a private batch can share a journal.
+    pub(in crate::evm) shares_journals: bool,
+    pub(in crate::evm) list: ListUse,
+    /// The transactions are not known: a pool will bring them, round by round.
+    pub(in crate::evm) is_pool: bool,
+}
+
+/// What is known of a block before it runs.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Features {
+    pub(in crate::evm) policy: Policy,
+    pub(in crate::evm) setting: Setting,
+    /// Whether what earlier blocks have shown counts.
+    pub(in crate::evm) learns: bool,
+    pub(in crate::evm) transactions: usize,
+    /// Gas that they probably take, together and in the mean.
+    pub(in crate::evm) gas: u64,
+    pub(in crate::evm) mean_gas: u64,
+    /// Whether one sender has most of it.
+    pub(in crate::evm) has_one_sender: bool,
+    /// Transactions of a first batch of neighbours.
+    pub(in crate::evm) first_batch: usize,
+    /// Why batches of neighbours would hold, if they look like that.
+    pub(in crate::evm) neighbours: Option<Reason>,
+}
+
+impl Features {
+    /// The features of `block`. What no question needs is not computed.
+    pub(in crate::evm) fn of(block: &Block, config: &Config, setting: Setting) -> Self {
+        let transactions = &block.transactions;
+        let mut features = Self {
+            policy: config.policy,
+            setting,
+            learns: config.learn,
+            transactions: transactions.len(),
+            gas: 0,
+            mean_gas: 0,
+            has_one_sender: false,
+            first_batch: 0,
+            neighbours: None,
+        };
+        if !features.decides() || setting.is_pool {
+            return features;
+        }
+        let weight = |tx| (tx, probable_gas(block, tx));
+        let weights = transactions.iter().map(weight);
+        let weights = weights.map(|(tx, gas)| (tx.caller, u128::from(gas)));
+        let (gas, leader) = weigh(weights);
+        features.gas = u64::try_from(gas).unwrap_or(u64::MAX);
+        features.has_one_sender = leader.is_some();
+        features.mean_gas = mean_gas(block);
+        features.first_batch = first_batch(block);
+        features.neighbours = features.neighbours_of(block);
+        features
+    }
+
+    /// Whether there is anything to decide.
+    pub(super) const fn decides(&self) -> bool {
+        matches!(self.policy, Policy::Auto) && self.setting.workers > 1
+    }
+
+    /// Whether private batches are tried that nothing tells of. Where storage is slow there are
+    /// more workers than cores, and one that waits for another is not in the way.
+    pub(super) const fn may_batch(&self) -> bool {
+        let Setting { is_wide, shares_journals, is_pool, .. } = self.setting;
+        self.decides() && !is_wide && shares_journals && !is_pool
+    }
+
+    fn neighbours_of(&self, block: &Block) -> Option<Reason> {
+        let (transactions, first) = (&block.transactions, self.first_batch);
+        let least = NEIGHBOURS_EACH * self.setting.workers * first;
+        match transactions.len() {
+            _ if !self.may_batch() => None,
+            NEIGHBOURS.. => begins_apart(transactions, first).then_some(Reason::BeginsApart),
+            short if short < least => None,
+            _ => looks_independent(transactions).then_some(Reason::Independent),
+        }
+    }
+
+    /// Whether transactions read the list that the block comes with.
+    pub(in crate::evm) fn reads_list(&self) -> bool {
+        let may = matches!(self.policy, Policy::Auto | Policy::Listed);
+        may && self.setting.list == ListUse::Read && self.runs_in_order().is_none()
+    }
+
+    /// Why all transactions run in order that do not run in private batches, if they do.
+    pub(in crate::evm) fn runs_in_order(&self) -> Option<Reason> {
+        match self.policy {
+            Policy::InOrder => Some(Reason::Policy),
+            Policy::Auto if self.setting.workers < 2 => Some(Reason::OneWorker),
+            Policy::Auto => self.is_serial(),
+            _ => None,
+        }
+    }
+
+    /// Whether the bundle is made while transactions run as `choice` says; `None` if that stays as
+    /// it is.
+    pub(in crate::evm) fn makes_bundle(&self, choice: &Choice) -> Option<bool> {
+        let takes_turns = matches!(self.policy, Policy::Parts | Policy::Lanes);
+        match choice.strategy {
+            _ if takes_turns => self.folds_meanwhile().then_some(true),
+            Strategy::Neighbours | Strategy::AccessList => self.folds_meanwhile().then_some(true),
+            Strategy::InOrder if !choice.is_rest => None,
+            Strategy::Speculative => Some(false),
+            // What does not run in batches will run in order.
+            Strategy::InOrder | Strategy::Groups => {
+                let will = choice.is_rest || self.runs_in_order().is_some();
+                Some(will && self.is_followed())
+            }
+        }
+    }
+
+    /// Whether what runs as `choice` says, or after it, needs a store.
+    pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
+        let takes_turns = matches!(self.policy, Policy::Parts | Policy::Lanes);
+        match choice.strategy {
+            Strategy::Neighbours | Strategy::AccessList => takes_turns,
+            Strategy::InOrder => choice.is_rest || self.policy == Policy::Listed,
+            Strategy::Groups | Strategy::Speculative => true,
+        }
+    }
+
+    /// Whether another worker folds what the caller runs in order.
+    pub(in crate::evm) const fn is_followed(&self) -> bool {
+        // Where order is asked for all other workers are free for it.
+        let is_enough = self.transactions >= FOLLOWED || matches!(self.policy, Policy::InOrder);
+        self.setting.workers > 1 && !self.setting.has_parent && is_enough
+    }
+
+    /// Whether a worker folds what batches of neighbours leave, besides.
+    const fn folds_meanwhile(&self) -> bool {
+        self.setting.workers <= FOLDS_MEANWHILE && !self.setting.has_parent
+    }
+
+    /// Why sharing the transactions out cannot pay, if it cannot.
+    fn is_serial(&self) -> Option<Reason> {
+        let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
+        match list {
+            _ if is_pool => return None,
+            // Each needs what the one before has paid to the beneficiary: it is compared.
+            ListUse::Compared => return Some(Reason::Listed),
+            ListUse::Read => return (self.gas < SHARED_GAS).then_some(Reason::TooLittleGas),
+            // Where reads are slow, what runs ahead reads for the others.
+            ListUse::Nothing if is_wide => return None,
+            ListUse::Nothing => {}
+        }
+        let cheap = match workers {
+            ..=2 if self.is_followed() => CHEAP_FOLLOWED_FOR_TWO,
+            ..=2 => CHEAP_FOR_TWO,
+            _ if self.is_followed() && shares_journals => CHEAP_FOR_MORE,
+            _ => 0,
+        };
+        if self.gas < SHARED_GAS {
+            return Some(Reason::TooLittleGas);
+        }
+        if self.gas < cheap.saturating_mul(self.transactions as u64) {
+            return Some(Reason::CheapTransactions);
+        }
+        self.has_one_sender.then_some(Reason::OneSender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::Address;
+    use revm::context::TxEnv;
+    use std::num::NonZeroU16;
+
+    /// Why calls of these senders, with this gas, are serial on two workers.
+    fn serial(gas_by_sender: &[(u8, u64)], workers: usize, followed: bool) -> Option<Reason> {
+        let tx = |(sender, gas_limit): &(u8, u64)| TxEnv {
+            caller: Address::repeat_byte(*sender),
+            gas_limit: *gas_limit,
+            data: vec![0].into(),
+            ..TxEnv::default()
+        };
+        // Followed or not, whatever their number: a parent's bundle is not followed.
+        let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
+        if followed {
+            let cycle: Vec<_> = transactions.iter().cloned().cycle().take(FOLLOWED).collect();
+            transactions = cycle;
+        }
+        features(Block { transactions, ..Block::default() }, workers, !followed).is_serial()
+    }
+
+    fn features(block: Block, workers: usize, has_parent: bool) -> Features {
+        let config = Config::with_workers(NonZeroU16::MIN);
+        let (is_wide, is_pool, shares_journals) = (false, false, true);
+        let list = ListUse::Nothing;
+        let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+        Features::of(&block, &config, setting)
+    }
+
+    #[test]
+    fn one_sender_with_most_of_the_gas_makes_a_block_serial() {
+        let two = |gas: &[(u8, u64)]| serial(gas, 2, false);
+        let one_sender = Some(Reason::OneSender);
+        assert_eq!(two(&[(1, 3_000_000), (1, 3_000_000), (2, 1_000_000)]), one_sender);
+        let shared = [(1, 3_000_000), (2, 1_000_000), (1, 3_000_000), (3, 2_000_000)];
+        assert_eq!(two(&shared), None);
+        assert_eq!(two(&[(1, 3_000_000), (2, 3_000_000)]), None);
+        let shuffled = [(2, 100_000), (1, 3_000_000), (3, 90_000), (1, 50_000), (4, 100_000)];
+        assert_eq!(two(&shuffled), one_sender);
+    }
+
+    #[test]
+    fn a_block_of_little_gas_is_serial() {
+        assert_eq!(serial(&[(1, 21_000), (2, 21_000)], 2, false), Some(Reason::TooLittleGas));
+        assert_eq!(serial(&[], 2, false), Some(Reason::TooLittleGas));
+        // A hundred payments, whatever they ask for.
+        let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
+        let block = Block { transactions: vec![wallet; 90], ..Block::default() };
+        assert_eq!(features(block, 2, false).is_serial(), Some(Reason::TooLittleGas));
+    }
+
+    #[test]
+    fn cheap_transactions_are_not_worth_another_worker() {
+        let each = |gas, workers, followed| {
+            let transactions: Vec<_> = (0..200).map(|sender| (sender, gas)).collect();
+            serial(&transactions, workers, followed) == Some(Reason::CheapTransactions)
+        };
+        // Native transfers; a little more; tokens of two kinds.
+        for (gas, two, two_followed, three, three_followed) in [
+            (21_000, true, true, false, true),
+            (26_000, true, true, false, false),
+            (40_000, false, true, false, false),
+            (60_000, false, false, false, false),
+        ] {
+            assert_eq!(each(gas, 2, false), two, "{gas}");
+            assert_eq!(each(gas, 2, true), two_followed, "{gas}");
+            assert_eq!(each(gas, 3, false), three, "{gas}");
+            assert_eq!(each(gas, 3, true), three_followed, "{gas}");
+        }
+    }
+}

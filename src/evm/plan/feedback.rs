@@ -1,0 +1,132 @@
+//! What earlier blocks have shown, in bounded memory. Questions do not change it: it learns at the
+//! end of a stretch, and only from what became of it.
+//!
+//! What it holds depends on schedules; no result does.
+
+use super::calls::Calls;
+use super::choice::Choice;
+use super::longest::{Longest, Seen};
+use super::progress::Outcome;
+use super::strategy::{Reason, Strategy};
+use super::thresholds::MOST_FAILURES;
+use crate::evm::exec::input::Block;
+
+/// What earlier blocks have shown.
+#[derive(Debug, Default)]
+pub(crate) struct Feedback {
+    /// Which calls need each other.
+    pub(super) calls: Calls,
+    /// Which calls take long.
+    pub(super) longest: Longest,
+    /// Whether batches of tied transactions have paid.
+    groups: Backoff,
+    /// Whether batches of neighbours have, in short blocks.
+    short_neighbours: Backoff,
+}
+
+/// When something is tried again after it has not paid.
+#[derive(Clone, Copy, Debug, Default)]
+struct Backoff {
+    /// Blocks in a row for which it has not, up to [`MOST_FAILURES`].
+    failures: u32,
+    /// Blocks that are not tried.
+    skips: u32,
+}
+
+impl Backoff {
+    const fn tries(self) -> bool {
+        self.skips == 0
+    }
+
+    /// A block was not tried.
+    const fn skip(&mut self) {
+        self.skips = self.skips.saturating_sub(1);
+    }
+
+    fn learn(&mut self, has_paid: bool) {
+        let failures = if has_paid { 0 } else { MOST_FAILURES.min(self.failures + 1) };
+        *self = Self { failures, skips: (1 << failures) - 1 };
+    }
+}
+
+/// A stretch that has run, as far as it teaches.
+pub(in crate::evm) struct Lesson<'a> {
+    pub(in crate::evm) block: &'a Block,
+    pub(in crate::evm) choice: &'a Choice,
+    pub(in crate::evm) outcome: Outcome,
+    /// Commits with which speculation may be given up at all.
+    pub(in crate::evm) least: usize,
+    /// Whether it may be.
+    pub(in crate::evm) gives_up: bool,
+    pub(in crate::evm) seen: &'a Seen,
+}
+
+impl Feedback {
+    pub(super) const fn tries_groups(&self) -> bool {
+        self.groups.tries()
+    }
+
+    pub(super) const fn tries_short_neighbours(&self) -> bool {
+        self.short_neighbours.tries()
+    }
+
+    /// Learns from a stretch.
+    pub(in crate::evm) fn learn(&mut self, lesson: &Lesson<'_>) {
+        let Lesson { block, choice, outcome, least, gives_up, seen } = *lesson;
+        if choice.untried.groups {
+            self.groups.skip();
+        }
+        if choice.untried.neighbours {
+            self.short_neighbours.skip();
+        }
+        let all_committed = outcome.next >= outcome.all;
+        match choice.strategy {
+            Strategy::Groups => self.groups.learn(outcome.has_paid),
+            Strategy::Neighbours if choice.is_short => self.short_neighbours.learn(all_committed),
+            _ => {}
+        }
+        if !gives_up {
+            return;
+        }
+        let of = |end: usize| block.transactions.get(outcome.first..end).unwrap_or_default();
+        if choice.reason == Reason::KnownChain {
+            self.calls.believe(of(choice.end));
+        }
+        let is_speculative = choice.strategy == Strategy::Speculative;
+        // Less than that is never given up, whatever it is.
+        let tells = !outcome.has_failed && outcome.next - outcome.first >= least;
+        if is_speculative && tells {
+            self.calls.learn(of(outcome.next), outcome.was_given_up);
+        }
+        // What runs in batches, or in order from the start, teaches nothing of it.
+        if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
+            self.longest.learn(block, outcome.next, is_speculative, seen);
+        }
+    }
+
+    /// For tests: `transactions` were given up.
+    #[cfg(test)]
+    pub(in crate::evm) fn give_up(&mut self, transactions: &[revm::context::TxEnv]) {
+        self.calls.learn(transactions, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_paid_is_tried_later_and_later() {
+        let mut backoff = Backoff::default();
+        for failures in 1..9 {
+            assert!(backoff.tries());
+            backoff.learn(false);
+            for _ in 0..(1 << failures.min(MOST_FAILURES)) - 1 {
+                assert!(!backoff.tries() && !backoff.tries(), "asking changes nothing");
+                backoff.skip();
+            }
+        }
+        backoff.learn(true);
+        assert!(backoff.tries());
+    }
+}

@@ -1,0 +1,25 @@
+//! What decides how a block runs, and nothing else: nothing here runs a transaction or starts a
+//! thread, and no result depends on it.
+//!
+//! [`choose`](choose::choose) says which [`Strategy`] the next transactions get and why, from what
+//! the block tells before it runs ([`features`]), what it has shown so far ([`progress`]) and what
+//! earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for each
+//! strategy. Every number that steers is in [`thresholds`].
+
+mod calls;
+pub(super) mod choice;
+mod choose;
+pub(super) mod course;
+pub(super) mod features;
+pub(super) mod feedback;
+pub(super) mod longest;
+pub(super) mod pace;
+pub(super) mod partition;
+pub(super) mod progress;
+pub(super) mod strategy;
+pub(super) mod thresholds;
+mod trials;
+mod tx;
+
+pub use strategy::{Reason, Strategy, Stretch};
+pub(super) use trials::waste;

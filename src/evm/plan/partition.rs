@@ -1,0 +1,105 @@
+//! How the transactions of a block are cut up for workers: chunks, batches of neighbours, rounds of
+//! batches of those that are tied.
+
+use super::thresholds::{
+    FIRST_BATCH, FIRST_BATCH_GAS, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, GROUPS_EACH,
+    TRANSFER_MICROSECONDS,
+};
+use super::tx::{may_fit, mean_gas_limit, ties};
+use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::ids::TxIndex;
+use crate::protocol::Plan;
+use crate::schedule::{Grain, Hint, Lanes, Ties, lanes, plan};
+use alloy_primitives::Address;
+use core::ops::Range;
+use foldhash::fast::RandomState;
+use revm::context::TxEnv;
+use std::num::NonZeroU32;
+
+/// Plans the transactions of `block` from `first` up to `end` for `workers` workers.
+pub(in crate::evm) fn plan_block(
+    block: &Block,
+    (first, end): (TxIndex, usize),
+    workers: usize,
+    chunk: Option<NonZeroU32>,
+) -> Plan {
+    let room = block.env.gas_limit;
+    let hint = |tx: &TxEnv| Hint::<Address> {
+        cost: tx.gas_limit,
+        serial_key: tx.caller,
+        target: tx.kind.to().copied().filter(|_| !tx.data.is_empty()),
+        frontier_only: !may_fit(block, tx, room),
+    };
+    let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
+    let grain = match chunk {
+        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
+        None => Grain::for_block(transactions.len(), workers),
+    };
+    // First all that has to be fetched from memory, transaction by transaction; then the map of
+    // senders.
+    let hints: Vec<_> = transactions.iter().map(hint).collect();
+    plan(first, &hints, grain)
+}
+
+/// Transactions of the first batches of neighbours in `block`.
+pub(in crate::evm) fn first_batch(block: &Block) -> usize {
+    let (least, most) = FIRST_BATCH;
+    usize::try_from(FIRST_BATCH_GAS / mean_gas_limit(block).max(1))
+        .map_or(most, |fit| fit.clamp(least, most))
+}
+
+/// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the
+/// block, which has used `used` gas so far.
+///
+/// `begun`: number of transactions that one of the `workers` folds first.
+pub(in crate::evm) fn plan_round(
+    block: &Block,
+    round: Range<usize>,
+    used: u64,
+    (workers, begun): (usize, usize),
+) -> Lanes {
+    let first = round.start;
+    let room = block.env.gas_limit.saturating_sub(used);
+    let transactions = block.transactions.get(round).unwrap_or_default().iter();
+    let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
+    let hasher = RandomState::default();
+    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, &hasher)).collect();
+    let mut shared = lanes(&ties, GROUPS_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+    shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
+    shared
+}
+
+/// What ties a transaction to others, and how long it will probably run.
+fn tied(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
+    let weight = if tx.data.is_empty() {
+        TRANSFER_MICROSECONDS
+    } else {
+        TRANSFER_MICROSECONDS + regular_gas_limit(block, tx.gas_limit) / GAS_IN_A_MICROSECOND
+    };
+    Ties { weight, keys: ties(tx, hasher) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_ends_before_what_has_no_room() {
+        let tx = |gas_limit: u64| {
+            let caller = Address::left_padding_from(&gas_limit.to_be_bytes());
+            TxEnv { gas_limit, caller, ..TxEnv::default() }
+        };
+        let transactions = [30_000, 40_000, 90_000, 20_000].map(tx).into();
+        let mut block = Block { transactions, ..Block::default() };
+        block.env.gas_limit = 100_000;
+        let places = |used| -> Vec<usize> {
+            let lanes = plan_round(&block, 1..4, used, (2, 0)).lanes;
+            let mut places: Vec<_> = lanes.into_iter().flatten().collect();
+            places.sort_unstable();
+            places
+        };
+        assert_eq!(places(0), [1, 2, 3]);
+        assert_eq!(places(20_000), [1]);
+        assert!(places(70_000).is_empty());
+    }
+}

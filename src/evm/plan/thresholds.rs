@@ -1,0 +1,148 @@
+//! Every number that steers how a block runs. Each says its unit, what it means and what set it;
+//! "by judgement" says that no measurement of its own has.
+
+/// Gas. A plain payment takes this much, whatever its limit says (EIP-2028).
+pub(super) const PAYMENT_GAS: u64 = 21_000;
+
+/// Gas of a whole block. With less of it the block runs in order: other workers cost more to wake
+/// than they can save. By judgement.
+pub(super) const SHARED_GAS: u64 = 2_000_000;
+
+/// Gas of a mean transaction. With less of it two workers save less than it costs to hand
+/// transactions over. Set between native transfers, 21,000, and token transfers, 42,000 and more.
+pub(super) const CHEAP_FOR_TWO: u64 = 35_000;
+
+/// Gas of a mean transaction. With less of it two workers run in order where the second one can
+/// fold what the first one leaves. Native transfers, two workers: DESIGN, "in order, followed".
+pub(super) const CHEAP_FOLLOWED_FOR_TWO: u64 = 50_000;
+
+/// Gas of a mean transaction. With less of it, native transfers and next to nothing else, more than
+/// two workers run in order where batches of neighbours were tried before. Real blocks 3356896,
+/// 6196166 and 4330482: 0.5 to 1.2 of sequential shared out, 1.1 to 1.3 in order (DESIGN).
+pub(super) const CHEAP_FOR_MORE: u64 = 22_000;
+
+/// Parts of five of a block's gas. One sender, or one contract, that has as much of it makes the
+/// block a chain. By judgement.
+pub(super) const MOST_OF_FIVE: u128 = 4;
+
+/// Transactions, at most, of which a sample is taken for a mean. By judgement: a sample of all
+/// costs a tenth of a microsecond each.
+pub(super) const SAMPLED: usize = 1_024;
+
+/// Transactions. From as many on another worker folds what the caller runs in order: for fewer it
+/// is not worth waking. By judgement.
+pub(super) const FOLLOWED: usize = 1_000;
+
+/// Workers. Up to as many one of them folds what batches of neighbours leave; beyond, all fold at
+/// the end. By judgement.
+pub(super) const FOLDS_MEANWHILE: usize = 4;
+
+/// Transactions. From as many on a block is tried in batches of neighbours if it begins apart; a
+/// shorter one has to look independent as a whole: a trial that fails is not worth it. By
+/// judgement; token transfers in blocks of 200, 400 and 800 gain (DESIGN).
+pub(super) const NEIGHBOURS: usize = 1_000;
+
+/// Batches of the shortest kind for each worker that a shorter block must have. By judgement.
+pub(super) const NEIGHBOURS_EACH: usize = 2;
+
+/// Gas that the transactions of a first batch ask for together, at most: if it does not hold, not
+/// more was wasted. About a millisecond.
+pub(super) const FIRST_BATCH_GAS: u64 = 2_000_000;
+
+/// Transactions of a first batch, at least and at most. By judgement.
+pub(super) const FIRST_BATCH: (usize, usize) = (8, 64);
+
+/// Transactions for each one that may be tied to an earlier one in a block that looks independent,
+/// beside two in the beginning. By judgement.
+pub(super) const TIED_ONE_IN: usize = 64;
+
+/// Transactions. From as many on a block is tried in batches of those that are tied: a trial that
+/// fails takes a tenth of a shorter real one (DESIGN, "workers run lanes").
+pub(super) const GROUPS: usize = 256;
+
+/// Gas of a mean transaction. With less of it batches of tied transactions cost more than they
+/// save. Set above native transfers, 21,000, by judgement.
+pub(super) const CHEAP_FOR_GROUPS: u64 = 24_000;
+
+/// Batches for each worker of a round of tied transactions: a worker that is done takes the next
+/// one. With three, and rounds twice as long, 98 of 400 runs of `m_mainnet` were discarded instead
+/// of 14 (DESIGN).
+pub(super) const GROUPS_EACH: usize = 2;
+
+/// Transactions of the shortest round. 32 for each worker lost with 8 to 64 of them (DESIGN).
+pub(super) const SHORTEST_ROUND: usize = 64;
+
+/// Transactions of the longest round for each worker. See [`GROUPS_EACH`].
+pub(super) const LONGEST_ROUND_EACH: usize = 64;
+
+/// Workers with which rounds get longer: the longer one is the more meet in it. By judgement.
+pub(super) const LONGEST_ROUND_FOR: usize = 8;
+
+/// Transactions that have to commit in rounds for each one that is discarded: where more are,
+/// speculation discards fewer. By judgement.
+pub(super) const COMMITTED_FOR_DISCARDED: usize = 24;
+
+/// Rounds in a row without a discard before the next one is longer. By judgement.
+pub(super) const GOOD_ROUNDS: u32 = 3;
+
+/// Microseconds that a call takes beside its gas, and a payment in all. By judgement, near what
+/// native transfers take.
+pub(super) const TRANSFER_MICROSECONDS: u64 = 3;
+
+/// Gas that a call asks for, for each microsecond that it will probably take: wallets ask for more
+/// than is used, and a microsecond is some 2,000 gas. By judgement.
+pub(super) const GAS_IN_A_MICROSECOND: u64 = 4_000;
+
+/// Microseconds that it takes to fold what a transaction has left. By judgement.
+pub(super) const FOLD_MICROSECONDS: u64 = 1;
+
+/// Transactions. A shorter block gives speculation up twice as late. Real blocks 10760440 and
+/// 15538827, and 30,000 token transfers to one recipient (DESIGN).
+pub(super) const LONG_BLOCK: usize = 2_000;
+
+/// Discarded runs of one transaction, at most, that a chain of dependent ones comes to. Blocks
+/// `lending` and `rollup-batch` on eight workers and more: 3.5 to 3.8.
+pub(super) const DISCARDS_IN_A_CHAIN: u32 = 4;
+
+/// Discarded runs in 64 commits, for each of [`DISCARDS_IN_A_CHAIN`], that tell a chain. The same
+/// blocks: 224 to 243 in 64 commits, where each transaction may have four.
+pub(super) const DISCARDS_TELL_A_CHAIN: u32 = 52;
+
+/// Transactions of the first stretch in order after speculation was given up, and how many times
+/// longer the next one is. A block of 20,000 dependent transfers has four trials (DESIGN).
+pub(super) const IN_ORDER_STRETCH: (usize, usize) = (64, 8);
+
+/// Transactions of a trial of speculation, for each one of the first stretch in order: setting up
+/// more costs more. By judgement.
+pub(super) const TRIAL_TIMES: usize = 16;
+
+/// Calls that are remembered for a chain: a quarter of a megabyte. By judgement.
+pub(super) const KNOWN_CALLS: usize = 4_096;
+
+/// Stretches of one contract's calls in a row that were given up before such calls run in order
+/// from the start. By judgement.
+pub(super) const GIVEN_UP_TIMES: u8 = 3;
+
+/// Stretches that run in order for that before one is tried again. By judgement.
+pub(super) const BELIEVED_TIMES: u8 = 32;
+
+/// Blocks in a row that are not tried in a way that has not paid: two to the power of the failures,
+/// up to this one, less one. By judgement.
+pub(super) const MOST_FAILURES: u32 = 6;
+
+/// Functions that are remembered for calls that take long: 48 KiB. By judgement.
+pub(super) const KNOWN_FUNCTIONS: usize = 1_024;
+
+/// Parts of the gas that a call asks for which it takes, as long as nothing is known of it: one in
+/// this many. By judgement: proofs ask for little and take long.
+pub(super) const ASKED_FOR_USED: u64 = 4;
+
+/// Stretches in which a function's calls wait for their turn after an early run of one was
+/// discarded. By judgement.
+pub(super) const WAITING_STRETCHES: u64 = 32;
+
+/// Parts of a stretch that may begin before their turn: one in this many. By judgement.
+pub(super) const BEGIN_FIRST_ONE_IN: usize = 4;
+
+/// Transactions of the shortest batch that the block's access list tells. By judgement.
+pub(super) const TOLD_BATCH: usize = 4;

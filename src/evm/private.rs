@@ -1,0 +1,113 @@
+//! Stretches of private batches: of neighbours, up to the first that may not go on, and in rounds
+//! of transactions that are tied to each other.
+//!
+//! Where a bundle thread would do it if the rest ran in order, what a round leaves is folded into
+//! the bundle while the next one runs, by the worker that begins first: its memory is of use again
+//! soon, and little is left to do at the end.
+
+use super::block::committed::Committed;
+use super::crew::Crew;
+use super::exec::base::StateSource;
+use super::plan::pace::Pace;
+use super::plan::partition::plan_round;
+use super::session::{Ended, Session};
+use super::stretch::{How, PrivateStretch};
+use crate::config::Config;
+use crate::ids::{Chunk, TxIndex};
+use crate::protocol::Batch;
+use crate::schedule::{Lanes, cut};
+use core::ops::{ControlFlow, Range};
+
+fn at(place: usize) -> TxIndex {
+    TxIndex(u32::try_from(place).unwrap_or(u32::MAX))
+}
+
+impl<S: StateSource> Session<S> {
+    /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
+    /// `shortest` transactions or more, up to the first that may not go on.
+    pub(super) fn run_neighbours<'env, F, C>(
+        mut self,
+        end: usize,
+        crew: &mut C,
+        config: &Config,
+        on_commit: Option<&mut F>,
+        shortest: usize,
+    ) -> (Self, Ended<S>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        self.ledger.catch_up();
+        let range = |range: Range<usize>| {
+            Batch::Range(Chunk { first: at(range.start), end: at(range.end) })
+        };
+        let ranges = cut(self.frontier.position()..end, crew.workers(), shortest);
+        let batches = ranges.into_iter().map(range).collect();
+        let (publishes, folding) = (false, None);
+        let stretch = PrivateStretch { batches, hands_over_rest: true, publishes, folding };
+        self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
+    }
+
+    /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.
+    pub(super) fn run_groups<'env, F, C>(
+        mut self,
+        end: usize,
+        crew: &mut C,
+        config: &Config,
+        mut on_commit: Option<&mut F>,
+        mut pace: Pace,
+    ) -> (Self, Ended<S>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        let mut ended = Ended::default();
+        while ended.failure.is_none() && self.left(end) > 0 && !pace.is_over() {
+            let first = self.frontier.position();
+            let round = first..end.min(first + pace.length());
+            let used = self.ledger.gas().admitted(&self.workload.recipe.block);
+            let unfolded = self.ledger.growing.bundled();
+            let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
+            let block = &self.workload.recipe.block;
+            let lanes = plan_round(block, round, used, (crew.workers(), begun));
+            if !pace.allows(&lanes, crew.workers()) {
+                continue;
+            }
+            let before = self.tally.protocol.discarded;
+            let hears = on_commit.as_deref_mut();
+            (self, ended) = self.run_round(lanes, crew, config, hears);
+            let committed = self.frontier.position() - first;
+            let discarded = self.tally.protocol.discarded - before;
+            pace.ran(committed, usize::try_from(discarded).unwrap_or(usize::MAX));
+            self.tally.rounds += u64::from(committed > 0);
+        }
+        ended.has_paid = pace.has_paid();
+        (self, ended)
+    }
+
+    fn run_round<'env, F, C>(
+        mut self,
+        lanes: Lanes,
+        crew: &mut C,
+        config: &Config,
+        on_commit: Option<&mut F>,
+    ) -> (Self, Ended<S>)
+    where
+        S: 'env,
+        F: FnMut(Committed) -> ControlFlow<()>,
+        C: Crew<'env>,
+    {
+        let end = lanes.lanes.iter().flatten().max().map_or(0, |last| last + 1);
+        let batch = |lane: Vec<usize>| Batch::Members(lane.into_iter().map(at).collect());
+        let batches = lanes.lanes.into_iter().map(batch).collect();
+        let unfolded = self.ledger.growing.bundled();
+        let ledger = &mut self.ledger;
+        let folding =
+            unfolded.map(|from| (core::mem::take(&mut ledger.growing), ledger.hand_over(from)));
+        let (hands_over_rest, publishes) = (false, true);
+        let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
+        self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
+    }
+}
