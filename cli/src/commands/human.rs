@@ -8,6 +8,7 @@ use super::{
 use crate::profile::{self, PROFILE};
 use anstyle::{AnsiColor, Style};
 use std::{
+    cmp::Reverse,
     io::{self, Write},
     time::Duration,
 };
@@ -129,6 +130,14 @@ impl Reporter for Human {
             before = ", ";
         }
         writeln!(out)?;
+        let mut ran: Vec<_> = totals.ran.iter().collect();
+        ran.sort_by_key(|((strategy, reason), count)| {
+            (Reverse(**count), strategy.to_string(), reason.to_string())
+        });
+        for (index, ((strategy, reason), count)) in ran.into_iter().enumerate() {
+            let what = if index == 0 { "how they ran" } else { "" };
+            writeln!(out, "{what:<NAME$} {count:>6} {strategy}: {reason}")?;
+        }
         if let Some(share) = totals.measured.busy_share() {
             writeln!(
                 out,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{checks::Check, profile::PROFILE};
 use alloy_primitives::{Address, U256};
-use braid_evm::{Access, AccessListError, AccountField};
+use braid_evm::{Access, AccessListError, AccountField, Stretch};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -57,12 +57,32 @@ struct BlockLine<'a> {
     not_checkable: BTreeMap<&'static str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     access_list: Option<ListLine>,
+    /// How the transactions ran, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    path: Vec<StretchLine>,
     #[serde(flatten)]
     measured: Option<MeasuredLine>,
     #[serde(flatten)]
     setting: SettingLine,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     differences: &'a [String],
+}
+
+/// Transactions that ran in one way.
+#[derive(Serialize)]
+struct StretchLine {
+    first: u32,
+    /// The first transaction after it.
+    end: u32,
+    strategy: String,
+    reason: String,
+}
+
+impl From<&Stretch> for StretchLine {
+    fn from(stretch: &Stretch) -> Self {
+        let (strategy, reason) = (stretch.strategy.to_string(), stretch.reason.to_string());
+        Self { first: stretch.first, end: stretch.end, strategy, reason }
+    }
 }
 
 /// The file of an access list.
@@ -250,6 +270,7 @@ impl Reporter for Json {
                 .map(|why| (Check::StateRoot.name(), why.as_str()))
                 .collect(),
             access_list: report.list.as_ref().map(ListLine::from),
+            path: report.path.iter().map(StretchLine::from).collect(),
             measured: report.measured.as_ref().map(MeasuredLine::from),
             setting,
             differences,

@@ -2,8 +2,8 @@
 
 use super::End;
 use crate::checks::{Check, CheckResult};
-use braid_evm::{AccessListError, Stats};
-use std::{path::PathBuf, time::Duration};
+use braid_evm::{AccessListError, Reason, Stats, Strategy, Stretch};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 /// Time that something took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +34,8 @@ pub(super) struct BlockReport {
     pub(super) not_checkable: Option<String>,
     /// The file of its access list, if there is one.
     pub(super) list: Option<ListReport>,
+    /// How the transactions ran in the first round, and why.
+    pub(super) path: Vec<Stretch>,
     /// `None` if there is no result to measure.
     pub(super) measured: Option<Measured>,
 }
@@ -134,6 +136,8 @@ pub(super) struct Totals {
     pub(super) transactions: usize,
     /// Sums over these blocks.
     pub(super) measured: Measured,
+    /// How many of these transactions ran how, and why.
+    pub(super) ran: HashMap<(Strategy, Reason), u64>,
 }
 
 impl Totals {
@@ -151,6 +155,10 @@ impl Totals {
         if let Some(measured) = &report.measured {
             self.transactions = self.transactions.saturating_add(report.transactions);
             self.measured.add(measured);
+            for stretch in &report.path {
+                let ran = self.ran.entry((stretch.strategy, stretch.reason)).or_default();
+                *ran += u64::from(stretch.end - stretch.first);
+            }
         }
     }
 
