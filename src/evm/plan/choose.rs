@@ -114,9 +114,7 @@ fn by_features(
     }
     let choice = match serial {
         Some(reason) => rest.in_order(reason),
-        None if rest.first > 0 && knows_chain() => {
-            Choice { is_rest: false, ..rest.in_order(Reason::KnownChain) }
-        }
+        None if rest.first > 0 && knows_chain() => rest.in_order(Reason::KnownChain),
         None => {
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
@@ -211,6 +209,8 @@ mod tests {
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::Listed),
             (hundred(90_000), listed(ListUse::Compared), in_order, Reason::Listed),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
+            // Each needs what the one before has paid, so no batch of others holds.
+            (calls(300, 90_000, each), listed(ListUse::Compared), in_order, Reason::Listed),
         ] {
             let found = auto(&block, setting);
             assert_eq!(found, (strategy, reason), "{} of {setting:?}", block.transactions.len());

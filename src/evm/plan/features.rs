@@ -96,8 +96,9 @@ impl Features {
     /// Whether private batches are tried that nothing tells of. Where storage is slow there are
     /// more workers than cores, and one that waits for another is not in the way.
     pub(super) const fn may_batch(&self) -> bool {
-        let Setting { is_wide, shares_journals, is_pool, .. } = self.setting;
-        self.decides() && !is_wide && shares_journals && !is_pool
+        let Setting { is_wide, shares_journals, is_pool, list, .. } = self.setting;
+        let is_listed = !matches!(list, ListUse::Nothing);
+        self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
     fn neighbours_of(&self, block: &Block) -> Option<Reason> {

@@ -99,7 +99,7 @@ impl Feedback {
             self.calls.learn(of(outcome.next), outcome.was_given_up);
         }
         // What runs in batches, or in order from the start, teaches nothing of it.
-        if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
+        if is_speculative || choice.reason == Reason::Discarded {
             self.longest.learn(block, outcome.next, is_speculative, seen);
         }
     }

@@ -144,5 +144,6 @@ pub(super) const WAITING_STRETCHES: u64 = 32;
 /// Parts of a stretch that may begin before their turn: one in this many. By judgement.
 pub(super) const BEGIN_FIRST_ONE_IN: usize = 4;
 
-/// Transactions of the shortest batch that the block's access list tells. By judgement.
-pub(super) const TOLD_BATCH: usize = 4;
+/// Transactions of the shortest batch that the block's access list tells. One instead of four on 18
+/// real blocks with lists: 1.12, 1.13 and 1.18 times as fast on 2, 8 and 16 cores.
+pub(super) const TOLD_BATCH: usize = 1;
