@@ -1,6 +1,6 @@
 //! Choices of an executor.
 
-use crate::protocol::{Limits, Policy, Waste};
+use crate::protocol::{self, Limits, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// What an invalid transaction does.
@@ -11,6 +11,48 @@ pub enum Mode {
     Validate,
     /// It is left out, and the rest goes on: for builders.
     Build,
+}
+
+/// How the transactions of a block run. It may change speed, never a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Policy {
+    /// As is probably fastest: [`BlockOutput::path`](crate::BlockOutput::path) says how, and why.
+    #[default]
+    Auto,
+    /// One after the other, on the calling thread.
+    InOrder,
+    /// In one way, whether it pays or not. Only tests can name it (feature `testing`).
+    #[doc(hidden)]
+    Forced(Forced),
+}
+
+/// A way in which tests force transactions to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Forced {
+    /// Speculatively, always.
+    Speculative,
+    /// Speculatively and in order by turns of a few transactions.
+    Alternate,
+    /// In private batches of a few neighbours, and a few in order, by turns.
+    Neighbours,
+    /// In short rounds of batches by sender and call, and a few in order, by turns.
+    Groups,
+    /// In private batches of a few neighbours that read the block's access list, and in order what
+    /// cannot be told from it; without a list in order.
+    AccessList,
+}
+
+impl Policy {
+    /// What it is for the engine, where transactions run speculatively.
+    const fn of_protocol(self) -> protocol::Policy {
+        match self {
+            Self::Auto => protocol::Policy::Auto,
+            Self::InOrder => protocol::Policy::InOrder,
+            Self::Forced(Forced::Alternate) => protocol::Policy::Alternate,
+            Self::Forced(_) => protocol::Policy::ForceSpeculative,
+        }
+    }
 }
 
 /// Choices of an executor. No choice but [`mode`](Self::mode), [`reverts`](Self::reverts) and
@@ -31,7 +73,7 @@ pub struct Config {
     /// Whether to record what the block accesses, in
     /// [`BlockOutput::access_list`](crate::BlockOutput::access_list) (EIP-7928). Default: no.
     pub access_list: bool,
-    /// How eagerly to speculate.
+    /// How transactions run.
     pub policy: Policy,
     /// Whether the bundle keeps what is needed to undo the block. Default: yes.
     pub reverts: bool,
@@ -125,7 +167,7 @@ impl Config {
     )]
     pub(crate) fn limits(&self, workers: usize, alone: bool, hands_over: Option<Waste>) -> Limits {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let in_order = alone && self.policy != Policy::ForceSpeculative;
+        let in_order = alone && self.policy != Policy::Forced(Forced::Speculative);
         // One job on each worker and one waiting for it.
         let job_capacity = workers.saturating_mul(2);
         let each = self.window_per_worker.max(1);
@@ -139,7 +181,7 @@ impl Config {
             window: if waits { all } else { all.min(most) },
             job_capacity,
             max_speculative_runs: self.max_speculative_runs.max(1),
-            policy: if in_order { Policy::InOrder } else { self.policy },
+            policy: if in_order { protocol::Policy::InOrder } else { self.policy.of_protocol() },
             skip_rejected: self.mode == Mode::Build,
             shared_chunks: self.share_journals,
             hands_over,

@@ -65,7 +65,9 @@ pub mod toy;
 pub mod trace;
 pub mod worker;
 
-pub use config::{Config, Mode};
+#[cfg(feature = "testing")]
+pub use config::Forced;
+pub use config::{Config, Mode, Policy};
 pub use error::Invariant;
 #[cfg(feature = "evm")]
 pub use evm::{
@@ -83,4 +85,3 @@ pub use evm::{
 #[cfg(feature = "evm")]
 pub use executor::{Executor, execute_scoped};
 pub use ids::TxIndex;
-pub use protocol::Policy;

@@ -2,8 +2,8 @@
 
 use alloy_primitives::{Address, B256, TxKind, U256};
 use braid_evm::{
-    At, Block, BlockErrorKind, ChainRules, Config, Executor, Mode, Outcome, Policy, Rejection,
-    TxIndex,
+    At, Block, BlockErrorKind, ChainRules, Config, Executor, Forced, Mode, Outcome, Policy,
+    Rejection, TxIndex,
 };
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
@@ -54,7 +54,7 @@ fn block(blobs: &[usize]) -> (Block, MemoryDatabase) {
 
 fn executor(workers: u16, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    (config.mode, config.policy) = (mode, Policy::ForceSpeculative);
+    (config.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
     Executor::new(config).expect("threads start")
 }
 

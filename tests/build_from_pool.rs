@@ -3,7 +3,7 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
-use braid_evm::{Cloned, Config, Executor, Outcome, Policy, Rejection, TransactionPool};
+use braid_evm::{Cloned, Config, Executor, Forced, Outcome, Policy, Rejection, TransactionPool};
 use braid_testkit::sequential::{OnInvalid, Prepared};
 use core::num::NonZeroU16;
 use revm::context::TxEnv;
@@ -59,7 +59,7 @@ fn offers() -> (Scene, Vec<Address>, Pool) {
 fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
     let mut results = Vec::new();
     for workers in [1, 2, 3, 8] {
-        for policy in [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder] {
+        for policy in [Policy::Forced(Forced::Speculative), Policy::Auto, Policy::InOrder] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
             (config.policy, config.access_list) = (policy, true);
             let mut executor = Executor::new(config).unwrap();

@@ -11,7 +11,7 @@ use alloy_eip7928::{
 };
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
-    At, Block, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Mode, Policy,
+    At, Block, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Forced, Mode, Policy,
 };
 use braid_testkit::generate::Case;
 use std::num::NonZeroU16;
@@ -22,10 +22,10 @@ const BLOCKS: u64 = 60;
 const LISTS: u64 = 4;
 const WAYS: [(u16, Policy); 5] = [
     (1, Policy::InOrder),
-    (2, Policy::ForceSpeculative),
-    (1, Policy::Listed),
-    (2, Policy::Listed),
-    (3, Policy::Listed),
+    (2, Policy::Forced(Forced::Speculative)),
+    (1, Policy::Forced(Forced::AccessList)),
+    (2, Policy::Forced(Forced::AccessList)),
+    (3, Policy::Forced(Forced::AccessList)),
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -4,7 +4,7 @@
 //! `BRAID_SEED=n` replays one block and prints it; `BRAID_RANDOM_BLOCKS=n` tries that many, from
 //! that seed on or from 0, and as many of arbitrary bytes.
 
-use braid_evm::{Config, Executor, Mode, Policy};
+use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{Lineup, WORKERS};
 use braid_testkit::oracle::Expected;
@@ -46,8 +46,8 @@ impl Seen {
 
 #[test]
 fn random_blocks_equal_sequential_execution() {
-    let mut lineups =
-        [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::ForceSpeculative, mode));
+    let mut lineups = [Mode::Validate, Mode::Build]
+        .map(|mode| Lineup::new(Policy::Forced(Forced::Speculative), mode));
     let first = number("BRAID_SEED");
     let count = number("BRAID_RANDOM_BLOCKS").unwrap_or(if first.is_some() { 1 } else { BLOCKS });
     let seeds = first.unwrap_or(0)..first.unwrap_or(0) + count;
@@ -93,10 +93,10 @@ fn random_blocks_equal_sequential_execution() {
 #[test]
 fn choices_change_nothing() {
     let choices = [
-        (1, 1, 0, Policy::ForceSpeculative),
+        (1, 1, 0, Policy::Forced(Forced::Speculative)),
         (1, 64, 400_000, Policy::Auto),
         (2, 3, 0, Policy::Auto),
-        (3, 2, 50_000, Policy::ForceSpeculative),
+        (3, 2, 50_000, Policy::Forced(Forced::Speculative)),
         (9, 1, 1, Policy::Auto),
         (4, 64, 400_000, Policy::InOrder),
     ];
@@ -160,7 +160,7 @@ fn blocks_of_arbitrary_bytes_equal_sequential_execution() {
     let cases = u32::try_from(cases).expect("not so many");
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let bytes = prop::collection::vec(any::<u8>(), 0..2_000);
-    let lineup = RefCell::new(Lineup::new(Policy::ForceSpeculative, Mode::Build));
+    let lineup = RefCell::new(Lineup::new(Policy::Forced(Forced::Speculative), Mode::Build));
     let result = TestRunner::new(config).run(&bytes, |bytes| {
         let case = Case::from_bytes(&bytes);
         let compared = lineup.borrow_mut().compare(&Arc::new(case.block.clone()), &case.database());

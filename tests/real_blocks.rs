@@ -5,7 +5,7 @@
 //! (`cargo xtask blocks`).
 
 use crate::support::fixtures::{block_files, fixtures};
-use braid_evm::{Block, Mode, Policy};
+use braid_evm::{Block, Forced, Mode, Policy};
 use braid_testkit::block_file::BlockFile;
 use braid_testkit::lineup::{Lineup, executor};
 use braid_testkit::oracle::Expected;
@@ -50,7 +50,7 @@ fn compare_all(policy: Policy) -> Lineup {
 
 #[test]
 fn speculation_equals_sequential_execution() {
-    let lineup = compare_all(Policy::ForceSpeculative);
+    let lineup = compare_all(Policy::Forced(Forced::Speculative));
     assert!(fixtures().is_none() || lineup.speculative > 0, "nothing ran speculatively");
 }
 
@@ -63,7 +63,7 @@ fn the_automatic_policy_equals_sequential_execution() {
 #[test]
 fn real_conflicts_are_found_out() {
     let Some(folder) = fixtures() else { return };
-    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
     let (mut met, mut discarded) = (0, 0);
     for (index, path) in block_files(&folder).iter().step_by(3).enumerate() {
         let (block, database) = read(path);
@@ -83,8 +83,8 @@ fn real_conflicts_are_found_out() {
 #[test]
 fn building_a_valid_block_equals_validating_it() {
     let Some(folder) = fixtures() else { return };
-    let mut validating = executor(2, Policy::ForceSpeculative, Mode::Validate);
-    let mut building = executor(2, Policy::ForceSpeculative, Mode::Build);
+    let mut validating = executor(2, Policy::Forced(Forced::Speculative), Mode::Validate);
+    let mut building = executor(2, Policy::Forced(Forced::Speculative), Mode::Build);
     for path in block_files(&folder).iter().step_by(5) {
         let (block, database) = read(path);
         let validated = validating.execute(Arc::clone(&block), database.clone()).expect("valid");

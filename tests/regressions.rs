@@ -4,7 +4,9 @@ use crate::support::scene::{
     BENEFICIARY, Scene, authorization, call, create, delegate, pay, storage,
 };
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Policy};
+use braid_evm::{
+    Block, BlockErrorKind, BlockOutput, Cloned, Committed, Config, Executor, Forced, Policy,
+};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::sequential;
@@ -63,7 +65,7 @@ impl DatabaseRef for Hooked {
 
 fn speculative(workers: u16) -> Config {
     let mut config = Config::with_workers(NonZeroU16::new(workers).unwrap());
-    config.policy = Policy::ForceSpeculative;
+    config.policy = Policy::Forced(Forced::Speculative);
     config
 }
 

@@ -8,7 +8,9 @@
 
 use crate::support::chosen::is_chosen;
 use alloy_primitives::{Address, U256};
-use braid_evm::{Block, BlockError, BlockOutput, Config, EvmMutant, Executor, Mode, Policy};
+use braid_evm::{
+    Block, BlockError, BlockOutput, Config, EvmMutant, Executor, Forced, Mode, Policy,
+};
 use braid_testkit::generate::Case;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::own::Publishing;
@@ -69,7 +71,8 @@ fn check(seed: u64) -> Result<SequentialOutput, String> {
     let expected = sequential(&block, &case, surcharge);
     let workers = WORKERS[(seed / 4) as usize % WORKERS.len()];
     // Left to choose, most of these blocks run in order on one worker.
-    let policy = if seed.is_multiple_of(3) { Policy::Auto } else { Policy::ForceSpeculative };
+    let policy =
+        if seed.is_multiple_of(3) { Policy::Auto } else { Policy::Forced(Forced::Speculative) };
     let found = braid((workers, policy), &block, case.database(), Some(surcharge));
     match compare(&expected, &found) {
         Ok(()) => Ok(expected),
@@ -117,7 +120,8 @@ fn a_wrong_or_forgotten_surcharge_is_noticed() {
             continue;
         }
         for wrong in [None, Some(Publishing { vault, per_byte: 8 })] {
-            let found = braid((3, Policy::ForceSpeculative), &block, case.database(), wrong);
+            let found =
+                braid((3, Policy::Forced(Forced::Speculative)), &block, case.database(), wrong);
             assert!(compare(&expected, &found).is_err(), "seed {seed}");
             noticed += 1;
         }
@@ -147,9 +151,13 @@ fn the_vault_ties_no_transactions_together() {
     let database = MemoryDatabase::new(accounts);
     let runs = |vault| {
         let surcharge = Publishing { vault, per_byte: 7 };
-        let output =
-            braid((3, Policy::ForceSpeculative), &block, database.clone(), Some(surcharge))
-                .expect("a block");
+        let output = braid(
+            (3, Policy::Forced(Forced::Speculative)),
+            &block,
+            database.clone(),
+            Some(surcharge),
+        )
+        .expect("a block");
         assert_eq!(output.receipts.len(), 200);
         let got = output.bundle.account(&vault).and_then(|account| account.info.as_ref());
         assert!(got.is_some_and(|info| info.balance >= U256::from(200 * 7 * 400)), "{got:?}");

@@ -15,15 +15,15 @@ use crate::{
     support::{Kind, Seen, Stream, Subject, Trouble, Troubled, each_seed},
 };
 use braid_chain::ChainConfig;
-use braid_evm::{Executor, Policy};
+use braid_evm::{Executor, Forced, Policy};
 use std::{collections::BTreeMap, env};
 
 const POLICIES: [Policy; 6] = [
     Policy::Auto,
-    Policy::ForceSpeculative,
-    Policy::Alternate,
-    Policy::Parts,
-    Policy::Lanes,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
     Policy::InOrder,
 ];
 

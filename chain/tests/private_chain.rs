@@ -12,7 +12,7 @@ use crate::{
 use alloy_evm::precompiles::PrecompileInput;
 use alloy_primitives::{Address, U256, address};
 use braid_chain::{Built, Head, MemoryStore, genesis, open, verify};
-use braid_evm::{BlockOutput, Config, Executor, Policy};
+use braid_evm::{BlockOutput, Config, Executor, Forced, Policy};
 use braid_testkit::{
     compare::braid::outputs,
     hostile::memory::MemoryAccount,
@@ -141,8 +141,8 @@ fn each_block_equals_sequential_revm() {
     for (workers, policy) in [
         (1, Policy::Auto),
         (2, Policy::Auto),
-        (2, Policy::ForceSpeculative),
-        (3, Policy::ForceSpeculative),
+        (2, Policy::Forced(Forced::Speculative)),
+        (3, Policy::Forced(Forced::Speculative)),
     ] {
         within_a_minute(move || {
             let executor = rules::executor(forced(workers, policy)).expect("threads");
@@ -154,7 +154,8 @@ fn each_block_equals_sequential_revm() {
 /// In figures that do not come from the chain's configuration.
 #[test]
 fn the_chains_own_rules_take_effect() {
-    let executor = rules::executor(forced(2, Policy::ForceSpeculative)).expect("threads");
+    let executor =
+        rules::executor(forced(2, Policy::Forced(Forced::Speculative))).expect("threads");
     let mut node = Node::open(MemoryStore::new(), executor).expect("an empty store");
     let (built, _) = node.block(SEED, TRANSACTIONS).expect("it is built");
     let mut oracle = Oracle::new(WRITE);

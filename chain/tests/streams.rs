@@ -7,7 +7,7 @@ use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, EmbeddedStore, Head, Keep, MemoryStore, StateRoots,
     StateStore, StoreError, create, open, unwind, verify,
 };
-use braid_evm::{Block, Config, Policy};
+use braid_evm::{Block, Config, Forced, Policy};
 use proptest::{collection, prelude::*, test_runner::TestRunner};
 use revm::DatabaseRef;
 use std::{
@@ -97,7 +97,7 @@ struct Plan {
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    let policy = prop_oneof![Just(Policy::Auto), Just(Policy::ForceSpeculative)];
+    let policy = prop_oneof![Just(Policy::Auto), Just(Policy::Forced(Forced::Speculative))];
     // The writer's queue takes two blocks; the third waits for the first.
     let lags = collection::vec(collection::vec(0_usize..=2, 1..5), 1..3);
     let plan = (any::<u64>(), 1_u16..=4, policy, lags, 0_usize..6);

@@ -8,7 +8,7 @@
 //! 3. A valid file, cut off anywhere, and with any byte changed.
 //! 4. Withdrawals of nothing and of as much as there can be, to accounts of every kind.
 
-use braid_evm::{BlockError, BlockOutput, Config, Executor, Mode, Policy};
+use braid_evm::{BlockError, BlockOutput, Config, Executor, Forced, Mode, Policy};
 use braid_testkit::{
     block_file::BlockFile,
     compare::braid,
@@ -33,7 +33,7 @@ impl Mill {
     fn new() -> Self {
         let executor = |mode| {
             let mut config = Config::with_workers(NonZeroU16::new(2).expect("two"));
-            (config.mode, config.policy) = (mode, Policy::ForceSpeculative);
+            (config.mode, config.policy) = (mode, Policy::Forced(Forced::Speculative));
             Executor::new(config).expect("threads start")
         };
         Self { validating: executor(Mode::Validate), building: executor(Mode::Build) }

@@ -8,7 +8,7 @@ use alloy_consensus::{
 use alloy_eips::{eip4895::Withdrawals, eip7702::Authorization};
 use alloy_primitives::{Address, B256, Bloom, Bytes, Signature, TxKind, U256, address, b256, hex};
 use braid_cli::suite::{Kind, Verdict, block_test, kind, state_test, tests_in};
-use braid_evm::{Config, Executor, Mode, Policy};
+use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_testkit::state_root::{PlainAccount, PlainState};
 use revm::state::Bytecode;
 use secp256k1::{Message, Secp256k1, SecretKey};
@@ -27,7 +27,7 @@ const ETHER: u64 = 1_000_000_000_000_000_000;
 
 fn executor(mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("not 0"));
-    config.policy = Policy::ForceSpeculative;
+    config.policy = Policy::Forced(Forced::Speculative);
     config.mode = mode;
     Executor::new(config).expect("threads start")
 }

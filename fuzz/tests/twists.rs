@@ -1,7 +1,7 @@
 //! The comparisons with plain revm notice an executor that was not told of what the chain has of its
 //! own, or of the parent's bundle; and what few blocks have does come about.
 
-use braid_evm::{Cloned, Executor, Mode, Policy};
+use braid_evm::{Cloned, Executor, Forced, Mode, Policy};
 use braid_fuzz::generate::Case;
 use braid_fuzz::lineup::listing;
 use braid_fuzz::oracle::Expected;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const SEEDS: core::ops::Range<u64> = 0..60;
 
 fn new_executor() -> Executor {
-    listing(2, Policy::ForceSpeculative, Mode::Build)
+    listing(2, Policy::Forced(Forced::Speculative), Mode::Build)
 }
 
 /// How many random blocks come out otherwise if Braid is not told of `own`.

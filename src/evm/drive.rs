@@ -233,10 +233,10 @@ fn traffic(source: &impl StateSource, workers: usize, alone: bool) -> Arc<Traffi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Forced, Policy};
     use crate::evm::crew::Team;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::rejection::Rejection;
-    use crate::protocol::Policy;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
@@ -302,7 +302,7 @@ mod tests {
         assert!(!first.stats.alone && first.stats.foreseen_stretches == 0);
         taught(&mut team, &chain(60).0.transactions);
         // A policy that says how to run, and who does not want to learn, are not overruled.
-        for policy in [Policy::ForceSpeculative, Policy::Alternate] {
+        for policy in [Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Alternate)] {
             let config = Config { policy, ..config };
             assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 0);
         }

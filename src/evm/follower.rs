@@ -110,6 +110,7 @@ impl<S: StateSource> Session<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Policy;
     use crate::evm::block::output::BlockOutput;
     use crate::evm::crew::SLEEPY;
     use crate::evm::drive::{Options, execute};
@@ -118,7 +119,6 @@ mod tests {
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
-    use crate::protocol::Policy;
     use alloy_primitives::{Address, B256, TxKind};
     use revm::context::TxEnv;
     use revm::database::{CacheDB, EmptyDB};

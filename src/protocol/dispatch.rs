@@ -68,7 +68,7 @@ impl Protocol {
 
     pub(super) fn in_order(&self) -> bool {
         match self.limits.policy {
-            Policy::InOrder | Policy::Parts | Policy::Lanes | Policy::Listed => true,
+            Policy::InOrder => true,
             Policy::ForceSpeculative => false,
             Policy::Auto | Policy::Alternate => self.frontier < self.in_order_until,
         }

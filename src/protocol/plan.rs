@@ -14,18 +14,6 @@ pub enum Policy {
     /// Speculate and run in order by turns, a few transactions each, whether it pays or not. For
     /// tests that must see what lies between.
     Alternate,
-    /// Run parts of a few transactions each on the state before all of them for as long as they
-    /// hold, and a few in order, by turns, whether it pays or not. For tests; without parts it is
-    /// [`InOrder`](Self::InOrder).
-    Parts,
-    /// Run a few transactions in lanes, those together that have a sender or a call in common, and
-    /// a few in order, by turns, whether it pays or not. For tests; without lanes it is
-    /// [`InOrder`](Self::InOrder).
-    Lanes,
-    /// Run parts of a few transactions each on what the block's access list says, and in order what
-    /// cannot be told from it, whether it pays or not. For tests; without a list it is
-    /// [`InOrder`](Self::InOrder).
-    Listed,
     /// Never speculate: one transaction after the other, at the frontier.
     InOrder,
 }

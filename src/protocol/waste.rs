@@ -61,11 +61,7 @@ impl Protocol {
                 (commits, runs, IN_ORDER_STRETCH)
             }
             Policy::Alternate => (TURN, 0, TURN),
-            Policy::ForceSpeculative
-            | Policy::Parts
-            | Policy::Lanes
-            | Policy::Listed
-            | Policy::InOrder => return,
+            Policy::ForceSpeculative | Policy::InOrder => return,
         };
         self.recent.0 += commits;
         if self.recent.0 < span {

@@ -5,8 +5,8 @@ use crate::pace::{Gate, Paced};
 use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    Block, BlockError, BlockOutput, Cloned, Config, EvmMutant, Executor, Mode, Observer, Policy,
-    Stage, Stats, observe,
+    Block, BlockError, BlockOutput, Cloned, Config, EvmMutant, Executor, Forced, Mode, Observer,
+    Policy, Stage, Stats, observe,
 };
 use revm::DatabaseRef;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -21,14 +21,14 @@ pub const WORKERS: [u16; 4] = [1, 2, 3, 8];
 /// alone with another one that folds.
 pub const SETTINGS: [(u16, Policy); 9] = [
     (1, Policy::InOrder),
-    (1, Policy::ForceSpeculative),
-    (2, Policy::ForceSpeculative),
-    (3, Policy::ForceSpeculative),
-    (8, Policy::ForceSpeculative),
-    (2, Policy::Alternate),
+    (1, Policy::Forced(Forced::Speculative)),
+    (2, Policy::Forced(Forced::Speculative)),
+    (3, Policy::Forced(Forced::Speculative)),
+    (8, Policy::Forced(Forced::Speculative)),
+    (2, Policy::Forced(Forced::Alternate)),
     (2, Policy::InOrder),
-    (2, Policy::Parts),
-    (2, Policy::Lanes),
+    (2, Policy::Forced(Forced::Neighbours)),
+    (2, Policy::Forced(Forced::Groups)),
 ];
 
 /// How every block is executed besides: without speculation, alone and with others that fold, and in turns
@@ -36,19 +36,23 @@ pub const SETTINGS: [(u16, Policy); 9] = [
 const OTHERS: [(u16, Policy); 10] = [
     (1, Policy::InOrder),
     (3, Policy::InOrder),
-    (2, Policy::Alternate),
-    (8, Policy::Alternate),
-    (1, Policy::Parts),
-    (2, Policy::Parts),
-    (3, Policy::Parts),
-    (1, Policy::Lanes),
-    (2, Policy::Lanes),
-    (3, Policy::Lanes),
+    (2, Policy::Forced(Forced::Alternate)),
+    (8, Policy::Forced(Forced::Alternate)),
+    (1, Policy::Forced(Forced::Neighbours)),
+    (2, Policy::Forced(Forced::Neighbours)),
+    (3, Policy::Forced(Forced::Neighbours)),
+    (1, Policy::Forced(Forced::Groups)),
+    (2, Policy::Forced(Forced::Groups)),
+    (3, Policy::Forced(Forced::Groups)),
 ];
 
 /// How every valid block is executed once more, with its own access list.
-const LISTED: [(u16, Policy); 4] =
-    [(2, Policy::Listed), (3, Policy::Listed), (1, Policy::Listed), (2, Policy::ForceSpeculative)];
+const LISTED: [(u16, Policy); 4] = [
+    (2, Policy::Forced(Forced::AccessList)),
+    (3, Policy::Forced(Forced::AccessList)),
+    (1, Policy::Forced(Forced::AccessList)),
+    (2, Policy::Forced(Forced::Speculative)),
+];
 
 /// Workers, with how many transactions they get at once: those share a journal.
 const CHUNKS: [(u16, u32); 4] = [(1, 7), (2, 3), (3, 2), (8, 64)];
@@ -224,7 +228,7 @@ impl Lineup {
         expected: &Expected<D::Error>,
     ) -> Result<(), String> {
         let mut config = Config::with_workers(NonZeroU16::MIN.saturating_add(1));
-        (config.policy, config.mode) = (Policy::ForceSpeculative, self.mode);
+        (config.policy, config.mode) = (Policy::Forced(Forced::Speculative), self.mode);
         config.access_list = true;
         let observer = Counter::default();
         let found = observe(config, Arc::clone(block), Cloned(database), &observer);
@@ -292,8 +296,14 @@ impl Lineup {
         self.speculative += stats.speculative;
         // I9: with the default cap of 4 a transaction runs at most 5 times.
         // Where parts are forced up to eight for each worker are in vain for every three that commit.
-        let in_parts =
-            if matches!(policy, Policy::Parts | Policy::Listed) { 3 * stats.workers } else { 0 };
+        let in_parts = if matches!(
+            policy,
+            Policy::Forced(Forced::Neighbours) | Policy::Forced(Forced::AccessList)
+        ) {
+            3 * stats.workers
+        } else {
+            0
+        };
         let most = (5 + in_parts) * (stats.transactions + 64 * stats.workers);
         if stats.incarnations > most {
             return Err(format!("{} runs, and at most {most} are allowed", stats.incarnations));

@@ -20,7 +20,7 @@ use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
 use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
 use braid_evm::alloy::{BraidExecutorFactory, Fees};
-use braid_evm::{Config, Policy};
+use braid_evm::{Config, Forced, Policy};
 use braid_testkit::block::Block;
 use braid_testkit::generate::Case;
 use braid_testkit::sequential::ForkSpec;
@@ -51,8 +51,12 @@ fn compare<D: DatabaseRef + Clone + core::fmt::Debug>(
 }
 
 /// Also in order, and by turns.
-const POLICIES: [Policy; 4] =
-    [Policy::ForceSpeculative, Policy::Auto, Policy::InOrder, Policy::Alternate];
+const POLICIES: [Policy; 4] = [
+    Policy::Forced(Forced::Speculative),
+    Policy::Auto,
+    Policy::InOrder,
+    Policy::Forced(Forced::Alternate),
+];
 
 fn ways(vault: Address) -> [Fees; 3] {
     [Fees::SetAside { vault: Some(vault) }, Fees::SetAside { vault: None }, Fees::Recorded]

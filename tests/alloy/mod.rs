@@ -22,7 +22,8 @@ use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_evm::alloy::BraidExecutorFactory;
 use braid_evm::{
-    Config, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
+    Config, Forced, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState,
+    StateUnavailable,
 };
 use braid_testkit::block::{Block, ChainRules};
 use braid_testkit::block_file::{BlockFile, FileDatabase};
@@ -51,7 +52,7 @@ type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
 
 fn config(workers: u16) -> Config {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
-    config.policy = Policy::ForceSpeculative;
+    config.policy = Policy::Forced(Forced::Speculative);
     config
 }
 

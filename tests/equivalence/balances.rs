@@ -4,7 +4,7 @@ use crate::support::scene::{Scene, authorization, call, call_with, contract, del
 use alloy_primitives::{Address, B256, Bytes, U256};
 #[cfg(feature = "sim")]
 use braid_evm::runtime::simulated::{Costs, Schedule};
-use braid_evm::{Mode, Policy};
+use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::MemoryAccount;
@@ -212,7 +212,7 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;
                     simulation.config.chunk = NonZeroU32::new(1);
-                    simulation.config.policy = Policy::ForceSpeculative;
+                    simulation.config.policy = Policy::Forced(Forced::Speculative);
                     simulation.config.max_speculative_runs = 1;
                 });
             }
@@ -244,7 +244,7 @@ fn a_hash_of_zero_is_no_code() {
         }
         let block = Arc::new(scene.block.clone());
         let database = scene.database().with_code_hash(odd, B256::ZERO);
-        let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+        let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
         for _ in 0..5 {
             let compared = lineup.compare_paced(&block, &database);
             compared.unwrap_or_else(|difference| panic!("{spec:?}, {wei} wei: {difference}"));

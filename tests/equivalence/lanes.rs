@@ -4,7 +4,7 @@
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_evm::{Mode, Policy};
+use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
@@ -40,7 +40,8 @@ pub(crate) fn what_a_lane_reads_another_one_has_changed() {
         }
     }
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
         assert!(stats.lane_rounds > 0 && stats.discarded > 0, "{workers}: {stats:?}");
     }
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(4)));
@@ -65,7 +66,8 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
     }
     scene.block.transactions.iter_mut().for_each(|tx| tx.gas_limit = 200_000);
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
         assert!(stats.lane_rounds > 1 && stats.discarded > 0, "{workers}: {stats:?}");
     }
 }
@@ -80,7 +82,8 @@ pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
     send(&mut scene, 7, pay(receiver(7), 1));
     send(&mut scene, 8, bring(asker, 2));
     for workers in [1, 2, 8] {
-        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
         assert!(stats.lane_rounds > 0, "{workers}: {stats:?}");
     }
     let seen = scene.play().slot(asker, 7).expect("it was written");
@@ -105,7 +108,8 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Build, &scene.database());
     for workers in [1, 2, 3, 8] {
-        let mut executor = executor(workers, Policy::Lanes, Mode::Build).with_mutant(SEEDED.get());
+        let mut executor = executor(workers, Policy::Forced(Forced::Groups), Mode::Build)
+            .with_mutant(SEEDED.get());
         let found = executor.execute(Arc::clone(&block), scene.database());
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect("a block that is built").stats;
@@ -122,7 +126,8 @@ pub(crate) fn lanes_without_room_are_not_committed() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Lanes, mode).with_mutant(SEEDED.get());
+            let mut executor =
+                executor(workers, Policy::Forced(Forced::Groups), mode).with_mutant(SEEDED.get());
             let found = executor.execute(Arc::clone(&block), scene.database());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
@@ -193,7 +198,8 @@ fn lanes_in_which_accounts_come_and_go() {
         send(&mut scene, 400 + number, TxEnv { value: U256::from(2), ..bring(whom, number as u8) });
     }
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Lanes), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Groups)), &scene, scene.database());
         assert!(stats.lane_rounds >= 2, "{workers}: {stats:?}");
     }
     scene.play();

@@ -2,7 +2,7 @@
 //! about. Both are measured by the database, not by the executor.
 
 use crate::support::scene::{Scene, call, pay};
-use braid_evm::{Mode, Policy};
+use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, executor};
 use braid_testkit::pace::{Gate, Paced};
@@ -21,7 +21,7 @@ fn two_transactions_are_in_progress_at_once() {
     scene.send(bob, pay(alice, 1));
     let block = Arc::new(scene.block.clone());
     for workers in [2, 3, 8] {
-        let mut executor = executor(workers, Policy::ForceSpeculative, Mode::Validate);
+        let mut executor = executor(workers, Policy::Forced(Forced::Speculative), Mode::Validate);
         for _ in 0..20 {
             let gate = Arc::new(Gate::meeting(&block, PATIENCE));
             let database = Paced::new(scene.database(), Arc::clone(&gate));
@@ -39,7 +39,7 @@ fn higher_transactions_that_run_first_are_wrong_and_found_out() {
         let sender = scene.sender(index);
         scene.send(sender, call(counter));
     }
-    let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+    let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
     let block = Arc::new(scene.block.clone());
     let expected = lineup.compare_paced(&block, &scene.database()).expect("equal");
     let output = expected.output().expect("a valid block");
@@ -57,7 +57,7 @@ fn independent_transactions_commit_from_their_speculative_runs() {
         let receiver = scene.sender(100 + index);
         scene.send(sender, pay(receiver, 1));
     }
-    let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+    let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
     let block = Arc::new(scene.block.clone());
     lineup.compare_paced(&block, &scene.database()).expect("equal");
     assert!(lineup.speculative > 0, "nothing was committed from a speculative run");

@@ -3,7 +3,7 @@
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{Config, Executor, Mode, Policy, Stats};
+use braid_evm::{Config, Executor, Forced, Mode, Policy, Stats};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::{Copies, executor};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
@@ -77,7 +77,8 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
         send(&mut scene, number, pay(receiver(number), 1));
     }
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
         assert!(stats.parts >= 2 && stats.discarded > 0, "{workers}: {stats:?}");
     }
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
@@ -92,7 +93,8 @@ pub(crate) fn what_parts_have_set_aside_is_seen_later() {
     send(&mut scene, 6, pay(receiver(6), 1));
     send(&mut scene, 7, call(asker));
     for workers in [1, 2, 8] {
-        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
         assert!(stats.parts >= 3, "{workers}: {stats:?}");
     }
     let played = scene.play();
@@ -109,7 +111,8 @@ pub(crate) fn parts_without_room_are_not_adopted() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Parts, mode).with_mutant(SEEDED.get());
+            let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode)
+                .with_mutant(SEEDED.get());
             let found = executor.execute(Arc::clone(&block), scene.database());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
@@ -127,7 +130,7 @@ fn limits_that_cannot_be_added() {
         let block = Arc::new(scene.block.clone());
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
-            let mut executor = executor(workers, Policy::Parts, mode);
+            let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode);
             let found = executor.execute(Arc::clone(&block), scene.database());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             assert_eq!(found.is_ok(), mode == Mode::Build);
@@ -166,7 +169,8 @@ fn parts_in_which_accounts_come_and_go() {
     send(&mut scene, 201, pay(receiver(201), 1));
     send(&mut scene, 202, call(doomed));
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
         assert!(stats.parts >= 3, "{workers}: {stats:?}");
     }
     scene.play();

@@ -5,7 +5,7 @@ use crate::support::scene::{
     rich, storage,
 };
 use alloy_primitives::{Address, U256};
-use braid_evm::{Mode, Policy};
+use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::{Lineup, chunked};
 use braid_testkit::memory::MemoryAccount;
@@ -71,7 +71,7 @@ fn who_pays_it_does_not_wait() {
     }
     let block = Arc::new(scene.block.clone());
     let waits = |scene: &Scene| {
-        let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+        let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
         lineup.compare_paced(&block, &scene.database()).expect("equal");
         lineup.speculative
     };
@@ -206,8 +206,9 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
         let waits = [(called, asked), (asked, senders[3])];
         let gate = Arc::new(Gate::until(waits, Duration::from_secs(20)));
         let database = Paced::new(scene.database(), Arc::clone(&gate));
-        let mut executor = chunked(2, NonZeroU32::new(3), Policy::ForceSpeculative, Mode::Validate)
-            .with_mutant(SEEDED.get());
+        let mut executor =
+            chunked(2, NonZeroU32::new(3), Policy::Forced(Forced::Speculative), Mode::Validate)
+                .with_mutant(SEEDED.get());
         let found = executor.execute(block, database);
         expected.compare(&found).unwrap_or_else(|difference| panic!("{spec:?}: {difference}"));
         assert_eq!(gate.in_vain(), 0, "{spec:?}");

@@ -5,7 +5,7 @@ use crate::support::scene::{BENEFICIARY, ETHER, Scene, call, call_with, contract
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, B256, Bytes, U256, address};
-use braid_evm::Policy;
+use braid_evm::{Forced, Policy};
 use braid_testkit::block::mainnet_dao_fork;
 use braid_testkit::code::Code;
 use braid_testkit::memory::MemoryAccount;
@@ -148,7 +148,11 @@ pub(crate) fn what_follows_parts_finds_what_they_have_changed() {
             |(index, address)| Withdrawal { index, validator_index: 7, address, amount: 1 + index };
         scene.block.withdrawals = Some((0..).zip(receivers).map(withdrawal).collect());
         for workers in [1, 2, 3, 8] {
-            let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+            let stats = run(
+                &mut seeded(workers, Policy::Forced(Forced::Neighbours)),
+                &scene,
+                scene.database(),
+            );
             assert!(stats.parts >= 2, "{spec:?}, {workers}: {stats:?}");
         }
         let played = scene.play();
@@ -309,7 +313,8 @@ fn the_dao_fork_drains_what_the_transactions_leave() {
     scene.send(bob, pay(third, 6));
     scene.send(carol, pay(dao.beneficiary, 7));
     for workers in [1, 2, 3, 8] {
-        let stats = run(&mut seeded(workers, Policy::Parts), &scene, scene.database());
+        let stats =
+            run(&mut seeded(workers, Policy::Forced(Forced::Neighbours)), &scene, scene.database());
         assert!(stats.parts >= 2, "{workers}: {stats:?}");
     }
     let played = scene.play();

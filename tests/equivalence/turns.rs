@@ -3,7 +3,7 @@
 
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{Mode, Policy};
+use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
@@ -88,7 +88,7 @@ pub(crate) fn taking_turns() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
-        let executor = executor(workers, Policy::Alternate, Mode::Validate);
+        let executor = executor(workers, Policy::Forced(Forced::Alternate), Mode::Validate);
         let mut executor = executor.with_mutant(SEEDED.get());
         let (mut discarded, mut turns) = (0, 0);
         for _ in 0..5 {

@@ -3,7 +3,7 @@
 use super::parts::{payments, run, seeded};
 use crate::support::scene::{Scene, call, create, pay};
 use alloy_primitives::{Address, U256};
-use braid_evm::{Policy, Simulation};
+use braid_evm::{Forced, Policy, Simulation};
 use braid_testkit::code::{Code, deploying};
 use revm::bytecode::opcode::{ADD, CALLDATALOAD, SSTORE};
 use revm::context::TxEnv;
@@ -37,7 +37,7 @@ fn two_or_more(simulation: &mut Simulation) {
 pub(crate) fn workers_share_the_bundle_and_what_undoes_it() {
     let ways = scene().play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::ForceSpeculative;
+        simulation.config.policy = Policy::Forced(Forced::Speculative);
     });
     assert_eq!(ways, (0, 0));
 }
@@ -47,12 +47,12 @@ fn parts_lanes_and_order_come_to_the_same() {
     let scene = scene();
     let (parts, _) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::Parts;
+        simulation.config.policy = Policy::Forced(Forced::Neighbours);
     });
     assert!(parts > 40, "{parts}");
     let (_, rounds) = scene.play_whole(0..40, |simulation| {
         two_or_more(simulation);
-        simulation.config.policy = Policy::Lanes;
+        simulation.config.policy = Policy::Forced(Forced::Groups);
     });
     assert!(rounds > 40, "{rounds}");
     let ways = scene.play_whole(0..40, |simulation| {
@@ -97,11 +97,15 @@ pub(crate) fn very_many_slots_are_undone_by_somebody_else() {
         assert_eq!(played.slot(writer, 1_000), None, "it is as it was");
         assert_eq!(played.slot(writer, 3_000), Some(U256::from(9)));
         for workers in [2, 3, 8] {
-            run(&mut seeded(workers, Policy::ForceSpeculative), &scene, scene.database());
+            run(
+                &mut seeded(workers, Policy::Forced(Forced::Speculative)),
+                &scene,
+                scene.database(),
+            );
         }
         scene.play_whole(0..8, |simulation| {
             two_or_more(simulation);
-            simulation.config.policy = Policy::ForceSpeculative;
+            simulation.config.policy = Policy::Forced(Forced::Speculative);
         });
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, U256};
-use braid_evm::{At, BlockErrorKind, Mode, Policy};
+use braid_evm::{At, BlockErrorKind, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::faulty::{Fault, Faulty, Place};
 use braid_testkit::generate::Case;
@@ -25,7 +25,7 @@ fn places(case: &Case, mode: Mode) -> Vec<Place> {
 #[test]
 fn an_unreadable_place_gives_the_error_of_sequential_execution() {
     let mut lineups = [Mode::Validate, Mode::Build]
-        .map(|mode| (mode, Lineup::new(Policy::ForceSpeculative, mode)));
+        .map(|mode| (mode, Lineup::new(Policy::Forced(Forced::Speculative), mode)));
     let (mut failed, mut tried) = (0, 0);
     for seed in 0..60 {
         let case = Case::from_seed(seed);
@@ -69,7 +69,7 @@ fn an_error_that_only_a_wrong_guess_meets_does_not_surface() {
     let block = Arc::new(scene.block.clone());
     let mut faults = 0;
     for workers in &WORKERS[1..] {
-        let mut executor = executor(*workers, Policy::ForceSpeculative, Mode::Validate);
+        let mut executor = executor(*workers, Policy::Forced(Forced::Speculative), Mode::Validate);
         for _ in 0..30 {
             let faulty = Faulty::new(scene.database(), Fault::At(Place::Account(place)));
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(50)));
@@ -145,7 +145,7 @@ fn an_error_is_forgotten_once_it_is_gone() {
         }
     }
     let block = Arc::new(scene.block.clone());
-    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
     let good = Faulty::new(scene.database(), Fault::Never);
     let expected = Expected::new(&block, Mode::Validate, &good);
     for place in senders {
@@ -168,7 +168,7 @@ fn hashes_and_codes_that_cannot_be_read() {
     scene.send(bob, call(asks));
     scene.send(carol, call(asks));
     let block = Arc::new(scene.block.clone());
-    let mut lineup = Lineup::new(Policy::ForceSpeculative, Mode::Validate);
+    let mut lineup = Lineup::new(Policy::Forced(Forced::Speculative), Mode::Validate);
     let hash = alloy_primitives::keccak256(code.bytes());
     for place in [Place::BlockHash(990), Place::Code(hash), Place::Slot(asks, U256::ZERO)] {
         let database = Faulty::new(scene.database(), Fault::At(place));

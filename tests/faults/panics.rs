@@ -3,7 +3,7 @@
 use crate::support::scene::{Scene, call, pay, storage};
 use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
-    BlockErrorKind, Cloned, Executor, Mode, Outcome, Policy, Precompile, PrecompileCall,
+    BlockErrorKind, Cloned, Executor, Forced, Mode, Outcome, Policy, Precompile, PrecompileCall,
     PrecompileEnd, PrecompileState, StateUnavailable,
 };
 use braid_testkit::code::Code;
@@ -218,7 +218,8 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
             executor.execute_streaming(Arc::clone(&block), source, |_| ControlFlow::Continue(()))
         };
         let plain = Reader::new(odd, Habit::Returns);
-        let expected = run(with((1, Policy::ForceSpeculative), &plain)).expect("a valid block");
+        let expected =
+            run(with((1, Policy::Forced(Forced::Speculative)), &plain)).expect("a valid block");
         for setting in SETTINGS {
             let precompile = Reader::new(odd, habit);
             let found = run(with(setting, &precompile)).expect("a valid block");
@@ -322,7 +323,7 @@ fn panics_outside_the_transactions_are_raised() {
     let block = Arc::new(scene.block.clone());
     let before = alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
     let after = alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS;
-    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
     for place in [before, after].map(Place::Account) {
         let database = Faulty::new(scene.database(), Fault::PanicAt(place));
         let run = || executor.execute(Arc::clone(&block), database);

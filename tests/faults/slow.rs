@@ -3,7 +3,7 @@
 use crate::support::scene::{Scene, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
-use braid_evm::{Block, Mode, Policy, StateSource};
+use braid_evm::{Block, Forced, Mode, Policy, StateSource};
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
@@ -85,7 +85,7 @@ fn payments(count: u64) -> (Arc<Block>, MemoryDatabase) {
 fn more_workers_wait_where_storage_is_slow() {
     let (block, database) = payments(400);
     let expected = Expected::new(&block, Mode::Validate, &database);
-    let mut executor = executor(2, Policy::ForceSpeculative, Mode::Validate);
+    let mut executor = executor(2, Policy::Forced(Forced::Speculative), Mode::Validate);
     // Nobody can be inside beside another: that is no reason for more.
     for _ in 0..2 {
         let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
@@ -118,7 +118,7 @@ fn how_many_workers_there_are_changes_no_result() {
     let slow =
         |database: &MemoryDatabase| Waiting { database: database.clone(), inside: Arc::default() };
     let mut widths = BTreeSet::new();
-    for policy in [Policy::ForceSpeculative, Policy::Auto] {
+    for policy in [Policy::Forced(Forced::Speculative), Policy::Auto] {
         let mut executor = executor(2, policy, Mode::Build);
         for seed in 0..40_u64 {
             let told = match seed % 4 {

@@ -4,7 +4,8 @@ use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::WorkerId;
 use braid_evm::{
-    At, Block, BlockErrorKind, Cloned, Config, Mode, Policy, StateSource, TxIndex, execute_scoped,
+    At, Block, BlockErrorKind, Cloned, Config, Forced, Mode, Policy, StateSource, TxIndex,
+    execute_scoped,
 };
 use braid_testkit::code::Code;
 use braid_testkit::faulty::{Fault, Faulty, Place, Unreadable};
@@ -117,7 +118,7 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         let opened = opened.lock().expect("no panic holds it");
         let opened: BTreeSet<WorkerId> = opened.iter().copied().collect();
         // Where all of them read all the time more are taken.
-        let most = if policy == Policy::Parts { 8 * workers } else { workers };
+        let most = if policy == Policy::Forced(Forced::Neighbours) { 8 * workers } else { workers };
         assert!(opened.iter().all(|worker| worker.0 < most), "{opened:?}");
         let runs_alone = workers == 1 || policy == Policy::InOrder;
         assert_eq!(opened.len() > 1, !runs_alone, "{workers} workers, {policy:?}, {opened:?}");

@@ -3,7 +3,7 @@
 use crate::support::scene::{Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::ids::TxIndex;
-use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Mode, Policy};
+use braid_evm::{At, BlockErrorKind, Cloned, Committed, Executor, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::generate::Case;
 use braid_testkit::lineup::{SETTINGS, executor};
@@ -246,7 +246,7 @@ fn commits_are_heard_of_while_others_still_run() {
     let [alice, bob] = scene.senders();
     scene.send(alice, pay(alice, 1));
     scene.send(bob, pay(bob, 1));
-    let mut executor = executor(3, Policy::ForceSpeculative, Mode::Validate);
+    let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
     let heard_in_time = Arc::new(AtomicU64::new(0));
     for _ in 0..50 {
         let caller = std::thread::current().id();

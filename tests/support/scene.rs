@@ -4,7 +4,7 @@ use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 #[cfg(feature = "sim")]
 use braid_evm::Simulation;
-use braid_evm::{Block, EvmMutant, Mode, Policy};
+use braid_evm::{Block, EvmMutant, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
@@ -224,10 +224,10 @@ impl Scene {
         let block = Arc::new(self.block.clone());
         let database = self.database();
         let mut result = None;
-        for policy in [Policy::ForceSpeculative, Policy::Auto] {
+        for policy in [Policy::Forced(Forced::Speculative), Policy::Auto] {
             let mut lineup = Lineup::new(policy, mode).with_mutant(SEEDED.get());
             let expected = match policy {
-                Policy::ForceSpeculative => lineup.compare_paced(&block, &database),
+                Policy::Forced(Forced::Speculative) => lineup.compare_paced(&block, &database),
                 _ => lineup.compare(&block, &database),
             };
             let expected = expected.unwrap_or_else(|difference| panic!("{policy:?}: {difference}"));

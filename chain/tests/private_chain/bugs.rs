@@ -3,7 +3,8 @@
 use super::{MAINNET_WRITE, WRITE, example, forced, states};
 use alloy_primitives::Address;
 use braid_evm::{
-    Executor, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
+    Executor, Forced, Policy, Precompile, PrecompileCall, PrecompileEnd, PrecompileState,
+    StateUnavailable,
 };
 use example::{precompile::Holdings, rules};
 use std::{
@@ -63,7 +64,7 @@ fn a_precompile_that_other_threads_do_not_know_is_noticed() {
         called_elsewhere: Mutex::new(false),
         changed: Condvar::new(),
     };
-    let executor = Executor::new(forced(2, Policy::ForceSpeculative)).expect("threads");
+    let executor = Executor::new(forced(2, Policy::Forced(Forced::Speculative))).expect("threads");
     let executor = executor.with_precompiles(vec![Arc::new(only_here)]);
     states(executor, WRITE, 4).expect_err("the precompile fails on the other thread");
 }

@@ -11,7 +11,7 @@ use super::{
     report::{BlockReport, Totals},
 };
 use crate::{access_list::ListFileError, bench::Timing};
-use braid_evm::{Config, Executor, Mode, Policy};
+use braid_evm::{Config, Executor, Forced, Mode, Policy};
 use braid_testkit::block_file::{BlockFileError, BlockFileErrorKind};
 use clap::{Args, ValueEnum};
 use std::{io, num::NonZeroU16, path::PathBuf, sync::Arc, time::Duration};
@@ -108,9 +108,9 @@ impl PolicyArg {
     pub(super) const fn policy(self) -> Policy {
         match self {
             Self::Auto => Policy::Auto,
-            Self::ForceSpeculative => Policy::ForceSpeculative,
-            Self::Parts => Policy::Parts,
-            Self::Lanes => Policy::Lanes,
+            Self::ForceSpeculative => Policy::Forced(Forced::Speculative),
+            Self::Parts => Policy::Forced(Forced::Neighbours),
+            Self::Lanes => Policy::Forced(Forced::Groups),
             Self::InOrder => Policy::InOrder,
         }
     }

@@ -9,7 +9,7 @@ mod node;
 mod traffic;
 
 use braid_cli::bench::{Latency, SlowDatabase, Waiting};
-use braid_evm::{Config, Executor, Policy, Stats};
+use braid_evm::{Config, Executor, Forced, Policy, Stats};
 use braid_testkit::block_file::BlockFile;
 use node::Anvil;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ fn record_and_run(node: &Anvil, fork: &str, tally: &mut Tally) {
     let newest: u64 = serde_json::from_value::<alloy_primitives::U64>(newest).expect("one").to();
     let workers = NonZeroU16::new(3).expect("three");
     let mut config = Config::with_workers(workers);
-    (config.io_workers, config.policy) = (Some(workers), Policy::ForceSpeculative);
+    (config.io_workers, config.policy) = (Some(workers), Policy::Forced(Forced::Speculative));
     let mut executor = Executor::new(config).expect("starts");
     for number in 1..=newest {
         let path = folder.path().join(format!("{number}.json.zst"));

@@ -4,7 +4,7 @@ use super::{Bugs, ways};
 use crate::lineup::Lineup;
 use crate::oracle::Expected;
 use braid_evm::runtime::simulated::Simulator;
-use braid_evm::{Block, Cloned, Mode, Policy, evm_simulator, simulate};
+use braid_evm::{Block, Cloned, Forced, Mode, Policy, evm_simulator, simulate};
 use braid_testkit::simulation::{Scenario, Wishes};
 use revm::DatabaseRef;
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 thread_local! {
     /// Threads are started once, not for each input.
     static LINEUPS: RefCell<[Lineup; 2]> = RefCell::new(
-        [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::ForceSpeculative, mode)),
+        [Mode::Validate, Mode::Build].map(|mode| Lineup::new(Policy::Forced(Forced::Speculative), mode)),
     );
     /// Stacks of fibers are kept too.
     static SIMULATOR: RefCell<Simulator> = RefCell::new(evm_simulator());

@@ -2,7 +2,7 @@
 //!
 //! A fuzzer that runs for hours says nothing by finding nothing: the counts tell what it looked at.
 
-use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Config, Policy, Stats};
+use braid_evm::{BlockError, BlockErrorKind, BlockOutput, Config, Forced, Policy, Stats};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -77,7 +77,7 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
 fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
     let apart = stats.parts + stats.lane_rounds;
     let speculates = stats.speculative + stats.discarded > 0;
-    let forced = policy == Policy::ForceSpeculative;
+    let forced = policy == Policy::Forced(Forced::Speculative);
     [
         (true, "blocks"),
         (stats.alone, "in order on one thread"),

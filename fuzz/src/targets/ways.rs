@@ -4,7 +4,7 @@ use super::reached;
 use crate::lineup::executor;
 use crate::oracle::Expected;
 use braid_evm::{
-    Block, Cloned, Committed, Config, Executor, Mode, Policy, Rejection, TransactionPool,
+    Block, Cloned, Committed, Config, Executor, Forced, Mode, Policy, Rejection, TransactionPool,
     execute_scoped,
 };
 use core::ops::ControlFlow;
@@ -19,7 +19,7 @@ const WORKERS: u16 = 3;
 
 thread_local! {
     static EXECUTOR: RefCell<Executor> =
-        RefCell::new(executor(WORKERS, Policy::ForceSpeculative, Mode::Build));
+        RefCell::new(executor(WORKERS, Policy::Forced(Forced::Speculative), Mode::Build));
 }
 
 /// `block` comes out the same whichever way `seed` takes.
@@ -28,7 +28,7 @@ where
     D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static,
 {
     let mut config = Config::with_workers(NonZeroU16::new(WORKERS).unwrap_or(NonZeroU16::MIN));
-    config.policy = Policy::ForceSpeculative;
+    config.policy = Policy::Forced(Forced::Speculative);
     let (way, checked) = match seed % 3 {
         0 => ("borrowed database", scoped(config, block, database)),
         1 => ("stream", EXECUTOR.with_borrow_mut(|one| stream(one, block, database))),

@@ -6,7 +6,7 @@ use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH};
-use crate::protocol::Policy;
+use crate::config::{Forced, Policy};
 use revm::context::TxEnv;
 
 /// Transactions of a forced batch, and for each worker of forced batches before a turn in order.
@@ -62,15 +62,19 @@ pub(in crate::evm) fn choose(
     match features.policy {
         Policy::Auto => by_features(features, feedback, progress, rest),
         Policy::InOrder => rest.in_order(Reason::Policy),
-        Policy::ForceSpeculative => by_policy(Strategy::Speculative),
-        Policy::Alternate => rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative)),
-        Policy::Parts => {
+        Policy::Forced(Forced::Speculative) => by_policy(Strategy::Speculative),
+        Policy::Forced(Forced::Alternate) => {
+            rest.up_to(progress.trials.length(), by_policy(Strategy::Speculative))
+        }
+        Policy::Forced(Forced::Neighbours) => {
             let choice = Choice { shortest: FORCED, ..by_policy(Strategy::Neighbours) };
             rest.up_to(FORCED_TOGETHER * features.setting.workers, choice)
         }
-        Policy::Lanes => by_policy(Strategy::Groups),
-        Policy::Listed if is_told => Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) },
-        Policy::Listed => by_policy(Strategy::InOrder),
+        Policy::Forced(Forced::Groups) => by_policy(Strategy::Groups),
+        Policy::Forced(Forced::AccessList) if is_told => {
+            Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
+        }
+        Policy::Forced(Forced::AccessList) => by_policy(Strategy::InOrder),
     }
 }
 
@@ -222,17 +226,17 @@ mod tests {
         let block = calls(100, 90_000, |_| 0);
         for (policy, strategy) in [
             (Policy::InOrder, Strategy::InOrder),
-            (Policy::ForceSpeculative, Strategy::Speculative),
-            (Policy::Alternate, Strategy::Speculative),
-            (Policy::Parts, Strategy::Neighbours),
-            (Policy::Lanes, Strategy::Groups),
-            (Policy::Listed, Strategy::InOrder),
+            (Policy::Forced(Forced::Speculative), Strategy::Speculative),
+            (Policy::Forced(Forced::Alternate), Strategy::Speculative),
+            (Policy::Forced(Forced::Neighbours), Strategy::Neighbours),
+            (Policy::Forced(Forced::Groups), Strategy::Groups),
+            (Policy::Forced(Forced::AccessList), Strategy::InOrder),
         ] {
             assert_eq!(first(&block, policy, TWO), (strategy, Reason::Policy));
         }
         let listed = Setting { list: ListUse::Read, ..TWO };
         let expected = (Strategy::AccessList, Reason::Policy);
-        assert_eq!(first(&block, Policy::Listed, listed), expected);
+        assert_eq!(first(&block, Policy::Forced(Forced::AccessList), listed), expected);
     }
 
     /// Every strategy in turn, as none of them holds.

@@ -7,9 +7,9 @@ use super::feedback::{Feedback, Lesson};
 use super::longest::Seen;
 use super::progress::{Outcome, Progress};
 use super::strategy::Stretch;
+use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
-use crate::protocol::Policy;
 
 /// What decides about one block.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use super::thresholds::{
 };
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
+use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
-use crate::protocol::Policy;
 
 /// What the access list is used for that the block comes with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Features {
 
     /// Whether transactions read the list that the block comes with.
     pub(in crate::evm) fn reads_list(&self) -> bool {
-        let may = matches!(self.policy, Policy::Auto | Policy::Listed);
+        let may = matches!(self.policy, Policy::Auto | Policy::Forced(Forced::AccessList));
         may && self.setting.list == ListUse::Read && self.runs_in_order().is_none()
     }
 
@@ -128,12 +128,16 @@ impl Features {
         }
     }
 
+    /// Whether batches and order take turns, whatever pays.
+    const fn takes_turns(&self) -> bool {
+        matches!(self.policy, Policy::Forced(Forced::Neighbours | Forced::Groups))
+    }
+
     /// Whether the bundle is made while transactions run as `choice` says; `None` if that stays as
     /// it is.
     pub(in crate::evm) fn makes_bundle(&self, choice: &Choice) -> Option<bool> {
-        let takes_turns = matches!(self.policy, Policy::Parts | Policy::Lanes);
         match choice.strategy {
-            _ if takes_turns => self.folds_meanwhile().then_some(true),
+            _ if self.takes_turns() => self.folds_meanwhile().then_some(true),
             Strategy::Neighbours | Strategy::AccessList => self.folds_meanwhile().then_some(true),
             Strategy::InOrder if !choice.is_rest => None,
             Strategy::Speculative => Some(false),
@@ -147,10 +151,11 @@ impl Features {
 
     /// Whether what runs as `choice` says, or after it, needs a store.
     pub(in crate::evm) fn needs_store(&self, choice: &Choice) -> bool {
-        let takes_turns = matches!(self.policy, Policy::Parts | Policy::Lanes);
         match choice.strategy {
-            Strategy::Neighbours | Strategy::AccessList => takes_turns,
-            Strategy::InOrder => choice.is_rest || self.policy == Policy::Listed,
+            Strategy::Neighbours | Strategy::AccessList => self.takes_turns(),
+            Strategy::InOrder => {
+                choice.is_rest || self.policy == Policy::Forced(Forced::AccessList)
+            }
             Strategy::Groups | Strategy::Speculative => true,
         }
     }

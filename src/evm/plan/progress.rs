@@ -3,7 +3,7 @@
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
 use super::trials::Trials;
-use crate::protocol::Policy;
+use crate::config::{Forced, Policy};
 
 /// Transactions that run in order between forced batches of neighbours, and between forced rounds.
 const PARTS_TURN: usize = 3;
@@ -58,11 +58,11 @@ impl Progress {
             Strategy::InOrder => {}
             Strategy::Neighbours => {
                 self.tried.neighbours = true;
-                self.in_order = take_turns(policy, Policy::Parts, PARTS_TURN);
+                self.in_order = take_turns(policy, Policy::Forced(Forced::Neighbours), PARTS_TURN);
             }
             Strategy::Groups => {
                 self.tried.groups = true;
-                self.in_order = take_turns(policy, Policy::Lanes, LANES_TURN);
+                self.in_order = take_turns(policy, Policy::Forced(Forced::Groups), LANES_TURN);
             }
             Strategy::AccessList => {
                 // The more often batches end early the more runs in order, so that what is thrown

@@ -3,7 +3,8 @@
 use super::thresholds::{
     DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, IN_ORDER_STRETCH, LONG_BLOCK, TRIAL_TIMES,
 };
-use crate::protocol::{Policy, Waste};
+use crate::config::{Forced, Policy};
+use crate::protocol::Waste;
 
 /// From when on speculation on `workers` workers counts as wasted, where each transaction may run
 /// `runs` times for nothing.
@@ -46,9 +47,10 @@ pub(super) struct Trials {
 impl Trials {
     /// `hands_over`: speculation may be given up.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
-        let is_forced = matches!(policy, Policy::Alternate);
+        let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
         let (shortest, growth) = if is_forced { (3, 1) } else { IN_ORDER_STRETCH };
-        let may_end = hands_over && matches!(policy, Policy::Auto | Policy::Alternate);
+        let may_end =
+            hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
     }
 

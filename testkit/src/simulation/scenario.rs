@@ -5,7 +5,7 @@ use crate::hostile::generate::Case;
 use crate::sequential;
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
 use braid_evm::toy::Random;
-use braid_evm::{Config, Mode, Policy, Simulation};
+use braid_evm::{Config, Forced, Mode, Policy, Simulation};
 use clap::ValueEnum;
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -20,11 +20,11 @@ const STEP_LIMIT: u64 = 2_000_000;
 const WHOLE: [Policy; 7] = [
     Policy::Auto,
     Policy::InOrder,
-    Policy::Alternate,
-    Policy::Parts,
-    Policy::Parts,
-    Policy::Lanes,
-    Policy::Lanes,
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::Groups),
 ];
 
 /// Virtual time of the steps, in nanoseconds: roughly what they take on a server.
@@ -149,7 +149,7 @@ fn random_config(random: &mut Random, workers: u16) -> Config {
     config.policy = match random.below(8) {
         0 => Policy::InOrder,
         1 => Policy::Auto,
-        _ => Policy::ForceSpeculative,
+        _ => Policy::Forced(Forced::Speculative),
     };
     config.max_speculative_runs = 1 + u32::from(random.small(4));
     config.window_per_worker = random.pick(&[1, 2, 8, 64]).copied().unwrap_or(64);

@@ -6,7 +6,7 @@ use crate::support::scene::{BASE_FEE, BENEFICIARY, PRICE, SEEDED, Scene, call, c
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, U256, b256};
-use braid_evm::{Cloned, Config, Executor, Mode, Ommer, Policy};
+use braid_evm::{Cloned, Config, Executor, Forced, Mode, Ommer, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::listing;
 use braid_testkit::memory::MemoryAccount;
@@ -164,7 +164,12 @@ fn a_block_that_is_streamed_has_the_same_list() {
         scene.send(sender, call(counter));
     }
     let expected = scene.play();
-    for policy in [Policy::InOrder, Policy::ForceSpeculative, Policy::Parts, Policy::Lanes] {
+    for policy in [
+        Policy::InOrder,
+        Policy::Forced(Forced::Speculative),
+        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::Groups),
+    ] {
         for workers in [1, 2, 3] {
             let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
             (config.policy, config.access_list) = (policy, true);
@@ -185,7 +190,7 @@ fn a_block_that_is_streamed_has_the_same_list() {
 pub(in crate::equivalence) fn parts_are_listed_in_order() {
     let scene = payments(300);
     for workers in [1, 2, 3] {
-        let executor = listing(workers, Policy::Parts, Mode::Validate);
+        let executor = listing(workers, Policy::Forced(Forced::Neighbours), Mode::Validate);
         let stats = run(&mut executor.with_mutant(SEEDED.get()), &scene, scene.database());
         assert!(stats.parts > 1, "{stats:?}");
     }

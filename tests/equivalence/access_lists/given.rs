@@ -9,7 +9,7 @@ use alloy_eips::{eip4788, eip4895::Withdrawal};
 use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::{
     Access, AccessListError, AccessListMismatch, AccountField, At, Block, BlockError,
-    BlockErrorKind, BlockOutput, Cloned, Config, Executor, Policy, TxIndex,
+    BlockErrorKind, BlockOutput, Cloned, Config, Executor, Forced, Policy, TxIndex,
 };
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
@@ -26,11 +26,11 @@ type Result = core::result::Result<BlockOutput, BlockError<Infallible>>;
 
 const WAYS: [(u16, Policy); 7] = [
     (1, Policy::InOrder),
-    (2, Policy::ForceSpeculative),
-    (1, Policy::Listed),
-    (2, Policy::Listed),
-    (3, Policy::Listed),
-    (2, Policy::Parts),
+    (2, Policy::Forced(Forced::Speculative)),
+    (1, Policy::Forced(Forced::AccessList)),
+    (2, Policy::Forced(Forced::AccessList)),
+    (3, Policy::Forced(Forced::AccessList)),
+    (2, Policy::Forced(Forced::Neighbours)),
     (2, Policy::Auto),
 ];
 
@@ -231,7 +231,12 @@ pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
     let (scene, _) = scene();
     let access_list = Some(Arc::new(Bal::new(right_list(&scene))));
     let block = Block { access_list, ..scene.block.clone() };
-    let ways = [(1, Policy::Listed), (2, Policy::Listed), (3, Policy::Listed), (2, Policy::Auto)];
+    let ways = [
+        (1, Policy::Forced(Forced::AccessList)),
+        (2, Policy::Forced(Forced::AccessList)),
+        (3, Policy::Forced(Forced::AccessList)),
+        (2, Policy::Auto),
+    ];
     for way in ways {
         let output = run(block.clone(), scene.database(), way);
         let stats = output.expect("the list is right").stats;
@@ -257,11 +262,14 @@ fn a_block_that_is_streamed_is_compared_as_well() {
     let mut list = right_list(&scene);
     let stream = |list: &[AccountChanges]| {
         let (source, mut heard) = (Cloned(scene.database()), 0);
-        let output =
-            executor(Policy::Listed).execute_streaming(with_list(&scene, list), source, |_| {
+        let output = executor(Policy::Forced(Forced::AccessList)).execute_streaming(
+            with_list(&scene, list),
+            source,
+            |_| {
                 heard += 1;
                 ControlFlow::Continue(())
-            });
+            },
+        );
         (output, heard)
     };
     let (output, heard) = stream(&list);
@@ -288,13 +296,15 @@ fn the_list_of_a_block_lies_over_its_parent() {
     };
     let expected = over(Policy::InOrder, scene.block.clone()).expect("a valid block");
     let mut list = expected.access_list.expect("a list").iter().cloned().collect::<Vec<_>>();
-    let found = over(Policy::Listed, with_list(&scene, &list)).expect("the list is right");
+    let found = over(Policy::Forced(Forced::AccessList), with_list(&scene, &list))
+        .expect("the list is right");
     assert!(found.stats.parts > 1, "{:?}", found.stats);
     assert_eq!(found.bundle, expected.bundle);
     let slot = &mut of(&mut list, counter).storage_changes[0].changes[4];
     assert_eq!(slot.new_value, U256::from(105));
     slot.new_value = U256::from(5);
-    let error = over(Policy::Listed, with_list(&scene, &list)).expect_err("it is wrong");
+    let error = over(Policy::Forced(Forced::AccessList), with_list(&scene, &list))
+        .expect_err("it is wrong");
     assert_eq!(error.at, tx(4));
 }
 

@@ -4,7 +4,7 @@
 //! one without the other.
 
 use braid_evm::runtime::simulated::{Options, Schedule};
-use braid_evm::{Config, Mode, Policy};
+use braid_evm::{Config, Forced, Mode, Policy};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// Bytes of an input that choose, at its end.
@@ -15,10 +15,10 @@ const STEP_LIMIT: u64 = 4_000_000;
 
 /// Every policy.
 pub(super) const POLICIES: [Policy; 6] = [
-    Policy::ForceSpeculative,
-    Policy::Parts,
-    Policy::Lanes,
-    Policy::Alternate,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+    Policy::Forced(Forced::Alternate),
     Policy::Auto,
     Policy::InOrder,
 ];

@@ -7,7 +7,7 @@ use crate::lineup::Copies;
 use crate::oracle::Expected;
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::{
-    Block, BlockError, BlockOutput, Cloned, Config, Executor, Policy, SimulatedExecutor,
+    Block, BlockError, BlockOutput, Cloned, Config, Executor, Forced, Policy, SimulatedExecutor,
     Simulation, evm_simulator, simulate,
 };
 use std::cell::RefCell;
@@ -60,7 +60,7 @@ impl Way {
         // Without the whole executor there is nothing that could change between strategies.
         let is_known = matches!(config.policy, Policy::InOrder | Policy::Auto);
         if engine == Engine::Store && !is_known {
-            config.policy = Policy::ForceSpeculative;
+            config.policy = Policy::Forced(Forced::Speculative);
         }
         let schedule = choices.schedule(&config);
         Self { engine, config, schedule, times: 1 }

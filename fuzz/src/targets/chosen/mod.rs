@@ -18,7 +18,7 @@ use crate::lineup::Copies;
 use crate::memory::MemoryDatabase;
 use crate::plain::{self, Own};
 use alloy_primitives::Address;
-use braid_evm::{Block, Cloned, Mode, Policy};
+use braid_evm::{Block, Cloned, Forced, Mode, Policy};
 use braid_testkit::fork::FORKS;
 use choices::{Choices, POLICIES};
 use engines::{Engine, Way};
@@ -100,12 +100,12 @@ pub(super) fn journals(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let engines = [Engine::Store, Engine::Fibers, Engine::Threads];
     let policies = [
-        Policy::ForceSpeculative,
+        Policy::Forced(Forced::Speculative),
         Policy::InOrder,
-        Policy::ForceSpeculative,
-        Policy::Parts,
-        Policy::Alternate,
-        Policy::Lanes,
+        Policy::Forced(Forced::Speculative),
+        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::Alternate),
+        Policy::Forced(Forced::Groups),
     ];
     let mut way = Way::draw(&mut choices, engines, policies);
     way.config.share_journals = true;
@@ -133,11 +133,11 @@ pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
     let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
     let policies = [
         Policy::InOrder,
-        Policy::Parts,
-        Policy::Lanes,
+        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::Groups),
         Policy::Auto,
-        Policy::ForceSpeculative,
-        Policy::Alternate,
+        Policy::Forced(Forced::Speculative),
+        Policy::Forced(Forced::Alternate),
     ];
     let way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
     reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
