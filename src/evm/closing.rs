@@ -20,8 +20,8 @@ use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions below which one thread is as fast where the others have just run some of them, and
-/// are awake.
+/// Transactions for each worker but the caller, where the others have just run some of them, and
+/// are awake: for fewer none is worth a message.
 const WORTH_SHARING: usize = 32;
 /// The same where they have slept.
 const WORTH_WAKING: usize = 1_000;
@@ -58,10 +58,11 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         return (bundle, effects.split.complete(&block, effects.outcomes, effects.mutant));
     }
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
-    let sharing = effects.outcomes.len() >= enough && crew.workers() > 1;
+    let workers = crew.workers().min(1 + effects.outcomes.len() / WORTH_SHARING);
+    let sharing = effects.outcomes.len() >= enough && workers > 1;
     let shares = match growing {
         Some(_) => 0,
-        None if sharing => crew.workers() * BUCKETS_PER_WORKER,
+        None if sharing => workers * BUCKETS_PER_WORKER,
         None => 1,
     };
     let parts = (block, effects, spread);
@@ -92,7 +93,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
     };
     let mut bundle = if sharing {
         let shared: Arc<dyn Task + 'env> = task.clone();
-        crew.run(&shared, own)
+        crew.run_on(workers, &shared, own)
     } else {
         own(SLEEPY)
     };

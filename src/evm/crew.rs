@@ -66,7 +66,42 @@ pub(crate) trait Crew<'env> {
 
     /// Runs `task` on all other workers and `own` here, and returns when `own` does. A worker that
     /// has not begun by then is left out. One that has may still hold the task.
-    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R;
+    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+        self.run_on(self.workers(), task, own)
+    }
+
+    /// The same on no more than this number of workers, the caller included.
+    fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task + 'env>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R;
+}
+
+/// No more than some of a crew's workers: the others are not woken.
+pub(super) struct Fewer<'c, C> {
+    pub(super) crew: &'c mut C,
+    pub(super) most: usize,
+}
+
+impl<'env, C: Crew<'env>> Crew<'env> for Fewer<'_, C> {
+    fn workers(&self) -> usize {
+        self.crew.workers().min(self.most).max(1)
+    }
+
+    fn is_wide(&self) -> bool {
+        self.crew.is_wide()
+    }
+
+    fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task + 'env>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R {
+        self.crew.run_on(workers.min(self.workers()), task, own)
+    }
 }
 
 /// Lasting threads: as many as there are workers, and more for as long as those have to wait for
@@ -131,9 +166,14 @@ impl Crew<'static> for Team {
         Some(&mut self.memory)
     }
 
-    fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+    fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R {
         let wide = self.wide.as_mut().filter(|_| self.is_wide);
-        wide.unwrap_or(&mut self.usual).run(task, own)
+        wide.unwrap_or(&mut self.usual).run_on(workers, task, own)
     }
 }
 
@@ -149,9 +189,14 @@ impl<'env> Crew<'env> for Scoped {
         usize::from(self.0.get())
     }
 
-    fn run<R>(&mut self, task: &Arc<dyn Task + 'env>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+    fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task + 'env>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R {
         std::thread::scope(|scope| {
-            for worker in 1..self.0.get() {
+            for worker in (1..self.0.get()).take(workers.saturating_sub(1)) {
                 let task = Arc::clone(task);
                 let body = move || {
                     task.run(WorkerId(worker), SLEEPY);

@@ -1,11 +1,11 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
-use super::block::committed::Committed;
+use super::block::committed::{OnCommit, lend};
 use super::block::error::{BlockError, Failure};
 use super::block::output::BlockOutput;
 use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
-use super::crew::{empty_store, seeded};
+use super::crew::{Fewer, empty_store, seeded};
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::base::StateSource;
@@ -27,14 +27,10 @@ use super::session::{Ended, Session};
 use super::stretch::How;
 use crate::config::{Config, Mode};
 use crate::mv::Store;
-use core::ops::ControlFlow;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
 use revm::primitives::hardfork::SpecId;
 use std::sync::Arc;
-
-/// Called on the caller's thread after each commit.
-pub(crate) type OnCommit<'f> = &'f mut dyn FnMut(Committed) -> ControlFlow<()>;
 
 /// What a call of the executor takes beside the block and the source of state.
 pub(crate) struct Options<'f> {
@@ -55,7 +51,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     source: AnySource<'env>,
     options: Options<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
-    let Options { config, extensions, parent, mut on_commit, mutant } = options;
+    let Options { config, extensions, parent, on_commit, mutant } = options;
     let (mut recipe, effects, overlay) =
         begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
     let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
@@ -68,7 +64,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
-    let (session, failure) = run(crew, session, way, on_commit.as_mut());
+    let (session, failure) = run(crew, session, way, on_commit);
     finish(crew, session, failure, Rest { effects, parent, config, path: course.path })
 }
 
@@ -95,7 +91,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;
         let way = (&mut course, &config, &effects);
-        (session, failure) = run(crew, session, way, on_commit.as_mut());
+        (session, failure) = run(crew, session, way, lend(&mut on_commit));
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
@@ -127,17 +123,12 @@ fn features<'env>(
 }
 
 /// Runs all transactions that have not run, stretch by stretch.
-fn run<'env, S, C, F>(
-    crew: &mut C,
+fn run<'env, S: StateSource + 'env>(
+    crew: &mut impl Crew<'env>,
     mut session: Session<S>,
     (course, config, effects): (&mut Course, &Config, &BlockEffects),
-    mut on_commit: Option<&mut F>,
-) -> (Session<S>, Option<Failure<S>>)
-where
-    S: StateSource + 'env,
-    C: Crew<'env>,
-    F: FnMut(Committed) -> ControlFlow<()>,
-{
+    mut on_commit: Option<OnCommit<'_>>,
+) -> (Session<S>, Option<Failure<S>>) {
     let all = session.workload.recipe.block.transactions.len();
     while session.left(all) > 0 {
         let first = session.frontier.position();
@@ -145,12 +136,13 @@ where
         let choice = course.choose(crew.feedback(), &block, first);
         session.begin_stretch(crew, course, &choice, (config, effects));
         let ended;
-        (session, ended) = session.run(crew, &choice, config, on_commit.as_deref_mut());
+        let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
+        (session, ended) = session.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, has_paid, seen, batches } = ended;
         let next = session.frontier.position();
         let has_failed = failure.is_some();
         let outcome = Outcome { first, next, all, was_given_up, has_failed, has_paid };
-        let least = session.waste(config, crew.workers()).commits;
+        let least = session.waste(config, choice.workers).commits;
         course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
         session.tally.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
@@ -195,17 +187,15 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Runs a stretch.
-    fn run<'env, F, C>(
+    fn run<'env, C: Crew<'env>>(
         self,
         crew: &mut C,
         choice: &Choice,
         config: &Config,
-        on_commit: Option<&mut F>,
+        on_commit: Option<OnCommit<'_>>,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         let end = choice.end;
         match choice.strategy {

@@ -1,7 +1,7 @@
 //! Where transactions run one after the other, another worker makes the bundle of what they have
 //! left while the caller runs on.
 
-use super::block::committed::Committed;
+use super::block::committed::OnCommit;
 use super::bundle::assembly::GrowingBundle;
 use super::bundle::block_effects::BlockEffects;
 use super::crew::{Crew, IN_TIME};
@@ -13,7 +13,6 @@ use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
 use crate::sync::{Mutex, Receiver, Sender, bounded};
 use crate::worker::Context;
-use core::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Batches of most blocks: for each one a worker is woken, and the last one is waited for.
@@ -70,17 +69,15 @@ impl<S: StateSource> Session<S> {
 
     /// Runs what has not run of the transactions below `end` in order, and lets another worker make
     /// the bundle of what they leave, if that is set.
-    pub(super) fn run_followed<'env, F, C>(
+    pub(super) fn run_followed<'env, C: Crew<'env>>(
         mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
-        on_commit: Option<&mut F>,
+        on_commit: Option<OnCommit<'_>>,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         let left = self.left(end);
         let Some(bundle) = self.ledger.growing.bundle.take() else {
@@ -138,7 +135,12 @@ mod tests {
             2
         }
 
-        fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+        fn run_on<R>(
+            &mut self,
+            _: usize,
+            task: &Arc<dyn Task>,
+            own: impl FnOnce(Seat<'_>) -> R,
+        ) -> R {
             if !self.comes {
                 return own(SLEEPY);
             }

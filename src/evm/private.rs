@@ -5,7 +5,7 @@
 //! the bundle while the next one runs, by the worker that begins first: its memory is of use again
 //! soon, and little is left to do at the end.
 
-use super::block::committed::Committed;
+use super::block::committed::{OnCommit, lend};
 use super::crew::Crew;
 use super::exec::base::StateSource;
 use super::plan::pace::Pace;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
 use crate::protocol::Batch;
 use crate::schedule::{Lanes, cut};
-use core::ops::{ControlFlow, Range};
+use core::ops::Range;
 
 fn at(place: usize) -> TxIndex {
     TxIndex(u32::try_from(place).unwrap_or(u32::MAX))
@@ -25,18 +25,16 @@ fn at(place: usize) -> TxIndex {
 impl<S: StateSource> Session<S> {
     /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
     /// `shortest` transactions or more, up to the first that may not go on.
-    pub(super) fn run_neighbours<'env, F, C>(
+    pub(super) fn run_neighbours<'env, C: Crew<'env>>(
         mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
-        on_commit: Option<&mut F>,
+        on_commit: Option<OnCommit<'_>>,
         shortest: usize,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         self.ledger.catch_up();
         let range = |range: Range<usize>| {
@@ -50,18 +48,16 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.
-    pub(super) fn run_groups<'env, F, C>(
+    pub(super) fn run_groups<'env, C: Crew<'env>>(
         mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
-        mut on_commit: Option<&mut F>,
+        mut on_commit: Option<OnCommit<'_>>,
         mut pace: Pace,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         let mut ended = Ended::default();
         while ended.failure.is_none() && self.left(end) > 0 && !pace.is_over() {
@@ -76,8 +72,7 @@ impl<S: StateSource> Session<S> {
                 continue;
             }
             let before = self.tally.protocol.discarded;
-            let hears = on_commit.as_deref_mut();
-            (self, ended) = self.run_round(lanes, crew, config, hears);
+            (self, ended) = self.run_round(lanes, crew, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
             let discarded = self.tally.protocol.discarded - before;
             pace.ran(committed, usize::try_from(discarded).unwrap_or(usize::MAX));
@@ -87,17 +82,15 @@ impl<S: StateSource> Session<S> {
         (self, ended)
     }
 
-    fn run_round<'env, F, C>(
+    fn run_round<'env, C: Crew<'env>>(
         mut self,
         lanes: Lanes,
         crew: &mut C,
         config: &Config,
-        on_commit: Option<&mut F>,
+        on_commit: Option<OnCommit<'_>>,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         let end = lanes.lanes.iter().flatten().max().map_or(0, |last| last + 1);
         let batch = |lane: Vec<usize>| Batch::Members(lane.into_iter().map(at).collect());

@@ -4,7 +4,6 @@
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
 use super::crew::{Scoped, empty_store};
-use super::drive::OnCommit;
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
@@ -114,8 +113,7 @@ fn watch(
             session.make_bundle_meanwhile(&effects, &config);
         }
         observer.begins(caller, Stage::At(Point::Begin));
-        let on_commit = None::<&mut OnCommit<'_>>;
-        let (session, ended) = session.run_followed(transactions, crew, &config, on_commit);
+        let (session, ended) = session.run_followed(transactions, crew, &config, None);
         observer.begins(caller, Stage::Finish);
         (session, ended.failure, Strategy::InOrder)
     } else {

@@ -1,6 +1,6 @@
 //! A block in the middle: what its transactions have left so far, and how the next ones run.
 
-use super::block::committed::Committed;
+use super::block::committed::OnCommit;
 use super::block::error::Failure;
 use super::block::output::Tally;
 use super::bundle::block_effects::BlockEffects;
@@ -90,33 +90,28 @@ impl<S: StateSource> Session<S> {
     }
 
     /// Runs what has not run of the transactions below `end` in order, on the calling thread.
-    pub(super) fn run_in_order<F>(
+    pub(super) fn run_in_order(
         self,
         end: usize,
         config: &Config,
-        on_commit: Option<&mut F>,
-    ) -> (Self, Ended<S>)
-    where
-        F: FnMut(Committed) -> ControlFlow<()>,
-    {
+        on_commit: Option<OnCommit<'_>>,
+    ) -> (Self, Ended<S>) {
         let no_others = &mut Scoped(NonZeroU16::MIN);
         self.run_shared(end, no_others, config, on_commit, How::InOrder)
     }
 
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all
     /// have run or speculation turns out to be wasted.
-    pub(super) fn run_shared<'env, F, C>(
+    pub(super) fn run_shared<'env, C: Crew<'env>>(
         mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
-        on_commit: Option<&mut F>,
+        on_commit: Option<OnCommit<'_>>,
         how: How,
     ) -> (Self, Ended<S>)
     where
         S: 'env,
-        F: FnMut(Committed) -> ControlFlow<()>,
-        C: Crew<'env>,
     {
         let left = self.left(end);
         let alone = crew.workers() == 1 || left < 2;

@@ -38,8 +38,13 @@ impl Crew<'static> for FiberTeam {
         Some(&mut self.memory)
     }
 
-    fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
-        match self.fibers.run(task, own) {
+    fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R {
+        match self.fibers.run_on(workers, task, own) {
             Ok(result) => result,
             Err(error) => resume_unwind(Box::new(Endless(error))),
         }

@@ -96,18 +96,34 @@ impl Pool {
     /// # Panics
     /// With the payload of `own`, if that panics.
     pub fn run<R>(&mut self, task: &Arc<dyn Task>, own: impl FnOnce(Seat<'_>) -> R) -> R {
+        self.run_on(self.workers(), task, own)
+    }
+
+    /// The same on this number of workers, the caller included: no other thread is woken.
+    ///
+    /// # Panics
+    /// With the payload of `own`, if that panics.
+    pub fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> R {
+        let woken = self.members.len().min(workers.saturating_sub(1));
         // Systems wake threads where their waker runs, if they take the processors that sleep for
         // busy ones, as they do in virtual machines; there the thread would have to wait for its
         // waker.
-        let places = self.members.iter_mut().filter_map(|member| member.place.as_mut());
+        let places = self.members.iter_mut().take(woken);
+        let places = places.filter_map(|member| member.place.as_mut());
         places.for_each(Place::keep_off_caller);
-        for tasks in self.members.iter().filter_map(|member| member.tasks.as_ref()) {
+        let woken = self.members.iter().take(woken);
+        for tasks in woken.clone().filter_map(|member| member.tasks.as_ref()) {
             // There is room: what was there was taken, or taken back. A thread that is gone takes
             // no part.
             let _ = tasks.try_send(Arc::clone(task));
         }
         let result = catch_unwind(AssertUnwindSafe(|| own(Seat::Thread(&self.threads))));
-        self.members.iter().for_each(|member| drop(member.inbox.try_recv()));
+        woken.for_each(|member| drop(member.inbox.try_recv()));
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 
@@ -216,6 +232,23 @@ mod tests {
         go_on.send(()).expect("the thread listens");
         pool.wait_idle();
         assert_eq!((next.0.lock().len(), Arc::strong_count(&next)), (0, 2));
+    }
+
+    #[test]
+    fn no_other_thread_is_woken() {
+        let mut pool = Pool::new(4).expect("three threads");
+        let cores = Arc::new(Cores(Mutex::new(Vec::new())));
+        let task: Arc<dyn Task> = cores.clone();
+        for (workers, others) in [(0, 0), (1, 0), (3, 2), (9, 3)] {
+            // The threads would be left out if the caller did not wait for them.
+            pool.run_on(workers, &task, |_| {
+                while cores.0.lock().len() < others {
+                    std::thread::yield_now();
+                }
+            });
+            pool.wait_idle();
+            assert_eq!(core::mem::take(&mut *cores.0.lock()).len(), others, "{workers} workers");
+        }
     }
 
     #[test]

@@ -5,8 +5,20 @@ use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::ids::TxIndex;
 use alloy_primitives::U256;
+use core::ops::ControlFlow;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
+
+/// Called on the caller's thread after each commit.
+pub(crate) type OnCommit<'f> = &'f mut dyn FnMut(Committed) -> ControlFlow<()>;
+
+/// Lends `on_commit` to a part of the block.
+pub(in crate::evm) fn lend<'s>(on_commit: &'s mut Option<OnCommit<'_>>) -> Option<OnCommit<'s>> {
+    match on_commit {
+        Some(on_commit) => Some(&mut **on_commit),
+        None => None,
+    }
+}
 
 /// A committed transaction, as the caller hears of it while later ones still run.
 ///

@@ -9,6 +9,8 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) reason: Reason,
     /// The first transaction that is not among them.
     pub(in crate::evm) end: usize,
+    /// Workers that take part, the caller included.
+    pub(in crate::evm) workers: usize,
     /// Transactions of the shortest batch of neighbours.
     pub(in crate::evm) shortest: usize,
     /// The rest of the block runs in order, and another worker may fold what it leaves.

@@ -5,7 +5,9 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH};
+use super::thresholds::{
+    CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH, WORKERS_IN_ORDER, WORKERS_THAT_MEET,
+};
 use crate::config::{Forced, Policy};
 use revm::context::TxEnv;
 
@@ -32,8 +34,8 @@ impl Rest<'_> {
     const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
         let (end, shortest, untried) =
             (self.all.len(), 0, Tried { neighbours: false, groups: false });
-        let (is_rest, is_short) = (false, false);
-        Choice { strategy, reason, end, shortest, is_rest, is_short, untried }
+        let (workers, is_rest, is_short) = (1, false, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried }
     }
 
     /// All that is left runs in order.
@@ -49,6 +51,26 @@ impl Rest<'_> {
 
 /// Chooses how the next transactions run. `feedback`: of an executor that lasts.
 pub(in crate::evm) fn choose(
+    features: &Features,
+    feedback: Option<&Feedback>,
+    progress: &Progress,
+    rest: Rest<'_>,
+) -> Choice {
+    let choice = choose_strategy(features, feedback, progress, rest);
+    let transactions = choice.end.saturating_sub(rest.first);
+    let most = match choice.strategy {
+        Strategy::InOrder => WORKERS_IN_ORDER,
+        // Where storage is slow, what runs ahead reads for the others.
+        _ if features.setting.is_wide => features.setting.workers,
+        Strategy::Speculative | Strategy::Groups => WORKERS_THAT_MEET,
+        Strategy::Neighbours | Strategy::AccessList => {
+            transactions.div_ceil(choice.shortest.max(1))
+        }
+    };
+    Choice { workers: features.setting.workers.min(most), ..choice }
+}
+
+fn choose_strategy(
     features: &Features,
     feedback: Option<&Feedback>,
     progress: &Progress,
@@ -237,6 +259,25 @@ mod tests {
         let listed = Setting { list: ListUse::Read, ..TWO };
         let expected = (Strategy::AccessList, Reason::Policy);
         assert_eq!(first(&block, Policy::Forced(Forced::AccessList), listed), expected);
+    }
+
+    #[test]
+    fn no_worker_is_woken_that_is_of_no_use() {
+        let many = Setting { workers: 16, ..TWO };
+        let workers = |block: &Block, setting| {
+            let features = features(block, Policy::Auto, setting);
+            let rest = Rest { all: &block.transactions, first: 0 };
+            let progress = Progress::new(Policy::Auto, true);
+            choose(&features, Some(&Feedback::default()), &progress, rest).workers
+        };
+        let listed = Setting { list: ListUse::Read, ..many };
+        let compared = Setting { list: ListUse::Compared, ..many };
+        let wide = Setting { is_wide: true, ..many };
+        let calls = |count| calls(count, 900_000, |_| 0);
+        assert_eq!(workers(&payments(5_000), many), 16);
+        assert_eq!([100, 300].map(|count| workers(&calls(count), many)), [8, 8]);
+        assert_eq!([5, 300].map(|count| workers(&calls(count), listed)), [5, 16]);
+        assert_eq!((workers(&calls(300), compared), workers(&calls(300), wide)), (3, 16));
     }
 
     /// Every strategy in turn, as none of them holds.

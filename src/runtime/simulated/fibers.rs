@@ -77,6 +77,23 @@ impl Fibers {
         task: &Arc<dyn Task>,
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> Result<R, SimulationError> {
+        self.run_on(usize::from(self.workers()), task, own)
+    }
+
+    /// The same on this number of workers, the caller included.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_on<R>(
+        &mut self,
+        workers: usize,
+        task: &Arc<dyn Task>,
+        own: impl FnOnce(Seat<'_>) -> R,
+    ) -> Result<R, SimulationError> {
+        let workers = u16::try_from(workers).map_or(self.workers(), |it| it.min(self.workers()));
         let begun = self.now();
         let signals = Rc::new(Signals::default());
         let reads = self.options.schedule.clock().is_none();
@@ -90,7 +107,7 @@ impl Fibers {
             result = Some(catch_unwind(AssertUnwindSafe(|| own(Seat::Fiber(&fiber)))));
         });
         let mut others = Vec::new();
-        for worker in 1..self.workers() {
+        for worker in 1..workers {
             let (task, signals) = (Arc::clone(task), Rc::clone(&signals));
             others.push(Coroutine::with_stack(self.simulator.stack()?, move |yielder, ()| {
                 let fiber = Fiber { yielder, signals, reads };
