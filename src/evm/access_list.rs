@@ -30,11 +30,11 @@ pub(super) fn accesses_after(recipe: &Recipe, effects: &mut BlockEffects) -> Acc
 }
 
 /// Compares with the list that the block comes with what follows the transactions, and whether
-/// all that the list has was accessed. `accesses`: of the transactions, which were compared.
+/// all that the list has was accessed. `marks`: of the transactions, which were compared.
 pub(super) fn compare_end(
     recipe: &Recipe,
     effects: &BlockEffects,
-    accesses: &[Box<Accesses>],
+    marks: Vec<u32>,
     after: &Accesses,
 ) -> Result<(), Box<AccessListMismatch>> {
     let Some(claims) = &recipe.claims else { return Ok(()) };
@@ -44,7 +44,6 @@ pub(super) fn compare_end(
     let after = claims.compare(BlockAccessIndex::from_tx_index(transactions), after);
     let passes = is_evm_mutant!(recipe.mutant, EndUncompared);
     let after = after.or_else(|wrong| if passes { Ok(Vec::new()) } else { Err(wrong) })?;
-    let marks = accesses.iter().flat_map(|accesses| &accesses.marks).copied();
     claims.compare_all(before.into_iter().chain(marks).chain(after))
 }
 

@@ -74,11 +74,12 @@ where
         }
     }
     let accesses = core::mem::take(&mut session.ledger.accesses);
+    let marks = core::mem::take(&mut session.ledger.marks);
     let recipe = Arc::clone(&session.workload.recipe);
     let mut after = None;
     if failure.is_none() && recipe.records_accesses() {
         let after = &*after.insert(accesses_after(&recipe, &mut effects));
-        if let Err(wrong) = compare_end(&recipe, &effects, &accesses, after) {
+        if let Err(wrong) = compare_end(&recipe, &effects, marks, after) {
             let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
             failure = Some((At::PostBlock, wrong));
             output.requests = Requests::default();

@@ -23,8 +23,25 @@ pub(in crate::evm) struct Accesses {
     /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
     /// accessed, also if that is nothing.
     pub(super) credits: [Option<U256>; 2],
-    /// What was accessed without a change, as places in the list that the block comes with.
-    pub(in crate::evm) marks: Vec<u32>,
+}
+
+/// What is kept of what a transaction has accessed, until its block ends.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct Kept {
+    /// All of it, if an access list is asked for.
+    pub(in crate::evm) accesses: Option<Box<Accesses>>,
+    /// Accounts and slots that it has accessed, and that the list which the block comes with has
+    /// without any change, as places in that list.
+    pub(in crate::evm) marks: Box<[u32]>,
+}
+
+impl Kept {
+    /// The transaction has set these amounts aside.
+    pub(in crate::evm) fn set_credits(&mut self, credits: [Option<U256>; 2]) {
+        if let Some(accesses) = &mut self.accesses {
+            accesses.credits = credits;
+        }
+    }
 }
 
 /// What of an account is compared, as it was before the transaction.
@@ -56,10 +73,18 @@ impl Original {
 }
 
 impl Accesses {
-    /// Makes room for as many accounts and slots.
-    pub(super) fn with_room(accounts: usize, slots: usize) -> Self {
-        let (accounts, reads) = (Vec::with_capacity(accounts), Vec::with_capacity(slots));
-        Self { accounts, reads, ..Self::default() }
+    /// Begins anew, with room for as many accounts and slots.
+    pub(super) fn restart(&mut self, accounts: usize, slots: usize) {
+        let Self { accounts: all, balances, nonces, codes, reads, writes, last, credits } = self;
+        balances.clear();
+        nonces.clear();
+        codes.clear();
+        writes.clear();
+        all.clear();
+        all.reserve_exact(accounts);
+        reads.clear();
+        reads.reserve_exact(slots);
+        (*last, *credits) = Default::default();
     }
 
     fn next_place(&self) -> Place {
@@ -143,17 +168,6 @@ impl Accesses {
         } else {
             self.writes.push((place, slot, after));
         }
-    }
-
-    /// The same, compared with the list that the block comes with.
-    pub(in crate::evm) fn with_marks(mut self, marks: Vec<u32>) -> Self {
-        self.marks = marks;
-        self
-    }
-
-    /// The transaction has set these amounts aside.
-    pub(in crate::evm) const fn set_credits(&mut self, credits: [Option<U256>; 2]) {
-        self.credits = credits;
     }
 
     /// The balance of `address` is not known: what the transaction has paid to it is a credit.

@@ -24,7 +24,7 @@ pub(in crate::evm) struct Claims {
     places: AddressMap<u32>,
     /// How many changes the list has at each index.
     changes: Vec<u32>,
-    /// The number of each account's first mark: see [`Accesses::marks`].
+    /// The number of each account's first mark: see [`Kept`](super::accesses::Kept).
     first_mark: Vec<u32>,
     /// The codes of each account that changes its code, with their hashes.
     codes: AddressMap<Vec<(B256, Bytecode)>>,
@@ -94,7 +94,8 @@ impl Claims {
     }
 
     /// Compares what `index` has accessed and changed with what the list says of it. Returns the
-    /// marks of what the list has without a change.
+    /// marks of what the list has without any change: accounts of which it has nothing else, and
+    /// slots. What has a change is known to be accessed once that is compared.
     pub(in crate::evm) fn compare(
         &self,
         index: BlockAccessIndex,
@@ -109,13 +110,15 @@ impl Claims {
 
     /// The marks of `accesses`, if they are what the list says, which has `listed` changes there.
     fn marks(&self, index: BlockAccessIndex, accesses: &Accesses, listed: u32) -> Option<Vec<u32>> {
-        let mut marks = Vec::with_capacity(accesses.accounts.len() + accesses.reads.len());
+        let mut marks = Vec::new();
         let mut changed = SmallVec::<[Claimed; 16]>::new();
         let mut accounts = SmallVec::<[(u32, &AccountChanges); 16]>::new();
         for address in &accesses.accounts {
             let (place, account) = self.account(address)?;
             accounts.push((place, account));
-            marks.push(*self.first_mark.get(place as usize)?);
+            if account.is_empty() {
+                marks.push(*self.first_mark.get(place as usize)?);
+            }
         }
         let at = |place: &u32| accounts.get(*place as usize).copied();
         for (place, after) in &accesses.balances {

@@ -24,12 +24,21 @@ pub(in crate::evm) struct Recorder {
     /// Number of the journal's first entries that are in `noted`. Without it a frame that ends
     /// within others would be noted once for each of them.
     noted_to: usize,
+    /// What the last transaction has accessed: its room is used again.
+    accesses: Accesses,
     mutant: EvmMutant,
 }
 
 impl Recorder {
-    pub(in crate::evm) const fn new(mutant: EvmMutant) -> Self {
-        Self { noted: SmallVec::new_const(), noted_to: 0, mutant }
+    pub(in crate::evm) fn new(mutant: EvmMutant) -> Self {
+        let accesses = Accesses::default();
+        Self { noted: SmallVec::new_const(), noted_to: 0, accesses, mutant }
+    }
+
+    /// A transaction begins.
+    pub(in crate::evm) fn begin(&mut self) {
+        self.noted.clear();
+        self.noted_to = 0;
     }
 
     /// Notes what may have been accessed: it counts if revm has marked it.
@@ -60,18 +69,17 @@ impl Recorder {
         &mut self,
         journal: &mut JournalInner<JournalEntry>,
         pays: bool,
-    ) -> Accesses {
+    ) -> &mut Accesses {
         let JournalInner { state, journal: entries, transaction_id, warm_addresses, .. } = journal;
         let entries = entries.get(self.noted_to..).unwrap_or_default();
-        self.noted_to = 0;
         let all = self.noted.iter().copied().chain(entries.iter().filter_map(access));
         let slots = all.clone().filter(|(_, slot)| slot.is_some()).count();
         let accounts = all.clone().count() - slots;
         // Most accounts that are called have slots that are read, between those of others.
-        let accesses = Accesses::with_room(accounts + slots.min(accounts), slots);
+        self.accesses.restart(accounts + slots.min(accounts), slots);
+        let accesses = &mut self.accesses;
         let mut taking = Taking { state, transaction: *transaction_id, accesses };
         all.for_each(|access| taking.add(access));
-        self.noted.clear();
         let pays = pays || is_evm_mutant!(self.mutant, PrecompileUnlisted);
         let precompiles = warm_addresses.precompiles().iter().filter(|_| !pays);
         precompiles.for_each(|address| taking.add((*address, None)));
@@ -81,7 +89,8 @@ impl Recorder {
                 slots.iter().for_each(|slot| taking.add((*address, Some(*slot))));
             }
         }
-        taking.accesses
+        self.begin();
+        &mut self.accesses
     }
 }
 
@@ -97,7 +106,7 @@ fn access(entry: &JournalEntry) -> Option<Access> {
 struct Taking<'j> {
     state: &'j mut EvmState,
     transaction: TransactionId,
-    accesses: Accesses,
+    accesses: &'j mut Accesses,
 }
 
 impl Taking<'_> {

@@ -1,7 +1,7 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
 use super::feed::Feed;
-use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
 use crate::evm::block::receipts::Splitting;
@@ -47,6 +47,8 @@ pub(in crate::evm) struct EvmLedger {
     /// What its executed transactions have accessed, if an access list is asked for.
     #[expect(clippy::vec_box, reason = "they come boxed, and are not moved for each list of them")]
     pub(in crate::evm) accesses: Vec<Box<Accesses>>,
+    /// What they have accessed of the list that the block comes with: see [`Kept`].
+    pub(in crate::evm) marks: Vec<u32>,
     /// What was made of committed transactions.
     pub(in crate::evm) growing: Growing,
     pub(super) mutant: EvmMutant,
@@ -68,7 +70,7 @@ impl EvmLedger {
         let masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, feed, long, accesses, growing) = Default::default();
+        let (stream, feed, long, accesses, marks, growing) = Default::default();
         Self {
             block,
             first,
@@ -82,6 +84,7 @@ impl EvmLedger {
             long,
             balances,
             accesses,
+            marks,
             growing,
             mutant,
         }
@@ -205,6 +208,7 @@ impl EvmLedger {
             core::mem::swap(&mut self.accesses, &mut part.accesses);
         }
         self.accesses.append(&mut part.accesses);
+        self.marks.append(&mut part.marks);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
         }
@@ -339,8 +343,9 @@ impl EvmLedger {
     }
 
     /// Keeps what a transaction has accessed, which commits next.
-    pub(super) fn keep_accesses(&mut self, accesses: Option<Box<Accesses>>) {
-        self.accesses.extend(accesses);
+    pub(super) fn keep(&mut self, kept: Kept) {
+        self.accesses.extend(kept.accesses);
+        self.marks.extend(kept.marks);
     }
 
     pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {

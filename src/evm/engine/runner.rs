@@ -195,7 +195,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if self.is_streamed {
             return ledger.commit(tx, Arc::new(output));
         }
-        let TxOutput { result, changes, mask, aside, work, accesses } = output;
+        let TxOutput { result, changes, mask, aside, work, kept } = output;
         let left = if self.is_settled() {
             Some(TxOutput::left(changes, mask, aside))
         } else {
@@ -204,7 +204,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             None
         };
         ledger.note_work(tx, work);
-        ledger.keep_accesses(accesses);
+        ledger.keep(kept);
         ledger.commit_left(tx, result.gas(), left);
         if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
             self.split.add_executed(tx, result);

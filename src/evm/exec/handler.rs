@@ -9,7 +9,7 @@ use super::journal::take_changes;
 use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use super::window::Window;
-use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::accesses::Kept;
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::mutants::is_evm_mutant;
@@ -55,8 +55,8 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     /// Where it has tried to create a contract.
     creations: SmallVec<[Address; 2]>,
     /// Records what it accesses, if an access list is asked for.
-    recorder: Option<RefCell<Recorder>>,
-    accesses: Option<Box<Accesses>>,
+    pub(super) recorder: Option<RefCell<Recorder>>,
+    kept: Kept,
     tx: TxIndex,
     /// Where it is not what the block's list says.
     pub(super) mismatch: Option<Box<AccessListMismatch>>,
@@ -64,9 +64,10 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
 }
 
 impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
-    pub(super) const fn new(
+    pub(super) fn new(
         (recipe, tx): (&'r Recipe, TxIndex),
         window: Option<&'r mut Window>,
+        recorder: Option<Recorder>,
     ) -> Self {
         Self {
             recipe,
@@ -77,11 +78,8 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             goes_on: false,
             earlier: Vec::new(),
             creations: SmallVec::new_const(),
-            recorder: match recipe.records_accesses() {
-                true => Some(RefCell::new(Recorder::new(recipe.mutant))),
-                false => None,
-            },
-            accesses: None,
+            recorder: recorder.map(RefCell::new),
+            kept: Kept::default(),
             tx,
             mismatch: None,
             marker: PhantomData,
@@ -117,7 +115,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             let pays = payee.is_some_and(|payee| payee.info.is_empty_code_hash())
                 && evm.ctx.tx.authorization_list.is_empty();
             match self.recipe.compared(self.tx, recorder.take(journal, pays)) {
-                Ok(accesses) => self.accesses = Some(Box::new(accesses)),
+                Ok(kept) => self.kept = kept,
                 Err(wrong) => {
                     self.mismatch = Some(wrong);
                     return Err(EVMError::Custom("the access list is wrong".to_owned()));
@@ -189,15 +187,14 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     }
 
     /// What it has accessed. These amounts were set aside.
-    pub(super) fn take_accesses(&mut self, aside: [Option<U256>; 2]) -> Option<Box<Accesses>> {
-        let mut accesses = self.accesses.take()?;
-        accesses.set_credits(aside);
-        Some(accesses)
+    pub(super) fn take_kept(&mut self, aside: [Option<U256>; 2]) -> Kept {
+        self.kept.set_credits(aside);
+        core::mem::take(&mut self.kept)
     }
 
     /// It has paid the beneficiary unseen: that is set aside, and its balance is not known.
     pub(super) fn forget_payee(&mut self) {
-        if let Some(accesses) = &mut self.accesses
+        if let Some(accesses) = &mut self.kept.accesses
             && !is_evm_mutant!(self.recipe.mutant, PaymentListedTwice)
         {
             accesses.forget_balance(self.recipe.block.env.beneficiary);

@@ -16,7 +16,8 @@ use super::view::EvmView;
 use super::window::Window;
 use super::work::{PRECOMPILE, expected_accounts};
 #[cfg(feature = "alloy")]
-use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::accesses::{Accesses, Kept};
+use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
@@ -31,6 +32,7 @@ use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::{EvmState, TransactionId};
 use revm::{Context as EvmContext, DatabaseRef};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What a run of a transaction came to.
@@ -51,6 +53,8 @@ pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     recipe: &'a Recipe,
     /// The usual instructions, while those of a run beside another one are in their place.
     usual: Option<EthInstructions<EthInterpreter, BlockContext<'a, D>>>,
+    /// What has recorded the accesses of the last transaction: its room is used again.
+    recorder: Option<Recorder>,
     /// The seeded bug `JournalOutlivesError` is at work.
     #[cfg(feature = "mutants")]
     outlived: bool,
@@ -98,9 +102,22 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             evm: build_evm(recipe, view),
             recipe,
             usual: None,
+            recorder: None,
             #[cfg(feature = "mutants")]
             outlived: false,
         }
+    }
+
+    /// What records the accesses of the next transaction, if they are of use.
+    fn begin_recording(&mut self) -> Option<Recorder> {
+        if !self.recipe.records_accesses() {
+            return None;
+        }
+        // It is lost where a transaction panics.
+        let recorder = self.recorder.take();
+        let mut recorder = recorder.unwrap_or_else(|| Recorder::new(self.recipe.mutant));
+        recorder.begin();
+        Some(recorder)
     }
 
     /// A run beside another one can be abandoned.
@@ -190,8 +207,10 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             self.evm.ctx.tx = tx;
         }
         self.evm.precompiles.begin();
-        let mut handler = BlockHandler::new((self.recipe, index), window);
+        let recorder = self.begin_recording();
+        let mut handler = BlockHandler::new((self.recipe, index), window, recorder);
         let result = handler.run(&mut self.evm);
+        self.recorder = handler.recorder.take().map(RefCell::into_inner);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
         if !is_evm_mutant!(self.recipe.mutant, ErrorKept) {
@@ -221,13 +240,13 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             handler.forget_payee();
             reward = Some(reward.unwrap_or_default().saturating_add(paid));
         }
-        let accesses = handler.take_accesses([reward, surcharge]);
+        let kept = handler.take_kept([reward, surcharge]);
         let aside = Aside::of(reward, surcharge);
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
         let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
         let work = result.tx_gas_used().saturating_add(more);
-        let output = TxOutput { result, changes, mask, aside, work, accesses };
+        let output = TxOutput { result, changes, mask, aside, work, kept };
         Ran { result: Ok(output), goes_on, earlier }
     }
 
@@ -244,17 +263,17 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let aside = [beneficiary, vault.map(|vault| vault.receiver())];
         let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
         let result = ran.and_then(|ran| {
-            let mut accesses = None;
+            let mut kept = Kept::default();
             if recipe.records_accesses() {
-                let of_state = recipe.compared(index, Accesses::of_state(&ran.state));
-                let accesses = accesses.insert(Box::new(of_state.map_err(Rejection::AccessList)?));
-                accesses.set_credits(ran.aside);
+                let compared = recipe.compared(index, &mut Accesses::of_state(&ran.state));
+                kept = compared.map_err(Rejection::AccessList)?;
+                kept.set_credits(ran.aside);
             }
             let changes = all_changes(ran.state);
             let [reward, surcharge] = ran.aside;
             let (result, mask) = (ran.result, recipe.spread.mask(&changes));
             let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
-            Ok(TxOutput { result, changes, mask, aside, work, accesses })
+            Ok(TxOutput { result, changes, mask, aside, work, kept })
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }

@@ -7,7 +7,7 @@ use super::location::Account;
 use super::spread::Spread;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
-use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::fees::aside::Aside;
@@ -83,15 +83,15 @@ impl Recipe {
     pub(in crate::evm) fn compared(
         &self,
         tx: TxIndex,
-        accesses: Accesses,
-    ) -> Result<Accesses, Box<AccessListMismatch>> {
-        let Some(claims) = &self.claims else { return Ok(accesses) };
-        if is_evm_mutant!(self.mutant, ClaimUnchecked) {
-            return Ok(accesses);
-        }
-        let marks = claims.compare(index_of(tx), &accesses)?;
-        let kept = if self.lists { accesses } else { Accesses::default() };
-        Ok(kept.with_marks(marks))
+        accesses: &mut Accesses,
+    ) -> Result<Kept, Box<AccessListMismatch>> {
+        let is_checked = !is_evm_mutant!(self.mutant, ClaimUnchecked);
+        let marks = match self.claims.as_ref().filter(|_| is_checked) {
+            Some(claims) => claims.compare(index_of(tx), accesses)?,
+            None => Vec::new(),
+        };
+        let accesses = self.lists.then(|| Box::new(core::mem::take(accesses)));
+        Ok(Kept { accesses, marks: marks.into() })
     }
 
     /// Accounts for which something may be set aside. They are known before the block.

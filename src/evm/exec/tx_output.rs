@@ -2,7 +2,7 @@
 
 use super::change::AccountChange;
 use super::rejection::Rejection;
-use crate::evm::bal::accesses::Accesses;
+use crate::evm::bal::accesses::Kept;
 use crate::evm::fees::aside::Aside;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) aside: Aside,
     /// How much work it was, as gas of common instructions: see `work`.
     pub(in crate::evm) work: u64,
-    /// What it has accessed, until it commits, if an access list is asked for.
-    pub(in crate::evm) accesses: Option<Box<Accesses>>,
+    /// What is kept of what it has accessed, until it commits.
+    pub(in crate::evm) kept: Kept,
 }
 
 impl TxOutput {
     /// What transactions have left, whose results are somewhere else.
     pub(in crate::evm) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
-        Self { result: blank(), changes, mask, aside, work: 0, accesses: None }
+        Self { result: blank(), changes, mask, aside, work: 0, kept: Kept::default() }
     }
 
     /// Takes the result out, unless it is shared.
