@@ -22,7 +22,7 @@ pub enum Policy {
     Auto,
     /// One after the other, on the calling thread.
     InOrder,
-    /// In one way, whether it pays or not. Only tests can name it (feature `testing`).
+    /// In one way, whether it pays or not: for tests (feature `testing`).
     #[doc(hidden)]
     Forced(Forced),
 }
@@ -60,7 +60,8 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Workers, the calling thread included. Default: one for each core.
+    /// Workers, the calling thread included. Default: one for each core. No more of them run than
+    /// have something to do, and of transactions that may meet no more than eight at a time.
     pub workers: NonZeroU16,
     /// Workers while most of them wait for the database, as the last block has shown, so that
     /// others run meanwhile. Default (`None`): eight times [`workers`](Self::workers); one worker

@@ -20,10 +20,9 @@ use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// Transactions for each worker but the caller, where the others have just run some of them, and
-/// are awake: for fewer none is worth a message.
+/// Transactions for each worker but the caller: for fewer none is worth a message.
 const WORTH_SHARING: usize = 32;
-/// The same where they have slept.
+/// Transactions of a block below which no worker is woken that has slept meanwhile.
 const WORTH_WAKING: usize = 1_000;
 /// Buckets per worker, so that an uneven split costs little.
 const BUCKETS_PER_WORKER: usize = 4;

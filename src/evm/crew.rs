@@ -36,9 +36,10 @@ pub(crate) trait Crew<'env> {
         false
     }
 
-    /// A block has shown who waits for storage: that may change the number of workers.
-    fn hear(&mut self, traffic: &Traffic) {
-        let _ = traffic;
+    /// A block that has run on `workers` workers has shown who waits for storage: that may change
+    /// their number.
+    fn hear(&mut self, traffic: &Traffic, workers: usize) {
+        let _ = (traffic, workers);
     }
 
     /// What is kept from block to block, where anything is.
@@ -153,8 +154,9 @@ impl Crew<'static> for Team {
         self.is_wide
     }
 
-    fn hear(&mut self, traffic: &Traffic) {
-        let Some(is_slow) = traffic.is_slow(self.usual.workers()) else { return };
+    fn hear(&mut self, traffic: &Traffic, workers: usize) {
+        let usual = workers.clamp(1, self.usual.workers());
+        let Some(is_slow) = traffic.is_slow(usual) else { return };
         if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
             // Without them blocks are slower, not wrong.
             self.wide = pool(self.most, self.spreads).ok();

@@ -56,7 +56,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
         begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
     let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
     recipe.reads_claims = course.features.reads_list();
-    let alone = course.choose(crew.feedback(), &recipe.block, 0).is_rest
+    let alone = course.choose_first(crew.feedback(), &recipe.block).is_rest
         || course.features.runs_in_order().is_some();
     // More than two run parts of what they leave to one, if it comes to that.
     let reads_alone = alone && !(recipe.shares && crew.workers() > 2);
@@ -65,7 +65,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
     let (session, failure) = run(crew, session, way, on_commit);
-    finish(crew, session, failure, Rest { effects, parent, config, path: course.path })
+    finish(crew, session, failure, Rest { effects, parent, config, ran: course.end() })
 }
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
@@ -96,7 +96,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     }
     let block = Arc::clone(&session.workload.recipe.block);
     let output =
-        finish(crew, session, failure, Rest { effects, parent, config, path: course.path })?;
+        finish(crew, session, failure, Rest { effects, parent, config, ran: course.end() })?;
     Ok(BuiltBlock { block, output })
 }
 

@@ -14,7 +14,7 @@ use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
-use super::plan::{Strategy, Stretch};
+use super::plan::course::HasRun;
 use super::session::Session;
 use crate::config::Config;
 use crate::error::Invariant;
@@ -35,7 +35,7 @@ pub(super) struct Rest {
     pub(super) parent: Option<Arc<BundleState>>,
     pub(super) config: Config,
     /// How the transactions ran.
-    pub(super) path: Vec<Stretch>,
+    pub(super) ran: HasRun,
 }
 
 /// Runs what follows the transactions and builds the output.
@@ -49,12 +49,11 @@ where
     S: StateSource,
     C: Crew<'env>,
 {
-    let Rest { mut effects, parent, config, path } = rest;
-    let is_in_order = |stretch: &Stretch| stretch.strategy == Strategy::InOrder;
-    let (workers, alone) = (crew.workers(), path.iter().all(is_in_order));
+    let Rest { mut effects, parent, config, ran } = rest;
+    let HasRun { path, workers, alone } = ran;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
-    crew.hear(&session.workload.traffic);
+    crew.hear(&session.workload.traffic, workers);
     let gas = session.ledger.gas();
     let block = Arc::clone(&session.workload.recipe.block);
     let mut output = BlockOutput {

@@ -11,6 +11,7 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
+use super::plan::course::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
@@ -122,7 +123,8 @@ fn watch(
     };
     let reason = alone.unwrap_or(Reason::NothingKnown);
     let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
-    let rest = Rest { effects, parent: None, config, path };
+    let ran = HasRun { path, workers, alone: alone.is_some() };
+    let rest = Rest { effects, parent: None, config, ran };
     let result = finish(&mut Scoped(config.workers), session, failure, rest);
     observer.begins(caller, Stage::End);
     result

@@ -22,6 +22,7 @@ use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
 use super::finish::{Rest, finish};
 use super::mutants::EvmMutant;
+use super::plan::course::HasRun;
 use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
 use super::session::Session;
@@ -141,8 +142,9 @@ fn run(
     let failure = ended.failure;
     let (end, strategy) = (session.frontier.0, Strategy::Speculative);
     let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
+    let ran = HasRun { path, workers: workers.get().into(), alone: false };
     // The bundle is folded without the engine: there is nothing to interrupt.
-    let rest = Rest { effects, parent: None, config: *config, path };
+    let rest = Rest { effects, parent: None, config: *config, ran };
     let result = finish(&mut Scoped(workers), session, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }

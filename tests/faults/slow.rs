@@ -110,6 +110,18 @@ fn more_workers_wait_where_storage_is_slow() {
     assert_eq!(workers.last(), Some(&2), "{workers:?}");
 }
 
+/// No more than eight of twelve workers run transactions that may meet: if those wait, that counts.
+#[test]
+fn more_workers_wait_also_where_not_all_had_something_to_do() {
+    let (block, database) = payments(400);
+    let mut executor = executor(12, Policy::Forced(Forced::Speculative), Mode::Validate);
+    let mut run = || {
+        let waiting = Waiting { database: database.clone(), inside: Arc::default() };
+        executor.execute(block.clone(), waiting).expect("a valid block").stats.workers
+    };
+    assert_eq!([run(), run()], [8, 96]);
+}
+
 /// What the last block told of the database decides how many workers the next one has, and nothing
 /// else.
 #[test]

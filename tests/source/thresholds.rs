@@ -1,4 +1,5 @@
-//! Every number that steers how a block runs stands in one file, and on one page.
+//! Numbers that choose how a block runs stand in one file, and on one page: no driver and no plan
+//! has a constant of its own for it.
 
 use super::architecture::sources;
 
@@ -15,8 +16,8 @@ const ELSEWHERE: [(&str, &[&str], &str); 9] = [
     ("evm/crew.rs", &["IN_TIME", "LOCATIONS_PER_TRANSACTION"], "a wait and a reservation"),
     ("evm/follower.rs", &["BATCHES", "LARGEST"], "what is handed over at once"),
     ("evm/plan/choose.rs", &["FORCED", "FORCED_TOGETHER"], "policies of tests"),
-    ("evm/plan/pace.rs", &["FORCED"], "policies of tests"),
-    ("evm/plan/progress.rs", &["PARTS_TURN", "LANES_TURN"], "policies of tests"),
+    ("evm/plan/pace.rs", &["FORCED_ROUND"], "policies of tests"),
+    ("evm/plan/progress.rs", &["NEIGHBOURS_TURN", "GROUPS_TURN"], "policies of tests"),
     ("evm/pull.rs", &["ROUND", "CHEAPEST"], "part of what a built block is"),
     ("evm/session.rs", &["IN_ORDER_AHEAD"], "a reservation"),
     ("evm/stretch.rs", &["PUBLISHED_TOGETHER"], "a claim"),

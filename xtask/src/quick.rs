@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_change_is_linted_where_it_is() {
         let one = |path| lints([path].into_iter()).into_iter().next();
-        assert_eq!(one("src/evm/run.rs"), Some("-p braid-evm --lib --all-features"));
+        assert_eq!(one("src/evm/drive.rs"), Some("-p braid-evm --lib --all-features"));
         assert_eq!(one("cli/src/lib.rs"), Some("-p braid-cli --all-targets"));
         assert_eq!(
             one("tests/faults/slow.rs"),

@@ -135,7 +135,7 @@ impl Reporter for Human {
             (Reverse(**count), strategy.to_string(), reason.to_string())
         });
         for (index, ((strategy, reason), count)) in ran.into_iter().enumerate() {
-            let what = if index == 0 { "how they ran" } else { "" };
+            let what = if index == 0 { "first round ran" } else { "" };
             writeln!(out, "{what:<NAME$} {count:>6} {strategy}: {reason}")?;
         }
         if let Some(share) = totals.measured.busy_share() {

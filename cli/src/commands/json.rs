@@ -74,14 +74,19 @@ struct StretchLine {
     first: u32,
     /// The first transaction after it.
     end: u32,
+    /// The names of [`braid_evm::Strategy`] and [`braid_evm::Reason`].
     strategy: String,
     reason: String,
+    /// Both in words.
+    why: String,
 }
 
 impl From<&Stretch> for StretchLine {
     fn from(stretch: &Stretch) -> Self {
-        let (strategy, reason) = (stretch.strategy.to_string(), stretch.reason.to_string());
-        Self { first: stretch.first, end: stretch.end, strategy, reason }
+        let Stretch { first, end, strategy, reason, .. } = *stretch;
+        let why = format!("{strategy}: {reason}");
+        let (strategy, reason) = (format!("{strategy:?}"), format!("{reason:?}"));
+        Self { first, end, strategy, reason, why }
     }
 }
 

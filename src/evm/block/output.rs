@@ -73,7 +73,8 @@ pub struct BlockOutput {
     /// the calls after the transactions. Of a block that ends with an error it has the committed
     /// prefix, and `None` if that is nothing.
     pub access_list: Option<Bal>,
-    /// How its transactions ran, stretch by stretch, and why. This and `stats` are the only parts
+    /// How its transactions ran, stretch by stretch, and why; a trial of which nothing committed is
+    /// not there. This and `stats` are the only parts
     /// that may differ from run to run.
     pub path: Vec<Stretch>,
     /// How it was executed, in numbers.
@@ -84,7 +85,7 @@ pub struct BlockOutput {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Workers that took part, the calling thread included.
+    /// Workers that ran transactions together, at most, the calling thread included.
     pub workers: u64,
     /// Whether the transactions ran one after the other on the calling thread, without speculation.
     pub alone: bool,

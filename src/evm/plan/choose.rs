@@ -140,7 +140,9 @@ fn by_features(
     }
     let choice = match serial {
         Some(reason) => rest.in_order(reason),
-        None if rest.first > 0 && knows_chain() => rest.in_order(Reason::KnownChain),
+        None if rest.first > 0 && knows_chain() => {
+            rest.choice(Strategy::InOrder, Reason::KnownChain)
+        }
         None => {
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };

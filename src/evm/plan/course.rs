@@ -6,7 +6,7 @@ use super::features::Features;
 use super::feedback::{Feedback, Lesson};
 use super::longest::Seen;
 use super::progress::{Outcome, Progress};
-use super::strategy::Stretch;
+use super::strategy::{Strategy, Stretch};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
@@ -16,10 +16,24 @@ use crate::ids::TxIndex;
 pub(in crate::evm) struct Course {
     pub(in crate::evm) features: Features,
     progress: Progress,
-    /// How it has run so far.
-    pub(in crate::evm) path: Vec<Stretch>,
+    /// How it has run so far. What committed nothing is not there.
+    path: Vec<Stretch>,
+    /// The most workers that have run transactions together.
+    workers: usize,
+    /// What was chosen for the first stretch, until that begins.
+    first: Option<Choice>,
     /// Whether it has a store with room for what transactions leave.
     pub(in crate::evm) has_store: bool,
+}
+
+/// How a block has run.
+#[derive(Debug)]
+pub(in crate::evm) struct HasRun {
+    pub(in crate::evm) path: Vec<Stretch>,
+    /// The most workers that have run transactions together.
+    pub(in crate::evm) workers: usize,
+    /// Whether the caller has run them all, in order.
+    pub(in crate::evm) alone: bool,
 }
 
 impl Course {
@@ -27,18 +41,37 @@ impl Course {
         // Where storage is slow speculation is never given up: what runs ahead reads for the
         // others.
         let progress = Progress::new(features.policy, !features.setting.is_wide);
-        Self { features, progress, path: Vec::new(), has_store: false }
+        Self { features, progress, path: Vec::new(), workers: 1, first: None, has_store: false }
+    }
+
+    /// How the first transactions of `block` will run.
+    pub(in crate::evm) fn choose_first(
+        &mut self,
+        feedback: Option<&mut Feedback>,
+        block: &Block,
+    ) -> Choice {
+        let first = self.choose(feedback, block, 0);
+        *self.first.insert(first)
     }
 
     /// How the transactions of `block` from `first` on run next.
     pub(in crate::evm) fn choose(
-        &self,
+        &mut self,
         feedback: Option<&mut Feedback>,
         block: &Block,
         first: usize,
     ) -> Choice {
         let rest = Rest { all: &block.transactions, first };
-        choose(&self.features, feedback.as_deref(), &self.progress, rest)
+        let choice = self.first.take();
+        choice.unwrap_or_else(|| choose(&self.features, feedback.as_deref(), &self.progress, rest))
+    }
+
+    /// How the block has run.
+    pub(in crate::evm) fn end(self) -> HasRun {
+        let is_in_order = |stretch: &Stretch| stretch.strategy == Strategy::InOrder;
+        let would = !self.path.is_empty() || self.features.runs_in_order().is_some();
+        let alone = would && self.path.iter().all(is_in_order);
+        HasRun { path: self.path, workers: self.workers, alone }
     }
 
     /// Transactions that begin before their turn in a stretch from `first` on.
@@ -68,6 +101,9 @@ impl Course {
         (least, mut seen): (u32, Seen),
     ) {
         self.progress.learn(self.features.policy, choice, &outcome);
+        if choice.strategy != Strategy::InOrder {
+            self.workers = self.workers.max(choice.workers);
+        }
         if let Some(feedback) = feedback.filter(|_| self.learns()) {
             if outcome.has_failed {
                 seen.began.clear();

@@ -13,10 +13,9 @@ use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
 
 /// What the access list is used for that the block comes with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum ListUse {
     /// It has none.
-    #[default]
     Nothing,
     /// What each transaction does is compared with it.
     Compared,
@@ -59,7 +58,8 @@ pub(in crate::evm) struct Features {
 }
 
 impl Features {
-    /// The features of `block`. What no question needs is not computed.
+    /// The features of `block`. Where the policy, or one worker, leaves nothing to decide, what its
+    /// transactions tell is not computed.
     pub(in crate::evm) fn of(block: &Block, config: &Config, setting: Setting) -> Self {
         let transactions = &block.transactions;
         let mut features = Self {
@@ -154,7 +154,8 @@ impl Features {
         match choice.strategy {
             Strategy::Neighbours | Strategy::AccessList => self.takes_turns(),
             Strategy::InOrder => {
-                choice.is_rest || self.policy == Policy::Forced(Forced::AccessList)
+                choice.is_rest
+                    || (self.policy == Policy::Forced(Forced::AccessList) && !self.reads_list())
             }
             Strategy::Groups | Strategy::Speculative => true,
         }
@@ -177,11 +178,11 @@ impl Features {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            // Each needs what the one before has paid to the beneficiary: it is compared.
-            ListUse::Compared => return Some(Reason::Listed),
             ListUse::Read => return (self.gas < SHARED_GAS).then_some(Reason::TooLittleGas),
             // Where reads are slow, what runs ahead reads for the others.
-            ListUse::Nothing if is_wide => return None,
+            _ if is_wide => return None,
+            // Each needs what the one before has paid to the beneficiary: it is compared.
+            ListUse::Compared => return Some(Reason::Listed),
             ListUse::Nothing => {}
         }
         let cheap = match workers {

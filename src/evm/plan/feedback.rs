@@ -98,8 +98,8 @@ impl Feedback {
         if is_speculative && tells {
             self.calls.learn(of(outcome.next), outcome.was_given_up);
         }
-        // What runs in batches, or in order from the start, teaches nothing of it.
-        if is_speculative || choice.reason == Reason::Discarded {
+        // What runs in private batches, or in order from the start, teaches nothing of long calls.
+        if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
             self.longest.learn(block, outcome.next, is_speculative, seen);
         }
     }

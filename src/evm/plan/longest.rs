@@ -79,17 +79,17 @@ impl Longest {
         let waits_until = self.stretches + WAITING_STRETCHES;
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
-            let in_vain = *runs > u32::from(is_committed);
+            let was_discarded = *runs > u32::from(is_committed);
             // It takes less than it asks for, or than it took.
             let is_short = is_committed && long.binary_search_by_key(tx, |(tx, _)| *tx).is_err();
-            if !in_vain && !is_short {
+            if !was_discarded && !is_short {
                 continue;
             }
             let Some(known) = self.entry(block, *tx) else { continue };
             known.work = if is_short { 0 } else { known.work };
-            known.waits_until = if in_vain { waits_until } else { known.waits_until };
+            known.waits_until = if was_discarded { waits_until } else { known.waits_until };
         }
-        // Who calls one that takes long now and now not had better begin first.
+        // A function that takes long now and then begins first.
         for (tx, work) in long {
             if let Some(known) = self.entry(block, *tx) {
                 known.work = *work;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_in_vain_waits() {
+    fn what_began_was_discarded_waits() {
         let (mut longest, block) = (Longest::default(), block(1, 400_000));
         learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
         assert_eq!(first(&longest, &block), [LAST]);

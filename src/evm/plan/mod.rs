@@ -4,7 +4,7 @@
 //! [`choose`](choose::choose) says which [`Strategy`] the next transactions get and why, from what
 //! the block tells before it runs ([`features`]), what it has shown so far ([`progress`]) and what
 //! earlier blocks have shown ([`feedback`]). [`partition`] cuts the transactions up for each
-//! strategy. Every number that steers is in [`thresholds`].
+//! strategy. The numbers on which it depends are in [`thresholds`].
 
 mod calls;
 pub(super) mod choice;

@@ -6,9 +6,9 @@ use super::thresholds::{
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced.
-const FORCED: usize = 7;
+const FORCED_ROUND: usize = 7;
 
-/// How lanes come on.
+/// How rounds come on.
 #[derive(Debug)]
 pub(in crate::evm) struct Pace {
     length: usize,
@@ -44,7 +44,7 @@ impl Pace {
 
     /// One round, whatever it brings.
     pub(in crate::evm) const fn forced() -> Self {
-        Self { length: FORCED, is_forced: true, ..Self::new(1) }
+        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(1) }
     }
 
     /// Transactions of the next round.

@@ -6,8 +6,8 @@ use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
 /// Transactions that run in order between forced batches of neighbours, and between forced rounds.
-const PARTS_TURN: usize = 3;
-const LANES_TURN: usize = 2;
+const NEIGHBOURS_TURN: usize = 3;
+const GROUPS_TURN: usize = 2;
 
 /// What became of a stretch.
 #[derive(Clone, Copy, Debug)]
@@ -50,36 +50,74 @@ impl Progress {
 
     /// Remembers what became of `choice`.
     pub(in crate::evm) fn learn(&mut self, policy: Policy, choice: &Choice, outcome: &Outcome) {
-        let committed = outcome.next.saturating_sub(outcome.first);
         self.tried.neighbours |= choice.untried.neighbours;
         self.tried.groups |= choice.untried.groups;
-        self.in_order = None;
-        match choice.strategy {
-            Strategy::InOrder => {}
+        self.in_order = self.then_in_order(policy, choice, outcome);
+    }
+
+    /// What runs in order after `choice`. A pool's next transactions are chosen for anew.
+    fn then_in_order(
+        &mut self,
+        policy: Policy,
+        choice: &Choice,
+        outcome: &Outcome,
+    ) -> Option<(usize, Reason)> {
+        let committed = outcome.next.saturating_sub(outcome.first);
+        let next = match choice.strategy {
+            Strategy::InOrder => None,
             Strategy::Neighbours => {
                 self.tried.neighbours = true;
-                self.in_order = take_turns(policy, Policy::Forced(Forced::Neighbours), PARTS_TURN);
+                take_turns(policy, Forced::Neighbours, NEIGHBOURS_TURN)
             }
             Strategy::Groups => {
                 self.tried.groups = true;
-                self.in_order = take_turns(policy, Policy::Forced(Forced::Groups), LANES_TURN);
+                take_turns(policy, Forced::Groups, GROUPS_TURN)
             }
             Strategy::AccessList => {
                 // The more often batches end early the more runs in order, so that what is thrown
                 // away is bounded.
                 self.unexpected = if committed > self.unexpected { 1 } else { 2 * self.unexpected };
-                self.in_order = Some((self.unexpected, Reason::Unexpected));
+                Some((self.unexpected, Reason::Unexpected))
             }
             Strategy::Speculative if outcome.was_given_up => {
-                self.in_order = Some((self.trials.wasted(committed), Reason::Discarded));
+                Some((self.trials.wasted(committed), Reason::Discarded))
             }
-            Strategy::Speculative if outcome.next < outcome.all => self.trials.paid(),
-            Strategy::Speculative => {}
-        }
+            Strategy::Speculative => {
+                if outcome.next < outcome.all {
+                    self.trials.paid();
+                }
+                None
+            }
+        };
+        next.filter(|_| outcome.next < outcome.all)
     }
 }
 
 /// What follows a stretch if `forced` is the policy.
-fn take_turns(policy: Policy, forced: Policy, turn: usize) -> Option<(usize, Reason)> {
-    (policy == forced).then_some((turn, Reason::Policy))
+fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
+    (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool's next transactions may be others.
+    #[test]
+    fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
+        let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
+        let untried = Tried { neighbours: false, groups: false };
+        let (end, workers, shortest, is_rest, is_short) = (256, 2, 0, false, false);
+        let choice =
+            Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried };
+        let outcome = |next| {
+            let (first, all, was_given_up, has_failed, has_paid) = (0, 256, true, false, false);
+            Outcome { first, next, all, was_given_up, has_failed, has_paid }
+        };
+        let mut progress = Progress::new(Policy::Auto, true);
+        progress.learn(Policy::Auto, &choice, &outcome(255));
+        assert_eq!(progress.in_order, Some((64, Reason::Discarded)));
+        progress.learn(Policy::Auto, &choice, &outcome(256));
+        assert_eq!(progress.in_order, None);
+    }
 }

@@ -1,7 +1,9 @@
-//! Every number that steers how a block runs. Each says its unit, what it means and what set it;
-//! "by judgement" says that no measurement of its own has.
+//! The numbers on which it depends how a block runs. Each says its unit, what it means and what set
+//! it; "by judgement" says that no measurement of its own has. Elsewhere are those of other layers:
+//! what is a long call (`exec/work`), what is slow storage (`exec/traffic`), how chunks and batches
+//! are cut (`schedule`), the engine's window and first measure of waste (`config`, `protocol`).
 
-/// Gas. A plain payment takes this much, whatever its limit says (EIP-2028).
+/// Gas. A plain payment takes this much, whatever its limit says (EIP-2).
 pub(super) const PAYMENT_GAS: u64 = 21_000;
 
 /// Gas of a whole block. With less of it the block runs in order: other workers cost more to wake
@@ -110,7 +112,7 @@ pub(super) const DISCARDS_TELL_A_CHAIN: u32 = 52;
 
 /// Transactions of the first stretch in order after speculation was given up, and how many times
 /// longer the next one is. A block of 20,000 dependent transfers has four trials (DESIGN).
-pub(super) const IN_ORDER_STRETCH: (usize, usize) = (64, 8);
+pub(super) const FIRST_IN_ORDER: (usize, usize) = (64, 8);
 
 /// Transactions of a trial of speculation, for each one of the first stretch in order: setting up
 /// more costs more. By judgement.

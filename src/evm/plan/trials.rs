@@ -1,7 +1,7 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
 use super::thresholds::{
-    DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, IN_ORDER_STRETCH, LONG_BLOCK, TRIAL_TIMES,
+    DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, FIRST_IN_ORDER, LONG_BLOCK, TRIAL_TIMES,
 };
 use crate::config::{Forced, Policy};
 use crate::protocol::Waste;
@@ -48,7 +48,7 @@ impl Trials {
     /// `hands_over`: speculation may be given up.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
-        let (shortest, growth) = if is_forced { (3, 1) } else { IN_ORDER_STRETCH };
+        let (shortest, growth) = if is_forced { (3, 1) } else { FIRST_IN_ORDER };
         let may_end =
             hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
