@@ -6,6 +6,7 @@ pub mod bench;
 pub mod chain_input;
 pub mod checks;
 pub mod commands;
+pub mod explain;
 pub mod fetch;
 pub mod profile;
 pub mod suite;

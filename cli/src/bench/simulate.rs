@@ -6,17 +6,14 @@
 //! cores share, the waking of threads, and reads that come late in a transaction (all count as made when it begins).
 
 use super::runs;
-use alloy_primitives::{Address, U256, map::HashMap};
+use crate::explain::{self, Axis, Graph, Recording, Rule, WhatIf};
 use braid_evm::{
     Config, SimulatedExecutor,
     runtime::simulated::{Clock, Options, Schedule},
 };
 use braid_testkit::block::Block;
 use core::num::NonZeroU16;
-use revm::{
-    Context, DatabaseCommit, DatabaseRef, ExecuteEvm, MainBuilder, MainContext, database::CacheDB,
-    database_interface::WrapDatabaseRef, state::EvmState,
-};
+use revm::DatabaseRef;
 use std::{
     fmt::Display,
     sync::{Arc, OnceLock},
@@ -61,8 +58,8 @@ impl Simulated {
 pub struct Bounds {
     /// Time of all transactions, one after the other, without a bundle.
     pub work: Duration,
-    /// The longest chain of transactions of which each reads what one before it wrote; the
-    /// beneficiary is left out.
+    /// The longest chain of transactions of which each reads what one before it wrote; fees for the
+    /// beneficiary are left out.
     pub chain: Duration,
 }
 
@@ -132,68 +129,15 @@ where
     Some(workers.iter().zip(best).map(simulated).collect())
 }
 
-/// Times each transaction in sequence and follows who read from whom.
+/// Times each transaction in sequence and follows which one read what an earlier one wrote, as `braid explain` does.
 pub fn bounds<D: DatabaseRef + Clone>(block: &Block, database: &D) -> Option<Bounds> {
-    bounds_by(block, database, |took| took)
+    Some(bounds_of(&explain::record(block, database, 1).ok()?))
 }
 
-/// The same, with `time` as the time of a transaction that really took so long.
-fn bounds_by<D: DatabaseRef + Clone>(
-    block: &Block,
-    database: &D,
-    time: impl Fn(Duration) -> Duration,
-) -> Option<Bounds> {
-    let mut evm = Context::mainnet()
-        .with_db(CacheDB::new(WrapDatabaseRef(database.clone())))
-        .with_cfg(block.cfg.clone())
-        .with_block(block.env.clone())
-        .build_mainnet();
-    let mut chains = Chains::default();
-    for transaction in &block.transactions {
-        let transaction = transaction.clone();
-        let start = Instant::now();
-        let executed = evm.transact(transaction).ok()?;
-        chains.add(time(start.elapsed()), &executed.state, block.env.beneficiary);
-        evm.ctx.journaled_state.database.commit(executed.state);
-    }
-    Some(Bounds { work: chains.work, chain: chains.longest })
-}
-
-/// An account's own fields, or one of its slots.
-type Place = (Address, Option<U256>);
-
-#[derive(Default)]
-struct Chains {
-    /// When the last writer of a place ends, if everybody begins as soon as possible.
-    written: HashMap<Place, Duration>,
-    work: Duration,
-    longest: Duration,
-}
-
-impl Chains {
-    fn add(&mut self, took: Duration, state: &EvmState, beneficiary: Address) {
-        self.work += took;
-        let accounts = || state.iter().filter(|(address, _)| **address != beneficiary);
-        let slots = || {
-            accounts().flat_map(|(address, account)| {
-                account.storage.iter().map(move |(slot, value)| ((*address, Some(*slot)), value))
-            })
-        };
-        let reads = accounts().map(|(address, _)| (*address, None)).chain(slots().map(|at| at.0));
-        let begins = reads.filter_map(|place| self.written.get(&place)).max();
-        let ends = begins.copied().unwrap_or_default() + took;
-        self.longest = self.longest.max(ends);
-        for (address, account) in accounts() {
-            if account.info != account.original_info() {
-                self.written.insert((*address, None), ends);
-            }
-        }
-        for (place, value) in slots() {
-            if value.is_changed() {
-                self.written.insert(place, ends);
-            }
-        }
-    }
+fn bounds_of(recording: &Recording) -> Bounds {
+    let graph = Graph::new(recording, Axis::Time, &WhatIf::NOTHING);
+    let [work, chain] = [graph.work(), graph.chain(Rule::Whole)].map(Duration::from_nanos);
+    Bounds { work, chain }
 }
 
 #[cfg(test)]
@@ -201,19 +145,23 @@ mod tests {
     use super::*;
     use braid_testkit::workload::Preset;
 
-    fn bounds_of(preset: Preset) -> Bounds {
+    fn bounds_in(preset: Preset) -> Bounds {
         let file = preset.block(40, 1).unwrap();
         let (block, database) = file.to_block().unwrap();
-        // What each takes really depends on what else the machine does.
-        bounds_by(&block, &database, |_| Duration::from_millis(1)).unwrap()
+        let mut recording = explain::record(&block, &database, 0).unwrap();
+        for transaction in &mut recording.transactions {
+            // What each takes really depends on what else the machine does.
+            transaction.time = Duration::from_millis(1);
+        }
+        bounds_of(&recording)
     }
 
     #[test]
     fn a_chain_is_all_of_a_serial_block_and_little_of_an_independent_one() {
-        let serial = bounds_of(Preset::OnePool);
+        let serial = bounds_in(Preset::OnePool);
         assert_eq!(serial.chain, serial.work);
         assert!((serial.ratio(8) - 1.0).abs() < 1e-9);
-        let independent = bounds_of(Preset::Swaps);
+        let independent = bounds_in(Preset::Swaps);
         assert_eq!(independent.work, 40 * independent.chain);
         assert!((independent.ratio(8) - 8.0).abs() < 1e-9);
         assert!((independent.ratio(u16::MAX) - 40.0).abs() < 1e-9);

@@ -1,0 +1,106 @@
+//! All that is said of one block.
+
+use super::{
+    bounds::{Axis, Bounds, Graph, Step},
+    location::Target,
+    record::Recording,
+    what_if::WhatIf,
+};
+
+/// Numbers of workers that bounds are given for.
+pub const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// What is asked of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// A change to compare with the block as it is.
+    pub what_if: WhatIf,
+    /// Workers for which gains are given, 1 to 64.
+    pub workers: usize,
+    /// What conflicts are ordered by.
+    pub axis: Axis,
+}
+
+/// What limits a block.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Number of transactions.
+    pub transactions: usize,
+    /// As the block is, in gas.
+    pub gas: Costs,
+    /// As the block is, in nanoseconds; `None` if nothing was timed.
+    pub time: Option<Costs>,
+    /// As the question changes it.
+    pub changed: Option<Changed>,
+    /// Transactions that look at the beneficiary's balance, and with it at the fees of all before them. The bounds do
+    /// not make them wait for those.
+    pub reads_fees: Vec<usize>,
+}
+
+/// Bounds of a block, and what they come from.
+#[derive(Clone, Debug)]
+pub struct Costs {
+    /// The bounds.
+    pub bounds: Bounds,
+    /// The longest chain of transactions that need each other.
+    pub critical_path: Vec<Step>,
+    /// Cost of each transaction on it.
+    pub path_costs: Vec<u64>,
+}
+
+/// A block with a change.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The change.
+    pub what_if: WhatIf,
+    /// Parts of the change that no transaction touches.
+    pub untouched: Vec<Target>,
+    /// In gas.
+    pub gas: Costs,
+    /// In nanoseconds; `None` if nothing was timed.
+    pub time: Option<Costs>,
+}
+
+impl Explanation {
+    /// The costs that `axis` asks for, or those in gas if nothing was timed.
+    #[must_use]
+    pub fn ordered_by(&self, axis: Axis) -> (Axis, &Costs) {
+        match &self.time {
+            Some(time) if axis == Axis::Time => (axis, time),
+            _ => (Axis::Gas, &self.gas),
+        }
+    }
+}
+
+/// Answers `question` about the block of `recording`.
+#[must_use]
+pub fn explain(recording: &Recording, question: &Question) -> Explanation {
+    let mut workers = WORKERS.to_vec();
+    if let Err(place) = workers.binary_search(&question.workers) {
+        workers.insert(place, question.workers);
+    }
+    let costs = |axis, what_if: &WhatIf| {
+        let graph = Graph::new(recording, axis, what_if);
+        let critical_path = graph.critical_path();
+        let cost = |step: &Step| graph.costs()[step.transaction];
+        let path_costs = critical_path.iter().map(cost).collect();
+        Costs { bounds: graph.bounds(&workers), critical_path, path_costs }
+    };
+    let timed = |what_if: &WhatIf| recording.timed.then(|| costs(Axis::Time, what_if));
+    let what_if = &question.what_if;
+    let changed = (!what_if.is_nothing()).then(|| Changed {
+        what_if: what_if.clone(),
+        untouched: what_if.untouched(recording),
+        gas: costs(Axis::Gas, what_if),
+        time: timed(what_if),
+    });
+    let transactions = recording.transactions.iter().enumerate();
+    let reads_fees = transactions.filter(|(_, it)| it.reads_fees).map(|(index, _)| index);
+    Explanation {
+        transactions: recording.transactions.len(),
+        gas: costs(Axis::Gas, &WhatIf::NOTHING),
+        time: timed(&WhatIf::NOTHING),
+        changed,
+        reads_fees: reads_fees.collect(),
+    }
+}

@@ -1,0 +1,20 @@
+//! Why a block does not run in parallel: which transactions need which, where, and what that costs.
+//!
+//! [`record()`] runs a block once in sequence; everything else is arithmetic over what it saw.
+
+mod bounds;
+mod explanation;
+pub mod json;
+mod location;
+mod preimages;
+mod record;
+mod watch;
+mod what_if;
+pub mod words;
+
+pub use bounds::{Axis, Bounds, Graph, Need, OnWorkers, Rule, Step, ratio};
+pub use explanation::{Changed, Costs, Explanation, Question, WORKERS, explain};
+pub use location::{Location, LocationError, Target};
+pub use preimages::{Preimages, SlotPath, Step as SlotStep};
+pub use record::{Access, RecordError, Recorded, Recording, record};
+pub use what_if::WhatIf;

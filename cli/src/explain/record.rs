@@ -1,0 +1,323 @@
+//! One sequential run of a block with plain revm, and what each transaction read and wrote in it.
+//!
+//! The run shares no code with the parallel engine. A transaction reads a place of the state if its result depends
+//! on what is there, and writes it if it leaves something else there. Fees for the beneficiary count neither as
+//! written nor, for a transaction that looks at the beneficiary's balance, as read: the engine defers them.
+
+use super::{
+    location::Location,
+    preimages::Preimages,
+    watch::{Load, Tape, Watch},
+};
+use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
+use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
+use alloy_primitives::{Address, Bytes, Log, TxKind, U256};
+use braid_testkit::block::Block;
+use core::mem;
+use revm::{
+    Context, DatabaseCommit, DatabaseRef, ExecuteEvm, InspectEvm, MainBuilder, MainContext,
+    MainnetEvm, SystemCallCommitEvm,
+    context::{BlockEnv, CfgEnv, Journal, TxEnv, result::ExecutionResult},
+    context_interface::transaction::{AuthorizationTr, Transaction as _},
+    primitives::hardfork::SpecId,
+    state::{Account, EvmState},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+use thiserror::Error;
+
+/// A block that was run, and what each transaction read and wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// Transactions in the order of the block.
+    pub transactions: Vec<Recorded>,
+    /// Inputs of the hashes that were computed.
+    pub preimages: Preimages,
+    /// Whether times were measured: all times are 0 otherwise.
+    pub timed: bool,
+}
+
+/// A transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// Account that pays for it.
+    pub sender: Address,
+    /// Account that it calls; `None` if it creates a contract.
+    pub callee: Option<Address>,
+    /// What it calls: the first four bytes of its input, if it has as many.
+    pub selector: Option<[u8; 4]>,
+    /// Gas that it used.
+    pub gas: u64,
+    /// Time that it took, without commit.
+    pub time: Duration,
+    /// Places that it read, some of which it wrote, in order of the places.
+    pub accesses: Vec<Access>,
+    /// Contracts that were called on its behalf, with the first four bytes of the input, each once.
+    pub calls: Vec<(Address, [u8; 4])>,
+    /// What it logged.
+    pub logs: Vec<Log>,
+    /// Whether it looked at the beneficiary's balance, and with it at the fees of all before it.
+    pub reads_fees: bool,
+}
+
+/// A place that a transaction read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The place.
+    pub location: Location,
+    /// Gas that the transaction's code had spent when it first looked; what a transaction pays before its code begins
+    /// is not counted.
+    pub gas: u64,
+    /// Time at which it first looked, since it began.
+    pub time: Duration,
+    /// What it found and left, if that is not the same. Of code: the hash.
+    pub written: Option<(U256, U256)>,
+}
+
+/// Why a block could not be recorded.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// A system call before the first transaction failed.
+    #[error("before the first transaction: {0}")]
+    PreBlock(String),
+    /// A transaction cannot be part of the block, or its state is missing.
+    #[error("transaction {index}: {reason}")]
+    Transaction {
+        /// Its index.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+type Journaled<D> = Context<BlockEnv, TxEnv, CfgEnv, Tape<D>, Journal<Tape<D>>, ()>;
+type Evm<D> = MainnetEvm<Journaled<D>, Watch>;
+
+/// Runs `block` on `database` once to see what it does, and then `rounds` times for the clock; the fastest round of
+/// each transaction counts.
+///
+/// # Errors
+/// The block is invalid, or the database fails.
+pub fn record<D: DatabaseRef + Clone>(
+    block: &Block,
+    database: &D,
+    rounds: u32,
+) -> Result<Recording, RecordError> {
+    let mut recording = seen(block, database.clone())?;
+    recording.timed = rounds > 0;
+    for round in 0..rounds {
+        let mut run = begin(block, database.clone())?;
+        for (index, recorded) in recording.transactions.iter_mut().enumerate() {
+            run.ctx.journaled_state.database.begin();
+            let executed = run.transact(block.transactions[index].clone());
+            let took = run.ctx.journaled_state.database.elapsed();
+            let executed = executed.map_err(|error| failed(index, &error))?;
+            if round == 0 || took < recorded.time {
+                recorded.time = took;
+                let loads = first_loads(&run.ctx.journaled_state.database.loads);
+                for access in &mut recorded.accesses {
+                    let load = loads.get(&place(&access.location));
+                    access.time = load.map_or(Duration::ZERO, |load| load.time).min(took);
+                }
+            }
+            run.ctx.journaled_state.database.commit(executed.state);
+        }
+    }
+    Ok(recording)
+}
+
+fn failed(index: usize, reason: &dyn core::fmt::Display) -> RecordError {
+    RecordError::Transaction { index, reason: reason.to_string() }
+}
+
+/// The state before the first transaction, and an EVM on it.
+fn begin<D: DatabaseRef>(block: &Block, database: D) -> Result<Evm<D>, RecordError> {
+    let mut tape = Tape::new(database);
+    let fails = |error: String| RecordError::PreBlock(error);
+    if block.rules.dao_fork {
+        let mut moved = U256::ZERO;
+        for account in DAO_HARDFORK_ACCOUNTS {
+            let account = tape.state.load_account(account);
+            let info = &mut account.map_err(|error| fails(error.to_string()))?.info;
+            moved += mem::take(&mut info.balance);
+        }
+        let receiver = tape.state.load_account(DAO_HARDFORK_BENEFICIARY);
+        receiver.map_err(|error| fails(error.to_string()))?.info.balance += moved;
+    }
+    let mut evm = Context::mainnet()
+        .with_db(tape)
+        .with_cfg(block.cfg.clone())
+        .with_block(block.env.clone())
+        .build_mainnet_with_inspector(Watch::default());
+    let spec = block.cfg.spec;
+    let mut calls: Vec<(Address, Bytes)> = Vec::new();
+    if block.rules.system_calls && spec.is_enabled_in(SpecId::PRAGUE) {
+        calls.push((HISTORY_STORAGE_ADDRESS, block.parent_hash.0.into()));
+    }
+    if let Some(root) = block.parent_beacon_block_root
+        && block.rules.system_calls
+        && spec.is_enabled_in(SpecId::CANCUN)
+    {
+        calls.push((BEACON_ROOTS_ADDRESS, root.0.into()));
+    }
+    for (contract, input) in calls {
+        evm.system_call_commit(contract, input).map_err(|error| fails(error.to_string()))?;
+    }
+    Ok(evm)
+}
+
+/// The run in which everything but time is seen.
+fn seen<D: DatabaseRef>(block: &Block, database: D) -> Result<Recording, RecordError> {
+    let mut evm = begin(block, database)?;
+    let mut transactions = Vec::with_capacity(block.transactions.len());
+    for (index, transaction) in block.transactions.iter().enumerate() {
+        evm.ctx.journaled_state.database.begin();
+        evm.inspector.begin();
+        let executed = evm.inspect_tx(transaction.clone());
+        let executed = executed.map_err(|error| failed(index, &error))?;
+        let tape = &mut evm.ctx.journaled_state.database;
+        let seen = Seen {
+            transaction,
+            env: &block.env,
+            spec: block.cfg.spec,
+            result: executed.result,
+            state: &executed.state,
+            loads: first_loads(&tape.loads),
+            watch: &mut evm.inspector,
+        };
+        transactions.push(seen.recorded());
+        tape.commit(executed.state);
+    }
+    Ok(Recording { transactions, preimages: mem::take(&mut evm.inspector.preimages), timed: false })
+}
+
+/// What the database is asked for to look at a location.
+type Place = (Address, Option<U256>);
+
+fn place(location: &Location) -> Place {
+    match location {
+        Location::Slot(account, slot) => (*account, Some(*slot)),
+        other => (other.account(), None),
+    }
+}
+
+fn first_loads(loads: &[Load]) -> HashMap<Place, Load> {
+    let mut first = HashMap::with_capacity(loads.len());
+    for load in loads {
+        first.entry((load.account, load.slot)).or_insert(*load);
+    }
+    first
+}
+
+/// A transaction that has run, before its changes are committed.
+struct Seen<'a> {
+    transaction: &'a TxEnv,
+    env: &'a BlockEnv,
+    spec: SpecId,
+    result: ExecutionResult,
+    state: &'a EvmState,
+    loads: HashMap<Place, Load>,
+    watch: &'a mut Watch,
+}
+
+impl Seen<'_> {
+    fn recorded(self) -> Recorded {
+        let tx = self.transaction;
+        let gas = self.result.tx_gas_used();
+        let beneficiary = self.env.beneficiary;
+        self.watch.balances.push(tx.caller);
+        self.watch.nonces.push(tx.caller);
+        self.watch.codes.push(tx.caller);
+        for authorization in tx.authorization_list() {
+            let authority = authorization.authority();
+            self.watch.nonces.extend(authority);
+            self.watch.codes.extend(authority);
+        }
+        let mut calls = mem::take(&mut self.watch.calls);
+        calls.sort_unstable();
+        calls.dedup();
+        let accesses = self.accesses();
+        Recorded {
+            sender: tx.caller,
+            callee: match tx.kind {
+                TxKind::Call(callee) => Some(callee),
+                TxKind::Create => None,
+            },
+            selector: tx.data.first_chunk().copied().filter(|_| tx.kind.is_call()),
+            gas,
+            time: Duration::ZERO,
+            reads_fees: accesses.contains_key(&Location::Balance(beneficiary)),
+            accesses: accesses.into_values().collect(),
+            calls,
+            logs: self.result.into_logs(),
+        }
+    }
+
+    fn accesses(&self) -> BTreeMap<Location, Access> {
+        let mut found = BTreeMap::new();
+        let mut looked = |location: Location, written: Option<(U256, U256)>| {
+            let load = self.loads.get(&place(&location));
+            let gas = load.map_or(0, |load| load.gas);
+            let new = Access { location, gas, time: Duration::ZERO, written };
+            let access = found.entry(location).or_insert(new);
+            access.written = access.written.or(written);
+        };
+        for (address, account) in self.state {
+            for (location, written) in self.changes(*address, account) {
+                looked(location, Some(written));
+            }
+            for (slot, value) in &account.storage {
+                let written = value.is_changed() && !account.is_selfdestructed();
+                let change = (value.original_value, value.present_value);
+                looked(Location::Slot(*address, *slot), written.then_some(change));
+            }
+        }
+        // What was not loaded was not looked at: the transaction ran out of gas before.
+        let is_loaded = |address: &&Address| self.state.contains_key(*address);
+        for address in self.watch.balances.iter().filter(is_loaded) {
+            looked(Location::Balance(*address), None);
+        }
+        for address in self.watch.nonces.iter().filter(is_loaded) {
+            looked(Location::Nonce(*address), None);
+        }
+        for address in self.watch.codes.iter().filter(is_loaded) {
+            looked(Location::Code(*address), None);
+            let code = self.state.get(address).and_then(|account| account.info.code.as_ref());
+            if let Some(delegate) = code.and_then(|code| code.eip7702_address()) {
+                looked(Location::Code(delegate), None);
+            }
+        }
+        found
+    }
+
+    /// What the transaction has changed of an account beside its storage.
+    fn changes(&self, address: Address, account: &Account) -> Vec<(Location, (U256, U256))> {
+        let (mut before, mut after) = (account.original_info(), account.info.clone());
+        if account.is_selfdestructed() {
+            after = Default::default();
+        }
+        if address == self.env.beneficiary {
+            let is_seen = self.watch.balances.contains(&address);
+            let change = if is_seen { before.balance + self.fee() } else { after.balance };
+            before.balance = change;
+        }
+        let pairs = [
+            (Location::Balance(address), (before.balance, after.balance)),
+            (Location::Nonce(address), (U256::from(before.nonce), U256::from(after.nonce))),
+            (Location::Code(address), (before.code_hash.into(), after.code_hash.into())),
+        ];
+        pairs.into_iter().filter(|(_, (before, after))| before != after).collect()
+    }
+
+    /// What the beneficiary gets for the transaction.
+    fn fee(&self) -> U256 {
+        let base_fee = u128::from(self.env.basefee);
+        let mut price = self.transaction.effective_gas_price(base_fee);
+        if self.spec.is_enabled_in(SpecId::LONDON) {
+            price = price.saturating_sub(base_fee);
+        }
+        U256::from(price) * U256::from(self.result.tx_gas_used())
+    }
+}

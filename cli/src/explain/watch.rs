@@ -1,0 +1,217 @@
+//! What revm shows of a transaction while it runs: a database that notes the first read of each account
+//! and slot, and an inspector that notes what no database sees.
+
+use super::preimages::Preimages;
+use alloy_primitives::{Address, B256, U256};
+use revm::{
+    Database, DatabaseCommit, DatabaseRef, Inspector,
+    bytecode::opcode,
+    context::ContextTr,
+    database::{CacheDB, WrapDatabaseRef},
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
+        interpreter::EthInterpreter,
+        interpreter_types::{Jumps, MemoryTr},
+    },
+    state::{AccountInfo, Bytecode, EvmState},
+};
+use std::time::{Duration, Instant};
+
+/// Gas that a call with value gives its callee beside what the caller pays.
+const STIPEND: u64 = 2_300;
+
+/// Bytes of the longest input whose hash is remembered: a key of a mapping with the mapping's slot.
+const LONGEST_INPUT: usize = 160;
+
+/// First read of an account (`None`) or of one of its slots.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) account: Address,
+    pub(super) slot: Option<U256>,
+    /// Gas that the transaction's code has spent before it.
+    pub(super) gas: u64,
+    /// Time since the transaction began.
+    pub(super) time: Duration,
+}
+
+/// The state as the transactions so far have left it; notes what a transaction reads of it.
+#[derive(Debug)]
+pub(super) struct Tape<D: DatabaseRef> {
+    pub(super) state: CacheDB<WrapDatabaseRef<D>>,
+    /// Reads of the current transaction; revm's journal asks once for each account and slot.
+    pub(super) loads: Vec<Load>,
+    /// Gas that the code of the current transaction has spent. Only the inspector advances it.
+    gas: u64,
+    began: Instant,
+}
+
+impl<D: DatabaseRef> Tape<D> {
+    pub(super) fn new(database: D) -> Self {
+        let state = CacheDB::new(WrapDatabaseRef(database));
+        Self { state, loads: Vec::new(), gas: 0, began: Instant::now() }
+    }
+
+    /// Begins another transaction.
+    pub(super) fn begin(&mut self) {
+        self.loads.clear();
+        self.gas = 0;
+        self.began = Instant::now();
+    }
+
+    /// Time since the transaction began.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn note(&mut self, account: Address, slot: Option<U256>) {
+        self.loads.push(Load { account, slot, gas: self.gas, time: self.began.elapsed() });
+    }
+}
+
+impl<D: DatabaseRef> Database for Tape<D> {
+    type Error = D::Error;
+
+    fn basic(&mut self, account: Address) -> Result<Option<AccountInfo>, D::Error> {
+        self.note(account, None);
+        self.state.basic(account)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        self.state.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, account: Address, slot: U256) -> Result<U256, D::Error> {
+        self.note(account, Some(slot));
+        self.state.storage(account, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, D::Error> {
+        self.state.block_hash(number)
+    }
+}
+
+impl<D: DatabaseRef> DatabaseCommit for Tape<D> {
+    fn commit(&mut self, changes: EvmState) {
+        self.state.commit(changes);
+    }
+}
+
+/// What the inspector has seen of the current transaction.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Accounts whose balance the transaction has looked at or moved.
+    pub(super) balances: Vec<Address>,
+    /// Accounts whose nonce it has used.
+    pub(super) nonces: Vec<Address>,
+    /// Accounts whose code it has run or looked at.
+    pub(super) codes: Vec<Address>,
+    /// Contracts that were called, by what was called: the first four bytes of the input.
+    pub(super) calls: Vec<(Address, [u8; 4])>,
+    /// Inputs of hashes, of the whole block.
+    pub(super) preimages: Preimages,
+    /// Gas that was spent when each frame began.
+    bases: Vec<u64>,
+    /// Gas spent so far, by the last frame that ran.
+    spent: u64,
+    /// Input of the hash that is being computed.
+    hashed: Option<Vec<u8>>,
+}
+
+impl Watch {
+    /// Begins another transaction.
+    pub(super) fn begin(&mut self) {
+        self.balances.clear();
+        self.nonces.clear();
+        self.codes.clear();
+        self.calls.clear();
+        self.bases.clear();
+        self.spent = 0;
+        self.hashed = None;
+    }
+
+    /// Gas spent so far if `interpreter` is the frame that runs.
+    fn spent_in(&self, interpreter: &Interpreter<EthInterpreter>) -> u64 {
+        let base = self.bases.last().copied().unwrap_or_default();
+        base.saturating_add(interpreter.gas.limit().saturating_sub(interpreter.gas.remaining()))
+    }
+
+    /// A frame begins that may use this much gas, of which its caller has paid all but `given`.
+    fn enter(&mut self, limit: u64, given: u64) {
+        let base = self.spent.saturating_sub(limit.saturating_sub(given));
+        // The transaction's own frame: nothing was spent before it.
+        self.bases.push(if self.bases.is_empty() { 0 } else { base });
+    }
+}
+
+fn address(word: U256) -> Address {
+    Address::from_word(B256::from(word))
+}
+
+impl<C, D> Inspector<C, EthInterpreter> for Watch
+where
+    C: ContextTr<Db = Tape<D>>,
+    D: DatabaseRef,
+{
+    fn step(&mut self, interpreter: &mut Interpreter<EthInterpreter>, context: &mut C) {
+        context.db_mut().gas = self.spent_in(interpreter);
+        let word = |index| interpreter.stack.peek(index).unwrap_or_default();
+        match interpreter.bytecode.opcode() {
+            opcode::KECCAK256 => {
+                let (offset, size) = (word(0).saturating_to(), word(1).saturating_to::<usize>());
+                let end = usize::checked_add(offset, size);
+                let is_known = end.is_some_and(|end| end <= interpreter.memory.size());
+                self.hashed = (is_known && (32..=LONGEST_INPUT).contains(&size))
+                    .then(|| interpreter.memory.slice_len(offset, size).to_vec());
+            }
+            opcode::BALANCE => self.balances.push(address(word(0))),
+            opcode::SELFBALANCE => self.balances.push(interpreter.input.target_address),
+            opcode::SELFDESTRUCT => {
+                self.balances.extend([interpreter.input.target_address, address(word(0))]);
+            }
+            opcode::EXTCODESIZE | opcode::EXTCODECOPY | opcode::EXTCODEHASH => {
+                self.codes.push(address(word(0)));
+            }
+            _ => {}
+        }
+    }
+
+    fn step_end(&mut self, interpreter: &mut Interpreter<EthInterpreter>, _: &mut C) {
+        self.spent = self.spent_in(interpreter);
+        if let Some(input) = self.hashed.take()
+            && let Ok(hash) = interpreter.stack.peek(0)
+        {
+            self.preimages.add(hash, &input);
+        }
+    }
+
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        let moves = inputs.transfers_value();
+        self.enter(inputs.gas_limit, if moves { STIPEND } else { 0 });
+        if moves {
+            self.balances.extend([inputs.caller, inputs.target_address]);
+        }
+        self.codes.push(inputs.bytecode_address);
+        let input = inputs.input.as_bytes(context);
+        if let Some(selector) = input.first_chunk() {
+            self.calls.push((inputs.target_address, *selector));
+        }
+        None
+    }
+
+    fn call_end(&mut self, _: &mut C, _: &CallInputs, _: &mut CallOutcome) {
+        self.bases.pop();
+    }
+
+    fn create(&mut self, _: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.enter(inputs.gas_limit(), 0);
+        self.nonces.push(inputs.caller());
+        if !inputs.value().is_zero() {
+            self.balances.push(inputs.caller());
+        }
+        None
+    }
+
+    fn create_end(&mut self, _: &mut C, _: &CreateInputs, _: &mut CreateOutcome) {
+        self.bases.pop();
+    }
+}

@@ -1,0 +1,49 @@
+//! Questions: what would the bounds be without a conflict, or with a location that is split by sender?
+
+use super::location::{Location, Target};
+use alloy_primitives::Address;
+
+/// What a question changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WhatIf {
+    /// Places at which no transactions conflict.
+    pub without: Vec<Target>,
+    /// Places of which each sender has one of its own.
+    pub sharded: Vec<Location>,
+}
+
+impl WhatIf {
+    /// Nothing is changed.
+    pub const NOTHING: Self = Self { without: Vec::new(), sharded: Vec::new() };
+
+    /// Whether nothing is changed.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.without.is_empty() && self.sharded.is_empty()
+    }
+
+    /// Transactions conflict at `location` with those that have the same key there. `None`: with none.
+    pub(super) fn key(
+        &self,
+        location: &Location,
+        sender: Address,
+    ) -> Option<(Location, Option<Address>)> {
+        if self.without.iter().any(|target| target.covers(location)) {
+            return None;
+        }
+        let is_sharded = self.sharded.contains(location);
+        Some((*location, is_sharded.then_some(sender)))
+    }
+
+    /// Places and accounts that no access of `recording` touches: a question about them changes nothing.
+    #[must_use]
+    pub fn untouched(&self, recording: &super::record::Recording) -> Vec<Target> {
+        let sharded = self.sharded.iter().map(|location| Target::Location(*location));
+        let targets = self.without.iter().copied().chain(sharded);
+        let is_touched = |target: &Target| {
+            let mut accesses = recording.transactions.iter().flat_map(|it| &it.accesses);
+            accesses.any(|access| target.covers(&access.location))
+        };
+        targets.filter(|target| !is_touched(target)).collect()
+    }
+}

@@ -1,0 +1,11 @@
+//! `braid explain`: what it says of a block is what arithmetic by hand, and a second recorder, say.
+//!
+//! 1. `bounds`: chains, late reads and list schedules of graphs that fit on a sheet of paper.
+//! 2. `by_hand`: blocks with a counter, transfers, one sender: bounds in gas, computed from the gas table.
+//! 3. `opcodes`: the same chains and places on real blocks as an inspector that follows each instruction finds.
+//! 4. `tool`: what the tool prints, in words and as JSON.
+
+mod bounds;
+mod by_hand;
+mod opcodes;
+mod tool;
