@@ -70,7 +70,7 @@ struct BlockLine<'a> {
 
 /// Transactions that ran in one way.
 #[derive(Serialize)]
-struct StretchLine {
+pub(super) struct StretchLine {
     first: u32,
     /// The first transaction after it.
     end: u32,

@@ -2,6 +2,7 @@
 
 use super::{
     bounds::{Axis, Bounds, Graph, Step},
+    conflicts::{Conflicts, conflicts},
     location::Target,
     record::Recording,
     what_if::WhatIf,
@@ -17,8 +18,12 @@ pub struct Question {
     pub what_if: WhatIf,
     /// Workers for which gains are given, 1 to 64.
     pub workers: usize,
+    /// Further numbers of workers for which bounds are given.
+    pub also: Vec<usize>,
     /// What conflicts are ordered by.
     pub axis: Axis,
+    /// Number of places that are named.
+    pub top: usize,
 }
 
 /// What limits a block.
@@ -30,6 +35,8 @@ pub struct Explanation {
     pub gas: Costs,
     /// As the block is, in nanoseconds; `None` if nothing was timed.
     pub time: Option<Costs>,
+    /// What is in the way, on the axis that was asked for or, if nothing was timed, in gas.
+    pub conflicts: Conflicts,
     /// As the question changes it.
     pub changed: Option<Changed>,
     /// Transactions that look at the beneficiary's balance, and with it at the fees of all before them. The bounds do
@@ -75,10 +82,9 @@ impl Explanation {
 /// Answers `question` about the block of `recording`.
 #[must_use]
 pub fn explain(recording: &Recording, question: &Question) -> Explanation {
-    let mut workers = WORKERS.to_vec();
-    if let Err(place) = workers.binary_search(&question.workers) {
-        workers.insert(place, question.workers);
-    }
+    let mut workers = [&WORKERS[..], &question.also, &[question.workers]].concat();
+    workers.sort_unstable();
+    workers.dedup();
     let costs = |axis, what_if: &WhatIf| {
         let graph = Graph::new(recording, axis, what_if);
         let critical_path = graph.critical_path();
@@ -96,7 +102,9 @@ pub fn explain(recording: &Recording, question: &Question) -> Explanation {
     });
     let transactions = recording.transactions.iter().enumerate();
     let reads_fees = transactions.filter(|(_, it)| it.reads_fees).map(|(index, _)| index);
+    let axis = if recording.timed { question.axis } else { Axis::Gas };
     Explanation {
+        conflicts: conflicts(recording, axis, question.workers, question.top),
         transactions: recording.transactions.len(),
         gas: costs(Axis::Gas, &WhatIf::NOTHING),
         time: timed(&WhatIf::NOTHING),

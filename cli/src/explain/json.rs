@@ -2,8 +2,13 @@
 
 use super::{
     bounds::OnWorkers,
+    conflicts::{Conflict, Gain},
+    decode::Kind,
     explanation::{Changed, Costs, Explanation},
+    standards,
+    totals::Costly,
 };
+use alloy_primitives::{Address, hex};
 use serde::Serialize;
 
 /// All that is said of a block.
@@ -15,6 +20,10 @@ pub struct BlockFields {
     gas: CostFields,
     /// Bounds in nanoseconds; null if nothing was timed.
     time_ns: Option<CostFields>,
+    /// What is in the way, the most expensive first.
+    conflicts: Vec<ConflictFields>,
+    /// Number of further places at which transactions wait.
+    other_conflicts: usize,
     /// Transactions that look at the beneficiary's balance.
     reads_fees: Vec<usize>,
     /// The block with the change that was asked for.
@@ -48,6 +57,69 @@ struct StepFields {
     waited_for: Vec<String>,
 }
 
+/// Costs are in gas, or in nanoseconds if conflicts are ordered by time.
+#[derive(Debug, Serialize)]
+struct ConflictFields {
+    account: Address,
+    locations: Vec<String>,
+    kind: Kind,
+    words: String,
+    serialises: u64,
+    waits: usize,
+    own_chain: u64,
+    transactions: Vec<usize>,
+    functions: Vec<FunctionFields>,
+    callees: Vec<CalleeFields>,
+    without: GainFields,
+    without_those_above: GainFields,
+    sharded: Option<GainFields>,
+}
+
+/// What costs most over many blocks.
+#[derive(Debug, Serialize)]
+pub struct CostlyFields {
+    locations: Vec<String>,
+    kind: Kind,
+    words: String,
+    serialises: u64,
+    waits: usize,
+    blocks: usize,
+}
+
+impl From<&Costly> for CostlyFields {
+    fn from(it: &Costly) -> Self {
+        Self {
+            locations: texts(&it.locations),
+            kind: it.kind,
+            words: it.words.clone(),
+            serialises: it.serialises,
+            waits: it.waits,
+            blocks: it.blocks,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct FunctionFields {
+    selector: String,
+    /// Null if no standard has it.
+    signature: Option<&'static str>,
+    transactions: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct CalleeFields {
+    /// Null for a new contract.
+    address: Option<Address>,
+    transactions: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct GainFields {
+    chain: u64,
+    on_workers: u64,
+}
+
 #[derive(Debug, Serialize)]
 struct ChangedFields {
     without: Vec<String>,
@@ -64,6 +136,8 @@ impl From<&Explanation> for BlockFields {
             txs: it.transactions,
             gas: CostFields::from(&it.gas),
             time_ns: it.time.as_ref().map(CostFields::from),
+            conflicts: it.conflicts.first.iter().map(ConflictFields::from).collect(),
+            other_conflicts: it.conflicts.others,
             reads_fees: it.reads_fees.clone(),
             what_if: it.changed.as_ref().map(ChangedFields::from),
         }
@@ -94,6 +168,41 @@ impl From<&Costs> for CostFields {
                 })
                 .collect(),
         }
+    }
+}
+
+impl From<&Conflict> for ConflictFields {
+    fn from(it: &Conflict) -> Self {
+        let functions = it.functions.iter().map(|function| FunctionFields {
+            selector: hex::encode_prefixed(function.what),
+            signature: standards::function(function.what),
+            transactions: function.transactions,
+        });
+        let callees = it
+            .callees
+            .iter()
+            .map(|callee| CalleeFields { address: callee.what, transactions: callee.transactions });
+        Self {
+            account: it.account,
+            locations: texts(&it.locations),
+            kind: it.kind,
+            words: it.words.clone(),
+            serialises: it.serialises,
+            waits: it.waits,
+            own_chain: it.own_chain,
+            transactions: it.transactions.clone(),
+            functions: functions.collect(),
+            callees: callees.collect(),
+            without: it.without.into(),
+            without_those_above: it.without_those_above.into(),
+            sharded: it.sharded.map(GainFields::from),
+        }
+    }
+}
+
+impl From<Gain> for GainFields {
+    fn from(gain: Gain) -> Self {
+        Self { chain: gain.chain, on_workers: gain.on_workers }
     }
 }
 

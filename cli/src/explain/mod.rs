@@ -3,18 +3,25 @@
 //! [`record()`] runs a block once in sequence; everything else is arithmetic over what it saw.
 
 mod bounds;
+mod conflicts;
+mod decode;
 mod explanation;
 pub mod json;
 mod location;
 mod preimages;
 mod record;
+mod standards;
+mod totals;
 mod watch;
 mod what_if;
 pub mod words;
 
 pub use bounds::{Axis, Bounds, Graph, Need, OnWorkers, Rule, Step, ratio};
+pub use conflicts::{Conflict, Conflicts, Counted, Gain, conflicts};
+pub use decode::{Kind, Meaning, decode};
 pub use explanation::{Changed, Costs, Explanation, Question, WORKERS, explain};
 pub use location::{Location, LocationError, Target};
 pub use preimages::{Preimages, SlotPath, Step as SlotStep};
 pub use record::{Access, RecordError, Recorded, Recording, record};
+pub use totals::{Costly, Totals};
 pub use what_if::WhatIf;

@@ -42,7 +42,7 @@ pub enum Step {
 
 impl Preimages {
     /// Remembers that `input` has this hash.
-    pub(super) fn add(&mut self, hash: U256, input: &[u8]) {
+    pub fn add(&mut self, hash: U256, input: &[u8]) {
         if input.len() >= 32 {
             self.inputs.entry(hash).or_insert_with(|| input.to_vec());
         }

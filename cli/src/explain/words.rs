@@ -2,12 +2,16 @@
 
 use super::{
     bounds::{Axis, Bounds, OnWorkers, ratio},
+    conflicts::{Conflict, Conflicts, Gain, function},
+    decode::Kind,
     explanation::{Changed, Costs, Explanation, Question},
 };
 use std::fmt::Write;
 
 /// Transactions of the critical path that are named, at most.
 const NAMED: usize = 12;
+/// Functions and contracts that are named, at most.
+const CALLS: usize = 3;
 
 /// Costs as people read them.
 #[must_use]
@@ -31,7 +35,9 @@ pub fn cost(axis: Axis, cost: u64) -> String {
 #[must_use]
 pub fn block(explanation: &Explanation, question: &Question) -> String {
     let mut text = String::new();
+    // A text takes everything.
     let _ = bounds(&mut text, explanation, question);
+    let _ = in_the_way(&mut text, explanation, question);
     text
 }
 
@@ -116,7 +122,8 @@ fn change(
     ];
     for (axis, before, after) in pairs {
         let (Some(before), Some(after)) = (before, after) else { continue };
-        writeln!(text, "  {}", gain(axis, &before.bounds, &after.bounds, question.workers))?;
+        let after = as_it_is(&after.bounds, question.workers);
+        writeln!(text, "  {}", gain(axis, &before.bounds, after, question.workers))?;
     }
     for target in &changed.untouched {
         writeln!(text, "  no transaction touches {target}")?;
@@ -124,20 +131,100 @@ fn change(
     Ok(())
 }
 
-/// What a change frees.
-#[must_use]
-pub fn gain(axis: Axis, before: &Bounds, after: &Bounds, workers: usize) -> String {
-    let on = |bounds: &Bounds| {
-        let on = bounds.workers.iter().find(|on| on.workers == workers);
-        ratio(bounds.work, on.map_or(bounds.work, |on| on.chain))
-    };
+/// Chain and span of a block as it is.
+fn as_it_is(bounds: &Bounds, workers: usize) -> Gain {
+    let on = bounds.workers.iter().find(|on| on.workers == workers);
+    Gain { chain: bounds.chain, on_workers: on.map_or(bounds.work, |on| on.chain) }
+}
+
+/// What a change frees of a block that has these bounds.
+fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
+    let before = as_it_is(bounds, workers);
+    if before == after {
+        return "nothing changes, as the same transactions wait elsewhere, too".to_owned();
+    }
     format!(
         "critical path {} -> {}, bound on {workers} workers {:.2}x -> {:.2}x",
         cost(axis, before.chain),
         cost(axis, after.chain),
-        on(before),
-        on(after)
+        ratio(bounds.work, before.on_workers),
+        ratio(bounds.work, after.on_workers)
     )
+}
+
+/// The places that cost most.
+fn in_the_way(
+    text: &mut String,
+    explanation: &Explanation,
+    question: &Question,
+) -> std::fmt::Result {
+    let Conflicts { first, others } = &explanation.conflicts;
+    let (axis, costs) = explanation.ordered_by(question.axis);
+    if first.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "What is in the way:")?;
+    for (index, conflict) in first.iter().enumerate() {
+        writeln!(text, "{:>2}. {} ({})", index + 1, conflict.words, conflict.kind)?;
+        writeln!(text, "    {}", place_line(axis, conflict))?;
+        writeln!(text, "    {}", who_line(conflict))?;
+        let gain = |after| gain(axis, &costs.bounds, after, question.workers);
+        writeln!(text, "    without it: {}", gain(conflict.without))?;
+        if index > 0 && conflict.without_those_above != conflict.without {
+            writeln!(
+                text,
+                "    without it and those above: {}",
+                gain(conflict.without_those_above)
+            )?;
+        }
+        if let Some(sharded) = conflict.sharded.filter(|_| conflict.kind == Kind::Counter) {
+            writeln!(text, "    with one for each sender: {}", gain(sharded))?;
+        }
+    }
+    match others {
+        0 => Ok(()),
+        1 => {
+            writeln!(text, "There is one more place at which transactions wait: --top names more.")
+        }
+        _ => writeln!(
+            text,
+            "There are {others} more places at which transactions wait: --top names more."
+        ),
+    }
+}
+
+/// Where it is, and what it costs.
+fn place_line(axis: Axis, conflict: &Conflict) -> String {
+    let Conflict { locations, serialises, waits, own_chain, .. } = conflict;
+    let first = locations.first().map_or_else(String::new, ToString::to_string);
+    let more = match locations.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let costs = match waits {
+        0 => format!("not on the longest chain; its own chain costs {}", cost(axis, *own_chain)),
+        1 => format!("one transaction of the chain waits, {}", cost(axis, *serialises)),
+        _ => format!("{waits} transactions of the chain wait, {}", cost(axis, *serialises)),
+    };
+    format!("{first}{more}: {costs}")
+}
+
+/// Which transactions, and what they call.
+fn who_line(conflict: &Conflict) -> String {
+    let functions = conflict.functions.iter().take(CALLS);
+    let calls: Vec<String> =
+        functions.map(|it| format!("{} in {}", function(it.what), it.transactions)).collect();
+    let callees = conflict.callees.iter().take(CALLS).map(|it| match it.what {
+        Some(callee) => format!("{callee} in {}", it.transactions),
+        None => format!("a new contract in {}", it.transactions),
+    });
+    let called = if calls.is_empty() {
+        format!("to {}", callees.collect::<Vec<_>>().join(", "))
+    } else {
+        format!("calls of {}", calls.join(", "))
+    };
+    let count = conflict.transactions.len();
+    format!("{count} transactions meet here ({}): {called}", listed(&conflict.transactions, ", "))
 }
 
 fn transactions(indices: &[usize]) -> String {

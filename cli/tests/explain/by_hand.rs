@@ -37,7 +37,7 @@ pub(crate) fn contract() -> Address {
 }
 
 /// A state with 40 senders and these contracts.
-fn state(contracts: &[(Address, Bytes)]) -> CacheDB<EmptyDB> {
+pub(crate) fn state(contracts: &[(Address, Bytes)]) -> CacheDB<EmptyDB> {
     let mut state = CacheDB::new(EmptyDB::new());
     for number in 0..40 {
         let rich = AccountInfo::from_balance(U256::from(1_000_000_000_000u64));
@@ -51,12 +51,12 @@ fn state(contracts: &[(Address, Bytes)]) -> CacheDB<EmptyDB> {
 }
 
 /// A transaction that pays a fee.
-fn call(from: u8, nonce: u64, to: Address, value: u64) -> TxEnv {
+pub(crate) fn call(from: u8, nonce: u64, to: Address, value: u64) -> TxEnv {
     let builder = TxEnv::builder().caller(sender(from)).nonce(nonce).to(to).gas_price(10);
     builder.value(U256::from(value)).gas_limit(100_000).build().expect("a transaction")
 }
 
-fn recorded(transactions: Vec<TxEnv>, contracts: &[(Address, Bytes)]) -> Recording {
+pub(crate) fn recorded(transactions: Vec<TxEnv>, contracts: &[(Address, Bytes)]) -> Recording {
     let mut block = braid_evm::Block { transactions, ..braid_evm::Block::default() };
     block.cfg.set_spec_and_mainnet_gas_params(SpecId::CANCUN);
     block.env.beneficiary = Address::repeat_byte(0xbe);
@@ -66,7 +66,7 @@ fn recorded(transactions: Vec<TxEnv>, contracts: &[(Address, Bytes)]) -> Recordi
 }
 
 fn ask(recording: &Recording, what_if: WhatIf) -> Explanation {
-    explain(recording, &Question { what_if, workers: 16, axis: Axis::Gas })
+    explain(recording, &Question { what_if, workers: 16, also: vec![], axis: Axis::Gas, top: 5 })
 }
 
 fn path(explanation: &Explanation) -> Vec<usize> {

@@ -5,7 +5,7 @@
 
 use crate::support::{block_files, fixtures};
 use alloy_primitives::{Address, B256, U256};
-use braid_cli::explain::{Graph, Location, Rule, WhatIf, record};
+use braid_cli::explain::{Axis, Graph, Location, Recording, Rule, WhatIf, conflicts, record};
 use braid_testkit::{
     block::Block,
     block_file::{BlockFile, FileDatabase},
@@ -23,7 +23,10 @@ use revm::{
     },
     state::EvmState,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
 
 type Reads = BTreeSet<Location>;
 
@@ -270,10 +273,10 @@ fn before(block: &Block) -> Vec<(Address, B256)> {
 }
 
 /// Gas of the longest chain, the transactions on it, and for each of them but the first what it waited for.
-type Path = (u64, Vec<(usize, Vec<Location>)>);
+type Chain = (u64, Vec<(usize, Vec<Location>)>);
 
 /// Compares each transaction with all before it.
-fn longest(transactions: &[Followed]) -> Path {
+fn longest(transactions: &[Followed]) -> Chain {
     let mut ends: Vec<u64> = Vec::new();
     let mut parents: Vec<Option<usize>> = Vec::new();
     let mut writers: BTreeMap<Location, Vec<usize>> = BTreeMap::new();
@@ -301,6 +304,31 @@ fn longest(transactions: &[Followed]) -> Path {
     (last.map_or(0, |last| ends[last]), path)
 }
 
+/// The places that cost most on the path are those that are named first.
+fn check_top(
+    recording: &Recording,
+    followed: &[Followed],
+    path: &[(usize, Vec<Location>)],
+    file: &Path,
+) {
+    let mut costs: HashMap<Location, u64> = HashMap::new();
+    for (index, waited_for) in path {
+        for location in waited_for {
+            *costs.entry(*location).or_default() += followed[*index].gas;
+        }
+    }
+    let most = costs.values().copied().max().unwrap_or_default();
+    let found = conflicts(recording, Axis::Gas, 16, 1);
+    let Some(top) = found.first.first() else {
+        assert_eq!(most, 0, "{file:?}");
+        return;
+    };
+    assert_eq!(top.serialises, most, "{file:?}");
+    for location in &top.locations {
+        assert_eq!(costs.get(location).copied().unwrap_or_default(), most, "{file:?}: {location}");
+    }
+}
+
 #[test]
 fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
     let Some(folder) = fixtures() else { return };
@@ -312,14 +340,16 @@ fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
             continue;
         }
         let recording = record(&block, &database, 0).expect("a valid block");
-        let graph = Graph::new(&recording, Default::default(), &WhatIf::NOTHING);
+        let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
         let steps = graph.critical_path().into_iter();
         let found = steps.map(|step| (step.transaction, step.waited_for)).collect();
         let followed = follow(&block, &database);
         for (index, (one, other)) in recording.transactions.iter().zip(&followed).enumerate() {
             assert_eq!(one.gas, other.gas, "{path:?}: transaction {index}");
         }
-        assert_eq!((graph.chain(Rule::Whole), found), longest(&followed), "{path:?}");
+        let longest = longest(&followed);
+        check_top(&recording, &followed, &longest.1, &path);
+        assert_eq!((graph.chain(Rule::Whole), found), longest, "{path:?}");
         compared += 1;
     }
     assert!(compared >= 60, "only {compared} blocks");

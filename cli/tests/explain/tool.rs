@@ -1,7 +1,10 @@
 //! What the tool prints.
 
-use braid_testkit::block_file::BlockFile;
-use braid_testkit::workload::Preset;
+use braid_testkit::{
+    block_file::BlockFile,
+    hostile::files::good_file,
+    workload::{Preset, Workload},
+};
 use serde_json::{Value, json};
 use std::{
     io::Write,
@@ -65,8 +68,27 @@ fn help_has_examples_and_wrong_questions_are_refused() {
 
 #[test]
 fn the_demo_chain_is_explained_in_gas_and_in_time() {
-    let blocks = lines(&run(&["--json", "--rounds", "1"], 0));
+    let mut blocks = lines(&run(&["--json", "--rounds", "1", "--pause", "0"], 0));
+    let total = blocks.pop().expect("a total");
     assert_eq!(blocks.len(), 6);
+    assert_eq!(
+        (&total["total"], &total["blocks"], &total["txs"]),
+        (&json!(true), &json!(6), &json!(2_400))
+    );
+    let sum = |name: &str| {
+        blocks.iter().map(|it| it["gas"][name].as_u64().expect("a number")).sum::<u64>()
+    };
+    for name in ["work", "longest", "late_read", "chain"] {
+        assert_eq!(total[name], sum(name));
+    }
+    assert_eq!(total["by"], "gas");
+    assert_eq!(total["conflicts"].as_array().expect("some").len(), 5);
+    let costly = &total["conflicts"][0];
+    assert!(costly["serialises"].as_u64() > Some(1_000_000), "{costly}");
+    assert!(
+        costly["blocks"].as_u64() >= Some(2) && costly["waits"].as_u64() > Some(20),
+        "{costly}"
+    );
     for (index, block) in blocks.iter().enumerate() {
         assert_eq!(block["file"], format!("demo-{}", index + 1));
         assert_eq!((&block["ok"], &block["txs"]), (&json!(true), &json!(400)));
@@ -121,12 +143,125 @@ fn a_block_from_standard_input_is_explained_with_and_without_its_chain() {
     assert!(words.contains("The longest conflict chain has 20 transactions"), "{words}");
 }
 
+/// A pool of the demo chain, or a token of it: what its blocks wait for.
+#[test]
+fn conflicts_of_the_demo_chain_have_the_documented_fields() {
+    let blocks = lines(&run(&["--json", "--rounds", "0", "--top", "3"], 0));
+    for block in &blocks[..6] {
+        assert_eq!((&block["by"], &block["workers"]), (&json!("gas"), &json!(16)));
+        assert_eq!(block["measured"], Value::Null);
+        let conflicts = block["conflicts"].as_array().expect("conflicts");
+        assert_eq!(conflicts.len(), 3);
+        assert!(block["other_conflicts"].as_u64() > Some(10));
+        let bounds = &block["gas"];
+        let path = bounds["critical_path"].as_array().expect("a path");
+        for (index, it) in conflicts.iter().enumerate() {
+            let account = it["account"].as_str().expect("an account").to_lowercase();
+            let locations = it["locations"].as_array().expect("places");
+            let is_of_account =
+                |it: &Value| it.as_str().expect("a place").to_lowercase().starts_with(&account);
+            assert!(locations.iter().all(is_of_account), "{it}");
+            // The cost of the transactions of the path that wait there, from the path as it is printed.
+            let waits = path.iter().filter(|step| {
+                let waited_for = step["waited_for"].as_array().expect("places");
+                waited_for.contains(&locations[0])
+            });
+            let costs: Vec<u64> =
+                waits.map(|step| step["cost"].as_u64().expect("a cost")).collect();
+            assert_eq!(it["serialises"], costs.iter().sum::<u64>());
+            assert_eq!(it["waits"], costs.len());
+            for gain in ["without", "without_those_above", "sharded"] {
+                let chain = it[gain]["chain"].as_u64().expect("a chain");
+                assert!(bounds["longest"].as_u64() <= Some(chain), "{it}");
+                assert!(Some(chain) <= bounds["chain"].as_u64(), "{it}");
+                assert!(Some(chain) <= it[gain]["on_workers"].as_u64(), "{it}");
+            }
+            if index == 0 {
+                assert_eq!(it["without"], it["without_those_above"]);
+            }
+            for count in [&it["functions"][0]["transactions"], &it["callees"][0]["transactions"]] {
+                assert!(count.as_u64() > Some(0), "{it}");
+            }
+            assert!(it["own_chain"].as_u64() > it["serialises"].as_u64(), "{it}");
+            assert!(it["transactions"].as_array().expect("some").len() > costs.len(), "{it}");
+        }
+        let kinds: Vec<&str> =
+            conflicts.iter().map(|it| it["kind"].as_str().expect("a kind")).collect();
+        assert!(kinds.contains(&"token_balance"), "{kinds:?}");
+    }
+}
+
+#[test]
+fn what_braid_reaches_stands_beside_the_bounds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens.json");
+    let file = good_file(Workload::Erc20, 60, 50).expect("generates");
+    file.write(&path).expect("writes");
+    let path = path.to_str().expect("UTF-8");
+    let block = &lines(&run(&["--json", "--rounds", "1", "--pause", "0", path], 0))[0];
+    let measured = &block["measured"];
+    for field in ["speedup", "seq_ms", "par_ms"] {
+        assert!(measured[field].as_f64() > Some(0.0), "{measured}");
+    }
+    let workers = measured["workers"].as_u64().expect("a number");
+    let rows = block["time_ns"]["workers"].as_array().expect("rows");
+    assert!(rows.iter().any(|on| on["workers"] == workers), "{rows:?}");
+    let stretches = measured["path"].as_array().expect("stretches");
+    let mut end = 0;
+    for stretch in stretches {
+        assert_eq!(stretch["first"], end);
+        end = stretch["end"].as_u64().expect("an end");
+        assert!(!stretch["reason"].as_str().expect("a reason").is_empty());
+    }
+    assert_eq!(end, 60);
+    let words = run(&["--rounds", "1", "--pause", "0", "--by", "time", path], 0);
+    for word in
+        ["in gas", "in time", "Measured here on", "bounds there, in time", "transactions 0 to "]
+    {
+        assert!(words.contains(word), "{word} is not in {words}");
+    }
+    // By time, if anything is timed.
+    let timed =
+        &lines(&run(&["--json", "--rounds", "1", "--pause", "0", "--by", "time", path], 0))[0];
+    assert_eq!(timed["by"], "time_ns");
+    let untimed = &lines(&run(&["--json", "--rounds", "0", "--by", "time", path], 0))[0];
+    assert_eq!(untimed["by"], "gas");
+}
+
+#[test]
+fn a_folder_is_a_line_for_each_block_and_a_total() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, hot) in [("a", 90), ("b", 0)] {
+        let file = good_file(Workload::Erc20, 40, hot).expect("generates");
+        file.write(&folder.path().join(format!("{name}.json.zst"))).expect("writes");
+    }
+    let path = folder.path().to_str().expect("UTF-8");
+    let text = run(&["--rounds", "0", path], 0);
+    let row = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a line");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (hot, cold) = (row("a "), row("b "));
+    let chain = |row: &[String]| row[6].trim_end_matches('x').parse::<f64>().expect("a ratio");
+    assert!(chain(&hot) < 2.0 && chain(&cold) > 20.0, "{text}");
+    assert_eq!(
+        (hot[1].as_str(), hot[8].as_str(), &hot[9..11]),
+        ("40", "-", &["balance".to_owned(), "of".to_owned()][..])
+    );
+    assert_eq!(cold.last().expect("a word"), "-");
+    assert!(text.contains("2 blocks, 80 transactions, one block after the other"), "{text}");
+    assert!(text.contains("What costs most") && text.contains("(token balance)"), "{text}");
+    let whole = run(&["--rounds", "0", "--whole", path], 0);
+    assert_eq!(whole.matches("in gas").count(), 2);
+    assert!(whole.contains("No transaction waits for another one."), "{whole}");
+}
+
 #[test]
 fn a_file_that_promises_other_gas_is_a_mismatch() {
     let mut file = Preset::Raw.block(5, 1).expect("generates");
     file.expected.gas_used = Some(1);
     let text = piped(&file, &["--rounds", "0"], 1);
-    assert!(text.contains("The run used 105000 gas, the file says 1"), "{text}");
+    assert!(text.contains("the run used 105000 gas, the file says 1"), "{text}");
     let block = &lines(&piped(&file, &["--rounds", "0", "--json"], 1))[0];
     assert_eq!(block["ok"], false);
 }

@@ -1,0 +1,331 @@
+//! How `braid explain` prints what it found.
+
+use super::{Explained, Reached, Unusable};
+use crate::commands::{inputs, json::StretchLine, print_error};
+use crate::explain::{
+    Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio, words,
+};
+use anstyle::Style;
+use braid_testkit::block_file::STANDARD_STREAM;
+use serde::Serialize;
+use std::io::{self, Write};
+
+const BOLD: Style = Style::new().bold();
+/// Width of the column with names.
+const NAME: usize = 24;
+/// Letters of what is in the way, in a line for a block.
+const WORDS: usize = 90;
+
+/// A way of printing.
+pub(super) trait Printer {
+    /// Before the first block.
+    fn begin(&mut self) -> io::Result<()>;
+    /// A block.
+    fn block(&mut self, explained: &Explained) -> io::Result<()>;
+    /// A file that could not be used.
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()>;
+    /// After the last one of several blocks.
+    fn total(&mut self, totals: &Totals) -> io::Result<()>;
+}
+
+/// One JSON object per line.
+pub(super) struct Json {
+    pub(super) question: Question,
+}
+
+/// All that is said of each block.
+pub(super) struct Whole {
+    pub(super) question: Question,
+}
+
+/// A line for each block.
+pub(super) struct Lines {
+    pub(super) question: Question,
+}
+
+#[derive(Serialize)]
+struct BlockLine<'a> {
+    file: &'a str,
+    block: u64,
+    ok: bool,
+    /// What is wrong, if anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// Workers of `on_workers`.
+    workers: usize,
+    /// Unit of the costs of conflicts: `gas` or `time_ns`.
+    by: &'static str,
+    #[serde(flatten)]
+    fields: BlockFields,
+    /// Null if nothing was measured.
+    measured: Option<MeasuredFields>,
+}
+
+#[derive(Serialize)]
+struct MeasuredFields {
+    workers: usize,
+    speedup: f64,
+    seq_ms: f64,
+    par_ms: f64,
+    path: Vec<StretchLine>,
+}
+
+#[derive(Serialize)]
+struct ErrorLine<'a> {
+    file: &'a str,
+    ok: bool,
+    error: String,
+}
+
+#[derive(Serialize)]
+struct TotalLine {
+    total: bool,
+    by: &'static str,
+    blocks: usize,
+    txs: usize,
+    work: u64,
+    longest: u64,
+    late_read: u64,
+    chain: u64,
+    conflicts: Vec<CostlyFields>,
+    other_conflicts: usize,
+}
+
+fn unit(axis: Axis) -> &'static str {
+    match axis {
+        Axis::Gas => "gas",
+        Axis::Time => "time_ns",
+    }
+}
+
+fn write_line(line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()
+}
+
+impl Printer for Json {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn block(&mut self, explained: &Explained) -> io::Result<()> {
+        let measured = explained.reached.as_ref().map(|reached| MeasuredFields {
+            workers: reached.workers,
+            speedup: reached.speedup,
+            seq_ms: reached.sequential.as_secs_f64() * 1e3,
+            par_ms: reached.parallel.as_secs_f64() * 1e3,
+            path: reached.path.iter().map(StretchLine::from).collect(),
+        });
+        write_line(&BlockLine {
+            file: &explained.name,
+            block: explained.number,
+            ok: explained.wrong.is_none(),
+            error: explained.wrong.as_deref(),
+            workers: self.question.workers,
+            by: unit(explained.explanation.ordered_by(self.question.axis).0),
+            fields: BlockFields::from(&explained.explanation),
+            measured,
+        })
+    }
+
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
+        write_line(&ErrorLine { file: error.file(), ok: false, error: error.to_string() })
+    }
+
+    fn total(&mut self, totals: &Totals) -> io::Result<()> {
+        let (conflicts, other_conflicts) = totals.costly(self.question.top);
+        write_line(&TotalLine {
+            total: true,
+            by: unit(self.question.axis),
+            blocks: totals.blocks,
+            txs: totals.transactions,
+            work: totals.work,
+            longest: totals.longest,
+            late_read: totals.late_read,
+            chain: totals.chain,
+            conflicts: conflicts.iter().map(CostlyFields::from).collect(),
+            other_conflicts,
+        })
+    }
+}
+
+impl Printer for Whole {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn block(&mut self, explained: &Explained) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let Explained { name, number, explanation, reached, wrong } = explained;
+        let count = explanation.transactions;
+        writeln!(out, "{BOLD}{}{BOLD:#}: block {number}, {count} transactions", title(name))?;
+        if let Some(wrong) = wrong {
+            writeln!(out, "Do not trust the rest: {wrong}")?;
+        }
+        write!(out, "{}", words::block(explanation, &self.question))?;
+        if let Some(reached) = reached {
+            write_reached(&mut out, explained, reached)?;
+        }
+        writeln!(out)?;
+        out.flush()
+    }
+
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
+        print_error(error);
+        Ok(())
+    }
+
+    fn total(&mut self, totals: &Totals) -> io::Result<()> {
+        write_total(totals, &self.question)
+    }
+}
+
+/// The speed-up reached beside the bounds, and how the transactions ran.
+fn write_reached(out: &mut impl Write, it: &Explained, reached: &Reached) -> io::Result<()> {
+    let Reached { workers, speedup, sequential, parallel, path } = reached;
+    let milliseconds = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
+    writeln!(
+        out,
+        "Measured here on {}: {speedup:.2}x, {:.2} ms instead of {:.2} ms.",
+        counted(*workers, "worker"),
+        milliseconds(parallel),
+        milliseconds(sequential)
+    )?;
+    let (axis, costs) = it.explanation.ordered_by(Axis::Time);
+    let rows = &costs.bounds.workers;
+    if let Some(on) = rows.iter().find(|on| on.workers == *workers) {
+        let OnWorkers { chain, late_read, no_conflicts, .. } = *on;
+        let [chain, late_read, no_conflicts] =
+            [chain, late_read, no_conflicts].map(|span| ratio(costs.bounds.work, span));
+        let unit = if axis == Axis::Time { "time" } else { "gas" };
+        writeln!(
+            out,
+            "  bounds there, in {unit}: conflict chain {chain:.2}x, late read {late_read:.2}x, no conflicts {no_conflicts:.2}x"
+        )?;
+    }
+    for stretch in path {
+        let last = stretch.end.saturating_sub(1);
+        let range = format!("{} to {last}", stretch.first);
+        writeln!(out, "  transactions {range}: {}, because {}", stretch.strategy, stretch.reason)?;
+    }
+    Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
+}
+
+impl Printer for Lines {
+    fn begin(&mut self) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let unit = match self.question.axis {
+            Axis::Gas => "gas",
+            Axis::Time => "time",
+        };
+        writeln!(
+            out,
+            "How many times faster the blocks can be, by {unit}; one block alone, or --whole, says more."
+        )?;
+        writeln!(
+            out,
+            "{BOLD}{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}  what the chain waits for{BOLD:#}",
+            "block",
+            "txs",
+            unit,
+            "no confl.",
+            "late read",
+            "chain",
+            format!("on {}", self.question.workers),
+            "measured",
+        )
+    }
+
+    fn block(&mut self, explained: &Explained) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let (axis, costs) = explained.explanation.ordered_by(self.question.axis);
+        let bounds = &costs.bounds;
+        let times = |span| format!("{:.2}x", ratio(bounds.work, span));
+        let on = bounds.workers.iter().find(|on| on.workers == self.question.workers);
+        let measured = explained.reached.as_ref();
+        let first = explained.explanation.conflicts.first.first();
+        writeln!(
+            out,
+            "{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}  {}",
+            inputs::short(&explained.name),
+            explained.explanation.transactions,
+            words::cost(axis, bounds.work),
+            times(bounds.longest),
+            times(bounds.late_read),
+            times(bounds.chain),
+            on.map_or_else(String::new, |on| times(on.chain)),
+            measured.map_or("-".to_owned(), |reached| format!("{:.2}x", reached.speedup)),
+            first.filter(|it| it.waits > 0).map_or("-", |it| cut(&it.words)),
+        )?;
+        if let Some(wrong) = &explained.wrong {
+            writeln!(out, "    do not trust this line: {wrong}")?;
+        }
+        out.flush()
+    }
+
+    fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
+        print_error(error);
+        Ok(())
+    }
+
+    fn total(&mut self, totals: &Totals) -> io::Result<()> {
+        write_total(totals, &self.question)
+    }
+}
+
+/// A block's name, as people read it.
+fn title(name: &str) -> String {
+    if name == STANDARD_STREAM { "standard input".to_owned() } else { inputs::short(name) }
+}
+
+/// The beginning of `words`, which are ASCII.
+fn cut(words: &str) -> &str {
+    words.get(..WORDS).unwrap_or(words)
+}
+
+fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let Totals { blocks, transactions, work, longest, chain, late_read, .. } = totals;
+    let times = |span: &u64| ratio(*work, *span);
+    writeln!(
+        out,
+        "{BOLD}{}{BOLD:#}, {transactions} transactions, one block after the other: no conflicts {:.2}x, late read {:.2}x, \
+         conflict chain {:.2}x.",
+        counted(*blocks, "block"),
+        times(longest),
+        times(late_read),
+        times(chain)
+    )?;
+    let (costly, others) = totals.costly(question.top);
+    if costly.is_empty() {
+        return out.flush();
+    }
+    writeln!(
+        out,
+        "What costs most on the longest chains of all of them ({}):",
+        words::cost(question.axis, *chain)
+    )?;
+    for (index, it) in costly.iter().enumerate() {
+        let Costly { words, kind, serialises, waits, blocks, locations } = it;
+        writeln!(out, "{:>2}. {words} ({kind})", index + 1)?;
+        let place = locations.first().map_or_else(String::new, ToString::to_string);
+        let more = match locations.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let cost = words::cost(question.axis, *serialises);
+        let (waits, blocks) = (counted(*waits, "transaction"), counted(*blocks, "block"));
+        writeln!(out, "    {place}{more}: {waits} in {blocks}, {cost}")?;
+    }
+    if others > 0 {
+        writeln!(out, "There are {others} more: --top names more.")?;
+    }
+    out.flush()
+}

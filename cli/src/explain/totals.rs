@@ -1,0 +1,112 @@
+//! What is in the way over many blocks.
+
+use super::{
+    bounds::Axis,
+    conflicts::together,
+    decode::{Kind, Meaning, decode},
+    explanation::Explanation,
+    location::Location,
+    record::Recording,
+};
+use alloy_primitives::Address;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
+
+/// A transaction on the critical path of a block: number of the block and of the transaction.
+type Waiting = (usize, usize);
+
+/// Sums over blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Blocks.
+    pub blocks: usize,
+    /// Transactions.
+    pub transactions: usize,
+    /// Cost of all transactions.
+    pub work: u64,
+    /// Cost of the most expensive transaction of each block.
+    pub longest: u64,
+    /// Cost of the conflict chain of each block.
+    pub chain: u64,
+    /// Cost of the late-read chain of each block.
+    pub late_read: u64,
+    places: HashMap<Location, Place>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    waiting: BTreeSet<Waiting>,
+    serialises: u64,
+    meaning: Meaning,
+}
+
+/// Places of one account at which the same transactions of critical paths wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Costly {
+    /// The places, in order.
+    pub locations: Vec<Location>,
+    /// What they are; of several kinds the one that says most.
+    pub kind: Kind,
+    /// What they are, in words.
+    pub words: String,
+    /// Cost of the transactions on critical paths that wait here.
+    pub serialises: u64,
+    /// Number of these transactions.
+    pub waits: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+}
+
+impl Totals {
+    /// Adds a block, by what its conflicts are ordered by.
+    pub fn add(&mut self, recording: &Recording, explanation: &Explanation, axis: Axis) {
+        let (_, costs) = explanation.ordered_by(axis);
+        let block = self.blocks;
+        self.blocks += 1;
+        self.transactions += explanation.transactions;
+        self.work += costs.bounds.work;
+        self.longest += costs.bounds.longest;
+        self.chain += costs.bounds.chain;
+        self.late_read += costs.bounds.late_read;
+        for (step, cost) in costs.critical_path.iter().zip(&costs.path_costs) {
+            for location in &step.waited_for {
+                let place = self.places.entry(*location).or_insert_with(|| Place {
+                    waiting: BTreeSet::new(),
+                    serialises: 0,
+                    meaning: decode(recording, location),
+                });
+                if place.waiting.insert((block, step.transaction)) {
+                    place.serialises += cost;
+                }
+            }
+        }
+    }
+
+    /// The `top` places that cost most, and the number of the others.
+    #[must_use]
+    pub fn costly(&self, top: usize) -> (Vec<Costly>, usize) {
+        let mut groups: BTreeMap<(Address, &BTreeSet<Waiting>), Vec<Location>> = BTreeMap::new();
+        for (location, place) in &self.places {
+            groups.entry((location.account(), &place.waiting)).or_default().push(*location);
+        }
+        let mut all: Vec<Costly> = groups
+            .into_iter()
+            .map(|((account, waiting), mut locations)| {
+                locations.sort_unstable();
+                let places = locations.iter().filter_map(|it| self.places.get(it));
+                let meanings = places.clone().map(|place| place.meaning.clone()).collect();
+                let Meaning { kind, words } = together(account, &locations, meanings);
+                let serialises = places.map(|place| place.serialises).max().unwrap_or_default();
+                let blocks: BTreeSet<usize> = waiting.iter().map(|(block, _)| *block).collect();
+                let (waits, blocks) = (waiting.len(), blocks.len());
+                Costly { locations, kind, words, serialises, waits, blocks }
+            })
+            .collect();
+        all.sort_by_key(|it| (Reverse(it.serialises), it.locations.first().copied()));
+        let others = all.len().saturating_sub(top);
+        all.truncate(top);
+        (all, others)
+    }
+}
