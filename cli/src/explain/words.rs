@@ -141,7 +141,7 @@ fn as_it_is(bounds: &Bounds, workers: usize) -> Gain {
 fn gain(axis: Axis, bounds: &Bounds, after: Gain, workers: usize) -> String {
     let before = as_it_is(bounds, workers);
     if before == after {
-        return "nothing changes, as the same transactions wait elsewhere, too".to_owned();
+        return "nothing changes".to_owned();
     }
     format!(
         "critical path {} -> {}, bound on {workers} workers {:.2}x -> {:.2}x",
@@ -168,8 +168,14 @@ fn in_the_way(
         writeln!(text, "{:>2}. {} ({})", index + 1, conflict.words, conflict.kind)?;
         writeln!(text, "    {}", place_line(axis, conflict))?;
         writeln!(text, "    {}", who_line(conflict))?;
+        let before = as_it_is(&costs.bounds, question.workers);
         let gain = |after| gain(axis, &costs.bounds, after, question.workers);
-        writeln!(text, "    without it: {}", gain(conflict.without))?;
+        let why = match (before == conflict.without, conflict.waits) {
+            (false, _) => "",
+            (true, 0) => ", as another chain is longer",
+            (true, _) => ", as other places or chains cost as much",
+        };
+        writeln!(text, "    without it: {}{why}", gain(conflict.without))?;
         if index > 0 && conflict.without_those_above != conflict.without {
             writeln!(
                 text,

@@ -3,8 +3,8 @@
 use super::by_hand::{COUNTER, FIRST, LATER, call, contract, recorded, sender};
 use alloy_primitives::{Address, Bytes, U256, bytes};
 use braid_cli::explain::{
-    Axis, Conflicts, Counted, Gain, Kind, Location, Question, Recording, Totals, WhatIf, conflicts,
-    explain, record,
+    Axis, Conflicts, Counted, Gain, Graph, Kind, Location, Question, Recording, Rule, Target,
+    Totals, WhatIf, conflicts, explain, record, words,
 };
 use braid_testkit::workload::Preset;
 
@@ -75,11 +75,10 @@ fn places_of_a_contract_at_which_the_same_transactions_wait_are_one() {
     assert!(both.words.contains("slot 0") && both.words.contains("slot 1"), "{}", both.words);
     // One of them alone frees nothing.
     assert!(both.without.chain < both.own_chain);
-    let one =
-        WhatIf { without: vec![braid_cli::explain::Target::Location(slots[0])], ..WhatIf::NOTHING };
+    let one = WhatIf { without: vec![Target::Location(slots[0])], ..WhatIf::NOTHING };
     let recording = counters(&[(contract(), 3)], &TWO_COUNTERS);
-    let graph = braid_cli::explain::Graph::new(&recording, Axis::Gas, &one);
-    assert_eq!(graph.chain(braid_cli::explain::Rule::Whole), both.own_chain);
+    let graph = Graph::new(&recording, Axis::Gas, &one);
+    assert_eq!(graph.chain(Rule::Whole), both.own_chain);
 }
 
 #[test]
@@ -146,4 +145,31 @@ fn many_blocks_add_up() {
     assert_eq!(costly[0].kind, Kind::Counter);
     let (both, others) = totals.costly(9);
     assert_eq!((both.len(), others, both[1].serialises), (2, 0, 3 * LATER));
+}
+
+#[test]
+fn words_say_what_a_change_frees_and_why_nothing_changes() {
+    let [most, few] = [0xc1, 0xc3].map(Address::repeat_byte);
+    let recording = counters(&[(few, 2), (most, 4)], &COUNTER);
+    let what_if = WhatIf { without: vec![Target::Account(most)], ..WhatIf::NOTHING };
+    let question = Question { what_if, workers: 3, also: vec![], axis: Axis::Gas, top: 5 };
+    let text = words::block(&explain(&recording, &question), &question);
+    // The chain is 43,110 and three times 26,010; work is two and four of them, 190,260. Without the longer counter three
+    // workers end at 69,120: 43,110 and 26,010 of the other one; the same; two of 26,010.
+    for line in [
+        "The longest conflict chain has 4 transactions and costs 121 kgas of 190 kgas: 2 -> 3 -> 4 -> 5.",
+        " 1. counter in slot 0 of 0xC1C1c1c1C1C1C1c1c1C1C1C1c1C1C1C1c1C1c1c1, by 1 each time (counter)",
+        "3 transactions of the chain wait, 78.0 kgas",
+        "    without it: critical path 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
+        "    with one for each sender: critical path 121 kgas -> 69.1 kgas, bound on 3 workers 1.57x -> 2.75x",
+        "not on the longest chain; its own chain costs 69.1 kgas",
+        "    without it: nothing changes, as another chain is longer",
+        "    without it and those above: critical path 121 kgas -> 43.1 kgas",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in {text}");
+    }
+    assert!(
+        text.contains(&format!("Without {most}:\n  critical path 121 kgas -> 69.1 kgas")),
+        "{text}"
+    );
 }

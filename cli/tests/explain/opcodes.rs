@@ -329,6 +329,21 @@ fn check_top(
     }
 }
 
+/// Both recorders find the same chain, and the same place that costs most.
+fn compare(block: &Block, database: &FileDatabase, file: &Path) {
+    let recording = record(block, database, 0).expect("a valid block");
+    let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
+    let steps = graph.critical_path().into_iter();
+    let found = steps.map(|step| (step.transaction, step.waited_for)).collect();
+    let followed = follow(block, database);
+    for (index, (one, other)) in recording.transactions.iter().zip(&followed).enumerate() {
+        assert_eq!(one.gas, other.gas, "{file:?}: transaction {index}");
+    }
+    let longest = longest(&followed);
+    check_top(&recording, &followed, &longest.1, file);
+    assert_eq!((graph.chain(Rule::Whole), found), longest, "{file:?}");
+}
+
 #[test]
 fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
     let Some(folder) = fixtures() else { return };
@@ -339,17 +354,7 @@ fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
         if block.rules.dao_fork {
             continue;
         }
-        let recording = record(&block, &database, 0).expect("a valid block");
-        let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
-        let steps = graph.critical_path().into_iter();
-        let found = steps.map(|step| (step.transaction, step.waited_for)).collect();
-        let followed = follow(&block, &database);
-        for (index, (one, other)) in recording.transactions.iter().zip(&followed).enumerate() {
-            assert_eq!(one.gas, other.gas, "{path:?}: transaction {index}");
-        }
-        let longest = longest(&followed);
-        check_top(&recording, &followed, &longest.1, &path);
-        assert_eq!((graph.chain(Rule::Whole), found), longest, "{path:?}");
+        compare(&block, &database, &path);
         compared += 1;
     }
     assert!(compared >= 60, "only {compared} blocks");
@@ -357,7 +362,11 @@ fn a_recorder_of_instructions_finds_the_same_chains_on_real_blocks() {
 
 #[test]
 fn the_recorders_agree_on_generated_blocks_transaction_by_transaction() {
-    use braid_testkit::workload::Preset;
+    use braid_testkit::workload::{Preset, demo};
+    for file in demo(1).expect("generates") {
+        let (block, database) = file.to_block().expect("a block");
+        compare(&block, &database, Path::new("demo"));
+    }
     for preset in [Preset::Mainnet, Preset::RawHot, Preset::OnePool, Preset::Mixed] {
         let (block, database) =
             preset.block(120, 4).expect("generates").to_block().expect("a block");

@@ -102,7 +102,11 @@ fn the_demo_chain_is_explained_in_gas_and_in_time() {
             let costs = path.iter().map(|step| step["cost"].as_u64().expect("a cost"));
             assert_eq!(costs.sum::<u64>(), number("chain"));
             assert_eq!(path[0]["waited_for"], json!([]));
-            assert!(path[1]["waited_for"][0].as_str().expect("a place").starts_with("0x"));
+            // A transaction during which the machine did something else can take longer than any chain.
+            assert!(path.len() > 1 || axis == "time_ns", "{bounds}");
+            for step in &path[1..] {
+                assert!(step["waited_for"][0].as_str().expect("a place").starts_with("0x"));
+            }
             let workers: Vec<u64> = bounds["workers"]
                 .as_array()
                 .expect("rows")
@@ -211,7 +215,9 @@ fn what_braid_reaches_stands_beside_the_bounds() {
     for stretch in stretches {
         assert_eq!(stretch["first"], end);
         end = stretch["end"].as_u64().expect("an end");
-        assert!(!stretch["reason"].as_str().expect("a reason").is_empty());
+        for field in ["strategy", "reason", "why"] {
+            assert!(!stretch[field].as_str().expect("a word").is_empty(), "{stretch}");
+        }
     }
     assert_eq!(end, 60);
     let words = run(&["--rounds", "1", "--pause", "0", "--by", "time", path], 0);
