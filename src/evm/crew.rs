@@ -155,7 +155,11 @@ impl Crew<'static> for Team {
     }
 
     fn hear(&mut self, traffic: &Traffic, workers: usize) {
-        let usual = workers.clamp(1, self.usual.workers());
+        if workers < 2 {
+            // One that reads in order is always inside when it looks: that tells nothing.
+            return;
+        }
+        let usual = workers.min(self.usual.workers());
         let Some(is_slow) = traffic.is_slow(usual) else { return };
         if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
             // Without them blocks are slower, not wrong.

@@ -122,6 +122,22 @@ fn more_workers_wait_also_where_not_all_had_something_to_do() {
     assert_eq!([run(), run()], [8, 96]);
 }
 
+/// One worker that reads in order is always inside when it looks: that tells nothing.
+#[test]
+fn a_block_in_order_does_not_ask_for_more_workers() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let sender = scene.sender(0);
+    for index in 0..400_u64 {
+        scene.send(sender, pay(Address::left_padding_from(&(index + 1_000).to_be_bytes()), 1));
+    }
+    let (block, database) = (Arc::new(scene.block.clone()), scene.database());
+    let mut executor = executor(4, Policy::Auto, Mode::Validate);
+    for _ in 0..3 {
+        let stats = executor.execute(block.clone(), database.clone()).expect("valid").stats;
+        assert_eq!((stats.alone, stats.workers), (true, 1));
+    }
+}
+
 /// What the last block told of the database decides how many workers the next one has, and nothing
 /// else.
 #[test]
