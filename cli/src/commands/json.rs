@@ -231,7 +231,8 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-fn write_line(line: &impl Serialize) -> io::Result<()> {
+/// Writes an object on a line of its own.
+pub(super) fn write_line(line: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     let mut out = io::stdout().lock();

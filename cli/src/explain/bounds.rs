@@ -242,7 +242,7 @@ struct Schedule<'a> {
     rule: Rule,
     /// Needs of each transaction whose end is not known yet.
     unknown: Vec<usize>,
-    /// When each transaction may begin, as far as that is known.
+    /// When each transaction may begin, by the ends that are known.
     ready: Vec<u64>,
     /// Readers of each transaction.
     readers: Vec<Vec<(usize, Need)>>,

@@ -48,7 +48,7 @@ impl Preimages {
         }
     }
 
-    /// The way to `slot`, as far as its hashes are known.
+    /// The way to `slot`, up to the first hash that is not known.
     #[must_use]
     pub fn path(&self, slot: U256) -> SlotPath {
         let mut steps = Vec::new();

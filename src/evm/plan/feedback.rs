@@ -49,7 +49,7 @@ impl Backoff {
     }
 }
 
-/// A stretch that has run, as far as it teaches.
+/// What a stretch that has run teaches.
 pub(in crate::evm) struct Lesson<'a> {
     pub(in crate::evm) block: &'a Block,
     pub(in crate::evm) choice: &'a Choice,

@@ -48,7 +48,7 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
         .map_or(most, |fit| fit.clamp(least, most))
 }
 
-/// Shares the transactions of `round` out among lanes, as far as each of them alone has room in the
+/// Shares the transactions of `round` out among lanes, up to the first that alone has no room in the
 /// block, which has used `used` gas so far.
 ///
 /// `begun`: number of transactions that one of the `workers` folds first.

@@ -15,7 +15,7 @@ pub(in crate::evm) struct Outcome {
     /// Its first transaction, and the first one that has not committed.
     pub(in crate::evm) first: usize,
     pub(in crate::evm) next: usize,
-    /// The end of the block, as far as it is known.
+    /// The end of the block; of a pool, of the transactions that were pulled.
     pub(in crate::evm) all: usize,
     /// Speculation was given up, as most of it was discarded.
     pub(in crate::evm) was_given_up: bool,

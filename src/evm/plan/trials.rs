@@ -24,7 +24,7 @@ pub(in crate::evm) fn waste(transactions: usize, runs: u32, workers: usize) -> W
     Waste { runs: (2 * times * few).saturating_mul(others).min(most), commits: 2 * commits }
 }
 
-/// Whether speculation pays, as far as the block has shown.
+/// What the block has shown of speculation.
 #[derive(Clone, Copy, Debug)]
 enum Shown {
     Nothing,

@@ -1,7 +1,11 @@
 //! How `braid explain` prints what it found.
 
 use super::{Explained, Reached, Unusable};
-use crate::commands::{inputs, json::StretchLine, print_error};
+use crate::commands::{
+    inputs,
+    json::{StretchLine, write_line},
+    print_error,
+};
 use crate::explain::{
     Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio, words,
 };
@@ -96,14 +100,6 @@ fn unit(axis: Axis) -> &'static str {
         Axis::Gas => "gas",
         Axis::Time => "time_ns",
     }
-}
-
-fn write_line(line: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()
 }
 
 impl Printer for Json {
