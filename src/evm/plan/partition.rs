@@ -48,8 +48,8 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
         .map_or(most, |fit| fit.clamp(least, most))
 }
 
-/// Shares the transactions of `round` out among lanes, up to the first that alone has no room in the
-/// block, which has used `used` gas so far.
+/// Shares the transactions of `round` out among lanes, up to the first that alone has no room in
+/// the block, which has used `used` gas so far.
 ///
 /// `begun`: number of transactions that one of the `workers` folds first.
 pub(in crate::evm) fn plan_round(
