@@ -57,6 +57,21 @@ impl Executor {
         self
     }
 
+    /// The same executor for blocks whose caller does what surrounds the transactions: of a list
+    /// only what it says of them is compared.
+    #[cfg(feature = "alloy")]
+    #[must_use]
+    pub(crate) const fn with_surroundings_apart(mut self) -> Self {
+        self.extensions.is_surrounded = true;
+        self
+    }
+
+    /// Whether the next blocks yield access lists.
+    #[cfg(feature = "alloy")]
+    pub(crate) const fn set_access_list(&mut self, is_asked_for: bool) {
+        self.config.access_list = is_asked_for;
+    }
+
     /// The same executor with a seeded bug, for tests of the tests.
     #[cfg(feature = "mutants")]
     #[must_use]

@@ -5,15 +5,11 @@
 //! 0.
 
 use alloy_eip7928::bal::Bal;
-use alloy_eip7928::{
-    AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
-    StorageChange,
-};
-use alloy_primitives::{Address, Bytes, U256};
 use braid_evm::{
     At, Block, BlockError, BlockErrorKind, BlockOutput, Config, Executor, Forced, Mode, Policy,
 };
 use braid_testkit::generate::Case;
+use braid_testkit::spoil::{Numbers, spoil};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -30,79 +26,6 @@ const WAYS: [(u16, Policy); 5] = [
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
-    }
-
-    fn pick<'l, T>(&mut self, all: &'l mut [T]) -> Option<&'l mut T> {
-        let place = self.below(all.len());
-        all.get_mut(place)
-    }
-
-    fn remove<T>(&mut self, all: &mut Vec<T>) {
-        if !all.is_empty() {
-            all.remove(self.below(all.len()));
-        }
-    }
-}
-
-/// Does something to `list`, of a block with as many transactions.
-fn spoil(list: &mut Vec<AccountChanges>, transactions: usize, draw: &mut Numbers) {
-    let index = BlockAccessIndex::new(draw.below(transactions + 3) as u64);
-    let (value, kind) = (U256::from(draw.below(4)), draw.below(16));
-    let place = draw.below(list.len());
-    match kind {
-        0 => draw.remove(list),
-        1 => list.truncate(place),
-        2 => list.insert(place, AccountChanges::new(Address::repeat_byte(0x77))),
-        3 if !list.is_empty() => list.swap(0, place),
-        _ => {}
-    }
-    let Some(account) = draw.pick(list) else { return };
-    match kind {
-        4 => draw.remove(&mut account.storage_reads),
-        5 => draw.remove(&mut account.storage_changes),
-        6 => account.storage_reads.push(U256::MAX),
-        7 => draw.remove(&mut account.balance_changes),
-        8 => draw.remove(&mut account.nonce_changes),
-        9 => draw.remove(&mut account.code_changes),
-        10 => account.balance_changes.push(BalanceChange::new(index, value)),
-        11 => account.nonce_changes.push(NonceChange::new(index, draw.below(3) as u64)),
-        12 => {
-            let code = [&[][..], &[0xef], &[0xef, 1, 0], &[0x5b; 30]][draw.below(4)];
-            account.code_changes.push(CodeChange::new(index, Bytes::from(code)));
-        }
-        13 => {
-            let changes = vec![StorageChange::new(index, value)];
-            account.storage_changes.push(SlotChanges::new(U256::MAX, changes));
-        }
-        14 => {
-            if let Some(slot) = draw.pick(&mut account.storage_changes) {
-                slot.changes.push(StorageChange::new(index, value));
-            }
-        }
-        15 => {
-            if let Some(slot) = draw.pick(&mut account.storage_changes)
-                && let Some(change) = draw.pick(&mut slot.changes)
-            {
-                change.new_value = value;
-            }
-        }
-        _ => {
-            if let Some(change) = draw.pick(&mut account.balance_changes) {
-                change.post_balance = value;
-            }
-        }
-    }
 }
 
 fn executor((workers, policy): (u16, Policy)) -> Executor {
@@ -145,7 +68,8 @@ fn a_wrong_list_never_changes_a_result() {
         let list = right.access_list.clone().expect("it was asked for");
         for round in 0..LISTS {
             let mut spoiled = list.iter().cloned().collect();
-            let mut draw = Numbers(seed * LISTS + round);
+            let mut numbers = Numbers(seed * LISTS + round);
+            let mut draw = |end| numbers.below(end);
             spoil(&mut spoiled, case.block.transactions.len(), &mut draw);
             let is_right = spoiled == list.as_slice();
             let access_list = Some(Arc::new(Bal::new(spoiled)));

@@ -2,8 +2,11 @@
 
 use super::commit::{Codes, add_reward};
 use super::factory::Engine;
+use super::lists::{ListDatabase, Lists};
 use super::served::{ServedError, serve, served};
-use crate::evm::{At, Block, BlockError, BlockErrorKind, ChainRules, Committed, Rejection};
+use crate::evm::{
+    AccessList, At, Block, BlockError, BlockErrorKind, ChainRules, Committed, Rejection,
+};
 use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
 use alloy_eips::Encodable2718;
@@ -20,6 +23,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 use revm::context::result::{EVMError, ExecutionResult, HaltReason, ResultAndState};
 use revm::context::{BlockEnv, TxEnv};
+use revm::database_interface::bal::BalState;
 use revm::primitives::hardfork::SpecId;
 use revm::{Database, context::Block as _};
 
@@ -27,10 +31,19 @@ use revm::{Database, context::Block as _};
 pub struct BraidBlockExecutor<'a, E, Spec, R: ReceiptBuilder> {
     ethereum: EthBlockExecutor<'a, E, Spec, R>,
     engine: &'a Engine,
+    /// Where the database keeps its access lists.
+    lists: Option<fn(&mut E) -> &mut BalState>,
 }
 
 type DbError<E> = <<E as Evm>::DB as Database>::Error;
-type Ended<E> = Result<(), BlockError<ServedError<DbError<E>>>>;
+
+/// What running the transactions came to.
+struct Ran<E: Evm> {
+    committed: Vec<Committed>,
+    /// What they have accessed, if that was asked for.
+    access_list: Option<AccessList>,
+    ended: Result<(), BlockError<ServedError<DbError<E>>>>,
+}
 
 impl<E, Spec, R: ReceiptBuilder> fmt::Debug for BraidBlockExecutor<'_, E, Spec, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +56,28 @@ impl<'a, E, Spec, R: ReceiptBuilder> BraidBlockExecutor<'a, E, Spec, R> {
         ethereum: EthBlockExecutor<'a, E, Spec, R>,
         engine: &'a Engine,
     ) -> Self {
-        Self { ethereum, engine }
+        Self { ethereum, engine, lists: None }
+    }
+}
+
+impl<E, Spec, R> BraidBlockExecutor<'_, E, Spec, R>
+where
+    E: Evm<DB: ListDatabase>,
+    R: ReceiptBuilder,
+{
+    /// The same executor with access lists (EIP-7928), for a block that is executed whole.
+    ///
+    /// - If the database builds a list (`with_bal_builder`), that is the list of the block, each
+    ///   change at its index: 0 before the transactions, 1 to n the transactions, n + 1 after them.
+    /// - If the database has a list (`with_bal`), the block is executed with it as with
+    ///   [`Block::access_list`](crate::Block::access_list). A list that is not that of the block is
+    ///   an error: `BlockValidationError::Other` with an
+    ///   [`AccessListError`](crate::AccessListError). The list is taken out of the database. One
+    ///   with `allow_db_fallback` need not be that of the block: it is not looked at.
+    #[must_use]
+    pub fn with_access_lists(mut self) -> Self {
+        self.lists = Some(|evm| evm.db_mut().bal_state_mut());
+        self
     }
 }
 
@@ -68,11 +102,11 @@ where
     }
 
     /// Runs the transactions on all workers while this thread reads the database for them.
-    fn run(&mut self, block: Block) -> std::io::Result<(Vec<Committed>, Ended<E>)> {
+    fn run(&mut self, block: Block, lists: bool) -> std::io::Result<Ran<E>> {
         let count = block.transactions.len();
         let workers = usize::from(self.engine.config().workers.get());
         let database = self.ethereum.evm.db_mut();
-        self.engine.with(count, |executor| {
+        self.engine.with((count, lists), |executor| {
             let (source, questions) = served(workers);
             std::thread::scope(|scope| {
                 let mut committed = Vec::with_capacity(count);
@@ -81,17 +115,59 @@ where
                         committed.push(output);
                         ControlFlow::Continue(())
                     };
-                    let ended = executor.execute_streaming(block, source, on_commit);
-                    (committed, ended.map(|_| ()))
+                    let (access_list, ended) =
+                        match executor.execute_streaming(block, source, on_commit) {
+                            Ok(output) => (output.access_list, Ok(())),
+                            Err(mut error) => (error.committed.access_list.take(), Err(error)),
+                        };
+                    Ran { committed, access_list, ended }
                 };
                 let running = scope.spawn(body);
                 serve(database, &questions);
                 match running.join() {
-                    Ok(done) => done,
+                    Ok(ran) => ran,
                     Err(payload) => std::panic::resume_unwind(payload),
                 }
             })
         })
+    }
+
+    /// Commits what the transactions have left, in order.
+    fn commit(
+        &mut self,
+        committed: Vec<Committed>,
+        transactions: &[impl RecoveredTx<R::Transaction>],
+    ) -> Result<(), BlockExecutionError>
+    where
+        Self: BlockExecutor<
+            Result = EthTxResult<HaltReason, <R::Transaction as TransactionEnvelope>::TxType>,
+        >,
+        R: ReceiptBuilder<Transaction: Transaction + TransactionEnvelope>,
+    {
+        let (spec, beneficiary) =
+            (self.ethereum.evm.cfg_env().spec, self.ethereum.evm.block().beneficiary());
+        let mut codes = Codes::default();
+        for (output, tx) in committed.into_iter().zip(transactions) {
+            let now = |address| self.ethereum.evm.db_mut().basic(address);
+            let state = codes.state_of(&output, now);
+            let mut state = state.map_err(BlockExecutionError::other)?;
+            let surcharged = self.engine.surcharge.as_ref().map(|surcharge| surcharge.receiver());
+            let rewards = [(surcharged, output.surcharge()), (Some(beneficiary), output.reward())];
+            for (receiver, amount) in rewards {
+                let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
+                let now = self.ethereum.evm.db_mut().basic(receiver);
+                let now = now.map_err(BlockExecutionError::other)?;
+                add_reward(&mut state, receiver, amount, now, spec);
+            }
+            let Some(result) = output.result().cloned() else { continue };
+            let result: ExecutionResult = result;
+            self.commit_transaction(EthTxResult {
+                result: ResultAndState { result, state },
+                blob_gas_used: tx.tx().blob_gas_used().unwrap_or_default(),
+                tx_type: tx.tx().tx_type(),
+            });
+        }
+        Ok(())
     }
 
     /// The error that the Ethereum executor gives for it.
@@ -113,6 +189,7 @@ where
                 }
                 .into();
             }
+            BlockErrorKind::AccessList(error) => return BlockValidationError::other(error).into(),
             other => return BlockExecutionError::msg(other.to_string()),
         };
         BlockExecutionError::evm(error, hash())
@@ -173,35 +250,27 @@ where
         mut self,
         transactions: impl IntoIterator<Item = impl ExecutableTx<Self>>,
     ) -> Result<BlockExecutionResult<R::Receipt>, BlockExecutionError> {
-        self.apply_pre_execution_changes()?;
         let (envs, recovered): (Vec<_>, Vec<_>) =
             transactions.into_iter().map(ExecutableTxParts::into_parts).unzip();
-        let (spec, beneficiary) =
-            (self.ethereum.evm.cfg_env().spec, self.ethereum.evm.block().beneficiary());
-        let block = self.block(envs);
-        let (committed, ended) = self.run(block).map_err(BlockExecutionError::other)?;
-        let mut codes = Codes::default();
-        for (output, tx) in committed.into_iter().zip(&recovered) {
-            let now = |address| self.ethereum.evm.db_mut().basic(address);
-            let state = codes.state_of(&output, now);
-            let mut state = state.map_err(BlockExecutionError::other)?;
-            let surcharged = self.engine.surcharge.as_ref().map(|surcharge| surcharge.receiver());
-            let rewards = [(surcharged, output.surcharge()), (Some(beneficiary), output.reward())];
-            for (receiver, amount) in rewards {
-                let (Some(receiver), Some(amount)) = (receiver, amount) else { continue };
-                let now = self.ethereum.evm.db_mut().basic(receiver);
-                let now = now.map_err(BlockExecutionError::other)?;
-                add_reward(&mut state, receiver, amount, now, spec);
-            }
-            let Some(result) = output.result().cloned() else { continue };
-            let result: ExecutionResult = result;
-            self.ethereum.commit_transaction(EthTxResult {
-                result: ResultAndState { result, state },
-                blob_gas_used: tx.tx().blob_gas_used().unwrap_or_default(),
-                tx_type: tx.tx().tx_type(),
-            });
+        let mut block = self.block(envs);
+        let count = block.transactions.len();
+        let lists_of = self.lists;
+        let lists = match lists_of {
+            Some(of) => Lists::begin(of(&mut self.ethereum.evm), (&block.cfg, &block.env), count),
+            None => Ok(Lists::default()),
+        };
+        let mut lists = lists.map_err(BlockValidationError::other)?;
+        self.apply_pre_execution_changes()?;
+        if let Some(of) = lists_of {
+            let list = lists.begin_transactions(of(&mut self.ethereum.evm));
+            block.access_list = list.map_err(BlockValidationError::other)?;
         }
-        if let Err(error) = ended {
+        let ran = self.run(block, lists.is_needed()).map_err(BlockExecutionError::other)?;
+        self.commit(ran.committed, &recovered)?;
+        if let Some(of) = lists_of {
+            lists.end_transactions(of(&mut self.ethereum.evm), ran.access_list, count);
+        }
+        if let Err(error) = ran.ended {
             let at = match error.at {
                 At::Transaction(tx) => recovered.get(tx.position()),
                 At::PreBlock | At::PostBlock => None,
@@ -209,6 +278,10 @@ where
             let hash = || at.map_or(B256::ZERO, |tx| tx.tx().trie_hash());
             return Err(self.error(error, hash));
         }
-        self.apply_post_execution_changes()
+        let (mut evm, result) = self.finish()?;
+        if let Some(of) = lists_of {
+            lists.end(of(&mut evm)).map_err(BlockValidationError::other)?;
+        }
+        Ok(result)
     }
 }

@@ -83,7 +83,8 @@ impl Engine {
     }
 
     fn start(&self) -> std::io::Result<Executor> {
-        let executor = Executor::new(self.config)?.with_precompiles(self.precompiles.clone());
+        let executor = Executor::new(self.config)?.with_surroundings_apart();
+        let executor = executor.with_precompiles(self.precompiles.clone());
         let executor = match &self.surcharge {
             Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
             None => executor,
@@ -94,10 +95,11 @@ impl Engine {
         })
     }
 
-    /// Lends an executor to `run`. It is not lent again if `run` panics.
+    /// Lends an executor to `run`. It is not lent again if `run` panics. `lists`: it yields access
+    /// lists.
     pub(super) fn with<T>(
         &self,
-        transactions: usize,
+        (transactions, lists): (usize, bool),
         run: impl FnOnce(&mut Executor) -> T,
     ) -> std::io::Result<T> {
         let idle = self.idle.lock().pop();
@@ -105,6 +107,7 @@ impl Engine {
             Some(executor) => executor,
             None => self.start()?,
         };
+        executor.set_access_list(lists);
         let result = run(&mut executor);
         self.blocks.fetch_add(1, SeqCst);
         self.transactions.fetch_add(transactions as u64, SeqCst);
@@ -123,8 +126,9 @@ impl<R, Spec, F> fmt::Debug for BraidExecutorFactory<R, Spec, F> {
 }
 
 impl<R, Spec> BraidExecutorFactory<R, Spec> {
-    /// A factory for blocks of the chain `spec`. Of `config` the mode does not matter: alloy-evm's
-    /// `execute_block` validates.
+    /// A factory for blocks of the chain `spec`. Of `config` the mode does not matter, because
+    /// alloy-evm's `execute_block` validates, nor does `access_list`: see
+    /// [`with_access_lists`](super::BraidBlockExecutor::with_access_lists).
     pub fn new(receipt_builder: R, spec: Spec, config: Config) -> Self {
         let ethereum =
             EthBlockExecutorFactory::new(receipt_builder, spec, EthEvmFactory::default());

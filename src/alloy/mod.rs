@@ -15,6 +15,9 @@
 //! parallel. The calls for single transactions are the sequential executor's; [`Executions`] counts
 //! them.
 //!
+//! [`with_access_lists`](BraidBlockExecutor::with_access_lists) makes it build the block's access
+//! list into the database, or compare the one that the database has.
+//!
 //! # Limits
 //!
 //! - In parallel, the workers run EVMs of their own: Braid's, which is revm with the rules of the
@@ -29,8 +32,10 @@ mod commit;
 mod executor;
 mod factory;
 mod foreign;
+mod lists;
 mod served;
 
 pub use executor::BraidBlockExecutor;
 pub use factory::{BraidExecutorFactory, Executions};
 pub use foreign::Fees;
+pub use lists::ListDatabase;

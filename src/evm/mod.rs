@@ -43,6 +43,10 @@ mod stretch;
 mod virtual_time;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
+#[cfg(feature = "alloy")]
+pub(crate) use bal::apart::GivenList;
+#[cfg(feature = "alloy")]
+pub(crate) use bal::claims::code_of;
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 pub use block::committed::Committed;
 pub(crate) use block::committed::OnCommit;

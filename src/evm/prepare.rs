@@ -141,7 +141,9 @@ fn run_calls<D: DatabaseRef>(
     let changes = calls.take_changes();
     let (base, before, accessed) = calls.into_parts();
     effects.before = before;
-    if let Some(claims) = &recipe.claims {
+    if let Some(claims) = &recipe.claims
+        && recipe.extensions.compares_surroundings()
+    {
         let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
         before.map_err(wrong)?;

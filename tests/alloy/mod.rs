@@ -7,9 +7,11 @@
 //! 4. A database that fails or panics: its own error; the factory goes on.
 //! 5. Transactions of `execute_block` do run at the same time, seen from outside.
 //! 6. Which entry was used is counted.
-//! 7. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
+//! 7. Access lists: see `lists`.
+//! 8. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
 
 mod foreign;
+mod lists;
 mod running;
 mod surcharge;
 

@@ -33,7 +33,7 @@ impl<F> Factory for F where
 {
 }
 
-fn state_over<D: DatabaseRef>(database: D) -> State<WrapDatabaseRef<D>> {
+pub(crate) fn state_over<D: DatabaseRef>(database: D) -> State<WrapDatabaseRef<D>> {
     State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update().build()
 }
 

@@ -149,3 +149,20 @@ fn there_is_no_ordering_that_needs_a_page() {
         }
     }
 }
+
+/// Code that a page shows, unless it is marked to be ignored, is compiled as it stands: in an example.
+#[test]
+fn the_code_in_the_pages_is_in_an_example() {
+    let examples = files(&["examples"]);
+    let page = read("docs/INTEGRATION.md");
+    let shown: Vec<&str> = page
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("it ends").trim_end())
+        .collect();
+    assert!(shown.len() >= 2, "only {} pieces of code", shown.len());
+    for code in shown {
+        let is_there = examples.iter().any(|(_, text)| text.contains(code));
+        assert!(is_there, "no example has this code as it stands:\n{code}");
+    }
+}

@@ -1,5 +1,9 @@
 //! What one transaction has accessed, and what it has changed there.
 
+#[cfg(feature = "alloy")]
+use super::changes::at_index;
+#[cfg(feature = "alloy")]
+use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::bytecode::Bytecode;
 use revm::state::{Account, AccountInfo, EvmStorageSlot};
@@ -99,6 +103,30 @@ impl Accesses {
             accesses.add_account(*address, account, Original::at(account));
             for (slot, value) in &account.storage {
                 accesses.add_slot(*address, *slot, value, account);
+            }
+        }
+        accesses
+    }
+
+    /// What `list` has at `index`, and all that it has without an index: accounts, slots.
+    #[cfg(feature = "alloy")]
+    pub(in crate::evm) fn at(list: &[AccountChanges], index: BlockAccessIndex) -> Self {
+        let mut accesses = Self::default();
+        for account in list {
+            let place = accesses.next_place();
+            accesses.accounts.push(account.address);
+            let balance = at_index(&account.balance_changes, index, |it| it.block_access_index);
+            accesses.balances.extend(balance.map(|it| (place, it.post_balance)));
+            let nonce = at_index(&account.nonce_changes, index, |it| it.block_access_index);
+            accesses.nonces.extend(nonce.map(|it| (place, it.new_nonce)));
+            let code = at_index(&account.code_changes, index, |it| it.block_access_index);
+            accesses.codes.extend(code.map(|it| (place, it.new_code.clone())));
+            accesses.reads.extend(account.storage_reads.iter().map(|slot| (place, *slot)));
+            for slot in &account.storage_changes {
+                match at_index(&slot.changes, index, |it| it.block_access_index) {
+                    Some(change) => accesses.writes.push((place, slot.slot, change.new_value)),
+                    None => accesses.reads.push((place, slot.slot)),
+                }
             }
         }
         accesses

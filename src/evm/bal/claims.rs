@@ -74,13 +74,8 @@ impl Claims {
                     *changes += 1;
                 }
             }
-            let code = |bytes: &Bytes| {
-                // No code that a transaction leaves is malformed.
-                let code = Bytecode::new_raw_checked(bytes.clone());
-                (keccak256(bytes), code.unwrap_or_else(|_| Bytecode::new_legacy(bytes.clone())))
-            };
             if !account.code_changes.is_empty() {
-                let codes = account.code_changes.iter().map(|change| code(&change.new_code));
+                let codes = account.code_changes.iter().map(|change| code_of(&change.new_code));
                 claims.codes.insert(account.address, codes.collect());
             }
         }
@@ -237,6 +232,13 @@ impl Claims {
         let slot = account.storage_changes.get(slot_place(account, slot)?)?;
         Some(below(&slot.changes, index, |it| it.block_access_index)?.new_value)
     }
+}
+
+/// The code of a list with its hash.
+pub(crate) fn code_of(bytes: &Bytes) -> (B256, Bytecode) {
+    // No code that a transaction leaves is malformed.
+    let code = Bytecode::new_raw_checked(bytes.clone());
+    (keccak256(bytes), code.unwrap_or_else(|_| Bytecode::new_legacy(bytes.clone())))
 }
 
 /// The index of a transaction.

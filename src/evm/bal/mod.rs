@@ -8,6 +8,8 @@
 //! asked for.
 
 pub(super) mod accesses;
+#[cfg(feature = "alloy")]
+pub(super) mod apart;
 mod changes;
 pub(super) mod claims;
 pub(super) mod list;

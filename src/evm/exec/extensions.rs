@@ -12,6 +12,9 @@ pub(crate) struct Extensions {
     /// Runs the transactions instead of ours; knows nothing of the other rules.
     #[cfg(feature = "alloy")]
     pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
+    /// The caller does what surrounds the transactions, and compares that with the list.
+    #[cfg(feature = "alloy")]
+    pub(crate) is_surrounded: bool,
 }
 
 impl Extensions {
@@ -30,6 +33,14 @@ impl Extensions {
         return self.evm.is_some();
         #[cfg(not(feature = "alloy"))]
         false
+    }
+
+    /// Whether what surrounds the transactions is compared with a list that the block comes with.
+    pub(in crate::evm) const fn compares_surroundings(&self) -> bool {
+        #[cfg(feature = "alloy")]
+        return !self.is_surrounded;
+        #[cfg(not(feature = "alloy"))]
+        true
     }
 
     /// Whether only instructions and the handler look at balances: precompiles read what

@@ -7,3 +7,4 @@ pub mod files;
 pub mod generate;
 pub mod memory;
 pub mod oracle;
+pub mod spoil;

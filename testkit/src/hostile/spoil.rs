@@ -1,0 +1,85 @@
+//! Access lists in which something is wrong.
+
+use alloy_eip7928::{
+    AccountChanges, BalanceChange, BlockAccessIndex, CodeChange, NonceChange, SlotChanges,
+    StorageChange,
+};
+use alloy_primitives::{Address, Bytes, U256};
+
+/// Draws a number below another one; 0 below 0.
+pub type Draw<'d> = &'d mut dyn FnMut(usize) -> usize;
+
+/// Numbers that follow from a seed (SplitMix64).
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    /// One below `end`; 0 if that is 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
+    }
+}
+
+fn pick<'l, T>(all: &'l mut [T], draw: Draw<'_>) -> Option<&'l mut T> {
+    let place = draw(all.len());
+    all.get_mut(place)
+}
+
+fn remove<T>(all: &mut Vec<T>, draw: Draw<'_>) {
+    if !all.is_empty() {
+        all.remove(draw(all.len()));
+    }
+}
+
+/// Does something to `list`, of a block with as many transactions. It may be right all the same.
+pub fn spoil(list: &mut Vec<AccountChanges>, transactions: usize, draw: Draw<'_>) {
+    let index = BlockAccessIndex::new(draw(transactions + 3) as u64);
+    let (value, kind) = (U256::from(draw(4)), draw(16));
+    let place = draw(list.len());
+    match kind {
+        0 => remove(list, draw),
+        1 => list.truncate(place),
+        2 => list.insert(place, AccountChanges::new(Address::repeat_byte(0x77))),
+        3 if !list.is_empty() => list.swap(0, place),
+        _ => {}
+    }
+    let Some(account) = pick(list, draw) else { return };
+    match kind {
+        4 => remove(&mut account.storage_reads, draw),
+        5 => remove(&mut account.storage_changes, draw),
+        6 => account.storage_reads.push(U256::MAX),
+        7 => remove(&mut account.balance_changes, draw),
+        8 => remove(&mut account.nonce_changes, draw),
+        9 => remove(&mut account.code_changes, draw),
+        10 => account.balance_changes.push(BalanceChange::new(index, value)),
+        11 => account.nonce_changes.push(NonceChange::new(index, draw(3) as u64)),
+        12 => {
+            let code = [&[][..], &[0xef], &[0xef, 1, 0], &[0x5b; 30]][draw(4)];
+            account.code_changes.push(CodeChange::new(index, Bytes::from(code)));
+        }
+        13 => {
+            let changes = vec![StorageChange::new(index, value)];
+            account.storage_changes.push(SlotChanges::new(U256::MAX, changes));
+        }
+        14 => {
+            if let Some(slot) = pick(&mut account.storage_changes, draw) {
+                slot.changes.push(StorageChange::new(index, value));
+            }
+        }
+        15 => {
+            if let Some(slot) = pick(&mut account.storage_changes, draw)
+                && let Some(change) = pick(&mut slot.changes, draw)
+            {
+                change.new_value = value;
+            }
+        }
+        _ => {
+            if let Some(change) = pick(&mut account.balance_changes, draw) {
+                change.post_balance = value;
+            }
+        }
+    }
+}
