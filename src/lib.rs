@@ -60,8 +60,6 @@ pub mod protocol;
 pub mod runtime;
 pub mod schedule;
 pub(crate) mod sync;
-#[cfg(any(test, feature = "sim"))]
-pub mod toy;
 pub mod trace;
 pub mod worker;
 

@@ -3,9 +3,10 @@
 
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::protocol::{Batch, Plan, Policy};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, PutAside, Schedule, Simulated, Simulator};
-use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload, compare};
 use braid_evm::worker::{Point, WorkerMutant};
+use braid_toy::{ToyCase, ToyLedger, ToyWorkload, compare};
 
 /// For how long a worker is put aside: a time slice.
 const SLICE: u64 = 4_000_000;

@@ -6,15 +6,16 @@
 use braid_evm::ids::WorkerId;
 use braid_evm::mv::Store;
 use braid_evm::protocol::{Counters, Limits, Plan, Policy};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{
     Costs, Options, Schedule, Simulated, SimulationError, Simulator,
 };
-use braid_evm::toy::ToyLocation::Slot;
-use braid_evm::toy::{
-    Amount, BaseFailed, Place, Random, ReferenceError, Step, ToyBlock, ToyCase, ToyLedger,
-    ToyOutcome, ToyTx, ToyWorkload, compare, reference,
-};
 use braid_evm::worker::{Setup, Shared, TxError};
+use braid_toy::ToyLocation::Slot;
+use braid_toy::{
+    Amount, BaseFailed, Place, ReferenceError, Step, ToyBlock, ToyCase, ToyLedger, ToyOutcome,
+    ToyTx, ToyWorkload, compare, reference,
+};
 use std::sync::Arc;
 use std::time::Instant;
 

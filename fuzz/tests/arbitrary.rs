@@ -3,7 +3,7 @@
 //!
 //! `BRAID_FUZZ_INPUTS=n` takes `n` inputs for each target.
 
-use braid_evm::toy::Random;
+use braid_evm::runtime::simulated::Random;
 use braid_fuzz::targets::{Bugs, TARGETS};
 
 /// Inputs for each target.

@@ -9,9 +9,10 @@ mod threaded;
 
 use braid_evm::protocol::Halt;
 use braid_evm::runtime::Pool;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::toy::{Random, ToyCase, compare};
 use braid_models::conformance::{Seen, SeenBatches, replay};
+use braid_toy::{ToyCase, compare};
 
 /// Seeds of one multiple.
 const SEEDS: u64 = 40_000;

@@ -7,14 +7,15 @@ mod harmless;
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Change, Entry, Floor, Found, Origin, StoreEvent};
 use braid_evm::protocol::{Command, Event, RunResult, Verdict};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
-use braid_evm::toy::{Random, ToyCase, ToyLocation};
 use braid_evm::worker::EngineEvent::{
     BatchBegan, BatchEnded, Heard, RanSecond, RunBegan, RunEnded, Sent, Told,
 };
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{self, Engine, Store};
 use braid_models::conformance::{Seen, Trace, replay};
+use braid_toy::{ToyCase, ToyLocation};
 use harmless::{is_in_vain, matters, names_all};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,11 +4,12 @@
 use braid_evm::ids::TxIndex;
 use braid_evm::mv::{Change, Entry, StoreEvent};
 use braid_evm::protocol::{Command, Event, Mode};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
-use braid_evm::toy::{Random, ToyCase, ToyLocation};
 use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, Sent, Told};
 use braid_evm::worker::TraceEvent::{self, Engine, Store};
 use braid_models::conformance::{Seen, Trace, replay};
+use braid_toy::{ToyCase, ToyLocation};
 
 type One = TraceEvent<ToyLocation>;
 

@@ -4,9 +4,10 @@
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Entry, StoreMutant};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::toy::store::{Amount, Op, Place, Property, Script};
-use braid_evm::toy::{Random, ToyCase, compare};
+use braid_toy::store::{Amount, Op, Place, Property, Script};
+use braid_toy::{ToyCase, compare};
 
 const SEEDS: u64 = 6_000;
 const SCRIPTS: u64 = 400;

@@ -2,8 +2,8 @@
 
 use braid_evm::ids::{Incarnation, TxIndex, Version, WorkerId};
 use braid_evm::mv::{Entry, Latest, Origin, ReadSet, Resolution, Store, StoreMutant};
-use braid_evm::toy::Random;
-use braid_evm::toy::store::{Amount, Place};
+use braid_evm::runtime::simulated::Random;
+use braid_toy::store::{Amount, Place};
 use core::convert::Infallible;
 
 fn version(tx: u32) -> Version {

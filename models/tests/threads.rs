@@ -4,12 +4,13 @@ use braid_evm::error::Invariant;
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::mv::Store;
 use braid_evm::protocol::{Failure, Halt, Limits, Plan, Policy, Protocol};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
-use braid_evm::toy::{
-    Amount, Place, Random, Rendezvous, Step, ToyBlock, ToyCase, ToyLedger, ToyLocation, ToyTx,
-    ToyWorkload, compare, reference,
-};
 use braid_evm::worker::{BlockEnd, Context, Interrupt, Point, Shared, TxError, work};
+use braid_toy::{
+    Amount, Place, Rendezvous, Step, ToyBlock, ToyCase, ToyLedger, ToyLocation, ToyTx, ToyWorkload,
+    compare, reference,
+};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};

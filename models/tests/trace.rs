@@ -7,9 +7,10 @@ mod threaded;
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Entry, Resolution, Store};
 use braid_evm::runtime::Pool;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::toy::{Random, ToyCase, ToyLocation};
 use braid_models::conformance::{Rejected, Seen, Trace, replay, replay_store};
+use braid_toy::{ToyCase, ToyLocation};
 
 /// Simulated blocks.
 const SEEDS: u64 = 10_000;

@@ -35,8 +35,6 @@ mod running;
 mod sets;
 mod shard;
 mod store;
-#[cfg(all(test, not(braid_loom)))]
-mod tests;
 mod versioned_lock;
 
 pub use access::{AccessLog, Mark, Watch};

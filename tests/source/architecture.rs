@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules of the library, each with what it may import from the others.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("ids", &[]),
     ("error", &["ids"]),
     ("sync", &[]),
@@ -25,21 +25,14 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("runtime", &["ids", "error", "sync", "mv", "protocol", "worker"]),
     ("schedule", &["ids", "protocol"]),
     ("config", &["protocol"]),
-    ("toy", &["ids", "error", "sync", "mv", "protocol", "worker", "runtime", "schedule"]),
     ("evm", &["ids", "error", "sync", "mv", "protocol", "worker", "runtime", "schedule", "config"]),
     ("executor", &["config", "evm", "runtime"]),
     ("alloy", &["ids", "sync", "config", "evm", "executor"]),
 ];
 
-/// Imports against the one way, and why.
-const IMPORT_EXCEPTIONS: [(&str, &str, &str); 1] =
-    [("runtime/simulated/", "toy", "its seeded generator; neither is in a default build")];
-
 /// Where the primitives of `sync` are named outside of it, and why.
-const SYNC_EXCEPTIONS: [(&str, &str); 2] = [
-    ("runtime/threads.rs", "crossbeam's `select!`, which loom's channel has no counterpart for"),
-    ("toy/", "test machinery that measures from outside what the engine does"),
-];
+const SYNC_EXCEPTIONS: [(&str, &str); 1] =
+    [("runtime/threads.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
 
 /// Files that may name revm and alloy.
 const ETHEREUM: [&str; 3] = ["evm/", "executor.rs", "alloy/"];
@@ -125,10 +118,7 @@ fn imports_go_one_way() {
             for named in named_modules(line) {
                 let known = MAY_IMPORT.iter().any(|(module, _)| *module == named);
                 // What begins with a capital is re-exported by `lib.rs`; docs use it.
-                let excepted = IMPORT_EXCEPTIONS
-                    .iter()
-                    .any(|(path, to, _)| source.path.starts_with(path) && *to == named);
-                let fine = named == *module || allowed.contains(&named) || !known || excepted;
+                let fine = named == *module || allowed.contains(&named) || !known;
                 // Loom's models and unit tests put whole engines together.
                 assert!(
                     fine || source.is_test(),

@@ -58,7 +58,10 @@ fn switch(name: &str) -> &str {
 
 /// Each rung with its tests.
 const RUNGS: [(&str, &str); 3] = [
-    ("seeded bugs: properties", "test --locked --lib -- --ignored every_mutant"),
+    (
+        "seeded bugs: properties",
+        "test --locked -p braid-toy --test store -- --ignored every_mutant",
+    ),
     (
         "seeded bugs: models, simulation, traces",
         "test --locked -p braid-models --test mutants -- --include-ignored --nocapture",

@@ -5,7 +5,7 @@ use super::{
     latency::ReadCounter,
     runs::{self, Halves, Sample},
 };
-use braid_evm::{Executor, Stats, toy::Random};
+use braid_evm::{Executor, Stats, runtime::simulated::Random};
 use braid_testkit::{
     block::Block,
     compare::{Execution, braid, differences},

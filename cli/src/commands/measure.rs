@@ -7,7 +7,7 @@ use crate::{
 };
 use braid_evm::{
     AccessList, AccessListError, BlockError, BlockErrorKind, BlockOutput, Executor, Mode,
-    toy::Random,
+    runtime::simulated::Random,
 };
 use braid_testkit::{
     block::Block,

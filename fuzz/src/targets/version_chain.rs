@@ -4,7 +4,7 @@ use super::Bugs;
 use arbitrary::{Result, Unstructured};
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::Entry;
-use braid_evm::toy::store::{Amount, Op, Place, Property, Script};
+use braid_toy::store::{Amount, Op, Place, Property, Script};
 
 /// Most operations of a script.
 const LONGEST: usize = 160;

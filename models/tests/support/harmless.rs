@@ -2,11 +2,11 @@
 
 use braid_evm::mv::{Found, Location, StoreEvent};
 use braid_evm::protocol::{Command, Event};
-use braid_evm::toy::ToyLocation;
 use braid_evm::worker::EngineEvent::{Heard, RanSecond, RunBegan, RunEnded, Sent, Told};
 use braid_evm::worker::RunEnd;
 use braid_evm::worker::TraceEvent::{Engine, Store};
 use braid_models::conformance::Trace;
+use braid_toy::ToyLocation;
 
 /// Whether the event at `at` must be there once. A look counts if it is a run's with a result: one that a check makes, or a
 /// run without one, may be missing. The report of a job that was taken over counts for nothing.

@@ -5,9 +5,10 @@ pub(crate) mod scripts;
 
 use braid_evm::mv::{Store, StoreMutant};
 use braid_evm::protocol::Mutant;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule};
-use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyWorkload};
 use braid_evm::worker::{Shared, WorkerMutant};
+use braid_toy::{ToyCase, ToyLedger, ToyWorkload};
 pub(crate) use rounds::Bug;
 use std::path::Path;
 

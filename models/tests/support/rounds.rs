@@ -2,10 +2,11 @@
 
 use braid_evm::mv::{Store, StoreMutant};
 use braid_evm::protocol::{Mutant, Policy, Protocol};
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Schedule, Simulator};
-use braid_evm::toy::{Random, ToyCase, compare};
 use braid_evm::worker::WorkerMutant;
 use braid_models::conformance::{Rounds, Seen};
+use braid_toy::{ToyCase, compare};
 
 /// One seeded bug, wherever it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 
 use braid_evm::ids::{Incarnation, TxIndex, Version};
 use braid_evm::mv::{Entry, Resolution, Store, StoreMutant};
-use braid_evm::toy::ToyLocation;
 use braid_models::conformance::{Rejected, replay_store};
+use braid_toy::ToyLocation;
 
 const PLACE: ToyLocation = ToyLocation::Balance(0);
 /// Times that two threads publish at once, at most.

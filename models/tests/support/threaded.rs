@@ -1,10 +1,11 @@
 //! Toy blocks on threads that give each other many chances to meet.
 
 use braid_evm::ids::WorkerId;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::{Pool, Seat, Task, Threads};
-use braid_evm::toy::{Random, ToyCase, ToyLedger, ToyLocation, ToyWorkload};
 use braid_evm::worker::{Context, Interrupt, Point, Shared, Waited, work};
 use braid_models::conformance::Trace;
+use braid_toy::{ToyCase, ToyLedger, ToyLocation, ToyWorkload};
 use std::cell::Cell;
 use std::sync::Arc;
 

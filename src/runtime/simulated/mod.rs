@@ -8,10 +8,12 @@
 mod drive;
 mod fiber;
 mod fibers;
+mod random;
 mod schedule;
 
 pub use fiber::Fiber;
 pub use fibers::{Fibers, Totals};
+pub use random::Random;
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;

@@ -1,7 +1,7 @@
 //! Who goes next.
 
 use super::Options;
-use crate::toy::Random;
+use super::random::Random;
 use crate::worker::Point;
 
 /// Virtual time of what an actor does at each point, in nanoseconds.

@@ -3,8 +3,8 @@
 use crate::hostile::faulty::{Fault, Faulty, Place};
 use crate::hostile::generate::Case;
 use crate::sequential;
+use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Costs, Options, Schedule};
-use braid_evm::toy::Random;
 use braid_evm::{Config, Forced, Mode, Policy, Simulation};
 use clap::ValueEnum;
 use std::fmt;

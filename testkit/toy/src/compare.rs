@@ -5,11 +5,11 @@ use super::location::{ToyLocation, universe};
 use super::machine::{BaseFailed, ToyWorkload};
 use super::program::{ToyBlock, ToyRejection};
 use super::reference::{Reference, ReferenceError};
-use crate::error::Invariant;
-use crate::ids::TxIndex;
-use crate::mv::Resolution;
-use crate::protocol::Halt;
-use crate::worker::{BlockEnd, TxError};
+use braid_evm::error::Invariant;
+use braid_evm::ids::TxIndex;
+use braid_evm::mv::Resolution;
+use braid_evm::protocol::Halt;
+use braid_evm::worker::{BlockEnd, TxError};
 
 /// How the engine and the reference differ.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,14 +19,14 @@
 //!    scope of the block names no reader of what lies in scopes: until then none registers there,
 //!    and the worker that publishes there names all transactions above.
 //! 7. A read set finds exactly what was put into it.
-//! 8. [`Latest`] over a store answers as one store does a reader above all that was published, if
+//! 8. `Latest` over a store answers as one store does a reader above all that was published, if
 //!    transactions come in order; and so does that store when it gets what was put there.
 
 mod script;
 
-use super::{Latest, ReadSet, Resolution, Store, StoreMutant};
-use crate::ids::{Incarnation, TxIndex, Version};
-use crate::toy::store::{Amount, Place, Property};
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Latest, Origin, ReadSet, Resolution, Store, StoreMutant};
+use braid_toy::store::{Amount, Place, Property};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 
@@ -156,7 +156,7 @@ proptest! {
                 };
                 prop_assert_eq!(value, expected.0);
                 // That of a fold differs: it is one value here.
-                let is_base = |origin| matches!(origin, super::Origin::Base);
+                let is_base = |origin| matches!(origin, Origin::Base);
                 prop_assert_eq!(is_base(origin), is_base(expected.1), "{:?}", place);
             }
             for (place, entry) in writes {
@@ -172,7 +172,6 @@ proptest! {
 }
 
 /// Each seeded bug breaks the property that the table of docs/TESTING.md says will notice it.
-#[cfg(feature = "mutants")]
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn every_mutant_breaks_its_property() {
@@ -186,7 +185,7 @@ fn every_mutant_breaks_its_property() {
         Property::Validation,
         Property::Hints,
     ];
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TESTING.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/TESTING.md");
     let page = std::fs::read_to_string(page).expect("the page is there");
     let mut judged = 0;
     for property in properties {

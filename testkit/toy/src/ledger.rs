@@ -2,9 +2,9 @@
 
 use super::location::ToyLocation;
 use super::program::{ToyOutput, ToyRejection};
-use crate::ids::{Chunk, TxIndex};
-use crate::mv::Entry;
-use crate::worker::Ledger;
+use braid_evm::ids::{Chunk, TxIndex};
+use braid_evm::mv::Entry;
+use braid_evm::worker::Ledger;
 use std::sync::Arc;
 
 /// Entries of one transaction.

@@ -3,9 +3,9 @@
 use super::ledger::ToyLedger;
 use super::location::{SLOTS, ToyLocation};
 use super::program::{Halted, ToyBlock, ToyOutput, ToyRejection, ToyState, run_program};
-use crate::ids::{TxIndex, WorkerId};
-use crate::mv::{Entry, Location, ReadSet};
-use crate::worker::{Base, Context, Effects, Machine, Stop, Stopped, View};
+use braid_evm::ids::{TxIndex, WorkerId};
+use braid_evm::mv::{Entry, Location, ReadSet};
+use braid_evm::worker::{Base, Context, Effects, Machine, Stop, Stopped, View};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! The state of a toy block: a few accounts, each with a life, a balance and slots.
 
-use crate::mv::Location;
+use braid_evm::mv::Location;
 
 /// Number of accounts.
 pub const ACCOUNTS: u8 = 2;
@@ -43,7 +43,6 @@ impl Location for ToyLocation {
         *value = Some(value.unwrap_or(0).wrapping_add(*delta));
     }
 
-    #[cfg(feature = "mutants")]
     fn mistaken(value: &Self::Value) -> Self::Value {
         Some(value.unwrap_or(0))
     }

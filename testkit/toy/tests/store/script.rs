@@ -1,8 +1,8 @@
 //! Random sequences of operations on a store.
 
-use crate::ids::{Incarnation, TxIndex, Version};
-use crate::mv::{Entry, Location};
-use crate::toy::store::{Amount, Op, Place, Script};
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Location};
+use braid_toy::store::{Amount, Op, Place, Script};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -3,8 +3,8 @@
 use super::ledger::ToyOutcome;
 use super::location::{SLOTS, ToyLocation, universe};
 use super::program::{Halted, ToyBlock, ToyRejection, ToyState, run_program};
-use crate::ids::TxIndex;
-use crate::worker::Stopped;
+use braid_evm::ids::TxIndex;
+use braid_evm::worker::Stopped;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

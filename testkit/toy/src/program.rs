@@ -1,7 +1,7 @@
 //! What a toy transaction does: a short program over one accumulator.
 
 use super::location::{ACCOUNTS, SLOTS, ToyLocation};
-use crate::worker::Stopped;
+use braid_evm::worker::Stopped;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a step reads or writes.

@@ -18,7 +18,6 @@ mod ledger;
 mod location;
 mod machine;
 mod program;
-mod random;
 mod reference;
 mod rounds;
 pub mod store;
@@ -34,6 +33,5 @@ pub use machine::{BaseFailed, Rendezvous, ToyMachine, ToyWorkload};
 pub use program::{
     Amount, Halted, Place, Step, ToyBlock, ToyOutput, ToyRejection, ToyState, ToyTx, run_program,
 };
-pub use random::Random;
 pub use reference::{Reference, ReferenceError, ReferenceOutcome, reference};
 pub use rounds::ToyEnd;

@@ -7,8 +7,8 @@ mod world;
 
 pub use reference::{Amount, Place};
 
-use crate::ids::{TxIndex, Version};
-use crate::mv::{Entry, StoreMutant};
+use braid_evm::ids::{TxIndex, Version};
+use braid_evm::mv::{Entry, StoreMutant};
 use world::World;
 
 /// What a run of a script is judged by.

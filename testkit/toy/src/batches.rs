@@ -4,9 +4,9 @@ use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
 use super::program::ToyRejection;
-use crate::ids::{Chunk, Incarnation, TxIndex, Version};
-use crate::mv::{Entry, Latest, Mark};
-use crate::worker::{
+use braid_evm::ids::{Chunk, Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Latest, Mark};
+use braid_evm::worker::{
     BatchMachine, BatchStart, Context, Effects, InOrder, Ledger, MustWait, RanBatch, Stop, TxError,
     View,
 };

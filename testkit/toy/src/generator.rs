@@ -2,7 +2,7 @@
 
 use super::location::{ACCOUNTS, SLOTS, ToyLocation, universe};
 use super::program::{Amount, Place, Step, ToyBlock, ToyTx};
-use super::random::Random;
+use braid_evm::runtime::simulated::Random;
 
 /// How hostile a random block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A toy address space, and the store's promise restated on an ordered map.
 
-use crate::ids::{Incarnation, TxIndex, Version};
-use crate::mv::{Entry, Location, Origin};
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Location, Origin};
 use std::collections::BTreeMap;
 
 /// A location of the toy address space.

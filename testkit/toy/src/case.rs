@@ -4,12 +4,12 @@ use super::generator::{Shape, random_block};
 use super::ledger::ToyLedger;
 use super::machine::ToyWorkload;
 use super::program::ToyBlock;
-use super::random::Random;
 use super::reference::{Reference, reference};
-use crate::ids::{Chunk, TxIndex};
-use crate::mv::Store;
-use crate::protocol::{Batch, Limits, Plan, Policy, Protocol};
-use crate::worker::Shared;
+use braid_evm::ids::{Chunk, TxIndex};
+use braid_evm::mv::Store;
+use braid_evm::protocol::{Batch, Limits, Plan, Policy, Protocol};
+use braid_evm::runtime::simulated::Random;
+use braid_evm::worker::Shared;
 use std::sync::Arc;
 
 /// Workers that may tell each other what they run; more may take part.

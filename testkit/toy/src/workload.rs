@@ -5,9 +5,9 @@ use super::ledger::{ToyEntries, ToyGroup};
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyMachine, ToyWorkload};
 use super::program::{ToyOutput, ToyRejection};
-use crate::ids::{Version, WorkerId};
-use crate::mv::{Entry, Store};
-use crate::worker::{Context, View, Workload};
+use braid_evm::ids::{Version, WorkerId};
+use braid_evm::mv::{Entry, Store};
+use braid_evm::worker::{Context, View, Workload};
 
 impl Workload for ToyWorkload {
     type Location = ToyLocation;

@@ -5,10 +5,10 @@ use super::batches::ToyCarry;
 use super::case::{ToyCase, make_private, random_limits, random_plan};
 use super::ledger::ToyLedger;
 use super::machine::ToyWorkload;
-use super::random::Random;
-use crate::ids::TxIndex;
-use crate::protocol::{Halt, Policy, Protocol, Waste};
-use crate::worker::{BlockEnd, Shared};
+use braid_evm::ids::TxIndex;
+use braid_evm::protocol::{Halt, Policy, Protocol, Waste};
+use braid_evm::runtime::simulated::Random;
+use braid_evm::worker::{BlockEnd, Shared};
 
 /// What a round of a toy block has come to.
 pub type ToyEnd = BlockEnd<ToyWorkload, ToyLedger>;

@@ -2,8 +2,8 @@
 
 use super::reference::{Amount, Answer, Place, Reference, base_of};
 use super::{Op, Property, Script};
-use crate::ids::{Incarnation, TxIndex, Version};
-use crate::mv::{Entry, Location, Origin, ReadSet, Resolution, Resolved, Store, StoreMutant};
+use braid_evm::ids::{Incarnation, TxIndex, Version};
+use braid_evm::mv::{Entry, Location, Origin, ReadSet, Resolution, Resolved, Store, StoreMutant};
 use std::collections::HashSet;
 
 /// Readers in a crowd.
@@ -55,21 +55,13 @@ pub(super) struct World {
 
 /// An empty store, in which there was another block.
 fn new_store(shards: usize, mutant: StoreMutant) -> Store<Place> {
-    let store = with_mutant(Store::new(shards), mutant);
+    let store = Store::new(shards).with_mutant(mutant);
     for place in [Place::Balance(0), Place::Slot(0, 0)] {
         let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
         store.seed(&place, Amount::Number(99));
         store.publish(version, &place, Entry::Value(Amount::Number(98)), &mut Vec::new());
     }
-    with_mutant(store.emptied(), mutant)
-}
-
-fn with_mutant(store: Store<Place>, mutant: StoreMutant) -> Store<Place> {
-    #[cfg(feature = "mutants")]
-    let store = store.with_mutant(mutant);
-    #[cfg(not(feature = "mutants"))]
-    let StoreMutant::None = mutant;
-    store
+    store.emptied().with_mutant(mutant)
 }
 
 fn ensure(holds: bool, broken: impl FnOnce() -> String) -> Checked {
