@@ -1,7 +1,7 @@
 //! One block.
 
 use super::commit::{Codes, add_reward};
-use super::factory::Engine;
+use super::engine::Engine;
 use super::lists::{ListDatabase, Lists};
 use super::served::{ServedError, serve, served};
 use crate::evm::{

@@ -1,11 +1,11 @@
 //! Makes executors that share threads.
 
+use super::engine::Engine;
 use super::executor::BraidBlockExecutor;
 use super::foreign::{Fees, Foreign, Vault};
-use crate::config::{Config, Mode};
-use crate::evm::{ForeignEvm, Precompile, Surcharge};
-use crate::executor::Executor;
-use crate::sync::{AtomicU64, Mutex, SeqCst};
+use crate::config::Config;
+use crate::evm::{Precompile, Surcharge};
+use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};
 use alloy_eips::Encodable2718;
 use alloy_evm::block::{BlockExecutorFactory, StateDB};
@@ -45,75 +45,6 @@ pub struct Executions {
     pub transactions: u64,
     /// Transactions that were executed one at a time, in sequence on the calling thread.
     pub sequential: u64,
-}
-
-/// What the executors of a factory share.
-pub(super) struct Engine {
-    config: Config,
-    precompiles: Vec<Arc<dyn Precompile>>,
-    pub(super) surcharge: Option<Arc<dyn Surcharge>>,
-    evm: Option<Arc<dyn ForeignEvm>>,
-    idle: Mutex<Vec<Executor>>,
-    blocks: AtomicU64,
-    transactions: AtomicU64,
-    pub(super) sequential: AtomicU64,
-}
-
-impl Engine {
-    fn new(config: Config) -> Self {
-        Self {
-            config: Config { mode: Mode::Validate, reverts: false, ..config },
-            precompiles: Vec::new(),
-            surcharge: None,
-            evm: None,
-            idle: Mutex::new(Vec::new()),
-            blocks: AtomicU64::new(0),
-            transactions: AtomicU64::new(0),
-            sequential: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether transactions pay a fee that their own `Evm` knows nothing of.
-    pub(super) const fn takes_surcharge(&self) -> bool {
-        self.surcharge.is_some() && self.evm.is_none()
-    }
-
-    pub(super) const fn config(&self) -> &Config {
-        &self.config
-    }
-
-    fn start(&self) -> std::io::Result<Executor> {
-        let executor = Executor::new(self.config)?.with_surroundings_apart();
-        let executor = executor.with_precompiles(self.precompiles.clone());
-        let executor = match &self.surcharge {
-            Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
-            None => executor,
-        };
-        Ok(match &self.evm {
-            Some(evm) => executor.with_evm(Arc::clone(evm)),
-            None => executor,
-        })
-    }
-
-    /// Lends an executor to `run`. It is not lent again if `run` panics. `lists`: it yields access
-    /// lists.
-    pub(super) fn with<T>(
-        &self,
-        (transactions, lists): (usize, bool),
-        run: impl FnOnce(&mut Executor) -> T,
-    ) -> std::io::Result<T> {
-        let idle = self.idle.lock().pop();
-        let mut executor = match idle {
-            Some(executor) => executor,
-            None => self.start()?,
-        };
-        executor.set_access_list(lists);
-        let result = run(&mut executor);
-        self.blocks.fetch_add(1, SeqCst);
-        self.transactions.fetch_add(transactions as u64, SeqCst);
-        self.idle.lock().push(executor);
-        Ok(result)
-    }
 }
 
 impl<R, Spec, F> fmt::Debug for BraidExecutorFactory<R, Spec, F> {

@@ -29,6 +29,7 @@
 //! - How such an EVM pays fees has to be known: see [`Fees`].
 
 mod commit;
+mod engine;
 mod executor;
 mod factory;
 mod foreign;

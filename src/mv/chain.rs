@@ -2,8 +2,8 @@
 
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
+use super::place::LocationHash;
 use super::resolve::Origin;
-use super::store::LocationHash;
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 use smallvec::SmallVec;

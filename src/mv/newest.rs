@@ -2,8 +2,9 @@
 
 use super::chain::{Chain, Floor, Found, Look};
 use super::location::Location;
+use super::place::LocationHash;
 use super::resolve::{Origin, Resolved, ScopeTrace, Trace};
-use super::store::{LocationHash, Store};
+use super::store::Store;
 use crate::ids::TxIndex;
 use crate::sync::SeqCst;
 

@@ -1,7 +1,7 @@
 //! The one resolver: what a reader at an index must see (I6).
 
 use super::location::Location;
-use super::store::{ChainId, LocationHash};
+use super::place::{ChainId, LocationHash};
 use super::versioned_lock::Stamp;
 use crate::ids::{TxIndex, Version};
 

@@ -1,8 +1,8 @@
 //! The reads of one incarnation.
 
 use super::location::Location;
+use super::place::LocationHash;
 use super::resolve::Resolved;
-use super::store::LocationHash;
 use hashbrown::HashTable;
 
 /// Reads up to which a linear search beats an index.

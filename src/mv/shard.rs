@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::location::Location;
-use super::store::LocationHash;
+use super::place::LocationHash;
 use hashbrown::HashTable;
 
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use super::conflicts::ConflictIndex;
 use super::events::{Change, StoreEvent};
 use super::location::{Entry, Location};
 use super::mutants::{StoreMutant, is_store_mutant};
+use super::place::{ChainId, LocationHash};
 use super::resolve::Trace;
 use super::running::Running;
 use super::shard::Shard;
@@ -21,23 +22,6 @@ use foldhash::fast::FixedState as RandomState;
 #[cfg(not(braid_loom))]
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-
-/// Hash of a location under the seed of one store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LocationHash(u64);
-
-impl LocationHash {
-    pub(super) const fn bits(self) -> u64 {
-        self.0
-    }
-}
-
-/// The place of a chain; it stays the same for the life of the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ChainId {
-    pub(super) shard: u32,
-    pub(super) index: u32,
-}
 
 /// All versions of all locations of one block.
 #[derive(Debug)]
@@ -155,7 +139,7 @@ impl<L: Location> Store<L> {
     /// The hash of `location` in this store.
     #[must_use]
     pub fn hash(&self, location: &L) -> LocationHash {
-        LocationHash(self.hasher.hash_one(location))
+        LocationHash::of(self.hasher.hash_one(location))
     }
 
     pub(super) fn shard(&self, hash: LocationHash) -> (u32, &VersionedLock<Shard<L>>) {

@@ -1,5 +1,6 @@
 //! Who runs the actors, and in which order.
 
+mod caller;
 mod placement;
 mod pool;
 mod seat;
@@ -7,6 +8,7 @@ mod seat;
 pub mod simulated;
 mod threads;
 
+pub use caller::Caller;
 pub use pool::{Pool, Task};
 pub use seat::Seat;
-pub use threads::{Caller, Threads};
+pub use threads::Threads;

@@ -1,13 +1,11 @@
 //! Real threads: nothing interrupts an actor, and waiting blocks its thread.
 
-use super::seat::Seat;
 use crate::sync::Receiver;
 #[cfg(not(braid_loom))]
 use crate::sync::{RecvTimeoutError, TryRecvError};
 #[cfg(not(braid_loom))]
 use crate::worker::Waited;
 use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
-use core::cell::RefCell;
 #[cfg(not(braid_loom))]
 use core::time::Duration;
 
@@ -27,7 +25,7 @@ const PATIENCE: u32 = 6;
 /// Time for which a thread sleeps before it looks whether others come nearer to their ends: a
 /// fraction of that for which the system puts a thread aside.
 #[cfg(not(braid_loom))]
-const SLICE: Duration = Duration::from_micros(500);
+pub(super) const SLICE: Duration = Duration::from_micros(500);
 
 /// Time between two looks. The core is not yielded: where something else computes on it, it would
 /// be gone for milliseconds, and the message would wait for that long.
@@ -40,13 +38,13 @@ fn pause() {
 
 /// What came of a wait that found a message or the end of the channel.
 #[cfg(not(braid_loom))]
-fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
+pub(super) fn waited<T, E>(found: Result<T, E>) -> Waited<T> {
     found.map_or(Waited::Closed, Waited::Message)
 }
 
 /// Sleeps until a message comes, and asks after each `slice` whether the block is stalled.
 #[cfg(not(braid_loom))]
-fn sleep<T>(
+pub(super) fn sleep<T>(
     channel: &Receiver<T>,
     slice: Duration,
     mut is_stalled: impl FnMut() -> bool,
@@ -81,7 +79,11 @@ impl Threads {
 
     /// Looks for a message as often as these threads do, doing what there is to do `meanwhile`.
     #[cfg(not(braid_loom))]
-    fn look<T>(self, channel: &Receiver<T>, meanwhile: impl Fn()) -> Result<T, TryRecvError> {
+    pub(super) fn look<T>(
+        self,
+        channel: &Receiver<T>,
+        meanwhile: impl Fn(),
+    ) -> Result<T, TryRecvError> {
         for _ in 0..self.looks {
             meanwhile();
             match channel.try_recv() {
@@ -95,7 +97,7 @@ impl Threads {
     /// Looks in full as often as the caller of a block does, unless these threads never look.
     /// `None`: it is time to sleep.
     #[cfg(not(braid_loom))]
-    fn look_patiently<T>(
+    pub(super) fn look_patiently<T>(
         self,
         channel: &Receiver<T>,
         meanwhile: impl Fn(),
@@ -155,100 +157,5 @@ impl Context for Threads {
         // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core
         // gets it back after milliseconds.
         Self::WATCHFUL.look(channel, || ()).ok()
-    }
-}
-
-/// The context of the calling thread: a worker that also hands a stream of items to the caller,
-/// between its jobs and while it waits for one.
-#[derive(Debug)]
-pub struct Caller<'s, T, F> {
-    seat: Seat<'s>,
-    stream: Receiver<T>,
-    deliver: RefCell<F>,
-}
-
-impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
-    /// Items of `stream` go to `deliver`. Waits as the worker at `seat` does.
-    pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
-        Self { seat, stream, deliver: RefCell::new(deliver) }
-    }
-
-    /// Delivers what is there.
-    pub fn drain(&self) {
-        while let Ok(item) = self.stream.try_recv() {
-            (self.deliver.borrow_mut())(item);
-        }
-    }
-
-    /// Sleeps until a message comes, delivers items, and asks after each `slice` whether the block
-    /// is stalled.
-    #[cfg(not(braid_loom))]
-    fn sleep<M>(
-        &self,
-        channel: &Receiver<M>,
-        slice: Duration,
-        mut is_stalled: impl FnMut() -> bool,
-    ) -> Waited<M> {
-        loop {
-            crossbeam_channel::select! {
-                recv(channel) -> message => return waited(message),
-                recv(self.stream) -> item => match item {
-                    Ok(item) => (self.deliver.borrow_mut())(item),
-                    // All senders are gone: only the channel is left to wait for.
-                    Err(_) => return sleep(channel, slice, is_stalled),
-                },
-                default(slice) => if is_stalled() {
-                    return Waited::Stalled;
-                },
-            }
-        }
-    }
-}
-
-impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
-    fn yield_at(&self, point: Point) {
-        if point == Point::Between {
-            self.drain();
-        }
-        self.seat.yield_at(point);
-    }
-}
-
-impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
-    fn any(&self) -> AnyInterrupt<'_> {
-        // What is there is delivered between two jobs, not within a run.
-        self.seat.any()
-    }
-
-    #[cfg(not(braid_loom))]
-    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        let Some(threads) = self.seat.threads() else { return self.seat.recv(channel) };
-        match threads.look(channel, || self.drain()) {
-            Err(TryRecvError::Empty) => {}
-            found => return found.ok(),
-        }
-        match self.sleep(channel, Duration::MAX, || false) {
-            Waited::Message(message) => Some(message),
-            Waited::Closed | Waited::Stalled => None,
-        }
-    }
-
-    #[cfg(braid_loom)]
-    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        self.seat.recv(channel)
-    }
-
-    #[cfg(not(braid_loom))]
-    fn recv_unless<T>(
-        &self,
-        channel: &Receiver<T>,
-        mut is_stalled: impl FnMut() -> bool,
-    ) -> Waited<T> {
-        let Some(threads) = self.seat.threads() else {
-            return self.seat.recv_unless(channel, is_stalled);
-        };
-        threads
-            .look_patiently(channel, || self.drain(), &mut is_stalled)
-            .unwrap_or_else(|| self.sleep(channel, SLICE, is_stalled))
     }
 }

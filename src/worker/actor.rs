@@ -6,7 +6,7 @@ use super::message::{JobMessage, Kept, Next, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::role::{coordinate, give_up};
 use super::shared::Shared;
-use super::view::Stop;
+use super::stop::Stop;
 use super::watch::Watch;
 use super::{Context, Point};
 use crate::error::Invariant;

@@ -5,7 +5,8 @@ use super::machine::{
     Workload,
 };
 use super::shared::{BlockEnd, Shared};
-use super::view::{Stop, View};
+use super::stop::Stop;
+use super::view::View;
 use super::{Context, Interrupt, Point, Waited, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest, Location, ReadSet, Store};

@@ -2,7 +2,7 @@
 //! outcomes.
 
 use super::Context;
-use super::view::Stop;
+use super::stop::Stop;
 use crate::ids::{Chunk, TxIndex, Version, WorkerId};
 use crate::mv::{AccessLog, Entry, Location, ReadSet, Store};
 use crate::protocol::Batch;

@@ -28,6 +28,7 @@ mod message;
 mod mutants;
 mod role;
 mod shared;
+mod stop;
 mod view;
 mod watch;
 
@@ -39,7 +40,8 @@ pub use machine::{
 };
 pub use mutants::WorkerMutant;
 pub use shared::{BlockEnd, Setup, Shared};
-pub use view::{Stop, Stopped, View};
+pub use stop::{Stop, Stopped};
+pub use view::View;
 
 use crate::sync::Receiver;
 

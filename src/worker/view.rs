@@ -4,28 +4,13 @@ mod prefix;
 mod second;
 
 use super::machine::Base;
+use super::stop::{Stop, Stopped};
 use super::{Interrupt, Point};
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Reads of a run between two beats.
 const READS_EACH: usize = 8;
-
-/// Why a view stopped answering.
-#[derive(Debug)]
-pub enum Stop<E> {
-    /// It met an estimate of this lower transaction.
-    Blocked(TxIndex),
-    /// It was asked for what is settled only where everything below is final.
-    TooEarly,
-    /// The base state could not be read.
-    Base(E),
-}
-
-/// A read was refused because the view has stopped. The cause stays in the view, latched: it is
-/// found there even if the machine swallows this error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
 
 /// Where a view finds what the block has written.
 #[derive(Debug)]

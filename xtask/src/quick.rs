@@ -36,7 +36,7 @@ pub(crate) fn quick(runner: &mut Runner) -> Result<(), Failed> {
         let line = format!("clippy --locked {lint} -- -D warnings");
         runner.command(&format!("lints: {lint}"), cargo(&line))?;
     }
-    runner.command("rules of the source", cargo("test --quiet --locked --test source"))?;
+    runner.command("rules of the source", cargo("test --quiet --locked -p xtask --test source"))?;
     runner.command("unit tests", cargo("test --quiet --locked --lib"))?;
     let mut sample =
         cargo("test --quiet --locked --test blocks -- random_blocks_equal real_blocks::");

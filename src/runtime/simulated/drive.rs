@@ -1,8 +1,8 @@
 //! Steps: who goes on next, and what that came to.
 
+use super::chooser::Chooser;
 use super::fiber::{Signals, Suspended};
-use super::schedule::Chooser;
-use super::{Options, SimulationError, Step};
+use super::options::{Options, SimulationError, Step};
 use crate::ids::WorkerId;
 use crate::worker::Point;
 use corosensei::stack::DefaultStack;

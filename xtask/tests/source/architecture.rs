@@ -11,7 +11,7 @@
 //! 7. Files do not import each other in a circle, and the rooms of `evm` go one way (`imports`):
 //!    `mutants <- fees <- bal <- exec <- plan <- block <- bundle <- engine <- drivers`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Modules of the library, each with what it may import from the others.
 const MAY_IMPORT: [(&str, &[&str]); 13] = [
@@ -32,7 +32,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 
 /// Where the primitives of `sync` are named outside of it, and why.
 const SYNC_EXCEPTIONS: [(&str, &str); 1] =
-    [("runtime/threads.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
+    [("runtime/caller.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
 
 /// Files that may name revm and alloy.
 const ETHEREUM: [&str; 3] = ["evm/", "executor.rs", "alloy/"];
@@ -66,7 +66,7 @@ impl Source {
 }
 
 pub(crate) fn sources(root: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+    let root = crate::root().join(root);
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {

@@ -57,7 +57,7 @@ fn the_page_has_every_threshold() {
         let said = said.replace("[`", "`").replace("`]", "`");
         table.push_str(&format!("| `{name}` | {value} | {said} |\n"));
     }
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let path = crate::root().join(PAGE);
     let page = std::fs::read_to_string(&path).expect("the page can be read");
     let (before, rest) = page.split_once(BEGIN).expect("the page has the mark");
     let (found, after) = rest.split_once(END).expect("the page has the second mark");

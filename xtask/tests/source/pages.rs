@@ -1,12 +1,9 @@
 //! The pages about the protocol and the source in step: names that a page mentions exist, and what
 //! a page must list is listed.
 
+use crate::root;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
+use std::path::PathBuf;
 
 fn read(path: &str) -> String {
     let text = std::fs::read_to_string(root().join(path));

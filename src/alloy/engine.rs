@@ -1,0 +1,76 @@
+//! What the executors of a factory share.
+
+use crate::config::{Config, Mode};
+use crate::evm::{ForeignEvm, Precompile, Surcharge};
+use crate::executor::Executor;
+use crate::sync::{AtomicU64, Mutex, SeqCst};
+use std::sync::Arc;
+
+/// What the executors of a factory share.
+pub(super) struct Engine {
+    pub(super) config: Config,
+    pub(super) precompiles: Vec<Arc<dyn Precompile>>,
+    pub(super) surcharge: Option<Arc<dyn Surcharge>>,
+    pub(super) evm: Option<Arc<dyn ForeignEvm>>,
+    idle: Mutex<Vec<Executor>>,
+    pub(super) blocks: AtomicU64,
+    pub(super) transactions: AtomicU64,
+    pub(super) sequential: AtomicU64,
+}
+
+impl Engine {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config: Config { mode: Mode::Validate, reverts: false, ..config },
+            precompiles: Vec::new(),
+            surcharge: None,
+            evm: None,
+            idle: Mutex::new(Vec::new()),
+            blocks: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
+            sequential: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether transactions pay a fee that their own `Evm` knows nothing of.
+    pub(super) const fn takes_surcharge(&self) -> bool {
+        self.surcharge.is_some() && self.evm.is_none()
+    }
+
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn start(&self) -> std::io::Result<Executor> {
+        let executor = Executor::new(self.config)?.with_surroundings_apart();
+        let executor = executor.with_precompiles(self.precompiles.clone());
+        let executor = match &self.surcharge {
+            Some(surcharge) => executor.with_surcharge(Arc::clone(surcharge)),
+            None => executor,
+        };
+        Ok(match &self.evm {
+            Some(evm) => executor.with_evm(Arc::clone(evm)),
+            None => executor,
+        })
+    }
+
+    /// Lends an executor to `run`. It is not lent again if `run` panics. `lists`: it yields access
+    /// lists.
+    pub(super) fn with<T>(
+        &self,
+        (transactions, lists): (usize, bool),
+        run: impl FnOnce(&mut Executor) -> T,
+    ) -> std::io::Result<T> {
+        let idle = self.idle.lock().pop();
+        let mut executor = match idle {
+            Some(executor) => executor,
+            None => self.start()?,
+        };
+        executor.set_access_list(lists);
+        let result = run(&mut executor);
+        self.blocks.fetch_add(1, SeqCst);
+        self.transactions.fetch_add(transactions as u64, SeqCst);
+        self.idle.lock().push(executor);
+        Ok(result)
+    }
+}

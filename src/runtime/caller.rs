@@ -1,0 +1,109 @@
+//! The calling thread, which hears of commits while it works.
+
+use super::seat::Seat;
+#[cfg(not(braid_loom))]
+use super::threads::{SLICE, sleep, waited};
+use crate::sync::Receiver;
+#[cfg(not(braid_loom))]
+use crate::sync::TryRecvError;
+#[cfg(not(braid_loom))]
+use crate::worker::Waited;
+use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
+use core::cell::RefCell;
+#[cfg(not(braid_loom))]
+use core::time::Duration;
+
+/// The context of the calling thread: a worker that also hands a stream of items to the caller,
+/// between its jobs and while it waits for one.
+#[derive(Debug)]
+pub struct Caller<'s, T, F> {
+    seat: Seat<'s>,
+    stream: Receiver<T>,
+    deliver: RefCell<F>,
+}
+
+impl<'s, T, F: FnMut(T)> Caller<'s, T, F> {
+    /// Items of `stream` go to `deliver`. Waits as the worker at `seat` does.
+    pub const fn new(seat: Seat<'s>, stream: Receiver<T>, deliver: F) -> Self {
+        Self { seat, stream, deliver: RefCell::new(deliver) }
+    }
+
+    /// Delivers what is there.
+    pub fn drain(&self) {
+        while let Ok(item) = self.stream.try_recv() {
+            (self.deliver.borrow_mut())(item);
+        }
+    }
+
+    /// Sleeps until a message comes, delivers items, and asks after each `slice` whether the block
+    /// is stalled.
+    #[cfg(not(braid_loom))]
+    fn sleep<M>(
+        &self,
+        channel: &Receiver<M>,
+        slice: Duration,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<M> {
+        loop {
+            crossbeam_channel::select! {
+                recv(channel) -> message => return waited(message),
+                recv(self.stream) -> item => match item {
+                    Ok(item) => (self.deliver.borrow_mut())(item),
+                    // All senders are gone: only the channel is left to wait for.
+                    Err(_) => return sleep(channel, slice, is_stalled),
+                },
+                default(slice) => if is_stalled() {
+                    return Waited::Stalled;
+                },
+            }
+        }
+    }
+}
+
+impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
+    fn yield_at(&self, point: Point) {
+        if point == Point::Between {
+            self.drain();
+        }
+        self.seat.yield_at(point);
+    }
+}
+
+impl<S, F: FnMut(S)> Context for Caller<'_, S, F> {
+    fn any(&self) -> AnyInterrupt<'_> {
+        // What is there is delivered between two jobs, not within a run.
+        self.seat.any()
+    }
+
+    #[cfg(not(braid_loom))]
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        let Some(threads) = self.seat.threads() else { return self.seat.recv(channel) };
+        match threads.look(channel, || self.drain()) {
+            Err(TryRecvError::Empty) => {}
+            found => return found.ok(),
+        }
+        match self.sleep(channel, Duration::MAX, || false) {
+            Waited::Message(message) => Some(message),
+            Waited::Closed | Waited::Stalled => None,
+        }
+    }
+
+    #[cfg(braid_loom)]
+    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
+        self.seat.recv(channel)
+    }
+
+    #[cfg(not(braid_loom))]
+    fn recv_unless<T>(
+        &self,
+        channel: &Receiver<T>,
+        mut is_stalled: impl FnMut() -> bool,
+    ) -> Waited<T> {
+        let Some(threads) = self.seat.threads() else {
+            return self.seat.recv_unless(channel, is_stalled);
+        };
+        threads
+            .look_patiently(channel, || self.drain(), &mut is_stalled)
+            .unwrap_or_else(|| self.sleep(channel, SLICE, is_stalled))
+    }
+}

@@ -1,0 +1,86 @@
+//! Who goes next.
+
+use super::options::Options;
+use super::random::Random;
+use super::schedule::{Clock, Schedule};
+use crate::worker::Point;
+
+/// Within how many steps the changes of priority lie.
+const CHANGE_SPAN: u64 = 1_500;
+
+pub(super) struct Chooser {
+    schedule: Schedule,
+    random: Random,
+    last: usize,
+    /// Rank of each actor; the highest runs.
+    ranks: Vec<i64>,
+    /// Steps at which priorities change, latest first.
+    changes: Vec<u64>,
+}
+
+impl Chooser {
+    pub(super) fn new(options: &Options) -> Self {
+        let mut random = Random::new(options.seed);
+        let mut ranks: Vec<i64> = (1..=i64::from(options.workers.max(1))).collect();
+        for index in (1..ranks.len()).rev() {
+            let other = usize::try_from(random.below(index as u64 + 1)).unwrap_or(0);
+            ranks.swap(index, other);
+        }
+        let mut changes = Vec::new();
+        if let Schedule::Priorities(count) = options.schedule {
+            changes.extend((0..count).map(|_| random.below(CHANGE_SPAN)));
+            changes.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        Self { schedule: options.schedule.clone(), random, last: 0, ranks, changes }
+    }
+
+    /// One of `runnable`, given as actor and clock, or nothing if there is none.
+    pub(super) fn choose(&mut self, runnable: &[(usize, u64)], step: u64) -> Option<usize> {
+        let rank = |ranks: &[i64], index: usize| ranks.get(index).copied().unwrap_or(i64::MIN);
+        let chosen = match self.schedule {
+            Schedule::Random => self.random.pick(runnable)?.0,
+            Schedule::Bursts(length) => {
+                let stays = runnable.iter().any(|(index, _)| *index == self.last);
+                if stays && !self.random.chance(1, length) {
+                    self.last
+                } else {
+                    self.random.pick(runnable)?.0
+                }
+            }
+            Schedule::Priorities(_) => {
+                let highest = |ranks: &[i64]| {
+                    runnable.iter().map(|(index, _)| *index).max_by_key(|i| rank(ranks, *i))
+                };
+                if self.changes.pop_if(|change| *change <= step).is_some()
+                    && let Some(first) = highest(&self.ranks)
+                {
+                    let lowest = self.ranks.iter().copied().min().unwrap_or(0);
+                    if let Some(rank) = self.ranks.get_mut(first) {
+                        *rank = lowest - 1;
+                    }
+                }
+                highest(&self.ranks)?
+            }
+            Schedule::VirtualTime(_) | Schedule::Measured(_) => {
+                runnable.iter().min_by_key(|(index, clock)| (*clock, *index))?.0
+            }
+        };
+        self.last = chosen;
+        Some(chosen)
+    }
+
+    pub(super) const fn cost(&self, point: Point) -> u64 {
+        match &self.schedule {
+            Schedule::VirtualTime(costs) => costs.of(point),
+            Schedule::Random
+            | Schedule::Bursts(_)
+            | Schedule::Priorities(_)
+            | Schedule::Measured(_) => 0,
+        }
+    }
+
+    /// What measures steps, if anything does.
+    pub(super) const fn clock(&self) -> Option<Clock> {
+        self.schedule.clock()
+    }
+}

@@ -1,0 +1,91 @@
+//! Circles of imports that are left.
+
+/// Files that import each other in a circle, and why. No room of `evm` is among them.
+pub(crate) const CIRCLES: [(&str, &[&str], &str); 15] = [
+    (
+        "src",
+        &["worker/coordinator.rs", "worker/shared.rs"],
+        "what workers share holds the coordinator, who works on what they share",
+    ),
+    (
+        "chain/src",
+        &["pipeline/model.rs", "pipeline/mod.rs", "pipeline/mutants.rs", "pipeline/properties.rs"],
+        "a model, its properties and its seeded bugs",
+    ),
+    (
+        "chain/src",
+        &["trie/mod.rs", "trie/update.rs"],
+        "what a trie is defined with is what an update takes",
+    ),
+    (
+        "cli/src",
+        &["bench/sustain/figures.rs", "bench/sustain/mod.rs", "bench/sustain/supply.rs"],
+        "the options of the load are defined beside what drives it",
+    ),
+    (
+        "cli/src",
+        &[
+            "commands/bench/args.rs",
+            "commands/bench/sustain.rs",
+            "commands/human.rs",
+            "commands/json.rs",
+            "commands/run.rs",
+        ],
+        "options are defined beside the first command that took them",
+    ),
+    (
+        "cli/src",
+        &["commands/explain/mod.rs", "commands/explain/print.rs"],
+        "options are defined beside the command",
+    ),
+    (
+        "cli/src",
+        &["commands/suites/amplify.rs", "commands/suites/statetest.rs"],
+        "a case is read by one and run by the other",
+    ),
+    (
+        "cli/src",
+        &["fetch/mod.rs", "fetch/prestate.rs", "fetch/state.rs"],
+        "a client is defined beside what it fetches",
+    ),
+    (
+        "cli/src",
+        &["suite/block_test/import.rs", "suite/block_test/mod.rs"],
+        "a test is defined beside what imports its blocks",
+    ),
+    (
+        "models/src",
+        &["model.rs", "properties.rs"],
+        "a model is made with its properties, which are those of its states",
+    ),
+    (
+        "models/src",
+        &["private_suites.rs", "suites.rs"],
+        "suites share the small blocks that they are made of",
+    ),
+    (
+        "testkit/src",
+        &[
+            "block_file/diagnose.rs",
+            "block_file/error.rs",
+            "block_file/read.rs",
+            "state_root/witness.rs",
+        ],
+        "an error of a file names what was being read",
+    ),
+    (
+        "testkit/src",
+        &["hostile/generate/cast.rs", "hostile/generate/mod.rs", "hostile/generate/program.rs"],
+        "who takes part is drawn with what they do",
+    ),
+    (
+        "testkit/src",
+        &["workload/mod.rs", "workload/wallet.rs", "workload/world.rs"],
+        "a workload is defined beside the world that it needs",
+    ),
+    (
+        "testkit/toy/src",
+        &["store/mod.rs", "store/world.rs"],
+        "scripts are defined beside what plays them",
+    ),
+];

@@ -1,0 +1,247 @@
+//! Which check sees which path through the executor: the table of docs/TESTING.md, rendered from
+//! the data here. Every name is looked up, and no cell is empty.
+
+use crate::root;
+
+const PAGE: &str = "docs/TESTING.md";
+const BEGIN: &str = "<!-- matrix: begin -->\n";
+const END: &str = "<!-- matrix: end -->\n";
+/// With this variable the page is written, not compared.
+const WRITES: &str = "BRAID_WRITE_PAGES";
+
+/// A file, and what in it is meant: test functions, suites of the models, functions that check.
+type Place = (&'static str, &'static [&'static str]);
+
+/// A path through the executor, and what sees it by each check.
+struct Row {
+    path: &'static str,
+    cells: [&'static [Place]; CHECKS.len()],
+}
+
+const CHECKS: [&str; 6] = [
+    "models",
+    "loom",
+    "traces",
+    "simulation",
+    "exact check in debug builds",
+    "hand-made, random and real blocks",
+];
+
+const SUITES: &str = "models/src/suites.rs";
+const PRIVATE_SUITES: &str = "models/src/private_suites.rs";
+const LOOM: &str = "src/worker/loom_tests.rs";
+const LOOM_BATCHES: &str = "src/worker/loom_batches.rs";
+const TRACES: &str = "models/tests/trace.rs";
+const BATCHES: Place =
+    ("models/tests/batches.rs", &["private_batches_equal_the_reference_and_their_traces_conform"]);
+const BATCHES_ON_THREADS: Place =
+    ("models/tests/batches.rs", &["traces_of_batches_on_threads_conform"]);
+const ROUNDS: Place =
+    ("models/tests/rounds.rs", &["blocks_in_rounds_equal_the_reference_and_their_traces_conform"]);
+const SIMULATED: Place =
+    ("tests/simulation.rs", &["random_blocks_under_random_schedules_equal_the_reference"]);
+const WHOLE_SIMULATED: Place = (
+    "tests/simulated_blocks.rs",
+    &["whole_blocks_under_random_schedules_equal_sequential_execution"],
+);
+const PUBLISHED_EXACT: Place = ("src/mv/check.rs", &["would_hold"]);
+const PRIVATE_EXACT: Place = ("src/mv/conflicts.rs", &["allows"]);
+const RANDOM: Place = ("tests/random_blocks.rs", &["random_blocks_equal_sequential_execution"]);
+const REAL: Place = ("tests/real_blocks.rs", &["the_automatic_policy_equals_sequential_execution"]);
+
+const ROWS: [Row; 8] = [
+    Row {
+        path: "speculation: what runs is published, and read by others before it commits",
+        cells: [
+            &[(SUITES, &["patterns", "faults", "chunks", "hints", "credits", "foresight"])],
+            &[(LOOM, &["loom_block_with_a_conflict_ends_as_in_order"])],
+            &[(
+                TRACES,
+                &["traces_of_simulated_blocks_conform", "traces_of_blocks_on_threads_conform"],
+            )],
+            &[SIMULATED],
+            &[PUBLISHED_EXACT],
+            &[RANDOM, ("tests/real_blocks.rs", &["speculation_equals_sequential_execution"])],
+        ],
+    },
+    Row {
+        path: "helping: the caller runs the frontier, or a private batch there, beside its worker",
+        cells: [
+            &[(SUITES, &["put aside", "put aside in chunks", "put aside beside batches"])],
+            &[
+                (LOOM, &["loom_frontier_that_two_workers_run_is_committed_once"]),
+                (LOOM_BATCHES, &["loom_batch_is_run_by_two_and_reported_once"]),
+            ],
+            &[(TRACES, &["traces_of_simulated_blocks_conform"]), BATCHES],
+            &[(
+                "tests/busy_machine.rs",
+                &[
+                    "a_worker_that_is_put_aside_within_a_run_holds_no_block_up",
+                    "a_worker_that_is_put_aside_within_a_private_batch_holds_no_block_up",
+                ],
+            )],
+            &[PUBLISHED_EXACT],
+            &[(
+                "src/evm/exec/second_tests.rs",
+                &["loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on"],
+            )],
+        ],
+    },
+    Row {
+        path: "private batches, alone and beside what is published",
+        cells: [
+            &[(PRIVATE_SUITES, &["batches", "batches with faults", "batches in groups"])],
+            &[(
+                LOOM_BATCHES,
+                &[
+                    "loom_batches_with_a_conflict_end_as_in_order",
+                    "loom_published_reader_above_a_batch",
+                    "loom_batch_above_a_published_writer",
+                ],
+            )],
+            &[BATCHES, BATCHES_ON_THREADS],
+            &[BATCHES, WHOLE_SIMULATED],
+            &[PRIVATE_EXACT],
+            &[
+                ("tests/equivalence/parts.rs", &["what_a_part_reads_was_changed_before_it"]),
+                ("tests/equivalence/lanes.rs", &["what_a_lane_reads_another_one_has_changed"]),
+                RANDOM,
+                REAL,
+            ],
+        ],
+    },
+    Row {
+        path: "a member of a private batch at the frontier, a skip, a full block, cancellation",
+        cells: [
+            &[(PRIVATE_SUITES, &["batches, cancelled", "batches, tight", "batches with faults"])],
+            &[(
+                LOOM_BATCHES,
+                &[
+                    "loom_batch_leaves_out_what_is_rejected_at_the_frontier",
+                    "loom_batch_ends_while_the_block_is_cancelled",
+                ],
+            )],
+            &[BATCHES],
+            &[BATCHES],
+            &[PUBLISHED_EXACT, PRIVATE_EXACT],
+            &[
+                ("tests/equivalence/parts.rs", &["parts_without_room_are_not_adopted"]),
+                ("tests/equivalence/lanes.rs", &["lanes_without_room_are_not_committed"]),
+            ],
+        ],
+    },
+    Row {
+        path: "the rest of a private batch is handed over (`Limits::hands_over_rest`)",
+        cells: [
+            &[(PRIVATE_SUITES, &["batches, handed over"])],
+            &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
+            &[ROUNDS],
+            &[ROUNDS, WHOLE_SIMULATED],
+            &[PUBLISHED_EXACT, PRIVATE_EXACT],
+            &[(
+                "tests/equivalence/parts.rs",
+                &["blocks_that_meet_early_and_late", "a_follower_goes_on_where_parts_have_ended"],
+            )],
+        ],
+    },
+    Row {
+        path: "private batches that the block's access list tells (`Block::access_list`); loom, \
+               traces and simulation see them as any private batch, without the list",
+        cells: [
+            &[(PRIVATE_SUITES, &["batches that a list tells"])],
+            &[(LOOM_BATCHES, &["loom_batches_that_do_not_meet_commit_what_ran_ahead"])],
+            &[BATCHES],
+            &[BATCHES],
+            &[PRIVATE_EXACT],
+            &[
+                (
+                    "tests/equivalence/access_lists/given.rs",
+                    &["transactions_run_on_what_the_list_says"],
+                ),
+                ("tests/hostile_lists.rs", &["a_wrong_list_never_changes_a_result"]),
+                RANDOM,
+            ],
+        ],
+    },
+    Row {
+        path: "stretches in order (`Mode::InOrder`), alone or beside others",
+        cells: [
+            &[(PRIVATE_SUITES, &["batches in order", "batches in order with faults"])],
+            &[(
+                LOOM_BATCHES,
+                &["loom_runs_in_order_go_on_from_each_other", "loom_error_in_order_ends_the_block"],
+            )],
+            &[BATCHES],
+            &[BATCHES, WHOLE_SIMULATED],
+            &[PRIVATE_EXACT],
+            &[
+                (
+                    "tests/equivalence/in_order.rs",
+                    &["many_payments_are_followed", "a_stream_comes_to_the_same"],
+                ),
+                RANDOM,
+            ],
+        ],
+    },
+    Row {
+        path: "hand-over into order and out of it (`Plan::carried`), and speculation that is \
+               given up (`Limits::hands_over`)",
+        cells: [
+            &[(PRIVATE_SUITES, &["rounds", "batches, handed over"]), (SUITES, &["tight limits"])],
+            &[(LOOM_BATCHES, &["loom_rest_of_a_batch_is_handed_over_to_order"])],
+            &[ROUNDS],
+            &[ROUNDS, WHOLE_SIMULATED],
+            &[PUBLISHED_EXACT, PRIVATE_EXACT],
+            &[("tests/equivalence/turns.rs", &["taking_turns"])],
+        ],
+    },
+];
+
+/// Whether `text` defines what is meant by `name`: a function, or a suite of the models.
+fn defines(text: &str, name: &str) -> bool {
+    let function = |begin: &str| text.contains(&format!("fn {name}{begin}"));
+    function("(") || function("<") || text.contains(&format!("name: \"{name}\""))
+}
+
+#[test]
+fn the_page_says_which_check_sees_which_path() {
+    let mut table = format!("| path | {} |\n|{}\n", CHECKS.join(" | "), "---|".repeat(7));
+    for Row { path, cells } in ROWS {
+        table.push_str(&format!("| {path} |"));
+        for (check, cell) in CHECKS.iter().zip(cells) {
+            assert!(!cell.is_empty(), "{path}: no {check}");
+            let place = |(file, names): &Place| {
+                let text = std::fs::read_to_string(root().join(file));
+                let text = text.unwrap_or_else(|why| panic!("{file}: {why}"));
+                for name in *names {
+                    assert!(defines(&text, name), "{file} has no {name}");
+                }
+                format!("`{file}`: {}", names.join(", "))
+            };
+            let places: Vec<String> = cell.iter().map(place).collect();
+            table.push_str(&format!(" {} |", places.join("; ")));
+        }
+        table.push('\n');
+    }
+    let path = root().join(PAGE);
+    let page = std::fs::read_to_string(&path).expect("the page can be read");
+    let (before, rest) = page.split_once(BEGIN).expect("the page has the mark");
+    let (found, after) = rest.split_once(END).expect("the page has the second mark");
+    if std::env::var_os(WRITES).is_some() {
+        let page = format!("{before}{BEGIN}{table}{END}{after}");
+        std::fs::write(&path, page).expect("the page can be written");
+    } else {
+        assert_eq!(found, table, "{PAGE}: run this test with {WRITES}=1");
+    }
+}
+
+#[test]
+fn a_name_that_is_gone_is_found() {
+    let text = "fn one() {}\nfn two<T>() {}\nSuite { name: \"three\", scenarios }";
+    for name in ["one", "two", "three"] {
+        assert!(defines(text, name), "{name}");
+    }
+    for name in ["on", "ne", "four", "thre"] {
+        assert!(!defines(text, name), "{name}");
+    }
+}
