@@ -73,14 +73,14 @@ fn named(name: &str) -> Option<fn()> {
         parts::what_parts_have_set_aside_is_seen_later,
         payments::it_gets_code_and_owns_what_it_owned,
         payments::it_gets_code_between_payments,
-        payments::it_is_paid_in_every_way_and_nobody_looks,
+        payments::it_is_paid_in_every_way_and_its_balance_is_not_read,
         payments::it_may_have_signed,
         payments::what_it_is_paid_does_not_fit,
         payments::who_looks_after_paying_sees_what_there_is,
         reads::one_hot_slot,
         system::what_follows_parts_finds_what_they_have_changed,
         turns::taking_turns,
-        whole::very_many_slots_are_undone_by_somebody_else,
+        whole::very_many_slots_are_undone_by_another_worker,
         whole::workers_share_the_bundle_and_what_undoes_it,
     ];
     tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))

@@ -39,7 +39,7 @@ fn tip(code: Code) -> Code {
 
 /// In every way there is: by a transaction, by a call and by what a contract leaves; twice; nothing; in vain.
 #[test]
-pub(crate) fn it_is_paid_in_every_way_and_nobody_looks() {
+pub(crate) fn it_is_paid_in_every_way_and_its_balance_is_not_read() {
     for spec in SPECS {
         let (mut scene, senders) = scene::<12>(spec);
         let once = scene.contract(0, tip(Code::new()));

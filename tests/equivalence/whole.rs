@@ -68,7 +68,7 @@ const AT_ONCE: u64 = 150;
 /// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both. Of a contract
 /// that is new in the block somebody else does not see what counts.
 #[test]
-pub(crate) fn very_many_slots_are_undone_by_somebody_else() {
+pub(crate) fn very_many_slots_are_undone_by_another_worker() {
     for is_new in [false, true] {
         let mut scene = payments(0);
         let mut code = Code::new();

@@ -83,7 +83,7 @@ fn crates(json: &Value) -> Result<BTreeMap<String, String>, String> {
     }
     let mut found = BTreeMap::new();
     for id in ids {
-        // What has no path is a private item of a dependency, which nobody can name.
+        // What has no path is a private item of a dependency, which no user can name.
         let Some(path) = paths.get(&id.to_string()) else { continue };
         let number = path["crate_id"].as_u64().filter(|number| *number > 0);
         let Some(name) = number.and_then(|number| names[&number.to_string()]["name"].as_str())

@@ -1,5 +1,5 @@
 //! Instruction counts of fixed blocks on one worker: the guard against what makes the engine slower
-//! without anybody noticing.
+//! without a check that notices.
 //!
 //! callgrind counts a run of the tool that generates a block and executes it once, and one that
 //! executes it five times; the difference is four executions. No clock is involved, so the counts

@@ -23,7 +23,7 @@ pub(crate) fn coverage(runner: &mut Runner) -> Result<(), Failed> {
     let profiles = target.join("profiles");
     // What an earlier run left counts for another build.
     let _ = fs::remove_dir_all(&profiles);
-    // Macros and build scripts are watched too; nobody wants to hear of them.
+    // Macros and build scripts are watched too; what they run is of no interest.
     let watched = |command: &str, profiles: &Path| {
         let mut command = cargo(command);
         add_flags(&mut command, "RUSTFLAGS", "-C instrument-coverage");

@@ -91,7 +91,7 @@ enum Recipe {
     },
     /// Run random blocks under random schedules of the simulated runtime
     Sim {
-        /// Run so many times as many schedules
+        /// Run this many times as many schedules
         #[arg(long, default_value_t = 1)]
         times: u32,
         /// Run ten times as many schedules
@@ -105,7 +105,7 @@ enum Recipe {
     Explore,
     /// Replay traces of simulated and threaded blocks against a reference store
     Trace {
-        /// Replay so many times as many blocks
+        /// Replay this many times as many blocks
         #[arg(long, default_value_t = 1)]
         times: u32,
     },

@@ -35,7 +35,7 @@ pub(crate) struct Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        // It has ended already, or nobody wants its result any more.
+        // It has ended already, or its result is not wanted any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

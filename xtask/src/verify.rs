@@ -57,7 +57,7 @@ const TIMED_OUT: i32 = 3;
 const JUDGES: [&str; 7] =
     ["batch_commands", "batches", "commands", "outcomes", "store", "suites", "trace"];
 
-/// Mutants that nobody wrote by hand: cargo-mutants over the protocol and the store, against the
+/// Mutants that a tool makes: cargo-mutants over the protocol and the store, against the
 /// models, the simulator and the traces. What it mutates, and which mutants may live and why, is in
 /// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`. `resume`: without those that an earlier
 /// run has seen noticed.

@@ -28,7 +28,7 @@ pub struct Subject<'a, D> {
     pub shared: &'a Arc<braid_evm::Block>,
     /// The state before it; asked for before each execution.
     pub database: &'a dyn Fn() -> D,
-    /// Counts the reads of `database`, if anybody does.
+    /// Counts the reads of `database`, if they are counted.
     pub reads: Option<ReadCounter>,
 }
 
@@ -44,7 +44,7 @@ pub enum BenchError {
     /// It is not valid.
     #[error("the block does not execute: {0}")]
     Invalid(String),
-    /// Somebody's result differs from the sequential one.
+    /// A result differs from the sequential one.
     #[error("{who}: another result than sequential execution\n{differences}")]
     Different {
         /// Whose result it is.
@@ -54,7 +54,7 @@ pub enum BenchError {
     },
 }
 
-/// Rounds for a block of so many transactions, if nobody asks for another number.
+/// Rounds for a block of this many transactions, unless another number is asked for.
 #[must_use]
 pub const fn rounds_for(transactions: usize) -> u32 {
     if transactions < 1_000 { 28 } else { 7 }
@@ -256,7 +256,7 @@ fn agrees(expected: &SequentialOutput, found: &[ExecutionResult]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    //! A database that changes its mind from its n-th copy on: whoever gets that copy must be named.
+    //! A database that changes its mind from its n-th copy on: the executor that gets that copy must be named.
 
     use super::*;
     use alloy_primitives::{Address, B256, U256};
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_another_result_is_named() {
+    fn another_result_is_named() {
         let all = figures(0..0, false).unwrap();
         assert_eq!((all.len(), all[0].parallel.samples.len()), (1, 3));
         assert!(all[0].journal.is_some() && all[0].halves.is_some());

@@ -70,7 +70,7 @@ where
     timed(pause, || executor.execute(block, database))
 }
 
-/// Both halves of a block at the same time, each on a `State` of its own that nobody merges: no
+/// Both halves of a block at the same time, each on a `State` of its own that are not merged: no
 /// concurrency control can be faster on two cores, as long as it makes a `State` per thread.
 ///
 /// The second half begins on the state before the block, so nonces are not looked at.

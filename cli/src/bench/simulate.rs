@@ -1,7 +1,7 @@
 //! A block on more workers than there are cores, in virtual time.
 //!
 //! The shipped executor runs on fibers of one thread, all of it: pre-block calls, parts, lanes, workers that share
-//! a store, bundle. Each step takes as long in virtual time as it really took, and whoever is furthest behind goes
+//! a store, bundle. Each step takes as long in virtual time as it really took, and the worker that is furthest behind goes
 //! next. So every worker has a core for itself, with its memory; not seen are caches and memory bandwidth that
 //! cores share, the waking of threads, and reads that come late in a transaction (all count as made when it begins).
 
@@ -174,7 +174,7 @@ mod tests {
         for (pace, expected) in [(1.0, 2.0), (1.2, 2.0), (0.8, 20.0 / 12.0), (0.5, 20.0 / 18.0)] {
             assert!((one.ratio_at(pace) - expected).abs() < 1e-9, "{pace}");
         }
-        // Nobody is busy beside the caller.
+        // No worker is busy beside the caller.
         assert!((Simulated { busy: time, ..one }.ratio_at(0.5) - 2.0).abs() < 1e-9);
     }
 

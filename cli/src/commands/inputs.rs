@@ -92,7 +92,7 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>, workload::Workload
     Ok(inputs)
 }
 
-/// The block files in a folder, sorted by name. A folder without any is an error: whoever names it
+/// The block files in a folder, sorted by name. A folder without any is an error: a user who names it
 /// expects some.
 fn folder(path: &Path) -> Result<Vec<PathBuf>, BlockFileError> {
     let named = |error: io::Error| BlockFileError::new(path.display().to_string(), error);

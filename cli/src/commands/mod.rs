@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody may be there to read it; the exit code still tells.
+            // Its reader may be gone; the exit code still tells.
             let _ = error.print();
             return if error.use_stderr() { End::BadInput.into() } else { End::Right.into() };
         }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Progress over steps.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// `None` if nobody knows how many there will be.
+    /// `None` if it is unknown how many there will be.
     steps: Option<u64>,
     done: u64,
     started: Instant,

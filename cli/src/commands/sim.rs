@@ -42,8 +42,8 @@ pub(super) struct SimArgs {
     /// What may go wrong; several kinds with commas [default: every kind]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     faults: Vec<FaultKind>,
-    /// Run the executor whole: parts, lanes, bundle; not only workers that share a store. Nobody
-    /// cancels it, and the order of its steps depends on hashes, too
+    /// Run the executor whole: parts, lanes, bundle; not only workers that share a store. It is not
+    /// cancelled, and the order of its steps depends on hashes, too
     #[arg(long, conflicts_with = "steps")]
     whole: bool,
     /// Print every step of the workers

@@ -43,7 +43,7 @@ impl Patience {
     }
 }
 
-/// Whoever wants to know which call is about to be made.
+/// Hears which call is about to be made.
 type Watcher = Box<dyn Fn(&str)>;
 
 /// Asks one node.

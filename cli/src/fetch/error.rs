@@ -35,7 +35,7 @@ pub enum FetchError {
     /// Block 0 is a state and executes nothing.
     #[error("block 0 is the genesis state, which executes nothing: record a later block")]
     Genesis,
-    /// Nobody can tell which fork's rules hold.
+    /// It is unknown which fork's rules hold.
     #[error("the header does not tell the fork on chain {chain_id}: name it with --fork")]
     UnknownFork {
         /// EIP-155 id of the chain.

@@ -25,7 +25,7 @@ pub(super) const VERIFIED: [&str; 7] = [
 /// Slots that are asked for with one proof; geth answers at most 1,024.
 const SLOTS_PER_PROOF: usize = 512;
 
-/// Executes the file as whoever reads it will, from its own bytes, and compares the result with the
+/// Executes the file as its readers will, from its own bytes, and compares the result with the
 /// header and with the node's receipts.
 pub(super) fn execution(
     file: &BlockFile,

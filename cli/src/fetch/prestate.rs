@@ -2,7 +2,7 @@
 //!
 //! The tracer shows, for each transaction, the accounts and slots that it touches, as they were
 //! before that transaction. Whatever a transaction is the first to touch had that value before the
-//! block: nobody changed it in between. Unless a call before the transactions did, so what those
+//! block: no transaction changed it in between. Unless a call before the transactions did, so what those
 //! call is never taken from here.
 
 use super::{Client, FetchError, Tracer, Transport, block::Found};

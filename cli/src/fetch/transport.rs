@@ -7,7 +7,7 @@ use ureq::Agent;
 /// The most bytes that one answer may have; a trace of a full block takes some tens of MiB.
 pub const MAX_ANSWER_BYTES: u64 = 1 << 30;
 
-/// Whoever can carry a JSON-RPC request to a node and its answer back.
+/// Carries a JSON-RPC request to a node and its answer back.
 pub trait Transport {
     /// Sends the bytes of one request and returns those of its answer.
     ///

@@ -104,7 +104,7 @@ pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes,
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Hex(#[serde(deserialize_with = "bytes")] pub(super) Bytes);
 
-/// An account, or nobody: absent, null and the empty text all mean that a contract is created.
+/// An account, or none: absent, null and the empty text all mean that a contract is created.
 pub(super) fn receiver<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Address>, D::Error> {

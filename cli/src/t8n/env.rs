@@ -70,7 +70,7 @@ impl<'a> Env<'a> {
         })
     }
 
-    /// Hash of the parent, zero if nobody gave it.
+    /// Hash of the parent, zero if it was not given.
     pub(super) fn parent_hash(&self) -> B256 {
         let parent = self.number.checked_sub(1);
         parent.and_then(|parent| self.block_hashes.get(&parent)).copied().unwrap_or_default()

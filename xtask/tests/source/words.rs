@@ -27,10 +27,21 @@ fn joined(text: &str) -> String {
 
 #[test]
 fn sentences_say_which_thing_acts() {
-    for source in sources("src") {
-        let text = joined(&source.text);
+    for folder in ["src", "chain/src", "cli/src", "xtask/src"] {
+        for source in sources(folder) {
+            let text = joined(&source.text);
+            let found = FORBIDDEN.iter().find(|word| has(&text, word));
+            assert_eq!(found, None, "{folder}/{}", source.path);
+        }
+    }
+    let pages = std::fs::read_dir(crate::root().join("docs")).expect("the folder can be read");
+    let pages = pages.map(|page| page.expect("the folder can be read").path());
+    let pages = pages.filter(|page| page.extension().is_some_and(|it| it == "md"));
+    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    for page in pages.chain(others.map(|page| crate::root().join(page))) {
+        let text = joined(&std::fs::read_to_string(&page).expect("the page can be read"));
         let found = FORBIDDEN.iter().find(|word| has(&text, word));
-        assert_eq!(found, None, "src/{}", source.path);
+        assert_eq!(found, None, "{}", page.display());
     }
 }
 

@@ -222,9 +222,9 @@ mod tests {
         for (hash, code) in &file.codes {
             assert_eq!(state.code_by_hash_ref(*hash).unwrap().original_bytes(), *code);
         }
-        let nobody = Address::repeat_byte(0x77);
-        assert_eq!(state.basic_ref(nobody).unwrap(), None);
-        assert_eq!(state.storage_ref(nobody, U256::from(1)).unwrap(), U256::ZERO);
+        let absent = Address::repeat_byte(0x77);
+        assert_eq!(state.basic_ref(absent).unwrap(), None);
+        assert_eq!(state.storage_ref(absent, U256::from(1)).unwrap(), U256::ZERO);
         drop(state);
         let path = folder.path.clone();
         drop((folder.cold(), folder));

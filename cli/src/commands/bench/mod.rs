@@ -173,7 +173,7 @@ impl Item {
         }
     }
 
-    /// What a read of its database waits if nobody asks for anything else.
+    /// What a read of its database waits unless another time is asked for.
     fn latency(&self) -> Option<Latency> {
         match self {
             Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),

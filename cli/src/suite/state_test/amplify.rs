@@ -2,7 +2,7 @@
 //!
 //! A state test has one transaction, and one transaction cannot run in parallel. But its
 //! alternatives call the same hostile contracts with the same state, so as a block they conflict in
-//! every way that the authors of the suites thought of. Nobody has stated what such a block gives;
+//! every way that the authors of the suites thought of. The suites do not state what such a block gives;
 //! plain revm executes it one by one, and everything is compared.
 
 use super::{Test, model::Indexes};
