@@ -16,6 +16,8 @@ mod fetch;
 mod hostile;
 mod oracle;
 #[cfg(unix)]
+mod paths;
+#[cfg(unix)]
 mod private_chain;
 mod shell;
 mod sim;

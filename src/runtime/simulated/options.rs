@@ -17,7 +17,7 @@ pub struct Options {
     pub cancel_at: Option<u64>,
     /// Steps after which the run counts as endless.
     pub step_limit: u64,
-    /// Keep every step for [`Simulated::steps`].
+    /// Keep every step for [`Simulated::steps`](super::Simulated::steps).
     pub keep_steps: bool,
     /// In virtual time: put a worker aside.
     pub put_aside: Option<PutAside>,
@@ -28,7 +28,7 @@ pub struct Options {
 pub struct PutAside {
     /// The worker that would go on at this step is put aside.
     pub at_step: u64,
-    /// For how long, in the unit of [`Costs`].
+    /// For how long, in the unit of [`Costs`](super::Costs).
     pub length: u64,
 }
 
