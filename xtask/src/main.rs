@@ -9,6 +9,7 @@ mod instrumented;
 mod newcomer;
 mod package;
 mod plot;
+mod python;
 mod quick;
 mod readme;
 mod recipes;
@@ -156,6 +157,9 @@ enum Recipe {
     Api,
     /// Package library and tool as for crates.io, and build what is packaged
     Package,
+    /// Build the Python package's wheel from a clean tree, install it into a fresh environment, and test it there
+    /// (needs python3 with venv)
+    Python,
     /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
     Spec {
         /// How many blocks from Berlin on; a sixth as many of older forks come on top
@@ -250,6 +254,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Api => api::api(runner),
         Recipe::Package => package::package(runner),
+        Recipe::Python => python::python(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
         Recipe::Suites { whole } => {
@@ -311,6 +316,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| chain::chain(it, &chain::NIGHTLY));
     runner.part(recipes::stores);
     runner.part(package::package);
+    runner.part(python::python);
     runner.part(api::api);
     runner.part(|it| instrumented::tsan(it, true));
     runner.part(instrumented::coverage);

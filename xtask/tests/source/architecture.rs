@@ -183,7 +183,18 @@ fn only_the_ethereum_layer_knows_ethereum() {
 
 #[test]
 fn files_and_functions_are_short() {
-    for root in ["src", "tests", "chain", "cli", "testkit", "models", "fuzz", "xtask", "examples"] {
+    for root in [
+        "src",
+        "tests",
+        "chain",
+        "cli",
+        "testkit",
+        "models",
+        "fuzz",
+        "xtask",
+        "examples",
+        "python/src",
+    ] {
         for source in sources(root) {
             if source.path.starts_with("target/") {
                 continue;
@@ -237,7 +248,8 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 
 #[test]
 fn the_source_is_ascii() {
-    for root in ["src", "tests", "chain", "cli", "testkit", "models", "fuzz", "xtask"] {
+    for root in ["src", "tests", "chain", "cli", "testkit", "models", "fuzz", "xtask", "python/src"]
+    {
         for source in sources(root) {
             for (index, line) in source.text.lines().enumerate() {
                 assert!(line.is_ascii(), "{root}/{}:{}: {line}", source.path, index + 1);

@@ -19,13 +19,14 @@ const ROOMS: [(&str, &[&str]); 8] = [
 ];
 
 /// Where Rust of this workspace lies. Each is a crate: its files import each other in no circle.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "src",
     "chain/src",
     "cli/src",
     "fuzz/src",
     "models/src",
     "testkit/src",
+    "python/src",
     "testkit/toy/src",
     "xtask/src",
 ];

@@ -1,0 +1,208 @@
+//! The Python package: a wheel from a clean tree, installed into a fresh environment, and tested there.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, fixtures, is_there, output, target_dir};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Builds the wheel; another version may lay it out in another way.
+const MATURIN: &str = "maturin==1.16.0";
+/// What the tests need beside the package with its extras.
+const TEST_NEEDS: [&str; 2] = ["pytest==9.2.0", "mypy==2.4.1"];
+const MANIFEST: &str = "python/Cargo.toml";
+
+/// Lints the package, builds its wheel, and runs its tests where the wheel is installed.
+pub(crate) fn python(runner: &mut Runner) -> Result<(), Failed> {
+    let target = target_dir(runner.root());
+    let folder = target.join("python");
+    runner.check("python: versions of dependencies", same_versions)?;
+    let fmt = format!("fmt --manifest-path {MANIFEST} --check");
+    runner.command("python: formatting", cargo(&fmt))?;
+    let lint = format!("clippy --locked --manifest-path {MANIFEST} --all-targets -- -D warnings");
+    runner.command("python: clippy", cargo(&lint))?;
+
+    let tree = folder.join("tree");
+    runner.check("python: clean tree", |root| copy_sources(root, &tree))?;
+    let tools = folder.join("tools");
+    if !is_there(tools.join("bin/maturin"), &["--version"]) {
+        environment(runner, "python: environment of the builder", &tools, &[MATURIN.into()])?;
+    }
+    let wheels = folder.join("wheels");
+    runner.command("python: wheel", wheel(&tools, &tree, &wheels, &target))?;
+    runner.check("python: one wheel", |_| one_wheel(&wheels).map(|(_, name)| name))?;
+    let (wheel, _) = one_wheel(&wheels).map_err(|_| Failed)?;
+
+    let fresh = folder.join("fresh");
+    let mut needs = vec![format!("{}[arrow]", wheel.display())];
+    needs.extend(TEST_NEEDS.map(str::to_owned));
+    environment(runner, "python: fresh environment", &fresh, &needs)?;
+    runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+    let mut tests = Command::new(fresh.join("bin/pytest"));
+    tests.arg("-q").arg("-c").arg(tree.join("python/pyproject.toml"));
+    tests.arg("--rootdir").arg(tree.join("python")).arg(tree.join("python/tests"));
+    // Not in the tree: there lies the package's source, which has no native module.
+    tests.current_dir(&folder);
+    tests.env("BRAID_TOOL", target.join("release/braid")).env("BRAID_ROOT", &tree);
+    match fixtures(runner.root()) {
+        Ok(Some(blocks)) => {
+            let blocks = fs::canonicalize(blocks).unwrap_or_default();
+            tests.env("BRAID_FIXTURES", blocks.parent().unwrap_or(&blocks));
+        }
+        Ok(None) => runner.skip("python: real blocks", "no fixtures: set BRAID_FIXTURES"),
+        Err(why) => return runner.check("python: real blocks", |_| Err(why)),
+    }
+    runner.command("python: tests", tests)
+}
+
+/// Makes a virtual environment with these packages.
+fn environment(
+    runner: &mut Runner,
+    name: &str,
+    folder: &Path,
+    packages: &[String],
+) -> Result<(), Failed> {
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(folder);
+    runner.command(name, venv)?;
+    let mut install = Command::new(folder.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    runner.command(&format!("{name}, packages"), install)
+}
+
+fn wheel(tools: &Path, tree: &Path, wheels: &Path, target: &Path) -> Command {
+    // What an earlier run left.
+    let _ = fs::remove_dir_all(wheels);
+    let mut command = Command::new(tools.join("bin/maturin"));
+    command.args(["build", "--release", "--locked", "--interpreter", "python3"]);
+    command.arg("--manifest-path").arg(tree.join(MANIFEST)).arg("--out").arg(wheels);
+    // The dependencies are those of the tool's release build.
+    command.env("CARGO_TARGET_DIR", target);
+    command
+}
+
+/// The wheel in `folder`, and its name.
+fn one_wheel(folder: &Path) -> Result<(PathBuf, String), String> {
+    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(wheel), true) => {
+            let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.contains("-abi3-") {
+                Ok((wheel, name))
+            } else {
+                Err(format!("{name} is not for abi3"))
+            }
+        }
+        _ => Err(format!("expected one wheel in {}", folder.display())),
+    }
+}
+
+/// Copies what git knows of, or would add, to `tree`, and removes everything else there. Files that are the same stay,
+/// so that cargo builds only what changed.
+fn copy_sources(root: &Path, tree: &Path) -> Result<String, String> {
+    let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root);
+    let listed = output(git)?;
+    let files: BTreeSet<PathBuf> = listed
+        .split('\0')
+        .filter(|name| !name.is_empty() && root.join(name).is_file())
+        .map(PathBuf::from)
+        .collect();
+    let mut changed = 0;
+    for file in &files {
+        let (from, to) = (root.join(file), tree.join(file));
+        let text = fs::read(&from).map_err(|error| failed(&from, error))?;
+        if fs::read(&to).is_ok_and(|there| there == text) {
+            continue;
+        }
+        let folder = to.parent().unwrap_or(tree);
+        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        fs::write(&to, text).map_err(|error| failed(&to, error))?;
+        changed += 1;
+    }
+    let mut folders = vec![tree.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| failed(&folder, error))?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.strip_prefix(tree).is_ok_and(|below| !files.contains(below)) {
+                fs::remove_file(&path).map_err(|error| failed(&path, error))?;
+            }
+        }
+    }
+    Ok(format!("{} files, {changed} copied", files.len()))
+}
+
+/// Packages of a lock file: name and version.
+fn locked(lock: &str) -> HashMap<&str, HashSet<&str>> {
+    let mut found: HashMap<&str, HashSet<&str>> = HashMap::new();
+    let mut name = "";
+    for line in lock.lines() {
+        let value = |field| line.strip_prefix(field)?.strip_prefix(" = \"")?.strip_suffix('"');
+        if let Some(value) = value("name") {
+            name = value;
+        } else if let Some(version) = value("version") {
+            found.entry(name).or_default().insert(version);
+        }
+    }
+    found
+}
+
+/// The package is a workspace of its own, with a lock file of its own: both must name the same versions.
+fn same_versions(root: &Path) -> Result<String, String> {
+    let read = |path: &str| {
+        fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
+    };
+    let (main, own) = (read("Cargo.lock")?, read("python/Cargo.lock")?);
+    let (main, own) = (locked(&main), locked(&own));
+    let shared = own.iter().filter_map(|(name, versions)| Some((name, versions, main.get(name)?)));
+    let wrong: Vec<&str> = shared
+        .clone()
+        .filter(|(_, versions, main)| !versions.is_subset(main))
+        .map(|(name, ..)| *name)
+        .collect();
+    if wrong.is_empty() {
+        return Ok(format!("{} packages as in the main workspace", shared.count()));
+    }
+    Err(format!(
+        "other versions in python/Cargo.lock of {}: cp Cargo.lock python/Cargo.lock && cargo metadata \
+         --format-version 1 --manifest-path {MANIFEST} > /dev/null",
+        wrong.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{copy_sources, locked, same_versions};
+    use crate::workspace::root;
+    use std::{env, fs, process};
+
+    #[test]
+    fn a_lock_file_is_read() {
+        let lock = "version = 4\n[[package]]\nname = \"a\"\nversion = \"1.0\"\n\n[[package]]\nname = \"a\"\nversion = \"2.0\"\n";
+        assert_eq!(locked(lock)["a"].len(), 2);
+    }
+
+    #[test]
+    fn both_lock_files_name_the_same_versions() {
+        let said = same_versions(&root()).unwrap();
+        let count: usize = said.split(' ').next().unwrap().parse().unwrap();
+        assert!(count > 300, "{said}");
+    }
+
+    #[test]
+    fn a_clean_tree_has_what_git_has_and_nothing_else() {
+        let tree = env::temp_dir().join(format!("braid-tree-{}", process::id()));
+        fs::create_dir_all(tree.join("target")).unwrap();
+        fs::write(tree.join("target/left"), "").unwrap();
+        copy_sources(&root(), &tree).unwrap();
+        assert!(tree.join("python/Cargo.toml").exists() && !tree.join("target/left").exists());
+        let again = copy_sources(&root(), &tree).unwrap();
+        assert!(again.ends_with(" 0 copied"), "{again}");
+        fs::remove_dir_all(tree).unwrap();
+    }
+}
