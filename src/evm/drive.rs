@@ -13,7 +13,7 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::recipe::Recipe;
 use super::exec::traffic::Traffic;
-use super::finish::{Rest, finish};
+use super::finish::{Surroundings, finish};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::choice::Choice;
 use super::plan::course::Course;
@@ -65,7 +65,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
     let (session, failure) = run(crew, session, way, on_commit);
-    finish(crew, session, failure, Rest { effects, parent, config, ran: course.end() })
+    finish(crew, session, failure, Surroundings { effects, parent, config, ran: course.end() })
 }
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
@@ -95,8 +95,12 @@ pub(crate) fn build<'env, C: Crew<'env>>(
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
-    let output =
-        finish(crew, session, failure, Rest { effects, parent, config, ran: course.end() })?;
+    let output = finish(
+        crew,
+        session,
+        failure,
+        Surroundings { effects, parent, config, ran: course.end() },
+    )?;
     Ok(BuiltBlock { block, output })
 }
 

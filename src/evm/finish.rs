@@ -27,8 +27,8 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
 use std::sync::Arc;
 
-/// What a block needs at its end beside what its transactions left.
-pub(super) struct Rest {
+/// What the end of a block needs beside what its transactions left.
+pub(super) struct Surroundings {
     /// What the pre-block calls changed.
     pub(super) effects: BlockEffects,
     /// The bundle to continue.
@@ -43,13 +43,13 @@ pub(super) fn finish<'env, S, C>(
     crew: &mut C,
     mut session: Session<S>,
     mut failure: Option<Failure<S>>,
-    rest: Rest,
+    around: Surroundings,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
 where
     S: StateSource,
     C: Crew<'env>,
 {
-    let Rest { mut effects, parent, config, ran } = rest;
+    let Surroundings { mut effects, parent, config, ran } = around;
     let HasRun { path, workers, alone } = ran;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));

@@ -9,7 +9,7 @@ use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::finish::{Rest, finish};
+use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
 use super::plan::course::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
@@ -124,7 +124,7 @@ fn watch(
     let reason = alone.unwrap_or(Reason::NothingKnown);
     let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
     let ran = HasRun { path, workers, alone: alone.is_some() };
-    let rest = Rest { effects, parent: None, config, ran };
+    let rest = Surroundings { effects, parent: None, config, ran };
     let result = finish(&mut Scoped(config.workers), session, failure, rest);
     observer.begins(caller, Stage::End);
     result

@@ -20,7 +20,7 @@ use super::exec::machine::EvmMachine;
 use super::exec::rejection::Rejection;
 use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
-use super::finish::{Rest, finish};
+use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
 use super::plan::course::HasRun;
 use super::plan::{Reason, Strategy, Stretch};
@@ -144,7 +144,7 @@ fn run(
     let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
     let ran = HasRun { path, workers: workers.get().into(), alone: false };
     // The bundle is folded without the engine: there is nothing to interrupt.
-    let rest = Rest { effects, parent: None, config: *config, ran };
+    let rest = Surroundings { effects, parent: None, config: *config, ran };
     let result = finish(&mut Scoped(workers), session, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }

@@ -1,8 +1,6 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{
-    COMMITTED_FOR_DISCARDED, GOOD_ROUNDS, LONGEST_ROUND_EACH, LONGEST_ROUND_FOR, SHORTEST_ROUND,
-};
+use super::thresholds::{COMMITTED_FOR_DISCARDED, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced.
@@ -27,8 +25,7 @@ pub(in crate::evm) struct Pace {
 
 impl Pace {
     pub(in crate::evm) const fn new(workers: usize) -> Self {
-        let longest = LONGEST_ROUND_EACH
-            * if workers < LONGEST_ROUND_FOR { workers } else { LONGEST_ROUND_FOR };
+        let longest = LONGEST_ROUND_EACH * workers;
         Self {
             length: SHORTEST_ROUND,
             longest,
@@ -145,7 +142,7 @@ mod tests {
 
     #[test]
     fn rounds_are_as_long_as_workers_can_share() {
-        for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512), (64, 512)] {
+        for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512)] {
             let mut pace = Pace::new(workers);
             assert_eq!(pace.length(), 64);
             (0..20).for_each(|_| pace.ran(pace.length(), 0));

@@ -74,11 +74,9 @@ pub(super) const GROUPS_EACH: usize = 2;
 /// Transactions of the shortest round. 32 for each worker lost with 8 to 64 of them (DESIGN).
 pub(super) const SHORTEST_ROUND: usize = 64;
 
-/// Transactions of the longest round for each worker. See [`GROUPS_EACH`].
+/// Transactions of the longest round for each worker, of which there are at most
+/// [`WORKERS_THAT_MEET`]. See [`GROUPS_EACH`].
 pub(super) const LONGEST_ROUND_EACH: usize = 64;
-
-/// Workers with which rounds get longer: the longer one is the more meet in it. By judgement.
-pub(super) const LONGEST_ROUND_FOR: usize = 8;
 
 /// Transactions that have to commit in rounds for each one that is discarded: where more are,
 /// speculation discards fewer. By judgement.
