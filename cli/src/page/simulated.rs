@@ -79,7 +79,7 @@ where
         let options = Options {
             schedule: Schedule::Priced { runs: Arc::clone(&runs), others: OTHERS },
             step_limit: u64::MAX,
-            keep_record: count == shown,
+            keep_record: true,
             ..Options::new(number.get(), 1)
         };
         let mut executor = SimulatedExecutor::new(Config::with_workers(number), options);
@@ -88,10 +88,11 @@ where
             let source = braid_evm::Cloned(database.clone());
             let run = executor.execute(Arc::clone(&shared), source).ok()?;
             run.result.ok()?;
-            if run.makespan < best {
-                best = run.makespan;
+            let now = Timeline::new(&run.record, count, &runs, run.makespan);
+            if now.end < best {
+                best = now.end;
                 if count == shown {
-                    timeline = Some(Timeline::new(&run.record, count, runs.len(), best));
+                    timeline = Some(now);
                 }
             }
         }

@@ -4,6 +4,7 @@ use braid_evm::{
     runtime::simulated::Record,
     worker::{Activity, Point},
 };
+use core::ops::Range;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -96,21 +97,73 @@ pub enum What {
 }
 
 impl Timeline {
-    /// The timeline of a block of `transactions` that ended at `end`.
+    /// The timeline of a block that ended at `end` by its record. A run of each transaction takes as long as `prices`
+    /// says: the record leaves out what worker 0 runs in order while the others have nothing to do.
     #[must_use]
-    pub fn new(record: &Record, workers: usize, transactions: usize, end: u64) -> Self {
+    pub fn new(record: &Record, workers: usize, prices: &[u64], end: u64) -> Self {
+        let transactions = prices.len();
         let mut runs = runs(record, transactions);
-        let commits = commits(record, transactions);
+        let mut commits = commits(record, transactions);
         judge(&mut runs, &commits);
-        let batches = batches(record, &runs);
+        let mut batches = batches(record, &runs);
         let mut spans = others(record);
         spans.retain(|span| span.worker < workers);
+        let alone = alone(record, &commits);
+        let lasts = |range: &Range<usize>| prices[range.clone()].iter().sum::<u64>();
+        let moved = |at: u64| {
+            let before = alone.iter().filter(|(begin, _)| *begin <= at);
+            at + before.map(|(_, range)| lasts(range)).sum::<u64>()
+        };
+        let move_all = |begin: &mut u64, end: &mut u64| {
+            let length = *end - *begin;
+            *begin = moved(*begin);
+            *end = *begin + length;
+        };
+        runs.iter_mut().for_each(|run| move_all(&mut run.begin, &mut run.end));
+        batches.iter_mut().for_each(|batch| move_all(&mut batch.begin, &mut batch.end));
+        spans.iter_mut().for_each(|span| move_all(&mut span.begin, &mut span.end));
+        commits.iter_mut().flatten().for_each(|at| *at = moved(*at));
+        let end = moved(end);
+        let mut ran = vec![0; transactions];
+        runs.iter().for_each(|run| ran[run.transaction] += 1);
+        for (begin, range) in &alone {
+            // Those that begin at the same moment come one after the other.
+            let later = alone.iter().filter(|(at, it)| at == begin && it.start >= range.start);
+            let mut at = moved(*begin) - later.map(|(_, range)| lasts(range)).sum::<u64>();
+            for transaction in range.clone() {
+                let (begin, how) = (at, How::Committed);
+                at += prices[transaction];
+                let earlier = ran[transaction];
+                runs.push(Run { worker: 0, begin, end: at, transaction, earlier, how });
+                commits[transaction] = Some(at);
+            }
+        }
+        runs.sort_unstable_by_key(|run| (run.worker, run.begin, run.transaction));
         let busy = runs.iter().map(|run| (run.worker, run.begin, run.end));
         let busy = busy.chain(spans.iter().map(|span| (span.worker, span.begin, span.end)));
         spans.extend(gaps(busy.collect(), workers, end));
         spans.sort_unstable_by_key(|span| (span.worker, span.begin));
         Self { workers, end, runs, batches, spans, commits }
     }
+}
+
+/// Transactions that worker 0 ran while the others had nothing to do, and when by the record: as soon as the task in
+/// which those before them were committed had ended.
+fn alone(record: &Record, commits: &[Option<u64>]) -> Vec<(u64, Range<usize>)> {
+    let mut alone: Vec<(u64, Range<usize>)> = Vec::new();
+    let mut begin = 0;
+    for (transaction, commit) in commits.iter().enumerate() {
+        if let Some(committed) = *commit {
+            let end = record.ends.iter().copied().find(|end| *end >= committed);
+            begin = begin.max(end.unwrap_or(committed));
+            continue;
+        }
+        match alone.last_mut().filter(|(_, range)| range.end == transaction) {
+            Some((_, range)) => range.end += 1,
+            None => alone.push((begin, transaction..transaction + 1)),
+        }
+    }
+    alone
 }
 
 /// All runs, as if each one counted.
@@ -158,7 +211,7 @@ fn commits(record: &Record, transactions: usize) -> Vec<Option<u64>> {
     commits
 }
 
-/// Of several runs of a transaction the last one that ended before the commit counts.
+/// Of several runs of a transaction the last one that ended before the commit counts; none does if it is not in the record.
 fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
     let mut of_each: Vec<Vec<usize>> = vec![Vec::new(); commits.len()];
     for (index, run) in runs.iter().enumerate() {
@@ -167,9 +220,9 @@ fn judge(runs: &mut [Run], commits: &[Option<u64>]) {
     for (all, commit) in of_each.iter_mut().zip(commits) {
         all.sort_unstable_by_key(|&index| (runs[index].end, runs[index].begin));
         let counts = |run: &Run| {
-            run.how != How::Blocked && commit.is_none_or(|committed| run.end <= committed)
+            run.how != How::Blocked && commit.is_some_and(|committed| run.end <= committed)
         };
-        let counted = all.iter().copied().filter(|&index| counts(&runs[index])).next_back();
+        let counted = all.iter().copied().rfind(|&index| counts(&runs[index]));
         for (earlier, &index) in all.iter().enumerate() {
             runs[index].earlier = earlier;
             if runs[index].how == How::Committed && Some(index) != counted {

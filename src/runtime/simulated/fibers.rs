@@ -45,7 +45,7 @@ impl Fibers {
             options,
             totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 },
             tasks: 0,
-            record: Record { spans: Vec::new(), told: Vec::new() },
+            record: Record { spans: Vec::new(), told: Vec::new(), ends: Vec::new() },
         }
     }
 
@@ -69,7 +69,8 @@ impl Fibers {
     }
 
     /// What workers did in the tasks since the totals were taken, if that was asked for: one task
-    /// after the other, as if nothing lay between them.
+    /// after the other, as if nothing lay between them. Transactions that the caller runs alone
+    /// are in no task.
     pub fn take_record(&mut self) -> Record {
         core::mem::take(&mut self.record)
     }
@@ -131,7 +132,9 @@ impl Fibers {
         });
         self.tasks += 1;
         self.simulator.take_back(others);
-        self.record.extend(driven.record, self.totals.makespan);
+        if self.options.keep_record {
+            self.record.extend(driven.record, self.totals.makespan, driven.makespan);
+        }
         self.totals.makespan += driven.makespan;
         self.totals.busy += driven.busy.iter().sum::<u64>();
         self.totals.took += self.now().saturating_sub(begun);

@@ -10,6 +10,8 @@ pub struct Record {
     pub spans: Vec<Span>,
     /// What they said of transactions, in the same order.
     pub told: Vec<Told>,
+    /// Virtual time at which each task ended.
+    pub ends: Vec<u64>,
 }
 
 /// A worker was busy.
@@ -57,8 +59,8 @@ impl Record {
         }
     }
 
-    /// Adds what a later task came to, which began at `offset`.
-    pub(super) fn extend(&mut self, later: Self, offset: u64) {
+    /// Adds what a later task came to, which took `makespan` from `offset` on.
+    pub(super) fn extend(&mut self, later: Self, offset: u64, makespan: u64) {
         let moved = |at: u64| at.saturating_add(offset);
         self.spans.extend(later.spans.into_iter().map(|span| Span {
             began: moved(span.began),
@@ -67,5 +69,6 @@ impl Record {
         }));
         let told = later.told.into_iter();
         self.told.extend(told.map(|told| Told { at: moved(told.at), ..told }));
+        self.ends.push(moved(makespan));
     }
 }
