@@ -9,7 +9,7 @@ Braid.heat = (block, find) => {
     Braid.fill(byId("heat"));
     return;
   }
-  note.textContent = "Rows: what the waiting transactions call. Columns: what the transactions that they wait for call. A number is the count of waiting transactions; the darker, the more they cost. A click finds them.";
+  note.textContent = "Rows: what the waiting transactions call. Columns: what the transactions that they wait for call. A number is the count of waiting transactions; the stronger the colour, the more they cost. A click finds them.";
   const most = cells.reduce((max, cell) => Math.max(max, cell.cost), 1);
   const at = new Map(cells.map((cell) => [`${cell.waits} ${cell.waits_for}`, cell]));
   const name = (text) => el("span", { class: text.startsWith("0x") ? "mono" : null, title: text }, Braid.short(text));

@@ -46,8 +46,8 @@
         it.sharded && it.kind === "counter" ? `with one for each sender: ${of(it.sharded)}` : null].filter(Boolean).join("; ");
       return el("li", {},
         el("span", { title: it.words }, Braid.shorter(it.words)), " ", el("span", { class: "tag" }, it.kind.replaceAll("_", " ")),
-        el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the critical path` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
-        el("small", {}, `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the critical path in ${Braid.plural(it.waits, "wait")}; ${Braid.plural(it.transactions.length, "transaction")} ${it.transactions.length === 1 ? "meets" : "meet"} here`, functions ? `, calls of ${functions}` : ""),
+        it.waits === 0 ? null : el("div", { class: "bar", role: "img", "aria-label": `${share.toFixed(0)} percent of the critical path` }, el("i", { style: `width:${Math.min(100, share).toFixed(1)}%` })),
+        el("small", {}, it.waits === 0 ? `not on the critical path; its own chain costs ${Braid.cost(block, it.own_chain)}` : `${Braid.cost(block, it.serialises)} (${share.toFixed(0)} %) of the critical path in ${Braid.plural(it.waits, "wait")}`, `; ${Braid.plural(it.transactions.length, "transaction")} ${it.transactions.length === 1 ? "meets" : "meet"} here`, functions ? `, calls of ${functions}` : ""),
         el("small", {}, gains), el("small", { class: "mono" }, it.locations[0], it.locations.length > 1 ? ` and ${it.locations.length - 1} more` : ""));
     });
   };

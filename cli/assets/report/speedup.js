@@ -59,8 +59,8 @@ Braid.speedup = (block) => {
       width, height: Math.max(240, Math.min(380, width * 0.6)),
       scales: { x: { time: false, distr: 3, log: 2 }, y: { distr: 3, log: 2, range: (_, low, high) => [2 ** Math.floor(Math.log2(Math.min(1, low))), 2 ** Math.ceil(Math.log2(Math.max(2, high)))] } },
       axes: [
-        { stroke: ink, grid, font: text, labelFont: text, label: "workers", size: 34, labelSize: 20, ticks: grid, splits: () => workers.filter((it) => Number.isInteger(Math.log2(it))), values: (_, at) => at.map(String) },
-        { stroke: ink, grid, font: text, labelFont: text, label: "times as fast", size: 44, labelSize: 20, ticks: grid, splits: (_, axis, low, high) => powers(low, high), values: (_, at) => at.map((it) => `${it}x`) },
+        { stroke: ink, grid, font: text, labelFont: text, label: "workers", size: 34, labelSize: 20, ticks: grid, splits: () => workers.filter((it) => Number.isInteger(Math.log2(it))), values: (_, at) => at.map((it) => (it === null ? "" : String(it))) },
+        { stroke: ink, grid, font: text, labelFont: text, label: "times as fast", size: 44, labelSize: 20, ticks: grid, splits: (_, axis, low, high) => powers(low, high), values: (_, at) => at.map((it) => (it === null ? "" : `${it}x`)) },
       ],
       series: [
         { label: "workers", value: (_, value) => (value === null ? "-" : String(value)) },

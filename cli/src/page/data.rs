@@ -8,7 +8,7 @@ use super::{
 };
 use crate::explain::{Explanation, Graph, Question, Recording, Rule, WhatIf, function_name};
 use alloy_primitives::{Address, hex};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A block on the page. Costs are in gas, or in nanoseconds if conflicts are ordered by time.
 #[derive(Clone, Debug, Serialize)]
@@ -35,8 +35,10 @@ pub struct BlockPage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TransactionRow {
     /// Account that pays for it.
+    #[serde(serialize_with = "display")]
     pub sender: Address,
     /// What it calls; null if it creates a contract.
+    #[serde(serialize_with = "display_some")]
     pub to: Option<Address>,
     /// First four bytes of its input.
     pub selector: Option<String>,
@@ -88,6 +90,18 @@ impl BlockPage {
             speedups,
             timeline: simulated.map(|it| it.timeline),
         }
+    }
+}
+
+/// As words and places have it: with a checksum.
+fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(address)
+}
+
+fn display_some<S: Serializer>(address: &Option<Address>, to: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => to.collect_str(address),
+        None => to.serialize_none(),
     }
 }
 

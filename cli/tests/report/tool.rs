@@ -73,6 +73,14 @@ fn the_data_is_what_explain_says_and_what_the_page_holds() {
     for (name, value) in explained[0].as_object().expect("an object") {
         assert_eq!(data[name], *value, "{name}");
     }
+    // Names of contracts are written in the same way everywhere.
+    let names = data["callees"]["names"].as_array().expect("names");
+    let transactions = data["transactions"].as_array().expect("transactions");
+    let is_called = |name: &&Value| transactions.iter().any(|it| it["to"] == **name);
+    assert!(
+        names.len() > 2 && names.iter().filter(is_called).count() >= names.len() - 2,
+        "{names:?}"
+    );
     let own = [
         "words",
         "transactions",
