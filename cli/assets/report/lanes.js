@@ -120,7 +120,7 @@ Braid.lanes = (parent, options) => {
       const text = format(time);
       const wide = pen.measureText(text).width;
       pen.fillStyle = Braid.colour("muted");
-      pen.fillText(text, Math.min(px - 2, width - wide - 2), 10);
+      pen.fillText(text, Math.max(2, Math.min(px - 2, width - wide - 2)), 10);
     }
     pen.beginPath();
     pen.moveTo(gutter, AXIS - 0.5);
