@@ -123,6 +123,8 @@ impl Timeline {
         batches.iter_mut().for_each(|batch| move_all(&mut batch.begin, &mut batch.end));
         spans.iter_mut().for_each(|span| move_all(&mut span.begin, &mut span.end));
         commits.iter_mut().flatten().for_each(|at| *at = moved(*at));
+        // Not before: what comes before and after a stretch in order are neighbours in the record.
+        join(&mut spans);
         let end = moved(end);
         let mut ran = vec![0; transactions];
         runs.iter().for_each(|run| ran[run.transaction] += 1);
@@ -147,23 +149,23 @@ impl Timeline {
     }
 }
 
-/// Transactions that worker 0 ran while the others had nothing to do, and when by the record: as soon as the task in
-/// which those before them were committed had ended.
+/// Transactions that worker 0 ran while the others had nothing to do, and when by the record: before the task that
+/// commits the next ones, or after all tasks.
 fn alone(record: &Record, commits: &[Option<u64>]) -> Vec<(u64, Range<usize>)> {
-    let mut alone: Vec<(u64, Range<usize>)> = Vec::new();
-    let mut begin = 0;
-    for (transaction, commit) in commits.iter().enumerate() {
-        if let Some(committed) = *commit {
-            let end = record.ends.iter().copied().find(|end| *end >= committed);
-            begin = begin.max(end.unwrap_or(committed));
-            continue;
-        }
-        match alone.last_mut().filter(|(_, range)| range.end == transaction) {
-            Some((_, range)) => range.end += 1,
-            None => alone.push((begin, transaction..transaction + 1)),
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (transaction, _) in commits.iter().enumerate().filter(|(_, commit)| commit.is_none()) {
+        match ranges.last_mut().filter(|range| range.end == transaction) {
+            Some(range) => range.end += 1,
+            None => ranges.push(transaction..transaction + 1),
         }
     }
-    alone
+    let begin = |range: &Range<usize>| {
+        let next = commits.get(range.end).copied().flatten();
+        // A commit takes its time, so that its task ends later.
+        let ended = |end: &&u64| next.is_none_or(|committed| **end <= committed);
+        record.ends.iter().take_while(ended).last().copied().unwrap_or_default()
+    };
+    ranges.into_iter().map(|range| (begin(&range), range)).collect()
 }
 
 /// All runs, as if each one counted.
@@ -259,7 +261,7 @@ fn batches(record: &Record, runs: &[Run]) -> Vec<Batch> {
     batches
 }
 
-/// What is no run, with neighbours of the same kind put together.
+/// What is no run, step by step.
 fn others(record: &Record) -> Vec<Span> {
     let spans = record.spans.iter().filter_map(|span| {
         let what = match span.after {
@@ -270,7 +272,11 @@ fn others(record: &Record) -> Vec<Span> {
         let worker = usize::from(span.worker.0);
         Some(Span { worker, begin: span.began, end: span.ended, what })
     });
-    let mut spans: Vec<Span> = spans.collect();
+    spans.collect()
+}
+
+/// Puts neighbours of the same kind together.
+fn join(spans: &mut Vec<Span>) {
     spans.sort_by_key(|span| (span.worker, span.begin));
     spans.dedup_by(|next, last| {
         let goes_on = (last.worker, last.what, last.end) == (next.worker, next.what, next.begin);
@@ -279,7 +285,6 @@ fn others(record: &Record) -> Vec<Span> {
         }
         goes_on
     });
-    spans
 }
 
 /// The time of each worker that is in none of `busy`.

@@ -10,7 +10,7 @@ mod tool;
 
 use braid_cli::explain::{Axis, Graph, Recording, WhatIf, record};
 use braid_cli::page::{Simulated, simulate};
-use braid_testkit::workload::Preset;
+use braid_testkit::{block_file::BlockFile, workload::Preset};
 
 /// A block in gas, on simulated workers.
 struct Subject {
@@ -21,7 +21,10 @@ struct Subject {
 
 impl Subject {
     fn new(preset: Preset, transactions: u32, workers: usize) -> Self {
-        let file = preset.block(transactions, 1).expect("generates");
+        Self::of(&preset.block(transactions, 1).expect("generates"), workers)
+    }
+
+    fn of(file: &BlockFile, workers: usize) -> Self {
         let (block, database) = file.to_block().expect("whole");
         let recording = record(&block, &database, 0).expect("runs");
         let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);

@@ -1,8 +1,9 @@
 //! What workers do.
 
 use super::Subject;
+use crate::support::fixtures;
 use braid_cli::page::{How, Run, Timeline, What};
-use braid_testkit::workload::Preset;
+use braid_testkit::{block_file::BlockFile, workload::Preset};
 
 const PRESETS: [Preset; 8] = [
     Preset::Raw,
@@ -77,6 +78,20 @@ fn a_timeline_accounts_for_every_run_and_for_all_time() {
         for workers in [2, 4, 16] {
             println!("{preset:?} on {workers} workers");
             check(&Subject::new(preset, 300, workers), workers);
+        }
+    }
+}
+
+/// Blocks of stretches that run in different ways, among them in order after speculation was given up.
+#[test]
+fn a_timeline_of_a_real_block_accounts_for_all_time() {
+    let Some(folder) = fixtures() else { return };
+    for number in [13_217_637, 15_538_827, 17_666_333] {
+        let path = folder.join(format!("mainnet-{number}.json.zst"));
+        let file = BlockFile::read(&path).expect("a real block");
+        for workers in [2, 16] {
+            println!("{number} on {workers} workers");
+            check(&Subject::of(&file, workers), workers);
         }
     }
 }
