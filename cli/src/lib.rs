@@ -1,5 +1,5 @@
 //! The commands of the `braid` tool, and what only they need: measuring, recording blocks from a node, the
-//! formats of test suites and transition tools.
+//! page of a report, the formats of test suites and transition tools.
 
 pub mod access_list;
 pub mod bench;
@@ -8,6 +8,7 @@ pub mod checks;
 pub mod commands;
 pub mod explain;
 pub mod fetch;
+pub mod page;
 pub mod profile;
 pub mod suite;
 pub mod t8n;

@@ -7,6 +7,7 @@
 //! 4. Memory, stages and virtual time are there, unless they are left out.
 //! 5. A slow database is read through every way of executing, and its reads are counted.
 //! 6. With access lists a block whose transactions all need each other is not a chain any more.
+//! 7. What became slower than in an earlier measurement is told, and ends with 1; what cannot be compared says why.
 
 use braid_testkit::{
     block_file::BlockFile,
@@ -159,4 +160,72 @@ fn a_slow_database_is_read_by_everybody() {
     }
     assert!(slow["seq_ms"].as_f64() >= Some(8.0), "{slow}");
     bench(&["a_raw", "--db-latency", "20"], 2);
+}
+
+/// An earlier measurement in which Braid took `factor` times as long.
+fn earlier(lines: &[Value], factor: f64) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let mut line = line.clone();
+        let rounds = line["par_rounds_ms"].as_array().expect("rounds");
+        let times = rounds.iter().map(|time| time.as_f64().expect("a time") * factor);
+        line["par_rounds_ms"] = times.collect();
+        text += &format!("{line}\n");
+    }
+    text
+}
+
+#[test]
+fn what_became_slower_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = folder.path().join("before.json");
+    let name = before.to_str().expect("UTF-8");
+    let what = ["a_raw", "--txs", "60", "--rounds", "6", "--pause", "0", "--brief", "--json"];
+    let measured = lines(&bench(&[&what[..], &["--workers", "1"]].concat(), 0));
+    assert_eq!(measured[0]["seq_rounds_ms"].as_array().expect("rounds").len(), 6);
+    let compared = |text: &str, more: &[&str], code: i32| {
+        std::fs::write(&before, text).expect("writes");
+        let arguments = [&what[..], &["--workers", "1", "--against", name], more].concat();
+        let mut lines = lines(&bench(&arguments, code));
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[1]["workload"], &lines[1]["against"]), (&"a_raw".into(), &name.into()));
+        lines.pop().expect("a line")
+    };
+    // Far beyond what a busy machine does.
+    let slower = compared(&earlier(&measured, 0.001), &[], 1);
+    assert_eq!(slower["verdict"], "slower");
+    let number = |name: &str| slower[name].as_f64().expect("a number");
+    assert!(number("low") <= number("factor") && number("factor") <= number("high"), "{slower}");
+    assert!(number("low") > 10.0, "{slower}");
+    assert_eq!(compared(&earlier(&measured, 1_000.0), &[], 0)["verdict"], "faster");
+    let tolerant = ["--tolerance", "1000"];
+    assert_eq!(compared(&earlier(&measured, 1.0), &tolerant, 0)["verdict"], "same");
+
+    // What cannot be compared says why.
+    let spoiled = |field: &str, value: Value| {
+        let mut line = measured[0].clone();
+        line[field] = value;
+        earlier(&[line], 1.0)
+    };
+    for (field, value, why) in [
+        ("gas", 1.into(), "another block"),
+        ("pause_us", 7.into(), "conditions differ"),
+        ("workers", 2.into(), "was not measured"),
+        ("seq_rounds_ms", vec![1.0; 4].into(), "rounds"),
+    ] {
+        let line = compared(&spoiled(field, value), &[], 2);
+        assert_eq!((&line["verdict"], &line["factor"]), (&"not_compared".into(), &Value::Null));
+        assert!(line["why"].as_str().expect("text").contains(why), "{line}");
+    }
+    std::fs::write(&before, "").expect("writes");
+    let refused = bench(&["a_raw", "--against", name], 2);
+    let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.contains("braid bench --json >"), "{refused}");
+
+    std::fs::write(&before, earlier(&measured, 0.001)).expect("writes");
+    let words =
+        ["a_raw", "--txs", "60", "--rounds", "6", "--pause", "0", "--brief", "--workers", "1"];
+    let words = bench(&[&words[..], &["--against", name]].concat(), 1);
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    assert!(words.contains("Times as long as in") && words.contains("slower"), "{words}");
 }

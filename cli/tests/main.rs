@@ -19,6 +19,7 @@ mod oracle;
 mod paths;
 #[cfg(unix)]
 mod private_chain;
+mod report;
 mod shell;
 mod sim;
 mod state_roots;

@@ -12,7 +12,7 @@ use super::exec::input::Block;
 use super::mutants::EvmMutant;
 use super::simulate::evm_simulator;
 use crate::config::Config;
-use crate::runtime::simulated::{self, Fibers, SimulationError};
+use crate::runtime::simulated::{self, Fibers, Record, SimulationError};
 use crate::runtime::{Seat, Task};
 use revm::database_interface::ErasedError;
 use std::num::NonZeroU16;
@@ -76,6 +76,8 @@ pub struct VirtualRun<E> {
     pub busy: u64,
     /// Steps of all tasks. What the caller does between them takes none.
     pub step_count: u64,
+    /// What the workers did, if the options ask for it.
+    pub record: Record,
 }
 
 impl SimulatedExecutor {
@@ -116,9 +118,9 @@ impl SimulatedExecutor {
         source: S,
     ) -> Result<VirtualRun<DbError<S>>, SimulationError> {
         let run = self.run(block.into(), AnySource::new(source))?;
-        let VirtualRun { result, makespan, busy, step_count } = run;
+        let VirtualRun { result, makespan, busy, step_count, record } = run;
         let result = result.map_err(BlockError::typed);
-        Ok(VirtualRun { result, makespan, busy, step_count })
+        Ok(VirtualRun { result, makespan, busy, step_count, record })
     }
 
     fn run(
@@ -133,12 +135,15 @@ impl SimulatedExecutor {
         let run = || execute(&mut self.team, block, source, options);
         let run = catch_unwind(AssertUnwindSafe(run));
         let took = self.team.fibers.now().saturating_sub(begun);
+        let record = self.team.fibers.take_record();
         let tasks = self.team.fibers.take_totals();
         // What the caller does between two tasks is shared by no worker.
         let between = took.saturating_sub(tasks.took);
         let (makespan, busy) = (between + tasks.makespan, between + tasks.busy);
         match run {
-            Ok(result) => Ok(VirtualRun { result, makespan, busy, step_count: tasks.step_count }),
+            Ok(result) => {
+                Ok(VirtualRun { result, makespan, busy, step_count: tasks.step_count, record })
+            }
             Err(payload) => match payload.downcast::<Endless>() {
                 Ok(endless) => Err(endless.0),
                 Err(payload) => resume_unwind(payload),

@@ -8,7 +8,7 @@ use crate::sync::Receiver;
 use crate::sync::TryRecvError;
 #[cfg(not(braid_loom))]
 use crate::worker::Waited;
-use crate::worker::{AnyInterrupt, Context, Interrupt, Point};
+use crate::worker::{Activity, AnyInterrupt, Context, Interrupt, Point};
 use core::cell::RefCell;
 #[cfg(not(braid_loom))]
 use core::time::Duration;
@@ -66,6 +66,10 @@ impl<S, F: FnMut(S)> Interrupt for Caller<'_, S, F> {
             self.drain();
         }
         self.seat.yield_at(point);
+    }
+
+    fn tell(&self, activity: Activity) {
+        self.seat.tell(activity);
     }
 }
 

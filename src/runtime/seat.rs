@@ -4,7 +4,7 @@
 use super::simulated::Fiber;
 use super::threads::Threads;
 use crate::sync::Receiver;
-use crate::worker::{AnyInterrupt, Context, Interrupt, Point, Waited};
+use crate::worker::{Activity, AnyInterrupt, Context, Interrupt, Point, Waited};
 
 /// A thread of its own, or a fiber of the simulator.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,14 @@ impl Interrupt for Seat<'_> {
             Self::Thread(threads) => threads.yield_at(point),
             #[cfg(all(feature = "sim", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.yield_at(point),
+        }
+    }
+
+    fn tell(&self, activity: Activity) {
+        match self {
+            Self::Thread(threads) => threads.tell(activity),
+            #[cfg(all(feature = "sim", not(braid_loom)))]
+            Self::Fiber(fiber) => fiber.tell(activity),
         }
     }
 }

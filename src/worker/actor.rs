@@ -8,7 +8,7 @@ use super::role::{coordinate, give_up};
 use super::shared::Shared;
 use super::stop::Stop;
 use super::watch::Watch;
-use super::{Context, Point};
+use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{ReadRecord, ReadSet};
@@ -221,8 +221,14 @@ where
         let (result, kept, cost) = match ran {
             Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
-            Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
-            Ran::TooEarly => (RunResult::TooEarly, Kept::nothing(None), 0),
+            Ran::Blocked(on) => {
+                self.context.tell(Activity::Blocked(tx));
+                (RunResult::Blocked { on }, Kept::nothing(None), 0)
+            }
+            Ran::TooEarly => {
+                self.context.tell(Activity::Blocked(tx));
+                (RunResult::TooEarly, Kept::nothing(None), 0)
+            }
             Ran::Failed(_, error) => {
                 (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
             }

@@ -7,7 +7,7 @@ use super::machine::{
 };
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::is_worker_mutant;
-use super::{Context, Point};
+use super::{Activity, Context, Point};
 use crate::ids::{BatchId, TxIndex};
 use crate::protocol::{BatchReport, Job, JobReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +29,7 @@ where
     ) -> Option<ReportMessage<W>> {
         let JobMessage { job, in_order, .. } = message;
         self.shared.log.note(|| EngineEvent::BatchBegan(job));
+        self.context.tell(Activity::Batch(job.chunk));
         let ended = match self.take_batches() {
             Err(error) => {
                 let carry = in_order.and_then(|in_order| in_order.carry);

@@ -5,7 +5,7 @@ use super::entries::for_each_entry;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
-use super::{Context, Point};
+use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
 use crate::mv::{Entry, ReadSet};
@@ -50,6 +50,7 @@ where
         if !too_early {
             self.move_frontier(tx, shared);
         }
+        context.tell(Activity::Committed(Chunk { first: tx, end: tx.next() }));
         Ok(())
     }
 
@@ -85,12 +86,11 @@ where
         shared.store.set_frontier(tx.next());
     }
 
-    pub(super) fn commit_group(
+    pub(super) fn commit_group<X: Context>(
         &mut self,
-        id: BatchId,
-        group: Chunk,
-        publish: bool,
+        (id, group, publish): (BatchId, Chunk, bool),
         shared: &Shared<W, G>,
+        context: &X,
     ) -> Result<(), Invariant> {
         let unindexed = is_worker_mutant!(shared.mutant, GroupUnindexed);
         let left = self.batches.commit(id, group, unindexed)?;
@@ -104,6 +104,7 @@ where
         if !too_early {
             self.move_frontier(last, shared);
         }
+        context.tell(Activity::Committed(group));
         if publish {
             self.apply(shared, Event::Published { tx: group.first, stale_readers })?;
         }

@@ -310,7 +310,7 @@ where
             }
             Command::CommitGroup { batch, group, publish } => {
                 context.yield_at(Point::Commit);
-                self.commit_group(batch, group, publish, shared)
+                self.commit_group((batch, group, publish), shared, context)
             }
             Command::Publish { txs, carried } => {
                 context.yield_at(Point::Commit);

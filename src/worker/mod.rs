@@ -43,6 +43,7 @@ pub use shared::{BlockEnd, Setup, Shared};
 pub use stop::{Stop, Stopped};
 pub use view::View;
 
+use crate::ids::{Chunk, TxIndex};
 use crate::sync::Receiver;
 
 /// Where an actor may be interrupted: the simulator's choice points, and what they cost.
@@ -71,15 +72,39 @@ pub enum Point {
     Commit,
 }
 
+/// What an actor does to transactions, for a runtime that keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Activity {
+    /// It begins a private batch, or a part of a stretch in order: members of this range run one
+    /// after the other.
+    Batch(Chunk),
+    /// It begins to run a transaction, which lasts until the actor is interrupted outside a read.
+    Run(TxIndex),
+    /// The last run of the transaction met one that has to end first.
+    Blocked(TxIndex),
+    /// These are committed.
+    Committed(Chunk),
+}
+
 /// Where an actor may be interrupted.
 pub trait Interrupt {
     /// Offers to be interrupted.
     fn yield_at(&self, point: Point);
+
+    /// Says what the actor does. Threads do not listen.
+    fn tell(&self, activity: Activity) {
+        let _ = activity;
+    }
 }
 
 impl<I: Interrupt> Interrupt for &I {
     fn yield_at(&self, point: Point) {
         (**self).yield_at(point);
+    }
+
+    fn tell(&self, activity: Activity) {
+        (**self).tell(activity);
     }
 }
 
@@ -91,6 +116,12 @@ impl Interrupt for AnyInterrupt<'_> {
     fn yield_at(&self, point: Point) {
         if let Some(context) = self {
             context.yield_at(point);
+        }
+    }
+
+    fn tell(&self, activity: Activity) {
+        if let Some(context) = self {
+            context.tell(activity);
         }
     }
 }

@@ -5,7 +5,7 @@ mod second;
 
 use super::machine::Base;
 use super::stop::{Stop, Stopped};
-use super::{Interrupt, Point};
+use super::{Activity, Interrupt, Point};
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
@@ -126,6 +126,7 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// Forgets the last incarnation and looks at the state below `reader` from now on.
     pub fn begin(&mut self, reader: TxIndex) {
         self.context.yield_at(Point::Begin);
+        self.context.tell(Activity::Run(reader));
         self.reader = reader;
         self.is_final = match self.below {
             Below::Versions(store) => store.is_final_below(reader),

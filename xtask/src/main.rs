@@ -13,6 +13,7 @@ mod python;
 mod quick;
 mod readme;
 mod recipes;
+mod report;
 mod runner;
 mod seeded;
 mod soak;
@@ -176,6 +177,9 @@ enum Recipe {
         #[arg(long, default_value_t = 4)]
         blocks: u32,
     },
+    /// Draw the page of `braid report` and try it in headless Chromium: hover, search, sort, zoom, dark, print, 360
+    /// pixels wide (needs npm and chromium)
+    Report,
     /// Run the official test suites with the tool as it ships: each test once
     Suites {
         /// All of it, on several numbers of workers
@@ -257,6 +261,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Python => python::python(runner),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
+        Recipe::Report => report::report(runner),
         Recipe::Suites { whole } => {
             suites::suites(runner, if *whole { Size::Whole } else { Size::Ci })
         }
@@ -271,7 +276,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole
 /// of each.
-const CI: [Part; 20] = [
+const CI: [Part; 21] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     |it| recipes::deny(it, false),
@@ -292,6 +297,7 @@ const CI: [Part; 20] = [
     |it| suites::suites(it, Size::Sample),
     |it| spec::spec(it, 30, 0),
     |it| anvil::anvil(it, 2),
+    report::report,
     fuzzing::replay,
 ];
 

@@ -9,6 +9,7 @@
 //!
 //! [`Plain`]: braid_testkit::sequential::Plain
 
+mod against;
 mod figures;
 mod latency;
 mod load;
@@ -21,6 +22,7 @@ mod stages;
 mod store;
 pub mod sustain;
 
+pub use against::{Change, FEWEST, Round, Verdict};
 pub use figures::{Figures, Series};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
 pub use load::{Load, compute};

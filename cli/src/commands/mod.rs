@@ -15,6 +15,7 @@ mod inputs;
 mod json;
 mod lists;
 mod measure;
+mod page;
 mod progress;
 mod report;
 mod run;
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Explain(explain::ExplainArgs),
+    Report(page::ReportArgs),
     Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
@@ -106,6 +108,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Report(args) => page::report(&args),
         Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),

@@ -173,7 +173,8 @@ impl Graph {
     }
 
     /// When each transaction ends if each begins as soon as `rule` lets it.
-    fn ends(&self, rule: Rule) -> Vec<u64> {
+    #[must_use]
+    pub fn ends(&self, rule: Rule) -> Vec<u64> {
         let mut ends: Vec<u64> = Vec::with_capacity(self.costs.len());
         for (cost, needs) in self.costs.iter().zip(&self.needs) {
             let begins = needs.iter().map(|need| rule.begin(need, ends[need.writer])).max();

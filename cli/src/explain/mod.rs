@@ -23,5 +23,6 @@ pub use explanation::{Changed, Costs, Explanation, Question, WORKERS, explain};
 pub use location::{Location, LocationError, Target};
 pub use preimages::{Preimages, SlotPath, Step as SlotStep};
 pub use record::{Access, RecordError, Recorded, Recording, record};
+pub use standards::function as function_name;
 pub use totals::{Costly, Totals};
 pub use what_if::WhatIf;

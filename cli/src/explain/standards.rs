@@ -81,7 +81,7 @@ const FUNCTIONS: [&str; 62] = [
 
 /// The function with this selector, if a standard has it.
 #[must_use]
-pub(super) fn function(selector: [u8; 4]) -> Option<&'static str> {
+pub fn function(selector: [u8; 4]) -> Option<&'static str> {
     static BY_SELECTOR: LazyLock<HashMap<[u8; 4], &str>> = LazyLock::new(|| {
         let selector = |signature: &str| {
             let [a, b, c, d, ..] = keccak256(signature).0;

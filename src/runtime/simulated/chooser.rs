@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::random::Random;
 use super::schedule::{Clock, Schedule};
-use crate::worker::Point;
+use crate::worker::{Activity, Point};
 
 /// Within how many steps the changes of priority lie.
 const CHANGE_SPAN: u64 = 1_500;
@@ -61,7 +61,7 @@ impl Chooser {
                 }
                 highest(&self.ranks)?
             }
-            Schedule::VirtualTime(_) | Schedule::Measured(_) => {
+            Schedule::VirtualTime(_) | Schedule::Measured(_) | Schedule::Priced { .. } => {
                 runnable.iter().min_by_key(|(index, clock)| (*clock, *index))?.0
             }
         };
@@ -71,12 +71,24 @@ impl Chooser {
 
     pub(super) const fn cost(&self, point: Point) -> u64 {
         match &self.schedule {
-            Schedule::VirtualTime(costs) => costs.of(point),
+            Schedule::VirtualTime(costs) | Schedule::Priced { others: costs, .. } => {
+                costs.of(point)
+            }
             Schedule::Random
             | Schedule::Bursts(_)
             | Schedule::Priorities(_)
             | Schedule::Measured(_) => 0,
         }
+    }
+
+    /// What runs cost beside that.
+    pub(super) fn price(&self, told: &[Activity]) -> u64 {
+        let Schedule::Priced { runs, .. } = &self.schedule else { return 0 };
+        let price = |activity: &Activity| match activity {
+            Activity::Run(tx) => runs.get(tx.position()).copied().unwrap_or_default(),
+            _ => 0,
+        };
+        told.iter().map(price).sum()
     }
 
     /// What measures steps, if anything does.

@@ -3,6 +3,7 @@
 use super::chooser::Chooser;
 use super::fiber::{Signals, Suspended};
 use super::options::{Options, SimulationError, Step};
+use super::record::{Record, Span};
 use crate::ids::WorkerId;
 use crate::worker::Point;
 use corosensei::stack::DefaultStack;
@@ -78,6 +79,7 @@ pub(super) struct Driven {
     pub(super) step_count: u64,
     pub(super) digest: u64,
     pub(super) steps: Vec<Step>,
+    pub(super) record: Record,
     pub(super) makespan: u64,
     pub(super) busy: Vec<u64>,
     pub(super) ends: Vec<u64>,
@@ -103,6 +105,7 @@ pub(super) fn drive(
         count: 0,
         digest: 0,
         steps: Vec::new(),
+        record: Record::default(),
         panicked: None,
     };
     let mut result = run.go(options.step_limit, &cancel);
@@ -115,11 +118,11 @@ pub(super) fn drive(
     } else if let Some((worker, message)) = run.panicked.take() {
         result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
     }
-    let Run { actors, count: step_count, digest, steps, put_aside, .. } = run;
+    let Run { actors, count: step_count, digest, steps, record, put_aside, .. } = run;
     let ends: Vec<u64> = actors.iter().map(|actor| actor.clock).collect();
     let makespan = ends.iter().copied().max().unwrap_or(0);
     let busy = actors.iter().map(|actor| actor.busy).collect();
-    Driven { result, step_count, digest, steps, makespan, busy, ends, put_aside }
+    Driven { result, step_count, digest, steps, record, makespan, busy, ends, put_aside }
 }
 
 /// One run in progress.
@@ -132,6 +135,7 @@ struct Run<'o, 'f> {
     count: u64,
     digest: u64,
     steps: Vec<Step>,
+    record: Record,
     panicked: Option<(WorkerId, String)>,
 }
 
@@ -233,10 +237,11 @@ impl Run<'_, '_> {
     fn step(&mut self, index: usize) -> bool {
         self.count += 1;
         let Some(actor) = self.actors.get_mut(index) else { return false };
+        let (began, mut took) = (actor.clock, 0);
+        let mut after = None;
         if let Standing::Ready(Some(point)) = actor.standing {
-            let cost = self.chooser.cost(point);
-            actor.clock += cost;
-            actor.busy += cost;
+            took = self.chooser.cost(point);
+            after = Some(point);
         }
         let waited = matches!(actor.standing, Standing::Waiting { .. });
         let worker = worker_id(index);
@@ -244,10 +249,12 @@ impl Run<'_, '_> {
         let begun = clock.map_or(0, |clock| (clock.now)());
         let resumed = catch_unwind(AssertUnwindSafe(|| actor.fiber.resume()));
         if let Some(clock) = clock {
-            let took = (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
-            actor.clock += took;
-            actor.busy += took;
+            took += (clock.now)().saturating_sub(begun).saturating_sub(clock.overhead);
         }
+        let told = self.signals.told.take();
+        took += self.chooser.price(&told);
+        actor.clock += took;
+        actor.busy += took;
         let (standing, stopped_at) = match resumed {
             Ok(CoroutineResult::Yield(Suspended::At(point))) => {
                 (Standing::Ready(Some(point)), Some(point))
@@ -279,6 +286,10 @@ impl Run<'_, '_> {
         if self.options.keep_steps {
             self.steps.push(Step { worker, stopped_at });
         }
-        !(waited && matches!(standing, Standing::Waiting { .. }))
+        let is_idle = waited && matches!(standing, Standing::Waiting { .. });
+        if self.options.keep_record && !is_idle {
+            self.record.note(Span { worker, after, began, ended: began + took }, &told);
+        }
+        !is_idle
     }
 }

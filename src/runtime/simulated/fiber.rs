@@ -1,8 +1,8 @@
 //! A worker on a fiber.
 
 use crate::sync::{Receiver, TryRecvError};
-use crate::worker::{Context, Interrupt, Point, Waited};
-use core::cell::Cell;
+use crate::worker::{Activity, Context, Interrupt, Point, Waited};
+use core::cell::{Cell, RefCell};
 use corosensei::Yielder;
 use std::rc::Rc;
 
@@ -21,6 +21,8 @@ pub(super) struct Signals {
     pub(super) given_up: Cell<bool>,
     /// The fiber that goes on has waited for a while.
     pub(super) has_waited: Cell<bool>,
+    /// What the fiber has said since it went on.
+    pub(super) told: RefCell<Vec<Activity>>,
 }
 
 /// The context of a worker on a fiber: the driver decides when it goes on.
@@ -42,6 +44,10 @@ impl Interrupt for Fiber<'_> {
         if self.reads || !matches!(point, Point::Read | Point::BaseRead) {
             self.yielder.suspend(Suspended::At(point));
         }
+    }
+
+    fn tell(&self, activity: Activity) {
+        self.signals.told.borrow_mut().push(activity);
     }
 }
 

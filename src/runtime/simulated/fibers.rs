@@ -2,7 +2,7 @@
 
 use super::drive::{Resume, drive};
 use super::fiber::{Fiber, Signals};
-use super::{Options, SimulationError, Simulator};
+use super::{Options, Record, SimulationError, Simulator};
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
 use corosensei::{Coroutine, ScopedCoroutine};
@@ -18,6 +18,7 @@ pub struct Fibers {
     totals: Totals,
     /// Tasks so far.
     tasks: u64,
+    record: Record,
 }
 
 /// What tasks came to together.
@@ -44,6 +45,7 @@ impl Fibers {
             options,
             totals: Totals { makespan: 0, busy: 0, took: 0, step_count: 0 },
             tasks: 0,
+            record: Record { spans: Vec::new(), told: Vec::new(), ends: Vec::new() },
         }
     }
 
@@ -62,7 +64,15 @@ impl Fibers {
     /// What the tasks since the last call came to. The next one begins as the first one did.
     pub fn take_totals(&mut self) -> Totals {
         self.tasks = 0;
+        self.record = Record::default();
         core::mem::take(&mut self.totals)
+    }
+
+    /// What workers did in the tasks since the totals were taken, if that was asked for: one task
+    /// after the other, as if nothing lay between them. Transactions that the caller runs alone
+    /// are in no task.
+    pub fn take_record(&mut self) -> Record {
+        core::mem::take(&mut self.record)
     }
 
     /// Runs `task` for all other workers and `own` for the caller. Returns when all have ended.
@@ -96,7 +106,7 @@ impl Fibers {
         let workers = u16::try_from(workers).map_or(self.workers(), |it| it.min(self.workers()));
         let begun = self.now();
         let signals = Rc::new(Signals::default());
-        let reads = self.options.schedule.clock().is_none();
+        let reads = self.options.schedule.interrupts_runs();
         let mut result = None;
         // What a fiber begins with must be small.
         let own = Box::new(own);
@@ -122,6 +132,9 @@ impl Fibers {
         });
         self.tasks += 1;
         self.simulator.take_back(others);
+        if self.options.keep_record {
+            self.record.extend(driven.record, self.totals.makespan, driven.makespan);
+        }
         self.totals.makespan += driven.makespan;
         self.totals.busy += driven.busy.iter().sum::<u64>();
         self.totals.took += self.now().saturating_sub(begun);

@@ -11,12 +11,14 @@ mod fiber;
 mod fibers;
 mod options;
 mod random;
+mod record;
 mod schedule;
 
 pub use fiber::Fiber;
 pub use fibers::{Fibers, Totals};
 pub use options::{Options, PutAside, SimulationError, Step};
 pub use random::Random;
+pub use record::{Record, Span, Told};
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
@@ -42,6 +44,8 @@ pub struct Simulated<W: Workload, G> {
     pub digest: u64,
     /// All steps, if they were asked for.
     pub steps: Vec<Step>,
+    /// What the actors did, if that was asked for.
+    pub record: Record,
     /// Virtual time at which the last actor ended, in the unit of [`Costs`].
     pub makespan: u64,
     /// Virtual time for which each actor was busy.
@@ -98,7 +102,7 @@ impl Simulator {
     {
         let shared = Arc::new(shared);
         let signals = Rc::new(Signals::default());
-        let reads = !matches!(options.schedule, Schedule::Measured(_));
+        let reads = options.schedule.interrupts_runs();
         let mut fibers = Vec::new();
         for worker in 0..options.workers.max(1) {
             let (shared, signals) = (Arc::clone(&shared), Rc::clone(&signals));
@@ -109,12 +113,13 @@ impl Simulator {
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();
         let driven = drive(all, options, &signals, || shared.cancel());
         self.take_back(fibers);
-        let Driven { result, step_count, digest, steps, makespan, busy, ends, put_aside } = driven;
+        let Driven { result, step_count, digest, steps, record, makespan, .. } = driven;
+        let (busy, ends, put_aside) = (driven.busy, driven.ends, driven.put_aside);
         result?;
         let Some(end) = shared.end() else {
             return Err(SimulationError::Deadlock { seed: options.seed, step: step_count });
         };
-        Ok(Simulated { end, step_count, digest, steps, makespan, busy, ends, put_aside })
+        Ok(Simulated { end, step_count, digest, steps, record, makespan, busy, ends, put_aside })
     }
 
     /// Keeps the stacks of those that have ended.

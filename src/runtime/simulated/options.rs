@@ -19,6 +19,8 @@ pub struct Options {
     pub step_limit: u64,
     /// Keep every step for [`Simulated::steps`](super::Simulated::steps).
     pub keep_steps: bool,
+    /// Keep what workers do and when, for a [`Record`](super::Record).
+    pub keep_record: bool,
     /// In virtual time: put a worker aside.
     pub put_aside: Option<PutAside>,
 }
@@ -43,6 +45,7 @@ impl Options {
             cancel_at: None,
             step_limit: 1_000_000,
             keep_steps: false,
+            keep_record: false,
             put_aside: None,
         }
     }

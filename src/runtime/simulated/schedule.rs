@@ -1,6 +1,7 @@
 //! How it is chosen who goes next, and what virtual time is.
 
 use crate::worker::Point;
+use std::sync::Arc;
 
 /// Virtual time of what an actor does at each point, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,14 @@ pub enum Schedule {
     /// The same, where a step takes as long in virtual time as it really takes by this clock. Reads
     /// do not interrupt a run then: all of them count as made when it begins.
     Measured(Clock),
+    /// The same, where nothing is measured: a run of a transaction takes as long as `runs` says,
+    /// and what follows a point as `others` says.
+    Priced {
+        /// For each transaction.
+        runs: Arc<[u64]>,
+        /// For everything else.
+        others: Costs,
+    },
 }
 
 impl Schedule {
@@ -88,6 +97,11 @@ impl Schedule {
     }
 
     pub(super) const fn is_virtual_time(&self) -> bool {
-        matches!(self, Self::VirtualTime(_) | Self::Measured(_))
+        matches!(self, Self::VirtualTime(_) | Self::Measured(_) | Self::Priced { .. })
+    }
+
+    /// Whether reads interrupt a run.
+    pub(super) const fn interrupts_runs(&self) -> bool {
+        !matches!(self, Self::Measured(_) | Self::Priced { .. })
     }
 }

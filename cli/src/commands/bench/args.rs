@@ -5,7 +5,7 @@ use crate::{
     commands::{run::PolicyArg, workers_from},
 };
 use clap::{Args, Subcommand, ValueEnum};
-use std::{num::NonZeroU16, time::Duration};
+use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,10 +17,11 @@ Examples:
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --busy                  while something else computes on every core
+  braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
-Exit code: 0 if all was measured; 1 if a result differs from sequential execution;
+Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block became slower (--against);
 2 if a file cannot be used or a block is invalid.";
 
 const COLUMNS: &str = "\
@@ -116,6 +117,13 @@ pub(in crate::commands) struct BenchArgs {
     /// Print the tables of docs/BENCHMARKS.md
     #[arg(long, conflicts_with = "json")]
     pub(super) markdown: bool,
+    /// Compare with an earlier measurement, which braid bench --json has printed: tells which blocks take longer, in
+    /// sequential time, than then, and ends with 1 if one does beyond the noise
+    #[arg(long, value_name = "FILE", conflicts_with = "markdown")]
+    pub(super) against: Option<PathBuf>,
+    /// Percent by which a block may become slower with --against: all of its interval of 95 % has to be above
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent_from)]
+    pub(super) tolerance: f64,
     /// Leave out stages and memory
     #[arg(long)]
     pub(super) brief: bool,
@@ -164,6 +172,12 @@ pub(super) enum Probed {
     Braid,
     /// No run's: prints the access list that Braid's run reads with `--bal`.
     List,
+}
+
+/// Reads a share in percent.
+fn percent_from(text: &str) -> Result<f64, &'static str> {
+    let percent = text.parse().ok().filter(|it: &f64| (0.0..=1_000.0).contains(it));
+    percent.ok_or("expected a number from 0 to 1000")
 }
 
 /// Reads a pause: a time with its unit, or 0.

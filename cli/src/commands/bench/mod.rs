@@ -1,5 +1,6 @@
 //! `braid bench`: measure blocks.
 
+mod against;
 mod args;
 mod extras;
 mod markdown;
@@ -14,6 +15,7 @@ use crate::{
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
     profile,
 };
+use against::Against;
 use args::Probed;
 #[cfg(any(feature = "redb", braid_rocksdb))]
 use args::StoreArg;
@@ -51,6 +53,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         let _ = bench::compute();
         return Ok(End::Right);
     }
+    let earlier = args.against.as_ref().map(|file| Against::read(file, args.tolerance));
+    let mut against = earlier.transpose()?;
     let mut executors = executors(args)?;
     let items = items(&args.what)?;
     let conditions =
@@ -89,7 +93,12 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         });
         progress.end();
         progress.aside(|| match measured {
-            Ok(figures) => figures.iter().try_for_each(|figures| report.line(figures)),
+            Ok(figures) => figures.iter().try_for_each(|figures| {
+                if let Some(against) = &mut against {
+                    against.compare(conditions, figures);
+                }
+                report.line(figures)
+            }),
             Err(unmeasured) => {
                 end = end.max(unmeasured.end);
                 print_error(&unmeasured.message);
@@ -99,7 +108,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     }
     drop(progress);
     report.end()?;
-    Ok(end)
+    let compared = against.map_or(Ok(End::Right), |against| against.end(args.json))?;
+    Ok(end.max(compared))
 }
 
 /// Prints the memory that one run of the one item adds, or its access list.

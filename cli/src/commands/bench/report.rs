@@ -1,7 +1,7 @@
 //! Figures as a table, or as JSON.
 
 use crate::{
-    bench::{Figures, Simulated},
+    bench::{Figures, Series, Simulated},
     profile::PROFILE,
 };
 use anstyle::Style;
@@ -251,6 +251,9 @@ struct Line<'a> {
     seq_cpu_ms: f64,
     par_ms: f64,
     par_cpu_ms: f64,
+    /// Times on the clock, round by round.
+    seq_rounds_ms: Vec<f64>,
+    par_rounds_ms: Vec<f64>,
     mgas_per_s: f64,
     txs_per_s: f64,
     incarnations: u64,
@@ -283,6 +286,11 @@ struct Line<'a> {
     work_over_chain: Option<f64>,
 }
 
+/// Milliseconds on the clock, round by round.
+pub(super) fn rounds_ms(series: &Series) -> Vec<f64> {
+    series.samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3).collect()
+}
+
 impl<'a> Line<'a> {
     fn new(conditions: Conditions, figures: &'a Figures) -> Self {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
@@ -310,6 +318,8 @@ impl<'a> Line<'a> {
             seq_cpu_ms: milliseconds(sequential.cpu()),
             par_ms: milliseconds(parallel.wall()),
             par_cpu_ms: milliseconds(parallel.cpu()),
+            seq_rounds_ms: rounds_ms(sequential),
+            par_rounds_ms: rounds_ms(parallel),
             mgas_per_s: figures.mgas_per_second(),
             txs_per_s: figures.transactions_per_second(),
             incarnations: figures.stats.incarnations,

@@ -47,8 +47,9 @@ pub(super) struct Lines {
     pub(super) question: Question,
 }
 
+/// What is said of a block, as JSON.
 #[derive(Serialize)]
-struct BlockLine<'a> {
+pub(in crate::commands) struct BlockLine<'a> {
     file: &'a str,
     block: u64,
     ok: bool,
@@ -95,7 +96,48 @@ struct TotalLine {
     other_conflicts: usize,
 }
 
-fn unit(axis: Axis) -> &'static str {
+/// The line of a block.
+pub(in crate::commands) fn block_line<'a>(
+    explained: &'a Explained,
+    question: &Question,
+) -> BlockLine<'a> {
+    let measured = explained.reached.as_ref().map(|reached| MeasuredFields {
+        workers: reached.workers,
+        speedup: reached.speedup,
+        seq_ms: reached.sequential.as_secs_f64() * 1e3,
+        par_ms: reached.parallel.as_secs_f64() * 1e3,
+        path: reached.path.iter().map(StretchLine::from).collect(),
+    });
+    BlockLine {
+        file: &explained.name,
+        block: explained.number,
+        ok: explained.wrong.is_none(),
+        error: explained.wrong.as_deref(),
+        workers: question.workers,
+        by: unit(explained.explanation.ordered_by(question.axis).0),
+        fields: BlockFields::from(&explained.explanation),
+        measured,
+    }
+}
+
+/// Everything that is said of a block, under its title.
+pub(in crate::commands) fn whole(
+    out: &mut impl Write,
+    explained: &Explained,
+    question: &Question,
+) -> io::Result<()> {
+    if let Some(wrong) = &explained.wrong {
+        writeln!(out, "Do not trust the rest: {wrong}")?;
+    }
+    write!(out, "{}", words::block(&explained.explanation, question))?;
+    match &explained.reached {
+        Some(reached) => write_reached(out, explained, reached),
+        None => Ok(()),
+    }
+}
+
+/// Name of a unit of costs.
+const fn unit(axis: Axis) -> &'static str {
     match axis {
         Axis::Gas => "gas",
         Axis::Time => "time_ns",
@@ -108,23 +150,7 @@ impl Printer for Json {
     }
 
     fn block(&mut self, explained: &Explained) -> io::Result<()> {
-        let measured = explained.reached.as_ref().map(|reached| MeasuredFields {
-            workers: reached.workers,
-            speedup: reached.speedup,
-            seq_ms: reached.sequential.as_secs_f64() * 1e3,
-            par_ms: reached.parallel.as_secs_f64() * 1e3,
-            path: reached.path.iter().map(StretchLine::from).collect(),
-        });
-        write_line(&BlockLine {
-            file: &explained.name,
-            block: explained.number,
-            ok: explained.wrong.is_none(),
-            error: explained.wrong.as_deref(),
-            workers: self.question.workers,
-            by: unit(explained.explanation.ordered_by(self.question.axis).0),
-            fields: BlockFields::from(&explained.explanation),
-            measured,
-        })
+        write_line(&block_line(explained, &self.question))
     }
 
     fn unusable(&mut self, error: &Unusable) -> io::Result<()> {
@@ -155,16 +181,10 @@ impl Printer for Whole {
 
     fn block(&mut self, explained: &Explained) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
-        let Explained { name, number, explanation, reached, wrong } = explained;
+        let Explained { name, number, explanation, .. } = explained;
         let count = explanation.transactions;
         writeln!(out, "{BOLD}{}{BOLD:#}: block {number}, {count} transactions", title(name))?;
-        if let Some(wrong) = wrong {
-            writeln!(out, "Do not trust the rest: {wrong}")?;
-        }
-        write!(out, "{}", words::block(explanation, &self.question))?;
-        if let Some(reached) = reached {
-            write_reached(&mut out, explained, reached)?;
-        }
+        whole(&mut out, explained, &self.question)?;
         writeln!(out)?;
         out.flush()
     }

@@ -1,0 +1,177 @@
+//! `braid bench --against`: what became slower since an earlier measurement.
+
+use super::{End, Stop, report::Conditions};
+use crate::{
+    bench::{Change, FEWEST, Figures, Round, Verdict},
+    commands::json::write_line,
+    profile::PROFILE,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// A line of the earlier measurement, as far as it is compared.
+#[derive(Clone, Debug, Deserialize)]
+struct Earlier {
+    workload: String,
+    workers: u16,
+    profile: String,
+    pause_us: u64,
+    busy: u32,
+    access_list: bool,
+    txs: usize,
+    gas: u64,
+    #[serde(default)]
+    seq_rounds_ms: Vec<f64>,
+    #[serde(default)]
+    par_rounds_ms: Vec<f64>,
+}
+
+/// A block on one number of workers, compared.
+#[derive(Debug, Serialize)]
+struct Line {
+    /// File of the earlier measurement.
+    against: PathBuf,
+    workload: String,
+    workers: u16,
+    /// How many times as long as before Braid takes, in sequential time; null if they cannot be compared.
+    factor: Option<f64>,
+    /// Interval of 95 %.
+    low: Option<f64>,
+    high: Option<f64>,
+    /// `slower`, `faster`, `same` or `not_compared`.
+    verdict: &'static str,
+    /// Why they cannot be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// An earlier measurement, and what was compared with it so far.
+#[derive(Debug)]
+pub(super) struct Against {
+    file: PathBuf,
+    /// Share of time by which a block may become slower.
+    tolerance: f64,
+    earlier: Vec<Earlier>,
+    lines: Vec<Line>,
+}
+
+impl Against {
+    /// Reads the earlier measurement; `tolerance` in percent.
+    pub(super) fn read(file: &Path, tolerance: f64) -> Result<Self, Stop> {
+        let stop = |why: &dyn std::fmt::Display| {
+            let shown = file.display();
+            Stop::Message(format!("{shown}: {why}; make one with: braid bench --json > {shown}"))
+        };
+        let text = fs::read_to_string(file).map_err(|error| stop(&error))?;
+        let lines = text.lines().filter(|line| line.starts_with("{\"workload\""));
+        let earlier: Result<Vec<Earlier>, _> = lines.map(serde_json::from_str).collect();
+        let earlier = earlier.map_err(|error| stop(&error))?;
+        if earlier.is_empty() {
+            return Err(stop(&"no measurement is in it"));
+        }
+        let (file, tolerance) = (file.to_owned(), tolerance / 100.0);
+        Ok(Self { file, tolerance, earlier, lines: Vec::new() })
+    }
+
+    /// Compares `figures`, which were measured under `conditions`.
+    pub(super) fn compare(&mut self, conditions: Conditions, figures: &Figures) {
+        let name = figures.workload.as_str();
+        let mut earlier = self.earlier.iter().rev();
+        let earlier =
+            earlier.find(|it| (it.workload.as_str(), it.workers) == (name, figures.workers));
+        let change = match earlier {
+            None => Err("it was not measured then".to_owned()),
+            Some(earlier) => change(earlier, conditions, figures),
+        };
+        let (change, why) = match change {
+            Ok(change) => (Some(change), None),
+            Err(why) => (None, Some(why)),
+        };
+        let verdict = match change.map(|change| change.verdict(self.tolerance)) {
+            Some(Verdict::Slower) => "slower",
+            Some(Verdict::Faster) => "faster",
+            Some(Verdict::Same) => "same",
+            None => "not_compared",
+        };
+        self.lines.push(Line {
+            against: self.file.clone(),
+            workload: name.to_owned(),
+            workers: figures.workers,
+            factor: change.map(|change| change.factor),
+            low: change.map(|change| change.low),
+            high: change.map(|change| change.high),
+            verdict,
+            why,
+        });
+    }
+
+    /// Prints what was compared. [`End::Mismatch`] if a block became slower, [`End::BadInput`] if nothing could be compared.
+    pub(super) fn end(&self, json: bool) -> io::Result<End> {
+        if json {
+            self.lines.iter().try_for_each(write_line)?;
+        } else {
+            self.write(&mut anstream::stdout().lock())?;
+        }
+        let is_any = |verdict: &str| self.lines.iter().any(|line| line.verdict == verdict);
+        Ok(if is_any("slower") {
+            End::Mismatch
+        } else if self.lines.iter().all(|line| line.verdict == "not_compared") {
+            End::BadInput
+        } else {
+            End::Right
+        })
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let tolerance = self.tolerance * 100.0;
+        let shown = self.file.display();
+        writeln!(
+            out,
+            "\nTimes as long as in {shown}, in sequential time, with the interval of 95 % over rounds; more than {tolerance} % counts:"
+        )?;
+        for Line { workload, workers, factor, low, high, verdict, why, .. } in &self.lines {
+            write!(out, "{workload:<24} {workers:>3} workers  ")?;
+            match (factor, low, high, why) {
+                (Some(factor), Some(low), Some(high), _) => {
+                    writeln!(out, "{factor:.3} ({low:.3} to {high:.3})  {verdict}")?;
+                }
+                (.., Some(why)) => writeln!(out, "not compared: {why}")?,
+                _ => writeln!(out, "not compared")?,
+            }
+        }
+        out.flush()
+    }
+}
+
+fn change(earlier: &Earlier, conditions: Conditions, figures: &Figures) -> Result<Change, String> {
+    if (earlier.txs, earlier.gas) != (figures.transactions, figures.gas) {
+        return Err(format!(
+            "it was another block, of {} transactions and {} gas",
+            earlier.txs, earlier.gas
+        ));
+    }
+    let Conditions { pause, busy, access_list } = conditions;
+    let then = (earlier.profile.as_str(), u128::from(earlier.pause_us), earlier.busy);
+    if (then, earlier.access_list) != ((PROFILE, pause.as_micros(), busy), access_list) {
+        return Err(format!(
+            "conditions differ: profile {}, pause {} us, {} computing processes for each core, access list {} then",
+            earlier.profile, earlier.pause_us, earlier.busy, earlier.access_list
+        ));
+    }
+    let before: Vec<Round> = rounds(&earlier.seq_rounds_ms, &earlier.par_rounds_ms);
+    let [sequential, parallel] =
+        [&figures.sequential, &figures.parallel].map(super::report::rounds_ms);
+    let now = rounds(&sequential, &parallel);
+    Change::of(&before, &now).ok_or_else(|| {
+        let (before, now) = (before.len(), now.len());
+        format!("there are {before} rounds then and {now} now, {FEWEST} are needed each: --rounds")
+    })
+}
+
+fn rounds(sequential: &[f64], parallel: &[f64]) -> Vec<Round> {
+    sequential.iter().copied().zip(parallel.iter().copied()).collect()
+}

@@ -1,0 +1,250 @@
+//! `braid report`: what limits a block, as a page to look at.
+
+use super::{
+    End, Stop,
+    explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
+    inputs,
+    json::write_line,
+    print_error,
+    progress::Progress,
+};
+use crate::{
+    explain::{Graph, Question, WORKERS, WhatIf},
+    page::{self, BlockPage, Timeline},
+};
+use braid_evm::{Config, Executor};
+use braid_testkit::block_file::{BlockFile, STANDARD_STREAM};
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{self, Write},
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid report                                    the generated demo chain, into report.html
+  braid report block.json.zst --out block.html    one block
+  braid fetch --rpc URL 12345678 --out - | braid report -
+  braid report blocks/                            every block file in a folder, on one page
+  braid report --by time block.json               by time as measured here, not by gas
+  braid report --rounds 0 block.json              no clock: the same page on every machine
+  braid report --trace trace.json block.json      the timeline for https://ui.perfetto.dev, too
+  braid report --json block.json | jq '.timeline.end'
+
+Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
+sequential one or from the header; 2 if a file cannot be used or a block is invalid.";
+
+/// Name of the page if none is given.
+const PAGE: &str = "report.html";
+
+/// Draw why a block does not run in parallel, as a page
+///
+/// Writes one HTML file that needs no network: what `braid explain` says, the speed-up against workers, a timeline of
+/// what each worker does, the graph of transactions that wait for each other, which contracts make which wait,
+/// and tables of places and transactions. Speed-ups are measured on as many workers as there are cores here, and
+/// simulated in virtual time on 1 to 64; the timeline is that of the simulated workers. docs/EXPLAIN.md says what
+/// the page shows. Without an argument it draws a generated demo chain.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReportArgs {
+    /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
+    #[arg(value_name = "FILE|DIR|-")]
+    paths: Vec<PathBuf>,
+    /// Where to write the page; - for standard output [default: report.html, or nowhere with --json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write the timeline as trace events, too, for Perfetto or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    #[command(flatten)]
+    question: QuestionArgs,
+    /// Print the data of the page: one JSON object per line and block
+    #[arg(long)]
+    json: bool,
+}
+
+/// A block as the page has it: the fields of `braid explain --json`, and what is drawn beside.
+#[derive(Serialize)]
+struct BlockData {
+    #[serde(flatten)]
+    explain: Value,
+    #[serde(flatten)]
+    page: BlockPage,
+}
+
+/// What runs the blocks.
+struct Bench<'a> {
+    args: &'a ReportArgs,
+    question: Question,
+    /// On as many workers as there are cores.
+    executor: Executor,
+    /// On fewer.
+    fewer: Vec<Executor>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(args: &'a ReportArgs) -> Result<Self, Stop> {
+        let start = |config: Config| {
+            Executor::new(config).map_err(|error| {
+                Stop::Message(format!("cannot start {} workers: {error}", config.workers))
+            })
+        };
+        let config = Config::default();
+        let cores = config.workers;
+        let fewer = WORKERS.iter().filter_map(|&it| NonZeroU16::new(u16::try_from(it).ok()?));
+        let fewer = fewer.filter(|it| it.get() > 1 && *it < cores && args.question.rounds > 0);
+        Ok(Self {
+            args,
+            question: args.question.question(&config),
+            executor: start(config)?,
+            fewer: fewer.map(|it| start(Config::with_workers(it))).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn block(&mut self, input: inputs::Input) -> Result<(BlockData, Explained), Unusable> {
+        let (name, args) = (input.name(), &self.args.question);
+        let file = input.load()?;
+        let question = &self.question;
+        let explained = explain_file(args, question, &mut self.executor, name, &file)?;
+        let mut measured = Vec::new();
+        for executor in &mut self.fewer {
+            let reached = measure(args, executor, &explained.name, &file)?;
+            let reached = reached.ok().flatten();
+            measured.extend(reached.map(|reached| (reached.workers, reached.speedup)));
+        }
+        measured.extend(explained.reached.as_ref().map(|it| (it.workers, it.speedup)));
+        let simulated = simulated(&explained, &file, question);
+        let page = BlockPage::new(
+            &explained.recording,
+            (&explained.explanation, question),
+            words(&explained, question),
+            &measured,
+            simulated,
+        );
+        let explain = json!(block_line(&explained, question));
+        Ok((BlockData { explain, page }, explained))
+    }
+}
+
+/// The block on simulated workers, by what conflicts are ordered by.
+fn simulated(
+    explained: &Explained,
+    file: &BlockFile,
+    question: &Question,
+) -> Option<page::Simulated> {
+    let (block, database) = file.to_block().ok()?;
+    let (axis, _) = explained.explanation.ordered_by(question.axis);
+    let graph = Graph::new(&explained.recording, axis, &WhatIf::NOTHING);
+    let mut workers = [&WORKERS[..], &[question.workers]].concat();
+    workers.sort_unstable();
+    workers.dedup();
+    page::simulate((&block, &database), (&graph, axis), &workers, question.workers)
+}
+
+fn words(explained: &Explained, question: &Question) -> String {
+    let mut words = Vec::new();
+    // Memory takes everything.
+    let _ = whole(&mut words, explained, question);
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+/// Draws everything that `args` name.
+pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
+    let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
+    let mut bench = Bench::new(args)?;
+    let mut progress = Progress::new(inputs.len());
+    let (mut end, mut blocks) = (End::Right, Vec::new());
+    for input in inputs {
+        progress.begin(&input.name());
+        let result = bench.block(input);
+        progress.end();
+        progress.aside(|| -> io::Result<()> {
+            match result {
+                Ok((block, explained)) => {
+                    if explained.wrong.is_some() {
+                        end = end.max(End::Mismatch);
+                    }
+                    if args.json {
+                        write_line(&block)?;
+                    }
+                    blocks.push((name(&explained.name), block));
+                }
+                Err(error) => {
+                    end = end.max(End::BadInput);
+                    if args.json {
+                        let (file, error) = (error.file(), error.to_string());
+                        write_line(&json!({ "file": file, "ok": false, "error": error }))?;
+                    } else {
+                        print_error(&error);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    drop(progress);
+    if !blocks.is_empty() {
+        write_trace(args, &blocks)?;
+        write_page(args, &blocks)?;
+    }
+    Ok(end)
+}
+
+/// A block's name, as people read it.
+fn name(file: &str) -> String {
+    if file == STANDARD_STREAM { "standard input".to_owned() } else { inputs::short(file) }
+}
+
+fn write_trace(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), Stop> {
+    let Some(path) = &args.trace else { return Ok(()) };
+    let timelines = blocks.iter().filter_map(|(name, block)| {
+        let timeline: Option<&Timeline> = block.page.timeline.as_ref();
+        Some((name.as_str(), timeline?))
+    });
+    write("--trace", path, &page::trace(timelines).to_string())?;
+    if !args.json {
+        let shown = path.display();
+        writeln!(anstream::stderr(), "Wrote {shown}: open it with https://ui.perfetto.dev")?;
+    }
+    Ok(())
+}
+
+fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), Stop> {
+    let path = match &args.out {
+        Some(path) => path,
+        None if args.json => return Ok(()),
+        None => Path::new(PAGE),
+    };
+    let page = page::page(blocks).map_err(io::Error::from)?;
+    write("--out", path, &page)?;
+    if path != Path::new(STANDARD_STREAM) && !args.json {
+        let shown = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let count = match blocks.len() {
+            1 => "one block".to_owned(),
+            count => format!("{count} blocks"),
+        };
+        writeln!(
+            anstream::stderr(),
+            "Wrote {}, {count}: open file://{} in a browser",
+            path.display(),
+            shown.display()
+        )?;
+    }
+    Ok(())
+}
+
+fn write(option: &str, path: &Path, text: &str) -> Result<(), Stop> {
+    if path == Path::new(STANDARD_STREAM) {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        return Ok(out.flush()?);
+    }
+    fs::write(path, text).map_err(|error| {
+        let shown = path.display();
+        Stop::Message(format!("cannot write {shown}: {error}; name another file with {option}"))
+    })
+}

@@ -1,0 +1,139 @@
+//! All that the page draws of one block.
+
+use super::{
+    callees::{Callees, callees},
+    places::{PlaceRow, Wait, places},
+    simulated::Simulated,
+    timeline::Timeline,
+};
+use crate::explain::{Explanation, Graph, Question, Recording, Rule, WhatIf, function_name};
+use alloy_primitives::{Address, hex};
+use serde::{Serialize, Serializer};
+
+/// A block on the page. Costs are in gas, or in nanoseconds if conflicts are ordered by time.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockPage {
+    /// What `braid explain` says.
+    pub words: String,
+    /// The transactions, in order.
+    pub transactions: Vec<TransactionRow>,
+    /// Places at which transactions wait, in order of what they cost.
+    pub places: Vec<PlaceRow>,
+    /// Number of places that have no row.
+    pub other_places: usize,
+    /// Which transaction waits for which.
+    pub waits: Vec<Wait>,
+    /// The same by what the transactions call.
+    pub callees: Callees,
+    /// Speed-up against workers.
+    pub speedups: Vec<Speedup>,
+    /// What simulated workers do; null if the block cannot be simulated.
+    pub timeline: Option<Timeline>,
+}
+
+/// A transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TransactionRow {
+    /// Account that pays for it.
+    #[serde(serialize_with = "display")]
+    pub sender: Address,
+    /// What it calls; null if it creates a contract.
+    #[serde(serialize_with = "display_some")]
+    pub to: Option<Address>,
+    /// First four bytes of its input.
+    pub selector: Option<String>,
+    /// The function that they name, if it belongs to a standard.
+    pub function: Option<&'static str>,
+    /// Gas that it used.
+    pub gas: u64,
+    /// Time that it took; null if nothing was timed.
+    pub time_ns: Option<u64>,
+    /// Cost up to its end if transactions that conflict run one after the other on any number of workers.
+    pub ends: u64,
+    /// What it costs.
+    pub cost: u64,
+}
+
+/// How many times faster than in sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Speedup {
+    /// Workers.
+    pub workers: usize,
+    /// On threads of this machine; null if it was not measured.
+    pub measured: Option<f64>,
+    /// In virtual time; null if it was not simulated.
+    pub simulated: Option<f64>,
+}
+
+impl BlockPage {
+    /// Everything about the block of `recording`: `measured` are workers and speed-ups.
+    #[must_use]
+    pub fn new(
+        recording: &Recording,
+        (explanation, question): (&Explanation, &Question),
+        words: String,
+        measured: &[(usize, f64)],
+        simulated: Option<Simulated>,
+    ) -> Self {
+        let (axis, costs) = explanation.ordered_by(question.axis);
+        let graph = Graph::new(recording, axis, &WhatIf::NOTHING);
+        let (rows, other_places, waits) = places(recording, &graph, &costs.critical_path);
+        let callees = callees(recording, &graph, &waits);
+        let speedups = speedups(measured, simulated.as_ref());
+        Self {
+            words,
+            transactions: transactions(recording, &graph),
+            places: rows,
+            other_places,
+            waits,
+            callees,
+            speedups,
+            timeline: simulated.map(|it| it.timeline),
+        }
+    }
+}
+
+/// As words and places have it: with a checksum.
+fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(address)
+}
+
+fn display_some<S: Serializer>(address: &Option<Address>, to: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => to.collect_str(address),
+        None => to.serialize_none(),
+    }
+}
+
+fn transactions(recording: &Recording, graph: &Graph) -> Vec<TransactionRow> {
+    let ends = graph.ends(Rule::Whole);
+    let rows = recording.transactions.iter().zip(graph.costs()).zip(ends);
+    let rows = rows.map(|((it, &cost), ends)| TransactionRow {
+        sender: it.sender,
+        to: it.callee,
+        selector: it.selector.map(hex::encode_prefixed),
+        function: it.selector.and_then(function_name),
+        gas: it.gas,
+        time_ns: recording.timed.then(|| u64::try_from(it.time.as_nanos()).unwrap_or(u64::MAX)),
+        ends,
+        cost,
+    });
+    rows.collect()
+}
+
+fn speedups(measured: &[(usize, f64)], simulated: Option<&Simulated>) -> Vec<Speedup> {
+    let times = simulated.into_iter().flat_map(|it| &it.times);
+    let mut workers: Vec<usize> =
+        times.map(|(workers, _)| *workers).chain(measured.iter().map(|(it, _)| *it)).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    let speedup = |workers: usize| {
+        let of_it = measured.iter().find(|(count, _)| *count == workers);
+        Speedup {
+            workers,
+            measured: of_it.map(|(_, it)| *it),
+            simulated: simulated.and_then(|it| it.speedup(workers)),
+        }
+    };
+    workers.into_iter().map(speedup).collect()
+}

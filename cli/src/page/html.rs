@@ -1,0 +1,139 @@
+//! The page: one file with everything in it, which asks no server for anything.
+
+use serde::Serialize;
+use std::fmt::Write;
+
+/// The parts of the page, in the order of the scripts.
+const PAGE: &str = include_str!("../../assets/report/page.html");
+const STYLES: [&str; 2] = [
+    include_str!("../../assets/report/uplot/uPlot.min.css"),
+    include_str!("../../assets/report/style.css"),
+];
+const SCRIPTS: [&str; 9] = [
+    include_str!("../../assets/report/uplot/uPlot.iife.min.js"),
+    include_str!("../../assets/report/base.js"),
+    include_str!("../../assets/report/table.js"),
+    include_str!("../../assets/report/lanes.js"),
+    include_str!("../../assets/report/speedup.js"),
+    include_str!("../../assets/report/timeline.js"),
+    include_str!("../../assets/report/graph.js"),
+    include_str!("../../assets/report/heat.js"),
+    include_str!("../../assets/report/main.js"),
+];
+const LICENCE: &str = include_str!("../../assets/report/uplot/LICENSE");
+
+/// The page with `blocks`, each with the name that people read.
+///
+/// # Errors
+/// A block cannot be written as JSON.
+pub fn page<T: Serialize>(blocks: &[(String, T)]) -> serde_json::Result<String> {
+    let mut data = String::new();
+    for (name, block) in blocks {
+        let json = in_script(&serde_json::to_string(block)?);
+        let name = escaped(name);
+        // A text takes everything.
+        let _ = writeln!(
+            data,
+            "<script type=\"application/json\" class=\"block\" data-name=\"{name}\">{json}</script>"
+        );
+    }
+    let title = match blocks {
+        [(name, _)] => escaped(name),
+        _ => format!("{} blocks", blocks.len()),
+    };
+    let scripts = SCRIPTS.join("\n");
+    debug_assert!(!scripts.to_ascii_lowercase().contains("</script"), "a script ends another one");
+    let parts = [
+        ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
+        ("{{style}}", STYLES.join("\n")),
+        ("{{licence}}", escaped(LICENCE)),
+        ("{{script}}", scripts),
+        // Last, as what users name may look like a part.
+        ("{{title}}", title),
+        ("{{data}}", data),
+    ];
+    Ok(filled(PAGE, &parts))
+}
+
+/// `template` with its parts; what is put in is not searched for further ones.
+fn filled(template: &str, parts: &[(&str, String)]) -> String {
+    let mut page = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find("{{") {
+        page.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let part = parts.iter().find(|(name, _)| rest.starts_with(name));
+        let (length, text) = part.map_or((2, "{{"), |(name, text)| (name.len(), text.as_str()));
+        page.push_str(text);
+        rest = &rest[length..];
+    }
+    page + rest
+}
+
+/// JSON that no HTML parser takes for the end of a script, or for markup.
+fn in_script(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            // In JSON these occur in strings alone, where they may be escaped.
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text
+}
+
+/// Text in HTML, in an attribute too.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_json_stays_the_same() {
+        let hostile = "</script><script>alert(1)</script>&amp;\u{2028}\u{2029}<!-- \"'";
+        let json = serde_json::to_string(hostile).unwrap();
+        let written = in_script(&json);
+        for letter in ['<', '>', '&', '\u{2028}', '\u{2029}'] {
+            assert!(!written.contains(letter), "{written}");
+        }
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), hostile);
+        let text = escaped(hostile);
+        for letter in ['<', '>', '"', '\''] {
+            assert!(!text.contains(letter), "{text}");
+        }
+        assert!(text.contains("&amp;amp;"), "{text}");
+    }
+
+    #[test]
+    fn a_part_is_filled_in_once() {
+        let parts = [("{{a}}", "{{b}} {{a}}".to_owned()), ("{{b}}", "two".to_owned())];
+        assert_eq!(filled("x{{a}}y{{b}}{{c}}z", &parts), "x{{b}} {{a}}ytwo{{c}}z");
+    }
+
+    #[test]
+    fn every_part_of_the_page_is_filled_in() {
+        let page = page(&[("a {{data}} block".to_owned(), "{{script}}")]).unwrap();
+        let (before, after) = page.split_once("data-name=\"").unwrap();
+        assert!(after.starts_with("a {{data}} block\">\"{{script}}\"</script>"));
+        assert!(!before.contains("{{style}}") && !before.contains("{{version}}"));
+        assert!(!SCRIPTS.join("\n").to_ascii_lowercase().contains("</script"));
+        assert!(!STYLES.join("\n").to_ascii_lowercase().contains("</style"));
+    }
+}

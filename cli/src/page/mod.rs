@@ -1,0 +1,17 @@
+//! The page of `braid report`: the data that it draws, the page itself, and the same timeline as a trace for Perfetto.
+
+mod callees;
+mod data;
+mod html;
+mod places;
+mod simulated;
+mod timeline;
+mod trace;
+
+pub use callees::{Callees, Cell, callees};
+pub use data::{BlockPage, Speedup, TransactionRow};
+pub use html::page;
+pub use places::{PlaceRow, Wait, places};
+pub use simulated::{Simulated, simulate};
+pub use timeline::{Batch, How, Run, Span, Timeline, What};
+pub use trace::trace;

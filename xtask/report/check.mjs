@@ -1,0 +1,264 @@
+// The page of `braid report` in headless Chromium: node check.mjs ONE SEVERAL PICTURES
+// ONE: page of one block of 2,000 transactions; SEVERAL: page of several blocks; PICTURES: folder for screenshots.
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+
+// The driver lies where the command is started.
+const { default: puppeteer } = await import(pathToFileURL(createRequire(path.join(process.cwd(), "x")).resolve("puppeteer-core")));
+const [one, several, pictures] = process.argv.slice(2).map((it) => path.resolve(it));
+await mkdir(pictures, { recursive: true });
+const browser = await puppeteer.launch({
+  executablePath: process.env.BRAID_CHROMIUM || "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"],
+});
+
+const wrong = [];
+async function open(file, { width = 1280, height = 900, scheme = "light" } = {}) {
+  // A context of its own: nothing is remembered.
+  const page = await (await browser.createBrowserContext()).newPage();
+  const url = pathToFileURL(file).href;
+  page.on("console", (message) => ["error", "warn"].includes(message.type()) && !message.text().includes("willReadFrequently") && wrong.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
+  page.on("request", (request) => request.url() !== url && !request.url().startsWith("data:") && wrong.push(`request: ${request.url()}`));
+  await page.setViewport({ width, height, isMobile: width < 600, hasTouch: width < 600 });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  await page.goto(url, { waitUntil: "load" });
+  await settle(page);
+  return page;
+}
+const settle = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+const text = (page, selector) => page.$eval(selector, (it) => it.textContent.trim());
+const state = (page, which) => page.evaluate((name) => window.braidReport[name].state(), which);
+const click = async (page, selector) => { await page.$eval(selector, (it) => it.scrollIntoView({ block: "center" })); await settle(page); await page.click(selector); await settle(page); };
+/* A moment within a timeline, as a point of the window. */
+async function point(page, run) {
+  await page.$eval("#timeline canvas", (it) => it.scrollIntoView({ block: "center" }));
+  await settle(page);
+  return page.evaluate((it) => {
+    const { canvas, state } = window.braidReport.timeline;
+    const { from, span } = state();
+    const box = canvas.getBoundingClientRect();
+    return { x: box.left + 30 + (((it.begin + it.end) / 2 - from) / span) * (box.width - 30), y: box.top + 24 + it.worker * 24 + 12 };
+  }, run);
+}
+
+const checks = [];
+const check = (name, act) => checks.push([name, act]);
+
+check("hover", async (page) => {
+  const run = await page.evaluate(() => window.braidReport.block.timeline.runs.reduce((long, it) => (it.end - it.begin > long.end - long.begin ? it : long)));
+  const { x, y } = await point(page, run);
+  await page.mouse.move(x, y);
+  const tip = await page.$eval("#tip", (it) => (it.hidden ? "" : it.textContent));
+  assert.match(tip, new RegExp(`transaction ${run.transaction}\\b`), tip);
+  assert.match(tip, new RegExp(`worker ${run.worker}\\b`), tip);
+  await page.mouse.click(x, y);
+  assert.equal(await text(page, "#detail-h"), `Transaction ${run.transaction}`);
+  await click(page, "#close");
+  assert.equal(await page.$eval("#detail", (it) => it.hidden), true);
+});
+
+check("search", async (page) => {
+  const find = async (query) => {
+    await page.$eval("#query", (it) => { it.value = ""; });
+    await page.type("#query", query);
+    await settle(page);
+    return text(page, "#matches");
+  };
+  assert.match(await find("17"), /^1 transaction/);
+  assert.equal(await text(page, "#detail-h"), "Transaction 17");
+  const { to, count, second } = await page.evaluate(() => {
+    const { transactions } = window.braidReport.block;
+    const to = transactions[3].to;
+    const of = transactions.flatMap((it, index) => (it.to === to ? [index] : []));
+    return { to, count: of.length, second: of[1] };
+  });
+  assert.match(await find(to), new RegExp(`^${count.toLocaleString("en-US")} transactions`));
+  await page.click("#next");
+  await settle(page);
+  assert.equal(await text(page, "#detail-h"), `Transaction ${second}`);
+  const sender = await page.evaluate(() => window.braidReport.block.transactions[1999].sender);
+  await find(sender);
+  const rows = await page.$$eval("#transaction-table tbody tr", (all) => all.map((row) => row.cells[0].textContent));
+  assert.ok(rows.includes("1999"), `the table shows what was found: ${rows}`);
+  assert.match(await find("no such thing"), /^nothing/);
+  await find("\b");
+  await page.$eval("#query", (it) => { it.value = ""; it.dispatchEvent(new Event("input")); });
+});
+
+check("sort", async (page) => {
+  const column = async () => page.$$eval("#transaction-table tbody tr", (rows) => rows.map((row) => Number(row.cells[4].textContent.replaceAll(",", ""))));
+  const button = "#transaction-table th:nth-child(5) button";
+  assert.equal(await text(page, button), "gas");
+  await click(page, button);
+  const most = await page.evaluate(() => window.braidReport.block.transactions.map((it) => it.gas).sort((a, b) => b - a));
+  assert.deepEqual(await column(), most.slice(0, 25));
+  assert.equal(await page.$eval("#transaction-table th:nth-child(5)", (it) => it.ariaSort), "descending");
+  await click(page, button);
+  assert.deepEqual(await column(), most.slice(-25).reverse());
+  await click(page, "#transaction-table button[aria-label='Next rows']");
+  assert.deepEqual(await column(), most.slice(-50, -25).reverse());
+});
+
+check("zoom", async (page) => {
+  for (const which of ["timeline", "graph"]) {
+    const button = (label) => `#${which} button[aria-label='${label}']`;
+    const whole = await state(page, which);
+    assert.equal(whole.span, whole.end);
+    await click(page, button("Zoom in"));
+    await click(page, button("Zoom in"));
+    const zoomed = await state(page, which);
+    assert.ok(Math.abs(zoomed.span - whole.span / 4) < 2, `${zoomed.span}`);
+    await click(page, button("Later"));
+    assert.ok((await state(page, which)).from > zoomed.from);
+    await click(page, button("Show all"));
+    assert.deepEqual(await state(page, which), whole);
+    const box = await (await page.$(`#${which} canvas`)).boundingBox();
+    const [x, y] = [box.x + box.width / 2, box.y + 40];
+    await page.mouse.move(x, y);
+    await page.keyboard.down("Control");
+    await page.mouse.wheel({ deltaY: -400 });
+    await page.keyboard.up("Control");
+    await settle(page);
+    const wheeled = await state(page, which);
+    assert.ok(wheeled.span < whole.span / 2, "the wheel zooms");
+    await page.mouse.down();
+    await page.mouse.move(x - 120, y, { steps: 6 });
+    await page.mouse.up();
+    await settle(page);
+    assert.ok((await state(page, which)).from > wheeled.from, "dragging moves");
+    await page.focus(`#${which} .lanes-view`);
+    await page.keyboard.press("0");
+    await settle(page);
+    assert.deepEqual(await state(page, which), whole);
+  }
+});
+
+check("keyboard and names", async (page) => {
+  await page.focus("#timeline .lanes-view");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  const said = await text(page, "#live");
+  assert.match(said, /worker 0/, said);
+  await page.keyboard.press("Escape");
+  const fresh = await open(one);
+  await fresh.keyboard.press("Tab");
+  assert.equal(await fresh.evaluate(() => document.activeElement.className), "skip");
+  for (const next of ["theme", "words-box", "query"]) {
+    await fresh.keyboard.press("Tab");
+    assert.ok(await fresh.evaluate((id) => document.activeElement.closest(`#${id}`) !== null, next), next);
+  }
+  await fresh.close();
+  const nameless = await page.$$eval("button, input, select, canvas, [role=img], [role=region], [role=application]", (all) => all.filter((it) => {
+    const label = it.ariaLabel || it.textContent.trim() || (it.labels && it.labels.length) || it.getAttribute("aria-labelledby");
+    return !label && it.ariaHidden !== "true" && !it.closest("[role=img][aria-label]");
+  }).map((it) => it.outerHTML.slice(0, 80)));
+  assert.deepEqual(nameless, []);
+  const canvases = await page.$$eval("section", (all) => all.filter((it) => it.querySelector("canvas")).map((it) => [it.ariaLabel || it.getAttribute("aria-labelledby"), it.querySelectorAll("table").length]));
+  for (const [name, tables] of canvases) assert.ok(tables > 0, `${name} has no table`);
+});
+
+check("matrix", async (page) => {
+  const count = Number(await text(page, "#heat td.warm button"));
+  await click(page, "#heat td.warm button");
+  assert.match(await text(page, "#matches"), new RegExp(`^${count.toLocaleString("en-US")} transaction`));
+  await page.$eval("#query", (it) => it.dispatchEvent(new Event("input")));
+  await click(page, "#close");
+});
+
+check("no lag", async (page) => {
+  const took = await page.evaluate(async () => {
+    const begun = performance.now();
+    for (let step = 0; step < 30; step += 1) {
+      document.querySelector(`#timeline button[aria-label='Zoom ${step % 2 ? "out" : "in"}']`).click();
+      document.querySelector(`#graph button[aria-label='Zoom ${step % 2 ? "out" : "in"}']`).click();
+      await new Promise(requestAnimationFrame);
+    }
+    return (performance.now() - begun) / 30;
+  });
+  // A sixtieth of a second would be smooth; the machine of a CI may be busy.
+  assert.ok(took < 150, `${took.toFixed(0)} ms for each frame`);
+});
+
+check("dark", async (page) => {
+  const paper = () => page.evaluate(() => [getComputedStyle(document.body).backgroundColor, ...document.querySelector("#timeline canvas").getContext("2d").getImageData(3, 40, 1, 1).data].join());
+  const light = await paper();
+  await click(page, "#theme");
+  assert.equal(await page.$eval("#theme", (it) => it.ariaPressed), "true");
+  const dark = await paper();
+  assert.notEqual(light, dark);
+  assert.match(light, /^rgb\(255, 255, 255\),255,255,255/);
+  assert.doesNotMatch(dark, /255,255,255/);
+  const before = wrong.length;
+  const pdf = await page.pdf({ printBackground: true });
+  assert.equal(wrong.length, before);
+  assert.equal(Buffer.from(pdf.slice(0, 5)).toString(), "%PDF-");
+  assert.ok(pdf.length > 20_000, `${pdf.length} bytes`);
+  await settle(page);
+  assert.equal(await paper(), dark, "as before printing");
+  await page.emulateMediaType("print");
+  const hidden = await page.$$eval(".search, .controls, .bar-tools", (all) => all.filter((it) => getComputedStyle(it).display !== "none").length);
+  assert.equal(hidden, 0, "controls are not printed");
+  await page.emulateMediaType("screen");
+  await click(page, "#theme");
+  assert.equal(await paper(), light);
+});
+
+let failed = 0;
+const judge = async (name, act) => {
+  try {
+    await act();
+    assert.deepEqual(wrong, [], "console, errors, requests");
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}: ${error.stack}`);
+  }
+  wrong.length = 0;
+};
+
+const page = await open(one);
+for (const [name, act] of checks) await judge(name, () => act(page));
+await page.close();
+
+await judge("several blocks", async () => {
+  const pages = await open(several);
+  const title = await text(pages, "#title");
+  const names = await pages.$$eval("#block option", (all) => all.map((it) => it.textContent));
+  assert.ok(names.length > 1 && title.startsWith(names[0]), title);
+  await pages.select("#block", "1");
+  await settle(pages);
+  assert.ok((await text(pages, "#title")).startsWith(names[1]));
+  const rows = await pages.$$eval("#overview-table tbody tr", (all) => all.length);
+  assert.equal(rows, names.length);
+  await click(pages, "#overview-table tbody tr:nth-child(2) button");
+  await pages.close();
+});
+
+for (const [file, name] of [[one, "one"], [several, "several"]]) {
+  for (const scheme of ["light", "dark"]) {
+    for (const width of [1280, 360]) {
+      await judge(`${name}, ${scheme}, ${width} px`, async () => {
+        const shown = await open(file, { width, height: width < 600 ? 780 : 900, scheme });
+        const [wide, inner, theme] = await shown.evaluate(() => [document.documentElement.scrollWidth, innerWidth, document.documentElement.dataset.theme]);
+        assert.equal(theme, scheme);
+        assert.ok(wide <= inner && inner === width, `${wide} px wide in ${inner}`);
+        if (width === 360) {
+          await shown.$$eval("details", (all) => all.forEach((it) => { it.open = true; }));
+          await settle(shown);
+          assert.ok(await shown.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "with everything unfolded");
+          await shown.$$eval("details", (all) => all.forEach((it) => { it.open = false; }));
+          await settle(shown);
+        }
+        await shown.screenshot({ path: path.join(pictures, `${name}-${scheme}-${width}.png`), fullPage: true });
+        await shown.close();
+      });
+    }
+  }
+}
+await browser.close();
+console.log(failed === 0 ? `the page holds in Chromium; pictures are in ${pictures}` : `${failed} checks failed`);
+process.exitCode = failed === 0 ? 0 : 1;

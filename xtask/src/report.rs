@@ -1,0 +1,81 @@
+//! The page of `braid report` in a real browser.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, is_there, shell, target_dir};
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian puts it.
+const CHROMIUM: &str = "/usr/bin/chromium";
+const FILES: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// Draws a block of 2,000 transactions and the generated chain, and tries both pages in headless Chromium: the one that
+/// `BRAID_CHROMIUM` names, which has to be there then, or the system's. The pictures lie in `target/report`.
+pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
+    let named = env::var_os("BRAID_CHROMIUM").map(PathBuf::from);
+    let chromium = named.clone().unwrap_or_else(|| CHROMIUM.into());
+    if !is_there(&chromium, &["--version"]) {
+        let why = format!("{} cannot be run", chromium.display());
+        if named.is_some() {
+            return runner.check("page in a browser", |_| Err(why.clone()));
+        }
+        runner.skip("page in a browser", &format!("{why}: install it, or set BRAID_CHROMIUM"));
+        return Ok(());
+    }
+    let target = target_dir(runner.root());
+    let folder = target.join("report");
+    install(runner, &folder)?;
+    let tool = match env::var_os("BRAID_TOOL") {
+        Some(tool) => PathBuf::from(tool),
+        None => {
+            runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
+            target.join("release/braid")
+        }
+    };
+    let [block, one, several] =
+        ["block.json.zst", "one.html", "several.html"].map(|it| folder.join(it));
+    let mut generate = Command::new(&tool);
+    generate.args(["gen", "--workload", "dex", "--txs", "2000", "--hot", "20", "--no-signatures"]);
+    runner.quietly("page: block", with(generate, "--out", &block))?;
+    let mut draw = Command::new(&tool);
+    draw.args(["report", "--rounds", "1", "--pause", "0"]).arg(&block);
+    runner.quietly("page: one block", with(draw, "--out", &one))?;
+    let mut draw = Command::new(&tool);
+    draw.args(["report", "--rounds", "0"]);
+    runner.quietly("page: several blocks", with(draw, "--out", &several))?;
+    let mut check = Command::new("node");
+    check.arg(runner.root().join("xtask/report/check.mjs")).arg(&one).arg(&several);
+    check.arg(folder.join("pictures")).env("BRAID_CHROMIUM", &chromium).current_dir(&folder);
+    runner.command("page in a browser", check)
+}
+
+fn with(mut command: Command, option: &str, path: &Path) -> Command {
+    command.arg(option).arg(path);
+    command
+}
+
+/// Brings the browser's driver into `folder`, which keeps it, unless the very same is there.
+fn install(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
+    let pinned = runner.root().join("xtask/report");
+    let same = FILES.iter().all(|file| {
+        let wanted = fs::read(pinned.join(file)).ok();
+        wanted.is_some() && wanted == fs::read(folder.join(file)).ok()
+    });
+    if same && folder.join("node_modules/puppeteer-core").is_dir() {
+        return Ok(());
+    }
+    runner.check("page: folder", |_| {
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        for file in FILES {
+            let copied = fs::copy(pinned.join(file), folder.join(file));
+            copied.map_err(|error| error.to_string())?;
+        }
+        Ok(folder.display().to_string())
+    })?;
+    // No script has to run: the browser is the system's.
+    let mut command = shell("npm ci --ignore-scripts --no-audit --no-fund");
+    command.current_dir(folder);
+    runner.command("page: driver", command)
+}
