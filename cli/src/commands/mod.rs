@@ -7,6 +7,7 @@
 
 mod bench;
 mod chain;
+mod compare;
 mod explain;
 mod fetch;
 mod generate;
@@ -46,6 +47,7 @@ enum Command {
     Run(run::RunArgs),
     Explain(explain::ExplainArgs),
     Report(page::ReportArgs),
+    Compare(compare::CompareArgs),
     Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => page::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),

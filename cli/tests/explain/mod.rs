@@ -7,9 +7,11 @@
 //! 5. `decoded`: what a slot is, from the hashes and logs of a few transactions.
 //! 6. `page`: the commands of docs/EXPLAIN.md print what the page says.
 //! 7. `tool`: what the tool prints, in words and as JSON.
+//! 8. `compare`: two blocks, or a block and what was printed of it, side by side.
 
 mod bounds;
 mod by_hand;
+mod compare;
 mod decoded;
 mod in_the_way;
 mod opcodes;

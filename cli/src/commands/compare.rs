@@ -1,0 +1,299 @@
+//! `braid compare`: two explanations side by side.
+
+use super::{
+    End, Stop,
+    explain::{QuestionArgs, Unusable, block_line, explain_file},
+    inputs,
+    json::write_line,
+};
+use crate::explain::{Axis, Question, ratio, words::cost};
+use braid_evm::{Config, Executor};
+use braid_testkit::block_file::BlockFile;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid compare one.json.zst other.json.zst       two blocks
+  braid explain --json --workers 4 block.json > four.json
+  braid compare four.json block.json              two settings, or two builds: one of them saved
+  braid compare --json one.json.zst other.json.zst | jq '.figures[] | select(.name == \"conflict chain, gas\")'
+
+Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
+sequential one; 2 if a file cannot be used or a block is invalid.";
+
+/// Places that are compared, at most.
+const MOST: usize = 12;
+/// Width of the columns with names, and with figures.
+const NAME: usize = 34;
+const FIGURE: usize = 18;
+
+/// Compare what limits two blocks, or one block under two settings or builds
+///
+/// Each side is a block file, which is explained as `braid explain` does it, or a file with what `braid explain --json` or
+/// `braid report --json` has printed: by another build, with other options, on another machine. Figures and places stand side by side.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CompareArgs {
+    /// The one: a block file, or what braid explain --json has printed
+    one: PathBuf,
+    /// The other
+    other: PathBuf,
+    #[command(flatten)]
+    question: QuestionArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// An explanation, as far as it is compared.
+#[derive(Clone, Debug, Deserialize)]
+struct Side {
+    file: String,
+    block: u64,
+    txs: usize,
+    ok: bool,
+    by: String,
+    gas: Costs,
+    time_ns: Option<Costs>,
+    conflicts: Vec<Place>,
+    measured: Option<Measured>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Costs {
+    work: u64,
+    longest: u64,
+    chain: u64,
+    late_read: u64,
+    workers: Vec<OnWorkers>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct OnWorkers {
+    workers: usize,
+    chain: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Place {
+    locations: Vec<String>,
+    kind: String,
+    words: String,
+    serialises: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Measured {
+    workers: usize,
+    speedup: f64,
+    seq_ms: f64,
+    par_ms: f64,
+}
+
+/// Something of both sides.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: String,
+    /// `count`, `gas`, `ns`, `times` or `ms`.
+    unit: &'static str,
+    one: Option<f64>,
+    other: Option<f64>,
+}
+
+/// A place at which transactions wait on either side.
+#[derive(Debug, Serialize)]
+struct Shared {
+    locations: Vec<String>,
+    kind: String,
+    words: String,
+    /// Cost of the transactions of the chain that wait there; null if it is not among the places named there.
+    one: Option<u64>,
+    other: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    one: &'a str,
+    other: &'a str,
+    /// Unit of the costs of places: `gas` or `time_ns`.
+    by: &'a str,
+    figures: Vec<Figure>,
+    places: Vec<Shared>,
+}
+
+/// Compares the two sides of `args`.
+pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
+    let config = Config::default();
+    let question = args.question.question(&config);
+    let mut executor = None;
+    let mut side = |path: &Path| match saved(path) {
+        Some(side) => Ok(side),
+        None => {
+            let executor = match &mut executor {
+                Some(executor) => executor,
+                empty => empty.insert(started(config)?),
+            };
+            explained(args, &question, executor, path)
+                .map_err(|error| Stop::Message(error.to_string()))?
+        }
+    };
+    let (one, other) = (side(&args.one)?, side(&args.other)?);
+    if one.by != other.by {
+        return Err(Stop::Message(format!(
+            "places of {} cost {}, those of {} {}: explain both with the same --by",
+            one.file, one.by, other.file, other.by
+        )));
+    }
+    let line = Line {
+        one: &one.file,
+        other: &other.file,
+        by: &one.by,
+        figures: figures(&one, &other),
+        places: places(&one, &other),
+    };
+    if args.json {
+        write_line(&line)?;
+    } else {
+        write(&mut anstream::stdout().lock(), [&one, &other], &line)?;
+    }
+    Ok(if one.ok && other.ok { End::Right } else { End::Mismatch })
+}
+
+fn started(config: Config) -> Result<Executor, Stop> {
+    Executor::new(config)
+        .map_err(|error| Stop::Message(format!("cannot start {} workers: {error}", config.workers)))
+}
+
+/// What an earlier command has printed, if the file holds that: of several blocks the first one.
+fn saved(path: &Path) -> Option<Side> {
+    let text = fs::read_to_string(path).ok()?;
+    serde_json::from_str(text.lines().next()?).ok()
+}
+
+fn explained(
+    args: &CompareArgs,
+    question: &Question,
+    executor: &mut Executor,
+    path: &Path,
+) -> Result<Result<Side, Stop>, Unusable> {
+    let file = BlockFile::read(path)?;
+    let name = path.display().to_string();
+    let explained = explain_file(&args.question, question, executor, name, &file)?;
+    let line = serde_json::to_value(block_line(&explained, question));
+    let side = line.and_then(serde_json::from_value);
+    Ok(side.map_err(|error| Stop::Output(io::Error::from(error))))
+}
+
+/// Costs on one axis, if the side has them.
+type OfSide = fn(&Side) -> Option<&Costs>;
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn figures(one: &Side, other: &Side) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut add = |name: &str, unit, of: &dyn Fn(&Side) -> Option<f64>| {
+        let (name, one, other) = (name.to_owned(), of(one), of(other));
+        if one.is_some() || other.is_some() {
+            figures.push(Figure { name, unit, one, other });
+        }
+    };
+    add("transactions", "count", &|side| Some(side.txs as f64));
+    let axes: [(&str, &str, OfSide); 2] =
+        [("gas", "gas", |side| Some(&side.gas)), ("time", "ns", |side| side.time_ns.as_ref())];
+    for (axis, unit, costs) in axes {
+        let of = |cost: fn(&Costs) -> u64| move |side: &Side| Some(cost(costs(side)?) as f64);
+        add(&format!("work, {axis}"), unit, &of(|costs| costs.work));
+        add(&format!("longest, {axis}"), unit, &of(|costs| costs.longest));
+        add(&format!("conflict chain, {axis}"), unit, &of(|costs| costs.chain));
+        let times = |cost: fn(&Costs) -> u64| {
+            move |side: &Side| costs(side).map(|costs| ratio(costs.work, cost(costs)))
+        };
+        add(&format!("bound without conflicts, {axis}"), "times", &times(|costs| costs.longest));
+        add(&format!("bound by late reads, {axis}"), "times", &times(|costs| costs.late_read));
+        add(&format!("bound by the chain, {axis}"), "times", &times(|costs| costs.chain));
+        for workers in [2, 4, 8, 16, 32, 64] {
+            let on = |side: &Side| {
+                let costs = costs(side)?;
+                let on = costs.workers.iter().find(|on| on.workers == workers)?;
+                Some(ratio(costs.work, on.chain))
+            };
+            add(&format!("bound on {workers} workers, {axis}"), "times", &on);
+        }
+    }
+    let measured = |of: fn(&Measured) -> f64| move |side: &Side| side.measured.as_ref().map(of);
+    add("measured: workers", "count", &measured(|it| it.workers as f64));
+    add("measured: speed-up", "times", &measured(|it| it.speedup));
+    add("measured: in sequence", "ms", &measured(|it| it.seq_ms));
+    add("measured: Braid", "ms", &measured(|it| it.par_ms));
+    figures
+}
+
+/// The places of both sides, those that cost most on either first.
+fn places(one: &Side, other: &Side) -> Vec<Shared> {
+    let find = |side: &Side, place: &Place| {
+        let mut all = side.conflicts.iter();
+        all.find(|it| it.locations.first() == place.locations.first()).map(|it| it.serialises)
+    };
+    let of_other = other.conflicts.iter().filter(|place| find(one, place).is_none());
+    let mut places: Vec<Shared> = one
+        .conflicts
+        .iter()
+        .chain(of_other)
+        .map(|place| Shared {
+            locations: place.locations.clone(),
+            kind: place.kind.clone(),
+            words: place.words.clone(),
+            one: find(one, place),
+            other: find(other, place),
+        })
+        .collect();
+    places.sort_by_key(|place| std::cmp::Reverse(place.one.max(place.other)));
+    places.truncate(MOST);
+    places
+}
+
+fn write(out: &mut impl Write, sides: [&Side; 2], line: &Line<'_>) -> io::Result<()> {
+    let axis = if line.by == "gas" { Axis::Gas } else { Axis::Time };
+    let title = |side: &Side| format!("{} ({})", inputs::short(&side.file), side.block);
+    let [one, other] = sides.map(title);
+    writeln!(out, "{:<NAME$}{one:>FIGURE$}  {other:>FIGURE$}", "")?;
+    for Figure { name, unit, one, other } in &line.figures {
+        let [a, b] = [one, other].map(|figure| figure.map_or("-".to_owned(), |it| text(unit, it)));
+        let change = match (one, other) {
+            (Some(one), Some(other)) if *one > 0.0 && one != other => {
+                format!("  {:+.1} %", 100.0 * (other / one - 1.0))
+            }
+            _ => String::new(),
+        };
+        writeln!(out, "{name:<NAME$}{a:>FIGURE$}  {b:>FIGURE$}{change}")?;
+    }
+    if !line.places.is_empty() {
+        writeln!(out, "Costs at the places of both, on the conflict chain:")?;
+    }
+    for Shared { words, one, other, .. } in &line.places {
+        let [a, b] = [one, other].map(|it| it.map_or("not named".to_owned(), |it| cost(axis, it)));
+        writeln!(out, "{:<NAME$}{a:>FIGURE$}  {b:>FIGURE$}", "")?;
+        writeln!(out, "  {words}")?;
+    }
+    out.flush()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "costs and counts are whole, and not negative"
+)]
+fn text(unit: &str, figure: f64) -> String {
+    match unit {
+        "gas" => cost(Axis::Gas, figure as u64),
+        "ns" => cost(Axis::Time, figure as u64),
+        "times" => format!("{figure:.2}x"),
+        "ms" => format!("{figure:.2} ms"),
+        _ => format!("{figure:.0}"),
+    }
+}
