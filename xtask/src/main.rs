@@ -160,7 +160,11 @@ enum Recipe {
     Package,
     /// Build the Python package's wheel from a clean tree, install it into a fresh environment, and test it there
     /// (needs python3 with venv)
-    Python,
+    Python {
+        /// Spark jobs, too: installs PySpark (needs Java)
+        #[arg(long)]
+        spark: bool,
+    },
     /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
     Spec {
         /// How many blocks from Berlin on; a sixth as many of older forks come on top
@@ -258,7 +262,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Contracts => recipes::contracts(runner),
         Recipe::Api => api::api(runner),
         Recipe::Package => package::package(runner),
-        Recipe::Python => python::python(runner),
+        Recipe::Python { spark } => python::python(runner, *spark),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
         Recipe::Report => report::report(runner),
@@ -322,7 +326,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(|it| chain::chain(it, &chain::NIGHTLY));
     runner.part(recipes::stores);
     runner.part(package::package);
-    runner.part(python::python);
+    runner.part(|it| python::python(it, true));
     runner.part(api::api);
     runner.part(|it| instrumented::tsan(it, true));
     runner.part(instrumented::coverage);

@@ -13,8 +13,17 @@ const MATURIN: &str = "maturin==1.16.0";
 const TEST_NEEDS: [&str; 2] = ["pytest==9.2.0", "mypy==2.4.1"];
 const MANIFEST: &str = "python/Cargo.toml";
 
-/// Lints the package, builds its wheel, and runs its tests where the wheel is installed.
-pub(crate) fn python(runner: &mut Runner) -> Result<(), Failed> {
+/// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
+/// `spark`.
+pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
+    if spark {
+        runner.check("python: Java", |_| match is_there("java", &["-version"]) {
+            true => Ok("it is there".to_owned()),
+            false => {
+                Err("Spark needs Java 17 or newer: apt-get install default-jre-headless".into())
+            }
+        })?;
+    }
     let target = target_dir(runner.root());
     let folder = target.join("python");
     runner.check("python: versions of dependencies", same_versions)?;
@@ -35,7 +44,8 @@ pub(crate) fn python(runner: &mut Runner) -> Result<(), Failed> {
     let (wheel, _) = one_wheel(&wheels).map_err(|_| Failed)?;
 
     let fresh = folder.join("fresh");
-    let mut needs = vec![format!("{}[arrow]", wheel.display())];
+    let extra = if spark { "spark" } else { "arrow" };
+    let mut needs = vec![format!("{}[{extra}]", wheel.display())];
     needs.extend(TEST_NEEDS.map(str::to_owned));
     environment(runner, "python: fresh environment", &fresh, &needs)?;
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;

@@ -1,0 +1,111 @@
+"""`braid-spark`: verifies, explains or surveys many blocks with Apache Spark."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+_EXAMPLES = """\
+examples:
+  braid-spark verify blocks/ verified/                    on all cores of this machine
+  braid-spark survey blocks/ survey/ --master 'local[2]'
+  braid-spark explain table.parquet explained/ --column block
+  braid-spark verify blocks/ verified/ --task-cores 4     each block on four workers
+
+INPUT is a folder of block files (.json, .json.gz, .json.zst) or a Parquet table with a column of their bytes.
+OUTPUT is a folder that becomes a Parquet table of one row for each block; a block that gives no result is a row
+with its reason. A job that was interrupted goes on where it was: finished partitions are skipped.
+
+Exit code: 0 if every block agrees; 1 if a row is not ok; 2 if the job cannot run."""
+
+_NO_SPARK = "expected PySpark: pip install 'braid-evm[spark]'"
+_NO_JAVA = "expected Java 17 or newer: apt-get install default-jre-headless (Debian), or set JAVA_HOME"
+
+RIGHT, WRONG, NO_JOB, INTERRUPTED = 0, 1, 2, 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "braid-spark",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = "verify: both ways, compared; explain: what limits the block; survey: both"
+    parser.add_argument("command", choices=("verify", "explain", "survey"), help=commands)
+    parser.add_argument("input", metavar="INPUT")
+    parser.add_argument("output", metavar="OUTPUT")
+    parser.add_argument("--master", metavar="URL", help="Spark's master; all cores by default")
+    parser.add_argument("--task-cores", type=int, metavar="N", help="cores and workers of a task")
+    parser.add_argument("--partitions", type=int, metavar="N", help="parts of the work")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="timed runs each way")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="places that are named")
+    parser.add_argument("--column", default="block", metavar="NAME", help="column of the bytes")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command of `arguments`, or of the process, and returns the exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        from pyspark.sql import SparkSession
+
+        from .job import Job, JobError, has_java, run, wrong_rows
+    except ImportError as error:
+        return _fail(f"{_NO_SPARK} ({error})")
+    if not has_java():
+        return _fail(_NO_JAVA)
+    if min(args.rounds, args.top) < 0 or min(args.partitions or 1, args.task_cores or 1) < 1:
+        return _fail("expected numbers of at least 0, and of at least 1 for partitions and cores")
+    job = Job(
+        command=args.command,
+        input=args.input,
+        output=args.output,
+        partitions=args.partitions,
+        rounds=args.rounds,
+        top=args.top,
+        column=args.column,
+    )
+    # The workers need the packages that this process has.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(f"braid-spark {args.command}")
+    builder = builder.config("spark.ui.showConsoleProgress", "true")
+    if args.master:
+        builder = builder.master(args.master)
+    if args.task_cores:
+        builder = builder.config("spark.task.cpus", str(args.task_cores))
+    spark = builder.getOrCreate()
+    begun = time.monotonic()
+    try:
+        report = run(job, spark, _say)
+    except JobError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _say("interrupted: the same command goes on")
+        return INTERRUPTED
+    finally:
+        spark.stop()
+    seconds = time.monotonic() - begun
+    _say(
+        f"{report.blocks} blocks, {report.failures} without a result, {report.gas / 1e6:.1f} Mgas "
+        f"in {report.partitions - report.skipped} partitions, {seconds:.1f} s"
+    )
+    wrong, rows = wrong_rows(args.output)
+    print(f"{args.output}: {rows} rows, {wrong} of them not ok")
+    return WRONG if wrong else RIGHT
+
+
+def _say(text: str) -> None:
+    print(f"braid-spark: {text}", file=sys.stderr, flush=True)
+
+
+def _fail(text: str) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return NO_JOB
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Spark jobs: rows as the tool has them, a row for each failure, restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import Tool, block
+from test_docs import ROOT, python_of
+
+import braid_evm
+from braid_evm.sources import expand
+
+pytest.importorskip("pyspark", reason="PySpark is not installed: cargo xtask python --spark")
+
+from braid_evm.spark import task
+from braid_evm.spark.job import Job, JobError, run
+from braid_evm.spark.plan import OVERHEAD, Plan, Weighed, keys, pack
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2]").appName("test")
+    session = builder.config("spark.ui.enabled", "false").getOrCreate()
+    yield session
+    session.stop()
+
+
+def table(output: Path) -> Any:
+    return pq.read_table(output).sort_by("file")
+
+
+def compare(tool: Tool, folder: Path, found: Any) -> None:
+    _, [*lines, _] = tool("run", "--json", "--rounds", "1", folder)
+    lines.sort(key=lambda line: str(line["file"]))
+    for name in ("file", "block", "txs", "ok", "gas", "error", "transaction", "skipped"):
+        assert found[name].to_pylist() == [line.get(name) for line in lines], name
+    checks = [None if it is None else dict(it) for it in found["checks"].to_pylist()]
+    assert checks == [line.get("checks") for line in lines]
+    differences = [it or None for it in found["differences"].to_pylist()]
+    assert differences == [line.get("differences") for line in lines]
+
+
+def test_a_folder_row_by_row(spark: SparkSession, tool: Tool, blocks: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    report = run(Job("verify", str(blocks), str(tmp_path / "out"), partitions=3), spark, said.append)
+    files = list(expand([blocks]))
+    assert (report.partitions, report.skipped, report.blocks) == (3, 0, len(files))
+    found = table(tmp_path / "out")
+    assert found.schema == task.SCHEMAS["verify"]
+    compare(tool, blocks, found)
+    wanted = {None, "InvalidBlock", "UnreadableBlock"}
+    assert set(found["error_kind"].to_pylist()) == wanted
+    assert report.failures == sum(it is not None for it in found["error_kind"].to_pylist()) == 3
+    assert any("8 blocks" in it for it in said)
+    # Spark reads it as one table.
+    assert spark.read.parquet(str(tmp_path / "out")).count() == len(files)
+
+
+def test_the_documented_command_on_real_blocks(
+    tool: Tool, real_blocks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/SPARK.md").read_text()
+    [documented] = [line for line in page.splitlines() if line.startswith("braid-spark verify")]
+    arguments = shlex.split(documented.replace("../shared/blocks", str(real_blocks)))
+    command = [str(Path(sys.executable).parent / arguments[0]), *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = table(tmp_path / "verified")
+    compare(tool, real_blocks, found)
+    assert any("stateRoot" in dict(it) for it in found["checks"].to_pylist())
+    names: dict[str, Any] = {}
+    exec(python_of(page), names)
+    assert names["wrong"].num_rows == 0 and names["slowest"].num_rows == 3
+
+
+def test_a_parquet_table_of_bytes(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    files = list(expand([blocks]))
+    bytes_ = pa.array([Path(file).read_bytes() for file in files], pa.binary())
+    for columns in ({"name": pa.array(files), "block": bytes_}, {"block": bytes_}):
+        source, output = tmp_path / "in", tmp_path / "out"
+        source.mkdir()
+        pq.write_table(pa.table(columns), source / "blocks.parquet")
+        run(Job("survey", str(source), str(output), partitions=2, rounds=0), spark)
+        found = table(output)
+        assert found.schema == task.SURVEY and found.num_rows == len(files)
+        if "name" in columns:
+            assert found["file"].to_pylist() == files
+            explained = [braid_evm.explain(file) if ok else None for file, ok in ok_of(found)]
+            chains = [None if it is None else it.gas.chain for it in explained]
+            assert [c for c, ok in zip(found["chain"].to_pylist(), found["ok"].to_pylist(), strict=True) if ok] == [
+                c for c in chains if c is not None
+            ]
+        shutil.rmtree(source)
+        shutil.rmtree(output)
+
+
+def ok_of(found: Any) -> list[tuple[str, bool]]:
+    return list(zip(found["file"].to_pylist(), found["ok"].to_pylist(), strict=True))
+
+
+def test_a_restart_runs_what_is_missing(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    job = Job("explain", str(blocks), str(output), partitions=4)
+    first = run(job, spark)
+    assert first.skipped == 0 and first.blocks == 8
+    whole, times = table(output), {it.name: it.stat().st_mtime_ns for it in output.glob("part-*")}
+    again = run(job, spark)
+    assert (again.skipped, again.blocks) == (4, 0)
+    # As if the driver had been killed: one partition half written, two not begun.
+    for part in (1, 2):
+        task.file_of(output, part).unlink()
+    half = output / ".part-00002.parquet.123.partial"
+    half.write_bytes(b"half")
+    resumed = run(job, spark)
+    plan = Plan.read(output / "_plan.json")
+    assert (resumed.skipped, resumed.blocks) == (2, sum(len(plan.partitions[part]) for part in (1, 2)))
+    assert table(output) == whole and not half.exists()
+    for part in (0, 3):
+        file = task.file_of(output, part)
+        assert file.stat().st_mtime_ns == times[file.name]
+    with pytest.raises(JobError, match="another job"):
+        run(Job("verify", str(blocks), str(output)), spark)
+    more = tmp_path / "more"
+    shutil.copytree(blocks, more)
+    other = Job("explain", str(more), str(tmp_path / "more-out"))
+    run(other, spark)
+    (more / "z.json").write_text("{")
+    with pytest.raises(JobError, match="files that were others"):
+        run(other, spark)
+
+
+def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    empty, other = tmp_path / "empty", tmp_path / "other"
+    empty.mkdir()
+    other.mkdir()
+    (other / "file").touch()
+    twice = tmp_path / "twice.parquet"
+    pq.write_table(pa.table({"name": ["a", "a"], "block": [b"1", b"2"]}), twice)
+    for job, why in (
+        (Job("verify", "nowhere", str(tmp_path / "out")), "expected a folder"),
+        (Job("verify", str(empty), str(tmp_path / "out")), "found none"),
+        (Job("verify", str(blocks), str(other)), "neither empty"),
+        (Job("verify", str(twice), str(tmp_path / "out")), "a name of its own"),
+        (Job("verify", str(twice), str(tmp_path / "out"), column="x"), "expected a column 'x'"),
+        (Job("x", str(blocks), str(tmp_path / "out")), "expected a command"),
+    ):
+        with pytest.raises(JobError, match=why):
+            run(job, spark)
+
+
+def test_the_command(blocks: Path, tool: Tool, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "braid-spark")]
+    arguments = ["verify", str(blocks), str(tmp_path / "out"), "--master", "local[2]", "--task-cores", "2"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.endswith("8 rows, 4 of them not ok\n")
+    found = table(tmp_path / "out")
+    compare(tool, blocks, found)
+    assert {it for it in found["workers"].to_pylist() if it} == {2}
+    again = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert again.returncode == 1 and "braid-spark: 0 blocks" in again.stderr
+    helped = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert "examples:" in helped.stdout
+    bare = {**os.environ, "PATH": str(Path(sys.executable).parent), "JAVA_HOME": ""}
+    refused = subprocess.run([*command, *arguments], capture_output=True, text=True, env=bare, check=False)
+    assert refused.returncode == 2 and "default-jre-headless" in refused.stderr
+
+
+def of_session(leader: int) -> list[int]:
+    """The driver, Java and the Python workers, which have process groups of their own."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            pid, fields = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z":
+            found.append(pid)
+    return found
+
+
+def test_a_killed_driver_loses_and_repeats_nothing(blocks: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for index in range(16):
+        shutil.copy(blocks / "c.json.zst", source / f"{index}.json.zst")
+    command = [str(Path(sys.executable).parent / "braid-spark"), "verify", str(source), str(output)]
+    command += ["--master", "local[2]", "--partitions", "16", "--rounds", "100"]
+    driver = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        give_up = time.monotonic() + 300
+        while len(list(output.glob("part-*"))) < 3 and time.monotonic() < give_up:
+            assert driver.poll() is None
+            time.sleep(0.01)
+    finally:
+        while left := of_session(driver.pid):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            driver.wait()
+    kept = {it.name: it.stat().st_mtime_ns for it in output.glob("part-*")}
+    assert 3 <= len(kept) < 16
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(kept)} of 16 partitions are there" in again.stderr
+    assert f"braid-spark: {16 - len(kept)} blocks, 0 without a result" in again.stderr
+    found = pq.read_table(output)
+    names = sorted(Path(it).name for it in found["file"].to_pylist())
+    assert names == sorted(it.name for it in source.iterdir())
+    assert all((output / name).stat().st_mtime_ns == at for name, at in kept.items())
+
+
+def test_shares_are_even_by_gas_and_the_same_each_time() -> None:
+    gas = [30_000_000 // (1 + index % 7) ** 2 for index in range(500)]
+    weighed = [Weighed(f"block-{index}", gas) for index, gas in enumerate(gas)]
+    shares = pack(weighed, 16)
+    of = {it.name: it.gas for it in weighed}
+    loads = [sum(of[name] + OVERHEAD for name in share) for share in shares]
+    assert max(loads) - min(loads) <= max(gas) + OVERHEAD
+    assert sorted(name for share in shares for name in share) == sorted(of)
+    assert pack(reversed(weighed), 16) == shares
+    # Counts are not even: that is the point.
+    assert max(map(len, shares)) - min(map(len, shares)) > 1
+    # Neighbours of equal gas are spread.
+    equal = pack([Weighed(f"block-{index}", 1) for index in range(64)], 4)
+    assert all(sorted(share) != [f"block-{index}" for index in range(4 * 16)] for share in equal)
+    assert pack(weighed[:3], 16) == [[it.name] for it in sorted(weighed[:3], key=lambda it: -it.gas)]
+
+
+def test_each_partition_has_a_number_that_goes_there() -> None:
+    assert keys([2, 0, 2, 1], 3) == [1, 3, 0]
+    with pytest.raises(ValueError, match="too few"):
+        keys([0, 0], 2)
+
+
+def test_the_estimate_is_the_gas_of_the_header(blocks: Path) -> None:
+    from braid_evm._native import gas_estimate
+
+    for name in ("a.json", "b.json.gz", "c.json.zst"):
+        wanted = braid_evm.execute(blocks / name).gas
+        assert gas_estimate(str(blocks / name)) == wanted
+        assert gas_estimate((blocks / name).read_bytes()) == wanted
+    assert gas_estimate(b"{") is None and gas_estimate("nowhere") is None
+    assert gas_estimate(json.dumps(block()).encode()) == int(block()["block"]["gasUsed"], 16)
