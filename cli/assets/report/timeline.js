@@ -10,8 +10,8 @@ Braid.timeline = (block) => {
     parts.forEach((part) => Braid.fill(part));
     return null;
   }
-  const price = block.by === "gas" ? "each run takes a microsecond for every 2,000 gas" : "each run takes as long as the transaction took in sequence here";
-  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time, the same on every machine. There ${price}, and all other steps take a fixed time of 30 to 200 ns. The making of the result and the waking of threads are left out.`;
+  const price = block.by === "gas" ? "The same on every machine: each run takes a microsecond for every 2,000 gas" : "Each run takes as long as the transaction took in sequence here";
+  note.textContent = `Not a recording of threads: Braid's own scheduler on ${Braid.plural(timeline.workers, "simulated worker")}, in virtual time. ${price}, and all other steps take a fixed time of 30 to 200 ns. The making of the result and the waking of threads are left out.`;
 
   const NAMES = { committed: "run", discarded: "run, discarded", blocked: "run, met one that had to end first" };
   const COLOURS = { committed: "run", discarded: "discarded", blocked: "blocked" };

@@ -72,3 +72,42 @@ impl Record {
         self.ends.push(moved(makespan));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TxIndex;
+
+    fn step(worker: u16, after: Option<Point>, began: u64, ended: u64) -> Span {
+        Span { worker: WorkerId(worker), after, began, ended }
+    }
+
+    #[test]
+    fn steps_are_joined_unless_they_begin_runs() {
+        let mut record = Record::default();
+        let run = [Activity::Run(TxIndex(7))];
+        record.note(step(0, Some(Point::Begin), 0, 5), &run);
+        record.note(step(0, Some(Point::Begin), 5, 9), &[]);
+        record.note(step(0, Some(Point::Publish), 9, 10), &[]);
+        record.note(step(0, Some(Point::Publish), 10, 12), &[]);
+        record.note(step(1, Some(Point::Publish), 12, 13), &[]);
+        record.note(step(0, Some(Point::Publish), 14, 14), &[]);
+        let ends: Vec<(u64, u64)> =
+            record.spans.iter().map(|span| (span.began, span.ended)).collect();
+        assert_eq!(ends, [(0, 5), (5, 9), (9, 12), (12, 13)]);
+        assert_eq!(record.told, [Told { worker: WorkerId(0), activity: run[0], at: 0 }]);
+    }
+
+    #[test]
+    fn a_later_task_is_moved_behind_the_earlier_ones() {
+        let mut record = Record::default();
+        for (offset, makespan) in [(0, 10), (10, 20)] {
+            let mut task = Record::default();
+            task.note(step(1, None, 2, 4), &[Activity::Run(TxIndex(0))]);
+            record.extend(task, offset, makespan);
+        }
+        assert_eq!(record.spans, [step(1, None, 2, 4), step(1, None, 12, 14)]);
+        assert_eq!(record.told.iter().map(|told| told.at).collect::<Vec<_>>(), [2, 12]);
+        assert_eq!(record.ends, [10, 30]);
+    }
+}
