@@ -66,5 +66,8 @@ fn a_precompile_that_other_threads_do_not_know_is_noticed() {
     };
     let executor = Executor::new(forced(2, Policy::Forced(Forced::Speculative))).expect("threads");
     let executor = executor.with_precompiles(vec![Arc::new(only_here)]);
-    states(executor, WRITE, 4).expect_err("the precompile fails on the other thread");
+    // On a busy machine this thread may run again, or beside it, what the other one has run, block
+    // after block; not all of them.
+    let noticed = states(executor, WRITE, 60).is_err();
+    assert!(noticed, "the precompile fails on the other thread");
 }
