@@ -9,8 +9,8 @@ use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, PROTOCOL_EVENTS,
-    STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, LISTS,
+    PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,11 @@ fn bundles_are_right() {
 }
 
 #[test]
+fn lists_are_right() {
+    replay(LISTS);
+}
+
+#[test]
 fn arbitrary_bytecode_is_right() {
     replay(BYTECODE);
 }
@@ -138,6 +143,14 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
             EvmMutant::RevertTwice,
             EvmMutant::TailLost,
             EvmMutant::LaneUnfolded,
+        ],
+        "lists" => &[
+            EvmMutant::ClaimUnchecked,
+            EvmMutant::ClaimOfIndexItself,
+            EvmMutant::UnusedClaimPasses,
+            EvmMutant::ClaimMissed,
+            EvmMutant::ListUnvalidated,
+            EvmMutant::EndUncompared,
         ],
         _ => &[],
     }
