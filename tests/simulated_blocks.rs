@@ -7,7 +7,7 @@
 use crate::support::chosen::is_chosen;
 #[cfg(feature = "mutants")]
 use braid_evm::{EvmMutant, mv::StoreMutant, protocol::Mutant};
-use braid_evm::{Stats, evm_simulator};
+use braid_evm::{Forced, Policy, Stats, evm_simulator};
 use braid_testkit::memory::MemoryAccount;
 use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ fn the_same_seed_takes_the_same_steps() {
 #[test]
 fn wishes_are_granted() {
     let faults = vec![FaultKind::Cancel];
-    let wishes = Wishes { workers: 5.try_into().ok(), faults, whole: false };
+    let wishes = Wishes { workers: 5.try_into().ok(), faults, ..Wishes::default() };
     for seed in 0..20 {
         let scenario = Scenario::new(seed, &wishes);
         assert_eq!(scenario.simulation.options.workers, 5);
@@ -135,6 +135,41 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
     assert!(parts > seeds / 10 && rounds > seeds / 10, "{parts} parts, {rounds} rounds of lanes");
     // Nobody cancels them.
     assert_eq!(endings.len(), Ending::ALL.len() - 1, "{endings:?}");
+}
+
+/// Blocks that come with their access lists, or with wrong ones.
+fn listed(seed: u64) -> Scenario {
+    let wishes = Wishes { whole: !seed.is_multiple_of(4), lists: true, ..Wishes::default() };
+    Scenario::new(seed, &wishes)
+}
+
+#[test]
+fn blocks_with_lists_under_random_schedules_equal_sequential_execution() {
+    let multiple = std::env::var("BRAID_SIM_RUNS").ok().and_then(|runs| runs.parse::<u64>().ok());
+    let seeds = SEEDS * multiple.unwrap_or(1);
+    let (mut simulator, mut parts) = (evm_simulator(), 0);
+    let (mut lists, mut endings) = (BTreeMap::new(), BTreeMap::new());
+    for seed in 0..seeds {
+        let scenario = listed(seed);
+        let whole = if scenario.whole { " --whole" } else { "" };
+        let judged = judge(&mut simulator, &scenario);
+        match &judged.verdict {
+            Ok(ending) => *endings.entry(*ending).or_insert(0) += 1,
+            Err(wrong) => {
+                panic!("braid sim --lists{whole} --blocks 1 --seed {seed}: {wrong}\n{scenario}")
+            }
+        }
+        *lists.entry(judged.lists).or_insert(0) += 1;
+        let told = scenario.simulation.config.policy == Policy::Forced(Forced::AccessList);
+        parts += if told { judged.stats.parts } else { 0 };
+    }
+    println!("{seeds} schedules: {endings:?}, {lists:?}, {parts} parts that a list tells");
+    for ending in [Ending::Complete, Ending::Invalid, Ending::Cancelled] {
+        assert!(endings.contains_key(&ending), "{ending:?} never occurred");
+    }
+    let [right, wrong] =
+        [Some(true), Some(false)].map(|kind| lists.get(&kind).copied().unwrap_or(0));
+    assert!(right > seeds / 20 && wrong > seeds / 10 && parts > seeds / 10, "{lists:?}, {parts}");
 }
 
 #[cfg(feature = "mutants")]
@@ -217,6 +252,7 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
         for killer in killers.iter().filter(|killer| killer.starts_with("simulated blocks")) {
             let scenario = match killer.as_str() {
                 "simulated blocks" => any,
+                "simulated blocks with lists" => listed,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };

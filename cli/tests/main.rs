@@ -24,6 +24,7 @@ mod shell;
 mod sim;
 mod state_roots;
 mod suite_formats;
+mod suite_lists;
 mod suites;
 mod support;
 mod sustain;

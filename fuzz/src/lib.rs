@@ -6,4 +6,6 @@
 pub mod spec;
 pub mod targets;
 
-pub use braid_testkit::{code, faulty, generate, lineup, memory, oracle, own, pace, plain};
+pub use braid_testkit::{
+    code, faulty, generate, lineup, listed, memory, oracle, own, pace, plain, spoil,
+};

@@ -9,8 +9,8 @@ use braid_evm::EvmMutant;
 use braid_evm::mv::StoreMutant;
 use braid_evm::protocol::Mutant;
 use braid_fuzz::targets::{
-    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, PROTOCOL_EVENTS,
-    STRATEGIES, TARGETS, Target, VERSION_CHAIN,
+    BLOCK_EQUIVALENCE, BLOCK_FILE, BUNDLE, BYTECODE, Bugs, FEES, FORKS, JOURNALS, LISTS,
+    PROTOCOL_EVENTS, STRATEGIES, TARGETS, Target, VERSION_CHAIN,
 };
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,11 @@ fn bundles_are_right() {
 }
 
 #[test]
+fn lists_are_right() {
+    replay(LISTS);
+}
+
+#[test]
 fn arbitrary_bytecode_is_right() {
     replay(BYTECODE);
 }
@@ -138,6 +143,13 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
             EvmMutant::RevertTwice,
             EvmMutant::TailLost,
             EvmMutant::LaneUnfolded,
+        ],
+        "lists" => &[
+            EvmMutant::ClaimUnchecked,
+            EvmMutant::UnusedClaimPasses,
+            EvmMutant::ClaimMissed,
+            EvmMutant::ListUnvalidated,
+            EvmMutant::EndUncompared,
         ],
         _ => &[],
     }
@@ -241,7 +253,8 @@ fn inputs_are_found_for_bugs_that_survive() {
                 let bytes: Vec<u8> = (0..length).map(|_| next() as u8).collect();
                 // Threads meet as they like, and tables are in the order of a secret.
                 let notices = |_| target.check(&bytes, bugs).is_err();
-                (0..ALWAYS).all(notices).then_some(bytes)
+                let is_right = || target.check(&bytes, Bugs::default()).is_ok();
+                ((0..ALWAYS).all(notices) && is_right()).then_some(bytes)
             });
             let bytes = found.unwrap_or_else(|| panic!("nothing notices {bugs:?}"));
             let bug =

@@ -1,11 +1,11 @@
-//! The corpus of the five families reaches every strategy and every change from one to another. The test
+//! The corpus of the six families reaches every strategy and every change from one to another. The test
 //! is alone in its program, as the counts are those of a process.
 
-use braid_fuzz::targets::{BUNDLE, Bugs, FEES, FORKS, JOURNALS, STRATEGIES, reached};
+use braid_fuzz::targets::{BUNDLE, Bugs, FEES, FORKS, JOURNALS, LISTS, STRATEGIES, reached};
 use std::path::Path;
 
 /// What some input has to reach.
-const WANTED: [&str; 59] = [
+const WANTED: [&str; 63] = [
     "Forced(Alternate), a run is discarded",
     "Forced(Alternate), speculation is committed",
     "Forced(Alternate), speculation is given up",
@@ -23,9 +23,11 @@ const WANTED: [&str; 59] = [
     "Forced(Speculative), a run is discarded",
     "Forced(Speculative), speculation is committed",
     "InOrder, in order on one thread",
+    "Forced(AccessList), parts",
     "Forced(Groups), lanes",
     "Forced(Neighbours), parts",
     "ending, complete",
+    "ending, list",
     "ending, invalid",
     "ending, unreadable",
     "engine, Fibers",
@@ -50,6 +52,8 @@ const WANTED: [&str; 59] = [
     "fork, SHANGHAI",
     "fork, SPURIOUS_DRAGON",
     "fork, TANGERINE",
+    "list, right",
+    "list, wrong",
     "mode, Build",
     "mode, Validate",
     "precompile",
@@ -69,7 +73,7 @@ const WANTED: [&str; 59] = [
 
 #[test]
 fn every_strategy_and_transition_is_reached() {
-    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE] {
+    for target in [STRATEGIES, FEES, FORKS, JOURNALS, BUNDLE, LISTS] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
         for entry in std::fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the folder can be read").path();

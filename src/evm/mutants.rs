@@ -218,6 +218,10 @@ pub enum EvmMutant {
     /// What follows the transactions is not compared with the list.
     #[cfg(feature = "mutants")]
     EndUncompared,
+    /// A list also tells that an account is there which is empty before the block, and which a
+    /// transaction may have touched.
+    #[cfg(feature = "mutants")]
+    EmptyTold,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
@@ -339,6 +343,7 @@ impl EvmMutant {
         Self::ToldBeforeCancun,
         Self::ListUnvalidated,
         Self::EndUncompared,
+        Self::EmptyTold,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
         Self::ListedOutOfOrder,

@@ -23,4 +23,4 @@ pub mod simulation;
 pub mod state_root;
 pub mod workload;
 
-pub use hostile::{code, faulty, generate, memory, oracle, spoil};
+pub use hostile::{code, faulty, generate, listed, memory, oracle, spoil};

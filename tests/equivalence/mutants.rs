@@ -27,6 +27,7 @@ fn named(name: &str) -> Option<fn()> {
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,
         given::a_malformed_list_is_refused_before_anything_runs,
         given::what_surrounds_the_transactions_is_compared,
+        given::an_empty_account_may_be_gone_by_then,
         around::what_surrounds_the_transactions_has_indices_of_its_own,
         lives::gas_ends_before_the_first_frame,
         lives::precompiles_are_listed_when_they_are_called,

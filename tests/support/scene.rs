@@ -204,7 +204,7 @@ impl Scene {
     ) -> (u64, u64) {
         let (mut parts, mut rounds) = (0, 0);
         let mut simulator = braid_evm::evm_simulator();
-        let wishes = Wishes { workers: None, faults: Vec::new(), whole };
+        let wishes = Wishes { faults: Vec::new(), whole, ..Wishes::default() };
         for seed in seeds {
             let mut scenario = Scenario::new(seed, &wishes);
             (scenario.case.block, scenario.case.accounts) =

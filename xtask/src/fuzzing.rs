@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Targets of the fuzzer; each has a folder in `fuzz/corpus`.
-pub(crate) const TARGETS: [&str; 9] = [
+pub(crate) const TARGETS: [&str; 10] = [
     "strategies",
     "fees",
     "forks",
     "journals",
     "bundle",
+    "lists",
     "bytecode",
     "block_file",
     "version_chain",
@@ -23,9 +24,9 @@ pub(crate) const TARGETS: [&str; 9] = [
 ];
 
 /// Tests replay these inputs in every way, which takes too long for the fuzzer: it starts from them with the
-/// first five targets.
+/// first six targets.
 const REPLAYED: &str = "block_equivalence";
-const FROM_REPLAYED: usize = 5;
+const FROM_REPLAYED: usize = 6;
 
 /// Random blocks, where nothing else is asked for.
 const BLOCKS: u64 = 500;

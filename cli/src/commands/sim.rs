@@ -17,6 +17,7 @@ Examples:
   braid sim --seed 1906 --blocks 1 --steps        replay one, step by step
   braid sim --workers 3 --faults panic,cancel --blocks 10000
   braid sim --whole --blocks 10000                parts, lanes and bundle, too
+  braid sim --whole --lists                       blocks with access lists, right and wrong
   braid sim --json | jq 'select(.ok | not)'
 
 Exit code: 0 if every block equals sequential execution; 1 if one does not; 2 if an
@@ -46,6 +47,10 @@ pub(super) struct SimArgs {
     /// cancelled, and the order of its steps depends on hashes, too
     #[arg(long, conflicts_with = "steps")]
     whole: bool,
+    /// Give valid blocks their access lists (EIP-7928), most of them spoiled. Nothing else goes
+    /// wrong then but that a block is cancelled
+    #[arg(long)]
+    lists: bool,
     /// Print every step of the workers
     #[arg(long)]
     steps: bool,
@@ -58,7 +63,7 @@ impl SimArgs {
     fn wishes(&self) -> Wishes {
         let faults =
             if self.faults.is_empty() { FaultKind::ALL.into() } else { self.faults.clone() };
-        Wishes { workers: self.workers, faults, whole: self.whole }
+        Wishes { workers: self.workers, faults, whole: self.whole, lists: self.lists }
     }
 
     /// What replays `seed`.
@@ -69,6 +74,9 @@ impl SimArgs {
         }
         if self.whole {
             command += " --whole";
+        }
+        if self.lists {
+            command += " --lists";
         }
         if !self.faults.is_empty() {
             let names = self.faults.iter().filter_map(|kind| kind.to_possible_value());

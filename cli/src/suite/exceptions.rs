@@ -1,6 +1,6 @@
 //! The names that suites give to what is wrong with a transaction or a block.
 
-use braid_evm::{BlockErrorKind, Rejection};
+use braid_evm::{AccessListError, BlockErrorKind, Rejection};
 use revm::context::result::InvalidTransaction as Invalid;
 use std::fmt::Display;
 
@@ -41,10 +41,15 @@ pub fn bare(name: &str) -> &str {
 
 /// Block exceptions that are about executing the block, and not about its header, its uncles or
 /// the chain that it belongs to.
-const OF_EXECUTION: [&str; 21] = [
+const OF_EXECUTION: [&str; 26] = [
     "BLOB_GAS_USED_ABOVE_LIMIT",
+    "BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED",
     "GAS_USED_OVERFLOW",
     "INCORRECT_BLOB_GAS_USED",
+    "INVALID_BAL_EXTRA_ACCOUNT",
+    "INVALID_BAL_HASH",
+    "INVALID_BAL_MISSING_ACCOUNT",
+    "INVALID_BLOCK_ACCESS_LIST",
     "INVALID_DEPOSIT_EVENT_LAYOUT",
     "INVALID_GAS_USED",
     "INVALID_GAS_USED_ABOVE_LIMIT",
@@ -63,6 +68,16 @@ const OF_EXECUTION: [&str; 21] = [
     "SYSTEM_CONTRACT_EMPTY",
     "UNKNOWN_PARENT",
     "UNKNOWN_PARENT_ZERO",
+];
+
+/// Names of what is wrong with an access list that is not the one of its block. Tools find it in
+/// different ways: most compare hashes alone.
+pub const ACCESS_LIST: &[&str] = &[
+    "INVALID_BLOCK_ACCESS_LIST",
+    "INVALID_BAL_HASH",
+    "INVALID_BAL_EXTRA_ACCOUNT",
+    "INVALID_BAL_MISSING_ACCOUNT",
+    "INCORRECT_BLOCK_FORMAT",
 ];
 
 /// Whether a block that is wrong by one of these names has to be refused by its execution.
@@ -88,6 +103,10 @@ pub fn of_block_error<E: Display>(kind: &BlockErrorKind<E>) -> Option<Refusal> {
     match kind {
         BlockErrorKind::Invalid(rejection) => Some(of_rejection(rejection)),
         BlockErrorKind::SystemCall(_) => Some(Refusal::new(SYSTEM, kind)),
+        BlockErrorKind::AccessList(AccessListError::TooLong(_)) => {
+            Some(Refusal::new(&["BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED"], kind))
+        }
+        BlockErrorKind::AccessList(_) => Some(Refusal::new(ACCESS_LIST, kind)),
         _ => None,
     }
 }

@@ -11,6 +11,8 @@
 //! - a JSON transaction that no block could contain is rejected by itself (the specification);
 //! - missing hashes of blocks, forks and fields end with geth's exit codes;
 //! - system contracts that are missing or fail give a `blockException` (the specification);
+//! - from Amsterdam on `blockAccessList` is the RLP of the block's access list, with its hash (the
+//!   specification), unless there is a `blockException`;
 //! - receipts have geth's fields, and the specification's `succeeded` and `bloom`.
 
 mod alloc;
@@ -195,6 +197,7 @@ impl Prepared<'_> {
     fn run(&self, block: Arc<Block>) -> Result<Ran, Failure> {
         let mut config = self.options.config;
         config.mode = Mode::Build;
+        config.access_list = self.since(SpecId::AMSTERDAM);
         let mut executor = Executor::new(config)
             .map_err(|error| Failure::new(FailureKind::Io, format!("no threads: {error}")))?;
         let database = AllocDatabase::of(&self.alloc, GivenHashes(self.env.block_hashes.clone()));

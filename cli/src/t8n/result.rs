@@ -98,6 +98,10 @@ fn result(
         put("requestsHash", json!(output.requests.requests_hash()));
         put("requests", output.requests.iter().map(|request| json!(request)).collect());
     }
+    if let Some(list) = output.access_list.as_ref().filter(|_| ran.exception.is_none()) {
+        put("blockAccessList", json!(Bytes::from(alloy_rlp::encode(list))));
+        put("blockAccessListHash", json!(list.compute_hash()));
+    }
     if let Some(exception) = &ran.exception {
         put("blockException", json!(exception));
     }

@@ -47,7 +47,7 @@ pub struct Target {
 type Check = fn(&[u8], Bugs) -> Result<(), String>;
 
 /// Random hostile blocks in every way, against sequential execution. It takes a third of a second an input,
-/// so the fuzzer uses the five targets that follow.
+/// so the fuzzer uses the six targets that follow.
 pub const BLOCK_EQUIVALENCE: Target = both("block_equivalence", block_equivalence::check);
 /// Strategies and changes between them, on blocks of up to a thousand transactions.
 pub const STRATEGIES: Target = both("strategies", chosen::strategies);
@@ -59,6 +59,8 @@ pub const FORKS: Target = both("forks", chosen::forks);
 pub const JOURNALS: Target = both("journals", chosen::journals);
 /// Ways in which a bundle is made, and entry points.
 pub const BUNDLE: Target = both("bundle", chosen::bundle);
+/// Blocks that come with their access lists, or with lists in which something is wrong.
+pub const LISTS: Target = both("lists", chosen::lists);
 /// Contracts of arbitrary bytes against sequential execution.
 pub const BYTECODE: Target =
     Target { name: "bytecode", check: bytecode::check, fuzz: bytecode::fuzz };
@@ -71,13 +73,14 @@ pub const VERSION_CHAIN: Target = both("version_chain", version_chain::check);
 pub const PROTOCOL_EVENTS: Target = both("protocol_events", protocol_events::check);
 
 /// All targets, the one that only tests run first.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     BLOCK_EQUIVALENCE,
     STRATEGIES,
     FEES,
     FORKS,
     JOURNALS,
     BUNDLE,
+    LISTS,
     BYTECODE,
     BLOCK_FILE,
     VERSION_CHAIN,

@@ -69,6 +69,7 @@ const fn ending<E>(kind: &BlockErrorKind<E>) -> &'static str {
     match kind {
         BlockErrorKind::Base(_) => "unreadable",
         BlockErrorKind::Cancelled => "cancelled",
+        BlockErrorKind::AccessList(_) => "list",
         _ => "invalid",
     }
 }

@@ -140,6 +140,11 @@ impl<D: DatabaseRef> BlockBase<D> {
         }
     }
 
+    /// Whether the list tells the state.
+    pub(super) const fn tells(&self) -> bool {
+        self.below.is_some()
+    }
+
     /// The list, if it tells the state, and below which index it does.
     fn told(&self) -> Option<(&Claims, BlockAccessIndex)> {
         Some((self.claims.as_deref()?, self.below?))

@@ -126,6 +126,11 @@ impl Account {
         self.nonce > 0 && !self.has_code() && self.balance <= MOST_PAID
     }
 
+    /// As EIP-161 has it.
+    pub(super) fn is_empty(self) -> bool {
+        self.is_blank() && self.balance.is_zero()
+    }
+
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
     pub(super) const fn is_blank(self) -> bool {
         self.nonce == 0 && !matches!(self.code, HasCode::Yes)

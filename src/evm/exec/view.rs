@@ -233,10 +233,18 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         if is_credited && !is_evm_mutant!(self.mutant, CreditReadEarly) {
             self.inner.wait_for_credits()?;
         }
-        match self.inner.read_from(&EvmLocation::Account(address))? {
-            (EvmValue::Account(account), from) => Ok((account, from)),
-            _ => Err(ViewStopped),
+        let (EvmValue::Account(account), from) =
+            self.inner.read_from(&EvmLocation::Account(address))?
+        else {
+            return Err(ViewStopped);
+        };
+        // An account that is there and empty is gone once a transaction has touched it. No list
+        // says that, and a delegation is refunded by it: it is read where what is below is final.
+        let may_be_gone = from == Origin::Base && account.is_some_and(Account::is_empty);
+        if may_be_gone && self.inner.base_mut().tells() && !is_evm_mutant!(self.mutant, EmptyTold) {
+            self.inner.wait_until_final()?;
         }
+        Ok((account, from))
     }
 
     fn code(&mut self, address: Address) -> Result<Code, ViewStopped> {

@@ -5,6 +5,7 @@ pub mod code;
 pub mod faulty;
 pub mod files;
 pub mod generate;
+pub mod listed;
 pub mod memory;
 pub mod oracle;
 pub mod spoil;

@@ -22,7 +22,8 @@ pub struct AccessLists {
     /// Accounts in which revm's builder goes wrong. An amount that overflows a balance is not given back, but where
     /// the call around it is reverted the account counts as untouched: the change is in its list and not in the
     /// state. And of two commits at one index, as by calls after the transactions, the second one takes the change
-    /// of the first out of the list if it leaves the value alone.
+    /// of the first out of the list if it leaves the value alone. And slots of an account that is destroyed, before
+    /// Cancun, keep their values in it unless the same transaction has loaded them.
     pub doubtful: BTreeSet<Address>,
     /// Receivers of rewards of the block, which may be zero: that is no access by the EIP, and both builders take it for
     /// one.
@@ -143,6 +144,10 @@ impl ListOracle {
             let before = account.original_info();
             let after = if account.is_touched() { end_of(account) } else { before.clone() };
             if !account.is_touched() && account.info.balance != before.balance {
+                self.doubtful.insert(*address);
+            }
+            // Before Cancun it may have slots that this transaction has not loaded: revm's builder keeps their values.
+            if account.is_selfdestructed() && !account.is_created() {
                 self.doubtful.insert(*address);
             }
             let index = self.index;

@@ -1,9 +1,11 @@
 //! Runs a scenario and compares what it came to with sequential execution.
 
-use super::{FaultKind, Scenario};
+use super::{FaultKind, ListWish, Scenario};
 use crate::hostile::faulty::{Fault, Faulty, Unreadable};
+use crate::hostile::listed::Listed;
 use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
+use crate::hostile::spoil::Numbers;
 use braid_evm::runtime::simulated::{SimulationError, Simulator, Step};
 use braid_evm::{
     At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock, SimulatedExecutor,
@@ -60,6 +62,8 @@ pub struct Judged {
     pub stats: Stats,
     /// How often the database failed.
     pub faults: u64,
+    /// Whether the access list of the block is right; `None` if there is none.
+    pub lists: Option<bool>,
     /// All steps, if the scenario asks to keep them.
     pub steps: Vec<Step>,
 }
@@ -72,6 +76,7 @@ pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Judged {
         digest: 0,
         stats: Stats::default(),
         faults: 0,
+        lists: None,
         steps: Vec::new(),
     };
     judged.verdict = run(simulator, scenario, &mut judged);
@@ -86,7 +91,11 @@ fn run(
     let Scenario { case, fault, simulation, .. } = scenario;
     let database = Faulty::new(case.database(), fault.clone());
     let source = Cloned(database.clone());
-    let block = Arc::new(case.block.clone());
+    let listed = listed(scenario)?;
+    let block = match &listed {
+        Some(listed) => Arc::clone(&listed.block),
+        None => Arc::new(case.block.clone()),
+    };
     let run = || match scenario.whole {
         false => simulate(simulator, block, source, simulation),
         true => simulate_whole(block, source, simulation),
@@ -113,6 +122,11 @@ fn run(
     }
     let ending = Ending::of(&result);
     let ended_early = matches!(ending, Ending::Unreadable | Ending::Cancelled);
+    if let Some(listed) = listed.filter(|_| !ended_early) {
+        judged.lists = Some(listed.is_right());
+        listed.judge(&result, &database, simulation.config.access_list)?;
+        return Ok(ending);
+    }
     match (scenario.kind, &result) {
         (FaultKind::ReadOnce | FaultKind::Cancel, Err(error)) if ended_early => {
             committed_prefix(scenario, &expected, error, &case.database())?;
@@ -120,6 +134,20 @@ fn run(
         _ => expected.compare_with_list(&result, simulation.config.access_list)?,
     }
     Ok(ending)
+}
+
+/// The block of `scenario` with its access list, if it has one.
+fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
+    let database = Faulty::new(scenario.case.database(), Fault::Never);
+    let block = &scenario.case.block;
+    match scenario.list {
+        None => Ok(None),
+        Some(ListWish::Right) => Listed::new(block, &database, None),
+        Some(ListWish::Spoiled(seed)) => {
+            let mut numbers = Numbers(seed);
+            Listed::new(block, &database, Some(&mut |end| numbers.below(end)))
+        }
+    }
 }
 
 /// The executor as it ships, with bugs of its own layer only. Its tasks take steps, what lies between them takes none,

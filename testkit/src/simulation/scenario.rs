@@ -27,6 +27,17 @@ const WHOLE: [Policy; 7] = [
     Policy::Forced(Forced::Groups),
 ];
 
+/// Ways in which a whole block with an access list may run.
+const LISTED: [Policy; 7] = [
+    Policy::Auto,
+    Policy::InOrder,
+    Policy::Forced(Forced::AccessList),
+    Policy::Forced(Forced::AccessList),
+    Policy::Forced(Forced::AccessList),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Speculative),
+];
+
 /// Virtual time of the steps, in nanoseconds: roughly what they take on a server.
 const COSTS: Costs = Costs {
     begin: 200,
@@ -70,11 +81,14 @@ pub struct Wishes {
     /// Whether the executor runs whole, as it ships - in parts, in lanes, with a follower, with workers that
     /// share the bundle - and not only what shares a store. Nobody cancels it then.
     pub whole: bool,
+    /// Whether valid blocks come with their access lists, most of which are spoiled. Nothing else goes wrong then but
+    /// that the caller cancels a block.
+    pub lists: bool,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { workers: None, faults: FaultKind::ALL.into(), whole: false }
+        Self { workers: None, faults: FaultKind::ALL.into(), whole: false, lists: false }
     }
 }
 
@@ -93,6 +107,17 @@ pub struct Scenario {
     pub simulation: Simulation,
     /// See [`Wishes::whole`].
     pub whole: bool,
+    /// See [`Wishes::lists`].
+    pub list: Option<ListWish>,
+}
+
+/// The access list that a valid block comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListWish {
+    /// Its own.
+    Right,
+    /// Its own, with something that follows from a seed changed.
+    Spoiled(u64),
 }
 
 impl Scenario {
@@ -103,8 +128,17 @@ impl Scenario {
         let mut random = Random::new(seed);
         let mut simulation = random_choices(&mut random, wishes);
         let mut kind = random_kind(&mut random, &wishes.faults);
+        let list = wishes.lists.then(|| {
+            simulation.config.mode = Mode::Validate;
+            kind = if kind == FaultKind::Cancel { kind } else { FaultKind::None };
+            match random.chance(1, 4) {
+                true => ListWish::Right,
+                false => ListWish::Spoiled(random.next_u64()),
+            }
+        });
         if wishes.whole {
-            simulation.config.policy = random.pick(&WHOLE).copied().unwrap_or_default();
+            let policies = if wishes.lists { &LISTED } else { &WHOLE };
+            simulation.config.policy = random.pick(policies).copied().unwrap_or_default();
             kind = if kind == FaultKind::Cancel { FaultKind::None } else { kind };
         }
         let fault = match kind {
@@ -117,7 +151,7 @@ impl Scenario {
                 random_fault(&mut random, kind, &case, simulation.config.mode)
             }
         };
-        Self { seed, case, kind, fault, simulation, whole: wishes.whole }
+        Self { seed, case, kind, fault, simulation, whole: wishes.whole, list }
     }
 
     /// The choices of the executor and the schedule that `seed` decides, for any block.
@@ -213,6 +247,9 @@ impl fmt::Display for Scenario {
             (_, Some(step)) => write!(f, "cancelled at step {step}, ")?,
             (Fault::Never, None) => f.write_str("no fault, ")?,
             (fault, None) => write!(f, "{fault:?}, ")?,
+        }
+        if let Some(list) = self.list {
+            write!(f, "list {list:?}, ")?;
         }
         match self.simulation.options.schedule {
             Schedule::VirtualTime(_) => f.write_str("virtual time"),

@@ -2,7 +2,9 @@
 //! played.
 
 use super::{OTHER, STRANGER};
-use crate::support::scene::{SEEDED, Scene, call, call_with, contract, pay, storage};
+use crate::support::scene::{
+    SEEDED, Scene, authorization, call, call_with, contract, delegate, pay, storage,
+};
 use alloy_eip7928::bal::Bal;
 use alloy_eip7928::{AccountChanges, BalanceChange, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_eips::{eip4788, eip4895::Withdrawal};
@@ -17,6 +19,7 @@ use core::convert::Infallible;
 use core::ops::ControlFlow;
 use revm::DatabaseRef as _;
 use revm::bytecode::opcode;
+use revm::context::TxEnv;
 use revm::database::BundleState;
 use revm::primitives::hardfork::SpecId;
 use std::num::NonZeroU16;
@@ -328,4 +331,28 @@ pub(in crate::equivalence) fn storage_that_a_self_destruct_clears_is_not_told() 
         scene.send(sender, call(child));
     }
     scene.play();
+}
+
+/// An account that is there and empty is gone once a transaction has touched it, which no list says: a delegation of it
+/// is refunded by whether it is there. Where gas costs something, what the sender owns shows that.
+#[test]
+pub(in crate::equivalence) fn an_empty_account_may_be_gone_by_then() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    scene.block.env.basefee = 0;
+    let free = |tx| TxEnv { gas_price: 0, gas_priority_fee: Some(0), ..tx };
+    let senders: [Address; 12] = scene.senders();
+    let [alice, bob, carol, others @ ..] = senders;
+    for authority in [OTHER, STRANGER] {
+        scene.put(authority, MemoryAccount::default());
+    }
+    scene.send(alice, free(pay(OTHER, 0)));
+    for sender in others {
+        scene.send(sender, free(call_with(carol, 1)));
+    }
+    for authority in [OTHER, STRANGER] {
+        let authorizations = vec![authorization(authority, carol, 0)];
+        scene.send(bob, free(delegate(authorizations, carol)));
+    }
+    let played = scene.play();
+    assert!(played.gas(10) > played.gas(11), "only the one that is there is refunded");
 }

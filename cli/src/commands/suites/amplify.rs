@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Runs `orders` blocks of each file and fork.
 pub(super) fn amplify(paths: &[PathBuf], settings: &Settings, orders: u64) -> Result<End, Stop> {
-    let executor = settings.executor(Mode::Build)?;
+    let executor = settings.executor(Mode::Build, false)?;
     run_all(&mut Amplifier { executor, settings, orders }, paths, settings)?.end()
 }
 

@@ -26,7 +26,8 @@ Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file can
 ///
 /// Whole chains, from the bytes of the blocks: senders are recovered, every block is executed on
 /// its parent's state, and gas, receipts, logs, requests and state root are compared with its
-/// header. Blocks that are invalid through their execution must be refused for the reason that the
+/// header. A block's access list (EIP-7928) is compared with the header's hash, and the block runs
+/// with it where the test has it. Blocks that are invalid through their execution must be refused for the reason that the
 /// test names; those that break rules of headers or uncles are counted by the exception's name.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -41,7 +42,7 @@ pub(in crate::commands) struct BlockTestArgs {
 /// Runs what `args` name.
 pub(in crate::commands) fn blocktest(args: &BlockTestArgs) -> Result<End, Stop> {
     let settings = &args.settings;
-    let executor = settings.executor(Mode::Validate)?;
+    let executor = settings.executor(Mode::Validate, true)?;
     run_all(&mut BlockTests { executor, settings }, &args.paths, settings)?.end()
 }
 

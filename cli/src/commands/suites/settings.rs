@@ -43,8 +43,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The executor, whose threads serve all tests.
-    pub(super) fn executor(&self, mode: Mode) -> Result<Executor, Stop> {
+    /// The executor, whose threads serve all tests. `lists`: it makes access lists.
+    pub(super) fn executor(&self, mode: Mode, lists: bool) -> Result<Executor, Stop> {
         let mut config = Config::default();
         if let Some(workers) = self.workers {
             config.workers = workers;
@@ -53,7 +53,7 @@ impl Settings {
             config.workers = NonZeroU16::MIN;
         }
         config.policy = self.policy.policy();
-        config.mode = mode;
+        (config.mode, config.access_list) = (mode, lists);
         let workers = config.workers;
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))

@@ -49,7 +49,7 @@ pub(in crate::commands) fn statetest(args: &StateTestArgs) -> Result<End, Stop> 
     if let Some(orders) = args.amplify {
         return amplify::amplify(&args.paths, settings, orders);
     }
-    let executor = settings.executor(Mode::Validate)?;
+    let executor = settings.executor(Mode::Validate, false)?;
     run_all(&mut StateTests { executor, settings }, &args.paths, settings)?.end()
 }
 

@@ -1,9 +1,9 @@
 //! One block: from its bytes to the state after it.
 
-use super::Node;
+use super::{Node, model::TestBlock};
 use crate::suite::{
     database::{SuiteDatabase, SuiteHashes},
-    exceptions::{self, Refusal},
+    exceptions::{self, ACCESS_LIST, Refusal},
     network::{Network, Position, Rules},
 };
 use alloy_consensus::{
@@ -16,10 +16,13 @@ use alloy_consensus::{
 };
 use alloy_evm::{EvmEnv, FromRecoveredTx, eth::dao_fork};
 use alloy_primitives::{Address, B256, Bloom, U256, address};
-use braid_evm::{BlockOutput, ChainRules, DaoFork, Executor, Ommer, Stats};
+use braid_evm::{AccessList, BlockOutput, ChainRules, DaoFork, Executor, Ommer, Stats};
 use braid_testkit::{fork, sequential::ForkSpec};
 use revm::{context::TxEnv, primitives::hardfork::SpecId};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 type Envelope = EthereumTxEnvelope<TxEip4844>;
 
@@ -54,16 +57,19 @@ impl<'a> Importer<'a> {
         Self { network, tree, chain_id }
     }
 
-    /// Executes the block with the bytes `rlp` on the state of its parent.
+    /// Executes the block on the state of its parent, with its access list if it comes with one.
     ///
     /// # Errors
     /// A failure that is not the block's fault. Inside: why the block is refused.
     pub(super) fn import(
         &mut self,
-        rlp: &[u8],
+        block: &TestBlock,
         executor: &mut Executor,
     ) -> Result<Result<Imported, Refusal>, String> {
-        let taken_in = self.take_in(rlp).and_then(|taken| Ok((self.convert(&taken)?, taken)));
+        let taken_in = self.take_in(&block.rlp).and_then(|taken| {
+            let access_list = taken.access_list(block)?;
+            Ok((braid_evm::Block { access_list, ..self.convert(&taken)? }, taken))
+        });
         let (block, taken) = match taken_in {
             Ok(taken_in) => taken_in,
             Err(refusal) => return Ok(Err(refusal)),
@@ -192,6 +198,7 @@ impl TakenIn<'_> {
             (SpecId::CANCUN, "excess blob gas", header.excess_blob_gas.is_some()),
             (SpecId::CANCUN, "beacon root", header.parent_beacon_block_root.is_some()),
             (SpecId::PRAGUE, "requests hash", header.requests_hash.is_some()),
+            (SpecId::AMSTERDAM, "access list hash", header.block_access_list_hash.is_some()),
         ];
         for (since, field, present) in fields {
             if self.rules.spec.is_enabled_in(since) != present {
@@ -201,6 +208,17 @@ impl TakenIn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The access list that the block comes with, which is the one that the header speaks of.
+    fn access_list(&self, block: &TestBlock) -> Result<Option<Arc<AccessList>>, Refusal> {
+        const NAMES: &[&str] = &["INVALID_BAL_HASH", "INVALID_BLOCK_ACCESS_LIST", "RLP_*"];
+        let list = block.access_list();
+        let list = list.map_err(|error| Refusal::new(NAMES, format!("access list: {error}")))?;
+        if let (Some(list), Some(stated)) = (&list, self.block.header.block_access_list_hash) {
+            same(NAMES, "access list hash", stated, list.compute_hash())?;
+        }
+        Ok(list)
     }
 
     /// The body is the one that the header speaks of.
@@ -290,6 +308,9 @@ impl TakenIn<'_> {
         if let Some(stated) = header.requests_hash {
             let found = output.requests.requests_hash();
             same(&["INVALID_REQUESTS"], "requests hash", stated, found)?;
+        }
+        if let (Some(stated), Some(list)) = (header.block_access_list_hash, &output.access_list) {
+            same(ACCESS_LIST, "access list hash", stated, list.compute_hash())?;
         }
         let mut state = self.parent.state.clone();
         state.apply(&output.bundle);

@@ -110,7 +110,7 @@ impl Test {
                 continue;
             }
             let mut importer = Importer::new(network, &tree, self.inner.config.chain_id());
-            let imported = importer.import(&block.rlp, executor).map_err(named)?;
+            let imported = importer.import(block, executor).map_err(named)?;
             if let Some((hash, node)) = judge(block, imported, chain).map_err(named)? {
                 tree.insert(hash, node);
             }

@@ -4,6 +4,7 @@ use super::super::{Bugs, reached};
 use super::choices::Choices;
 use super::kept::Make;
 use crate::lineup::Copies;
+use crate::listed::Listed;
 use crate::oracle::Expected;
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::{
@@ -86,10 +87,36 @@ impl Way {
             for time in 0..self.times {
                 let found = running.execute(block, database)?;
                 reached::note_block(&self.config, &found);
-                let compared = expected.compare(&found);
+                let compared = expected.compare_with_list(&found, self.config.access_list);
                 compared.map_err(|wrong| format!("time {time}, {self:?}: {wrong}"))?;
             }
         }
+        if let Running::Threads(make, executor) = running {
+            make.keep(*executor);
+        }
+        Ok(())
+    }
+
+    /// Executes a block that comes with an access list.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) fn check_listed<D: Copies>(
+        &self,
+        listed: &Listed<D::Error>,
+        database: &D,
+        bugs: Bugs,
+    ) -> Result<(), String>
+    where
+        D::Error: core::fmt::Debug,
+    {
+        reached::note(&format!("engine, {:?}", self.engine));
+        reached::note(if listed.is_right() { "list, right" } else { "list, wrong" });
+        let mut running = self.start(bugs)?;
+        let found = running.execute(&listed.block, database)?;
+        reached::note_block(&self.config, &found);
+        let judged = listed.judge(&found, database, self.config.access_list);
+        judged.map_err(|wrong| format!("{self:?}: {wrong}"))?;
         if let Running::Threads(make, executor) = running {
             make.keep(*executor);
         }

@@ -15,8 +15,10 @@ use super::{Bugs, reached, ways};
 use crate::faulty::{Fault, Faulty};
 use crate::generate::Case;
 use crate::lineup::Copies;
+use crate::listed::Listed;
 use crate::memory::MemoryDatabase;
 use crate::plain::{self, Own};
+use crate::spoil::{Draw, Numbers};
 use alloy_primitives::Address;
 use braid_evm::{Block, Cloned, Forced, Mode, Policy};
 use braid_testkit::fork::FORKS;
@@ -171,6 +173,35 @@ pub(super) fn bundle(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
         }
     }
     .map_err(|wrong| format!("{way:?}: {wrong}"))
+}
+
+/// A block with its access list, to which the input may do something.
+pub(super) fn lists(bytes: &[u8], bugs: Bugs) -> Result<(), String> {
+    let (mut case, mut choices) = (Case::from_bytes(bytes), Choices::new(bytes));
+    let policies = [
+        Policy::Forced(Forced::AccessList),
+        Policy::Auto,
+        Policy::Forced(Forced::AccessList),
+        Policy::InOrder,
+        Policy::Forced(Forced::AccessList),
+        Policy::Forced(Forced::Neighbours),
+        Policy::Forced(Forced::Speculative),
+    ];
+    let mut way = Way::draw(&mut choices, [Engine::Fibers, Engine::Threads], policies);
+    way.config.mode = Mode::Validate;
+    way.config.access_list = choices.percent(70);
+    let spoils = choices.percent(75);
+    let mut numbers = Numbers(u64::from(choices.byte()) << 8 | u64::from(choices.byte()));
+    if choices.percent(30) {
+        reached::note(&format!("shape, {}", enlarge(&mut case, &mut choices)));
+    }
+    let mut draw = |end: usize| numbers.below(end);
+    let draw: Option<Draw<'_>> = if spoils { Some(&mut draw) } else { None };
+    match Listed::new(&case.block, &case.database(), draw)? {
+        Some(listed) => way.check_listed(&listed, &case.database(), bugs),
+        // It is invalid, and has no list.
+        None => way.check(&one(case), bugs),
+    }
 }
 
 /// A block of any origin, executed as the last of `bytes` choose.

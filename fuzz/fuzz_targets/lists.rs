@@ -1,0 +1,11 @@
+//! Blocks with access lists, right and wrong, against sequential execution. Without a fuzzer it replays the files
+//! that it is given.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| braid_fuzz::targets::LISTS.run(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    braid_fuzz::targets::LISTS.replay()
+}
