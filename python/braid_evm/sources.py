@@ -43,5 +43,5 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
         if not path.is_dir():
             yield str(path)
             continue
-        names = sorted(it.name for it in path.iterdir() if is_block_file(it.name))
+        names = sorted(it.name for it in path.iterdir() if is_block_file(it.name) and not it.is_dir())
         yield from (str(path / name) for name in names) if names else [str(path)]

@@ -115,6 +115,19 @@ def test_a_parquet_table_of_bytes(spark: SparkSession, blocks: Path, tmp_path: P
         shutil.rmtree(output)
 
 
+def test_a_row_without_bytes_is_no_path(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    file = next(iter(expand([blocks])))
+    names, bytes_ = pa.array([file, "whole"]), pa.array([None, Path(file).read_bytes()], pa.binary())
+    source, output = tmp_path / "in.parquet", tmp_path / "out"
+    pq.write_table(pa.table({"name": names, "block": bytes_}), source)
+    run(Job("verify", str(source), str(output), partitions=1, rounds=0), spark)
+    assert sorted(ok_of(table(output))) == sorted([(file, False), ("whole", True)])
+    names = pa.array([None, "whole"], pa.string())
+    pq.write_table(pa.table({"name": names, "block": bytes_}), source)
+    with pytest.raises(JobError, match="a name for each block"):
+        run(Job("verify", str(source), str(tmp_path / "other"), rounds=0), spark)
+
+
 def ok_of(found: Any) -> list[tuple[str, bool]]:
     return list(zip(found["file"].to_pylist(), found["ok"].to_pylist(), strict=True))
 

@@ -109,12 +109,15 @@ impl<'a> Bench<'a> {
         let (name, args) = (input.name(), &self.args.question);
         let file = input.load()?;
         let question = &self.question;
-        let explained = explain_file(args, question, &mut self.executor, name, &file)?;
+        let mut explained = explain_file(args, question, &mut self.executor, name, &file)?;
         let mut measured = Vec::new();
         for executor in &mut self.fewer {
-            let reached = measure(args, executor, &explained.name, &file)?;
-            let reached = reached.ok().flatten();
-            measured.extend(reached.map(|reached| (reached.workers, reached.speedup)));
+            match measure(args, executor, &explained.name, &file)? {
+                Ok(reached) => measured.extend(reached.map(|it| (it.workers, it.speedup))),
+                Err(difference) => {
+                    explained.wrong.get_or_insert(difference);
+                }
+            }
         }
         measured.extend(explained.reached.as_ref().map(|it| (it.workers, it.speedup)));
         let simulated = simulated(&explained, &file, question);

@@ -77,23 +77,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         builder = builder.master(args.master)
     if args.task_cores:
         builder = builder.config("spark.task.cpus", str(args.task_cores))
-    spark = builder.getOrCreate()
     begun = time.monotonic()
+    spark = None
     try:
+        spark = builder.getOrCreate()
         report = run(job, spark, _say)
+        wrong, rows = wrong_rows(args.output)
     except JobError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         _say("interrupted: the same command goes on")
         return INTERRUPTED
+    except Exception as error:  # Spark, Java and file systems have errors of many kinds.
+        first = next(iter(str(error).strip().splitlines()), "no message")
+        return _fail(f"{type(error).__name__}: {first}")
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()
     seconds = time.monotonic() - begun
     _say(
         f"{report.blocks} blocks, {report.failures} without a result, {report.gas / 1e6:.1f} Mgas "
         f"in {report.partitions - report.skipped} partitions, {seconds:.1f} s"
     )
-    wrong, rows = wrong_rows(args.output)
     print(f"{args.output}: {rows} rows, {wrong} of them not ok")
     return WRONG if wrong else RIGHT
 

@@ -103,7 +103,7 @@ def _blocks(job: Job, spark: SparkSession) -> DataFrame:
             found = ", ".join(table.columns)
             raise JobError(f"{job.input}: expected a column {job.column!r} of bytes, found {found}")
         block = F.col(job.column).cast("binary")
-        name = F.col("name") if "name" in table.columns else F.sha2(block, 256)
+        name = F.col("name").cast("string") if "name" in table.columns else F.sha2(block, 256)
         return table.select(name.alias("name"), block.alias("block"))
     names = [file for file in expand([folder.absolute()]) if file != str(folder.absolute())]
     if not names:
@@ -146,6 +146,8 @@ def _plan(
     say("weighing blocks")
     _describe(spark, "braid: weigh blocks")
     rows = blocks.mapInArrow(task.weigh, task.WEIGHED).collect()
+    if any(row.name is None for row in rows):
+        raise JobError(f"{job.input}: expected a name for each block, found a row without name or bytes")
     weighed = [Weighed(row.name, row.gas) for row in rows]
     if len({it.name for it in weighed}) < len(weighed):
         raise JobError(f"{job.input}: expected a name of its own for each block in column 'name'")
@@ -190,6 +192,8 @@ def _work(
         rows = done.collect()
     if sorted(row.part for row in rows) != missing:
         raise JobError(f"{job.output}: not every partition came to its end: run the job again")
+    if sum(row.blocks for row in rows) != len(shares):
+        raise JobError(f"{job.input}: has changed since the job was begun: choose another output")
     # Each partition once; the accumulators also have the attempts that failed.
     sums = [sum(row[name] for row in rows) for name in ("blocks", "failures", "gas")]
     return Report(len(plan.partitions), skipped, *sums)

@@ -75,7 +75,8 @@ def batches_of_names(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, s
         parts, names = batch.column("part"), batch.column("name")
         blocks = batch.column("block") if "block" in batch.schema.names else None
         for index in range(batch.num_rows):
-            block = None if blocks is None else blocks[index].as_py()
+            # A table's row without bytes is no block; its name is not a path.
+            block = None if blocks is None else blocks[index].as_py() or b""
             yield parts[index].as_py(), names[index].as_py(), block
 
 
