@@ -44,7 +44,7 @@ fn config() -> Config {
     config
 }
 
-/// A counter that looks at a stranger, somebody who calls it, and what the protocol calls.
+/// A contract that counts and reads a balance, the account that calls it, and the system contracts.
 fn before() -> PlainState {
     let mut state = PlainState::default();
     let counter = Code::new().increment(1, 1).balance(STRANGER).sload(7).op(opcode::STOP);

@@ -51,7 +51,7 @@ pub(super) struct CompareArgs {
     json: bool,
 }
 
-/// An explanation, as far as it is compared.
+/// The fields of an explanation that are compared.
 #[derive(Clone, Debug, Deserialize)]
 struct Side {
     file: String,

@@ -10,6 +10,23 @@ fn read(path: &str) -> String {
     text.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// With this variable rendered tables are written into their pages, not compared.
+const WRITES: &str = "BRAID_WRITE_PAGES";
+
+/// Checks that `page` has `table` between its marks called `name`.
+pub(crate) fn is_on_page(page: &str, name: &str, table: &str) {
+    let text = read(page);
+    let [begin, end] = ["begin", "end"].map(|it| format!("<!-- {name}: {it} -->\n"));
+    let (before, rest) = text.split_once(&begin).expect("the page has the mark");
+    let (found, after) = rest.split_once(&end).expect("the page has the second mark");
+    if std::env::var_os(WRITES).is_some() {
+        let written = format!("{before}{begin}{table}{end}{after}");
+        std::fs::write(root().join(page), written).expect("the page can be written");
+    } else {
+        assert_eq!(found, table, "{page}: run this test with {WRITES}=1");
+    }
+}
+
 /// All Rust files below these folders.
 fn files(folders: &[&str]) -> Vec<(PathBuf, String)> {
     let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();

@@ -2,13 +2,10 @@
 //! has a constant of its own for it.
 
 use super::architecture::sources;
+use super::pages::is_on_page;
 
 const TABLE: &str = "evm/plan/thresholds.rs";
 const PAGE: &str = "docs/ARCHITECTURE.md";
-const BEGIN: &str = "<!-- thresholds: begin -->\n";
-const END: &str = "<!-- thresholds: end -->\n";
-/// With this variable the page is written, not compared.
-const WRITES: &str = "BRAID_WRITE_PAGES";
 
 /// Numbers of drivers and plans that stand elsewhere, and why.
 const ELSEWHERE: [(&str, &[&str], &str); 9] = [
@@ -57,16 +54,7 @@ fn the_page_has_every_threshold() {
         let said = said.replace("[`", "`").replace("`]", "`");
         table.push_str(&format!("| `{name}` | {value} | {said} |\n"));
     }
-    let path = crate::root().join(PAGE);
-    let page = std::fs::read_to_string(&path).expect("the page can be read");
-    let (before, rest) = page.split_once(BEGIN).expect("the page has the mark");
-    let (found, after) = rest.split_once(END).expect("the page has the second mark");
-    if std::env::var_os(WRITES).is_some() {
-        let page = format!("{before}{BEGIN}{table}{END}{after}");
-        std::fs::write(&path, page).expect("the page can be written");
-    } else {
-        assert_eq!(found, table, "{PAGE}: run this test with {WRITES}=1");
-    }
+    is_on_page(PAGE, "thresholds", &table);
 }
 
 #[test]

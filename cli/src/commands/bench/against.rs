@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A line of the earlier measurement, as far as it is compared.
+/// The fields of a line of the earlier measurement that are compared.
 #[derive(Clone, Debug, Deserialize)]
 struct Earlier {
     workload: String,
