@@ -155,8 +155,21 @@ fn words(explained: &Explained, question: &Question) -> String {
     String::from_utf8_lossy(&words).into_owned()
 }
 
+/// Standard output takes one of data, page and trace.
+fn check_streams(args: &ReportArgs) -> Result<(), Stop> {
+    let is_stream = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STANDARD_STREAM));
+    let asked = [args.json, is_stream(&args.out), is_stream(&args.trace)];
+    if asked.iter().filter(|asked| **asked).count() > 1 {
+        let why =
+            "only one of --json, --out - and --trace - can have the standard output; name files";
+        return Err(Stop::Message(why.to_owned()));
+    }
+    Ok(())
+}
+
 /// Draws everything that `args` name.
 pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
+    check_streams(args)?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let mut bench = Bench::new(args)?;
     let mut progress = Progress::new(inputs.len());

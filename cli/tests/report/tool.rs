@@ -253,3 +253,18 @@ fn the_trace_is_the_timeline() {
     let named = events.iter().filter(|it| it["name"] == "thread_name");
     assert_eq!(named.count(), 8);
 }
+
+#[test]
+fn standard_output_takes_one_thing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let both: [&[&str]; 3] =
+        [&["--json", "--out", "-"], &["--json", "--trace", "-"], &["--out", "-", "--trace", "-"]];
+    for arguments in both {
+        let arguments = [&["report", "--rounds", "0"], arguments].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+        let output = command.args(&arguments).current_dir(folder.path()).output().expect("it runs");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("only one of --json, --out - and --trace -"), "{said}");
+    }
+}
