@@ -62,9 +62,9 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let reads_alone = alone && !(recipe.shares && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
-    let session = Session::new(workload, seeded(Store::new(1), mutant));
+    let mut session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
-    let (session, failure) = run(crew, session, way, on_commit);
+    let failure = run(crew, &mut session, way, on_commit);
     finish(crew, session, failure, Surroundings { effects, parent, config, ran: course.end() })
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;
         let way = (&mut course, &config, &effects);
-        (session, failure) = run(crew, session, way, lend(&mut on_commit));
+        failure = run(crew, &mut session, way, lend(&mut on_commit));
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
@@ -129,19 +129,18 @@ fn features<'env>(
 /// Runs all transactions that have not run, stretch by stretch.
 fn run<'env, S: StateSource + 'env>(
     crew: &mut impl Crew<'env>,
-    mut session: Session<S>,
+    session: &mut Session<S>,
     (course, config, effects): (&mut Course, &Config, &BlockEffects),
     mut on_commit: Option<OnCommit<'_>>,
-) -> (Session<S>, Option<Failure<S>>) {
+) -> Option<Failure<S>> {
     let all = session.workload.recipe.block.transactions.len();
     while session.left(all) > 0 {
         let first = session.frontier.position();
         let block = Arc::clone(&session.workload.recipe.block);
         let choice = course.choose(crew.feedback(), &block, first);
         session.begin_stretch(crew, course, &choice, (config, effects));
-        let ended;
         let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
-        (session, ended) = session.run(some, &choice, config, lend(&mut on_commit));
+        let ended = session.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, has_paid, seen, batches } = ended;
         let next = session.frontier.position();
         let has_failed = failure.is_some();
@@ -150,10 +149,10 @@ fn run<'env, S: StateSource + 'env>(
         course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
         session.tally.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
-            return (session, failure);
+            return failure;
         }
     }
-    (session, None)
+    None
 }
 
 impl<S: StateSource> Session<S> {
@@ -192,12 +191,12 @@ impl<S: StateSource> Session<S> {
 
     /// Runs a stretch.
     fn run<'env, C: Crew<'env>>(
-        self,
+        &mut self,
         crew: &mut C,
         choice: &Choice,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {

@@ -70,12 +70,12 @@ impl<S: StateSource> Session<S> {
     /// Runs what has not run of the transactions below `end` in order, and lets another worker make
     /// the bundle of what they leave, if that is set.
     pub(super) fn run_followed<'env, C: Crew<'env>>(
-        mut self,
+        &mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {
@@ -92,14 +92,14 @@ impl<S: StateSource> Session<S> {
         let follower = Arc::new(Follower { bundle, batches: inbox, done });
         let task: Arc<dyn Task + 'env> = follower.clone();
         crew.run(&task, |seat| {
-            let (mut session, ended) = self.run_in_order(end, config, on_commit);
+            let ended = self.run_in_order(end, config, on_commit);
             // That is all: the worker that follows comes to an end.
-            session.ledger.feed = None;
+            self.ledger.feed = None;
             // Unless another worker has begun.
             follower.run(WorkerId(0), seat);
             // Without it the bundle is made at the end of the block.
-            session.ledger.growing.bundle = follower.wait(seat, &finished, batch);
-            (session, ended)
+            self.ledger.growing.bundle = follower.wait(seat, &finished, batch);
+            ended
         })
     }
 }

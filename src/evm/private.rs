@@ -26,13 +26,13 @@ impl<S: StateSource> Session<S> {
     /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
     /// `shortest` transactions or more, up to the first that may not go on.
     pub(super) fn run_neighbours<'env, C: Crew<'env>>(
-        mut self,
+        &mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         shortest: usize,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {
@@ -49,13 +49,13 @@ impl<S: StateSource> Session<S> {
 
     /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.
     pub(super) fn run_groups<'env, C: Crew<'env>>(
-        mut self,
+        &mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
         mut on_commit: Option<OnCommit<'_>>,
         mut pace: Pace,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {
@@ -72,23 +72,23 @@ impl<S: StateSource> Session<S> {
                 continue;
             }
             let before = self.tally.protocol.discarded;
-            (self, ended) = self.run_round(lanes, crew, config, lend(&mut on_commit));
+            ended = self.run_round(lanes, crew, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
             let discarded = self.tally.protocol.discarded - before;
             pace.ran(committed, usize::try_from(discarded).unwrap_or(usize::MAX));
             self.tally.rounds += u64::from(committed > 0);
         }
         ended.has_paid = pace.has_paid();
-        (self, ended)
+        ended
     }
 
     fn run_round<'env, C: Crew<'env>>(
-        mut self,
+        &mut self,
         lanes: Lanes,
         crew: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {

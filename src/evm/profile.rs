@@ -109,37 +109,36 @@ fn watch(
     let crew = &mut Scoped(config.workers);
     let store = empty_store(crew, &config, transactions, alone.is_some());
     let mut session = Session::new(workload, store);
-    let (session, failure, strategy) = if alone.is_some() {
+    let (ended, strategy) = if alone.is_some() {
         if features.is_followed() {
             session.make_bundle_meanwhile(&effects, &config);
         }
         observer.begins(caller, Stage::At(Point::Begin));
-        let (session, ended) = session.run_followed(transactions, crew, &config, None);
+        let ended = session.run_followed(transactions, crew, &config, None);
         observer.begins(caller, Stage::Finish);
-        (session, ended.failure, Strategy::InOrder)
+        (ended, Strategy::InOrder)
     } else {
-        let (session, ended) = run(session, config, observer);
-        (session, ended.failure, Strategy::Speculative)
+        (run(&mut session, config, observer), Strategy::Speculative)
     };
     let reason = alone.unwrap_or(Reason::NothingKnown);
     let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
     let ran = HasRun { path, workers, alone: alone.is_some() };
     let rest = Surroundings { effects, parent: None, config, ran };
-    let result = finish(&mut Scoped(config.workers), session, failure, rest);
+    let result = finish(&mut Scoped(config.workers), session, ended.failure, rest);
     observer.begins(caller, Stage::End);
     result
 }
 
 /// Runs the transactions on threads of their own.
 fn run<'a>(
-    session: Session<AnySource<'a>>,
+    session: &mut Session<AnySource<'a>>,
     config: Config,
     observer: &dyn Observer,
-) -> (Session<AnySource<'a>>, Ended<AnySource<'a>>) {
+) -> Ended<AnySource<'a>> {
     let caller = WorkerId(0);
     let transactions = session.workload.recipe.block.transactions.len();
     let workers = usize::from(config.workers.get());
-    let (setup, tally) = session.set_up(transactions, &config, workers, false);
+    let setup = session.set_up(transactions, &config, workers, false);
     let shared = Shared::new(setup);
     let threads = Threads::for_workers(workers);
     std::thread::scope(|scope| {
@@ -155,5 +154,5 @@ fn run<'a>(
     });
     observer.begins(caller, Stage::Finish);
     let Some(end) = shared.end() else { unreachable!("only this takes the end of the block") };
-    Session::after(end, tally, false)
+    session.after(end, false)
 }

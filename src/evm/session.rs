@@ -91,11 +91,11 @@ impl<S: StateSource> Session<S> {
 
     /// Runs what has not run of the transactions below `end` in order, on the calling thread.
     pub(super) fn run_in_order(
-        self,
+        &mut self,
         end: usize,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
-    ) -> (Self, Ended<S>) {
+    ) -> Ended<S> {
         let no_others = &mut Scoped(NonZeroU16::MIN);
         self.run_shared(end, no_others, config, on_commit, How::InOrder)
     }
@@ -103,13 +103,13 @@ impl<S: StateSource> Session<S> {
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all
     /// have run or speculation turns out to be wasted.
     pub(super) fn run_shared<'env, C: Crew<'env>>(
-        mut self,
+        &mut self,
         end: usize,
         crew: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         how: How,
-    ) -> (Self, Ended<S>)
+    ) -> Ended<S>
     where
         S: 'env,
     {
@@ -121,8 +121,7 @@ impl<S: StateSource> Session<S> {
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
-        let (task, tally) = self.task(end, crew, config, how);
-        let task = Arc::new(task);
+        let task = Arc::new(self.task(end, crew, config, how));
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
@@ -159,21 +158,21 @@ impl<S: StateSource> Session<S> {
         if let Some(payload) = panicked {
             resume_unwind(payload);
         }
-        Self::after_task(&task, tally, ended)
+        self.after_task(&task, ended)
     }
 
-    /// What all workers run, and what was counted before.
+    /// What all workers run.
     fn task<'env>(
-        self,
+        &mut self,
         end: usize,
         crew: &impl Crew<'env>,
         config: &Config,
         how: How,
-    ) -> (RunTask<S>, Tally) {
+    ) -> RunTask<S> {
         #[cfg(feature = "mutants")]
         let mutant = self.workload.recipe.mutant;
         let (mut folding, mut unpublished) = (None, None);
-        let (setup, tally) = match how {
+        let setup = match how {
             How::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
             How::InOrder => self.set_up_in_order(end, config),
             How::Private(mut stretch) => {
@@ -186,23 +185,23 @@ impl<S: StateSource> Session<S> {
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
         let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));
-        (RunTask { shared, fold, unpublished }, tally)
+        RunTask { shared, fold, unpublished }
     }
 
-    /// The block after the caller's part of `task`. Other workers may still hold the task, with
-    /// nothing that is needed.
-    fn after_task(task: &RunTask<S>, tally: Tally, ended: bool) -> (Self, Ended<S>) {
+    /// Takes over what the caller's part of `task` has left. Other workers may still hold the task,
+    /// with nothing that is needed.
+    fn after_task(&mut self, task: &RunTask<S>, ended: bool) -> Ended<S> {
         let Some(mut end) = task.shared.end() else {
             unreachable!("only the caller takes the end of the block")
         };
         if task.unpublished.is_some() {
             end.published = end.frontier;
         }
-        let (mut session, ended) = Self::after(end, tally, ended);
+        let ended = self.after(end, ended);
         if let Some(growing) = task.folded() {
-            session.ledger.growing = growing;
+            self.ledger.growing = growing;
         }
-        (session, ended)
+        ended
     }
 
     /// Number of transactions below `end` that have not run.

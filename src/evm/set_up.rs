@@ -1,7 +1,6 @@
 //! A stretch of transactions as the engine is given it, and the session after it.
 
 use super::block::error::{cancelled, failure};
-use super::block::output::Tally;
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -17,31 +16,31 @@ use crate::worker::{BlockEnd, Setup};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Makes what has not run of the transactions below `end` ready for workers, in chunks; also
-    /// returns what was counted before. `hands_over`: where speculation is wasted that is the end.
+    /// Makes what has not run of the transactions below `end` ready for workers, in chunks.
+    /// `hands_over`: where speculation is wasted that is the end.
     pub(super) fn set_up(
-        mut self,
+        &mut self,
         end: usize,
         config: &Config,
         workers: usize,
         hands_over: bool,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let alone = workers == 1 || self.left(end) < 2;
         let hands_over = hands_over.then(|| self.waste(config, workers));
         let longest = core::mem::take(&mut self.longest);
         let block = &self.workload.recipe.block;
         let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
         let limits = config.limits(workers, alone, hands_over);
-        self.into_setup(config, limits, Plan { longest, ..plan })
+        self.lend(config, limits, Plan { longest, ..plan })
     }
 
     /// The same in private batches.
     pub(super) fn set_up_private(
-        self,
+        &mut self,
         config: &Config,
         workers: usize,
         stretch: PrivateStretch,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
         self.workload.used.set(self.ledger.gas().admitted(&self.workload.recipe.block));
         let limits = Limits {
@@ -51,16 +50,16 @@ impl<S: StateSource> Session<S> {
             hands_over_rest,
             ..config.limits(workers, false, None)
         };
-        self.into_setup(config, limits, Plan { private, ..Plan::default() })
+        self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
     /// The same one after the other: one private batch, that runs where everything below it is
     /// final.
     pub(super) fn set_up_in_order(
-        self,
+        &mut self,
         end: usize,
         config: &Config,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let stride = match &self.ledger.feed {
             // A caller that hears of each commit hears of it before the next one.
             _ if self.workload.streams => 1,
@@ -70,39 +69,43 @@ impl<S: StateSource> Session<S> {
         let limits = Limits { policy: Policy::InOrder, stride, ..config.limits(1, true, None) };
         let end = TxIndex(u32::try_from(end).unwrap_or(u32::MAX));
         let private = vec![Batch::Range(Chunk { first: self.frontier, end })];
-        self.into_setup(config, limits, Plan { private, ..Plan::default() })
+        self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
-    fn into_setup(
-        self,
+    /// Lends the engine what it changes: the ledger, and what the last stretch has left.
+    fn lend(
+        &mut self,
         config: &Config,
         limits: Limits,
         plan: Plan,
-    ) -> (Setup<EvmWorkload<S>, EvmLedger>, Tally) {
-        let Self { mut workload, ledger, store, tally, frontier: first, mut carry, .. } = self;
-        Arc::make_mut(&mut workload).followed = ledger.feed.is_some();
+    ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        let empty = EvmLedger::new(&self.workload.recipe);
+        let ledger = core::mem::replace(&mut self.ledger, empty);
+        let (first, mut carry) = (self.frontier, self.carry.take());
+        Arc::make_mut(&mut self.workload).followed = ledger.feed.is_some();
         if let Some(carry) = &mut carry
             && matches!(carry.pending, Pending::Batches { .. })
         {
-            carry.complete(&ledger, &workload.recipe);
+            carry.complete(&ledger, &self.workload.recipe);
         }
         let plan = Plan { first, carried: carry.as_ref().map(|carry| carry.first), ..plan };
-        (Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }, tally)
+        let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
+        Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
     }
 
-    /// The block after a stretch.
+    /// Takes over what a stretch has left.
     pub(super) fn after(
+        &mut self,
         end: BlockEnd<EvmWorkload<S>, EvmLedger>,
-        mut tally: Tally,
         was_cancelled: bool,
-    ) -> (Self, Ended<S>) {
-        let BlockEnd { mut ledger, store, workload, frontier, published, .. } = end;
+    ) -> Ended<S> {
+        let BlockEnd { mut ledger, frontier, published, .. } = end;
         let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
             end;
         ledger.stream_to(None);
-        tally.protocol = tally.protocol.plus(counters);
+        self.tally.protocol = self.tally.protocol.plus(counters);
         // A caller that cancels hears of it, also if everything was committed by then.
-        let all = workload.recipe.block.transactions.len();
+        let all = self.workload.recipe.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
@@ -111,15 +114,7 @@ impl<S: StateSource> Session<S> {
         let was_given_up = halt == Some(Halt::HandedOver);
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
-        let session = Self {
-            carry: carry.or_else(rest),
-            workload,
-            ledger,
-            store,
-            tally,
-            frontier,
-            longest: Vec::new(),
-        };
-        (session, Ended { failure, was_given_up, batches, seen, has_paid: false })
+        (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
+        Ended { failure, was_given_up, batches, seen, has_paid: false }
     }
 }

@@ -128,8 +128,8 @@ fn run(
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
     let store = simulation.store(store);
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
-    let session = Session::new(workload, store);
-    let (setup, tally) = session.set_up(transactions, config, workers.get().into(), false);
+    let mut session = Session::new(workload, store);
+    let setup = session.set_up(transactions, config, workers.get().into(), false);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;
     let workload = Ordered(workload);
     let protocol = simulation.protocol(Protocol::new(limits, &plan));
@@ -138,8 +138,7 @@ fn run(
     let shared = shared.with_mutant(mutant.of_workers());
     let simulated = simulator.run(shared, options)?;
     let Simulated { end, step_count, digest, steps, makespan, .. } = simulated;
-    let (session, ended) = Session::after(end.into(), tally, false);
-    let failure = ended.failure;
+    let failure = session.after(end.into(), false).failure;
     let (end, strategy) = (session.frontier.0, Strategy::Speculative);
     let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
     let ran = HasRun { path, workers: workers.get().into(), alone: false };
