@@ -11,6 +11,7 @@ mod chain_interrupt;
 mod chain_state;
 mod chain_words;
 mod commands;
+mod contention;
 mod explain;
 mod fetch;
 mod hostile;

@@ -63,12 +63,13 @@ impl<S: StateSource> Session<S> {
         while ended.failure.is_none() && self.left(end) > 0 && !pace.is_over() {
             let first = self.frontier.position();
             let round = first..end.min(first + pace.length());
+            let has_rest = round.end == end;
             let used = self.ledger.gas().admitted(&self.workload.recipe.block);
             let unfolded = self.ledger.growing.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
             let block = &self.workload.recipe.block;
             let lanes = plan_round(block, round, used, (crew.workers(), begun));
-            if !pace.allows(&lanes, crew.workers()) {
+            if !pace.allows(&lanes, crew.workers(), has_rest) {
                 continue;
             }
             let before = self.tally.protocol.discarded;

@@ -9,19 +9,24 @@ const LONGEST: usize = 4_096;
 const ROUNDS: usize = 4;
 /// Parts for each worker that are as short as any: they show whether anything holds at all.
 const TRIALS: usize = 2;
+/// Parts are this many times longer once each worker has had one: what is thrown away if one does
+/// not hold is not much more than what has held before.
+const GROWTH: usize = 2;
 
 /// `transactions` in ranges for `workers` workers, each of `shortest` transactions at least but the
 /// last one.
 #[must_use]
 pub fn cut(transactions: Range<usize>, workers: usize, shortest: usize) -> Vec<Range<usize>> {
     let Range { mut start, end } = transactions;
-    let mut ranges = Vec::new();
+    let (mut ranges, mut longest) = (Vec::new(), shortest);
     while start < end {
         let left = end - start;
-        let length = match ranges.len() < TRIALS * workers {
-            true => shortest,
-            false => (left / (ROUNDS * workers)).clamp(shortest, LONGEST.max(shortest)),
-        };
+        let is_longer = ranges.len() >= TRIALS * workers && ranges.len() % workers == 0;
+        if is_longer && longest < LONGEST {
+            longest *= GROWTH;
+        }
+        let share = left / (ROUNDS * workers);
+        let length = share.clamp(shortest, longest.min(LONGEST).max(shortest));
         let next = start + length.clamp(1, left);
         ranges.push(start..next);
         start = next;
@@ -49,7 +54,8 @@ mod tests {
             assert_eq!(short.count(), 0);
         }
         let lengths: Vec<_> = cut(0..30_000, 2, 64).iter().map(Range::len).collect();
-        assert_eq!(lengths[..5], [64, 64, 64, 64, 3_718]);
-        assert!(lengths[4..].is_sorted_by(|one, next| one >= next), "{lengths:?}");
+        assert_eq!(lengths[..8], [64, 64, 64, 64, 128, 128, 256, 256]);
+        let most = lengths.iter().position(|length| *length > 2_048).unwrap();
+        assert!(lengths[most..].is_sorted_by(|one, next| one >= next), "{lengths:?}");
     }
 }

@@ -10,6 +10,7 @@
 //! [`Plain`]: braid_testkit::sequential::Plain
 
 mod against;
+pub mod contention;
 mod figures;
 mod latency;
 mod load;

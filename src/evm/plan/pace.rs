@@ -1,6 +1,8 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{COMMITTED_FOR_DISCARDED, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND};
+use super::thresholds::{
+    COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND,
+};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced.
@@ -11,6 +13,8 @@ const FORCED_ROUND: usize = 7;
 pub(in crate::evm) struct Pace {
     length: usize,
     longest: usize,
+    /// Transactions of the next round where those of `length` turned out to be one group's, else 0.
+    reach: usize,
     adopted: usize,
     discarded: usize,
     /// Rounds in which nothing was wasted since one was, and how many there have to be before they
@@ -29,6 +33,7 @@ impl Pace {
         Self {
             length: SHORTEST_ROUND,
             longest,
+            reach: 0,
             adopted: 0,
             discarded: 0,
             good: 0,
@@ -46,7 +51,7 @@ impl Pace {
 
     /// Transactions of the next round.
     pub(in crate::evm) const fn length(&self) -> usize {
-        self.length
+        if self.reach > self.length { self.reach } else { self.length }
     }
 
     /// Whether no more rounds are to be run.
@@ -65,8 +70,14 @@ impl Pace {
             > self.adopted + COMMITTED_FOR_DISCARDED * SHORTEST_ROUND
     }
 
-    /// Whether a round in these `lanes` can pay for `workers` workers. If not, a shorter one may.
-    pub(in crate::evm) const fn allows(&mut self, lanes: &Lanes, workers: usize) -> bool {
+    /// Whether a round in these `lanes` can pay for `workers` workers. If not, another one may: a
+    /// shorter one, or one that looks further ahead, unless it `has_rest`, all that is left.
+    pub(in crate::evm) const fn allows(
+        &mut self,
+        lanes: &Lanes,
+        workers: usize,
+        has_rest: bool,
+    ) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
         self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
         let is_chain = lanes.lanes.len() < 2 || heaviest > total / 4 * 3;
@@ -75,7 +86,13 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        self.is_over = is_chain && self.length == SHORTEST_ROUND;
+        let farthest = FARTHEST_ROUND * self.longest;
+        let looks_ahead = self.reach > 0 || (is_chain && self.length == SHORTEST_ROUND);
+        if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < farthest {
+            self.reach = 2 * self.length();
+            return false;
+        }
+        self.is_over = is_chain && looks_ahead;
         if is_chain {
             self.shorten();
         }
@@ -92,13 +109,14 @@ impl Pace {
     pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
+        let has_reached = core::mem::replace(&mut self.reach, 0) > 0;
         if discarded > 0 {
             // The longer a round the more meet in it: it grows again, but later.
             self.shorten();
             (self.good, self.patience) = (0, self.patience.saturating_mul(2));
         } else if self.is_tight {
             self.shorten();
-        } else {
+        } else if !has_reached {
             self.good += 1;
             if self.good >= self.patience && self.length < self.longest {
                 let double = self.length * 2;
@@ -123,7 +141,7 @@ mod tests {
         let mut pace = Pace::new(2);
         let lengths: Vec<_> = (0..8)
             .map(|_| {
-                assert!(pace.allows(&shared(10, 100), 2) && !pace.is_over());
+                assert!(pace.allows(&shared(10, 100), 2, false) && !pace.is_over());
                 pace.ran(pace.length(), 0);
                 pace.length()
             })
@@ -134,7 +152,7 @@ mod tests {
         // One lane that is too long beside the others.
         (0..9).for_each(|_| pace.ran(64, 0));
         assert_eq!(pace.length(), 128);
-        assert!(pace.allows(&shared(70, 100), 2));
+        assert!(pace.allows(&shared(70, 100), 2, false));
         pace.ran(128, 0);
         assert_eq!(pace.length(), 64);
         assert!(pace.has_paid());
@@ -154,11 +172,30 @@ mod tests {
     fn chains_end_lanes_where_shorter_rounds_do_not_help() {
         let mut pace = Pace::new(2);
         (0..3).for_each(|_| pace.ran(64, 0));
-        assert!(!pace.allows(&shared(90, 100), 2) && !pace.is_over() && pace.length() == 64);
-        assert!(!pace.allows(&shared(90, 100), 2) && pace.is_over());
+        assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
+        assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
         assert!(pace.has_paid());
         assert!(!Pace::new(2).has_paid());
+    }
+
+    #[test]
+    fn a_worker_looks_ahead_where_one_group_has_a_round() {
+        let mut pace = Pace::new(4);
+        // A chain at first, then two groups, which is less than four workers can run, then five.
+        for (heaviest, total, length) in [(64, 64, 128), (128, 128, 256), (150, 256, 512)] {
+            assert!(!pace.allows(&shared(heaviest, total), 4, false) && !pace.is_over());
+            assert_eq!(pace.length(), length);
+        }
+        assert!(pace.allows(&shared(150, 512), 4, false));
+        // The next round begins near again.
+        pace.ran(512, 0);
+        assert_eq!(pace.length(), 64);
+        // Two groups are all that there is, near or far.
+        while !pace.allows(&shared(60, 100), 4, false) {}
+        let looks =
+            (0..).take_while(|_| !pace.allows(&shared(80, 100), 4, false) && !pace.is_over());
+        assert_eq!((looks.count(), pace.length()), (6, 64 * 4 * FARTHEST_ROUND));
     }
 
     #[test]
@@ -178,7 +215,7 @@ mod tests {
     #[test]
     fn forced_rounds_run_whatever_they_bring() {
         let mut pace = Pace::forced();
-        assert!(pace.allows(&Lanes { lanes: vec![vec![0]], heaviest: 5, total: 5 }, 1));
-        assert!(!pace.allows(&Lanes::default(), 1) && pace.is_over());
+        assert!(pace.allows(&Lanes { lanes: vec![vec![0]], heaviest: 5, total: 5 }, 1, false));
+        assert!(!pace.allows(&Lanes::default(), 1, false) && pace.is_over());
     }
 }

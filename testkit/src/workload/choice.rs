@@ -98,7 +98,7 @@ impl Picker {
 }
 
 /// A place below `count`, the k-th with a weight of 1/k.
-fn skewed(random: &mut Random, count: u64) -> u64 {
+pub(super) fn skewed(random: &mut Random, count: u64) -> u64 {
     const WHOLE: u64 = 1 << 32;
     let weights = || (1..=count).map(|rank| WHOLE / rank);
     let mut left = random.below(weights().sum());

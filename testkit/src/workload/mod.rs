@@ -12,6 +12,7 @@ mod apps;
 mod artifact;
 mod assemble;
 mod choice;
+mod contention;
 #[cfg(test)]
 mod contract_tests;
 mod demo;
@@ -34,6 +35,7 @@ mod world;
 
 pub use assemble::Placement;
 pub use choice::{Hot, Spread};
+pub use contention::{Contention, Order, ToldBy, When};
 pub use demo::{demo, demo_chain};
 pub use load::{Load, LoadStream, load};
 pub use preset::Preset;

@@ -19,6 +19,7 @@ Examples:
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
+  braid bench --contention --svg sweep.svg    where contention costs time, with bounds, as matrices and as a picture
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block became slower (--against);
@@ -111,6 +112,19 @@ pub(in crate::commands) struct BenchArgs {
     #[cfg(any(feature = "redb", braid_rocksdb))]
     #[arg(long, value_enum, conflicts_with = "db_latency")]
     pub(super) store: Option<StoreArg>,
+    /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
+    /// can be told from, when in a call, and size; each with its bounds
+    #[arg(long, conflicts_with_all = ["what", "bal", "against", "markdown", "execute", "simulate"])]
+    pub(super) contention: bool,
+    /// Three numbers of slots instead of eight
+    #[arg(long, requires = "contention")]
+    pub(super) quick: bool,
+    /// All 1,440 combinations, for --json; the planes are printed
+    #[arg(long, requires = "contention", conflicts_with = "quick")]
+    pub(super) whole: bool,
+    /// Draw the planes into this file
+    #[arg(long, value_name = "FILE", requires = "contention")]
+    pub(super) svg: Option<PathBuf>,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]
     pub(super) json: bool,

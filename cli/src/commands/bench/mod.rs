@@ -2,7 +2,9 @@
 
 mod against;
 mod args;
+mod contention;
 mod extras;
+mod heat_map;
 mod markdown;
 mod report;
 mod sustain;
@@ -53,12 +55,16 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         let _ = bench::compute();
         return Ok(End::Right);
     }
+    let conditions =
+        Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), access_list: args.bal };
+    if args.contention {
+        let _load = load(args)?;
+        return contention::contention(args, conditions);
+    }
     let earlier = args.against.as_ref().map(|file| Against::read(file, args.tolerance));
     let mut against = earlier.transpose()?;
     let mut executors = executors(args)?;
     let items = items(&args.what)?;
-    let conditions =
-        Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), access_list: args.bal };
     let mut report: Box<dyn Report> = if args.json {
         Box::new(Json::new(conditions))
     } else if args.markdown {
@@ -69,11 +75,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     if let Some(who) = args.probe {
         return probe(args, who, items, &mut executors);
     }
-    if let Some(warning) = profile::warning() {
-        writeln!(anstream::stderr().lock(), "warning: {warning}")?;
-    }
-    let load = args.busy.map(|each| bench::Load::start(each, &["bench", "--compute"]));
-    let _load = load.transpose()?;
+    let _load = load(args)?;
     report.begin()?;
     let mut progress = Progress::new(items.len());
     let mut end = End::Right;
@@ -110,6 +112,14 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     report.end()?;
     let compared = against.map_or(Ok(End::Right), |against| against.end(args.json))?;
     Ok(end.max(compared))
+}
+
+/// Says it if nothing can be measured with this build; starts what computes beside all runs.
+fn load(args: &BenchArgs) -> io::Result<Option<bench::Load>> {
+    if let Some(warning) = profile::warning() {
+        writeln!(anstream::stderr().lock(), "warning: {warning}")?;
+    }
+    args.busy.map(|each| bench::Load::start(each, &["bench", "--compute"])).transpose()
 }
 
 /// Prints the memory that one run of the one item adds, or its access list.

@@ -1,0 +1,239 @@
+//! A sweep over contention: one family of blocks, from calls that all need each other to calls that hardly meet.
+
+use super::{BenchError, Figures, Subject, Timing, measure};
+use crate::explain::{self, Axis, Graph, Recording, WhatIf};
+use braid_evm::{Config, Executor, Strategy, Stretch};
+use braid_testkit::{
+    block::Block,
+    block_file::FileDatabase,
+    workload::{Contention, Order, ToldBy, When},
+};
+use core::num::NonZeroU16;
+use std::{collections::HashMap, sync::Arc};
+
+/// Numbers of slots: the rows of each plane.
+pub const SLOTS: [u32; 8] = [1, 2, 4, 16, 40, 100, 300, 1_000];
+/// The rows of a quick sweep.
+pub const QUICK_SLOTS: [u32; 3] = [1, 40, 300];
+const ORDERS: [Order; 5] =
+    [Order::Random, Order::Skewed, Order::InTurn, Order::Runs(2), Order::Runs(250)];
+const TOLD_BY: [ToldBy; 4] = [ToldBy::Callee, ToldBy::Argument, ToldBy::Caller, ToldBy::Nothing];
+
+/// Cells that differ in the number of slots, by row, and in one more parameter, by column.
+#[derive(Clone, Debug)]
+pub struct Plane {
+    /// What differs by column.
+    pub name: &'static str,
+    /// What the columns are called.
+    pub columns: Vec<String>,
+    /// A row for each number of slots.
+    pub rows: Vec<(u32, Vec<Contention>)>,
+}
+
+impl Plane {
+    fn new<T: core::fmt::Display>(
+        name: &'static str,
+        slots: &[u32],
+        values: &[T],
+        cell: impl Fn(&T) -> Contention,
+    ) -> Self {
+        let row = |slots: &u32| {
+            let cells = values.iter().map(|value| Contention { slots: *slots, ..cell(value) });
+            (*slots, cells.collect())
+        };
+        let columns = values.iter().map(ToString::to_string).collect();
+        Self { name, columns, rows: slots.iter().map(row).collect() }
+    }
+}
+
+/// The planes of a sweep: each parameter with the others as in [`Contention::BASE`].
+#[must_use]
+pub fn planes(slots: &[u32]) -> Vec<Plane> {
+    let base = Contention::BASE;
+    let whens = [When::First, When::Middle, When::Last];
+    vec![
+        Plane::new("order", slots, &ORDERS, |order| Contention { order: *order, ..base }),
+        Plane::new("told by", slots, &TOLD_BY, |told| Contention { told_by: *told, ..base }),
+        Plane::new("when", slots, &whens, |when| Contention { when: *when, ..base }),
+        Plane::new("us", slots, &[2_u32, 20, 100], |micros| Contention { micros: *micros, ..base }),
+    ]
+}
+
+/// All 1,440 combinations, a plane of orders for each of the others.
+#[must_use]
+pub fn whole() -> Vec<Contention> {
+    let mut all = Vec::new();
+    for told_by in TOLD_BY {
+        for when in [When::First, When::Middle, When::Last] {
+            for micros in [2, 20, 100] {
+                for order in ORDERS {
+                    let cell = |slots| Contention { slots, order, when, micros, told_by };
+                    all.extend(SLOTS.map(cell));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What a cell came to on some number of workers.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Which one.
+    pub contention: Contention,
+    /// An executor that has seen the block before.
+    pub learned: Figures,
+    /// One that does not learn.
+    pub fresh: Figures,
+    /// How many times faster than in sequence whole runs can be, at best, where each waits for those that it needs.
+    pub chain_bound: f64,
+    /// The same where it waits at its first read of what they write.
+    pub late_bound: f64,
+    /// How the one that has learned ran the block.
+    pub path: Vec<Stretch>,
+}
+
+impl Cell {
+    /// The bound by chains, times what two cores of this machine come to over two; not below 1, as running in order
+    /// does not wait for another core.
+    #[must_use]
+    pub fn bound(&self) -> f64 {
+        (self.chain_bound * self.learned.ceiling().unwrap_or(2.0) / 2.0).max(1.0)
+    }
+
+    /// What was reached of the bound, by the slower one of both executors.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.slower() / self.bound().max(f64::MIN_POSITIVE)
+    }
+
+    /// The smaller one of both ratios.
+    #[must_use]
+    pub fn slower(&self) -> f64 {
+        self.learned.ratio().min(self.fresh.ratio())
+    }
+
+    /// Processor time over that of sequential execution, of both executors the larger one.
+    #[must_use]
+    pub fn cpu(&self) -> f64 {
+        self.learned.cpu_ratio().max(self.fresh.cpu_ratio())
+    }
+
+    /// How most of its transactions ran.
+    #[must_use]
+    pub fn strategy(&self) -> Option<Strategy> {
+        let mut counts: HashMap<Strategy, u32> = HashMap::new();
+        for stretch in &self.path {
+            *counts.entry(stretch.strategy).or_default() += stretch.end - stretch.first;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(strategy, _)| strategy)
+    }
+}
+
+/// How a sweep is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// Workers of Braid.
+    pub workers: NonZeroU16,
+    /// Rounds and pauses.
+    pub timing: Timing,
+    /// Everything that is random follows from this number.
+    pub seed: u64,
+    /// Calls of each block, unless each has its own number.
+    pub transactions: Option<u32>,
+}
+
+impl Sweep {
+    /// Measures a cell.
+    ///
+    /// # Errors
+    /// Some result is not the sequential one; or the generator is at fault.
+    pub fn cell(&self, contention: Contention) -> Result<Cell, BenchError> {
+        let (block, database) = self.block(contention)?;
+        let shared = Arc::new(braid_evm::Block::from(&block));
+        let mut executors = [self.executor(true)?, self.executor(false)?];
+        let name = contention.to_string();
+        let subject = Subject {
+            name: &name,
+            block: &block,
+            shared: &shared,
+            database: &|| database.clone(),
+            reads: None,
+        };
+        let figures = measure(&subject, &mut executors, self.timing)?;
+        let Ok([learned, fresh]) = <[Figures; 2]>::try_from(figures) else {
+            unreachable!("one for each executor")
+        };
+        let (chain_bound, late_bound) = bounds(&block, &database, self.workers)?;
+        let [executor, _] = &mut executors;
+        let again = executor.execute(shared, database).map_err(invalid)?;
+        Ok(Cell { contention, learned, fresh, chain_bound, late_bound, path: again.path })
+    }
+
+    /// The block of a cell and the state before it.
+    ///
+    /// # Errors
+    /// The generator is at fault.
+    pub fn block(&self, contention: Contention) -> Result<(Block, FileDatabase), BenchError> {
+        let transactions = self.transactions.unwrap_or(contention.transactions());
+        let file = contention.block(transactions, self.seed).map_err(invalid)?;
+        file.to_block().map_err(|error| invalid(format!("{error:?}")))
+    }
+
+    fn executor(&self, learns: bool) -> Result<Executor, BenchError> {
+        let mut config = Config::with_workers(self.workers);
+        config.learn = learns;
+        Executor::new(config).map_err(invalid)
+    }
+}
+
+fn invalid(error: impl core::fmt::Display) -> BenchError {
+    BenchError::Invalid(error.to_string())
+}
+
+/// How many times faster than in sequence `workers` can be at best: whole runs, and late reads.
+fn bounds(
+    block: &Block,
+    database: &FileDatabase,
+    workers: NonZeroU16,
+) -> Result<(f64, f64), BenchError> {
+    let recording: Recording = explain::record(block, database, 1).map_err(invalid)?;
+    let graph = Graph::new(&recording, Axis::Time, &WhatIf::NOTHING);
+    let bounds = graph.bounds(&[usize::from(workers.get())]);
+    let ratio = |span| explain::ratio(bounds.work, span);
+    Ok(bounds.workers.first().map_or((1.0, 1.0), |on| (ratio(on.chain), ratio(on.late_read))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_sweep_has_each_cell_of_the_base_planes_and_the_whole_one_all() {
+        let planes = planes(&SLOTS);
+        let cells = |plane: &Plane| plane.rows.iter().map(|(_, row)| row.len()).sum::<usize>();
+        assert_eq!(planes.iter().map(cells).collect::<Vec<_>>(), [40, 32, 24, 24]);
+        let all: HashSet<_> = whole().into_iter().collect();
+        assert_eq!(all.len(), 1_440);
+        let mut rows = planes.iter().flat_map(|plane| &plane.rows);
+        assert!(
+            rows.all(|(slots, row)| row.iter().all(|it| it.slots == *slots && all.contains(it)))
+        );
+    }
+
+    #[test]
+    fn a_cell_is_measured_beside_its_bounds() {
+        let timing = Timing { rounds: 2, pause: core::time::Duration::ZERO };
+        let workers = NonZeroU16::new(2).expect("not zero");
+        let sweep = Sweep { workers, timing, seed: 1, transactions: Some(60) };
+        let one = sweep.cell(Contention { slots: 1, ..Contention::BASE }).expect("a cell");
+        assert!((one.chain_bound - 1.0).abs() < 1e-9, "{}", one.chain_bound);
+        // Half of each call comes before the slot.
+        assert!(one.late_bound > 1.2, "{}", one.late_bound);
+        let in_turn = Contention { slots: 300, order: Order::InTurn, ..Contention::BASE };
+        let many = sweep.cell(in_turn).expect("a cell");
+        assert!(many.chain_bound > 1.8 && many.share() > 0.0, "{}", many.chain_bound);
+        assert!(many.strategy().is_some());
+    }
+}

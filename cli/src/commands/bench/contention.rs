@@ -1,0 +1,210 @@
+//! `braid bench --contention`: a sweep over contention.
+
+use super::{
+    BenchArgs, End, Stop,
+    heat_map::heat_map,
+    report::{Conditions, optional},
+};
+use crate::bench::{
+    BenchError, Timing,
+    contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
+};
+use crate::commands::{print_error, progress::Progress};
+use anstyle::{AnsiColor, Style};
+use braid_evm::{Config, Strategy};
+use braid_testkit::workload::Contention;
+use core::num::NonZeroU16;
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
+
+/// Share of the bound that a cell should reach.
+const ENOUGH: f64 = 0.85;
+/// Ratio to sequential execution below which a cell counts as slower.
+const SLOWER: f64 = 0.97;
+/// Rounds of a cell, unless another number is asked for.
+const ROUNDS: u32 = 5;
+/// Cells that are listed in words.
+const LISTED: usize = 8;
+
+const BOLD: Style = Style::new().bold();
+
+/// Cells by what they are.
+type Cells = HashMap<Contention, Cell>;
+
+/// Measures the sweep that `args` ask for, on each number of workers.
+pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End, Stop> {
+    let default = [Config::default().workers];
+    let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
+    let mut end = End::Right;
+    for workers in workers {
+        end = end.max(sweep(args, conditions, *workers)?);
+    }
+    Ok(end)
+}
+
+fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Result<End, Stop> {
+    let timing = Timing { rounds: args.rounds.unwrap_or(ROUNDS), pause: args.pause };
+    let sweep = Sweep { workers, timing, seed: args.seed, transactions: args.txs };
+    let planes = planes(if args.quick { &QUICK_SLOTS } else { &SLOTS });
+    let all = wanted(args, &planes);
+    let mut cells = Cells::new();
+    let mut progress = Progress::new(all.len());
+    for contention in all {
+        progress.begin(&contention.to_string());
+        let cell = sweep.cell(contention);
+        progress.end();
+        let cell = match cell {
+            Ok(cell) => cell,
+            Err(error @ BenchError::Different { .. }) => {
+                print_error(&format!("{contention}: {error}"));
+                return Ok(End::Mismatch);
+            }
+            Err(error) => return Err(Stop::Message(format!("{contention}: {error}"))),
+        };
+        if args.json {
+            progress.aside(|| writeln!(io::stdout().lock(), "{}", line(&cell)))?;
+        }
+        cells.insert(contention, cell);
+    }
+    drop(progress);
+    if !args.json {
+        print(&planes, &cells, workers, conditions)?;
+    }
+    if let Some(file) = &args.svg {
+        let title = format!("Share of the bound reached on {workers} workers");
+        let drawn = heat_map(&title, &planes, |it| cells.get(it).map(Cell::share));
+        std::fs::write(file, drawn)
+            .map_err(|error| Stop::Message(format!("{}: {error}", file.display())))?;
+    }
+    Ok(End::Right)
+}
+
+/// Each cell once, in the order of the planes.
+fn wanted(args: &BenchArgs, planes: &[Plane]) -> Vec<Contention> {
+    if args.whole {
+        return whole();
+    }
+    let mut all = Vec::new();
+    for cell in planes.iter().flat_map(|plane| &plane.rows).flat_map(|(_, row)| row) {
+        if !all.contains(cell) {
+            all.push(*cell);
+        }
+    }
+    all
+}
+
+/// A cell as a line of JSON.
+fn line(cell: &Cell) -> Value {
+    let Contention { slots, order, when, micros, told_by } = cell.contention;
+    json!({
+        "slots": slots,
+        "order": order.to_string(),
+        "when": when.to_string(),
+        "us": micros,
+        "told_by": told_by.to_string(),
+        "transactions": cell.learned.transactions,
+        "workers": cell.learned.workers,
+        "sequential_us": cell.learned.sequential_micros(),
+        "learned": cell.learned.ratio(),
+        "fresh": cell.fresh.ratio(),
+        "cpu": cell.cpu(),
+        "ceiling": cell.learned.ceiling(),
+        "chain_bound": cell.chain_bound,
+        "late_read_bound": cell.late_bound,
+        "bound": cell.bound(),
+        "share": cell.share(),
+        "spread": cell.learned.parallel.spread().max(cell.fresh.parallel.spread()),
+        "discarded": cell.fresh.discarded_share(),
+        "path": cell.path.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn letter(strategy: Option<Strategy>) -> char {
+    match strategy {
+        Some(Strategy::InOrder) => 'o',
+        Some(Strategy::Speculative) => 's',
+        Some(Strategy::Neighbours) => 'n',
+        Some(Strategy::Groups) => 'g',
+        _ => '-',
+    }
+}
+
+fn style(cell: &Cell) -> Style {
+    let color = match cell.share() {
+        _ if cell.slower() < SLOWER => AnsiColor::Red,
+        share if share < ENOUGH => AnsiColor::Yellow,
+        _ => AnsiColor::Green,
+    };
+    color.on_default()
+}
+
+/// Prints the planes as matrices, and what stands out in words.
+fn print(
+    planes: &[Plane],
+    cells: &Cells,
+    workers: NonZeroU16,
+    conditions: Conditions,
+) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{BOLD}contention, {workers} workers{BOLD:#}, {conditions}")?;
+    writeln!(
+        out,
+        "ratio to sequential revm (learned or fresh, the slower one), percent of the bound,\n\
+         how most of it ran: o in order, s speculatively, n neighbours, g by sender and call"
+    )?;
+    for plane in planes {
+        write!(out, "\n{BOLD}{:>11}", plane.name)?;
+        plane.columns.iter().try_for_each(|column| write!(out, " {column:>13}"))?;
+        writeln!(out, "{BOLD:#}")?;
+        for (slots, row) in &plane.rows {
+            write!(out, "{slots:>5} slots")?;
+            for cell in row.iter().filter_map(|cell| cells.get(cell)) {
+                let (style, share) = (style(cell), cell.share() * 100.0);
+                let letter = letter(cell.strategy());
+                let slower = cell.slower();
+                write!(out, " {style}{slower:>6.2} {share:>3.0}% {letter}{style:#}")?;
+            }
+            writeln!(out)?;
+        }
+    }
+    sum_up(&mut out, cells)
+}
+
+fn sum_up(out: &mut impl Write, cells: &Cells) -> io::Result<()> {
+    let mut all: Vec<&Cell> = cells.values().collect();
+    all.sort_by(|one, other| one.share().total_cmp(&other.share()));
+    let count = |is: &dyn Fn(&Cell) -> bool| all.iter().filter(|cell| is(cell)).count();
+    let costly = |cell: &Cell| cell.cpu() > 1.25;
+    writeln!(
+        out,
+        "\n{} cells: {} below {SLOWER} of sequential, {} below {ENOUGH} of the bound, {} that take more than 1.25 of \
+         sequential processor time",
+        all.len(),
+        count(&|cell| cell.slower() < SLOWER),
+        count(&|cell| cell.share() < ENOUGH),
+        count(&costly),
+    )?;
+    writeln!(
+        out,
+        "farthest from the bound (chain bound, late-read bound, both before the ceiling):"
+    )?;
+    for cell in all.iter().take(LISTED) {
+        let Cell { contention, learned, fresh, chain_bound, late_bound, path } = cell;
+        writeln!(
+            out,
+            "  {contention}: learned {:.2}, fresh {:.2}, cpu {:.2}, bounds {chain_bound:.2} {late_bound:.2}, \
+             ceiling {}{}",
+            learned.ratio(),
+            fresh.ratio(),
+            cell.cpu(),
+            optional(learned.ceiling()),
+            path.iter()
+                .max_by_key(|it| it.end - it.first)
+                .map_or(String::new(), |it| format!(", {}: {}", it.strategy, it.reason)),
+        )?;
+    }
+    out.flush()
+}
