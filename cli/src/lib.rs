@@ -11,4 +11,5 @@ pub mod fetch;
 pub mod page;
 pub mod profile;
 pub mod suite;
+pub mod survey;
 pub mod t8n;

@@ -28,5 +28,6 @@ mod suite_formats;
 mod suite_lists;
 mod suites;
 mod support;
+mod survey;
 mod sustain;
 mod t8n;

@@ -1,38 +1,11 @@
 // The page of `braid report` in headless Chromium: node check.mjs ONE SEVERAL PICTURES
 // ONE: page of one block of 2,000 transactions; SEVERAL: page of several blocks; PICTURES: folder for screenshots.
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { click, end, judge, look, names, open, settle, text, wrong } from "./browser.mjs";
 
-// The driver lies where the command is started.
-const { default: puppeteer } = await import(pathToFileURL(createRequire(path.join(process.cwd(), "x")).resolve("puppeteer-core")));
 const [one, several, pictures] = process.argv.slice(2).map((it) => path.resolve(it));
-await mkdir(pictures, { recursive: true });
-const browser = await puppeteer.launch({
-  executablePath: process.env.BRAID_CHROMIUM || "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"],
-});
-
-const wrong = [];
-async function open(file, { width = 1280, height = 900, scheme = "light" } = {}) {
-  // A context of its own: nothing is remembered.
-  const page = await (await browser.createBrowserContext()).newPage();
-  const url = pathToFileURL(file).href;
-  page.on("console", (message) => ["error", "warn"].includes(message.type()) && !message.text().includes("willReadFrequently") && wrong.push(`console: ${message.text()}`));
-  page.on("pageerror", (error) => wrong.push(`error: ${error.message}`));
-  page.on("request", (request) => request.url() !== url && !request.url().startsWith("data:") && wrong.push(`request: ${request.url()}`));
-  await page.setViewport({ width, height, isMobile: width < 600, hasTouch: width < 600 });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-  await page.goto(url, { waitUntil: "load" });
-  await settle(page);
-  return page;
-}
-const settle = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-const text = (page, selector) => page.$eval(selector, (it) => it.textContent.trim());
 const state = (page, which) => page.evaluate((name) => window.braidReport[name].state(), which);
-const click = async (page, selector) => { await page.$eval(selector, (it) => it.scrollIntoView({ block: "center" })); await settle(page); await page.click(selector); await settle(page); };
 /* A moment within a timeline, as a point of the window. */
 async function point(page, run) {
   await page.$eval("#timeline canvas", (it) => it.scrollIntoView({ block: "center" }));
@@ -152,13 +125,7 @@ check("keyboard and names", async (page) => {
     assert.ok(await fresh.evaluate((id) => document.activeElement.closest(`#${id}`) !== null, next), next);
   }
   await fresh.close();
-  const nameless = await page.$$eval("button, input, select, canvas, [role=img], [role=region], [role=application]", (all) => all.filter((it) => {
-    const label = it.ariaLabel || it.textContent.trim() || (it.labels && it.labels.length) || it.getAttribute("aria-labelledby");
-    return !label && it.ariaHidden !== "true" && !it.closest("[role=img][aria-label]");
-  }).map((it) => it.outerHTML.slice(0, 80)));
-  assert.deepEqual(nameless, []);
-  const canvases = await page.$$eval("section", (all) => all.filter((it) => it.querySelector("canvas")).map((it) => [it.ariaLabel || it.getAttribute("aria-labelledby"), it.querySelectorAll("table").length]));
-  for (const [name, tables] of canvases) assert.ok(tables > 0, `${name} has no table`);
+  await names(page, 3);
 });
 
 check("matrix", async (page) => {
@@ -209,19 +176,6 @@ check("dark", async (page) => {
   assert.equal(await paper(), light);
 });
 
-let failed = 0;
-const judge = async (name, act) => {
-  try {
-    await act();
-    assert.deepEqual(wrong, [], "console, errors, requests");
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}: ${error.stack}`);
-  }
-  wrong.length = 0;
-};
-
 const page = await open(one);
 for (const [name, act] of checks) await judge(name, () => act(page));
 await page.close();
@@ -240,27 +194,6 @@ await judge("several blocks", async () => {
   await pages.close();
 });
 
-for (const [file, name] of [[one, "one"], [several, "several"]]) {
-  for (const scheme of ["light", "dark"]) {
-    for (const width of [1280, 360]) {
-      await judge(`${name}, ${scheme}, ${width} px`, async () => {
-        const shown = await open(file, { width, height: width < 600 ? 780 : 900, scheme });
-        const [wide, inner, theme] = await shown.evaluate(() => [document.documentElement.scrollWidth, innerWidth, document.documentElement.dataset.theme]);
-        assert.equal(theme, scheme);
-        assert.ok(wide <= inner && inner === width, `${wide} px wide in ${inner}`);
-        if (width === 360) {
-          await shown.$$eval("details", (all) => all.forEach((it) => { it.open = true; }));
-          await settle(shown);
-          assert.ok(await shown.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "with everything unfolded");
-          await shown.$$eval("details", (all) => all.forEach((it) => { it.open = false; }));
-          await settle(shown);
-        }
-        await shown.screenshot({ path: path.join(pictures, `${name}-${scheme}-${width}.png`), fullPage: true });
-        await shown.close();
-      });
-    }
-  }
-}
-await browser.close();
-console.log(failed === 0 ? `the page holds in Chromium; pictures are in ${pictures}` : `${failed} checks failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+await look(one, "one", pictures);
+await look(several, "several", pictures);
+await end(pictures);

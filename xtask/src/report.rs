@@ -1,4 +1,4 @@
-//! The page of `braid report` in a real browser.
+//! The pages of `braid report` and `braid survey` in a real browser.
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, shell, target_dir};
@@ -48,7 +48,43 @@ pub(crate) fn report(runner: &mut Runner) -> Result<(), Failed> {
     let mut check = Command::new("node");
     check.arg(runner.root().join("xtask/report/check.mjs")).arg(&one).arg(&several);
     check.arg(folder.join("pictures")).env("BRAID_CHROMIUM", &chromium).current_dir(&folder);
-    runner.command("page in a browser", check)
+    runner.command("page in a browser", check)?;
+    survey(runner, &tool, &folder, &chromium)
+}
+
+/// The page of a survey: blocks of two forks, and a file that holds none.
+fn survey(runner: &mut Runner, tool: &Path, folder: &Path, chromium: &Path) -> Result<(), Failed> {
+    let (blocks, page) = (folder.join("blocks"), folder.join("survey.html"));
+    let text = |error: std::io::Error| error.to_string();
+    let bad = blocks.join("bad.json");
+    runner.check("survey: folder", |_| {
+        fs::create_dir_all(&blocks).and_then(|()| fs::write(&bad, "{")).map_err(text)?;
+        Ok(blocks.display().to_string())
+    })?;
+    for (workload, fork) in [("dex", "\"OSAKA\""), ("erc20", "\"PRAGUE\"")] {
+        let block = blocks.join(format!("{workload}.json"));
+        let mut generate = Command::new(tool);
+        generate.args(["gen", "--txs", "200", "--hot", "30", "--no-signatures", "--workload"]);
+        generate.arg(workload);
+        runner.quietly("survey: block", with(generate, "--out", &block))?;
+        runner.check("survey: fork", |_| {
+            let file = fs::read_to_string(&block).map_err(text)?;
+            fs::write(&block, file.replace("\"OSAKA\"", fork)).map_err(text)?;
+            Ok(fork.to_owned())
+        })?;
+    }
+    let mut draw = Command::new(tool);
+    draw.args(["survey", "--rounds", "0"]).arg(&blocks);
+    // Exit code 2 says that one file holds no block; the page is there.
+    let drawn = with(draw, "--out", &page).output().map(|output| output.status.code());
+    runner.check("survey: page", |_| match drawn {
+        Ok(Some(2)) => Ok(page.display().to_string()),
+        other => Err(format!("the tool ended with {other:?}")),
+    })?;
+    let mut check = Command::new("node");
+    check.arg(runner.root().join("xtask/report/survey.mjs")).arg(&page);
+    check.arg(folder.join("pictures")).env("BRAID_CHROMIUM", chromium).current_dir(folder);
+    runner.command("page of a survey in a browser", check)
 }
 
 fn with(mut command: Command, option: &str, path: &Path) -> Command {

@@ -184,7 +184,7 @@ fn explained(
 ) -> Result<Result<Side, Stop>, Unusable> {
     let file = BlockFile::read(path)?;
     let name = path.display().to_string();
-    let explained = explain_file(&args.question, question, executor, name, &file)?;
+    let explained = explain_file(args.question.clock, question, executor, name, &file)?;
     let line = serde_json::to_value(block_line(&explained, question));
     let side = line.and_then(serde_json::from_value);
     Ok(side.map_err(|error| Stop::Output(io::Error::from(error))))

@@ -23,6 +23,7 @@ mod run;
 mod shell;
 mod sim;
 mod suites;
+mod survey;
 mod t8n;
 
 use crate::t8n::Failure;
@@ -48,6 +49,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Report(page::ReportArgs),
     Compare(compare::CompareArgs),
+    Survey(survey::SurveyArgs),
     Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Report(args) => page::report(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Survey(args) => survey::survey(&args),
         Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),

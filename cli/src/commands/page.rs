@@ -96,7 +96,8 @@ impl<'a> Bench<'a> {
         let config = Config::default();
         let cores = config.workers;
         let fewer = WORKERS.iter().filter_map(|&it| NonZeroU16::new(u16::try_from(it).ok()?));
-        let fewer = fewer.filter(|it| it.get() > 1 && *it < cores && args.question.rounds > 0);
+        let fewer =
+            fewer.filter(|it| it.get() > 1 && *it < cores && args.question.clock.rounds > 0);
         Ok(Self {
             args,
             question: args.question.question(&config),
@@ -106,7 +107,7 @@ impl<'a> Bench<'a> {
     }
 
     fn block(&mut self, input: inputs::Input) -> Result<(BlockData, Explained), Unusable> {
-        let (name, args) = (input.name(), &self.args.question);
+        let (name, args) = (input.name(), self.args.question.clock);
         let file = input.load()?;
         let question = &self.question;
         let mut explained = explain_file(args, question, &mut self.executor, name, &file)?;
@@ -221,7 +222,7 @@ fn write_trace(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), 
         let timeline: Option<&Timeline> = block.page.timeline.as_ref();
         Some((name.as_str(), timeline?))
     });
-    write("--trace", path, &page::trace(timelines).to_string())?;
+    write("--trace", path, page::trace(timelines).to_string().as_bytes())?;
     if !args.json {
         let shown = path.display();
         writeln!(anstream::stderr(), "Wrote {shown}: open it with https://ui.perfetto.dev")?;
@@ -236,7 +237,7 @@ fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), S
         None => Path::new(PAGE),
     };
     let page = page::page(blocks).map_err(io::Error::from)?;
-    write("--out", path, &page)?;
+    write("--out", path, page.as_bytes())?;
     if path != Path::new(STANDARD_STREAM) && !args.json {
         let shown = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let count = match blocks.len() {
@@ -253,13 +254,14 @@ fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), S
     Ok(())
 }
 
-fn write(option: &str, path: &Path, text: &str) -> Result<(), Stop> {
+/// Writes `bytes` where `option` says.
+pub(super) fn write(option: &str, path: &Path, bytes: &[u8]) -> Result<(), Stop> {
     if path == Path::new(STANDARD_STREAM) {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
+        out.write_all(bytes)?;
         return Ok(out.flush()?);
     }
-    fs::write(path, text).map_err(|error| {
+    fs::write(path, bytes).map_err(|error| {
         let shown = path.display();
         Stop::Message(format!("cannot write {shown}: {error}; name another file with {option}"))
     })

@@ -3,24 +3,50 @@
 use serde::Serialize;
 use std::fmt::Write;
 
-/// The parts of the page, in the order of the scripts.
-const PAGE: &str = include_str!("../../assets/report/page.html");
 const STYLES: [&str; 2] = [
     include_str!("../../assets/report/uplot/uPlot.min.css"),
     include_str!("../../assets/report/style.css"),
 ];
-const SCRIPTS: [&str; 9] = [
-    include_str!("../../assets/report/uplot/uPlot.iife.min.js"),
-    include_str!("../../assets/report/base.js"),
-    include_str!("../../assets/report/table.js"),
-    include_str!("../../assets/report/lanes.js"),
-    include_str!("../../assets/report/speedup.js"),
-    include_str!("../../assets/report/timeline.js"),
-    include_str!("../../assets/report/graph.js"),
-    include_str!("../../assets/report/heat.js"),
-    include_str!("../../assets/report/main.js"),
-];
+const UPLOT: &str = include_str!("../../assets/report/uplot/uPlot.iife.min.js");
+const BASE: &str = include_str!("../../assets/report/base.js");
+const TABLE: &str = include_str!("../../assets/report/table.js");
 const LICENCE: &str = include_str!("../../assets/report/uplot/LICENSE");
+
+/// A page without its data.
+struct Template {
+    /// The elements.
+    elements: &'static str,
+    /// The scripts, in order.
+    scripts: &'static [&'static str],
+}
+
+/// The page of `braid report`.
+const REPORT: Template = Template {
+    elements: include_str!("../../assets/report/page.html"),
+    scripts: &[
+        UPLOT,
+        BASE,
+        TABLE,
+        include_str!("../../assets/report/lanes.js"),
+        include_str!("../../assets/report/speedup.js"),
+        include_str!("../../assets/report/timeline.js"),
+        include_str!("../../assets/report/graph.js"),
+        include_str!("../../assets/report/heat.js"),
+        include_str!("../../assets/report/main.js"),
+    ],
+};
+
+/// The page of `braid survey`.
+const SURVEY: Template = Template {
+    elements: include_str!("../../assets/report/survey.html"),
+    scripts: &[
+        UPLOT,
+        BASE,
+        TABLE,
+        include_str!("../../assets/report/spread.js"),
+        include_str!("../../assets/report/survey.js"),
+    ],
+};
 
 /// The page with `blocks`, each with the name that people read.
 ///
@@ -29,30 +55,50 @@ const LICENCE: &str = include_str!("../../assets/report/uplot/LICENSE");
 pub fn page<T: Serialize>(blocks: &[(String, T)]) -> serde_json::Result<String> {
     let mut data = String::new();
     for (name, block) in blocks {
-        let json = in_script(&serde_json::to_string(block)?);
-        let name = escaped(name);
-        // A text takes everything.
-        let _ = writeln!(
-            data,
-            "<script type=\"application/json\" class=\"block\" data-name=\"{name}\">{json}</script>"
-        );
+        data += &data_script("block", name, block)?;
     }
     let title = match blocks {
         [(name, _)] => escaped(name),
         _ => format!("{} blocks", blocks.len()),
     };
-    let scripts = SCRIPTS.join("\n");
-    debug_assert!(!scripts.to_ascii_lowercase().contains("</script"), "a script ends another one");
-    let parts = [
-        ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
-        ("{{style}}", STYLES.join("\n")),
-        ("{{licence}}", escaped(LICENCE)),
-        ("{{script}}", scripts),
-        // Last, as what users name may look like a part.
-        ("{{title}}", title),
-        ("{{data}}", data),
-    ];
-    Ok(filled(PAGE, &parts))
+    Ok(REPORT.filled(title, data))
+}
+
+/// The page of a survey with this title.
+///
+/// # Errors
+/// The survey cannot be written as JSON.
+pub fn survey_page(title: &str, survey: &impl Serialize) -> serde_json::Result<String> {
+    Ok(SURVEY.filled(escaped(title), data_script("survey", title, survey)?))
+}
+
+/// Data in the page.
+fn data_script(class: &str, name: &str, data: &impl Serialize) -> serde_json::Result<String> {
+    let json = in_script(&serde_json::to_string(data)?);
+    let name = escaped(name);
+    Ok(format!(
+        "<script type=\"application/json\" class=\"{class}\" data-name=\"{name}\">{json}</script>\n"
+    ))
+}
+
+impl Template {
+    fn filled(&self, title: String, data: String) -> String {
+        let scripts = self.scripts.join("\n");
+        debug_assert!(
+            !scripts.to_ascii_lowercase().contains("</script"),
+            "a script ends another one"
+        );
+        let parts = [
+            ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
+            ("{{style}}", STYLES.join("\n")),
+            ("{{licence}}", escaped(LICENCE)),
+            ("{{script}}", scripts),
+            // Last, as what users name may look like a part.
+            ("{{title}}", title),
+            ("{{data}}", data),
+        ];
+        filled(self.elements, &parts)
+    }
 }
 
 /// `template` with its parts; what is put in is not searched for further ones.
@@ -128,12 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_page_is_filled_in() {
-        let page = page(&[("a {{data}} block".to_owned(), "{{script}}")]).unwrap();
-        let (before, after) = page.split_once("data-name=\"").unwrap();
-        assert!(after.starts_with("a {{data}} block\">\"{{script}}\"</script>"));
-        assert!(!before.contains("{{style}}") && !before.contains("{{version}}"));
-        assert!(!SCRIPTS.join("\n").to_ascii_lowercase().contains("</script"));
+    fn every_part_of_a_page_is_filled_in() {
+        let report = page(&[("a {{data}} block".to_owned(), "{{script}}")]).unwrap();
+        let survey = survey_page("a {{data}} block", &"{{script}}").unwrap();
+        for (page, template) in [(report, REPORT), (survey, SURVEY)] {
+            let (before, after) = page.split_once("data-name=\"").unwrap();
+            assert!(after.starts_with("a {{data}} block\">\"{{script}}\"</script>"));
+            assert!(!before.contains("{{style}}") && !before.contains("{{version}}"));
+            assert!(!template.scripts.join("\n").to_ascii_lowercase().contains("</script"));
+        }
         assert!(!STYLES.join("\n").to_ascii_lowercase().contains("</style"));
     }
 }

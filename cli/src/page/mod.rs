@@ -1,4 +1,5 @@
 //! The page of `braid report`: the data that it draws, the page itself, and the same timeline as a trace for Perfetto.
+//! The page of `braid survey` is made of the same parts.
 
 mod callees;
 mod data;
@@ -10,7 +11,7 @@ mod trace;
 
 pub use callees::{Callees, Cell, callees};
 pub use data::{BlockPage, Speedup, TransactionRow};
-pub use html::page;
+pub use html::{page, survey_page};
 pub use places::{PlaceRow, Wait, places};
 pub use simulated::{Simulated, simulate};
 pub use timeline::{Batch, How, Run, Span, Timeline, What};

@@ -4,7 +4,9 @@ mod print;
 mod subject;
 
 pub(super) use print::{block_line, whole};
-pub(super) use subject::{Explained, QuestionArgs, Reached, Unusable, explain_file, measure};
+pub(super) use subject::{
+    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure,
+};
 
 use super::{End, Stop, inputs, progress::Progress};
 use crate::explain::{Question, Totals};
@@ -98,5 +100,5 @@ fn explain_input(
     input: inputs::Input,
 ) -> Result<Explained, Unusable> {
     let name = input.name();
-    explain_file(args, question, executor, name, &input.load()?)
+    explain_file(args.clock, question, executor, name, &input.load()?)
 }

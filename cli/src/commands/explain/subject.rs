@@ -34,6 +34,13 @@ pub(in crate::commands) struct QuestionArgs {
     /// Number of places at which transactions wait that are named
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
+    #[command(flatten)]
+    pub(in crate::commands) clock: ClockArgs,
+}
+
+/// How the clock is used.
+#[derive(Clone, Copy, Debug, Args)]
+pub(in crate::commands) struct ClockArgs {
     /// How often to run each block for the clock, in sequence and with Braid. 0: gas only, no clock
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(in crate::commands) rounds: u32,
@@ -102,7 +109,7 @@ impl QuestionArgs {
             workers: self.workers.into(),
             also: vec![config.workers.get().into()],
             axis: match self.by {
-                ByArg::Time if self.rounds > 0 => Axis::Time,
+                ByArg::Time if self.clock.rounds > 0 => Axis::Time,
                 _ => Axis::Gas,
             },
             top: self.top,
@@ -112,7 +119,7 @@ impl QuestionArgs {
 
 /// Records, explains and measures the block of `file`.
 pub(in crate::commands) fn explain_file(
-    args: &QuestionArgs,
+    args: ClockArgs,
     question: &Question,
     executor: &mut Executor,
     name: String,
@@ -147,7 +154,7 @@ fn field(name: &str, error: FieldError) -> Unusable {
 
 /// Runs the block with Braid and in sequence, as `braid run` does: what was measured, or what differs.
 pub(in crate::commands) fn measure(
-    args: &QuestionArgs,
+    args: ClockArgs,
     executor: &mut Executor,
     name: &str,
     file: &BlockFile,

@@ -1,0 +1,347 @@
+//! `braid survey`: what limits many blocks.
+
+use super::{
+    End, Stop,
+    explain::{ClockArgs, Explained, Unusable, explain_file},
+    inputs,
+    json::write_line,
+    page::write,
+    print_error,
+    progress::Progress,
+};
+use crate::{
+    explain::{Axis, Graph, Question, WhatIf},
+    page,
+    survey::{
+        BlockRow, FailedRow, Gathering, Group, Origin, Reached, Row, Survey, csv, steps, words,
+    },
+};
+use braid_evm::{Config, Executor};
+use braid_testkit::{
+    block_file::{BlockFile, STANDARD_STREAM},
+    fork,
+};
+use clap::{Args, ValueEnum};
+use revm::primitives::hardfork::SpecId;
+use serde::Serialize;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid survey blocks/                             four tables: bounds, limits, kinds, contracts
+  braid survey blocks/ --out survey.html           the same as a page
+  braid survey blocks/ --out survey.csv            a row for each block; .json: rows and sums
+  braid survey --rounds 0 blocks/                  no clock: the same on every machine
+  braid survey --rounds 0 --table contracts --top 25 blocks/
+  braid survey --rounds 0 --fork prague --fork osaka blocks/
+  braid survey --json blocks/ | jq 'select(.limit == \"longest\") | .file'
+  braid survey                                     the generated demo chain
+
+Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
+sequential one or from the header; 2 if a file cannot be used or a block is invalid. Such a file is a row
+with the reason, and the others are surveyed.";
+
+/// Accounts in the data of each group.
+const ACCOUNTS: usize = 200;
+
+/// Tell what limits many blocks, by fork and by contract
+///
+/// Explains every block as `braid explain` does, by gas, and adds up: how the bounds and Braid's speed-up are spread over
+/// the blocks and by fork, whether conflicts, the longest transaction or the number of workers limit a block,
+/// and at which kinds of places and which contracts the conflict chains wait. docs/SURVEY.md says what each
+/// column means, and what came out on 78 real blocks.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SurveyArgs {
+    /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
+    #[arg(value_name = "FILE|DIR|-")]
+    paths: Vec<PathBuf>,
+    /// Write the survey, in the format that the name ends in
+    #[arg(long, value_name = FORMATS, value_parser = Output::parse)]
+    out: Option<Output>,
+    /// Tables to print; all of them if none is named
+    #[arg(long = "table", value_name = "TABLE", value_enum)]
+    tables: Vec<Table>,
+    /// Workers of the columns that have a number of workers, 1 to 64; they need not exist here
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
+    workers: u8,
+    /// Number of contracts in the table of them
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Leave out blocks of other forks; may be given several times
+    #[arg(long = "fork", value_name = "FORK", value_parser = fork_from)]
+    forks: Vec<SpecId>,
+    #[command(flatten)]
+    clock: ClockArgs,
+    /// Print one JSON object per line: one for each file, and last the sums
+    #[arg(long)]
+    json: bool,
+}
+
+#[cfg(feature = "parquet")]
+const FORMATS: &str = "FILE.html|FILE.json|FILE.csv|FILE.parquet";
+#[cfg(not(feature = "parquet"))]
+const FORMATS: &str = "FILE.html|FILE.json|FILE.csv";
+
+/// A table that is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// How the bounds and Braid's speed-up are spread, by fork
+    Bounds,
+    /// What limits the blocks, by fork
+    Limits,
+    /// Kinds of places at which the conflict chains wait
+    Kinds,
+    /// Contracts at which they wait
+    Contracts,
+}
+
+/// A file to write, and how.
+#[derive(Clone, Debug)]
+struct Output {
+    path: PathBuf,
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Html,
+    Json,
+    Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+impl Output {
+    fn parse(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        let format = match path.extension().and_then(|it| it.to_str()) {
+            Some("html" | "htm") => Format::Html,
+            Some("json") => Format::Json,
+            Some("csv") => Format::Csv,
+            #[cfg(feature = "parquet")]
+            Some("parquet") => Format::Parquet,
+            #[cfg(not(feature = "parquet"))]
+            Some("parquet") => {
+                return Err(
+                    "this braid is built without Parquet: build it with --features parquet, \
+                            or write a .csv file"
+                        .to_owned(),
+                );
+            }
+            _ => return Err(format!("expected {FORMATS}")),
+        };
+        Ok(Self { path, format })
+    }
+}
+
+impl SurveyArgs {
+    fn is_asked(&self, table: Table) -> bool {
+        self.tables.is_empty() || self.tables.contains(&table)
+    }
+
+    /// Whether what Braid reaches is shown anywhere.
+    fn shows_reached(&self) -> bool {
+        self.json || self.out.is_some() || self.is_asked(Table::Bounds)
+    }
+}
+
+/// A fork, as block files name it.
+fn fork_from(text: &str) -> Result<SpecId, String> {
+    fork::parse(text).ok_or_else(|| format!("expected one of {}", fork::known_names()))
+}
+
+/// The survey as a file has it.
+#[derive(Serialize)]
+struct Whole<'a> {
+    /// Workers of the columns that have a number of workers.
+    workers: u8,
+    #[serde(flatten)]
+    survey: &'a Survey,
+}
+
+/// Surveys everything that `args` name.
+pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
+    let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
+    let config = Config::default();
+    let mut executor = Executor::new(config).map_err(|error| {
+        Stop::Message(format!("cannot start {} workers: {error}", config.workers))
+    })?;
+    let mut progress = Progress::new(inputs.len());
+    let (mut end, mut gathering) = (End::Right, Gathering::default());
+    for input in inputs {
+        progress.begin(&input.name());
+        let name = input.name();
+        let result = survey_input(args, &mut executor, input);
+        progress.end();
+        let failed = match result {
+            Ok(None) => continue,
+            Ok(Some((row, chain))) => {
+                print_row(args, &progress, &Row::Block(Box::new(row.clone())))?;
+                gathering.add(row, chain);
+                continue;
+            }
+            Err(failed) => failed,
+        };
+        end = end.max(failed.end);
+        let row = FailedRow::new(name, failed.reason);
+        print_row(args, &progress, &Row::Failed(row.clone()))?;
+        gathering.add_failed(row);
+    }
+    drop(progress);
+    let survey = gathering.finish(ACCOUNTS);
+    if args.json {
+        let Survey { groups, .. } = &survey;
+        write_line(&json!({ "total": true, "workers": args.workers, "groups": groups }))?;
+    } else {
+        print(args, &survey)?;
+    }
+    write_out(args, &survey)?;
+    Ok(end)
+}
+
+/// Why a file gave no row of a block.
+struct Failed {
+    end: End,
+    reason: String,
+}
+
+impl From<Unusable> for Failed {
+    fn from(error: Unusable) -> Self {
+        Self { end: End::BadInput, reason: error.to_string() }
+    }
+}
+
+type Surveyed = (BlockRow, Vec<crate::survey::ChainStep>);
+
+fn survey_input(
+    args: &SurveyArgs,
+    executor: &mut Executor,
+    input: inputs::Input,
+) -> Result<Option<Surveyed>, Failed> {
+    let name = input.name();
+    let file = input.load().map_err(Unusable::from)?;
+    let is_asked = |spec| args.forks.is_empty() || args.forks.contains(&spec);
+    if fork::parse(&file.meta.fork).is_some_and(|spec| !is_asked(spec)) {
+        return Ok(None);
+    }
+    let question = Question {
+        what_if: WhatIf::NOTHING,
+        workers: args.workers.into(),
+        also: Vec::new(),
+        axis: Axis::Gas,
+        top: 1,
+    };
+    let mut clock = args.clock;
+    if !args.shows_reached() {
+        clock.rounds = 0;
+    }
+    let explained = explain_file(clock, &question, executor, name, &file)?;
+    if let Some(wrong) = explained.wrong {
+        return Err(Failed { end: End::Mismatch, reason: wrong });
+    }
+    let reached = Reached {
+        simulated: args
+            .shows_reached()
+            .then(|| simulated(&explained, &file, args.workers.into()))
+            .flatten(),
+        measured: explained.reached.as_ref().map(|it| (it.workers, it.speedup)),
+    };
+    let Explained { name, number, recording, explanation, .. } = explained;
+    let meta = &file.meta;
+    let origin =
+        Origin { file: name, chain_id: meta.chain_id, block: number, fork: meta.fork.clone() };
+    let first = explanation.conflicts.first.first().filter(|it| it.waits > 0);
+    let row = BlockRow::new(
+        origin,
+        (explanation.transactions, &explanation.gas),
+        question.workers,
+        reached,
+        first.map(|it| it.words.clone()),
+    );
+    Ok(Some((row, steps(&recording, &explanation.gas))))
+}
+
+/// Braid's speed-up in virtual time, where a run takes as long as its gas.
+fn simulated(explained: &Explained, file: &BlockFile, workers: usize) -> Option<f64> {
+    let (block, database) = file.to_block().ok()?;
+    let graph = Graph::new(&explained.recording, Axis::Gas, &WhatIf::NOTHING);
+    let simulated = page::simulate((&block, &database), (&graph, Axis::Gas), &[workers], workers)?;
+    simulated.speedup(workers)
+}
+
+fn print_row(args: &SurveyArgs, progress: &Progress, row: &Row) -> io::Result<()> {
+    progress.aside(|| match row {
+        row if args.json => write_line(row),
+        Row::Failed(FailedRow { file, error, .. }) if error.contains(file.as_str()) => {
+            print_error(error);
+            Ok(())
+        }
+        Row::Failed(FailedRow { file, error, .. }) => {
+            print_error(&format!("{file}: {error}"));
+            Ok(())
+        }
+        Row::Block(_) => Ok(()),
+    })
+}
+
+/// What makes the text of a table of the sums over all blocks.
+type Text<'a> = &'a dyn Fn(&Group) -> String;
+
+/// How many files gave a block, and how many none.
+fn title(survey: &Survey) -> String {
+    let count = |count: usize, what: &str| match count {
+        1 => format!("one {what}"),
+        count => format!("{count} {what}s"),
+    };
+    let good = survey.blocks.iter().filter(|row| row.block().is_some()).count();
+    let bad = survey.blocks.len() - good;
+    let more = if bad == 0 { String::new() } else { format!(", {}", count(bad, "unusable file")) };
+    let title = count(good, "block") + &more;
+    title.replacen('o', "O", usize::from(title.starts_with('o')))
+}
+
+fn print(args: &SurveyArgs, survey: &Survey) -> io::Result<()> {
+    let Some(all) = survey.groups.first().filter(|all| all.blocks > 0) else { return Ok(()) };
+    let mut out = anstream::stdout().lock();
+    let texts: [(Table, Text<'_>); 4] = [
+        (Table::Bounds, &|_| words::bounds(&survey.groups, args.workers.into())),
+        (Table::Limits, &|_| words::limits(&survey.groups, args.workers.into())),
+        (Table::Kinds, &words::kinds),
+        (Table::Contracts, &|all| words::contracts(all, args.top)),
+    ];
+    let mut between = "";
+    if args.tables.is_empty() {
+        writeln!(out, "{}, {} transactions", title(survey), all.txs)?;
+        between = "\n";
+    }
+    for (_, text) in texts.iter().filter(|(table, _)| args.is_asked(*table)) {
+        write!(out, "{between}{}", text(all))?;
+        between = "\n";
+    }
+    out.flush()
+}
+
+fn write_out(args: &SurveyArgs, survey: &Survey) -> Result<(), Stop> {
+    let Some(Output { path, format }) = &args.out else { return Ok(()) };
+    let whole = Whole { workers: args.workers, survey };
+    let bytes = match format {
+        Format::Html => {
+            page::survey_page(&title(survey), &whole).map_err(io::Error::from)?.into_bytes()
+        }
+        Format::Json => serde_json::to_vec(&whole).map_err(io::Error::from)?,
+        Format::Csv => csv(&survey.blocks).into_bytes(),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => crate::survey::parquet(&survey.blocks)
+            .map_err(|error| Stop::Message(format!("cannot make the Parquet file: {error}")))?,
+    };
+    write("--out", path, &bytes)?;
+    if !args.json && path != Path::new(STANDARD_STREAM) {
+        writeln!(anstream::stderr(), "Wrote {}", path.display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! Many blocks together: how their bounds are spread, what limits them, and what their conflict chains wait for.
+
+use super::{
+    chain::{ChainStep, Role},
+    row::{BlockRow, Limit},
+};
+use crate::explain::{Kind, function_name};
+use alloy_primitives::{Address, hex};
+use serde::{Serialize, Serializer};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// Blocks of one fork, or all.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Group {
+    /// The fork; null for all blocks.
+    pub fork: Option<String>,
+    /// Blocks.
+    pub blocks: usize,
+    /// Transactions.
+    pub txs: usize,
+    /// Gas of all transactions.
+    pub gas: u64,
+    /// Gas of the longest transaction of each block.
+    pub longest: u64,
+    /// Gas of the late-read chain of each block.
+    pub late_read: u64,
+    /// Gas of the conflict chain of each block.
+    pub chain: u64,
+    /// How many times faster the blocks could be, and are.
+    pub speedups: Speedups,
+    /// What limits the blocks.
+    pub limits: Vec<LimitRow>,
+    /// What the conflict chains wait for, the most expensive first.
+    pub kinds: Vec<KindRow>,
+    /// Accounts at which the conflict chains wait, the most expensive first.
+    pub accounts: Vec<ContractRow>,
+    /// Number of further accounts.
+    pub other_accounts: usize,
+}
+
+/// Speed-ups over the blocks; null where no block has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Speedups {
+    /// On any number of workers, if nothing waits.
+    pub no_conflicts: Option<Spread>,
+    /// On any number of workers, with late reads.
+    pub late_read: Option<Spread>,
+    /// On any number of workers, if transactions that conflict run one after the other.
+    pub chain: Option<Spread>,
+    /// The same on the number of workers that was asked for.
+    pub chain_on_workers: Option<Spread>,
+    /// Braid in virtual time on these workers.
+    #[serde(rename = "virtual")]
+    pub simulated: Option<Spread>,
+    /// Braid on this machine.
+    pub measured: Option<Spread>,
+}
+
+/// How numbers are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The least one.
+    pub lowest: f64,
+    /// A quarter is below it.
+    pub first_quartile: f64,
+    /// Half is below it.
+    pub median: f64,
+    /// Three quarters are below it.
+    pub third_quartile: f64,
+    /// The greatest one.
+    pub highest: f64,
+}
+
+impl Spread {
+    /// Of `numbers`; `None` if there are none. Between two numbers it goes in a straight line.
+    #[must_use]
+    pub fn of(mut numbers: Vec<f64>) -> Option<Self> {
+        numbers.sort_by(f64::total_cmp);
+        let last = numbers.len().checked_sub(1)?;
+        let at = |quarters: usize| {
+            let (whole, rest) = (last * quarters / 4, last * quarters % 4);
+            let (low, high) = (numbers[whole], numbers[(whole + 1).min(last)]);
+            let share = [0.0, 0.25, 0.5, 0.75][rest];
+            low + (high - low) * share
+        };
+        Some(Self {
+            lowest: at(0),
+            first_quartile: at(1),
+            median: at(2),
+            third_quartile: at(3),
+            highest: at(4),
+        })
+    }
+}
+
+/// Blocks with one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitRow {
+    /// The limit.
+    pub limit: Limit,
+    /// Blocks.
+    pub blocks: usize,
+    /// Their gas.
+    pub gas: u64,
+}
+
+/// What conflict chains wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct KindRow {
+    /// Kind of the places.
+    pub kind: Kind,
+    /// Gas of the transactions that wait at such a place.
+    pub serialises: u64,
+    /// Gas of those that wait at no other kind of place.
+    pub alone: u64,
+    /// Number of the transactions that wait at such a place.
+    pub waits: usize,
+    /// Number of their blocks.
+    pub blocks: usize,
+}
+
+/// An account at which conflict chains wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ContractRow {
+    /// The account.
+    #[serde(serialize_with = "display")]
+    pub account: Address,
+    /// What it is.
+    pub role: Role,
+    /// Gas of the transactions that wait at it.
+    pub serialises: u64,
+    /// Gas of those that wait at no other account.
+    pub alone: u64,
+    /// Number of the transactions that wait at it.
+    pub waits: usize,
+    /// Number of their blocks.
+    pub blocks: usize,
+    /// Kinds of its places, the most expensive first.
+    pub kinds: Vec<Kind>,
+    /// Functions of it that these transactions call, the most frequent first.
+    pub functions: Vec<Function>,
+    /// Forks of these blocks, the oldest first.
+    pub forks: Vec<String>,
+}
+
+/// A function that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Function {
+    /// First four bytes of the input.
+    #[serde(serialize_with = "selector")]
+    pub selector: [u8; 4],
+    /// Its signature, if it belongs to a standard.
+    pub signature: Option<&'static str>,
+    /// Transactions that call it.
+    pub transactions: usize,
+}
+
+/// As words and places have it: with a checksum.
+fn display<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(address)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn selector<S: Serializer>(selector: &[u8; 4], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&hex::encode_prefixed(selector))
+}
+
+/// What is added up for a kind or an account.
+#[derive(Default)]
+struct Sum {
+    serialises: u64,
+    alone: u64,
+    waits: usize,
+    blocks: BTreeSet<usize>,
+}
+
+impl Sum {
+    fn add(&mut self, block: usize, cost: u64, is_alone: bool) {
+        self.serialises += cost;
+        self.alone += if is_alone { cost } else { 0 };
+        self.waits += 1;
+        self.blocks.insert(block);
+    }
+}
+
+#[derive(Default)]
+struct AccountSum {
+    sum: Sum,
+    role: Role,
+    kinds: BTreeMap<Kind, u64>,
+    selectors: BTreeMap<[u8; 4], usize>,
+    forks: BTreeSet<(u8, String)>,
+}
+
+type Blocks<'a> = [(&'a BlockRow, &'a [ChainStep])];
+
+impl Group {
+    pub(super) fn new(fork: Option<String>, blocks: &Blocks<'_>, top: usize) -> Self {
+        let rows = || blocks.iter().map(|(row, _)| *row);
+        let (accounts, other_accounts) = accounts(blocks, top);
+        Self {
+            fork,
+            blocks: blocks.len(),
+            txs: rows().map(|row| row.txs).sum(),
+            gas: rows().map(|row| row.gas).sum(),
+            longest: rows().map(|row| row.longest).sum(),
+            late_read: rows().map(|row| row.late_read).sum(),
+            chain: rows().map(|row| row.chain).sum(),
+            speedups: speedups(blocks),
+            limits: limits(blocks),
+            kinds: kinds(blocks),
+            accounts,
+            other_accounts,
+        }
+    }
+}
+
+fn speedups(blocks: &Blocks<'_>) -> Speedups {
+    let spread = |of: &dyn Fn(&BlockRow) -> Option<f64>| {
+        Spread::of(blocks.iter().filter_map(|(row, _)| of(row)).collect())
+    };
+    Speedups {
+        no_conflicts: spread(&|row| Some(row.speedup(row.longest))),
+        late_read: spread(&|row| Some(row.speedup(row.late_read))),
+        chain: spread(&|row| Some(row.speedup(row.chain))),
+        chain_on_workers: spread(&|row| Some(row.speedup(row.chain_on_workers))),
+        simulated: spread(&|row| row.virtual_speedup),
+        measured: spread(&|row| row.measured_speedup),
+    }
+}
+
+fn limits(blocks: &Blocks<'_>) -> Vec<LimitRow> {
+    let row = |limit: Limit| {
+        let of_it = || blocks.iter().filter(move |(row, _)| row.limit == limit);
+        let gas = of_it().map(|(row, _)| row.gas).sum();
+        LimitRow { limit, blocks: of_it().count(), gas }
+    };
+    Limit::ALL.map(row).to_vec()
+}
+
+fn kinds(blocks: &Blocks<'_>) -> Vec<KindRow> {
+    let mut sums: BTreeMap<Kind, Sum> = BTreeMap::new();
+    for (block, (_, chain)) in blocks.iter().enumerate() {
+        for step in *chain {
+            let kinds: BTreeSet<Kind> =
+                step.visits.iter().flat_map(|it| &it.kinds).copied().collect();
+            for kind in &kinds {
+                sums.entry(*kind).or_default().add(block, step.cost, kinds.len() == 1);
+            }
+        }
+    }
+    let row = |(kind, sum): (Kind, Sum)| {
+        let Sum { serialises, alone, waits, blocks } = sum;
+        KindRow { kind, serialises, alone, waits, blocks: blocks.len() }
+    };
+    let mut rows: Vec<KindRow> = sums.into_iter().map(row).collect();
+    rows.sort_by_key(|row| (Reverse(row.serialises), row.kind));
+    rows
+}
+
+fn accounts(blocks: &Blocks<'_>, top: usize) -> (Vec<ContractRow>, usize) {
+    let mut sums: BTreeMap<Address, AccountSum> = BTreeMap::new();
+    for (block, (row, chain)) in blocks.iter().enumerate() {
+        for step in *chain {
+            for visit in &step.visits {
+                let sum = sums.entry(visit.account).or_default();
+                sum.sum.add(block, step.cost, step.visits.len() == 1);
+                sum.role = sum.role.max(visit.role);
+                for kind in &visit.kinds {
+                    *sum.kinds.entry(*kind).or_default() += step.cost;
+                }
+                for selector in &visit.selectors {
+                    *sum.selectors.entry(*selector).or_default() += 1;
+                }
+                let (order, fork) = row.fork_in_order();
+                sum.forks.insert((order, fork.to_owned()));
+            }
+        }
+    }
+    let mut rows: Vec<ContractRow> = sums.into_iter().map(account).collect();
+    rows.sort_by_key(|row| (Reverse(row.serialises), row.account));
+    let others = rows.len().saturating_sub(top);
+    rows.truncate(top);
+    (rows, others)
+}
+
+fn account((account, sum): (Address, AccountSum)) -> ContractRow {
+    let mut kinds: Vec<(Kind, u64)> = sum.kinds.into_iter().collect();
+    kinds.sort_by_key(|(kind, cost)| (Reverse(*cost), *kind));
+    let mut functions: Vec<Function> = sum
+        .selectors
+        .into_iter()
+        .map(|(selector, transactions)| Function {
+            selector,
+            signature: function_name(selector),
+            transactions,
+        })
+        .collect();
+    functions.sort_by_key(|it| (Reverse(it.transactions), it.selector));
+    ContractRow {
+        account,
+        role: sum.role,
+        serialises: sum.sum.serialises,
+        alone: sum.sum.alone,
+        waits: sum.sum.waits,
+        blocks: sum.sum.blocks.len(),
+        kinds: kinds.into_iter().map(|(kind, _)| kind).collect(),
+        functions,
+        forks: sum.forks.into_iter().map(|(_, fork)| fork).collect(),
+    }
+}

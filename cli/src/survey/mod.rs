@@ -1,0 +1,73 @@
+//! What limits many blocks: a row for each of them, and over all of them and by fork how the bounds are spread, what the
+//! conflict chains wait for, and which contracts cost most there.
+
+mod chain;
+mod columns;
+mod group;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod row;
+pub mod words;
+
+pub use chain::{ChainStep, Role, Visit, steps};
+pub use columns::{COLUMNS, Cell, Column, csv};
+pub use group::{ContractRow, Function, Group, KindRow, LimitRow, Speedups, Spread};
+#[cfg(feature = "parquet")]
+pub use parquet::parquet;
+pub use row::{BlockRow, FailedRow, Limit, Origin, Reached, Row};
+
+use serde::Serialize;
+
+/// All blocks of a survey.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Survey {
+    /// A row for each file, in the order in which they were read.
+    pub blocks: Vec<Row>,
+    /// All blocks together, and then those of each fork, the oldest first.
+    pub groups: Vec<Group>,
+}
+
+/// What is gathered while blocks are read.
+#[derive(Clone, Debug, Default)]
+pub struct Gathering {
+    rows: Vec<Row>,
+    /// Steps of the conflict chain of each row.
+    chains: Vec<Vec<ChainStep>>,
+}
+
+impl Gathering {
+    /// Adds a block, with the steps of its conflict chain.
+    pub fn add(&mut self, row: BlockRow, chain: Vec<ChainStep>) {
+        self.rows.push(Row::Block(Box::new(row)));
+        self.chains.push(chain);
+    }
+
+    /// Adds a file that gave no block.
+    pub fn add_failed(&mut self, row: FailedRow) {
+        self.rows.push(Row::Failed(row));
+        self.chains.push(Vec::new());
+    }
+
+    /// The survey, with the `top` accounts that cost most in each group.
+    #[must_use]
+    pub fn finish(self, top: usize) -> Survey {
+        let blocks: Vec<(&BlockRow, &[ChainStep])> = self
+            .rows
+            .iter()
+            .zip(&self.chains)
+            .filter_map(|(row, chain)| Some((row.block()?, chain.as_slice())))
+            .collect();
+        let mut forks: Vec<(u8, &str)> =
+            blocks.iter().map(|(row, _)| row.fork_in_order()).collect();
+        forks.sort_unstable();
+        forks.dedup();
+        let of = |fork: &str| {
+            let blocks: Vec<_> =
+                blocks.iter().copied().filter(|(row, _)| row.fork == fork).collect();
+            Group::new(Some(fork.to_owned()), &blocks, top)
+        };
+        let mut groups = vec![Group::new(None, &blocks, top)];
+        groups.extend(forks.into_iter().map(|(_, fork)| of(fork)));
+        Survey { groups, blocks: self.rows }
+    }
+}
