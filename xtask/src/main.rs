@@ -15,6 +15,7 @@ mod readme;
 mod recipes;
 mod report;
 mod runner;
+mod scale;
 mod seeded;
 mod soak;
 mod spec;
@@ -196,6 +197,12 @@ enum Recipe {
     /// Lint and test `braid bench` on embedded stores, RocksDB among them, which takes minutes to build
     /// (needs a C++ compiler and libclang)
     Stores,
+    /// Pack the tool with a script that measures it on 1 to all cores of another machine, which needs nothing but a shell
+    Scale {
+        /// Run it on this machine, too
+        #[arg(long)]
+        here: bool,
+    },
     /// Clone HEAD into an empty folder and time the README's first two commands there
     Newcomer {
         /// Write the times into the README
@@ -271,6 +278,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         }
         Recipe::Chain(args) => chain::chain(runner, args),
         Recipe::Stores => recipes::stores(runner),
+        Recipe::Scale { here } => scale::scale(runner, *here),
         Recipe::Newcomer { write } => newcomer::newcomer(runner, *write),
     }
 }
