@@ -2,17 +2,18 @@
 
 use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
+    bench::search::virtual_ratios,
     explain::{self, Axis, Graph, WhatIf, ratio},
-    page::simulate,
 };
 use braid_testkit::workload::{Contention, ToldBy};
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 
 /// Workers, and calls of each block.
-const WORKERS: [usize; 2] = [2, 8];
+const WORKERS: [u16; 2] = [2, 8];
 const CALLS: u32 = 1_000;
 
-/// How many times faster than in sequence a cell is, and what chains allow, on 2 and on 8 workers.
+/// How many times faster than in sequence a cell is on 2 and on 8 workers, of an executor's first
+/// and sixth execution the slower one; and what chains allow.
 #[derive(Clone, Copy, Debug)]
 struct Virtual {
     reached: [f64; 2],
@@ -24,22 +25,18 @@ fn run(contention: Contention) -> Virtual {
     let transactions = Some(CALLS);
     let sweep = Sweep { workers: NonZeroU16::MIN, timing, seed: 1, transactions };
     let (block, database) = sweep.block(contention).expect("a block");
+    let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
+    let found = virtual_ratios(&block, &database, &workers).expect("it executes");
     let recording = explain::record(&block, &database, 0).expect("it executes");
     let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
-    let simulated = simulate((&block, &database), (&graph, Axis::Gas), &WORKERS, 2);
-    let simulated = simulated.expect("it executes");
-    let reached = WORKERS.map(|workers| simulated.speedup(workers).expect("simulated"));
-    let bounds = graph.bounds(&WORKERS);
+    let bounds = graph.bounds(&WORKERS.map(usize::from));
     let bound = [0, 1].map(|at| ratio(bounds.work, bounds.workers[at].chain));
-    Virtual { reached, bound }
+    Virtual { reached: [0, 1].map(|at| found[at].slower()), bound }
 }
 
 /// What has to be reached of the bound by cells whose slots can be told, on 2 and on 8 workers. With
 /// two some of a thousand calls go into finding out how they hang together.
 const TOLD: [f64; 2] = [0.88, 0.68];
-/// The same for cells whose slots nothing tells, with 40 and with 300 slots.
-const UNTOLD: [(u32, [f64; 2]); 2] = [(40, [0.64, 0.39]), (300, [0.82, 0.58])];
-
 #[test]
 fn cells_keep_their_ranks_in_virtual_time() {
     let planes = planes(&QUICK_SLOTS);
@@ -47,29 +44,33 @@ fn cells_keep_their_ranks_in_virtual_time() {
     for contention in planes.iter().flat_map(|plane| &plane.rows).flat_map(|(_, row)| row) {
         cells.entry(*contention).or_insert_with(|| run(*contention));
     }
+    let mut wrong = Vec::new();
     for (cell, found) in &cells {
         let Virtual { reached, bound } = found;
-        // One slot: no more than in sequence can be had, and little less is lost by trying.
-        let least = match cell.slots {
-            1 => [0.9, 0.95],
-            slots if cell.told_by == ToldBy::Nothing => {
-                let (_, least) = UNTOLD.iter().find(|(of, _)| *of == slots).expect("a cell");
-                *least
-            }
+        // One slot: no more than in sequence can be had, and little is lost by trying.
+        let least = match (cell.slots, cell.told_by) {
+            (1, ToldBy::Nothing) => [0.8, 0.88],
+            (1, _) => [0.9, 0.95],
+            (40, ToldBy::Nothing) => [0.7, 0.48],
+            (300, ToldBy::Nothing) => [0.78, 0.5],
             _ => TOLD,
         };
         let shares = [0, 1].map(|at| reached[at] / bound[at]);
-        assert!(shares[0] >= least[0] && shares[1] >= least[1], "{cell}: {found:.2?}");
-        // More slots are never slower, and nothing is gained by not being told.
-        let fewer = QUICK_SLOTS.iter().filter(|slots| **slots < cell.slots);
-        for slots in fewer {
-            let fewer = cells[&Contention { slots: *slots, ..*cell }];
-            let is_slower = (0..2).any(|at| reached[at] < 0.93 * fewer.reached[at]);
-            assert!(!is_slower, "{cell}: {found:.2?}, with {slots} slots {fewer:.2?}");
+        if shares[0] < least[0] || shares[1] < least[1] {
+            wrong.push(format!("{cell}: {found:.2?}, expected {least:.2?} of the bound"));
         }
-        if cell.told_by == ToldBy::Nothing {
-            let told = cells[&Contention { told_by: ToldBy::Argument, ..*cell }];
-            assert!((0..2).all(|at| reached[at] <= told.reached[at] * 1.02), "{cell}: {found:.2?}");
+        // More slots are never slower, and nothing is gained by not being told.
+        for slots in QUICK_SLOTS.iter().filter(|slots| **slots < cell.slots) {
+            let fewer = cells[&Contention { slots: *slots, ..*cell }];
+            if (0..2).any(|at| reached[at] < 0.93 * fewer.reached[at]) {
+                wrong.push(format!("{cell}: {found:.2?}, with {slots} slots {fewer:.2?}"));
+            }
+        }
+        let told = cells[&Contention { told_by: ToldBy::Argument, ..*cell }];
+        let is_told = cell.told_by != ToldBy::Nothing;
+        if !is_told && (0..2).any(|at| reached[at] > told.reached[at] * 1.02) {
+            wrong.push(format!("{cell}: {found:.2?}, told {told:.2?}"));
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

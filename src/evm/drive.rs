@@ -20,7 +20,7 @@ use super::plan::course::Course;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::pace::Pace;
 use super::plan::progress::Outcome;
-use super::plan::{Reason, Strategy};
+use super::plan::{Reason, Strategy, waste};
 use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Ended, Session};
@@ -145,7 +145,7 @@ fn run<'env, S: StateSource + 'env>(
         let next = session.frontier.position();
         let has_failed = failure.is_some();
         let outcome = Outcome { first, next, all, was_given_up, has_failed, has_paid };
-        let least = session.waste(config, choice.workers).commits;
+        let least = waste(config.max_speculative_runs, choice.workers).commits;
         course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
         session.tally.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
@@ -210,7 +210,7 @@ impl<S: StateSource> Session<S> {
             }
             Strategy::Groups => {
                 let is_forced = choice.reason == Reason::Policy;
-                let pace = if is_forced { Pace::forced() } else { Pace::new(crew.workers()) };
+                let pace = if is_forced { Pace::forced() } else { Pace::new(choice.longest) };
                 self.run_groups(end, crew, config, on_commit, pace)
             }
         }

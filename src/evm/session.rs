@@ -11,12 +11,10 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::plan::longest::Seen;
-use super::plan::waste;
 use super::stretch::{Fold, How, RunTask, Unpublished};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
-use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
 use crate::worker::{Shared, work};
@@ -207,11 +205,5 @@ impl<S: StateSource> Session<S> {
     /// Number of transactions below `end` that have not run.
     pub(super) const fn left(&self, end: usize) -> usize {
         end.saturating_sub(self.frontier.position())
-    }
-
-    /// From when on speculation on `workers` workers counts as wasted here.
-    pub(super) fn waste(&self, config: &Config, workers: usize) -> Waste {
-        let transactions = self.workload.recipe.block.transactions.len();
-        waste(transactions, config.max_speculative_runs, workers)
     }
 }

@@ -7,6 +7,7 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
+use super::plan::waste;
 use super::session::{Ended, Session};
 use super::stretch::PrivateStretch;
 use crate::config::Config;
@@ -26,7 +27,7 @@ impl<S: StateSource> Session<S> {
         hands_over: bool,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let alone = workers == 1 || self.left(end) < 2;
-        let hands_over = hands_over.then(|| self.waste(config, workers));
+        let hands_over = hands_over.then(|| waste(config.max_speculative_runs, workers));
         let longest = core::mem::take(&mut self.longest);
         let block = &self.workload.recipe.block;
         let plan = plan_block(block, (self.frontier, end), workers, config.chunk);

@@ -17,6 +17,7 @@ mod load;
 mod memory;
 mod rounds;
 mod runs;
+pub mod search;
 mod simulate;
 mod stages;
 #[cfg(any(feature = "redb", braid_rocksdb))]

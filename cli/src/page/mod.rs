@@ -13,6 +13,6 @@ pub use callees::{Callees, Cell, callees};
 pub use data::{BlockPage, Speedup, TransactionRow};
 pub use html::{page, survey_page};
 pub use places::{PlaceRow, Wait, places};
-pub use simulated::{Simulated, simulate};
+pub use simulated::{Priced, Simulated, simulate};
 pub use timeline::{Batch, How, Run, Span, Timeline, What};
 pub use trace::trace;

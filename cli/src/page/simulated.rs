@@ -3,7 +3,7 @@
 use super::timeline::Timeline;
 use crate::explain::{Axis, Graph, ratio};
 use braid_evm::{
-    Config, SimulatedExecutor,
+    Config, SimulatedExecutor, VirtualRun,
     runtime::simulated::{Costs, Options, Schedule},
 };
 use braid_testkit::block::Block;
@@ -58,6 +58,44 @@ fn prices(graph: &Graph, axis: Axis) -> Arc<[u64]> {
     graph.costs().iter().map(price).collect()
 }
 
+/// Virtual time in which a run of each transaction takes as long as it costs, and all other steps a fixed time.
+#[derive(Clone, Debug)]
+pub struct Priced {
+    runs: Arc<[u64]>,
+}
+
+impl Priced {
+    /// Of a block whose transactions cost what `graph`, by `axis`, says.
+    #[must_use]
+    pub fn new(graph: &Graph, axis: Axis) -> Self {
+        Self { runs: prices(graph, axis) }
+    }
+
+    /// What all transactions take one after the other.
+    #[must_use]
+    pub fn sequential(&self) -> u64 {
+        self.runs.iter().sum()
+    }
+
+    /// An executor on `workers` simulated workers.
+    #[must_use]
+    pub fn executor(&self, workers: NonZeroU16) -> SimulatedExecutor {
+        let options = Options {
+            schedule: Schedule::Priced { runs: Arc::clone(&self.runs), others: OTHERS },
+            step_limit: u64::MAX,
+            keep_record: true,
+            ..Options::new(workers.get(), 1)
+        };
+        SimulatedExecutor::new(Config::with_workers(workers), options)
+    }
+
+    /// What the workers did in `run`: also the stretches in order, which are no steps of theirs.
+    #[must_use]
+    pub fn timeline<E>(&self, run: &VirtualRun<E>, workers: usize) -> Timeline {
+        Timeline::new(&run.record, workers, &self.runs, run.makespan)
+    }
+}
+
 /// Executes `block` on each number of `workers`, and keeps what `shown` of them do. `None` if it does not execute.
 ///
 /// Each run of a transaction takes as long as `graph`, by `axis`, says that it costs, and all other steps a fixed
@@ -71,24 +109,18 @@ pub fn simulate<D>(
 where
     D: DatabaseRef<Error: Display + Send> + Clone + Send + Sync + 'static,
 {
-    let runs = prices(graph, axis);
+    let priced = Priced::new(graph, axis);
     let shared = Arc::new(braid_evm::Block::from(block));
     let (mut times, mut timeline) = (Vec::new(), None);
     for &count in workers {
         let number = u16::try_from(count).ok().and_then(NonZeroU16::new)?;
-        let options = Options {
-            schedule: Schedule::Priced { runs: Arc::clone(&runs), others: OTHERS },
-            step_limit: u64::MAX,
-            keep_record: true,
-            ..Options::new(number.get(), 1)
-        };
-        let mut executor = SimulatedExecutor::new(Config::with_workers(number), options);
+        let mut executor = priced.executor(number);
         let mut best = u64::MAX;
         for _ in 0..ROUNDS {
             let source = braid_evm::Cloned(database.clone());
             let run = executor.execute(Arc::clone(&shared), source).ok()?;
+            let now = priced.timeline(&run, count);
             run.result.ok()?;
-            let now = Timeline::new(&run.record, count, &runs, run.makespan);
             if now.end < best {
                 best = now.end;
                 if count == shown {
@@ -98,5 +130,5 @@ where
         }
         times.push((count, best));
     }
-    Some(Simulated { times, sequential: runs.iter().sum(), timeline: timeline? })
+    Some(Simulated { times, sequential: priced.sequential(), timeline: timeline? })
 }

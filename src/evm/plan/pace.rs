@@ -1,8 +1,6 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{
-    COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND,
-};
+use super::thresholds::{COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, SHORTEST_ROUND};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced.
@@ -28,8 +26,8 @@ pub(in crate::evm) struct Pace {
 }
 
 impl Pace {
-    pub(in crate::evm) const fn new(workers: usize) -> Self {
-        let longest = LONGEST_ROUND_EACH * workers;
+    /// Rounds of at most `longest` transactions.
+    pub(in crate::evm) const fn new(longest: usize) -> Self {
         Self {
             length: SHORTEST_ROUND,
             longest,
@@ -46,7 +44,7 @@ impl Pace {
 
     /// One round, whatever it brings.
     pub(in crate::evm) const fn forced() -> Self {
-        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(1) }
+        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(FORCED_ROUND) }
     }
 
     /// Transactions of the next round.
@@ -86,9 +84,9 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        let farthest = FARTHEST_ROUND * self.longest;
         let looks_ahead = self.reach > 0 || (is_chain && self.length == SHORTEST_ROUND);
-        if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < farthest {
+        if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < FARTHEST_ROUND
+        {
             self.reach = 2 * self.length();
             return false;
         }
@@ -138,7 +136,7 @@ mod tests {
 
     #[test]
     fn rounds_get_longer_while_they_pay_and_shorter_where_they_do_not() {
-        let mut pace = Pace::new(2);
+        let mut pace = Pace::new(128);
         let lengths: Vec<_> = (0..8)
             .map(|_| {
                 assert!(pace.allows(&shared(10, 100), 2, false) && !pace.is_over());
@@ -159,29 +157,29 @@ mod tests {
     }
 
     #[test]
-    fn rounds_are_as_long_as_workers_can_share() {
-        for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512)] {
-            let mut pace = Pace::new(workers);
+    fn rounds_are_as_long_as_they_may_be() {
+        for longest in [64, 128, 192, 512, 760] {
+            let mut pace = Pace::new(longest);
             assert_eq!(pace.length(), 64);
-            (0..20).for_each(|_| pace.ran(pace.length(), 0));
+            (0..30).for_each(|_| pace.ran(pace.length(), 0));
             assert_eq!(pace.length(), longest);
         }
     }
 
     #[test]
     fn chains_end_lanes_where_shorter_rounds_do_not_help() {
-        let mut pace = Pace::new(2);
+        let mut pace = Pace::new(128);
         (0..3).for_each(|_| pace.ran(64, 0));
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
         assert!(pace.has_paid());
-        assert!(!Pace::new(2).has_paid());
+        assert!(!Pace::new(128).has_paid());
     }
 
     #[test]
     fn a_worker_looks_ahead_where_one_group_has_a_round() {
-        let mut pace = Pace::new(4);
+        let mut pace = Pace::new(256);
         // A chain at first, then two groups, which is less than four workers can run, then five.
         for (heaviest, total, length) in [(64, 64, 128), (128, 128, 256), (150, 256, 512)] {
             assert!(!pace.allows(&shared(heaviest, total), 4, false) && !pace.is_over());
@@ -195,12 +193,12 @@ mod tests {
         while !pace.allows(&shared(60, 100), 4, false) {}
         let looks =
             (0..).take_while(|_| !pace.allows(&shared(80, 100), 4, false) && !pace.is_over());
-        assert_eq!((looks.count(), pace.length()), (6, 64 * 4 * FARTHEST_ROUND));
+        assert_eq!((looks.count(), pace.length()), (6, FARTHEST_ROUND));
     }
 
     #[test]
     fn waste_ends_lanes_but_a_little_never_does() {
-        let mut pace = Pace::new(2);
+        let mut pace = Pace::new(128);
         for _ in 0..100 {
             pace.ran(63, 1);
             assert!(!pace.is_over());

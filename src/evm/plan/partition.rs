@@ -27,12 +27,11 @@ pub(in crate::evm) fn plan_block(
     let hint = |tx: &TxEnv| Hint::<Address> {
         cost: tx.gas_limit,
         serial_key: tx.caller,
-        target: tx.kind.to().copied().filter(|_| !tx.data.is_empty()),
         frontier_only: !may_fit(block, tx, room),
     };
     let transactions = block.transactions.get(first.position()..end).unwrap_or_default();
     let grain = match chunk {
-        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX, shared_cost: u64::MAX },
+        Some(chunk) => Grain { transactions: chunk.get(), cost: u64::MAX },
         None => Grain::for_block(transactions.len(), workers),
     };
     // First all that has to be fetched from memory, transaction by transaction; then the map of

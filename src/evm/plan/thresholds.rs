@@ -78,10 +78,10 @@ pub(super) const SHORTEST_ROUND: usize = 64;
 /// [`WORKERS_THAT_MEET`]. See [`GROUPS_EACH`].
 pub(super) const LONGEST_ROUND_EACH: usize = 64;
 
-/// Times the longest round. Where one group has most of a round, a worker looks that far ahead for
-/// others to run beside it. By judgement: to look takes a tenth of a microsecond for a transaction.
-/// Calls that come to one slot 250 times in a row, two workers: 1.02 without, 1.7 with it.
-pub(super) const FARTHEST_ROUND: usize = 16;
+/// Transactions. Where one group has most of a round, a worker looks that far ahead for others to
+/// run beside it. By judgement: to look takes a tenth of a microsecond for a transaction. Calls
+/// that come to one slot 250 times in a row, two workers: 1.02 without, 1.7 with it.
+pub(super) const FARTHEST_ROUND: usize = 4_096;
 
 /// Transactions that have to commit in rounds for each one that is discarded: where more are,
 /// speculation discards fewer. By judgement.
@@ -100,10 +100,6 @@ pub(super) const GAS_IN_A_MICROSECOND: u64 = 4_000;
 
 /// Microseconds that it takes to fold what a transaction has left. By judgement.
 pub(super) const FOLD_MICROSECONDS: u64 = 1;
-
-/// Transactions. A shorter block gives speculation up twice as late. Real blocks 10760440 and
-/// 15538827, and 30,000 token transfers to one recipient (DESIGN).
-pub(super) const LONG_BLOCK: usize = 2_000;
 
 /// Discarded runs of one transaction, at most, that a chain of dependent ones comes to. Blocks
 /// `lending` and `rollup-batch` on eight workers and more: 3.5 to 3.8.

@@ -1,27 +1,22 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use super::thresholds::{
-    DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, FIRST_IN_ORDER, LONG_BLOCK, TRIAL_TIMES,
-};
+use super::thresholds::{DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, FIRST_IN_ORDER, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
 use crate::protocol::Waste;
 
 /// From when on speculation on `workers` workers counts as wasted, where each transaction may run
 /// `runs` times for nothing.
 ///
-/// What a second worker does for nothing in a chain is about one run for each commit; of mainnet's
-/// short blocks those in which it is more are still faster with speculation than without. Each
-/// further worker may waste as much as that one. They waste by fits and starts, so it takes longer
-/// to tell.
-pub(in crate::evm) fn waste(transactions: usize, runs: u32, workers: usize) -> Waste {
+/// What a second worker does for nothing in a chain is about one run for each commit. Each further
+/// worker may waste as much as that one. They waste by fits and starts, so it takes longer to tell.
+pub(in crate::evm) fn waste(runs: u32, workers: usize) -> Waste {
     let Waste { runs: few, commits } = Waste::default();
-    let times = if transactions < LONG_BLOCK && runs > 1 { 2 } else { 1 };
     if workers <= 2 {
-        return Waste { runs: times * few, commits };
+        return Waste { runs: few, commits };
     }
     let others = u32::try_from(workers - 1).unwrap_or(u32::MAX);
     let most = DISCARDS_TELL_A_CHAIN * runs.clamp(1, DISCARDS_IN_A_CHAIN);
-    Waste { runs: (2 * times * few).saturating_mul(others).min(most), commits: 2 * commits }
+    Waste { runs: (2 * few).saturating_mul(others).min(most), commits: 2 * commits }
 }
 
 /// What the block has shown of speculation.
@@ -86,20 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speculation_is_given_up_later_in_short_blocks() {
-        let runs = |all, runs| waste(all, runs, 2);
-        for (all, most, expected) in [(0, 4, 48), (1_999, 2, 48), (2_000, 4, 24), (500, 1, 24)] {
-            assert_eq!(runs(all, most), Waste { runs: expected, commits: 32 });
-        }
-    }
-
-    /// But a chain is given up on many, too.
-    #[test]
-    fn and_on_more_workers() {
-        let long = [3, 4, 5, 8, 64].map(|workers| waste(5_000, 4, workers).runs);
-        assert_eq!(long, [96, 144, 192, 208, 208]);
-        let short = [3, 4, 64].map(|workers| waste(100, 4, workers).runs);
-        assert_eq!(short, [192, 208, 208]);
-        assert_eq!(waste(100, 1, 64), Waste { runs: 52, commits: 64 });
+    fn a_chain_is_given_up_on_two_workers_and_on_many() {
+        let expected = Waste { runs: 24, commits: 32 };
+        assert!([1, 4].iter().all(|runs| waste(*runs, 2) == expected));
+        let more = [3, 4, 5, 8, 64].map(|workers| waste(4, workers).runs);
+        assert_eq!(more, [96, 144, 192, 208, 208]);
+        assert_eq!(waste(1, 64), Waste { runs: 52, commits: 64 });
     }
 }

@@ -15,6 +15,8 @@ use revm::bytecode::opcode;
 const ITERATIONS_IN_A_MICROSECOND: u64 = 32;
 /// Gas of one iteration.
 const ITERATION_GAS: u64 = 40;
+/// Iterations that a transaction may have gas for (EIP-7825).
+const MOST_ITERATIONS: u64 = 300_000;
 /// Gas of a call beside its loops, at most: the call itself, its data, two cold slots.
 const CALL_GAS: u64 = 40_000;
 
@@ -98,7 +100,7 @@ impl Contention {
         })
     }
 
-    fn calls(self, world: &mut World, count: u32) -> Result<Vec<Call>, WorkloadError> {
+    pub(super) fn calls(self, world: &mut World, count: u32) -> Result<Vec<Call>, WorkloadError> {
         let slots = self.slots.max(1);
         let code = self.code();
         let contracts = if self.told_by == ToldBy::Callee { slots } else { 1 };
@@ -152,6 +154,19 @@ impl Contention {
         // A wallet asks for a fifth more than is used.
         let gas_limit = (CALL_GAS + all * ITERATION_GAS) * 6 / 5;
         Ok(Call { sender: sender.into(), to, value: U256::ZERO, input, gas_limit })
+    }
+
+    /// Makes `call`, one of the block's, compute so many times as long.
+    pub(super) fn lengthen(self, call: &mut Call, times: u32) {
+        let all = u64::from(self.micros) * ITERATIONS_IN_A_MICROSECOND * u64::from(times);
+        let mut input = call.input.to_vec();
+        // The last argument: what it computes in the end.
+        if let Some(after) = input.last_chunk_mut::<8>() {
+            *after = all.min(MOST_ITERATIONS).to_be_bytes();
+        }
+        call.input = input.into();
+        call.gas_limit =
+            CALL_GAS + (all.min(MOST_ITERATIONS) + all / u64::from(times.max(1))) * ITERATION_GAS;
     }
 
     /// Computes, increments the slot, computes. Arguments: what tells the slot, iterations before,

@@ -25,6 +25,7 @@ mod preset;
 pub mod random;
 mod range_pool;
 mod seal;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use contention::{Contention, Order, ToldBy, When};
 pub use demo::{demo, demo_chain};
 pub use load::{Load, LoadStream, load};
 pub use preset::Preset;
+pub use shape::{Producer, Shape};
 pub use wallet::Signing;
 
 use crate::block_file::BlockFile;

@@ -164,6 +164,7 @@ pub(in crate::commands) struct BenchArgs {
 /// Measurements of another kind.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Search(super::search::SearchArgs),
     Sustain(super::sustain::SustainArgs),
 }
 

@@ -7,6 +7,7 @@ mod extras;
 mod heat_map;
 mod markdown;
 mod report;
+mod search;
 mod sustain;
 
 pub(super) use args::{BenchArgs, pause_from};
@@ -48,8 +49,10 @@ enum Item {
 
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
-    if let Some(args::Command::Sustain(args)) = &args.command {
-        return sustain::run(args);
+    match &args.command {
+        Some(args::Command::Sustain(args)) => return sustain::run(args),
+        Some(args::Command::Search(args)) => return search::run(args),
+        None => {}
     }
     if args.compute {
         let _ = bench::compute();

@@ -1,0 +1,261 @@
+//! A search for blocks that Braid is slow on: it changes one thing of a shape at a time, in virtual time, so that the same
+//! seed finds the same blocks on every machine.
+
+use crate::{
+    explain::{self, Axis, Graph, WhatIf},
+    page::Priced,
+};
+use braid_testkit::{
+    block::Block,
+    block_file::FileDatabase,
+    compare::braid::outputs,
+    sequential::{OnInvalid, Prepared},
+    workload::{Shape, random::Random},
+};
+use core::num::NonZeroU16;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Executions of a block by one executor: the first one has learned nothing, the last one what there is to learn.
+const EXECUTIONS: usize = 6;
+/// Differences that are described.
+const DESCRIBED: usize = 5;
+/// Changes without a slower block after which the search begins elsewhere.
+const PATIENCE: u32 = 25;
+/// Changes of the shape with which it begins again.
+const FRESH: u32 = 6;
+
+/// How a block runs on simulated workers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// The block.
+    pub shape: Shape,
+    /// Workers on which it is slowest.
+    pub workers: u16,
+    /// Sequential over virtual time there, of an executor's first and last execution the slower one.
+    pub ratio: f64,
+    /// Time that all runs take together, over sequential time.
+    pub busy: f64,
+}
+
+/// Why a shape has no figure.
+#[derive(Debug, Error)]
+#[error("{shape}: {error}")]
+pub struct SearchError {
+    /// Which one.
+    pub shape: Shape,
+    /// Why.
+    pub error: VirtualError,
+}
+
+/// How many times faster than in sequence a block is on simulated workers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Virtual {
+    /// Of an executor that has seen nothing.
+    pub fresh: f64,
+    /// Of one that has executed the block some times before.
+    pub learned: f64,
+    /// Time that all runs take together, over sequential time, in the slower one.
+    pub busy: f64,
+}
+
+impl Virtual {
+    /// The smaller one of both ratios.
+    #[must_use]
+    pub const fn slower(&self) -> f64 {
+        self.fresh.min(self.learned)
+    }
+}
+
+/// Why a block has no virtual time.
+#[derive(Debug, Error)]
+pub enum VirtualError {
+    /// It does not execute.
+    #[error("{0}")]
+    Invalid(String),
+    /// A result is not that of sequential execution.
+    #[error("{workers} workers: another result than sequential execution\n{differences}")]
+    Different {
+        /// On how many simulated workers.
+        workers: u16,
+        /// In what it differs, a line each.
+        differences: String,
+    },
+}
+
+/// How `block` runs on each number of `workers`, where a run takes as long as its gas.
+///
+/// # Errors
+/// [`VirtualError`].
+pub fn virtual_ratios(
+    block: &Block,
+    database: &FileDatabase,
+    workers: &[NonZeroU16],
+) -> Result<Vec<Virtual>, VirtualError> {
+    let recording = explain::record(block, database, 0).map_err(invalid)?;
+    let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
+    let priced = Priced::new(&graph, Axis::Gas);
+    let sequential = priced.sequential();
+    let expected = Prepared::new(block).run(database.clone(), OnInvalid::Reject);
+    let expected = expected.map_err(invalid)?;
+    let shared = Arc::new(braid_evm::Block::from(block));
+    let on = |workers: &NonZeroU16| {
+        let mut executor = priced.executor(*workers);
+        let mut found = Virtual { fresh: 0.0, learned: 0.0, busy: 0.0 };
+        for execution in 0..EXECUTIONS {
+            let run = executor.execute(Arc::clone(&shared), braid_evm::Cloned(database.clone()));
+            let run = run.map_err(invalid)?;
+            let timeline = priced.timeline(&run, usize::from(workers.get()));
+            let busy = timeline.runs.iter().map(|run| run.end - run.begin).sum();
+            let output = run.result.map_err(invalid)?;
+            let differences = outputs(&expected, &output, DESCRIBED);
+            if !differences.is_empty() {
+                let (workers, differences) = (workers.get(), differences.to_string());
+                return Err(VirtualError::Different { workers, differences });
+            }
+            found.learned = explain::ratio(sequential, timeline.end);
+            if execution == 0 {
+                found.fresh = found.learned;
+            }
+            if found.learned <= found.fresh {
+                found.busy = 1.0 / explain::ratio(sequential, busy).max(f64::MIN_POSITIVE);
+            }
+        }
+        Ok(found)
+    };
+    workers.iter().map(on).collect()
+}
+
+fn invalid(error: impl core::fmt::Display) -> VirtualError {
+    VirtualError::Invalid(error.to_string())
+}
+
+/// How `shape` runs on the number of `workers` on which it is slowest.
+///
+/// # Errors
+/// A result is not the sequential one; the generator is at fault.
+pub fn judge(shape: Shape, seed: u64, workers: &[NonZeroU16]) -> Result<Found, SearchError> {
+    let failed = |error: VirtualError| SearchError { shape, error };
+    let file = shape.block(seed).map_err(|error| failed(invalid(error)))?;
+    let (block, database) =
+        file.to_block().map_err(|error| failed(VirtualError::Invalid(format!("{error:?}"))))?;
+    let all = virtual_ratios(&block, &database, workers).map_err(failed)?;
+    let slowest = workers
+        .iter()
+        .zip(all)
+        .min_by(|(_, one), (_, other)| one.slower().total_cmp(&other.slower()));
+    let Some((workers, slowest)) = slowest else {
+        return Err(failed(VirtualError::Invalid("no number of workers".to_owned())));
+    };
+    Ok(Found { shape, workers: workers.get(), ratio: slowest.slower(), busy: slowest.busy })
+}
+
+/// A search in progress: an iterator over all blocks that it looks at.
+#[derive(Debug)]
+pub struct Search {
+    seed: u64,
+    workers: Vec<NonZeroU16>,
+    random: Random,
+    here: Option<Found>,
+    failures: u32,
+}
+
+impl Search {
+    /// A search on these numbers of `workers`; everything follows from `seed`.
+    #[must_use]
+    pub fn new(seed: u64, workers: Vec<NonZeroU16>) -> Self {
+        let random = Random::new(seed, "search");
+        Self { seed, workers, random, here: None, failures: 0 }
+    }
+}
+
+impl Iterator for Search {
+    type Item = Result<Found, SearchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let changes = if self.here.is_some() { 1 } else { FRESH };
+        let mut shape = self.here.map_or(Shape::BASE, |here| here.shape);
+        for _ in 0..changes {
+            shape = shape.mutated(&mut self.random);
+        }
+        let found = match judge(shape, self.seed, &self.workers) {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        if self.here.is_none_or(|here| found.ratio < here.ratio) {
+            (self.here, self.failures) = (Some(found), 0);
+        } else {
+            self.failures += 1;
+            if self.failures >= PATIENCE {
+                (self.here, self.failures) = (None, 0);
+            }
+        }
+        Some(Ok(found))
+    }
+}
+
+/// The slowest blocks that were found, each shape once.
+#[derive(Clone, Debug, Default)]
+pub struct Slowest {
+    most: usize,
+    found: Vec<Found>,
+}
+
+impl Slowest {
+    /// Keeps `most` of them.
+    #[must_use]
+    pub const fn new(most: usize) -> Self {
+        Self { most, found: Vec::new() }
+    }
+
+    /// Adds a block. Returns whether no other is slower.
+    pub fn add(&mut self, found: Found) -> bool {
+        if self.found.iter().any(|other| other.shape == found.shape) {
+            return false;
+        }
+        let place = self.found.partition_point(|other| other.ratio <= found.ratio);
+        self.found.insert(place, found);
+        self.found.truncate(self.most);
+        place == 0
+    }
+
+    /// All that are kept, the slowest first.
+    #[must_use]
+    pub fn all(&self) -> &[Found] {
+        &self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers() -> Vec<NonZeroU16> {
+        [2, 4].into_iter().filter_map(NonZeroU16::new).collect()
+    }
+
+    #[test]
+    fn the_same_seed_finds_the_same_blocks() {
+        let run = || -> Vec<Found> {
+            Search::new(3, workers()).take(6).map(|found| found.expect("a block")).collect()
+        };
+        let found = run();
+        assert_eq!(found, run());
+        assert!(found.iter().all(|it| it.ratio > 0.1 && it.busy > 0.5), "{found:?}");
+    }
+
+    #[test]
+    fn the_slowest_are_kept_in_order_and_once() {
+        let found = |transactions, ratio| Found {
+            shape: Shape { transactions, ..Shape::BASE },
+            workers: 2,
+            ratio,
+            busy: 1.0,
+        };
+        let mut slowest = Slowest::new(2);
+        assert!(slowest.add(found(1, 0.9)) && slowest.add(found(2, 0.8)));
+        assert!(!slowest.add(found(2, 0.8)) && !slowest.add(found(3, 0.85)));
+        let kept: Vec<_> = slowest.all().iter().map(|it| it.shape.transactions).collect();
+        assert_eq!(kept, [2, 3]);
+    }
+}

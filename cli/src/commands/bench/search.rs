@@ -1,0 +1,131 @@
+//! `braid bench search`: looks for blocks that Braid is slow on.
+
+use super::{End, Stop};
+use crate::bench::search::{Found, Search, Slowest, VirtualError};
+use crate::commands::{print_error, progress::Progress, workers_from};
+use clap::Args;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{self, Write},
+    num::NonZeroU16,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid bench search                                 a minute, on 2 and 8 simulated workers
+  braid bench search --seconds 3600 --seed 7 --out slow/   an hour; the slowest blocks as files
+  braid bench search --blocks 300 --below 0.9        the same blocks on every machine; exit code 1 below 0.9
+  braid bench slow/                                  what was found, by the clock
+
+Exit code: 0; 1 if a result differs from sequential execution, or a block below --below was found; 2 if a block cannot
+be made.";
+
+/// Search for blocks that Braid is slow on, in virtual time
+///
+/// Changes one thing of a block at a time - at which slots calls meet and in which order, what tells them, how long they
+/// take and how much gas they ask for, payments, senders, one giant call, what the producer does - and goes on from the
+/// slower block. A run of a transaction takes as long as its gas; of an executor's first and later executions the slower
+/// one counts. Each seed finds the same blocks everywhere.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SearchArgs {
+    /// For how long, in seconds
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Look at N blocks, however long that takes
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    blocks: Option<usize>,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Numbers of simulated workers
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8", value_parser = workers_from)]
+    workers: Vec<NonZeroU16>,
+    /// Keep the N slowest
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Write them into this folder as block files
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Fail if a block comes to less than this, in sequential time
+    #[arg(long, value_name = "RATIO")]
+    below: Option<f64>,
+    /// Print one JSON object per line: one for each of the slowest
+    #[arg(long)]
+    json: bool,
+}
+
+/// Searches as `args` ask for.
+pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
+    let mut slowest = Slowest::new(args.top.max(1));
+    let mut progress = Progress::open_ended();
+    let begun = Instant::now();
+    let all = Search::new(args.seed, args.workers.clone());
+    let mut seen = 0_usize;
+    for found in all.take(args.blocks.unwrap_or(usize::MAX)) {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) if matches!(error.error, VirtualError::Different { .. }) => {
+                print_error(&format!("seed {}: {error}", args.seed));
+                return Ok(End::Mismatch);
+            }
+            Err(error) => return Err(Stop::Message(error.to_string())),
+        };
+        seen += 1;
+        if slowest.add(found) {
+            progress.begin(&format!("{seen} blocks, {:.2} {}", found.ratio, found.shape));
+        }
+        if args.blocks.is_none() && begun.elapsed() >= Duration::from_secs(args.seconds) {
+            break;
+        }
+    }
+    progress.end();
+    drop(progress);
+    let mut out = anstream::stdout().lock();
+    for found in slowest.all() {
+        if args.json {
+            writeln!(out, "{}", line(found, args.seed))?;
+        } else {
+            let Found { ratio, busy, workers, shape } = found;
+            writeln!(out, "{ratio:.2} on {workers} workers, runs {busy:.2}: {shape}")?;
+        }
+    }
+    if !args.json {
+        writeln!(
+            out,
+            "{seen} blocks in {:.0} s, seed {}",
+            begun.elapsed().as_secs_f64(),
+            args.seed
+        )?;
+    }
+    out.flush()?;
+    if let Some(folder) = &args.out {
+        write(&slowest, folder, args.seed)?;
+    }
+    let is_below = |found: &Found| args.below.is_some_and(|least| found.ratio < least);
+    Ok(if slowest.all().iter().any(is_below) { End::Mismatch } else { End::Right })
+}
+
+fn line(found: &Found, seed: u64) -> Value {
+    json!({
+        "ratio": found.ratio,
+        "workers": found.workers,
+        "runs": found.busy,
+        "shape": found.shape.to_string(),
+        "seed": seed,
+    })
+}
+
+fn write(slowest: &Slowest, folder: &PathBuf, seed: u64) -> Result<(), Stop> {
+    let failed = |error: String| Stop::Message(format!("{}: {error}", folder.display()));
+    fs::create_dir_all(folder).map_err(|error: io::Error| failed(error.to_string()))?;
+    for (place, found) in (1..).zip(slowest.all()) {
+        let file = found.shape.block(seed).map_err(|error| failed(error.to_string()))?;
+        let path = folder.join(format!("slow-{place:02}.json.zst"));
+        file.write(&path).map_err(|error| failed(error.to_string()))?;
+    }
+    Ok(())
+}
