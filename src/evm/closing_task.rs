@@ -279,7 +279,7 @@ impl Task for Closing {
 mod tests {
     use super::*;
     use crate::evm::crew::SLEEPY;
-    use crate::evm::exec::change::{AccountChange, ChangeKind};
+    use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
     use alloy_primitives::U256;
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
@@ -292,7 +292,7 @@ mod tests {
             before: None,
             after: Some(AccountInfo::from_balance(U256::from(account))),
             slots: Vec::new(),
-            knows_code: true,
+            code: CodeBeside::Known,
             knows_balance: true,
         };
         let before = (1..=200).map(change).collect();

@@ -49,6 +49,13 @@ pub enum EvmMutant {
     /// was never known.
     #[cfg(feature = "mutants")]
     CodeForgottenTwice,
+    /// The same where each transaction has a journal of its own.
+    #[cfg(feature = "mutants")]
+    CodeForgottenUnshared,
+    /// That there is no code, which revm has forgotten and a transaction has loaded again, is not
+    /// told in the bundle.
+    #[cfg(feature = "mutants")]
+    CodeLearntUntold,
     /// A hash that is remembered answers for all inputs that have its place.
     #[cfg(feature = "mutants")]
     HashOfAnother,
@@ -289,6 +296,8 @@ impl EvmMutant {
         Self::JournalOutlivesEmptied,
         Self::JournalOutlivesError,
         Self::CodeForgottenTwice,
+        Self::CodeForgottenUnshared,
+        Self::CodeLearntUntold,
         Self::HashOfAnother,
         Self::HashUnpaid,
         Self::ErrorKept,

@@ -3,7 +3,7 @@
 use crate::support::scene::{
     BENEFICIARY, Scene, call, call_with, contract, create, pay, rich, storage,
 };
-use alloy_primitives::{B256, Bytes, U256, keccak256};
+use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::fork::FORKS;
 use braid_testkit::memory::MemoryAccount;
@@ -151,29 +151,46 @@ fn code_changes_with_every_life() {
 #[test]
 pub(crate) fn one_fails_within_a_call_that_fails_where_the_fees_go() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::OSAKA, SpecId::AMSTERDAM] {
-        for is_there in [false, true] {
-            let mut scene = Scene::on(spec);
-            let [alice, bob, carol] = scene.senders();
-            let init = Code::new().op(opcode::INVALID).bytes();
-            let fails = Code::new().create2(&init, 0, 7).op(opcode::INVALID);
-            let factory = scene.contract(0, fails);
-            let child = factory.create2(B256::from(U256::from(7)), keccak256(&init));
-            scene.block.env.beneficiary = child;
-            if is_there {
-                scene.fund(child, 5);
-            }
-            for round in 0..3 {
-                scene.send(alice, pay(child, 1));
-                scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
-                scene.send(carol, pay(alice, round));
-            }
-            scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
-            scene.send(carol, pay(alice, 1));
-            let played = scene.play();
-            assert!(!played.ok(1) && played.ok(2), "{spec:?}");
-            let info = played.account(child).info.as_ref().expect("it was paid");
-            assert_eq!(info.code, None, "{spec:?}: it is forgotten");
+        one_fails_where_the_fees_go(spec);
+    }
+}
+
+/// The same where each transaction has a journal of its own.
+#[test]
+pub(crate) fn before_eip_161_one_fails_within_a_call_that_fails_where_the_fees_go() {
+    for spec in [SpecId::FRONTIER, SpecId::HOMESTEAD, SpecId::TANGERINE] {
+        one_fails_where_the_fees_go(spec);
+    }
+}
+
+fn one_fails_where_the_fees_go(spec: SpecId) {
+    for (is_there, is_paid_last) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut scene = Scene::on(spec);
+        let [alice, bob, carol] = scene.senders();
+        let init = Code::new().op(opcode::INVALID).bytes();
+        let fails = Code::new().create(&init, 0).op(opcode::INVALID);
+        let factory = scene.contract(0, fails);
+        let child = factory.create(1);
+        scene.block.env.beneficiary = child;
+        if is_there {
+            scene.fund(child, 5);
         }
+        for round in 0..3 {
+            scene.send(alice, pay(child, 1));
+            scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
+            scene.send(carol, pay(alice, round));
+        }
+        scene.send(bob, TxEnv { gas_limit: 300_000, ..call(factory) });
+        if is_paid_last {
+            scene.send(alice, pay(child, 1));
+        }
+        scene.send(carol, pay(alice, 1));
+        let played = scene.play();
+        assert!(!played.ok(1) && played.ok(2), "{spec:?}");
+        let info = played.account(child).info.as_ref().expect("it was paid");
+        assert_eq!(info.code.is_some(), is_paid_last, "{spec:?}: it is forgotten");
+        let is_listed = played.output().bundle.contracts.contains_key(&KECCAK256_EMPTY);
+        assert_eq!(is_listed, is_paid_last && !is_there, "{spec:?}");
     }
 }
 

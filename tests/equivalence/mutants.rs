@@ -47,6 +47,7 @@ fn named(name: &str) -> Option<fn()> {
         beneficiary::it_sends_transactions_itself,
         beneficiary::it_spends_what_it_has_just_earned,
         creation::a_created_contract_is_called_by_others,
+        creation::before_eip_161_one_fails_within_a_call_that_fails_where_the_fees_go,
         creation::one_fails_within_a_call_that_fails_where_the_fees_go,
         delegation::set_used_replaced_and_cleared_in_one_block,
         delegation::storage_of_an_account_that_could_not_have_any,

@@ -5,7 +5,7 @@
 //! `TransitionAccount::update`, for one account, without a cache of its plain state.
 
 use super::folded::{FoldedAccount, new_code};
-use crate::evm::exec::change::{AccountChange, ChangeKind, SlotChange};
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::U256;
@@ -13,7 +13,7 @@ use revm::database::states::reverts::AccountInfoRevert;
 use revm::database::states::{StorageSlot, TransitionAccount};
 use revm::database::{AccountRevert, AccountStatus, BundleAccount, RevertToSlot};
 use revm::primitives::StorageKeyMap;
-use revm::state::AccountInfo;
+use revm::state::{AccountInfo, Bytecode};
 use std::collections::hash_map::Entry;
 
 /// Slots of one account from which on it pays to guess how many there will be.
@@ -92,9 +92,7 @@ impl AccountFold {
     /// What a transaction, or a system call, changed.
     pub(super) fn apply(&mut self, change: &AccountChange) {
         match (change.kind, &change.after) {
-            (ChangeKind::Changed, Some(info)) => {
-                self.change_from(change.before.as_ref(), info.clone(), &change.slots)
-            }
+            (ChangeKind::Changed, Some(info)) => self.change_from(change, info.clone()),
             (ChangeKind::Created, Some(info)) => {
                 self.put(self.status.on_created(), info.clone(), &change.slots);
             }
@@ -170,13 +168,8 @@ impl AccountFold {
     }
 
     /// A change comes without a code that it did not change, unless that was forgotten.
-    fn change_from(
-        &mut self,
-        before: Option<&AccountInfo>,
-        mut info: AccountInfo,
-        slots: &[SlotChange],
-    ) {
-        let forgotten = before.is_some_and(|before| before.code.is_some());
+    fn change_from(&mut self, change: &AccountChange, mut info: AccountInfo) {
+        let forgotten = change.before.as_ref().is_some_and(|before| before.code.is_some());
         let is_first = self.previous.is_none();
         if let Some(old) = self.info.as_mut().filter(|_| !forgotten)
             && info.code.is_none()
@@ -184,8 +177,18 @@ impl AccountFold {
         {
             // What is replaced needs no code; what the bundle reverts to does.
             info.code = if is_first { old.code.clone() } else { old.code.take() };
+            // Of an account that had no code before the block the bundle does not tell it.
+            let is_told = |(_, first): &(_, Option<AccountInfo>)| {
+                first.as_ref().is_none_or(|first| !first.is_empty_code_hash())
+            };
+            let is_learnt = change.code == CodeBeside::Learnt
+                && info.is_empty_code_hash()
+                && !is_evm_mutant!(self.mutant, CodeLearntUntold);
+            if is_learnt && info.code.is_none() && self.previous.as_ref().is_some_and(is_told) {
+                info.code = Some(Bytecode::default());
+            }
         }
-        self.change(info, slots);
+        self.change(info, &change.slots);
     }
 
     fn change(&mut self, info: AccountInfo, slots: &[SlotChange]) {

@@ -68,7 +68,7 @@ pub(super) fn new_code<'a>(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::SlotChange;
+    use crate::evm::exec::change::{CodeBeside, SlotChange};
     use crate::evm::mutants::EvmMutant;
     use alloy_primitives::{Address, U256};
 
@@ -112,7 +112,7 @@ mod tests {
                         before: before.clone(),
                         after: after.clone(),
                         slots,
-                        knows_code: true,
+                        code: CodeBeside::Known,
                         knows_balance: true,
                     };
                     let Some(found) = FoldedAccount::plain(&change) else {

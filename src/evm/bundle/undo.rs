@@ -147,7 +147,7 @@ pub(in crate::evm) fn put_back(
 mod tests {
     use super::*;
     use crate::evm::bundle::fold::AccountFold;
-    use crate::evm::exec::change::SlotChange;
+    use crate::evm::exec::change::{CodeBeside, SlotChange};
     use crate::evm::mutants::EvmMutant;
     use revm::state::AccountInfo;
 
@@ -165,7 +165,7 @@ mod tests {
             before: info.clone(),
             after: info,
             slots: slots.iter().map(slot).collect(),
-            knows_code: true,
+            code: CodeBeside::Known,
             knows_balance: true,
         }
     }

@@ -45,9 +45,49 @@ pub struct AccountChange {
     /// Slots that differ. Of a created account all others are zero.
     pub slots: Vec<SlotChange>,
     /// Whether its code stood beside the account, also if `after` goes without.
-    pub(in crate::evm) knows_code: bool,
+    pub(in crate::evm) code: CodeBeside,
     /// Whether the balances are those of the transaction, not of before the block: see `balances`.
     pub(in crate::evm) knows_balance: bool,
+}
+
+/// Whether revm had the code beside the account when the transaction was done. The bundle lists the
+/// empty code where it stands beside an account that has come about in the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evm) enum CodeBeside {
+    /// It had not. Where it was there before, `before` has it: see [`info_before`].
+    Unsaid,
+    /// It had, as before.
+    Known,
+    /// It had, and not before: the transaction has loaded it.
+    Learnt,
+}
+
+impl CodeBeside {
+    /// What it is for a loaded account that has `existed` before. Of one that has not revm knows
+    /// that there is no code.
+    pub(super) fn of(account: &mut Account, existed: bool) -> Self {
+        if account.info.code.is_none() {
+            return Self::Unsaid;
+        }
+        match existed && account.original_info_mut().code.is_none() {
+            true => Self::Learnt,
+            false => Self::Known,
+        }
+    }
+
+    /// What it is after a second transaction, if no transaction has forgotten it.
+    pub(super) const fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Learnt, _) | (_, Self::Learnt) => Self::Learnt,
+            (Self::Known, _) | (_, Self::Known) => Self::Known,
+            (Self::Unsaid, Self::Unsaid) => Self::Unsaid,
+        }
+    }
+
+    /// Whether it stood there.
+    pub(super) const fn is_known(self) -> bool {
+        !matches!(self, Self::Unsaid)
+    }
 }
 
 /// The accounts of `state` that its transaction touched.
@@ -75,14 +115,14 @@ impl ChangeKind {
     }
 }
 
-fn change(address: Address, account: Account) -> Option<AccountChange> {
+fn change(address: Address, mut account: Account) -> Option<AccountChange> {
     if !account.is_touched() {
         return None;
     }
     let kind = ChangeKind::of(&account);
     let existed = !account.is_loaded_as_not_existing();
-    let knows_code = account.info.code.is_some();
-    let before = existed.then(|| info_before(&account.original_info(), knows_code));
+    let code = CodeBeside::of(&mut account, existed);
+    let before = existed.then(|| info_before(account.original_info_mut(), code));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
@@ -95,13 +135,13 @@ fn change(address: Address, account: Account) -> Option<AccountChange> {
         }
     };
     let knows_balance = true;
-    Some(AccountChange { address, kind, before, after, slots, knows_code, knows_balance })
+    Some(AccountChange { address, kind, before, after, slots, code, knows_balance })
 }
 
 /// The account before a transaction, without its code - but where revm has forgotten that: it does
 /// so with the empty code when a creation at the address fails, and the bundle shows it.
-pub(super) fn info_before(original: &AccountInfo, is_code_known: bool) -> AccountInfo {
-    let forgotten = original.code.is_some() && !is_code_known;
+pub(super) fn info_before(original: &AccountInfo, code: CodeBeside) -> AccountInfo {
+    let forgotten = original.code.is_some() && code == CodeBeside::Unsaid;
     if forgotten { original.clone() } else { original.copy_without_code() }
 }
 

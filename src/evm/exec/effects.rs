@@ -1,7 +1,7 @@
 //! Turns what a transaction changed into a write set.
 
 use super::change::{AccountChange, ChangeKind};
-use super::location::{Account, Code, EvmLocation, EvmValue, HasCode};
+use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::recipe::Recipe;
 use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Entry;
@@ -86,16 +86,13 @@ fn write(
     let before = change.before.as_ref();
     let code_before = before.map(Code::of).unwrap_or_default();
     let mut account = Account::of(after);
-    if account.code == HasCode::Unsaid && change.knows_code {
-        account.code = HasCode::No;
-    }
     let mut code = Code::of(after);
     if is_evm_mutant!(recipe.mutant, CodeChangeUnrecorded) {
         code = code_before.clone();
-        account.code = before.map_or(HasCode::No, |before| Account::of(before).code);
+        account.has_code = before.is_some_and(|before| Account::of(before).has_code);
     }
     let old = before.map(Account::of).filter(|_| !created);
-    let is_apart = account.has_code() && recipe.receivers().all(|to| to != change.address);
+    let is_apart = account.has_code && recipe.receivers().all(|to| to != change.address);
     let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
     let is_same = old == Some(account) && (keeps_balance || is_apart);
     if !is_same {
@@ -104,7 +101,7 @@ fn write(
     }
     // That such an account was touched at all changes how its storage is read: see `view`.
     let is_touched_only = is_same && before.is_some_and(AccountInfo::has_no_code_and_nonce);
-    let moves_out = is_apart && !(keeps_balance && old.is_some_and(Account::has_code));
+    let moves_out = is_apart && !(keeps_balance && old.is_some_and(|old| old.has_code));
     // A transaction that pays it unseen looks here, and at which transaction has written it. As
     // values are compared at the frontier, what is written must be none that is there before: what
     // it owns may be what it owned.
@@ -118,7 +115,7 @@ fn write(
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
     // Where there is none no read looks for it.
-    if account.code == HasCode::Yes && (created || code_before != code) {
+    if account.has_code && (created || code_before != code) {
         put(EvmLocation::Code(change.address), Entry::Value(EvmValue::Code(code)));
     }
     for slot in &change.slots {
@@ -132,6 +129,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::base::Cloned;
+    use crate::evm::exec::change::CodeBeside;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
@@ -168,7 +166,7 @@ mod tests {
                 before: Some(before.clone()),
                 after: Some(before.clone().with_code(Bytecode::new_eip7702(Address::ZERO))),
                 slots: Vec::new(),
-                knows_code: true,
+                code: CodeBeside::Known,
                 knows_balance: true,
             };
             let marks = |change: AccountChange| {

@@ -29,7 +29,9 @@ use revm::handler::{
     MainnetHandler, post_execution, pre_execution,
 };
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::{FrameInput, GasTracker, InitialAndFloorGas, InterpreterAction};
+use revm::interpreter::{
+    FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction,
+};
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Bytecode, EvmState};
 use smallvec::SmallVec;
@@ -122,7 +124,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                 }
             }
         }
-        if self.recipe.shares {
+        if self.recipe.shares || !is_evm_mutant!(mutant, CodeForgottenUnshared) {
             self.remember_codes(&mut journal.state);
         }
         if let Some(window) = &mut self.window {
@@ -138,12 +140,30 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Notes where a contract is going to be created.
-    fn note_creation(&mut self, context: &BlockContext<'a, D>, input: &FrameInput) {
-        let FrameInput::Create(inputs) = input else { return };
-        let accounts = context.journaled_state.evm_state();
-        let Some(creator) = accounts.get(&inputs.caller()) else { return };
-        self.creations.push(inputs.created_address(creator.info.nonce));
+    /// As in revm. Where a creation begins, that is noted: revm forgets the code there. Returns
+    /// what a frame that does not begin has come to.
+    fn init_frame(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+        init: FrameInit,
+    ) -> Result<Option<FrameResult>, EVMError<ViewStopped>> {
+        let accounts = evm.ctx.journaled_state.evm_state();
+        let creation = match &init.frame_input {
+            FrameInput::Create(inputs) => {
+                let creator = accounts.get(&inputs.caller());
+                creator.map(|creator| inputs.created_address(creator.info.nonce))
+            }
+            FrameInput::Call(_) | FrameInput::Empty => None,
+        };
+        let ended = match evm.frame_init(init)? {
+            ItemOrResult::Item(_) => None,
+            ItemOrResult::Result(result) => Some(result),
+        };
+        let has_begun = ended.as_ref().is_none_or(|result| {
+            result.interpreter_result().result == InstructionResult::OverflowPayment
+        });
+        self.creations.extend(creation.filter(|_| has_begun));
+        Ok(ended)
     }
 
     /// Notes what the entries of the journal have accessed: revm reverts some of them before
@@ -203,12 +223,17 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
 
     /// revm forgets an empty code where a creation fails, and where the call around it fails, too,
     /// what it has noted of the account before the transaction: the changes would not tell that it
-    /// has.
+    /// has. Of an account that is not touched it does not tell, and one that is not there has no
+    /// code for the next transaction.
     fn remember_codes(&mut self, journal: &mut EvmState) {
         let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
-            if let Some(account) = journal.get_mut(&address).filter(|it| it.info.code.is_none()) {
+            let account = journal.get_mut(&address).filter(|it| it.info.code.is_none());
+            let Some(account) = account else { continue };
+            if account.is_touched() {
                 account.original_info_mut().code = Some(Bytecode::default());
+            } else if account.is_loaded_as_not_existing() {
+                account.info.code = Some(Bytecode::default());
             }
         }
     }
@@ -256,25 +281,21 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         Ok(first)
     }
 
-    /// As in revm, with two lines more.
+    /// As in revm.
     fn run_exec_loop(
         &mut self,
         evm: &mut Self::Evm,
         first_frame_input: FrameInit,
     ) -> Result<FrameResult, Self::Error> {
-        self.note_creation(&evm.ctx, &first_frame_input.frame_input);
-        if let ItemOrResult::Result(result) = evm.frame_init(first_frame_input)? {
+        if let Some(result) = self.init_frame(evm, first_frame_input)? {
             return Ok(result);
         }
         loop {
             let result = match self.run_frame(evm)? {
-                ItemOrResult::Item(init) => {
-                    self.note_creation(&evm.ctx, &init.frame_input);
-                    match evm.frame_init(init)? {
-                        ItemOrResult::Item(_) => continue,
-                        ItemOrResult::Result(result) => result,
-                    }
-                }
+                ItemOrResult::Item(init) => match self.init_frame(evm, init)? {
+                    None => continue,
+                    Some(result) => result,
+                },
                 ItemOrResult::Result(result) => result,
             };
             if let Some(result) = evm.frame_return_result(result)? {

@@ -5,7 +5,7 @@
 //! nothing of who changed what: only the entries of the transaction in hand do. They are what revm
 //! would revert by, so each change has one, and what was reverted has none left.
 
-use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
+use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, address};
 use revm::context::JournalEntry;
@@ -82,8 +82,8 @@ fn take_change<'a>(
     if kind != ChangeKind::Emptied {
         account.status -= AccountStatus::LoadedAsNotExisting;
     }
-    let is_code_known = account.info.code.is_some();
-    let before = existed.then(|| info_before(account.original_info_mut(), is_code_known));
+    let code = CodeBeside::of(account, existed);
+    let before = existed.then(|| info_before(account.original_info_mut(), code));
     let (after, slots) = match kind {
         ChangeKind::Destroyed | ChangeKind::Emptied => (None, Vec::new()),
         ChangeKind::Changed | ChangeKind::Created => {
@@ -95,6 +95,6 @@ fn take_change<'a>(
             (Some(info_after(kind, &account.info, before.as_ref())), slots.collect())
         }
     };
-    let (knows_code, knows_balance) = (is_code_known, true);
-    AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
+    let knows_balance = true;
+    AccountChange { address, kind, before, after, slots, code, knows_balance }
 }

@@ -71,25 +71,16 @@ pub(in crate::evm) struct Account {
     /// In wei. Where there is code it is that before the block: see [`EvmLocation::Balance`].
     pub(super) balance: U256,
     pub(super) nonce: u64,
-    pub(super) code: HasCode,
-}
-
-/// Whether an account has code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HasCode {
-    /// It lies at [`EvmLocation::Code`].
-    Yes,
-    /// No, and the empty code is not beside the account: revm's bundle shows the difference.
-    Unsaid,
-    /// No: the empty code is beside the account.
-    No,
+    /// Whether it has code, at [`EvmLocation::Code`]. Whether revm has the empty code beside it no
+    /// location says: each transaction finds it without, and the bundle is told what it comes to.
+    pub(super) has_code: bool,
 }
 
 impl PartialEq for Account {
     fn eq(&self, other: &Self) -> bool {
         self.nonce == other.nonce
-            && self.has_code() == other.has_code()
-            && (self.has_code() || self.balance == other.balance)
+            && self.has_code == other.has_code
+            && (self.has_code || self.balance == other.balance)
     }
 }
 
@@ -97,33 +88,21 @@ impl Eq for Account {}
 
 impl Account {
     pub(in crate::evm) fn of(info: &AccountInfo) -> Self {
-        let code = match &info.code {
-            _ if !info.is_empty_code_hash() => HasCode::Yes,
-            Some(_) => HasCode::No,
-            None => HasCode::Unsaid,
-        };
-        Self { balance: info.balance, nonce: info.nonce, code }
-    }
-
-    pub(super) const fn has_code(self) -> bool {
-        matches!(self.code, HasCode::Yes)
+        let has_code = !info.is_empty_code_hash();
+        Self { balance: info.balance, nonce: info.nonce, has_code }
     }
 
     /// The whole account, if it has no code.
     pub(super) fn without_code(self) -> Option<AccountInfo> {
-        let Self { balance, nonce, code } = self;
-        let code = match code {
-            HasCode::Yes => return None,
-            HasCode::Unsaid => None,
-            HasCode::No => Some(Bytecode::default()),
-        };
-        Some(AccountInfo { balance, nonce, code_hash: KECCAK256_EMPTY, code, account_id: None })
+        let Self { balance, nonce, has_code } = self;
+        let (code_hash, code) = (KECCAK256_EMPTY, None);
+        (!has_code).then_some(AccountInfo { balance, nonce, code_hash, code, account_id: None })
     }
 
     /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not
     /// deleted for being empty, and there is room for what a block can pay.
     pub(super) fn is_plain(self) -> bool {
-        self.nonce > 0 && !self.has_code() && self.balance <= MOST_PAID
+        self.nonce > 0 && !self.has_code && self.balance <= MOST_PAID
     }
 
     /// As EIP-161 has it.
@@ -133,7 +112,7 @@ impl Account {
 
     /// Neither nonce nor code, as `AccountInfo::has_no_code_and_nonce` has it.
     pub(super) const fn is_blank(self) -> bool {
-        self.nonce == 0 && !matches!(self.code, HasCode::Yes)
+        self.nonce == 0 && !self.has_code
     }
 }
 
@@ -195,7 +174,7 @@ impl Location for EvmLocation {
     fn fold(value: &mut EvmValue, reward: &Reward) {
         let EvmValue::Account(account) = value else { return };
         let balance = reward.apply(account.map(|account| account.balance));
-        let new = Account { balance: U256::ZERO, nonce: 0, code: HasCode::No };
+        let new = Account { balance: U256::ZERO, nonce: 0, has_code: false };
         *account = balance.map(|balance| Account { balance, ..account.unwrap_or(new) });
     }
 }

@@ -4,7 +4,7 @@
 //! to compare what the journal holds after some of them with what it held before: a contract that
 //! is called a hundred times is one change then, and not a hundred.
 
-use super::change::{AccountChange, ChangeKind, SlotChange, info_after, info_before};
+use super::change::{AccountChange, ChangeKind, CodeBeside, SlotChange, info_after, info_before};
 use super::journal::KEPT_TOUCHED;
 use super::location::EvmLocation;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -40,7 +40,7 @@ struct Before {
     info: Option<AccountInfo>,
     /// Whether its code was there when it was touched: revm forgets the empty one where a creation
     /// fails, and that is not a change.
-    is_code_known: bool,
+    code: CodeBeside,
 }
 
 /// An account that the transaction in hand has touched, as it was before it was taken.
@@ -57,7 +57,7 @@ enum Was {
     New,
     Known {
         place: usize,
-        is_code_known: bool,
+        code: CodeBeside,
     },
 }
 
@@ -130,9 +130,9 @@ impl Window {
                 self.before.pop();
                 self.touched.remove(&address);
             }
-            Was::Known { place, is_code_known } => {
+            Was::Known { place, code } => {
                 if let Some(before) = self.before.get_mut(place) {
-                    before.is_code_known = is_code_known;
+                    before.code = code;
                 }
             }
         }
@@ -148,16 +148,16 @@ impl Window {
             return Taken { address, status, was: Was::Nothing };
         }
         account.status -= AccountStatus::LoadedAsNotExisting;
-        let is_code_known = account.info.code.is_some();
+        let code = CodeBeside::of(account, existed);
         let next = self.before.len();
         let place = *self.touched.entry(address).or_insert(next);
         let was = if let Some(before) = self.before.get_mut(place) {
-            let was = Was::Known { place, is_code_known: before.is_code_known };
-            before.is_code_known |= is_code_known;
+            let was = Was::Known { place, code: before.code };
+            before.code = before.code.and(code);
             was
         } else {
-            let info = existed.then(|| info_before(account.original_info_mut(), is_code_known));
-            self.before.push(Before { address, info, is_code_known });
+            let info = existed.then(|| info_before(account.original_info_mut(), code));
+            self.before.push(Before { address, info, code });
             Was::New
         };
         Taken { address, status, was }
@@ -198,17 +198,16 @@ impl Window {
     ) -> Vec<AccountChange> {
         self.transactions = 0;
         let kind = ChangeKind::Changed;
-        let change = |Before { address, info: before, is_code_known }: Before| {
+        let change = |Before { address, info: before, code }: Before| {
             let after = journal.get(&address).map(|account| {
                 let mut info = info(account);
-                if is_code_known && info.code.is_none() {
+                if code.is_known() && info.code.is_none() {
                     info.to_mut().code = Some(Bytecode::default());
                 }
                 info_after(kind, &info, before.as_ref())
             });
-            let (slots, knows_code) = (Vec::new(), is_code_known);
-            let knows_balance = true;
-            AccountChange { address, kind, before, after, slots, knows_code, knows_balance }
+            let (slots, knows_balance) = (Vec::new(), true);
+            AccountChange { address, kind, before, after, slots, code, knows_balance }
         };
         let mut changes: Vec<AccountChange> = self.before.drain(..).map(change).collect();
         let mut last: Option<(Address, &Account, &mut AccountChange)> = None;
