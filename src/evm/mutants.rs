@@ -56,7 +56,8 @@ pub enum EvmMutant {
     /// told in the bundle.
     #[cfg(feature = "mutants")]
     CodeLearntUntold,
-    /// A transaction that runs again does so on a state without what those before it have set aside.
+    /// A transaction that runs again does so on a state without what those before it have set
+    /// aside.
     #[cfg(feature = "mutants")]
     ReplayWithoutCredits,
     /// A hash that is remembered answers for all inputs that have its place.

@@ -1,9 +1,9 @@
 //! A transaction of an executed block once more, alone, with an inspector.
 //!
 //! What each transaction has changed is kept as it commits, if [`Config::keeps_changes`] asks for
-//! it. The state that a transaction saw is the state before the block, what the pre-block calls have
-//! changed, and what the transactions below it have changed: that is put together here, and plain
-//! revm runs the transaction on it.
+//! it. The state that a transaction saw is the state before the block, what the pre-block calls
+//! have changed, and what the transactions below it have changed: that is put together here, and
+//! plain revm runs the transaction on it.
 //!
 //! [`Config::keeps_changes`]: crate::Config::keeps_changes
 
@@ -16,7 +16,6 @@ use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
 use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::fees::surcharge::Surcharge;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
 use alloy_primitives::{Address, B256, U256};
@@ -191,8 +190,8 @@ impl Replay {
             .with_tx(transaction.clone())
             .build_mainnet_with_inspector(inspector)
             .with_precompiles(BlockPrecompiles::new(cfg.spec, own));
-        let surcharge = self.extensions.surcharge.as_deref();
-        let ran = ReplayHandler { surcharge, marker: PhantomData }.inspect_run(&mut evm);
+        let mut handler = ReplayHandler { extensions: &self.extensions, marker: PhantomData };
+        let ran = handler.inspect_run(&mut evm);
         let state = evm.ctx.journal_mut().finalize();
         let result = ran.map_err(|error| match error {
             EVMError::Database(error) => failed(tx, error),
@@ -274,7 +273,7 @@ impl Keeper {
 
 /// revm's handler, and the surcharge.
 struct ReplayHandler<'r, 's, I> {
-    surcharge: Option<&'r dyn Surcharge>,
+    extensions: &'r Extensions,
     marker: PhantomData<(&'s (), I)>,
 }
 
@@ -312,8 +311,9 @@ impl<'s, I> Handler for ReplayHandler<'_, 's, I> {
         evm: &mut Self::Evm,
         result: &mut FrameResult,
     ) -> Result<(), Self::Error> {
-        if let (Some(amount), Some(surcharge)) = (self.amount(evm), self.surcharge) {
-            evm.ctx.journal_mut().load_account_mut(surcharge.receiver())?.incr_balance(amount);
+        if let (Some(amount), Some(surcharge)) = (self.amount(evm), &self.extensions.surcharge) {
+            let receiver = surcharge.receiver();
+            evm.ctx.journal_mut().load_account_mut(receiver)?.incr_balance(amount);
         }
         Ok(post_execution::reward_beneficiary(&mut evm.ctx, result.gas())?)
     }
@@ -328,7 +328,7 @@ impl<'s, I: Inspector<ReplayContext<'s>, EthInterpreter>> InspectorHandler
 impl<'s, I> ReplayHandler<'_, 's, I> {
     /// What the transaction pays on top of its gas, if anything.
     fn amount(&self, evm: &ReplayEvm<'s, I>) -> Option<U256> {
-        let amount = self.surcharge?.amount(&evm.ctx.tx);
+        let amount = self.extensions.surcharge.as_ref()?.amount(&evm.ctx.tx);
         (!amount.is_zero() && !evm.ctx.cfg.is_fee_charge_disabled()).then_some(amount)
     }
 }
