@@ -74,6 +74,12 @@ pub struct Config {
     /// Whether to record what the block accesses, in
     /// [`BlockOutput::access_list`](crate::BlockOutput::access_list) (EIP-7928). Default: no.
     pub access_list: bool,
+    /// Whether to keep what each transaction changes, so that
+    /// [`BlockOutput::replay`](crate::BlockOutput::replay) can run one again with an inspector.
+    /// Default: no. It costs what
+    /// [`execute_streaming`](crate::Executor::execute_streaming) costs, and the memory of all
+    /// changes for as long as the output lives.
+    pub keeps_changes: bool,
     /// How transactions run.
     pub policy: Policy,
     /// Whether the bundle keeps what is needed to undo the block. Default: yes.
@@ -125,6 +131,7 @@ impl Default for Config {
             io_workers: None,
             mode: Mode::default(),
             access_list: false,
+            keeps_changes: false,
             policy: Policy::default(),
             reverts: true,
             max_speculative_runs: 4,

@@ -72,8 +72,9 @@ pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
     Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
-    PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, SlotChange, StateSource,
-    StateUnavailable, Stats, Strategy, Stretch, Surcharge, TransactionPool,
+    PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, Replay, ReplayBase,
+    ReplayContext, ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats,
+    Strategy, Stretch, Surcharge, TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "sim"))]
 pub use evm::{

@@ -15,6 +15,7 @@ mod hostile_lists;
 mod random_blocks;
 mod real_blocks;
 mod regressions;
+mod replay;
 mod simulated_blocks;
 mod simulation;
 mod surcharge;

@@ -31,3 +31,4 @@ mod support;
 mod survey;
 mod sustain;
 mod t8n;
+mod trace;

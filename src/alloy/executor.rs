@@ -1,11 +1,11 @@
 //! One block.
 
-use super::commit::{Codes, add_reward};
 use super::engine::Engine;
 use super::lists::{ListDatabase, Lists};
 use super::served::{ServedError, serve, served};
 use crate::evm::{
-    AccessList, At, Block, BlockError, BlockErrorKind, ChainRules, Committed, Rejection,
+    AccessList, At, Block, BlockError, BlockErrorKind, ChainRules, Codes, Committed, Rejection,
+    add_reward,
 };
 use crate::sync::SeqCst;
 use alloy_consensus::{Transaction, TransactionEnvelope, TxReceipt};

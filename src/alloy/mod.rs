@@ -28,7 +28,6 @@
 //! - Such a factory has Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
 //! - How such an EVM pays fees has to be known: see [`Fees`].
 
-mod commit;
 mod engine;
 mod executor;
 mod factory;

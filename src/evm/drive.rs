@@ -3,6 +3,7 @@
 use super::block::committed::{OnCommit, lend};
 use super::block::error::{BlockError, Failure};
 use super::block::output::BlockOutput;
+use super::block::replay::Keeper;
 use super::bundle::block_effects::BlockEffects;
 use super::crew::Crew;
 use super::crew::{Fewer, empty_store, seeded};
@@ -64,8 +65,11 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
-    let failure = run(crew, &mut session, way, on_commit);
-    finish(crew, session, failure, Surroundings { effects, parent, config, ran: course.end() })
+    let mut keeper = Keeper::new(config.keeps_changes);
+    let failure = keeper.listen(on_commit, |hears| run(crew, &mut session, way, hears));
+    let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
+    let around = Surroundings { effects, parent, config, ran: course.end(), replay };
+    finish(crew, session, failure, around)
 }
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
@@ -87,20 +91,18 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let traffic = traffic(&source, crew.workers(), alone);
     let workload = EvmWorkload::new(recipe, source, overlay, traffic);
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
-    let mut failure = None;
+    let (mut failure, mut keeper) = (None, Keeper::new(config.keeps_changes));
     while failure.is_none() && session.pull(pool) {
         let first = session.frontier;
         let way = (&mut course, &config, &effects);
-        failure = run(crew, &mut session, way, lend(&mut on_commit));
+        let hears = lend(&mut on_commit);
+        failure = keeper.listen(hears, |hears| run(crew, &mut session, way, hears));
         session.tell(first, pool);
     }
     let block = Arc::clone(&session.workload.recipe.block);
-    let output = finish(
-        crew,
-        session,
-        failure,
-        Surroundings { effects, parent, config, ran: course.end() },
-    )?;
+    let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
+    let around = Surroundings { effects, parent, config, ran: course.end(), replay };
+    let output = finish(crew, session, failure, around)?;
     Ok(BuiltBlock { block, output })
 }
 

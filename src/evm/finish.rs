@@ -5,6 +5,7 @@ use super::after::AfterLast;
 use super::bal::mismatch::AccessListError;
 use super::block::error::{At, BlockError, BlockErrorKind, Failure};
 use super::block::output::{BlockOutput, Stats};
+use super::block::replay::Replay;
 use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments};
 use super::bundle::block_effects::BlockEffects;
@@ -36,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) config: Config,
     /// How the transactions ran.
     pub(super) ran: HasRun,
+    /// What is kept to run them again.
+    pub(super) replay: Option<Replay>,
 }
 
 /// Runs what follows the transactions and builds the output.
@@ -49,7 +52,7 @@ where
     S: StateSource,
     C: Crew<'env>,
 {
-    let Surroundings { mut effects, parent, config, ran } = around;
+    let Surroundings { mut effects, parent, config, ran, replay } = around;
     let HasRun { path, workers, alone } = ran;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
@@ -60,6 +63,7 @@ where
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
         path,
+        replay,
         stats: Stats::new(workers, alone, session.frontier.0, session.tally),
         ..BlockOutput::default()
     };

@@ -48,10 +48,13 @@ pub(crate) use bal::apart::GivenList;
 #[cfg(feature = "alloy")]
 pub(crate) use bal::claims::code_of;
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
+#[cfg(feature = "alloy")]
+pub(crate) use block::commit::{Codes, add_reward};
 pub use block::committed::Committed;
 pub(crate) use block::committed::OnCommit;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
+pub use block::replay::{Replay, ReplayBase, ReplayContext, ReplayError, Replayed};
 pub(crate) use crew::{Scoped, Team};
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;

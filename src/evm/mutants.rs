@@ -56,6 +56,10 @@ pub enum EvmMutant {
     /// told in the bundle.
     #[cfg(feature = "mutants")]
     CodeLearntUntold,
+    /// A transaction that runs again does so on a state without what those before it have set
+    /// aside.
+    #[cfg(feature = "mutants")]
+    ReplayWithoutCredits,
     /// A hash that is remembered answers for all inputs that have its place.
     #[cfg(feature = "mutants")]
     HashOfAnother,
@@ -298,6 +302,7 @@ impl EvmMutant {
         Self::CodeForgottenTwice,
         Self::CodeForgottenUnshared,
         Self::CodeLearntUntold,
+        Self::ReplayWithoutCredits,
         Self::HashOfAnother,
         Self::HashUnpaid,
         Self::ErrorKept,

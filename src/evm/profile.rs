@@ -123,7 +123,7 @@ fn watch(
     let reason = alone.unwrap_or(Reason::NothingKnown);
     let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
     let ran = HasRun { path, workers, alone: alone.is_some() };
-    let rest = Surroundings { effects, parent: None, config, ran };
+    let rest = Surroundings { effects, parent: None, config, ran, replay: None };
     let result = finish(&mut Scoped(config.workers), session, ended.failure, rest);
     observer.begins(caller, Stage::End);
     result

@@ -6,6 +6,7 @@ use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
 };
+use crate::replay;
 use crate::support::chosen::is_chosen;
 use crate::support::evm_rows;
 use crate::support::scene::SEEDED;
@@ -80,6 +81,7 @@ fn named(name: &str) -> Option<fn()> {
         payments::what_it_is_paid_does_not_fit,
         payments::who_looks_after_paying_sees_what_there_is,
         reads::one_hot_slot,
+        replay::what_a_chain_has_of_its_own_is_kept,
         system::what_follows_parts_finds_what_they_have_changed,
         turns::taking_turns,
         whole::very_many_slots_are_undone_by_another_worker,

@@ -25,6 +25,7 @@ mod sim;
 mod suites;
 mod survey;
 mod t8n;
+mod trace;
 
 use crate::t8n::Failure;
 use clap::{Parser, Subcommand};
@@ -50,6 +51,7 @@ enum Command {
     Report(page::ReportArgs),
     Compare(compare::CompareArgs),
     Survey(survey::SurveyArgs),
+    Trace(trace::TraceArgs),
     Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
@@ -115,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => page::report(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Survey(args) => survey::survey(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),

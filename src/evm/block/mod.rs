@@ -1,9 +1,11 @@
 //! What a block adds to its transactions: admission, receipts, system calls, requests, its result.
 
+pub(super) mod commit;
 pub(super) mod committed;
 pub(super) mod error;
 pub(super) mod gas;
 pub(super) mod output;
 pub(super) mod receipts;
+pub(super) mod replay;
 pub(super) mod requests;
 pub(super) mod system;

@@ -1,14 +1,19 @@
 //! The result of a block.
 
+use super::replay::{Replay, ReplayContext, ReplayError, Replayed};
+use crate::evm::exec::base::{DbError, StateSource};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::plan::{Reason, Strategy, Stretch};
+use crate::ids::TxIndex;
 use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
 use alloy_eip7928::bal::Bal;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::Bytes;
+use revm::Inspector;
 use revm::context::result::{HaltReason, Output, ResultGas, SuccessReason};
 use revm::database::BundleState;
+use revm::interpreter::interpreter::EthInterpreter;
 
 /// How an executed transaction ended. Its logs are in its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +78,40 @@ pub struct BlockOutput {
     /// the calls after the transactions. Of a block that ends with an error it has the committed
     /// prefix, and `None` if that is nothing.
     pub access_list: Option<Bal>,
+    /// What [`replay`](Self::replay) needs, if
+    /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
+    pub replay: Option<Replay>,
     /// How its transactions ran, stretch by stretch, and why; a trial of which nothing committed is
     /// not there. This and `stats` are the only parts
     /// that may differ from run to run.
     pub path: Vec<Stretch>,
     /// How it was executed, in numbers.
     pub stats: Stats,
+}
+
+impl BlockOutput {
+    /// Runs `tx` again, alone, on the state that it saw, with `inspector`. `source` is the state
+    /// before the block, as the block was given it; a parent's bundle is kept.
+    ///
+    /// It takes [`Config::keeps_changes`](crate::Config::keeps_changes). The state is put together
+    /// from what the transactions below `tx` have changed: nothing else runs again. Of a block that
+    /// ends with an error the committed output also runs the transaction that is to blame.
+    ///
+    /// # Errors
+    /// [`ReplayError`].
+    pub fn replay<'s, S, I>(
+        &self,
+        tx: TxIndex,
+        source: S,
+        inspector: I,
+    ) -> Result<Replayed<'s, I>, ReplayError<DbError<S>>>
+    where
+        S: StateSource + 's,
+        I: Inspector<ReplayContext<'s>, EthInterpreter>,
+        DbError<S>: core::error::Error + Send + Sync + 'static,
+    {
+        self.replay.as_ref().ok_or(ReplayError::NotKept)?.inspect(tx, source, inspector)
+    }
 }
 
 /// How a block was executed. No result depends on it.

@@ -35,6 +35,18 @@ pub trait StateSource: Send + Sync {
     }
 }
 
+impl<S: StateSource + ?Sized> StateSource for &S {
+    type State = S::State;
+
+    fn open(&self, worker: WorkerId) -> Result<S::State, <S::State as DatabaseRef>::Error> {
+        (**self).open(worker)
+    }
+
+    fn reads_overlap(&self) -> bool {
+        (**self).reads_overlap()
+    }
+}
+
 /// Why the state of `S` could not be read.
 pub(in crate::evm) type DbError<S> = <<S as StateSource>::State as DatabaseRef>::Error;
 

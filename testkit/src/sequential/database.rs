@@ -61,6 +61,26 @@ impl<D: DatabaseRef> Database for Reads<D> {
     }
 }
 
+impl<D: DatabaseRef> DatabaseRef for Reads<D> {
+    type Error = ReadFailed;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ReadFailed> {
+        self.keep(self.inner.basic_ref(address))
+    }
+
+    fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, ReadFailed> {
+        self.keep(self.inner.code_by_hash_ref(code_hash))
+    }
+
+    fn storage_ref(&self, address: Address, index: U256) -> Result<U256, ReadFailed> {
+        self.keep(self.inner.storage_ref(address, index))
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ReadFailed> {
+        self.keep(self.inner.block_hash_ref(number))
+    }
+}
+
 /// Stands for an error of the database, which lies in the failure slot.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a read of the database failed")]

@@ -17,6 +17,7 @@ mod parts;
 mod plain;
 mod prepared;
 mod spec;
+mod traced;
 
 pub use error::{Position, SequentialError, SequentialErrorKind};
 pub use journal::{Journaled, OneJournal};
@@ -27,6 +28,7 @@ pub use parts::{Receipts, envelope};
 pub use plain::Plain;
 pub use prepared::{OwnPrecompile, Prepared};
 pub use spec::ForkSpec;
+pub use traced::{Trace, Traced, Tracer, trace_all};
 
 use crate::block::Block;
 use alloy_consensus::EthereumReceipt;

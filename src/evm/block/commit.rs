@@ -1,6 +1,7 @@
 //! From what Braid says of a transaction to what a database commits.
 
-use crate::evm::{AccountChange, ChangeKind, Committed};
+use super::committed::Committed;
+use crate::evm::exec::change::{AccountChange, ChangeKind};
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256, map::B256Map};
 use revm::primitives::hardfork::SpecId;
 use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, TransactionId};
@@ -8,7 +9,7 @@ use revm::state::{Account, AccountInfo, Bytecode, EvmState, EvmStorageSlot, Tran
 /// Codes that the transactions of a block have deployed so far. A database that commits them one by
 /// one has them with the accounts; later transactions of Braid name them by their hashes.
 #[derive(Debug, Default)]
-pub(super) struct Codes(B256Map<Bytecode>);
+pub(crate) struct Codes(B256Map<Bytecode>);
 
 impl Codes {
     /// The changes of a transaction, the reward that lies apart left out. `now` is what the
@@ -17,7 +18,7 @@ impl Codes {
     ///
     /// # Errors
     /// Those of `now`.
-    pub(super) fn state_of<E>(
+    pub(crate) fn state_of<E>(
         &mut self,
         committed: &Committed,
         mut now: impl FnMut(Address) -> Result<Option<AccountInfo>, E>,
@@ -56,7 +57,7 @@ impl Codes {
 
 /// Adds a reward to what a transaction changed. `now` is its receiver before the transaction's
 /// commit; a receiver that the transaction loaded gets its reward there.
-pub(super) fn add_reward(
+pub(crate) fn add_reward(
     state: &mut EvmState,
     receiver: Address,
     amount: U256,

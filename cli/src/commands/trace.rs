@@ -1,0 +1,174 @@
+//! `braid trace`: what one transaction of a block did, in geth's formats.
+
+use super::{End, Stop, inputs, workers_from};
+use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
+use braid_evm::{Block, Config, Executor, TxIndex};
+use braid_testkit::block_file::STANDARD_STREAM;
+use braid_testkit::sequential::{Trace, Tracer};
+use clap::{Args, ValueEnum};
+use revm::context::result::ResultAndState;
+use std::{
+    io::{self, Write},
+    num::NonZeroU16,
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid trace --tx 3 block.json.zst                      its calls, one a line
+  braid trace --tx 3 --tracer prestate block.json.zst    accounts and slots that it loads, as it found them
+  braid trace --tx 3 --tracer struct block.json.zst      its instructions
+  braid trace --tx 3 --json block.json | jq .gasUsed     as geth's debug_traceTransaction prints it
+  braid fetch --rpc URL 12345678 --out - | braid trace --tx 0 -
+
+Exit code: 0; 2 if the file cannot be used, the block is invalid or has no such transaction.";
+
+/// Tell what one transaction of a block did
+///
+/// Executes the block on all workers, then runs the transaction again, alone, on the state that it saw, with one of geth's
+/// tracers. What comes out is what a sequential run with that tracer would print.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TraceArgs {
+    /// Block file (.json, .json.gz, .json.zst), or - for standard input
+    #[arg(value_name = "FILE|-")]
+    path: PathBuf,
+    /// Which transaction; the first one is 0
+    #[arg(long, value_name = "INDEX")]
+    tx: u32,
+    /// What to tell of it
+    #[arg(long, value_enum, default_value_t)]
+    tracer: TracerArg,
+    /// Workers that execute the block [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = workers_from)]
+    workers: Option<NonZeroU16>,
+    /// Print geth's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum TracerArg {
+    /// Calls, with gas, values, results and logs (geth's callTracer)
+    #[default]
+    Call,
+    /// Accounts and slots that it loads, as they were before it (geth's prestateTracer)
+    Prestate,
+    /// Instructions, with the stack before each (geth's default tracer)
+    Struct,
+}
+
+impl From<TracerArg> for Tracer {
+    fn from(arg: TracerArg) -> Self {
+        match arg {
+            TracerArg::Call => Self::Call,
+            TracerArg::Prestate => Self::Prestate,
+            TracerArg::Struct => Self::Struct,
+        }
+    }
+}
+
+/// Traces the transaction that `args` name.
+pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
+    let trace = trace_of(args)?;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &trace).map_err(io::Error::from)?;
+        writeln!(out)?;
+        return Ok(End::Right);
+    }
+    match &trace {
+        Trace::Call(call) => print_call(&mut out, call, 0)?,
+        Trace::Prestate(frame) => print_prestate(&mut out, frame)?,
+        Trace::Struct(frame) => print_steps(&mut out, frame)?,
+    }
+    Ok(End::Right)
+}
+
+fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
+    let stop = |error: &dyn core::fmt::Display| Stop::Message(error.to_string());
+    if args.path.as_os_str() != STANDARD_STREAM && args.path.is_dir() {
+        let folder = args.path.display();
+        return Err(Stop::Message(format!("{folder} is a folder: name one block file in it")));
+    }
+    let input = inputs::Input::File(args.path.clone());
+    let name = input.name();
+    let file = input.load().map_err(|error| stop(&error))?;
+    let to_block = file.to_block();
+    let (block, database) = to_block.map_err(|error| stop(&format_args!("{name}: {error}")))?;
+    let mut config = Config::default();
+    config.workers = args.workers.unwrap_or(config.workers);
+    config.keeps_changes = true;
+    let executor = Executor::new(config);
+    let mut executor = executor
+        .map_err(|error| stop(&format_args!("cannot start {} workers: {error}", config.workers)))?;
+    let executed = executor.execute(Block::from(&block), database.clone());
+    // A transaction that is committed is what it is, whatever comes after it.
+    let (output, invalid) = match executed {
+        Ok(output) => (output, None),
+        Err(error) => {
+            let why = error.to_string();
+            (*error.committed, Some(why))
+        }
+    };
+    let (tracer, tx) = (Tracer::from(args.tracer), TxIndex(args.tx));
+    let source = braid_evm::Cloned(database);
+    let again = output.replay(tx, &source, tracer.inspector());
+    let again = again.map_err(|error| match &invalid {
+        Some(why) => stop(&format_args!("{name}: {error}; the block is invalid: {why}")),
+        None => stop(&format_args!("{name}: {error}")),
+    })?;
+    let ran = ResultAndState { result: again.result, state: again.state };
+    let trace = tracer.trace(again.inspector, &ran, &again.before);
+    trace.map_err(|error| stop(&format_args!("{name}: {error}")))
+}
+
+/// One line for each call, those within it further to the right.
+fn print_call(out: &mut impl Write, call: &CallFrame, depth: usize) -> io::Result<()> {
+    let to = call.to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
+    write!(out, "{:indent$}{} {to}", "", call.typ, indent = 2 * depth)?;
+    if let Some(value) = call.value.filter(|value| !value.is_zero()) {
+        write!(out, ", {value} wei")?;
+    }
+    write!(out, ", {} bytes, {} gas", call.input.len(), call.gas_used)?;
+    if !call.logs.is_empty() {
+        write!(out, ", {} logs", call.logs.len())?;
+    }
+    match (&call.error, &call.revert_reason) {
+        (Some(error), Some(reason)) => writeln!(out, ": {error}: {reason}")?,
+        (Some(error), None) => writeln!(out, ": {error}")?,
+        (None, _) => writeln!(out)?,
+    }
+    call.calls.iter().try_for_each(|call| print_call(out, call, depth + 1))
+}
+
+/// Each account, with its slots below it.
+fn print_prestate(out: &mut impl Write, frame: &PreStateFrame) -> io::Result<()> {
+    let PreStateFrame::Default(mode) = frame else { return Ok(()) };
+    for (address, account) in &mode.0 {
+        let balance = account.balance.unwrap_or_default();
+        let (nonce, code) = (account.nonce.unwrap_or_default(), account.code.as_ref());
+        let code = code.map_or(0, |code| code.len());
+        writeln!(out, "{address}: {balance} wei, nonce {nonce}, {code} bytes of code")?;
+        for (slot, value) in &account.storage {
+            writeln!(out, "  {slot} = {value}")?;
+        }
+    }
+    Ok(())
+}
+
+/// One line for each instruction, with the top of the stack before it.
+fn print_steps(out: &mut impl Write, frame: &DefaultFrame) -> io::Result<()> {
+    for step in &frame.struct_logs {
+        let top = step.stack.as_ref().and_then(|stack| stack.last());
+        let top = top.map_or_else(|| "-".to_owned(), |top| format!("{top:#x}"));
+        let indent = 2 * usize::try_from(step.depth.saturating_sub(1)).unwrap_or(0);
+        writeln!(
+            out,
+            "{:indent$}{:>5} {:<14} gas {:>9} cost {:>6}  {top}",
+            "", step.pc, step.op, step.gas, step.gas_cost
+        )?;
+    }
+    let end = if frame.failed { "failed" } else { "succeeded" };
+    writeln!(out, "it {end}: {} gas, {} instructions", frame.gas, frame.struct_logs.len())
+}
