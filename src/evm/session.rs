@@ -181,7 +181,7 @@ impl<S: StateSource> Session<S> {
                 self.set_up_private(config, crew.workers(), *stretch)
             }
         };
-        let shared = Shared::new(setup);
+        let shared = Shared::new(setup).with_token(self.workload.cancel.clone());
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
         let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));
