@@ -76,8 +76,9 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     finish(crew, session, failure, around)
 }
 
-/// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
-/// the result does not depend on the workers. See [`BlockRequest::build`](crate::BlockRequest::build).
+/// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that the
+/// result does not depend on the workers. See
+/// [`BlockRequest::build`](crate::BlockRequest::build).
 pub(crate) fn build<'env, C: Crew<'env>>(
     crew: &mut C,
     block: Block,

@@ -37,8 +37,8 @@ pub trait TransactionPool {
 #[derive(Debug)]
 pub struct BuiltBlock {
     /// The block with all transactions that were pulled, in order, those that were left out
-    /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what was
-    /// pulled and has not run is not there.
+    /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what
+    /// was pulled and has not run is not there.
     pub block: Arc<Block>,
     /// The result.
     pub output: BlockOutput,

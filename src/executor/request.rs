@@ -100,8 +100,8 @@ impl<'r, S> BlockRequest<'r, S> {
     ///
     /// [`execute`](Self::execute) ends with [`Cancelled`](crate::BlockErrorKind::Cancelled) and the
     /// committed prefix then, unless all transactions were committed.
-    /// [`build`](Self::build) ends with the block of the transactions that were committed: post-block
-    /// calls are made, so it is whole.
+    /// [`build`](Self::build) ends with the block of the transactions that were committed:
+    /// post-block calls are made, so it is whole.
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = Some(token);
         self
@@ -117,8 +117,8 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     /// execution would name.
     ///
     /// # Panics
-    /// With the payload of a panic in the database or a precompile that recurs on the real state, or
-    /// of `on_commit`. The executor stays usable.
+    /// With the payload of a panic in the database or a precompile that recurs on the real state,
+    /// or of `on_commit`. The executor stays usable.
     pub fn execute(self) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
         let Self { executor, block, state, parent, mut on_commit, cancel } = self;
         let on_commit = on_commit.as_mut().map(|on_commit| &mut **on_commit as _);
@@ -130,8 +130,8 @@ impl<S: StateSource + 'static> BlockRequest<'_, S> {
     /// are left out, whatever the configured mode. The block that was asked for is the one without,
     /// or with the first of, its transactions.
     ///
-    /// The result depends on the pool and the state, not on the number of workers; with a token also
-    /// on when it was cancelled.
+    /// The result depends on the pool and the state, not on the number of workers; with a token
+    /// also on when it was cancelled.
     ///
     /// # Errors
     /// As [`execute`](Self::execute), but for the token, which is no error here.
