@@ -4,6 +4,7 @@ use super::block::output::BlockOutput;
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
+use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::ids::TxIndex;
 use crate::worker::CancellationToken;
@@ -70,10 +71,13 @@ impl<S: StateSource> Session<S> {
 
     /// The block has no transactions but those that have run.
     pub(super) fn leave_rest(&mut self) {
+        let keeps = is_evm_mutant!(self.workload.recipe.mutant, RestOfPoolKept);
         self.ledger.set_block(Arc::default());
         let workload = Arc::make_mut(&mut self.workload);
         let block = Arc::make_mut(&mut workload.recipe_mut().block);
-        block.transactions.truncate(self.frontier.position());
+        if !keeps {
+            block.transactions.truncate(self.frontier.position());
+        }
         self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
     }
 

@@ -1,7 +1,7 @@
 //! A token ends a block from another thread: within a transaction on each worker, with the committed prefix, and the
 //! executor goes on.
 
-use crate::support::scene::{Scene, call, pay};
+use crate::support::scene::{SEEDED, Scene, call, pay};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{
     At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy,
@@ -45,7 +45,7 @@ fn scene() -> Scene {
 fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
     (config.policy, config.mode) = (policy, mode);
-    Executor::new(config).expect("threads start")
+    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
 }
 
 /// Cancels when the sender of a transaction is read first, and counts the senders that are read from then on.
@@ -85,7 +85,7 @@ impl DatabaseRef for Cancelling {
 }
 
 #[test]
-fn workers_end_within_a_transaction() {
+pub(crate) fn workers_end_within_a_transaction() {
     let scene = scene();
     let block = Arc::new(scene.block.clone());
     let senders: Arc<Vec<Address>> =
@@ -208,7 +208,7 @@ impl TransactionPool for Endless {
 
 /// What was committed by then is a whole block, on a parent too, and each commit is heard of.
 #[test]
-fn a_builder_gets_the_block_that_there_is() {
+pub(crate) fn a_builder_gets_the_block_that_there_is() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let senders: Vec<Address> = (0..64).map(|at| scene.sender(at)).collect();
     scene.block.env.gas_limit = u64::MAX;
