@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.access_list = true;
-    let output = Executor::new(config)?.execute(block.clone(), state.clone())?;
+    let output = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
     let list: AccessList = output.access_list.ok_or("a list was asked for")?;
 
     // What a builder puts into the header, and what others compare with the one there.
@@ -56,12 +56,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let access_list = Some(Arc::new(list.clone()));
         Block { access_list, ..block.clone() }
     };
-    let checked = executor.execute(with(&list), state.clone())?;
+    let checked = executor.block(with(&list)).database(state.clone()).execute()?;
     assert_eq!(checked.receipts, output.receipts);
 
     let mut wrong: Vec<_> = list.iter().cloned().collect();
     wrong.retain(|account| account.address != COUNTER);
-    match executor.execute(with(&AccessList::new(wrong)), state) {
+    match executor.block(with(&AccessList::new(wrong))).database(state).execute() {
         Err(error) if matches!(error.kind, BlockErrorKind::AccessList(_)) => println!("{error}"),
         _ => return Err("the list is wrong".into()),
     }

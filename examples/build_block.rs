@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.mode = Mode::Build;
-    let output = Executor::new(config)?.execute(block.clone(), state.clone())?;
+    let output = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
     let mut skipped = Vec::new();
     for (tx, outcome) in output.outcomes.iter().enumerate() {
         match outcome {
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((output.receipts.len(), output.gas_used), (5, 5 * 21_000));
 
     // In validate mode, the default, the first of them makes the block invalid.
-    match Executor::new(Config::default())?.execute(block, state) {
+    match Executor::new(Config::default())?.block(block).database(state).execute() {
         Ok(_) => return Err("an invalid block was accepted".into()),
         Err(error) => {
             println!("as a block: {error}");

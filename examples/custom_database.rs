@@ -2,7 +2,7 @@
 //!
 //! A store like MDBX or RocksDB gives each thread a read transaction: `StateSource::open` is
 //! called on the worker's thread, at its first job. A database that is `Clone + Send + Sync`
-//! needs none of this and goes into `Executor::execute` as it is.
+//! needs none of this and goes into `BlockRequest::database` as it is.
 //!
 //! `cargo run --example custom_database`
 
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut executor = Executor::new(Config::default())?;
 
     let sound = disk(None);
-    let output = executor.execute_source(block(), Source(Arc::clone(&sound)))?;
+    let output = executor.block(block()).state(Source(Arc::clone(&sound))).execute()?;
     assert_eq!(output.receipts.len(), 500);
     println!(
         "{} workers opened {} handles in all, for the block and its system calls",
@@ -109,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The error is the one that a sequential run would meet, at the transaction that it would
     // meet it in, and what was committed before is there.
-    let error = match executor.execute_source(block(), Source(disk(Some(account(123))))) {
+    let error = match executor.block(block()).state(Source(disk(Some(account(123))))).execute() {
         Ok(_) => return Err("the bad sector went unnoticed".into()),
         Err(error) => error,
     };

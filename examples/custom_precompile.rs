@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let executor = Executor::new(Config::default())?;
     let mut executor = executor.with_precompiles(vec![Arc::new(BalanceOf)]);
-    let output = executor.execute(block, state)?;
+    let output = executor.block(block).database(state).execute()?;
 
     let mut answers = Vec::new();
     for outcome in output.outcomes.iter().skip(1).step_by(2) {

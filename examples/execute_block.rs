@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Its threads outlive the block: keep it for the next one.
     let mut executor = Executor::new(Config::default())?;
-    let output = executor.execute(block, state)?;
+    let output = executor.block(block).database(state).execute()?;
 
     assert!(output.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Executed(_))));
     assert_eq!(output.gas_used, PAYERS * 21_000);

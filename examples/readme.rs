@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let block = Block { transactions, parent_beacon_block_root: root, ..Block::default() };
 
     let mut executor = Executor::new(Config::default())?; // its threads outlive the block
-    let output = executor.execute(block, state)?;
+    let output = executor.block(block).database(state).execute()?;
     assert_eq!((output.receipts.len(), output.gas_used), (2, 42_000));
     let bob = output.bundle.account(&bob).and_then(|account| account.info.as_ref());
     assert_eq!(bob.map(|info| info.balance), Some(U256::from(6)));

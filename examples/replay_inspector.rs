@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.keeps_changes = true;
-    let output = Executor::new(config)?.execute(block, state.clone())?;
+    let output = Executor::new(config)?.block(block).database(state.clone()).execute()?;
 
     let again = output.replay(TxIndex(42), Cloned(state), Watch::default())?;
     assert_eq!((again.inspector.calls, again.inspector.stores), (vec![COUNTER], 1));

@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fee = Arc::new(PublishingFee { per_zero: PER_ZERO });
     let vault = fee.receiver();
     let mut executor = Executor::new(Config::default())?.with_surcharge(fee);
-    let output = executor.execute(block, state)?;
+    let output = executor.block(block).database(state).execute()?;
 
     let info = |address| output.bundle.account(address).and_then(|account| account.info.clone());
     let collected = info(&vault).ok_or("the vault got nothing")?.balance;

@@ -34,8 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // changed: a task that computes the state root could start on it now.
     let mut seen = Vec::new();
     let mut received = U256::ZERO;
-    let output =
-        executor.execute_streaming(Arc::clone(&block), Cloned(state.clone()), |commit| {
+    let output = executor
+        .block(Arc::clone(&block))
+        .state(Cloned(state.clone()))
+        .on_commit(|commit| {
             seen.push((commit.tx, commit.cumulative_gas_used));
             let shop = commit.changes().iter().find(|change| change.address == account(999));
             let info = shop.and_then(|shop| shop.after.as_ref());
@@ -44,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{} transactions, {received} wei received", commit.tx.0 + 1);
             }
             ControlFlow::Continue(())
-        })?;
+        })
+        .execute()?;
     let in_order = (0..300).map(|tx| (TxIndex(tx), u64::from(tx + 1) * 21_000));
     assert!(seen.into_iter().eq(in_order));
     assert_eq!(received, U256::from(600));
@@ -52,9 +55,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Enough is enough: what was committed stays valid. A commit that was already on its way
     // may still be in it, so the prefix can be longer than what was heard.
-    let stopped = executor.execute_streaming(block, Cloned(state), |commit| {
-        if commit.tx.0 == 49 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let stopped = executor
+        .block(block)
+        .state(Cloned(state))
+        .on_commit(|commit| {
+            if commit.tx.0 == 49 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .execute();
     match stopped {
         Err(error) => {
             println!("{error}; {} transactions were committed", error.committed.receipts.len());

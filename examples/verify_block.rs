@@ -39,7 +39,7 @@ fn verify<S: StateSource + 'static>(
     }
     let block = Block { access_list: Some(Arc::new(list)), ..block };
     // BlockErrorKind::AccessList: the list is not the one of the block. Refuse the block.
-    Ok(executor.execute_source(block, source)?)
+    Ok(executor.block(block).state(source).execute()?)
 }
 
 /// The same for code that is written against alloy-evm.
@@ -104,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::default();
     config.access_list = true;
-    let built = Executor::new(config)?.execute(block.clone(), state.clone())?;
+    let built = Executor::new(config)?.block(block.clone()).database(state.clone()).execute()?;
     let list = built.access_list.ok_or("a list was asked for")?;
     let hash = list.compute_hash();
 

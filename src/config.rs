@@ -77,7 +77,7 @@ pub struct Config {
     /// Whether to keep what each transaction changes, so that
     /// [`BlockOutput::replay`](crate::BlockOutput::replay) can run one again with an inspector.
     /// Default: no. It costs what
-    /// [`execute_streaming`](crate::Executor::execute_streaming) costs, and the memory of all
+    /// [`on_commit`](crate::BlockRequest::on_commit) costs, and the memory of all
     /// changes for as long as the output lives.
     pub keeps_changes: bool,
     /// How transactions run.

@@ -1,12 +1,15 @@
 //! The entry points.
 
+mod request;
+
+pub use request::{BlockRequest, NoState};
+
 use crate::config::Config;
 use crate::evm::{
-    AnySource, Block, BlockError, BlockOutput, BuiltBlock, Cloned, Committed, EvmMutant,
-    Extensions, OnCommit, Options, Precompile, Scoped, StateSource, Surcharge, Team,
-    TransactionPool, build, execute,
+    AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, EvmMutant,
+    Extensions, OnCommit, Options, Precompile, Scoped, Surcharge, Team, TransactionPool, build,
+    execute,
 };
-use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
@@ -95,115 +98,15 @@ impl Executor {
         self.team.wait_idle();
     }
 
-    /// Executes `block` on the state of `database`, of which each worker gets a clone.
-    ///
-    /// # Errors
-    /// [`BlockError`], with what was committed before: the database failed, or (in validate mode)
-    /// a transaction is invalid. It names the transaction that sequential execution would name.
-    ///
-    /// # Panics
-    /// With the payload of a panic in the database or a precompile that recurs on the real state.
-    /// The executor stays usable.
-    pub fn execute<D>(
-        &mut self,
-        block: impl Into<Arc<Block>>,
-        database: D,
-    ) -> Result<BlockOutput, BlockError<D::Error>>
-    where
-        D: DatabaseRef + Clone + Send + Sync + 'static,
-    {
-        self.execute_source(block, Cloned(database))
-    }
-
-    /// Executes `block` on the state of `source`, of which each worker opens a handle.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute).
-    ///
-    /// # Panics
-    /// As [`execute`](Self::execute).
-    pub fn execute_source<S: StateSource + 'static>(
-        &mut self,
-        block: impl Into<Arc<Block>>,
-        source: S,
-    ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let run = self.run(block.into(), AnySource::new(source), None, None);
-        run.map_err(BlockError::typed)
-    }
-
-    /// Executes `block` on `parent` over the state of `source`: the bundle of blocks that are not
-    /// written yet. The output's bundle is `parent` continued.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute).
-    ///
-    /// # Panics
-    /// As [`execute`](Self::execute).
-    pub fn execute_on<S: StateSource + 'static>(
-        &mut self,
-        block: impl Into<Arc<Block>>,
-        source: S,
-        parent: BundleState,
-    ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let parent = Some(Arc::new(parent));
-        let run = self.run(block.into(), AnySource::new(source), parent, None);
-        run.map_err(BlockError::typed)
-    }
-
-    /// Executes `block` and hands each transaction's outcome to `on_commit` as soon as it is
-    /// committed, in order, on the calling thread, with no lock held, while later ones still run.
-    /// [`ControlFlow::Break`] ends the block with [`Cancelled`](crate::BlockErrorKind::Cancelled).
-    ///
-    /// A block that is rejected later has already streamed what was committed before. A caller that
-    /// wants to hear of each commit at once does without parts
-    /// ([`Stats::parts`](crate::Stats::parts)), which blocks of many transactions that have nothing
-    /// to do with each other gain most by.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute), or cancelled.
-    ///
-    /// # Panics
-    /// As [`execute`](Self::execute), or with the payload of `on_commit`.
-    pub fn execute_streaming<S: StateSource + 'static>(
-        &mut self,
-        block: impl Into<Arc<Block>>,
-        source: S,
-        mut on_commit: impl FnMut(Committed) -> ControlFlow<()>,
-    ) -> Result<BlockOutput, BlockError<<S::State as DatabaseRef>::Error>> {
-        let run = self.run(block.into(), AnySource::new(source), None, Some(&mut on_commit));
-        run.map_err(BlockError::typed)
-    }
-
-    /// Builds a block from transactions that `pool` hands out while the block fills. Invalid ones
-    /// are left out, whatever the configured mode. `template` is the block without, or with the
-    /// first of, its transactions.
-    ///
-    /// The result depends on the pool and the state, not on the number of workers.
-    ///
-    /// # Errors
-    /// As [`execute`](Self::execute).
-    ///
-    /// # Panics
-    /// As [`execute`](Self::execute).
-    pub fn build<S: StateSource + 'static>(
-        &mut self,
-        template: Block,
-        source: S,
-        pool: &mut impl TransactionPool,
-    ) -> Result<BuiltBlock, BlockError<<S::State as DatabaseRef>::Error>> {
-        self.run_build(template, AnySource::new(source), pool).map_err(BlockError::typed)
-    }
-
     // What follows is compiled here, once: it has no type of the caller's.
 
     fn run(
         &mut self,
         block: Arc<Block>,
         source: AnySource<'static>,
-        parent: Option<Arc<BundleState>>,
-        on_commit: Option<OnCommit<'_>>,
+        around: Around<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
-        let options = self.options(parent, on_commit);
+        let options = self.options(around);
         execute(&mut self.team, block, source, options)
     }
 
@@ -212,30 +115,30 @@ impl Executor {
         template: Block,
         source: AnySource<'static>,
         pool: &mut dyn TransactionPool,
+        around: Around<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-        let options = self.options(None, None);
+        let options = self.options(around);
         build(&mut self.team, template, source, pool, options)
     }
 
-    fn options<'f>(
-        &self,
-        parent: Option<Arc<BundleState>>,
-        on_commit: Option<OnCommit<'f>>,
-    ) -> Options<'f> {
+    fn options<'f>(&self, (parent, on_commit, cancel): Around<'f>) -> Options<'f> {
         let extensions = self.extensions.clone();
-        Options { config: self.config, extensions, parent, on_commit, mutant: self.mutant }
+        Options { config: self.config, extensions, parent, on_commit, cancel, mutant: self.mutant }
     }
 }
+
+/// What goes with a block beside its state.
+type Around<'f> = (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end
 /// with it. Starting them costs about 50 microseconds for two workers; an [`Executor`] keeps its
 /// threads.
 ///
 /// # Errors
-/// As [`Executor::execute`].
+/// As [`BlockRequest::execute`].
 ///
 /// # Panics
-/// As [`Executor::execute`].
+/// As [`BlockRequest::execute`].
 pub fn execute_scoped<D: DatabaseRef + Sync>(
     config: Config,
     block: impl Into<Arc<Block>>,
@@ -250,6 +153,7 @@ fn run_scoped(
     source: AnySource<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let (extensions, mutant) = (Extensions::default(), EvmMutant::None);
-    let options = Options { config, extensions, parent: None, on_commit: None, mutant };
+    let options =
+        Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
     execute(&mut Scoped(config.workers), block, source, options)
 }

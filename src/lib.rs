@@ -20,7 +20,7 @@
 //! let (transactions, root) = (vec![pay(0), pay(1)], Some(B256::ZERO));
 //! let block = Block { transactions, parent_beacon_block_root: root, ..Block::default() };
 //! let mut executor = Executor::new(Config::default()).unwrap(); // its threads outlive the block
-//! let output = executor.execute(block, state).unwrap();
+//! let output = executor.block(block).database(state).execute().unwrap();
 //! assert_eq!((output.receipts.len(), output.gas_used), (2, 42_000));
 //! # }
 //! ```
@@ -82,5 +82,6 @@ pub use evm::{
     observe, simulate,
 };
 #[cfg(feature = "evm")]
-pub use executor::{Executor, execute_scoped};
+pub use executor::{BlockRequest, Executor, NoState, execute_scoped};
 pub use ids::TxIndex;
+pub use worker::CancellationToken;

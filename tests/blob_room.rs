@@ -62,7 +62,11 @@ fn executor(workers: u16, mode: Mode) -> Executor {
 fn what_does_not_fit_is_left_out() {
     for workers in [1, 3] {
         let (block, database) = block(&[3, 2, 2, 0, 1, 1, 0]);
-        let output = executor(workers, Mode::Build).execute(block, database).expect("is built");
+        let output = executor(workers, Mode::Build)
+            .block(block)
+            .database(database)
+            .execute()
+            .expect("is built");
         let skipped = output.outcomes.iter().enumerate().filter_map(|(index, outcome)| {
             let Outcome::Skipped(reason) = outcome else { return None };
             Some((index, reason.clone()))
@@ -81,7 +85,11 @@ fn what_does_not_fit_is_left_out() {
 fn it_makes_a_block_invalid() {
     for workers in [1, 3] {
         let (block, database) = block(&[6, 0, 1, 0]);
-        let error = executor(workers, Mode::Validate).execute(block, database).expect_err("full");
+        let error = executor(workers, Mode::Validate)
+            .block(block)
+            .database(database)
+            .execute()
+            .expect_err("full");
         assert_eq!(error.at, At::Transaction(TxIndex(2)));
         assert!(
             matches!(error.kind, BlockErrorKind::Invalid(Rejection::BlobGas { available: 0, .. })),
@@ -95,6 +103,7 @@ fn it_makes_a_block_invalid() {
 fn without_the_rule_nobody_counts() {
     let (mut block, database) = block(&[6, 6]);
     block.rules.max_blob_gas = None;
-    let output = executor(2, Mode::Validate).execute(block, database).expect("is executed");
+    let output =
+        executor(2, Mode::Validate).block(block).database(database).execute().expect("is executed");
     assert_eq!(output.blob_gas_used, 12 * BLOB);
 }

@@ -65,7 +65,7 @@ fn check(scene: &Scene, pool: &Pool) -> (Vec<Outcome>, Pool) {
             let mut executor = Executor::new(config).unwrap();
             let mut pool = pool.clone();
             let source = Cloned(scene.database());
-            let built = executor.build(scene.block.clone(), source, &mut pool).unwrap();
+            let built = executor.block(scene.block.clone()).state(source).build(&mut pool).unwrap();
             let expected = Prepared::new(&(&*built.block).into()).with_access_lists();
             let expected = expected.run(scene.database(), OnInvalid::Skip).unwrap();
             let differences = braid_testkit::compare::braid::outputs(&expected, &built.output, 5);
@@ -144,7 +144,7 @@ fn a_block_environment_that_lacks_something_is_an_error_in_build_mode_too() {
     scene.block.env.prevrandao = None;
     let mut executor = Executor::new(Config::with_workers(NonZeroU16::new(2).unwrap())).unwrap();
     let source = Cloned(scene.database());
-    let error = executor.build(scene.block.clone(), source, &mut pool).unwrap_err();
+    let error = executor.block(scene.block.clone()).state(source).build(&mut pool).unwrap_err();
     assert_eq!(error.at, braid_evm::At::Transaction(braid_evm::TxIndex(0)));
     let invalid: braid_evm::BlockErrorKind<core::convert::Infallible> =
         braid_evm::BlockErrorKind::Invalid(Rejection::Header(

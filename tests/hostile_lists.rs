@@ -62,7 +62,8 @@ fn a_wrong_list_never_changes_a_result() {
     for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
         let case = Case::from_seed(seed);
         let database = case.database();
-        let Ok(right) = executors[0].execute(case.block.clone(), database.clone()) else {
+        let Ok(right) = executors[0].block(case.block.clone()).database(database.clone()).execute()
+        else {
             continue;
         };
         let list = right.access_list.clone().expect("it was asked for");
@@ -77,9 +78,9 @@ fn a_wrong_list_never_changes_a_result() {
             if count == 1 {
                 println!("{block:#?}");
             }
-            let mut all = executors
-                .iter_mut()
-                .map(|executor| ended(executor.execute(Arc::clone(&block), database.clone())));
+            let mut all = executors.iter_mut().map(|executor| {
+                ended(executor.block(Arc::clone(&block)).database(database.clone()).execute())
+            });
             let expected = all.next().expect("one way");
             match &expected {
                 Ok(output) => assert!(is_right && same(output, &right), "BRAID_SEED={seed}"),

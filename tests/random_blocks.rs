@@ -116,7 +116,7 @@ fn choices_change_nothing() {
             for seed in 0..40 {
                 let case = Case::from_seed(seed);
                 let expected = Expected::new(&case.block, Mode::Build, &case.database());
-                let found = executor.execute(case.block.clone(), case.database());
+                let found = executor.block(case.block.clone()).database(case.database()).execute();
                 expected.compare(&found).unwrap_or_else(|difference| {
                     panic!("BRAID_SEED={seed}: {config:?}: {difference}")
                 });
@@ -138,9 +138,13 @@ fn reverts_are_left_out() {
         let mut without = Executor::new(config).expect("threads start");
         for seed in 0..40 {
             let case = Case::from_seed(seed);
-            let found = with.execute(case.block.clone(), case.database());
+            let found = with.block(case.block.clone()).database(case.database()).execute();
             let Ok(with) = found else { continue };
-            let without = without.execute(case.block.clone(), case.database()).expect("the same");
+            let without = without
+                .block(case.block.clone())
+                .database(case.database())
+                .execute()
+                .expect("the same");
             assert_eq!(with.outcomes, without.outcomes, "seed {seed}");
             assert_eq!(with.bundle.state, without.bundle.state, "seed {seed}");
             assert_eq!(with.bundle.contracts, without.bundle.contracts, "seed {seed}");

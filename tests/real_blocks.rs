@@ -70,7 +70,10 @@ fn real_conflicts_are_found_out() {
         let expected = Expected::new(&block, Mode::Validate, &database);
         // Some pairs are in one chunk and never meet.
         let gate = Arc::new(Gate::pairs(&block, index, Duration::from_millis(1)));
-        let found = executor.execute(Arc::clone(&block), Paced::new(database, Arc::clone(&gate)));
+        let found = executor
+            .block(Arc::clone(&block))
+            .database(Paced::new(database, Arc::clone(&gate)))
+            .execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{path:?}: {difference}"));
         met += gate.met();
         discarded += found.map_or(0, |output| output.stats.discarded);
@@ -87,8 +90,12 @@ fn building_a_valid_block_equals_validating_it() {
     let mut building = executor(2, Policy::Forced(Forced::Speculative), Mode::Build);
     for path in block_files(&folder).iter().step_by(5) {
         let (block, database) = read(path);
-        let validated = validating.execute(Arc::clone(&block), database.clone()).expect("valid");
-        let built = building.execute(block, database).expect("valid");
+        let validated = validating
+            .block(Arc::clone(&block))
+            .database(database.clone())
+            .execute()
+            .expect("valid");
+        let built = building.block(block).database(database).execute().expect("valid");
         assert_eq!(validated.outcomes, built.outcomes, "{path:?}");
         assert_eq!(validated.receipts, built.receipts, "{path:?}");
         assert_eq!(validated.bundle.state, built.bundle.state, "{path:?}");

@@ -74,7 +74,11 @@ fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
     let hook: Hook = Arc::new(move |ask| if ask == refused { Err(NoWitness) } else { Ok(()) });
     let database = Hooked { inner: scene.database(), hook };
     let expected = sequential::execute(&(&scene.block).into(), database.clone());
-    let found = Executor::new(speculative(2)).unwrap().execute(scene.block.clone(), database);
+    let found = Executor::new(speculative(2))
+        .unwrap()
+        .block(scene.block.clone())
+        .database(database)
+        .execute();
     [
         expected.map(drop).map_err(|error| error.at.to_string()),
         found.map(drop).map_err(|error| error.at.to_string()),
@@ -158,7 +162,8 @@ fn a_touch_that_changes_no_value_is_seen() {
         ControlFlow::Continue(())
     };
     let mut executor = Executor::new(config).unwrap();
-    let found = executor.execute_streaming(Arc::clone(&block), Cloned(database), on_commit);
+    let found =
+        executor.block(Arc::clone(&block)).state(Cloned(database)).on_commit(on_commit).execute();
     assert_equal(&scene, &block, &found.unwrap());
 }
 
@@ -210,7 +215,9 @@ fn a_panic_while_a_worker_opens_the_state_is_contained() {
     }
     let mut executor = Executor::new(speculative(2)).unwrap();
     let home = Homebody(scene.database(), std::thread::current().id());
-    let run = std::panic::AssertUnwindSafe(|| executor.execute(scene.block.clone(), home));
+    let run = std::panic::AssertUnwindSafe(|| {
+        executor.block(scene.block.clone()).database(home).execute()
+    });
     match std::panic::catch_unwind(run) {
         Ok(output) => assert_equal(&scene, &scene.block, &output.unwrap()),
         Err(payload) => {
@@ -218,7 +225,7 @@ fn a_panic_while_a_worker_opens_the_state_is_contained() {
             assert!(message.contains("cloned elsewhere"), "{message}");
         }
     }
-    let output = executor.execute(scene.block.clone(), scene.database()).unwrap();
+    let output = executor.block(scene.block.clone()).database(scene.database()).execute().unwrap();
     assert_equal(&scene, &scene.block, &output);
 }
 
@@ -238,7 +245,8 @@ fn whoever_breaks_off_hears_of_no_more_and_gets_the_error() {
             if outcome.tx.0 == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let source = Cloned(scene.database());
-        let result = executor.execute_streaming(scene.block.clone(), source, on_commit);
+        let result =
+            executor.block(scene.block.clone()).state(source).on_commit(on_commit).execute();
         let error = result.unwrap_err();
         assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
         assert_eq!(heard, last + 1);

@@ -89,7 +89,7 @@ fn random_hostile_blocks() {
     for seed in 0..60 {
         let case = Case::from_seed(seed);
         for executor in &mut executors {
-            let output = executor.execute(case.block.clone(), case.database());
+            let output = executor.block(case.block.clone()).database(case.database()).execute();
             let Ok(output) = output else { continue };
             replayed += replay_all(&case.block, &case.database(), &output, 1);
         }
@@ -110,7 +110,7 @@ fn real_blocks() {
         let (block, database) = file.to_block().unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let block = Arc::new(Block::from(&block));
         let executor = &mut executors[index / 6 % policies.len()];
-        let output = executor.execute(Arc::clone(&block), database.clone());
+        let output = executor.block(Arc::clone(&block)).database(database.clone()).execute();
         let output = output.unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let step = block.transactions.len().div_ceil(12).max(1);
         replayed += replay_all(&block, &database, &output, step);
@@ -129,12 +129,18 @@ fn a_block_with_its_list() {
         builder.access_list = true;
         let built = Executor::new(builder)
             .expect("no threads")
-            .execute(case.block.clone(), case.database());
+            .block(case.block.clone())
+            .database(case.database())
+            .execute();
         let Ok(built) = built else { continue };
         let access_list = built.access_list.map(Arc::new);
         let block = Block { access_list, ..case.block.clone() };
         let mut executor = executor(Policy::Forced(Forced::AccessList), Mode::Validate);
-        let output = executor.execute(block.clone(), case.database()).expect("a valid block");
+        let output = executor
+            .block(block.clone())
+            .database(case.database())
+            .execute()
+            .expect("a valid block");
         replayed += replay_all(&block, &case.database(), &output, 1);
     }
     assert!(replayed > 100, "only {replayed}");
@@ -156,12 +162,13 @@ pub(crate) fn what_a_chain_has_of_its_own_is_kept() {
         .with_surcharge(Arc::new(Publishing { vault, per_byte: 5 }))
         .with_precompiles(vec![Arc::new(Teller { at: teller, of: None })]);
     let (source, mut block) = (Cloned(scene.database()), bare(&scene.block));
-    let parent = executor.execute_source(block.clone(), source.clone()).expect("valid").bundle;
+    let parent =
+        executor.block(block.clone()).state(source.clone()).execute().expect("valid").bundle;
     block.transactions.iter_mut().for_each(|tx| tx.nonce += 2);
     let mut run = |count| {
         let transactions = block.transactions.iter().take(count).cloned().collect();
         let block = Block { transactions, ..block.clone() };
-        executor.execute_on(block, source.clone(), parent.clone()).expect("valid")
+        executor.block(block).state(source.clone()).parent(parent.clone()).execute().expect("valid")
     };
     let output = run(6);
     for tx in 0..6 {
@@ -189,7 +196,11 @@ fn errors_say_what_to_do() {
     scene.send(bob, pay(alice, 3));
     let source = Cloned(scene.database());
     let mut building = executor(Policy::Auto, Mode::Build);
-    let output = building.execute(scene.block.clone(), scene.database()).expect("it is built");
+    let output = building
+        .block(scene.block.clone())
+        .database(scene.database())
+        .execute()
+        .expect("it is built");
     let error = |output: &BlockOutput, tx| {
         let again = output.replay(TxIndex(tx), &source, NoOpInspector);
         again.map(|_| ()).expect_err("it cannot run again")
@@ -199,7 +210,11 @@ fn errors_say_what_to_do() {
     assert!(output.replay(TxIndex(2), &source, NoOpInspector).is_ok());
 
     let mut validating = executor(Policy::Auto, Mode::Validate);
-    let failed = validating.execute(scene.block.clone(), scene.database()).expect_err("invalid");
+    let failed = validating
+        .block(scene.block.clone())
+        .database(scene.database())
+        .execute()
+        .expect_err("invalid");
     assert_eq!(failed.at, At::Transaction(TxIndex(1)));
     assert!(matches!(failed.kind, BlockErrorKind::Invalid(_)));
     assert!(failed.committed.replay(TxIndex(0), &source, NoOpInspector).is_ok());
@@ -208,7 +223,8 @@ fn errors_say_what_to_do() {
 
     let mut usual = Executor::new(Config::with_workers(NonZeroU16::MIN)).expect("no threads");
     scene.block.transactions.truncate(1);
-    let output = usual.execute(scene.block.clone(), scene.database()).expect("valid");
+    let output =
+        usual.block(scene.block.clone()).database(scene.database()).execute().expect("valid");
     assert!(output.replay.is_none());
     let error = error(&output, 0);
     assert!(matches!(error, ReplayError::NotKept) && error.to_string().contains("keeps_changes"));
@@ -221,7 +237,8 @@ fn a_database_that_fails() {
     let [alice, bob] = scene.senders();
     scene.send(alice, pay(bob, 1));
     let mut executor = executor(Policy::Auto, Mode::Validate);
-    let output = executor.execute(scene.block.clone(), scene.database()).expect("valid");
+    let output =
+        executor.block(scene.block.clone()).database(scene.database()).execute().expect("valid");
     let place = Place::Account(alice);
     let source = Cloned(Faulty::new(scene.database(), Fault::At(place)));
     let error = output.replay(TxIndex(0), &source, NoOpInspector).map(|_| ());

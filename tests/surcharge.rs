@@ -42,7 +42,7 @@ fn braid(
     if let Some(surcharge) = surcharge {
         executor = executor.with_surcharge(Arc::new(surcharge));
     }
-    executor.execute(block.clone(), database)
+    executor.block(block.clone()).database(database).execute()
 }
 
 /// A hostile block, its transactions alone.

@@ -122,7 +122,7 @@ impl<S: StateStore> Chain<S> {
     /// failed for this block or an earlier one, or an earlier one has another state root.
     ///
     /// # Panics
-    /// As [`Executor::execute`]: with the payload of a panic in a precompile.
+    /// As `BlockRequest::execute` of braid-evm: with the payload of a panic in a precompile.
     pub fn execute(&mut self, block: impl Into<ChainBlock>) -> Result<Executed, ChainError> {
         let ChainBlock { block, hash, expected } = block.into();
         self.writer.check()?;
@@ -131,7 +131,9 @@ impl<S: StateStore> Chain<S> {
         let block = Arc::new(block);
         let mut output = self
             .executor
-            .execute_source(Arc::clone(&block), state)
+            .block(Arc::clone(&block))
+            .state(state)
+            .execute()
             .map_err(|error| ChainError::of_block(&block, error))?;
         expected.check(head.number, &output)?;
         let changes = self.changes(head, &mut output, expected.state_root);
@@ -141,7 +143,7 @@ impl<S: StateStore> Chain<S> {
 
     /// Builds the next block from transactions that `pool` hands out, and hands its changes to the
     /// writer, as [`execute`](Self::execute) does. `template` is the block without its transactions
-    /// ([`Executor::build`]). `seal` is given the executed block and returns its hash. The hash cannot
+    /// (`BlockRequest::build` of braid-evm). `seal` is given the executed block and returns its hash. The hash cannot
     /// commit to the state root, which is not known then: the writer computes it afterwards, if the
     /// chain has state roots.
     ///
@@ -159,7 +161,7 @@ impl<S: StateStore> Chain<S> {
         self.writer.check()?;
         let mut head = self.follows(&template, B256::ZERO)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
-        let built = self.executor.build(template, state, pool);
+        let built = self.executor.block(template).state(state).build(pool);
         let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
         head.hash = seal(&built);
         let changes = self.changes(head, &mut built.output, None);

@@ -41,7 +41,7 @@ pub enum ListError {
 pub fn list_of(block: Block, database: FileDatabase) -> Result<AccessList, ListError> {
     let mut config = Config::with_workers(NonZeroU16::MIN);
     config.access_list = true;
-    let output = Executor::new(config)?.execute(block, database)?;
+    let output = Executor::new(config)?.block(block).database(database).execute()?;
     output.access_list.ok_or(ListError::Missing)
 }
 
@@ -60,7 +60,10 @@ pub fn with_its_list(block: Block, database: FileDatabase) -> Result<Block, List
 /// [`ListError::Block`] tells the first index that differs.
 pub fn compare(block: Block, database: FileDatabase, list: AccessList) -> Result<(), ListError> {
     let block = Block { access_list: Some(Arc::new(list)), ..block };
-    Executor::new(Config::with_workers(NonZeroU16::MIN))?.execute(block, database)?;
+    Executor::new(Config::with_workers(NonZeroU16::MIN))?
+        .block(block)
+        .database(database)
+        .execute()?;
     Ok(())
 }
 

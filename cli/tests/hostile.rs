@@ -52,9 +52,12 @@ impl Mill {
         let Ok((block, database)) = file.to_block() else { return false };
         let shared = Arc::new(braid_evm::Block::from(&block));
         let expected = sequential::execute(&block, database.clone());
-        same(expected, self.validating.execute(Arc::clone(&shared), database.clone()));
+        same(
+            expected,
+            self.validating.block(Arc::clone(&shared)).database(database.clone()).execute(),
+        );
         let expected = sequential::build(&block, database.clone());
-        same(expected, self.building.execute(shared, database));
+        same(expected, self.building.block(shared).database(database).execute());
         true
     }
 }

@@ -32,7 +32,7 @@ fn checked(folder: &Path) -> BTreeSet<String> {
 
 fn bundle_of(executor: &mut Executor, file: &BlockFile) -> BundleState {
     let (block, database) = file.to_block().expect("a block");
-    let output = executor.execute(braid_evm::Block::from(&block), database);
+    let output = executor.block(braid_evm::Block::from(&block)).database(database).execute();
     output.expect("a valid block").bundle
 }
 

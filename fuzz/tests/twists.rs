@@ -22,7 +22,7 @@ fn noticed(own: impl Fn(&Case) -> Own) -> usize {
         let case = Case::from_seed(*seed);
         let (block, database) = (plain::bare(&case.block), case.database());
         let plainly = plain::build(&block, &database, &Own::default());
-        let found = executor.execute(block.clone(), database.clone());
+        let found = executor.block(block.clone()).database(database.clone()).execute();
         plain::compare(&plainly, &found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         let expected = plain::build(&block, &database, &own(&case));
         plain::compare(&expected, &found).is_err()
@@ -59,9 +59,10 @@ fn a_parent_that_is_left_out_is_noticed() {
         let expected = plain::build(&block, &database, &own);
         let block = Arc::new(block);
         let source = || Cloned(database.clone());
-        let found = executor.execute_on(Arc::clone(&block), source(), below.bundle);
+        let found =
+            executor.block(Arc::clone(&block)).state(source()).parent(below.bundle).execute();
         plain::compare(&expected, &found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
-        let found = executor.execute_source(block, source());
+        let found = executor.block(block).state(source()).execute();
         noticed += usize::from(plain::compare(&expected, &found).is_err());
     }
     assert!(noticed > 50, "{noticed}");

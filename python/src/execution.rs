@@ -85,7 +85,9 @@ pub(crate) fn execute(
     let file = input.load(name)?;
     let (block, state) = state::of(&file).map_err(|error| Failure::field(name, error))?;
     let output = executor
-        .execute(braid_evm::Block::from(&block), state)
+        .block(braid_evm::Block::from(&block))
+        .database(state)
+        .execute()
         .map_err(|error| Failure::parallel(name, which(&file), error))?;
     let header = &file.block.header;
     let line = ExecutionLine {

@@ -39,7 +39,9 @@ pub(crate) fn access_list(
     let file = input.load(name)?;
     let (block, state) = state::of(&file).map_err(|error| Failure::field(name, error))?;
     let output = executor
-        .execute(braid_evm::Block::from(&block), state)
+        .block(braid_evm::Block::from(&block))
+        .database(state)
+        .execute()
         .map_err(|error| Failure::parallel(name, which(&file), error))?;
     let list =
         output.access_list.ok_or_else(|| Failure::Internal("the executor gave no list".into()))?;

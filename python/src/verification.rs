@@ -187,7 +187,7 @@ impl Bench<'_> {
 
     fn parallel(&mut self, pause: Duration) -> (Parallel, Times) {
         let (block, state) = (Arc::clone(&self.shared), self.state.clone());
-        timed(pause, || (self.executor.execute(block, state), ()))
+        timed(pause, || (self.executor.block(block).database(state).execute(), ()))
     }
 }
 

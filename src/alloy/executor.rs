@@ -116,7 +116,7 @@ where
                         ControlFlow::Continue(())
                     };
                     let (access_list, ended) =
-                        match executor.execute_streaming(block, source, on_commit) {
+                        match executor.block(block).state(source).on_commit(on_commit).execute() {
                             Ok(output) => (output.access_list, Ok(())),
                             Err(mut error) => (error.committed.access_list.take(), Err(error)),
                         };

@@ -1,7 +1,7 @@
 //! The path of a block: pre-block calls, transactions, post-block calls, bundle.
 
 use super::block::committed::{OnCommit, lend};
-use super::block::error::{BlockError, Failure};
+use super::block::error::{BlockError, BlockErrorKind, Failure, cancelled};
 use super::block::output::BlockOutput;
 use super::block::replay::Keeper;
 use super::bundle::block_effects::BlockEffects;
@@ -28,6 +28,7 @@ use super::session::{Ended, Session};
 use super::stretch::How;
 use crate::config::{Config, Mode};
 use crate::mv::Store;
+use crate::worker::CancellationToken;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
 use revm::primitives::hardfork::SpecId;
@@ -41,6 +42,8 @@ pub(crate) struct Options<'f> {
     pub(crate) parent: Option<Arc<BundleState>>,
     /// `None` has no cost.
     pub(crate) on_commit: Option<OnCommit<'f>>,
+    /// Ends the block early.
+    pub(crate) cancel: Option<CancellationToken>,
     /// A bug to seed, for tests of the tests.
     pub(crate) mutant: EvmMutant,
 }
@@ -52,7 +55,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     source: AnySource<'env>,
     options: Options<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
-    let Options { config, extensions, parent, on_commit, mutant } = options;
+    let Options { config, extensions, parent, on_commit, cancel, mutant } = options;
     let (mut recipe, effects, overlay) =
         begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
     let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
@@ -62,7 +65,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     // More than two run parts of what they leave to one, if it comes to that.
     let reads_alone = alone && !(recipe.shares && crew.workers() > 2);
     let traffic = traffic(&source, crew.workers(), reads_alone);
-    let workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    let mut workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    workload.cancel = cancel;
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
     let way = (&mut course, &config, &effects);
     let mut keeper = Keeper::new(config.keeps_changes);
@@ -72,8 +76,9 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     finish(crew, session, failure, around)
 }
 
-/// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that
-/// the result does not depend on the workers. See [`Executor::build`](crate::Executor::build).
+/// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that the
+/// result does not depend on the workers. See
+/// [`BlockRequest::build`](crate::BlockRequest::build).
 pub(crate) fn build<'env, C: Crew<'env>>(
     crew: &mut C,
     block: Block,
@@ -81,7 +86,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     pool: &mut dyn TransactionPool,
     options: Options<'_>,
 ) -> Result<BuiltBlock, BlockError<ErasedError>> {
-    let Options { mut config, extensions, parent, mut on_commit, mutant } = options;
+    let Options { mut config, extensions, parent, mut on_commit, cancel, mutant } = options;
     config.mode = Mode::Build;
     let (recipe, effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), (&config, mutant))?;
@@ -89,15 +94,23 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), true));
     let alone = course.features.runs_in_order().is_some();
     let traffic = traffic(&source, crew.workers(), alone);
-    let workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    let mut workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    workload.cancel = cancel;
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
     let (mut failure, mut keeper) = (None, Keeper::new(config.keeps_changes));
-    while failure.is_none() && session.pull(pool) {
+    while failure.is_none() && !session.workload.is_cancelled() && session.pull(pool) {
         let first = session.frontier;
         let way = (&mut course, &config, &effects);
         let hears = lend(&mut on_commit);
         failure = keeper.listen(hears, |hears| run(crew, &mut session, way, hears));
         session.tell(first, pool);
+    }
+    // The token ends the filling of the block, and what has run is a whole block. A stream that is
+    // not wanted any more ends the block itself.
+    if session.workload.is_cancelled()
+        && failure.take_if(|(_, why)| matches!(why, BlockErrorKind::Cancelled)).is_some()
+    {
+        session.leave_rest();
     }
     let block = Arc::clone(&session.workload.recipe.block);
     let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
@@ -137,6 +150,9 @@ fn run<'env, S: StateSource + 'env>(
 ) -> Option<Failure<S>> {
     let all = session.workload.recipe.block.transactions.len();
     while session.left(all) > 0 {
+        if session.workload.is_cancelled() {
+            return Some(cancelled(session.frontier, all));
+        }
         let first = session.frontier.position();
         let block = Arc::clone(&session.workload.recipe.block);
         let choice = course.choose(crew.feedback(), &block, first);
@@ -273,7 +289,7 @@ mod tests {
 
     fn options(config: Config) -> Options<'static> {
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        Options { config, extensions, parent: None, on_commit: None, mutant }
+        Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant }
     }
 
     fn run(team: &mut Team, config: Config, calls: u64) -> BlockOutput {

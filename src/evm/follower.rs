@@ -177,7 +177,8 @@ mod tests {
         let two = NonZeroU16::new(2).expect("not zero");
         let config = Config { policy, ..Config::with_workers(two) };
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        let options = Options { config, extensions, parent: None, on_commit: None, mutant };
+        let options =
+            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
         let state = AnySource::new(Cloned(CacheDB::new(EmptyDB::new())));
         execute(crew, payments(count).into(), state, options).expect("a valid block")
     }

@@ -80,3 +80,5 @@ pub use pull::{BuiltBlock, TransactionPool};
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "sim")]
 pub use virtual_time::{SimulatedExecutor, VirtualRun};
+
+pub(crate) use crate::worker::CancellationToken;

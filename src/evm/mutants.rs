@@ -60,6 +60,12 @@ pub enum EvmMutant {
     /// aside.
     #[cfg(feature = "mutants")]
     ReplayWithoutCredits,
+    /// A token ends a block between two stretches only.
+    #[cfg(feature = "mutants")]
+    TokenUnheard,
+    /// What a pool has handed out and a token has kept from running stays in the block.
+    #[cfg(feature = "mutants")]
+    RestOfPoolKept,
     /// A hash that is remembered answers for all inputs that have its place.
     #[cfg(feature = "mutants")]
     HashOfAnother,
@@ -303,6 +309,8 @@ impl EvmMutant {
         Self::CodeForgottenUnshared,
         Self::CodeLearntUntold,
         Self::ReplayWithoutCredits,
+        Self::TokenUnheard,
+        Self::RestOfPoolKept,
         Self::HashOfAnother,
         Self::HashUnpaid,
         Self::ErrorKept,

@@ -74,10 +74,10 @@ impl Context for Observed<'_> {
 /// told.
 ///
 /// # Errors
-/// As [`Executor::execute`](crate::Executor::execute).
+/// As [`BlockRequest::execute`](crate::BlockRequest::execute).
 ///
 /// # Panics
-/// As [`Executor::execute`](crate::Executor::execute).
+/// As [`BlockRequest::execute`](crate::BlockRequest::execute).
 pub fn observe<S: StateSource, O: Observer>(
     config: Config,
     block: impl Into<Arc<Block>>,

@@ -4,8 +4,10 @@ use super::block::output::BlockOutput;
 use super::exec::base::StateSource;
 use super::exec::input::Block;
 use super::exec::rejection::Rejection;
+use super::mutants::is_evm_mutant;
 use super::session::Session;
 use crate::ids::TxIndex;
+use crate::worker::CancellationToken;
 use revm::context::TxEnv;
 use std::sync::Arc;
 
@@ -36,7 +38,8 @@ pub trait TransactionPool {
 #[derive(Debug)]
 pub struct BuiltBlock {
     /// The block with all transactions that were pulled, in order, those that were left out
-    /// included: [`BlockOutput::outcomes`] tells which.
+    /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what
+    /// was pulled and has not run is not there.
     pub block: Arc<Block>,
     /// The result.
     pub output: BlockOutput,
@@ -48,13 +51,15 @@ impl<S: StateSource> Session<S> {
         // The ledger lets go of the block, so that it is extended in place.
         self.ledger.set_block(Arc::default());
         let workload = Arc::make_mut(&mut self.workload);
+        let cancel = workload.cancel.clone();
+        let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
         let block = Arc::make_mut(&mut workload.recipe_mut().block);
         let before = block.transactions.len();
         let used = self.ledger.gas().admitted(block);
         let waiting = block.transactions.iter().skip(self.frontier.position());
         let spoken_for = waiting.fold(used, |sum, tx| sum.saturating_add(tx.gas_limit));
         let mut left = block.env.gas_limit.saturating_sub(spoken_for);
-        while block.transactions.len() - before < ROUND && left >= CHEAPEST {
+        while block.transactions.len() - before < ROUND && left >= CHEAPEST && !is_cancelled() {
             let Some(tx) = pool.next(left) else { break };
             left = left.saturating_sub(tx.gas_limit);
             block.transactions.push(tx);
@@ -62,6 +67,18 @@ impl<S: StateSource> Session<S> {
         let waiting = block.transactions.len() > self.frontier.position();
         self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
         waiting
+    }
+
+    /// The block has no transactions but those that have run.
+    pub(super) fn leave_rest(&mut self) {
+        let keeps = is_evm_mutant!(self.workload.recipe.mutant, RestOfPoolKept);
+        self.ledger.set_block(Arc::default());
+        let workload = Arc::make_mut(&mut self.workload);
+        let block = Arc::make_mut(&mut workload.recipe_mut().block);
+        if !keeps {
+            block.transactions.truncate(self.frontier.position());
+        }
+        self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
     }
 
     /// Tells `pool` what was left out from `first` on.

@@ -10,6 +10,7 @@ use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
+use super::mutants::is_evm_mutant;
 use super::plan::longest::Seen;
 use super::stretch::{Fold, How, RunTask, Unpublished};
 use crate::config::Config;
@@ -179,7 +180,9 @@ impl<S: StateSource> Session<S> {
                 self.set_up_private(config, crew.workers(), *stretch)
             }
         };
-        let shared = Shared::new(setup);
+        let is_unheard = is_evm_mutant!(self.workload.recipe.mutant, TokenUnheard);
+        let token = self.workload.cancel.clone().filter(|_| !is_unheard);
+        let shared = Shared::new(setup).with_token(token);
         #[cfg(feature = "mutants")]
         let shared = shared.with_mutant(mutant.of_workers());
         let fold = folding.map(|folding| Mutex::new(Some(Fold::Waiting(folding))));

@@ -129,7 +129,8 @@ impl SimulatedExecutor {
         source: AnySource<'static>,
     ) -> Result<VirtualRun<ErasedError>, SimulationError> {
         let (config, extensions, mutant) = (self.config, Extensions::default(), self.mutant);
-        let options = Options { config, extensions, parent: None, on_commit: None, mutant };
+        let options =
+            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
         let _ = self.team.fibers.take_totals();
         let begun = self.team.fibers.now();
         let run = || execute(&mut self.team, block, source, options);

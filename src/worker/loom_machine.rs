@@ -7,7 +7,7 @@ use super::machine::{
 use super::shared::{BlockEnd, Shared};
 use super::stop::Stop;
 use super::view::View;
-use super::{Context, Interrupt, Point, Waited, work};
+use super::{CancellationToken, Context, Interrupt, Point, Waited, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest, Location, ReadSet, Store};
 use crate::protocol::{Limits, Plan, Policy, Protocol};
@@ -367,15 +367,13 @@ pub(super) fn run(acts: [Act; 2], protocol: Protocol, cancel: bool) -> End {
 }
 
 pub(super) fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
-    let shared = Arc::new(shared);
+    let token = CancellationToken::new();
+    let shared = Arc::new(shared.with_token(cancel.then(|| token.clone())));
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
         move || work(&shared, WorkerId(1), &Threads::SLEEPY)
     });
-    let caller = cancel.then(|| {
-        let shared = Arc::clone(&shared);
-        thread::spawn(move || shared.cancel())
-    });
+    let caller = cancel.then(|| thread::spawn(move || token.cancel()));
     work(&shared, WorkerId(0), &Threads::SLEEPY);
     for thread in caller.into_iter().chain([other]) {
         thread.join().expect("no worker panics");

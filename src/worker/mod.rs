@@ -10,6 +10,7 @@
 mod actor;
 mod batch;
 mod batches;
+mod cancel;
 mod claim;
 mod claims;
 mod commit;
@@ -33,6 +34,7 @@ mod view;
 mod watch;
 
 pub use actor::work;
+pub use cancel::CancellationToken;
 pub use events::{EngineEvent, RunEnd, TraceEvent};
 pub use machine::{
     Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, LedgerOf, Machine, MustWait,

@@ -1,5 +1,6 @@
 //! What all workers of a block share.
 
+use super::cancel::CancellationToken;
 use super::claim::BatchClaim;
 use super::coordinator::Coordinator;
 use super::entries::for_each_entry;
@@ -69,6 +70,8 @@ pub struct Shared<W: Workload, G> {
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
     cancelled: AtomicBool,
+    /// Ends the block from outside.
+    token: Option<CancellationToken>,
     /// Why the block cannot go on, until the role has taken notice.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
@@ -168,11 +171,19 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             frontier: AtomicU32::new(first.0),
             stop_work: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            token: None,
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
             mutant: WorkerMutant::default(),
             log: Log::off(),
         }
+    }
+
+    /// The same block, which `token` may end early.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<CancellationToken>) -> Self {
+        self.token = token;
+        self
     }
 
     /// The same block, where all that happens in it is noted: see [`BlockEnd::take_trace`].
@@ -223,7 +234,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(SeqCst)
+        let token = self.token.as_ref().is_some_and(CancellationToken::is_cancelled);
+        token || self.cancelled.load(SeqCst)
     }
 
     pub(super) fn stop_work(&self) {

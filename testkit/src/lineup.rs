@@ -206,12 +206,14 @@ impl Lineup {
         if self.mode == Mode::Build || expected.output().is_none() {
             return Ok(());
         }
-        let output = self.executors[0].execute(Arc::clone(block), database.clone());
+        let output =
+            self.executors[0].block(Arc::clone(block)).database(database.clone()).execute();
         let list = output.ok().and_then(|output| output.access_list);
         let access_list = Some(Arc::new(list.ok_or("there is no access list")?));
         let block = Arc::new(Block { access_list, ..Block::clone(block) });
         for (index, (workers, policy)) in LISTED.into_iter().enumerate() {
-            let found = self.listed[index].execute(Arc::clone(&block), database.clone());
+            let found =
+                self.listed[index].block(Arc::clone(&block)).database(database.clone()).execute();
             let config = *self.listed[index].config();
             self.judge(&config, &found, expected).map_err(|difference| {
                 format!("{workers} workers, {policy:?}, with an access list: {difference}")
@@ -269,7 +271,7 @@ impl Lineup {
         database: D,
         expected: &Expected<D::Error>,
     ) -> Result<(), String> {
-        let found = self.executors[index].execute(Arc::clone(block), database);
+        let found = self.executors[index].block(Arc::clone(block)).database(database).execute();
         let config = *self.executors[index].config();
         self.judge(&config, &found, expected)
     }

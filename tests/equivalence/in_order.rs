@@ -101,7 +101,7 @@ fn many_payments_are_followed() {
     for (workers, policy) in [(2, Policy::Auto), (2, Policy::InOrder), (8, Policy::InOrder)] {
         let mut executor = executor(workers, policy, Mode::Validate);
         for _ in 0..3 {
-            let found = executor.execute(Arc::clone(&block), database.clone());
+            let found = executor.block(Arc::clone(&block)).database(database.clone()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             let stats = found.expect("a valid block").stats;
             // Parts are not tried: already the first ones have to do with each other.
@@ -129,11 +129,11 @@ fn a_stream_comes_to_the_same() {
             heard += 1;
             core::ops::ControlFlow::Continue(())
         };
-        let output = executor.execute_streaming(
-            Arc::clone(&block),
-            braid_evm::Cloned(scene.database()),
-            count,
-        );
+        let output = executor
+            .block(Arc::clone(&block))
+            .state(braid_evm::Cloned(scene.database()))
+            .on_commit(count)
+            .execute();
         assert_eq!(output.expect("a valid block").bundle, expected.output().bundle);
         assert_eq!(heard, block.transactions.len());
     }

@@ -126,7 +126,9 @@ pub(crate) fn an_empty_account_with_storage_is_touched() {
         let executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
         let found = executor
             .with_precompiles(vec![Arc::new(teller)])
-            .execute(block.clone(), database.clone());
+            .block(block.clone())
+            .database(database.clone())
+            .execute();
         plain::compare(&expected, &found)
             .unwrap_or_else(|wrong| panic!("{workers} workers, {policy:?}: {wrong}"));
     }

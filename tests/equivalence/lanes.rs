@@ -110,7 +110,7 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     for workers in [1, 2, 3, 8] {
         let mut executor = executor(workers, Policy::Forced(Forced::Groups), Mode::Build)
             .with_mutant(SEEDED.get());
-        let found = executor.execute(Arc::clone(&block), scene.database());
+        let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect("a block that is built").stats;
         assert!(stats.lane_rounds > 2, "{workers}: {stats:?}");
@@ -128,7 +128,7 @@ pub(crate) fn lanes_without_room_are_not_committed() {
         for workers in [1, 2, 3] {
             let mut executor =
                 executor(workers, Policy::Forced(Forced::Groups), mode).with_mutant(SEEDED.get());
-            let found = executor.execute(Arc::clone(&block), scene.database());
+            let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
@@ -148,7 +148,7 @@ fn what_has_no_room_is_not_run() {
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
         let mut executor = executor(workers, Policy::Auto, Mode::Validate);
-        let found = executor.execute(Arc::clone(&block), scene.database());
+        let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
         let most = 2 * u64::from(workers);

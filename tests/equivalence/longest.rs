@@ -104,7 +104,7 @@ fn play(executor: &mut Executor, (scene, slow): &(Scene, Address), held: bool) -
     let later = scene.block.transactions.iter().skip(12).take(8).filter(|_| held);
     let waiting = later.filter_map(|tx| tx.kind.to().copied()).collect();
     let database = Held { database, slow: *slow, waiting, came: Arc::default() };
-    let found = executor.execute(Arc::clone(&block), database);
+    let found = executor.block(Arc::clone(&block)).database(database).execute();
     expected.compare(&found).expect("equal");
     found.expect("a valid block").stats
 }

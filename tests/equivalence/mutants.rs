@@ -6,6 +6,7 @@ use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
 };
+use crate::faults::cancelled;
 use crate::replay;
 use crate::support::chosen::is_chosen;
 use crate::support::evm_rows;
@@ -18,6 +19,16 @@ macro_rules! tests {
     ($($module:ident :: $name:ident),* $(,)?) => {
         [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn())),*]
     };
+}
+
+/// Those that are not in this folder.
+fn others() -> impl Iterator<Item = (&'static str, fn())> {
+    let tests = tests![
+        cancelled::a_builder_gets_the_block_that_there_is,
+        cancelled::workers_end_within_a_transaction,
+        replay::what_a_chain_has_of_its_own_is_kept,
+    ];
+    tests.into_iter()
 }
 
 fn named(name: &str) -> Option<fn()> {
@@ -81,13 +92,13 @@ fn named(name: &str) -> Option<fn()> {
         payments::what_it_is_paid_does_not_fit,
         payments::who_looks_after_paying_sees_what_there_is,
         reads::one_hot_slot,
-        replay::what_a_chain_has_of_its_own_is_kept,
         system::what_follows_parts_finds_what_they_have_changed,
         turns::taking_turns,
         whole::very_many_slots_are_undone_by_another_worker,
         whole::workers_share_the_bundle_and_what_undoes_it,
     ];
-    tests.into_iter().find_map(|(known, test)| (known == name).then_some(test))
+    let mut tests = tests.into_iter().chain(others());
+    tests.find_map(|(known, test)| (known == name).then_some(test))
 }
 
 fn is_noticed_by(bug: EvmMutant, test: fn()) -> bool {

@@ -25,7 +25,7 @@ fn two_transactions_are_in_progress_at_once() {
         for _ in 0..20 {
             let gate = Arc::new(Gate::meeting(&block, PATIENCE));
             let database = Paced::new(scene.database(), Arc::clone(&gate));
-            executor.execute(Arc::clone(&block), database).expect("a valid block");
+            executor.block(Arc::clone(&block)).database(database).execute().expect("a valid block");
             assert_eq!(gate.met(), 1, "{workers} workers");
         }
     }

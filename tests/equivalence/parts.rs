@@ -48,7 +48,7 @@ pub(crate) fn send(scene: &mut Scene, sender: u64, tx: TxEnv) {
 pub(crate) fn run(executor: &mut Executor, scene: &Scene, database: impl Copies) -> Stats {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
-    let found = executor.execute(block, database);
+    let found = executor.block(block).database(database).execute();
     // Their errors cannot be compared, and there are none.
     let found = found.map_err(|error| panic!("{error}"));
     let compared = expected.compare_with_list(&found, executor.config().access_list);
@@ -113,7 +113,7 @@ pub(crate) fn parts_without_room_are_not_adopted() {
         for workers in [1, 2, 3] {
             let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode)
                 .with_mutant(SEEDED.get());
-            let found = executor.execute(Arc::clone(&block), scene.database());
+            let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
@@ -131,7 +131,7 @@ fn limits_that_cannot_be_added() {
         let expected = Expected::new(&block, mode, &scene.database());
         for workers in [1, 2, 3] {
             let mut executor = executor(workers, Policy::Forced(Forced::Neighbours), mode);
-            let found = executor.execute(Arc::clone(&block), scene.database());
+            let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             assert_eq!(found.is_ok(), mode == Mode::Build);
         }
@@ -148,7 +148,7 @@ fn what_has_no_room_is_not_run() {
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
         let mut executor = executor(workers, Policy::Auto, Mode::Validate);
-        let found = executor.execute(Arc::clone(&block), scene.database());
+        let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
         assert!(stats.parts > 0 && stats.incarnations < 1_500, "{workers}: {stats:?}");
@@ -302,7 +302,11 @@ fn parts_without_reverts() {
     let mut config = Config::with_workers(NonZeroU16::new(2).expect("not zero"));
     config.reverts = false;
     let mut executor = Executor::new(config).expect("a thread");
-    let found = executor.execute(Arc::clone(&block), scene.database()).expect("a valid block");
+    let found = executor
+        .block(Arc::clone(&block))
+        .database(scene.database())
+        .execute()
+        .expect("a valid block");
     assert!(found.stats.parts > 1 && found.bundle.reverts.iter().all(Vec::is_empty));
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     let expected = expected.output().expect("a valid block");

@@ -209,7 +209,7 @@ pub(crate) fn it_gets_code_and_owns_what_it_owned() {
         let mut executor =
             chunked(2, NonZeroU32::new(3), Policy::Forced(Forced::Speculative), Mode::Validate)
                 .with_mutant(SEEDED.get());
-        let found = executor.execute(block, database);
+        let found = executor.block(block).database(database).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{spec:?}: {difference}"));
         assert_eq!(gate.in_vain(), 0, "{spec:?}");
         let played = scene.play();

@@ -93,7 +93,7 @@ pub(crate) fn taking_turns() {
         let (mut discarded, mut turns) = (0, 0);
         for _ in 0..5 {
             let database = Held { database: scene.database(), senders, come: Arc::default() };
-            let found = executor.execute(Arc::clone(&block), database);
+            let found = executor.block(Arc::clone(&block)).database(database).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{workers}: {difference}"));
             let stats = found.expect("a valid block").stats;
             discarded += stats.discarded;

@@ -74,7 +74,7 @@ fn an_error_that_only_a_wrong_guess_meets_does_not_surface() {
             let faulty = Faulty::new(scene.database(), Fault::At(Place::Account(place)));
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(50)));
             let database = Paced::new(faulty.clone(), gate);
-            let found = executor.execute(Arc::clone(&block), database);
+            let found = executor.block(Arc::clone(&block)).database(database).execute();
             let expected = Expected::new(&block, Mode::Validate, &faulty);
             assert!(expected.output().is_some());
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
@@ -101,7 +101,7 @@ fn a_database_that_breaks_down_leaves_a_valid_prefix() {
                     for fault in [Fault::From(first), Fault::Once(first)] {
                         let text = format!("seed {seed}, {workers} workers, {fault:?}");
                         let database = Faulty::new(case.database(), fault);
-                        match executor.execute(Arc::clone(&block), database) {
+                        match executor.block(Arc::clone(&block)).database(database).execute() {
                             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => {
                                 let committed = &error.committed;
                                 if let At::Transaction(tx) = error.at {
@@ -116,7 +116,7 @@ fn a_database_that_breaks_down_leaves_a_valid_prefix() {
                         }
                     }
                 }
-                let found = executor.execute(block, whole);
+                let found = executor.block(block).database(whole).execute();
                 expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
             }
         }
@@ -150,9 +150,10 @@ fn an_error_is_forgotten_once_it_is_gone() {
     let expected = Expected::new(&block, Mode::Validate, &good);
     for place in senders {
         let bad = Faulty::new(scene.database(), Fault::At(Place::Account(place)));
-        let error = executor.execute(Arc::clone(&block), bad).expect_err("unreadable");
+        let error =
+            executor.block(Arc::clone(&block)).database(bad).execute().expect_err("unreadable");
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
-        let found = executor.execute(Arc::clone(&block), good.clone());
+        let found = executor.block(Arc::clone(&block)).database(good.clone()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
     }
 }

@@ -103,7 +103,8 @@ fn check_counts(executor: &mut Executor, scene: &Scene, counter: Address, sender
     for offset in [0, 1] {
         let gate = Arc::new(Gate::pairs(&block, offset, Duration::from_millis(20)));
         let database = Paced::new(scene.database(), gate);
-        let output = executor.execute(Arc::clone(&block), database).expect("a valid block");
+        let output =
+            executor.block(Arc::clone(&block)).database(database).execute().expect("a valid block");
         let account = output.bundle.account(&counter).expect("it counted");
         for index in 1..senders {
             let slot = account.storage.get(&U256::from(index + 1)).map(|slot| slot.present_value);
@@ -149,7 +150,9 @@ fn a_database_error_surfaces_though_a_precompile_swallows_it() {
         let place = Place::Slot(read, U256::ZERO);
         let database = Faulty::new(scene.database(), Fault::At(place));
         let error = with(setting, &precompile)
-            .execute(scene.block.clone(), database)
+            .block(scene.block.clone())
+            .database(database)
+            .execute()
             .expect_err("the slot is unreadable");
         assert_eq!(error.at.to_string(), "transaction 1");
         assert!(matches!(error.kind, BlockErrorKind::Base(Unreadable(at)) if at == place));
@@ -175,7 +178,11 @@ fn a_panic_on_a_wrong_guess_is_dropped() {
         for _ in 0..20 {
             let gate = Arc::new(Gate::pairs(&block, 0, Duration::from_millis(20)));
             let database = Paced::new(scene.database(), gate);
-            let output = executor.execute(Arc::clone(&block), database).expect("a valid block");
+            let output = executor
+                .block(Arc::clone(&block))
+                .database(database)
+                .execute()
+                .expect("a valid block");
             let account = output.bundle.account(&ask).expect("it asked");
             let answer = account.storage.get(&U256::ZERO).map(|slot| slot.present_value);
             assert_eq!(answer, Some(U256::ONE));
@@ -212,10 +219,16 @@ fn what_comes_of_a_read_that_is_refused_is_dropped() {
     {
         let (scene, odd) = refusing(goes_on_reading);
         let block = Arc::new(scene.block.clone());
-        let run = |mut executor: Executor| executor.execute(Arc::clone(&block), scene.database());
+        let run = |mut executor: Executor| {
+            executor.block(Arc::clone(&block)).database(scene.database()).execute()
+        };
         let run_heard = |mut executor: Executor| {
             let source = Cloned(scene.database());
-            executor.execute_streaming(Arc::clone(&block), source, |_| ControlFlow::Continue(()))
+            executor
+                .block(Arc::clone(&block))
+                .state(source)
+                .on_commit(|_| ControlFlow::Continue(()))
+                .execute()
         };
         let plain = Reader::new(odd, Habit::Returns);
         let expected =
@@ -257,7 +270,11 @@ fn a_transaction_that_cannot_fit_never_runs() {
         let precompile = Reader::new(counter, Habit::Returns);
         let executor = executor(workers, policy, Mode::Build);
         let mut executor = executor.with_precompiles(vec![Arc::<Reader>::clone(&precompile)]);
-        let output = executor.execute(scene.block.clone(), scene.database()).expect("built");
+        let output = executor
+            .block(scene.block.clone())
+            .database(scene.database())
+            .execute()
+            .expect("built");
         assert_eq!(output.receipts.len(), 1);
         assert_eq!(precompile.calls.load(Ordering::SeqCst), 0);
     }
@@ -268,20 +285,24 @@ fn a_real_panic_is_raised_once_with_its_payload() {
     let (scene, counter) = counting(10);
     let block = Arc::new(scene.block.clone());
     let plain = Reader::new(counter, Habit::Returns);
-    let reference =
-        with(SETTINGS[0], &plain).execute(Arc::clone(&block), scene.database()).expect("valid");
+    let reference = with(SETTINGS[0], &plain)
+        .block(Arc::clone(&block))
+        .database(scene.database())
+        .execute()
+        .expect("valid");
     for setting in SETTINGS {
         // The sixth transaction finds a 5.
         let precompile = Reader::new(counter, Habit::PanicsAt(5));
         let mut executor = with(setting, &precompile);
         for _ in 0..10 {
-            let run = || executor.execute(Arc::clone(&block), scene.database());
+            let run = || executor.block(Arc::clone(&block)).database(scene.database()).execute();
             let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
             assert_eq!(payload.downcast_ref::<Payload>(), Some(&Payload(5)));
             // A block without a sixth transaction is none the worse for it.
             let mut short = scene.block.clone();
             short.transactions.truncate(5);
-            let output = executor.execute(short, scene.database()).expect("a valid block");
+            let output =
+                executor.block(short).database(scene.database()).execute().expect("a valid block");
             assert_eq!(output.outcomes, reference.outcomes[..5]);
         }
     }
@@ -302,13 +323,13 @@ fn a_panic_of_the_database_is_raised_where_sequential_execution_meets_it() {
         for _ in 0..10 {
             let place = Place::Account(stranger);
             let database = Faulty::new(scene.database(), Fault::PanicAt(place));
-            let run = || executor.execute(Arc::clone(&block), database);
+            let run = || executor.block(Arc::clone(&block)).database(database).execute();
             let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
             assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
         }
         let database = Faulty::new(scene.database(), Fault::Never);
         let expected = Expected::new(&block, Mode::Validate, &database);
-        let found = executor.execute(Arc::clone(&block), database);
+        let found = executor.block(Arc::clone(&block)).database(database).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
     }
 }
@@ -326,10 +347,10 @@ fn panics_outside_the_transactions_are_raised() {
     let mut executor = executor(3, Policy::Forced(Forced::Speculative), Mode::Validate);
     for place in [before, after].map(Place::Account) {
         let database = Faulty::new(scene.database(), Fault::PanicAt(place));
-        let run = || executor.execute(Arc::clone(&block), database);
+        let run = || executor.block(Arc::clone(&block)).database(database).execute();
         let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it panics");
         assert_eq!(payload.downcast_ref::<Unreadable>(), Some(&Unreadable(place)));
     }
-    let output = executor.execute(block, scene.database()).expect("a valid block");
+    let output = executor.block(block).database(scene.database()).execute().expect("a valid block");
     assert!(output.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Executed(_))));
 }

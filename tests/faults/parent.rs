@@ -46,11 +46,12 @@ fn two_blocks_in_sequence() {
         let own = Own { parent: Some(below.bundle.clone()), ..Own::default() };
         let expected = plain::build(&second, &database, &own);
         for executor in &mut executors {
-            let found = executor.execute(first.clone(), database.clone());
+            let found = executor.block(first.clone()).database(database.clone()).execute();
             plain::compare(&below, &found)
                 .unwrap_or_else(|wrong| panic!("seed {seed}: the first block: {wrong}"));
             let source = Cloned(database.clone());
-            let found = executor.execute_on(second.clone(), source, below.bundle.clone());
+            let found =
+                executor.block(second.clone()).state(source).parent(below.bundle.clone()).execute();
             plain::compare(&expected, &found)
                 .unwrap_or_else(|wrong| panic!("seed {seed}: the second block: {wrong}"));
         }
@@ -79,7 +80,12 @@ fn system_calls_over_a_parent() {
                 tx.nonce = round - 1;
                 tx.gas_price = PRICE;
             }
-            let output = executor.execute_on(block, source(), bundle).expect("a valid block");
+            let output = executor
+                .block(block)
+                .state(source())
+                .parent(bundle)
+                .execute()
+                .expect("a valid block");
             bundle = output.bundle;
             let account = bundle.account(&history).expect("it was called");
             let counted = account.storage[&U256::ZERO].present_value;

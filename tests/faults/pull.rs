@@ -71,7 +71,8 @@ fn a_pool_is_pulled_until_it_is_empty() {
         let (scene, mut queue) = scene();
         let mut executor = executor(workers, policy, Mode::Validate);
         let source = Cloned(scene.database());
-        let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+        let built =
+            executor.block(scene.block.clone()).state(source).build(&mut queue).expect("built");
         // The result is that of building the very same list.
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
         let output = built.output;
@@ -99,7 +100,8 @@ fn a_full_block_asks_for_no_more() {
         scene.block.env.gas_limit = 3_000_000;
         let mut executor = executor(workers, policy, Mode::Build);
         let source = Cloned(scene.database());
-        let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+        let built =
+            executor.block(scene.block.clone()).state(source).build(&mut queue).expect("built");
         let expected = Expected::new(&built.block, Mode::Build, &scene.database());
         let output = built.output;
         let compared = expected.compare(&Ok(output.clone()));
@@ -121,7 +123,9 @@ fn random_transactions_from_a_pool() {
             let mut template = case.block.clone();
             let mut queue = Queue::new(core::mem::take(&mut template.transactions));
             let source = Cloned(case.database());
-            let Ok(built) = executor.build(template, source, &mut queue) else { continue };
+            let Ok(built) = executor.block(template).state(source).build(&mut queue) else {
+                continue;
+            };
             let expected = Expected::new(&built.block, Mode::Build, &case.database());
             let compared = expected.compare(&Ok(built.output));
             compared.unwrap_or_else(|text| panic!("seed {seed}, {workers} workers: {text}"));
@@ -143,7 +147,7 @@ fn a_database_that_fails_in_the_third_round() {
         queue.waiting[at] = TxEnv { caller: last, nonce: 0, ..queue.waiting[at].clone() };
         let mut executor = executor(workers, policy, Mode::Build);
         let database = Faulty::new(scene.database(), Fault::At(Place::Account(last)));
-        let error = executor.build(scene.block.clone(), Cloned(database), &mut queue);
+        let error = executor.block(scene.block.clone()).state(Cloned(database)).build(&mut queue);
         let error = error.expect_err("the sender cannot be read");
         let At::Transaction(tx) = error.at else { panic!("{error}") };
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
@@ -158,7 +162,7 @@ fn a_pool_that_has_nothing() {
     queue.waiting.clear();
     let mut executor = executor(2, Policy::Auto, Mode::Build);
     let source = Cloned(scene.database());
-    let built = executor.build(scene.block.clone(), source, &mut queue).expect("built");
+    let built = executor.block(scene.block.clone()).state(source).build(&mut queue).expect("built");
     assert_eq!(built.output.outcomes.len(), 0);
     assert_eq!(built.block.transactions.len(), 0);
 }

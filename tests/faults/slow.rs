@@ -89,13 +89,13 @@ fn more_workers_wait_where_storage_is_slow() {
     // Nobody can be inside beside another: that is no reason for more.
     for _ in 0..2 {
         let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
-        let output = executor.execute_source(block.clone(), source).expect("a valid block");
+        let output = executor.block(block.clone()).state(source).execute().expect("a valid block");
         assert_eq!(output.stats.workers, 2);
     }
     let mut run = || {
         let inside = Arc::default();
         let waiting = Waiting { database: database.clone(), inside: Arc::clone(&inside) };
-        let found = executor.execute(block.clone(), waiting);
+        let found = executor.block(block.clone()).database(waiting).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         (found.expect("a valid block").stats.workers, inside.1.load(Ordering::SeqCst))
     };
@@ -105,7 +105,15 @@ fn more_workers_wait_where_storage_is_slow() {
     assert_eq!(workers, 16);
     assert!(inside > 2, "{inside} inside at a time");
     // In memory nobody waits.
-    let fast = || executor.execute(block.clone(), database.clone()).expect("valid").stats.workers;
+    let fast = || {
+        executor
+            .block(block.clone())
+            .database(database.clone())
+            .execute()
+            .expect("valid")
+            .stats
+            .workers
+    };
     let workers: Vec<u64> = std::iter::repeat_with(fast).take(3).collect();
     assert_eq!(workers.last(), Some(&2), "{workers:?}");
 }
@@ -117,7 +125,13 @@ fn more_workers_wait_also_where_not_all_had_something_to_do() {
     let mut executor = executor(12, Policy::Forced(Forced::Speculative), Mode::Validate);
     let mut run = || {
         let waiting = Waiting { database: database.clone(), inside: Arc::default() };
-        executor.execute(block.clone(), waiting).expect("a valid block").stats.workers
+        executor
+            .block(block.clone())
+            .database(waiting)
+            .execute()
+            .expect("a valid block")
+            .stats
+            .workers
     };
     assert_eq!([run(), run()], [8, 96]);
 }
@@ -133,7 +147,12 @@ fn a_block_in_order_does_not_ask_for_more_workers() {
     let (block, database) = (Arc::new(scene.block.clone()), scene.database());
     let mut executor = executor(4, Policy::Auto, Mode::Validate);
     for _ in 0..3 {
-        let stats = executor.execute(block.clone(), database.clone()).expect("valid").stats;
+        let stats = executor
+            .block(block.clone())
+            .database(database.clone())
+            .execute()
+            .expect("valid")
+            .stats;
         assert_eq!((stats.alone, stats.workers), (true, 1));
     }
 }
@@ -150,8 +169,8 @@ fn how_many_workers_there_are_changes_no_result() {
         let mut executor = executor(2, policy, Mode::Build);
         for seed in 0..40_u64 {
             let told = match seed % 4 {
-                0 => Some(executor.execute(Arc::clone(&block), slow(&database))),
-                2 => Some(executor.execute(Arc::clone(&block), database.clone())),
+                0 => Some(executor.block(Arc::clone(&block)).database(slow(&database)).execute()),
+                2 => Some(executor.block(Arc::clone(&block)).database(database.clone()).execute()),
                 _ => None,
             };
             assert!(told.is_none_or(|told| told.is_ok()), "seed {seed}");
@@ -159,8 +178,8 @@ fn how_many_workers_there_are_changes_no_result() {
             let expected = Expected::new(&case.block, Mode::Build, &case.database());
             let block = Arc::new(case.block.clone());
             let found = match seed % 3 {
-                0 => executor.execute(block, slow(&case.database())),
-                _ => executor.execute(block, case.database()),
+                0 => executor.block(block).database(slow(&case.database())).execute(),
+                _ => executor.block(block).database(case.database()).execute(),
             };
             expected.compare(&found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
             let stats = found.map_or_else(|error| error.committed.stats, |output| output.stats);

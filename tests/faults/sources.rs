@@ -112,7 +112,7 @@ fn every_worker_reads_through_a_handle_of_its_own() {
         let opened = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..5 {
             let source = Opener { database: scene.database(), opened: Arc::clone(&opened) };
-            let found = executor.execute_source(scene.block.clone(), source);
+            let found = executor.block(scene.block.clone()).state(source).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
         let opened = opened.lock().expect("no panic holds it");
@@ -154,7 +154,7 @@ fn a_worker_without_a_database() {
         let mut executor = executor(workers, policy, Mode::Validate);
         for to in 0..workers.min(3) {
             let closed = Closed { database: scene.database(), to: WorkerId(to) };
-            match executor.execute_source(scene.block.clone(), closed) {
+            match executor.block(scene.block.clone()).state(closed).execute() {
                 Err(error) if to == 0 => {
                     assert_eq!(error.at, At::PreBlock);
                     assert!(matches!(error.kind, BlockErrorKind::Base(_)));
@@ -177,7 +177,7 @@ fn a_worker_without_a_database() {
                 }
             }
             let open = Cloned(database.clone());
-            let found = executor.execute_source(scene.block.clone(), open);
+            let found = executor.block(scene.block.clone()).state(open).execute();
             expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
@@ -208,7 +208,8 @@ fn a_skip_after_a_handle_that_did_not_open() {
     for workers in [1, 2] {
         let mut executor = executor(workers, Policy::InOrder, Mode::Build);
         let source = Once(scene.database(), false.into());
-        let error = executor.execute_source(scene.block.clone(), source).expect_err("no handle");
+        let error =
+            executor.block(scene.block.clone()).state(source).execute().expect_err("no handle");
         assert!(matches!(error.kind, BlockErrorKind::Base(_)), "{error}");
         assert_eq!((error.at, error.committed.outcomes.len()), (At::Transaction(TxIndex(1)), 1));
     }
@@ -271,24 +272,28 @@ fn an_executor_survives_200_blocks_of_all_kinds() {
             match round % 5 {
                 0 | 1 => {
                     let expected = Expected::new(&block, Mode::Validate, &case.database());
-                    let found = executor.execute(block, case.database());
+                    let found = executor.block(block).database(case.database()).execute();
                     expected.compare(&found).unwrap_or_else(|text| panic!("{round}: {text}"));
                 }
                 2 => {
                     let database = Faulty::new(case.database(), Fault::At(place));
                     let expected = Expected::new(&block, Mode::Validate, &database);
-                    let found = executor.execute(block, database);
+                    let found = executor.block(block).database(database).execute();
                     expected.compare(&found).unwrap_or_else(|text| panic!("{round}: {text}"));
                 }
                 3 => {
                     let stop = |_| ControlFlow::Break(());
-                    let found = executor.execute_streaming(block, Cloned(case.database()), stop);
+                    let found = executor
+                        .block(block)
+                        .state(Cloned(case.database()))
+                        .on_commit(stop)
+                        .execute();
                     let committed = found.unwrap_or_else(|error| *error.committed);
                     assert!(committed.outcomes.len() <= case.block.transactions.len());
                 }
                 _ => {
                     let database = Faulty::new(case.database(), Fault::PanicAt(place));
-                    let run = || executor.execute(block, database);
+                    let run = || executor.block(block).database(database).execute();
                     assert!(catch_unwind(AssertUnwindSafe(run)).is_err(), "{round}");
                 }
             }
@@ -306,7 +311,7 @@ fn nothing_is_left_behind() {
         let block = Arc::new(scene.block.clone());
         let database = Arc::new(scene.database());
         for _ in 0..20 {
-            let _ = executor.execute(Arc::clone(&block), Arc::clone(&database));
+            let _ = executor.block(Arc::clone(&block)).database(Arc::clone(&database)).execute();
             executor.wait_idle();
             assert_eq!(Arc::strong_count(&block), 1);
             assert_eq!(Arc::strong_count(&database), 1);

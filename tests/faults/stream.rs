@@ -37,7 +37,11 @@ fn execute_streaming(
     scene: &Scene,
     on_commit: impl FnMut(Committed) -> ControlFlow<()>,
 ) -> Result<braid_evm::BlockOutput, braid_evm::BlockError<Infallible>> {
-    executor.execute_streaming(scene.block.clone(), Cloned(scene.database()), on_commit)
+    executor
+        .block(scene.block.clone())
+        .state(Cloned(scene.database()))
+        .on_commit(on_commit)
+        .execute()
 }
 
 #[test]
@@ -74,10 +78,14 @@ fn what_is_heard_is_what_comes_out() {
             let case = Case::from_seed(seed);
             let mut heard = Vec::new();
             let source = Cloned(case.database());
-            let found = executor.execute_streaming(case.block.clone(), source, |committed| {
-                heard.push((committed.result().is_some(), committed.rejection().cloned()));
-                ControlFlow::Continue(())
-            });
+            let found = executor
+                .block(case.block.clone())
+                .state(source)
+                .on_commit(|committed| {
+                    heard.push((committed.result().is_some(), committed.rejection().cloned()));
+                    ControlFlow::Continue(())
+                })
+                .execute();
             let output = found.unwrap_or_else(|error| *error.committed);
             let outcomes = output.outcomes.into_iter().map(|outcome| match outcome {
                 braid_evm::Outcome::Executed(_) => (true, None),
@@ -126,7 +134,7 @@ fn the_caller_ends_the_block_at_any_commit() {
                 .unwrap_or_else(|difference| panic!("stopped at {last}: {difference}"));
         }
         let expected = Expected::new(&scene.block, Mode::Validate, &scene.database());
-        let found = executor.execute(scene.block.clone(), scene.database());
+        let found = executor.block(scene.block.clone()).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
     }
 }
@@ -168,7 +176,7 @@ fn a_panic_of_the_caller_is_raised_once_all_are_idle() {
             assert_eq!(payload.downcast_ref::<usize>(), Some(&at));
             assert_eq!(heard, at + 1, "nothing is heard after a panic");
         }
-        let output = executor.execute(scene.block.clone(), scene.database());
+        let output = executor.block(scene.block.clone()).database(scene.database()).execute();
         assert!(output.is_ok());
     }
 }
@@ -259,10 +267,14 @@ fn commits_are_heard_of_while_others_still_run() {
             heard_in_time: Arc::clone(&heard_in_time),
         };
         let source = Cloned(database);
-        let output = executor.execute_streaming(scene.block.clone(), source, |_| {
-            progress.change(|(_, heard)| *heard = true);
-            ControlFlow::Continue(())
-        });
+        let output = executor
+            .block(scene.block.clone())
+            .state(source)
+            .on_commit(|_| {
+                progress.change(|(_, heard)| *heard = true);
+                ControlFlow::Continue(())
+            })
+            .execute();
         assert!(output.is_ok());
     }
     let in_time = heard_in_time.load(Ordering::SeqCst);

@@ -83,7 +83,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 for place in [round % 2, (round + 1) % 2] {
                     let (executor, times) = (&mut executors[place], &mut times[place]);
                     let begun = Instant::now();
-                    let output = executor.execute(Arc::clone(block), database.clone());
+                    let output =
+                        executor.block(Arc::clone(block)).database(database.clone()).execute();
                     times.push(begun.elapsed());
                     let output = output.map_err(|error| error.to_string())?;
                     if let Some(list) = output.access_list {

@@ -195,10 +195,14 @@ impl Subject<'_> {
                     cancelled.store(true, SeqCst);
                 });
             }
-            self.executor.execute_streaming(block, state, |_| {
-                let cancelled = trouble.cancelled.load(SeqCst);
-                if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            self.executor
+                .block(block)
+                .state(state)
+                .on_commit(|_| {
+                    let cancelled = trouble.cancelled.load(SeqCst);
+                    if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+                .execute()
         });
         match executed {
             Ok(mut output) => {

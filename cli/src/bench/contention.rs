@@ -166,7 +166,7 @@ impl Sweep {
         };
         let (chain_bound, late_bound) = bounds(&block, &database, self.workers)?;
         let [executor, _] = &mut executors;
-        let again = executor.execute(shared, database).map_err(invalid)?;
+        let again = executor.block(shared).database(database).execute().map_err(invalid)?;
         Ok(Cell { contention, learned, fresh, chain_bound, late_bound, path: again.path })
     }
 

@@ -222,7 +222,9 @@ where
     for executor in executors {
         let workers = executor.config().workers;
         let found = executor
-            .execute(Arc::clone(shared), database())
+            .block(Arc::clone(shared))
+            .database(database())
+            .execute()
             .map_err(|error| BenchError::Invalid(format!("{workers} workers: {error}")))?;
         same(&format!("{workers} workers"), &braid::outputs(&expected, &found, DESCRIBED))?;
         stats.push(found.stats);

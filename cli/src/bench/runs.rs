@@ -67,7 +67,7 @@ where
     D: DatabaseRef + Clone + Send + Sync + 'static,
 {
     let block = Arc::clone(block);
-    timed(pause, || executor.execute(block, database))
+    timed(pause, || executor.block(block).database(database).execute())
 }
 
 /// Both halves of a block at the same time, each on a `State` of its own that are not merged: no

@@ -152,7 +152,7 @@ impl Bench<'_> {
 
     fn parallel(&mut self) -> (Parallel, Times) {
         let (block, database) = (Arc::clone(&self.shared), self.database.clone());
-        timed(self.pause, || (self.executor.execute(block, database), ()))
+        timed(self.pause, || (self.executor.block(block).database(database).execute(), ()))
     }
 
     fn judge_output(
@@ -304,7 +304,7 @@ mod tests {
         let (block, database) = file.to_block().expect("a block");
         let sequential = Prepared::new(&block).run(database.clone(), OnInvalid::Reject);
         let mut executor = Executor::new(Config::default()).expect("threads start");
-        (sequential, executor.execute(braid_evm::Block::from(&block), database))
+        (sequential, executor.block(braid_evm::Block::from(&block)).database(database).execute())
     }
 
     fn report() -> BlockReport {

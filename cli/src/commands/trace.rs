@@ -102,7 +102,7 @@ fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
     let executor = Executor::new(config);
     let mut executor = executor
         .map_err(|error| stop(&format_args!("cannot start {} workers: {error}", config.workers)))?;
-    let executed = executor.execute(Block::from(&block), database.clone());
+    let executed = executor.block(Block::from(&block)).database(database.clone()).execute();
     // A transaction that is committed is what it is, whatever comes after it.
     let (output, invalid) = match executed {
         Ok(output) => (output, None),

@@ -204,15 +204,19 @@ impl Prepared<'_> {
         let beneficiary = block.env.beneficiary;
         let with_roots = !self.since(SpecId::BYZANTIUM);
         let (mut roots, mut running) = (Vec::new(), self.alloc.clone());
-        let result = executor.execute_streaming(block, Cloned(database), |committed| {
-            if with_roots && committed.result().is_some() {
-                let reward = committed.reward().map(|amount| (beneficiary, amount));
-                let clears = self.clears();
-                alloc::apply_transaction(&mut running, committed.changes(), reward, clears);
-                roots.push(running.root());
-            }
-            ControlFlow::Continue(())
-        });
+        let result = executor
+            .block(block)
+            .state(Cloned(database))
+            .on_commit(|committed| {
+                if with_roots && committed.result().is_some() {
+                    let reward = committed.reward().map(|amount| (beneficiary, amount));
+                    let clears = self.clears();
+                    alloc::apply_transaction(&mut running, committed.changes(), reward, clears);
+                    roots.push(running.root());
+                }
+                ControlFlow::Continue(())
+            })
+            .execute();
         match result {
             Ok(output) => Ok(Ran { output, roots, exception: self.missing_contract() }),
             Err(error) => match (error.at, error.kind) {

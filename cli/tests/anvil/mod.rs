@@ -53,7 +53,8 @@ fn different_receipt(
     let (block, database) = file.to_block().map_err(|error| error.to_string())?;
     // Who sleeps lets others run, however busy the machine is.
     let database = SlowDatabase::new(database, Latency(Duration::from_micros(20)), Waiting::Sleep);
-    let output = executor.execute(Arc::new(braid_evm::Block::from(&block)), database);
+    let output =
+        executor.block(Arc::new(braid_evm::Block::from(&block))).database(database).execute();
     let output = output.map_err(|error| error.to_string())?;
     if output.receipts.len() != expected.len() {
         return Err(format!("{} receipts, not {}", output.receipts.len(), expected.len()));

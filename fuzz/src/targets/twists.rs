@@ -55,7 +55,8 @@ fn unreadable(
     let faulty = Faulty::new(database.clone(), Fault::At(at));
     let expected = Expected::new(block, mode, &faulty);
     WAYS.into_iter().try_for_each(|way| {
-        let found = new_executor(way, mode, bugs).execute(block.clone(), faulty.clone());
+        let found =
+            new_executor(way, mode, bugs).block(block.clone()).database(faulty.clone()).execute();
         expected.compare_with_list(&found, true).map_err(|wrong| format!("{way:?}: {wrong}"))
     })
 }
@@ -103,7 +104,8 @@ fn unopened(
     let expected = Expected::new(block, Mode::Build, &Faulty::new(database.clone(), Fault::Never));
     WAYS.into_iter().try_for_each(|way| {
         let source = Opens { database: database.clone(), left: AtomicU64::new(opens) };
-        let found = new_executor(way, Mode::Build, bugs).execute_source(block.clone(), source);
+        let found =
+            new_executor(way, Mode::Build, bugs).block(block.clone()).state(source).execute();
         let checked = match &found {
             Err(error) if matches!(error.kind, BlockErrorKind::Base(_)) => match error.at {
                 At::PreBlock if opens > 0 => Err("it could be opened".into()),
@@ -136,8 +138,10 @@ fn own(
         for (executor, way) in executors.iter_mut().zip(WAYS) {
             let source = Cloned(database.clone());
             let found = match own.parent.clone() {
-                None => executor.execute_source(Arc::clone(&block), source),
-                Some(parent) => executor.execute_on(Arc::clone(&block), source, parent),
+                None => executor.block(Arc::clone(&block)).state(source).execute(),
+                Some(parent) => {
+                    executor.block(Arc::clone(&block)).state(source).parent(parent).execute()
+                }
             };
             plain::compare(&expected, &found).map_err(|wrong| {
                 format!("block {half}, {way:?}: {wrong}\n{surcharge:?}, {precompile:?}")

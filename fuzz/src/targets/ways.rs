@@ -62,7 +62,7 @@ where
         ControlFlow::Continue(())
     };
     let source = Cloned(database.clone());
-    let found = executor.execute_streaming(Arc::clone(block), source, on_commit);
+    let found = executor.block(Arc::clone(block)).state(source).on_commit(on_commit).execute();
     reached::note_block(executor.config(), &found);
     Expected::new(block, executor.config().mode, database).compare(&found)?;
     let Ok(output) = found else { return Ok(()) };
@@ -107,7 +107,7 @@ where
 {
     let mut template = Block::clone(block);
     let mut queue = Queue(core::mem::take(&mut template.transactions).into());
-    match executor.build(template, Cloned(database.clone()), &mut queue) {
+    match executor.block(template).state(Cloned(database.clone())).build(&mut queue) {
         Ok(built) => {
             let found = Ok(built.output);
             reached::note_block(executor.config(), &found);

@@ -17,7 +17,7 @@ use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Version, WorkerId};
 use crate::mv::{Entry, Store};
-use crate::worker::{Context, Workload};
+use crate::worker::{CancellationToken, Context, Workload};
 use revm::DatabaseRef;
 use std::sync::Arc;
 
@@ -35,6 +35,8 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) streams: bool,
     /// A worker makes the bundle of what commits meanwhile.
     pub(in crate::evm) followed: bool,
+    /// Ends the block early.
+    pub(in crate::evm) cancel: Option<CancellationToken>,
 }
 
 impl<S: StateSource> EvmWorkload<S> {
@@ -44,9 +46,14 @@ impl<S: StateSource> EvmWorkload<S> {
         overlay: Arc<Overlay>,
         traffic: Arc<Traffic>,
     ) -> Self {
-        let (used, streams, followed) = Default::default();
+        let (used, streams, followed, cancel) = Default::default();
         let (recipe, source) = (Arc::new(recipe), Arc::new(source));
-        Self { recipe, source, overlay, traffic, used, streams, followed }
+        Self { recipe, source, overlay, traffic, used, streams, followed, cancel }
+    }
+
+    /// Whether the caller wants no more.
+    pub(in crate::evm) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// The recipe, to be changed: a copy, if a worker that was put aside still holds this one.
@@ -70,7 +77,7 @@ impl<S: StateSource> EvmWorkload<S> {
 
 impl<S> Clone for EvmWorkload<S> {
     fn clone(&self) -> Self {
-        let Self { recipe, source, overlay, traffic, used, streams, followed } = self;
+        let Self { recipe, source, overlay, traffic, used, streams, followed, cancel } = self;
         Self {
             recipe: Arc::clone(recipe),
             source: Arc::clone(source),
@@ -79,6 +86,7 @@ impl<S> Clone for EvmWorkload<S> {
             used: used.clone(),
             streams: *streams,
             followed: *followed,
+            cancel: cancel.clone(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub use record::{Record, Span, Told};
 pub use schedule::{Clock, Costs, Schedule};
 
 use crate::ids::WorkerId;
-use crate::worker::{BlockEnd, LedgerOf, Point, Shared, Workload, work};
+use crate::worker::{BlockEnd, CancellationToken, LedgerOf, Point, Shared, Workload, work};
 use corosensei::Coroutine;
 use corosensei::stack::DefaultStack;
 use drive::{Driven, Resume, drive};
@@ -100,7 +100,8 @@ impl Simulator {
         W: Workload + 'static,
         G: LedgerOf<W> + 'static,
     {
-        let shared = Arc::new(shared);
+        let token = CancellationToken::new();
+        let shared = Arc::new(shared.with_token(Some(token.clone())));
         let signals = Rc::new(Signals::default());
         let reads = options.schedule.interrupts_runs();
         let mut fibers = Vec::new();
@@ -111,7 +112,7 @@ impl Simulator {
             }));
         }
         let all = fibers.iter_mut().map(|fiber| -> &mut dyn Resume { fiber }).collect();
-        let driven = drive(all, options, &signals, || shared.cancel());
+        let driven = drive(all, options, &signals, || token.cancel());
         self.take_back(fibers);
         let Driven { result, step_count, digest, steps, record, makespan, .. } = driven;
         let (busy, ends, put_aside) = (driven.busy, driven.ends, driven.put_aside);

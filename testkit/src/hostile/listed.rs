@@ -53,7 +53,7 @@ impl<E: Debug + Display> Listed<E> {
         let mut config = Config::with_workers(NonZeroU16::MIN);
         (config.policy, config.access_list) = (Policy::InOrder, true);
         let executor = Executor::new(config).map_err(|error| error.to_string());
-        let made = executor?.execute_source(block.clone(), Cloned(database.clone()));
+        let made = executor?.block(block.clone()).state(Cloned(database.clone())).execute();
         let made = made.ok().and_then(|output| output.access_list).ok_or("there is no list")?;
         let known = output.access_list.as_ref().ok_or("the oracle has no list")?;
         if let Some(difference) = known.difference(&made) {

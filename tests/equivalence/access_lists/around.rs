@@ -176,10 +176,14 @@ fn a_block_that_is_streamed_has_the_same_list() {
             let mut executor = Executor::new(config).expect("threads start");
             let (block, source) = (scene.block.clone(), Cloned(scene.database()));
             let mut heard = 0;
-            let output = executor.execute_streaming(block, source, |_| {
-                heard += 1;
-                ControlFlow::Continue(())
-            });
+            let output = executor
+                .block(block)
+                .state(source)
+                .on_commit(|_| {
+                    heard += 1;
+                    ControlFlow::Continue(())
+                })
+                .execute();
             let list = output.expect("a valid block").access_list.expect("a list");
             assert_eq!((heard, &list), (24, expected.access_list()), "{policy:?}, {workers}");
         }
@@ -223,12 +227,20 @@ fn a_reward_of_zero_is_no_access() {
     let mut config = Config::default();
     config.access_list = true;
     let mut executor = Executor::new(config).expect("threads start");
-    let output = executor.execute(scene.block.clone(), scene.database()).expect("a valid block");
+    let output = executor
+        .block(scene.block.clone())
+        .database(scene.database())
+        .execute()
+        .expect("a valid block");
     let list = output.access_list.expect("a list");
     let found: Vec<Address> = list.iter().map(|account| account.address).collect();
     assert_eq!(found, [BENEFICIARY, OTHER]);
     // Nobody has asked.
     let mut executor = Executor::new(Config::default()).expect("threads start");
-    let output = executor.execute(scene.block.clone(), scene.database()).expect("a valid block");
+    let output = executor
+        .block(scene.block.clone())
+        .database(scene.database())
+        .execute()
+        .expect("a valid block");
     assert!(output.access_list.is_none());
 }

@@ -41,7 +41,7 @@ fn run(block: Block, database: MemoryDatabase, (workers, policy): (u16, Policy))
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
     (config.policy, config.access_list) = (policy, true);
     let mut executor = Executor::new(config).expect("threads start").with_mutant(SEEDED.get());
-    executor.execute(block, database)
+    executor.block(block).database(database).execute()
 }
 
 /// Twelve calls of a counter that also looks at a stranger, with a withdrawal after them.
@@ -265,14 +265,14 @@ fn a_block_that_is_streamed_is_compared_as_well() {
     let mut list = right_list(&scene);
     let stream = |list: &[AccountChanges]| {
         let (source, mut heard) = (Cloned(scene.database()), 0);
-        let output = executor(Policy::Forced(Forced::AccessList)).execute_streaming(
-            with_list(&scene, list),
-            source,
-            |_| {
+        let output = executor(Policy::Forced(Forced::AccessList))
+            .block(with_list(&scene, list))
+            .state(source)
+            .on_commit(|_| {
                 heard += 1;
                 ControlFlow::Continue(())
-            },
-        );
+            })
+            .execute();
         (output, heard)
     };
     let (output, heard) = stream(&list);
@@ -295,7 +295,11 @@ fn the_list_of_a_block_lies_over_its_parent() {
         .state_storage(counter, slots)
         .build();
     let over = |policy, block: Block| {
-        executor(policy).execute_on(block, Cloned(scene.database()), parent.clone())
+        executor(policy)
+            .block(block)
+            .state(Cloned(scene.database()))
+            .parent(parent.clone())
+            .execute()
     };
     let expected = over(Policy::InOrder, scene.block.clone()).expect("a valid block");
     let mut list = expected.access_list.expect("a list").iter().cloned().collect::<Vec<_>>();

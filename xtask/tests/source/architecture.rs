@@ -35,7 +35,7 @@ const SYNC_EXCEPTIONS: [(&str, &str); 1] =
     [("runtime/caller.rs", "crossbeam's `select!`, which loom's channel has no counterpart for")];
 
 /// Files that may name revm and alloy.
-const ETHEREUM: [&str; 3] = ["evm/", "executor.rs", "alloy/"];
+const ETHEREUM: [&str; 4] = ["evm/", "executor.rs", "executor/", "alloy/"];
 
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 70;

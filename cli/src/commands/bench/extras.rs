@@ -110,7 +110,7 @@ pub(super) fn probe(
                 let list = alloy_rlp::decode_exact(&rlp).map_err(|error| error.to_string())?;
                 block.access_list = Some(Arc::new(list));
             }
-            peak_of(|| executor.execute(block, database))
+            peak_of(|| executor.block(block).database(database).execute())
         }
     };
     let peak = peak.ok_or_else(|| "this system does not tell".to_owned())?;

@@ -76,7 +76,7 @@ impl<'a> Importer<'a> {
         };
         let hashes = SuiteHashes::Of(self.hashes(taken.block.header.parent_hash));
         let database = SuiteDatabase::of(&taken.parent.state, hashes);
-        let output = match executor.execute(block, database) {
+        let output = match executor.block(block).database(database).execute() {
             Ok(output) => output,
             Err(error) => {
                 let refusal = exceptions::of_block_error(&error.kind);

@@ -165,7 +165,10 @@ fn twin(state: &mut PlainState, sender: Address, number: u64) -> Address {
 /// Runs the block both ways and compares everything.
 fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> Amplified {
     let expected = Prepared::new(block).run(database.clone(), OnInvalid::Skip);
-    let found = executor.execute(braid_evm::Block::from(block), Yielding(database.clone()));
+    let found = executor
+        .block(braid_evm::Block::from(block))
+        .database(Yielding(database.clone()))
+        .execute();
     let stats = found.as_ref().map(|output| output.stats).unwrap_or_default();
     let mut left_out = 0;
     let lines = match (&expected, &found) {

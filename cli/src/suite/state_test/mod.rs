@@ -116,7 +116,7 @@ impl Test {
         let result = match transaction {
             Ok(transaction) => {
                 let block = self.block(rules, vec![transaction]);
-                judge_error(executor.execute(block, self.database.clone()))
+                judge_error(executor.block(block).database(self.database.clone()).execute())
             }
             Err(refusal) => Ok(Err(refusal)),
         };

@@ -153,7 +153,7 @@ impl Running {
     ) -> Result<Found<D::Error>, String> {
         let (block, source) = (Arc::clone(block), Cloned(database.clone()));
         match self {
-            Self::Threads(_, executor) => Ok(executor.execute_source(block, source)),
+            Self::Threads(_, executor) => Ok(executor.block(block).state(source).execute()),
             Self::Fibers(executor) => {
                 let run = executor.execute(block, source);
                 run.map(|run| run.result).map_err(|error| error.to_string())

@@ -242,10 +242,10 @@ fn on_parents(
         let expected = plain::build(&block, database, &own);
         let source = Cloned(database.clone());
         let found = match own.parent.take() {
-            None => executor.execute_source(Arc::clone(&block), source),
+            None => executor.block(Arc::clone(&block)).state(source).execute(),
             Some(parent) => {
                 reached::note("entry, on a parent's bundle");
-                executor.execute_on(Arc::clone(&block), source, parent)
+                executor.block(Arc::clone(&block)).state(source).parent(parent).execute()
             }
         };
         reached::note_block(&config, &found);

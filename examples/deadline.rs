@@ -1,0 +1,88 @@
+//! Builds a block until a deadline, from a pool that always has one more transaction.
+//!
+//! `cargo run --example deadline`
+
+use braid_evm::{Block, CancellationToken, Config, Executor, Rejection, TransactionPool};
+use revm::context::TxEnv;
+use revm::database::{CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
+
+/// Cancels `token` in `time`, unless it is dropped before.
+struct Deadline {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Deadline {
+    fn new(token: CancellationToken, time: Duration) -> Self {
+        let (stop, stopped) = channel();
+        let thread = spawn(move || {
+            if stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+                token.cancel();
+            }
+        });
+        Self { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+const PAYERS: u64 = 1_000;
+
+fn payer(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+/// Its payers pay by turns, for ever.
+struct Endless {
+    handed_out: u64,
+}
+
+impl TransactionPool for Endless {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        let (sender, nonce) = (payer(self.handed_out % PAYERS), self.handed_out / PAYERS);
+        self.handed_out += 1;
+        let to = Address::repeat_byte(0xb0);
+        Some(TxEnv::builder().caller(sender).to(to).nonce(nonce).gas_limit(21_000).build_fill())
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        println!("{}, nonce {}: {reason}", tx.caller, tx.nonce);
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for number in 0..PAYERS {
+        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
+    }
+    let mut template = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    template.env.gas_limit = u64::MAX;
+
+    let mut executor = Executor::new(Config::default())?;
+    let (token, mut pool) = (CancellationToken::new(), Endless { handed_out: 0 });
+    let deadline = Deadline::new(token.clone(), Duration::from_millis(50));
+    let built = executor.block(template).database(state).cancel(token).build(&mut pool)?;
+    drop(deadline);
+
+    // What the pool handed out last may not have run: it is not in the block.
+    let transactions = built.block.transactions.len();
+    assert_eq!(transactions, built.output.outcomes.len());
+    assert!(transactions as u64 <= pool.handed_out);
+    assert_eq!(built.output.gas_used, 21_000 * transactions as u64);
+    println!("{transactions} transactions in 50 ms");
+    Ok(())
+}

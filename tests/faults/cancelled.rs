@@ -1,0 +1,237 @@
+//! A token ends a block from another thread: within a transaction on each worker, with the committed prefix, and the
+//! executor goes on.
+
+use crate::support::scene::{SEEDED, Scene, call, pay};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{
+    At, BlockErrorKind, CancellationToken, Cloned, Config, Executor, Forced, Mode, Policy,
+    Rejection, TransactionPool, TxIndex,
+};
+use braid_testkit::code::Code;
+use braid_testkit::memory::MemoryDatabase;
+use braid_testkit::oracle::{Expected, compare_prefix};
+use core::ops::ControlFlow;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+use revm::{DatabaseRef, primitives::Bytes};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+
+const TRANSACTIONS: u64 = 240;
+const POLICIES: [Policy; 6] = [
+    Policy::InOrder,
+    Policy::Auto,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+];
+
+/// Calls of a few contracts by senders of their own, each of which writes.
+fn scene() -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let contracts: Vec<Address> =
+        (0..6).map(|at| scene.contract(at, Code::new().increment(0, 1))).collect();
+    for tx in 0..TRANSACTIONS {
+        let sender = scene.sender(tx);
+        scene.send(sender, call(contracts[tx as usize % contracts.len()]));
+    }
+    scene
+}
+
+fn executor(workers: u16, policy: Policy, mode: Mode) -> Executor {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("not 0"));
+    (config.policy, config.mode) = (policy, mode);
+    Executor::new(config).expect("threads start").with_mutant(SEEDED.get())
+}
+
+/// Cancels when the sender of a transaction is read first, and counts the senders that are read from then on.
+#[derive(Clone, Debug)]
+struct Cancelling {
+    inner: MemoryDatabase,
+    sender: Address,
+    token: CancellationToken,
+    senders: Arc<Vec<Address>>,
+    late: Arc<AtomicU64>,
+}
+
+impl DatabaseRef for Cancelling {
+    type Error = <MemoryDatabase as DatabaseRef>::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        if self.token.is_cancelled() && self.senders.contains(&address) {
+            self.late.fetch_add(1, SeqCst);
+        }
+        if address == self.sender {
+            self.token.cancel();
+        }
+        self.inner.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.inner.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        self.inner.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.inner.block_hash_ref(number)
+    }
+}
+
+#[test]
+pub(crate) fn workers_end_within_a_transaction() {
+    let scene = scene();
+    let block = Arc::new(scene.block.clone());
+    let senders: Arc<Vec<Address>> =
+        Arc::new(block.transactions.iter().map(|tx| tx.caller).collect());
+    let expected = Expected::new(&block, Mode::Validate, &scene.database());
+    for policy in POLICIES {
+        for workers in [1, 2, 3, 8] {
+            let mut executor = executor(workers, policy, Mode::Validate);
+            for at in [0, 1, 17, 100, 200] {
+                let (token, late) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+                let database = Cancelling {
+                    inner: scene.database(),
+                    sender: senders[at],
+                    token: token.clone(),
+                    senders: Arc::clone(&senders),
+                    late: Arc::clone(&late),
+                };
+                let request = executor.block(Arc::clone(&block)).database(database);
+                let error = request.cancel(token).execute().expect_err("it is cancelled");
+                let what = format!("{policy:?}, {workers} workers, at {at}");
+                assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
+                let committed = error.committed.outcomes.len();
+                assert!(committed < TRANSACTIONS as usize, "{what}");
+                assert_eq!(error.at, At::Transaction(TxIndex(committed as u32)), "{what}");
+                let prefix = (&*block, Mode::Validate, &scene.database());
+                compare_prefix(prefix.0, prefix.1, prefix.2, &error.committed, false)
+                    .unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+                // One on each worker may have been about to begin.
+                assert!(late.load(SeqCst) <= u64::from(workers), "{what}: {late:?} began late");
+            }
+            let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
+            expected.compare(&found).unwrap_or_else(|wrong| panic!("{policy:?}: {wrong}"));
+        }
+    }
+}
+
+#[test]
+fn a_token_may_be_cancelled_before_and_after() {
+    let scene = scene();
+    for policy in POLICIES {
+        let mut executor = executor(2, policy, Mode::Validate);
+        let token = CancellationToken::new();
+        let request = executor.block(scene.block.clone()).database(scene.database());
+        let output = request.cancel(token.clone()).execute().expect("nobody has cancelled");
+        assert_eq!(output.outcomes.len(), TRANSACTIONS as usize);
+        token.cancel();
+        let request = executor.block(scene.block.clone()).database(scene.database());
+        let error = request.cancel(token).execute().expect_err("it is cancelled");
+        assert!(matches!(error.kind, BlockErrorKind::Cancelled));
+        assert!(error.committed.outcomes.is_empty() && error.at == At::Transaction(TxIndex(0)));
+    }
+}
+
+/// Another thread cancels while the caller hears of commits, at whatever moment.
+#[test]
+fn another_thread_cancels() {
+    let scene = scene();
+    let block = Arc::new(scene.block.clone());
+    let mut cancelled = 0;
+    for policy in POLICIES {
+        let mut executor = executor(3, policy, Mode::Validate);
+        for at in [0_u32, 5, 60, 239] {
+            let token = CancellationToken::new();
+            let (send, receive) = std::sync::mpsc::channel();
+            let thread = thread::spawn({
+                let token = token.clone();
+                move || receive.recv().map(|()| token.cancel())
+            });
+            let mut heard = 0;
+            let request =
+                executor.block(Arc::clone(&block)).database(scene.database()).cancel(token);
+            let found = request
+                .on_commit(|committed| {
+                    heard += 1;
+                    if committed.tx.0 == at {
+                        send.send(()).expect("it waits");
+                    }
+                    ControlFlow::Continue(())
+                })
+                .execute();
+            thread.join().expect("it ends").expect("it was told");
+            let outcomes = match &found {
+                Ok(output) => output.outcomes.len(),
+                Err(error) => {
+                    assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{error}");
+                    cancelled += 1;
+                    error.committed.outcomes.len()
+                }
+            };
+            assert_eq!(heard, outcomes, "{policy:?}: each commit was heard of");
+            assert!(outcomes > at as usize);
+        }
+    }
+    println!("{cancelled} cancelled");
+}
+
+/// Pays from each sender in turn; cancels when it has handed out a number of them.
+struct Endless {
+    senders: Vec<Address>,
+    handed_out: usize,
+    cancels_at: usize,
+    token: CancellationToken,
+}
+
+impl TransactionPool for Endless {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        if self.handed_out == self.cancels_at {
+            self.token.cancel();
+        }
+        let caller = self.senders[self.handed_out % self.senders.len()];
+        let nonce = (self.handed_out / self.senders.len()) as u64;
+        self.handed_out += 1;
+        Some(TxEnv { caller, nonce, data: Bytes::new(), ..pay(Address::repeat_byte(0xb0), 1) })
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        panic!("{tx:?}: {reason}");
+    }
+}
+
+/// What was committed by then is a whole block, on a parent too, and each commit is heard of.
+#[test]
+pub(crate) fn a_builder_gets_the_block_that_there_is() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: Vec<Address> = (0..64).map(|at| scene.sender(at)).collect();
+    scene.block.env.gas_limit = u64::MAX;
+    scene.block.transactions.clear();
+    for policy in POLICIES {
+        for cancels_at in [0, 100, 700] {
+            let mut executor = executor(2, policy, Mode::Build);
+            let token = CancellationToken::new();
+            let (senders, cancels) = (senders.clone(), token.clone());
+            let mut pool = Endless { senders, handed_out: 0, cancels_at, token: cancels };
+            let mut heard = 0;
+            let request = executor.block(scene.block.clone()).state(Cloned(scene.database()));
+            let built = request.cancel(token).on_commit(|_| {
+                heard += 1;
+                ControlFlow::Continue(())
+            });
+            let built = built.build(&mut pool).expect("a block");
+            let count = built.block.transactions.len();
+            assert!(count <= cancels_at && count == heard, "{policy:?}: {count} of {cancels_at}");
+            assert!(cancels_at < 512 || count >= 512, "{policy:?}: whole rounds have run");
+            let expected = Expected::new(&built.block, Mode::Build, &scene.database());
+            let found = expected.compare(&Ok(built.output));
+            found.unwrap_or_else(|wrong| panic!("{policy:?}: {wrong}"));
+        }
+    }
+}
