@@ -1,4 +1,5 @@
-// Compiles `src/*.sol` into `../testkit/artifacts/*.json`, byte for byte the same on every machine.
+// Compiles `src/*.sol` into `../testkit/artifacts/*.json`, byte for byte the same on every machine. `out/Mint.json` is
+// what the compiler itself writes of `Mint.sol` (`solc --standard-json`): the names that `braid lint` is tried with.
 //
 //   npm ci && node build.mjs           writes the artifacts
 //   npm ci && node build.mjs --check   compares them with the committed ones; exit code 1 if any differ
@@ -8,7 +9,7 @@
 
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const require = createRequire(import.meta.url);
@@ -18,32 +19,29 @@ const root = dirname(fileURLToPath(import.meta.url));
 const sources = join(root, "src");
 // Inside the package that includes them, so that it can be published.
 const artifacts = join(root, "..", "testkit", "artifacts");
-// By the oldest fork that they run on; OpenZeppelin's ERC-721 needs MCOPY.
-const contracts = {
-  shanghai: [
-    "Governance",
-    "Lending",
-    "NftGame",
-    "Payouts",
-    "Pool",
-    "RangePool",
-    "Rollup",
-    "Router",
-    "SupplyChain",
-    "Token",
-  ],
-  cancun: ["Collectible"],
-};
+const out = join(root, "out");
+// By the oldest fork that they run on (OpenZeppelin's ERC-721 needs MCOPY), and by the compiler's way: the older one
+// tells which line an instruction comes from.
+const groups = [
+  { evmVersion: "shanghai", viaIR: true, names: [
+    "Governance", "Lending", "NftGame", "Payouts", "Pool", "RangePool", "Rollup", "Router", "SupplyChain", "Token",
+  ] },
+  { evmVersion: "shanghai", viaIR: false, names: ["CounterMint", "ParallelMint", "SerialMint"] },
+  { evmVersion: "cancun", viaIR: true, names: ["Collectible"] },
+];
+// A contract is in the file that is called like it, or in this one.
+const files = { CounterMint: "Mint", ParallelMint: "Mint", SerialMint: "Mint" };
+const fileOf = (name) => `src/${files[name] ?? name}.sol`;
 
 const settings = {
   metadata: { appendCBOR: false, bytecodeHash: "none" },
   optimizer: { enabled: true, runs: 1_000_000 },
-  viaIR: true,
 };
 const selected = [
   "abi",
   "evm.bytecode.object",
   "evm.deployedBytecode.object",
+  "evm.deployedBytecode.sourceMap",
   "evm.deployedBytecode.immutableReferences",
   "evm.methodIdentifiers",
   "storageLayout",
@@ -58,26 +56,25 @@ function importCallback(path) {
   }
 }
 
-/** Compiles for a fork; throws with the compiler's own words if anything is not clean. */
-function compile(evmVersion) {
-  const elsewhere = Object.entries(contracts)
-    .filter(([fork]) => fork !== evmVersion)
-    .flatMap(([, others]) => others.map((other) => `${other}.sol`));
+/** Compiles a group; throws with the compiler's own words if anything is not clean. */
+function compile({ evmVersion, viaIR, names: wanted }) {
+  const elsewhere = groups.flatMap(({ names }) => names).filter((name) => !wanted.includes(name));
+  const others = elsewhere.map((name) => basename(fileOf(name)));
   const names = readdirSync(sources)
-    .filter((name) => name.endsWith(".sol") && !elsewhere.includes(name))
+    .filter((name) => name.endsWith(".sol") && !others.includes(name))
     .sort();
   const input = {
     language: "Solidity",
     sources: Object.fromEntries(
       names.map((name) => [`src/${name}`, { content: readFileSync(join(sources, name), "utf8") }]),
     ),
-    settings: { evmVersion, ...settings, outputSelection: { "*": { "*": selected } } },
+    settings: { evmVersion, ...settings, viaIR, outputSelection: { "*": { "*": selected } } },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: importCallback }));
   if (output.errors?.length) {
     throw new Error(output.errors.map((error) => error.formattedMessage).join("\n"));
   }
-  return output.contracts;
+  return output;
 }
 
 /** Where the given variables or members lie; the compiler's numbers of syntax nodes are left out. */
@@ -101,15 +98,15 @@ function layoutOf({ storageLayout: { storage, types } }) {
 }
 
 /** The text of one artifact. */
-function artifactOf(name, contract, evmVersion) {
+function artifactOf(name, contract, { evmVersion, viaIR }) {
   const { bytecode, deployedBytecode, methodIdentifiers } = contract.evm;
   if (Object.keys(deployedBytecode.immutableReferences ?? {}).length) {
     throw new Error(`${name}: immutables would leave holes in the runtime code`);
   }
   const artifact = {
     contractName: name,
-    source: `src/${name}.sol`,
-    compiler: { version: solc.version(), settings: { evmVersion, ...settings } },
+    source: fileOf(name),
+    compiler: { version: solc.version(), settings: { evmVersion, ...settings, viaIR } },
     license: "MIT OR Apache-2.0; includes OpenZeppelin Contracts, MIT",
     selectors: methodIdentifiers,
     storage: layoutOf(contract),
@@ -120,12 +117,22 @@ function artifactOf(name, contract, evmVersion) {
   return `${JSON.stringify(artifact, null, 2)}\n`;
 }
 
-/** Writes one artifact, or compares it; returns whether it is what is committed. */
-function settle(name, text, check) {
-  const path = join(artifacts, `${name}.json`);
+/** What the compiler writes of `Mint.sol`, without what has no names. */
+function compiledMint({ contracts: compiled, sources: known }) {
+  const kept = Object.entries(compiled["src/Mint.sol"]).map(([name, { abi, storageLayout, evm }]) => {
+    const { object, sourceMap } = evm.deployedBytecode;
+    return [name, { abi, storageLayout, evm: { deployedBytecode: { object, sourceMap } } }];
+  });
+  const output = { contracts: { "src/Mint.sol": Object.fromEntries(kept) }, sources: known };
+  return `${JSON.stringify(output)}\n`;
+}
+
+/** Writes one file, or compares it; returns whether it is what is committed. */
+function settle(path, text, check) {
+  const name = relative(root, path);
   if (!check) {
     writeFileSync(path, text);
-    console.log(`wrote artifacts/${name}.json`);
+    console.log(`wrote ${name}`);
     return true;
   }
   let committed = null;
@@ -135,19 +142,22 @@ function settle(name, text, check) {
     // A missing artifact differs like any other.
   }
   const same = committed === text;
-  console.log(`artifacts/${name}.json: ${same ? "same" : "differs"}`);
+  console.log(`${name}: ${same ? "same" : "differs"}`);
   return same;
 }
 
 function main() {
   const check = process.argv.includes("--check");
-  mkdirSync(artifacts, { recursive: true });
+  for (const folder of [artifacts, out]) mkdirSync(folder, { recursive: true });
   let allSame = true;
-  for (const [evmVersion, names] of Object.entries(contracts)) {
-    const compiled = compile(evmVersion);
-    for (const name of names) {
-      const text = artifactOf(name, compiled[`src/${name}.sol`][name], evmVersion);
-      allSame = settle(name, text, check) && allSame;
+  for (const group of groups) {
+    const compiled = compile(group);
+    for (const name of group.names) {
+      const text = artifactOf(name, compiled.contracts[fileOf(name)][name], group);
+      allSame = settle(join(artifacts, `${name}.json`), text, check) && allSame;
+    }
+    if (compiled.contracts["src/Mint.sol"]) {
+      allSame = settle(join(out, "Mint.json"), compiledMint(compiled), check) && allSame;
     }
   }
   process.exitCode = allSame ? 0 : 1;

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod commands;
 pub mod explain;
 pub mod fetch;
+pub mod lint;
 pub mod page;
 pub mod profile;
 pub mod suite;

@@ -12,9 +12,12 @@ mod chain_state;
 mod chain_words;
 mod commands;
 mod contention;
+#[cfg(unix)]
+mod documented;
 mod explain;
 mod fetch;
 mod hostile;
+mod lint;
 mod oracle;
 #[cfg(unix)]
 mod paths;

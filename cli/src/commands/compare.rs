@@ -5,6 +5,7 @@ use super::{
     explain::{QuestionArgs, Unusable, block_line, explain_file},
     inputs,
     json::write_line,
+    names::Known,
 };
 use crate::explain::{Axis, Question, ratio, words::cost};
 use braid_evm::{Config, Executor};
@@ -131,6 +132,7 @@ struct Line<'a> {
 pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
     let config = Config::default();
     let question = args.question.question(&config);
+    let known = args.question.known()?;
     let mut executor = None;
     let mut side = |path: &Path| match saved(path) {
         Some(side) => Ok(side),
@@ -139,7 +141,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
                 Some(executor) => executor,
                 empty => empty.insert(started(config)?),
             };
-            explained(args, &question, executor, path)
+            explained(args, (&question, &known), executor, path)
                 .map_err(|error| Stop::Message(error.to_string()))?
         }
     };
@@ -178,13 +180,13 @@ fn saved(path: &Path) -> Option<Side> {
 
 fn explained(
     args: &CompareArgs,
-    question: &Question,
+    (question, known): (&Question, &Known),
     executor: &mut Executor,
     path: &Path,
 ) -> Result<Result<Side, Stop>, Unusable> {
     let file = BlockFile::read(path)?;
     let name = path.display().to_string();
-    let explained = explain_file(args.question.clock, question, executor, name, &file)?;
+    let explained = explain_file(args.question.clock, (question, known), executor, name, &file)?;
     let line = serde_json::to_value(block_line(&explained, question));
     let side = line.and_then(serde_json::from_value);
     Ok(side.map_err(|error| Stop::Output(io::Error::from(error))))

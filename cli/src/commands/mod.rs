@@ -14,8 +14,10 @@ mod generate;
 mod human;
 mod inputs;
 mod json;
+mod lint;
 mod lists;
 mod measure;
+mod names;
 mod page;
 mod progress;
 mod report;
@@ -52,6 +54,7 @@ enum Command {
     Compare(compare::CompareArgs),
     Survey(survey::SurveyArgs),
     Trace(trace::TraceArgs),
+    Lint(lint::LintArgs),
     Chain(chain::ChainArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Survey(args) => survey::survey(&args),
         Command::Trace(args) => trace::trace(&args),
+        Command::Lint(args) => lint::lint(&args),
         Command::Chain(args) => chain::chain(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),

@@ -5,6 +5,7 @@ use super::{
     explain::{Explained, QuestionArgs, Unusable, block_line, explain_file, measure, whole},
     inputs,
     json::write_line,
+    names::Known,
     print_error,
     progress::Progress,
 };
@@ -28,7 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid report                                    the generated demo chain, into report.html
   braid report block.json.zst --out block.html    one block
-  braid fetch --rpc URL 12345678 --out - | braid report -
+  braid fetch --rpc URL --block 12345678 --out - | braid report -
   braid report blocks/                            every block file in a folder, on one page
   braid report --by time block.json               by time as measured here, not by gas
   braid report --rounds 0 block.json              no clock: the same page on every machine
@@ -80,6 +81,7 @@ struct BlockData {
 struct Bench<'a> {
     args: &'a ReportArgs,
     question: Question,
+    known: Known,
     /// On as many workers as there are cores.
     executor: Executor,
     /// On fewer.
@@ -101,6 +103,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             args,
             question: args.question.question(&config),
+            known: args.question.known()?,
             executor: start(config)?,
             fewer: fewer.map(|it| start(Config::with_workers(it))).collect::<Result<_, _>>()?,
         })
@@ -110,7 +113,8 @@ impl<'a> Bench<'a> {
         let (name, args) = (input.name(), self.args.question.clock);
         let file = input.load()?;
         let question = &self.question;
-        let mut explained = explain_file(args, question, &mut self.executor, name, &file)?;
+        let mut explained =
+            explain_file(args, (question, &self.known), &mut self.executor, name, &file)?;
         let mut measured = Vec::new();
         for executor in &mut self.fewer {
             match measure(args, executor, &explained.name, &file)? {

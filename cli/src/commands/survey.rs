@@ -5,6 +5,7 @@ use super::{
     explain::{ClockArgs, Explained, Unusable, explain_file},
     inputs,
     json::write_line,
+    names::Known,
     page::write,
     print_error,
     progress::Progress,
@@ -240,7 +241,7 @@ fn survey_input(
     if !args.shows_reached() {
         clock.rounds = 0;
     }
-    let explained = explain_file(clock, &question, executor, name, &file)?;
+    let explained = explain_file(clock, (&question, &Known::default()), executor, name, &file)?;
     if let Some(wrong) = explained.wrong {
         return Err(Failed { end: End::Mismatch, reason: wrong });
     }

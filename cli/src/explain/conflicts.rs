@@ -5,7 +5,6 @@ use super::{
     decode::{self, Kind, Meaning},
     location::{Location, Target},
     record::Recording,
-    standards,
     what_if::WhatIf,
 };
 use alloy_primitives::Address;
@@ -35,6 +34,8 @@ pub struct Conflict {
     pub transactions: Vec<usize>,
     /// Functions of the account that these transactions call, the most frequent first.
     pub functions: Vec<Counted<[u8; 4]>>,
+    /// Signatures of these functions, as far as they are known.
+    pub signatures: BTreeMap<[u8; 4], String>,
     /// What these transactions call to begin with, the most frequent first; `None` creates a contract.
     pub callees: Vec<Counted<Option<Address>>>,
     /// The block without conflicts here.
@@ -43,6 +44,15 @@ pub struct Conflict {
     pub without_those_above: Gain,
     /// The block if each sender had these places for itself; `None` if that is no storage.
     pub sharded: Option<Gain>,
+}
+
+impl Conflict {
+    /// A function as people know it, or its selector.
+    #[must_use]
+    pub(super) fn function(&self, selector: [u8; 4]) -> String {
+        let known = self.signatures.get(&selector).cloned();
+        known.unwrap_or_else(|| alloy_primitives::hex::encode_prefixed(selector))
+    }
 }
 
 /// Something, and the number of transactions.
@@ -116,13 +126,17 @@ pub fn conflicts(recording: &Recording, axis: Axis, workers: usize, top: usize) 
         let is_storage = group.locations.iter().all(|it| matches!(it, Location::Slot(..)));
         let sharded = WhatIf { sharded: group.locations.clone(), ..WhatIf::default() };
         let meaning = meaning(recording, &group);
+        let functions = functions(recording, &group);
+        let signature =
+            |it: &Counted<[u8; 4]>| Some((it.what, recording.names.function(it.what)?.to_owned()));
         Conflict {
+            signatures: functions.iter().filter_map(signature).collect(),
             kind: meaning.kind,
             words: meaning.words,
             serialises,
             waits: group.on_path.len(),
             own_chain: group.own_chain,
-            functions: functions(recording, &group),
+            functions,
             callees: callees(recording, &group),
             without: gain(&alone),
             without_those_above: gain(&above),
@@ -235,11 +249,4 @@ fn functions(recording: &Recording, group: &Group) -> Vec<Counted<[u8; 4]>> {
 
 fn callees(recording: &Recording, group: &Group) -> Vec<Counted<Option<Address>>> {
     counted(group.transactions.iter().map(|&it| recording.transactions[it].callee))
-}
-
-/// A function as people know it, or its selector.
-#[must_use]
-pub(super) fn function(selector: [u8; 4]) -> String {
-    let name = standards::function(selector).map(str::to_owned);
-    name.unwrap_or_else(|| alloy_primitives::hex::encode_prefixed(selector))
 }

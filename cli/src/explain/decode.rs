@@ -5,6 +5,7 @@
 
 use super::{
     location::Location,
+    names::Field,
     preimages::{SlotPath, Step},
     record::{Recorded, Recording},
     standards::Event,
@@ -123,7 +124,14 @@ pub fn decode(recording: &Recording, location: &Location) -> Meaning {
         }
         Location::Slot(contract, slot) => {
             let path = recording.preimages.path(*slot);
-            let slot = Slot { contract: *contract, path, writes: writes(recording, location) };
+            let names = &recording.names;
+            let slot = Slot {
+                contract: *contract,
+                name: names.contract(contract).unwrap_or_default(),
+                fields: names.fields(contract, &path),
+                path,
+                writes: writes(recording, location),
+            };
             slot.meaning(|| is_pool(recording, contract), || is_vault(recording, contract))
         }
     }
@@ -158,13 +166,17 @@ fn is_vault(recording: &Recording, contract: &Address) -> bool {
 }
 
 /// A slot with all that is known of it.
-struct Slot {
+struct Slot<'a> {
     contract: Address,
+    /// Name of the contract; empty if it is not known.
+    name: &'a str,
+    /// Variables, as far as a layout tells.
+    fields: Vec<Field>,
     path: SlotPath,
     writes: Vec<Write>,
 }
 
-impl Slot {
+impl Slot<'_> {
     fn meaning(&self, is_pool: impl Fn() -> bool, is_vault: impl Fn() -> bool) -> Meaning {
         let Self { contract, path, .. } = self;
         let standard = match &path.steps[..] {
@@ -173,10 +185,17 @@ impl Slot {
             [Step::Key(key), Step::Key(second)] => self.entry_of_entry(*key, *second),
             _ => None,
         };
+        let fields: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
         if let Some((kind, words)) = standard {
-            return Meaning { kind, words };
+            let name =
+                if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+            return Meaning { kind, words: words + &name };
         }
-        let where_to = format!("{} of {contract}", Place(path));
+        let between = if self.name.is_empty() { "" } else { " " };
+        let where_to = match &fields[..] {
+            [] => format!("{} of {contract}", Place(path)),
+            fields => format!("{} of {}{between}{contract}", fields.join(", "), self.name),
+        };
         let is_entry = path.steps.iter().any(|step| matches!(step, Step::Key(_) | Step::Bytes(_)));
         let (kind, words) = match self.counts_by() {
             Some(by) => (Kind::Counter, format!("counter in {where_to}, by {by} each time")),

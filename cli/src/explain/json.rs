@@ -5,7 +5,6 @@ use super::{
     conflicts::{Conflict, Gain},
     decode::Kind,
     explanation::{Changed, Costs, Explanation},
-    standards,
     totals::Costly,
 };
 use alloy_primitives::{Address, hex};
@@ -102,8 +101,8 @@ impl From<&Costly> for CostlyFields {
 #[derive(Debug, Serialize)]
 struct FunctionFields {
     selector: String,
-    /// Null if no standard has it.
-    signature: Option<&'static str>,
+    /// Null if neither an ABI nor a standard has it.
+    signature: Option<String>,
     transactions: usize,
 }
 
@@ -175,7 +174,7 @@ impl From<&Conflict> for ConflictFields {
     fn from(it: &Conflict) -> Self {
         let functions = it.functions.iter().map(|function| FunctionFields {
             selector: hex::encode_prefixed(function.what),
-            signature: standards::function(function.what),
+            signature: it.signatures.get(&function.what).cloned(),
             transactions: function.transactions,
         });
         let callees = it

@@ -6,8 +6,9 @@
 
 use super::{
     location::Location,
+    names::Names,
     preimages::Preimages,
-    watch::{Load, Tape, Watch},
+    watch::{Load, Site, Tape, Watch},
 };
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
@@ -37,6 +38,8 @@ pub struct Recording {
     pub preimages: Preimages,
     /// Whether times were measured: all times are 0 otherwise.
     pub timed: bool,
+    /// Names from compilers, if there are any.
+    pub names: Names,
 }
 
 /// A transaction.
@@ -60,6 +63,8 @@ pub struct Recorded {
     pub logs: Vec<Log>,
     /// Whether it looked at the beneficiary's balance, and with it at the fees of all before it.
     pub reads_fees: bool,
+    /// Instructions that loaded and stored slots, each once.
+    pub sites: Vec<Site>,
 }
 
 /// A place that a transaction read.
@@ -190,7 +195,8 @@ fn seen<D: DatabaseRef>(block: &Block, database: D) -> Result<Recording, RecordE
         transactions.push(seen.recorded());
         tape.commit(executed.state);
     }
-    Ok(Recording { transactions, preimages: mem::take(&mut evm.inspector.preimages), timed: false })
+    let preimages = mem::take(&mut evm.inspector.preimages);
+    Ok(Recording { transactions, preimages, ..Recording::default() })
 }
 
 /// What the database is asked for to look at a location.
@@ -238,8 +244,12 @@ impl Seen<'_> {
         let mut calls = mem::take(&mut self.watch.calls);
         calls.sort_unstable();
         calls.dedup();
+        let mut sites = mem::take(&mut self.watch.sites);
+        sites.sort_unstable();
+        sites.dedup();
         let accesses = self.accesses();
         Recorded {
+            sites,
             sender: tx.caller,
             callee: match tx.kind {
                 TxKind::Call(callee) => Some(callee),

@@ -9,7 +9,7 @@ use revm::{
     context::ContextTr,
     database::{CacheDB, WrapDatabaseRef},
     interpreter::{
-        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
+        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter,
         interpreter::EthInterpreter,
         interpreter_types::{Jumps, MemoryTr},
     },
@@ -96,6 +96,23 @@ impl<D: DatabaseRef> DatabaseCommit for Tape<D> {
     }
 }
 
+/// An instruction that loads or stores a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Site {
+    /// The contract whose slot it is.
+    pub contract: Address,
+    /// The slot.
+    pub slot: U256,
+    /// Function of the contract that was called; `None` without four bytes of input, or while it is created.
+    pub function: Option<[u8; 4]>,
+    /// Account whose code it is: another one where a contract runs a library or is a proxy.
+    pub code: Address,
+    /// Place of the instruction in the code.
+    pub counter: usize,
+    /// Whether it stores.
+    pub stores: bool,
+}
+
 /// What the inspector has seen of the current transaction.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -109,6 +126,10 @@ pub(super) struct Watch {
     pub(super) calls: Vec<(Address, [u8; 4])>,
     /// Inputs of hashes, of the whole block.
     pub(super) preimages: Preimages,
+    /// Instructions that have loaded and stored slots.
+    pub(super) sites: Vec<Site>,
+    /// Frames that have begun and not ended: what was called, and whose code runs.
+    frames: Vec<(Option<[u8; 4]>, Address)>,
     /// Gas that was spent when each frame began.
     bases: Vec<u64>,
     /// Gas spent so far, by the last frame that ran.
@@ -124,6 +145,8 @@ impl Watch {
         self.nonces.clear();
         self.codes.clear();
         self.calls.clear();
+        self.sites.clear();
+        self.frames.clear();
         self.bases.clear();
         self.spent = 0;
         self.hashed = None;
@@ -163,6 +186,17 @@ where
                 self.hashed = (is_known && (32..=LONGEST_INPUT).contains(&size))
                     .then(|| interpreter.memory.slice_len(offset, size).to_vec());
             }
+            code @ (opcode::SLOAD | opcode::SSTORE) => {
+                let (function, account) = self.frames.last().copied().unwrap_or_default();
+                self.sites.push(Site {
+                    contract: interpreter.input.target_address,
+                    slot: word(0),
+                    function,
+                    code: account,
+                    counter: interpreter.bytecode.pc(),
+                    stores: code == opcode::SSTORE,
+                });
+            }
             opcode::BALANCE => self.balances.push(address(word(0))),
             opcode::SELFBALANCE => self.balances.push(interpreter.input.target_address),
             opcode::SELFDESTRUCT => {
@@ -192,18 +226,25 @@ where
         }
         self.codes.push(inputs.bytecode_address);
         let input = inputs.input.as_bytes(context);
-        if let Some(selector) = input.first_chunk() {
-            self.calls.push((inputs.target_address, *selector));
+        let selector = input.first_chunk().copied();
+        if let Some(selector) = selector {
+            self.calls.push((inputs.target_address, selector));
         }
+        // Code of another account on the contract's own storage is part of the function that was called.
+        let is_own = matches!(inputs.scheme, CallScheme::DelegateCall | CallScheme::CallCode);
+        let function = self.frames.last().filter(|_| is_own).map_or(selector, |frame| frame.0);
+        self.frames.push((function, inputs.bytecode_address));
         None
     }
 
     fn call_end(&mut self, _: &mut C, _: &CallInputs, _: &mut CallOutcome) {
+        self.frames.pop();
         self.bases.pop();
     }
 
     fn create(&mut self, _: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         self.enter(inputs.gas_limit(), 0);
+        self.frames.push((None, Address::ZERO));
         self.nonces.push(inputs.caller());
         if !inputs.value().is_zero() {
             self.balances.push(inputs.caller());
@@ -212,6 +253,7 @@ where
     }
 
     fn create_end(&mut self, _: &mut C, _: &CreateInputs, _: &mut CreateOutcome) {
+        self.frames.pop();
         self.bases.pop();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     bounds::{Axis, Bounds, OnWorkers, ratio},
-    conflicts::{Conflict, Conflicts, Gain, function},
+    conflicts::{Conflict, Conflicts, Gain},
     decode::Kind,
     explanation::{Changed, Costs, Explanation, Question},
 };
@@ -218,8 +218,9 @@ fn place_line(axis: Axis, conflict: &Conflict) -> String {
 /// Which transactions, and what they call.
 fn who_line(conflict: &Conflict) -> String {
     let functions = conflict.functions.iter().take(CALLS);
-    let calls: Vec<String> =
-        functions.map(|it| format!("{} in {}", function(it.what), it.transactions)).collect();
+    let calls: Vec<String> = functions
+        .map(|it| format!("{} in {}", conflict.function(it.what), it.transactions))
+        .collect();
     let callees = conflict.callees.iter().take(CALLS).map(|it| match it.what {
         Some(callee) => format!("{callee} in {}", it.transactions),
         None => format!("a new contract in {}", it.transactions),

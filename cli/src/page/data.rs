@@ -6,7 +6,7 @@ use super::{
     simulated::Simulated,
     timeline::Timeline,
 };
-use crate::explain::{Explanation, Graph, Question, Recording, Rule, WhatIf, function_name};
+use crate::explain::{Explanation, Graph, Question, Recording, Rule, WhatIf};
 use alloy_primitives::{Address, hex};
 use serde::{Serialize, Serializer};
 
@@ -42,8 +42,8 @@ pub struct TransactionRow {
     pub to: Option<Address>,
     /// First four bytes of its input.
     pub selector: Option<String>,
-    /// The function that they name, if it belongs to a standard.
-    pub function: Option<&'static str>,
+    /// The function that they name, if an ABI or a standard has it.
+    pub function: Option<String>,
     /// Gas that it used.
     pub gas: u64,
     /// Time that it took; null if nothing was timed.
@@ -112,7 +112,10 @@ fn transactions(recording: &Recording, graph: &Graph) -> Vec<TransactionRow> {
         sender: it.sender,
         to: it.callee,
         selector: it.selector.map(hex::encode_prefixed),
-        function: it.selector.and_then(function_name),
+        function: it
+            .selector
+            .and_then(|selector| recording.names.function(selector))
+            .map(str::to_owned),
         gas: it.gas,
         time_ns: recording.timed.then(|| u64::try_from(it.time.as_nanos()).unwrap_or(u64::MAX)),
         ends,

@@ -12,6 +12,9 @@ const LENDING: &str = include_str!("../../artifacts/Lending.json");
 const NFT_GAME: &str = include_str!("../../artifacts/NftGame.json");
 const PAYOUTS: &str = include_str!("../../artifacts/Payouts.json");
 const ROLLUP: &str = include_str!("../../artifacts/Rollup.json");
+const SERIAL_MINT: &str = include_str!("../../artifacts/SerialMint.json");
+const COUNTER_MINT: &str = include_str!("../../artifacts/CounterMint.json");
+const PARALLEL_MINT: &str = include_str!("../../artifacts/ParallelMint.json");
 const SUPPLY_CHAIN: &str = include_str!("../../artifacts/SupplyChain.json");
 const RANGE_POOL: &str = include_str!("../../artifacts/RangePool.json");
 const ROUTER: &str = include_str!("../../artifacts/Router.json");
@@ -96,6 +99,21 @@ impl Artifact {
     /// The contract of inboxes.
     pub(super) fn rollup() -> Result<Self, WorkloadError> {
         Self::parse("Rollup", ROLLUP)
+    }
+
+    /// The collectible with a counter and a last minter.
+    pub(super) fn serial_mint() -> Result<Self, WorkloadError> {
+        Self::parse("SerialMint", SERIAL_MINT)
+    }
+
+    /// The collectible with a counter.
+    pub(super) fn counter_mint() -> Result<Self, WorkloadError> {
+        Self::parse("CounterMint", COUNTER_MINT)
+    }
+
+    /// The collectible that counts for each minter.
+    pub(super) fn parallel_mint() -> Result<Self, WorkloadError> {
+        Self::parse("ParallelMint", PARALLEL_MINT)
     }
 
     /// The contract of goods on their way.

@@ -19,6 +19,7 @@ mod demo;
 mod dex;
 mod erc20;
 mod load;
+mod mint;
 mod mix;
 mod pool;
 mod preset;
@@ -62,6 +63,12 @@ pub enum Workload {
     Dex,
     /// Swaps on pools with concentrated liquidity, through a router
     Range,
+    /// Mints of a collectible with one counter and one last minter for all
+    MintSerial,
+    /// Mints of a collectible with one counter for all
+    MintCounter,
+    /// Mints of a collectible with a counter for each minter
+    MintParallel,
 }
 
 impl fmt::Display for Workload {
@@ -71,6 +78,9 @@ impl fmt::Display for Workload {
             Self::Erc20 => "erc20",
             Self::Dex => "dex",
             Self::Range => "range",
+            Self::MintSerial => "mint-serial",
+            Self::MintCounter => "mint-counter",
+            Self::MintParallel => "mint-parallel",
         })
     }
 }
@@ -116,11 +126,15 @@ pub struct WorkloadSpec {
 
 impl WorkloadSpec {
     /// A signed block of independent transactions, except that `hot` percent of them go to one
-    /// recipient or, in `dex` and `range`, to one pool. All tokens of `erc20` are of one contract.
+    /// recipient or, in `dex` and `range`, to one pool, or are one minter's. All tokens of `erc20` are of one contract.
     #[must_use]
     pub const fn new(kind: Workload, transactions: u32, hot: u8, seed: u64) -> Self {
         let contracts = match kind {
-            Workload::Transfers | Workload::Erc20 => Spread::ONE,
+            Workload::Transfers
+            | Workload::Erc20
+            | Workload::MintSerial
+            | Workload::MintCounter
+            | Workload::MintParallel => Spread::ONE,
             Workload::Dex | Workload::Range => Spread::Distinct,
         };
         Self {
@@ -149,6 +163,10 @@ impl WorkloadSpec {
             Workload::Erc20 => return Ok(Box::new(erc20::Erc20::new(self.contracts, payments)?)),
             Workload::Dex => dex::Kind::Product,
             Workload::Range => dex::Kind::Range,
+            mints => {
+                let minters = Picker::new(self.parties.senders, self.hot);
+                return Ok(Box::new(mint::Mints::new(world, mints, minters)?));
+            }
         };
         let traders = Picker::new(self.parties.senders, Hot::NONE);
         let markets = Picker::new(self.contracts, self.hot);

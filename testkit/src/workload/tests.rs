@@ -50,6 +50,9 @@ fn meeting_point(kind: Workload, transaction: &Transaction) -> Address {
         Workload::Erc20 | Workload::Dex | Workload::Range => {
             Address::from_slice(&transaction.input()[16..36])
         }
+        Workload::MintSerial | Workload::MintCounter | Workload::MintParallel => {
+            transaction.inner.signer()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) use subject::{
     ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure,
 };
 
-use super::{End, Stop, inputs, progress::Progress};
+use super::{End, Stop, inputs, names::Known, progress::Progress};
 use crate::explain::{Question, Totals};
 use braid_evm::{Config, Executor};
 use clap::Args;
@@ -19,10 +19,11 @@ const EXAMPLES: &str = "\
 Examples:
   braid explain                                   the generated demo chain
   braid explain block.json.zst                    one block
-  braid fetch --rpc URL 12345678 --out - | braid explain -
+  braid fetch --rpc URL --block 12345678 --out - | braid explain -
   braid explain blocks/                           every block file in a folder
   braid explain --without 0xA0b8...eB48 block.json    as if this contract had no conflicts
   braid explain --sharded 0xA0b8...eB48:0x7 block.json    as if each sender had its own slot 7
+  braid explain --layout out.json --abi out.json block.json    names of variables and functions: LINT.md
   braid explain --json blocks/ | jq '.gas.work / .gas.chain'
 
 Exit code: 0; 1 if a block does not use the gas that its file says, or Braid's result differs from the
@@ -61,6 +62,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
         Stop::Message(format!("cannot start {} workers: {error}", config.workers))
     })?;
     let question = args.question.question(&config);
+    let known = args.question.known()?;
     let is_one = inputs.len() == 1;
     let mut printer: Box<dyn Printer> = match (args.json, is_one || args.whole) {
         (true, _) => Box::new(Json { question: question.clone() }),
@@ -72,7 +74,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     printer.begin()?;
     for input in inputs {
         progress.begin(&input.name());
-        let result = explain_input(&args.question, &question, &mut executor, input);
+        let result = explain_input(&args.question, (&question, &known), &mut executor, input);
         progress.end();
         progress.aside(|| match result {
             Ok(explained) => {
@@ -95,10 +97,10 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
 
 fn explain_input(
     args: &QuestionArgs,
-    question: &Question,
+    asked: (&Question, &Known),
     executor: &mut Executor,
     input: inputs::Input,
 ) -> Result<Explained, Unusable> {
     let name = input.name();
-    explain_file(args.clock, question, executor, name, &input.load()?)
+    explain_file(args.clock, asked, executor, name, &input.load()?)
 }

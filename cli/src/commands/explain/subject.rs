@@ -3,7 +3,9 @@
 use crate::{
     bench::Timing,
     commands::{
+        Stop,
         measure::{Subject, run_block},
+        names::{Known, LinesArgs, NamesArgs},
         report::Verdict,
     },
     explain::{
@@ -34,6 +36,8 @@ pub(in crate::commands) struct QuestionArgs {
     /// Number of places at which transactions wait that are named
     #[arg(long, value_name = "N", default_value_t = 5)]
     top: usize,
+    #[command(flatten)]
+    pub(in crate::commands) names: NamesArgs,
     #[command(flatten)]
     pub(in crate::commands) clock: ClockArgs,
 }
@@ -102,6 +106,11 @@ pub(in crate::commands) struct Reached {
 }
 
 impl QuestionArgs {
+    /// Reads the files with names.
+    pub(in crate::commands) fn known(&self) -> Result<Known, Stop> {
+        self.names.read(&LinesArgs::default())
+    }
+
     /// The question, if the block runs here as `config` says.
     pub(in crate::commands) fn question(&self, config: &Config) -> Question {
         Question {
@@ -117,15 +126,16 @@ impl QuestionArgs {
     }
 }
 
-/// Records, explains and measures the block of `file`.
+/// Records, explains and measures the block of `file`, whose names are `known`.
 pub(in crate::commands) fn explain_file(
     args: ClockArgs,
-    question: &Question,
+    (question, known): (&Question, &Known),
     executor: &mut Executor,
     name: String,
     file: &BlockFile,
 ) -> Result<Explained, Unusable> {
-    let recording = record(&name, file, args.rounds)?;
+    let mut recording = record(&name, file, args.rounds)?;
+    recording.names = known.of(file);
     let explanation = explain::explain(&recording, question);
     let gas: u64 = recording.transactions.iter().map(|it| it.gas).sum();
     let expected = file.expected.gas_used.filter(|expected| *expected != gas);

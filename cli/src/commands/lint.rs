@@ -1,0 +1,195 @@
+//! `braid lint`: which functions of contracts get in each other's way.
+
+use super::{
+    End, Stop,
+    explain::Unusable,
+    inputs,
+    json::write_line,
+    names::{Known, LinesArgs, NamesArgs},
+    page::write,
+    print_error,
+    progress::Progress,
+};
+use crate::{
+    explain,
+    lint::{Finding, Lint, Subject, sarif, words},
+};
+use alloy_primitives::{Address, KECCAK256_EMPTY};
+use braid_testkit::block_file::{BlockFile, BlockFileError, BlockFileErrorKind};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid lint block.json.zst                        pairs of functions, and the slot at which they conflict
+  braid lint --layout out.json --abi out.json blocks/    the same by name; out.json: solc --combined-json
+                                                   abi,storage-layout,bin-runtime, or an artifact of forge
+  braid lint --layout 0xA0b8...eB48=layout.json block.json    forge inspect Token storageLayout --json
+  braid lint --source-map out.json --root contracts blocks/   with the lines of Solidity
+  braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
+  braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
+
+Exit code: 0; 1 with --fail-on conflict if there is a conflict; 2 if a file cannot be used or a block is
+invalid.";
+
+/// Tell which functions of contracts get in each other's way, and at which variable
+///
+/// Records what each transaction of a block reads and writes, and compares every two transactions of different
+/// senders: they conflict where one of them changes what the other one reads or changes. The conflicts are named by the functions of the contract that
+/// were called and by the variable: a slot, or, with --layout, its name. docs/LINT.md says more, and
+/// has a job for CI. Without an argument it looks at a generated demo chain.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct LintArgs {
+    /// Block files (.json, .json.gz, .json.zst), folders of them, or - for standard input
+    #[arg(value_name = "FILE|DIR|-")]
+    paths: Vec<PathBuf>,
+    /// Look at variables of this contract alone; may be given several times
+    #[arg(long = "contract", value_name = "ADDRESS")]
+    contracts: Vec<Address>,
+    #[command(flatten)]
+    names: NamesArgs,
+    #[command(flatten)]
+    lines: LinesArgs,
+    /// Write the findings as SARIF 2.1.0, too; - for standard output
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// What ends with exit code 1
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    fail_on: FailOn,
+    /// Number of findings in the table
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    top: usize,
+    /// Print one JSON object per line: one for each finding, and last the sums
+    #[arg(long)]
+    json: bool,
+}
+
+/// What ends with exit code 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Nothing
+    #[default]
+    Never,
+    /// Any conflict
+    Conflict,
+}
+
+/// Looks at everything that `args` name.
+pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
+    let is_stream = args.sarif.as_deref() == Some("-".as_ref());
+    if args.json && is_stream {
+        let why = "only one of --json and --sarif - can have the standard output; name a file";
+        return Err(Stop::Message(why.to_owned()));
+    }
+    let known = args.names.read(&args.lines)?;
+    let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
+    let mut progress = Progress::new(inputs.len());
+    let (mut end, mut lint) = (End::Right, Lint::new(args.contracts.iter().copied()));
+    let mut unusable = 0;
+    for input in inputs {
+        progress.begin(&input.name());
+        let result = look(&known, &mut lint, input);
+        progress.end();
+        if let Err(error) = result {
+            (end, unusable) = (end.max(End::BadInput), unusable + 1);
+            progress.aside(|| match args.json {
+                true => write_line(
+                    &json!({ "file": error.file(), "ok": false, "error": error.to_string() }),
+                ),
+                false => {
+                    print_error(&error);
+                    Ok(())
+                }
+            })?;
+        }
+    }
+    drop(progress);
+    let (blocks, transactions) = lint.looked_at();
+    let findings = lint.finish();
+    if args.json {
+        for finding in &findings {
+            write_line(finding)?;
+        }
+        write_line(&json!({
+            "total": true,
+            "blocks": blocks,
+            "txs": transactions,
+            "findings": findings.len(),
+            "unusable": unusable,
+        }))?;
+    } else if !is_stream {
+        print(args, &findings, (blocks, transactions))?;
+    }
+    if let Some(path) = &args.sarif {
+        let log = serde_json::to_vec_pretty(&sarif(&findings)).map_err(io::Error::from)?;
+        write("--sarif", path, &log)?;
+    }
+    let fails = args.fail_on == FailOn::Conflict && !findings.is_empty();
+    Ok(if fails { End::Mismatch } else { end })
+}
+
+fn look(known: &Known, lint: &mut Lint, input: inputs::Input) -> Result<(), Unusable> {
+    let name = input.name();
+    let file = input.load()?;
+    let (block, database) = file
+        .to_block()
+        .map_err(|error| BlockFileError::new(name.clone(), BlockFileErrorKind::Field(error)))?;
+    let recorded = explain::record(&block, &database, 0);
+    let mut recording = recorded.map_err(|error| Unusable::Block { file: name.clone(), error })?;
+    recording.names = known.of(&file);
+    lint.add(&Subject {
+        file: &inputs::short(&name),
+        recording: &recording,
+        contracts: &contracts(&file),
+        beneficiary: file.block.header.inner.beneficiary,
+    });
+    Ok(())
+}
+
+/// Accounts that have code before the block.
+fn contracts(file: &BlockFile) -> BTreeSet<Address> {
+    let accounts = file.pre_state.iter();
+    let with_code = accounts
+        .filter(|(_, account)| account.code_hash.is_some_and(|hash| hash != KECCAK256_EMPTY));
+    with_code.map(|(address, _)| *address).collect()
+}
+
+fn print(
+    args: &LintArgs,
+    findings: &[Finding],
+    (blocks, transactions): (usize, usize),
+) -> io::Result<()> {
+    let count = |count: usize, what: &str| match count {
+        1 => format!("one {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let mut out = anstream::stdout().lock();
+    if findings.is_empty() {
+        writeln!(
+            out,
+            "No two of {} in {} conflict, unless they have the same sender.",
+            count(transactions, "transaction"),
+            count(blocks, "block")
+        )?;
+        return out.flush();
+    }
+    writeln!(
+        out,
+        "{} in {} of {}: pairs of functions that conflict, the most frequent first",
+        count(findings.len(), "finding"),
+        count(transactions, "transaction"),
+        count(blocks, "block")
+    )?;
+    write!(out, "{}", words::table(findings, args.top))?;
+    let others = findings.len().saturating_sub(args.top);
+    if others > 0 {
+        writeln!(out, "There are {others} more: --top names more.")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,173 @@
+//! What compilers write: `solc --combined-json`, `solc --standard-json`, artifacts of `forge build`, and the output of
+//! `solc --storage-layout` and `forge inspect`.
+
+use super::{
+    abi::{self, Entry},
+    layout::Layout,
+    source_map::SourceMap,
+};
+use alloy_primitives::hex;
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// What a file tells of one contract.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    /// Its name; empty if the file has none.
+    pub name: String,
+    /// Its code when it is deployed, where the file has that and it needs no library.
+    pub code: Option<Vec<u8>>,
+    /// Parts of the code that are known only when it is deployed: begin and length.
+    pub immutables: Vec<(usize, usize)>,
+    /// Signatures of its functions.
+    pub functions: BTreeMap<[u8; 4], String>,
+    /// Its variables.
+    pub layout: Option<Layout>,
+    /// From instructions to lines.
+    pub source_map: Option<SourceMap>,
+}
+
+/// Why a file gave no names.
+#[derive(Debug, Error)]
+pub enum NamesError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no JSON.
+    #[error("{path}: expected JSON, as solc or forge writes it: {source}", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        source: serde_json::Error,
+    },
+    /// It has no names in it.
+    #[error(
+        "{path}: found neither an ABI nor a storage layout; expected the output of solc --combined-json, \
+         solc --standard-json, forge build or forge inspect",
+        path = path.display()
+    )]
+    Nothing {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What the file at `path` tells of contracts; paths of sources start at `root`.
+///
+/// # Errors
+/// It cannot be read, or tells nothing.
+pub fn read(path: &Path, root: &Path) -> Result<Vec<Compiled>, NamesError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| NamesError::Read { path: path.to_owned(), source })?;
+    let file: Value = serde_json::from_str(&text)
+        .map_err(|source| NamesError::Json { path: path.to_owned(), source })?;
+    let found: Vec<Compiled> = contracts(&file, root)
+        .into_iter()
+        .filter(|it| it.layout.is_some() || !it.functions.is_empty() || it.source_map.is_some())
+        .collect();
+    if found.is_empty() { Err(NamesError::Nothing { path: path.to_owned() }) } else { Ok(found) }
+}
+
+fn contracts(file: &Value, root: &Path) -> Vec<Compiled> {
+    let sources = sources(file, root);
+    let Some(all) = file.get("contracts").and_then(Value::as_object) else {
+        let name = text(file, &["contractName"]).unwrap_or_default().to_owned();
+        return vec![contract(name, file, &sources)];
+    };
+    let mut found = Vec::new();
+    for (path, contracts) in all {
+        // `--combined-json` names file and contract in one, `--standard-json` one in the other.
+        if let Some((_, name)) = path.rsplit_once(':') {
+            found.push(contract(name.to_owned(), contracts, &sources));
+        } else {
+            let contracts = contracts.as_object().into_iter().flat_map(Map::iter);
+            found.extend(contracts.map(|(name, it)| contract(name.clone(), it, &sources)));
+        }
+    }
+    found
+}
+
+/// Files of source by the numbers that source maps have for them.
+fn sources(file: &Value, root: &Path) -> BTreeMap<i64, PathBuf> {
+    let mut found = BTreeMap::new();
+    if let Some(list) = file.get("sourceList").and_then(Value::as_array) {
+        let paths = list.iter().filter_map(Value::as_str);
+        found.extend((0..).zip(paths).map(|(id, path)| (id, root.join(path))));
+    }
+    if let Some(all) = file.get("sources").and_then(Value::as_object) {
+        let id = |it: &Value| it.get("id").and_then(Value::as_i64);
+        found.extend(all.iter().filter_map(|(path, it)| Some((id(it)?, root.join(path)))));
+    }
+    // An artifact of forge knows the number of its own file.
+    let id = file.get("id").and_then(Value::as_i64);
+    if let (Some(id), Some(path)) = (id, text(file, &["ast", "absolutePath"])) {
+        found.insert(id, root.join(path));
+    }
+    found
+}
+
+fn contract(name: String, it: &Value, sources: &BTreeMap<i64, PathBuf>) -> Compiled {
+    let deployed = [&["evm", "deployedBytecode"][..], &["deployedBytecode"]];
+    let deployed = deployed.iter().find_map(|path| at(it, path));
+    let of = |key: &str| deployed.and_then(|it| it.get(key));
+    let code = of("object").or_else(|| it.get("bin-runtime")).and_then(Value::as_str);
+    let map = of("sourceMap").or_else(|| it.get("srcmap-runtime")).and_then(Value::as_str);
+    let ranges = of("immutableReferences").and_then(Value::as_object);
+    let ranges = ranges.into_iter().flat_map(Map::values).filter_map(Value::as_array).flatten();
+    let number = |it: &Value, key: &str| usize::try_from(it.get(key)?.as_u64()?).ok();
+    let immutables = ranges.filter_map(|it| Some((number(it, "start")?, number(it, "length")?)));
+    let layout = [&["storageLayout"][..], &["storage-layout"], &[]];
+    let layout = layout.iter().find_map(|path| Layout::parse(&inner(at(it, path)?)));
+    let functions = if it.is_array() { Some(it.clone()) } else { it.get("abi").map(inner) };
+    let functions: Vec<Entry> =
+        functions.and_then(|abi| serde_json::from_value(abi).ok()).unwrap_or_default();
+    Compiled {
+        name,
+        code: code.and_then(|code| hex::decode(code).ok()).filter(|code| !code.is_empty()),
+        immutables: immutables.collect(),
+        functions: functions.iter().filter_map(abi::function).collect(),
+        layout,
+        source_map: map
+            .filter(|map| !map.is_empty())
+            .map(|map| SourceMap::new(map, sources.clone())),
+    }
+}
+
+/// Older compilers write JSON in a text.
+fn inner(value: &Value) -> Value {
+    let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    parsed.unwrap_or_else(|| value.clone())
+}
+
+fn at<'a>(value: &'a Value, path: &[&str]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| value.get(key))
+}
+
+fn text<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
+    at(value, path)?.as_str()
+}
+
+impl Compiled {
+    /// Whether this is the contract's code, whatever its immutables are.
+    #[must_use]
+    pub fn is(&self, code: &[u8]) -> bool {
+        let Some(own) = self.code.as_ref().filter(|own| own.len() == code.len()) else {
+            return false;
+        };
+        let is_free = |at: usize| {
+            self.immutables.iter().any(|(start, length)| (*start..start + length).contains(&at))
+        };
+        own.iter().zip(code).enumerate().all(|(at, (own, other))| own == other || is_free(at))
+    }
+}

@@ -1,0 +1,94 @@
+//! From an instruction to the line of source that it comes from, as `solc` tells.
+
+use alloy_primitives::Bytes;
+use revm::bytecode::opcode;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+/// A line of source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+/// The source map of a contract's code.
+#[derive(Clone, Debug)]
+pub struct SourceMap {
+    /// First byte and number of the file of each instruction.
+    entries: Vec<(i64, i64)>,
+    files: BTreeMap<i64, File>,
+}
+
+/// A file of source, read when it is first asked for.
+#[derive(Clone, Debug)]
+struct File {
+    path: PathBuf,
+    text: Arc<OnceLock<Option<String>>>,
+}
+
+impl SourceMap {
+    /// The map that `solc` writes as `text`, with the files by their numbers.
+    #[must_use]
+    pub fn new(text: &str, files: BTreeMap<i64, PathBuf>) -> Self {
+        let (mut start, mut file) = (0, -1);
+        let entry = |entry: &str| {
+            let mut fields = entry.split(':');
+            // A field that is left out is as it was.
+            let mut next =
+                |before: i64| fields.next().and_then(|it| it.parse().ok()).unwrap_or(before);
+            start = next(start);
+            next(0);
+            file = next(file);
+            (start, file)
+        };
+        let entries = text.split(';').map(entry).collect();
+        let file = |(id, path)| (id, File { path, text: Arc::default() });
+        Self { entries, files: files.into_iter().map(file).collect() }
+    }
+
+    /// The line of the instruction at `counter` in `code`; `None` if it comes from no file that can be read.
+    #[must_use]
+    pub fn line(&self, code: &Bytes, counter: usize) -> Option<Line> {
+        let mut at = 0;
+        let mut instruction = 0;
+        while at < counter {
+            let pushed = code.get(at)?.wrapping_sub(opcode::PUSH1);
+            at += 1 + if pushed < 32 { usize::from(pushed) + 1 } else { 0 };
+            instruction += 1;
+        }
+        let (start, id) = *self.entries.get(instruction)?;
+        let file = self.files.get(&id)?;
+        let text = file.text.get_or_init(|| std::fs::read_to_string(&file.path).ok()).as_ref()?;
+        let before = text.as_bytes().get(..usize::try_from(start).ok()?)?;
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        Some(Line { file: file.path.clone(), line, column })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sol");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        let map = SourceMap::new("0:3:7:-:0;4::;;:2;8:5:-1;9:1:7", [(7, path.clone())].into());
+        // PUSH1 0, SLOAD, PUSH2 0 0, SLOAD, STOP, STOP
+        let code = Bytes::from_static(&[0x60, 0, 0x54, 0x61, 0, 0, 0x54, 0, 0]);
+        let at = |counter| map.line(&code, counter).map(|it| (it.line, it.column));
+        assert_eq!([0, 2, 3, 6].map(at), [Some((1, 1)), Some((2, 1)), Some((2, 1)), Some((2, 1))]);
+        assert_eq!([7, 8, 9].map(at), [None, Some((3, 2)), None]);
+        assert_eq!(map.line(&code, 0).unwrap().file, path);
+    }
+}

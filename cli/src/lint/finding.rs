@@ -1,0 +1,142 @@
+//! Two functions and the variable at which they conflict.
+
+use crate::explain::{Kind, names::Line};
+use alloy_primitives::{Address, hex};
+use serde::Serialize;
+use std::fmt;
+
+/// Two functions of a contract that conflict at a variable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The contract whose variable it is.
+    #[serde(serialize_with = "display")]
+    pub contract: Address,
+    /// Its name; null if no file tells.
+    pub name: Option<String>,
+    /// The variable, for any key: `heroes[*].wins`, or a slot if no layout tells.
+    pub variable: String,
+    /// Kind of the place.
+    pub kind: Kind,
+    /// The two functions, in order; the same one twice if it conflicts with itself.
+    pub functions: [Function; 2],
+    /// Pairs of transactions that conflict.
+    pub pairs: u64,
+    /// Places (of different keys) at which they do.
+    pub places: usize,
+    /// Blocks in which they do.
+    pub blocks: usize,
+    /// One of these pairs.
+    pub example: Example,
+    /// Lines that store the variable, and then lines that load it.
+    pub lines: Vec<Place>,
+    /// What could be done.
+    pub advice: &'static str,
+}
+
+/// A function of a contract.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Function {
+    /// First four bytes of the input; null for a plain payment.
+    pub selector: Option<String>,
+    /// Its signature, as an ABI or a standard has it.
+    pub signature: Option<String>,
+}
+
+impl Function {
+    /// The function with a selector, which may have a name.
+    #[must_use]
+    pub fn new(selector: Option<[u8; 4]>, signature: Option<&str>) -> Self {
+        Self {
+            selector: selector.map(hex::encode_prefixed),
+            signature: signature.map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.signature, &self.selector) {
+            (Some(signature), _) => f.write_str(signature),
+            (None, Some(selector)) => f.write_str(selector),
+            (None, None) => f.write_str("no function"),
+        }
+    }
+}
+
+/// Two transactions that conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// Name of the file.
+    pub file: String,
+    /// The transactions, in order.
+    pub transactions: [usize; 2],
+    /// Where, as the command line takes it.
+    pub location: String,
+    /// What is there, in words.
+    pub words: String,
+}
+
+/// A line of source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// Whether it stores.
+    pub stores: bool,
+}
+
+impl Place {
+    pub(super) fn new(line: &Line, stores: bool) -> Self {
+        let file = line.file.to_string_lossy();
+        let file = file.strip_prefix("./").unwrap_or(&file).replace('\\', "/");
+        Self { file, line: line.line, column: line.column, stores }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let does = if self.stores { "stores" } else { "loads" };
+        write!(f, "{}:{}:{} {does}", self.file, self.line, self.column)
+    }
+}
+
+/// As words and places have it: with a checksum.
+fn display<S: serde::Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(address)
+}
+
+/// What could be done about conflicts at such a place.
+#[must_use]
+pub(super) const fn advice(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => {
+            "Count for each caller, and add up when it is read; or take numbers from the caller's own count."
+        }
+        Kind::TotalSupply => {
+            "Keep the supply fixed, or keep what each caller has added and add it up when it is read."
+        }
+        Kind::TokenBalance | Kind::NativeBalance => {
+            "Let each payer pay into an account of its own, from which the owner collects later."
+        }
+        Kind::Pool | Kind::Vault => {
+            "Every trade needs the state that the one before it has left; more pools, or orders that are \
+             settled together, meet less often."
+        }
+        Kind::Allowance => "Give each spender an allowance of its own, or none that runs out.",
+        Kind::NonceChain => {
+            "Create contracts from several factories, or with CREATE2 from accounts of their own."
+        }
+        Kind::Code => "Do not create, delegate or destroy what others call in the same block.",
+        Kind::SameSender => "Send from several accounts.",
+        Kind::TokenOwner | Kind::MappingEntry | Kind::ArrayElement => {
+            "Transactions that name the same key meet here; let the key depend on the caller where it can."
+        }
+        Kind::Slot => {
+            "One variable for all callers: keep one for each caller, leave it out, or leave it to an event."
+        }
+    }
+}

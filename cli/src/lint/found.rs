@@ -1,0 +1,309 @@
+//! From recordings of blocks to findings.
+
+use super::finding::{Example, Finding, Function, Place, advice};
+use crate::explain::{Kind, Location, Meaning, Recorded, Recording, SlotPath, SlotStep, decode};
+use alloy_primitives::{Address, U256};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// A block that was recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Name of its file.
+    pub file: &'a str,
+    /// What its transactions did.
+    pub recording: &'a Recording,
+    /// Accounts that have code before the block.
+    pub contracts: &'a BTreeSet<Address>,
+    /// Where its fees go, which are no conflict.
+    pub beneficiary: Address,
+}
+
+/// What is the same in all blocks: contract, variable, and two functions.
+type Key = (Address, String, [Option<[u8; 4]>; 2]);
+
+#[derive(Debug)]
+struct Sum {
+    kind: Kind,
+    name: Option<String>,
+    functions: [Function; 2],
+    pairs: u64,
+    places: BTreeSet<Location>,
+    blocks: usize,
+    last_block: usize,
+    example: Example,
+    lines: BTreeSet<Place>,
+}
+
+/// What was found in the blocks so far.
+#[derive(Debug, Default)]
+pub struct Lint {
+    /// Variables of these contracts alone are looked at; of all if there are none.
+    only: BTreeSet<Address>,
+    sums: BTreeMap<Key, Sum>,
+    blocks: usize,
+    transactions: usize,
+}
+
+/// A transaction that looks at a place.
+struct Visitor {
+    transaction: usize,
+    sender: Address,
+    functions: BTreeSet<Option<[u8; 4]>>,
+    writes: bool,
+}
+
+/// Transactions of one sender that come to a place through one function.
+#[derive(Default)]
+struct Group {
+    visits: u64,
+    writes: u64,
+    /// The first one, and the first one that writes.
+    first: Option<usize>,
+    writer: Option<usize>,
+}
+
+/// By two functions: pairs of transactions, and one of them.
+type Pairs = BTreeMap<[Option<[u8; 4]>; 2], (u64, [usize; 2])>;
+
+type Groups = BTreeMap<(Option<[u8; 4]>, Address), Group>;
+
+impl Lint {
+    /// Looks at variables of the contracts `only`, or of all if there are none.
+    #[must_use]
+    pub fn new(only: impl IntoIterator<Item = Address>) -> Self {
+        Self { only: only.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Blocks, and their transactions.
+    #[must_use]
+    pub const fn looked_at(&self) -> (usize, usize) {
+        (self.blocks, self.transactions)
+    }
+
+    /// Looks at a block.
+    pub fn add(&mut self, subject: &Subject<'_>) {
+        self.blocks += 1;
+        self.transactions += subject.recording.transactions.len();
+        let senders: BTreeSet<Address> =
+            subject.recording.transactions.iter().map(|it| it.sender).collect();
+        let is_asked = |location: &Location| {
+            let account = location.account();
+            let is_variable = match location {
+                Location::Slot(..) => true,
+                Location::Balance(_) | Location::Nonce(_) | Location::Code(_) => {
+                    subject.contracts.contains(&account)
+                        && !senders.contains(&account)
+                        && account != subject.beneficiary
+                }
+            };
+            is_variable && (self.only.is_empty() || self.only.contains(&account))
+        };
+        for (location, visitors) in visitors(subject.recording, is_asked) {
+            self.place(subject, &location, &visitors);
+        }
+    }
+
+    fn place(&mut self, subject: &Subject<'_>, location: &Location, visitors: &[Visitor]) {
+        let mut groups = Groups::new();
+        for visitor in visitors {
+            for function in &visitor.functions {
+                let group = groups.entry((*function, visitor.sender)).or_default();
+                group.visits += 1;
+                group.first.get_or_insert(visitor.transaction);
+                if visitor.writes {
+                    group.writes += 1;
+                    group.writer.get_or_insert(visitor.transaction);
+                }
+            }
+        }
+        let pairs = pairs(&groups);
+        if pairs.is_empty() {
+            return;
+        }
+        let (variable, meaning) = variable(subject.recording, location);
+        for (functions, (count, example)) in pairs {
+            let key = (location.account(), variable.clone(), functions);
+            let sum = self.sums.entry(key).or_insert_with(|| {
+                let named = |function: Option<[u8; 4]>| {
+                    let name = function.and_then(|it| subject.recording.names.function(it));
+                    Function::new(function, name)
+                };
+                let name = subject.recording.names.contract(&location.account());
+                Sum {
+                    kind: meaning.kind,
+                    name: name.map(str::to_owned),
+                    functions: functions.map(named),
+                    pairs: 0,
+                    places: BTreeSet::new(),
+                    blocks: 0,
+                    last_block: 0,
+                    example: Example {
+                        file: subject.file.to_owned(),
+                        transactions: example,
+                        location: location.to_string(),
+                        words: meaning.words.clone(),
+                    },
+                    lines: BTreeSet::new(),
+                }
+            });
+            sum.pairs += count;
+            sum.places.insert(*location);
+            // A block counts once, however many places of it there are.
+            sum.blocks += usize::from(sum.last_block != self.blocks);
+            sum.last_block = self.blocks;
+            sum.lines.extend(lines(subject.recording, location, &functions));
+        }
+    }
+
+    /// What was found, the most pairs first.
+    #[must_use]
+    pub fn finish(self) -> Vec<Finding> {
+        let finding = |((contract, variable, _), sum): (Key, Sum)| {
+            let mut lines: Vec<Place> = sum.lines.into_iter().collect();
+            lines.sort_by_key(|line| !line.stores);
+            Finding {
+                contract,
+                name: sum.name,
+                variable,
+                kind: sum.kind,
+                functions: sum.functions,
+                pairs: sum.pairs,
+                places: sum.places.len(),
+                blocks: sum.blocks,
+                example: sum.example,
+                lines,
+                advice: advice(sum.kind),
+            }
+        };
+        let mut findings: Vec<Finding> = self.sums.into_iter().map(finding).collect();
+        findings.sort_by_key(|it| Reverse(it.pairs));
+        findings
+    }
+}
+
+/// Who looks at each place that is asked for, where at least one transaction writes.
+fn visitors(
+    recording: &Recording,
+    is_asked: impl Fn(&Location) -> bool,
+) -> BTreeMap<Location, Vec<Visitor>> {
+    let mut found: BTreeMap<Location, Vec<Visitor>> = BTreeMap::new();
+    for (transaction, it) in recording.transactions.iter().enumerate() {
+        for access in it.accesses.iter().filter(|access| is_asked(&access.location)) {
+            found.entry(access.location).or_default().push(Visitor {
+                transaction,
+                sender: it.sender,
+                functions: functions(it, &access.location),
+                writes: access.written.is_some(),
+            });
+        }
+    }
+    found.retain(|_, visitors| visitors.len() > 1 && visitors.iter().any(|it| it.writes));
+    found
+}
+
+/// Functions of its contract through which a transaction came to a place.
+fn functions(transaction: &Recorded, location: &Location) -> BTreeSet<Option<[u8; 4]>> {
+    let found: BTreeSet<_> = match location {
+        Location::Slot(contract, slot) => {
+            let sites = transaction.sites.iter();
+            let here = sites.filter(|site| site.contract == *contract && site.slot == *slot);
+            here.map(|site| site.function).collect()
+        }
+        other => {
+            let account = other.account();
+            let calls = transaction.calls.iter().filter(|(callee, _)| *callee == account);
+            calls.map(|(_, selector)| Some(*selector)).collect()
+        }
+    };
+    if found.is_empty() { BTreeSet::from([None]) } else { found }
+}
+
+/// Pairs of transactions of different senders, by their functions, with one of them.
+fn pairs(groups: &Groups) -> Pairs {
+    let mut found = Pairs::new();
+    let all: Vec<_> = groups.iter().collect();
+    for (index, ((function, sender), one)) in all.iter().enumerate() {
+        for ((second, other_sender), other) in &all[index + 1..] {
+            if sender == other_sender {
+                continue;
+            }
+            let without = (one.visits - one.writes) * (other.visits - other.writes);
+            let count = one.visits * other.visits - without;
+            let example = match (one.writer, other.first, one.first, other.writer) {
+                (Some(writer), Some(first), ..) | (_, _, Some(first), Some(writer)) => {
+                    [writer.min(first), writer.max(first)]
+                }
+                _ => continue,
+            };
+            let pair = found.entry([*function, *second]).or_insert((0, example));
+            pair.0 += count;
+            pair.1 = pair.1.min(example);
+        }
+    }
+    found
+}
+
+/// The variable at `location` for any key, and what is there.
+fn variable(recording: &Recording, location: &Location) -> (String, Meaning) {
+    let meaning = decode(recording, location);
+    let Location::Slot(contract, slot) = location else {
+        let what = match location {
+            Location::Balance(_) => "ether of the contract",
+            Location::Nonce(_) => "nonce of the contract",
+            _ => "code of the contract",
+        };
+        return (what.to_owned(), meaning);
+    };
+    let path = recording.preimages.path(*slot);
+    let fields = recording.names.fields(contract, &path);
+    // Of variables that share a slot those whose bytes change.
+    let written = recording.transactions.iter().filter_map(|it| {
+        let at = it.accesses.binary_search_by_key(location, |access| access.location).ok()?;
+        it.accesses[at].written
+    });
+    let written: Vec<(U256, U256)> = written.collect();
+    let changed: Vec<&str> = fields
+        .iter()
+        .filter(|field| written.iter().any(|(before, after)| field.differs(*before, *after)))
+        .map(|field| field.pattern.as_str())
+        .collect();
+    if changed.is_empty() { (pattern(&path), meaning) } else { (changed.join(", "), meaning) }
+}
+
+/// The way to a slot, for any key.
+fn pattern(path: &SlotPath) -> String {
+    let mut text = if path.root < U256::from(u64::MAX) {
+        format!("slot {}", path.root)
+    } else {
+        format!("slot {:#x}", path.root)
+    };
+    for step in &path.steps {
+        match step {
+            SlotStep::Key(_) | SlotStep::Bytes(_) | SlotStep::Element(_) => text += "[*]",
+            SlotStep::Member(member) => text += &format!(" + {member}"),
+        }
+    }
+    text
+}
+
+/// Lines of these functions that load and store a slot.
+fn lines(
+    recording: &Recording,
+    location: &Location,
+    functions: &[Option<[u8; 4]>; 2],
+) -> BTreeSet<Place> {
+    let Location::Slot(contract, slot) = location else { return BTreeSet::new() };
+    let sites = recording.transactions.iter().flat_map(|it| &it.sites);
+    let here = sites.filter(|site| {
+        site.contract == *contract && site.slot == *slot && functions.contains(&site.function)
+    });
+    let instructions: BTreeSet<_> =
+        here.map(|site| (site.code, site.counter, site.stores)).collect();
+    let line = |(code, counter, stores): (Address, usize, bool)| {
+        Some(Place::new(&recording.names.line(&code, counter)?, stores))
+    };
+    instructions.into_iter().filter_map(line).collect()
+}

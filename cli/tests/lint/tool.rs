@@ -1,0 +1,206 @@
+//! What the tool prints and writes.
+
+use super::compiled;
+use braid_testkit::workload::{Workload, WorkloadSpec, generate};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+#[track_caller]
+fn run(folder: &Path, arguments: &[&str], code: i32) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    let output = command.output().expect("the tool starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let all = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    let is_data = arguments.contains(&"--json") || arguments.contains(&"-");
+    if is_data { text(&output.stdout) } else { all }
+}
+
+/// A block of mints of each kind, and what the compiler says of them.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (kind, name) in
+        [(Workload::MintSerial, "serial.json"), (Workload::MintParallel, "parallel.json")]
+    {
+        let file = generate(&WorkloadSpec::new(kind, 8, 0, 1)).expect("a block");
+        file.write(&folder.path().join(name)).expect("writes");
+    }
+    fs::copy(compiled(), folder.path().join("out.txt")).expect("copies");
+    fs::create_dir(folder.path().join("src")).expect("a folder");
+    let source = compiled().with_file_name("../src/Mint.sol");
+    fs::copy(source, folder.path().join("src/Mint.sol")).expect("copies");
+    folder
+}
+
+const NAMES: [&str; 6] = ["--layout", "out.txt", "--abi", "out.txt", "--source-map", "out.txt"];
+
+#[test]
+fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
+    let folder = folder();
+    let lint =
+        |arguments: &[&str], code| run(folder.path(), &[&["lint"], arguments].concat(), code);
+    let help = lint(&["--help"], 0);
+    for word in
+        ["Examples:", "--layout", "--abi", "--source-map", "--sarif", "--fail-on", "LINT.md"]
+    {
+        assert!(help.contains(word), "{word} is not in {help}");
+    }
+    lint(&["serial.json"], 0);
+    lint(&["--fail-on", "conflict", "serial.json"], 1);
+    let free = lint(&["--fail-on", "conflict", "parallel.json"], 0);
+    assert!(free.contains("No two of 8 transactions in one block conflict"), "{free}");
+    lint(&["missing.json"], 2);
+    lint(&["--fail-on", "conflict", "missing.json", "serial.json"], 1);
+    for wrong in [
+        &["--layout", "missing.txt"][..],
+        &["--layout", "0x12=out.txt"],
+        &["--layout", "0x0101010101010101010101010101010101010101=out.txt"],
+        &["--source-map", "src/Mint.sol"],
+        &["--fail-on", "luck"],
+        &["--json", "--sarif", "-"],
+    ] {
+        lint(&[wrong, &["serial.json"]].concat(), 2);
+    }
+    let layout: Value = serde_json::from_str(&fs::read_to_string(compiled()).unwrap()).unwrap();
+    let layout = &layout["contracts"]["src/Mint.sol"]["SerialMint"]["storageLayout"];
+    fs::write(folder.path().join("layout.txt"), layout.to_string()).expect("writes");
+    let refused = lint(&["--layout", "layout.txt", "serial.json"], 2);
+    assert!(refused.contains("--layout ADDRESS=layout.txt"), "{refused}");
+    let found: Value =
+        serde_json::from_str(lint(&["--json", "serial.json"], 0).lines().next().unwrap()).unwrap();
+    let contract = found["contract"].as_str().expect("an address");
+    let named = lint(&["--layout", &format!("{contract}=layout.txt"), "serial.json"], 0);
+    assert!(named.contains("nextId") && named.contains("lastMinter"), "{named}");
+    let other = ["--contract", "0x0101010101010101010101010101010101010101", "serial.json"];
+    assert!(lint(&other, 0).starts_with("No two of 8"));
+    lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
+    // `explain` takes the same names.
+    let words = run(
+        folder.path(),
+        &[&["explain", "--rounds", "0", "serial.json"], &NAMES[..4]].concat(),
+        0,
+    );
+    assert!(
+        words.contains("lastMinter of SerialMint 0x") && words.contains("calls of mint()"),
+        "{words}"
+    );
+}
+
+#[test]
+fn json_and_words_name_functions_variables_and_lines() {
+    let folder = folder();
+    let json = run(folder.path(), &[&["lint", "--json", "."], &NAMES[..]].concat(), 0);
+    let mut lines: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let total = lines.pop().expect("sums");
+    assert_eq!(
+        total,
+        json!({ "total": true, "blocks": 2, "txs": 16, "findings": 2, "unusable": 0 })
+    );
+    let place = |line: u32, column: u32, stores: bool| json!({ "file": "src/Mint.sol", "line": line, "column": column, "stores": stores });
+    let source = fs::read_to_string(folder.path().join("src/Mint.sol")).expect("the source");
+    let first = source.lines().position(|line| line.contains("id = nextId;")).expect("a line");
+    let at = u32::try_from(first).expect("short") + 1;
+    for (finding, variable, sites) in [
+        (&lines[0], "lastMinter", [place(at + 2, 9, true), place(at + 2, 9, false)]),
+        (&lines[1], "nextId", [place(at + 1, 9, true), place(at, 14, false)]),
+    ] {
+        assert_eq!(
+            (&finding["name"], &finding["variable"]),
+            (&json!("SerialMint"), &json!(variable))
+        );
+        assert_eq!(
+            finding["functions"][0],
+            json!({ "selector": "0x1249c58b", "signature": "mint()" })
+        );
+        assert_eq!(finding["functions"][0], finding["functions"][1]);
+        assert_eq!(
+            (&finding["pairs"], &finding["places"], &finding["blocks"]),
+            (&json!(28), &json!(1), &json!(1))
+        );
+        assert_eq!(finding["lines"], json!(sites), "{finding}");
+        assert_eq!(finding["example"]["transactions"], json!([0, 1]));
+    }
+}
+
+/// An object of the schema: what it must have and may have, of what we write.
+#[track_caller]
+fn object(value: &Value, required: &[&str], optional: &[&str]) {
+    let object = value.as_object().expect("an object");
+    for key in required {
+        assert!(object.contains_key(*key), "{key} is required: {value}");
+    }
+    for key in object.keys() {
+        let is_known = required.contains(&key.as_str()) || optional.contains(&key.as_str());
+        assert!(is_known, "{key} is no property: {value}");
+    }
+}
+
+fn location(value: &Value) {
+    object(value, &[], &["id", "message", "physicalLocation", "logicalLocations"]);
+    for logical in value["logicalLocations"].as_array().into_iter().flatten() {
+        object(logical, &[], &["fullyQualifiedName", "kind"]);
+    }
+    if let Some(physical) = value.get("physicalLocation") {
+        object(physical, &["artifactLocation"], &["region"]);
+        object(&physical["artifactLocation"], &["uri"], &["uriBaseId"]);
+        assert!(!physical["artifactLocation"]["uri"].as_str().unwrap().starts_with(['/', '.']));
+        object(&physical["region"], &["startLine"], &["startColumn"]);
+        assert!(physical["region"]["startLine"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn sarif_has_what_the_schema_requires_and_nothing_that_it_does_not_know() {
+    let folder = folder();
+    let arguments = ["lint", "--sarif", "-", "--fail-on", "conflict", "serial.json"];
+    for names in [&NAMES[..], &[]] {
+        let log: Value =
+            serde_json::from_str(&run(folder.path(), &[&arguments, names].concat(), 1)).unwrap();
+        object(&log, &["version", "runs"], &["$schema"]);
+        assert_eq!(log["version"], "2.1.0");
+        let run = &log["runs"][0];
+        object(run, &["tool"], &["results", "columnKind"]);
+        object(&run["tool"], &["driver"], &[]);
+        let driver = &run["tool"]["driver"];
+        object(driver, &["name"], &["version", "informationUri", "rules"]);
+        let rules = driver["rules"].as_array().expect("rules");
+        for rule in rules {
+            object(rule, &["id"], &["shortDescription", "help", "defaultConfiguration"]);
+            object(&rule["help"], &["text"], &[]);
+        }
+        let results = run["results"].as_array().expect("results");
+        assert_eq!(results.len(), 2);
+        let mut prints = Vec::new();
+        for result in results {
+            let optional = [
+                "ruleId",
+                "ruleIndex",
+                "level",
+                "locations",
+                "relatedLocations",
+                "partialFingerprints",
+                "properties",
+            ];
+            object(result, &["message"], &optional);
+            assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(result["ruleId"], rules[index]["id"]);
+            assert_eq!(result["level"], "warning");
+            result["locations"].as_array().unwrap().iter().for_each(location);
+            result["relatedLocations"].as_array().unwrap().iter().for_each(location);
+            assert_eq!(result["locations"][0].get("physicalLocation").is_some(), !names.is_empty());
+            prints.push(result["partialFingerprints"]["braidConflict/v1"].clone());
+        }
+        assert_ne!(prints[0], prints[1]);
+    }
+    run(folder.path(), &["lint", "--sarif", "x.sarif", "parallel.json"], 0);
+    let log: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("x.sarif")).unwrap()).unwrap();
+    assert_eq!(log["runs"][0]["results"], json!([]), "a run that finds nothing says so");
+}
