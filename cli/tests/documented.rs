@@ -58,5 +58,6 @@ fn run(command: &str, folder: &Path) -> String {
         .expect("a shell");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command}: {}", text(&output.stderr));
-    text(&output.stdout) + &text(&output.stderr)
+    let all = text(&output.stdout) + &text(&output.stderr);
+    all.trim_end().to_owned() + "\n"
 }

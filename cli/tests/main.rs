@@ -35,3 +35,5 @@ mod survey;
 mod sustain;
 mod t8n;
 mod trace;
+#[cfg(unix)]
+mod tutorials;

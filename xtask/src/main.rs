@@ -182,8 +182,8 @@ enum Recipe {
         #[arg(long, default_value_t = 4)]
         blocks: u32,
     },
-    /// Draw the page of `braid report` and try it in headless Chromium: hover, search, sort, zoom, dark, print, 360
-    /// pixels wide (needs npm and chromium)
+    /// Draw the pages of `braid report` and `braid survey` and try them in headless Chromium: hover, search, sort,
+    /// zoom, dark, print, 360 pixels wide (needs npm and chromium)
     Report,
     /// Run the official test suites with the tool as it ships: each test once
     Suites {

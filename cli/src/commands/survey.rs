@@ -33,7 +33,7 @@ use std::{
 
 const EXAMPLES: &str = "\
 Examples:
-  braid survey blocks/                             four tables: bounds, limits, kinds, contracts
+  braid survey blocks/                             tables: bounds, speed-up, limits, kinds, contracts
   braid survey blocks/ --out survey.html           the same as a page
   braid survey blocks/ --out survey.csv            a row for each block; .json: rows and sums
   braid survey --rounds 0 blocks/                  no clock: the same on every machine
@@ -91,8 +91,10 @@ const FORMATS: &str = "FILE.html|FILE.json|FILE.csv";
 /// A table that is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Table {
-    /// How the bounds and Braid's speed-up are spread, by fork
+    /// How the bounds are spread, by fork
     Bounds,
+    /// How Braid's speed-up is spread, by fork
+    Reached,
     /// What limits the blocks, by fork
     Limits,
     /// Kinds of places at which the conflict chains wait
@@ -147,7 +149,7 @@ impl SurveyArgs {
 
     /// Whether what Braid reaches is shown anywhere.
     fn shows_reached(&self) -> bool {
-        self.json || self.out.is_some() || self.is_asked(Table::Bounds)
+        self.json || self.out.is_some() || self.is_asked(Table::Reached)
     }
 }
 
@@ -309,8 +311,9 @@ fn title(survey: &Survey) -> String {
 fn print(args: &SurveyArgs, survey: &Survey) -> io::Result<()> {
     let Some(all) = survey.groups.first().filter(|all| all.blocks > 0) else { return Ok(()) };
     let mut out = anstream::stdout().lock();
-    let texts: [(Table, Text<'_>); 4] = [
+    let texts: [(Table, Text<'_>); 5] = [
         (Table::Bounds, &|_| words::bounds(&survey.groups, args.workers.into())),
+        (Table::Reached, &|_| words::reached(&survey.groups, args.workers.into())),
         (Table::Limits, &|_| words::limits(&survey.groups, args.workers.into())),
         (Table::Kinds, &words::kinds),
         (Table::Contracts, &|all| words::contracts(all, args.top)),

@@ -14,7 +14,9 @@ mod by_hand;
 mod compare;
 mod decoded;
 mod in_the_way;
+mod index;
 mod opcodes;
 #[cfg(unix)]
 mod page;
 mod tool;
+mod what_if;

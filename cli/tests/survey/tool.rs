@@ -119,9 +119,14 @@ fn tables_and_files_say_the_same() {
     let folder = folder();
     let path = folder.path();
     let words = run(path, &["survey", "--rounds", "0", "."], 2);
-    for word in
-        ["2 blocks, one unusable file", "conflict chain", "PRAGUE", "What limits", "same sender"]
-    {
+    for word in [
+        "2 blocks, one unusable file",
+        "conflict chain",
+        "virtual time, 16 workers",
+        "PRAGUE",
+        "What limits",
+        "same sender",
+    ] {
         assert!(words.contains(word), "{word} is not in {words}");
     }
     let one = run(path, &["survey", "--rounds", "0", "--table", "kinds", "old.json"], 0);
