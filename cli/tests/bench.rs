@@ -8,6 +8,7 @@
 //! 5. A slow database is read through every way of executing, and its reads are counted.
 //! 6. With access lists a block whose transactions all need each other is not a chain any more.
 //! 7. What became slower than in an earlier measurement is told, and ends with 1; what cannot be compared says why.
+//! 8. A sweep over contention measures each of its cells; a search finds slow blocks and writes them.
 
 use braid_testkit::{
     block_file::BlockFile,
@@ -228,4 +229,52 @@ fn what_became_slower_is_told() {
     let words = bench(&[&words[..], &["--against", name]].concat(), 1);
     let words = String::from_utf8_lossy(&words.stdout).into_owned();
     assert!(words.contains("Times as long as in") && words.contains("slower"), "{words}");
+}
+
+#[test]
+fn a_sweep_over_contention_has_a_line_for_each_cell_and_a_picture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let svg = folder.path().join("sweep.svg");
+    let svg = svg.to_str().expect("text");
+    let sweep = ["--contention", "--quick", "--workers", "2", "--txs", "12", "--rounds", "1"];
+    let output = bench(&[&sweep[..], &["--pause", "0", "--json", "--svg", svg]].concat(), 0);
+    let lines = lines(&output);
+    assert_eq!(lines.len(), 36);
+    for field in ["slots", "order", "told_by", "learned", "fresh", "cpu", "bound", "share", "path"]
+    {
+        assert!(lines.iter().all(|line| !line[field].is_null()), "{field}");
+    }
+    let drawn = std::fs::read_to_string(svg).expect("a picture");
+    assert!(drawn.starts_with("<svg") && drawn.contains("runs of 250"));
+    let printed = bench(&[&sweep[..], &["--pause", "0"]].concat(), 0);
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert!(text.contains("farthest from the bound") && text.contains("300 slots"), "{text}");
+    // What would be ignored is refused, and what cannot be written is said before anything is measured.
+    for arguments in [&["--svg", svg, "a_raw"][..], &["--quick"], &["--contention", "--scale=2"]] {
+        bench(arguments, 2);
+    }
+    bench(&["--contention", "--svg", folder.path().to_str().expect("text")], 2);
+}
+
+#[test]
+fn a_search_names_the_slowest_blocks_and_writes_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("slow");
+    let out = out.to_str().expect("text");
+    let search = ["search", "--blocks", "3", "--workers", "2", "--top", "2"];
+    let output = bench(&[&search[..], &["--json", "--out", out]].concat(), 0);
+    let found = lines(&output);
+    assert_eq!(found.len(), 2);
+    assert!(found[0]["ratio"].as_f64() <= found[1]["ratio"].as_f64());
+    // What was written is what was found: it is measured like any other block.
+    let measured =
+        bench(&[out, "--workers", "2", "--rounds", "1", "--pause", "0", "--brief", "--json"], 0);
+    assert_eq!(lines(&measured).len(), 2);
+    bench(&[&search[..], &["--below", "99"]].concat(), 1);
+    for arguments in [&["search", "--below", "nan"][..], &["search", "--blocks", "0"]] {
+        bench(arguments, 2);
+    }
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("a file");
+    bench(&["search", "--blocks", "1", "--out", file.to_str().expect("text")], 2);
 }

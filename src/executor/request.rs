@@ -67,7 +67,7 @@ impl<'r> BlockRequest<'r, NoState> {
         BlockRequest { executor, block, state: source, parent, on_commit, cancel }
     }
 
-    /// The same, of which each worker gets a clone.
+    /// The state before the block, as a database that is cloned for each worker.
     pub fn database<D>(self, database: D) -> BlockRequest<'r, Cloned<D>>
     where
         D: DatabaseRef + Clone + Send + Sync + 'static,

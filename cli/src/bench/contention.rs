@@ -197,7 +197,8 @@ fn bounds(
     database: &FileDatabase,
     workers: NonZeroU16,
 ) -> Result<(f64, f64), BenchError> {
-    let recording: Recording = explain::record(block, database, 1).map_err(invalid)?;
+    // The fastest round of each transaction counts.
+    let recording: Recording = explain::record(block, database, 3).map_err(invalid)?;
     let graph = Graph::new(&recording, Axis::Time, &WhatIf::NOTHING);
     let bounds = graph.bounds(&[usize::from(workers.get())]);
     let ratio = |span| explain::ratio(bounds.work, span);
@@ -229,11 +230,11 @@ mod tests {
         let sweep = Sweep { workers, timing, seed: 1, transactions: Some(60) };
         let one = sweep.cell(Contention { slots: 1, ..Contention::BASE }).expect("a cell");
         assert!((one.chain_bound - 1.0).abs() < 1e-9, "{}", one.chain_bound);
-        // Half of each call comes before the slot.
-        assert!(one.late_bound > 1.2, "{}", one.late_bound);
+        // Half of each call comes before the slot; what it takes is really measured.
+        assert!(one.late_bound > 1.02, "{}", one.late_bound);
         let in_turn = Contention { slots: 300, order: Order::InTurn, ..Contention::BASE };
         let many = sweep.cell(in_turn).expect("a cell");
-        assert!(many.chain_bound > 1.8 && many.share() > 0.0, "{}", many.chain_bound);
+        assert!(many.chain_bound > 1.3 && many.share() > 0.0, "{}", many.chain_bound);
         assert!(many.strategy().is_some());
     }
 }

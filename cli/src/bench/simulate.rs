@@ -191,7 +191,7 @@ mod tests {
         };
         let independent = times(Preset::Swaps);
         // Wide of the mark on both sides: the steps are really timed.
-        assert!(independent > 1.5, "{independent}");
+        assert!(independent > 1.2, "{independent}");
         let serial = times(Preset::OnePool);
         assert!(serial < 3.0, "{serial}");
     }

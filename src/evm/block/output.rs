@@ -93,7 +93,8 @@ impl BlockOutput {
     /// Runs `tx` again, alone, on the state that it saw, with `inspector`. `source` is the state
     /// before the block, as the block was given it; a parent's bundle is kept.
     ///
-    /// It takes [`Config::keeps_changes`](crate::Config::keeps_changes). The state is put together
+    /// It takes [`Config::keeps_changes`](crate::Config::keeps_changes), and keeps nothing where an
+    /// EVM of the caller's runs the transactions. The state is put together
     /// from what the transactions below `tx` have changed: nothing else runs again. Of a block that
     /// ends with an error the committed output also runs the transaction that is to blame.
     ///

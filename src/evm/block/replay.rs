@@ -88,8 +88,11 @@ pub struct Replayed<'s, I> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError<E> {
-    /// Nothing was kept.
-    #[error("the block was executed without `Config::keeps_changes`: set it, and execute it again")]
+    /// Nothing was kept: it was not asked for, or an EVM of the caller's ran the block.
+    #[error(
+        "nothing was kept of the block: set `Config::keeps_changes` and execute it again, not with \
+         an EVM of your own"
+    )]
     NotKept,
     /// The block ended before it, or has no such transaction.
     #[error("transaction {tx} cannot run again: {known} transactions of the block are committed")]

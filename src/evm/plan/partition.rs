@@ -5,7 +5,7 @@ use super::thresholds::{
     FIRST_BATCH, FIRST_BATCH_GAS, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, GROUPS_EACH,
     TRANSFER_MICROSECONDS,
 };
-use super::tx::{may_fit, mean_gas_limit, ties};
+use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
@@ -25,7 +25,7 @@ pub(in crate::evm) fn plan_block(
 ) -> Plan {
     let room = block.env.gas_limit;
     let hint = |tx: &TxEnv| Hint::<Address> {
-        cost: tx.gas_limit,
+        cost: probable_gas(block, tx),
         serial_key: tx.caller,
         frontier_only: !may_fit(block, tx, room),
     };

@@ -1,6 +1,8 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use super::thresholds::{DISCARDS_IN_A_CHAIN, DISCARDS_TELL_A_CHAIN, FIRST_IN_ORDER, TRIAL_TIMES};
+use super::thresholds::{
+    DISCARDS_IN_A_CHAIN, DISCARDS_OF_TWO, DISCARDS_TELL_A_CHAIN, FIRST_IN_ORDER, TRIAL_TIMES,
+};
 use crate::config::{Forced, Policy};
 use crate::protocol::Waste;
 
@@ -12,7 +14,7 @@ use crate::protocol::Waste;
 pub(in crate::evm) fn waste(runs: u32, workers: usize) -> Waste {
     let Waste { runs: few, commits } = Waste::default();
     if workers <= 2 {
-        return Waste { runs: few, commits };
+        return Waste { runs: DISCARDS_OF_TWO, commits };
     }
     let others = u32::try_from(workers - 1).unwrap_or(u32::MAX);
     let most = DISCARDS_TELL_A_CHAIN * runs.clamp(1, DISCARDS_IN_A_CHAIN);
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_chain_is_given_up_on_two_workers_and_on_many() {
-        let expected = Waste { runs: 24, commits: 32 };
+        let expected = Waste { runs: 30, commits: 32 };
         assert!([1, 4].iter().all(|runs| waste(*runs, 2) == expected));
         let more = [3, 4, 5, 8, 64].map(|workers| waste(4, workers).runs);
         assert_eq!(more, [96, 144, 192, 208, 208]);

@@ -29,7 +29,7 @@ pub enum Order {
     Skewed,
     /// One slot after the other.
     InTurn,
-    /// So many neighbours one slot, the next ones the next slot.
+    /// This number of neighbours come to one slot, the same number of those after them to the next.
     Runs(u32),
 }
 
@@ -89,7 +89,7 @@ impl Contention {
         if self.micros > 50 { 1_000 } else { 4_000 }
     }
 
-    /// The block of so many calls, without signatures; unsealed.
+    /// The block with this number of calls, without signatures; unsealed.
     ///
     /// # Errors
     /// None, unless the generator itself is at fault.
@@ -156,7 +156,7 @@ impl Contention {
         Ok(Call { sender: sender.into(), to, value: U256::ZERO, input, gas_limit })
     }
 
-    /// Makes `call`, one of the block's, compute so many times as long.
+    /// Makes `call`, one of the block's, compute `times` as long.
     pub(super) fn lengthen(self, call: &mut Call, times: u32) {
         let all = u64::from(self.micros) * ITERATIONS_IN_A_MICROSECOND * u64::from(times);
         let mut input = call.input.to_vec();

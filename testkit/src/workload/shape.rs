@@ -51,7 +51,7 @@ pub struct Shape {
     pub limit: u32,
     /// One call that takes many times as long as the others, at this percent of the block.
     pub giant: Option<(u8, u32)>,
-    /// Who gets the fees.
+    /// The recipient of the fees.
     pub producer: Producer,
 }
 

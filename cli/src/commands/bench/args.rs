@@ -114,16 +114,19 @@ pub(in crate::commands) struct BenchArgs {
     pub(super) store: Option<StoreArg>,
     /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
     /// can be told from, when in a call, and size; each with its bounds
-    #[arg(long, conflicts_with_all = ["what", "bal", "against", "markdown", "execute", "simulate"])]
+    #[arg(long, conflicts_with_all = [
+        "what", "bal", "against", "markdown", "execute", "simulate", "policy", "scale", "db_latency", "db_waits", "no_learn",
+        "no_keccak_cache", "brief",
+    ])]
     pub(super) contention: bool,
     /// Three numbers of slots instead of eight
-    #[arg(long, requires = "contention")]
+    #[arg(long, requires = "contention", conflicts_with = "what")]
     pub(super) quick: bool,
     /// All 1,440 combinations, for --json; the planes are printed
-    #[arg(long, requires = "contention", conflicts_with = "quick")]
+    #[arg(long, requires = "contention", conflicts_with_all = ["quick", "what"])]
     pub(super) whole: bool,
     /// Draw the planes into this file
-    #[arg(long, value_name = "FILE", requires = "contention")]
+    #[arg(long, value_name = "FILE", requires = "contention", conflicts_with = "what")]
     pub(super) svg: Option<PathBuf>,
     /// Print one JSON object per line: one for each workload and number of workers
     #[arg(long)]

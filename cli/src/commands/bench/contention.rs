@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     io::{self, Write},
+    path::Path,
 };
 
 /// Share of the bound that a cell should reach.
@@ -38,6 +39,10 @@ type Cells = HashMap<Contention, Cell>;
 pub(super) fn contention(args: &BenchArgs, conditions: Conditions) -> Result<End, Stop> {
     let default = [Config::default().workers];
     let workers = if args.workers.is_empty() { &default[..] } else { &args.workers };
+    if let Some(file) = &args.svg {
+        // Before minutes of measuring, not after them.
+        std::fs::write(file, "").map_err(|error| unwritable(file, &error))?;
+    }
     let mut end = End::Right;
     for workers in workers {
         end = end.max(sweep(args, conditions, *workers)?);
@@ -76,10 +81,13 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
     if let Some(file) = &args.svg {
         let title = format!("Share of the bound reached on {workers} workers");
         let drawn = heat_map(&title, &planes, |it| cells.get(it).map(Cell::share));
-        std::fs::write(file, drawn)
-            .map_err(|error| Stop::Message(format!("{}: {error}", file.display())))?;
+        std::fs::write(file, drawn).map_err(|error| unwritable(file, &error))?;
     }
     Ok(End::Right)
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Stop {
+    Stop::Message(format!("cannot write {}: {error}; name another file with --svg", file.display()))
 }
 
 /// Each cell once, in the order of the planes.

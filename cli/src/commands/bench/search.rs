@@ -7,9 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{self, Write},
-    num::NonZeroU16,
-    path::PathBuf,
+    io::Write,
+    num::{NonZeroU16, NonZeroUsize},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -37,7 +37,7 @@ pub(super) struct SearchArgs {
     seconds: u64,
     /// Look at N blocks, however long that takes
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
-    blocks: Option<usize>,
+    blocks: Option<NonZeroUsize>,
     /// Everything that is random follows from this number
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -51,7 +51,7 @@ pub(super) struct SearchArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Fail if a block comes to less than this, in sequential time
-    #[arg(long, value_name = "RATIO")]
+    #[arg(long, value_name = "RATIO", value_parser = ratio_from)]
     below: Option<f64>,
     /// Print one JSON object per line: one for each of the slowest
     #[arg(long)]
@@ -60,12 +60,16 @@ pub(super) struct SearchArgs {
 
 /// Searches as `args` ask for.
 pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
+    if let Some(folder) = &args.out {
+        // An hour's search must not end in a folder that cannot be written.
+        fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error.to_string()))?;
+    }
     let mut slowest = Slowest::new(args.top.max(1));
     let mut progress = Progress::open_ended();
     let begun = Instant::now();
     let all = Search::new(args.seed, args.workers.clone());
     let mut seen = 0_usize;
-    for found in all.take(args.blocks.unwrap_or(usize::MAX)) {
+    for found in all.take(args.blocks.map_or(usize::MAX, NonZeroUsize::get)) {
         let found = match found {
             Ok(found) => found,
             Err(error) if matches!(error.error, VirtualError::Different { .. }) => {
@@ -119,9 +123,21 @@ fn line(found: &Found, seed: u64) -> Value {
     })
 }
 
-fn write(slowest: &Slowest, folder: &PathBuf, seed: u64) -> Result<(), Stop> {
-    let failed = |error: String| Stop::Message(format!("{}: {error}", folder.display()));
-    fs::create_dir_all(folder).map_err(|error: io::Error| failed(error.to_string()))?;
+/// Reads a ratio to sequential execution.
+fn ratio_from(text: &str) -> Result<f64, &'static str> {
+    let ratio = text.parse().ok().filter(|it: &f64| it.is_finite() && *it >= 0.0);
+    ratio.ok_or("expected a number, as 0.9")
+}
+
+fn unwritable(folder: &Path, error: &str) -> Stop {
+    Stop::Message(format!(
+        "cannot write {}: {error}; name another folder with --out",
+        folder.display()
+    ))
+}
+
+fn write(slowest: &Slowest, folder: &Path, seed: u64) -> Result<(), Stop> {
+    let failed = |error: String| unwritable(folder, &error);
     for (place, found) in (1..).zip(slowest.all()) {
         let file = found.shape.block(seed).map_err(|error| failed(error.to_string()))?;
         let path = folder.join(format!("slow-{place:02}.json.zst"));
