@@ -101,9 +101,9 @@ pub(super) const GAS_IN_A_MICROSECOND: u64 = 4_000;
 /// Microseconds that it takes to fold what a transaction has left. By judgement.
 pub(super) const FOLD_MICROSECONDS: u64 = 1;
 
-/// Discarded runs in 32 commits from which on two workers give speculation up. In a chain the second
-/// one wastes 33 to 36 (calls that all increment one slot, virtual time); real block 15538827, which
-/// gains by speculation, 24 in the mean.
+/// Discarded runs in 32 commits from which on two workers give speculation up. In a chain the
+/// second one wastes 33 to 36 (calls that all increment one slot, virtual time); real block
+/// 15538827, which gains by speculation, 24 in the mean.
 pub(super) const DISCARDS_OF_TWO: u32 = 30;
 
 /// Discarded runs of one transaction, at most, that a chain of dependent ones comes to. Blocks
