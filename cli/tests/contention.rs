@@ -2,7 +2,7 @@
 
 use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
-    bench::search::virtual_ratios,
+    bench::search::{Search, virtual_ratios},
     explain::{self, Axis, Graph, WhatIf, ratio},
 };
 use braid_testkit::workload::{Contention, ToldBy};
@@ -73,4 +73,17 @@ fn cells_keep_their_ranks_in_virtual_time() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each result of a search is compared with sequential execution; and none of the shapes that it
+/// begins with is as slow as what a longer search has found (docs/BENCHMARKS.md).
+#[test]
+fn a_short_search_finds_no_wrong_result_and_no_cliff() {
+    let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
+    for (seed, blocks) in [(1, 10), (2, 10)] {
+        for found in Search::new(seed, workers.to_vec()).take(blocks) {
+            let found = found.expect("the same result");
+            assert!(found.ratio > 0.7, "seed {seed}: {found:?}");
+        }
+    }
 }
