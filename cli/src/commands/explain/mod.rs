@@ -5,7 +5,7 @@ mod subject;
 
 pub(super) use print::{block_line, whole};
 pub(super) use subject::{
-    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure,
+    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, other_gas,
 };
 
 use super::{End, Stop, inputs, names::Known, progress::Progress};

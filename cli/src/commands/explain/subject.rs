@@ -138,9 +138,7 @@ pub(in crate::commands) fn explain_file(
     recording.names = known.of(file);
     let explanation = explain::explain(&recording, question);
     let gas: u64 = recording.transactions.iter().map(|it| it.gas).sum();
-    let expected = file.expected.gas_used.filter(|expected| *expected != gas);
-    let mut wrong =
-        expected.map(|expected| format!("the run used {gas} gas, the file says {expected}"));
+    let mut wrong = other_gas(file, gas);
     let mut reached = None;
     if args.rounds > 0 {
         match measure(args, executor, &name, file)? {
@@ -150,6 +148,12 @@ pub(in crate::commands) fn explain_file(
     }
     let number = file.block.header.inner.number;
     Ok(Explained { name, number, recording, explanation, reached, wrong })
+}
+
+/// What is wrong with a run that used `gas`, if the file says something else.
+pub(in crate::commands) fn other_gas(file: &BlockFile, gas: u64) -> Option<String> {
+    let expected = file.expected.gas_used.filter(|expected| *expected != gas)?;
+    Some(format!("the run used {gas} gas, the file says {expected}"))
 }
 
 fn record(name: &str, file: &BlockFile, rounds: u32) -> Result<Recording, Unusable> {
