@@ -112,17 +112,21 @@ impl QuestionArgs {
     }
 
     /// The question, if the block runs here as `config` says.
-    pub(in crate::commands) fn question(&self, config: &Config) -> Question {
-        Question {
+    pub(in crate::commands) fn question(&self, config: &Config) -> Result<Question, Stop> {
+        if self.clock.rounds == 0 && matches!(self.by, ByArg::Time) {
+            let why = "--by time needs a clock, and --rounds 0 uses none: leave out one of them";
+            return Err(Stop::Message(why.to_owned()));
+        }
+        Ok(Question {
             what_if: WhatIf { without: self.without.clone(), sharded: self.sharded.clone() },
             workers: self.workers.into(),
             also: vec![config.workers.get().into()],
             axis: match self.by {
-                ByArg::Time if self.clock.rounds > 0 => Axis::Time,
-                _ => Axis::Gas,
+                ByArg::Time => Axis::Time,
+                ByArg::Gas => Axis::Gas,
             },
             top: self.top,
-        }
+        })
     }
 }
 
