@@ -1,4 +1,4 @@
-//! `braid lint`: which functions of contracts get in each other's way.
+//! `braid lint`: which functions of contracts conflict.
 
 use super::{
     End, Stop,
@@ -37,7 +37,7 @@ Examples:
 Exit code: 0; 1 if a block does not use the gas that its file says, or with --fail-on conflict if there is a
 conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
 
-/// Tell which functions of contracts get in each other's way, and at which variable
+/// Tell which functions of contracts conflict, and at which variable
 ///
 /// Records what each transaction of a block reads and writes, and compares every two transactions of different
 /// senders: they conflict where one of them changes what the other one reads or changes. The conflicts are named by the functions of the contract that

@@ -112,6 +112,46 @@ impl NamesArgs {
         let all =
             |path: &Path| read(path, &lines.root).map_err(|error| Stop::Message(error.to_string()));
         let mut known = Known::default();
+        self.read_layouts(all, &mut known)?;
+        for path in &self.abis {
+            let abis = all(path)?;
+            let shown = path.display();
+            let selectors: BTreeSet<_> =
+                abis.iter().flat_map(|it| it.functions.keys()).copied().collect();
+            if selectors.is_empty() {
+                let why =
+                    format!("{shown}: found no functions; add the ABI to the compiler's output");
+                return Err(Stop::Message(why));
+            }
+            let contracts = Contracts::Selectors(selectors);
+            known.unmatched.push(Given { option: format!("--abi {shown}"), contracts });
+            known.abis.extend(abis);
+        }
+        for path in &lines.source_maps {
+            let maps =
+                all(path)?.into_iter().filter(|it| it.source_map.is_some() && it.code.is_some());
+            let maps: Vec<Arc<Compiled>> = maps.map(Arc::new).collect();
+            known.source_maps.extend(maps.clone());
+            if maps.is_empty() {
+                let why = format!(
+                    "{}: found no source map with the code that it is of; solc writes both with \
+                     --combined-json bin-runtime,srcmap-runtime",
+                    path.display()
+                );
+                return Err(Stop::Message(why));
+            }
+            let option = format!("--source-map {}", path.display());
+            known.unmatched.push(Given { option, contracts: Contracts::Code(maps) });
+        }
+        Ok(known)
+    }
+
+    /// Reads the files of variables.
+    fn read_layouts(
+        &self,
+        all: impl Fn(&Path) -> Result<Vec<Compiled>, Stop>,
+        known: &mut Known,
+    ) -> Result<(), Stop> {
         for Named { account, path } in &self.layouts {
             let layouts = all(path)?.into_iter().filter(|it| it.layout.is_some());
             let layouts = layouts.map(|it| Compiled { source_map: None, ..it });
@@ -148,37 +188,7 @@ impl NamesArgs {
                 (None, _) => known.layouts.extend(layouts),
             }
         }
-        for path in &self.abis {
-            let abis = all(path)?;
-            let shown = path.display();
-            let selectors: BTreeSet<_> =
-                abis.iter().flat_map(|it| it.functions.keys()).copied().collect();
-            if selectors.is_empty() {
-                let why =
-                    format!("{shown}: found no functions; add the ABI to the compiler's output");
-                return Err(Stop::Message(why));
-            }
-            let contracts = Contracts::Selectors(selectors);
-            known.unmatched.push(Given { option: format!("--abi {shown}"), contracts });
-            known.abis.extend(abis);
-        }
-        for path in &lines.source_maps {
-            let maps =
-                all(path)?.into_iter().filter(|it| it.source_map.is_some() && it.code.is_some());
-            let maps: Vec<Arc<Compiled>> = maps.map(Arc::new).collect();
-            known.source_maps.extend(maps.clone());
-            if maps.is_empty() {
-                let why = format!(
-                    "{}: found no source map with the code that it is of; solc writes both with \
-                     --combined-json bin-runtime,srcmap-runtime",
-                    path.display()
-                );
-                return Err(Stop::Message(why));
-            }
-            let option = format!("--source-map {}", path.display());
-            known.unmatched.push(Given { option, contracts: Contracts::Code(maps) });
-        }
-        Ok(known)
+        Ok(())
     }
 }
 

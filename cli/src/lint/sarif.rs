@@ -114,9 +114,14 @@ fn physical(line: &Place, folder: &Path) -> Value {
 
 /// The file as a URI: relative to `folder` if it lies there, absolute otherwise.
 fn artifact(file: &str, folder: &Path) -> Value {
-    let (folder, path) = (plain(folder), plain(&folder.join(file)));
-    if let Ok(inside) = path.strip_prefix(&folder) {
-        return json!({ "uri": encoded(inside), "uriBaseId": "%SRCROOT%" });
+    let path = plain(&folder.join(file));
+    // The folder may have another name, through a link.
+    let real = path.canonicalize().ok().zip(folder.canonicalize().ok());
+    let names = [Some((path.clone(), plain(folder))), real];
+    for (path, folder) in names.iter().flatten() {
+        if let Ok(inside) = path.strip_prefix(folder) {
+            return json!({ "uri": encoded(inside), "uriBaseId": "%SRCROOT%" });
+        }
     }
     let path = encoded(&path);
     let slash = if path.starts_with('/') { "" } else { "/" };

@@ -261,12 +261,20 @@ fn sources_below_the_folder_have_relative_uris() {
     fs::create_dir(&root).expect("a folder");
     fs::rename(folder.path().join("src"), root.join("src")).expect("moves");
     let root = fs::canonicalize(&root).expect("the folder");
-    let root = ["--root", root.to_str().expect("text"), "serial.json", "--sarif", "-"];
-    let log = run(folder.path(), &[&["lint"], &NAMES[..], &root].concat(), 0);
-    let log: Value = serde_json::from_str(&log).expect("JSON");
-    let place = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
-    assert_eq!(
-        place["artifactLocation"],
-        json!({ "uri": "my%20sources/src/Mint.sol", "uriBaseId": "%SRCROOT%" })
-    );
+    let expected = json!({ "uri": "my%20sources/src/Mint.sol", "uriBaseId": "%SRCROOT%" });
+    let check = |root: &Path| {
+        let root = ["--root", root.to_str().expect("text"), "serial.json", "--sarif", "-"];
+        let log = run(folder.path(), &[&["lint"], &NAMES[..], &root].concat(), 0);
+        let log: Value = serde_json::from_str(&log).expect("JSON");
+        let place = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"], expected);
+    };
+    check(&root);
+    #[cfg(unix)]
+    {
+        let other = tempfile::tempdir().expect("a folder");
+        let link = other.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).expect("a link");
+        check(&link.join("my sources"));
+    }
 }
