@@ -56,7 +56,7 @@ fn what_cannot_be_traced_ends_with_2_and_says_why() {
     file().write(&path).expect("it is written");
     let (path, folder) = (path.to_str().expect("text"), folder.path().to_str().expect("text"));
     for (arguments, why) in [
-        (&["--tx", "20", path][..], "20 transactions of the block are committed"),
+        (&["--tx", "20", path][..], "the block has transactions 0 to 19, not 20"),
         (&["--tx", "0", folder], "name one block file in it"),
         (&["--tx", "0", "nothing.json"], "nothing.json"),
         (&["--tx", "one", path], "--tx"),
@@ -65,4 +65,19 @@ fn what_cannot_be_traced_ends_with_2_and_says_why() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_block_with_other_gas_than_its_file_says_ends_with_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("block.json");
+    let mut file = file();
+    file.expected.gas_used = Some(1);
+    file.write(&path).expect("it is written");
+    let path = path.to_str().expect("text");
+    let output = trace(&["--tx", "0", "--json", path]);
+    assert_eq!(output.status.code(), Some(1));
+    serde_json::from_slice::<Value>(&output.stdout).expect("the trace is there all the same");
+    let why = text(&output.stderr);
+    assert!(why.contains("Do not trust the rest") && why.contains("the file says 1"), "{why}");
 }

@@ -4,7 +4,7 @@
   const { byId, el } = Braid;
   const source = document.querySelector("script.survey");
   const survey = JSON.parse(source.textContent);
-  const rows = survey.blocks.filter((row) => row.ok);
+  const rows = survey.blocks.filter((row) => row.ok && row.txs > 0);
   const failed = survey.blocks.filter((row) => !row.ok);
   const [all, ...forks] = survey.groups;
   const { workers } = survey;

@@ -131,10 +131,10 @@ struct Line<'a> {
 /// Compares the two sides of `args`.
 pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
     let config = Config::default();
-    let question = args.question.question(&config);
+    let question = args.question.question(&config)?;
     let known = args.question.known()?;
     let mut executor = None;
-    let mut side = |path: &Path| match saved(path) {
+    let mut side = |path: &Path| match saved(path)? {
         Some(side) => Ok(side),
         None => {
             let executor = match &mut executor {
@@ -172,10 +172,25 @@ fn started(config: Config) -> Result<Executor, Stop> {
         .map_err(|error| Stop::Message(format!("cannot start {} workers: {error}", config.workers)))
 }
 
-/// What an earlier command has printed, if the file holds that: of several blocks the first one.
-fn saved(path: &Path) -> Option<Side> {
-    let text = fs::read_to_string(path).ok()?;
-    serde_json::from_str(text.lines().next()?).ok()
+/// What an earlier command has printed of one block, if the file holds that.
+fn saved(path: &Path) -> Result<Option<Side>, Stop> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
+    let mut lines = text.lines().map(serde_json::from_str::<Side>);
+    let Some(Ok(first)) = lines.next() else { return Ok(None) };
+    let others: Vec<Side> = lines.filter_map(Result::ok).collect();
+    if others.is_empty() {
+        return Ok(Some(first));
+    }
+    let name = |side: &Side| format!("{} of {}", side.block, inputs::short(&side.file));
+    let names: Vec<String> = std::iter::once(&first).chain(&others).map(name).collect();
+    let shown = path.display();
+    Err(Stop::Message(format!(
+        "{shown} holds explanations of {} blocks: {}; keep the line of one, as with: \
+         jq -c 'select(.block == {})' {shown}",
+        names.len(),
+        names.join(", "),
+        first.block
+    )))
 }
 
 fn explained(

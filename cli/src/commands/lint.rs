@@ -1,8 +1,8 @@
-//! `braid lint`: which functions of contracts get in each other's way.
+//! `braid lint`: which functions of contracts conflict.
 
 use super::{
     End, Stop,
-    explain::Unusable,
+    explain::{Unusable, other_gas},
     inputs,
     json::write_line,
     names::{Known, LinesArgs, NamesArgs},
@@ -34,10 +34,10 @@ Examples:
   braid lint --contract 0xA0b8...eB48 --fail-on conflict --sarif lint.sarif blocks/
   braid fetch --rpc http://localhost:8545 --block 7 --out - | braid lint -    of a local node
 
-Exit code: 0; 1 with --fail-on conflict if there is a conflict; 2 if a file cannot be used or a block is
-invalid.";
+Exit code: 0; 1 if a block does not use the gas that its file says, or with --fail-on conflict if there is a
+conflict; 2 if a file cannot be used, a block is invalid, or no transaction touches a --contract.";
 
-/// Tell which functions of contracts get in each other's way, and at which variable
+/// Tell which functions of contracts conflict, and at which variable
 ///
 /// Records what each transaction of a block reads and writes, and compares every two transactions of different
 /// senders: they conflict where one of them changes what the other one reads or changes. The conflicts are named by the functions of the contract that
@@ -87,30 +87,15 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
         let why = "only one of --json and --sarif - can have the standard output; name a file";
         return Err(Stop::Message(why.to_owned()));
     }
-    let known = args.names.read(&args.lines)?;
-    let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
-    let mut progress = Progress::new(inputs.len());
-    let (mut end, mut lint) = (End::Right, Lint::new(args.contracts.iter().copied()));
-    let mut unusable = 0;
-    for input in inputs {
-        progress.begin(&input.name());
-        let result = look(&known, &mut lint, input);
-        progress.end();
-        if let Err(error) = result {
-            (end, unusable) = (end.max(End::BadInput), unusable + 1);
-            progress.aside(|| match args.json {
-                true => write_line(
-                    &json!({ "file": error.file(), "ok": false, "error": error.to_string() }),
-                ),
-                false => {
-                    print_error(&error);
-                    Ok(())
-                }
-            })?;
-        }
+    let mut known = args.names.read(&args.lines)?;
+    if let Some(root) = args.lines.missing_root() {
+        warn(&format!("--root {} is no folder; there will be no lines of source", root.display()))?;
     }
-    drop(progress);
-    let (blocks, transactions) = lint.looked_at();
+    let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
+    let mut lint = Lint::new(args.contracts.iter().copied());
+    let (end, unusable) = gather(args, &mut known, &mut lint, inputs)?;
+    let looked_at @ (blocks, transactions) = lint.looked_at();
+    let untouched: Vec<Address> = lint.untouched().copied().collect();
     let findings = lint.finish();
     if args.json {
         for finding in &findings {
@@ -123,18 +108,82 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
             "findings": findings.len(),
             "unusable": unusable,
         }))?;
-    } else if !is_stream {
-        print(args, &findings, (blocks, transactions))?;
+    }
+    if blocks == 0 {
+        // A log without results would close what earlier runs have found.
+        return Ok(end);
+    }
+    if !args.json && !is_stream {
+        print(args, &findings, looked_at)?;
     }
     if let Some(path) = &args.sarif {
-        let log = serde_json::to_vec_pretty(&sarif(&findings)).map_err(io::Error::from)?;
+        let folder = std::env::current_dir()?;
+        let log = serde_json::to_vec_pretty(&sarif(&findings, &folder)).map_err(io::Error::from)?;
         write("--sarif", path, &log)?;
     }
+    for option in known.unmatched() {
+        warn(&format!(
+            "{option} names nothing in these blocks; check that it is of their contracts"
+        ))?;
+    }
+    for contract in &untouched {
+        print_error(&format!("no transaction touches {contract}; check --contract"));
+    }
     let fails = args.fail_on == FailOn::Conflict && !findings.is_empty();
-    Ok(if fails { End::Mismatch } else { end })
+    Ok(match (fails, &untouched[..]) {
+        (true, _) => End::Mismatch,
+        (false, []) => end,
+        (false, _) => end.max(End::BadInput),
+    })
 }
 
-fn look(known: &Known, lint: &mut Lint, input: inputs::Input) -> Result<(), Unusable> {
+/// Looks at all inputs. Returns how that ended, and the number of those that cannot be used.
+fn gather(
+    args: &LintArgs,
+    known: &mut Known,
+    lint: &mut Lint,
+    inputs: Vec<inputs::Input>,
+) -> Result<(End, usize), Stop> {
+    let mut progress = Progress::new(inputs.len());
+    let (mut end, mut unusable) = (End::Right, 0);
+    for input in inputs {
+        let name = input.name();
+        progress.begin(&name);
+        let looked = look(known, lint, input);
+        progress.end();
+        let (code, file, why) = match looked {
+            Ok(None) => continue,
+            Ok(Some(wrong)) => (End::Mismatch, name, wrong),
+            Err(error) => {
+                unusable += 1;
+                (End::BadInput, error.file().to_owned(), error.to_string())
+            }
+        };
+        end = end.max(code);
+        progress.aside(|| {
+            if args.json {
+                return write_line(&json!({ "file": file, "ok": false, "error": why }));
+            }
+            match code {
+                End::Mismatch => print_error(&format!("Do not trust the rest: {file}: {why}")),
+                _ => print_error(&why),
+            }
+            Ok(())
+        })?;
+    }
+    Ok((end, unusable))
+}
+
+fn warn(message: &str) -> io::Result<()> {
+    writeln!(anstream::stderr().lock(), "warning: {message}")
+}
+
+/// Looks at a block. Returns what is wrong with its gas, if anything is.
+fn look(
+    known: &mut Known,
+    lint: &mut Lint,
+    input: inputs::Input,
+) -> Result<Option<String>, Unusable> {
     let name = input.name();
     let file = input.load()?;
     let (block, database) = file
@@ -143,13 +192,16 @@ fn look(known: &Known, lint: &mut Lint, input: inputs::Input) -> Result<(), Unus
     let recorded = explain::record(&block, &database, 0);
     let mut recording = recorded.map_err(|error| Unusable::Block { file: name.clone(), error })?;
     recording.names = known.of(&file);
+    known.note(&file, &recording);
     lint.add(&Subject {
         file: &inputs::short(&name),
+        path: &name,
         recording: &recording,
         contracts: &contracts(&file),
         beneficiary: file.block.header.inner.beneficiary,
     });
-    Ok(())
+    let gas = recording.transactions.iter().map(|it| it.gas).sum();
+    Ok(other_gas(&file, gas))
 }
 
 /// Accounts that have code before the block.

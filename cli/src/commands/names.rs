@@ -1,11 +1,15 @@
 //! Files with names from compilers, as options give them.
 
 use super::Stop;
-use crate::explain::names::{Compiled, Names, read};
+use crate::explain::{
+    Recording,
+    names::{Compiled, Names, read},
+};
 use alloy_primitives::Address;
 use braid_testkit::block_file::BlockFile;
 use clap::Args;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -14,11 +18,11 @@ use std::{
 /// Names that solc and forge have written.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct NamesArgs {
-    /// Name variables, as solc --storage-layout or forge inspect storageLayout tells; may be given several times.
-    /// Without an address it is of the contracts whose code the file has, too
+    /// Name variables, from the output of solc --storage-layout or forge inspect storageLayout; may be given several
+    /// times. Without an address the file must have the contracts' code, too, by which they are found
     #[arg(long = "layout", value_name = "[ADDRESS=]FILE")]
     layouts: Vec<Named>,
-    /// Name functions, as solc --abi or an artifact of forge tells; may be given several times
+    /// Name functions, from the output of solc --abi or an artifact of forge; may be given several times
     #[arg(long = "abi", value_name = "FILE")]
     abis: Vec<PathBuf>,
 }
@@ -66,6 +70,40 @@ pub(super) struct Known {
     abis: Vec<Compiled>,
     /// By code.
     source_maps: Vec<Arc<Compiled>>,
+    /// Options whose file has matched no contract so far.
+    unmatched: Vec<Given>,
+}
+
+/// An option with a file, and the contracts that it is of.
+#[derive(Debug)]
+struct Given {
+    option: String,
+    contracts: Contracts,
+}
+
+#[derive(Debug)]
+enum Contracts {
+    Account(Address),
+    Code(Vec<Arc<Compiled>>),
+    Selectors(BTreeSet<[u8; 4]>),
+}
+
+impl Contracts {
+    /// Whether `file` has one of them.
+    fn are_in(&self, file: &BlockFile, recording: &Recording) -> bool {
+        match self {
+            Self::Account(account) => file.pre_state.contains_key(account),
+            Self::Code(all) => {
+                let hashes = file.pre_state.values().filter_map(|account| account.code_hash);
+                let mut codes = hashes.filter_map(|hash| file.codes.get(&hash));
+                codes.any(|code| all.iter().any(|it| it.is(code)))
+            }
+            Self::Selectors(selectors) => {
+                let mut calls = recording.transactions.iter().flat_map(|it| &it.calls);
+                calls.any(|(_, selector)| selectors.contains(selector))
+            }
+        }
+    }
 }
 
 impl NamesArgs {
@@ -74,6 +112,46 @@ impl NamesArgs {
         let all =
             |path: &Path| read(path, &lines.root).map_err(|error| Stop::Message(error.to_string()));
         let mut known = Known::default();
+        self.read_layouts(all, &mut known)?;
+        for path in &self.abis {
+            let abis = all(path)?;
+            let shown = path.display();
+            let selectors: BTreeSet<_> =
+                abis.iter().flat_map(|it| it.functions.keys()).copied().collect();
+            if selectors.is_empty() {
+                let why =
+                    format!("{shown}: found no functions; add the ABI to the compiler's output");
+                return Err(Stop::Message(why));
+            }
+            let contracts = Contracts::Selectors(selectors);
+            known.unmatched.push(Given { option: format!("--abi {shown}"), contracts });
+            known.abis.extend(abis);
+        }
+        for path in &lines.source_maps {
+            let maps =
+                all(path)?.into_iter().filter(|it| it.source_map.is_some() && it.code.is_some());
+            let maps: Vec<Arc<Compiled>> = maps.map(Arc::new).collect();
+            known.source_maps.extend(maps.clone());
+            if maps.is_empty() {
+                let why = format!(
+                    "{}: found no source map with the code that it is of; solc writes both with \
+                     --combined-json bin-runtime,srcmap-runtime",
+                    path.display()
+                );
+                return Err(Stop::Message(why));
+            }
+            let option = format!("--source-map {}", path.display());
+            known.unmatched.push(Given { option, contracts: Contracts::Code(maps) });
+        }
+        Ok(known)
+    }
+
+    /// Reads the files of variables.
+    fn read_layouts(
+        &self,
+        all: impl Fn(&Path) -> Result<Vec<Compiled>, Stop>,
+        known: &mut Known,
+    ) -> Result<(), Stop> {
         for Named { account, path } in &self.layouts {
             let layouts = all(path)?.into_iter().filter(|it| it.layout.is_some());
             let layouts = layouts.map(|it| Compiled { source_map: None, ..it });
@@ -81,6 +159,11 @@ impl NamesArgs {
                 .map(|it| Arc::new(Compiled { functions: Default::default(), ..it }))
                 .collect();
             let shown = path.display();
+            known.unmatched.push(Given {
+                option: format!("--layout {shown}"),
+                contracts: account
+                    .map_or_else(|| Contracts::Code(layouts.clone()), Contracts::Account),
+            });
             match (account, &layouts[..]) {
                 (_, []) => {
                     let why = format!(
@@ -105,28 +188,28 @@ impl NamesArgs {
                 (None, _) => known.layouts.extend(layouts),
             }
         }
-        for path in &self.abis {
-            known.abis.extend(all(path)?);
-        }
-        for path in &lines.source_maps {
-            let maps =
-                all(path)?.into_iter().filter(|it| it.source_map.is_some() && it.code.is_some());
-            let before = known.source_maps.len();
-            known.source_maps.extend(maps.map(Arc::new));
-            if known.source_maps.len() == before {
-                let why = format!(
-                    "{}: found no source map with the code that it is of; solc writes both with \
-                     --combined-json bin-runtime,srcmap-runtime",
-                    path.display()
-                );
-                return Err(Stop::Message(why));
-            }
-        }
-        Ok(known)
+        Ok(())
+    }
+}
+
+impl LinesArgs {
+    /// The folder of sources, if it is none.
+    pub(super) fn missing_root(&self) -> Option<&Path> {
+        Some(&*self.root).filter(|root| !root.is_dir())
     }
 }
 
 impl Known {
+    /// Notes which options name something in `file`.
+    pub(super) fn note(&mut self, file: &BlockFile, recording: &Recording) {
+        self.unmatched.retain(|given| !given.contracts.are_in(file, recording));
+    }
+
+    /// Options that named nothing in any block that was noted.
+    pub(super) fn unmatched(&self) -> impl Iterator<Item = &str> {
+        self.unmatched.iter().map(|given| given.option.as_str())
+    }
+
     /// The names of the contracts of `file`.
     pub(super) fn of(&self, file: &BlockFile) -> Names {
         let mut names = Names::default();

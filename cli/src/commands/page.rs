@@ -102,7 +102,7 @@ impl<'a> Bench<'a> {
             fewer.filter(|it| it.get() > 1 && *it < cores && args.question.clock.rounds > 0);
         Ok(Self {
             args,
-            question: args.question.question(&config),
+            question: args.question.question(&config)?,
             known: args.question.known()?,
             executor: start(config)?,
             fewer: fewer.map(|it| start(Config::with_workers(it))).collect::<Result<_, _>>()?,
@@ -176,6 +176,12 @@ fn check_streams(args: &ReportArgs) -> Result<(), Stop> {
 pub(super) fn report(args: &ReportArgs) -> Result<End, Stop> {
     check_streams(args)?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
+    if let Some(path) = page_path(args) {
+        check_writable("--out", path)?;
+    }
+    if let Some(path) = &args.trace {
+        check_writable("--trace", path)?;
+    }
     let mut bench = Bench::new(args)?;
     let mut progress = Progress::new(inputs.len());
     let (mut end, mut blocks) = (End::Right, Vec::new());
@@ -234,12 +240,17 @@ fn write_trace(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), 
     Ok(())
 }
 
+/// Where the page goes, if there is to be one.
+fn page_path(args: &ReportArgs) -> Option<&Path> {
+    match &args.out {
+        Some(path) => Some(path),
+        None if args.json => None,
+        None => Some(Path::new(PAGE)),
+    }
+}
+
 fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), Stop> {
-    let path = match &args.out {
-        Some(path) => path,
-        None if args.json => return Ok(()),
-        None => Path::new(PAGE),
-    };
+    let Some(path) = page_path(args) else { return Ok(()) };
     let page = page::page(blocks).map_err(io::Error::from)?;
     write("--out", path, page.as_bytes())?;
     if path != Path::new(STANDARD_STREAM) && !args.json {
@@ -258,6 +269,26 @@ fn write_page(args: &ReportArgs, blocks: &[(String, BlockData)]) -> Result<(), S
     Ok(())
 }
 
+/// Checks that a file can be written where `option` says, before there is something to write. Leaves no file behind.
+pub(super) fn check_writable(option: &str, path: &Path) -> Result<(), Stop> {
+    let is_there = path.symlink_metadata().is_ok();
+    if path == Path::new(STANDARD_STREAM) || (is_there && !path.is_file() && !path.is_dir()) {
+        // A pipe takes what is written once.
+        return Ok(());
+    }
+    let opened = fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| cannot_write(option, path, &error))?;
+    if !is_there {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+fn cannot_write(option: &str, path: &Path, error: &io::Error) -> Stop {
+    let shown = path.display();
+    Stop::Message(format!("cannot write {shown}: {error}; name another file with {option}"))
+}
+
 /// Writes `bytes` where `option` says.
 pub(super) fn write(option: &str, path: &Path, bytes: &[u8]) -> Result<(), Stop> {
     if path == Path::new(STANDARD_STREAM) {
@@ -265,8 +296,5 @@ pub(super) fn write(option: &str, path: &Path, bytes: &[u8]) -> Result<(), Stop>
         out.write_all(bytes)?;
         return Ok(out.flush()?);
     }
-    fs::write(path, bytes).map_err(|error| {
-        let shown = path.display();
-        Stop::Message(format!("cannot write {shown}: {error}; name another file with {option}"))
-    })
+    fs::write(path, bytes).map_err(|error| cannot_write(option, path, &error))
 }

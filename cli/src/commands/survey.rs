@@ -6,7 +6,7 @@ use super::{
     inputs,
     json::write_line,
     names::Known,
-    page::write,
+    page::{check_writable, write},
     print_error,
     progress::Progress,
 };
@@ -27,6 +27,7 @@ use revm::primitives::hardfork::SpecId;
 use serde::Serialize;
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -174,18 +175,25 @@ pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
     let mut executor = Executor::new(config).map_err(|error| {
         Stop::Message(format!("cannot start {} workers: {error}", config.workers))
     })?;
+    if let Some(Output { path, .. }) = &args.out {
+        check_writable("--out", path)?;
+    }
     let mut progress = Progress::new(inputs.len());
     let (mut end, mut gathering) = (End::Right, Gathering::default());
+    let mut others = BTreeSet::new();
     for input in inputs {
         progress.begin(&input.name());
         let name = input.name();
         let result = survey_input(args, &mut executor, input);
         progress.end();
         let failed = match result {
-            Ok(None) => continue,
-            Ok(Some((row, chain))) => {
-                print_row(args, &progress, &Row::Block(Box::new(row.clone())))?;
-                gathering.add(row, chain);
+            Ok(Surveyed::OtherFork(fork)) => {
+                others.insert(fork);
+                continue;
+            }
+            Ok(Surveyed::Block(row, chain)) => {
+                print_row(args, &progress, &Row::Block(row.clone()))?;
+                gathering.add(*row, chain);
                 continue;
             }
             Err(failed) => failed,
@@ -197,9 +205,22 @@ pub(super) fn survey(args: &SurveyArgs) -> Result<End, Stop> {
     }
     drop(progress);
     let survey = gathering.finish(ACCOUNTS);
+    if !others.is_empty() && survey.blocks.iter().all(|row| row.block().is_none()) {
+        let asked: Vec<&str> = args.forks.iter().map(|fork| fork::name(*fork)).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        print_error(&format!(
+            "no block is of {}: these are of {}; name another --fork",
+            asked.join(" or "),
+            others.join(", ")
+        ));
+        return Ok(end.max(End::BadInput));
+    }
     if args.json {
-        let Survey { groups, .. } = &survey;
-        write_line(&json!({ "total": true, "workers": args.workers, "groups": groups }))?;
+        let Survey { groups, empty, .. } = &survey;
+        let workers = args.workers;
+        write_line(
+            &json!({ "total": true, "workers": workers, "empty": empty, "groups": groups }),
+        )?;
     } else {
         print(args, &survey)?;
     }
@@ -219,18 +240,23 @@ impl From<Unusable> for Failed {
     }
 }
 
-type Surveyed = (BlockRow, Vec<crate::survey::ChainStep>);
+/// What came of a file that can be used.
+enum Surveyed {
+    Block(Box<BlockRow>, Vec<crate::survey::ChainStep>),
+    /// It is of a fork that was not asked for.
+    OtherFork(String),
+}
 
 fn survey_input(
     args: &SurveyArgs,
     executor: &mut Executor,
     input: inputs::Input,
-) -> Result<Option<Surveyed>, Failed> {
+) -> Result<Surveyed, Failed> {
     let name = input.name();
     let file = input.load().map_err(Unusable::from)?;
     let is_asked = |spec| args.forks.is_empty() || args.forks.contains(&spec);
     if fork::parse(&file.meta.fork).is_some_and(|spec| !is_asked(spec)) {
-        return Ok(None);
+        return Ok(Surveyed::OtherFork(file.meta.fork));
     }
     let question = Question {
         what_if: WhatIf::NOTHING,
@@ -266,7 +292,7 @@ fn survey_input(
         reached,
         first.map(|it| it.words.clone()),
     );
-    Ok(Some((row, steps(&recording, &explanation.gas))))
+    Ok(Surveyed::Block(Box::new(row), steps(&recording, &explanation.gas)))
 }
 
 /// Braid's speed-up in virtual time, where a run takes as long as its gas.
@@ -303,14 +329,24 @@ fn title(survey: &Survey) -> String {
     };
     let good = survey.blocks.iter().filter(|row| row.block().is_some()).count();
     let bad = survey.blocks.len() - good;
-    let more = if bad == 0 { String::new() } else { format!(", {}", count(bad, "unusable file")) };
-    let title = count(good, "block") + &more;
+    let mut title = count(good - survey.empty, "block");
+    if survey.empty > 0 {
+        title += &format!(", {} left out", count(survey.empty, "empty block"));
+    }
+    if bad > 0 {
+        title += &format!(", {}", count(bad, "unusable file"));
+    }
     title.replacen('o', "O", usize::from(title.starts_with('o')))
 }
 
 fn print(args: &SurveyArgs, survey: &Survey) -> io::Result<()> {
-    let Some(all) = survey.groups.first().filter(|all| all.blocks > 0) else { return Ok(()) };
     let mut out = anstream::stdout().lock();
+    let Some(all) = survey.groups.first().filter(|all| all.blocks > 0) else {
+        if survey.empty > 0 {
+            writeln!(out, "{}", title(survey))?;
+        }
+        return out.flush();
+    };
     let texts: [(Table, Text<'_>); 5] = [
         (Table::Bounds, &|_| words::bounds(&survey.groups, args.workers.into())),
         (Table::Reached, &|_| words::reached(&survey.groups, args.workers.into())),

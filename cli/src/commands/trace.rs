@@ -1,6 +1,6 @@
 //! `braid trace`: what one transaction of a block did, in geth's formats.
 
-use super::{End, Stop, inputs, workers_from};
+use super::{End, Stop, explain::other_gas, inputs, print_error, workers_from};
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
 use braid_evm::{Block, Config, Executor, TxIndex};
 use braid_testkit::block_file::STANDARD_STREAM;
@@ -19,9 +19,9 @@ Examples:
   braid trace --tx 3 --tracer prestate block.json.zst    accounts and slots that it loads, as it found them
   braid trace --tx 3 --tracer struct block.json.zst      its instructions
   braid trace --tx 3 --json block.json | jq .gasUsed     as geth's debug_traceTransaction prints it
-  braid fetch --rpc URL 12345678 --out - | braid trace --tx 0 -
+  braid fetch --rpc URL --block 12345678 --out - | braid trace --tx 0 -
 
-Exit code: 0; 2 if the file cannot be used, the block is invalid or has no such transaction.";
+Exit code: 0; 1 if the block does not use the gas that its file says; 2 if the file cannot be used, the block is invalid or has no such transaction.";
 
 /// Tell what one transaction of a block did
 ///
@@ -70,22 +70,28 @@ impl From<TracerArg> for Tracer {
 
 /// Traces the transaction that `args` name.
 pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
-    let trace = trace_of(args)?;
+    let (trace, wrong) = trace_of(args)?;
+    let mut end = End::Right;
+    if let Some(wrong) = wrong {
+        print_error(&format!("Do not trust the rest: {}: {wrong}", args.path.display()));
+        end = End::Mismatch;
+    }
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &trace).map_err(io::Error::from)?;
         writeln!(out)?;
-        return Ok(End::Right);
+        return Ok(end);
     }
     match &trace {
         Trace::Call(call) => print_call(&mut out, call, 0)?,
         Trace::Prestate(frame) => print_prestate(&mut out, frame)?,
         Trace::Struct(frame) => print_steps(&mut out, frame)?,
     }
-    Ok(End::Right)
+    Ok(end)
 }
 
-fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
+/// The trace, and what is wrong with the gas of the block, if anything is.
+fn trace_of(args: &TraceArgs) -> Result<(Trace, Option<String>), Stop> {
     let stop = |error: &dyn core::fmt::Display| Stop::Message(error.to_string());
     if args.path.as_os_str() != STANDARD_STREAM && args.path.is_dir() {
         let folder = args.path.display();
@@ -96,6 +102,14 @@ fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
     let file = input.load().map_err(|error| stop(&error))?;
     let to_block = file.to_block();
     let (block, database) = to_block.map_err(|error| stop(&format_args!("{name}: {error}")))?;
+    let last = block.transactions.len().checked_sub(1);
+    if last.is_none_or(|last| u32::try_from(last).is_ok_and(|last| args.tx > last)) {
+        let has = last.map_or_else(
+            || "no transactions".to_owned(),
+            |last| format!("transactions 0 to {last}"),
+        );
+        return Err(stop(&format_args!("{name}: the block has {has}, not {}", args.tx)));
+    }
     let mut config = Config::default();
     config.workers = args.workers.unwrap_or(config.workers);
     config.keeps_changes = true;
@@ -111,6 +125,7 @@ fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
             (*error.committed, Some(why))
         }
     };
+    let wrong = other_gas(&file, output.gas_used).filter(|_| invalid.is_none());
     let (tracer, tx) = (Tracer::from(args.tracer), TxIndex(args.tx));
     let source = braid_evm::Cloned(database);
     let again = output.replay(tx, &source, tracer.inspector());
@@ -120,7 +135,8 @@ fn trace_of(args: &TraceArgs) -> Result<Trace, Stop> {
     })?;
     let ran = ResultAndState { result: again.result, state: again.state };
     let trace = tracer.trace(again.inspector, &ran, &again.before);
-    trace.map_err(|error| stop(&format_args!("{name}: {error}")))
+    let trace = trace.map_err(|error| stop(&format_args!("{name}: {error}")))?;
+    Ok((trace, wrong))
 }
 
 /// One line for each call, those within it further to the right.

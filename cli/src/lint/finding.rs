@@ -68,6 +68,9 @@ impl fmt::Display for Function {
 pub struct Example {
     /// Name of the file.
     pub file: String,
+    /// Its path.
+    #[serde(skip)]
+    pub path: String,
     /// The transactions, in order.
     pub transactions: [usize; 2],
     /// Where, as the command line takes it.
@@ -83,7 +86,7 @@ pub struct Place {
     pub file: String,
     /// The line, from 1.
     pub line: usize,
-    /// The column, from 1.
+    /// The column, from 1, in UTF-16 code units.
     pub column: usize,
     /// Whether it stores.
     pub stores: bool,

@@ -13,6 +13,8 @@ use std::{
 pub struct Subject<'a> {
     /// Name of its file.
     pub file: &'a str,
+    /// Path of its file.
+    pub path: &'a str,
     /// What its transactions did.
     pub recording: &'a Recording,
     /// Accounts that have code before the block.
@@ -42,6 +44,8 @@ struct Sum {
 pub struct Lint {
     /// Variables of these contracts alone are looked at; of all if there are none.
     only: BTreeSet<Address>,
+    /// Contracts of `only` that a transaction has touched.
+    touched: BTreeSet<Address>,
     sums: BTreeMap<Key, Sum>,
     blocks: usize,
     transactions: usize,
@@ -51,7 +55,8 @@ pub struct Lint {
 struct Visitor {
     transaction: usize,
     sender: Address,
-    functions: BTreeSet<Option<[u8; 4]>>,
+    /// Functions through which it comes there, and whether each one writes.
+    functions: BTreeMap<Option<[u8; 4]>, bool>,
     writes: bool,
 }
 
@@ -83,10 +88,18 @@ impl Lint {
         (self.blocks, self.transactions)
     }
 
+    /// Contracts of those to look at that no transaction has touched.
+    pub fn untouched(&self) -> impl Iterator<Item = &Address> {
+        self.only.difference(&self.touched)
+    }
+
     /// Looks at a block.
     pub fn add(&mut self, subject: &Subject<'_>) {
         self.blocks += 1;
         self.transactions += subject.recording.transactions.len();
+        let accesses = subject.recording.transactions.iter().flat_map(|it| &it.accesses);
+        let accounts = accesses.map(|access| access.location.account());
+        self.touched.extend(accounts.filter(|account| self.only.contains(account)));
         let senders: BTreeSet<Address> =
             subject.recording.transactions.iter().map(|it| it.sender).collect();
         let is_asked = |location: &Location| {
@@ -109,11 +122,11 @@ impl Lint {
     fn place(&mut self, subject: &Subject<'_>, location: &Location, visitors: &[Visitor]) {
         let mut groups = Groups::new();
         for visitor in visitors {
-            for function in &visitor.functions {
+            for (function, writes) in &visitor.functions {
                 let group = groups.entry((*function, visitor.sender)).or_default();
                 group.visits += 1;
                 group.first.get_or_insert(visitor.transaction);
-                if visitor.writes {
+                if *writes {
                     group.writes += 1;
                     group.writer.get_or_insert(visitor.transaction);
                 }
@@ -142,6 +155,7 @@ impl Lint {
                     last_block: 0,
                     example: Example {
                         file: subject.file.to_owned(),
+                        path: subject.path.to_owned(),
                         transactions: example,
                         location: location.to_string(),
                         words: meaning.words.clone(),
@@ -184,7 +198,7 @@ impl Lint {
     }
 }
 
-/// Who looks at each place that is asked for, where at least one transaction writes.
+/// Transactions at each place that is asked for, if there are several and one of them writes.
 fn visitors(
     recording: &Recording,
     is_asked: impl Fn(&Location) -> bool,
@@ -192,11 +206,12 @@ fn visitors(
     let mut found: BTreeMap<Location, Vec<Visitor>> = BTreeMap::new();
     for (transaction, it) in recording.transactions.iter().enumerate() {
         for access in it.accesses.iter().filter(|access| is_asked(&access.location)) {
+            let writes = access.written.is_some();
             found.entry(access.location).or_default().push(Visitor {
                 transaction,
                 sender: it.sender,
-                functions: functions(it, &access.location),
-                writes: access.written.is_some(),
+                functions: functions(it, &access.location, writes),
+                writes,
             });
         }
     }
@@ -204,21 +219,25 @@ fn visitors(
     found
 }
 
-/// Functions of its contract through which a transaction came to a place.
-fn functions(transaction: &Recorded, location: &Location) -> BTreeSet<Option<[u8; 4]>> {
-    let found: BTreeSet<_> = match location {
-        Location::Slot(contract, slot) => {
-            let sites = transaction.sites.iter();
-            let here = sites.filter(|site| site.contract == *contract && site.slot == *slot);
-            here.map(|site| site.function).collect()
+/// Functions of its contract through which a transaction came to a place, and whether each one writes there. A
+/// function writes a slot that the transaction `writes` if its own call frames store there.
+fn functions(
+    transaction: &Recorded,
+    location: &Location,
+    writes: bool,
+) -> BTreeMap<Option<[u8; 4]>, bool> {
+    let mut found = BTreeMap::new();
+    if let Location::Slot(contract, slot) = location {
+        let sites = transaction.sites.iter();
+        for site in sites.filter(|site| site.contract == *contract && site.slot == *slot) {
+            *found.entry(site.function).or_default() |= site.stores && writes;
         }
-        other => {
-            let account = other.account();
-            let calls = transaction.calls.iter().filter(|(callee, _)| *callee == account);
-            calls.map(|(_, selector)| Some(*selector)).collect()
-        }
-    };
-    if found.is_empty() { BTreeSet::from([None]) } else { found }
+    } else {
+        let account = location.account();
+        let calls = transaction.calls.iter().filter(|(callee, _)| *callee == account);
+        found.extend(calls.map(|(_, selector)| (Some(*selector), writes)));
+    }
+    if found.is_empty() { BTreeMap::from([(None, writes)]) } else { found }
 }
 
 /// Pairs of transactions of different senders, by their functions, with one of them.

@@ -1,4 +1,4 @@
-//! Which functions of contracts get in each other's way, and at which variable.
+//! Which functions of contracts conflict, and at which variable.
 //!
 //! Two transactions of different senders conflict at a place if one of them changes what is there and the other one
 //! reads or changes it, in the order of the block. Pairs of one sender are left out: they run one after the other

@@ -4,14 +4,18 @@ use super::finding::{Finding, Place, advice};
 use crate::explain::Kind;
 use alloy_primitives::{hex, keccak256};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// The log of a run that found `findings`.
+/// The log of a run in `folder` that found `findings`. Each result has a file and a line, without which GitHub refuses
+/// the whole log: a line of source, or the file of a block that shows the conflict.
 #[must_use]
-pub fn sarif(findings: &[Finding]) -> Value {
+pub fn sarif(findings: &[Finding], folder: &Path) -> Value {
     let kinds: Vec<Kind> =
         findings.iter().map(|it| it.kind).collect::<BTreeSet<_>>().into_iter().collect();
     let rules: Vec<Value> = kinds
@@ -27,7 +31,7 @@ pub fn sarif(findings: &[Finding]) -> Value {
         .collect();
     let index = |kind: Kind| kinds.iter().position(|it| *it == kind);
     let results: Vec<Value> =
-        findings.iter().map(|finding| result(finding, index(finding.kind))).collect();
+        findings.iter().map(|finding| result(finding, index(finding.kind), folder)).collect();
     json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -49,17 +53,17 @@ fn id(kind: Kind) -> String {
     format!("conflict/{}", kind.to_string().replace(' ', "-"))
 }
 
-fn result(finding: &Finding, rule: Option<usize>) -> Value {
+fn result(finding: &Finding, rule: Option<usize>, folder: &Path) -> Value {
     let Finding { contract, name, variable, functions: [one, other], pairs, .. } = finding;
     let contract = name.clone().unwrap_or_else(|| contract.to_string());
-    let who = if one == other {
+    let pair = if one == other {
         format!("{one} conflicts with itself")
     } else {
         format!("{one} and {other} conflict")
     };
     let transactions = if *pairs == 1 { "one pair" } else { "pairs" };
     let text = format!(
-        "{who} at {variable} of {contract}: {}{transactions} of transactions. {}",
+        "{pair} at {variable} of {contract}: {}{transactions} of transactions. {}",
         if *pairs == 1 { String::new() } else { format!("{pairs} ") },
         finding.advice
     );
@@ -69,10 +73,14 @@ fn result(finding: &Finding, rule: Option<usize>) -> Value {
             json!({ "fullyQualifiedName": format!("{contract}.{function}"), "kind": "function" })
         })
         .collect();
-    let mut location = json!({ "logicalLocations": logical });
-    if let Some(first) = finding.lines.first() {
-        location["physicalLocation"] = physical(first);
-    }
+    let block = || {
+        json!({
+            "artifactLocation": artifact(&finding.example.path, folder),
+            "region": { "startLine": 1 },
+        })
+    };
+    let first = finding.lines.first().map_or_else(block, |line| physical(line, folder));
+    let location = json!({ "logicalLocations": logical, "physicalLocation": first });
     let related: Vec<Value> = finding
         .lines
         .iter()
@@ -81,7 +89,7 @@ fn result(finding: &Finding, rule: Option<usize>) -> Value {
         .map(|(id, line)| {
             let does = if line.stores { "stores" } else { "loads" };
             let message = json!({ "text": format!("{does} {variable}") });
-            json!({ "id": id, "physicalLocation": physical(line), "message": message })
+            json!({ "id": id, "physicalLocation": physical(line, folder), "message": message })
         })
         .collect();
     json!({
@@ -97,13 +105,71 @@ fn result(finding: &Finding, rule: Option<usize>) -> Value {
     })
 }
 
-fn physical(line: &Place) -> Value {
+fn physical(line: &Place, folder: &Path) -> Value {
     json!({
-        "artifactLocation": { "uri": line.file, "uriBaseId": "%SRCROOT%" },
+        "artifactLocation": artifact(&line.file, folder),
         "region": { "startLine": line.line, "startColumn": line.column },
     })
 }
 
+/// The file as a URI: relative to `folder` if it lies there, absolute otherwise.
+fn artifact(file: &str, folder: &Path) -> Value {
+    let path = plain(&folder.join(file));
+    // The folder may have another name, through a link.
+    let real = path.canonicalize().ok().zip(folder.canonicalize().ok());
+    let names = [Some((path.clone(), plain(folder))), real];
+    for (path, folder) in names.iter().flatten() {
+        if let Ok(inside) = path.strip_prefix(folder) {
+            return json!({ "uri": encoded(inside), "uriBaseId": "%SRCROOT%" });
+        }
+    }
+    let path = encoded(&path);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    json!({ "uri": format!("file://{slash}{path}") })
+}
+
+/// Without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+/// Percent-encoded, all but what RFC 3986 lets stand in a path.
+fn encoded(path: &Path) -> String {
+    let path = path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
+    let letter = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    path.bytes().map(letter).collect()
+}
+
 fn fingerprint(text: &str) -> String {
     hex::encode(&keccak256(text)[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_relative_to_the_folder_and_percent_encoded() {
+        let uri = |file: &str| artifact(file, Path::new("/work/my project"));
+        let inside = |uri: &str| json!({ "uri": uri, "uriBaseId": "%SRCROOT%" });
+        assert_eq!(uri("/work/my project/src/A b.sol"), inside("src/A%20b.sol"));
+        assert_eq!(uri("./src/../A.sol"), inside("A.sol"));
+        assert_eq!(uri("100%.sol"), inside("100%25.sol"));
+        assert_eq!(uri("../lib/A b.sol"), json!({ "uri": "file:///work/lib/A%20b.sol" }));
+    }
 }

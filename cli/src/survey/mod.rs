@@ -23,6 +23,8 @@ use serde::Serialize;
 pub struct Survey {
     /// A row for each file, in the order in which they were read.
     pub blocks: Vec<Row>,
+    /// Number of blocks without transactions, which are in no group.
+    pub empty: usize,
     /// All blocks together, and then those of each fork, the oldest first.
     pub groups: Vec<Group>,
 }
@@ -57,6 +59,10 @@ impl Gathering {
             .zip(&self.chains)
             .filter_map(|(row, chain)| Some((row.block()?, chain.as_slice())))
             .collect();
+        // A block without transactions has no speed-up: ratios of nothing would move the medians.
+        let (blocks, empty): (Vec<_>, Vec<_>) =
+            blocks.into_iter().partition(|(row, _)| row.txs > 0);
+        let empty = empty.len();
         let mut forks: Vec<(u8, &str)> =
             blocks.iter().map(|(row, _)| row.fork_in_order()).collect();
         forks.sort_unstable();
@@ -68,6 +74,6 @@ impl Gathering {
         };
         let mut groups = vec![Group::new(None, &blocks, top)];
         groups.extend(forks.into_iter().map(|(_, fork)| of(fork)));
-        Survey { groups, blocks: self.rows }
+        Survey { groups, empty, blocks: self.rows }
     }
 }

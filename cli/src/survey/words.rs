@@ -3,74 +3,78 @@
 use super::{
     chain::Role,
     group::{ContractRow, Function, Group, Spread},
+    row::Limit,
 };
 use crate::explain::{Axis, words};
-use std::fmt::{self, Write};
+use Align::{Left, Right};
+use std::array;
 
 /// Kinds and functions of a contract that are named, at most.
 const NAMED: usize = 2;
 
-/// How the bounds are spread, all blocks and by fork: `workers` is the number of the columns that have one.
-#[must_use]
-pub fn bounds(groups: &[Group], workers: usize) -> String {
+/// Where the cells of a column end up.
+#[derive(Clone, Copy)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// The rows below each other, each column as wide as its widest cell, with two spaces between columns.
+fn aligned<const N: usize>(aligns: [Align; N], rows: &[[String; N]]) -> String {
+    let width = |cell: &String| cell.chars().count();
+    let widths: [usize; N] =
+        array::from_fn(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0));
     let mut text = String::new();
-    let _ = bounds_in(&mut text, groups, workers);
+    for row in rows {
+        let cells =
+            row.iter().zip(aligns.iter().zip(widths)).map(|(cell, (align, width))| match align {
+                Left => format!("{cell:<width$}"),
+                Right => format!("{cell:>width$}"),
+            });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text += line.trim_end();
+        text.push('\n');
+    }
     text
 }
 
-fn bounds_in(text: &mut String, groups: &[Group], workers: usize) -> fmt::Result {
-    writeln!(
-        text,
-        "Times as fast as one transaction after the other, at most, by gas: median (first - third quartile)"
-    )?;
-    writeln!(
-        text,
-        "{:<16}{:>6}  {:<20}{:<20}{:<20}chain, {workers} workers",
-        "fork", "blocks", "no conflicts", "late read", "conflict chain",
-    )?;
-    // All blocks come last: a total.
-    for group in groups.iter().skip(1).chain(groups.first()) {
-        let it = &group.speedups;
-        writeln!(
-            text,
-            "{:<16}{:>6}  {:<20}{:<20}{:<20}{}",
-            group.fork.as_deref().unwrap_or("all"),
-            group.blocks,
-            spread(it.no_conflicts),
-            spread(it.late_read),
-            spread(it.chain),
-            spread(it.chain_on_workers)
-        )?;
+/// Name of the fork of a group, and the number of its blocks.
+fn fork_and_blocks(group: &Group) -> [String; 2] {
+    [group.fork.clone().unwrap_or_else(|| "all".to_owned()), group.blocks.to_string()]
+}
+
+/// The groups in the order of tables: all blocks come last, as a total.
+fn ordered(groups: &[Group]) -> impl Iterator<Item = &Group> {
+    groups.iter().skip(1).chain(groups.first())
+}
+
+/// How the bounds are spread, all blocks and by fork: `workers` is the number of the columns that have one.
+#[must_use]
+pub fn bounds(groups: &[Group], workers: usize) -> String {
+    let on = format!("chain, {workers} workers");
+    let titles = ["fork", "blocks", "no conflicts", "late read", "conflict chain", &on];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for group in ordered(groups) {
+        let ([fork, blocks], it) = (fork_and_blocks(group), &group.speedups);
+        let [free, late, chain, on] =
+            [it.no_conflicts, it.late_read, it.chain, it.chain_on_workers].map(spread);
+        rows.push([fork, blocks, free, late, chain, on]);
     }
-    Ok(())
+    let title = "Times as fast as one transaction after the other, at most, by gas: median (first - third quartile)\n";
+    title.to_owned() + &aligned([Left, Right, Left, Left, Left, Left], &rows)
 }
 
 /// What Braid reaches, all blocks and by fork.
 #[must_use]
 pub fn reached(groups: &[Group], workers: usize) -> String {
-    let mut text = String::new();
-    let _ = reached_in(&mut text, groups, workers);
-    text
-}
-
-fn reached_in(text: &mut String, groups: &[Group], workers: usize) -> fmt::Result {
-    writeln!(
-        text,
-        "Times as fast as one transaction after the other, Braid: median (first - third quartile)"
-    )?;
-    writeln!(
-        text,
-        "{:<16}{:>6}  {:<28}measured here",
-        "fork",
-        "blocks",
-        format!("virtual time, {workers} workers")
-    )?;
-    for group in groups.iter().skip(1).chain(groups.first()) {
-        let it = &group.speedups;
-        let (name, simulated) = (group.fork.as_deref().unwrap_or("all"), spread(it.simulated));
-        writeln!(text, "{name:<16}{:>6}  {simulated:<28}{}", group.blocks, spread(it.measured))?;
+    let on = format!("virtual time, {workers} workers");
+    let mut rows = vec![["fork", "blocks", &on, "measured here"].map(str::to_owned)];
+    for group in ordered(groups) {
+        let ([fork, blocks], it) = (fork_and_blocks(group), &group.speedups);
+        rows.push([fork, blocks, spread(it.simulated), spread(it.measured)]);
     }
-    Ok(())
+    let title = "Times as fast as one transaction after the other, Braid: median (first - third quartile)\n";
+    title.to_owned() + &aligned([Left, Right, Left, Left], &rows)
 }
 
 fn spread(spread: Option<Spread>) -> String {
@@ -83,111 +87,67 @@ fn spread(spread: Option<Spread>) -> String {
 /// What limits the blocks, all blocks and by fork.
 #[must_use]
 pub fn limits(groups: &[Group], workers: usize) -> String {
-    let mut text = String::new();
-    let _ = limits_in(&mut text, groups, workers);
-    text
-}
-
-fn limits_in(text: &mut String, groups: &[Group], workers: usize) -> fmt::Result {
-    writeln!(
-        text,
-        "What limits a block on {workers} workers: number of blocks (share of the gas)"
-    )?;
-    let [conflicts, longest, share] = ["conflicts", "longest transaction", "workers"];
-    writeln!(text, "{:<16}{:>6}  {conflicts:<14}{longest:<21}{share}", "fork", "blocks")?;
-    for group in groups.iter().skip(1).chain(groups.first()) {
-        let name = group.fork.as_deref().unwrap_or("all");
-        write!(text, "{name:<16}{:>6}", group.blocks)?;
-        for (row, width) in group.limits.iter().zip([14, 21, 0]) {
-            let cell = format!("{} ({:.0} %)", row.blocks, percent(row.gas, group.gas));
-            write!(text, "  {cell:<width$}", width = width.max(2) - 2)?;
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
+    let titles = ["fork", "blocks", "conflicts", "longest transaction", "workers"];
+    let mut rows = vec![titles.map(str::to_owned)];
+    for group in ordered(groups) {
+        let [fork, blocks] = fork_and_blocks(group);
+        let [conflicts, longest, workers] = Limit::ALL.map(|limit| {
+            let row = group.limits.iter().find(|row| row.limit == limit);
+            let (blocks, gas) = row.map_or((0, 0), |row| (row.blocks, row.gas));
+            format!("{blocks} ({})", share(gas, group.gas))
+        });
+        rows.push([fork, blocks, conflicts, longest, workers]);
     }
-    Ok(())
+    let title =
+        format!("What limits a block on {workers} workers: number of blocks (share of the gas)\n");
+    title + &aligned([Left, Right, Left, Left, Left], &rows)
 }
 
 /// What the conflict chains of `group` wait for.
 #[must_use]
 pub fn kinds(group: &Group) -> String {
-    let mut text = String::new();
-    let _ = kinds_in(&mut text, group);
-    text
-}
-
-fn kinds_in(text: &mut String, group: &Group) -> fmt::Result {
-    let of = words::cost(Axis::Gas, group.chain);
-    writeln!(
-        text,
-        "What the conflict chains wait for: gas of the transactions that wait there, of {of} on all chains"
-    )?;
-    writeln!(
-        text,
-        "{:<16}{:>11}{:>7}  {:<19}{:>12}{:>8}",
-        "kind of place", "gas", "share", "and nowhere else", "transactions", "blocks"
-    )?;
+    let titles = ["kind of place", "gas", "share", "and nowhere else", "transactions", "blocks"];
+    let mut rows = vec![titles.map(str::to_owned)];
     for row in &group.kinds {
-        let alone = format!(
-            "{} ({:.0} %)",
-            words::cost(Axis::Gas, row.alone),
-            percent(row.alone, group.chain)
-        );
-        writeln!(
-            text,
-            "{:<16}{:>11}{:>5.0} %  {alone:<19}{:>12}{:>8}",
-            row.kind.to_string(),
-            words::cost(Axis::Gas, row.serialises),
-            percent(row.serialises, group.chain),
-            row.waits,
-            row.blocks
-        )?;
+        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
+        rows.push([row.kind.to_string(), gas, part, alone, waits, blocks]);
     }
-    if group.kinds.is_empty() {
-        writeln!(text, "nothing: no transaction waits for another one")?;
-    }
-    Ok(())
+    let of = words::cost(Axis::Gas, group.chain);
+    let title = format!(
+        "What the conflict chains wait for: gas of the transactions that wait there, of {of} on all chains\n"
+    );
+    let nothing = match group.kinds[..] {
+        [] => "nothing: no transaction waits for another one\n",
+        _ => "",
+    };
+    title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing
 }
 
 /// The `top` contracts at which the conflict chains of `group` cost most.
 #[must_use]
 pub fn contracts(group: &Group, top: usize) -> String {
-    let mut text = String::new();
-    let _ = contracts_in(&mut text, group, top);
-    text
-}
-
-fn contracts_in(text: &mut String, group: &Group, top: usize) -> fmt::Result {
-    let of = words::cost(Axis::Gas, group.chain);
-    writeln!(
-        text,
-        "Contracts at which the conflict chains wait: gas of the transactions that wait there, of {of} on all chains"
-    )?;
-    writeln!(
-        text,
-        "    {:<43}{:>10}{:>7}  {:<17}{:>5}{:>7}  kinds; functions",
-        "contract", "gas", "share", "and nowhere else", "txs", "blocks"
-    )?;
+    let titles =
+        ["", "contract", "gas", "share", "and nowhere else", "txs", "blocks", "kinds; functions"];
+    let mut rows = vec![titles.map(str::to_owned)];
     let contracts = group.accounts.iter().filter(|it| it.role == Role::Contract).take(top);
     for (index, row) in contracts.enumerate() {
-        let alone = format!(
-            "{} ({:.0} %)",
-            words::cost(Axis::Gas, row.alone),
-            percent(row.alone, group.chain)
-        );
-        writeln!(
-            text,
-            "{:>2}. {:<43}{:>10}{:>5.0} %  {alone:<17}{:>5}{:>7}  {}",
-            index + 1,
-            row.account.to_string(),
-            words::cost(Axis::Gas, row.serialises),
-            percent(row.serialises, group.chain),
-            row.waits,
-            row.blocks,
-            what(row)
-        )?;
+        let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
+        let (number, account) = (format!("{}.", index + 1), row.account.to_string());
+        let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
+        rows.push([number, account, gas, part, alone, waits, blocks, what(row)]);
     }
-    Ok(())
+    let of = words::cost(Axis::Gas, group.chain);
+    let title = format!(
+        "Contracts at which the conflict chains wait: gas of the transactions that wait there, of {of} on all chains\n"
+    );
+    title + &aligned([Right, Left, Right, Right, Left, Right, Right, Left], &rows)
+}
+
+/// Gas of the transactions that wait somewhere, its share, and that of those that wait nowhere else.
+fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
+    let cost = |gas| words::cost(Axis::Gas, gas);
+    [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]
 }
 
 /// Kinds and functions of a contract.
@@ -210,6 +170,30 @@ fn name(function: &Function) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+fn share(part: u64, whole: u64) -> String {
+    let percent = if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
+    format!("{percent:.0} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_space_between_columns_however_wide_a_cell_is() {
+        let wide = Spread {
+            lowest: 1.0,
+            first_quartile: 19_332.25,
+            median: 19_688.5,
+            third_quartile: 20_000.0,
+            highest: 20_000.0,
+        };
+        let mut all = Group { blocks: 1_234_567_890, ..Group::default() };
+        all.speedups.no_conflicts = Some(wide);
+        all.speedups.late_read = Some(wide);
+        let table = bounds(&[all], 16);
+        let cell = "19688.50 (19332.25-20000.00)";
+        assert!(table.contains(&format!("all   1234567890  {cell}  {cell}  -")), "{table}");
+        assert!(table.lines().all(|line| line == line.trim_end()));
+    }
 }

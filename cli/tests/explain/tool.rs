@@ -230,8 +230,8 @@ fn what_braid_reaches_stands_beside_the_bounds() {
     let timed =
         &lines(&run(&["--json", "--rounds", "1", "--pause", "0", "--by", "time", path], 0))[0];
     assert_eq!(timed["by"], "time_ns");
-    let untimed = &lines(&run(&["--json", "--rounds", "0", "--by", "time", path], 0))[0];
-    assert_eq!(untimed["by"], "gas");
+    let refused = run(&["--rounds", "0", "--by", "time", path], 2);
+    assert!(refused.contains("--by time needs a clock"), "{refused}");
 }
 
 #[test]

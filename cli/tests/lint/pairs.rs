@@ -1,16 +1,16 @@
 //! Findings against every two transactions.
 
 use super::compiled;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use braid_cli::{
-    explain::{Location, Recording, names, record},
+    explain::{Access, Location, Recorded, Recording, Site, names, record},
     lint::{Finding, Lint, Subject},
 };
 use braid_testkit::{
     block_file::BlockFile,
     workload::{Workload, WorkloadSpec, generate},
 };
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 fn block(kind: Workload, transactions: u32, hot: u8) -> (BlockFile, Recording) {
     let file =
@@ -25,7 +25,13 @@ fn findings(file: &BlockFile, recording: &Recording) -> Vec<Finding> {
     let contracts: BTreeSet<Address> = contracts.map(|(address, _)| *address).collect();
     let mut lint = Lint::new([]);
     let beneficiary = file.block.header.inner.beneficiary;
-    lint.add(&Subject { file: "block", recording, contracts: &contracts, beneficiary });
+    lint.add(&Subject {
+        file: "block",
+        path: "block.json",
+        recording,
+        contracts: &contracts,
+        beneficiary,
+    });
     lint.finish()
 }
 
@@ -116,4 +122,49 @@ fn two_functions_that_meet_are_named_both() {
     );
     assert!(found.iter().any(|it| names(it) == [from.clone(), from.clone()]));
     assert!(found.windows(2).all(|pair| pair[0].pairs >= pair[1].pairs));
+}
+
+#[test]
+fn a_function_writes_a_slot_only_if_its_own_frames_store_there() {
+    const READS: [u8; 4] = [1; 4];
+    const STORES: [u8; 4] = [2; 4];
+    let contract = Address::repeat_byte(9);
+    let site = |function, stores| Site {
+        contract,
+        slot: U256::ZERO,
+        function: Some(function),
+        code: contract,
+        counter: usize::from(stores),
+        stores,
+    };
+    // Two transactions, each of which looks at the slot and then stores it, as a swap does with a balance.
+    let transaction = |sender: u8| Recorded {
+        sender: Address::repeat_byte(sender),
+        accesses: vec![Access {
+            location: Location::Slot(contract, U256::ZERO),
+            gas: 0,
+            time: Duration::ZERO,
+            written: Some((U256::ZERO, U256::from(sender))),
+        }],
+        sites: vec![site(READS, false), site(STORES, false), site(STORES, true)],
+        ..Recorded::default()
+    };
+    let mut lint = Lint::new([contract, Address::ZERO]);
+    let transactions = vec![transaction(1), transaction(2)];
+    lint.add(&Subject {
+        file: "block",
+        path: "block.json",
+        recording: &Recording { transactions, ..Recording::default() },
+        contracts: &BTreeSet::from([contract]),
+        beneficiary: Address::ZERO,
+    });
+    assert_eq!(lint.untouched().collect::<Vec<_>>(), [&Address::ZERO]);
+    let found: Vec<(String, u64)> = lint
+        .finish()
+        .iter()
+        .map(|it| (it.functions.clone().map(|it| it.to_string()).join(" "), it.pairs))
+        .collect();
+    // The first one's read meets the other one's store, and the other way round.
+    let both = ("0x01010101 0x02020202".to_owned(), 2);
+    assert_eq!(found, [both, ("0x02020202 0x02020202".to_owned(), 1)]);
 }

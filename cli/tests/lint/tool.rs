@@ -77,7 +77,9 @@ fn exit_codes_are_for_ci_and_wrong_files_are_refused() {
     let named = lint(&["--layout", &format!("{contract}=layout.txt"), "serial.json"], 0);
     assert!(named.contains("nextId") && named.contains("lastMinter"), "{named}");
     let other = ["--contract", "0x0101010101010101010101010101010101010101", "serial.json"];
-    assert!(lint(&other, 0).starts_with("No two of 8"));
+    let untouched = lint(&other, 2);
+    assert!(untouched.starts_with("No two of 8"), "{untouched}");
+    assert!(untouched.contains("no transaction touches 0x0101"), "{untouched}");
     lint(&["--fail-on", "conflict", "--contract", contract, "serial.json"], 1);
     // `explain` takes the same names.
     let words = run(
@@ -194,7 +196,10 @@ fn sarif_has_what_the_schema_requires_and_nothing_that_it_does_not_know() {
             assert_eq!(result["level"], "warning");
             result["locations"].as_array().unwrap().iter().for_each(location);
             result["relatedLocations"].as_array().unwrap().iter().for_each(location);
-            assert_eq!(result["locations"][0].get("physicalLocation").is_some(), !names.is_empty());
+            let physical = &result["locations"][0]["physicalLocation"];
+            let uri = if names.is_empty() { "serial.json" } else { "src/Mint.sol" };
+            assert_eq!(physical["artifactLocation"]["uri"], uri);
+            assert!(physical["region"]["startLine"].as_u64() >= Some(1), "{result}");
             prints.push(result["partialFingerprints"]["braidConflict/v1"].clone());
         }
         assert_ne!(prints[0], prints[1]);
@@ -203,4 +208,73 @@ fn sarif_has_what_the_schema_requires_and_nothing_that_it_does_not_know() {
     let log: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("x.sarif")).unwrap()).unwrap();
     assert_eq!(log["runs"][0]["results"], json!([]), "a run that finds nothing says so");
+}
+
+#[test]
+fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
+    let folder = folder();
+    let lint =
+        |arguments: &[&str], code| run(folder.path(), &[&["lint"], arguments].concat(), code);
+    let quiet = lint(&[&NAMES[..], &["serial.json"]].concat(), 0);
+    assert!(!quiet.contains("warning"), "{quiet}");
+    // Code of another contract; an ABI that nobody calls; no folder of sources.
+    let text = fs::read_to_string(folder.path().join("out.txt")).expect("reads");
+    let mut other: Value = serde_json::from_str(&text).expect("JSON");
+    let contracts = other["contracts"]["src/Mint.sol"].as_object_mut().expect("contracts");
+    for contract in contracts.values_mut() {
+        contract["evm"]["deployedBytecode"]["object"] = json!("6000");
+        contract["abi"] = json!([{ "type": "function", "name": "f", "inputs": [] }]);
+    }
+    fs::write(folder.path().join("other.txt"), other.to_string()).expect("writes");
+    let names = NAMES.map(|it| if it == "out.txt" { "other.txt" } else { it });
+    let told = lint(&[&names[..], &["--root", "nowhere", "serial.json"]].concat(), 0);
+    for option in ["--layout other.txt", "--abi other.txt", "--source-map other.txt"] {
+        assert!(told.contains(&format!("warning: {option} names nothing")), "{told}");
+    }
+    assert!(told.contains("warning: --root nowhere is no folder"), "{told}");
+    let events = json!([{ "type": "event", "name": "e", "inputs": [] }]);
+    let layout = &other["contracts"]["src/Mint.sol"]["SerialMint"]["storageLayout"];
+    let without = json!({ "abi": events, "storageLayout": layout });
+    fs::write(folder.path().join("without.txt"), without.to_string()).expect("writes");
+    let refused = lint(&["--abi", "without.txt", "serial.json"], 2);
+    assert!(refused.contains("without.txt: found no functions"), "{refused}");
+    // A folder without blocks is an error, and nothing else.
+    fs::create_dir(folder.path().join("empty")).expect("a folder");
+    let empty = lint(&["empty", "--sarif", "empty.sarif"], 2);
+    assert_eq!(empty.lines().count(), 1, "{empty}");
+    assert!(empty.starts_with("error:") && !folder.path().join("empty.sarif").exists());
+    // Whatever was found, it is not of the block that the file says.
+    let mut file = generate(&WorkloadSpec::new(Workload::MintSerial, 8, 0, 1)).expect("a block");
+    file.expected.gas_used = Some(1);
+    file.write(&folder.path().join("wrong.json")).expect("writes");
+    let wrong = lint(&["wrong.json"], 1);
+    assert!(wrong.contains("Do not trust the rest: wrong.json: the run used"), "{wrong}");
+    let wrong = lint(&["--json", "wrong.json"], 1);
+    let line: Value = serde_json::from_str(wrong.lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&line["ok"], &line["file"]), (&json!(false), &json!("wrong.json")));
+}
+
+#[test]
+fn sources_below_the_folder_have_relative_uris() {
+    let folder = folder();
+    let root = folder.path().join("my sources");
+    fs::create_dir(&root).expect("a folder");
+    fs::rename(folder.path().join("src"), root.join("src")).expect("moves");
+    let root = fs::canonicalize(&root).expect("the folder");
+    let expected = json!({ "uri": "my%20sources/src/Mint.sol", "uriBaseId": "%SRCROOT%" });
+    let check = |root: &Path| {
+        let root = ["--root", root.to_str().expect("text"), "serial.json", "--sarif", "-"];
+        let log = run(folder.path(), &[&["lint"], &NAMES[..], &root].concat(), 0);
+        let log: Value = serde_json::from_str(&log).expect("JSON");
+        let place = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"], expected);
+    };
+    check(&root);
+    #[cfg(unix)]
+    {
+        let other = tempfile::tempdir().expect("a folder");
+        let link = other.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).expect("a link");
+        check(&link.join("my sources"));
+    }
 }

@@ -59,6 +59,13 @@ fn help_has_examples_and_what_cannot_be_used_is_refused() {
     let refused =
         run(folder.path(), &["report", "--rounds", "0", "--out", "no/where", "block.json"], 2);
     assert!(refused.contains("no/where") && refused.contains("--out"), "{refused}");
+    // That is found before anything is read.
+    for option in ["--out", "--trace"] {
+        let refused = run(folder.path(), &["report", option, "no/where", "missing.json"], 2);
+        assert!(refused.contains("no/where") && !refused.contains("missing.json"), "{refused}");
+    }
+    run(folder.path(), &["report", "--trace", "trace.json", "missing.json"], 2);
+    assert!(!folder.path().join("trace.json").exists(), "the check leaves no file");
     let missing = lines(&run(folder.path(), &["report", "--json", "missing.json"], 2));
     assert_eq!((&missing[0]["ok"], &missing[0]["file"]), (&json!(false), &json!("missing.json")));
 }

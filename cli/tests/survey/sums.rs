@@ -103,5 +103,5 @@ fn what_waits_at_two_places_counts_at_both_and_alone_at_none() {
     let table = words::contracts(all, 10);
     assert!(table.contains("token balance, counter; transfer"), "{table}");
     let limits = words::limits(&survey.groups, 4);
-    assert!(limits.contains("all                  2  0 (0 %)       2 (100 %)"), "{limits}");
+    assert!(limits.contains("all                   2  0 (0 %)    2 (100 %)"), "{limits}");
 }

@@ -177,3 +177,34 @@ fn a_block_that_uses_other_gas_is_no_row_of_the_sums() {
     assert_eq!(rows.len(), 7);
     assert!(rows[..6].iter().all(|row| row["measured_speedup"].as_f64() > Some(0.0)));
 }
+
+#[test]
+fn a_fork_without_a_block_is_told_and_what_cannot_be_written_is_found_first() {
+    let folder = folder();
+    let osaka = ["survey", "--rounds", "0", "--fork", "cancun", "--out", "s.html"];
+    let told = run(folder.path(), &[&osaka[..], &["new.json.zst", "old.json"]].concat(), 2);
+    let why = "error: no block is of CANCUN: these are of OSAKA, PRAGUE; name another --fork";
+    assert_eq!(told.trim_end(), why);
+    assert!(!folder.path().join("s.html").exists());
+    let refused = run(folder.path(), &["survey", "--out", "no/where.csv", "bad.json"], 2);
+    assert!(refused.contains("no/where.csv") && !refused.contains("bad.json"), "{refused}");
+}
+
+#[test]
+fn blocks_without_transactions_are_counted_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let generate = ["gen", "--workload", "transfers", "--txs", "0", "--out", "empty.json"];
+    run(path, &generate, 0);
+    Preset::Raw.block(5, 1).expect("generates").write(&path.join("block.json")).expect("writes");
+    let rows = lines(&run(path, &["survey", "--rounds", "0", "--json", "."], 0));
+    assert_eq!((rows.len(), &rows[1]["txs"], &rows[2]["empty"]), (3, &json!(0), &json!(1)));
+    let group = &rows[2]["groups"][0];
+    assert_eq!((&group["blocks"], &group["txs"]), (&json!(1), &json!(5)));
+    let lowest = &group["speedups"]["no_conflicts"]["lowest"];
+    assert_eq!(lowest.as_f64(), Some(5.0), "five equal transactions");
+    let words = run(path, &["survey", "--rounds", "0", "."], 0);
+    assert!(words.starts_with("One block, one empty block left out, 5 transactions"), "{words}");
+    let words = run(path, &["survey", "--rounds", "0", "empty.json"], 0);
+    assert_eq!(words.trim_end(), "0 blocks, one empty block left out");
+}

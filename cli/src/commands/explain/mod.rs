@@ -5,7 +5,7 @@ mod subject;
 
 pub(super) use print::{block_line, whole};
 pub(super) use subject::{
-    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure,
+    ClockArgs, Explained, QuestionArgs, Reached, Unusable, explain_file, measure, other_gas,
 };
 
 use super::{End, Stop, inputs, names::Known, progress::Progress};
@@ -61,7 +61,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<End, Stop> {
     let mut executor = Executor::new(config).map_err(|error| {
         Stop::Message(format!("cannot start {} workers: {error}", config.workers))
     })?;
-    let question = args.question.question(&config);
+    let question = args.question.question(&config)?;
     let known = args.question.known()?;
     let is_one = inputs.len() == 1;
     let mut printer: Box<dyn Printer> = match (args.json, is_one || args.whole) {

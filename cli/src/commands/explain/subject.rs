@@ -112,17 +112,21 @@ impl QuestionArgs {
     }
 
     /// The question, if the block runs here as `config` says.
-    pub(in crate::commands) fn question(&self, config: &Config) -> Question {
-        Question {
+    pub(in crate::commands) fn question(&self, config: &Config) -> Result<Question, Stop> {
+        if self.clock.rounds == 0 && matches!(self.by, ByArg::Time) {
+            let why = "--by time needs a clock, and --rounds 0 uses none: leave out one of them";
+            return Err(Stop::Message(why.to_owned()));
+        }
+        Ok(Question {
             what_if: WhatIf { without: self.without.clone(), sharded: self.sharded.clone() },
             workers: self.workers.into(),
             also: vec![config.workers.get().into()],
             axis: match self.by {
-                ByArg::Time if self.clock.rounds > 0 => Axis::Time,
-                _ => Axis::Gas,
+                ByArg::Time => Axis::Time,
+                ByArg::Gas => Axis::Gas,
             },
             top: self.top,
-        }
+        })
     }
 }
 
@@ -138,9 +142,7 @@ pub(in crate::commands) fn explain_file(
     recording.names = known.of(file);
     let explanation = explain::explain(&recording, question);
     let gas: u64 = recording.transactions.iter().map(|it| it.gas).sum();
-    let expected = file.expected.gas_used.filter(|expected| *expected != gas);
-    let mut wrong =
-        expected.map(|expected| format!("the run used {gas} gas, the file says {expected}"));
+    let mut wrong = other_gas(file, gas);
     let mut reached = None;
     if args.rounds > 0 {
         match measure(args, executor, &name, file)? {
@@ -150,6 +152,12 @@ pub(in crate::commands) fn explain_file(
     }
     let number = file.block.header.inner.number;
     Ok(Explained { name, number, recording, explanation, reached, wrong })
+}
+
+/// What is wrong with a run that used `gas`, if the file says something else.
+pub(in crate::commands) fn other_gas(file: &BlockFile, gas: u64) -> Option<String> {
+    let expected = file.expected.gas_used.filter(|expected| *expected != gas)?;
+    Some(format!("the run used {gas} gas, the file says {expected}"))
 }
 
 fn record(name: &str, file: &BlockFile, rounds: u32) -> Result<Recording, Unusable> {

@@ -104,7 +104,7 @@ impl Layout {
         found
     }
 
-    /// The ones of `variables` that lie in this slot of all of them.
+    /// Adds those of `variables` that lie in `slot`, which is counted from where they begin.
     fn within(
         &self,
         variables: &[Variable],

@@ -15,7 +15,7 @@ pub struct Line {
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The column, from 1.
+    /// The column, from 1, in UTF-16 code units: the unit of SARIF and of editors.
     pub column: usize,
 }
 
@@ -69,7 +69,8 @@ impl SourceMap {
         let text = file.text.get_or_init(|| std::fs::read_to_string(&file.path).ok()).as_ref()?;
         let before = text.as_bytes().get(..usize::try_from(start).ok()?)?;
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let column = String::from_utf8_lossy(&before[begin..]).encode_utf16().count() + 1;
         Some(Line { file: file.path.clone(), line, column })
     }
 }
@@ -77,6 +78,17 @@ impl SourceMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_utf16_code_units() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sol");
+        // Two, three and four bytes in UTF-8; one, one and two units in UTF-16.
+        std::fs::write(&path, "x\n\u{e9}\u{20ac}\u{1d11e}y\n").unwrap();
+        let map = SourceMap::new("11:1:0", [(0, path)].into());
+        let line = map.line(&Bytes::from_static(&[0x54]), 0).unwrap();
+        assert_eq!((line.line, line.column), (2, 5));
+    }
 
     #[test]
     fn what_is_left_out_is_as_before() {
