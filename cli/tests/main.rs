@@ -17,6 +17,7 @@ mod documented;
 mod explain;
 mod fetch;
 mod hostile;
+mod invoke;
 mod lint;
 mod oracle;
 #[cfg(unix)]

@@ -228,7 +228,7 @@ impl<S: StateSource> Session<S> {
             }
             Strategy::Groups => {
                 let is_forced = choice.reason == Reason::Policy;
-                let pace = if is_forced { Pace::forced() } else { Pace::new(choice.longest) };
+                let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
                 self.run_groups(end, crew, config, on_commit, pace)
             }
         }

@@ -35,7 +35,7 @@ pub struct Found {
     /// Sequential over virtual time there, of an executor's first and last execution the slower one.
     pub ratio: f64,
     /// Time that all runs take together, over sequential time.
-    pub busy: f64,
+    pub runs: f64,
 }
 
 /// Why a shape has no figure.
@@ -56,7 +56,7 @@ pub struct Virtual {
     /// Of one that has executed the block some times before.
     pub learned: f64,
     /// Time that all runs take together, over sequential time, in the slower one.
-    pub busy: f64,
+    pub runs: f64,
 }
 
 impl Virtual {
@@ -101,12 +101,12 @@ pub fn virtual_ratios(
     let shared = Arc::new(braid_evm::Block::from(block));
     let on = |workers: &NonZeroU16| {
         let mut executor = priced.executor(*workers);
-        let mut found = Virtual { fresh: 0.0, learned: 0.0, busy: 0.0 };
+        let mut found = Virtual { fresh: 0.0, learned: 0.0, runs: 0.0 };
         for execution in 0..EXECUTIONS {
             let run = executor.execute(Arc::clone(&shared), braid_evm::Cloned(database.clone()));
             let run = run.map_err(invalid)?;
             let timeline = priced.timeline(&run, usize::from(workers.get()));
-            let busy = timeline.runs.iter().map(|run| run.end - run.begin).sum();
+            let time = timeline.runs.iter().map(|run| run.end - run.begin).sum();
             let output = run.result.map_err(invalid)?;
             let differences = outputs(&expected, &output, DESCRIBED);
             if !differences.is_empty() {
@@ -118,7 +118,7 @@ pub fn virtual_ratios(
                 found.fresh = found.learned;
             }
             if found.learned <= found.fresh {
-                found.busy = 1.0 / explain::ratio(sequential, busy).max(f64::MIN_POSITIVE);
+                found.runs = 1.0 / explain::ratio(sequential, time).max(f64::MIN_POSITIVE);
             }
         }
         Ok(found)
@@ -147,7 +147,7 @@ pub fn judge(shape: Shape, seed: u64, workers: &[NonZeroU16]) -> Result<Found, S
     let Some((workers, slowest)) = slowest else {
         return Err(failed(VirtualError::Invalid("no number of workers".to_owned())));
     };
-    Ok(Found { shape, workers: workers.get(), ratio: slowest.slower(), busy: slowest.busy })
+    Ok(Found { shape, workers: workers.get(), ratio: slowest.slower(), runs: slowest.runs })
 }
 
 /// A search in progress: an iterator over all blocks that it looks at.
@@ -241,7 +241,7 @@ mod tests {
         };
         let found = run();
         assert_eq!(found, run());
-        assert!(found.iter().all(|it| it.ratio > 0.1 && it.busy > 0.5), "{found:?}");
+        assert!(found.iter().all(|it| it.ratio > 0.1 && it.runs > 0.5), "{found:?}");
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
             shape: Shape { transactions, ..Shape::BASE },
             workers: 2,
             ratio,
-            busy: 1.0,
+            runs: 1.0,
         };
         let mut slowest = Slowest::new(2);
         assert!(slowest.add(found(1, 0.9)) && slowest.add(found(2, 0.8)));

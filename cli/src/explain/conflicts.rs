@@ -34,7 +34,7 @@ pub struct Conflict {
     pub transactions: Vec<usize>,
     /// Functions of the account that these transactions call, the most frequent first.
     pub functions: Vec<Counted<[u8; 4]>>,
-    /// Signatures of these functions, as far as they are known.
+    /// Signatures of those of these functions that are known.
     pub signatures: BTreeMap<[u8; 4], String>,
     /// What these transactions call to begin with, the most frequent first; `None` creates a contract.
     pub callees: Vec<Counted<Option<Address>>>,

@@ -170,7 +170,7 @@ struct Slot<'a> {
     contract: Address,
     /// Name of the contract; empty if it is not known.
     name: &'a str,
-    /// Variables, as far as a layout tells.
+    /// Variables that a layout names.
     fields: Vec<Field>,
     path: SlotPath,
     writes: Vec<Write>,

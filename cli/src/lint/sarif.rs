@@ -165,11 +165,11 @@ mod tests {
 
     #[test]
     fn files_are_relative_to_the_folder_and_percent_encoded() {
-        let uri = |file: &str| artifact(file, Path::new("/work/my project"));
+        let uri = |file: &str| artifact(file, Path::new("/src/my project"));
         let inside = |uri: &str| json!({ "uri": uri, "uriBaseId": "%SRCROOT%" });
-        assert_eq!(uri("/work/my project/src/A b.sol"), inside("src/A%20b.sol"));
+        assert_eq!(uri("/src/my project/src/A b.sol"), inside("src/A%20b.sol"));
         assert_eq!(uri("./src/../A.sol"), inside("A.sol"));
         assert_eq!(uri("100%.sol"), inside("100%25.sol"));
-        assert_eq!(uri("../lib/A b.sol"), json!({ "uri": "file:///work/lib/A%20b.sol" }));
+        assert_eq!(uri("../lib/A b.sol"), json!({ "uri": "file:///src/lib/A%20b.sol" }));
     }
 }

@@ -27,7 +27,7 @@ pub struct Visit {
     pub selectors: Vec<[u8; 4]>,
 }
 
-/// What an account is, as far as the blocks tell; what says more comes last.
+/// What the blocks show an account to be. Later variants say more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

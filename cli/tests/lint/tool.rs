@@ -1,25 +1,10 @@
 //! What the tool prints and writes.
 
 use super::compiled;
+use crate::invoke::tool as run;
 use braid_testkit::workload::{Workload, WorkloadSpec, generate};
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
-
-#[track_caller]
-fn run(folder: &Path, arguments: &[&str], code: i32) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    let output = command.output().expect("the tool starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{all}");
-    let is_data = arguments.contains(&"--json") || arguments.contains(&"-");
-    if is_data { text(&output.stdout) } else { all }
-}
+use std::{fs, path::Path};
 
 /// A block of mints of each kind, and what the compiler says of them.
 fn folder() -> tempfile::TempDir {
@@ -217,7 +202,7 @@ fn a_file_that_names_nothing_is_told_and_a_block_with_other_gas_too() {
         |arguments: &[&str], code| run(folder.path(), &[&["lint"], arguments].concat(), code);
     let quiet = lint(&[&NAMES[..], &["serial.json"]].concat(), 0);
     assert!(!quiet.contains("warning"), "{quiet}");
-    // Code of another contract; an ABI that nobody calls; no folder of sources.
+    // Code of another contract; an ABI of a contract that no transaction calls; no folder of sources.
     let text = fs::read_to_string(folder.path().join("out.txt")).expect("reads");
     let mut other: Value = serde_json::from_str(&text).expect("JSON");
     let contracts = other["contracts"]["src/Mint.sol"].as_object_mut().expect("contracts");

@@ -1,27 +1,12 @@
 //! The page, its data and the trace, as the tool writes them.
 
+use crate::invoke::tool as run;
 use braid_testkit::{
     hostile::files::good_file,
     workload::{Preset, Workload},
 };
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
-
-#[track_caller]
-fn run(folder: &Path, arguments: &[&str], code: i32) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    let output = command.output().expect("the tool starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    let said = &all[..all.len().min(2_000)];
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    if arguments.contains(&"--json") { text(&output.stdout) } else { all }
-}
+use std::{fs, process::Command};
 
 /// Data of each block on a page, as a browser reads it.
 fn blocks(page: &str) -> Vec<Value> {

@@ -1,28 +1,13 @@
 //! What the tool prints and writes.
 
+use crate::invoke::tool as run;
 use braid_testkit::{
     block_file::BlockFile,
     hostile::files::good_file,
     workload::{Preset, Workload},
 };
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
-
-/// Standard output, and with it the error stream where no data is asked for.
-#[track_caller]
-fn run(folder: &Path, arguments: &[&str], code: i32) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    let output = command.output().expect("the tool starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{all}");
-    if arguments.contains(&"--json") { text(&output.stdout) } else { all }
-}
+use std::fs;
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()

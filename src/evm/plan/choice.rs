@@ -13,8 +13,6 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) workers: usize,
     /// Transactions of the shortest batch of neighbours.
     pub(in crate::evm) shortest: usize,
-    /// Transactions of the longest round of tied ones.
-    pub(in crate::evm) longest: usize,
     /// The rest of the block runs in order, and another worker may fold what it leaves.
     pub(in crate::evm) is_rest: bool,
     /// Batches of neighbours are tried because the whole block, a short one, looks independent.

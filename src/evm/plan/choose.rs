@@ -6,8 +6,7 @@ use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{
-    CHEAP_FOR_GROUPS, GROUPS, LONGEST_ROUND_EACH, NEIGHBOURS, TOLD_BATCH, WORKERS_IN_ORDER,
-    WORKERS_THAT_MEET,
+    CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH, WORKERS_IN_ORDER, WORKERS_THAT_MEET,
 };
 use crate::config::{Forced, Policy};
 use revm::context::TxEnv;
@@ -34,9 +33,8 @@ impl Rest<'_> {
 
     const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
         let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
-        let (shortest, longest) = (0, 0);
-        let (workers, is_rest, is_short) = (1, false, false);
-        Choice { strategy, reason, end, workers, shortest, longest, is_rest, is_short, untried }
+        let (workers, shortest, is_rest, is_short) = (1, 0, false, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried }
     }
 
     /// All that is left runs in order.
@@ -68,8 +66,7 @@ pub(in crate::evm) fn choose(
             transactions.div_ceil(choice.shortest.max(1))
         }
     };
-    let workers = features.setting.workers.min(most);
-    Choice { workers, longest: workers * LONGEST_ROUND_EACH, ..choice }
+    Choice { workers: features.setting.workers.min(most), ..choice }
 }
 
 fn choose_strategy(

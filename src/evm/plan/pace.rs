@@ -1,6 +1,8 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, SHORTEST_ROUND};
+use super::thresholds::{
+    COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND,
+};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced.
@@ -26,11 +28,11 @@ pub(in crate::evm) struct Pace {
 }
 
 impl Pace {
-    /// Rounds of at most `longest` transactions.
-    pub(in crate::evm) const fn new(longest: usize) -> Self {
+    /// Rounds for `workers` workers.
+    pub(in crate::evm) const fn new(workers: usize) -> Self {
         Self {
             length: SHORTEST_ROUND,
-            longest,
+            longest: LONGEST_ROUND_EACH * workers,
             reach: 0,
             adopted: 0,
             discarded: 0,
@@ -44,7 +46,7 @@ impl Pace {
 
     /// One round, whatever it brings.
     pub(in crate::evm) const fn forced() -> Self {
-        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(FORCED_ROUND) }
+        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(1) }
     }
 
     /// Transactions of the next round.
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn rounds_get_longer_while_they_pay_and_shorter_where_they_do_not() {
-        let mut pace = Pace::new(128);
+        let mut pace = Pace::new(2);
         let lengths: Vec<_> = (0..8)
             .map(|_| {
                 assert!(pace.allows(&shared(10, 100), 2, false) && !pace.is_over());
@@ -157,29 +159,29 @@ mod tests {
     }
 
     #[test]
-    fn rounds_are_as_long_as_they_may_be() {
-        for longest in [64, 128, 192, 512, 760] {
-            let mut pace = Pace::new(longest);
+    fn rounds_are_as_long_as_workers_can_share() {
+        for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512)] {
+            let mut pace = Pace::new(workers);
             assert_eq!(pace.length(), 64);
-            (0..30).for_each(|_| pace.ran(pace.length(), 0));
+            (0..20).for_each(|_| pace.ran(pace.length(), 0));
             assert_eq!(pace.length(), longest);
         }
     }
 
     #[test]
     fn chains_end_lanes_where_shorter_rounds_do_not_help() {
-        let mut pace = Pace::new(128);
+        let mut pace = Pace::new(2);
         (0..3).for_each(|_| pace.ran(64, 0));
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
         assert!(pace.has_paid());
-        assert!(!Pace::new(128).has_paid());
+        assert!(!Pace::new(2).has_paid());
     }
 
     #[test]
     fn a_worker_looks_ahead_where_one_group_has_a_round() {
-        let mut pace = Pace::new(256);
+        let mut pace = Pace::new(4);
         // A chain at first, then two groups, which is less than four workers can run, then five.
         for (heaviest, total, length) in [(64, 64, 128), (128, 128, 256), (150, 256, 512)] {
             assert!(!pace.allows(&shared(heaviest, total), 4, false) && !pace.is_over());
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn waste_ends_lanes_but_a_little_never_does() {
-        let mut pace = Pace::new(128);
+        let mut pace = Pace::new(2);
         for _ in 0..100 {
             pace.ran(63, 1);
             assert!(!pace.is_over());

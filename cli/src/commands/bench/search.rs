@@ -93,8 +93,8 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
         if args.json {
             writeln!(out, "{}", line(found, args.seed))?;
         } else {
-            let Found { ratio, busy, workers, shape } = found;
-            writeln!(out, "{ratio:.2} on {workers} workers, runs {busy:.2}: {shape}")?;
+            let Found { ratio, runs, workers, shape } = found;
+            writeln!(out, "{ratio:.2} on {workers} workers, runs {runs:.2}: {shape}")?;
         }
     }
     if !args.json {
@@ -117,7 +117,7 @@ fn line(found: &Found, seed: u64) -> Value {
     json!({
         "ratio": found.ratio,
         "workers": found.workers,
-        "runs": found.busy,
+        "runs": found.runs,
         "shape": found.shape.to_string(),
         "seed": seed,
     })
