@@ -1,6 +1,9 @@
 //! Seeded bugs of the Ethereum layer, for the tests that must notice them.
 
 #[cfg(feature = "mutants")]
+mod all;
+
+#[cfg(feature = "mutants")]
 use crate::mv::StoreMutant;
 #[cfg(feature = "mutants")]
 use crate::worker::WorkerMutant;
@@ -239,6 +242,12 @@ pub enum EvmMutant {
     /// transaction may have touched.
     #[cfg(feature = "mutants")]
     EmptyTold,
+    /// A transaction that differs from the list runs once more before its block ends.
+    #[cfg(feature = "mutants")]
+    WrongRunsAgain,
+    /// Transactions run on what the list tells beyond one that differs from it.
+    #[cfg(feature = "mutants")]
+    RunsBeyondWrong,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
@@ -291,92 +300,6 @@ impl EvmMutant {
             _ => StoreMutant::None,
         }
     }
-
-    /// Every bug, without the shipped behaviour.
-    pub const ALL: &[Self] = &[
-        Self::RewardOverflowFails,
-        Self::RewardOverflowFills,
-        Self::RewardAlwaysSetAside,
-        Self::BeneficiaryUnrecorded,
-        Self::AbsentEqualsEmpty,
-        Self::CodeChangeUnrecorded,
-        Self::TombstoneLost,
-        Self::JournalOutlivesDestroyed,
-        Self::JournalOutlivesCreated,
-        Self::JournalOutlivesEmptied,
-        Self::JournalOutlivesError,
-        Self::CodeForgottenTwice,
-        Self::CodeForgottenUnshared,
-        Self::CodeLearntUntold,
-        Self::ReplayWithoutCredits,
-        Self::TokenUnheard,
-        Self::RestOfPoolKept,
-        Self::HashOfAnother,
-        Self::HashUnpaid,
-        Self::ErrorKept,
-        Self::FailureCached,
-        Self::AdmissionByLimit,
-        Self::SkipReceiptKept,
-        Self::WipeForgotten,
-        Self::RevertOfSecond,
-        Self::JournalLost,
-        Self::JournalForgotten,
-        Self::RewardUnseen,
-        Self::WindowKeepsLives,
-        Self::WindowKeepsTouches,
-        Self::StoppedStays,
-        Self::WindowLosesSlots,
-        Self::SpeculationStays,
-        Self::HandBackLost,
-        Self::HandBackUnsummed,
-        Self::SurchargeAlwaysSetAside,
-        Self::CreditReadEarly,
-        Self::PaymentLookedAt,
-        Self::PayeeStaysPlain,
-        Self::PayeeMarkedByBalance,
-        Self::PayeeUncounted,
-        Self::PaymentLost,
-        Self::CreditAfterFrontier,
-        Self::BalanceUncounted,
-        Self::BalanceNotFilledIn,
-        Self::BalanceOfEarlierLife,
-        Self::RevertTwice,
-        Self::TailLost,
-        Self::PartUnchecked,
-        Self::PartNotAdmitted,
-        Self::PartCreditsLost,
-        Self::PendingUnasked,
-        Self::PendingUntaken,
-        Self::PartBalancesLost,
-        Self::LaneUnchecked,
-        Self::BatchJournalKept,
-        Self::LaneCreditsLost,
-        Self::LaneNotAdmitted,
-        Self::LaneUnfolded,
-        Self::BucketRevertsLost,
-        Self::UndoneSlotsLost,
-        Self::RevertedAccessLost,
-        Self::ListedSlotLost,
-        Self::ClaimUnchecked,
-        Self::ClaimOfIndexItself,
-        Self::UnusedClaimPasses,
-        Self::ClaimMissed,
-        Self::ToldReadsLogged,
-        Self::ToldBeforeCancun,
-        Self::ListUnvalidated,
-        Self::EndUncompared,
-        Self::EmptyTold,
-        Self::CreditUnlisted,
-        Self::PaymentListedTwice,
-        Self::ListedOutOfOrder,
-        Self::SkipListed,
-        Self::WarmPartyUnlisted,
-        Self::PrecompileUnlisted,
-        Self::FirstAccessLost,
-        Self::SecondCallUnlisted,
-        Self::AsideLost,
-        Self::AsideLate,
-    ];
 }
 
 macro_rules! is_evm_mutant {

@@ -1,10 +1,13 @@
 //! A stretch of transactions as the engine is given it, and the session after it.
 
-use super::block::error::{cancelled, failure};
+use super::bal::claims::index_of;
+use super::block::error::{Failure, cancelled, failure};
 use super::engine::carry::{Carry, Pending};
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
+use super::exec::rejection::Rejection;
+use super::mutants::is_evm_mutant;
 use super::plan::longest::Seen;
 use super::plan::partition::plan_block;
 use super::plan::waste;
@@ -12,8 +15,8 @@ use super::session::{Ended, Session};
 use super::stretch::PrivateStretch;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::{Batch, Halt, Limits, Plan, Policy};
-use crate::worker::{BlockEnd, Setup};
+use crate::protocol::{self, Batch, Halt, Limits, Plan, Policy};
+use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
@@ -94,6 +97,19 @@ impl<S: StateSource> Session<S> {
         Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
     }
 
+    /// The error of the block's list, if the transaction at the frontier has found one: everything
+    /// below it is as the list says, so what its run has read is right, and it need not run again.
+    /// What the block has no room for runs in order, which says what is missing.
+    fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
+        let recipe = &self.workload.recipe;
+        let wrong = recipe.told_claims()?.wrong_at(index_of(frontier))?;
+        let is_found = !is_evm_mutant!(recipe.mutant, WrongRunsAgain);
+        let has_room = ledger.admit(frontier).is_ok();
+        let error = TxError::Rejected(Rejection::AccessList(Box::new(wrong)));
+        let halt = Halt::Failed(frontier, protocol::Failure::Rejected);
+        (has_room && is_found).then(|| failure(frontier, Some(halt), Some(error), None)).flatten()
+    }
+
     /// Takes over what a stretch has left.
     pub(super) fn after(
         &mut self,
@@ -110,6 +126,9 @@ impl<S: StateSource> Session<S> {
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),
+            (Some(Halt::HandedOver), None) if !was_cancelled => {
+                self.wrong_list(frontier, &mut ledger)
+            }
             _ => failure(frontier, halt, error, broken).or(gone),
         };
         let was_given_up = halt == Some(Halt::HandedOver);

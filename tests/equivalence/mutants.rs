@@ -1,7 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
-use super::access_lists::{around, given, lives, touched};
+use super::access_lists::{around, bound, given, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -21,22 +21,15 @@ macro_rules! tests {
     };
 }
 
-/// Those that are not in this folder.
-fn others() -> impl Iterator<Item = (&'static str, fn())> {
-    let tests = tests![
-        cancelled::a_builder_gets_the_block_that_there_is,
-        cancelled::workers_end_within_a_transaction,
-        replay::what_a_chain_has_of_its_own_is_kept,
-    ];
-    tests.into_iter()
-}
-
-fn named(name: &str) -> Option<fn()> {
+/// Those of access lists.
+fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
     let tests = tests![
         around::a_precompile_gets_the_fees,
         around::parts_are_listed_in_order,
         around::skipped_transactions_are_not_counted,
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,
+        bound::a_call_that_is_most_of_its_block_runs_once,
+        bound::what_a_wrong_list_makes_long_ends_once_the_list_is_known_to_be_wrong,
         given::a_malformed_list_is_refused_before_anything_runs,
         given::what_surrounds_the_transactions_is_compared,
         given::an_empty_account_may_be_gone_by_then,
@@ -50,6 +43,22 @@ fn named(name: &str) -> Option<fn()> {
         given::what_nothing_accesses_is_found_at_the_end,
         touched::what_a_call_that_fails_has_accessed_is_listed,
         touched::what_is_only_looked_at_is_listed_without_changes,
+    ];
+    tests.into_iter()
+}
+
+/// Those that are not in this folder.
+fn others() -> impl Iterator<Item = (&'static str, fn())> {
+    let tests = tests![
+        cancelled::a_builder_gets_the_block_that_there_is,
+        cancelled::workers_end_within_a_transaction,
+        replay::what_a_chain_has_of_its_own_is_kept,
+    ];
+    tests.into_iter()
+}
+
+fn named(name: &str) -> Option<fn()> {
+    let tests = tests![
         admission::a_block_of_invalid_transactions_is_built_empty,
         admission::refunds_make_room,
         balances::a_contract_comes_back_with_another_balance,
@@ -97,7 +106,7 @@ fn named(name: &str) -> Option<fn()> {
         whole::very_many_slots_are_undone_by_another_worker,
         whole::workers_share_the_bundle_and_what_undoes_it,
     ];
-    let mut tests = tests.into_iter().chain(others());
+    let mut tests = tests.into_iter().chain(of_lists()).chain(others());
     tests.find_map(|(known, test)| (known == name).then_some(test))
 }
 

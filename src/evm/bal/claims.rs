@@ -6,6 +6,7 @@
 
 use super::accesses::Accesses;
 use super::changes::{at_index, below, count_below, slot_place};
+use super::first_wrong::FirstWrong;
 use super::mismatch::{AccessListError, AccessListMismatch, first_difference};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
@@ -15,7 +16,7 @@ use alloy_primitives::map::AddressMap;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use revm::state::{AccountInfo, Bytecode};
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A well-formed list, prepared for comparisons and for reads.
 #[derive(Debug)]
@@ -26,8 +27,10 @@ pub(in crate::evm) struct Claims {
     changes: Vec<u32>,
     /// The number of each account's first mark: see [`Kept`](super::accesses::Kept).
     first_mark: Vec<u32>,
-    /// The codes of each account that changes its code, with their hashes.
-    codes: AddressMap<Vec<(B256, Bytecode)>>,
+    /// The codes of each account that changes its code, with their hashes once they are read: a
+    /// list may have more code than the block can pay for.
+    codes: AddressMap<Vec<OnceLock<(B256, Bytecode)>>>,
+    wrong: FirstWrong,
     mutant: EvmMutant,
 }
 
@@ -62,6 +65,7 @@ impl Claims {
             changes: vec![0; transactions.saturating_add(2)],
             first_mark: Vec::with_capacity(list.len() + 1),
             codes: AddressMap::default(),
+            wrong: FirstWrong::default(),
             mutant,
         };
         let mut marks = 0;
@@ -75,7 +79,7 @@ impl Claims {
                 }
             }
             if !account.code_changes.is_empty() {
-                let codes = account.code_changes.iter().map(|change| code_of(&change.new_code));
+                let codes = account.code_changes.iter().map(|_| OnceLock::new());
                 claims.codes.insert(account.address, codes.collect());
             }
         }
@@ -182,6 +186,23 @@ impl Claims {
         Ok(())
     }
 
+    /// A run of `index` on what the list tells has found this difference.
+    pub(in crate::evm) fn note_wrong(&self, index: BlockAccessIndex, wrong: &AccessListMismatch) {
+        self.wrong.note(index, wrong);
+    }
+
+    /// Whether a run of a lower index on what the list tells has differed from it: what `index`
+    /// is told may be wrong, and no result of it counts.
+    pub(in crate::evm) fn is_beyond_wrong(&self, index: BlockAccessIndex) -> bool {
+        self.wrong.is_below(index) && !is_evm_mutant!(self.mutant, RunsBeyondWrong)
+    }
+
+    /// The difference that a run of `index` has found, if no lower one has found any. It is final
+    /// if everything below `index` is as the list says: then so is what the run has read.
+    pub(in crate::evm) fn wrong_at(&self, index: BlockAccessIndex) -> Option<AccessListMismatch> {
+        self.wrong.at(index)
+    }
+
     /// Below which index the state is told.
     fn told(&self, mut index: BlockAccessIndex) -> BlockAccessIndex {
         if is_evm_mutant!(self.mutant, ClaimOfIndexItself) {
@@ -202,7 +223,10 @@ impl Claims {
         let balance = below(&account.balance_changes, index, |it| it.block_access_index);
         let nonce = below(&account.nonce_changes, index, |it| it.block_access_index);
         let code = count_below(&account.code_changes, index, |it| it.block_access_index);
-        let code = code.checked_sub(1).and_then(|last| self.codes.get(address)?.get(last));
+        let code = code.checked_sub(1).and_then(|last| {
+            let bytes = &account.code_changes.get(last)?.new_code;
+            Some(self.codes.get(address)?.get(last)?.get_or_init(|| code_of(bytes)))
+        });
         if balance.is_none() && nonce.is_none() && code.is_none() {
             return before;
         }

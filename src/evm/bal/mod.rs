@@ -12,6 +12,7 @@ pub(super) mod accesses;
 pub(super) mod apart;
 mod changes;
 pub(super) mod claims;
+mod first_wrong;
 pub(super) mod list;
 pub(super) mod mismatch;
 pub(super) mod outside;

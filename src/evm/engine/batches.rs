@@ -15,6 +15,7 @@ use super::carry::Carry;
 use super::group::{BatchGroup, Neighbours};
 use super::ledger::EvmLedger;
 use super::runner::{NotRun, Runner};
+use crate::evm::bal::claims::index_of;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
@@ -244,14 +245,26 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
-        match &mut self.open {
-            Open::InOrder { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
-            _ if self.used.exceeds(self.runner.recipe.block.env.gas_limit) => {
-                Err(MustWait::UNKNOWN)
+        let claims = self.runner.recipe.told_claims();
+        let ran = match &mut self.open {
+            Open::InOrder { ledger, .. } => {
+                return Self::run_neighbour(&mut self.runner, ledger, tx);
+            }
+            _ if self.used.exceeds(self.runner.recipe.block.env.gas_limit)
+                || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
+            {
+                return Err(MustWait::UNKNOWN);
             }
             Open::Neighbours { ledger, .. } => Self::run_neighbour(&mut self.runner, ledger, tx),
             Open::Scattered { .. } => self.run_single(tx),
+        };
+        if let (Some(claims), Err(MustWait { error: Some(TxError::Rejected(reason)) })) =
+            (claims, &ran)
+            && let Rejection::AccessList(wrong) = reason
+        {
+            claims.note_wrong(index_of(tx), wrong);
         }
+        ran
     }
 
     fn end(&mut self) -> RanBatch<EvmLocation, BatchGroup, Carry> {

@@ -157,6 +157,11 @@ impl<D: DatabaseRef> BlockBase<D> {
         self.below.is_some()
     }
 
+    /// Whether what the list tells may be wrong: a lower index has differed from it.
+    pub(super) fn is_beyond_wrong(&self) -> bool {
+        self.told().is_some_and(|(claims, below)| claims.is_beyond_wrong(below))
+    }
+
     /// The list, if it tells the state, and below which index it does.
     fn told(&self) -> Option<(&Claims, BlockAccessIndex)> {
         Some((self.claims.as_deref()?, self.below?))

@@ -120,15 +120,20 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Some(recorder)
     }
 
-    /// A run beside another one can be abandoned.
+    /// A run beside another one, or on what a list tells, can be abandoned.
     fn choose_instructions(&mut self) {
-        let is_second = self.evm.ctx.journaled_state.db().inner.is_second();
-        if is_second == self.usual.is_some() {
+        let view = self.evm.ctx.journaled_state.db_mut();
+        let may_be_of_no_use = view.inner.is_second() || view.inner.base_mut().tells();
+        if may_be_of_no_use == self.usual.is_some() {
             return;
         }
         self.evm.instruction = match self.usual.take() {
             Some(usual) => usual,
-            None => abandonable(self.usual.insert(self.evm.instruction.clone()).clone()),
+            None => {
+                let usual = self.usual.insert(self.evm.instruction.clone()).clone();
+                let is_told = self.recipe.told_claims().is_some();
+                abandonable(usual, (is_told, self.recipe.caches_keccak))
+            }
         };
     }
 

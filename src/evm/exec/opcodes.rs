@@ -9,12 +9,14 @@ use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 use revm::bytecode::opcode::{
-    BALANCE, CALL, CALLCODE, CREATE, CREATE2, JUMP, JUMPI, KECCAK256, SELFBALANCE, SELFDESTRUCT,
+    BALANCE, CALL, CALLCODE, CALLDATACOPY, CODECOPY, CREATE, CREATE2, DELEGATECALL, EXP,
+    EXTCODECOPY, JUMP, JUMPI, KECCAK256, MCOPY, RETURNDATACOPY, SELFBALANCE, SELFDESTRUCT,
+    STATICCALL,
 };
 use revm::context_interface::JournalTr;
 use revm::context_interface::context::ContextError;
 use revm::handler::instructions::EthInstructions;
-use revm::interpreter::instructions::{contract, control, host, system};
+use revm::interpreter::instructions::{arithmetic, contract, control, host, memory, system};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_types::{InputsTr, MemoryTr};
 use revm::interpreter::{
@@ -138,23 +140,40 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
     system::keccak256(context)
 }
 
-/// The same instructions for a run that goes on beside another one: its loops end once the frontier
-/// has moved on.
+/// The same instructions for a run that may turn out to be of no use: its loops end then, and in
+/// blocks that come with a list (`told`, from Cancun) also code without loops before what may take
+/// long. A precompile that has begun ends by itself.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
     mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+    (told, remembers): (bool, bool),
 ) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
     let table = instructions.instruction_table_mut();
-    for (opcode, instruction) in [(JUMP, Instruction::new(jump)), (JUMPI, Instruction::new(jumpi))]
-    {
+    let mut replace = |opcode: u8, instruction| {
         if let Some(entry) = table.get_mut(usize::from(opcode)) {
             *entry = instruction;
         }
+    };
+    replace(JUMP, Instruction::new(or_end::jump));
+    replace(JUMPI, Instruction::new(or_end::jumpi));
+    if told {
+        let hash = if remembers { or_end::remembered } else { or_end::keccak256 };
+        replace(KECCAK256, Instruction::new(hash));
+        replace(CALL, Instruction::new(or_end::call));
+        replace(CALLCODE, Instruction::new(or_end::callcode));
+        replace(DELEGATECALL, Instruction::new(or_end::delegatecall));
+        replace(STATICCALL, Instruction::new(or_end::staticcall));
+        replace(CODECOPY, Instruction::new(or_end::codecopy));
+        replace(CALLDATACOPY, Instruction::new(or_end::calldatacopy));
+        replace(RETURNDATACOPY, Instruction::new(or_end::returndatacopy));
+        replace(EXTCODECOPY, Instruction::new(or_end::extcodecopy));
+        replace(MCOPY, Instruction::new(or_end::mcopy));
+        replace(EXP, Instruction::new(or_end::exp));
     }
     instructions
 }
 
 fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
-    if !context.host.journaled_state.db_mut().inner.is_overtaken() {
+    if !context.host.journaled_state.db_mut().is_of_no_use() {
         return Ok(());
     }
     // revm takes a fatal end for a failed read, and panics where none has failed.
@@ -162,12 +181,35 @@ fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult
     Err(InstructionResult::FatalExternalError)
 }
 
-fn jump<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
-    go_on(&mut context)?;
-    control::jump(context)
-}
+/// Instructions of revm, before which a run ends that is of no use any more.
+mod or_end {
+    use super::*;
 
-fn jumpi<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
-    go_on(&mut context)?;
-    control::jumpi(context)
+    macro_rules! instructions {
+        ($($name:ident: $instruction:expr),* $(,)?) => {
+            $(pub(super) fn $name<D: DatabaseRef>(
+                mut context: Call<'_, '_, D>,
+            ) -> InstructionExecResult {
+                go_on(&mut context)?;
+                $instruction(context)
+            })*
+        };
+    }
+
+    instructions! {
+        jump: control::jump,
+        jumpi: control::jumpi,
+        remembered: keccak,
+        keccak256: system::keccak256,
+        call: contract::call::<CALL, _, _>,
+        callcode: contract::call::<CALLCODE, _, _>,
+        delegatecall: contract::call::<DELEGATECALL, _, _>,
+        staticcall: contract::call::<STATICCALL, _, _>,
+        codecopy: system::codecopy,
+        calldatacopy: system::calldatacopy,
+        returndatacopy: system::returndatacopy,
+        extcodecopy: host::extcodecopy,
+        mcopy: memory::mcopy,
+        exp: arithmetic::exp,
+    }
 }

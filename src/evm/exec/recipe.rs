@@ -78,6 +78,11 @@ impl Recipe {
         self.lists || self.claims.is_some()
     }
 
+    /// The list that the block comes with, if it tells private batches the state.
+    pub(in crate::evm) fn told_claims(&self) -> Option<&Claims> {
+        self.claims.as_deref().filter(|_| self.reads_claims)
+    }
+
     /// What `tx` has accessed, if that is what the block's list says of it: all of it if an access
     /// list is asked for, else what has to be kept.
     pub(in crate::evm) fn compared(

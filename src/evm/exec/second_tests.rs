@@ -1,5 +1,5 @@
-//! A run beside another one ends once the frontier has moved on, also within a loop that reads
-//! nothing.
+//! A run that is of no use any more ends, also within code that reads nothing: one beside another
+//! once the frontier has moved on, and one on what a list tells once a lower one differs from it.
 
 use super::base::BlockBase;
 use super::extensions::Extensions;
@@ -8,9 +8,12 @@ use super::location::EvmLocation;
 use super::machine::EvmMachine;
 use super::recipe::Recipe;
 use super::view::EvmView;
+use crate::evm::bal::claims::{Claims, index_of};
+use crate::evm::bal::mismatch::{Access, AccessListMismatch, AccountField};
 use crate::ids::TxIndex;
 use crate::mv::Store;
 use crate::worker::{Machine, Stop};
+use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, TxKind, U256, hex};
 use core::convert::Infallible;
 use revm::DatabaseRef;
@@ -53,10 +56,46 @@ impl DatabaseRef for MovesOn<'_> {
     }
 }
 
+/// A state in which the transaction below is known to differ from the list once a slot is read.
+struct Differs {
+    claims: Arc<Claims>,
+    code: Vec<u8>,
+}
+
+impl DatabaseRef for Differs {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        let code = || Bytecode::new_raw(self.code.clone().into());
+        Ok((address == LOOPS).then(|| AccountInfo::default().with_code(code())))
+    }
+
+    fn code_by_hash_ref(&self, _: B256) -> Result<Bytecode, Infallible> {
+        Ok(Bytecode::new_raw(self.code.clone().into()))
+    }
+
+    fn storage_ref(&self, _: Address, _: U256) -> Result<U256, Infallible> {
+        let index = index_of(TxIndex(0));
+        let wrong = AccessListMismatch {
+            index: index.get(),
+            address: LOOPS,
+            field: AccountField::Account,
+            listed: None,
+            executed: Some(Access::Unchanged),
+        };
+        self.claims.note_wrong(index, &wrong);
+        Ok(U256::ZERO)
+    }
+
+    fn block_hash_ref(&self, _: u64) -> Result<B256, Infallible> {
+        Ok(B256::ZERO)
+    }
+}
+
 fn recipe() -> Recipe {
     let (kind, caller) = (TxKind::Call(LOOPS), Address::repeat_byte(1));
     let call = TxEnv { kind, caller, gas_limit: GAS, chain_id: Some(1), ..TxEnv::default() };
-    let block = Block { transactions: vec![call], ..Block::default() };
+    let block = Block { transactions: vec![call.clone(), call], ..Block::default() };
     Recipe {
         block: Arc::new(block),
         extensions: Extensions::default(),
@@ -113,5 +152,34 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
         let usual = machine.run(TxIndex(0)).expect("it runs out of gas");
         assert_eq!(usual.cost, GAS);
         assert!(machine.end().1.is_none());
+    }
+}
+
+/// Without loops: hashes and copies until the gas is spent. With them: jumps.
+#[test]
+fn runs_beyond_one_that_differs_from_the_list_end() {
+    let list = Arc::new(Bal::default());
+    let hashes = [&hex!("60005450")[..], &hex!("61ffff60002050").repeat(2_000)].concat();
+    let copies = [&hex!("60005450")[..], &hex!("61ffff6001600039").repeat(2_000)].concat();
+    let calls =
+        [&hex!("60005450")[..], &hex!("6000600060006000600461fffffa50").repeat(900)].concat();
+    for code in CODES.map(<[u8]>::to_vec).into_iter().chain([hashes, copies, calls]) {
+        for caches_keccak in [true, false] {
+            let claims = Arc::new(Claims::new(&list, 2, None, Default::default()).expect("a list"));
+            let mut recipe =
+                Recipe { claims: Some(Arc::clone(&claims)), caches_keccak, ..recipe() };
+            recipe.reads_claims = true;
+            let state = Differs { claims: Arc::clone(&claims), code: code.clone() };
+            let base = BlockBase::new(state, Arc::default()).with_claims(Some(&claims));
+            let store = Store::new(1);
+            let view = EvmView::of_batches(&recipe, &store, base, None);
+            let mut machine = EvmMachine::over(&recipe, view);
+            let first = TxIndex(1);
+            machine.view_mut().begin_batch((first, TxIndex(0), false), None);
+            machine.begin(first);
+            let ran = machine.run(first);
+            assert!(ran.is_err(), "it ended by itself: {ran:?}");
+            assert!(matches!(machine.end().1, Some(Stop::TooEarly)));
+        }
     }
 }

@@ -210,6 +210,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         self.remembered.clear();
     }
 
+    /// Whether the run is of no use any more. It stops then.
+    pub(super) fn is_of_no_use(&mut self) -> bool {
+        self.inner.is_overtaken()
+            || (self.inner.base_mut().is_beyond_wrong() && self.inner.wait_until_final().is_err())
+    }
+
     /// The same beside another run of the frontier.
     pub(super) fn begin_second(&mut self, reader: TxIndex) {
         self.inner.begin_second(reader);

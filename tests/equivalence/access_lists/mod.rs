@@ -2,6 +2,7 @@
 //! stands what the EIP says about it.
 
 pub(super) mod around;
+pub(super) mod bound;
 pub(super) mod given;
 pub(super) mod lives;
 pub(super) mod touched;

@@ -13,6 +13,9 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     type Error = ViewStopped;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
+        if self.is_of_no_use() {
+            return Err(ViewStopped);
+        }
         if let Some(payee) = self.unseen_payee(address)? {
             return Ok(Some(payee));
         }
@@ -36,6 +39,9 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ViewStopped> {
+        if self.is_of_no_use() {
+            return Err(ViewStopped);
+        }
         let location = EvmLocation::Storage(address, slot);
         let (EvmValue::Slot(value), origin) = self.inner.read_from(&location)? else {
             return Err(ViewStopped);

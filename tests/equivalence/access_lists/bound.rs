@@ -1,0 +1,209 @@
+//! What a wrong list costs, in virtual time: a read takes a microsecond, and next to nothing else takes any. It is no
+//! more than 1.15 of what the block takes in order without its list, and a tenth of a millisecond.
+
+use crate::support::scene::{SEEDED, Scene, call, contract, pay};
+use alloy_eip7928::bal::Bal;
+use alloy_eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange};
+use alloy_primitives::{Address, B256, U256, hex};
+use braid_evm::runtime::simulated::{Costs, Options, Schedule};
+use braid_evm::{
+    AccessListError, At, Block, BlockError, BlockErrorKind, Cloned, Config, Executor,
+    SimulatedExecutor, Strategy, Stretch, TxIndex,
+};
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use revm::state::{AccountInfo, Bytecode};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Reads as many slots as slot 0 says, from the one on that the call names, and writes that one.
+const READER: [u8; 32] =
+    hex!("6000545b80156017578060003501545060019003600356" "5b5060016000355500");
+
+const COSTS: Costs = Costs {
+    begin: 200,
+    read: 0,
+    base_read: 1_000,
+    publish: 80,
+    check: 60,
+    message: 100,
+    role: 30,
+    validate: 80,
+    commit: 100,
+};
+
+/// Nanoseconds that a wrong list may cost beside 0.15 of the block.
+const BESIDE: u64 = 100_000;
+
+/// A payment, then `calls` that read `reads` slots each.
+fn scene(calls: u64, reads: u64) -> (Scene, Address) {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    scene.block.env.gas_limit = 1_000_000_000;
+    let reader = Address::repeat_byte(0xcc);
+    let storage = [(U256::ZERO, U256::from(reads))].into_iter().collect();
+    let code = braid_testkit::code::Code::new();
+    let account = MemoryAccount { code: READER.into(), storage, ..contract(code) };
+    scene.put(reader, account);
+    let payer = scene.sender(0);
+    scene.send(payer, pay(Address::repeat_byte(0xdd), 1));
+    for number in 1..=calls {
+        let sender = scene.sender(number);
+        let from = B256::from(U256::from(number * 100_000));
+        let data = from.0.to_vec().into();
+        scene.send(sender, TxEnv { gas_limit: 16_000_000, data, ..call(reader) });
+    }
+    (scene, reader)
+}
+
+fn right_list(scene: &Scene) -> Vec<AccountChanges> {
+    let mut config = Config::with_workers(NonZeroU16::MIN);
+    config.access_list = true;
+    let mut executor = Executor::new(config).expect("threads start");
+    let output = executor.block(scene.block.clone()).database(scene.database()).execute();
+    output.expect("a valid block").access_list.expect("a list").iter().cloned().collect()
+}
+
+/// A state that counts reads.
+#[derive(Clone)]
+struct Counting {
+    state: MemoryDatabase,
+    reads: Arc<AtomicU64>,
+}
+
+impl Counting {
+    fn of(scene: &Scene) -> Self {
+        Self { state: scene.database(), reads: Arc::default() }
+    }
+
+    fn count(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl DatabaseRef for Counting {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.state.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.state.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.state.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.state.block_hash_ref(number)
+    }
+}
+
+/// What the reads of the block take in order, without a list.
+fn time_in_order(scene: &Scene) -> u64 {
+    let state = Counting::of(scene);
+    let mut executor = Executor::new(Config::with_workers(NonZeroU16::MIN)).expect("it starts");
+    let output = executor.block(scene.block.clone()).database(state.clone()).execute();
+    output.expect("a valid block");
+    state.count() * COSTS.base_read
+}
+
+/// Virtual time of `block` by its list, and the transaction at which that is found to be wrong. What runs in order is
+/// not in virtual time: none may, and so all of the reads of `state` are.
+fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
+    let workers = NonZeroU16::new(workers).expect("some");
+    let config = Config::with_workers(workers);
+    let mut options = Options::new(workers.get(), 0);
+    options.schedule = Schedule::VirtualTime(COSTS);
+    let mut executor = SimulatedExecutor::new(config, options).with_mutant(SEEDED.get());
+    let ran = executor.execute(block, Cloned(state.clone())).expect("it ends");
+    let (output, wrong) = match ran.result {
+        Ok(output) => (output, None),
+        Err(BlockError { at, kind, committed }) => {
+            let is_list = matches!(kind, BlockErrorKind::AccessList(AccessListError::Mismatch(_)));
+            assert!(is_list, "{kind}");
+            (*committed, Some(at))
+        }
+    };
+    let by_list = |stretch: &Stretch| stretch.strategy == Strategy::AccessList;
+    assert!(output.path.iter().all(by_list), "{:?}", output.path);
+    // A transaction that runs in order without a result is not in the path. Calls before the first one read as well.
+    let busy = state.count() * COSTS.base_read;
+    assert!(
+        busy <= ran.busy + 20 * COSTS.base_read,
+        "{busy} of {}: something ran in order",
+        ran.busy
+    );
+    (ran.makespan, wrong)
+}
+
+/// A list that is wrong at the transaction `at` costs as little as it should on any number of workers.
+#[track_caller]
+fn check(scene: &Scene, list: Vec<AccountChanges>, at: u32) {
+    let in_order = time_in_order(scene);
+    let access_list = Some(Arc::new(Bal::new(list)));
+    let block = Block { access_list, ..scene.block.clone() };
+    for workers in [2, 3, 8] {
+        let (with_list, wrong) = time(&Counting::of(scene), block.clone(), workers);
+        assert_eq!(wrong, Some(At::Transaction(TxIndex(at))));
+        let most = in_order + in_order * 15 / 100 + BESIDE;
+        assert!(
+            with_list <= most,
+            "wrong at {at}, {workers} workers: {with_list} of {in_order} ns"
+        );
+    }
+}
+
+/// Another value for the slot that the call at `index` writes.
+fn lie(list: &mut [AccountChanges], reader: Address, index: u64) {
+    let account = list.iter_mut().find(|it| it.address == reader).expect("it is listed");
+    let changes = account.storage_changes.iter_mut().flat_map(|slot| &mut slot.changes);
+    let at = BlockAccessIndex::new(index);
+    let change = changes.into_iter().find(|change| change.block_access_index == at);
+    change.expect("each call writes").new_value = U256::from(7);
+}
+
+/// Before a run of it is known to differ, the block could run again from there.
+#[test]
+pub(in crate::equivalence) fn a_call_that_is_most_of_its_block_runs_once() {
+    let (scene, reader) = scene(1, 4_000);
+    let mut list = right_list(&scene);
+    lie(&mut list, reader, 2);
+    check(&scene, list, 1);
+}
+
+#[test]
+fn a_difference_ends_the_block_wherever_it_is() {
+    let (scene, reader) = scene(24, 100);
+    let list = right_list(&scene);
+    let right =
+        Block { access_list: Some(Arc::new(Bal::new(list.clone()))), ..scene.block.clone() };
+    let in_order = time_in_order(&scene);
+    let (with_list, wrong) = time(&Counting::of(&scene), right, 2);
+    assert!(wrong.is_none() && with_list * 10 < in_order * 6, "{with_list} of {in_order}");
+    for index in [2, 3, 11, 20, 25] {
+        let mut list = list.clone();
+        lie(&mut list, reader, index);
+        check(&scene, list, index as u32 - 1);
+    }
+}
+
+/// The list says that the payment makes all calls long.
+#[test]
+pub(in crate::equivalence) fn what_a_wrong_list_makes_long_ends_once_the_list_is_known_to_be_wrong()
+{
+    let (scene, reader) = scene(7, 3);
+    let mut list = right_list(&scene);
+    let account = list.iter_mut().find(|it| it.address == reader).expect("it is listed");
+    account.storage_reads.retain(|slot| !slot.is_zero());
+    let changes = vec![StorageChange::new(BlockAccessIndex::new(1), U256::from(5_000))];
+    account.storage_changes.insert(0, SlotChanges::new(U256::ZERO, changes));
+    check(&scene, list, 0);
+}
