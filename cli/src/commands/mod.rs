@@ -29,13 +29,14 @@ mod survey;
 mod t8n;
 mod trace;
 
-use crate::t8n::Failure;
+use crate::{bench::Latency, t8n::Failure};
 use clap::{Parser, Subcommand};
 use std::{
     fmt,
     io::{self, Write},
     num::NonZeroU16,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Executes Ethereum blocks on many cores and returns exactly what sequential execution returns.
@@ -153,6 +154,11 @@ pub fn main() -> ExitCode {
 /// A number of workers, as an option gives it.
 fn workers_from(text: &str) -> Result<NonZeroU16, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 to 65535")
+}
+
+/// Reads a pause: a time with its unit, or 0.
+fn pause_from(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { text.parse().map(|Latency(time)| time) }
 }
 
 /// Why a command could not go on.
