@@ -9,6 +9,7 @@ mod alloy;
 mod blob_room;
 mod build_from_pool;
 mod busy_machine;
+mod conversions;
 mod equivalence;
 mod faults;
 mod hostile_lists;
