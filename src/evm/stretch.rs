@@ -176,7 +176,7 @@ impl<S: StateSource> Task for RunTask<S> {
         self.fold(seat);
         match seat {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
-            #[cfg(feature = "sim")]
+            #[cfg(feature = "testing")]
             Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
         }
         self.publish(worker, seat);

@@ -60,6 +60,7 @@ pub enum BlockErrorKind<E> {
 
 /// The block ended early. What was committed before is in it and stays valid.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BlockError<E> {
     /// Where sequential execution would have ended.
     pub at: At,

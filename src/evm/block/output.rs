@@ -39,6 +39,7 @@ pub enum ExecutedStatus {
 
 /// What an executed transaction left beside its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Executed {
     /// How it ended.
     pub status: ExecutedStatus,
@@ -72,6 +73,7 @@ pub enum Outcome {
 
 /// The result of a block, or of its committed prefix.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BlockOutput {
     /// One for each transaction, in order.
     pub outcomes: Vec<Outcome>,

@@ -73,6 +73,7 @@ pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 
 /// A transaction that ran again.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Replayed<'s, I> {
     /// How it ended: as in the block, unless the inspector has interfered.
     pub result: ExecutionResult,
