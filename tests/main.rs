@@ -11,6 +11,7 @@ mod build_from_pool;
 mod busy_machine;
 mod conversions;
 mod equivalence;
+mod errors;
 mod faults;
 mod hostile_lists;
 mod random_blocks;
