@@ -3,6 +3,7 @@
 use crate::support::scene::{
     BENEFICIARY, Scene, call, call_with, contract, create, pay, rich, storage,
 };
+use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::fork::FORKS;
@@ -192,6 +193,61 @@ fn one_fails_where_the_fees_go(spec: SpecId) {
         let is_listed = played.output().bundle.contracts.contains_key(&KECCAK256_EMPTY);
         assert_eq!(is_listed, is_paid_last && !is_there, "{spec:?}");
     }
+}
+
+/// revm forgets that there is no code where a creation fails at an address that the transaction has touched. Others only
+/// look there, or pay: with the code, without loading it, by fees, and after the transactions. Who looks and who pays with
+/// the code are not in one journal: CONFORMANCE has what differs there.
+#[test]
+fn others_look_and_pay_where_one_has_failed() {
+    for spec in
+        [SpecId::PETERSBURG, SpecId::LONDON, SpecId::SHANGHAI, SpecId::CANCUN, SpecId::OSAKA]
+    {
+        for case in 0..64 {
+            look_and_pay_where_one_has_failed(spec, [1, 2, 4, 8, 16, 32].map(|bit| case & bit > 0));
+        }
+    }
+}
+
+fn look_and_pay_where_one_has_failed(spec: SpecId, choices: [bool; 6]) {
+    let [is_there, looks_before, looks_after, is_given, is_paid, gets_fees] = choices;
+    let is_paid = is_paid && !looks_after;
+    let mut scene = Scene::on(spec);
+    let [alice, bob, carol] = scene.senders();
+    let init = Code::new().push(0).push(0).op(opcode::REVERT).bytes();
+    let factory = scene.contract(0, Code::new().create2(&init, 0, 1).op(opcode::STOP));
+    let child = factory.create2(B256::from(U256::ONE), keccak256(&init));
+    // Any other account that comes about would bring the empty code into the bundle.
+    match gets_fees {
+        true => scene.block.env.beneficiary = child,
+        false => _ = scene.put(BENEFICIARY, rich()),
+    }
+    let outer = Code::new().call(child, 1, 30_000).call(factory, 0, 200_000).op(opcode::STOP);
+    let outer = scene.contract(1, outer);
+    scene.fund(outer, 10);
+    let look = Code::new().address(child).op(opcode::EXTCODESIZE).op(opcode::STOP);
+    let look = scene.contract(2, look);
+    let giver = scene.contract(3, Code::new().selfdestruct(child));
+    scene.fund(giver, 3);
+    if is_there {
+        scene.fund(child, 5);
+    }
+    for (is_sent, sender, to) in [
+        (looks_before, carol, look),
+        (true, bob, outer),
+        (looks_after, carol, look),
+        (is_given, alice, giver),
+        (is_paid, alice, child),
+    ] {
+        if is_sent {
+            scene.send(sender, TxEnv { gas_limit: 400_000, ..pay(to, u64::from(to == child)) });
+        }
+    }
+    if let Some(withdrawals) = &mut scene.block.withdrawals {
+        let amount = u64::from(!is_given);
+        withdrawals.push(Withdrawal { address: child, amount, ..Withdrawal::default() });
+    }
+    scene.play();
 }
 
 /// A nonce that several transactions of different senders raise decides the address.

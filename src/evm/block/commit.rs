@@ -25,21 +25,29 @@ impl Codes {
     ) -> Result<EvmState, E> {
         let accounts = committed.changes().iter().map(|change| {
             let mut account = account_of(change);
-            self.complete(&mut account.info, || now(change.address))?;
+            self.complete(&mut account.info, change, || now(change.address))?;
             Ok((change.address, account))
         });
         accounts.collect()
     }
 
-    /// Gives `info` its code, if it is known.
+    /// Gives `info`, which `change` leaves, its code, if it is known. The empty code stands beside
+    /// it as in revm, where it shows in the bundle: if the transaction has loaded it, or stays as
+    /// it is; not where a creation has failed.
     fn complete<E>(
         &mut self,
         info: &mut AccountInfo,
+        change: &AccountChange,
         now: impl FnOnce() -> Result<Option<AccountInfo>, E>,
     ) -> Result<(), E> {
         let hash = info.code_hash;
         if info.code.is_none() && hash == KECCAK256_EMPTY {
-            info.code = Some(Bytecode::default());
+            let is_forgotten = change.before.as_ref().is_some_and(|before| before.code.is_some());
+            info.code = match change.code.is_known() {
+                true => Some(Bytecode::default()),
+                false if is_forgotten => None,
+                false => now()?.filter(AccountInfo::is_empty_code_hash).and_then(|now| now.code),
+            };
             return Ok(());
         }
         if info.code.is_none() {
@@ -111,6 +119,36 @@ fn account_of(change: &AccountChange) -> Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evm::exec::change::CodeBeside;
+
+    const CHANGE: AccountChange = AccountChange {
+        address: Address::ZERO,
+        kind: ChangeKind::Changed,
+        before: None,
+        after: None,
+        slots: Vec::new(),
+        code: CodeBeside::Unsaid,
+        knows_balance: true,
+    };
+
+    /// The bundle of the caller's `State` lists the empty code where it stands beside an account.
+    #[test]
+    fn the_empty_code_is_beside_an_account_where_revm_has_it() {
+        let (with, without) = (AccountInfo::default(), AccountInfo::default().without_code());
+        for (code, before, now, expected) in [
+            (CodeBeside::Known, &without, &without, true),
+            (CodeBeside::Learnt, &without, &without, true),
+            (CodeBeside::Unsaid, &without, &with, true),
+            (CodeBeside::Unsaid, &without, &without, false),
+            (CodeBeside::Unsaid, &with, &with, false),
+        ] {
+            let change = AccountChange { before: Some(before.clone()), code, ..CHANGE };
+            let mut info = AccountInfo { nonce: 1, ..without.clone() };
+            let now = || Ok::<_, ()>(Some(now.clone()));
+            assert_eq!(Codes::default().complete(&mut info, &change, now), Ok(()));
+            assert_eq!(info.code.is_some(), expected, "{code:?} after {before:?}");
+        }
+    }
 
     /// As that of an account which an earlier block, not written yet, has delegated.
     #[test]
@@ -122,7 +160,7 @@ mod tests {
         let (mut codes, mut asked) = (Codes::default(), 0);
         for _ in 0..2 {
             let mut info = info.clone();
-            let completed = codes.complete(&mut info, || {
+            let completed = codes.complete(&mut info, &CHANGE, || {
                 asked += 1;
                 Ok::<_, ()>(Some(known.clone()))
             });
@@ -130,7 +168,7 @@ mod tests {
         }
         assert_eq!(asked, 1);
         let mut other = AccountInfo { code_hash: U256::ONE.into(), ..info };
-        assert_eq!(codes.complete(&mut other, || Ok::<_, ()>(Some(known))), Ok(()));
+        assert_eq!(codes.complete(&mut other, &CHANGE, || Ok::<_, ()>(Some(known))), Ok(()));
         assert_eq!(other.code, None, "the account has changed its code since");
     }
 }

@@ -87,7 +87,7 @@ impl CodeBeside {
     }
 
     /// Whether it stood there.
-    pub(super) const fn is_known(self) -> bool {
+    pub(in crate::evm) const fn is_known(self) -> bool {
         !matches!(self, Self::Unsaid)
     }
 }
