@@ -75,6 +75,7 @@ pub mod worker;
 #[cfg(feature = "testing")]
 pub use config::Forced;
 pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
+#[doc(inline)]
 pub use error::Invariant;
 #[cfg(all(feature = "evm", any(feature = "testing", feature = "mutants")))]
 pub use evm::EvmMutant;
@@ -94,5 +95,7 @@ pub use evm::{
 };
 #[cfg(feature = "evm")]
 pub use executor::{BlockRequest, Executor, NoState, execute_scoped};
+#[doc(inline)]
 pub use ids::{TxIndex, WorkerId};
+#[doc(inline)]
 pub use worker::CancellationToken;

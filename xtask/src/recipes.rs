@@ -2,7 +2,7 @@
 
 use crate::readme;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{add_flags, cargo, fixtures, is_there, output, shell, target_dir};
+use crate::workspace::{add_flags, cargo, fixtures, output, shell, target_dir};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -249,20 +249,9 @@ pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<
     runner.command("simulation", command)
 }
 
-/// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.
-pub(crate) fn deny(runner: &mut Runner, advisories: bool) -> Result<(), Failed> {
-    if !is_there("cargo", &["deny", "--version"]) {
-        // Building it takes about as long as everything else together.
-        let why = "cargo-deny is not installed (cargo install --locked cargo-deny)";
-        runner.skip("dependencies", why);
-        return Ok(());
-    }
-    let what = "deny --all-features check bans licenses sources";
-    runner.command("dependencies", cargo(what))?;
-    if !advisories {
-        return Ok(());
-    }
-    runner.command("advisories", cargo("deny --all-features check advisories"))
+/// Licences, sources and known vulnerabilities of the dependencies.
+pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("dependencies", cargo("deny --all-features check"))
 }
 
 /// The committed artifacts are what the sources compile to.
