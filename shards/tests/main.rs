@@ -1,0 +1,5 @@
+//! Shards against one process.
+
+#[cfg(feature = "mutants")]
+mod seeded;
+mod toy;
