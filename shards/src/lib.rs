@@ -15,6 +15,8 @@
 //! invariants; `braid-models` explores them for two shards over this same core.
 
 mod durable;
+#[cfg(feature = "evm")]
+pub mod evm;
 mod machine;
 #[cfg(feature = "mutants")]
 mod mutants;
