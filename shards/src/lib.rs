@@ -17,22 +17,26 @@
 mod durable;
 #[cfg(feature = "evm")]
 pub mod evm;
+mod figures;
 mod machine;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod network;
 mod order;
+mod placement;
 mod reference;
 mod shard;
 mod simulate;
 pub mod toy;
 
 pub use durable::Durable;
+pub use figures::Figures;
 pub use machine::{Machine, Outcome, Ran, Undeclared, Values, Write, Writes};
 #[cfg(feature = "mutants")]
 pub use mutants::ShardMutant;
 pub use network::{Options, ROUND};
 pub use order::{Agreed, Entry, Roles, ShardId};
+pub use placement::Placement;
 pub use reference::{Reference, reference};
 pub use shard::{Event, EventOf, Message, MessageOf, Messages, Shard};
 #[cfg(feature = "mutants")]

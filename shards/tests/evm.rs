@@ -5,14 +5,13 @@
 //! `BRAID_SHARDS_BLOCKS=n` takes `n` random blocks and `n` real ones, evenly spread.
 
 use braid_evm::runtime::simulated::Random;
-use braid_shards::evm::{Evm, RecordError, compare, record};
-use braid_shards::{Agreed, Options, ShardId, Traffic, simulate};
+use braid_shards::evm::{EvmKey, RecordError, compare, hash, record};
+use braid_shards::{Agreed, Options, Placement, ShardId, Traffic, simulate};
 use braid_testkit::block::Block;
 use braid_testkit::block_file::{BlockFile, is_block_file_name};
 use braid_testkit::generate::Case;
 use braid_testkit::{sequential, workload};
 use revm::DatabaseRef;
-use revm::primitives::Address;
 use std::path::PathBuf;
 
 /// Random blocks.
@@ -27,19 +26,6 @@ fn wanted() -> Option<u64> {
     wanted.map(|count| count.parse().expect("a number"))
 }
 
-/// Where an account lies: by its last bytes.
-fn home(address: &Address, shards: u16) -> ShardId {
-    ShardId(u16::from_be_bytes([address[18], address[19]]) % shards)
-}
-
-fn entry_home(key: &braid_shards::evm::EvmKey, shards: u16) -> ShardId {
-    use braid_shards::evm::EvmKey::{Account, Fees, Slot};
-    match key {
-        Account(address) | Slot(address, _) => home(address, shards),
-        Fees(shard) => *shard,
-    }
-}
-
 /// Executes `block` on `shards` shards; what went over the network.
 fn run<D: DatabaseRef>(
     block: &Block,
@@ -48,15 +34,15 @@ fn run<D: DatabaseRef>(
     options: Options,
 ) -> Result<Traffic, String> {
     let expected = sequential::execute(block, database).map_err(|error| error.to_string())?;
-    let recorded = record(block, database, shards, |address| home(address, shards));
-    let recorded = recorded.map_err(|error| error.to_string())?;
+    let placement = Placement::by_hash(shards, hash);
+    let recorded = record(block, database, shards, |address| placement.home(address));
+    let mut recorded = recorded.map_err(|error| error.to_string())?;
     let window = [2, 20, 100_000][Random::new(options.seed).below(3) as usize];
-    let again = record(block, database, shards, |address| home(address, shards));
-    let entries = again.expect("as the first time").entries;
-    let agreed: Agreed<Evm> = Agreed::new(entries, shards, window, |key| entry_home(key, shards));
+    let home = |key: &EvmKey| key.home(|address| placement.home(address));
+    let agreed = Agreed::new(recorded.take_entries(), shards, window, home);
     let simulated =
         simulate(&agreed, &recorded.base, options).map_err(|error| error.to_string())?;
-    compare(&recorded, &simulated, &expected)?;
+    compare(&recorded, &agreed, &simulated, &expected)?;
     Ok(simulated.traffic)
 }
 

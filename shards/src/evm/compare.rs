@@ -6,7 +6,7 @@ use super::run::EvmOutput;
 use super::run::Kind;
 use super::state::{AccountValue, EvmKey, EvmValue};
 use crate::machine::{Outcome, Values};
-use crate::order::Entry;
+use crate::order::{Agreed, Entry};
 use crate::simulate::Simulated;
 use alloy_consensus::{EthereumReceipt, TxType};
 use braid_testkit::sequential::{SequentialOutcome, SequentialOutput};
@@ -15,12 +15,14 @@ use revm::database::BundleState;
 use revm::primitives::{Address, Log, U256};
 use revm::state::AccountInfo;
 
-/// Compares the result of shards with that of sequential execution.
+/// Compares the result of shards on the order `agreed`, which is of the entries of `recorded`, with that of sequential
+/// execution.
 ///
 /// # Errors
 /// The first difference, in words.
 pub fn compare(
     recorded: &Recorded,
+    agreed: &Agreed<Evm>,
     simulated: &Simulated<Evm>,
     expected: &SequentialOutput,
 ) -> Result<(), String> {
@@ -31,7 +33,7 @@ pub fn compare(
     }
     let mut receipts = Vec::new();
     for (index, outcome) in outcomes.iter().enumerate() {
-        let entry = &recorded.entries[first + index];
+        let entry = &agreed.entries()[first + index];
         let (result, receipt) = executed(entry, outcome, receipts.last())
             .map_err(|why| format!("transaction {index}: {why}"))?;
         let wanted = expected.outcomes.get(index);

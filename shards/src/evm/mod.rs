@@ -8,6 +8,6 @@ mod state;
 
 pub use compare::compare;
 pub use machine::Evm;
-pub use record::{RecordError, Recorded, record};
+pub use record::{RecordError, Recorded, hash, record};
 pub use run::{EvmOutput, EvmTx, Kind, Surroundings};
 pub use state::{AccountValue, EvmDelta, EvmKey, EvmValue};

@@ -9,7 +9,7 @@ use crate::order::{Entry, ShardId};
 use braid_testkit::block::Block;
 use braid_testkit::sequential;
 use revm::DatabaseRef;
-use revm::primitives::{Address, B256, Bytes, hardfork::SpecId};
+use revm::primitives::{Address, B256, Bytes, U256, address, hardfork::SpecId, keccak256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,6 +26,46 @@ pub struct Recorded {
     pub beneficiary: Address,
     /// Number of transactions.
     pub transactions: usize,
+}
+
+impl Recorded {
+    /// The accounts of each system call and transaction.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Vec<Address>> {
+        let account = |key: &EvmKey| match key {
+            EvmKey::Account(address) | EvmKey::Slot(address, _) => Some(*address),
+            EvmKey::Fees(_) => None,
+        };
+        let of = |entry: &Entry<Evm>| -> Vec<Address> {
+            let keys = entry.reads.union(&entry.writes).filter_map(account);
+            keys.collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        let credits = |entry: &&Entry<Evm>| !matches!(entry.tx.kind, Kind::Credits(_));
+        self.entries.iter().filter(credits).map(of).collect()
+    }
+
+    /// Takes the entries out, for [`Agreed::new`](crate::Agreed::new).
+    pub fn take_entries(&mut self) -> Vec<Entry<Evm>> {
+        core::mem::take(&mut self.entries)
+    }
+}
+
+impl EvmKey {
+    /// Where it lies if `home` says where an account lies.
+    #[must_use]
+    pub fn home(&self, home: impl Fn(&Address) -> ShardId) -> ShardId {
+        match self {
+            Self::Account(address) | Self::Slot(address, _) => home(address),
+            Self::Fees(shard) => *shard,
+        }
+    }
+}
+
+/// A number for an account that spreads accounts evenly over shards.
+#[must_use]
+pub fn hash(address: &Address) -> u64 {
+    let hash = keccak256(address);
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Why a block cannot be recorded.
@@ -159,6 +199,21 @@ pub fn record<D: DatabaseRef>(
     Ok(Recorded { entries, base, before: counts.0, beneficiary, transactions: counts.1 })
 }
 
+/// Whether the beneficiary is paid nothing and is empty or not there: the touch may end it, or begin it.
+fn touches_empty<D: DatabaseRef>(
+    world: &mut World<'_, D>,
+    left: &Left,
+    beneficiary: Address,
+) -> bool {
+    if left.deltas.iter().any(|(key, _)| matches!(key, EvmKey::Fees(_))) {
+        return false;
+    }
+    let fees = world.now.values().map(EvmValue::fees);
+    let fees = fees.fold(U256::ZERO, U256::wrapping_add);
+    let account = world.value(EvmKey::Account(beneficiary)).account();
+    account.info(fees).is_none_or(|info| info.is_empty())
+}
+
 fn record_one<D: DatabaseRef>(
     world: &mut World<'_, D>,
     mut tx: EvmTx,
@@ -170,8 +225,11 @@ fn record_one<D: DatabaseRef>(
         let left = run(tx, &mut recorder).map_err(|missing| invalid(missing.to_string()))?;
         Ok((left, recorder.reads, recorder.hashes))
     };
+    let beneficiary = tx.around.env.beneficiary;
     let (mut left, mut reads, mut hashes) = attempt(world, &tx)?;
-    if let (Kind::Tx { fees, .. }, true) = (&mut tx.kind, left.loads_beneficiary) {
+    if let (Kind::Tx { fees, .. }, true) =
+        (&mut tx.kind, left.accesses_beneficiary || touches_empty(world, &left, beneficiary))
+    {
         *fees = None;
         (left, reads, hashes) = attempt(world, &tx)?;
     }
@@ -195,6 +253,12 @@ fn record_one<D: DatabaseRef>(
     Ok(Entry { tx, reads, writes: declared })
 }
 
+/// Predeploys of EIP-8282 in the order in which they are called.
+const BUILDER_REQUESTS: [Address; 2] = [
+    address!("0000BFF46984E3725691FA540A8C7589300D8282"),
+    address!("000064D678505AD48F8CCB093BC65813600E8282"),
+];
+
 /// Calls of system contracts, each with its data.
 type Calls = Vec<(Address, Bytes)>;
 
@@ -210,6 +274,9 @@ fn calls(block: &Block) -> (Calls, Calls) {
         before.push((eip2935::HISTORY_STORAGE_ADDRESS, block.parent_hash.0.into()));
         after.push((eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
         after.push((eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, Bytes::new()));
+    }
+    if spec.is_enabled_in(SpecId::AMSTERDAM) {
+        after.extend(BUILDER_REQUESTS.map(|contract| (contract, Bytes::new())));
     }
     if let Some(root) =
         block.parent_beacon_block_root.filter(|_| spec.is_enabled_in(SpecId::CANCUN))

@@ -87,7 +87,7 @@ pub(crate) struct Left {
     pub(crate) writes: Vec<(EvmKey, EvmValue)>,
     pub(crate) deltas: Vec<(EvmKey, EvmDelta)>,
     /// Whether the EVM has loaded the beneficiary.
-    pub(crate) loads_beneficiary: bool,
+    pub(crate) accesses_beneficiary: bool,
 }
 
 /// revm's view of a source.
@@ -184,7 +184,7 @@ pub(crate) fn run<S: Source>(tx: &EvmTx, source: &mut S) -> Result<Left, Missing
         output: EvmOutput::Credited,
         writes: Vec::new(),
         deltas: Vec::new(),
-        loads_beneficiary: false,
+        accesses_beneficiary: false,
     };
     if let Kind::Credits(credits) = &tx.kind {
         let credit = |(address, amount): &(Address, u128)| {
@@ -195,7 +195,8 @@ pub(crate) fn run<S: Source>(tx: &EvmTx, source: &mut S) -> Result<Left, Missing
     }
     let (output, state, fee) = execute(tx, View { source, around: &tx.around })?;
     left.output = output;
-    left.loads_beneficiary = state.contains_key(&tx.around.env.beneficiary);
+    let beneficiary = tx.around.env.beneficiary;
+    left.accesses_beneficiary = state.contains_key(&beneficiary);
     if let (Kind::Tx { fees: Some(shard), .. }, false) = (&tx.kind, fee.is_zero()) {
         left.deltas.push((EvmKey::Fees(*shard), EvmDelta::Fee(fee)));
     }
@@ -254,7 +255,9 @@ fn changes(
     if is_gone {
         after = AccountValue { life: before.life, ..AccountValue::default() };
     }
-    if account.is_selfdestructed() || account.is_created() {
+    // An empty account that ends may have had storage, in states that were made by hand.
+    let ends = is_gone && before.info(fees).is_some();
+    if ends || account.is_selfdestructed() || account.is_created() {
         after.life += 1;
     } else if after.code_hash == before.code_hash {
         after.code.clone_from(&before.code);

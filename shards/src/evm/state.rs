@@ -55,6 +55,12 @@ impl AccountValue {
         }
     }
 
+    /// Whether there is nothing in it, fees apart.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.balance.is_zero() && self.nonce == 0 && self.code_hash == KECCAK_EMPTY
+    }
+
     /// As the EVM takes it, with `fees` in its balance.
     #[must_use]
     pub fn info(&self, fees: U256) -> Option<AccountInfo> {
@@ -133,7 +139,8 @@ impl EvmDelta {
             Self::Credit(credit) => {
                 let mut account = value.account();
                 account.balance = account.balance.wrapping_add(credit);
-                account.exists |= !credit.is_zero();
+                // Adding nothing is a touch, and a touched account that is empty ends (EIP-161).
+                account.exists = !credit.is_zero() || !account.is_empty();
                 *value = EvmValue::Account(account);
             }
         }
