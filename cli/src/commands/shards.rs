@@ -125,7 +125,7 @@ struct Counted {
     restarts: u64,
 }
 
-/// All blocks with one placement on so many shards.
+/// All blocks with one placement on one number of shards.
 #[derive(Debug, Serialize)]
 struct Total {
     total: bool,

@@ -11,7 +11,7 @@ use revm::handler::{
     EthFrame, EthPrecompiles, FrameResult, Handler, MainBuilder, MainContext, MainnetContext,
 };
 use revm::interpreter::interpreter::EthInterpreter;
-use revm::primitives::{Address, B256, Bytes, U256, hardfork::SpecId};
+use revm::primitives::{Address, B256, Bytes, KECCAK_EMPTY, U256, hardfork::SpecId};
 use revm::state::{Account, AccountInfo, Bytecode, EvmState};
 use revm::{Database, SystemCallEvm};
 use std::cell::Cell;
@@ -255,9 +255,11 @@ fn changes(
     if is_gone {
         after = AccountValue { life: before.life, ..AccountValue::default() };
     }
-    // An empty account that ends may have had storage, in states that were made by hand.
-    let ends = is_gone && before.info(fees).is_some();
-    if ends || account.is_selfdestructed() || account.is_created() {
+    // States that were made by hand have storage where none can be. As in revm's `State`, an account without nonce and
+    // code has none once it changes, nor has an empty one that ends.
+    let was_bare = before.life == 0 && before.nonce == 0 && before.code_hash == KECCAK_EMPTY;
+    let drops = was_bare && before.info(fees).is_some() && (is_gone || after != before);
+    if drops || account.is_selfdestructed() || account.is_created() {
         after.life += 1;
     } else if after.code_hash == before.code_hash {
         after.code.clone_from(&before.code);
