@@ -22,6 +22,7 @@ mod page;
 mod progress;
 mod report;
 mod run;
+mod shards;
 mod shell;
 mod sim;
 mod suites;
@@ -61,6 +62,7 @@ enum Command {
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
     Sim(sim::SimArgs),
+    Shards(shards::ShardsArgs),
     #[command(visible_alias = "stest")]
     Statetest(suites::StateTestArgs),
     #[command(visible_aliases = ["btest", "blockchaintest"])]
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Sim(args) => sim::simulate(&args),
+        Command::Shards(args) => shards::shards(&args),
         Command::Statetest(args) => suites::statetest(&args),
         Command::Blocktest(args) => suites::blocktest(&args),
         Command::T8n(args) => t8n::t8n(&args),
