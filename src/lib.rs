@@ -77,7 +77,8 @@ pub use config::Forced;
 pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
 #[doc(inline)]
 pub use error::Invariant;
-#[cfg(all(feature = "evm", any(feature = "testing", feature = "mutants")))]
+#[cfg(feature = "evm")]
+#[cfg_attr(not(any(feature = "testing", feature = "mutants")), doc(hidden))]
 pub use evm::EvmMutant;
 #[cfg(feature = "evm")]
 pub use evm::{
