@@ -30,6 +30,7 @@
 //! | | |
 //! |---|---|
 //! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | for nodes: execute, stream, build |
+//! | `AsyncExecutor` | the same for asynchronous callers (feature `tokio`) |
 //! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
 //! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | what a user may bring |
 //!
@@ -94,6 +95,8 @@ pub use evm::{
     Observer, SimulatedBlock, SimulatedExecutor, Simulation, Stage, VirtualRun, evm_simulator,
     observe, simulate,
 };
+#[cfg(feature = "tokio")]
+pub use executor::{AsyncExecutor, AsyncRequest};
 #[cfg(feature = "evm")]
 pub use executor::{BlockRequest, Executor, NoState, execute_scoped};
 #[doc(inline)]

@@ -6,6 +6,8 @@
 mod support;
 
 mod alloy;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod blob_room;
 mod build_from_pool;
 mod busy_machine;

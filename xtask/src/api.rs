@@ -49,7 +49,7 @@ const LIST: &str = "docs/API.txt";
 /// Checks the list and whose types are public; compares with the last release, if there is one. `write`: the list is
 /// written instead of compared.
 pub(crate) fn api(runner: &mut Runner, write: bool) -> Result<(), Failed> {
-    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy,serde --");
+    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy,serde,tokio --");
     rustdoc.args(["-Z", "unstable-options", "--output-format", "json"]);
     // What is shown of a hidden module by another name would be missing.
     rustdoc.arg("--document-hidden-items");

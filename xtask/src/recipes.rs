@@ -56,7 +56,7 @@ pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
     runner.command("documentation", command)?;
     // Without the engine, to which nothing of the interface may link.
-    let mut command = cargo("doc --locked -p braid-evm --no-deps --features alloy,serde");
+    let mut command = cargo("doc --locked -p braid-evm --no-deps --features alloy,serde,tokio");
     add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
     runner.command("documentation as docs.rs has it", command)
 }
@@ -107,6 +107,7 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     let check = "check --locked -p braid-evm --lib --no-default-features --features";
     runner.command("features: alloy", cargo(&format!("{check} alloy")))?;
     runner.command("features: serde", cargo(&format!("{check} serde,engine")))?;
+    runner.command("features: tokio", cargo(&format!("{check} tokio")))?;
     Ok(())
 }
 
@@ -140,7 +141,7 @@ pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
 
 /// Every example runs and asserts what it prints.
 pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("examples: build", cargo("build --locked --examples --features serde"))?;
+    runner.command("examples: build", cargo("build --locked --examples --features serde,tokio"))?;
     let entries = fs::read_dir(runner.root().join("examples"));
     let mut names: Vec<String> = entries
         .into_iter()
