@@ -159,11 +159,11 @@ fn run<'env, S: StateSource + 'env>(
         session.begin_stretch(crew, course, &choice, (config, effects));
         let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
-        let Ended { failure, was_given_up, has_paid, seen, batches } = ended;
+        let Ended { failure, was_given_up, rounds, seen, batches } = ended;
         let next = session.frontier.position();
         let has_failed = failure.is_some();
-        let outcome = Outcome { first, next, all, was_given_up, has_failed, has_paid };
-        let least = waste(config.max_speculative_runs, choice.workers).commits;
+        let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds };
+        let least = waste(config.max_speculative_runs, choice.workers, choice.is_doubtful).commits;
         course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
         session.tally.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
@@ -225,7 +225,10 @@ impl<S: StateSource> Session<S> {
                 self.run_followed(end, crew, config, on_commit)
             }
             Strategy::InOrder => self.run_in_order(end, config, on_commit),
-            Strategy::Speculative => self.run_shared(end, crew, config, on_commit, How::Published),
+            Strategy::Speculative => {
+                let how = How::Published { is_doubtful: choice.is_doubtful };
+                self.run_shared(end, crew, config, on_commit, how)
+            }
             Strategy::Neighbours | Strategy::AccessList => {
                 self.run_neighbours(end, crew, config, on_commit, choice.shortest)
             }

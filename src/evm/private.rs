@@ -72,14 +72,20 @@ impl<S: StateSource> Session<S> {
             if !pace.allows(&lanes, crew.workers(), has_rest) {
                 continue;
             }
-            let before = self.tally.protocol.discarded;
+            let before = self.tally.protocol;
             ended = self.run_round(lanes, crew, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
-            let discarded = self.tally.protocol.discarded - before;
-            pace.ran(committed, usize::try_from(discarded).unwrap_or(usize::MAX));
+            let after = self.tally.protocol;
+            let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+            let discarded = count(after.discarded - before.discarded);
+            let adopted = count(after.speculative_commits - before.speculative_commits);
+            // A batch that begins where all before it is committed runs in order, too.
+            let has_held = after.failed > before.failed;
+            let held = if has_held { committed.saturating_sub(adopted) } else { 0 };
+            pace.ran(committed, discarded, held);
             self.tally.rounds += u64::from(committed > 0);
         }
-        ended.has_paid = pace.has_paid();
+        ended.rounds = pace.rounds();
         ended
     }
 

@@ -138,7 +138,7 @@ fn run<'a>(
     let caller = WorkerId(0);
     let transactions = session.workload.recipe.block.transactions.len();
     let workers = usize::from(config.workers.get());
-    let setup = session.set_up(transactions, &config, workers, false);
+    let setup = session.set_up(transactions, &config, workers, None);
     let shared = Shared::new(setup);
     let threads = Threads::for_workers(workers);
     std::thread::scope(|scope| {

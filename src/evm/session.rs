@@ -12,6 +12,8 @@ use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::mutants::is_evm_mutant;
 use super::plan::longest::Seen;
+use super::plan::pace::Rounds;
+use super::plan::waste;
 use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
@@ -49,14 +51,13 @@ pub(super) struct Ended<S: StateSource> {
     /// Private batches that have committed.
     pub(super) batches: u64,
     pub(super) seen: Seen,
-    /// Rounds of batches were of use.
-    pub(super) has_paid: bool,
+    pub(super) rounds: Rounds,
 }
 
 impl<S: StateSource> Default for Ended<S> {
     fn default() -> Self {
         let (failure, seen) = (None, Seen::default());
-        Self { failure, was_given_up: false, batches: 0, seen, has_paid: false }
+        Self { failure, was_given_up: false, batches: 0, seen, rounds: Rounds::default() }
     }
 }
 
@@ -172,7 +173,10 @@ impl<S: StateSource> Session<S> {
         let mutant = self.workload.recipe.mutant;
         let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
-            How::Published => self.set_up(end, config, crew.workers(), !crew.is_wide()),
+            How::Published { is_doubtful } => {
+                let waste = waste(config.max_speculative_runs, crew.workers(), is_doubtful);
+                self.set_up(end, config, crew.workers(), Some(waste).filter(|_| !crew.is_wide()))
+            }
             How::InOrder => self.set_up_in_order(end, config),
             How::Private(mut stretch) => {
                 folding = stretch.folding.take();

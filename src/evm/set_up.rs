@@ -9,28 +9,27 @@ use super::exec::base::StateSource;
 use super::exec::rejection::Rejection;
 use super::mutants::is_evm_mutant;
 use super::plan::longest::Seen;
+use super::plan::pace::Rounds;
 use super::plan::partition::plan_block;
-use super::plan::waste;
 use super::session::{Ended, Session};
 use super::stretch::PrivateStretch;
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex};
-use crate::protocol::{self, Batch, Halt, Limits, Plan, Policy};
+use crate::protocol::{self, Batch, Halt, Limits, Plan, Policy, Waste};
 use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
     /// Makes what has not run of the transactions below `end` ready for workers, in chunks.
-    /// `hands_over`: where speculation is wasted that is the end.
+    /// `hands_over`: where that is wasted is the end.
     pub(super) fn set_up(
         &mut self,
         end: usize,
         config: &Config,
         workers: usize,
-        hands_over: bool,
+        hands_over: Option<Waste>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let alone = workers == 1 || self.left(end) < 2;
-        let hands_over = hands_over.then(|| waste(config.max_speculative_runs, workers));
         let longest = core::mem::take(&mut self.longest);
         let block = &self.workload.recipe.block;
         let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
@@ -135,6 +134,6 @@ impl<S: StateSource> Session<S> {
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
         (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
-        Ended { failure, was_given_up, batches, seen, has_paid: false }
+        Ended { failure, was_given_up, batches, seen, rounds: Rounds::default() }
     }
 }

@@ -20,7 +20,10 @@ use std::sync::Arc;
 /// How transactions are shared out among workers.
 pub(super) enum How {
     /// In chunks whose writes others may read before they commit.
-    Published,
+    Published {
+        /// All that is left looks tied together.
+        is_doubtful: bool,
+    },
     /// In private batches.
     Private(Box<PrivateStretch>),
     /// One after the other, on the calling thread.

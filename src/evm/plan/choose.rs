@@ -33,8 +33,8 @@ impl Rest<'_> {
 
     const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
         let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
-        let (workers, shortest, is_rest, is_short) = (1, 0, false, false);
-        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried }
+        let (workers, shortest, is_rest, is_short, is_doubtful) = (1, 0, false, false, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, is_doubtful, untried }
     }
 
     /// All that is left runs in order.
@@ -145,7 +145,9 @@ fn by_features(
         None => {
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
-            rest.up_to(progress.trials.length(), rest.choice(Strategy::Speculative, reason))
+            let choice = rest.choice(Strategy::Speculative, reason);
+            let is_doubtful = progress.is_doubtful;
+            rest.up_to(progress.trials.length(), Choice { is_doubtful, ..choice })
         }
     };
     Choice { untried, ..choice }
@@ -154,6 +156,7 @@ fn by_features(
 #[cfg(test)]
 mod tests {
     use super::super::features::Setting;
+    use super::super::pace::Rounds;
     use super::super::progress::Outcome;
     use super::*;
     use crate::config::Config;
@@ -295,8 +298,8 @@ mod tests {
             path.push((choice.strategy, choice.reason, at));
             let in_order = choice.strategy == Strategy::InOrder;
             let next = if in_order { choice.end } else { at + 10 };
-            let (was_given_up, has_failed, has_paid) = (true, false, false);
-            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, has_paid };
+            let (was_given_up, has_failed, rounds) = (true, false, Rounds::default());
+            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds };
             progress.learn(Policy::Auto, &choice, &outcome);
             at = next;
         }

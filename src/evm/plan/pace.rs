@@ -1,7 +1,8 @@
 //! How long rounds of batches are, and whether they pay.
 
 use super::thresholds::{
-    COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH, SHORTEST_ROUND,
+    COMMITTED_FOR_DISCARDED, COMMITTED_FOR_HELD, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH,
+    SHORTEST_ROUND,
 };
 use crate::schedule::Lanes;
 
@@ -9,6 +10,15 @@ use crate::schedule::Lanes;
 /// leaves is folded beside the next.
 const FORCED_ROUND: usize = 4;
 const FORCED_ROUNDS: u32 = 2;
+
+/// What became of rounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::evm) struct Rounds {
+    /// They were of use.
+    pub(in crate::evm) have_paid: bool,
+    /// All that was left looked tied together.
+    pub(in crate::evm) found_chain: bool,
+}
 
 /// How rounds come on.
 #[derive(Debug)]
@@ -19,6 +29,10 @@ pub(in crate::evm) struct Pace {
     reach: usize,
     adopted: usize,
     discarded: usize,
+    /// Transactions that waited until all before them were committed, as one of their batch had
+    /// to.
+    held: usize,
+    found_chain: bool,
     /// Rounds in which nothing was wasted since one was, and how many there have to be before they
     /// get longer.
     good: u32,
@@ -39,6 +53,8 @@ impl Pace {
             reach: 0,
             adopted: 0,
             discarded: 0,
+            held: 0,
+            found_chain: false,
             good: 0,
             patience: GOOD_ROUNDS,
             is_tight: false,
@@ -62,15 +78,18 @@ impl Pace {
         self.is_over
     }
 
-    /// Whether lanes were of use.
-    pub(in crate::evm) const fn has_paid(&self) -> bool {
-        self.adopted > 0 && !self.is_wasteful()
+    /// What became of them.
+    pub(in crate::evm) const fn rounds(&self) -> Rounds {
+        let have_paid = self.adopted > 0 && !self.is_wasteful();
+        Rounds { have_paid, found_chain: self.found_chain }
     }
 
-    /// That much of the shortest round counts as if it had paid.
+    /// That much of the shortest round counts as if it had paid. Where many wait for all before
+    /// them speculation goes on meanwhile, and rounds do not.
     const fn is_wasteful(&self) -> bool {
-        COMMITTED_FOR_DISCARDED * self.discarded
-            > self.adopted + COMMITTED_FOR_DISCARDED * SHORTEST_ROUND
+        COMMITTED_FOR_HELD * self.held > self.adopted
+            || COMMITTED_FOR_DISCARDED * self.discarded
+                > self.adopted + COMMITTED_FOR_DISCARDED * SHORTEST_ROUND
     }
 
     /// Whether a round in these `lanes` can pay for `workers` workers. If not, another one may: a
@@ -96,6 +115,7 @@ impl Pace {
             return false;
         }
         self.is_over = is_chain && looks_ahead;
+        self.found_chain = self.is_over && has_rest;
         if is_chain {
             self.shorten();
         }
@@ -107,11 +127,12 @@ impl Pace {
         self.length = if half > SHORTEST_ROUND { half } else { SHORTEST_ROUND };
     }
 
-    /// A round committed `adopted` transactions, and `discarded` more of it were wasted or have not
-    /// run.
-    pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize) {
+    /// A round committed `adopted` transactions, of which `held` waited until all before them were
+    /// committed, and `discarded` runs were wasted.
+    pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize, held: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
+        self.held += held;
         if let Some(left) = &mut self.forced {
             *left = left.saturating_sub(1);
             self.is_over = *left == 0;
@@ -150,20 +171,20 @@ mod tests {
         let lengths: Vec<_> = (0..8)
             .map(|_| {
                 assert!(pace.allows(&shared(10, 100), 2, false) && !pace.is_over());
-                pace.ran(pace.length(), 0);
+                pace.ran(pace.length(), 0, 0);
                 pace.length()
             })
             .collect();
         assert_eq!(lengths, [64, 64, 128, 128, 128, 128, 128, 128]);
-        pace.ran(100, 28);
+        pace.ran(100, 28, 0);
         assert_eq!(pace.length(), 64);
         // One lane that is too long beside the others.
-        (0..9).for_each(|_| pace.ran(64, 0));
+        (0..9).for_each(|_| pace.ran(64, 0, 0));
         assert_eq!(pace.length(), 128);
         assert!(pace.allows(&shared(70, 100), 2, false));
-        pace.ran(128, 0);
+        pace.ran(128, 0, 0);
         assert_eq!(pace.length(), 64);
-        assert!(pace.has_paid());
+        assert!(pace.rounds().have_paid);
     }
 
     #[test]
@@ -171,7 +192,7 @@ mod tests {
         for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512)] {
             let mut pace = Pace::new(workers);
             assert_eq!(pace.length(), 64);
-            (0..20).for_each(|_| pace.ran(pace.length(), 0));
+            (0..20).for_each(|_| pace.ran(pace.length(), 0, 0));
             assert_eq!(pace.length(), longest);
         }
     }
@@ -179,12 +200,12 @@ mod tests {
     #[test]
     fn chains_end_lanes_where_shorter_rounds_do_not_help() {
         let mut pace = Pace::new(2);
-        (0..3).for_each(|_| pace.ran(64, 0));
+        (0..3).for_each(|_| pace.ran(64, 0, 0));
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
-        assert!(pace.has_paid());
-        assert!(!Pace::new(2).has_paid());
+        assert!(pace.rounds().have_paid);
+        assert!(!Pace::new(2).rounds().have_paid);
     }
 
     #[test]
@@ -197,7 +218,7 @@ mod tests {
         }
         assert!(pace.allows(&shared(150, 512), 4, false));
         // The next round begins near again.
-        pace.ran(512, 0);
+        pace.ran(512, 0, 0);
         assert_eq!(pace.length(), 64);
         // Two groups are all that there is, near or far.
         while !pace.allows(&shared(60, 100), 4, false) {}
@@ -210,14 +231,23 @@ mod tests {
     fn waste_ends_lanes_but_a_little_never_does() {
         let mut pace = Pace::new(2);
         for _ in 0..100 {
-            pace.ran(63, 1);
+            pace.ran(63, 1, 0);
             assert!(!pace.is_over());
         }
         let rounds = (0..1_000).take_while(|_| {
-            pace.ran(40, 24);
+            pace.ran(40, 24, 0);
             !pace.is_over()
         });
-        assert!((5..20).contains(&rounds.count()) && !pace.has_paid());
+        assert!((5..20).contains(&rounds.count()) && !pace.rounds().have_paid);
+    }
+
+    #[test]
+    fn rounds_end_where_many_wait_for_all_before_them() {
+        let mut pace = Pace::new(2);
+        pace.ran(64, 0, 5);
+        assert!(!pace.is_over());
+        pace.ran(64, 0, 6);
+        assert!(pace.is_over() && !pace.rounds().have_paid);
     }
 
     #[test]

@@ -7,11 +7,17 @@ use crate::config::{Forced, Policy};
 use crate::protocol::Waste;
 
 /// From when on speculation on `workers` workers counts as wasted, where each transaction may run
-/// `runs` times for nothing.
+/// `runs` times for nothing. `is_doubtful`: all that is left looks tied together, so that half of
+/// that is enough to tell.
 ///
 /// What a second worker does for nothing in a chain is about one run for each commit. Each further
 /// worker may waste as much as that one. They waste by fits and starts, so it takes longer to tell.
-pub(in crate::evm) fn waste(runs: u32, workers: usize) -> Waste {
+pub(in crate::evm) fn waste(runs: u32, workers: usize, is_doubtful: bool) -> Waste {
+    let Waste { runs, commits } = wasted(runs, workers);
+    Waste { runs: if is_doubtful { runs / 2 } else { runs }, commits }
+}
+
+fn wasted(runs: u32, workers: usize) -> Waste {
     let Waste { runs: few, commits } = Waste::default();
     if workers <= 2 {
         return Waste { runs: DISCARDS_OF_TWO, commits };
@@ -85,9 +91,10 @@ mod tests {
     #[test]
     fn a_chain_is_given_up_on_two_workers_and_on_many() {
         let expected = Waste { runs: 30, commits: 32 };
-        assert!([1, 4].iter().all(|runs| waste(*runs, 2) == expected));
-        let more = [3, 4, 5, 8, 64].map(|workers| waste(4, workers).runs);
+        assert!([1, 4].iter().all(|runs| waste(*runs, 2, false) == expected));
+        let more = [3, 4, 5, 8, 64].map(|workers| waste(4, workers, false).runs);
         assert_eq!(more, [96, 144, 192, 208, 208]);
-        assert_eq!(waste(1, 64), Waste { runs: 52, commits: 64 });
+        assert_eq!(waste(1, 64, false), Waste { runs: 52, commits: 64 });
+        assert_eq!(waste(4, 2, true), Waste { runs: 15, commits: 32 });
     }
 }
