@@ -1,10 +1,16 @@
 //! Choices of an executor.
 
+mod builder;
+
+pub use builder::{ConfigBuilder, ConfigError};
+
 use crate::protocol::{self, Limits, Waste};
 use std::num::{NonZeroU16, NonZeroU32};
 
 /// What an invalid transaction does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Mode {
     /// It makes the block invalid: execution ends with an error that names it.
     #[default]
@@ -15,6 +21,8 @@ pub enum Mode {
 
 /// How the transactions of a block run. It may change speed, never a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Policy {
     /// As is probably fastest: [`BlockOutput::path`](crate::BlockOutput::path) says how, and why.
@@ -24,11 +32,14 @@ pub enum Policy {
     InOrder,
     /// In one way, whether it pays or not: for tests (feature `testing`).
     #[doc(hidden)]
+    #[cfg_attr(all(feature = "serde", not(feature = "testing")), serde(skip))]
     Forced(Forced),
 }
 
 /// A way in which tests force transactions to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Forced {
     /// Speculatively, always.
     Speculative,
@@ -57,7 +68,25 @@ impl Policy {
 
 /// Choices of an executor. No choice but [`mode`](Self::mode), [`reverts`](Self::reverts) and
 /// [`access_list`](Self::access_list) changes a result.
+///
+/// [`builder`](Self::builder) checks what it is given; [`default`](Self::default) and an assignment
+/// to a field do for a program's own constants, and a number out of bounds then counts as the
+/// nearest one that is allowed. With the feature `serde` a configuration can be read from a file
+/// and written: fields that are left out have their default, the others are checked in the same
+/// way.
+///
+/// ```
+/// use braid_evm::{Config, Mode};
+///
+/// let config = Config::builder().workers(8).mode(Mode::Build).build()?;
+/// assert_eq!(config.workers.get(), 8);
+/// let error = Config::builder().window_per_worker(0).build().unwrap_err();
+/// assert_eq!(error.field, "window_per_worker");
+/// # Ok::<_, braid_evm::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "ConfigBuilder", into = "ConfigBuilder"))]
 #[non_exhaustive]
 pub struct Config {
     /// Workers, the calling thread included. Default: one for each core. No more of them run than
@@ -151,6 +180,18 @@ impl Default for Config {
 const WINDOW_FOR: u32 = 2;
 
 impl Config {
+    /// Most workers that [`builder`](Self::builder) allows.
+    pub const MOST_WORKERS: u16 = 1_024;
+    /// Most workers on slow storage that it allows.
+    pub const MOST_IO_WORKERS: u16 = 8_192;
+    /// Widest window for each worker that it allows.
+    pub const MOST_WINDOW: u32 = 65_536;
+
+    /// Choices that are checked when all of them are made.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+
     /// The default with this number of workers.
     #[must_use]
     pub fn with_workers(workers: NonZeroU16) -> Self {

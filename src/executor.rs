@@ -1,7 +1,11 @@
 //! The entry points.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod request;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::{AsyncExecutor, AsyncRequest};
 pub use request::{BlockRequest, NoState};
 
 use crate::config::Config;

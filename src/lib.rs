@@ -30,16 +30,18 @@
 //! | | |
 //! |---|---|
 //! | [`Executor`], [`Block`], [`BlockOutput`], [`BlockError`] | for nodes: execute, stream, build |
+//! | `AsyncExecutor` | the same for asynchronous callers (feature `tokio`) |
 //! | [`Config`], [`Mode`], [`Policy`] | choices; none but the mode changes a result |
 //! | [`StateSource`], [`Precompile`], [`Surcharge`], [`TransactionPool`] | what a user may bring |
-//! | [`protocol`] | the commit protocol: pure, one owner, model-checked as it is here |
-//! | [`mv`] | the multi-version store: who sees what |
-//! | [`worker`], [`runtime`] | the actors, and who runs them: threads, or a simulator |
-//! | [`schedule`] | how a block is cut up; it may only ever change speed |
 //!
-//! The last four rows are the engine. It knows nothing of Ethereum and builds without revm
-//! (without the default feature `evm`); its interfaces are for tests, models and other machines
-//! than the EVM, and change more freely than the rest.
+//! # Stability
+//!
+//! What these rows name follows Semantic Versioning. `Block` and `ChainRules` get new fields: write
+//! `..Block::default()`. The engine - modules `protocol` (the commit protocol), `mv` (the
+//! multi-version store), `worker`, `runtime`, `schedule`, `trace` - is documented with the feature
+//! `engine`; it is for tests, models and other machines than the EVM, builds without revm, and may
+//! change in any release. So may what the features `testing`, `mutants` and `trace` add, which are
+//! for this project's own tests.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -49,39 +51,55 @@
 #[cfg(feature = "alloy")]
 pub mod alloy;
 mod config;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod error;
 #[cfg(feature = "evm")]
 mod evm;
 #[cfg(feature = "evm")]
 mod executor;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod ids;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod mv;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod protocol;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod runtime;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod schedule;
 pub(crate) mod sync;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod trace;
+#[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod worker;
 
 #[cfg(feature = "testing")]
 pub use config::Forced;
-pub use config::{Config, Mode, Policy};
+pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
+#[doc(inline)]
 pub use error::Invariant;
+#[cfg(feature = "evm")]
+#[cfg_attr(not(any(feature = "testing", feature = "mutants")), doc(hidden))]
+pub use evm::EvmMutant;
 #[cfg(feature = "evm")]
 pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
-    Committed, DaoFork, EvmMutant, Executed, ExecutedStatus, Ommer, Outcome, Precompile,
-    PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, Replay, ReplayBase,
-    ReplayContext, ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats,
-    Strategy, Stretch, Surcharge, TransactionPool,
+    Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile, PrecompileCall,
+    PrecompileEnd, PrecompileState, Reason, Rejection, Replay, ReplayBase, ReplayContext,
+    ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch,
+    Surcharge, TransactionPool,
 };
-#[cfg(all(feature = "evm", feature = "sim"))]
+#[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{
     Observer, SimulatedBlock, SimulatedExecutor, Simulation, Stage, VirtualRun, evm_simulator,
     observe, simulate,
 };
+#[cfg(feature = "tokio")]
+pub use executor::{AsyncExecutor, AsyncRequest};
 #[cfg(feature = "evm")]
 pub use executor::{BlockRequest, Executor, NoState, execute_scoped};
-pub use ids::TxIndex;
+#[doc(inline)]
+pub use ids::{TxIndex, WorkerId};
+#[doc(inline)]
 pub use worker::CancellationToken;

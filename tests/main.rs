@@ -6,10 +6,14 @@
 mod support;
 
 mod alloy;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod blob_room;
 mod build_from_pool;
 mod busy_machine;
+mod conversions;
 mod equivalence;
+mod errors;
 mod faults;
 mod hostile_lists;
 mod random_blocks;

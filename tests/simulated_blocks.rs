@@ -253,6 +253,7 @@ fn seeded_bugs_of_the_ethereum_layer_are_noticed() {
             let scenario = match killer.as_str() {
                 "simulated blocks" => any,
                 "simulated blocks with lists" => listed,
+                "simulated blocks of whole executors" => whole,
                 "simulated blocks with an empty beneficiary" => with_empty_beneficiary,
                 _ => panic!("{bug:?}: there are no {killer}"),
             };

@@ -12,7 +12,7 @@ use crate::{
 use alloy_evm::precompiles::PrecompileInput;
 use alloy_primitives::{Address, U256, address};
 use braid_chain::{Built, Head, MemoryStore, genesis, open, verify};
-use braid_evm::{BlockOutput, Config, Executor, Forced, Policy};
+use braid_evm::{Config, Executor, Forced, Policy};
 use braid_testkit::{
     compare::braid::outputs,
     hostile::memory::MemoryAccount,
@@ -97,7 +97,8 @@ impl Oracle {
     fn check(&mut self, built: &Built) -> Result<SequentialOutput, String> {
         let expected = self.execute(built);
         let bundle = built.changes.changes.clone();
-        let found = BlockOutput { bundle, ..built.output.clone() };
+        let mut found = built.output.clone();
+        found.bundle = bundle;
         let different = outputs(&expected, &found, 5);
         if !different.is_empty() {
             return Err(format!("block {}: {different}", built.changes.head.number));

@@ -41,7 +41,13 @@ impl Explored {
     }
 }
 
-fn explore_batch(model: BlockModel, blocks: usize) -> Explored {
+/// Explores `model`, which is of `blocks` blocks, to its end.
+pub(crate) fn explore_model<M>(model: M, blocks: usize) -> Explored
+where
+    M: Model + Send + Sync + 'static,
+    M::Action: std::fmt::Debug + Clone + PartialEq,
+    M::State: std::fmt::Debug + std::hash::Hash + Clone + PartialEq + Send + Sync + 'static,
+{
     let properties = model.properties();
     let checker = model.checker().finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     let mut explored = Explored {
@@ -79,7 +85,7 @@ pub fn explore(suite: &Suite, workers: usize) -> Explored {
             scope.spawn(|| {
                 while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let model = BlockModel::new(batch.to_vec(), workers);
-                    let explored = explore_batch(model, batch.len());
+                    let explored = explore_model(model, batch.len());
                     if !explored.broken.is_empty() {
                         next.store(batches.len(), Ordering::Relaxed);
                     }

@@ -7,6 +7,8 @@
 //! What it leaves out: scopes and deltas (the store's property tests), the passing of the role
 //! (loom), and weak memory.
 //!
+//! Beside it: two shards of accounts, over the core of `braid-shards` as it is ([`shard_model`]).
+//!
 //! [`Protocol`]: braid_evm::protocol::Protocol
 
 mod batches;
@@ -18,6 +20,7 @@ mod private;
 mod private_suites;
 mod properties;
 mod scenario;
+mod shards;
 mod state;
 mod store;
 mod suites;
@@ -27,6 +30,7 @@ pub use batches::{Batches, Carry, Committed, Group, PrivateRun, Ran};
 pub use explore::{Explored, explore};
 pub use model::{Action, BlockModel};
 pub use scenario::{Kind, Scenario, Serial, Tx, Write};
+pub use shards::{ShardActor, ShardModel, ShardOrder, explore_shards, shard_model, shard_orders};
 pub use state::{Report, Run, State, Worker};
 pub use store::{Entry, Seen, Store};
 pub use suites::{Suite, full_suites, long_suites, suites};

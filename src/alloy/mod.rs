@@ -18,6 +18,9 @@
 //! [`with_access_lists`](BraidBlockExecutor::with_access_lists) makes it build the block's access
 //! list into the database, or compare the one that the database has.
 //!
+//! [`Block::from_alloy`](crate::Block::from_alloy) and [`transactions`] are for callers of
+//! [`Executor`](crate::Executor) that hold alloy's blocks and recovered transactions.
+//!
 //! # Limits
 //!
 //! - In parallel, the workers run EVMs of their own: Braid's, which is revm with the rules of the
@@ -32,10 +35,12 @@ mod engine;
 mod executor;
 mod factory;
 mod foreign;
+mod input;
 mod lists;
 mod served;
 
 pub use executor::BraidBlockExecutor;
 pub use factory::{BraidExecutorFactory, Executions};
 pub use foreign::Fees;
+pub use input::transactions;
 pub use lists::ListDatabase;

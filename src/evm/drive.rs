@@ -220,7 +220,10 @@ impl<S: StateSource> Session<S> {
     {
         let end = choice.end;
         match choice.strategy {
-            Strategy::InOrder if choice.is_rest => self.run_followed(end, crew, config, on_commit),
+            // A policy that takes turns has the shortest stretches followed, too.
+            Strategy::InOrder if choice.is_rest || choice.reason == Reason::Policy => {
+                self.run_followed(end, crew, config, on_commit)
+            }
             Strategy::InOrder => self.run_in_order(end, config, on_commit),
             Strategy::Speculative => self.run_shared(end, crew, config, on_commit, How::Published),
             Strategy::Neighbours | Strategy::AccessList => {

@@ -31,15 +31,15 @@ mod mutants;
 mod plan;
 mod prepare;
 mod private;
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 mod profile;
 mod pull;
 mod session;
 mod set_up;
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 mod simulate;
 mod stretch;
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 mod virtual_time;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
@@ -73,12 +73,12 @@ pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
 pub use mutants::EvmMutant;
 pub use plan::{Reason, Strategy, Stretch};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 pub use profile::{Observer, Stage, observe};
 pub use pull::{BuiltBlock, TransactionPool};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 pub use virtual_time::{SimulatedExecutor, VirtualRun};
 
 pub(crate) use crate::worker::CancellationToken;

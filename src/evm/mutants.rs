@@ -201,6 +201,9 @@ pub enum EvmMutant {
     /// What a round of lanes has left is not folded into the bundle while the next one runs.
     #[cfg(feature = "mutants")]
     LaneUnfolded,
+    /// The ledger does not get back what it has lent to a worker that folds beside a round.
+    #[cfg(feature = "mutants")]
+    LentLost,
     /// What undoes the accounts that others than the caller have folded is lost.
     #[cfg(feature = "mutants")]
     BucketRevertsLost,

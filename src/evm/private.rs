@@ -13,7 +13,7 @@ use super::mutants::is_evm_mutant;
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
 use super::session::{Ended, Session};
-use super::stretch::{How, PrivateStretch};
+use super::stretch::{Folding, How, PrivateStretch};
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::protocol::Batch;
@@ -113,10 +113,12 @@ impl<S: StateSource> Session<S> {
         let end = lanes.lanes.iter().flatten().max().map_or(0, |last| last + 1);
         let batch = |lane: Vec<usize>| Batch::Members(lane.into_iter().map(at).collect());
         let batches = lanes.lanes.into_iter().map(batch).collect();
-        let unfolded = self.ledger.growing.bundled();
+        let unfolded = self.ledger.growing.complete_up_to();
         let ledger = &mut self.ledger;
-        let folding =
-            unfolded.map(|from| (core::mem::take(&mut ledger.growing), ledger.hand_over(from)));
+        let folding = unfolded.map(|from| {
+            let (growing, lent) = (core::mem::take(&mut ledger.growing), ledger.lend(from));
+            Folding { growing, from, lent }
+        });
         let (hands_over_rest, publishes) = (false, true);
         let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
         self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))

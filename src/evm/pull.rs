@@ -36,6 +36,7 @@ pub trait TransactionPool {
 
 /// A block that was built from a pool.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BuiltBlock {
     /// The block with all transactions that were pulled, in order, those that were left out
     /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what

@@ -12,7 +12,7 @@ use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::mutants::is_evm_mutant;
 use super::plan::longest::Seen;
-use super::stretch::{Fold, How, RunTask, Unpublished};
+use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
@@ -199,8 +199,9 @@ impl<S: StateSource> Session<S> {
             end.published = end.frontier;
         }
         let ended = self.after(end, ended);
-        if let Some(growing) = task.folded() {
+        if let Some(Folding { growing, from, lent }) = task.folded() {
             self.ledger.growing = growing;
+            self.ledger.take_back(from, lent);
         }
         ended
     }

@@ -40,12 +40,18 @@ pub(super) struct PrivateStretch {
 }
 
 /// A bundle, and what became of transactions that are committed and not in it.
-pub(super) type Folding = (Growing, Vec<Fate>);
+pub(super) struct Folding {
+    pub(super) growing: Growing,
+    /// The first of them.
+    pub(super) from: usize,
+    /// The ledger's, which gets it back.
+    pub(super) lent: Vec<Fate>,
+}
 
 /// A bundle before and after one of the workers has put those transactions into it.
 pub(super) enum Fold {
     Waiting(Folding),
-    Done(Growing),
+    Done(Folding),
 }
 
 /// The part of the other workers.
@@ -106,7 +112,7 @@ impl<S: StateSource> RunTask<S> {
     }
 
     fn fold_if_waiting(&self, fold: &mut Option<Fold>) -> bool {
-        let (mut growing, outcomes) = match fold.take() {
+        let mut folding = match fold.take() {
             Some(Fold::Waiting(folding)) => folding,
             done => {
                 *fold = done;
@@ -114,19 +120,17 @@ impl<S: StateSource> RunTask<S> {
             }
         };
         let recipe = &self.shared.workload().recipe;
-        if is_evm_mutant!(recipe.mutant, LaneUnfolded) && !outcomes.is_empty() {
-            growing.give_up_bundle();
-        }
-        growing.extend(&recipe.block, outcomes);
-        *fold = Some(Fold::Done(growing));
+        let Folding { growing, from, lent } = &mut folding;
+        growing.extend(&recipe.block, *from, lent);
+        *fold = Some(Fold::Done(folding));
         true
     }
 
-    /// The bundle that was made, if one was. Waits for the worker that makes it: what it works on
-    /// is not there twice.
-    pub(super) fn folded(&self) -> Option<Growing> {
+    /// The bundle that was made, and of what, if one was. Waits for the worker that makes it: what
+    /// it works on is not there twice.
+    pub(super) fn folded(&self) -> Option<Folding> {
         match self.fold.as_ref()?.lock().take() {
-            Some(Fold::Done(growing)) => Some(growing),
+            Some(Fold::Done(folding)) => Some(folding),
             // Better than a block without receipts.
             Some(Fold::Waiting(_)) | None => {
                 unreachable!("the caller folds if no other worker does")
@@ -196,7 +200,7 @@ impl<S: StateSource> Task for RunTask<S> {
         self.read_ahead(worker);
         match seat {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
-            #[cfg(feature = "sim")]
+            #[cfg(feature = "testing")]
             Seat::Fiber(fiber) => work(&self.shared, worker, fiber),
         }
         self.publish(worker, seat);

@@ -4,7 +4,7 @@ mod caller;
 mod placement;
 mod pool;
 mod seat;
-#[cfg(all(feature = "sim", not(braid_loom)))]
+#[cfg(all(feature = "testing", not(braid_loom)))]
 pub mod simulated;
 mod threads;
 

@@ -1,6 +1,6 @@
 //! Where a worker sits while it takes part in a task.
 
-#[cfg(all(feature = "sim", not(braid_loom)))]
+#[cfg(all(feature = "testing", not(braid_loom)))]
 use super::simulated::Fiber;
 use super::threads::Threads;
 use crate::sync::Receiver;
@@ -12,7 +12,7 @@ pub enum Seat<'a> {
     /// Nothing interrupts it, and waiting blocks the thread.
     Thread(&'a Threads),
     /// One of several on a thread, each of which goes on when it is told to.
-    #[cfg(all(feature = "sim", not(braid_loom)))]
+    #[cfg(all(feature = "testing", not(braid_loom)))]
     Fiber(&'a Fiber<'a>),
 }
 
@@ -22,7 +22,7 @@ impl Seat<'_> {
     pub(super) const fn threads(&self) -> Option<&Threads> {
         match self {
             Self::Thread(threads) => Some(threads),
-            #[cfg(feature = "sim")]
+            #[cfg(feature = "testing")]
             Self::Fiber(_) => None,
         }
     }
@@ -32,7 +32,7 @@ impl Seat<'_> {
     pub const fn patient(self) -> Self {
         match self {
             Self::Thread(_) => Self::Thread(&Threads::SLEEPY),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             fiber @ Self::Fiber(_) => fiber,
         }
     }
@@ -42,7 +42,7 @@ impl Interrupt for Seat<'_> {
     fn yield_at(&self, point: Point) {
         match self {
             Self::Thread(threads) => threads.yield_at(point),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.yield_at(point),
         }
     }
@@ -50,7 +50,7 @@ impl Interrupt for Seat<'_> {
     fn tell(&self, activity: Activity) {
         match self {
             Self::Thread(threads) => threads.tell(activity),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.tell(activity),
         }
     }
@@ -60,7 +60,7 @@ impl Context for Seat<'_> {
     fn any(&self) -> AnyInterrupt<'_> {
         match self {
             Self::Thread(_) => None,
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => Some(*fiber),
         }
     }
@@ -68,7 +68,7 @@ impl Context for Seat<'_> {
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
         match self {
             Self::Thread(threads) => threads.recv(channel),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv(channel),
         }
     }
@@ -76,7 +76,7 @@ impl Context for Seat<'_> {
     fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
         match self {
             Self::Thread(threads) => threads.recv_unless(channel, is_stalled),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv_unless(channel, is_stalled),
         }
     }
@@ -84,7 +84,7 @@ impl Context for Seat<'_> {
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         match self {
             Self::Thread(threads) => threads.recv_soon(channel),
-            #[cfg(all(feature = "sim", not(braid_loom)))]
+            #[cfg(all(feature = "testing", not(braid_loom)))]
             Self::Fiber(fiber) => fiber.recv_soon(channel),
         }
     }

@@ -10,7 +10,7 @@ pub struct Ties {
     /// How long it will probably run, in any unit.
     pub weight: u64,
     /// Who shares one of them belongs together.
-    pub keys: [Option<u64>; 3],
+    pub keys: [Option<u64>; 4],
 }
 
 /// Transactions in lanes, by their places in what was shared out.
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn tie(weight: u64, keys: &[u64]) -> Ties {
-        let mut all = [None; 3];
+        let mut all = [None; 4];
         all.iter_mut().zip(keys).for_each(|(slot, key)| *slot = Some(*key));
         Ties { weight, keys: all }
     }

@@ -40,6 +40,8 @@ impl BlockHashes for BTreeMap<u64, B256> {
 /// A state before a block, read only, shared by cloning.
 pub struct StateDatabase<H> {
     state: Arc<State<H>>,
+    /// What it answers where there is no account: it does not exist, or it is empty.
+    missing: Option<AccountInfo>,
 }
 
 #[derive(Clone)]
@@ -65,7 +67,7 @@ impl<H> StateDatabase<H> {
         codes: B256Map<Bytecode>,
         block_hashes: H,
     ) -> Self {
-        Self { state: Arc::new(State { accounts, codes, block_hashes }) }
+        Self { state: Arc::new(State { accounts, codes, block_hashes }), missing: None }
     }
 
     /// A database of `state`.
@@ -85,6 +87,12 @@ impl<H> StateDatabase<H> {
         Self::of_parts(accounts, codes, block_hashes)
     }
 
+    /// The same state, but accounts that do not exist are answered as empty ones, as many databases in memory do.
+    #[must_use]
+    pub fn answering_empty(self) -> Self {
+        Self { missing: Some(AccountInfo::default().without_code()), ..self }
+    }
+
     /// The account at `address`, to be changed; copies of the database keep theirs.
     pub(crate) fn account_mut(&mut self, address: Address) -> Option<&mut Account>
     where
@@ -96,7 +104,7 @@ impl<H> StateDatabase<H> {
 
 impl<H> Clone for StateDatabase<H> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state) }
+        Self { state: Arc::clone(&self.state), missing: self.missing.clone() }
     }
 }
 
@@ -113,13 +121,14 @@ impl<H: BlockHashes> DatabaseRef for StateDatabase<H> {
     type Error = H::Error;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, H::Error> {
-        Ok(self.state.accounts.get(&address).map(|account| AccountInfo {
+        let found = self.state.accounts.get(&address).map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
             account_id: None,
             code: None,
-        }))
+        });
+        Ok(found.or_else(|| self.missing.clone()))
     }
 
     fn code_by_hash_ref(&self, code_hash: B256) -> Result<Bytecode, H::Error> {

@@ -2,7 +2,7 @@
 
 use crate::support::scene::{Scene, authorization, call, call_with, contract, delegate, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 use braid_evm::runtime::simulated::{Costs, Schedule};
 use braid_evm::{Forced, Mode, Policy};
 use braid_testkit::code::Code;
@@ -10,7 +10,7 @@ use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::MemoryAccount;
 use revm::bytecode::opcode;
 use revm::primitives::hardfork::SpecId;
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ pub(crate) fn every_way_to_look() {
                 scene.send(sender, tx);
             }
             scene.play();
-            #[cfg(feature = "sim")]
+            #[cfg(feature = "testing")]
             scene.play_schedules(0..40, |_| {});
         }
     }
@@ -204,7 +204,7 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                 let played = scene.play();
                 assert_eq!(played.balance(mortal), Some(U256::from(endowment)), "{spec:?}");
                 // Who called it before it was destroyed may be right by the time that it is back.
-                #[cfg(feature = "sim")]
+                #[cfg(feature = "testing")]
                 scene.play_schedules(0..8, |simulation| {
                     // The first visit lasts until the contract is there again and the visit at the frontier: only
                     // there values count.

@@ -52,7 +52,7 @@ fn it_sends_many_transactions_in_a_row() {
         scene.send(bob, pay(BENEFICIARY, 5));
         let played = scene.play();
         assert_eq!(played.slot(counter, 0), Some(U256::from(4)), "{name}");
-        #[cfg(feature = "sim")]
+        #[cfg(feature = "testing")]
         scene.play_schedules(0..20, |_| {});
     }
 }
@@ -202,7 +202,7 @@ fn an_empty_account_gets_something_first() {
             scene.send(bob, call(look));
             let played = scene.play();
             assert!(played.balance(BENEFICIARY) > Some(U256::from(3)), "{name}");
-            #[cfg(feature = "sim")]
+            #[cfg(feature = "testing")]
             scene.play_schedules(0..10, |_| {});
         }
     }

@@ -27,5 +27,5 @@ mod payments;
 mod reads;
 mod system;
 mod turns;
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 mod whole;

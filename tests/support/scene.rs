@@ -2,14 +2,14 @@
 
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 use braid_evm::Simulation;
 use braid_evm::{Block, EvmMutant, Forced, Mode, Policy};
 use braid_testkit::code::Code;
 use braid_testkit::lineup::Lineup;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
 use braid_testkit::sequential::{SequentialError, SequentialOutcome, SequentialOutput, SkipReason};
-#[cfg(feature = "sim")]
+#[cfg(feature = "testing")]
 use braid_testkit::simulation::{Scenario, Wishes, judge};
 use core::convert::Infallible;
 use revm::context::{BlockEnv, CfgEnv, TxEnv};
@@ -176,7 +176,7 @@ impl Scene {
     ///
     /// # Panics
     /// If an execution differs.
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "testing")]
     #[track_caller]
     pub(crate) fn play_schedules(&self, seeds: core::ops::Range<u64>, choose: fn(&mut Simulation)) {
         let _ = self.simulate(seeds, choose, false);
@@ -184,7 +184,7 @@ impl Scene {
 
     /// The same with the executor as it ships: in parts, in lanes, with workers that share the bundle. Returns
     /// how many parts and rounds of lanes there were.
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "testing")]
     #[track_caller]
     pub(crate) fn play_whole(
         &self,
@@ -194,7 +194,7 @@ impl Scene {
         self.simulate(seeds, choose, true)
     }
 
-    #[cfg(feature = "sim")]
+    #[cfg(feature = "testing")]
     #[track_caller]
     fn simulate(
         &self,

@@ -1,8 +1,12 @@
-//! The interface of the library: whose types it shows, and what changed since the last release.
+//! The interface of the library: a list of it, whose types it shows, and what changed since the last release.
+//!
+//! The list is in `docs/API.txt`, so that a change of the interface shows in a review.
 //!
 //! A type of another crate in the interface ties our versions to that crate's. So the crates are
 //! listed here, and one that is not listed fails the recipe. They are found in rustdoc's JSON, as
 //! cargo-public-api does it; that needs a nightly toolchain, and this does not.
+
+mod list;
 
 use crate::runner::{Failed, Runner};
 use crate::workspace::{cargo, is_there, output, target_dir};
@@ -13,42 +17,84 @@ use std::process::Command;
 
 /// Crates whose types and traits the interface may show, by where those are defined. Those of revm and
 /// alloy are its purpose; a new major version of one is a new major version of ours.
-const PUBLIC: [&str; 15] = [
+const PUBLIC: [&str; 20] = [
     "alloc",
     "alloy_consensus",
+    "alloy_eip7928",
     "alloy_eips",
     "alloy_evm",
     "alloy_primitives",
     "core",
     // The channel that `worker::Context` waits on; of the engine, not of the Ethereum layer.
     "crossbeam_channel",
+    "revm_bytecode",
     "revm_context",
     "revm_context_interface",
     "revm_database",
     "revm_database_interface",
+    // What an inspector runs in: `ReplayContext`, and the interpreter.
+    "revm_handler",
     "revm_inspector",
+    "revm_interpreter",
     "revm_primitives",
     "revm_state",
+    // The feature `serde`.
+    "serde_core",
     "std",
 ];
 
-/// Checks whose types are public; compares with the last release, if there is one.
-pub(crate) fn api(runner: &mut Runner) -> Result<(), Failed> {
-    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy --");
+/// The list of the interface.
+const LIST: &str = "docs/API.txt";
+
+/// Checks the list and whose types are public; compares with the last release, if there is one. `write`: the list is
+/// written instead of compared.
+pub(crate) fn api(runner: &mut Runner, write: bool) -> Result<(), Failed> {
+    let mut rustdoc = cargo("rustdoc --locked -p braid-evm --lib --features alloy,serde,tokio --");
     rustdoc.args(["-Z", "unstable-options", "--output-format", "json"]);
+    // What is shown of a hidden module by another name would be missing.
+    rustdoc.arg("--document-hidden-items");
     // The format is not stable; this reads little of it.
     rustdoc.env("RUSTC_BOOTSTRAP", "1");
     // A folder of its own: documentation in HTML lies elsewhere.
     let folder = target_dir(runner.root()).join("api");
     rustdoc.env("CARGO_TARGET_DIR", &folder);
     runner.command("interface: read", rustdoc)?;
-    runner.check("interface: crates", |_| {
+    let read = || -> Result<Value, String> {
         let text = fs::read_to_string(folder.join("doc/braid_evm.json"));
         let text = text.map_err(|error| error.to_string())?;
-        let json = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        judge(&crates(&json)?)
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    };
+    runner.check("interface: crates", |_| judge(&crates(&read()?)?))?;
+    runner.check("interface: list", |root| {
+        let listed = list::list(&read()?)?;
+        if !listed.tuples.is_empty() {
+            return Err(format!(
+                "these take a tuple, name its parts: {}",
+                listed.tuples.join(", ")
+            ));
+        }
+        let (path, text) = (root.join(LIST), listed.lines.join("\n") + "\n");
+        if write {
+            fs::write(&path, &text).map_err(|error| error.to_string())?;
+        }
+        compare(&fs::read_to_string(&path).unwrap_or_default(), &text)?;
+        Ok(format!("{} items", listed.lines.len()))
     })?;
     since_last_release(runner)
+}
+
+/// Whether the list in the file is that of the interface.
+fn compare(file: &str, found: &str) -> Result<(), String> {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (file, found) = (lines(file), lines(found));
+    let new = found.difference(&file).map(|line| format!("+ {line}"));
+    let gone = file.difference(&found).map(|line| format!("- {line}"));
+    let changes: Vec<String> = new.chain(gone).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let changes = changes.join("\n");
+    Err(format!("{LIST} has another interface; cargo xtask api --write writes it:\n{changes}"))
 }
 
 /// Compares the interface with the last release's, if cargo-semver-checks is installed.
@@ -184,6 +230,13 @@ mod tests {
         ] {
             assert!(crates(&interface(&inner)).expect("it can be read").is_empty(), "{inner}");
         }
+    }
+
+    #[test]
+    fn a_change_of_the_list_is_told() {
+        assert_eq!(compare("A: struct\n", "A: struct\n"), Ok(()));
+        let why = compare("A: struct\nB: enum\n", "A: struct\nC: enum\n").expect_err("it changed");
+        assert!(why.contains("+ C: enum\n- B: enum"), "{why}");
     }
 
     #[test]

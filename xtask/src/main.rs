@@ -6,6 +6,7 @@ mod chain;
 mod fuzzing;
 mod instructions;
 mod instrumented;
+mod licences;
 mod newcomer;
 mod package;
 mod plot;
@@ -151,12 +152,19 @@ enum Recipe {
     },
     /// Everything that the CI runs, and what takes hours
     Nightly,
-    /// Check licences, advisories and sources of the dependencies, if cargo-deny is installed
+    /// Check licences, advisories and sources of the dependencies with cargo-deny, which has to be installed
     Deny,
+    /// Check licences and sources of the dependencies, and write the bill of materials (CycloneDX) into the target folder
+    Licences,
     /// Rebuild the contracts of the generated workloads and compare the artifacts (needs npm)
     Contracts,
-    /// Check whose types the library's interface shows, and what changed since the last release
-    Api,
+    /// Compare the library's interface with its list, docs/API.txt, check whose types it shows, and what changed since
+    /// the last release
+    Api {
+        /// Write the list instead of comparing it
+        #[arg(long)]
+        write: bool,
+    },
     /// Package library and tool as for crates.io, and build what is packaged
     Package,
     /// Build the Python package's wheel from a clean tree, install it into a fresh environment, and test it there
@@ -265,9 +273,10 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Plot => runner.check("plot", plot::plot),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
-        Recipe::Deny => recipes::deny(runner, true),
+        Recipe::Deny => recipes::deny(runner),
+        Recipe::Licences => licences::licences(runner),
         Recipe::Contracts => recipes::contracts(runner),
-        Recipe::Api => api::api(runner),
+        Recipe::Api { write } => api::api(runner, *write),
         Recipe::Package => package::package(runner),
         Recipe::Python { spark } => python::python(runner, *spark),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
@@ -291,7 +300,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 const CI: [Part; 21] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
-    |it| recipes::deny(it, false),
+    licences::licences,
     recipes::contracts,
     recipes::clippy,
     recipes::msrv,
@@ -335,7 +344,7 @@ fn nightly(runner: &mut Runner) -> Result<(), Failed> {
     runner.part(recipes::stores);
     runner.part(package::package);
     runner.part(|it| python::python(it, true));
-    runner.part(api::api);
+    runner.part(|it| api::api(it, false));
     runner.part(|it| instrumented::tsan(it, true));
     runner.part(instrumented::coverage);
     let long = FuzzArgs { blocks: Some(10_000), seconds: 1_800, ..FuzzArgs::default() };

@@ -2,13 +2,13 @@
 
 use crate::readme;
 use crate::runner::{Failed, Runner};
-use crate::workspace::{add_flags, cargo, fixtures, is_there, output, shell, target_dir};
+use crate::workspace::{add_flags, cargo, fixtures, output, shell, target_dir};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 /// The features of the library; every combination must build.
-const FEATURES: [&str; 4] = ["evm", "sim", "mutants", "trace"];
+const FEATURES: [&str; 4] = ["evm", "testing", "mutants", "trace"];
 
 pub(crate) fn fmt(runner: &mut Runner, apply: bool) -> Result<(), Failed> {
     let arguments = if apply { "fmt --all" } else { "fmt --all --check" };
@@ -23,7 +23,7 @@ pub(crate) fn clippy(runner: &mut Runner) -> Result<(), Failed> {
     // Only the library: its tests would bring the Ethereum layer back in.
     lint("clippy: library, default features", "-p braid-evm --lib")?;
     lint("clippy: engine alone", "-p braid-evm --lib --no-default-features")?;
-    lint("clippy: engine, sim", "-p braid-evm --lib --no-default-features --features sim")?;
+    lint("clippy: engine, testing", "-p braid-evm --lib --no-default-features --features testing")?;
     lint("clippy: engine, mutants", "-p braid-evm --lib --no-default-features --features mutants")
 }
 
@@ -54,7 +54,11 @@ fn readme_commands(runner: &mut Runner) -> Result<readme::Commands, Failed> {
 pub(crate) fn doc(runner: &mut Runner) -> Result<(), Failed> {
     let mut command = cargo("doc --locked --workspace --no-deps --all-features");
     add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
-    runner.command("documentation", command)
+    runner.command("documentation", command)?;
+    // Without the engine, to which nothing of the interface may link.
+    let mut command = cargo("doc --locked -p braid-evm --no-deps --features alloy,serde,tokio");
+    add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
+    runner.command("documentation as docs.rs has it", command)
 }
 
 /// The engine needs no revm, the tool has no seeded bugs, and the library builds with each feature alone and with all of
@@ -99,9 +103,11 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
         let shown = if chosen.is_empty() { "none" } else { &chosen };
         runner.command(&format!("features: {shown}"), command)?;
     }
-    // It only adds a module to `evm`; with every combination it would double the time.
-    let alloy = "check --locked -p braid-evm --lib --no-default-features --features alloy";
-    runner.command("features: alloy", cargo(alloy))?;
+    // They only add to `evm` and to the choices; with every combination they would multiply the time.
+    let check = "check --locked -p braid-evm --lib --no-default-features --features";
+    runner.command("features: alloy", cargo(&format!("{check} alloy")))?;
+    runner.command("features: serde", cargo(&format!("{check} serde,engine")))?;
+    runner.command("features: tokio", cargo(&format!("{check} tokio")))?;
     Ok(())
 }
 
@@ -135,7 +141,7 @@ pub(crate) fn msrv(runner: &mut Runner) -> Result<(), Failed> {
 
 /// Every example runs and asserts what it prints.
 pub(crate) fn examples(runner: &mut Runner) -> Result<(), Failed> {
-    runner.command("examples: build", cargo("build --locked --examples"))?;
+    runner.command("examples: build", cargo("build --locked --examples --features serde,tokio"))?;
     let entries = fs::read_dir(runner.root().join("examples"));
     let mut names: Vec<String> = entries
         .into_iter()
@@ -244,20 +250,9 @@ pub(crate) fn sim(runner: &mut Runner, times: u32, seed: Option<u64>) -> Result<
     runner.command("simulation", command)
 }
 
-/// Licences and sources of the dependencies; with `advisories` also known vulnerabilities.
-pub(crate) fn deny(runner: &mut Runner, advisories: bool) -> Result<(), Failed> {
-    if !is_there("cargo", &["deny", "--version"]) {
-        // Building it takes about as long as everything else together.
-        let why = "cargo-deny is not installed (cargo install --locked cargo-deny)";
-        runner.skip("dependencies", why);
-        return Ok(());
-    }
-    let what = "deny --all-features check bans licenses sources";
-    runner.command("dependencies", cargo(what))?;
-    if !advisories {
-        return Ok(());
-    }
-    runner.command("advisories", cargo("deny --all-features check advisories"))
+/// Licences, sources and known vulnerabilities of the dependencies.
+pub(crate) fn deny(runner: &mut Runner) -> Result<(), Failed> {
+    runner.command("dependencies", cargo("deny --all-features check"))
 }
 
 /// The committed artifacts are what the sources compile to.

@@ -57,7 +57,7 @@ fn switch(name: &str) -> &str {
 }
 
 /// Each rung with its tests.
-const RUNGS: [(&str, &str); 3] = [
+const RUNGS: [(&str, &str); 5] = [
     (
         "seeded bugs: properties",
         "test --locked -p braid-toy --test store -- --ignored every_mutant",
@@ -65,6 +65,14 @@ const RUNGS: [(&str, &str); 3] = [
     (
         "seeded bugs: models, simulation, traces",
         "test --locked -p braid-models --test mutants -- --include-ignored --nocapture",
+    ),
+    (
+        "seeded bugs: shards, simulation",
+        "test --locked -p braid-shards --features mutants --test shards -- --nocapture seeded",
+    ),
+    (
+        "seeded bugs: shards, model",
+        "test --locked -p braid-models --test shards -- --ignored --nocapture",
     ),
     (
         "seeded bugs: Ethereum layer",

@@ -1,15 +1,12 @@
 //! A sweep over contention: one family of blocks, from calls that all need each other to calls that hardly meet.
 
-use super::{BenchError, Figures, Subject, Timing, measure};
-use crate::explain::{self, Axis, Graph, Recording, WhatIf};
-use braid_evm::{Config, Executor, Strategy, Stretch};
+use super::{BenchError, Bounded, Timing};
 use braid_testkit::{
     block::Block,
     block_file::FileDatabase,
     workload::{Contention, Order, ToldBy, When},
 };
 use core::num::NonZeroU16;
-use std::{collections::HashMap, sync::Arc};
 
 /// Numbers of slots: the rows of each plane.
 pub const SLOTS: [u32; 8] = [1, 2, 4, 16, 40, 100, 300, 1_000];
@@ -81,53 +78,8 @@ pub fn whole() -> Vec<Contention> {
 pub struct Cell {
     /// Which one.
     pub contention: Contention,
-    /// An executor that has seen the block before.
-    pub learned: Figures,
-    /// One that does not learn.
-    pub fresh: Figures,
-    /// How many times faster than in sequence whole runs can be, at best, where each waits for those that it needs.
-    pub chain_bound: f64,
-    /// The same where it waits at its first read of what they write.
-    pub late_bound: f64,
-    /// How the one that has learned ran the block.
-    pub path: Vec<Stretch>,
-}
-
-impl Cell {
-    /// The bound by chains, times what two cores of this machine come to over two; not below 1, as running in order
-    /// does not wait for another core.
-    #[must_use]
-    pub fn bound(&self) -> f64 {
-        (self.chain_bound * self.learned.ceiling().unwrap_or(2.0) / 2.0).max(1.0)
-    }
-
-    /// What was reached of the bound, by the slower one of both executors.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        self.slower() / self.bound().max(f64::MIN_POSITIVE)
-    }
-
-    /// The smaller one of both ratios.
-    #[must_use]
-    pub fn slower(&self) -> f64 {
-        self.learned.ratio().min(self.fresh.ratio())
-    }
-
-    /// Processor time over that of sequential execution, of both executors the larger one.
-    #[must_use]
-    pub fn cpu(&self) -> f64 {
-        self.learned.cpu_ratio().max(self.fresh.cpu_ratio())
-    }
-
-    /// How most of its transactions ran.
-    #[must_use]
-    pub fn strategy(&self) -> Option<Strategy> {
-        let mut counts: HashMap<Strategy, u32> = HashMap::new();
-        for stretch in &self.path {
-            *counts.entry(stretch.strategy).or_default() += stretch.end - stretch.first;
-        }
-        counts.into_iter().max_by_key(|(_, count)| *count).map(|(strategy, _)| strategy)
-    }
+    /// How it ran, beside its bounds.
+    pub measured: Bounded,
 }
 
 /// How a sweep is made.
@@ -150,24 +102,8 @@ impl Sweep {
     /// Some result is not the sequential one; or the generator is at fault.
     pub fn cell(&self, contention: Contention) -> Result<Cell, BenchError> {
         let (block, database) = self.block(contention)?;
-        let shared = Arc::new(braid_evm::Block::from(&block));
-        let mut executors = [self.executor(true)?, self.executor(false)?];
-        let name = contention.to_string();
-        let subject = Subject {
-            name: &name,
-            block: &block,
-            shared: &shared,
-            database: &|| database.clone(),
-            reads: None,
-        };
-        let figures = measure(&subject, &mut executors, self.timing)?;
-        let Ok([learned, fresh]) = <[Figures; 2]>::try_from(figures) else {
-            unreachable!("one for each executor")
-        };
-        let (chain_bound, late_bound) = bounds(&block, &database, self.workers)?;
-        let [executor, _] = &mut executors;
-        let again = executor.block(shared).database(database).execute().map_err(invalid)?;
-        Ok(Cell { contention, learned, fresh, chain_bound, late_bound, path: again.path })
+        let measured = Bounded::measure(&contention, &block, &database, self.workers, self.timing)?;
+        Ok(Cell { contention, measured })
     }
 
     /// The block of a cell and the state before it.
@@ -179,30 +115,10 @@ impl Sweep {
         let file = contention.block(transactions, self.seed).map_err(invalid)?;
         file.to_block().map_err(|error| invalid(format!("{error:?}")))
     }
-
-    fn executor(&self, learns: bool) -> Result<Executor, BenchError> {
-        let mut config = Config::with_workers(self.workers);
-        config.learn = learns;
-        Executor::new(config).map_err(invalid)
-    }
 }
 
 fn invalid(error: impl core::fmt::Display) -> BenchError {
     BenchError::Invalid(error.to_string())
-}
-
-/// How many times faster than in sequence `workers` can be at best: whole runs, and late reads.
-fn bounds(
-    block: &Block,
-    database: &FileDatabase,
-    workers: NonZeroU16,
-) -> Result<(f64, f64), BenchError> {
-    // The fastest round of each transaction counts.
-    let recording: Recording = explain::record(block, database, 3).map_err(invalid)?;
-    let graph = Graph::new(&recording, Axis::Time, &WhatIf::NOTHING);
-    let bounds = graph.bounds(&[usize::from(workers.get())]);
-    let ratio = |span| explain::ratio(bounds.work, span);
-    Ok(bounds.workers.first().map_or((1.0, 1.0), |on| (ratio(on.chain), ratio(on.late_read))))
 }
 
 #[cfg(test)]
@@ -229,11 +145,12 @@ mod tests {
         let workers = NonZeroU16::new(2).expect("not zero");
         let sweep = Sweep { workers, timing, seed: 1, transactions: Some(60) };
         let one = sweep.cell(Contention { slots: 1, ..Contention::BASE }).expect("a cell");
+        let one = one.measured;
         assert!((one.chain_bound - 1.0).abs() < 1e-9, "{}", one.chain_bound);
         // Half of each call comes before the slot; what it takes is really measured.
         assert!(one.late_bound > 1.02, "{}", one.late_bound);
         let in_turn = Contention { slots: 300, order: Order::InTurn, ..Contention::BASE };
-        let many = sweep.cell(in_turn).expect("a cell");
+        let many = sweep.cell(in_turn).expect("a cell").measured;
         assert!(many.chain_bound > 1.3 && many.share() > 0.0, "{}", many.chain_bound);
         assert!(many.strategy().is_some());
     }

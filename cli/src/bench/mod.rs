@@ -10,6 +10,7 @@
 //! [`Plain`]: braid_testkit::sequential::Plain
 
 mod against;
+mod bounded;
 pub mod contention;
 mod figures;
 mod latency;
@@ -25,6 +26,7 @@ mod store;
 pub mod sustain;
 
 pub use against::{Change, FEWEST, Round, Verdict};
+pub use bounded::Bounded;
 pub use figures::{Figures, Series};
 pub use latency::{Latency, ReadCounter, SlowDatabase, Waiting};
 pub use load::{Load, compute};

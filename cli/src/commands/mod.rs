@@ -22,6 +22,7 @@ mod page;
 mod progress;
 mod report;
 mod run;
+mod shards;
 mod shell;
 mod sim;
 mod suites;
@@ -29,13 +30,14 @@ mod survey;
 mod t8n;
 mod trace;
 
-use crate::t8n::Failure;
+use crate::{bench::Latency, t8n::Failure};
 use clap::{Parser, Subcommand};
 use std::{
     fmt,
     io::{self, Write},
     num::NonZeroU16,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Executes Ethereum blocks on many cores and returns exactly what sequential execution returns.
@@ -60,6 +62,7 @@ enum Command {
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
     Sim(sim::SimArgs),
+    Shards(shards::ShardsArgs),
     #[command(visible_alias = "stest")]
     Statetest(suites::StateTestArgs),
     #[command(visible_aliases = ["btest", "blockchaintest"])]
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Sim(args) => sim::simulate(&args),
+        Command::Shards(args) => shards::shards(&args),
         Command::Statetest(args) => suites::statetest(&args),
         Command::Blocktest(args) => suites::blocktest(&args),
         Command::T8n(args) => t8n::t8n(&args),
@@ -153,6 +157,11 @@ pub fn main() -> ExitCode {
 /// A number of workers, as an option gives it.
 fn workers_from(text: &str) -> Result<NonZeroU16, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 to 65535")
+}
+
+/// Reads a pause: a time with its unit, or 0.
+fn pause_from(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { text.parse().map(|Latency(time)| time) }
 }
 
 /// Why a command could not go on.

@@ -62,7 +62,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Pause before each timed run, as a node has it between two blocks; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = super::bench::pause_from)]
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = super::pause_from)]
     pause: Duration,
     /// Write the access list of each block that everything agrees on into this folder, as
     /// NAME.bal.rlp; making it is part of the times

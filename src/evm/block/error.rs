@@ -38,28 +38,43 @@ impl fmt::Display for At {
 #[non_exhaustive]
 pub enum BlockErrorKind<E> {
     /// The state before the block could not be read.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {0}; once it can be read, execute the block again")]
     Base(E),
     /// The transaction is invalid (validate mode only).
-    #[error("{0}")]
+    #[error("{0}{next}", next = next(.0))]
     Invalid(Rejection),
     /// The block's access list (EIP-7928) is not that of the block.
-    #[error("{0}")]
+    #[error("{0}; refuse the block")]
     AccessList(AccessListError),
     /// A system contract did not do its part (EIP-2935, EIP-4788, EIP-7002, EIP-7251, EIP-8282),
     /// or a deposit log is malformed (EIP-6110).
-    #[error("system call: {0}")]
+    #[error("system call: {0}; refuse the block, or correct `Block` and `ChainRules`")]
     SystemCall(String),
     /// The caller wanted no more.
-    #[error("cancelled")]
+    #[error("cancelled; `committed` has what was done, and the executor is ready")]
     Cancelled,
     /// A bug in Braid.
-    #[error("internal error: {0}")]
+    #[error(
+        "internal error: {0}; this is a bug in Braid: report it with the block, and execute the \
+         block with `Policy::InOrder`"
+    )]
     Internal(Invariant),
+}
+
+/// What to do about a transaction that makes the block invalid.
+fn next(rejection: &Rejection) -> &'static str {
+    match rejection {
+        // These say it themselves, or it is for their author to say.
+        Rejection::Header(_) | Rejection::AccessList(_) | Rejection::Custom(_) => "",
+        Rejection::Invalid(_) | Rejection::BlockGas { .. } | Rejection::BlobGas { .. } => {
+            "; refuse the block, or leave the transaction out (`Mode::Build`)"
+        }
+    }
 }
 
 /// The block ended early. What was committed before is in it and stays valid.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BlockError<E> {
     /// Where sequential execution would have ended.
     pub at: At,

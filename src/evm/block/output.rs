@@ -9,9 +9,9 @@ use crate::protocol::Counters;
 use alloy_consensus::EthereumReceipt;
 use alloy_eip7928::bal::Bal;
 use alloy_eips::eip7685::Requests;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, Log};
 use revm::Inspector;
-use revm::context::result::{HaltReason, Output, ResultGas, SuccessReason};
+use revm::context::result::{ExecutionResult, HaltReason, Output, ResultGas, SuccessReason};
 use revm::database::BundleState;
 use revm::interpreter::interpreter::EthInterpreter;
 
@@ -39,11 +39,27 @@ pub enum ExecutedStatus {
 
 /// What an executed transaction left beside its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Executed {
     /// How it ended.
     pub status: ExecutedStatus,
     /// Its gas, before and after refunds.
     pub gas: ResultGas,
+}
+
+impl Executed {
+    /// The same in revm's type. Nothing is copied. `logs` are those of the transaction's receipt.
+    #[must_use]
+    pub fn into_result(self, logs: Vec<Log>) -> ExecutionResult {
+        let gas = self.gas;
+        match self.status {
+            ExecutedStatus::Success { reason, output } => {
+                ExecutionResult::Success { reason, gas, logs, output }
+            }
+            ExecutedStatus::Revert { output } => ExecutionResult::Revert { gas, logs, output },
+            ExecutedStatus::Halt { reason } => ExecutionResult::Halt { reason, gas, logs },
+        }
+    }
 }
 
 /// What became of a transaction.
@@ -57,10 +73,12 @@ pub enum Outcome {
 
 /// The result of a block, or of its committed prefix.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BlockOutput {
     /// One for each transaction, in order.
     pub outcomes: Vec<Outcome>,
-    /// Receipts of the executed transactions, in order.
+    /// Receipts of the executed transactions, in order. Each converts into alloy's
+    /// `ReceiptEnvelope`, which has the bloom, with [`From`]; its logs are moved.
     pub receipts: Vec<EthereumReceipt>,
     /// Requests to the consensus layer (EIP-7685), from Prague.
     pub requests: Requests,
@@ -90,6 +108,35 @@ pub struct BlockOutput {
 }
 
 impl BlockOutput {
+    /// Moves the outcomes out, in revm's type: one for each transaction, in order. Nothing is
+    /// copied: the logs are moved out of the receipts, which keep everything else. Take blooms and
+    /// the receipts root before.
+    ///
+    /// ```
+    /// # use braid_evm::{Block, Config, Executor, Rejection};
+    /// # use revm::context::result::ExecutionResult;
+    /// # use revm::database::{CacheDB, EmptyDB};
+    /// # use revm::primitives::B256;
+    /// # let block = Block { parent_beacon_block_root: Some(B256::ZERO), ..Block::default() };
+    /// # let mut executor = Executor::new(Config::default())?;
+    /// # let request = executor.block(block).database(CacheDB::new(EmptyDB::new()));
+    /// let mut output = request.execute()?;
+    /// let results: Vec<Result<ExecutionResult, Rejection>> = output.take_results().collect();
+    /// # assert!(results.is_empty());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_results(&mut self) -> impl Iterator<Item = Result<ExecutionResult, Rejection>> {
+        let outcomes = core::mem::take(&mut self.outcomes);
+        let mut receipts = self.receipts.iter_mut();
+        outcomes.into_iter().map(move |outcome| match outcome {
+            Outcome::Executed(executed) => {
+                let logs = receipts.next().map(|receipt| core::mem::take(&mut receipt.logs));
+                Ok(executed.into_result(logs.unwrap_or_default()))
+            }
+            Outcome::Skipped(rejection) => Err(rejection),
+        })
+    }
+
     /// Runs `tx` again, alone, on the state that it saw, with `inspector`. `source` is the state
     /// before the block, as the block was given it; a parent's bundle is kept.
     ///

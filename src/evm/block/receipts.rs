@@ -4,7 +4,7 @@ use super::output::{Executed, ExecutedStatus, Outcome};
 use crate::evm::exec::balances::Moved;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::exec::tx_output::Fate;
+use crate::evm::exec::tx_output::{Fate, TxOutput};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_primitives::{Address, Log};
@@ -76,6 +76,15 @@ impl Splitting {
             },
             Ok(None) => unreachable!("what has no result there was added before"),
             Err(rejection) => self.add_skipped(rejection, mutant),
+        }
+    }
+
+    /// Adds what became of `tx`, which is the next one. Its result is not in `fate` any more then.
+    pub(in crate::evm) fn take(&mut self, tx: &TxEnv, fate: &mut Fate, mutant: EvmMutant) {
+        match fate {
+            Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
+            Ok(None) => unreachable!("what has no result there was added before"),
+            Err(rejection) => self.add_skipped(rejection.clone(), mutant),
         }
     }
 

@@ -73,6 +73,7 @@ pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 
 /// A transaction that ran again.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Replayed<'s, I> {
     /// How it ended: as in the block, unless the inspector has interfered.
     pub result: ExecutionResult,
@@ -95,7 +96,10 @@ pub enum ReplayError<E> {
     )]
     NotKept,
     /// The block ended before it, or has no such transaction.
-    #[error("transaction {tx} cannot run again: {known} transactions of the block are committed")]
+    #[error(
+        "transaction {tx} cannot run again: {known} transactions of the block are committed; \
+         choose one of these, or the one after them"
+    )]
     Unknown {
         /// Which one.
         tx: TxIndex,
@@ -103,7 +107,7 @@ pub enum ReplayError<E> {
         known: usize,
     },
     /// It is not in the block (build mode only).
-    #[error("transaction {tx} was left out of the block: {reason}")]
+    #[error("transaction {tx} was left out of the block, choose another one: {reason}")]
     Skipped {
         /// Which one.
         tx: TxIndex,
@@ -119,10 +123,10 @@ pub enum ReplayError<E> {
         reason: InvalidTransaction,
     },
     /// The state before the block could not be read.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {0}; once it can be read, replay again")]
     Base(E),
     /// A precompile or the block's environment is to blame.
-    #[error("transaction {tx} cannot run again: {message}")]
+    #[error("transaction {tx} cannot run again: {message}; correct the block or the precompile")]
     Failed {
         /// Which one.
         tx: TxIndex,

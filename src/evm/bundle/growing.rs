@@ -5,7 +5,7 @@ use super::block_effects::BlockEffects;
 use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::Fate;
-use crate::evm::mutants::EvmMutant;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 
 /// Outcomes and receipts of the first transactions of a block, and the bundle of what they have
 /// left, unless that is made when all have run.
@@ -54,19 +54,27 @@ impl Growing {
         self.bundle.as_ref().map(GrowingBundle::transactions)
     }
 
-    /// Adds what became of the next transactions of `block`: those that are not in the bundle.
-    /// Results that it has need not be there.
-    pub(in crate::evm) fn extend(&mut self, block: &Block, results: Vec<Fate>) {
+    /// The first transaction that is not in the bundle, or whose result is not there. `None` if
+    /// there is no bundle.
+    pub(in crate::evm) fn complete_up_to(&self) -> Option<usize> {
+        self.bundled().map(|bundled| bundled.min(self.split.end()))
+    }
+
+    /// Adds what became of transactions of `block` from `first` on, if it is not there. Their
+    /// results are not in `fates` any more then.
+    pub(in crate::evm) fn extend(&mut self, block: &Block, first: usize, fates: &mut [Fate]) {
         let Self { bundle, split, mutant } = self;
-        let mut first = split.end();
+        let end = first + fates.len();
         if let Some(bundle) = bundle {
-            first = bundle.transactions();
-            bundle.extend(&results);
+            let known = bundle.transactions().saturating_sub(first);
+            let unfolded = is_evm_mutant!(*mutant, LaneUnfolded);
+            bundle.extend(fates.get(known..).filter(|_| !unfolded).unwrap_or_default());
+            bundle.extend_up_to(end.max(bundle.transactions()), core::iter::empty());
         }
-        debug_assert!(first <= split.end(), "whatever is in the bundle has its result");
-        let transactions = block.transactions.iter().skip(split.end());
-        let results = results.into_iter().skip(split.end().saturating_sub(first));
-        transactions.zip(results).for_each(|(tx, result)| split.add(tx, result, *mutant));
+        let known = split.end();
+        let transactions = block.transactions.iter().skip(known);
+        let fates = fates.iter_mut().skip(known.saturating_sub(first));
+        transactions.zip(fates).for_each(|(tx, fate)| split.take(tx, fate, *mutant));
     }
 
     /// Puts into the bundle what became of those of `outcomes` that are not there.

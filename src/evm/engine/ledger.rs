@@ -31,9 +31,9 @@ pub(in crate::evm) struct EvmLedger {
     gas: BlockGas,
     /// Room that its transactions need to be admitted, if the block has not admitted them yet.
     pub(super) asked: BlockGas,
-    /// What several have left together lies with the last of them; what was handed over to a worker
-    /// that folds beside lanes is gone. The results of the first ones may be somewhere else: see
-    /// [`split_into`](Self::split_into).
+    /// What several have left together lies with the last of them; what was lent to a worker that
+    /// folds beside a round is not here during it. The results of the first ones may be somewhere
+    /// else: see [`split_into`](Self::split_into).
     pub(in crate::evm) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
@@ -116,20 +116,26 @@ impl EvmLedger {
         let transactions = block.transactions.iter().skip(split.end());
         let left = split.end().saturating_sub(*first);
         for (tx, outcome) in transactions.zip(outcomes.iter_mut().skip(left)) {
-            match outcome {
-                Ok(Some(output)) => split.add_executed(tx, TxOutput::take_result(output)),
-                Ok(None) => unreachable!("what has no result here was split before"),
-                Err(rejection) => split.add_skipped(rejection.clone(), *mutant),
-            }
+            split.take(tx, outcome, *mutant);
         }
     }
 
-    /// What became of those from `from` on, which is not here any more then: what they have
-    /// changed is not looked for.
-    pub(in crate::evm) fn hand_over(&mut self, from: usize) -> Vec<Fate> {
+    /// What became of those from `from` on, which is not here until it is [taken
+    /// back](Self::take_back).
+    pub(in crate::evm) fn lend(&mut self, from: usize) -> Vec<Fate> {
         let take =
             |outcome: &mut Fate| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
         self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
+    }
+
+    /// What became of those from `from` on, which was [lent](Self::lend): a bundle that was made of
+    /// it may be lost with the worker that goes on with it.
+    pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<Fate>) {
+        if is_evm_mutant!(self.mutant, LentLost) {
+            return;
+        }
+        let own = self.outcomes.iter_mut().skip(from.saturating_sub(self.first));
+        own.zip(lent).for_each(|(own, lent)| *own = lent);
     }
 
     /// Room that its transactions and `tx`, which runs next, need to be admitted.

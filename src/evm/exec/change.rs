@@ -21,6 +21,7 @@ pub enum ChangeKind {
 
 /// A storage slot that a transaction changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SlotChange {
     /// Which slot.
     pub slot: U256,
@@ -32,6 +33,7 @@ pub struct SlotChange {
 
 /// An account that a transaction touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccountChange {
     /// Which account.
     pub address: Address,

@@ -36,6 +36,7 @@ pub trait Precompile: Debug + Send + Sync {
 
 /// One call of a precompile.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct PrecompileCall<'a> {
     /// Call data.
     pub input: &'a [u8],
@@ -51,6 +52,7 @@ pub struct PrecompileCall<'a> {
 
 /// How a call ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PrecompileEnd {
     /// It succeeded.
     Success {

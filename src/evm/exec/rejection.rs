@@ -11,7 +11,7 @@ pub enum Rejection {
     #[error("invalid transaction: {0}")]
     Invalid(InvalidTransaction),
     /// The block environment lacks what the fork needs.
-    #[error("invalid block environment: {0}")]
+    #[error("invalid block environment: {0}; set it in `Block::env`")]
     Header(InvalidHeader),
     /// The block has no room for its gas limit.
     #[error("gas limit {limit} is more than the {available} gas left in the block")]

@@ -64,6 +64,7 @@ impl EvmMutant {
         Self::LaneCreditsLost,
         Self::LaneNotAdmitted,
         Self::LaneUnfolded,
+        Self::LentLost,
         Self::BucketRevertsLost,
         Self::UndoneSlotsLost,
         Self::RevertedAccessLost,

@@ -5,8 +5,10 @@ use super::thresholds::{
 };
 use crate::schedule::Lanes;
 
-/// Transactions of a round where rounds are forced.
-const FORCED_ROUND: usize = 7;
+/// Transactions of a round where rounds are forced, and how many there are in a row: what one
+/// leaves is folded beside the next.
+const FORCED_ROUND: usize = 4;
+const FORCED_ROUNDS: u32 = 2;
 
 /// How rounds come on.
 #[derive(Debug)]
@@ -23,7 +25,8 @@ pub(in crate::evm) struct Pace {
     patience: u32,
     /// The last round had one that was too long beside all else.
     is_tight: bool,
-    is_forced: bool,
+    /// Rounds that are run, whatever they bring.
+    forced: Option<u32>,
     is_over: bool,
 }
 
@@ -39,14 +42,14 @@ impl Pace {
             good: 0,
             patience: GOOD_ROUNDS,
             is_tight: false,
-            is_forced: false,
+            forced: None,
             is_over: false,
         }
     }
 
-    /// One round, whatever it brings.
+    /// A few rounds, whatever they bring.
     pub(in crate::evm) const fn forced() -> Self {
-        Self { length: FORCED_ROUND, is_forced: true, ..Self::new(1) }
+        Self { length: FORCED_ROUND, forced: Some(FORCED_ROUNDS), ..Self::new(1) }
     }
 
     /// Transactions of the next round.
@@ -81,7 +84,7 @@ impl Pace {
         let Lanes { heaviest, total, .. } = *lanes;
         self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
         let is_chain = lanes.lanes.len() < 2 || heaviest > total / 4 * 3;
-        if self.is_forced {
+        if self.forced.is_some() {
             // A single lane would do, but there has to be one.
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
@@ -109,6 +112,11 @@ impl Pace {
     pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize) {
         self.adopted += adopted;
         self.discarded += discarded;
+        if let Some(left) = &mut self.forced {
+            *left = left.saturating_sub(1);
+            self.is_over = *left == 0;
+            return;
+        }
         let has_reached = core::mem::replace(&mut self.reach, 0) > 0;
         if discarded > 0 {
             // The longer a round the more meet in it: it grows again, but later.
@@ -124,7 +132,7 @@ impl Pace {
                 self.good = 0;
             }
         }
-        self.is_over = self.is_forced || self.is_wasteful();
+        self.is_over = self.is_wasteful();
     }
 }
 

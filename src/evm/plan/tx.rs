@@ -24,6 +24,14 @@ impl Call {
         let argument = rest.first_chunk().copied().unwrap_or_default();
         Some(Self { contract: *tx.kind.to()?, selector: *selector, argument })
     }
+
+    /// The account that the first argument names, if it looks like one: a word of twenty bytes
+    /// that is no small number.
+    fn named(&self) -> Option<Address> {
+        let (padding, account) = self.argument.split_first_chunk::<12>()?;
+        let (high, _) = account.split_first_chunk::<8>()?;
+        (*padding == [0; 12] && *high != [0; 8]).then(|| Address::from_slice(account))
+    }
 }
 
 /// Gas that `tx` probably takes, at most: wallets ask for any amount of it for a plain payment, and
@@ -41,13 +49,21 @@ pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
     bounded && regular_gas_limit(block, tx.gas_limit) <= room
 }
 
-/// What ties `tx` to others that have the same: its sender, what it calls, and whom it pays. Calls
-/// of one function with the same first argument probably have to do with each other: that is the
-/// pool of a router, the receiver of a token.
-pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 3] {
+/// What ties `tx` to others that have the same: its sender, what it calls, whom it pays, and its
+/// sender as one that the contract knows. Calls of one function with the same first argument
+/// probably have to do with each other; calls that name an account with all others of the contract
+/// that do, and with those that the account makes: that is the pool of a router, the holder of a
+/// token.
+pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 4] {
     let account = |address: Address| Some(hasher.hash_one(address));
-    let call = Call::of(tx).map(|call| hasher.hash_one(call));
-    [account(tx.caller), call, paid(tx).and_then(account)]
+    let known = |contract: Address, account: Address| hasher.hash_one((contract, account));
+    let call = Call::of(tx);
+    let named = call.map(|call| match call.named() {
+        Some(account) => known(call.contract, account),
+        None => hasher.hash_one(call),
+    });
+    let own = call.map(|call| known(call.contract, tx.caller));
+    [account(tx.caller), named, paid(tx).and_then(account), own]
 }
 
 /// Whom `tx` pays.

@@ -4,7 +4,7 @@ use super::{ComparedOutcome, Differences, Execution, differences};
 use crate::sequential::{
     AccessLists, Position, SequentialError, SequentialErrorKind, SequentialOutput, SkipReason,
 };
-use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, ExecutedStatus, Outcome, Rejection};
+use braid_evm::{At, BlockError, BlockErrorKind, BlockOutput, Outcome, Rejection};
 use revm::context::result::{ExecutionResult, HaltReason, InvalidTransaction};
 use std::fmt::Display;
 
@@ -108,17 +108,11 @@ fn results(output: &BlockOutput) -> Vec<ExecutionResult> {
         Outcome::Executed(executed) => Some(executed.clone()),
         Outcome::Skipped(_) => None,
     });
-    let result = |executed: braid_evm::Executed| {
-        let (gas, logs) = (executed.gas, Vec::new());
-        match executed.status {
-            ExecutedStatus::Success { reason, output } => {
-                ExecutionResult::Success { reason, gas, logs, output }
-            }
-            ExecutedStatus::Revert { output } => ExecutionResult::Revert { gas, logs, output },
-            ExecutedStatus::Halt { reason } => {
-                ExecutionResult::Halt { reason: without_context(reason), gas, logs }
-            }
+    let result = |executed: braid_evm::Executed| match executed.into_result(Vec::new()) {
+        ExecutionResult::Halt { reason, gas, logs } => {
+            ExecutionResult::Halt { reason: without_context(reason), gas, logs }
         }
+        result => result,
     };
     executed.map(result).collect()
 }

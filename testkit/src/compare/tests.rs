@@ -281,7 +281,11 @@ fn a_missing_or_needless_access_list_is_noticed() {
     let (revm, own, doubtful, rewarded) = Default::default();
     let known = AccessLists { revm, own, doubtful, rewarded, before_end: None };
     let known = ExpectedList::Known(&known);
-    let found = |access_list| BlockOutput { access_list, ..BlockOutput::default() };
+    let found = |access_list| {
+        let mut found = BlockOutput::default();
+        found.access_list = access_list;
+        found
+    };
     let (none, empty) = (found(None), found(Some(Bal::default())));
     let other = found(Some(Bal::new(vec![AccountChanges::new(ALICE)])));
     let cases = [

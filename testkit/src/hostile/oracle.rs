@@ -219,7 +219,8 @@ fn compare_outputs(
     if with_bundle {
         return none(&braid::outputs_with_list(expected, list, found, DESCRIBED));
     }
-    let found = BlockOutput { bundle: expected.bundle.clone(), ..found.clone() };
+    let mut found = found.clone();
+    found.bundle = expected.bundle.clone();
     none(&braid::outputs_with_list(expected, list, &found, DESCRIBED))
 }
 

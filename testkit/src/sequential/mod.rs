@@ -24,7 +24,7 @@ pub use journal::{Journaled, OneJournal};
 pub use lists::AccessLists;
 #[cfg(feature = "mutants")]
 pub(crate) use lists::Lists;
-pub use parts::{Receipts, envelope};
+pub use parts::{Receipts, envelope, increments};
 pub use plain::Plain;
 pub use prepared::{OwnPrecompile, Prepared};
 pub use spec::ForkSpec;

@@ -1,7 +1,7 @@
 //! Small pieces around the block executor: what it is told of a transaction, receipts, rewards.
 
 use super::ForkSpec;
-use crate::block::ChainRules;
+use crate::block::{Block, ChainRules, Ommer};
 use alloy_consensus::{
     EthereumReceipt, Header, Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxEnvelope,
     TxLegacy, TxType, transaction::Recovered,
@@ -9,7 +9,7 @@ use alloy_consensus::{
 use alloy_eips::eip7685::Requests;
 use alloy_evm::{
     Evm,
-    block::{BlockExecutionError, calc},
+    block::{BlockExecutionError, calc, state_changes::post_block_balance_increments},
     eth::eip6110,
     eth::receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
 };
@@ -99,6 +99,25 @@ pub(super) fn own_rewards(
         *rewards.entry(beneficiary).or_default() += calc::block_reward(base, ommers.len());
     }
     rewards
+}
+
+/// Wei that the end of `block` adds to balances: rewards and withdrawals.
+#[must_use]
+pub fn increments(block: &Block) -> AddressMap<u128> {
+    let number = block.env.number.saturating_to();
+    let ommer = |ommer: &Ommer| Header {
+        beneficiary: ommer.beneficiary,
+        number: ommer.number,
+        ..Header::default()
+    };
+    let ommers: Vec<Header> = block.ommers.iter().map(ommer).collect();
+    let spec = ForkSpec::new(block.cfg.spec, &block.rules, number).for_executor(&block.rules);
+    let withdrawals = block.withdrawals.as_deref();
+    let mut all = post_block_balance_increments(spec, &block.env, &ommers, withdrawals);
+    for (address, amount) in own_rewards(&block.rules, block.env.beneficiary, number, &ommers) {
+        *all.entry(address).or_default() += amount;
+    }
+    all
 }
 
 /// The EIP-6110 deposits of a block whose rules forbid system calls, but not requests by logs.

@@ -96,13 +96,19 @@ impl Contention {
     pub fn block(self, transactions: u32, seed: u64) -> Result<BlockFile, WorkloadError> {
         let note = format!("{self}, {transactions} transactions, seed {seed}");
         draft(seed, Signing::Unsigned, &Placement::DEFAULT, note, |world| {
-            self.calls(world, transactions)
+            self.calls(world, transactions, Code::new())
         })
     }
 
-    pub(super) fn calls(self, world: &mut World, count: u32) -> Result<Vec<Call>, WorkloadError> {
+    /// Calls of contracts that `begin` with this code.
+    pub(super) fn calls(
+        self,
+        world: &mut World,
+        count: u32,
+        begin: Code,
+    ) -> Result<Vec<Call>, WorkloadError> {
         let slots = self.slots.max(1);
-        let code = self.code();
+        let code = self.code(begin);
         let contracts = if self.told_by == ToldBy::Callee { slots } else { 1 };
         for place in 0..contracts {
             world.state.deploy_code(world.address("contended", place.into()), &code);
@@ -171,11 +177,11 @@ impl Contention {
 
     /// Computes, increments the slot, computes. Arguments: what tells the slot, iterations before,
     /// iterations after.
-    fn code(self) -> Bytes {
+    fn code(self, begin: Code) -> Bytes {
         let argument = |code: Code, at: u64| code.push(at).op(opcode::CALLDATALOAD);
         let hash =
             |code: Code| code.push(0).op(opcode::MSTORE).push(32).push(0).op(opcode::KECCAK256);
-        let mut code = repeat(argument(Code::new(), 36));
+        let mut code = repeat(argument(begin, 36));
         code = match self.told_by {
             ToldBy::Callee => code.push(0),
             ToldBy::Argument => hash(argument(code, 4)),

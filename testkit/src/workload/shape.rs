@@ -5,34 +5,19 @@ use super::{
     Placement, Signing, WorkloadError,
     contention::{Contention, Order, ToldBy, When},
     draft,
+    producer::{Parties, Producer},
     random::Random,
     world::{Call, World},
 };
-use crate::block_file::{BlockFile, PreAccount};
+use crate::{block_file::BlockFile, hostile::code::Code};
 use alloy_primitives::{Address, Bytes, U256};
 use core::fmt;
+use revm::bytecode::opcode;
 
 /// Gas of a payment.
 const PAYMENT_GAS: u64 = 21_000;
 /// The most gas that a transaction may ask for (EIP-7825).
 const MOST_GAS: u64 = 1 << 24;
-
-/// What the account is that fees go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Producer {
-    /// It owns something and takes no part.
-    Apart,
-    /// It exists and is empty, as many databases in memory answer.
-    Empty,
-    /// It does not exist.
-    Absent,
-    /// It sends every transaction of this distance.
-    Sends(u32),
-    /// It is the contract that is called.
-    Called,
-    /// It is paid by every payment of this distance.
-    Paid(u32),
-}
 
 /// A block: everything that it depends on but the seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,24 +63,16 @@ impl Shape {
         let mut file = draft(seed, Signing::Unsigned, &Placement::DEFAULT, note, |world| {
             self.calls(world, &mut parties)
         })?;
-        let beneficiary = file.block.header.inner.beneficiary;
-        match self.producer {
-            Producer::Apart => {}
-            Producer::Empty => {
-                file.pre_state.insert(beneficiary, PreAccount::default());
-            }
-            Producer::Absent => {
-                file.pre_state.remove(&beneficiary);
-            }
-            Producer::Sends(_) => file.block.header.inner.beneficiary = parties.sender,
-            Producer::Called => file.block.header.inner.beneficiary = parties.contract,
-            Producer::Paid(_) => file.block.header.inner.beneficiary = parties.payee,
-        }
+        self.producer.apply(&mut file, &parties);
         Ok(file)
     }
 
     fn calls(self, world: &mut World, parties: &mut Parties) -> Result<Vec<Call>, WorkloadError> {
-        let mut calls = self.contention.calls(world, self.transactions)?;
+        let begin = match self.producer {
+            Producer::Read => Code::new().op(opcode::COINBASE).op(opcode::BALANCE).op(opcode::POP),
+            _ => Code::new(),
+        };
+        let mut calls = self.contention.calls(world, self.transactions, begin)?;
         let mut random = Random::new(world.seed, "shape");
         // The first place that no other sender has.
         let producer = u64::from(self.transactions.max(self.contention.slots));
@@ -181,38 +158,19 @@ impl Shape {
                 self.giant = random.percent(70).then_some((place, times));
             }
             _ => {
-                self.producer = match random.below(6) {
+                self.producer = match random.below(8) {
                     0 => Producer::Apart,
                     1 => Producer::Empty,
                     2 => Producer::Absent,
                     3 => Producer::Sends(any(random, &[1, 2, 3, 10])),
                     4 => Producer::Called,
+                    5 => Producer::Delegated,
+                    6 => Producer::Read,
                     _ => Producer::Paid(any(random, &[1, 3, 10])),
                 }
             }
         }
         self
-    }
-}
-
-/// Accounts that a producer may be.
-#[derive(Default)]
-struct Parties {
-    sender: Address,
-    payee: Address,
-    contract: Address,
-}
-
-impl fmt::Display for Producer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Apart => f.write_str("apart"),
-            Self::Empty => f.write_str("empty"),
-            Self::Absent => f.write_str("absent"),
-            Self::Sends(distance) => write!(f, "sends one in {distance}"),
-            Self::Called => f.write_str("called"),
-            Self::Paid(distance) => write!(f, "paid by one payment in {distance}"),
-        }
     }
 }
 

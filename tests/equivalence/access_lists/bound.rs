@@ -126,7 +126,7 @@ fn time(state: &Counting, block: Block, workers: u16) -> (u64, Option<At>) {
     let ran = executor.execute(block, Cloned(state.clone())).expect("it ends");
     let (output, wrong) = match ran.result {
         Ok(output) => (output, None),
-        Err(BlockError { at, kind, committed }) => {
+        Err(BlockError { at, kind, committed, .. }) => {
             let is_list = matches!(kind, BlockErrorKind::AccessList(AccessListError::Mismatch(_)));
             assert!(is_list, "{kind}");
             (*committed, Some(at))

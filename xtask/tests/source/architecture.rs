@@ -190,6 +190,7 @@ fn files_and_functions_are_short() {
         "cli",
         "testkit",
         "models",
+        "shards",
         "fuzz",
         "xtask",
         "examples",
@@ -248,8 +249,18 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 
 #[test]
 fn the_source_is_ascii() {
-    for root in ["src", "tests", "chain", "cli", "testkit", "models", "fuzz", "xtask", "python/src"]
-    {
+    for root in [
+        "src",
+        "tests",
+        "chain",
+        "cli",
+        "testkit",
+        "models",
+        "shards",
+        "fuzz",
+        "xtask",
+        "python/src",
+    ] {
         for source in sources(root) {
             for (index, line) in source.text.lines().enumerate() {
                 assert!(line.is_ascii(), "{root}/{}:{}: {line}", source.path, index + 1);

@@ -24,13 +24,7 @@ pub(crate) const CIRCLES: [(&str, &[&str], &str); 14] = [
     ),
     (
         "cli/src",
-        &[
-            "commands/bench/args.rs",
-            "commands/bench/sustain.rs",
-            "commands/human.rs",
-            "commands/json.rs",
-            "commands/run.rs",
-        ],
+        &["commands/human.rs", "commands/json.rs", "commands/run.rs"],
         "options are defined beside the first command that took them",
     ),
     (

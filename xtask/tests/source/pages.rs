@@ -68,7 +68,17 @@ fn variants(path: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn names_in_the_pages_exist() {
-    let files = files(&["src", "chain", "models", "tests", "testkit", "cli", "fuzz", "xtask/src"]);
+    let files = files(&[
+        "src",
+        "chain",
+        "models",
+        "shards",
+        "tests",
+        "testkit",
+        "cli",
+        "fuzz",
+        "xtask/src",
+    ]);
     let text: String = files.into_iter().map(|(_, text)| text).collect();
     let words: BTreeSet<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
     for page in ["docs/PROTOCOL.md", "docs/TESTING.md"] {
@@ -147,6 +157,19 @@ fn the_pipelines_seeded_bugs_are_listed() {
     let bugs = bugs.zip(1..).map(|(bug, number)| format!("| P{number} | `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
     assert!(listed.len() >= 17, "{listed:?}");
+}
+
+/// The table of the shards has each of their seeded bugs once, with consecutive numbers.
+#[test]
+fn the_shards_seeded_bugs_are_listed() {
+    let (page, bugs) = (read("docs/TESTING.md"), variants("shards/src/mutants.rs", "ShardMutant"));
+    let is_number = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_digit());
+    let listed = page.lines().filter(|line| line.strip_prefix("| S").is_some_and(is_number));
+    let listed: Vec<&str> = listed.filter_map(|line| line.split(':').next()).collect();
+    let bugs = bugs.iter().filter(|bug| *bug != "None").zip(1..);
+    let bugs = bugs.map(|(bug, number)| format!("| S{number} | `{bug}`"));
+    assert_eq!(listed, bugs.collect::<Vec<_>>());
+    assert!(listed.len() >= 12, "{listed:?}");
 }
 
 /// DESIGN.md says that there is no page about weaker orderings because there are none.

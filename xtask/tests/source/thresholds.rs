@@ -13,7 +13,7 @@ const ELSEWHERE: [(&str, &[&str], &str); 9] = [
     ("evm/crew.rs", &["IN_TIME", "LOCATIONS_PER_TRANSACTION"], "a wait and a reservation"),
     ("evm/follower.rs", &["BATCHES", "LARGEST"], "what is handed over at once"),
     ("evm/plan/choose.rs", &["FORCED", "FORCED_TOGETHER"], "policies of tests"),
-    ("evm/plan/pace.rs", &["FORCED_ROUND"], "policies of tests"),
+    ("evm/plan/pace.rs", &["FORCED_ROUND", "FORCED_ROUNDS"], "policies of tests"),
     ("evm/plan/progress.rs", &["NEIGHBOURS_TURN", "GROUPS_TURN"], "policies of tests"),
     ("evm/pull.rs", &["ROUND", "CHEAPEST"], "part of what a built block is"),
     ("evm/session.rs", &["IN_ORDER_AHEAD"], "a reservation"),

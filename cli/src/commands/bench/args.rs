@@ -2,7 +2,7 @@
 
 use crate::{
     bench::{Latency, Waiting},
-    commands::{run::PolicyArg, workers_from},
+    commands::{pause_from, run::PolicyArg, workers_from},
 };
 use clap::{Args, Subcommand, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
@@ -20,6 +20,7 @@ Examples:
   braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
   braid bench --contention --svg sweep.svg    where contention costs time, with bounds, as matrices and as a picture
+  braid bench odd                             odd producers, databases, rules and shapes, each beside a usual one
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
 Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block became slower (--against);
@@ -167,6 +168,7 @@ pub(in crate::commands) struct BenchArgs {
 /// Measurements of another kind.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Odd(super::odd::OddArgs),
     Search(super::search::SearchArgs),
     Sustain(super::sustain::SustainArgs),
 }
@@ -196,9 +198,4 @@ pub(super) enum Probed {
 fn percent_from(text: &str) -> Result<f64, &'static str> {
     let percent = text.parse().ok().filter(|it: &f64| (0.0..=1_000.0).contains(it));
     percent.ok_or("expected a number from 0 to 1000")
-}
-
-/// Reads a pause: a time with its unit, or 0.
-pub(in crate::commands) fn pause_from(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { text.parse().map(|Latency(time)| time) }
 }

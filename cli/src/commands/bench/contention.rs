@@ -6,7 +6,7 @@ use super::{
     report::{Conditions, optional},
 };
 use crate::bench::{
-    BenchError, Timing,
+    BenchError, Bounded, Timing,
     contention::{Cell, Plane, QUICK_SLOTS, SLOTS, Sweep, planes, whole},
 };
 use crate::commands::{print_error, progress::Progress};
@@ -80,7 +80,7 @@ fn sweep(args: &BenchArgs, conditions: Conditions, workers: NonZeroU16) -> Resul
     }
     if let Some(file) = &args.svg {
         let title = format!("Share of the bound reached on {workers} workers");
-        let drawn = heat_map(&title, &planes, |it| cells.get(it).map(Cell::share));
+        let drawn = heat_map(&title, &planes, |it| cells.get(it).map(|cell| cell.measured.share()));
         std::fs::write(file, drawn).map_err(|error| unwritable(file, &error))?;
     }
     Ok(End::Right)
@@ -107,6 +107,7 @@ fn wanted(args: &BenchArgs, planes: &[Plane]) -> Vec<Contention> {
 /// A cell as a line of JSON.
 fn line(cell: &Cell) -> Value {
     let Contention { slots, order, when, micros, told_by } = cell.contention;
+    let cell = &cell.measured;
     json!({
         "slots": slots,
         "order": order.to_string(),
@@ -140,7 +141,7 @@ fn letter(strategy: Option<Strategy>) -> char {
     }
 }
 
-fn style(cell: &Cell) -> Style {
+fn style(cell: &Bounded) -> Style {
     let color = match cell.share() {
         _ if cell.slower() < SLOWER => AnsiColor::Red,
         share if share < ENOUGH => AnsiColor::Yellow,
@@ -170,6 +171,7 @@ fn print(
         for (slots, row) in &plane.rows {
             write!(out, "{slots:>5} slots")?;
             for cell in row.iter().filter_map(|cell| cells.get(cell)) {
+                let cell = &cell.measured;
                 let (style, share) = (style(cell), cell.share() * 100.0);
                 let letter = letter(cell.strategy());
                 let slower = cell.slower();
@@ -183,9 +185,10 @@ fn print(
 
 fn sum_up(out: &mut impl Write, cells: &Cells) -> io::Result<()> {
     let mut all: Vec<&Cell> = cells.values().collect();
-    all.sort_by(|one, other| one.share().total_cmp(&other.share()));
-    let count = |is: &dyn Fn(&Cell) -> bool| all.iter().filter(|cell| is(cell)).count();
-    let costly = |cell: &Cell| cell.cpu() > 1.25;
+    all.sort_by(|one, other| one.measured.share().total_cmp(&other.measured.share()));
+    let count =
+        |is: &dyn Fn(&Bounded) -> bool| all.iter().filter(|cell| is(&cell.measured)).count();
+    let costly = |cell: &Bounded| cell.cpu() > 1.25;
     writeln!(
         out,
         "\n{} cells: {} below {SLOWER} of sequential, {} below {ENOUGH} of the bound, {} that take more than 1.25 of \
@@ -200,17 +203,18 @@ fn sum_up(out: &mut impl Write, cells: &Cells) -> io::Result<()> {
         "farthest from the bound (chain bound, late-read bound, both before the ceiling):"
     )?;
     for cell in all.iter().take(LISTED) {
-        let Cell { contention, learned, fresh, chain_bound, late_bound, path } = cell;
+        let Cell { contention, measured } = cell;
+        let Bounded { learned, fresh, chain_bound, late_bound, .. } = measured;
         writeln!(
             out,
             "  {contention}: learned {:.2}, fresh {:.2}, cpu {:.2}, bounds {chain_bound:.2} {late_bound:.2}, \
              ceiling {}{}",
             learned.ratio(),
             fresh.ratio(),
-            cell.cpu(),
+            measured.cpu(),
             optional(learned.ceiling()),
-            path.iter()
-                .max_by_key(|it| it.end - it.first)
+            measured
+                .longest()
                 .map_or(String::new(), |it| format!(", {}: {}", it.strategy, it.reason)),
         )?;
     }

@@ -6,11 +6,12 @@ mod contention;
 mod extras;
 mod heat_map;
 mod markdown;
+mod odd;
 mod report;
 mod search;
 mod sustain;
 
-pub(super) use args::{BenchArgs, pause_from};
+pub(super) use args::BenchArgs;
 
 use super::{End, Stop, inputs, print_error, progress::Progress};
 use crate::{
@@ -51,6 +52,7 @@ enum Item {
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     match &args.command {
         Some(args::Command::Sustain(args)) => return sustain::run(args),
+        Some(args::Command::Odd(args)) => return odd::run(args),
         Some(args::Command::Search(args)) => return search::run(args),
         None => {}
     }

@@ -49,7 +49,7 @@ pub(in crate::commands) struct ClockArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(in crate::commands) rounds: u32,
     /// Pause before each run whose speed-up is measured, as a node has it between two blocks; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = crate::commands::bench::pause_from)]
+    #[arg(long, value_name = "TIME", default_value = "5ms", value_parser = crate::commands::pause_from)]
     pub(in crate::commands) pause: Duration,
 }
 

@@ -1,0 +1,298 @@
+//! Two shards that execute an agreed order over the core of `braid-shards`, as actors: every order in which messages
+//! arrive, get lost or come again, timers fire, and a shard stops and goes on with what is durable.
+//!
+//! What it leaves out: more shards and longer orders, and an order that arrives bit by bit (the simulation of
+//! `braid-shards` has them).
+
+use crate::explore::{Explored, explore_model};
+use braid_evm::ids::TxIndex;
+use braid_shards::toy::{Action, Toy, ToyTx};
+use braid_shards::{
+    Agreed, Durable, Event, EventOf, Message, MessageOf, Reference, Shard, ShardId, ShardMutant,
+    Values, reference,
+};
+use stateright::Expectation::{Always, Sometimes};
+use stateright::actor::{
+    Actor, ActorModel, ActorModelState, Id, LossyNetwork, Network, Out, model_timeout,
+};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Shards of an order.
+const SHARDS: u16 = 2;
+/// Transactions of an order.
+const TRANSACTIONS: usize = 3;
+/// Windows of the orders.
+const WINDOWS: [u32; 2] = [1, 2];
+/// Rounds of timers after which an order must be finished if nothing else goes wrong.
+const ROUNDS: usize = 12;
+
+/// An agreed order over two shards, with what one process makes of it.
+#[derive(Debug)]
+pub struct ShardOrder {
+    agreed: Agreed<Toy>,
+    base: Values<Toy>,
+    reference: Reference<Toy>,
+}
+
+/// One shard of an order.
+#[derive(Clone, Debug)]
+pub struct ShardActor {
+    order: Arc<ShardOrder>,
+    mutant: ShardMutant,
+}
+
+/// The kinds of transactions; key 0 lies at shard 0 and key 1 at shard 1.
+fn kinds() -> Vec<ToyTx> {
+    let tx = |reads: &[u16], actions: &[(u16, Action)]| ToyTx {
+        reads: reads.to_vec(),
+        actions: actions.to_vec(),
+    };
+    vec![
+        tx(&[0], &[(1, Action::Mix)]),
+        tx(&[1], &[(0, Action::Mix)]),
+        tx(&[0, 1], &[(0, Action::Mix), (1, Action::Mix)]),
+        tx(&[0, 1], &[(0, Action::MixIfOdd), (1, Action::Add(3))]),
+        tx(&[0], &[(0, Action::Mix)]),
+        tx(&[1], &[(1, Action::Add(5))]),
+        tx(&[], &[(0, Action::Set(4)), (1, Action::Add(2))]),
+    ]
+}
+
+/// Every order of three transactions of seven kinds, in a window of one and of two.
+#[must_use]
+pub fn shard_orders() -> Vec<Arc<ShardOrder>> {
+    let kinds = kinds();
+    let count = kinds.len().pow(u32::try_from(TRANSACTIONS).unwrap_or(0));
+    let order = |number: usize, window: u32| {
+        let powers = (0..TRANSACTIONS).scan(number, |rest, _| {
+            let kind = *rest % kinds.len();
+            *rest /= kinds.len();
+            Some(kinds[kind].clone().declared())
+        });
+        let (entries, base) = (powers.collect::<Vec<_>>(), Values::<Toy>::from([(0, 1), (1, 2)]));
+        let reference = reference(&entries, &base);
+        let agreed = Agreed::new(entries, SHARDS, window, |key| ShardId(*key));
+        Arc::new(ShardOrder { agreed, base, reference })
+    };
+    WINDOWS
+        .iter()
+        .flat_map(|window| (0..count).map(move |it| (it, *window)))
+        .map(|(it, window)| order(it, window))
+        .collect()
+}
+
+fn shard_of(id: Id) -> ShardId {
+    ShardId(u16::try_from(usize::from(id)).unwrap_or(u16::MAX))
+}
+
+impl ShardActor {
+    fn start(&self, id: ShardId, durable: Option<&Durable<Toy>>) -> Shard<Toy> {
+        let ShardOrder { agreed, base, .. } = &*self.order;
+        let durable = durable.cloned().unwrap_or_else(|| Durable::new(agreed, id, base));
+        Shard::new(agreed, id, durable).with_mutant(agreed, self.mutant)
+    }
+
+    /// What is durable is saved before the messages leave.
+    fn handle(&self, shard: &mut Shard<Toy>, event: EventOf<Toy>, out: &mut Out<Self>) {
+        let messages = shard.handle(&self.order.agreed, event);
+        out.save(shard.durable().clone());
+        for (to, message) in messages {
+            out.send(Id::from(to.position()), message);
+        }
+    }
+
+    fn react(&self, state: &mut Cow<'_, Shard<Toy>>, event: EventOf<Toy>, out: &mut Out<Self>) {
+        let mut shard = state.as_ref().clone();
+        let mut reaction = Out::new();
+        self.handle(&mut shard, event, &mut reaction);
+        // What changes nothing and sends nothing is no step.
+        let sends = reaction.iter().any(|it| matches!(it, stateright::actor::Command::Send(..)));
+        if shard != **state || sends {
+            *state.to_mut() = shard;
+            out.append(&mut reaction);
+        }
+    }
+}
+
+impl Actor for ShardActor {
+    type Msg = MessageOf<Toy>;
+    type State = Shard<Toy>;
+    type Timer = ();
+    type Random = ();
+    type Storage = Durable<Toy>;
+
+    fn on_start(&self, id: Id, storage: &Option<Durable<Toy>>, out: &mut Out<Self>) -> Shard<Toy> {
+        let mut shard = self.start(shard_of(id), storage.as_ref());
+        self.handle(&mut shard, Event::Arrived(self.order.agreed.end()), out);
+        out.set_timer((), model_timeout());
+        shard
+    }
+
+    fn on_msg(
+        &self,
+        _: Id,
+        state: &mut Cow<'_, Shard<Toy>>,
+        from: Id,
+        message: MessageOf<Toy>,
+        out: &mut Out<Self>,
+    ) {
+        self.react(state, Event::Received(shard_of(from), message), out);
+    }
+
+    fn on_timeout(&self, _: Id, state: &mut Cow<'_, Shard<Toy>>, (): &(), out: &mut Out<Self>) {
+        self.react(state, Event::Timer, out);
+        out.set_timer((), model_timeout());
+    }
+}
+
+/// The model of an order.
+pub type ShardModel = ActorModel<ShardActor, Arc<ShardOrder>>;
+type State = ActorModelState<ShardActor>;
+
+/// Two shards with this order. Messages overtake each other and come any number of times, or never: one that is
+/// never delivered is lost, so that losing it needs no step of its own. One shard at a time may be down, any number of
+/// times.
+#[must_use]
+pub fn shard_model(order: &Arc<ShardOrder>, mutant: ShardMutant) -> ShardModel {
+    let actor = |_| ShardActor { order: Arc::clone(order), mutant };
+    ActorModel::new(Arc::clone(order), ())
+        .actors((0..SHARDS).map(actor))
+        .init_network(Network::new_unordered_duplicating([]))
+        .lossy_network(LossyNetwork::No)
+        .max_crashes(1)
+        .property(Always, "a transaction comes to the same at every shard and in one process", same)
+        .property(Always, "what is acknowledged is durable", durable)
+        .property(Always, "logs and messages on their way keep within the window", bounded)
+        .property(
+            Always,
+            "whatever happened, all of the order is finished if nothing more does",
+            ends,
+        )
+        .property(Sometimes, "all is committed at both shards", finished)
+        .property(Sometimes, "a restart loses values that have come", loses)
+        .property(Sometimes, "transactions commit out of order", overtakes)
+        .property(Sometimes, "values come after their transaction has committed", late)
+}
+
+/// The durable part of each shard.
+fn storages(state: &State) -> impl Iterator<Item = (ShardId, &Durable<Toy>)> {
+    (0..).map(ShardId).zip(&state.actor_storages).filter_map(|(id, it)| Some((id, it.as_ref()?)))
+}
+
+fn same(model: &ShardModel, state: &State) -> bool {
+    let mut outcomes = storages(state).flat_map(|(_, durable)| durable.outcomes());
+    outcomes.all(|(tx, outcome)| model.cfg.reference.outcomes[tx.position()] == *outcome)
+}
+
+fn durable(model: &ShardModel, state: &State) -> bool {
+    let agreed = &model.cfg.agreed;
+    storages(state).all(|(id, durable)| {
+        let mut senders = state.actor_states.iter().filter(|shard| shard.id() != id);
+        senders.all(|shard| shard.settled(agreed, id).all(|tx| durable.is_committed(tx)))
+    })
+}
+
+fn bounded(model: &ShardModel, state: &State) -> bool {
+    let agreed = &model.cfg.agreed;
+    state.actor_states.iter().all(|shard| {
+        let most = shard.most_pending(agreed).max(shard.durable().log_length());
+        most <= agreed.window() as usize
+    })
+}
+
+/// Whether both shards have committed everything, with the state of one process.
+fn is_done(order: &ShardOrder, shards: &[Shard<Toy>]) -> bool {
+    let agreed = &order.agreed;
+    let is_right = |shard: &Shard<Toy>| {
+        let durable = shard.durable();
+        let own = durable
+            .state(agreed, shard.id())
+            .filter(|_| durable.watermark(agreed, shard.id()) == agreed.end());
+        own.is_some_and(|own| {
+            own.iter().all(|(key, value)| order.reference.state.get(key) == Some(value))
+        })
+    };
+    shards.iter().all(is_right)
+}
+
+/// All messages that are on their way get lost; from then on timers fire and every message arrives once.
+fn ends(model: &ShardModel, state: &State) -> bool {
+    let order = &model.cfg;
+    let mut shards: Vec<Shard<Toy>> = Vec::new();
+    let mut mail = VecDeque::new();
+    for (position, actor) in model.actors.iter().enumerate() {
+        let storage = state.actor_storages[position].as_ref();
+        shards.push(match state.crashed[position] {
+            true => actor.start(shard_of(Id::from(position)), storage),
+            false => Shard::clone(&state.actor_states[position]),
+        });
+    }
+    for _ in 0..ROUNDS {
+        for shard in &mut shards {
+            let events = [Event::Arrived(order.agreed.end()), Event::Timer];
+            let messages = events.map(|event| shard.handle(&order.agreed, event));
+            let from = shard.id();
+            mail.extend(messages.into_iter().flatten().map(|it| (from, it)));
+        }
+        while let Some((from, (to, message))) = mail.pop_front() {
+            let event = Event::Received(from, message);
+            let answers = shards[to.position()].handle(&order.agreed, event);
+            mail.extend(answers.into_iter().map(|it| (to, it)));
+        }
+        if is_done(order, &shards) {
+            return true;
+        }
+    }
+    false
+}
+
+fn finished(model: &ShardModel, state: &State) -> bool {
+    storages(state)
+        .all(|(id, durable)| durable.watermark(&model.cfg.agreed, id) == model.cfg.agreed.end())
+}
+
+fn loses(_: &ShardModel, state: &State) -> bool {
+    let mut shards = state.crashed.iter().zip(&state.actor_states);
+    shards.any(|(is_down, shard)| *is_down && shard.waiting() > 0)
+}
+
+fn overtakes(model: &ShardModel, state: &State) -> bool {
+    let end = model.cfg.agreed.end();
+    storages(state).any(|(id, durable)| {
+        let committed = durable.watermark(&model.cfg.agreed, id);
+        (committed.0..end.0).any(|tx| durable.is_committed(TxIndex(tx)))
+    })
+}
+
+fn late(_: &ShardModel, state: &State) -> bool {
+    state.network.iter_deliverable().any(|envelope| match envelope.msg {
+        Message::Values { tx, .. } => {
+            state.actor_states[usize::from(envelope.dst)].durable().is_committed(*tx)
+        }
+        Message::Committed { .. } => false,
+    })
+}
+
+/// Explores these orders, on all cores. Ends soon after a rule was found broken.
+#[must_use]
+pub fn explore_shards(orders: &[Arc<ShardOrder>], mutant: ShardMutant) -> Explored {
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Explored::default()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(order) = orders.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let explored = explore_model(shard_model(order, mutant), 1);
+                    if !explored.broken.is_empty() {
+                        next.store(orders.len(), Ordering::Relaxed);
+                    }
+                    all.lock().expect("no order panics").add(explored);
+                }
+            });
+        }
+    });
+    all.into_inner().expect("no order panics")
+}

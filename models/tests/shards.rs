@@ -1,0 +1,41 @@
+//! The model of two shards: nothing is broken, and each seeded bug is noticed where the table of docs/TESTING.md says so.
+
+use braid_models::{explore_shards, shard_orders};
+use braid_shards::ShardMutant;
+
+/// One order in this many is explored here; `cargo xtask models` takes more.
+const SAMPLED: usize = 11;
+
+#[test]
+fn two_shards_come_to_what_one_process_comes_to() {
+    let orders: Vec<_> = shard_orders().into_iter().step_by(SAMPLED).collect();
+    let explored = explore_shards(&orders, ShardMutant::None);
+    println!("{} orders, {} states, depth {}", explored.blocks, explored.states, explored.depth);
+    assert!(explored.broken.is_empty(), "{:#?}", explored.broken);
+    assert_eq!(explored.occurred, explored.wanted);
+}
+
+/// Names of the bugs that the table says the model notices.
+fn listed() -> Vec<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TESTING.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let rows = page.lines().filter(|line| line.starts_with("| S") && line.contains("models"));
+    rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
+fn the_model_of_shards_notices_what_the_table_says() {
+    let (orders, listed) = (shard_orders(), listed());
+    assert!(listed.len() >= 4, "{listed:?}");
+    let mut wrong = Vec::new();
+    for mutant in ShardMutant::ALL.into_iter().filter(|it| *it != ShardMutant::OneSenderSuffices) {
+        let explored = explore_shards(&orders, mutant);
+        let broken = explored.broken.first().and_then(|path| path.lines().next());
+        println!("{mutant:?}: {broken:?}");
+        if broken.is_some() != listed.contains(&format!("{mutant:?}")) {
+            wrong.push(mutant);
+        }
+    }
+    assert!(wrong.is_empty(), "the table is wrong about {wrong:?}");
+}

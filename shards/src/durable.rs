@@ -1,0 +1,129 @@
+//! What a shard keeps across a restart: how far the order has arrived, what its transactions have left at its own keys,
+//! and their outcomes.
+//!
+//! Messages are not kept. What a shard owes to others is a function of this log: the values below a transaction.
+
+use crate::machine::{Machine, Outcome, Values, Write, Writes};
+use crate::order::{Agreed, ShardId};
+use braid_evm::ids::TxIndex;
+use std::collections::BTreeMap;
+
+/// The durable part of a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Durable<M: Machine> {
+    /// Transactions below it have arrived.
+    pub(crate) arrived: TxIndex,
+    /// Transactions below it are folded into `base`: nothing that this shard owes depends on earlier values.
+    pub(crate) folded: TxIndex,
+    /// Values of the shard's keys below `folded`.
+    pub(crate) base: Values<M>,
+    /// What transactions from `folded` on have left at the shard's keys.
+    pub(crate) log: BTreeMap<TxIndex, Writes<M>>,
+    /// What the transactions that this shard runs came to.
+    pub(crate) outcomes: BTreeMap<TxIndex, Outcome<M>>,
+}
+
+impl<M: Machine> Durable<M> {
+    /// The beginning of `shard`: its part of `base`, the state before the first transaction.
+    #[must_use]
+    pub fn new(agreed: &Agreed<M>, shard: ShardId, base: &Values<M>) -> Self {
+        let own = base.iter().filter(|(key, _)| agreed.home(key) == Some(shard));
+        Self {
+            arrived: TxIndex(0),
+            folded: TxIndex(0),
+            base: own.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            log: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+        }
+    }
+
+    /// What the transactions came to that this shard runs and has committed.
+    #[must_use]
+    pub const fn outcomes(&self) -> &BTreeMap<TxIndex, Outcome<M>> {
+        &self.outcomes
+    }
+
+    /// Committed transactions that are still in the log.
+    #[must_use]
+    pub fn log_length(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Whether this shard has run and committed `tx`.
+    #[must_use]
+    pub fn is_committed(&self, tx: TxIndex) -> bool {
+        tx < self.folded || self.log.contains_key(&tx)
+    }
+
+    /// Every transaction below it that `shard` runs is committed.
+    #[must_use]
+    pub fn watermark(&self, agreed: &Agreed<M>, shard: ShardId) -> TxIndex {
+        let mut runs = agreed.runs_from(shard, self.folded).iter();
+        runs.find(|tx| !self.log.contains_key(tx)).copied().unwrap_or(agreed.end())
+    }
+
+    /// The value of one of the shard's keys as transaction `below` is to read it; `None` as long as a transaction that
+    /// decides it has not committed.
+    #[must_use]
+    pub fn value_below(
+        &self,
+        agreed: &Agreed<M>,
+        key: &M::Key,
+        below: TxIndex,
+    ) -> Option<M::Value> {
+        let (mut deltas, mut value) = (Vec::new(), None);
+        for tx in agreed.writers_below(key, below).take_while(|tx| *tx >= self.folded) {
+            match self.log.get(&tx)?.get(key) {
+                Some(Write::Set(set)) => {
+                    value = Some(set);
+                    break;
+                }
+                Some(Write::Add(delta)) => deltas.push(delta),
+                // It might have written here, and has not.
+                None => {}
+            }
+        }
+        let mut value = value.or_else(|| self.base.get(key)).cloned().unwrap_or_default();
+        deltas.into_iter().for_each(|delta| M::fold(&mut value, delta));
+        Some(value)
+    }
+
+    /// The values of those of `keys` that lie at `shard`, as `tx` is to read them.
+    pub(crate) fn values_below<'a>(
+        &self,
+        agreed: &Agreed<M>,
+        shard: ShardId,
+        keys: impl IntoIterator<Item = &'a M::Key>,
+        tx: TxIndex,
+    ) -> Option<Values<M>>
+    where
+        M::Key: 'a,
+    {
+        let own = keys.into_iter().filter(|key| agreed.home(key) == Some(shard));
+        own.map(|key| Some((key.clone(), self.value_below(agreed, key, tx)?))).collect()
+    }
+
+    /// Folds what lies below `low` into the base.
+    pub(crate) fn fold(&mut self, low: TxIndex) {
+        if low <= self.folded {
+            return;
+        }
+        let kept = self.log.split_off(&low);
+        for (key, write) in core::mem::replace(&mut self.log, kept).into_values().flatten() {
+            match write {
+                Write::Set(value) => {
+                    self.base.insert(key, value);
+                }
+                Write::Add(delta) => M::fold(self.base.entry(key).or_default(), &delta),
+            }
+        }
+        self.folded = low;
+    }
+
+    /// The shard's part of the state after the last transaction; `None` if some are not committed.
+    #[must_use]
+    pub fn state(&self, agreed: &Agreed<M>, shard: ShardId) -> Option<Values<M>> {
+        let keys = agreed.homes().map(|(key, _)| key);
+        self.values_below(agreed, shard, keys, agreed.end())
+    }
+}

@@ -1,0 +1,13 @@
+//! Blocks of the EVM on shards: the machine of the core over plain revm.
+
+mod compare;
+mod machine;
+mod record;
+mod run;
+mod state;
+
+pub use compare::compare;
+pub use machine::Evm;
+pub use record::{RecordError, Recorded, hash, record};
+pub use run::{EvmOutput, EvmTx, Kind, Surroundings};
+pub use state::{AccountValue, EvmDelta, EvmKey, EvmValue};

@@ -1,0 +1,346 @@
+//! One shard: a pure state machine. Events go in, messages come out; there is no clock, no thread and no disk.
+//!
+//! A transaction runs at each shard that has a key which it may write, on the same values: a shard sends, unasked,
+//! the values of its keys as they are below the transaction in the order. Values are read from a log of versions, so
+//! that a transaction waits for earlier writers of what it reads and for nothing else.
+//!
+//! A message is named by its sender and its transaction: a second one with the same name changes nothing. The
+//! acknowledgement says which transactions the receiver has committed, not what it has received: what it has
+//! received is lost when it restarts.
+
+use crate::durable::Durable;
+use crate::machine::{Machine, Values};
+#[cfg(feature = "mutants")]
+use crate::mutants::ShardMutant;
+use crate::order::{Agreed, ShardId};
+use braid_evm::ids::TxIndex;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether the seeded bug is at work: never, except with the feature `mutants`.
+macro_rules! is_mutant {
+    ($shard:expr, $bug:ident) => {{
+        #[cfg(feature = "mutants")]
+        let at_work = $shard.mutant == ShardMutant::$bug;
+        #[cfg(not(feature = "mutants"))]
+        let at_work = false;
+        at_work
+    }};
+}
+
+/// From one shard to another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Message<K, V> {
+    /// The values of the sender's keys as `tx` reads them.
+    Values {
+        /// The transaction.
+        tx: TxIndex,
+        /// Its reads that lie at the sender.
+        values: BTreeMap<K, V>,
+    },
+    /// The sender has committed everything below this that it runs.
+    Committed {
+        /// The first transaction that it has not committed.
+        below: TxIndex,
+    },
+}
+
+/// A message of the machine `M`.
+pub type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
+
+/// Messages with their receivers.
+pub type Messages<M> = Vec<(ShardId, MessageOf<M>)>;
+
+/// What happens to a shard.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<K, V> {
+    /// The order has arrived below this transaction.
+    Arrived(TxIndex),
+    /// A message has come from a shard.
+    Received(ShardId, Message<K, V>),
+    /// It is time to send again what is not acknowledged.
+    Timer,
+}
+
+/// An event of the machine `M`.
+pub type EventOf<M> = Event<<M as Machine>::Key, <M as Machine>::Value>;
+
+/// One shard.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shard<M: Machine> {
+    id: ShardId,
+    durable: Durable<M>,
+    /// Values that have come for transactions that are not committed, by transaction and sender.
+    inbox: BTreeMap<TxIndex, BTreeMap<ShardId, Values<M>>>,
+    /// By shard: below this nothing is owed to it, as it has committed.
+    acknowledged: Vec<TxIndex>,
+    /// By shard: what it was told last about this shard.
+    told: Vec<TxIndex>,
+    /// Values on their way, by transaction and receiver.
+    sent: BTreeSet<(TxIndex, ShardId)>,
+    #[cfg(feature = "mutants")]
+    mutant: ShardMutant,
+}
+
+impl<M: Machine> Shard<M> {
+    /// Begins, or goes on after a restart, with what is durable. The timer sends what is owed.
+    #[must_use]
+    pub fn new(agreed: &Agreed<M>, id: ShardId, durable: Durable<M>) -> Self {
+        // What was acknowledged is lost. Only what all others have acknowledged was ever folded.
+        let known = vec![durable.folded; usize::from(agreed.shards())];
+        Self {
+            id,
+            inbox: BTreeMap::new(),
+            told: known.clone(),
+            acknowledged: known,
+            sent: BTreeSet::new(),
+            durable,
+            #[cfg(feature = "mutants")]
+            mutant: ShardMutant::None,
+        }
+    }
+
+    /// The same with a seeded bug.
+    #[cfg(feature = "mutants")]
+    #[must_use]
+    pub fn with_mutant(mut self, agreed: &Agreed<M>, mutant: ShardMutant) -> Self {
+        self.mutant = mutant;
+        if mutant == ShardMutant::RestartOwesNothing {
+            let committed = self.durable.watermark(agreed, self.id);
+            self.acknowledged.fill(committed);
+        }
+        if mutant == ShardMutant::FoldedTwice {
+            self.durable.folded = TxIndex(0);
+        }
+        self
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub const fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// What must be on disk before the messages of the last event leave.
+    #[must_use]
+    pub const fn durable(&self) -> &Durable<M> {
+        &self.durable
+    }
+
+    /// Transactions of which this shard owed values to `to`, and will not send them again.
+    pub fn settled<'a>(
+        &self,
+        agreed: &'a Agreed<M>,
+        to: ShardId,
+    ) -> impl Iterator<Item = TxIndex> + use<'a, M> {
+        let acknowledged = self.acknowledged[to.position()];
+        let dues = agreed.dues_from(self.id, to, TxIndex(0)).iter().copied();
+        dues.take_while(move |tx| *tx < acknowledged)
+    }
+
+    /// Transactions of which values have come that are not committed.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// The most messages that are kept or on their way, of one pair of shards.
+    #[must_use]
+    pub fn most_pending(&self, agreed: &Agreed<M>) -> usize {
+        let from = |shard: ShardId| {
+            self.inbox.values().filter(|senders| senders.contains_key(&shard)).count()
+        };
+        let to = |shard: ShardId| {
+            let acknowledged = self.acknowledged[shard.position()];
+            self.sent.iter().filter(|(tx, to)| *to == shard && *tx >= acknowledged).count()
+        };
+        agreed.shard_ids().map(|shard| from(shard).max(to(shard))).max().unwrap_or(0)
+    }
+
+    /// Takes an event and returns the messages that it leads to.
+    pub fn handle(&mut self, agreed: &Agreed<M>, event: EventOf<M>) -> Messages<M> {
+        let mut out = Vec::new();
+        match event {
+            Event::Arrived(below) => {
+                self.durable.arrived = self.durable.arrived.max(below).min(agreed.end());
+            }
+            Event::Received(from, Message::Values { tx, values }) => {
+                self.receive(agreed, from, tx, values, &mut out);
+            }
+            Event::Received(from, Message::Committed { below }) => {
+                let known = &mut self.acknowledged[from.position()];
+                *known = if is_mutant!(self, OldAcknowledgementCounts) {
+                    below
+                } else {
+                    below.max(*known)
+                };
+            }
+            Event::Timer if is_mutant!(self, NothingAgain) => {}
+            Event::Timer => self.sent.clear(),
+        }
+        self.go_on(agreed, &mut out);
+        out
+    }
+
+    fn receive(
+        &mut self,
+        agreed: &Agreed<M>,
+        from: ShardId,
+        tx: TxIndex,
+        values: Values<M>,
+        out: &mut Messages<M>,
+    ) {
+        if !self.durable.is_committed(tx) {
+            self.inbox.entry(tx).or_default().entry(from).or_insert(values);
+            if is_mutant!(self, FinishedEarly) {
+                out.push((from, Message::Committed { below: tx.next() }));
+            }
+        } else if !is_mutant!(self, LateUnacknowledged) {
+            // The acknowledgement was lost, or is on its way.
+            let below = self.durable.watermark(agreed, self.id);
+            out.push((from, Message::Committed { below }));
+        }
+    }
+
+    /// Does all that can be done.
+    fn go_on(&mut self, agreed: &Agreed<M>, out: &mut Messages<M>) {
+        loop {
+            let low = self.low(agreed);
+            self.durable.fold(low);
+            let mut end = TxIndex(low.0.saturating_add(agreed.window()));
+            if is_mutant!(self, WindowIgnored) {
+                end = agreed.end();
+            }
+            let end = end.min(self.durable.arrived);
+            let parts = agreed.parts_from(self.id, low).iter().take_while(|tx| **tx < end);
+            let mut has_run = false;
+            for tx in parts {
+                has_run |= self.run(agreed, *tx);
+                self.serve(agreed, *tx, out);
+            }
+            if !has_run {
+                break;
+            }
+        }
+        let acknowledged = &self.acknowledged;
+        self.sent.retain(|(tx, to)| *tx >= acknowledged[to.position()]);
+        self.tell(agreed, out);
+    }
+
+    /// The first transaction that this shard has to run or of which it owes values: what is below it can be folded.
+    fn low(&self, agreed: &Agreed<M>) -> TxIndex {
+        let owed = agreed.shard_ids().filter_map(|to| {
+            agreed.dues_from(self.id, to, self.acknowledged[to.position()]).first().copied()
+        });
+        let own = self.durable.watermark(agreed, self.id);
+        if is_mutant!(self, FoldsUnacknowledged) {
+            return own;
+        }
+        owed.fold(own, TxIndex::min)
+    }
+
+    /// Runs and commits `tx` if this shard has to and all values are there.
+    fn run(&mut self, agreed: &Agreed<M>, tx: TxIndex) -> bool {
+        let is_active = agreed.roles()[tx.position()].active.contains(&self.id);
+        if !is_active || self.durable.is_committed(tx) {
+            return false;
+        }
+        let Some(values) = self.values(agreed, tx) else { return false };
+        let (mut writes, outcome) = agreed.run(tx, &values);
+        writes.retain(|key, _| agreed.home(key) == Some(self.id));
+        self.durable.log.insert(tx, writes);
+        self.durable.outcomes.insert(tx, outcome);
+        self.inbox.remove(&tx);
+        true
+    }
+
+    /// All values that `tx` reads, once they are there.
+    fn values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
+        let entry = &agreed.entries()[tx.position()];
+        let mut values = self.own_values(agreed, tx)?;
+        let received = self.inbox.get(&tx);
+        let mut came = 0;
+        for sender in agreed.senders(tx, self.id) {
+            match received.and_then(|received| received.get(&sender)) {
+                Some(received) => {
+                    came += 1;
+                    values.extend(received.iter().map(|(key, value)| (key.clone(), value.clone())));
+                }
+                None if is_mutant!(self, OneSenderSuffices) => {}
+                None => return None,
+            }
+        }
+        if is_mutant!(self, OneSenderSuffices) {
+            if came == 0 && agreed.senders(tx, self.id).next().is_some() {
+                return None;
+            }
+            entry.reads.iter().for_each(|key| {
+                values.entry(key.clone()).or_default();
+            });
+        }
+        Some(values)
+    }
+
+    /// The values of this shard's keys as `tx` reads them.
+    fn own_values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
+        let reads = &agreed.entries()[tx.position()].reads;
+        let values = self.durable.values_below(agreed, self.id, reads, tx);
+        if values.is_none() && is_mutant!(self, EarlierWriterIgnored) {
+            let base = |key: &M::Key| {
+                let value = self.durable.base.get(key).cloned();
+                (key.clone(), value.unwrap_or_default())
+            };
+            let own = reads.iter().filter(|key| agreed.home(key) == Some(self.id));
+            return Some(own.map(base).collect());
+        }
+        values
+    }
+
+    /// Sends the values of this shard's keys to those who run `tx` and have not been sent them.
+    fn serve(&mut self, agreed: &Agreed<M>, tx: TxIndex, out: &mut Messages<M>) {
+        let roles = &agreed.roles()[tx.position()];
+        if !roles.serving.contains(&self.id) {
+            return;
+        }
+        let waits = |to: &&ShardId| {
+            **to != self.id
+                && self.acknowledged[to.position()] <= tx
+                && !self.sent.contains(&(tx, **to))
+        };
+        let mut to = roles.active.iter().filter(waits).copied().peekable();
+        if to.peek().is_none() {
+            return;
+        }
+        let to: Vec<ShardId> = to.collect();
+        let Some(values) = self.served(agreed, tx) else { return };
+        for to in to {
+            self.sent.insert((tx, to));
+            out.push((to, Message::Values { tx, values: values.clone() }));
+        }
+    }
+
+    /// What is sent of `tx`.
+    fn served(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
+        let reads = &agreed.entries()[tx.position()].reads;
+        let at = |below| self.durable.values_below(agreed, self.id, reads, below);
+        if is_mutant!(self, ServesAfterRun) {
+            return at(tx.next()).or_else(|| at(tx));
+        }
+        if is_mutant!(self, ServesNewest) {
+            let newest = self.durable.log.last_key_value().map_or(tx, |(last, _)| last.next());
+            return at(newest).or_else(|| at(tx));
+        }
+        self.own_values(agreed, tx)
+    }
+
+    /// Tells those who have sent values how far this shard has committed.
+    fn tell(&mut self, agreed: &Agreed<M>, out: &mut Messages<M>) {
+        let below = self.durable.watermark(agreed, self.id);
+        for to in agreed.shard_ids() {
+            let dues = agreed.dues_from(to, self.id, self.told[to.position()]);
+            if dues.first().is_some_and(|tx| *tx < below) {
+                self.told[to.position()] = below;
+                out.push((to, Message::Committed { below }));
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Alloy's blocks and recovered transactions as the input of the executor.
+
+use crate::evm::{Block, ChainRules, DaoFork, Ommer};
+use alloy_consensus::BlockHeader;
+use alloy_consensus::transaction::Recovered;
+use alloy_eips::eip7840::BlobParams;
+use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
+use alloy_evm::eth::spec::EthExecutorSpec;
+use alloy_evm::{EvmEnv, FromRecoveredTx};
+use alloy_hardforks::EthereumHardfork;
+use revm::context::TxEnv;
+
+/// Transactions with their senders, as [`Block::transactions`] takes them. Input data is shared,
+/// not copied.
+///
+/// `recovered` may hold transactions or references to them (`Recovered::as_recovered_ref`).
+pub fn transactions<T>(recovered: impl IntoIterator<Item = Recovered<T>>) -> Vec<TxEnv>
+where
+    TxEnv: FromRecoveredTx<T>,
+{
+    recovered.into_iter().map(|tx| environment(&tx)).collect()
+}
+
+fn environment<T>(tx: &Recovered<T>) -> TxEnv
+where
+    TxEnv: FromRecoveredTx<T>,
+{
+    TxEnv::from_recovered_tx(tx.inner(), tx.signer())
+}
+
+impl Block {
+    /// Alloy's `block`, whose senders are recovered, on the chain `spec` (feature `alloy`): its
+    /// environment, transactions, withdrawals, ommers and the rules of its chain. `blobs` are the
+    /// limits and the price of blobs at its time, from Cancun.
+    ///
+    /// The header is believed: what it says of gas used, roots and hashes is for the caller to
+    /// compare. A block access list comes apart from the block: set
+    /// [`access_list`](Self::access_list).
+    ///
+    /// ```
+    /// use alloy_consensus::transaction::Recovered;
+    /// use alloy_consensus::{Block as AlloyBlock, Header, TxEnvelope};
+    /// use alloy_eips::eip7840::BlobParams;
+    /// use alloy_evm::eth::spec::EthSpec;
+    /// use braid_evm::Block;
+    ///
+    /// # fn main() {
+    /// # let header = Header { number: 22_500_000, timestamp: 1_747_500_000, ..Header::default() };
+    /// # let block = AlloyBlock { header, ..AlloyBlock::default() };
+    /// let block: AlloyBlock<Recovered<TxEnvelope>> = block;
+    /// let block = Block::from_alloy(&block, &EthSpec::mainnet(), 1, Some(BlobParams::prague()));
+    /// # assert_eq!(block.cfg.spec, revm::primitives::hardfork::SpecId::PRAGUE);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_alloy<T, H: BlockHeader>(
+        block: &alloy_consensus::Block<Recovered<T>, H>,
+        spec: &impl EthExecutorSpec,
+        chain_id: u64,
+        blobs: Option<BlobParams>,
+    ) -> Self
+    where
+        TxEnv: FromRecoveredTx<T>,
+    {
+        let (header, body) = (&block.header, &block.body);
+        let env = EvmEnv::for_eth_block(header, spec, chain_id, blobs);
+        let dao = spec.ethereum_fork_activation(EthereumHardfork::Dao);
+        let ommer = |ommer: &H| Ommer { beneficiary: ommer.beneficiary(), number: ommer.number() };
+        Self {
+            cfg: env.cfg_env,
+            env: env.block_env,
+            transactions: body.transactions.iter().map(environment).collect(),
+            parent_hash: header.parent_hash(),
+            parent_beacon_block_root: header.parent_beacon_block_root(),
+            withdrawals: body.withdrawals.as_ref().map(|list| list.to_vec()),
+            ommers: body.ommers.iter().map(ommer).collect(),
+            rules: ChainRules {
+                deposit_contract: spec.deposit_contract_address(),
+                dao_fork: dao.transitions_at_block(header.number()).then(dao_fork),
+                max_blob_gas: blobs.map(|blobs| blobs.max_blob_gas_per_block()),
+                ..ChainRules::default()
+            },
+            access_list: None,
+        }
+    }
+}
+
+/// The balances that the fork moves; alloy-evm moves these on every chain.
+fn dao_fork() -> DaoFork {
+    DaoFork { drained: DAO_HARDFORK_ACCOUNTS.to_vec(), beneficiary: DAO_HARDFORK_BENEFICIARY }
+}

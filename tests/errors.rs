@@ -1,0 +1,244 @@
+//! Every variant of the library's public errors is made here, and each message says where it happened or what to do
+//! next. Names of variants are taken from the source, so that a new one without a row fails.
+
+use crate::support::scene::{Scene, call, pay};
+use alloy_eip7928::AccountChanges;
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{
+    AccessList, Block, BlockError, BlockErrorKind, BlockOutput, CancellationToken, Cloned, Config,
+    EvmMutant, Executor, Invariant, Mode, Outcome, TxIndex,
+};
+use braid_testkit::code::Code;
+use braid_testkit::faulty::{Fault, Faulty, Place};
+use braid_testkit::memory::MemoryDatabase;
+use core::fmt::{Debug, Display};
+use revm::context_interface::result::InvalidHeader;
+use revm::database_interface::DBErrorMarker;
+use revm::inspector::NoOpInspector;
+use revm::primitives::hardfork::SpecId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Variants of an enum of the source, by their indentation.
+fn variants(path: &str, name: &str) -> BTreeSet<String> {
+    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let after = text.split_once(&format!("pub enum {name}")).expect("the enum is there").1;
+    let body = after.split("\n}").next().expect("an enum ends");
+    let named = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let named = named.filter(|line| line.starts_with(|c: char| c.is_uppercase()));
+    named.map(name_of).collect()
+}
+
+/// The name of the variant that `text` begins with.
+fn name_of(text: &str) -> String {
+    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// What was made of one enum.
+#[derive(Default)]
+struct Made(BTreeSet<String>);
+
+impl Made {
+    /// Notes the variant of `error`, whose message has all of `words`.
+    #[track_caller]
+    fn add(&mut self, error: &(impl Debug + Display), words: &[&str]) {
+        let message = error.to_string();
+        for word in words {
+            assert!(message.contains(word), "{message}: it lacks {word:?}");
+        }
+        self.0.insert(name_of(&format!("{error:?}")));
+    }
+
+    /// Checks that only `elsewhere` is missing of the enum `name`.
+    #[track_caller]
+    fn has_all_of(&self, (path, name): (&str, &str), elsewhere: &[&str]) {
+        let all = variants(path, name);
+        let missing: Vec<_> = all.iter().filter(|name| !self.0.contains(*name)).collect();
+        assert_eq!(missing, elsewhere, "{name}: no test makes these");
+    }
+}
+
+fn executor(mode: Mode) -> Executor {
+    let config = Config::builder().workers(2).mode(mode).keeps_changes(true).build();
+    Executor::new(config.expect("allowed")).expect("threads start")
+}
+
+fn run(scene: &Scene) -> Result<BlockOutput, BlockError<core::convert::Infallible>> {
+    executor(Mode::Validate).block(scene.block.clone()).database(scene.database()).execute()
+}
+
+/// Three payments, on `spec`.
+fn payments(spec: SpecId) -> Scene {
+    let mut scene = Scene::on(spec);
+    let [alice, bob] = scene.senders();
+    for _ in 0..3 {
+        scene.send(alice, pay(bob, 1));
+    }
+    scene
+}
+
+fn faulty(scene: &Scene, place: Place) -> Faulty<MemoryDatabase> {
+    Faulty::new(scene.database(), Fault::At(place))
+}
+
+#[test]
+fn every_way_in_which_a_block_ends_early() {
+    let mut made = Made::default();
+    let scene = payments(SpecId::OSAKA);
+    let receiver = scene.block.transactions[0].kind.to().copied().expect("a payment");
+    let database = faulty(&scene, Place::Account(receiver));
+    let failed = executor(Mode::Validate).block(scene.block.clone()).database(database).execute();
+    let failed = failed.expect_err("the database fails");
+    let place = format!("{receiver:?}");
+    let again = "execute the block again";
+    assert!(failed.to_string().contains("transaction 0"), "{failed}");
+    made.add(&failed.kind, &["the database failed", &place, again]);
+
+    let mut invalid = payments(SpecId::OSAKA);
+    invalid.block.transactions[1].nonce = 7;
+    let error = run(&invalid).expect_err("the nonce is wrong");
+    assert!(error.to_string().contains("transaction 1"), "{error}");
+    made.add(&error.kind, &["nonce", "refuse the block", "Mode::Build"]);
+
+    let block = Block { access_list: Some(Arc::default()), ..scene.block.clone() };
+    let wrong = executor(Mode::Validate).block(block).database(scene.database()).execute();
+    let wrong = wrong.expect_err("the block does something");
+    made.add(&wrong.kind, &["index", "account 0x", "refuse the block"]);
+
+    let mut rootless = payments(SpecId::OSAKA);
+    rootless.block.parent_beacon_block_root = None;
+    let error = run(&rootless).expect_err("a root is missing");
+    made.add(&error.kind, &["system call", "beacon", "correct `Block`"]);
+
+    let token = CancellationToken::new();
+    token.cancel();
+    let mut executor = executor(Mode::Validate);
+    let request = executor.block(scene.block.clone()).database(scene.database()).cancel(token);
+    let error = request.execute().expect_err("it is cancelled");
+    made.add(&error.kind, &["cancelled", "committed"]);
+
+    // A rule is broken by seeded bugs alone: `cargo xtask mutants`.
+    let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
+    let words = broken.to_string();
+    assert!(words.contains("report it") && words.contains("Policy::InOrder"), "{words}");
+    made.has_all_of(("src/evm/block/error.rs", "BlockErrorKind"), &["Internal"]);
+}
+
+#[test]
+fn every_way_in_which_a_transaction_is_rejected() {
+    let mut made = Made::default();
+    let mut rejected = |scene: &Scene, mutant: EvmMutant, words: &[&str]| {
+        let mut executor = executor(Mode::Validate).with_mutant(mutant);
+        let request = executor.block(scene.block.clone()).database(scene.database());
+        match request.execute().expect_err("a transaction is invalid").kind {
+            BlockErrorKind::Invalid(reason) => made.add(&reason, words),
+            other => panic!("{other}"),
+        }
+    };
+    let with = |change: fn(&mut Block)| {
+        let mut scene = payments(SpecId::OSAKA);
+        change(&mut scene.block);
+        scene
+    };
+    let scene = with(|block| block.transactions[2].nonce = 9);
+    rejected(&scene, EvmMutant::None, &["nonce", "9"]);
+    let scene = with(|block| block.env.prevrandao = None);
+    rejected(&scene, EvmMutant::None, &["block environment", "Block::env"]);
+    let scene = with(|block| block.env.gas_limit = 1_030_000);
+    rejected(&scene, EvmMutant::None, &["1000000", "left in the block"]);
+    let scene = with(|block| {
+        block.rules.max_blob_gas = Some(131_071);
+        let tx = &mut block.transactions[0];
+        (tx.tx_type, tx.max_fee_per_blob_gas) = (3, 1);
+        tx.blob_hashes = vec![B256::repeat_byte(1)];
+    });
+    rejected(&scene, EvmMutant::None, &["131072", "131071"]);
+    let mut scene = with(|_| {});
+    let beneficiary = scene.block.env.beneficiary;
+    let balance = U256::MAX;
+    scene.put(beneficiary, braid_testkit::memory::MemoryAccount { balance, ..Default::default() });
+    rejected(&scene, EvmMutant::RewardOverflowFails, &["the reward does not fit"]);
+    // It ends the block as `BlockErrorKind::AccessList`.
+    made.has_all_of(("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
+}
+
+#[test]
+fn every_way_in_which_an_access_list_is_wrong() {
+    let mut made = Made::default();
+    let mut refused = |spec, list: Vec<AccountChanges>, words: &[&str]| {
+        let mut block = payments(spec).block;
+        block.access_list = Some(Arc::new(AccessList::new(list)));
+        let database = payments(spec).database();
+        let error = executor(Mode::Validate).block(block).database(database).execute();
+        match error.expect_err("the list is wrong").kind {
+            BlockErrorKind::AccessList(wrong) => made.add(&wrong, words),
+            other => panic!("{other}"),
+        }
+    };
+    let twice = vec![AccountChanges::new(Address::repeat_byte(7)); 2];
+    refused(SpecId::OSAKA, twice, &["malformed"]);
+    let number = |number: u64| Address::from_word(U256::from(number).into());
+    let long = (1..=20_000).map(|one| AccountChanges::new(number(one))).collect();
+    refused(SpecId::AMSTERDAM, long, &["too long"]);
+    refused(SpecId::OSAKA, Vec::new(), &["index 0", "account 0x", "listed nothing"]);
+    made.has_all_of(("src/evm/bal/mismatch.rs", "AccessListError"), &[]);
+}
+
+/// Replays `tx`; the error is of the kind that `made` lacks.
+fn again<D>(output: &BlockOutput, tx: u32, database: D) -> braid_evm::ReplayError<D::Error>
+where
+    D: revm::DatabaseRef<Error: DBErrorMarker + core::error::Error + Send + Sync + 'static>
+        + Clone
+        + Send
+        + Sync,
+{
+    let replayed = output.replay(TxIndex(tx), Cloned(database), NoOpInspector);
+    replayed.expect_err("it cannot run again")
+}
+
+#[test]
+fn every_way_in_which_a_transaction_cannot_run_again() {
+    let mut made = Made::default();
+    let mut scene = payments(SpecId::OSAKA);
+    let receiver = scene.block.transactions[0].kind.to().copied().expect("a payment");
+    scene.block.transactions[2].nonce = 9;
+    let mut plain = Executor::new(Config::default()).expect("threads start");
+    let request = plain.block(payments(SpecId::OSAKA).block).database(scene.database());
+    let output = request.execute().expect("it is valid");
+    made.add(&again(&output, 0, scene.database()), &["keeps_changes"]);
+
+    let mut builder = executor(Mode::Build);
+    let output = builder.block(scene.block.clone()).database(scene.database()).execute();
+    let output = output.expect("it is built");
+    assert!(matches!(output.outcomes[2], Outcome::Skipped(_)));
+    made.add(&again(&output, 2, scene.database()), &["transaction 2", "nonce", "another one"]);
+    made.add(&again(&output, 9, scene.database()), &["transaction 9", "3 transactions"]);
+    let database = faulty(&scene, Place::Account(receiver));
+    made.add(&again(&output, 0, database), &["the database failed", "replay again"]);
+
+    let committed = run(&scene).expect_err("the nonce is wrong").committed;
+    made.add(&again(&committed, 2, scene.database()), &["transaction 2 is invalid", "nonce"]);
+    let mut scene = payments(SpecId::OSAKA);
+    scene.block.env.prevrandao = None;
+    let committed = run(&scene).expect_err("the header lacks something").committed;
+    let words = InvalidHeader::PrevrandaoNotSet.to_string();
+    made.add(&again(&committed, 0, scene.database()), &["transaction 0", &words]);
+    made.has_all_of(("src/evm/block/replay.rs", "ReplayError"), &[]);
+}
+
+/// A location that a contract reads is named by the database, and the transaction by the block.
+#[test]
+fn a_slot_that_cannot_be_read_is_named() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice] = scene.senders();
+    let contract = scene.contract(3, Code::new().sload(5).sstore_top(6));
+    scene.send(alice, pay(Address::repeat_byte(0x70), 1));
+    scene.send(alice, call(contract));
+    let database = faulty(&scene, Place::Slot(contract, U256::from(5)));
+    let error = executor(Mode::Validate).block(scene.block.clone()).database(database).execute();
+    let message = error.expect_err("the database fails").to_string();
+    for word in ["transaction 1", &format!("{contract:?}"), "Slot", "5"] {
+        assert!(message.contains(word), "{message}: it lacks {word}");
+    }
+}
