@@ -251,6 +251,9 @@ pub enum EvmMutant {
     /// Transactions run on what the list tells beyond one that differs from it.
     #[cfg(feature = "mutants")]
     RunsBeyondWrong,
+    /// Where storage is slow no worker reads ahead what the list names.
+    #[cfg(feature = "mutants")]
+    NothingReadAhead,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,

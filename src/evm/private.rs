@@ -5,18 +5,21 @@
 //! the bundle while the next one runs, by the worker that begins first: its memory is of use again
 //! soon, and little is left to do at the end.
 
+use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::crew::Crew;
 use super::exec::base::StateSource;
+use super::mutants::is_evm_mutant;
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
 use super::session::{Ended, Session};
 use super::stretch::{Folding, How, PrivateStretch};
 use crate::config::Config;
-use crate::ids::{Chunk, TxIndex};
+use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::protocol::Batch;
 use crate::schedule::{Lanes, cut};
 use core::ops::Range;
+use std::sync::Arc;
 
 fn at(place: usize) -> TxIndex {
     TxIndex(u32::try_from(place).unwrap_or(u32::MAX))
@@ -37,6 +40,7 @@ impl<S: StateSource> Session<S> {
         S: 'env,
     {
         self.ledger.catch_up();
+        self.share_reads(crew, config);
         let range = |range: Range<usize>| {
             Batch::Range(Chunk { first: at(range.start), end: at(range.end) })
         };
@@ -45,6 +49,19 @@ impl<S: StateSource> Session<S> {
         let (publishes, folding) = (false, None);
         let stretch = PrivateStretch { batches, hands_over_rest: true, publishes, folding };
         self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
+    }
+
+    /// Where storage is slow, workers that cores are not there for read what the block's list names
+    /// ahead, and all of them share what was read.
+    fn share_reads<'env>(&mut self, crew: &impl Crew<'env>, config: &Config) {
+        let usual = usize::from(config.workers.get());
+        let is_of_use = crew.is_wide() && crew.workers() > usual && self.workload.ahead.is_none();
+        let recipe = &self.workload.recipe;
+        let is_seeded = is_evm_mutant!(recipe.mutant, NothingReadAhead);
+        if let Some(claims) = recipe.told_claims().filter(|_| is_of_use && !is_seeded) {
+            let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
+            Arc::make_mut(&mut self.workload).ahead = Some(Arc::new(ahead));
+        }
     }
 
     /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.

@@ -15,6 +15,7 @@ use crate::runtime::{Seat, Task};
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use crate::worker::{Interrupt, Point, Shared, work};
 use core::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// How transactions are shared out among workers.
@@ -92,6 +93,24 @@ impl<S: StateSource> RunTask<S> {
         let fold = self.fold.as_ref().and_then(Mutex::try_lock);
         if fold.is_some_and(|mut fold| self.fold_if_waiting(&mut fold)) {
             seat.yield_at(Point::Between);
+        }
+    }
+
+    /// Reads what the block's list names until all of it is read or the block is over, if `worker`
+    /// is one of those who do.
+    fn read_ahead(&self, worker: WorkerId) {
+        let workload = self.shared.workload();
+        let Some(ahead) = workload.ahead.as_ref().filter(|ahead| ahead.has_reader(worker)) else {
+            return;
+        };
+        let Ok(mut base) = workload.base(worker) else { return };
+        while !self.shared.is_over()
+            && let Some(item) = ahead.next()
+        {
+            // A panic of the database is met again where a transaction reads.
+            if catch_unwind(AssertUnwindSafe(|| base.read_ahead(item))).is_err() {
+                return;
+            }
         }
     }
 
@@ -181,6 +200,7 @@ const fn version(tx: TxIndex) -> Version {
 impl<S: StateSource> Task for RunTask<S> {
     fn run(&self, worker: WorkerId, seat: Seat<'_>) {
         self.fold(seat);
+        self.read_ahead(worker);
         match seat {
             Seat::Thread(threads) => work(&self.shared, worker, threads),
             #[cfg(feature = "testing")]

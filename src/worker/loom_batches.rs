@@ -1,9 +1,9 @@
 //! Tiny blocks with private batches: two workers, the real [`work`](super::work), role, channels,
 //! protocol and store, under every schedule with two preemptions. Run as `loom_tests`.
 
+use super::loom_hasty::run_helping;
 use super::loom_machine::{
-    Act, End, LIMITS, PREEMPTIONS, Sometimes, new_shared, outcomes, protocol_of, run, run_helping,
-    run_shared,
+    Act, End, LIMITS, PREEMPTIONS, Sometimes, new_shared, outcomes, protocol_of, run, run_shared,
 };
 use super::machine::TxError;
 use super::shared::Shared;

@@ -1,5 +1,6 @@
 //! Tiny blocks for loom: one counter, two transactions, published or in private batches.
 
+use super::loom_told::Told;
 use super::machine::{
     Base, BatchMachine, BatchStart, Effects, InOrder, Ledger, Machine, MustWait, RanBatch, TxError,
     Workload,
@@ -7,12 +8,12 @@ use super::machine::{
 use super::shared::{BlockEnd, Shared};
 use super::stop::Stop;
 use super::view::View;
-use super::{CancellationToken, Context, Interrupt, Point, Waited, work};
+use super::{CancellationToken, Context, work};
 use crate::ids::{Chunk, Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{Entry, Latest, Location, ReadSet, Store};
+use crate::mv::{AccessLog, Entry, Latest, Location, ReadSet, Store};
 use crate::protocol::{Limits, Plan, Policy, Protocol};
 use crate::runtime::Threads;
-use crate::sync::{Receiver, SeqCst, TryRecvError};
+use crate::sync::SeqCst;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -45,13 +46,14 @@ impl Location for Counter {
     }
 }
 
-pub(super) struct Zero;
+/// The counter before the block, or what a list says that it holds below a transaction.
+pub(super) struct Before(u32);
 
-impl Base<Counter> for Zero {
+impl Base<Counter> for Before {
     type Error = ();
 
     fn read(&mut self, _: &Counter) -> Result<u32, ()> {
-        Ok(0)
+        Ok(self.0)
     }
 }
 
@@ -70,11 +72,15 @@ pub(super) enum Act {
     Look,
 }
 
-pub(super) struct Tiny([Act; 2]);
+pub(super) struct Tiny {
+    pub(super) acts: [Act; 2],
+    /// The list that private batches read: what each transaction leaves.
+    pub(super) told: Option<Told>,
+}
 
 pub(super) struct TinyMachine<'a, X> {
     acts: [Act; 2],
-    view: View<'a, Counter, Zero, &'a X>,
+    view: View<'a, Counter, Before, &'a X>,
 }
 
 impl<X: Context> Machine for TinyMachine<'_, X> {
@@ -103,7 +109,7 @@ impl<X: Context> Machine for TinyMachine<'_, X> {
 /// Does `act` on what `view` shows.
 fn run_over<X: Context>(
     act: Act,
-    view: &mut View<'_, Counter, Zero, &X>,
+    view: &mut View<'_, Counter, Before, &X>,
 ) -> Result<Effects<Counter, u32>, ()> {
     if act == Act::Tip {
         return Ok(Effects { writes: Vec::new(), output: 0, cost: 1 });
@@ -127,8 +133,8 @@ type TinyGroup = (u32, TinyLeft);
 type TinyLeft = Vec<(Counter, Entry<Counter>)>;
 
 pub(super) struct TinyBatches<'a, X> {
-    acts: [Act; 2],
-    view: View<'a, Counter, Zero, &'a X>,
+    workload: &'a Tiny,
+    view: View<'a, Counter, Before, &'a X>,
     groups: Vec<(Chunk, TinyGroup)>,
     is_in_order: bool,
 }
@@ -145,7 +151,10 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
         self.is_in_order = start.in_order.is_some();
         self.groups.clear();
         let Some(InOrder { carry, .. }) = start.in_order else {
-            let BatchStart { txs, snapshot, log, is_second, .. } = start;
+            let BatchStart { txs, mut snapshot, mut log, is_second, .. } = start;
+            if self.workload.told.is_some() {
+                (snapshot, log) = (TxIndex(0), log.map(AccessLog::of_writes));
+            }
             return self.view.begin_batch(txs.first, snapshot, log, is_second);
         };
         // All tests begin with the first transaction.
@@ -154,9 +163,19 @@ impl<X: Context> BatchMachine for TinyBatches<'_, X> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), MustWait<(), ()>> {
+        let told = self.workload.told.as_ref().filter(|_| !self.is_in_order);
+        if told.is_some_and(|told| told.is_beyond_wrong(tx)) {
+            return Err(MustWait::UNKNOWN);
+        }
+        self.view.base_mut().0 = told.map_or(0, |told| told.below(tx));
         self.view.begin(tx);
-        let ran = run_over(self.acts[tx.position()], &mut self.view);
+        let ran = run_over(self.workload.acts[tx.position()], &mut self.view);
         let (_, stop) = self.view.end();
+        if let (Some(told), Ok(ran)) = (told, &ran)
+            && told.differs(tx, &ran.writes)
+        {
+            return Err(MustWait::UNKNOWN);
+        }
         let (Ok(Effects { writes, output, .. }), None) = (ran, stop) else {
             return Err(MustWait { error: Some(TxError::Rejected(())) });
         };
@@ -206,7 +225,7 @@ impl Workload for Tiny {
 
     /// Where the first one tips every commit does: no transaction sees the last one's tip.
     fn credits(&self, _: &u32, mut credit: impl FnMut(Counter, u32)) {
-        if self.0[0] == Act::Tip {
+        if self.acts[0] == Act::Tip {
             credit(Counter, 1);
         }
     }
@@ -217,7 +236,7 @@ impl Workload for Tiny {
         store: &'a Store<Counter>,
         context: &'a X,
     ) -> Result<TinyMachine<'a, X>, ()> {
-        Ok(TinyMachine { acts: self.0, view: View::new(store, Zero, context) })
+        Ok(TinyMachine { acts: self.acts, view: View::new(store, Before(0), context) })
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -226,8 +245,8 @@ impl Workload for Tiny {
         store: &'a Store<Counter>,
         context: &'a X,
     ) -> Result<TinyBatches<'a, X>, ()> {
-        let view = View::of_batches(store, Zero, context);
-        Ok(TinyBatches { acts: self.0, view, groups: Vec::new(), is_in_order: false })
+        let view = View::of_batches(store, Before(0), context);
+        Ok(TinyBatches { workload: self, view, groups: Vec::new(), is_in_order: false })
     }
 }
 
@@ -319,46 +338,13 @@ impl Sometimes {
 }
 
 pub(super) fn new_shared(acts: [Act; 2], protocol: Protocol) -> Shared<Tiny, Outcomes> {
-    Shared::with_protocol(Tiny(acts), Outcomes::default(), Store::new(1), 1, protocol)
-}
-
-/// A caller that helps as soon as it has nothing to do.
-pub(super) struct Hasty;
-
-impl Interrupt for Hasty {
-    fn yield_at(&self, _: Point) {}
-}
-
-impl Context for Hasty {
-    fn recv<T>(&self, channel: &Receiver<T>) -> Option<T> {
-        channel.recv().ok()
-    }
-
-    fn recv_unless<T>(
-        &self,
-        channel: &Receiver<T>,
-        mut is_stalled: impl FnMut() -> bool,
-    ) -> Waited<T> {
-        match channel.try_recv() {
-            Err(TryRecvError::Empty) if is_stalled() => Waited::Stalled,
-            Err(TryRecvError::Empty) => self.recv(channel).map_or(Waited::Closed, Waited::Message),
-            found => found.map_or(Waited::Closed, Waited::Message),
-        }
-    }
-}
-
-/// Runs a block on this thread, which helps, and one other.
-pub(super) fn run_helping(shared: Shared<Tiny, Outcomes>) -> End {
-    let shared = Arc::new(shared);
-    let other = thread::spawn({
-        let shared = Arc::clone(&shared);
-        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
-    });
-    work(&shared, WorkerId::CALLER, &Hasty);
-    other.join().expect("no worker panics");
-    let end = shared.end().expect("taken once");
-    assert_eq!(end.broken, None, "a rule was broken");
-    end
+    Shared::with_protocol(
+        Tiny { acts, told: None },
+        Outcomes::default(),
+        Store::new(1),
+        1,
+        protocol,
+    )
 }
 
 /// Runs a block on this thread and one other. `cancel`: a third one wants no more, at some point.

@@ -4,8 +4,9 @@
 //! loom reports a lost wake-up as a deadlock. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
+use super::loom_hasty::run_helping;
 use super::loom_machine::{
-    Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_helping, run_shared,
+    Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_shared,
 };
 use super::machine::TxError;
 use super::role::give_up;

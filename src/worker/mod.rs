@@ -21,9 +21,13 @@ mod help;
 #[cfg(all(test, braid_loom))]
 mod loom_batches;
 #[cfg(all(test, braid_loom))]
+mod loom_hasty;
+#[cfg(all(test, braid_loom))]
 mod loom_machine;
 #[cfg(all(test, braid_loom))]
 mod loom_tests;
+#[cfg(all(test, braid_loom))]
+mod loom_told;
 mod machine;
 mod message;
 mod mutants;

@@ -246,6 +246,12 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.load(SeqCst) || self.is_cancelled()
     }
 
+    /// Whether nothing is left to run, or nothing more is to.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_stopped() || self.frontier.load(SeqCst) >= self.transactions
+    }
+
     /// Leaves word that the block cannot go on.
     pub(super) fn post_fault(&self, broken: Invariant) {
         *self.fault.lock() = Some(broken);

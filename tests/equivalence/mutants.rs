@@ -1,7 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
 //! docs/TESTING.md names.
 
-use super::access_lists::{around, bound, given, lives, touched};
+use super::access_lists::{ahead, around, bound, given, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -24,6 +24,7 @@ macro_rules! tests {
 /// Those of access lists.
 fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
     let tests = tests![
+        ahead::one_long_call_does_not_wait_for_each_read,
         around::a_precompile_gets_the_fees,
         around::parts_are_listed_in_order,
         around::skipped_transactions_are_not_counted,

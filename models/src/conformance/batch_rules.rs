@@ -69,6 +69,8 @@ impl SeenBatches {
 #[derive(Debug)]
 pub struct BatchRules<L: Location> {
     batches: Vec<OneBatch<L>>,
+    /// They read what a list tells, and nothing from a snapshot.
+    is_told: bool,
     /// There are published transactions beside them.
     is_mixed: bool,
     /// What runs in order hand on.
@@ -87,12 +89,20 @@ impl<L: Location> BatchRules<L> {
     pub fn new(plan: &Plan, stride: u32) -> Self {
         Self {
             batches: plan.private.iter().cloned().map(OneBatch::new).collect(),
+            is_told: false,
             is_mixed: !plan.chunks.is_empty(),
             in_order: InOrder::new(plan, stride),
             history: History::default(),
             bases: Bases::default(),
             seen: SeenBatches::default(),
         }
+    }
+
+    /// The same of batches that read what a list tells.
+    #[must_use]
+    pub fn of_told(mut self) -> Self {
+        (self.is_told, self.history.is_told) = (true, true);
+        self
     }
 
     /// An earlier round of the block has left this.
@@ -201,6 +211,8 @@ impl<L: Location> BatchRules<L> {
             Mode::InOrder { .. } => self.in_order.running,
             _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
         };
+        let has_read = groups.iter().any(|group| !group.reads.is_empty());
+        ensure(!self.is_told || !has_read, || format!("{job:?} has read from its snapshot"))?;
         for group in groups {
             self.bases.compare(group, below, cells)?;
         }

@@ -107,6 +107,21 @@ pub fn replay<L: Location>(
     Rounds::default().replay(trace, limits, plan, seen)
 }
 
+/// The same where private batches read what a list tells of the transactions below them: nothing that others commit
+/// forbids them to commit, and they have read nothing from a snapshot.
+///
+/// # Errors
+/// The first event that must not be.
+pub fn replay_told<L: Location>(
+    trace: &[(Ticket, TraceEvent<L>)],
+    limits: Limits,
+    plan: &Plan,
+    seen: &mut Seen,
+) -> Result<(), Rejected> {
+    let batches = BatchRules::new(plan, limits.stride).of_told();
+    Rounds::default().replay_by(trace, limits, (plan, batches), seen)
+}
+
 /// The rounds of a block so far: what one has left the next one finds.
 #[derive(Debug)]
 pub struct Rounds<L: Location>(Option<World<L>>);
@@ -129,10 +144,20 @@ impl<L: Location> Rounds<L> {
         plan: &Plan,
         seen: &mut Seen,
     ) -> Result<(), Rejected> {
+        let batches = BatchRules::new(plan, limits.stride);
+        self.replay_by(trace, limits, (plan, batches), seen)
+    }
+
+    fn replay_by(
+        &mut self,
+        trace: &[(Ticket, TraceEvent<L>)],
+        limits: Limits,
+        (plan, mut batches): (&Plan, BatchRules<L>),
+        seen: &mut Seen,
+    ) -> Result<(), Rejected> {
         let chunks_end = plan.chunks.iter().map(|chunk| chunk.end);
         let end = chunks_end.chain(plan.private.iter().map(Batch::end)).max().unwrap_or(plan.first);
         let runs = vec![Runs::default(); end.position()];
-        let mut batches = BatchRules::new(plan, limits.stride);
         let mut store = StoreRules::default();
         if let Some(before) = self.0.take() {
             store = before.store;

@@ -87,6 +87,11 @@ impl Claims {
         Ok(claims)
     }
 
+    /// The list itself.
+    pub(in crate::evm) const fn list(&self) -> &Arc<Bal> {
+        &self.list
+    }
+
     fn account(&self, address: &Address) -> Option<(u32, &AccountChanges)> {
         let place = *self.places.get(address)?;
         Some((place, self.list.get(place as usize)?))

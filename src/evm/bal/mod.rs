@@ -8,6 +8,7 @@
 //! asked for.
 
 pub(super) mod accesses;
+pub(super) mod ahead;
 #[cfg(feature = "alloy")]
 pub(super) mod apart;
 mod changes;

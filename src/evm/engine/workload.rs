@@ -3,6 +3,7 @@
 use super::batches::{EvmBatches, UsedGas};
 use super::carry::Carry;
 use super::group::BatchGroup;
+use crate::evm::bal::ahead::Ahead;
 use crate::evm::block::gas::BlockGas;
 use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
 use crate::evm::exec::effects::for_each_write;
@@ -27,6 +28,8 @@ pub(in crate::evm) struct EvmWorkload<S> {
     pub(in crate::evm) recipe: Arc<Recipe>,
     pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
+    /// What the block's list names, if that is read ahead.
+    pub(in crate::evm) ahead: Option<Arc<Ahead>>,
     /// Who is inside the database.
     pub(in crate::evm) traffic: Arc<Traffic>,
     /// Gas that private batches have used.
@@ -46,9 +49,9 @@ impl<S: StateSource> EvmWorkload<S> {
         overlay: Arc<Overlay>,
         traffic: Arc<Traffic>,
     ) -> Self {
-        let (used, streams, followed, cancel) = Default::default();
+        let (ahead, used, streams, followed, cancel) = Default::default();
         let (recipe, source) = (Arc::new(recipe), Arc::new(source));
-        Self { recipe, source, overlay, traffic, used, streams, followed, cancel }
+        Self { recipe, source, overlay, ahead, traffic, used, streams, followed, cancel }
     }
 
     /// Whether the caller wants no more.
@@ -69,6 +72,7 @@ impl<S: StateSource> EvmWorkload<S> {
         let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
         let base =
             base.with_claims(self.recipe.claims.as_ref().filter(|_| self.recipe.reads_claims));
+        let base = base.with_ahead(self.ahead.as_ref());
         #[cfg(feature = "mutants")]
         let base = base.with_mutant(self.recipe.mutant);
         Ok(base.counted(worker, Arc::clone(&self.traffic)))
@@ -77,11 +81,13 @@ impl<S: StateSource> EvmWorkload<S> {
 
 impl<S> Clone for EvmWorkload<S> {
     fn clone(&self) -> Self {
-        let Self { recipe, source, overlay, traffic, used, streams, followed, cancel } = self;
+        let Self { recipe, source, overlay, ahead, traffic, used, streams, followed, cancel } =
+            self;
         Self {
             recipe: Arc::clone(recipe),
             source: Arc::clone(source),
             overlay: Arc::clone(overlay),
+            ahead: ahead.clone(),
             traffic: Arc::clone(traffic),
             used: used.clone(),
             streams: *streams,

@@ -2,6 +2,7 @@
 
 use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::traffic::Traffic;
+use crate::evm::bal::ahead::{Ahead, Item};
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Base;
@@ -11,7 +12,7 @@ use core::fmt::Debug;
 use revm::DatabaseRef;
 use revm::database::{BundleAccount, BundleState};
 use revm::state::{AccountInfo, Bytecode};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Gives each worker a handle of its own onto the state before the block: a clone, or a read
 /// transaction of a store that wants one per thread.
@@ -100,6 +101,8 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     below: Option<BlockAccessIndex>,
     /// Whether it does so for what comes next.
     tells: bool,
+    /// What the list names, if that is read ahead.
+    ahead: Option<Arc<Ahead>>,
     /// What the seeded bug `FailureCached` takes for absent; `None` where it is not at work.
     #[cfg(feature = "mutants")]
     failed: Option<alloy_primitives::map::AddressSet>,
@@ -119,6 +122,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             claims: None,
             below: None,
             tells: false,
+            ahead: None,
             #[cfg(feature = "mutants")]
             failed: None,
         }
@@ -136,6 +140,30 @@ impl<D: DatabaseRef> BlockBase<D> {
     pub(in crate::evm) fn with_claims(mut self, claims: Option<&Arc<Claims>>) -> Self {
         self.claims = claims.cloned();
         self
+    }
+
+    /// The same where all workers share what the list names.
+    pub(in crate::evm) fn with_ahead(mut self, ahead: Option<&Arc<Ahead>>) -> Self {
+        self.ahead = ahead.cloned();
+        self
+    }
+
+    /// Reads `item`, so that no transaction has to wait for it. An error is none of the block's:
+    /// it is found when a transaction reads.
+    pub(in crate::evm) fn read_ahead(&mut self, item: Item) {
+        match item {
+            Item::Account(address) if self.overlay.account(&address).is_none() => {
+                let info = self.fetch(address).ok().flatten();
+                if let Some(info) = info
+                    && !info.is_empty_code_hash()
+                    && info.code.is_none()
+                {
+                    let _ = self.code(info.code_hash);
+                }
+            }
+            Item::Account(_) => {}
+            Item::Slot(address, slot) => _ = self.slot(address, slot),
+        }
     }
 
     /// What comes next reads what the list tells, if there is one and `tells`. Returns whether.
@@ -214,6 +242,11 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     fn fetch(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let ahead = self.ahead.clone();
+        let kept = ahead.as_ref().and_then(|ahead| ahead.account(&address));
+        if let Some(info) = kept.and_then(OnceLock::get) {
+            return Ok(info.clone());
+        }
         let read = || self.state.basic_ref(address);
         let mut info = self.traffic.read(self.worker, &mut self.reads, read);
         // As in revm's `State`: an empty account has no code, also if its hash is said to be zero.
@@ -225,6 +258,9 @@ impl<D: DatabaseRef> BlockBase<D> {
         #[cfg(feature = "mutants")]
         if let (Some(failed), Err(_)) = (&mut self.failed, &info) {
             failed.insert(address);
+        }
+        if let (Some(kept), Ok(info)) = (kept, &info) {
+            let _ = kept.set(info.clone());
         }
         info
     }
@@ -239,8 +275,16 @@ impl<D: DatabaseRef> BlockBase<D> {
         if let Some(value) = accounts.filter_map(|account| account.storage_slot(slot)).next() {
             return Ok(value);
         }
+        let ahead = self.ahead.clone();
+        let kept = ahead.as_ref().and_then(|ahead| ahead.slot(&address, slot));
+        if let Some(value) = kept.and_then(OnceLock::get) {
+            return Ok(*value);
+        }
         let read = || self.state.storage_ref(address, slot);
         let value = self.traffic.read(self.worker, &mut self.reads, read);
+        if let (Some(kept), Ok(value)) = (kept, &value) {
+            let _ = kept.set(*value);
+        }
         value.or_else(|error| match self.account(address) {
             // An account of this block: sequential execution would not have asked.
             Ok(None) => Ok(U256::ZERO),
@@ -253,9 +297,17 @@ impl<D: DatabaseRef> BlockBase<D> {
             return Ok(code.clone());
         }
         let over = self.overlay.layers.iter().find_map(|layer| layer.contracts.get(&hash));
-        let code = match over {
-            Some(code) => code.clone(),
-            None => self.state.code_by_hash_ref(hash)?,
+        let ahead = self.ahead.as_deref();
+        let kept = || ahead.and_then(|ahead| ahead.code(&hash));
+        let code = match over.cloned().or_else(kept) {
+            Some(code) => code,
+            None => {
+                let code = self.state.code_by_hash_ref(hash)?;
+                if let Some(ahead) = ahead {
+                    ahead.keep_code(hash, &code);
+                }
+                code
+            }
         };
         self.codes.insert(hash, code.clone());
         Ok(code)

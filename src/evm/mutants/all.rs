@@ -80,6 +80,7 @@ impl EvmMutant {
         Self::EmptyTold,
         Self::WrongRunsAgain,
         Self::RunsBeyondWrong,
+        Self::NothingReadAhead,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
         Self::ListedOutOfOrder,

@@ -1,11 +1,12 @@
 //! Private batches of toy transactions.
 
+use super::claims::{ToyClaim, ToyClaims};
 use super::ledger::{ToyEntries, ToyGroup, ToyLedger};
 use super::location::ToyLocation;
 use super::machine::{BaseFailed, ToyBase, ToyWorkload, run_over};
 use super::program::ToyRejection;
 use braid_evm::ids::{Chunk, Incarnation, TxIndex, Version};
-use braid_evm::mv::{Entry, Latest, Mark};
+use braid_evm::mv::{AccessLog, Entry, Latest, Location, Mark};
 use braid_evm::worker::{
     BatchMachine, BatchStart, Context, Effects, InOrder, Ledger, MustWait, RanBatch, Stop, TxError,
     View,
@@ -25,6 +26,8 @@ pub struct ToyBatches<'a, X> {
     end: TxIndex,
     /// How much was logged before the transaction that runs.
     before: Option<Mark>,
+    /// It reads what the list tells.
+    tells: bool,
     /// In a stretch in order: what the next run goes on from, but for the newest state, and the
     /// room that is left.
     in_order: Option<(ToyCarry, u64)>,
@@ -75,7 +78,8 @@ impl<'a, X: Context> ToyBatches<'a, X> {
         is_lost: bool,
     ) -> Self {
         let (groups, open, end) = (Vec::new(), Vec::new(), TxIndex(0));
-        Self { workload, view, is_lost, groups, open, end, before: None, in_order: None }
+        let (before, tells, in_order) = Default::default();
+        Self { workload, view, is_lost, groups, open, end, before, tells, in_order }
     }
 
     /// Two neighbours commit together, an even index and an odd one.
@@ -89,6 +93,27 @@ impl<'a, X: Context> ToyBatches<'a, X> {
             }
             self.groups.push((txs, group));
         }
+    }
+
+    /// Whether what `tx` has left is not what the list says. Credits are made values: what they are added to is known.
+    fn differs(&mut self, claims: &ToyClaims, tx: TxIndex, writes: &mut ToyEntries) -> bool {
+        let mut changes = ToyClaim::new();
+        for (location, entry) in writes {
+            let Ok(before) = self.view.read(location) else { return false };
+            let mut after = before;
+            match entry {
+                Entry::Value(value) => after = *value,
+                Entry::Delta(delta) => ToyLocation::fold(&mut after, delta),
+                Entry::Tombstone => after = None,
+            }
+            if !matches!(entry, Entry::Tombstone) {
+                *entry = Entry::Value(after);
+            }
+            if after != before {
+                changes.insert(*location, after);
+            }
+        }
+        claims.at(tx) != Some(&changes)
     }
 
     fn forget_open_run(&mut self) {
@@ -113,9 +138,16 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
         let BatchStart { txs, snapshot, log, in_order, is_second, .. } = start;
         self.end = txs.first;
         self.in_order = None;
+        self.view.base_mut().told = None;
         let Some(InOrder { carry, room }) = in_order else {
+            self.tells = self.workload.claims().is_some();
+            let (snapshot, log) = match self.tells {
+                true => (TxIndex(0), log.map(AccessLog::of_writes)),
+                false => (snapshot, log),
+            };
             return self.view.begin_batch(txs.first, snapshot, log, is_second);
         };
+        self.tells = false;
         let mut carry = carry.unwrap_or_else(|| ToyCarry::from(txs.first));
         let latest = core::mem::take(&mut carry.latest);
         self.view.begin_in_order(latest, carry.first, log);
@@ -131,9 +163,24 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
             return Err(MustWait::UNKNOWN);
         }
         self.before = self.view.log_mut().map(|log| log.mark());
+        let claims = self.workload.claims().filter(|_| self.tells);
+        if claims.is_some() && self.workload.first_wrong().is_some_and(|wrong| wrong < tx) {
+            // What it would read may be wrong.
+            return Err(MustWait::UNKNOWN);
+        }
+        self.view.base_mut().told = claims.map(|claims| (claims, tx));
         self.view.begin(tx);
-        let ran = run_over(self.workload, &mut self.view, tx);
+        let mut ran = run_over(self.workload, &mut self.view, tx);
+        let mut is_wrong = false;
+        if let (Some(claims), Ok(Effects { writes, .. })) = (claims, &mut ran) {
+            is_wrong = self.differs(claims, tx, writes);
+        }
         let (_, stop) = self.view.end();
+        if is_wrong && stop.is_none() {
+            self.workload.note_wrong(tx);
+            self.forget_open_run();
+            return Err(MustWait::UNKNOWN);
+        }
         let error = match (ran, stop) {
             (Ok(Effects { writes, output, .. }), None) => {
                 self.before = None;

@@ -1,9 +1,10 @@
 //! One random test case: a block, how it is cut up, and the limits under which it runs.
 
+use super::claims::ToyClaims;
 use super::generator::{Shape, random_block};
 use super::ledger::ToyLedger;
 use super::machine::ToyWorkload;
-use super::program::ToyBlock;
+use super::program::{Step, ToyBlock};
 use super::reference::{Reference, reference};
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::mv::Store;
@@ -28,6 +29,8 @@ pub struct ToyCase {
     pub patience: u64,
     /// Number of shards of the store.
     pub shards: usize,
+    /// The list that the block comes with, which private batches read.
+    pub claims: Option<Arc<ToyClaims>>,
 }
 
 impl ToyCase {
@@ -44,7 +47,7 @@ impl ToyCase {
         let limits = random_limits(random);
         let plan = random_plan(random, TxIndex(0), block.transactions.len());
         let shards = 1 << random.small(4);
-        Self { block, limits, plan, patience: random.below(30), shards }
+        Self { block, limits, plan, patience: random.below(30), shards, claims: None }
     }
 
     /// The same with some of its transactions, or all, in private batches.
@@ -67,6 +70,28 @@ impl ToyCase {
         let mut case = Self::random(random);
         make_private(random, &mut case.plan, true);
         case
+    }
+
+    /// A block, all of it in private batches that read a list. The list is right, or it lies of one transaction, which
+    /// is returned. No account is destroyed: a list does not name what goes with it.
+    #[must_use]
+    pub fn random_told(random: &mut Random) -> (Self, Option<TxIndex>) {
+        let mut case = Self::random(random);
+        // Ranges: what a batch has changed itself must be newer than what the list tells.
+        let chunks = core::mem::take(&mut case.plan.chunks);
+        let private = chunks.into_iter().map(Batch::Range).collect();
+        case.plan = Plan { private, ..Plan::default() };
+        let mut block = ToyBlock::clone(&case.block);
+        for tx in &mut block.transactions {
+            tx.steps.retain(|step| !matches!(step, Step::Destroy(_)));
+        }
+        case.block = Arc::new(block);
+        case.limits.hands_over_rest = true;
+        case.limits.policy = Policy::ForceSpeculative;
+        let right = ToyClaims::of(&case.reference());
+        let (claims, wrong) = if random.chance(1, 3) { (right, None) } else { right.lie(random) };
+        case.claims = Some(Arc::new(claims));
+        (case, wrong)
     }
 
     /// What the block must come to.
@@ -94,7 +119,7 @@ impl ToyCase {
         protocol: Protocol,
         store: Store<super::ToyLocation>,
     ) -> Shared<ToyWorkload, ToyLedger> {
-        let workload = ToyWorkload::new(Arc::clone(&self.block));
+        let workload = ToyWorkload::new(Arc::clone(&self.block)).with_claims(self.claims.clone());
         let ledger = workload.ledger();
         let store = store.with_workers(MOST_WORKERS);
         Shared::with_protocol(workload, ledger, store, self.patience, protocol)

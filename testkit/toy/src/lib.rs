@@ -12,6 +12,7 @@
 
 mod batches;
 mod case;
+mod claims;
 mod compare;
 mod generator;
 mod ledger;
@@ -25,6 +26,7 @@ mod workload;
 
 pub use batches::{ToyBatches, ToyCarry};
 pub use case::ToyCase;
+pub use claims::{ToyClaim, ToyClaims};
 pub use compare::{Mismatch, compare};
 pub use generator::{Shape, random_block};
 pub use ledger::{ToyEntries, ToyGroup, ToyLedger, ToyOutcome};

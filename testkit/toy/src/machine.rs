@@ -1,5 +1,6 @@
 //! A worker's means to run toy transactions, and the measurements that it makes itself.
 
+use super::claims::{ToyClaims, Wrong};
 use super::ledger::ToyLedger;
 use super::location::{SLOTS, ToyLocation};
 use super::program::{Halted, ToyBlock, ToyOutput, ToyRejection, ToyState, run_program};
@@ -49,6 +50,9 @@ pub struct ToyWorkload {
     block: Arc<ToyBlock>,
     rendezvous: Option<Rendezvous>,
     lost_worker: Option<WorkerId>,
+    /// The list that the block comes with, which private batches read.
+    claims: Option<Arc<ToyClaims>>,
+    wrong: Wrong,
     /// Base reads up to the one that fails.
     until_failure: Option<AtomicU64>,
     runs: Box<[AtomicU32]>,
@@ -63,7 +67,8 @@ impl ToyWorkload {
         let runs = block.transactions.iter().map(|_| AtomicU32::new(0)).collect();
         let (running, peak) = (AtomicU32::new(0), AtomicU32::new(0));
         let (rendezvous, lost_worker, until_failure) = (None, None, None);
-        Self { block, rendezvous, lost_worker, until_failure, runs, running, peak }
+        let (claims, wrong) = Default::default();
+        Self { block, rendezvous, lost_worker, claims, wrong, until_failure, runs, running, peak }
     }
 
     /// The same with a place to meet.
@@ -89,6 +94,26 @@ impl ToyWorkload {
         self
     }
 
+    /// The same with a list that private batches read.
+    #[must_use]
+    pub fn with_claims(self, claims: Option<Arc<ToyClaims>>) -> Self {
+        Self { claims, ..self }
+    }
+
+    /// The lowest transaction a run of which has differed from the list.
+    #[must_use]
+    pub fn first_wrong(&self) -> Option<TxIndex> {
+        self.wrong.first()
+    }
+
+    pub(super) fn note_wrong(&self, tx: TxIndex) {
+        self.wrong.note(tx);
+    }
+
+    pub(super) fn claims(&self) -> Option<&ToyClaims> {
+        self.claims.as_deref()
+    }
+
     /// The block.
     #[must_use]
     pub fn block(&self) -> &ToyBlock {
@@ -103,7 +128,7 @@ impl ToyWorkload {
     }
 
     pub(super) fn base(&self) -> ToyBase<'_> {
-        ToyBase { block: &self.block, until_failure: self.until_failure.as_ref() }
+        ToyBase { block: &self.block, until_failure: self.until_failure.as_ref(), told: None }
     }
 
     pub(super) fn is_lost(&self, worker: WorkerId) -> bool {
@@ -131,12 +156,17 @@ impl ToyWorkload {
 pub(super) struct ToyBase<'a> {
     block: &'a ToyBlock,
     until_failure: Option<&'a AtomicU64>,
+    /// The list, and the transaction below which it tells the state.
+    pub(super) told: Option<(&'a ToyClaims, TxIndex)>,
 }
 
 impl Base<ToyLocation> for ToyBase<'_> {
     type Error = BaseFailed;
 
     fn read(&mut self, location: &ToyLocation) -> Result<Option<u64>, BaseFailed> {
+        if let Some(value) = self.told.and_then(|(claims, tx)| claims.below(tx, location)) {
+            return Ok(value);
+        }
         let fails_now = |left: &AtomicU64| {
             let next = |left: u64| Some(left.saturating_sub(1));
             left.fetch_update(SeqCst, SeqCst, next) == Ok(1)

@@ -40,7 +40,7 @@ const COSTS: Costs = Costs {
 const BESIDE: u64 = 100_000;
 
 /// A payment, then `calls` that read `reads` slots each.
-fn scene(calls: u64, reads: u64) -> (Scene, Address) {
+pub(super) fn reader_scene(calls: u64, reads: u64) -> (Scene, Address) {
     let mut scene = Scene::on(SpecId::OSAKA);
     scene.block.env.gas_limit = 1_000_000_000;
     let reader = Address::repeat_byte(0xcc);
@@ -59,7 +59,7 @@ fn scene(calls: u64, reads: u64) -> (Scene, Address) {
     (scene, reader)
 }
 
-fn right_list(scene: &Scene) -> Vec<AccountChanges> {
+pub(super) fn right_list(scene: &Scene) -> Vec<AccountChanges> {
     let mut config = Config::with_workers(NonZeroU16::MIN);
     config.access_list = true;
     let mut executor = Executor::new(config).expect("threads start");
@@ -173,7 +173,7 @@ fn lie(list: &mut [AccountChanges], reader: Address, index: u64) {
 /// Before a run of it is known to differ, the block could run again from there.
 #[test]
 pub(in crate::equivalence) fn a_call_that_is_most_of_its_block_runs_once() {
-    let (scene, reader) = scene(1, 4_000);
+    let (scene, reader) = reader_scene(1, 4_000);
     let mut list = right_list(&scene);
     lie(&mut list, reader, 2);
     check(&scene, list, 1);
@@ -181,7 +181,7 @@ pub(in crate::equivalence) fn a_call_that_is_most_of_its_block_runs_once() {
 
 #[test]
 fn a_difference_ends_the_block_wherever_it_is() {
-    let (scene, reader) = scene(24, 100);
+    let (scene, reader) = reader_scene(24, 100);
     let list = right_list(&scene);
     let right =
         Block { access_list: Some(Arc::new(Bal::new(list.clone()))), ..scene.block.clone() };
@@ -199,7 +199,7 @@ fn a_difference_ends_the_block_wherever_it_is() {
 #[test]
 pub(in crate::equivalence) fn what_a_wrong_list_makes_long_ends_once_the_list_is_known_to_be_wrong()
 {
-    let (scene, reader) = scene(7, 3);
+    let (scene, reader) = reader_scene(7, 3);
     let mut list = right_list(&scene);
     let account = list.iter_mut().find(|it| it.address == reader).expect("it is listed");
     account.storage_reads.retain(|slot| !slot.is_zero());

@@ -1,6 +1,7 @@
 //! Corners of EIP-7928. What every executor lists is compared with two other builders as each scene is played; here
 //! stands what the EIP says about it.
 
+pub(super) mod ahead;
 pub(super) mod around;
 pub(super) mod bound;
 pub(super) mod given;

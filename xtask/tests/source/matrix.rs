@@ -33,6 +33,8 @@ const BATCHES: Place =
     ("models/tests/batches.rs", &["private_batches_equal_the_reference_and_their_traces_conform"]);
 const BATCHES_ON_THREADS: Place =
     ("models/tests/batches.rs", &["traces_of_batches_on_threads_conform"]);
+const TOLD: Place =
+    ("models/tests/told.rs", &["told_batches_equal_the_reference_and_their_traces_conform"]);
 const ROUNDS: Place =
     ("models/tests/rounds.rs", &["blocks_in_rounds_equal_the_reference_and_their_traces_conform"]);
 const SIMULATED: Place =
@@ -146,13 +148,19 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "private batches that the block's access list tells (`Block::access_list`); loom and \
-               traces see them as any private batch, without the list",
+        path: "private batches that the block's access list tells (`Block::access_list`)",
         cells: [
             &[(PRIVATE_SUITES, &["batches that a list tells"])],
-            &[(LOOM_BATCHES, &["loom_batches_that_do_not_meet_commit_what_ran_ahead"])],
-            &[BATCHES],
-            &[LISTS_SIMULATED],
+            &[(
+                "src/worker/loom_told.rs",
+                &[
+                    "loom_told_batches_commit_what_ran_ahead",
+                    "loom_the_first_that_differs_ends_the_block",
+                    "loom_told_batch_is_run_by_two",
+                ],
+            )],
+            &[TOLD, ("models/tests/told.rs", &["traces_of_told_batches_on_threads_conform"])],
+            &[TOLD, LISTS_SIMULATED],
             &[PRIVATE_EXACT],
             &[
                 (

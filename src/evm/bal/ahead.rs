@@ -1,0 +1,154 @@
+//! What the list that a block comes with names, read before a transaction asks for it: storage that
+//! is slow answers many questions at once, and a transaction asks one after the other.
+
+use crate::ids::WorkerId;
+use crate::sync::{AtomicU64, Mutex, SeqCst};
+use alloy_eip7928::AccountChanges;
+use alloy_eip7928::bal::Bal;
+use alloy_primitives::map::B256Map;
+use alloy_primitives::{Address, B256, U256};
+use revm::state::{AccountInfo, Bytecode};
+use std::sync::{Arc, OnceLock};
+
+/// The state before the block at all that its list names, as far as it was read.
+#[derive(Debug)]
+pub(in crate::evm) struct Ahead {
+    list: Arc<Bal>,
+    /// Workers from this one on read ahead before they run transactions; those below run
+    /// transactions at once, so that a list which names too much holds up none of them.
+    first_reader: WorkerId,
+    /// The number of each account's item. Those of its slots follow.
+    first: Vec<usize>,
+    accounts: Box<[OnceLock<Option<AccountInfo>>]>,
+    slots: Box<[OnceLock<U256>]>,
+    codes: Mutex<B256Map<Bytecode>>,
+    /// The next item that no worker has begun to read.
+    next: AtomicU64,
+}
+
+/// An item of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evm) enum Item {
+    Account(Address),
+    Slot(Address, U256),
+}
+
+impl Ahead {
+    pub(in crate::evm) fn new(list: &Arc<Bal>, first_reader: WorkerId) -> Self {
+        let mut items = 0;
+        let number = |account: &AccountChanges| {
+            let number = items;
+            items += 1 + account.storage_changes.len() + account.storage_reads.len();
+            number
+        };
+        let first: Vec<usize> = list.iter().map(number).collect();
+        Self {
+            list: Arc::clone(list),
+            first_reader,
+            accounts: list.iter().map(|_| OnceLock::new()).collect(),
+            slots: (first.len()..items).map(|_| OnceLock::new()).collect(),
+            first,
+            codes: Mutex::default(),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether `worker` reads ahead before it runs transactions.
+    pub(in crate::evm) fn has_reader(&self, worker: WorkerId) -> bool {
+        worker >= self.first_reader
+    }
+
+    /// The next item, which no other worker gets.
+    pub(in crate::evm) fn next(&self) -> Option<Item> {
+        let item = usize::try_from(self.next.fetch_add(1, SeqCst)).unwrap_or(usize::MAX);
+        let place = self.first.partition_point(|first| *first <= item).checked_sub(1)?;
+        let (account, first) = (self.list.get(place)?, self.first.get(place)?);
+        let Some(nth) = (item - first).checked_sub(1) else {
+            return Some(Item::Account(account.address));
+        };
+        let changes = account.storage_changes.len();
+        let slot = match account.storage_changes.get(nth) {
+            Some(change) => change.slot,
+            None => *account.storage_reads.get(nth.checked_sub(changes)?)?,
+        };
+        Some(Item::Slot(account.address, slot))
+    }
+
+    fn account_at(&self, address: &Address) -> Option<(usize, &AccountChanges)> {
+        let place = self.list.binary_search_by_key(address, |account| account.address).ok()?;
+        Some((place, self.list.get(place)?))
+    }
+
+    /// Where the account before the block is kept, if the list names it.
+    pub(in crate::evm) fn account(
+        &self,
+        address: &Address,
+    ) -> Option<&OnceLock<Option<AccountInfo>>> {
+        self.accounts.get(self.account_at(address)?.0)
+    }
+
+    /// Where the slot's value before the block is kept, if the list names it.
+    pub(in crate::evm) fn slot(&self, address: &Address, slot: U256) -> Option<&OnceLock<U256>> {
+        let (place, account) = self.account_at(address)?;
+        let changes = &account.storage_changes;
+        let nth = match changes.binary_search_by_key(&slot, |change| change.slot) {
+            Ok(nth) => nth,
+            Err(_) => changes.len() + account.storage_reads.binary_search(&slot).ok()?,
+        };
+        // Each account up to this one has an item that is no slot.
+        self.slots.get(self.first.get(place)? - place + nth)
+    }
+
+    pub(in crate::evm) fn code(&self, hash: &B256) -> Option<Bytecode> {
+        self.codes.lock().get(hash).cloned()
+    }
+
+    pub(in crate::evm) fn keep_code(&self, hash: B256, code: &Bytecode) {
+        self.codes.lock().entry(hash).or_insert_with(|| code.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_eip7928::{BlockAccessIndex, SlotChanges, StorageChange};
+
+    #[test]
+    fn each_item_comes_once_and_has_a_place_of_its_own() {
+        let slot = |slot: u64| {
+            let change = StorageChange::new(BlockAccessIndex::new(1), U256::ONE);
+            SlotChanges::new(U256::from(slot), vec![change])
+        };
+        let account = |byte: u8, changes: &[u64], reads: &[u64]| {
+            let mut account = AccountChanges::new(Address::repeat_byte(byte));
+            account.storage_changes = changes.iter().copied().map(slot).collect();
+            account.storage_reads = reads.iter().copied().map(U256::from).collect();
+            account
+        };
+        let list = vec![
+            account(1, &[5, 9], &[2]),
+            account(2, &[], &[]),
+            account(3, &[], &[2, 5]),
+            account(4, &[1], &[]),
+        ];
+        let ahead = Ahead::new(&Arc::new(Bal::new(list)), WorkerId(2));
+        let items: Vec<Item> = core::iter::from_fn(|| ahead.next()).collect();
+        assert_eq!(items.len(), 10);
+        for (number, item) in items.iter().enumerate() {
+            let is_new = match *item {
+                Item::Account(address) => {
+                    let nonce = number as u64;
+                    let info = AccountInfo { nonce, ..AccountInfo::default() };
+                    ahead.account(&address).is_some_and(|cell| cell.set(Some(info)).is_ok())
+                }
+                Item::Slot(address, slot) => ahead
+                    .slot(&address, slot)
+                    .is_some_and(|cell| cell.set(U256::from(number)).is_ok()),
+            };
+            assert!(is_new, "{item:?}");
+        }
+        assert!(ahead.slot(&Address::repeat_byte(2), U256::from(5)).is_none());
+        assert!(ahead.account(&Address::repeat_byte(9)).is_none());
+        assert_eq!([1, 2, 3].map(|worker| ahead.has_reader(WorkerId(worker))), [false, true, true]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Tiny blocks in private batches that read what a list tells, with the right list and with lists
+//! that lie of one transaction. Run as `loom_tests`.
+
+use super::loom_hasty::run_helping;
+use super::loom_machine::{
+    Act, Counter, End, LIMITS, Outcomes, PREEMPTIONS, Sometimes, Tiny, outcomes, run_shared,
+};
+use super::shared::Shared;
+use crate::ids::{Chunk, TxIndex};
+use crate::mv::{Entry, Store};
+use crate::protocol::{Batch, Halt, Limits, Plan, Protocol};
+use crate::sync::Mutex;
+use crate::sync::loom_model::explore;
+
+/// A list: what the counter holds after each transaction.
+pub(super) struct Told {
+    list: [u32; 2],
+    /// The lowest transaction that a run has found to differ from it.
+    wrong: Mutex<Option<TxIndex>>,
+}
+
+impl Told {
+    pub(super) fn below(&self, tx: TxIndex) -> u32 {
+        tx.position().checked_sub(1).and_then(|last| self.list.get(last)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn is_beyond_wrong(&self, tx: TxIndex) -> bool {
+        self.wrong.lock().is_some_and(|wrong| wrong < tx)
+    }
+
+    /// Whether `tx` has left something else than the list says: that is noted.
+    pub(super) fn differs(&self, tx: TxIndex, writes: &[(Counter, Entry<Counter>)]) -> bool {
+        let differs = writes != [(Counter, Entry::Value(self.list[tx.position()]))];
+        if differs {
+            let mut wrong = self.wrong.lock();
+            *wrong = Some(wrong.map_or(tx, |wrong| wrong.min(tx)));
+        }
+        differs
+    }
+}
+
+/// Two increments, each in a batch of its own.
+fn told(list: [u32; 2]) -> Shared<Tiny, Outcomes> {
+    let mut plan = Plan::default();
+    for tx in 0..2 {
+        plan.private.push(Batch::Range(Chunk { first: TxIndex(tx), end: TxIndex(tx + 1) }));
+    }
+    let protocol = Protocol::new(Limits { hands_over_rest: true, ..LIMITS }, &plan);
+    let told = Some(Told { list, wrong: Mutex::new(None) });
+    let workload = Tiny { acts: [Act::Increment; 2], told };
+    Shared::with_protocol(workload, Outcomes::default(), Store::new(1), 1, protocol)
+}
+
+fn first_wrong(end: &End) -> Option<TxIndex> {
+    end.workload.told.as_ref().and_then(|told| *told.wrong.lock())
+}
+
+#[test]
+fn loom_told_batches_commit_what_ran_ahead() {
+    static SPECULATIVE: Sometimes = Sometimes::new();
+    explore("told_right", PREEMPTIONS, 300, || {
+        let end = run_shared(told([1, 2]), false);
+        assert_eq!(outcomes(&end), [Some(0), Some(1)]);
+        assert_eq!((end.halt, end.counters.discarded, first_wrong(&end)), (None, 0, None));
+        SPECULATIVE.note(end.counters.speculative_commits > 0);
+    });
+    assert!(SPECULATIVE.has_happened(), "nothing ran above the frontier");
+}
+
+/// What ran above it, on what the list says of it, is dropped.
+#[test]
+fn loom_the_first_that_differs_ends_the_block() {
+    static ABOVE: Sometimes = Sometimes::new();
+    static STOPPED: Sometimes = Sometimes::new();
+    explore("told_wrong_first", PREEMPTIONS, 300, || {
+        let end = run_shared(told([7, 8]), false);
+        assert_eq!(outcomes(&end), []);
+        assert_eq!(end.halt, Some(Halt::HandedOver));
+        assert_eq!(first_wrong(&end), Some(TxIndex(0)), "its run has found it");
+        ABOVE.note(end.counters.runs > 0);
+        STOPPED.note(end.counters.runs == 0);
+    });
+    assert!(ABOVE.has_happened(), "the second one never ran");
+    assert!(STOPPED.has_happened(), "the second one never was too late to run");
+}
+
+#[test]
+fn loom_what_differs_is_known_when_its_turn_comes() {
+    explore("told_wrong_second", PREEMPTIONS, 300, || {
+        let end = run_shared(told([1, 9]), false);
+        assert_eq!(outcomes(&end), [Some(0)]);
+        assert_eq!(end.halt, Some(Halt::HandedOver));
+        assert_eq!(first_wrong(&end), Some(TxIndex(1)), "its run has found it");
+    });
+}
+
+/// The caller runs the batch of the other worker, too: both find the same.
+#[test]
+fn loom_told_batch_is_run_by_two() {
+    static SECOND: Sometimes = Sometimes::new();
+    explore("told_helped", PREEMPTIONS, 300, || {
+        let end = run_helping(told([1, 9]));
+        assert_eq!(outcomes(&end), [Some(0)]);
+        assert_eq!((end.halt, first_wrong(&end)), (Some(Halt::HandedOver), Some(TxIndex(1))));
+        SECOND.note(end.counters.helped_batches > 0);
+    });
+    assert!(SECOND.has_happened(), "the caller was never the first to end");
+}
