@@ -146,14 +146,16 @@ impl<M: Machine> Shard<M> {
     /// The most messages that are kept or on their way, of one pair of shards.
     #[must_use]
     pub fn most_pending(&self, agreed: &Agreed<M>) -> usize {
-        let from = |shard: ShardId| {
-            self.inbox.values().filter(|senders| senders.contains_key(&shard)).count()
-        };
-        let to = |shard: ShardId| {
-            let acknowledged = self.acknowledged[shard.position()];
-            self.sent.iter().filter(|(tx, to)| *to == shard && *tx >= acknowledged).count()
-        };
-        agreed.shard_ids().map(|shard| from(shard).max(to(shard))).max().unwrap_or(0)
+        let mut from = vec![0_usize; usize::from(agreed.shards())];
+        let mut to = from.clone();
+        for sender in self.inbox.values().flat_map(BTreeMap::keys) {
+            from[sender.position()] += 1;
+        }
+        let is_due = |(tx, to): &&(TxIndex, ShardId)| *tx >= self.acknowledged[to.position()];
+        for (_, receiver) in self.sent.iter().filter(is_due) {
+            to[receiver.position()] += 1;
+        }
+        from.into_iter().chain(to).max().unwrap_or(0)
     }
 
     /// Takes an event and returns the messages that it leads to.
@@ -256,8 +258,13 @@ impl<M: Machine> Shard<M> {
     /// All values that `tx` reads, once they are there.
     fn values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let entry = &agreed.entries()[tx.position()];
-        let mut values = self.own_values(agreed, tx)?;
         let received = self.inbox.get(&tx);
+        // The cheaper question first.
+        let came = received.map_or(0, BTreeMap::len);
+        if came < agreed.senders(tx, self.id).count() && !is_mutant!(self, OneSenderSuffices) {
+            return None;
+        }
+        let mut values = self.own_values(agreed, tx)?;
         let mut came = 0;
         for sender in agreed.senders(tx, self.id) {
             match received.and_then(|received| received.get(&sender)) {
