@@ -289,15 +289,14 @@ impl<M: Machine> Shard<M> {
 
     /// The values of this shard's keys as `tx` reads them.
     fn own_values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
-        let reads = &agreed.entries()[tx.position()].reads;
-        let values = self.durable.values_below(agreed, self.id, reads, tx);
+        let reads = agreed.reads_at(tx, self.id);
+        let values = self.durable.values_below(agreed, reads, tx);
         if values.is_none() && is_mutant!(self, EarlierWriterIgnored) {
             let base = |key: &M::Key| {
                 let value = self.durable.base.get(key).cloned();
                 (key.clone(), value.unwrap_or_default())
             };
-            let own = reads.iter().filter(|key| agreed.home(key) == Some(self.id));
-            return Some(own.map(base).collect());
+            return Some(reads.iter().map(base).collect());
         }
         values
     }
@@ -327,8 +326,8 @@ impl<M: Machine> Shard<M> {
 
     /// What is sent of `tx`.
     fn served(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
-        let reads = &agreed.entries()[tx.position()].reads;
-        let at = |below| self.durable.values_below(agreed, self.id, reads, below);
+        let reads = agreed.reads_at(tx, self.id);
+        let at = |below| self.durable.values_below(agreed, reads, below);
         if is_mutant!(self, ServesAfterRun) {
             return at(tx.next()).or_else(|| at(tx));
         }
