@@ -26,6 +26,7 @@ mod paths;
 #[cfg(unix)]
 mod private_chain;
 mod report;
+mod shards;
 mod shell;
 mod sim;
 mod state_roots;

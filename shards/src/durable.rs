@@ -88,19 +88,18 @@ impl<M: Machine> Durable<M> {
         Some(value)
     }
 
-    /// The values of those of `keys` that lie at `shard`, as `tx` is to read them.
+    /// The values of `keys`, which lie at this shard, as `tx` is to read them.
     pub(crate) fn values_below<'a>(
         &self,
         agreed: &Agreed<M>,
-        shard: ShardId,
         keys: impl IntoIterator<Item = &'a M::Key>,
         tx: TxIndex,
     ) -> Option<Values<M>>
     where
         M::Key: 'a,
     {
-        let own = keys.into_iter().filter(|key| agreed.home(key) == Some(shard));
-        own.map(|key| Some((key.clone(), self.value_below(agreed, key, tx)?))).collect()
+        let value = |key: &M::Key| Some((key.clone(), self.value_below(agreed, key, tx)?));
+        keys.into_iter().map(value).collect()
     }
 
     /// Folds what lies below `low` into the base.
@@ -123,7 +122,7 @@ impl<M: Machine> Durable<M> {
     /// The shard's part of the state after the last transaction; `None` if some are not committed.
     #[must_use]
     pub fn state(&self, agreed: &Agreed<M>, shard: ShardId) -> Option<Values<M>> {
-        let keys = agreed.homes().map(|(key, _)| key);
-        self.values_below(agreed, shard, keys, agreed.end())
+        let own = agreed.homes().filter(|(_, home)| *home == shard).map(|(key, _)| key);
+        self.values_below(agreed, own, agreed.end())
     }
 }

@@ -73,6 +73,8 @@ pub struct Agreed<M: Machine> {
     entries: Vec<Entry<M>>,
     roles: Vec<Roles>,
     homes: BTreeMap<M::Key, ShardId>,
+    /// By transaction and shard: what it reads there.
+    reads: Vec<BTreeMap<ShardId, Vec<M::Key>>>,
     /// By key: transactions that may write it, in order.
     writers: BTreeMap<M::Key, Vec<TxIndex>>,
     /// By shard: transactions in which it takes part.
@@ -98,9 +100,10 @@ impl<M: Machine> Agreed<M> {
         let (shards, window) = (shards.max(1), window.max(1));
         let home = |key: &M::Key| ShardId(home(key).0 % shards);
         let none = || vec![Vec::new(); usize::from(shards)];
-        let (roles, homes, writers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (parts, runs, dues) = (none(), none(), BTreeMap::new());
-        let mut agreed = Self { entries, roles, homes, writers, parts, runs, dues, shards, window };
+        let (roles, homes, reads) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (writers, parts, runs, dues) = (BTreeMap::new(), none(), none(), BTreeMap::new());
+        let mut agreed =
+            Self { entries, roles, homes, reads, writers, parts, runs, dues, shards, window };
         for (tx, entry) in (0..).map(TxIndex).zip(&agreed.entries) {
             for key in entry.reads.iter().chain(&entry.writes) {
                 agreed.homes.entry(key.clone()).or_insert_with(|| home(key));
@@ -108,6 +111,11 @@ impl<M: Machine> Agreed<M> {
             for key in &entry.writes {
                 agreed.writers.entry(key.clone()).or_default().push(tx);
             }
+            let mut reads = BTreeMap::<ShardId, Vec<M::Key>>::new();
+            for key in &entry.reads {
+                reads.entry(home(key)).or_default().push(key.clone());
+            }
+            agreed.reads.push(reads);
             let roles = Roles::new(&entry.reads, &entry.writes, home);
             for shard in roles.active.union(&roles.serving) {
                 agreed.parts[shard.position()].push(tx);
@@ -167,6 +175,11 @@ impl<M: Machine> Agreed<M> {
     /// The declared keys with their homes.
     pub fn homes(&self) -> impl Iterator<Item = (&M::Key, ShardId)> {
         self.homes.iter().map(|(key, home)| (key, *home))
+    }
+
+    /// The keys of `shard` that `tx` reads.
+    pub(crate) fn reads_at(&self, tx: TxIndex, shard: ShardId) -> &[M::Key] {
+        self.reads[tx.position()].get(&shard).map_or(&[], Vec::as_slice)
     }
 
     /// Transactions below `below` that may write `key`, the last one first.

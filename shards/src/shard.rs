@@ -146,14 +146,16 @@ impl<M: Machine> Shard<M> {
     /// The most messages that are kept or on their way, of one pair of shards.
     #[must_use]
     pub fn most_pending(&self, agreed: &Agreed<M>) -> usize {
-        let from = |shard: ShardId| {
-            self.inbox.values().filter(|senders| senders.contains_key(&shard)).count()
-        };
-        let to = |shard: ShardId| {
-            let acknowledged = self.acknowledged[shard.position()];
-            self.sent.iter().filter(|(tx, to)| *to == shard && *tx >= acknowledged).count()
-        };
-        agreed.shard_ids().map(|shard| from(shard).max(to(shard))).max().unwrap_or(0)
+        let mut from = vec![0_usize; usize::from(agreed.shards())];
+        let mut to = from.clone();
+        for sender in self.inbox.values().flat_map(BTreeMap::keys) {
+            from[sender.position()] += 1;
+        }
+        let is_due = |(tx, to): &&(TxIndex, ShardId)| *tx >= self.acknowledged[to.position()];
+        for (_, receiver) in self.sent.iter().filter(is_due) {
+            to[receiver.position()] += 1;
+        }
+        from.into_iter().chain(to).max().unwrap_or(0)
     }
 
     /// Takes an event and returns the messages that it leads to.
@@ -256,8 +258,13 @@ impl<M: Machine> Shard<M> {
     /// All values that `tx` reads, once they are there.
     fn values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
         let entry = &agreed.entries()[tx.position()];
-        let mut values = self.own_values(agreed, tx)?;
         let received = self.inbox.get(&tx);
+        // The cheaper question first.
+        let came = received.map_or(0, BTreeMap::len);
+        if came < agreed.senders(tx, self.id).count() && !is_mutant!(self, OneSenderSuffices) {
+            return None;
+        }
+        let mut values = self.own_values(agreed, tx)?;
         let mut came = 0;
         for sender in agreed.senders(tx, self.id) {
             match received.and_then(|received| received.get(&sender)) {
@@ -282,15 +289,14 @@ impl<M: Machine> Shard<M> {
 
     /// The values of this shard's keys as `tx` reads them.
     fn own_values(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
-        let reads = &agreed.entries()[tx.position()].reads;
-        let values = self.durable.values_below(agreed, self.id, reads, tx);
+        let reads = agreed.reads_at(tx, self.id);
+        let values = self.durable.values_below(agreed, reads, tx);
         if values.is_none() && is_mutant!(self, EarlierWriterIgnored) {
             let base = |key: &M::Key| {
                 let value = self.durable.base.get(key).cloned();
                 (key.clone(), value.unwrap_or_default())
             };
-            let own = reads.iter().filter(|key| agreed.home(key) == Some(self.id));
-            return Some(own.map(base).collect());
+            return Some(reads.iter().map(base).collect());
         }
         values
     }
@@ -320,8 +326,8 @@ impl<M: Machine> Shard<M> {
 
     /// What is sent of `tx`.
     fn served(&self, agreed: &Agreed<M>, tx: TxIndex) -> Option<Values<M>> {
-        let reads = &agreed.entries()[tx.position()].reads;
-        let at = |below| self.durable.values_below(agreed, self.id, reads, below);
+        let reads = agreed.reads_at(tx, self.id);
+        let at = |below| self.durable.values_below(agreed, reads, below);
         if is_mutant!(self, ServesAfterRun) {
             return at(tx.next()).or_else(|| at(tx));
         }

@@ -81,6 +81,10 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
         let tree = output(tree)?;
         let library = tree.lines().find(|line| line.starts_with("braid-evm "));
         let features = library.and_then(|line| line.split_once('|')).map(|(_, features)| features);
+        let shards = tree.lines().find(|line| line.starts_with("braid-shards "));
+        if let Some(line) = shards.filter(|line| line.contains("mutants")) {
+            return Err(format!("it has seeded bugs: {line}"));
+        }
         match features {
             Some(features)
                 if !features.split(',').any(|one| ["mutants", "trace"].contains(&one)) =>

@@ -1,0 +1,53 @@
+//! `braid shards` from outside: what it prints, and how it ends.
+
+use crate::invoke::tool;
+use serde_json::Value;
+use std::path::Path;
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn figures_add_up_and_a_better_placement_crosses_less() {
+    let here = Path::new(".");
+    let text = tool(here, &["shards", "--shards", "2,8", "--seeds", "1", "--json"], 0);
+    let all = lines(&text);
+    let (totals, blocks): (Vec<&Value>, Vec<&Value>) =
+        all.iter().partition(|line| line["total"] == true);
+    assert_eq!((blocks.len(), totals.len()), (6 * 2 * 3, 2 * 3));
+    for block in &blocks {
+        let at = |name: &str| block[name].as_u64().unwrap_or_else(|| panic!("{name}: {block}"));
+        assert_eq!(block["ok"], true, "{block}");
+        // Three system calls, 400 transactions, two calls after them, and withdrawals.
+        assert_eq!((at("txs"), at("entries")), (400, 405), "{block}");
+        assert!(at("crossing") > 0 && at("crossing") <= at("entries"), "{block}");
+        assert!(at("taking_part") >= at("runs") && at("runs") >= at("most_runs"), "{block}");
+        assert!(at("rounds") > 0 && at("two_phase_rounds") > at("rounds"), "{block}");
+        assert!(at("sent_with_faults") >= at("messages"), "{block}");
+    }
+    let crossing = |placement: &str| {
+        let is_it = |it: &&&Value| it["placement"] == placement && it["shards"] == 2;
+        let total = totals.iter().find(is_it).expect("a total");
+        total["crossing_percent"].as_f64().expect("a number")
+    };
+    assert!(crossing("fitted") < crossing("learned"), "{text}");
+    assert!(crossing("learned") < crossing("hash"), "{text}");
+}
+
+#[test]
+fn the_same_call_prints_the_same() {
+    let arguments = ["shards", "--shards", "3", "--placement", "hash", "--first-seed", "9"];
+    let here = Path::new(".");
+    let text = tool(here, &arguments, 0);
+    assert!(text.ends_with("every run equals sequential execution\n"), "{text}");
+    assert_eq!(text, tool(here, &arguments, 0));
+}
+
+#[test]
+fn wrong_inputs_end_with_2() {
+    let here = Path::new(".");
+    assert!(tool(here, &["shards", "no-such-file.json"], 2).contains("no-such-file.json"));
+    tool(here, &["shards", "--shards", "0"], 2);
+    assert!(tool(here, &["shards", "--help"], 0).contains("Examples:"));
+}
