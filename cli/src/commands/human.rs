@@ -149,6 +149,9 @@ impl Reporter for Human {
         if let Some(warning) = profile::warning() {
             writeln!(out, "{warning}")?;
         }
+        if let Some(sentence) = totals.sentence() {
+            writeln!(out, "{sentence}")?;
+        }
         out.flush()
     }
 }

@@ -34,7 +34,7 @@ use crate::{bench::Latency, t8n::Failure};
 use clap::{Parser, Subcommand};
 use std::{
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     num::NonZeroU16,
     process::ExitCode,
     time::Duration,
@@ -73,6 +73,17 @@ enum Command {
     Man,
 }
 
+/// What `braid` without arguments shows on a terminal.
+const TRY: &str = "\
+Executes Ethereum blocks on many cores and compares the result with sequential execution. Try:
+
+  braid run        a generated chain, both ways, compared
+  braid explain    why a block does not run in parallel
+  braid report     the same as a page: report.html
+
+All commands: braid --help
+";
+
 /// How a command ended; the greater, the more it matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
@@ -108,6 +119,10 @@ pub fn main() -> ExitCode {
         // How tools that drive geth's `evm` find out what they have before them.
         println!("evm version {} (braid)", env!("CARGO_PKG_VERSION"));
         return End::Right.into();
+    }
+    if std::env::args_os().len() <= 1 && io::stderr().is_terminal() {
+        let _ = anstream::stderr().lock().write_all(TRY.as_bytes());
+        return End::BadInput.into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -196,4 +211,21 @@ fn print_error(message: &dyn fmt::Display) {
     let red = anstyle::AnsiColor::Red.on_default().bold();
     // If the standard error stream is closed there is nowhere left to say so.
     let _ = writeln!(anstream::stderr().lock(), "{red}error:{red:#} {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_to_try_exist() {
+        let lines = TRY.lines().filter_map(|line| line.strip_prefix("  braid "));
+        let commands: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(commands.len(), 3);
+        for command in commands {
+            let parsed = Cli::try_parse_from(["braid", command]);
+            assert!(parsed.is_ok(), "{command}: {parsed:?}");
+        }
+        assert!(TRY.lines().all(|line| line.len() <= 100));
+    }
 }

@@ -138,6 +138,8 @@ pub(super) struct Totals {
     pub(super) measured: Measured,
     /// How many of these transactions ran how, and why.
     pub(super) ran: HashMap<(Strategy, Reason), u64>,
+    /// Blocks of which more than half ran in order, by the reason of most of it.
+    pub(super) in_order: HashMap<Reason, u64>,
 }
 
 impl Totals {
@@ -155,6 +157,9 @@ impl Totals {
         if let Some(measured) = &report.measured {
             self.transactions = self.transactions.saturating_add(report.transactions);
             self.measured.add(measured);
+            if let Some(reason) = in_order(report) {
+                *self.in_order.entry(reason).or_default() += 1;
+            }
             for stretch in &report.path {
                 let ran = self.ran.entry((stretch.strategy, stretch.reason)).or_default();
                 *ran += u64::from(stretch.end - stretch.first);
@@ -164,6 +169,26 @@ impl Totals {
 
     pub(super) fn add_unusable(&mut self) {
         self.unusable = self.unusable.saturating_add(1);
+    }
+
+    /// What came of it in one sentence; `None` if nothing was measured.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let speedup = self.measured.speedup()?;
+        let blocks = self.right.saturating_add(self.mismatches);
+        let in_order: u64 = self.in_order.values().sum();
+        let why = self.in_order.iter().max_by_key(|(reason, count)| (**count, reason.to_string()));
+        let how = match why {
+            None if blocks == 1 => "the block ran in parallel".to_owned(),
+            None => format!("all {blocks} blocks ran in parallel"),
+            Some((reason, _)) => {
+                let which = match (blocks, in_order) {
+                    (1, _) => "the block".to_owned(),
+                    (_, count) => format!("{count} of {blocks} blocks"),
+                };
+                format!("{which} ran mostly in order, because {reason}; try braid explain")
+            }
+        };
+        Some(format!("{speedup:.1} times as fast as sequential; {how}."))
     }
 
     /// How many files there were.
@@ -179,5 +204,35 @@ impl Totals {
         } else {
             End::Right
         }
+    }
+}
+
+/// Why more than half of a block ran in order, if it did: the reason of the longest part.
+fn in_order(report: &BlockReport) -> Option<Reason> {
+    let length = |stretch: &Stretch| stretch.end - stretch.first;
+    let in_order = report.path.iter().filter(|stretch| stretch.strategy == Strategy::InOrder);
+    let sum: u32 = in_order.clone().map(length).sum();
+    let is_most = u64::from(sum) * 2 > report.transactions as u64;
+    in_order.max_by_key(|stretch| length(stretch)).filter(|_| is_most).map(|it| it.reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_counts_blocks_in_order() {
+        let times = |wall| Times { wall: Duration::from_millis(wall), cpu: Duration::ZERO };
+        let measured =
+            Measured { sequential: times(19), parallel: times(10), ..Measured::default() };
+        let mut totals = Totals { right: 6, measured, ..Totals::default() };
+        let says = |totals: &Totals| totals.sentence().expect("it was measured");
+        let parallel = "1.9 times as fast as sequential; all 6 blocks ran in parallel.";
+        assert_eq!(says(&totals), parallel);
+        totals.in_order = HashMap::from([(Reason::Discarded, 2), (Reason::OneSender, 1)]);
+        let mixed = "1.9 times as fast as sequential; 3 of 6 blocks ran mostly in order, because \
+                     most of what ran ahead had to be discarded; try braid explain.";
+        assert_eq!(says(&totals), mixed);
+        assert_eq!(Totals::default().sentence(), None);
     }
 }
