@@ -120,6 +120,7 @@ impl<S: StateSource> Session<S> {
         let batch = |lane: Vec<usize>| Batch::Members(lane.into_iter().map(at).collect());
         let batches = lanes.lanes.into_iter().map(batch).collect();
         let unfolded = self.ledger.growing.complete_up_to();
+        self.take_over_batches();
         let ledger = &mut self.ledger;
         let folding = unfolded.map(|from| {
             let (growing, lent) = (core::mem::take(&mut ledger.growing), ledger.lend(from));

@@ -75,6 +75,16 @@ impl<S: StateSource> Session<S> {
         self.lend(config, limits, Plan { private, ..Plan::default() })
     }
 
+    /// What private batches have left and is pending is taken over from the ledger, which has it
+    /// now.
+    pub(super) fn take_over_batches(&mut self) {
+        if let Some(carry) = &mut self.carry
+            && matches!(carry.pending, Pending::Batches { .. })
+        {
+            carry.complete(&self.ledger, &self.workload.recipe);
+        }
+    }
+
     /// Lends the engine what it changes: the ledger, and what the last stretch has left.
     fn lend(
         &mut self,
@@ -82,15 +92,11 @@ impl<S: StateSource> Session<S> {
         limits: Limits,
         plan: Plan,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        self.take_over_batches();
         let empty = EvmLedger::new(&self.workload.recipe);
         let ledger = core::mem::replace(&mut self.ledger, empty);
-        let (first, mut carry) = (self.frontier, self.carry.take());
+        let (first, carry) = (self.frontier, self.carry.take());
         Arc::make_mut(&mut self.workload).followed = ledger.feed.is_some();
-        if let Some(carry) = &mut carry
-            && matches!(carry.pending, Pending::Batches { .. })
-        {
-            carry.complete(&ledger, &self.workload.recipe);
-        }
         let plan = Plan { first, carried: carry.as_ref().map(|carry| carry.first), ..plan };
         let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
         Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }

@@ -45,7 +45,8 @@ impl AsyncExecutor {
         let (jobs, mut todo) = mpsc::channel::<Job>(WAITING);
         let body = move || {
             while let Some(job) = todo.blocking_recv() {
-                job(&mut executor);
+                // A job whose future is gone may panic while it is taken apart.
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut executor)));
             }
         };
         std::thread::Builder::new().name("braid-executor".to_owned()).spawn(body)?;
@@ -204,7 +205,8 @@ struct CancelOnDrop(Option<CancellationToken>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if let Some(token) = &self.0 {
+        // A panic that goes on in the caller is no dropped future.
+        if let Some(token) = self.0.as_ref().filter(|_| !std::thread::panicking()) {
             token.cancel();
         }
     }

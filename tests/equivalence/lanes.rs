@@ -4,16 +4,18 @@
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_evm::{Forced, Mode, Policy};
+use braid_evm::{Forced, Mode, Policy, Strategy};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
 use braid_testkit::oracle::Expected;
 use core::convert::Infallible;
+use core::ops::ControlFlow;
 use revm::DatabaseRef;
 use revm::bytecode::Bytecode;
 use revm::bytecode::opcode::{
-    ADD, BALANCE, CALLER, EXTCODESIZE, INVALID, LOG1, SELFDESTRUCT, SLOAD, SSTORE,
+    ADD, BALANCE, CALLDATALOAD, CALLER, DUP1, EXTCODESIZE, INVALID, LOG1, SELFDESTRUCT, SLOAD,
+    SSTORE, SWAP1,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -26,6 +28,39 @@ use std::time::Duration;
 /// A call that has nothing to do with those that bring something else, as far as one can tell.
 fn bring(contract: Address, what: u8) -> TxEnv {
     TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
+}
+
+/// Neighbours commit until some meet; rounds go on with what they have left, and so do the senders.
+#[test]
+fn rounds_go_on_where_neighbours_have_ended() {
+    let mut scene = payments(0);
+    let own = Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SLOAD).push(1).op(ADD);
+    let own = scene.contract(0, own.op(SWAP1).op(SSTORE));
+    let shared = scene.contract(1, Code::new().increment(0, 1));
+    for number in 0..1_100_u64 {
+        let to = if (200..260).contains(&number) { shared } else { own };
+        let data = [&[7; 4], &U256::from(number).to_be_bytes::<32>()[..]].concat().into();
+        let sender = if number < 260 { number } else { number - 260 };
+        send(&mut scene, sender, TxEnv { data, ..call(to) });
+        let tx = scene.block.transactions.last_mut().expect("it was sent");
+        (tx.gas_limit, tx.nonce) = (49_000, u64::from((260..520).contains(&number)));
+    }
+    let block = Arc::new(scene.block.clone());
+    let expected = Expected::new(&block, Mode::Validate, &scene.database());
+    for is_streamed in [false, true] {
+        let mut executor = executor(2, Policy::Auto, Mode::Validate);
+        let request = executor.block(Arc::clone(&block)).database(scene.database());
+        let found = if is_streamed {
+            request.on_commit(|_| ControlFlow::Continue(())).execute()
+        } else {
+            request.execute()
+        };
+        let what = |difference| panic!("streamed: {is_streamed}: {difference}");
+        expected.compare(&found).unwrap_or_else(what);
+        let path = found.unwrap_or_else(|error| panic!("{:?} {}", error.at, error.kind)).path;
+        let has = |strategy| path.iter().any(|stretch| stretch.strategy == strategy);
+        assert!(has(Strategy::Neighbours) && has(Strategy::Groups), "{path:?}");
+    }
 }
 
 /// Calls in lanes of their own count with one counter.

@@ -201,8 +201,9 @@ mod or_end {
         jumpi: control::jumpi,
         remembered: keccak,
         keccak256: system::keccak256,
-        call: contract::call::<CALL, _, _>,
-        callcode: contract::call::<CALLCODE, _, _>,
+        // As without a list: they tell whose balance they look at.
+        call: super::call::<CALL, _>,
+        callcode: super::call::<CALLCODE, _>,
         delegatecall: contract::call::<DELEGATECALL, _, _>,
         staticcall: contract::call::<STATICCALL, _, _>,
         codecopy: system::codecopy,

@@ -283,6 +283,41 @@ fn a_block_that_is_streamed_is_compared_as_well() {
     assert_eq!((output.expect_err("it is wrong").at, heard), (tx(4), 4));
 }
 
+/// A contract that a transaction calls pays another one.
+#[test]
+fn what_a_contract_pays_is_not_lost() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let till = scene.contract(0, Code::new().increment(0, 1));
+    // No data, three wei, all gas that is left.
+    let pay = Code::new().push(0).push(0).push(0).push(0).push(3).address(till);
+    let payer = pay.op(opcode::GAS).op(opcode::CALL).op(opcode::POP);
+    let payer = scene.contract(1, payer);
+    for sender in scene.senders::<5>() {
+        scene.send(sender, TxEnv { value: U256::from(10), ..call(payer) });
+        scene.send(sender, call(payer));
+    }
+    let mut in_order = executor(Policy::InOrder);
+    let expected = in_order.block(scene.block.clone());
+    let expected = expected.database(scene.database()).execute().expect("a valid block");
+    let paid = expected.bundle.state[&till].info.as_ref().map(|info| info.balance);
+    assert!(paid > Some(U256::from(20)), "{paid:?}");
+    let block = with_list(&scene, &right_list(&scene));
+    for is_streamed in [false, true] {
+        let mut config = Config::with_workers(NonZeroU16::new(2).expect("some"));
+        config.policy = Policy::Forced(Forced::AccessList);
+        let mut executor = Executor::new(config).expect("threads start");
+        let request = executor.block(block.clone()).database(scene.database());
+        let output = if is_streamed {
+            request.on_commit(|_| ControlFlow::Continue(())).execute()
+        } else {
+            request.execute()
+        };
+        let output = output.expect("the list is right");
+        assert!(output.stats.parts > 1, "{:?}", output.stats);
+        assert_eq!(output.bundle, expected.bundle, "streamed: {is_streamed}");
+    }
+}
+
 /// The list lies over the bundle of a parent that is not written.
 #[test]
 fn the_list_of_a_block_lies_over_its_parent() {
