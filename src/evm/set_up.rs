@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
     /// Makes what has not run of the transactions below `end` ready for workers, in chunks.
-    /// `hands_over`: where that is wasted is the end.
+    /// `hands_over`: how much waste ends the stretch, if any does.
     pub(super) fn set_up(
         &mut self,
         end: usize,

@@ -10,7 +10,7 @@ use alloy_primitives::{Address, B256, U256};
 use revm::state::{AccountInfo, Bytecode};
 use std::sync::{Arc, OnceLock};
 
-/// The state before the block at all that its list names, as far as it was read.
+/// The state before the block at all that its list names, once it was read.
 #[derive(Debug)]
 pub(in crate::evm) struct Ahead {
     list: Arc<Bal>,

@@ -7,7 +7,7 @@ use super::mismatch::AccessListMismatch;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use alloy_eip7928::BlockAccessIndex;
 
-/// The lowest index that differs, as far as is known.
+/// The lowest index that is known to differ.
 #[derive(Debug)]
 pub(super) struct FirstWrong {
     /// The same index, for those who only compare with it.

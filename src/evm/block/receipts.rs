@@ -66,19 +66,6 @@ impl Splitting {
         self.receipts.reserve(more);
     }
 
-    /// Adds what became of `tx`, which is the next one.
-    pub(in crate::evm) fn add(&mut self, tx: &TxEnv, result: Fate, mutant: EvmMutant) {
-        match result {
-            // The caller's stream may hold on to it.
-            Ok(Some(output)) => match Arc::try_unwrap(output) {
-                Ok(output) => self.add_executed(tx, output.result),
-                Err(output) => self.add_executed(tx, output.result.clone()),
-            },
-            Ok(None) => unreachable!("what has no result there was added before"),
-            Err(rejection) => self.add_skipped(rejection, mutant),
-        }
-    }
-
     /// Adds what became of `tx`, which is the next one. Its result is not in `fate` any more then.
     pub(in crate::evm) fn take(&mut self, tx: &TxEnv, fate: &mut Fate, mutant: EvmMutant) {
         match fate {
@@ -164,8 +151,8 @@ impl Splitting {
     ) -> Split {
         let first = self.end();
         self.expect(results.len());
-        for (tx, result) in block.transactions.iter().zip(results).skip(first) {
-            self.add(tx, result, mutant);
+        for (tx, mut result) in block.transactions.iter().zip(results).skip(first) {
+            self.take(tx, &mut result, mutant);
         }
         (self.outcomes, self.receipts)
     }

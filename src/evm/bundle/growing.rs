@@ -64,12 +64,13 @@ impl Growing {
     /// results are not in `fates` any more then.
     pub(in crate::evm) fn extend(&mut self, block: &Block, first: usize, fates: &mut [Fate]) {
         let Self { bundle, split, mutant } = self;
-        let end = first + fates.len();
         if let Some(bundle) = bundle {
             let known = bundle.transactions().saturating_sub(first);
-            let unfolded = is_evm_mutant!(*mutant, LaneUnfolded);
-            bundle.extend(fates.get(known..).filter(|_| !unfolded).unwrap_or_default());
-            bundle.extend_up_to(end.max(bundle.transactions()), core::iter::empty());
+            if is_evm_mutant!(*mutant, LaneUnfolded) {
+                bundle.extend_up_to(first + fates.len(), core::iter::empty());
+            } else {
+                bundle.extend(fates.get(known..).unwrap_or_default());
+            }
         }
         let known = split.end();
         let transactions = block.transactions.iter().skip(known);

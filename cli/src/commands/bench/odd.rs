@@ -150,11 +150,19 @@ fn wanted(words: &[String]) -> Result<Vec<Odd>, Stop> {
     let mut rows = Odd::all();
     if let Some(word) = words.iter().find(|word| !rows.iter().any(|row| has(row, word))) {
         return Err(Stop::Message(format!(
-            "{word}: no row has that in its name; braid bench odd --virtual --workers 2 lists all in two minutes"
+            "{word}: no row has that in its name; groups are {}",
+            groups(&rows).join(", ")
         )));
     }
     rows.retain(|row| words.is_empty() || words.iter().any(|word| has(row, word)));
     Ok(rows)
+}
+
+/// Each group once, in their order.
+fn groups(rows: &[Odd]) -> Vec<&'static str> {
+    let mut groups: Vec<_> = rows.iter().map(|row| row.group).collect();
+    groups.dedup();
+    groups
 }
 
 fn workers(args: &OddArgs) -> Vec<NonZeroU16> {
