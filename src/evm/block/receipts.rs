@@ -10,7 +10,6 @@ use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_primitives::{Address, Log};
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
-use std::sync::Arc;
 
 /// Outcomes of all transactions, receipts of those that were executed.
 pub(in crate::evm) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);

@@ -89,7 +89,7 @@ pub(super) const COMMITTED_FOR_DISCARDED: usize = 24;
 
 /// Transactions that have to commit in rounds for each one of them that waits until all before it
 /// are committed, as one of its batch reads the fees. Where the producer sends one in ten calls of
-/// 20 us: 1.27 on two workers and 2.87 on eight in rounds, 1.74 and 5.76 without (virtual time).
+/// 20 us: 1.27 on two workers and 2.87 on eight in rounds, 1.61 and 4.32 now (virtual time).
 pub(super) const COMMITTED_FOR_HELD: usize = 12;
 
 /// Rounds in a row without a discard before the next one is longer. By judgement.
