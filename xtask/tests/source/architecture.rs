@@ -181,21 +181,24 @@ fn only_the_ethereum_layer_knows_ethereum() {
     }
 }
 
+/// Folders of everything that is written in Rust.
+const ROOTS: [&str; 11] = [
+    "src",
+    "tests",
+    "chain",
+    "cli",
+    "testkit",
+    "models",
+    "shards",
+    "fuzz",
+    "xtask",
+    "examples",
+    "python/src",
+];
+
 #[test]
 fn files_and_functions_are_short() {
-    for root in [
-        "src",
-        "tests",
-        "chain",
-        "cli",
-        "testkit",
-        "models",
-        "shards",
-        "fuzz",
-        "xtask",
-        "examples",
-        "python/src",
-    ] {
+    for root in ROOTS {
         for source in sources(root) {
             if source.path.starts_with("target/") {
                 continue;
@@ -249,18 +252,7 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 
 #[test]
 fn the_source_is_ascii() {
-    for root in [
-        "src",
-        "tests",
-        "chain",
-        "cli",
-        "testkit",
-        "models",
-        "shards",
-        "fuzz",
-        "xtask",
-        "python/src",
-    ] {
+    for root in ROOTS {
         for source in sources(root) {
             for (index, line) in source.text.lines().enumerate() {
                 assert!(line.is_ascii(), "{root}/{}:{}: {line}", source.path, index + 1);
