@@ -2,6 +2,7 @@
 //! a page must list is listed.
 
 use crate::root;
+use crate::tables::rows;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -81,7 +82,7 @@ fn names_in_the_pages_exist() {
     ]);
     let text: String = files.into_iter().map(|(_, text)| text).collect();
     let words: BTreeSet<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    for page in ["docs/PROTOCOL.md", "docs/TESTING.md"] {
+    for page in ["docs/PROTOCOL.md", "docs/TESTING.md", "docs/CHECKS.md", "docs/SEEDED_BUGS.md"] {
         let mut checked = 0;
         for name in quoted(&read(page)) {
             // Commands, patterns, and what the source must not have.
@@ -102,7 +103,7 @@ fn names_in_the_pages_exist() {
             }
             checked += 1;
         }
-        assert!(checked > 50, "{page}: only {checked} names");
+        assert!(checked > 20, "{page}: only {checked} names");
     }
 }
 
@@ -132,17 +133,21 @@ fn the_protocol_page_lists_what_there_is() {
     assert!(count >= 10, "only {count} properties");
 }
 
+/// The first two cells of each row.
+fn numbered(table: &str) -> Vec<String> {
+    rows(table).iter().map(|row| format!("{} {}", row[0], row[1])).collect()
+}
+
 /// Each invariant has a row, and each seeded bug stands in the row of the rule that it breaks.
 #[test]
 fn every_invariant_names_its_seeded_bugs() {
-    let (page, testing) = (read("docs/PROTOCOL.md"), read("docs/TESTING.md"));
+    let (page, bugs) = (read("docs/PROTOCOL.md"), rows("seeded_bugs"));
     for number in 1..=15 {
         let rule = format!("| I{number} |");
         let row = page.lines().find(|line| line.starts_with(&rule));
         let row = row.unwrap_or_else(|| panic!("there is no row {rule}"));
-        for bug in testing.lines().filter(|line| line.starts_with("| M") && line.contains(&rule)) {
-            let name = bug.split('`').nth(1).unwrap_or_else(|| panic!("no name in {bug}"));
-            assert!(row.contains(&format!("`{name}`")), "{name} is not in the row of {rule}");
+        for bug in bugs.iter().filter(|bug| bug[1] == format!("I{number}")) {
+            assert!(row.contains(&bug[2]), "{} is not in the row of {rule}", bug[2]);
         }
     }
 }
@@ -150,11 +155,10 @@ fn every_invariant_names_its_seeded_bugs() {
 /// The table of the chain's pipeline has each of its seeded bugs once, with consecutive numbers.
 #[test]
 fn the_pipelines_seeded_bugs_are_listed() {
-    let (page, source) = (read("docs/TESTING.md"), read("chain/src/pipeline/mutants.rs"));
-    let listed = page.lines().filter(|line| line.starts_with("| P"));
-    let listed: Vec<&str> = listed.filter_map(|line| line.split(':').next()).collect();
+    let source = read("chain/src/pipeline/mutants.rs");
+    let listed = numbered("pipeline_bugs");
     let bugs = source.split("(Self::").skip(1).filter_map(|bug| bug.split(',').next());
-    let bugs = bugs.zip(1..).map(|(bug, number)| format!("| P{number} | `{bug}`"));
+    let bugs = bugs.zip(1..).map(|(bug, number)| format!("P{number} `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
     assert!(listed.len() >= 17, "{listed:?}");
 }
@@ -162,12 +166,9 @@ fn the_pipelines_seeded_bugs_are_listed() {
 /// The table of the shards has each of their seeded bugs once, with consecutive numbers.
 #[test]
 fn the_shards_seeded_bugs_are_listed() {
-    let (page, bugs) = (read("docs/TESTING.md"), variants("shards/src/mutants.rs", "ShardMutant"));
-    let is_number = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_digit());
-    let listed = page.lines().filter(|line| line.strip_prefix("| S").is_some_and(is_number));
-    let listed: Vec<&str> = listed.filter_map(|line| line.split(':').next()).collect();
+    let (listed, bugs) = (numbered("shard_bugs"), variants("shards/src/mutants.rs", "ShardMutant"));
     let bugs = bugs.iter().filter(|bug| *bug != "None").zip(1..);
-    let bugs = bugs.map(|(bug, number)| format!("| S{number} | `{bug}`"));
+    let bugs = bugs.map(|(bug, number)| format!("S{number} `{bug}`"));
     assert_eq!(listed, bugs.collect::<Vec<_>>());
     assert!(listed.len() >= 12, "{listed:?}");
 }
