@@ -242,7 +242,7 @@ fn seeded_bugs_of_the_engine_are_noticed() {
     }
 }
 
-/// And those of the Ethereum layer, where the table of docs/TESTING.md says so.
+/// And those of the Ethereum layer, where docs/data/seeded_bugs.tsv says so.
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]

@@ -92,7 +92,7 @@ fn random_blocks_with_a_surcharge_equal_sequential_execution() {
     assert!(executed > 3_500 && skipped > 150, "{executed}, {skipped}");
 }
 
-/// Where the table of docs/TESTING.md says so.
+/// Where docs/data/seeded_bugs.tsv says so.
 #[test]
 #[ignore = "seeded bugs: cargo xtask mutants"]
 fn seeded_bugs_are_noticed() {

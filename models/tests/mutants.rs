@@ -1,4 +1,4 @@
-//! Each seeded bug of the engine is noticed by the rungs that the table of docs/TESTING.md names,
+//! Each seeded bug of the engine is noticed by the rungs that docs/data/seeded_bugs.tsv names,
 //! and the shipped engine by none.
 
 #[path = "../../tests/support/chosen.rs"]
@@ -98,7 +98,7 @@ fn rows() -> Vec<(Row, Bug)> {
 /// Every bug that a row says this rung notices.
 fn notices(rung: &str, broken: impl Fn(Bug) -> bool) {
     let rows = rows();
-    let rows: Vec<_> = rows.iter().filter(|(row, _)| row.is_killed_by(rung)).collect();
+    let rows: Vec<_> = rows.iter().filter(|(row, _)| row.is_noticed_by(rung)).collect();
     assert!(rows.len() >= 15, "only {} rows for {rung}", rows.len());
     let rows: Vec<_> = rows.into_iter().filter(|(row, _)| chosen::is_chosen(&row.name)).collect();
     println!("{rung}: {} bugs", rows.len());
@@ -145,14 +145,14 @@ fn the_table_has_every_bug_once_and_each_is_noticed() {
         let known = bugs.iter().any(|bug| bug.name() == row.name) || row.is_of_ethereum();
         assert!(known, "there is no such bug: {row:?}");
         assert_eq!(table.iter().filter(|other| other.name == row.name).count(), 1, "{row:?}");
-        assert!(!row.killed_by.is_empty(), "{row:?}");
+        assert!(!row.noticed_by.is_empty(), "{row:?}");
     }
     for bug in &bugs {
         let row = table.iter().find(|row| row.name == bug.name());
         let row = row.unwrap_or_else(|| panic!("{} has no row", bug.name()));
         let in_store = bug.store != StoreMutant::None;
         // What no engine asks of the conflict index takes a test of its own.
-        let is_tried = row.is_killed_by("trace") || row.is_killed_by("test of `mv::conflicts`");
+        let is_tried = row.is_noticed_by("trace") || row.is_noticed_by("test of `mv::conflicts`");
         assert!(!in_store || is_tried, "{row:?}");
     }
     println!("{} bugs, {} of the engine", table.len(), bugs.len());
@@ -170,7 +170,7 @@ fn loom_rows_have_a_story() {
         let told = kinds.iter().any(|kind| {
             stories.iter().any(|story| story.contains(&format!("{kind}::{}", bug.name())))
         });
-        assert_eq!(row.is_killed_by("loom"), told, "{row:?}");
+        assert_eq!(row.is_noticed_by("loom"), told, "{row:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Each seeded bug is noticed by the simulation where the table of docs/TESTING.md says so, and nothing else is.
+//! Each seeded bug is noticed by the simulation where docs/data/shard_bugs.tsv says so, and nothing else is.
 
 use crate::toy::{differs, scene};
 use braid_shards::{Options, ShardMutant, simulate_mutant};
@@ -25,9 +25,9 @@ fn noticed(mutant: ShardMutant) -> Option<(u64, String)> {
 
 /// Names of the bugs that the table says the simulation notices.
 fn listed() -> Vec<String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TESTING.md");
-    let page = std::fs::read_to_string(page).expect("the page is there");
-    let rows = page.lines().filter(|line| line.starts_with("| S") && line.contains("simulation"));
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/data/shard_bugs.tsv");
+    let table = std::fs::read_to_string(table).expect("the table is there");
+    let rows = table.lines().filter(|line| line.contains("simulation"));
     rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
 }
 

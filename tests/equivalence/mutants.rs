@@ -1,5 +1,5 @@
-//! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that the table of
-//! docs/TESTING.md names.
+//! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that
+//! docs/data/seeded_bugs.tsv names.
 
 use super::access_lists::{ahead, around, bound, given, lives, touched};
 use super::{

@@ -7,18 +7,18 @@ pub(crate) mod fees;
 pub(crate) mod fixtures;
 pub(crate) mod scene;
 
-/// The seeded bugs of the Ethereum layer in the table of docs/TESTING.md, with what notices them;
+/// The seeded bugs of the Ethereum layer in docs/data/seeded_bugs.tsv, with what notices them;
 /// each of them has a row.
 #[cfg(feature = "mutants")]
 pub(crate) fn evm_rows() -> Vec<(braid_evm::EvmMutant, Vec<String>)> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/TESTING.md");
-    let page = std::fs::read_to_string(page).expect("the page is there");
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/data/seeded_bugs.tsv");
+    let table = std::fs::read_to_string(table).expect("the table is there");
     let row = |bug: &braid_evm::EvmMutant| {
-        let name = format!("`{bug:?}`:");
-        let mut rows = page.lines().filter(|line| line.starts_with("| M") && line.contains(&name));
-        let row = rows.next().unwrap_or_else(|| panic!("{bug:?} has no row"));
-        let killed_by = row.trim_matches('|').rsplit('|').next().unwrap_or_default();
-        (*bug, killed_by.trim().split(", ").map(str::to_owned).collect())
+        let name = format!("\t`{bug:?}`\t");
+        let row = table.lines().find(|line| line.contains(&name));
+        let row = row.unwrap_or_else(|| panic!("{bug:?} has no row"));
+        let noticed_by = row.rsplit('\t').next().unwrap_or_default();
+        (*bug, noticed_by.split(", ").map(str::to_owned).collect())
     };
     braid_evm::EvmMutant::ALL.iter().map(row).collect()
 }

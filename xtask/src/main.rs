@@ -142,8 +142,10 @@ enum Recipe {
         #[arg(long)]
         update: bool,
     },
-    /// Draw the tables of docs/BENCHMARKS.md
+    /// Draw the ratios of docs/BENCHMARKS.md
     Plot,
+    /// Write the tables of docs/data, and those that the source holds, into the pages
+    Pages,
     /// Run the tests on threads under ThreadSanitizer
     Tsan {
         /// Blocks with the real EVM too
@@ -271,6 +273,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Coverage => instrumented::coverage(runner),
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
         Recipe::Plot => runner.check("plot", plot::plot),
+        Recipe::Pages => recipes::pages(runner),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner),

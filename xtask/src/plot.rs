@@ -1,11 +1,11 @@
-//! Draws the tables of docs/BENCHMARKS.md.
+//! Draws the ratios of docs/BENCHMARKS.md.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// The page with the tables, and the drawing beside it.
-const PAGE: &str = "docs/BENCHMARKS.md";
+/// The table, and the drawing of it.
+const TABLE: &str = "docs/data/benchmarks/ratios.tsv";
 const DRAWING: &str = "docs/ratios.svg";
 
 /// Pixels: of the names, of a ratio of 1, and of a line.
@@ -26,30 +26,30 @@ struct Row {
 
 impl Row {
     fn of(line: &str) -> Option<Self> {
-        let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+        let cells: Vec<&str> = line.split('\t').collect();
         let [block, workers, _, _, ratio, _, _, _, _, bound, ..] = *cells else { return None };
         Some(Self {
             block: block.to_owned(),
             workers: workers.parse().ok()?,
-            // Other tables have none in bold there.
             ratio: ratio.strip_prefix("**")?.strip_suffix("**")?.parse().ok()?,
             bound: bound.parse().ok()?,
         })
     }
 }
 
-/// Draws the tables again.
+/// Draws the table again.
 pub(crate) fn plot(root: &Path) -> Result<String, String> {
     let drawn = drawing(root)?;
     fs::write(root.join(DRAWING), drawn).map_err(|error| format!("{DRAWING}: {error}"))?;
-    Ok(format!("{DRAWING} shows the tables of {PAGE}"))
+    Ok(format!("{DRAWING} shows {TABLE}"))
 }
 
 fn drawing(root: &Path) -> Result<String, String> {
-    let page = fs::read_to_string(root.join(PAGE)).map_err(|error| format!("{PAGE}: {error}"))?;
-    let rows: Vec<Row> = page.lines().filter_map(Row::of).collect();
+    let table = fs::read_to_string(root.join(TABLE));
+    let table = table.map_err(|error| format!("{TABLE}: {error}"))?;
+    let rows: Vec<Row> = table.lines().filter_map(Row::of).collect();
     if rows.is_empty() {
-        return Err(format!("{PAGE} has no rows with a block, workers and ratios"));
+        return Err(format!("{TABLE} has no rows with a block, workers and ratios"));
     }
     Ok(draw(&rows))
 }
@@ -107,27 +107,28 @@ fn bar(svg: &mut String, row: &Row, y: f64, is_first: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::{DRAWING, PAGE, Row, drawing};
+    use super::{DRAWING, Row, TABLE, drawing};
     use crate::workspace::root;
     use std::fs;
 
     #[test]
     fn rows_are_read_as_they_are_printed() {
-        let line = "| e_uni | 2 | 5000 | 119.61 | **1.70** | 1.57 | 1.14 | 1.23 | 1.42 | 2.07 | 2.03 | 0.0 % | 5 % |";
+        let line =
+            "e_uni\t2\t5000\t119.61\t**1.70**\t1.57\t1.14\t1.23\t1.42\t2.07\t2.03\t0.0 %\t5 %";
         let row = Row::of(line).expect("a row");
         assert_eq!(
             (row.block.as_str(), row.workers, row.ratio, row.bound),
             ("e_uni", 2, 1.7, 2.07)
         );
-        for other in ["| block | workers |", "|---|---|", "e_uni", "| a | x | 1 | 1 | **1.0** |"] {
+        for other in ["block\tworkers", "e_uni", "a\tx\t1\t1\t**1.0**"] {
             assert!(Row::of(other).is_none(), "{other}");
         }
     }
 
     #[test]
     fn the_drawing_is_that_of_the_tables() {
-        let drawn = drawing(&root()).expect("a page with tables");
+        let drawn = drawing(&root()).expect("a table with rows");
         let kept = fs::read_to_string(root().join(DRAWING)).unwrap_or_default();
-        assert!(drawn == kept, "{PAGE} has changed: `cargo xtask plot` draws {DRAWING} again");
+        assert!(drawn == kept, "{TABLE} has changed: `cargo xtask plot` draws {DRAWING} again");
     }
 }

@@ -223,6 +223,13 @@ pub(crate) fn loom(
     runner.command("loom", command)
 }
 
+/// Tests hold the pages in step with their tables; with this variable they write them.
+pub(crate) fn pages(runner: &mut Runner) -> Result<(), Failed> {
+    let mut command = cargo("test --locked -p xtask --test source -- --test-threads=1");
+    command.env("BRAID_WRITE_PAGES", "1");
+    runner.command("pages", command)
+}
+
 /// The embedded stores that blocks are measured on; RocksDB is in no other build.
 pub(crate) fn stores(runner: &mut Runner) -> Result<(), Failed> {
     let folder = target_dir(runner.root()).join("rocksdb");

@@ -1,6 +1,6 @@
 //! Seeded bugs: which of them a change concerns, and what tries them.
 //!
-//! `docs/TESTING.md` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
+//! `docs/data/seeded_bugs.tsv` has the table. A bug belongs to the files of `src` that name it. The CI tries those whose files
 //! the change touches and a tenth of the others, which rotates with the commit; `cargo xtask mutants` tries all.
 
 use crate::recipes::loom;
@@ -13,6 +13,8 @@ use std::{env, fs};
 
 /// Names of the bugs that tests are to try, separated by commas.
 const CHOSEN: &str = "BRAID_SEEDED_BUGS";
+/// The bugs, one a line.
+const TABLE: &str = "docs/data/seeded_bugs.tsv";
 /// The commit that the change goes out from.
 const BASE: &str = "BRAID_CI_BASE";
 /// Without [`BASE`], the commits of the last days before `HEAD` are the change.
@@ -116,7 +118,7 @@ fn choose(root: &Path) -> Result<Choice, String> {
     let words = changed.lines().filter(|path| !path.ends_with("mutants.rs")).map(read);
     let words: Vec<String> = words.collect();
     let words: BTreeSet<&str> = words.iter().flat_map(|text| words_of(text)).collect();
-    let bugs = bugs(&read("docs/TESTING.md"));
+    let bugs = bugs(&read(TABLE));
     let turn = turn(&head);
     // Without history nothing tells what the change is.
     let is_shallow = git(&["rev-parse", "--is-shallow-repository"])? == "true";
@@ -150,9 +152,9 @@ fn turn(head: &str) -> usize {
 }
 
 /// Names of the bugs in the rows of the table.
-fn bugs(page: &str) -> Vec<String> {
-    let rows = page.lines().filter(|line| line.starts_with("| M") && line.len() > 4);
-    rows.filter_map(|row| row.split('`').nth(1)).map(str::to_owned).collect()
+fn bugs(table: &str) -> Vec<String> {
+    let bugs = table.lines().skip(1).filter_map(|row| row.split('\t').nth(2));
+    bugs.map(|bug| bug.trim_matches('`').to_owned()).collect()
 }
 
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
@@ -161,13 +163,13 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ROTATION, bugs, choose, switch, turn, words_of};
+    use super::{ROTATION, TABLE, bugs, choose, switch, turn, words_of};
     use crate::workspace::root;
 
     #[test]
     fn the_table_is_read() {
-        let page = std::fs::read_to_string(root().join("docs/TESTING.md")).unwrap();
-        let bugs = bugs(&page);
+        let table = std::fs::read_to_string(root().join(TABLE)).unwrap();
+        let bugs = bugs(&table);
         assert!(bugs.len() > 130 && bugs.contains(&"SkipValidation".to_owned()), "{bugs:?}");
     }
 
@@ -186,9 +188,9 @@ mod tests {
             }
         }
         let words: std::collections::BTreeSet<&str> = words_of(&text).collect();
-        let page = std::fs::read_to_string(root().join("docs/TESTING.md")).unwrap();
+        let table = std::fs::read_to_string(root().join(TABLE)).unwrap();
         let lost: Vec<String> =
-            bugs(&page).into_iter().filter(|name| !words.contains(switch(name))).collect();
+            bugs(&table).into_iter().filter(|name| !words.contains(switch(name))).collect();
         assert_eq!(lost, Vec::<String>::new());
     }
 

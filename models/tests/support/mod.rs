@@ -113,13 +113,13 @@ pub(crate) struct Row {
     /// Name of the bug.
     pub(crate) name: String,
     /// The rungs that are said to notice it.
-    pub(crate) killed_by: Vec<String>,
+    pub(crate) noticed_by: Vec<String>,
 }
 
 impl Row {
     /// Whether this rung is said to notice it.
-    pub(crate) fn is_killed_by(&self, rung: &str) -> bool {
-        self.killed_by.iter().any(|killer| killer == rung)
+    pub(crate) fn is_noticed_by(&self, rung: &str) -> bool {
+        self.noticed_by.iter().any(|check| check == rung)
     }
 
     /// Whether it is a bug of the Ethereum layer, which this package builds without.
@@ -128,26 +128,19 @@ impl Row {
             let tests = ["hand-made ", "faults ", "simulated blocks"];
             tests.iter().any(|test| killer.starts_with(test)) || killer == "surcharges"
         };
-        self.killed_by.iter().all(judge)
+        self.noticed_by.iter().all(judge)
     }
 }
 
-/// The table of docs/TESTING.md.
+/// The table of seeded bugs, which docs/SEEDED_BUGS.md renders.
 pub(crate) fn table() -> Vec<Row> {
-    rows("../docs/TESTING.md")
-}
-
-/// The rows of a page of this repository.
-fn rows(page: &str) -> Vec<Row> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    let page = std::fs::read_to_string(page).expect("the page is there");
-    let rows = page.lines().filter(|line| line.starts_with("| M") && line.len() > 4);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/data/seeded_bugs.tsv");
+    let file = std::fs::read_to_string(file).expect("the table is there");
     let row = |line: &str| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let [number, _, bug, killed_by] = cells[..] else { panic!("not four columns: {line}") };
-        let name = bug.split('`').nth(1).unwrap_or_else(|| panic!("no name in {bug}"));
-        let killed_by = killed_by.split(", ").map(str::to_owned).collect();
-        Row { number: number.to_owned(), name: name.to_owned(), killed_by }
+        let cells: Vec<&str> = line.split('\t').collect();
+        let [number, _, bug, _, noticed_by] = cells[..] else { panic!("not five columns: {line}") };
+        let noticed_by = noticed_by.split(", ").map(str::to_owned).collect();
+        Row { number: number.to_owned(), name: bug.trim_matches('`').to_owned(), noticed_by }
     };
-    rows.map(row).collect()
+    file.lines().skip(1).map(row).collect()
 }

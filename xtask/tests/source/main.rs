@@ -5,6 +5,8 @@ mod circles;
 mod imports;
 mod matrix;
 mod pages;
+mod reading;
+mod tables;
 mod thresholds;
 mod words;
 

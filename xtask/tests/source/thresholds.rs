@@ -5,7 +5,7 @@ use super::architecture::sources;
 use super::pages::is_on_page;
 
 const TABLE: &str = "evm/plan/thresholds.rs";
-const PAGE: &str = "docs/ARCHITECTURE.md";
+const PAGE: &str = "docs/THRESHOLDS.md";
 
 /// Numbers of drivers and plans that stand elsewhere, and why.
 const ELSEWHERE: [(&str, &[&str], &str); 9] = [

@@ -1,0 +1,234 @@
+//! All pages as a reader has them: their lengths, their links, and the names in code style, which exist.
+
+use crate::pages::quoted;
+use crate::root;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Pages and what they may take: lines, of which those of rendered tables do not count where the second number is
+/// true. A page answers one question; what does not fit belongs onto another page or into the history.
+const LENGTHS: [(&str, usize, bool); 8] = [
+    ("docs/ARCHITECTURE.md", 150, false),
+    ("docs/BENCHMARKS.md", 80, true),
+    ("docs/DESIGN.md", 150, false),
+    ("docs/GLOSSARY.md", 27, false),
+    ("docs/PATHS.md", 70, false),
+    ("docs/PROTOCOL.md", 200, false),
+    ("docs/SEEDED_BUGS.md", 50, true),
+    ("docs/TESTING.md", 150, false),
+];
+
+/// Columns of a line of prose on these pages: else a length says nothing.
+const WIDEST: usize = 165;
+
+/// Most words with a meaning of their own.
+const WORDS: usize = 20;
+
+/// Folders in which a page's paths may begin.
+const BEGINNINGS: [&str; 5] = ["", "src", "docs", "python", "chain/src"];
+
+/// Names of others, or of what a command makes. [`CONFORMANCE`] is not looked at: it lists tests of others.
+const FOREIGN: [&str; 12] = [
+    "BasicBlockExecutor",
+    "ConfigureEvm",
+    "BlockExecutorFactory",
+    "execute_one",
+    "limit_contract_code_size",
+    "FinalizeBlock",
+    "LOOM_LOG",
+    "demo/genesis.json",
+    "state/keyspaces",
+    "state/transactions",
+    "hdfs:",
+    "blocks",
+];
+
+const CONFORMANCE: &str = "docs/CONFORMANCE.md";
+
+/// README, the other pages of the root and those of `docs`.
+fn pages() -> Vec<(String, String)> {
+    let mut found: Vec<String> =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).into();
+    for entry in std::fs::read_dir(root().join("docs")).expect("the folder can be read") {
+        let name = entry.expect("the folder can be read").file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".md") {
+            found.push(format!("docs/{name}"));
+        }
+    }
+    found.sort();
+    let read = |page: String| {
+        let text = std::fs::read_to_string(root().join(&page)).expect("the page can be read");
+        (page, text)
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// The lines that a person has written: without blank ones, headings and tables that are rendered.
+fn prose(text: &str) -> Vec<&str> {
+    let mut is_rendered = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("<!-- ") {
+            is_rendered = line.ends_with(": begin -->");
+        } else if !is_rendered && !line.trim().is_empty() && !line.starts_with('#') {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[test]
+fn pages_keep_to_their_lengths() {
+    let pages = pages();
+    for (page, most, only_prose) in LENGTHS {
+        let (_, text) = pages.iter().find(|(name, _)| name == page).expect(page);
+        let lines = if only_prose { prose(text).len() } else { text.lines().count() };
+        assert!(lines <= most, "{page}: {lines} lines, at most {most}: shorten it by choosing");
+        let is_table = |line: &&str| line.starts_with('|');
+        let wide = prose(text).into_iter().find(|line| line.len() > WIDEST && !is_table(line));
+        assert_eq!(wide, None, "{page}: a line of more than {WIDEST} columns");
+    }
+    let (_, glossary) = pages.iter().find(|(name, _)| name == "docs/GLOSSARY.md").expect("it");
+    let words = glossary.lines().filter(|line| line.starts_with("| ")).count() - 1;
+    assert!((1..=WORDS).contains(&words), "{words} words of our own");
+}
+
+/// A heading as a link names it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+/// Targets of the links in `text`, code apart.
+fn links(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    let ends = prose.flat_map(|part| part.split("](").skip(1));
+    ends.filter_map(|rest| rest.split([')', ' ']).next()).collect()
+}
+
+/// Why the link from `page` leads nowhere.
+fn is_dead(page: &str, target: &str) -> Option<String> {
+    if target.starts_with("https://") || target.starts_with("http://") {
+        return None;
+    }
+    let (path, place) = target.split_once('#').unwrap_or((target, ""));
+    let folder = Path::new(page).parent().unwrap_or(Path::new(""));
+    let file = if path.is_empty() { PathBuf::from(page) } else { folder.join(path) };
+    let file = root().join(file);
+    if !file.exists() {
+        return Some(format!("there is no {path}"));
+    }
+    if place.is_empty() {
+        return None;
+    }
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let has = text.lines().any(|line| line.starts_with('#') && anchor(line) == place);
+    (!has).then(|| format!("{path} has no heading {place:?}"))
+}
+
+#[test]
+fn no_link_is_dead() {
+    let mut checked = 0;
+    for (page, text) in pages() {
+        for target in links(&text) {
+            assert_eq!(is_dead(&page, target), None, "{page}: {target}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked} links");
+}
+
+/// Endings of files in whose text a name may stand.
+const SOURCES: [&str; 10] = ["rs", "py", "pyi", "sol", "toml", "sh", "c", "mjs", "json", "txt"];
+
+/// Folders that hold no source of ours.
+const SKIPPED: [&str; 6] = ["target", "node_modules", ".git", "docs", "corpus", "regressions"];
+
+/// What the source has: words of files, and the files' own names.
+fn source_words() -> BTreeSet<String> {
+    let mut folders = vec![root()];
+    let mut words = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("the folder can be read").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !SKIPPED.contains(&&*name) {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let is_source = path.extension().is_some_and(|it| SOURCES.iter().any(|end| it == *end));
+            if is_source && !path.ends_with("reading.rs") {
+                let text = std::fs::read_to_string(&path).expect("the file can be read");
+                words.extend(parts(&text).map(str::to_owned));
+            }
+            words.insert(name);
+        }
+    }
+    words
+}
+
+/// Identifiers in `text`.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    parts.filter(|part| part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_'))
+}
+
+/// The first part of a name in code style that is nowhere.
+fn missing(name: &str, words: &BTreeSet<String>) -> Option<String> {
+    // Commands, patterns, addresses.
+    let is_other = name.contains([' ', '*', '<', '$']) || name.starts_with("0x");
+    if is_other
+        || words.contains(name)
+        || FOREIGN.iter().any(|it| name.trim_end_matches('/') == *it)
+    {
+        return None;
+    }
+    if let Some(flag) = name.strip_prefix("--") {
+        let flag = flag.split('=').next().unwrap_or_default().replace('-', "_");
+        return (!words.contains(&flag)).then(|| format!("--{flag}"));
+    }
+    if name.contains('/') {
+        let path = name.trim_end_matches('/');
+        let exists = BEGINNINGS.iter().any(|begin| root().join(begin).join(path).exists());
+        let is_outside = path.starts_with("../") || FOREIGN.iter().any(|it| path.starts_with(it));
+        return (!exists && !is_outside).then(|| path.to_owned());
+    }
+    let is_known = |part: &&str| words.contains(*part) || FOREIGN.contains(part);
+    parts(name).find(|part| !is_known(part)).map(str::to_owned)
+}
+
+#[test]
+fn names_in_code_style_exist() {
+    let words = source_words();
+    let mut lost = Vec::new();
+    let mut checked = 0;
+    for (page, text) in pages().into_iter().filter(|(page, _)| page != CONFORMANCE) {
+        for name in quoted(&text) {
+            checked += 1;
+            lost.extend(missing(name, &words).map(|part| format!("{page}: {part} of `{name}`")));
+        }
+    }
+    assert_eq!(lost, Vec::<String>::new());
+    assert!(checked > 1_500, "only {checked} names");
+}
+
+#[test]
+fn what_is_wrong_with_a_page_is_found() {
+    assert_eq!(anchor("## The chain's pipeline"), "the-chains-pipeline");
+    assert_eq!(links("[a](B.md#c) `x` ```\n[no](D.md)\n``` [e](../F)"), ["B.md#c", "../F"]);
+    assert!(is_dead("docs/SHARDS.md", "GONE.md").is_some());
+    assert!(is_dead("docs/SHARDS.md", "SEEDED_BUGS.md#gone").is_some());
+    assert_eq!(is_dead("docs/SHARDS.md", "SEEDED_BUGS.md#the-shards"), None);
+    assert_eq!(prose("# A\n\nb\n<!-- t: begin -->\n| c |\n<!-- t: end -->\nd\n"), ["b", "d"]);
+    let words = ["Protocol", "poll", "db_latency"].map(str::to_owned).into();
+    for name in ["Protocol::poll", "--db-latency", "--db-latency=20us", "src/mv", "mv/chain.rs"] {
+        assert_eq!(missing(name, &words), None, "{name}");
+    }
+    for name in ["Protocol::gone", "--gone", "src/gone.rs", "gone"] {
+        assert!(missing(name, &words).is_some(), "{name}");
+    }
+}
