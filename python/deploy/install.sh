@@ -30,7 +30,10 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 fi
 python3 -m venv "$home"
-"$home/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir "${source}[spark]"
+pip() { "$home/bin/pip" "$@" --quiet --disable-pip-version-check --no-cache-dir; }
+pip install "${source}[spark]"
+# Another build of a version that is there already.
+pip install --force-reinstall --no-deps "$source"
 for command in braid-spark spark-submit; do
     ln -sf "$home/bin/$command" /usr/local/bin/
 done

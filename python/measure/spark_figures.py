@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from braid_evm import arrow
 from braid_evm.sources import expand
 from braid_evm.spark.job import Job, run
 
-#: First blocks of the forks of Ethereum's main network that `history` tells apart, and of the end that it plans for.
+#: First blocks of the forks of Ethereum's main network that `history` tells apart.
 ERAS = {
     "Frontier to Tangerine Whistle": 0,
     "Spurious Dragon": 2_675_000,
@@ -45,7 +46,6 @@ ERAS = {
     "Prague": 22_431_084,
     "Osaka": 23_935_694,
 }
-END = 25_300_000
 
 
 def say(**figures: Any) -> None:
@@ -59,22 +59,20 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def session(cores: int) -> SparkSession:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(f"local[{cores}]").appName("figures")
     return builder.config("spark.ui.enabled", "false").config("spark.log.level", "ERROR").getOrCreate()
 
 
-def table_of_blocks(path: Path, count: int, txs: int) -> int:
-    """Writes a Parquet table of generated blocks in ten files; returns the bytes of their JSON."""
+def table_of_blocks(path: Path, count: int, txs: int) -> None:
+    """Writes a Parquet table of generated blocks in ten files."""
     path.mkdir()
-    size = 0
     parts = min(10, count)
     for part in range(parts):
         seeds = range(part, count, parts)
         blocks = [braid_evm.generate("erc20", txs=txs, seed=seed, signatures=False) for seed in seeds]
-        size += sum(map(len, blocks))
         columns = {"name": [f"block-{seed}" for seed in seeds], "block": pa.array(blocks, pa.binary())}
         pq.write_table(pa.table(columns), path / f"{part}.parquet", compression="zstd")
-    return size
 
 
 def plain(source: Path) -> None:
@@ -137,9 +135,10 @@ def start(args: argparse.Namespace) -> None:
 def many(args: argparse.Namespace) -> None:
     """Many small blocks, end to end."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "in")
+        source = Path(args.source or f"{folder}/in")
         begun = time.perf_counter()
-        size = table_of_blocks(source, args.blocks, args.small)
+        if not source.exists():
+            table_of_blocks(source, args.blocks, args.small)
         generated = time.perf_counter() - begun
         begun = time.perf_counter()
         spark = session(2)
@@ -149,7 +148,7 @@ def many(args: argparse.Namespace) -> None:
         stored = sum(it.stat().st_size for it in source.iterdir())
         written = sum(it.stat().st_size for it in Path(folder, "out").rglob("*.parquet"))
     say(
-        figure="many", blocks=report.rows, wrong=report.wrong, txs=args.small, json_bytes=size,
+        figure="many", blocks=report.rows, wrong=report.wrong, txs=args.small,
         stored_bytes=stored, written_bytes=written, partitions=report.partitions,
         generate_s=generated, job_s=took, blocks_per_s=report.rows / took, mgas_per_s=report.gas / took / 1e6,
     )  # fmt: skip
@@ -163,8 +162,8 @@ def era(block: int) -> str:
     return max((first, name) for name, first in ERAS.items() if first <= block)[1]
 
 
-def lengths() -> Iterator[tuple[str, int]]:
-    firsts = [*ERAS.values(), END]
+def lengths(end: int) -> Iterator[tuple[str, int]]:
+    firsts = [*ERAS.values(), end]
     for (name, first), end in zip(ERAS.items(), firsts[1:], strict=True):
         yield name, end - first
 
@@ -183,8 +182,8 @@ def history(args: argparse.Namespace) -> None:
         times = [timed(lambda: arrow.verify([file], workers=1, rounds=0)) for _ in range(args.rounds + 1)]
         cost = statistics.median(times[1:])
         costs[era(int(row["block"]))].append((cost, int(row["gas"]), path.stat().st_size))
-    total = 0.0
-    for name, blocks in lengths():
+    total, end = 0.0, 1 + max(int(row["block"]) for row in index.values() if row["chain"] == "1")
+    for name, blocks in lengths(end):
         found = costs[name]
         seconds, gas, size = (sum(column) for column in zip(*found, strict=True)) if found else (0, 0, 0)
         count = len(found)
@@ -198,7 +197,7 @@ def history(args: argparse.Namespace) -> None:
             mgas_per_block=gas / count / 1e6, mgas_per_s=gas / 1e6 / seconds,
             kb_per_block=size / count / 1e3, core_hours=core_hours, terabytes=size / count * blocks / 1e12,
         )  # fmt: skip
-    say(figure="history", blocks=END, core_hours=total)
+    say(figure="history", blocks=end, core_hours=total)
 
 
 def main() -> None:
@@ -213,6 +212,7 @@ def main() -> None:
     made = commands.add_parser("many")
     made.add_argument("--blocks", type=int, default=100_000)
     made.add_argument("--small", type=int, default=5, help="transactions of a block")
+    made.add_argument("--source", metavar="DIR", help="where the blocks are, or are generated if there is nothing")
     made.set_defaults(run=many)
     made = commands.add_parser("history")
     made.add_argument("folder")

@@ -185,14 +185,29 @@ def test_the_wheel_is_shipped_by_spark_submit(
 def test_files_only_hadoop_can_open(tool: Tool, blocks: Path, tmp_path: Path, cluster: Cluster) -> None:
     """Paths of a file system that Python does not know, on workers that get no path."""
     line = job(cluster, blocks, tmp_path / "out")
-    line[2:4] = [f"viewfs://braid{blocks}", f"viewfs://braid{tmp_path}/out"]
-    line += ["--conf", "spark.hadoop.fs.viewfs.mounttable.braid.linkMergeSlash=file:///"]
+    line[2:4] = ["viewfs://braid/in", "viewfs://braid/here/out"]
+    for link, folder in (("in", blocks), ("here", tmp_path)):
+        line += ["--conf", f"spark.hadoop.fs.viewfs.mounttable.braid.link./{link}=file://{folder}"]
     done = subprocess.run(line, capture_output=True, text=True, env=cluster.environment, check=False)
     assert done.returncode == 1, done.stderr
     found = table(tmp_path / "out")
-    names = [it.removeprefix("viewfs://braid") for it in found["file"].to_pylist()]
+    names = [it.replace("viewfs://braid/in", str(blocks)) for it in found["file"].to_pylist()]
     found = found.set_column(0, "file", pa.array(names))
     compare(tool, blocks, found)
     again = subprocess.run(line, capture_output=True, text=True, env=cluster.environment, check=False)
     assert again.returncode == 1 and "braid-spark: 0 blocks" in again.stderr
     assert pq.read_table(tmp_path / "out").num_rows == found.num_rows
+
+
+def test_witnesses_of_files_only_hadoop_can_open(real_blocks: Path, tmp_path: Path, cluster: Cluster) -> None:
+    witness = next(real_blocks.glob("mainnet-*.witness.json.zst"))
+    (tmp_path / "in").mkdir()
+    for name in (witness.name, witness.name.replace(".witness", "")):
+        shutil.copy(real_blocks / name, tmp_path / "in")
+    line = job(cluster, tmp_path, tmp_path)
+    line[2:4] = ["viewfs://braid/here/in", "viewfs://braid/here/out"]
+    line += ["--conf", f"spark.hadoop.fs.viewfs.mounttable.braid.link./here=file://{tmp_path}"]
+    done = subprocess.run(line, capture_output=True, text=True, env=cluster.environment, check=False)
+    assert done.returncode == 0, done.stderr
+    [checks] = table(tmp_path / "out")["checks"].to_pylist()
+    assert dict(checks)["stateRoot"]

@@ -74,7 +74,7 @@ def test_the_documented_command_on_real_blocks(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/SPARK.md").read_text()
-    [documented] = [line for line in page.splitlines() if line.startswith("braid-spark verify")]
+    [documented] = [line for line in page.splitlines() if line.startswith("braid-spark verify ../shared")]
     arguments = shlex.split(documented.replace("../shared/blocks", str(real_blocks)))
     command = [str(Path(sys.executable).parent / arguments[0]), *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -173,6 +173,8 @@ def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Pat
         (Job("verify", "nowhere", str(tmp_path / "out")), "expected a folder"),
         (Job("verify", str(empty), str(tmp_path / "out")), "found none"),
         (Job("verify", str(blocks), str(other)), "neither empty"),
+        (Job("verify", str(blocks), str(blocks / "out")), "lies in the input"),
+        (Job("verify", str(blocks), str(other / "file")), "is a file"),
         (Job("verify", str(twice), str(tmp_path / "out")), "a name of its own"),
         (Job("verify", str(twice), str(tmp_path / "out"), column="x"), "expected a column 'x'"),
         (Job("x", str(blocks), str(tmp_path / "out")), "expected a command"),

@@ -68,6 +68,9 @@ def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: No
         raise JobError(f"expected a command of {', '.join(COMMANDS)}, found {job.command!r}")
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
     files = Files(spark)
+    folder = files.whole(job.output)
+    if f"{folder}/".startswith(f"{files.whole(job.input)}/"):
+        raise JobError(f"{job.output}: lies in the input: choose a folder outside {job.input}")
     try:
         blocks, fingerprint = source.blocks(spark, files, job.input, job.column)
     except source.NoInput as error:
@@ -80,7 +83,6 @@ def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: No
         "rounds": job.rounds,
         "top": job.top,
     }
-    folder = files.whole(job.output)
     plan = _plan(job, spark, blocks, files, folder, question, say)
     there = output.finished(spark, files, folder)
     missing = [part for part in range(len(plan.partitions)) if part not in there]
