@@ -20,8 +20,9 @@ from .plan import Plan, Weighed, keys, pack
 COMMANDS = ("verify", "explain", "survey")
 _PLAN = "_plan.json"
 
-#: Blocks that Spark hands to a worker at once: a block may have many megabytes.
-_BATCH = 4
+#: Blocks and bytes that Spark hands to a worker at once: small blocks must not come one by one, and a large one may have
+#: many megabytes.
+_BATCH = {"maxRecordsPerBatch": 64, "maxBytesPerBatch": 16 << 20}
 
 #: Seconds between two lines about progress.
 _EVERY = 5.0
@@ -66,7 +67,8 @@ def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: No
     """Runs `job` to its end. `say` hears what is happening."""
     if job.command not in COMMANDS:
         raise JobError(f"expected a command of {', '.join(COMMANDS)}, found {job.command!r}")
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
+    for name, limit in _BATCH.items():
+        spark.conf.set(f"spark.sql.execution.arrow.{name}", str(limit))
     files = Files(spark)
     folder = files.whole(job.output)
     if f"{folder}/".startswith(f"{files.whole(job.input)}/"):
