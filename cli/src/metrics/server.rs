@@ -1,4 +1,4 @@
-//! A server that tells metrics to whoever asks by HTTP.
+//! A server of metrics over HTTP.
 
 use super::Metrics;
 use std::{

@@ -185,6 +185,22 @@ impl Totals {
             text.family(name, "counter", help);
             text.sample(name, &[], value);
         }
+        self.write_paths(text);
+        let help = "Time to execute a block, until its result could be used.";
+        self.time.write(text, "braid_block_seconds", help, &SECONDS);
+        let help = "Transactions of a stretch that ran in one way.";
+        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
+        for (name, help, value) in [
+            ("braid_head_block", "Number of the last block that was executed.", self.number),
+            ("braid_durable_block", "Number of the last block that is durable.", self.durable),
+        ] {
+            text.family(name, "gauge", help);
+            text.sample(name, &[], value);
+        }
+    }
+
+    /// How transactions ran, and why.
+    fn write_paths(&self, text: &mut Text) {
         let kinds = [
             ("braid_path_transactions_total", "Transactions by how they ran, and why."),
             ("braid_path_stretches_total", "Stretches of transactions by how they ran, and why."),
@@ -196,17 +212,6 @@ impl Totals {
                 let value = if name.contains("stretches") { stretches } else { transactions };
                 text.sample(name, &labels, *value);
             }
-        }
-        let help = "Time to execute a block, until its result could be used.";
-        self.time.write(text, "braid_block_seconds", help, &SECONDS);
-        let help = "Transactions of a stretch that ran in one way.";
-        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
-        for (name, help, value) in [
-            ("braid_head_block", "Number of the last block that was executed.", self.number),
-            ("braid_durable_block", "Number of the last block that is durable.", self.durable),
-        ] {
-            text.family(name, "gauge", help);
-            text.sample(name, &[], value);
         }
     }
 }
