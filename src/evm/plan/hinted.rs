@@ -25,8 +25,8 @@ pub(in crate::evm) struct Hinted {
 }
 
 impl Hinted {
-    /// What the hint of `block` says, also of transactions that will be added to it. `receivers`: accounts for which fees are set aside. `first`:
-    /// the index of the first transaction.
+    /// What the hint of `block` says, also of transactions that will be added to it. `receivers`:
+    /// accounts for which fees are set aside. `first`: the index of the first transaction.
     pub(in crate::evm) fn of(
         block: &Block,
         receivers: impl Iterator<Item = Address>,
