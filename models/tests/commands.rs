@@ -282,7 +282,7 @@ fn nothing_is_sent_in_order() {
     assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
 }
 
-/// 30 runs thrown away in 32 commits, of which two at most kept one, lead to 64 transactions in order.
+/// 30 runs thrown away in 32 commits, of which six at most kept one, lead to 64 transactions in order.
 #[test]
 fn waste_leads_to_a_stretch_in_order() {
     let auto = Limits { policy: Policy::Auto, ..limits() };
@@ -315,7 +315,7 @@ fn waste_leads_to_a_stretch_in_order() {
 fn waste_ends_a_block_that_is_handed_over() {
     for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
         for wasted in [most - 1, most] {
-            let hands_over = Some(Waste { runs: most, kept: commits, commits });
+            let hands_over = Some(Waste { runs: most, kept: u32::MAX, commits });
             let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
             let mut protocol = Protocol::new(limits, &Plan::singles(140));
             let failed = || RunResult::Failed(Failure::Rejected);

@@ -63,7 +63,7 @@ impl Protocol {
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
         let (waste, stretch) = match self.limits.policy {
             Policy::Auto => (self.limits.hands_over.unwrap_or_default(), IN_ORDER_STRETCH),
-            Policy::Alternate => (Waste { runs: 0, kept: TURN, commits: TURN }, TURN),
+            Policy::Alternate => (Waste { runs: 0, kept: u32::MAX, commits: TURN }, TURN),
             Policy::ForceSpeculative | Policy::InOrder => return,
         };
         self.recent.commits += commits;
