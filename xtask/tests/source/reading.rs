@@ -46,7 +46,7 @@ const FOREIGN: [&str; 12] = [
 const CONFORMANCE: &str = "docs/CONFORMANCE.md";
 
 /// README, the other pages of the root and those of `docs`.
-fn pages() -> Vec<(String, String)> {
+pub(crate) fn pages() -> Vec<(String, String)> {
     let mut found: Vec<String> =
         ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).into();
     for entry in std::fs::read_dir(root().join("docs")).expect("the folder can be read") {
