@@ -2,7 +2,7 @@
 
 use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
-    bench::search::{Search, virtual_ratios},
+    bench::{priced::virtual_ratios, search::Search},
     explain::{self, Axis, Graph, WhatIf, ratio},
 };
 use braid_testkit::workload::{Contention, ToldBy};

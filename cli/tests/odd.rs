@@ -1,7 +1,7 @@
 //! Odd producers, databases, rules and shapes: none is a cliff, on simulated workers; and on real ones they take the
 //! path that is meant for them.
 
-use braid_cli::bench::search::virtual_ratios;
+use braid_cli::bench::priced::virtual_ratios;
 use braid_evm::{Config, Executor, Reason, Strategy};
 use braid_testkit::workload::Odd;
 use std::{collections::HashMap, num::NonZeroU16, sync::Arc};

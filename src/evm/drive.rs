@@ -196,8 +196,13 @@ impl<S: StateSource> Session<S> {
         }
         if features.needs_store(choice) && !core::mem::replace(&mut course.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
-            let store = empty_store(crew, config, room, choice.is_rest);
-            self.store = Arc::new(seeded(store, self.workload.recipe.mutant));
+            let mutant = self.workload.recipe.mutant;
+            let store = seeded(empty_store(crew, config, room, choice.is_rest), mutant);
+            if !is_evm_mutant!(mutant, NewStoreUntold) {
+                // Neighbours have committed before there was a store.
+                store.set_frontier(self.frontier);
+            }
+            self.store = Arc::new(store);
             self.seed(effects);
         }
         if choice.strategy == Strategy::Speculative {

@@ -201,6 +201,9 @@ pub enum EvmMutant {
     /// What a round of lanes has left is not folded into the bundle while the next one runs.
     #[cfg(feature = "mutants")]
     LaneUnfolded,
+    /// A store that comes after neighbours takes what they have committed for open.
+    #[cfg(feature = "mutants")]
+    NewStoreUntold,
     /// The ledger does not get back what it has lent to a worker that folds beside a round.
     #[cfg(feature = "mutants")]
     LentLost,

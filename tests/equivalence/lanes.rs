@@ -63,6 +63,31 @@ fn rounds_go_on_where_neighbours_have_ended() {
     }
 }
 
+/// One that reads what the producer owns ends batches of neighbours, and runs first in what follows.
+#[test]
+pub(crate) fn what_comes_first_after_neighbours_reads_the_fees() {
+    for (count, next) in [(200, Strategy::Speculative), (1_100, Strategy::Groups)] {
+        let mut scene = payments(0);
+        let own = Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SLOAD).push(1).op(ADD);
+        let own = scene.contract(0, own.op(SWAP1).op(SSTORE));
+        let asks = scene.contract(1, Code::new().address(BENEFICIARY).op(BALANCE).sstore_top(0));
+        for number in 0..count {
+            let data = [&[7; 4], &U256::from(number).to_be_bytes::<32>()[..]].concat().into();
+            let to = if number == 10 { asks } else { own };
+            send(&mut scene, number, TxEnv { data, ..call(to) });
+        }
+        for workers in [2, 3] {
+            run(&mut seeded(workers, Policy::Auto), &scene, scene.database());
+            let (mut executor, block) =
+                (seeded(workers, Policy::Auto), Arc::new(scene.block.clone()));
+            let again = executor.block(block).database(scene.database()).execute();
+            let path = again.expect("a valid block").path;
+            let how: Vec<_> = path.iter().map(|stretch| stretch.strategy).collect();
+            assert!(how.starts_with(&[Strategy::Neighbours, next]), "{workers}: {path:?}");
+        }
+    }
+}
+
 /// Calls in lanes of their own count with one counter.
 #[test]
 pub(crate) fn what_a_lane_reads_another_one_has_changed() {

@@ -86,6 +86,7 @@ fn named(name: &str) -> Option<fn()> {
         overflow::a_reward_that_does_not_fit_is_dropped_and_a_smaller_one_still_fits,
         overflow::rewards_without_any_room_are_dropped,
         lanes::lanes_without_room_are_not_committed,
+        lanes::what_comes_first_after_neighbours_reads_the_fees,
         lanes::what_a_lane_reads_another_one_has_changed,
         lanes::what_lanes_have_set_aside_is_seen_later,
         lanes::what_lanes_leave_is_folded_while_others_run,

@@ -1,25 +1,11 @@
 //! A search for blocks that Braid is slow on: it changes one thing of a shape at a time, in virtual time, so that the same
 //! seed finds the same blocks on every machine.
 
-use crate::{
-    explain::{self, Axis, Graph, WhatIf},
-    page::Priced,
-};
-use braid_testkit::{
-    block::Block,
-    block_file::FileDatabase,
-    compare::braid::outputs,
-    sequential::{OnInvalid, Prepared},
-    workload::{Shape, random::Random},
-};
+use super::priced::{VirtualError, virtual_ratios};
+use braid_testkit::workload::{Shape, random::Random};
 use core::num::NonZeroU16;
-use std::sync::Arc;
 use thiserror::Error;
 
-/// Executions of a block by one executor: the first one has learned nothing, the last one what there is to learn.
-const EXECUTIONS: usize = 6;
-/// Differences that are described.
-const DESCRIBED: usize = 5;
 /// Changes without a slower block after which the search begins elsewhere.
 const PATIENCE: u32 = 25;
 /// Changes of the shape with which it begins again.
@@ -48,95 +34,14 @@ pub struct SearchError {
     pub error: VirtualError,
 }
 
-/// How many times faster than in sequence a block is on simulated workers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Virtual {
-    /// Of an executor that has seen nothing.
-    pub fresh: f64,
-    /// Of one that has executed the block some times before.
-    pub learned: f64,
-    /// Time that all runs take together, over sequential time, in the slower one.
-    pub runs: f64,
-}
-
-impl Virtual {
-    /// The smaller one of both ratios.
-    #[must_use]
-    pub const fn slower(&self) -> f64 {
-        self.fresh.min(self.learned)
-    }
-}
-
-/// Why a block has no virtual time.
-#[derive(Debug, Error)]
-pub enum VirtualError {
-    /// It does not execute.
-    #[error("{0}")]
-    Invalid(String),
-    /// A result is not that of sequential execution.
-    #[error("{workers} workers: another result than sequential execution\n{differences}")]
-    Different {
-        /// On how many simulated workers.
-        workers: u16,
-        /// In what it differs, a line each.
-        differences: String,
-    },
-}
-
-/// How `block` runs on each number of `workers`, where a run takes as long as its gas.
-///
-/// # Errors
-/// [`VirtualError`].
-pub fn virtual_ratios(
-    block: &Block,
-    database: &FileDatabase,
-    workers: &[NonZeroU16],
-) -> Result<Vec<Virtual>, VirtualError> {
-    let recording = explain::record(block, database, 0).map_err(invalid)?;
-    let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
-    let priced = Priced::new(&graph, Axis::Gas);
-    let sequential = priced.sequential();
-    let expected = Prepared::new(block).run(database.clone(), OnInvalid::Reject);
-    let expected = expected.map_err(invalid)?;
-    let shared = Arc::new(braid_evm::Block::from(block));
-    let on = |workers: &NonZeroU16| {
-        let mut executor = priced.executor(*workers);
-        let mut found = Virtual { fresh: 0.0, learned: 0.0, runs: 0.0 };
-        for execution in 0..EXECUTIONS {
-            let run = executor.execute(Arc::clone(&shared), braid_evm::Cloned(database.clone()));
-            let run = run.map_err(invalid)?;
-            let timeline = priced.timeline(&run, usize::from(workers.get()));
-            let time = timeline.runs.iter().map(|run| run.end - run.begin).sum();
-            let output = run.result.map_err(invalid)?;
-            let differences = outputs(&expected, &output, DESCRIBED);
-            if !differences.is_empty() {
-                let (workers, differences) = (workers.get(), differences.to_string());
-                return Err(VirtualError::Different { workers, differences });
-            }
-            found.learned = explain::ratio(sequential, timeline.end);
-            if execution == 0 {
-                found.fresh = found.learned;
-            }
-            if found.learned <= found.fresh {
-                found.runs = 1.0 / explain::ratio(sequential, time).max(f64::MIN_POSITIVE);
-            }
-        }
-        Ok(found)
-    };
-    workers.iter().map(on).collect()
-}
-
-fn invalid(error: impl core::fmt::Display) -> VirtualError {
-    VirtualError::Invalid(error.to_string())
-}
-
 /// How `shape` runs on the number of `workers` on which it is slowest.
 ///
 /// # Errors
 /// A result is not the sequential one; the generator is at fault.
 pub fn judge(shape: Shape, seed: u64, workers: &[NonZeroU16]) -> Result<Found, SearchError> {
     let failed = |error: VirtualError| SearchError { shape, error };
-    let file = shape.block(seed).map_err(|error| failed(invalid(error)))?;
+    let file =
+        shape.block(seed).map_err(|error| failed(VirtualError::Invalid(error.to_string())))?;
     let (block, database) =
         file.to_block().map_err(|error| failed(VirtualError::Invalid(format!("{error:?}"))))?;
     let all = virtual_ratios(&block, &database, workers).map_err(failed)?;

@@ -64,6 +64,7 @@ impl EvmMutant {
         Self::LaneCreditsLost,
         Self::LaneNotAdmitted,
         Self::LaneUnfolded,
+        Self::NewStoreUntold,
         Self::LentLost,
         Self::BucketRevertsLost,
         Self::UndoneSlotsLost,

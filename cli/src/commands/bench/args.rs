@@ -15,6 +15,7 @@ Examples:
   braid bench blocks/ --json                  every block file in a folder
   braid bench c_erc20 --txs 4000 --db-latency 20us
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
+  braid bench blocks/ --virtual 2,4,8,16      the same where a run takes as long as its gas: alike on every machine
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
@@ -60,7 +61,12 @@ baseline and the other ways do not look at it. The list is made once, before any
 --simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
 virtual time as it really took, alone on its core. The figure for 2 workers stands beside the real
 one; '2 here' is that of cores that slow each other down as the two halves do (bound), while both
-are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.";
+are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.
+
+--virtual: a run takes as long as its gas, and each other step a fixed time. learned and fresh are the ratios of an
+executor's sixth and first execution, runs the gas of all runs over that of the block, chain and longest what whole
+runs in their order, and the longest transaction, allow. The means stand beside those of two halves, into which blocks
+fall by their names: thresholds are chosen on the tuning half only.";
 
 /// Measure blocks against sequential revm
 ///
@@ -116,7 +122,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Sweep over contention: blocks of calls that increment one of 1 to 1,000 slots, in planes of order, what the slot
     /// can be told from, when in a call, and size; each with its bounds
     #[arg(long, conflicts_with_all = [
-        "what", "bal", "against", "markdown", "execute", "simulate", "policy", "scale", "db_latency", "db_waits", "no_learn",
+        "what", "bal", "against", "markdown", "execute", "simulate", "priced", "policy", "scale", "db_latency", "db_waits", "no_learn",
         "no_keccak_cache", "brief",
     ])]
     pub(super) contention: bool,
@@ -154,6 +160,12 @@ pub(in crate::commands) struct BenchArgs {
     /// Simulate these numbers of workers in virtual time
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     pub(super) simulate: Vec<NonZeroU16>,
+    /// Only simulate, on these numbers of workers, and let a run take as long as its gas
+    #[arg(long = "virtual", value_name = "LIST", value_delimiter = ',', value_parser = workers_from, conflicts_with_all = [
+        "workers", "policy", "rounds", "busy", "db_latency", "markdown", "against", "brief", "no_learn", "no_keccak_cache",
+        "simulate", "execute",
+    ])]
+    pub(super) priced: Vec<NonZeroU16>,
     /// Print the memory that one run adds, or the access list, and nothing else
     #[arg(long, hide = true)]
     pub(super) probe: Option<Probed>,

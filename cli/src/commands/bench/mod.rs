@@ -7,6 +7,7 @@ mod extras;
 mod heat_map;
 mod markdown;
 mod odd;
+mod priced;
 mod report;
 mod search;
 mod sustain;
@@ -54,14 +55,15 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         Some(args::Command::Sustain(args)) => return sustain::run(args),
         Some(args::Command::Odd(args)) => return odd::run(args),
         Some(args::Command::Search(args)) => return search::run(args),
+        None if !args.priced.is_empty() => return priced::run(args),
         None => {}
     }
     if args.compute {
         let _ = bench::compute();
         return Ok(End::Right);
     }
-    let conditions =
-        Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), access_list: args.bal };
+    let (pause, busy) = (args.pause, args.busy.unwrap_or(0));
+    let conditions = Conditions { pause, busy, access_list: args.bal };
     if args.contention {
         let _load = load(args)?;
         return contention::contention(args, conditions);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::bench::{
     BenchError, Bounded, Timing,
-    search::{Virtual, VirtualError, virtual_ratios},
+    priced::{Virtual, VirtualError, virtual_ratios},
 };
 use crate::commands::{pause_from, print_error, progress::Progress, workers_from};
 use anstyle::{AnsiColor, Style};
@@ -210,7 +210,7 @@ fn json(line: &Line<'_>) -> io::Result<()> {
         "against": against,
     });
     let more = match figures {
-        Figures::Virtual(Virtual { fresh, learned, runs }) => {
+        Figures::Virtual(Virtual { fresh, learned, runs, .. }) => {
             json!({ "virtual": true, "learned": learned, "fresh": fresh, "runs": runs })
         }
         Figures::Timed(measured) => json!({

@@ -1,7 +1,7 @@
 //! Figures as a table, or as JSON.
 
 use crate::{
-    bench::{Figures, Series, Simulated},
+    bench::{Figures, Half, Means, Series, Simulated},
     profile::PROFILE,
 };
 use anstyle::Style;
@@ -49,7 +49,7 @@ impl Display for Conditions {
 const BOLD: Style = Style::new().bold();
 
 /// Width of the column with names.
-const NAME: usize = 22;
+pub(super) const NAME: usize = 22;
 
 /// A ratio that not every block has.
 pub(super) fn optional(ratio: Option<f64>) -> String {
@@ -62,11 +62,12 @@ pub(super) struct Table {
     conditions: Conditions,
     /// Ratios of all lines, for the summary.
     ratios: Vec<(u16, f64)>,
+    means: Means,
 }
 
 impl Table {
     pub(super) const fn new(conditions: Conditions) -> Self {
-        Self { conditions, ratios: Vec::new() }
+        Self { conditions, ratios: Vec::new(), means: Means::new() }
     }
 }
 
@@ -95,6 +96,7 @@ impl Report for Table {
 
     fn line(&mut self, figures: &Figures) -> io::Result<()> {
         self.ratios.push((figures.workers, figures.ratio()));
+        self.means.add(&figures.workload, figures.workers, figures.ratio());
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
@@ -151,7 +153,8 @@ impl Report for Table {
                 ratios.iter().filter(|ratio| **ratio < 0.97).count(),
             )?;
         }
-        Ok(())
+        let mut out = anstream::stdout().lock();
+        self.means.lines().iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 }
 
@@ -219,6 +222,7 @@ impl Json {
 #[derive(Serialize)]
 struct Line<'a> {
     workload: &'a str,
+    half: Half,
     /// Cargo profile of the tool.
     profile: &'static str,
     /// Pause before each timed run.
@@ -297,6 +301,7 @@ impl<'a> Line<'a> {
         let (sequential, parallel) = (&figures.sequential, &figures.parallel);
         Self {
             workload: &figures.workload,
+            half: Half::of(&figures.workload),
             profile: PROFILE,
             pause_us: conditions.pause.as_micros(),
             busy: conditions.busy,

@@ -1,7 +1,10 @@
 //! `braid bench search`: looks for blocks that Braid is slow on.
 
 use super::{End, Stop};
-use crate::bench::search::{Found, Search, Slowest, VirtualError};
+use crate::bench::{
+    priced::VirtualError,
+    search::{Found, Search, Slowest},
+};
 use crate::commands::{print_error, progress::Progress, workers_from};
 use clap::Args;
 use serde_json::{Value, json};

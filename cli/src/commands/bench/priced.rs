@@ -1,0 +1,110 @@
+//! `braid bench --virtual`: blocks in virtual time where a run takes as long as its gas.
+
+use super::{BenchArgs, End, Item, Stop, Unmeasured, items, report::NAME, shared};
+use crate::bench::{
+    BenchError, Half, Means,
+    priced::{Virtual, VirtualError, virtual_ratios_of},
+};
+use crate::commands::{print_error, progress::Progress};
+use anstyle::Style;
+use core::num::NonZeroU16;
+use serde_json::json;
+use std::io::{self, Write};
+
+/// A block on some number of workers.
+struct Line<'a> {
+    name: &'a str,
+    workers: NonZeroU16,
+    transactions: usize,
+    figures: Virtual,
+}
+
+/// Simulates everything that `args` name.
+pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
+    let items = items(&args.what)?;
+    let mut progress = Progress::new(items.len());
+    if !args.json {
+        begin(args.bal)?;
+    }
+    let (mut means, mut end) = (Means::new(), End::Right);
+    for item in items {
+        let name = item.name();
+        progress.begin(&name);
+        let simulated = simulate(args, item, &name);
+        progress.end();
+        progress.aside(|| match simulated {
+            Ok((transactions, all)) => {
+                args.priced.iter().zip(all).try_for_each(|(&workers, figures)| {
+                    means.add(&name, workers.get(), figures.slower());
+                    let line = Line { name: &name, workers, transactions, figures };
+                    if args.json { json(&line) } else { table(&line) }
+                })
+            }
+            Err(unmeasured) => {
+                end = end.max(unmeasured.end);
+                print_error(&unmeasured.message);
+                Ok(())
+            }
+        })?;
+    }
+    drop(progress);
+    if !args.json {
+        let mut out = anstream::stdout().lock();
+        means.lines().iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    }
+    Ok(end)
+}
+
+/// The block's number of transactions, and how it runs on each number of workers.
+fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virtual>), Unmeasured> {
+    let file = item.block(args)?;
+    let invalid = |error: String| Unmeasured::new(name, BenchError::Invalid(error));
+    let (block, database) = file.to_block().map_err(|error| invalid(error.to_string()))?;
+    drop(file);
+    let given = shared(args, &block, &database).map_err(|error| Unmeasured::new(name, error))?;
+    let all = virtual_ratios_of(&block, &given, &database, &args.priced);
+    let all = all.map_err(|error| {
+        let is_different = matches!(error, VirtualError::Different { .. });
+        let end = if is_different { End::Mismatch } else { End::BadInput };
+        Unmeasured { end, message: format!("{name}: {error}") }
+    })?;
+    Ok((block.transactions.len(), all))
+}
+
+fn begin(access_lists: bool) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let with = if access_lists { ", with access lists" } else { "" };
+    writeln!(out, "simulated workers: a run takes as long as its gas{with}")?;
+    let bold = Style::new().bold();
+    writeln!(
+        out,
+        "{bold}{:<NAME$} {:>7} {:>6} {:>7} {:>6} {:>6} {:>6} {:>7}{bold:#}",
+        "workload", "workers", "txs", "learned", "fresh", "runs", "chain", "longest"
+    )
+}
+
+fn table(line: &Line<'_>) -> io::Result<()> {
+    let Line { name, workers, transactions, figures } = line;
+    let Virtual { fresh, learned, runs, chain_bound, longest_bound } = figures;
+    writeln!(
+        anstream::stdout().lock(),
+        "{name:<NAME$} {workers:>7} {transactions:>6} {learned:>7.2} {fresh:>6.2} {runs:>6.2} {chain_bound:>6.2} \
+         {longest_bound:>7.2}"
+    )
+}
+
+fn json(line: &Line<'_>) -> io::Result<()> {
+    let Line { name, workers, transactions, figures } = line;
+    let value = json!({
+        "workload": name,
+        "half": Half::of(name),
+        "workers": workers,
+        "txs": transactions,
+        "learned": figures.learned,
+        "fresh": figures.fresh,
+        "runs": figures.runs,
+        "chain_bound": figures.chain_bound,
+        "longest_bound": figures.longest_bound,
+    });
+    writeln!(io::stdout().lock(), "{value}")
+}
