@@ -22,7 +22,7 @@ pub enum StoreError {
         /// The account, slot, code or block that was asked for.
         what: String,
         /// Why.
-        error: Box<StoreError>,
+        error: Box<Self>,
     },
     /// The folder cannot be opened: it is damaged, or the file system refuses.
     #[error(

@@ -21,6 +21,7 @@ mod invoke;
 mod lint;
 mod odd;
 mod oracle;
+mod output;
 #[cfg(unix)]
 mod paths;
 #[cfg(unix)]

@@ -33,7 +33,7 @@ enum Cause {
 }
 
 impl Cause {
-    const fn of(error: &ChainError) -> Self {
+    fn of(error: &ChainError) -> Self {
         match error {
             ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => Self::Input,
             ChainError::Writer { error, .. }
