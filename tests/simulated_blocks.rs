@@ -23,12 +23,15 @@ struct Seen {
     steps: u64,
     /// Faults of the database that no result shows, because only speculation met them.
     dropped: u64,
+    /// Blocks with a list as a hint.
+    hinted: u64,
 }
 
 impl Seen {
     fn note(&mut self, ending: Ending, judged: &Judged) {
         *self.endings.entry(ending).or_default() += 1;
         self.steps += judged.step_count;
+        self.hinted += u64::from(judged.has_hint);
         self.stats.incarnations += judged.stats.incarnations;
         self.stats.transactions += judged.stats.transactions;
         self.stats.discarded += judged.stats.discarded;
@@ -66,6 +69,7 @@ fn blocks_under_random_schedules_equal_sequential_execution() {
         ("claims", seen.stats.claims),
         ("taken over", seen.stats.taken_over),
         ("dropped faults", seen.dropped),
+        ("hints", seen.hinted),
     ] {
         assert!(count > 0, "{name} never occurred: {seen:?}");
     }

@@ -174,6 +174,7 @@ pub fn decode_block(
         ommers: body.ommers.iter().map(ommer).collect(),
         rules: rules.chain_rules(&header),
         access_list: None,
+        access_list_hint: None,
     };
     let expected = Expected::of(&header, spec.is_enabled_in(SpecId::BYZANTIUM));
     Ok(ChainBlock { block, hash, expected })

@@ -54,6 +54,15 @@ pub fn with_its_list(block: Block, database: FileDatabase) -> Result<Block, List
     Ok(Block { access_list: Some(Arc::new(list)), ..block })
 }
 
+/// `block` with its own access list as a hint, which is not trusted.
+///
+/// # Errors
+/// As [`list_of`].
+pub fn with_its_hint(block: Block, database: FileDatabase) -> Result<Block, ListError> {
+    let list = list_of(block.clone(), database)?;
+    Ok(Block { access_list_hint: Some(Arc::new(list)), ..block })
+}
+
 /// Executes `block` with `list` on one worker, to see whether it is the block's.
 ///
 /// # Errors

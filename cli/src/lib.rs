@@ -9,6 +9,7 @@ pub mod commands;
 pub mod explain;
 pub mod fetch;
 pub mod lint;
+pub mod metrics;
 pub mod page;
 pub mod profile;
 pub mod suite;

@@ -168,6 +168,22 @@ fn a_list_of_another_block_is_wrong() {
     }
 }
 
+/// Lists of other blocks, too.
+#[test]
+fn a_hint_may_be_wrong() {
+    let scene = Scene::listed();
+    for hint in ["lists/a.bal.rlp", "lists/b.bal.rlp"].map(|list| scene.name(list)) {
+        for mode in ["validate", "build"] {
+            let arguments = ["--workers", "2", "--policy", "force-speculative", "--mode", mode];
+            let block = scene.name("blocks/a.json");
+            let line = scene.line(&[&arguments[..], &["--bal-hint", &hint, &block]].concat(), 0);
+            assert!(line["ok"] == true && line["access_list"].is_null(), "{line}");
+        }
+    }
+    let why = scene.run(&["--bal-hint", &scene.name("none"), &scene.name("blocks")], 2);
+    assert!(why.contains("--bal-hint"), "{why}");
+}
+
 #[test]
 fn a_file_that_is_no_list_is_named() {
     let scene = Scene::listed();

@@ -19,6 +19,7 @@ mod fetch;
 mod hostile;
 mod invoke;
 mod lint;
+mod metrics;
 mod odd;
 mod oracle;
 mod output;

@@ -19,11 +19,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from threading import Lock
 from typing import Literal
 
-from . import _native, results
+from . import _native, lines, results
 from .errors import BraidError, InvalidBlock, StateUnavailable, UnreadableBlock
+from .lines import Mode, Policy
 from .results import AccessList, Execution, Explanation, Verification
 from .sources import BlockSource, resolve
 
@@ -45,37 +45,7 @@ __all__ = [
     "verify",
 ]
 
-Mode = Literal["validate", "build"]
-Policy = Literal["auto", "force-speculative", "parts", "lanes", "in-order"]
 Workload = Literal["transfers", "erc20", "dex", "range"]
-
-#: Executors that are kept; each has threads.
-_KEPT = 4
-_engines: dict[tuple[int, int | None, str, str, bool], _native.Engine] = {}
-_lock = Lock()
-
-
-def _engine(
-    workers: int | None, mode: str = "validate", policy: str = "auto", lists: bool = False
-) -> _native.Engine:
-    # A process that was forked has none of its parent's threads.
-    key = (os.getpid(), workers, mode, policy, lists)
-    with _lock:
-        if key not in _engines:
-            while len(_engines) >= _KEPT:
-                del _engines[next(iter(_engines))]
-            _engines[key] = _native.Engine(workers, mode, policy, lists)
-        return _engines[key]
-
-
-def _after_fork() -> None:
-    global _lock
-    # Another thread of the parent may have held it.
-    _lock = Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
 
 def execute(
     block: BlockSource,
@@ -98,7 +68,7 @@ def execute(
     True
     """
     source, name = resolve(block, name)
-    return results.execution(json.loads(_engine(workers, mode, policy).execute(source, name)))
+    return results.execution(json.loads(lines.engine(workers, mode, policy).execute(source, name)))
 
 
 def verify(
@@ -107,6 +77,7 @@ def verify(
     rounds: int = 0,
     pause: float = 0.0,
     check_signatures: bool = False,
+    witness: BlockSource | None = None,
     workers: int | None = None,
     mode: Mode = "validate",
     policy: Policy = "auto",
@@ -114,7 +85,8 @@ def verify(
 ) -> Verification:
     """Executes a block in parallel and with plain sequential revm, and compares everything, as `braid run` does.
 
-    Also compares with the block's header, and with its state root where `block` is a path with a witness beside it.
+    Also compares with the block's header, and with its state root where there is a state witness: `witness`, or the one
+    beside the block where that is a path.
     `rounds`: how often to run both ways for the clock; every result is compared. `pause`: seconds before each of these
     runs. Raises `InvalidBlock` if both executions reject the block; what differs is in the result.
 
@@ -123,9 +95,17 @@ def verify(
     >>> verify(generate("dex", txs=20), rounds=1).speedup > 0
     True
     """
-    source, name = resolve(block, name)
-    engine = _engine(workers, mode, policy)
-    line = engine.verify(source, name, rounds, pause, check_signatures)
+    line = lines.verify(
+        block,
+        rounds=rounds,
+        pause=pause,
+        check_signatures=check_signatures,
+        witness=witness,
+        workers=workers,
+        mode=mode,
+        policy=policy,
+        name=name,
+    )
     return results.verification(json.loads(line))
 
 
@@ -154,9 +134,19 @@ def explain(
     >>> hot.conflicts[0].waits
     49
     """
-    source, name = resolve(block, name)
-    asked = (for_workers, top, rounds, by, list(without), list(sharded), pause)
-    return results.explanation(json.loads(_engine(workers).explain(source, name, asked)))
+    line = lines.explain(
+        block,
+        for_workers=for_workers,
+        top=top,
+        rounds=rounds,
+        by=by,
+        without=without,
+        sharded=sharded,
+        pause=pause,
+        workers=workers,
+        name=name,
+    )
+    return results.explanation(json.loads(line))
 
 
 def access_list(
@@ -169,7 +159,7 @@ def access_list(
     True
     """
     source, name = resolve(block, name)
-    return results.access_list(json.loads(_engine(workers, lists=True).access_list(source, name)))
+    return results.access_list(json.loads(lines.engine(workers, lists=True).access_list(source, name)))
 
 
 def generate(

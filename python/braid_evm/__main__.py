@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from . import _engine, _native
+from . import _native, lines
 from .errors import BraidError, InvalidBlock, UnreadableBlock
 from .sources import expand
 
@@ -194,7 +194,7 @@ class _Totals:
 
 
 def _run(args: argparse.Namespace) -> int:
-    engine = _engine(args.workers, args.mode, args.policy)
+    engine = lines.engine(args.workers, args.mode, args.policy)
     setting: _Line = {
         "workers": engine.workers,
         "mode": args.mode,
@@ -205,7 +205,7 @@ def _run(args: argparse.Namespace) -> int:
     totals = _Totals()
     for source, name in _inputs(args.paths):
         try:
-            text = engine.verify(source, name, args.rounds, args.pause, args.check_signatures)
+            text = engine.verify(source, name, (args.rounds, args.pause, args.check_signatures, False), None)
             line = json.loads(text)
             totals.add(line)
         except BraidError as error:
@@ -222,7 +222,7 @@ def _is_of_block(error: BraidError) -> bool:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    engine, code = _engine(None), RIGHT
+    engine, code = lines.engine(None), RIGHT
     asked = (
         args.workers,
         args.top,

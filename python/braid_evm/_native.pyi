@@ -12,7 +12,11 @@ class Engine:
     def workers(self) -> int: ...
     def execute(self, input: _Input, name: str) -> bytes: ...
     def verify(
-        self, input: _Input, name: str, rounds: int, pause: float, signatures: bool
+        self,
+        input: _Input,
+        name: str,
+        asked: tuple[int, float, bool, bool],
+        witness: bytes | None,
     ) -> bytes: ...
     def explain(
         self,

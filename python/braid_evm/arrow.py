@@ -11,22 +11,26 @@ A block that gives no result is a row, too: `error` says why, `error_kind` is th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as json_of_arrow
 
 import braid_evm
 
+from . import lines
 from .errors import BraidError, InvalidBlock
-from .results import Execution, Explanation, Stretch, Verification
+from .results import Execution, Stretch
 from .sources import BlockSource, resolve
 
 _PATH = pa.list_(
     pa.struct(
         [
-            ("first", pa.uint32()),
-            ("end", pa.uint32()),
+            ("first", pa.int32()),
+            ("end", pa.int32()),
             ("strategy", pa.string()),
             ("reason", pa.string()),
             ("why", pa.string()),
@@ -35,32 +39,32 @@ _PATH = pa.list_(
 )
 _BLOCK = [
     ("file", pa.string()),
-    ("block", pa.uint64()),
+    ("block", pa.int64()),
     ("hash", pa.string()),
-    ("txs", pa.uint32()),
+    ("txs", pa.int32()),
     ("ok", pa.bool_()),
 ]
 _ERROR = [
     ("error", pa.string()),
     ("error_kind", pa.string()),
-    ("transaction", pa.uint32()),
+    ("transaction", pa.int32()),
 ]
 
 #: Columns of `verify`.
 VERIFY = pa.schema(
     [
         *_BLOCK,
-        ("gas", pa.uint64()),
+        ("gas", pa.int64()),
         ("checks", pa.map_(pa.string(), pa.bool_())),
         ("not_checkable", pa.map_(pa.string(), pa.string())),
         ("differences", pa.list_(pa.string())),
-        ("workers", pa.uint16()),
-        ("skipped", pa.uint32()),
+        ("workers", pa.int32()),
+        ("skipped", pa.int32()),
         ("seq_ms", pa.float64()),
         ("par_ms", pa.float64()),
         ("speedup", pa.float64()),
-        ("incarnations", pa.uint64()),
-        ("discarded", pa.uint64()),
+        ("incarnations", pa.int64()),
+        ("discarded", pa.int64()),
         ("speculative_share", pa.float64()),
         ("alone", pa.bool_()),
         ("path", _PATH),
@@ -72,17 +76,17 @@ VERIFY = pa.schema(
 EXECUTE = pa.schema(
     [
         *_BLOCK,
-        ("gas", pa.uint64()),
-        ("blob_gas", pa.uint64()),
-        ("chain_id", pa.uint64()),
+        ("gas", pa.int64()),
+        ("blob_gas", pa.int64()),
+        ("chain_id", pa.int64()),
         ("fork", pa.string()),
-        ("tx_gas", pa.list_(pa.uint64())),
+        ("tx_gas", pa.list_(pa.int64())),
         ("tx_status", pa.list_(pa.string())),
-        ("logs", pa.uint64()),
-        ("changed_accounts", pa.uint64()),
-        ("changed_slots", pa.uint64()),
-        ("incarnations", pa.uint64()),
-        ("discarded", pa.uint64()),
+        ("logs", pa.int64()),
+        ("changed_accounts", pa.int64()),
+        ("changed_slots", pa.int64()),
+        ("incarnations", pa.int64()),
+        ("discarded", pa.int64()),
         ("path", _PATH),
         *_ERROR,
     ]
@@ -93,19 +97,19 @@ EXPLAIN = pa.schema(
     [
         *_BLOCK[:2],
         *_BLOCK[3:],
-        ("work", pa.uint64()),
-        ("longest", pa.uint64()),
-        ("chain", pa.uint64()),
-        ("late_read", pa.uint64()),
+        ("work", pa.int64()),
+        ("longest", pa.int64()),
+        ("chain", pa.int64()),
+        ("late_read", pa.int64()),
         (
             "on_workers",
             pa.list_(
                 pa.struct(
                     [
-                        ("workers", pa.uint16()),
-                        ("chain", pa.uint64()),
-                        ("late_read", pa.uint64()),
-                        ("no_conflicts", pa.uint64()),
+                        ("workers", pa.int32()),
+                        ("chain", pa.int64()),
+                        ("late_read", pa.int64()),
+                        ("no_conflicts", pa.int64()),
                     ]
                 )
             ),
@@ -119,13 +123,13 @@ EXPLAIN = pa.schema(
                         ("locations", pa.list_(pa.string())),
                         ("kind", pa.string()),
                         ("words", pa.string()),
-                        ("serialises", pa.uint64()),
-                        ("waits", pa.uint32()),
+                        ("serialises", pa.int64()),
+                        ("waits", pa.int32()),
                     ]
                 )
             ),
         ),
-        ("other_conflicts", pa.uint32()),
+        ("other_conflicts", pa.int32()),
         *_ERROR,
     ]
 )
@@ -141,19 +145,7 @@ def _path(path: Iterable[Stretch]) -> list[_Row]:
     return [_fields(it, ("first", "end", "strategy", "reason", "why")) for it in path]
 
 
-def verify_row(result: Verification) -> _Row:
-    """The row of a block that was verified."""
-    own = ("path", "checks", "not_checkable", "differences", *(name for name, _ in _ERROR))
-    row = _fields(result, (name for name in VERIFY.names if name not in own))
-    row["checks"] = sorted(result.checks.items())
-    row["not_checkable"] = sorted(result.not_checkable.items())
-    row["differences"] = list(result.differences)
-    row["path"] = _path(result.path)
-    return row
-
-
-def execute_row(result: Execution) -> _Row:
-    """The row of a block that was executed."""
+def _execute_row(result: Execution) -> _Row:
     row = _fields(result, ("file", "block", "hash", "gas", "blob_gas", "chain_id", "fork"))
     row["txs"] = len(result.transactions)
     row["ok"] = True
@@ -165,19 +157,6 @@ def execute_row(result: Execution) -> _Row:
     row["incarnations"] = result.stats.incarnations
     row["discarded"] = result.stats.discarded
     row["path"] = _path(result.path)
-    return row
-
-
-def explain_row(result: Explanation) -> _Row:
-    """The row of a block that was explained."""
-    row = _fields(result, ("file", "block", "txs", "ok", "other_conflicts", "error"))
-    row |= _fields(result.gas, ("work", "longest", "chain", "late_read"))
-    on = ("workers", "chain", "late_read", "no_conflicts")
-    row["on_workers"] = [_fields(it, on) for it in result.gas.workers]
-    place = ("account", "kind", "words", "serialises", "waits")
-    row["conflicts"] = [
-        {**_fields(it, place), "locations": list(it.locations)} for it in result.conflicts
-    ]
     return row
 
 
@@ -195,47 +174,120 @@ def error_row(error: BraidError) -> _Row:
     return row
 
 
-def row(make: Callable[[], _Row], name: str) -> _Row:
-    """What `make` returns, or the row of the error that it raises about the block `name`."""
-    try:
-        return make()
-    except BraidError as error:
-        return {**error_row(error), "file": name}
+#: Costs that a line of `explain` has within `gas`: the name there, and the column's.
+_COSTS = {name: name for name in ("work", "longest", "chain", "late_read")} | {"workers": "on_workers"}
+_GAS = pa.struct([pa.field(name, EXPLAIN.field(column).type) for name, column in _COSTS.items()])
 
 
-def _table(
-    blocks: Iterable[BlockSource], schema: pa.Schema, make: Callable[[bytes | str, str], _Row]
-) -> pa.Table:
-    rows = []
+def _of_line(field: pa.Field) -> pa.Field:
+    """What the lines have for a column: Arrow's reader of JSON takes no maps, but lists of keys and values."""
+    if not pa.types.is_map(field.type):
+        return field
+    pair = pa.struct([("key", field.type.key_type), ("value", field.type.item_type)])
+    return pa.field(field.name, pa.list_(pair))
+
+
+def _column(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """The column, with lists of keys and values as maps where these are wanted."""
+    if not pa.types.is_map(kind):
+        return column
+    fields = [pa.field("key", kind.key_type, nullable=False), pa.field("value", kind.item_type)]
+    chunks = []
+    for it in column.chunks:
+        entries = pa.StructArray.from_arrays([it.values.field(0), it.values.field(1)], fields=fields)
+        buffers = it.buffers()[:2]
+        made = pa.Array.from_buffers(kind, len(it), buffers, it.null_count, it.offset, [entries])
+        chunks.append(made)
+    return pa.chunked_array(chunks, kind)
+
+
+def _read(texts: Sequence[bytes], fields: Iterable[pa.Field]) -> pa.Table:
+    """Reads lines of JSON; what is not in `fields` is left out."""
+    parse = json_of_arrow.ParseOptions(
+        explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore"
+    )
+    # A line must not be longer than a block of the reader.
+    read = json_of_arrow.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * max(map(len, texts))))
+    return json_of_arrow.read_json(pa.BufferReader(b"\n".join(texts)), read, parse)
+
+
+class Lines:
+    """Lines about blocks, and the table that they become.
+
+    `verify` and `explain` are options of the functions with these names; with both, a row has the columns of both.
+    Nothing of a line becomes a Python object: the native module writes JSON, and Arrow reads it.
+    """
+
+    def __init__(
+        self, verify: Mapping[str, Any] | None = None, explain: Mapping[str, Any] | None = None
+    ) -> None:
+        self._verify, self._explain = verify, explain
+        self._verified: list[bytes] = []
+        self._explained: list[bytes] = []
+
+    def __len__(self) -> int:
+        return max(len(self._verified), len(self._explained))
+
+    def add(self, source: bytes | str, name: str, witness: bytes | None = None) -> None:
+        """Adds the lines about a block; an error becomes a line, too."""
+        try:
+            explained = verified = b""
+            if self._explain is not None:
+                explained = lines.explain(source, name=name, **self._explain)
+            if self._verify is not None:
+                options = {"witness": witness, **self._verify}
+                verified = lines.verify(source, name=name, pairs=True, **options)
+        except BraidError as error:
+            explained = verified = json.dumps({**error_row(error), "file": name}).encode()
+        if self._explain is not None:
+            self._explained.append(explained)
+        if self._verify is not None:
+            self._verified.append(verified)
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """A row for each block, with these columns."""
+        if not len(self):
+            return schema.empty_table()
+        columns: dict[str, pa.ChunkedArray] = {}
+        if self._explain is not None:
+            own = [it for it in EXPLAIN if it.name not in _COSTS.values()]
+            read = _read(self._explained, [*own, pa.field("gas", _GAS)])
+            columns |= {it.name: read[it.name] for it in own}
+            columns |= {to: pc.struct_field(read["gas"], name) for name, to in _COSTS.items()}
+        if self._verify is not None:
+            read = _read(self._verified, map(_of_line, VERIFY))
+            columns |= {it.name: _column(read[it.name], it.type) for it in VERIFY}
+        return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _named(blocks: Iterable[BlockSource]) -> Iterator[tuple[bytes | str, str]]:
     for number, block in enumerate(blocks):
         source, name = resolve(block)
-        name = f"{name}[{number}]" if name.startswith("<") else name
-        rows.append(row(lambda source=source, name=name: make(source, name), name))  # type: ignore[misc]
-    return pa.Table.from_pylist(rows, schema=schema)
+        yield source, f"{name}[{number}]" if name.startswith("<") else name
 
 
 def verify(blocks: Iterable[BlockSource], **options: Any) -> pa.Table:
     """Verifies each block; `options` are those of `braid_evm.verify`."""
-    return _table(
-        blocks,
-        VERIFY,
-        lambda source, name: verify_row(braid_evm.verify(source, name=name, **options)),
-    )
+    made = Lines(verify=options)
+    for source, name in _named(blocks):
+        made.add(source, name)
+    return made.table(VERIFY)
 
 
 def execute(blocks: Iterable[BlockSource], **options: Any) -> pa.Table:
     """Executes each block; `options` are those of `braid_evm.execute`."""
-    return _table(
-        blocks,
-        EXECUTE,
-        lambda source, name: execute_row(braid_evm.execute(source, name=name, **options)),
-    )
+    rows = []
+    for source, name in _named(blocks):
+        try:
+            rows.append(_execute_row(braid_evm.execute(source, name=name, **options)))
+        except BraidError as error:
+            rows.append({**error_row(error), "file": name})
+    return pa.Table.from_pylist(rows, schema=EXECUTE)
 
 
 def explain(blocks: Iterable[BlockSource], **options: Any) -> pa.Table:
     """Explains each block; `options` are those of `braid_evm.explain`."""
-    return _table(
-        blocks,
-        EXPLAIN,
-        lambda source, name: explain_row(braid_evm.explain(source, name=name, **options)),
-    )
+    made = Lines(explain=options)
+    for source, name in _named(blocks):
+        made.add(source, name)
+    return made.table(EXPLAIN)

@@ -28,6 +28,14 @@ def resolve(source: BlockSource, name: str | None = None) -> tuple[bytes | str, 
     return path, name or path
 
 
+def bytes_of(source: BlockSource | None) -> bytes | None:
+    """The bytes of what may be a path."""
+    if source is None:
+        return None
+    given, _ = resolve(source)
+    return given if isinstance(given, bytes) else Path(given).read_bytes()
+
+
 def is_block_file(name: str) -> bool:
     """Whether a file of this name in a folder is a block file: not a state witness, and not hidden."""
     stem = next((name.removesuffix(end) for end in reversed(_ENDS) if name.endswith(end)), "")

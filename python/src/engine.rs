@@ -10,7 +10,7 @@ use crate::{
     verification,
 };
 use braid_evm::{Config, Executor, Forced, Mode, Policy};
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+use pyo3::{exceptions::PyValueError, prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 use std::{
     mem,
     num::NonZeroU16,
@@ -100,21 +100,23 @@ impl Engine {
         self.detached(py, |executor| execution::execute(executor, &input, name))
     }
 
-    /// Executes the block both ways, compares everything, and returns the line of `braid run --json`.
+    /// Executes the block both ways, compares everything, and returns the line of `braid run --json`. `asked`: rounds,
+    /// pause, whether signatures are checked, whether maps are written as lists of pairs.
     fn verify<'py>(
         &self,
         py: Python<'py>,
         input: Input,
         name: &str,
-        rounds: u32,
-        pause: f64,
-        signatures: bool,
+        asked: (u32, f64, bool, bool),
+        witness: Option<PyBackedBytes>,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let (rounds, pause, signatures, pairs) = asked;
         let pause = Duration::try_from_secs_f64(pause).map_err(|error| {
             PyValueError::new_err(format!("expected a pause in seconds: {error}"))
         })?;
-        let how = verification::How { rounds, pause, signatures, setting: self.setting };
-        self.detached(py, |executor| verification::verify(executor, &input, name, how))
+        let how = verification::How { rounds, pause, signatures, pairs, setting: self.setting };
+        let witness = witness.as_ref();
+        self.detached(py, |executor| verification::verify(executor, &input, witness, name, how))
     }
 
     /// Says why the block does not run in parallel, as the line of `braid explain --json`.

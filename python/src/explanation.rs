@@ -124,7 +124,13 @@ pub(crate) fn explain(
         expected.map(|expected| format!("the run used {gas} gas, the file says {expected}"));
     let mut measured = None;
     if asked.rounds > 0 {
-        let how = How { rounds: asked.rounds, pause: asked.pause, signatures: false, setting };
+        let how = How {
+            rounds: asked.rounds,
+            pause: asked.pause,
+            signatures: false,
+            pairs: false,
+            setting,
+        };
         let ran = verification::run(executor, &file, None, name, how)?;
         if let Some(first) = ran.differences.first() {
             error = error.or_else(|| Some(format!("Braid's result differs: {first}; see verify")));

@@ -6,7 +6,7 @@ use braid_testkit::{
     state_root::{self, Witness},
 };
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A block file, not read yet.
 #[derive(FromPyObject)]
@@ -30,10 +30,19 @@ impl Input {
         })
     }
 
-    /// The state witness beside the file, if there is one.
-    pub(crate) fn witness(&self, name: &str) -> Result<Option<Witness>, Failure> {
-        let Self::Path(path) = self else { return Ok(None) };
-        let witness = state_root::path_beside(path).map(|beside| Witness::read(&beside));
+    /// The state witness in `bytes`, or else the one beside the file, if there is one.
+    pub(crate) fn witness(
+        &self,
+        bytes: Option<&PyBackedBytes>,
+        name: &str,
+    ) -> Result<Option<Witness>, Failure> {
+        let witness = match (bytes, self) {
+            (Some(bytes), _) => Some(Witness::from_bytes(bytes, Path::new("witness"))),
+            (None, Self::Path(path)) => {
+                state_root::path_beside(path).map(|beside| Witness::read(&beside))
+            }
+            (None, Self::Bytes(_)) => None,
+        };
         Ok(witness.transpose().map_err(|error| BlockFileError::new(name, error))?)
     }
 }

@@ -18,6 +18,7 @@ use braid_testkit::{
     sequential::{OnInvalid, Prepared, SequentialError, SequentialErrorKind, SequentialOutput},
     state_root::Witness,
 };
+use pyo3::pybacked::PyBackedBytes;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -36,7 +37,38 @@ pub(crate) struct How {
     pub(crate) pause: Duration,
     /// Whether senders are recovered from signatures and compared.
     pub(crate) signatures: bool,
+    /// Whether maps are written as lists of `{key, value}`, which Arrow's reader of JSON takes.
+    pub(crate) pairs: bool,
     pub(crate) setting: Setting,
+}
+
+/// A map, or what stands for it in a table.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entries<V> {
+    Map(BTreeMap<&'static str, V>),
+    Pairs(Vec<Pair<V>>),
+}
+
+#[derive(Serialize)]
+struct Pair<V> {
+    key: &'static str,
+    value: V,
+}
+
+impl<V> Entries<V> {
+    fn new(entries: impl Iterator<Item = (&'static str, V)>, pairs: bool) -> Self {
+        let map: BTreeMap<_, _> = entries.collect();
+        match pairs {
+            true => Self::Pairs(map.into_iter().map(|(key, value)| Pair { key, value }).collect()),
+            false => Self::Map(map),
+        }
+    }
+
+    /// A map without entries is left out of a line, and a list stays.
+    fn is_left_out(&self) -> bool {
+        matches!(self, Self::Map(map) if map.is_empty())
+    }
 }
 
 /// A block that was run both ways.
@@ -81,9 +113,9 @@ struct BlockLine<'a> {
     hash: B256,
     txs: usize,
     ok: bool,
-    checks: BTreeMap<&'static str, bool>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    not_checkable: BTreeMap<&'static str, &'a str>,
+    checks: Entries<bool>,
+    #[serde(skip_serializing_if = "Entries::is_left_out")]
+    not_checkable: Entries<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     path: Vec<StretchLine>,
     #[serde(flatten)]
@@ -118,10 +150,11 @@ struct MeasuredLine {
 pub(crate) fn verify(
     executor: &mut Executor,
     input: &Input,
+    witness: Option<&PyBackedBytes>,
     name: &str,
     how: How,
 ) -> Result<Vec<u8>, Failure> {
-    let witness = input.witness(name)?;
+    let witness = input.witness(witness, name)?;
     let file = input.load(name)?;
     if how.signatures {
         file.check_signatures().map_err(|error| Failure::field(name, error))?;
@@ -134,12 +167,14 @@ pub(crate) fn verify(
         hash: file.block.header.hash,
         txs: file.block.transactions.len(),
         ok: ran.differences.is_empty(),
-        checks: checks.map(|made| (made.check.name(), made.mismatch.is_none())).collect(),
-        not_checkable: ran
-            .not_checkable
-            .iter()
-            .map(|why| (Check::StateRoot.name(), why.as_str()))
-            .collect(),
+        checks: Entries::new(
+            checks.map(|made| (made.check.name(), made.mismatch.is_none())),
+            how.pairs,
+        ),
+        not_checkable: Entries::new(
+            ran.not_checkable.iter().map(|why| (Check::StateRoot.name(), why.as_str())),
+            how.pairs,
+        ),
         path: ran.path.iter().map(StretchLine::from).collect(),
         measured: measured(&ran),
         workers: how.setting.workers,

@@ -108,3 +108,15 @@ def calling(code_hash: str, index: int = 3) -> Any:
     file["pre_state"][sender]["balance"] = hex(10**24)
     file["pre_state"][CONTRACT] = {"balance": "0x0", "nonce": "0x1", "code_hash": code_hash}
     return file
+
+
+def compare(tool: Tool, folder: Path, found: Any) -> None:
+    """Compares a table, ordered by file, with what the tool prints about the folder."""
+    _, [*lines, _] = tool("run", "--json", "--rounds", "1", folder)
+    lines.sort(key=lambda line: str(line["file"]))
+    for name in ("file", "block", "txs", "ok", "gas", "error", "transaction", "skipped"):
+        assert found[name].to_pylist() == [line.get(name) for line in lines], name
+    checks = [None if it is None else dict(it) for it in found["checks"].to_pylist()]
+    assert checks == [line.get("checks") for line in lines]
+    differences = [it or None for it in found["differences"].to_pylist()]
+    assert differences == [line.get("differences") for line in lines]

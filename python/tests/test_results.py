@@ -13,6 +13,7 @@ import pytest
 from conftest import CONTRACT, block, calling, other_gas, unknown_fork, without_funds
 
 import braid_evm
+from braid_evm import lines
 from braid_evm import BraidError, InvalidBlock, StateUnavailable, UnreadableBlock
 
 
@@ -157,7 +158,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 
 def test_an_executor_of_another_process_is_refused() -> None:
-    engine = braid_evm._engine(2)
+    engine = lines.engine(2)
     plain = braid_evm.generate("dex", txs=20, signatures=False)
 
     def child(connection: Any) -> None:
@@ -172,3 +173,19 @@ def test_an_executor_of_another_process_is_refused() -> None:
     assert here.poll(120) and "another process" in here.recv()
     process.join(120)
     assert process.exitcode == 0
+
+
+def test_a_witness_that_is_given_is_that_beside_the_block(real_blocks: Path, tmp_path: Path) -> None:
+    witness = next(real_blocks.glob("mainnet-*.witness.json.zst"))
+    block = witness.with_name(witness.name.replace(".witness", ""))
+    beside = braid_evm.verify(block).checks
+    assert beside["stateRoot"]
+    assert "stateRoot" not in braid_evm.verify(block.read_bytes()).checks
+    for given in (witness, witness.read_bytes()):
+        assert braid_evm.verify(block.read_bytes(), witness=given).checks == beside
+    other = sorted(real_blocks.glob("mainnet-*.witness.json.zst"))[-1]
+    assert other != witness
+    done = braid_evm.verify(block.read_bytes(), witness=other)
+    assert not done.checks.get("stateRoot", False)
+    with pytest.raises(braid_evm.UnreadableBlock, match="parent_state_root"):
+        braid_evm.verify(block.read_bytes(), witness=b"{")

@@ -38,7 +38,7 @@ def test_the_lock_is_released_while_a_block_executes() -> None:
     plain = braid_evm.generate("dex", txs=1000, signatures=False)
     # The native call alone: what Python does before and after it releases the lock now and then.
     engine = _native.Engine(2, "validate", "auto", False)
-    assert other_thread_runs_during(lambda: engine.verify(plain, "it", 5, 0.0, False))
+    assert other_thread_runs_during(lambda: engine.verify(plain, "it", (5, 0.0, False, False), None))
     assert other_thread_runs_during(lambda: _native.generate("dex", 1000, 0, 1, True))
 
 

@@ -81,6 +81,7 @@ impl Block {
                 ..ChainRules::default()
             },
             access_list: None,
+            access_list_hint: None,
         }
     }
 }

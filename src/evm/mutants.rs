@@ -257,6 +257,12 @@ pub enum EvmMutant {
     /// Where storage is slow no worker reads ahead what the list names.
     #[cfg(feature = "mutants")]
     NothingReadAhead,
+    /// A list that is not trusted is not read.
+    #[cfg(feature = "mutants")]
+    HintUnread,
+    /// Its indices are taken for places of transactions.
+    #[cfg(feature = "mutants")]
+    HintShifted,
     /// What is set aside for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,

@@ -11,6 +11,7 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::mutants::is_evm_mutant;
+use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::pace::Rounds;
 use super::plan::waste;
@@ -41,6 +42,8 @@ pub(super) struct Session<S: StateSource> {
     pub(super) carry: Option<Carry>,
     /// Those of the next stretch that begin before their turn.
     pub(super) longest: Vec<TxIndex>,
+    /// What a list that is not trusted says, once transactions are to run ahead.
+    pub(super) hinted: Option<Box<Hinted>>,
 }
 
 /// How a stretch has ended.
@@ -67,6 +70,7 @@ impl<S: StateSource> Session<S> {
         Self {
             carry: None,
             longest: Vec::new(),
+            hinted: None,
             ledger: EvmLedger::new(&workload.recipe),
             store: Arc::new(store),
             workload: Arc::new(workload),

@@ -8,6 +8,7 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::rejection::Rejection;
 use super::mutants::is_evm_mutant;
+use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::plan::pace::Rounds;
 use super::plan::partition::plan_block;
@@ -20,6 +21,17 @@ use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
+    /// Reads the list that is not trusted, if there is one, once.
+    fn read_hint(&mut self) {
+        let recipe = &self.workload.recipe;
+        let is_unread = is_evm_mutant!(recipe.mutant, HintUnread);
+        if self.hinted.is_none() && recipe.claims.is_none() && !is_unread {
+            let first = u64::from(!is_evm_mutant!(recipe.mutant, HintShifted));
+            let hinted = Hinted::of(&recipe.block, recipe.receivers(), first);
+            self.hinted = hinted.map(Box::new);
+        }
+    }
+
     /// Makes what has not run of the transactions below `end` ready for workers, in chunks.
     /// `hands_over`: how much waste ends the stretch, if any does.
     pub(super) fn set_up(
@@ -29,10 +41,12 @@ impl<S: StateSource> Session<S> {
         workers: usize,
         hands_over: Option<Waste>,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
+        self.read_hint();
         let alone = workers == 1 || self.left(end) < 2;
         let longest = core::mem::take(&mut self.longest);
         let block = &self.workload.recipe.block;
-        let plan = plan_block(block, (self.frontier, end), workers, config.chunk);
+        let range = (self.frontier, end);
+        let plan = plan_block(block, self.hinted.as_deref(), range, workers, config.chunk);
         let limits = config.limits(workers, alone, hands_over);
         self.lend(config, limits, Plan { longest, ..plan })
     }

@@ -79,6 +79,7 @@ impl From<&Block> for braid_evm::Block {
                 max_blob_gas: None,
             },
             access_list: None,
+            access_list_hint: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::oracle::Expected;
 use crate::pace::{Gate, Paced};
+use crate::spoil::{Numbers, scramble};
 use alloy_eip7928::bal::Bal;
 use braid_evm::ids::WorkerId;
 use braid_evm::{
@@ -193,7 +194,30 @@ impl Lineup {
         let watched = self.observed(block, database.clone(), &expected);
         watched.map_err(|difference| format!("under observation: {difference}"))?;
         self.compare_listed(block, database, &expected)?;
+        self.compare_hinted(block, database, &expected)?;
         Ok(expected)
+    }
+
+    /// The block has the last access list as a hint, which may be that of another block, and the same with other
+    /// indices.
+    fn compare_hinted<D: Copies>(
+        &mut self,
+        block: &Arc<Block>,
+        database: &D,
+        expected: &Expected<D::Error>,
+    ) -> Result<(), String> {
+        let Some(right) = &self.access_list else { return Ok(()) };
+        let mut list: Vec<_> = right.iter().cloned().collect();
+        let transactions = block.transactions.len();
+        scramble(&mut list, transactions, &mut Numbers(transactions as u64));
+        let hints = [right.clone(), Bal::new(list)].map(Arc::new);
+        for (hint, index) in hints.iter().zip([1, 2]).chain(hints.iter().zip([WORKERS.len(), 1])) {
+            let access_list_hint = Some(Arc::clone(hint));
+            let block = Arc::new(Block { access_list_hint, ..Block::clone(block) });
+            self.run(index, &block, database.clone(), expected)
+                .map_err(|difference| format!("executor {index}, with a hint: {difference}"))?;
+        }
+        Ok(())
     }
 
     /// A valid block comes with its own access list, which the first executor makes.

@@ -1,7 +1,7 @@
 //! Seeded bugs of the Ethereum layer, each noticed by the hand-made block that
 //! docs/data/seeded_bugs.tsv names.
 
-use super::access_lists::{ahead, around, bound, given, lives, touched};
+use super::access_lists::{ahead, around, bound, given, hinted, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
     lifecycle, overflow, parts, payments, reads, system, turns, whole,
@@ -38,6 +38,7 @@ fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
         lives::gas_ends_before_the_first_frame,
         lives::precompiles_are_listed_when_they_are_called,
         given::a_change_that_does_not_happen_is_found,
+        hinted::who_writes_the_same_waits,
         given::a_wrong_value_is_found_where_it_is_written,
         given::storage_that_a_self_destruct_clears_is_not_told,
         given::transactions_run_on_what_the_list_says,

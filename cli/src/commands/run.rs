@@ -27,6 +27,7 @@ Examples:
   braid run --emit-bal lists/ blocks/        write lists/NAME.bal.rlp of each blocks/NAME.json.zst
   braid run --bal lists/ blocks/             execute each block with its list
   braid run --bal x.bal.rlp block.json.zst   one block with this list
+  braid run --bal-hint lists/ blocks/        the same with lists that may be wrong
 
 Exit code: 0 if everything agrees; 1 if a block differs from sequential execution,
 from its header or from its access list; 2 if a file cannot be used or a block is invalid.";
@@ -74,6 +75,9 @@ pub(super) struct RunArgs {
     /// Execute with an access list: a file for one block, or a folder with NAME.bal.rlp of each
     #[arg(long, value_name = "FILE|DIR", conflicts_with = "emit_bal")]
     bal: Option<PathBuf>,
+    /// Execute with an access list that may be wrong, given like that of --bal: it only tells what may meet
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "bal")]
+    bal_hint: Option<PathBuf>,
     /// Print one JSON object per line: one for each block, then the total
     #[arg(long)]
     json: bool,
@@ -173,9 +177,15 @@ impl RunArgs {
         }
         match (&self.emit_bal, &self.bal) {
             (Some(folder), _) => Lists::written(folder, self.force),
-            (None, Some(path)) => Lists::read(path, blocks),
+            (None, Some(path)) => Lists::read(path, blocks, "--bal"),
             (None, None) => Ok(Lists::Ignored),
         }
+    }
+
+    /// Lists that are hints.
+    fn hints(&self, blocks: usize) -> Result<Lists, Stop> {
+        let hints = self.bal_hint.as_deref().map(|path| Lists::read(path, blocks, "--bal-hint"));
+        hints.unwrap_or(Ok(Lists::Ignored))
     }
 
     fn setting(&self, config: &Config, lists: &Lists) -> Setting {
@@ -206,6 +216,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     })?;
     let inputs = inputs::expand(&args.paths).map_err(|error| Stop::Message(error.to_string()))?;
     let lists = args.lists(inputs.len())?;
+    let hints = args.hints(inputs.len())?;
     let setting = args.setting(&config, &lists);
     let mut reporter: Box<dyn Reporter> =
         if args.json { Box::new(Json::new(setting)) } else { Box::new(Human::new(setting)) };
@@ -215,7 +226,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     for input in inputs {
         let name = input.name();
         progress.begin(&name);
-        let result = run_input(args, &lists, &mut executor, input);
+        let result = run_input(args, [&lists, &hints], &mut executor, input);
         progress.end();
         progress.aside(|| match result {
             Ok(report) => {
@@ -235,7 +246,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
 
 fn run_input(
     args: &RunArgs,
-    lists: &Lists,
+    [lists, hints]: [&Lists; 2],
     executor: &mut Executor,
     input: inputs::Input,
 ) -> Result<BlockReport, Unusable> {
@@ -246,11 +257,18 @@ fn run_input(
     let list_file = lists.file(&name);
     let list = list_file.as_deref().map(|file| lists.before(file)).transpose();
     let list = list.map_err(of_list)?.flatten().map(Arc::new);
+    let hint = hints.file(&name).map(|file| hints.before(&file)).transpose();
+    let hint = hint.map_err(of_list)?.flatten().map(Arc::new);
     let named = |error| BlockFileError::new(name.clone(), BlockFileErrorKind::Field(error));
     if args.check_signatures {
         file.check_signatures().map_err(named)?;
     }
-    let subject = Subject { file: &file, witness: witness.as_ref(), list: list.as_ref() };
+    let subject = Subject {
+        file: &file,
+        witness: witness.as_ref(),
+        list: list.as_ref(),
+        hint: hint.as_ref(),
+    };
     let timing = Timing { rounds: args.rounds, pause: args.pause };
     let Ran { mut report, made, wrong } =
         run_block(executor, subject, name.clone(), timing).map_err(named)?;

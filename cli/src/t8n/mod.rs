@@ -191,6 +191,7 @@ impl Prepared<'_> {
                 max_blob_gas: self.fork.blobs.map(|params| params.max_blob_gas_per_block()),
             },
             access_list: None,
+            access_list_hint: None,
         }
     }
 

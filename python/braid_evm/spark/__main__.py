@@ -14,6 +14,7 @@ examples:
   braid-spark survey blocks/ survey/ --master 'local[2]'
   braid-spark explain table.parquet explained/ --column block
   braid-spark verify blocks/ verified/ --task-cores 4     each block on four workers
+  braid-spark verify hdfs://name/blocks hdfs://name/verified --master spark://host:7077
 
 INPUT is a folder of block files (.json, .json.gz, .json.zst) or a Parquet table with a column of their bytes.
 OUTPUT is a folder that becomes a Parquet table of one row for each block; a block that gives no result is a row
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partitions", type=int, metavar="N", help="parts of the work")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="timed runs each way")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="places that are named")
+    parser.add_argument("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting of Spark")
     parser.add_argument("--column", default="block", metavar="NAME", help="column of the bytes")
     return parser
 
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from pyspark.sql import SparkSession
 
-        from .job import Job, JobError, has_java, run, wrong_rows
+        from .job import Job, JobError, has_java, run
     except ImportError as error:
         return _fail(f"{_NO_SPARK} ({error})")
     if not has_java():
@@ -75,6 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     builder = builder.config("spark.ui.showConsoleProgress", "true")
     if args.master:
         builder = builder.master(args.master)
+    for setting in args.conf:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            return _fail(f"expected --conf KEY=VALUE, found {setting!r}")
+        builder = builder.config(key, value)
     if args.task_cores:
         builder = builder.config("spark.task.cpus", str(args.task_cores))
     begun = time.monotonic()
@@ -82,7 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         spark = builder.getOrCreate()
         report = run(job, spark, _say)
-        wrong, rows = wrong_rows(args.output)
     except JobError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -99,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{report.blocks} blocks, {report.failures} without a result, {report.gas / 1e6:.1f} Mgas "
         f"in {report.partitions - report.skipped} partitions, {seconds:.1f} s"
     )
-    print(f"{args.output}: {rows} rows, {wrong} of them not ok")
-    return WRONG if wrong else RIGHT
+    print(f"{args.output}: {report.rows} rows, {report.wrong} of them not ok")
+    return WRONG if report.wrong else RIGHT
 
 
 def _say(text: str) -> None:

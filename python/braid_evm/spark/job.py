@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import threading
@@ -11,20 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from braid_evm.sources import expand
-
-from . import task
+from . import output, source, task
+from .files import Files
 from .plan import Plan, Weighed, keys, pack
 
 COMMANDS = ("verify", "explain", "survey")
 _PLAN = "_plan.json"
 
-#: Blocks that Spark hands to a worker at once: a block may have many megabytes.
-_BATCH = 4
+#: Blocks and bytes that Spark hands to a worker at once: small blocks must not come one by one, and a large one may have
+#: many megabytes.
+_BATCH = {"maxRecordsPerBatch": 64, "maxBytesPerBatch": 16 << 20}
 
 #: Seconds between two lines about progress.
 _EVERY = 5.0
@@ -36,10 +34,10 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked for."""
+    """What is asked for. Paths are those of Spark: of local files, `hdfs://` and others."""
 
     command: str
-    #: A folder of block files, or of Parquet files with the columns `block` (bytes) and, if there is one, `name`.
+    #: A folder of block files, or of Parquet files with a column of bytes and, if there are any, `name` and `witness`.
     input: str
     #: A folder, which becomes a Parquet table; what an earlier run of the same job has left there is kept.
     output: str
@@ -60,92 +58,73 @@ class Report:
     blocks: int
     failures: int
     gas: int
+    #: Rows of the whole output, and how many of them are not ok.
+    rows: int
+    wrong: int
 
 
 def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: None) -> Report:
     """Runs `job` to its end. `say` hears what is happening."""
     if job.command not in COMMANDS:
         raise JobError(f"expected a command of {', '.join(COMMANDS)}, found {job.command!r}")
-    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(_BATCH))
-    blocks = _blocks(job, spark)
-    output = Path(job.output)
+    for name, limit in _BATCH.items():
+        spark.conf.set(f"spark.sql.execution.arrow.{name}", str(limit))
+    files = Files(spark)
+    folder = files.whole(job.output)
+    if f"{folder}/".startswith(f"{files.whole(job.input)}/"):
+        raise JobError(f"{job.output}: lies in the input: choose a folder outside {job.input}")
+    try:
+        blocks, fingerprint = source.blocks(spark, files, job.input, job.column)
+    except source.NoInput as error:
+        raise JobError(str(error)) from None
     question = {
         "command": job.command,
-        "input": str(Path(job.input).absolute()),
-        "files": _fingerprint(Path(job.input)),
+        "input": files.whole(job.input),
+        "files": fingerprint,
         "column": job.column,
         "rounds": job.rounds,
         "top": job.top,
     }
-    plan = _plan(job, spark, blocks, output, question, say)
-    missing = [
-        part
-        for part, names in enumerate(plan.partitions)
-        if names and not task.file_of(output, part).exists()
-    ]
-    skipped = len(plan.partitions) - len(missing)
-    if skipped:
-        say(f"{skipped} of {len(plan.partitions)} partitions are there from an earlier run")
-    report = _work(job, spark, blocks, plan, missing, say)
-    for partial in output.glob(".*.partial"):
-        partial.unlink()
-    return report
-
-
-def _blocks(job: Job, spark: SparkSession) -> DataFrame:
-    """The blocks of the input, by name: with bytes out of a Parquet table, without out of a folder of files."""
-    folder = Path(job.input)
-    if not folder.exists():
-        raise JobError(f"{job.input}: expected a folder of block files or a Parquet table")
-    if folder.is_file() or any(folder.rglob("*.parquet")):
-        table = spark.read.parquet(job.input)
-        if job.column not in table.columns:
-            found = ", ".join(table.columns)
-            raise JobError(f"{job.input}: expected a column {job.column!r} of bytes, found {found}")
-        block = F.col(job.column).cast("binary")
-        name = F.col("name").cast("string") if "name" in table.columns else F.sha2(block, 256)
-        return table.select(name.alias("name"), block.alias("block"))
-    names = [file for file in expand([folder.absolute()]) if file != str(folder.absolute())]
-    if not names:
-        raise JobError(f"{job.input}: expected block files (.json, .json.gz, .json.zst), found none")
-    slices = min(len(names), 4 * spark.sparkContext.defaultParallelism)
-    return spark.createDataFrame(
-        spark.sparkContext.parallelize([(name,) for name in names], slices), "name string"
-    )
-
-
-def _fingerprint(folder: Path) -> str:
-    """Tells one state of the input from another: names and sizes of its files."""
-    files = [folder] if folder.is_file() else sorted(folder.rglob("*.parquet")) or [
-        Path(name) for name in expand([folder])
-    ]
-    listed = "\n".join(f"{file.relative_to(folder.parent)} {file.stat().st_size}" for file in files)
-    return hashlib.sha256(listed.encode()).hexdigest()
+    plan = _plan(job, spark, blocks, files, folder, question, say)
+    there = output.finished(spark, files, folder)
+    missing = [part for part in range(len(plan.partitions)) if part not in there]
+    if there:
+        say(f"{len(there)} of {len(plan.partitions)} partitions are there from an earlier run")
+    if missing:
+        # What tasks that were killed had begun to write.
+        files.remove(f"{folder}/_temporary")
+        _work(job, spark, blocks, plan, missing, folder, say)
+        output.finished(spark, files, folder)
+    return _report(job, spark, plan, missing, folder)
 
 
 def _plan(
     job: Job,
     spark: SparkSession,
     blocks: DataFrame,
-    output: Path,
+    files: Files,
+    folder: str,
     question: dict[str, Any],
     say: Callable[[str], None],
 ) -> Plan:
     """The plan of an earlier run of this job, or a new one."""
-    path = output / _PLAN
-    if path.exists():
-        plan = Plan.read(path)
+    path = f"{folder}/{_PLAN}"
+    if files.exists(path):
+        plan = Plan.parse(files.read(path))
         if plan.question != question:
             raise JobError(
                 f"{job.output}: holds the output of another job or of files that were others, "
                 f"{plan.question}: choose another folder"
             )
         return plan
-    if output.exists() and any(not it.name.startswith(".") for it in output.iterdir()):
+    if files.exists(folder) and not files.is_folder(folder):
+        raise JobError(f"{job.output}: is a file: choose a folder")
+    if files.exists(folder) and any(not name.startswith(".") for name in files.names(folder)):
         raise JobError(f"{job.output}: is neither empty nor of an earlier run: choose another folder")
     say("weighing blocks")
     _describe(spark, "braid: weigh blocks")
-    rows = blocks.mapInArrow(task.weigh, task.WEIGHED).collect()
+    columns = [name for name in ("name", "block") if name in blocks.columns]
+    rows = blocks.select(*columns).mapInArrow(task.weigh, task.WEIGHED).collect()
     if any(row.name is None for row in rows):
         raise JobError(f"{job.input}: expected a name for each block, found a row without name or bytes")
     weighed = [Weighed(row.name, row.gas) for row in rows]
@@ -154,8 +133,7 @@ def _plan(
     parallel = spark.sparkContext.defaultParallelism
     partitions = job.partitions or max(parallel, min(len(weighed) // 16, 64 * parallel))
     plan = Plan(question, pack(weighed, partitions))
-    output.mkdir(parents=True, exist_ok=True)
-    plan.write(path)
+    files.write(path, plan.text())
     say(f"{len(weighed)} blocks in {len(plan.partitions)} partitions")
     return plan
 
@@ -166,12 +144,10 @@ def _work(
     blocks: DataFrame,
     plan: Plan,
     missing: list[int],
+    folder: str,
     say: Callable[[str], None],
-) -> Report:
-    count, skipped = len(missing), len(plan.partitions) - len(missing)
-    if not missing:
-        return Report(len(plan.partitions), skipped, 0, 0, 0)
-    context = spark.sparkContext
+) -> None:
+    count, context = len(missing), spark.sparkContext
     hashed = spark.range(32 * count + 256).select(F.pmod(F.hash("id"), F.lit(count)).alias("at"))
     salts = keys([row["at"] for row in hashed.collect()], count)
     shares = [
@@ -184,19 +160,33 @@ def _work(
         share = blocks.join(F.broadcast(share), "name")
     counters = {name: context.accumulator(0) for name in ("blocks", "failures", "gas")}
     workers = int(context.getConf().get("spark.task.cpus", "1") or 1)
-    work = task.Work(job.command, workers, job.rounds, job.top, str(Path(job.output).absolute()))
-    done = share.repartition(count, "salt").drop("salt")
-    done = done.mapInArrow(task.work_on(work, _Add(counters)), task.DONE)
+    work = task.Work(job.command, workers, job.rounds, job.top)
+    columns = spark.createDataFrame(task.schema(work).empty_table()).schema
+    rows = share.repartition(count, "salt").drop("salt")
+    rows = rows.mapInArrow(task.work_on(work, _Add(counters)), columns)
     _describe(spark, f"braid: {job.command} {count} partitions")
     with _Progress(counters, len(shares), say):
-        rows = done.collect()
-    if sorted(row.part for row in rows) != missing:
-        raise JobError(f"{job.output}: not every partition came to its end: run the job again")
-    if sum(row.blocks for row in rows) != len(shares):
+        output.write(rows, folder)
+
+
+def _report(job: Job, spark: SparkSession, plan: Plan, missing: list[int], folder: str) -> Report:
+    """What the rows say. The accumulators also have the attempts that failed."""
+    sums = output.sums(spark, folder)
+    lacking = [part for part in range(len(plan.partitions)) if part not in sums]
+    if lacking:
+        raise JobError(f"{job.output}: partition {lacking[0]} did not come to its end: run the job again")
+    if any(sums[part].blocks != len(names) for part, names in enumerate(plan.partitions)):
         raise JobError(f"{job.input}: has changed since the job was begun: choose another output")
-    # Each partition once; the accumulators also have the attempts that failed.
-    sums = [sum(row[name] for row in rows) for name in ("blocks", "failures", "gas")]
-    return Report(len(plan.partitions), skipped, *sums)
+    done = [sums[part] for part in missing]
+    return Report(
+        partitions=len(plan.partitions),
+        skipped=len(plan.partitions) - len(missing),
+        blocks=sum(it.blocks for it in done),
+        failures=sum(it.failures for it in done),
+        gas=sum(it.gas for it in done),
+        rows=sum(it.blocks for it in sums.values()),
+        wrong=sum(it.wrong for it in sums.values()),
+    )
 
 
 class _Add:
@@ -237,14 +227,6 @@ class _Progress:
 
 def _describe(spark: SparkSession, text: str) -> None:
     spark.sparkContext.setJobDescription(text)
-
-
-def wrong_rows(output: str) -> tuple[int, int]:
-    """Number of rows of an output that are not ok, and of all."""
-    files = sorted(Path(output).glob("part-*.parquet"))
-    columns = [pq.read_table(file, columns=["ok"])["ok"] for file in files]
-    flat = [ok for column in columns for ok in column.to_pylist()]
-    return len(flat) - sum(bool(ok) for ok in flat), len(flat)
 
 
 def has_java() -> bool:

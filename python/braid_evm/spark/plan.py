@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 #: Gas that a block counts as, beside its own: reading it costs something, too.
@@ -51,16 +49,14 @@ class Plan:
     question: dict[str, Any]
     partitions: Sequence[Sequence[str]]
 
-    def write(self, path: Path) -> None:
-        """Writes the plan; a reader sees all of it or nothing."""
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps({"question": self.question, "partitions": self.partitions}))
-        os.replace(partial, path)
+    def text(self) -> str:
+        """The plan as JSON."""
+        return json.dumps({"question": self.question, "partitions": self.partitions})
 
     @classmethod
-    def read(cls, path: Path) -> Plan:
+    def parse(cls, text: str) -> Plan:
         """The plan that an earlier run has written."""
-        stored = json.loads(path.read_text())
+        stored = json.loads(text)
         return cls(stored["question"], stored["partitions"])
 
 

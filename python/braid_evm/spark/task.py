@@ -1,21 +1,15 @@
-"""What runs in Spark's Python workers: blocks in, a Parquet file for each partition out."""
+"""What runs in Spark's Python workers: blocks in, a row for each block out."""
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-import braid_evm
 from braid_evm import _native, arrow
-
-_Row = dict[str, Any]
 
 #: Columns of `survey`: those of `verify`, and what limits the block.
 SURVEY = pa.schema(
@@ -29,14 +23,11 @@ SURVEY = pa.schema(
 
 SCHEMAS = {"verify": arrow.VERIFY, "explain": arrow.EXPLAIN, "survey": SURVEY}
 
-#: Rows of a partition that are held before they are written.
+#: Rows that are held before they are handed to Spark.
 _GROUP = 64
 
-#: What a partition reports to the driver.
-DONE = "part int, blocks long, failures long, gas long"
-_DONE = pa.schema(
-    [("part", pa.int32()), ("blocks", pa.int64()), ("failures", pa.int64()), ("gas", pa.int64())]
-)
+#: One block: partition, name, and where Spark has read them the bytes of block and witness.
+_Block = tuple[int, str, "bytes | None", "bytes | None"]
 
 
 @dataclass(frozen=True)
@@ -47,77 +38,62 @@ class Work:
     workers: int
     rounds: int
     top: int
-    output: str
 
-    def row(self, source: bytes | str, name: str) -> _Row:
-        """The row of a block."""
-        return arrow.row(lambda: self._row(source, name), name)
-
-    def _row(self, source: bytes | str, name: str) -> _Row:
-        made: _Row = {}
-        if self.command != "verify":
-            explained = braid_evm.explain(source, top=self.top, workers=self.workers, name=name)
-            made = arrow.explain_row(explained)
-        if self.command != "explain":
-            verified = braid_evm.verify(source, rounds=self.rounds, workers=self.workers, name=name)
-            made = {**made, **arrow.verify_row(verified), "error": None}
-        return made
+    def lines(self) -> arrow.Lines:
+        """Lines about blocks, which become rows."""
+        verify = {"rounds": self.rounds, "workers": self.workers}
+        explain = {"top": self.top, "workers": self.workers}
+        return arrow.Lines(
+            None if self.command == "explain" else verify,
+            None if self.command == "verify" else explain,
+        )
 
 
-def file_of(output: str | Path, part: int) -> Path:
-    """The file of a partition's rows."""
-    return Path(output) / f"part-{part:05}.parquet"
-
-
-def batches_of_names(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, str, bytes | None]]:
-    """Partition, name and, where Spark has read them, bytes of each block."""
+def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[_Block]:
     for batch in batches:
-        parts, names = batch.column("part"), batch.column("name")
-        blocks = batch.column("block") if "block" in batch.schema.names else None
+        read = "block" in batch.schema.names
+        columns = [batch.column(name) for name in ("part", "name", *(("block", "witness") if read else ()))]
         for index in range(batch.num_rows):
+            part, name, *bytes_ = (column[index].as_py() for column in columns)
             # A table's row without bytes is no block; its name is not a path.
-            block = None if blocks is None else blocks[index].as_py() or b""
-            yield parts[index].as_py(), names[index].as_py(), block
+            yield part, name, (bytes_[0] or b"") if read else None, bytes_[1] if read else None
+
+
+def schema(work: Work) -> pa.Schema:
+    """Columns of the rows: `part`, and those of the command."""
+    return pa.schema([pa.field("part", pa.int32()), *SCHEMAS[work.command]])
 
 
 def work_on(work: Work, add: Callable[[str, int], None]) -> Callable[..., Iterator[pa.RecordBatch]]:
     """The function for `mapInArrow`. `add` counts for the driver while the partition runs."""
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        schema = SCHEMAS[work.command]
-        writer: pq.ParquetWriter | None = None
-        rows: list[_Row] = []
-        part, count, failures, gas = -1, 0, 0, 0
-        partial = Path()
-        for this, name, block in batches_of_names(batches):
-            if writer is None:
-                part = this
-                whole = file_of(work.output, part)
-                # An attempt beside this one, or one that was killed, has a file of its own.
-                partial = whole.with_name(f".{whole.name}.{uuid.uuid4().hex}.partial")
-                writer = pq.ParquetWriter(partial, schema)
-            if this != part:
-                raise RuntimeError(f"partitions {part} and {this} came to one task")
-            row = work.row(name if block is None else block, name)
-            rows.append(row)
-            failed, used = row.get("error_kind") is not None, row.get("gas") or row.get("work") or 0
-            count, failures, gas = count + 1, failures + failed, gas + used
-            add("blocks", 1)
-            add("failures", int(failed))
-            add("gas", used)
-            if len(rows) == _GROUP:
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        if writer is None:
-            return
-        writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        writer.close()
-        # From here on the partition is done: a restart skips it, another attempt replaces the file by the same rows.
-        os.replace(partial, file_of(work.output, part))
-        done = {"part": part, "blocks": count, "failures": failures, "gas": gas}
-        yield from pa.Table.from_pylist([done], schema=_DONE).to_batches()
+        lines, this = work.lines(), -1
+        for part, name, block, witness in _blocks(batches):
+            if this not in (-1, part):
+                raise RuntimeError(f"partitions {this} and {part} came to one task")
+            this = part
+            lines.add(name if block is None else block, name, witness)
+            if len(lines) == _GROUP:
+                yield _rows(work, lines, part, add)
+                lines = work.lines()
+        if len(lines):
+            yield _rows(work, lines, this, add)
 
     return task
+
+
+def _rows(
+    work: Work, lines: arrow.Lines, part: int, add: Callable[[str, int], None]
+) -> pa.RecordBatch:
+    table = lines.table(SCHEMAS[work.command])
+    gas = table[next(name for name in ("gas", "work") if name in table.column_names)]
+    add("blocks", table.num_rows)
+    add("failures", table.num_rows - table["error_kind"].null_count)
+    add("gas", pc.sum(gas).as_py() or 0)
+    parts = pa.array(np.full(table.num_rows, part, np.int32))
+    [batch] = table.add_column(0, "part", parts).combine_chunks().cast(schema(work)).to_batches()
+    return batch
 
 
 WEIGHED = "name string, gas long"

@@ -11,10 +11,14 @@ use revm::state::{Account, AccountInfo, EvmStorageSlot};
 /// A place in [`Accesses::accounts`].
 pub(super) type Place = u32;
 
+/// Accounts that are looked at for the one that a slot belongs to: calls go out of a contract and
+/// come back.
+const FEW: usize = 4;
+
 /// Accounts and slots that one transaction has accessed, each at least once, with the values that
 /// it left where they differ from those before it. They are kept until the block ends, so their
 /// size counts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Accesses {
     pub(super) accounts: Vec<Address>,
     pub(super) balances: Vec<(Place, U256)>,
@@ -22,8 +26,6 @@ pub(in crate::evm) struct Accesses {
     pub(super) codes: Vec<(Place, Bytes)>,
     pub(super) reads: Vec<(Place, U256)>,
     pub(super) writes: Vec<(Place, U256, U256)>,
-    /// The account that slots were added of last.
-    last: Option<(Address, Place)>,
     /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
     /// accessed, also if that is nothing.
     pub(super) credits: [Option<U256>; 2],
@@ -77,22 +79,32 @@ impl Original {
 }
 
 impl Accesses {
-    /// Begins anew, with room for as many accounts and slots.
-    pub(super) fn restart(&mut self, accounts: usize, slots: usize) {
-        let Self { accounts: all, balances, nonces, codes, reads, writes, last, credits } = self;
+    /// Begins anew, with the same room.
+    pub(super) fn restart(&mut self) {
+        let Self { accounts, balances, nonces, codes, reads, writes, credits } = self;
+        accounts.clear();
         balances.clear();
         nonces.clear();
         codes.clear();
-        writes.clear();
-        all.clear();
-        all.reserve_exact(accounts);
         reads.clear();
-        reads.reserve_exact(slots);
-        (*last, *credits) = Default::default();
+        writes.clear();
+        *credits = Default::default();
     }
 
     fn next_place(&self) -> Place {
         Place::try_from(self.accounts.len()).unwrap_or(Place::MAX)
+    }
+
+    /// The place of an account that has probably been added just now.
+    fn place_of_last(&mut self, address: Address) -> Place {
+        let mut last = self.accounts.iter().rev().take(FEW);
+        if let Some(back) = last.position(|account| *account == address) {
+            return Place::try_from(self.accounts.len() - 1 - back).unwrap_or(Place::MAX);
+        }
+        // Once more is shorter than to look for it.
+        let place = self.next_place();
+        self.accounts.push(address);
+        place
     }
 
     /// The accesses of a transaction, or of a system call, that had `state` for itself.
@@ -174,16 +186,7 @@ impl Accesses {
         value: &EvmStorageSlot,
         account: &Account,
     ) {
-        let place = match self.last {
-            Some((last, place)) if last == address => place,
-            _ => {
-                // Once more is shorter than to look for it.
-                let place = self.next_place();
-                self.accounts.push(address);
-                self.last = Some((address, place));
-                place
-            }
-        };
+        let place = self.place_of_last(address);
         let is_gone = account.is_selfdestructed_locally();
         let after = if is_gone { U256::ZERO } else { value.present_value };
         self.add_values(place, slot, value.original_value, after);

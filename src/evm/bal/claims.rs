@@ -34,8 +34,13 @@ pub(in crate::evm) struct Claims {
     mutant: EvmMutant,
 }
 
-/// A change that the list has: the account's place, and which of its changes at the index.
-type Claimed = (u32, u32);
+/// A change that the list has: the account's place, and which of its changes at the index. One
+/// number, as many of them are sorted.
+type Claimed = u64;
+
+fn claimed(place: u32, which: u32) -> Claimed {
+    u64::from(place) << 32 | u64::from(which)
+}
 
 const BALANCE: u32 = 0;
 const NONCE: u32 = 1;
@@ -128,24 +133,25 @@ impl Claims {
         for (place, after) in &accesses.balances {
             let (place, account) = at(place)?;
             let listed = at_index(&account.balance_changes, index, |it| it.block_access_index)?;
-            (listed.post_balance == *after).then(|| changed.push((place, BALANCE)))?;
+            (listed.post_balance == *after).then(|| changed.push(claimed(place, BALANCE)))?;
         }
         for (place, after) in &accesses.nonces {
             let (place, account) = at(place)?;
             let listed = at_index(&account.nonce_changes, index, |it| it.block_access_index)?;
-            (listed.new_nonce == *after).then(|| changed.push((place, NONCE)))?;
+            (listed.new_nonce == *after).then(|| changed.push(claimed(place, NONCE)))?;
         }
         for (place, after) in &accesses.codes {
             let (place, account) = at(place)?;
             let listed = at_index(&account.code_changes, index, |it| it.block_access_index)?;
-            (listed.new_code == *after).then(|| changed.push((place, CODE)))?;
+            (listed.new_code == *after).then(|| changed.push(claimed(place, CODE)))?;
         }
         for (place, slot, after) in &accesses.writes {
             let (place, account) = at(place)?;
             let nth = slot_place(account, *slot)?;
             let listed = &account.storage_changes.get(nth)?.changes;
             let listed = at_index(listed, index, |it| it.block_access_index)?;
-            (listed.new_value == *after).then(|| changed.push((place, SLOTS + number(nth))))?;
+            (listed.new_value == *after)
+                .then(|| changed.push(claimed(place, SLOTS + number(nth))))?;
         }
         for (place, slot) in &accesses.reads {
             let (place, account) = at(place)?;

@@ -10,6 +10,7 @@ use alloy_eip7928::{
 };
 use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, U256};
+use core::hash::{Hash, Hasher};
 
 /// An account for which something may be set aside.
 #[derive(Clone, Copy, Debug)]
@@ -19,15 +20,31 @@ pub(in crate::evm) struct Receiver {
     pub(in crate::evm) balance: Option<U256>,
 }
 
+/// A slot of the account at a place. As numbers, which are hashed in a fraction of the time that
+/// bytes take.
+#[derive(Debug, PartialEq, Eq)]
+struct SlotKey {
+    account: usize,
+    slot: U256,
+}
+
+impl Hash for SlotKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.account);
+        self.slot.as_limbs().iter().for_each(|limb| state.write_u64(*limb));
+    }
+}
+
 /// A list that grows index by index.
 #[derive(Debug)]
 pub(in crate::evm) struct ListBuilder {
     /// Places of accounts in `list`.
     places: AddressMap<usize>,
+    /// Accounts in the order in which they are found, and so are their slots: until the end those
+    /// that were only read are among those that change.
     list: Vec<AccountChanges>,
-    /// Places in `slots`, by account and slot.
-    slot_places: HashMap<(usize, U256), usize>,
-    slots: Vec<(usize, SlotChanges)>,
+    /// Places of slots in their accounts.
+    slot_places: HashMap<SlotKey, usize>,
     /// The receivers of rewards and of surcharges.
     receivers: [Receiver; 2],
     touch_creates: bool,
@@ -48,7 +65,6 @@ impl ListBuilder {
             places: AddressMap::default(),
             list: Vec::new(),
             slot_places: HashMap::default(),
-            slots: Vec::new(),
             receivers,
             touch_creates,
             next: BlockAccessIndex::PRE_EXECUTION,
@@ -88,7 +104,9 @@ impl ListBuilder {
         for (place, slot, value) in &accesses.writes {
             let Some(account) = at(place) else { continue };
             let place = self.slot_place(account, *slot);
-            let Some((_, slot)) = self.slots.get_mut(place) else { continue };
+            let account = self.list.get_mut(account);
+            let slot = account.and_then(|account| account.storage_changes.get_mut(place));
+            let Some(slot) = slot else { continue };
             let change = StorageChange::new(index, *value);
             set(&mut slot.changes, change, |change| change.block_access_index);
         }
@@ -137,28 +155,34 @@ impl ListBuilder {
     }
 
     fn slot_place(&mut self, account: usize, slot: U256) -> usize {
-        let next = self.slots.len();
-        let place = *self.slot_places.entry((account, slot)).or_insert(next);
+        let Some(changes) = self.list.get_mut(account).map(|account| &mut account.storage_changes)
+        else {
+            return 0;
+        };
+        let next = changes.len();
+        let place = *self.slot_places.entry(SlotKey { account, slot }).or_insert(next);
         if place == next {
-            self.slots.push((account, SlotChanges::new(slot, Vec::new())));
+            changes.push(SlotChanges::new(slot, Vec::new()));
         }
         place
     }
 
     /// The list of all that was added.
     pub(in crate::evm) fn build(self) -> Bal {
-        let Self { mut list, mut slots, .. } = self;
-        slots.sort_unstable_by_key(|(account, slot)| (*account, slot.slot));
-        for (account, slot) in slots {
-            let Some(account) = list.get_mut(account) else { continue };
-            if slot.changes.is_empty() {
-                account.storage_reads.push(slot.slot);
-            } else {
-                account.storage_changes.push(slot);
-            }
+        let Self { mut list, .. } = self;
+        for account in &mut list {
+            let slots = &mut account.storage_changes;
+            slots.sort_unstable_by_key(|slot| slot.slot);
+            let read = slots.iter().filter(|slot| slot.changes.is_empty());
+            account.storage_reads.extend(read.map(|slot| slot.slot));
+            slots.retain(|slot| !slot.changes.is_empty());
         }
-        list.sort_unstable_by_key(|account| account.address);
-        Bal::new(list)
+        // Accounts are large, and are moved once.
+        let mut order: Vec<(Address, usize)> =
+            (0..list.len()).zip(&list).map(|(place, account)| (account.address, place)).collect();
+        order.sort_unstable();
+        let mut take = |(_, place)| list.get_mut(place).map(core::mem::take);
+        Bal::new(order.into_iter().filter_map(&mut take).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256};
 use revm::context::JournalEntry;
 use revm::context::journal::JournalInner;
-use revm::state::{EvmState, TransactionId};
+use revm::state::{Account, EvmState, TransactionId};
 use smallvec::SmallVec;
 
 /// An access.
@@ -63,34 +63,33 @@ impl Recorder {
         self.noted_to = self.noted_to.min(left);
     }
 
-    /// What the transaction in hand has accessed. `pays`: it is a payment, so that it has
-    /// accessed no precompile but those that are noted.
+    /// What the transaction in hand has accessed. `precompiles`: all of them that are in
+    /// `journal`, and maybe others.
     pub(in crate::evm) fn take(
         &mut self,
         journal: &mut JournalInner<JournalEntry>,
-        pays: bool,
-    ) -> &mut Accesses {
+        precompiles: &[Address],
+    ) -> &Accesses {
         let JournalInner { state, journal: entries, transaction_id, warm_addresses, .. } = journal;
         let entries = entries.get(self.noted_to..).unwrap_or_default();
-        let all = self.noted.iter().copied().chain(entries.iter().filter_map(access));
-        let slots = all.clone().filter(|(_, slot)| slot.is_some()).count();
-        let accounts = all.clone().count() - slots;
-        // Most accounts that are called have slots that are read, between those of others.
-        self.accesses.restart(accounts + slots.min(accounts), slots);
+        let precompiles = match is_evm_mutant!(self.mutant, PrecompileUnlisted) {
+            true => &[],
+            false => precompiles,
+        };
+        self.accesses.restart();
         let accesses = &mut self.accesses;
         let mut taking = Taking { state, transaction: *transaction_id, accesses };
-        all.for_each(|access| taking.add(access));
-        let pays = pays || is_evm_mutant!(self.mutant, PrecompileUnlisted);
-        let precompiles = warm_addresses.precompiles().iter().filter(|_| !pays);
-        precompiles.for_each(|address| taking.add((*address, None)));
+        taking.add(self.noted.iter().copied());
+        taking.add(entries.iter().filter_map(access));
+        taking.add(precompiles.iter().map(|address| (*address, None)));
         if !is_evm_mutant!(self.mutant, ListedSlotLost) {
             for (address, slots) in warm_addresses.access_list() {
-                taking.add((*address, None));
-                slots.iter().for_each(|slot| taking.add((*address, Some(*slot))));
+                let slots = slots.iter().map(|slot| (*address, Some(*slot)));
+                taking.add(core::iter::once((*address, None)).chain(slots));
             }
         }
         self.begin();
-        &mut self.accesses
+        &self.accesses
     }
 }
 
@@ -110,35 +109,50 @@ struct Taking<'j> {
 }
 
 impl Taking<'_> {
-    /// Adds what the transaction has accessed, if it has.
-    fn add(&mut self, (address, slot): Access) {
-        let Some(account) = self.state.get_mut(&address) else { return };
-        match slot {
-            None if account.transaction_id == self.transaction => {
-                // A copy of it would count its code, in one place for all cores.
-                let before = match account.is_changed() {
-                    true => Original::of(account.original_info_mut()),
-                    false => Original::of(&account.info),
-                };
-                self.accesses.add_account(address, account, before);
+    /// Adds those of `all` that the transaction has accessed. Often the next one is of the same
+    /// account.
+    fn add(&mut self, all: impl Iterator<Item = Access>) {
+        let Self { state, transaction, accesses } = self;
+        let mut at: Option<(Address, &mut Account)> = None;
+        for (address, slot) in all {
+            if at.as_ref().is_none_or(|(of, _)| *of != address) {
+                at = state.get_mut(&address).map(|account| (address, account));
             }
-            None => {}
-            Some(key) => {
-                let slot = account.storage.get(&key);
-                let is_accessed =
-                    |slot: &&revm::state::EvmStorageSlot| slot.transaction_id == self.transaction;
-                if let Some(value) = slot.filter(is_accessed) {
-                    self.accesses.add_slot(address, key, value, account);
+            let Some((_, account)) = &mut at else { continue };
+            match slot {
+                None if account.transaction_id == *transaction => {
+                    add_account(accesses, address, account);
+                }
+                None => {}
+                Some(key) => {
+                    let slot = account.storage.get(&key);
+                    let value = slot.filter(|slot| slot.transaction_id == *transaction);
+                    if let Some(value) = value {
+                        accesses.add_slot(address, key, value, account);
+                    }
                 }
             }
         }
     }
 }
 
+fn add_account(accesses: &mut Accesses, address: Address, account: &mut Account) {
+    if !account.is_touched() {
+        accesses.accounts.push(address);
+        return;
+    }
+    // A copy of it would count its code, in one place for all cores.
+    let before = match account.is_changed() {
+        true => Original::of(account.original_info_mut()),
+        false => Original::of(&account.info),
+    };
+    accesses.add_account(address, account, before);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use revm::state::{Account, EvmStorageSlot};
+    use revm::state::EvmStorageSlot;
 
     const HOT: Address = Address::repeat_byte(1);
 
@@ -170,7 +184,7 @@ mod tests {
         journal.journal.truncate(1);
         recorder.keep_entries(1);
         read(&mut journal, 1_000..1_010);
-        let accesses = recorder.take(&mut journal, true);
+        let accesses = recorder.take(&mut journal, &[]);
         assert_eq!(accesses.reads.len(), 1_010);
         assert_eq!(recorder.noted_to, 0);
     }

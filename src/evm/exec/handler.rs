@@ -113,10 +113,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                     recorder.note(party, None);
                 }
             }
-            let payee = to.and_then(|to| journal.state.get(&to));
-            let pays = payee.is_some_and(|payee| payee.info.is_empty_code_hash())
-                && evm.ctx.tx.authorization_list.is_empty();
-            match self.recipe.compared(self.tx, recorder.take(journal, pays)) {
+            let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
+            match self.recipe.compared(self.tx, accesses) {
                 Ok(kept) => self.kept = kept,
                 Err(wrong) => {
                     self.mismatch = Some(wrong);

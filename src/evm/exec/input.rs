@@ -31,6 +31,11 @@ pub struct Block {
     /// of the state below them, all at the same time, and are compared with it. A builder's block
     /// has none yet: [`Mode::Build`](crate::Mode::Build) does not look at it.
     pub access_list: Option<Arc<AccessList>>,
+    /// A list that may be wrong, as one that a simulation has made. It tells which transactions
+    /// probably write the same, and those wait for each other. No result depends on it, and nothing
+    /// is compared with it: a list that lies costs time. Indices are those of
+    /// [`transactions`](Self::transactions). Of no use beside [`access_list`](Self::access_list).
+    pub access_list_hint: Option<Arc<AccessList>>,
 }
 
 /// An ommer (uncle) of a block before the merge.

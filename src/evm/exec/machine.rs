@@ -175,8 +175,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// Goes on with a journal that was taken out.
     pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
-        let journal = &mut self.evm.ctx.journaled_state.inner;
-        (journal.state, journal.transaction_id) = (state, transaction);
+        let journal = &mut self.evm.ctx.journaled_state;
+        journal.database.find_low_accounts(&state, self.evm.precompiles.addresses());
+        (journal.inner.state, journal.inner.transaction_id) = (state, transaction);
     }
 
     /// Ends the journal, and forgets what was in it.
@@ -270,7 +271,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let result = ran.and_then(|ran| {
             let mut kept = Kept::default();
             if recipe.records_accesses() {
-                let compared = recipe.compared(index, &mut Accesses::of_state(&ran.state));
+                let compared = recipe.compared(index, &Accesses::of_state(&ran.state));
                 kept = compared.map_err(Rejection::AccessList)?;
                 kept.set_credits(ran.aside);
             }

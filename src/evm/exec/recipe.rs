@@ -88,14 +88,14 @@ impl Recipe {
     pub(in crate::evm) fn compared(
         &self,
         tx: TxIndex,
-        accesses: &mut Accesses,
+        accesses: &Accesses,
     ) -> Result<Kept, Box<AccessListMismatch>> {
         let is_checked = !is_evm_mutant!(self.mutant, ClaimUnchecked);
         let marks = match self.claims.as_ref().filter(|_| is_checked) {
             Some(claims) => claims.compare(index_of(tx), accesses)?,
             None => Vec::new(),
         };
-        let accesses = self.lists.then(|| Box::new(core::mem::take(accesses)));
+        let accesses = self.lists.then(|| Box::new(accesses.clone()));
         Ok(Kept { accesses, marks: marks.into() })
     }
 

@@ -17,6 +17,7 @@ use revm::state::AccountInfo;
 use smallvec::SmallVec;
 
 mod database;
+mod low;
 
 /// The state below one transaction, as revm asks for it.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
@@ -34,6 +35,10 @@ where
     credited: SmallVec<[Address; 2]>,
     /// Whom one may pay without looking at its balance.
     payee: Option<(Address, Account)>,
+    /// Accounts in the journal that may be precompiles, if it is recorded what transactions access.
+    low: Option<Vec<Address>>,
+    /// Whether precompiles may live anywhere.
+    has_own_precompiles: bool,
     mutant: EvmMutant,
 }
 
@@ -103,6 +108,8 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             moved: &recipe.moved,
             credited: recipe.receivers().collect(),
             payee: recipe.payee,
+            low: recipe.records_accesses().then(Vec::new),
+            has_own_precompiles: !recipe.extensions.precompiles.is_empty(),
             mutant: recipe.mutant,
         }
     }
@@ -116,6 +123,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     /// The journal that was filled from here is at an end.
     pub(super) fn end_journal(&mut self) {
         self.balances.clear();
+        if let Some(low) = &mut self.low {
+            low.clear();
+        }
     }
 
     /// The transaction is about to look at the balance of `address`, or to change it.

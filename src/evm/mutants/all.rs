@@ -82,6 +82,8 @@ impl EvmMutant {
         Self::WrongRunsAgain,
         Self::RunsBeyondWrong,
         Self::NothingReadAhead,
+        Self::HintUnread,
+        Self::HintShifted,
         Self::CreditUnlisted,
         Self::PaymentListedTwice,
         Self::ListedOutOfOrder,

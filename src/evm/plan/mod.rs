@@ -12,6 +12,7 @@ mod choose;
 pub(super) mod course;
 pub(super) mod features;
 pub(super) mod feedback;
+pub(super) mod hinted;
 pub(super) mod longest;
 pub(super) mod pace;
 pub(super) mod partition;

@@ -1,6 +1,7 @@
 //! How the transactions of a block are cut up for workers: chunks, batches of neighbours, rounds of
 //! batches of those that are tied.
 
+use super::hinted::Hinted;
 use super::thresholds::{
     FIRST_BATCH, FIRST_BATCH_GAS, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, GROUPS_EACH,
     TRANSFER_MICROSECONDS,
@@ -19,6 +20,7 @@ use std::num::NonZeroU32;
 /// Plans the transactions of `block` from `first` up to `end` for `workers` workers.
 pub(in crate::evm) fn plan_block(
     block: &Block,
+    hinted: Option<&Hinted>,
     (first, end): (TxIndex, usize),
     workers: usize,
     chunk: Option<NonZeroU32>,
@@ -37,7 +39,13 @@ pub(in crate::evm) fn plan_block(
     // First all that has to be fetched from memory, transaction by transaction; then the map of
     // senders.
     let hints: Vec<_> = transactions.iter().map(hint).collect();
-    plan(first, &hints, grain)
+    let mut plan = plan(first, &hints, grain);
+    if let Some(hinted) = hinted {
+        let indices = plan.chunks.iter().flat_map(|chunk| chunk.indices());
+        // The last one counts of two that a transaction waits for: the list knows its sender, too.
+        plan.dependencies.extend(indices.filter_map(|tx| Some((tx, hinted.waits_for(tx, first)?))));
+    }
+    plan
 }
 
 /// Transactions of the first batches of neighbours in `block`.

@@ -159,6 +159,10 @@ pub(super) const BEGIN_FIRST_ONE_IN: usize = 4;
 /// real blocks with lists: 1.12, 1.13 and 1.18 times as fast on 2, 8 and 16 cores.
 pub(super) const TOLD_BATCH: usize = 1;
 
+/// Gas of the block for each change that is read of a list which is not trusted: no change is
+/// cheaper, so all of a right one is read, and one of any length costs next to nothing.
+pub(super) const GAS_OF_A_CHANGE: u64 = 2_000;
+
 /// Workers that run transactions which may meet, at most: the more run at once the more often they
 /// do. Sixteen cores, 35 real blocks: 1.71 on 8, 1.63 on 16 in the geometric mean; `nft-game`: 2.1
 /// and 0.95, at 2.9 and 9.5 times the processor time.

@@ -18,6 +18,7 @@ mod write;
 
 pub use database::FileDatabase;
 pub use error::{BlockFileError, BlockFileErrorKind, FieldError};
+pub(crate) use read::{GZIP_MAGIC, ZSTD_MAGIC};
 pub use read::{MAX_UNPACKED_BYTES, is_block_file_name};
 
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256};

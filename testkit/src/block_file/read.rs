@@ -11,8 +11,8 @@ use std::{
 /// The most bytes of JSON that a file may unpack to; the bound on what a hostile file can take.
 pub const MAX_UNPACKED_BYTES: u64 = 2 << 30;
 
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+pub(crate) const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whether a file of this name is taken out of a folder as a block file: it ends in `.json`,
 /// `.json.gz` or `.json.zst` and is no state witness.

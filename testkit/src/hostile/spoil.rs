@@ -34,6 +34,18 @@ fn remove<T>(all: &mut Vec<T>, draw: Draw<'_>) {
     }
 }
 
+/// Gives every change of `list` another index, in no order: of a block with as many transactions, or of none.
+pub fn scramble(list: &mut [AccountChanges], transactions: usize, numbers: &mut Numbers) {
+    let mut index = || BlockAccessIndex::new(numbers.below(transactions + 3) as u64);
+    for account in list {
+        let slots = account.storage_changes.iter_mut().flat_map(|slot| &mut slot.changes);
+        slots.for_each(|change| change.block_access_index = index());
+        let balances = account.balance_changes.iter_mut();
+        balances.for_each(|change| change.block_access_index = index());
+        account.nonce_changes.iter_mut().for_each(|change| change.block_access_index = index());
+    }
+}
+
 /// Does something to `list`, of a block with as many transactions. It may be right all the same.
 pub fn spoil(list: &mut Vec<AccountChanges>, transactions: usize, draw: Draw<'_>) {
     let index = BlockAccessIndex::new(draw(transactions + 3) as u64);

@@ -5,11 +5,11 @@ use crate::hostile::faulty::{Fault, Faulty, Unreadable};
 use crate::hostile::listed::Listed;
 use crate::hostile::memory::MemoryDatabase;
 use crate::hostile::oracle::{Expected, compare_prefix};
-use crate::hostile::spoil::Numbers;
+use crate::hostile::spoil::{Numbers, scramble};
 use braid_evm::runtime::simulated::{SimulationError, Simulator, Step};
 use braid_evm::{
-    At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock, SimulatedExecutor,
-    Simulation, Stats, VirtualRun, simulate,
+    AccessList, At, Block, BlockError, BlockErrorKind, BlockOutput, Cloned, SimulatedBlock,
+    SimulatedExecutor, Simulation, Stats, VirtualRun, simulate,
 };
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,6 +64,8 @@ pub struct Judged {
     pub faults: u64,
     /// Whether the access list of the block is right; `None` if there is none.
     pub lists: Option<bool>,
+    /// Whether the block has a list as a hint.
+    pub has_hint: bool,
     /// All steps, if the scenario asks to keep them.
     pub steps: Vec<Step>,
 }
@@ -77,6 +79,7 @@ pub fn judge(simulator: &mut Simulator, scenario: &Scenario) -> Judged {
         stats: Stats::default(),
         faults: 0,
         lists: None,
+        has_hint: false,
         steps: Vec::new(),
     };
     judged.verdict = run(simulator, scenario, &mut judged);
@@ -94,8 +97,9 @@ fn run(
     let listed = listed(scenario)?;
     let block = match &listed {
         Some(listed) => Arc::clone(&listed.block),
-        None => Arc::new(case.block.clone()),
+        None => Arc::new(Block { access_list_hint: hint(scenario)?, ..case.block.clone() }),
     };
+    judged.has_hint = block.access_list_hint.is_some();
     let run = || match scenario.whole {
         false => simulate(simulator, block, source, simulation),
         true => simulate_whole(block, source, simulation),
@@ -148,6 +152,20 @@ fn listed(scenario: &Scenario) -> Result<Option<Listed<Unreadable>>, String> {
             Listed::new(block, &database, Some(&mut |end| numbers.below(end)))
         }
     }
+}
+
+/// The list that the block of `scenario` has as a hint, if it has one.
+fn hint(scenario: &Scenario) -> Result<Option<Arc<AccessList>>, String> {
+    let Some(wish) = scenario.hint else { return Ok(None) };
+    let (block, database) = (&scenario.case.block, scenario.case.database());
+    let listed = Listed::new(block, &database, None)?;
+    let Some(list) = listed.and_then(|listed| listed.block.access_list.clone()) else {
+        return Ok(None);
+    };
+    let ListWish::Spoiled(seed) = wish else { return Ok(Some(list)) };
+    let mut list: Vec<_> = list.iter().cloned().collect();
+    scramble(&mut list, block.transactions.len(), &mut Numbers(seed));
+    Ok(Some(Arc::new(AccessList::new(list))))
 }
 
 /// The executor as it ships, with bugs of its own layer only. Its tasks take steps, what lies between them takes none,

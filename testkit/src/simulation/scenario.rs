@@ -109,6 +109,9 @@ pub struct Scenario {
     pub whole: bool,
     /// See [`Wishes::lists`].
     pub list: Option<ListWish>,
+    /// A list that a valid block has as a hint, with other indices if that is spoiled: every fourth block that comes
+    /// with none has one.
+    pub hint: Option<ListWish>,
 }
 
 /// The access list that a valid block comes with.
@@ -151,7 +154,11 @@ impl Scenario {
                 random_fault(&mut random, kind, &case, simulation.config.mode)
             }
         };
-        Self { seed, case, kind, fault, simulation, whole: wishes.whole, list }
+        let hint = (list.is_none() && seed % 4 == 1).then_some(match seed % 8 {
+            1 => ListWish::Right,
+            _ => ListWish::Spoiled(seed),
+        });
+        Self { seed, case, kind, fault, simulation, whole: wishes.whole, list, hint }
     }
 
     /// The choices of the executor and the schedule that `seed` decides, for any block.

@@ -1,7 +1,7 @@
 //! Reading witness files.
 
 use super::Witness;
-use crate::block_file::MAX_UNPACKED_BYTES;
+use crate::block_file::{GZIP_MAGIC, MAX_UNPACKED_BYTES, ZSTD_MAGIC};
 use alloy_primitives::{B256, Bytes};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
@@ -52,25 +52,35 @@ pub fn path_beside(block: &Path) -> Option<PathBuf> {
 }
 
 impl Witness {
-    /// Reads the witness at `path`; how it is packed is told by its name.
+    /// Reads the witness at `path`, plain or packed.
     ///
     /// # Errors
     /// [`WitnessError`], with the file's name.
     pub fn read(path: &Path) -> Result<Self, WitnessError> {
-        let json = unpack(path).map_err(|error| WitnessError::Io { file: path.into(), error })?;
+        let bytes = fs::read(path);
+        let bytes = bytes.map_err(|error| WitnessError::Io { file: path.into(), error })?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a witness from `bytes`, plain or packed; messages call it `name`.
+    ///
+    /// # Errors
+    /// [`WitnessError`], with that name.
+    pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<Self, WitnessError> {
+        let json = unpack(bytes).map_err(|error| WitnessError::Io { file: name.into(), error })?;
         let file: WitnessFile = serde_json::from_slice(&json)
-            .map_err(|error| WitnessError::Json { file: path.into(), error })?;
+            .map_err(|error| WitnessError::Json { file: name.into(), error })?;
         Ok(Self::new(file.parent_state_root, file.nodes))
     }
 }
 
-fn unpack(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let reader: Box<dyn Read> = match extension {
-        Some("zst") => Box::new(zstd::Decoder::new(file)?),
-        Some("gz") => Box::new(MultiGzDecoder::new(file)),
-        _ => Box::new(file),
+fn unpack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let reader: Box<dyn Read + '_> = if bytes.starts_with(ZSTD_MAGIC) {
+        Box::new(zstd::Decoder::with_buffer(bytes)?)
+    } else if bytes.starts_with(GZIP_MAGIC) {
+        Box::new(MultiGzDecoder::new(bytes))
+    } else {
+        Box::new(bytes)
     };
     let mut json = Vec::new();
     reader.take(MAX_UNPACKED_BYTES).read_to_end(&mut json)?;

@@ -5,6 +5,7 @@ pub(super) mod ahead;
 pub(super) mod around;
 pub(super) mod bound;
 pub(super) mod given;
+pub(super) mod hinted;
 pub(super) mod lives;
 pub(super) mod touched;
 

@@ -180,7 +180,8 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 /// The first part of a name in code style that is nowhere.
 fn missing(name: &str, words: &BTreeSet<String>) -> Option<String> {
     // Commands, patterns, addresses.
-    let is_other = name.contains([' ', '*', '<', '$']) || name.starts_with("0x");
+    let is_address = name.contains("://") || name.starts_with("0x");
+    let is_other = is_address || name.contains([' ', '*', '<', '$']);
     if is_other
         || words.contains(name)
         || FOREIGN.iter().any(|it| name.trim_end_matches('/') == *it)

@@ -1,6 +1,9 @@
 //! `braid bench --against`: what became slower since an earlier measurement.
 
-use super::{End, Stop, report::Conditions};
+use super::{
+    End, Stop,
+    report::{Conditions, ListsInUse},
+};
 use crate::{
     bench::{Change, FEWEST, Figures, Round, Verdict},
     commands::json::write_line,
@@ -22,6 +25,10 @@ struct Earlier {
     pause_us: u64,
     busy: u32,
     access_list: bool,
+    #[serde(default)]
+    access_list_hint: bool,
+    #[serde(default)]
+    makes_access_list: bool,
     txs: usize,
     gas: u64,
     #[serde(default)]
@@ -154,12 +161,15 @@ fn change(earlier: &Earlier, conditions: Conditions, figures: &Figures) -> Resul
             earlier.txs, earlier.gas
         ));
     }
-    let Conditions { pause, busy, access_list } = conditions;
+    let Conditions { pause, busy, lists } = conditions;
     let then = (earlier.profile.as_str(), u128::from(earlier.pause_us), earlier.busy);
-    if (then, earlier.access_list) != ((PROFILE, pause.as_micros(), busy), access_list) {
+    let Earlier { access_list: given, access_list_hint: hint, makes_access_list: made, .. } =
+        *earlier;
+    if (then, ListsInUse { given, hint, made }) != ((PROFILE, pause.as_micros(), busy), lists) {
         return Err(format!(
-            "conditions differ: profile {}, pause {} us, {} computing processes for each core, access list {} then",
-            earlier.profile, earlier.pause_us, earlier.busy, earlier.access_list
+            "conditions differ: profile {}, pause {} us, {} computing processes for each core, access list {given}, \
+             as a hint {hint}, made {made} then",
+            earlier.profile, earlier.pause_us, earlier.busy
         ));
     }
     let before: Vec<Round> = rounds(&earlier.seq_rounds_ms, &earlier.par_rounds_ms);

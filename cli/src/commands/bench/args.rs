@@ -17,6 +17,7 @@ Examples:
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
   braid bench blocks/ --virtual 2,4,8,16      the same where a run takes as long as its gas: alike on every machine
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
+  braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
   braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
@@ -54,6 +55,7 @@ runs back to back. The ways of executing a block take turns in random order.
 
 --bal: Braid executes each block with its own access list, wherever it is measured or simulated; the
 baseline and the other ways do not look at it. The list is made once, before anything is timed.
+--bal-hint: the same with a list that Braid does not trust. --emit-bal: it makes the list of each block.
 
 --db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
 --db-waits spin keeps its core busy; the baseline reads through the same database.
@@ -103,6 +105,12 @@ pub(in crate::commands) struct BenchArgs {
     /// Execute each block with its access list (EIP-7928), which is made before anything is timed
     #[arg(long)]
     pub(super) bal: bool,
+    /// The same, where Braid does not trust the list: it only tells what may meet
+    #[arg(long, conflicts_with = "bal")]
+    pub(super) bal_hint: bool,
+    /// Let Braid make the access list of each block
+    #[arg(long)]
+    pub(super) emit_bal: bool,
     /// Multiply the number of transactions by this
     #[arg(long, value_name = "TIMES", default_value_t = 1, num_args = 0..=1, default_missing_value = "4", require_equals = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) scale: u32,
@@ -163,7 +171,7 @@ pub(in crate::commands) struct BenchArgs {
     /// Only simulate, on these numbers of workers, and let a run take as long as its gas
     #[arg(long = "virtual", value_name = "LIST", value_delimiter = ',', value_parser = workers_from, conflicts_with_all = [
         "workers", "policy", "rounds", "busy", "db_latency", "markdown", "against", "brief", "no_learn", "no_keccak_cache",
-        "simulate", "execute",
+        "simulate", "execute", "emit_bal",
     ])]
     pub(super) priced: Vec<NonZeroU16>,
     /// Print the memory that one run adds, or the access list, and nothing else

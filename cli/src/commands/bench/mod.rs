@@ -32,7 +32,7 @@ use braid_testkit::{
 };
 use clap::ValueEnum;
 use markdown::Markdown;
-use report::{Conditions, Json, Report, Table};
+use report::{Conditions, Json, ListsInUse, Report, Table};
 use revm::DatabaseRef;
 use std::{
     fmt::Display,
@@ -62,8 +62,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         let _ = bench::compute();
         return Ok(End::Right);
     }
-    let (pause, busy) = (args.pause, args.busy.unwrap_or(0));
-    let conditions = Conditions { pause, busy, access_list: args.bal };
+    let conditions = conditions(args);
     if args.contention {
         let _load = load(args)?;
         return contention::contention(args, conditions);
@@ -121,6 +120,12 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     Ok(end.max(compared))
 }
 
+/// Under which conditions everything is measured.
+fn conditions(args: &BenchArgs) -> Conditions {
+    let lists = ListsInUse { given: args.bal, hint: args.bal_hint, made: args.emit_bal };
+    Conditions { pause: args.pause, busy: args.busy.unwrap_or(0), lists }
+}
+
 /// Says it if nothing can be measured with this build; starts what computes beside all runs.
 fn load(args: &BenchArgs) -> io::Result<Option<bench::Load>> {
     if let Some(warning) = profile::warning() {
@@ -155,6 +160,7 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
         let mut config = Config::with_workers(*workers);
         (config.policy, config.learn) = (args.policy.policy(), !args.no_learn);
         config.cache_keccak = !args.no_keccak_cache;
+        config.access_list = args.emit_bal;
         Executor::new(config)
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };
@@ -295,8 +301,11 @@ fn shared(
     database: &FileDatabase,
 ) -> Result<Arc<braid_evm::Block>, BenchError> {
     let block = braid_evm::Block::from(block);
-    let block =
-        if args.bal { access_list::with_its_list(block, database.clone()) } else { Ok(block) };
+    let block = match (args.bal, args.bal_hint) {
+        (true, _) => access_list::with_its_list(block, database.clone()),
+        (_, true) => access_list::with_its_hint(block, database.clone()),
+        _ => Ok(block),
+    };
     block.map(Arc::new).map_err(|error| BenchError::Invalid(error.to_string()))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     End, Stop,
-    report::{Conditions, optional},
+    report::{Conditions, ListsInUse, optional},
 };
 use crate::bench::{
     BenchError, Bounded, Timing,
@@ -242,7 +242,11 @@ fn begin(args: &OddArgs) -> io::Result<()> {
     if args.is_virtual {
         writeln!(out, "simulated workers: a run takes as long as its gas")?;
     } else {
-        writeln!(out, "{}", Conditions { pause: args.pause, busy: 0, access_list: false })?;
+        writeln!(
+            out,
+            "{}",
+            Conditions { pause: args.pause, busy: 0, lists: ListsInUse::default() }
+        )?;
     }
     let name = "sequential over Braid's time";
     let last = if args.is_virtual { "   runs" } else { "    cpu  bound  how most of it ran" };

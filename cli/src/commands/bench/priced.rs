@@ -24,7 +24,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
     let items = items(&args.what)?;
     let mut progress = Progress::new(items.len());
     if !args.json {
-        begin(args.bal)?;
+        begin(args)?;
     }
     let (mut means, mut end) = (Means::new(), End::Right);
     for item in items {
@@ -71,9 +71,10 @@ fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virt
     Ok((block.transactions.len(), all))
 }
 
-fn begin(access_lists: bool) -> io::Result<()> {
+fn begin(args: &BenchArgs) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    let with = if access_lists { ", with access lists" } else { "" };
+    let with = if args.bal { ", with access lists" } else { "" };
+    let with = if args.bal_hint { ", with access lists as hints" } else { with };
     writeln!(out, "simulated workers: a run takes as long as its gas{with}")?;
     let bold = Style::new().bold();
     writeln!(

@@ -30,8 +30,19 @@ pub(super) struct Conditions {
     pub(super) pause: Duration,
     /// Processes that compute on each core meanwhile.
     pub(super) busy: u32,
-    /// Whether Braid executes each block with its access list.
-    pub(super) access_list: bool,
+    /// Access lists that Braid is given or makes.
+    pub(super) lists: ListsInUse,
+}
+
+/// What becomes of access lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ListsInUse {
+    /// Each block comes with its list.
+    pub(super) given: bool,
+    /// Each block comes with its list as a hint.
+    pub(super) hint: bool,
+    /// Braid makes the list of each block.
+    pub(super) made: bool,
 }
 
 impl Display for Conditions {
@@ -42,7 +53,10 @@ impl Display for Conditions {
             1 => f.write_str("one computing process on each core"),
             each => write!(f, "{each} computing processes on each core"),
         }?;
-        f.write_str(if self.access_list { ", with access lists" } else { "" })
+        let ListsInUse { given, hint, made } = self.lists;
+        f.write_str(if given { ", with access lists" } else { "" })?;
+        f.write_str(if hint { ", with access lists as hints" } else { "" })?;
+        f.write_str(if made { ", making access lists" } else { "" })
     }
 }
 
@@ -227,6 +241,10 @@ struct Line<'a> {
     busy: u32,
     /// Whether Braid executed the block with its access list.
     access_list: bool,
+    /// Whether it had the list as a hint.
+    access_list_hint: bool,
+    /// Whether it made the list.
+    makes_access_list: bool,
     workers: u16,
     txs: usize,
     gas: u64,
@@ -301,7 +319,9 @@ impl<'a> Line<'a> {
             profile: PROFILE,
             pause_us: conditions.pause.as_micros(),
             busy: conditions.busy,
-            access_list: conditions.access_list,
+            access_list: conditions.lists.given,
+            access_list_hint: conditions.lists.hint,
+            makes_access_list: conditions.lists.made,
             workers: figures.workers,
             txs: figures.transactions,
             gas: figures.gas,

@@ -179,7 +179,7 @@ pub(in crate::commands) fn measure(
 ) -> Result<Result<Option<Reached>, String>, Unusable> {
     let timing = Timing { rounds: args.rounds, pause: args.pause };
     let workers = usize::from(executor.config().workers.get());
-    let subject = Subject { file, witness: None, list: None };
+    let subject = Subject { file, witness: None, list: None, hint: None };
     let ran = run_block(executor, subject, name.to_owned(), timing);
     let report = ran.map_err(|error| field(name, error))?.report;
     if let Verdict::Mismatch(differences) = &report.verdict {

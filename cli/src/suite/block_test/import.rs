@@ -152,6 +152,7 @@ impl<'a> Importer<'a> {
                 ..ChainRules::default()
             },
             access_list: None,
+            access_list_hint: None,
         })
     }
 

@@ -16,6 +16,7 @@ impl<D: DatabaseRef> Database for EvmView<'_, D> {
         if self.is_of_no_use() {
             return Err(ViewStopped);
         }
+        self.note_low(address);
         if let Some(payee) = self.unseen_payee(address)? {
             return Ok(Some(payee));
         }

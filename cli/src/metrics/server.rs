@@ -1,0 +1,175 @@
+//! A server of metrics over HTTP.
+
+use super::Metrics;
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    str::FromStr,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use thiserror::Error;
+
+/// Bytes of a request that are read; a scrape has a few hundred.
+const MAX_REQUEST: usize = 8 * 1024;
+/// Time for one read or write of a connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where metrics are served. A port alone is one of the loopback interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsAddress(SocketAddr);
+
+impl FromStr for MetricsAddress {
+    type Err = MetricsError;
+
+    fn from_str(text: &str) -> Result<Self, MetricsError> {
+        if let Ok(port) = text.parse() {
+            return Ok(Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)));
+        }
+        text.parse().map(Self).map_err(|_| MetricsError::Address { text: text.to_owned() })
+    }
+}
+
+/// Why no metrics are served.
+#[derive(Debug, Error)]
+pub enum MetricsError {
+    /// The text is no address.
+    #[error("expected a port, or an address such as 127.0.0.1:9184, found {text:?}")]
+    Address {
+        /// The text.
+        text: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot serve metrics on {address}: {error}: choose another port, or 0 for any")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Serves metrics until the process ends, one request after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a thread that answers `GET /metrics` and `GET /healthz`.
+    ///
+    /// # Errors
+    /// [`MetricsError::Bind`].
+    pub fn start(address: MetricsAddress, metrics: Arc<Metrics>) -> Result<Self, MetricsError> {
+        let MetricsAddress(address) = address;
+        let failed = |error| MetricsError::Bind { address, error };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let serve = move || {
+            // A connection that fails is the client's matter.
+            for stream in listener.incoming().flatten() {
+                let _ = answer(stream, &metrics);
+            }
+        };
+        thread::Builder::new().name("braid-metrics".to_owned()).spawn(serve).map_err(failed)?;
+        Ok(Self { address: bound })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = head(&mut stream)?;
+    let line = request.lines().next().unwrap_or_default();
+    let (status, kind, body) = match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["GET", "/metrics", _] => ("200 OK", "text/plain; version=0.0.4", metrics.text()),
+        ["GET", "/healthz", _] => ("200 OK", "text/plain", "ok\n".to_owned()),
+        ["GET", ..] => ("404 Not Found", "text/plain", "ask for /metrics or /healthz\n".to_owned()),
+        _ => ("405 Method Not Allowed", "text/plain", "only GET is answered\n".to_owned()),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )?;
+    stream.flush()
+}
+
+/// The head of a request; what is longer than a scrape's is cut off.
+fn head(stream: &mut TcpStream) -> io::Result<String> {
+    let mut read = Vec::new();
+    let mut buffer = [0; 1024];
+    while read.len() < MAX_REQUEST && !read.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        read.extend(buffer.iter().take(count));
+    }
+    Ok(String::from_utf8_lossy(&read).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Metrics, MetricsAddress, Server};
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        sync::Arc,
+    };
+
+    fn ask(server: Server, request: &str) -> String {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_the_loopback_interface() {
+        let parse = |text: &str| text.parse::<MetricsAddress>().map(|it| it.0.to_string());
+        assert_eq!(parse("9184").unwrap(), "127.0.0.1:9184");
+        assert_eq!(parse("0.0.0.0:9184").unwrap(), "0.0.0.0:9184");
+        assert!(parse("localhost").unwrap_err().to_string().contains("127.0.0.1:9184"));
+    }
+
+    #[test]
+    fn requests_are_answered_one_after_the_other() {
+        let metrics = Arc::new(Metrics::default());
+        let server = Server::start("0".parse().unwrap(), metrics).unwrap();
+        assert!(server.address().ip().is_loopback());
+        for (request, status) in [
+            ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
+            ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK"),
+            ("GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
+            ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
+            ("\r\n\r\n", "405 Method Not Allowed"),
+        ] {
+            let answer = ask(server, request);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");
+        }
+        let taken = server.address().to_string().parse().unwrap();
+        let error = Server::start(taken, Arc::default()).unwrap_err().to_string();
+        assert!(error.contains("choose another port"), "{error}");
+    }
+
+    #[test]
+    fn a_client_that_says_nothing_or_too_much_does_not_stop_the_server() {
+        let server = Server::start("0".parse().unwrap(), Arc::default()).unwrap();
+        let silent = TcpStream::connect(server.address()).unwrap();
+        let mut loud = TcpStream::connect(server.address()).unwrap();
+        let _ = loud.write_all(&vec![b'x'; 1 << 16]);
+        drop(loud);
+        let answer = ask(server, "GET /metrics HTTP/1.1\r\n\r\n");
+        assert!(answer.contains("braid_blocks_total 0\n"), "{answer}");
+        drop(silent);
+    }
+}

@@ -1,0 +1,34 @@
+//! The text format of Prometheus.
+
+use std::fmt::{Display, Write};
+
+/// Metrics, as text.
+#[derive(Debug, Default)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Begins the samples of a metric.
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    /// A value. Labels must not need escaping: names of this project's own.
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        match labels.is_empty() {
+            true => self.line(format_args!("{name} {value}")),
+            false => self.line(format_args!("{name}{{{}}} {value}", labels.join(","))),
+        }
+    }
+
+    pub(super) fn end(self) -> String {
+        self.0
+    }
+
+    fn line(&mut self, line: impl Display) {
+        // Writing into memory does not fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}

@@ -1,0 +1,277 @@
+//! `braid chain run --metrics`.
+//!
+//! 1. A scrape while the command runs tells what it has executed.
+//! 2. A real Prometheus, where there is one, scrapes it and answers each query of the dashboard.
+
+use crate::chain::{Demo, braid, json};
+use serde_json::Value;
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Time after which something that should happen will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A chain that runs on what standard input gives, with metrics.
+struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    address: String,
+}
+
+impl Running {
+    fn new(folder: &str) -> Self {
+        let mut command = braid(&["chain", "run", "--json", "--metrics", "0", folder, "-"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the tool starts");
+        let mut said = String::new();
+        let errors = child.stderr.take().expect("a pipe");
+        BufReader::new(errors).read_line(&mut said).expect("a line");
+        let address = said.trim().strip_prefix("metrics: http://").expect("an address");
+        let address = address.strip_suffix("/metrics").expect("a path").to_owned();
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+        Self { input: child.stdin.take(), child, address }
+    }
+
+    /// Hands over blocks, and waits until they are counted.
+    fn executes(&mut self, blocks: &[u8], number: u64) -> String {
+        self.input.as_mut().expect("open").write_all(blocks).expect("the tool reads");
+        let begun = Instant::now();
+        loop {
+            let text = get(&self.address, "/metrics").expect("an answer");
+            if value(&text, "braid_blocks_total") == Some(number as f64) {
+                return text;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{text}");
+            sleep(PAUSE);
+        }
+    }
+
+    /// Ends the input; returns the report.
+    fn end(mut self) -> Value {
+        drop(self.input.take());
+        let mut text = String::new();
+        let mut output = self.child.stdout.take().expect("a pipe");
+        output.read_to_string(&mut text).expect("text");
+        assert!(self.child.wait().expect("ends").success());
+        serde_json::from_str(&text).expect("one JSON object")
+    }
+}
+
+/// Body of the answer to a request, if it is one of success.
+fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.split_whitespace().nth(1).filter(|status| *status == "200")?;
+    Some(body.to_owned())
+}
+
+/// The value of a sample without labels.
+fn value(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map(|value| value.parse().expect("a number"))
+}
+
+/// Sum over all labels.
+fn sum(text: &str, name: &str) -> f64 {
+    let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    samples
+        .map(|it| it.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number"))
+        .sum()
+}
+
+#[test]
+fn a_scrape_tells_what_was_executed() {
+    let demo = Demo::new(4);
+    let folder = demo.begun("chain");
+    let blocks = fs::read(demo.path("demo/blocks.rlp")).expect("reads");
+    let mut running = Running::new(&folder);
+    assert_eq!(get(&running.address, "/healthz").expect("an answer"), "ok\n");
+    let before = get(&running.address, "/metrics").expect("an answer");
+    assert_eq!(value(&before, "braid_blocks_total"), Some(0.0));
+    let text = running.executes(&blocks, 4);
+    if let Some(said) = promtool(&text) {
+        assert_eq!(said, "");
+    }
+    let address = running.address.clone();
+    let report = running.end();
+    for (name, field) in [
+        ("braid_blocks_total", "blocks"),
+        ("braid_transactions_total", "transactions"),
+        ("braid_gas_total", "gas"),
+    ] {
+        assert_eq!(value(&text, name), report[field].as_f64(), "{name}: {text}");
+    }
+    let transactions = value(&text, "braid_transactions_total").expect("a value");
+    assert_eq!(value(&text, "braid_head_block"), Some(4.0));
+    assert!(value(&text, "braid_durable_block") <= Some(4.0));
+    assert!(value(&text, "braid_runs_total") >= Some(transactions));
+    assert_eq!(sum(&text, "braid_path_transactions_total"), transactions, "{text}");
+    assert_eq!(value(&text, "braid_stretch_transactions_sum"), Some(transactions));
+    assert_eq!(value(&text, "braid_block_seconds_count"), Some(4.0));
+    assert!(value(&text, "braid_block_seconds_sum") > Some(0.0));
+    assert!(value(&text, "process_cpu_seconds_total") > Some(0.0));
+    assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
+    assert!(get(&address, "/metrics").is_none(), "served after the end");
+}
+
+#[test]
+fn an_address_that_is_none_or_is_taken_says_what_to_do() {
+    let demo = Demo::new(1);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
+    for (address, said) in [("localhost", "127.0.0.1:9184"), (&*taken, "choose another port")] {
+        let output = braid(&["chain", "run", "--metrics", address, &folder, &rlp]).output();
+        let output = output.expect("the tool starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+    }
+    assert_eq!(json(&["run", &folder, &rlp])["blocks"], 1);
+}
+
+/// What `promtool check metrics` has to say, where it is.
+fn promtool(text: &str) -> Option<String> {
+    let mut command = Command::new("promtool");
+    command.args(["check", "metrics"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("ends");
+    Some(format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+/// Prometheus, which scrapes one address.
+struct Prometheus {
+    child: Child,
+    address: String,
+}
+
+impl Prometheus {
+    /// `None` where it is not installed.
+    fn new(folder: &Path, target: &str) -> Option<Self> {
+        let config = folder.join("prometheus.yml");
+        let text = format!(
+            "scrape_configs:\n- job_name: braid\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
+        );
+        fs::write(&config, text).expect("writes");
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = port.local_addr().expect("an address").to_string();
+        drop(port);
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+        command.arg(format!("--web.listen-address={address}"));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Some(Self { child: command.spawn().ok()?, address })
+    }
+
+    /// The result of a query, if it is one.
+    fn query(&self, query: &str) -> Option<Vec<Value>> {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = get(&self.address, &format!("/api/v1/query?query={encoded}"))?;
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        Some(answer["data"]["result"].as_array().expect("a vector").clone())
+    }
+
+    /// The value of a query, as soon as it has `wanted`.
+    fn until(&self, query: &str, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let found = self.query(query).unwrap_or_default();
+            if found.first().is_some_and(|it| it["value"][1] == wanted) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{query}: {found:?}");
+            sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn dashboard() -> Value {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/dashboard.json");
+    serde_json::from_str(&fs::read_to_string(path).expect("the dashboard")).expect("JSON")
+}
+
+/// Queries of the dashboard, with Grafana's variable for the interval filled in.
+fn queries(dashboard: &Value) -> Vec<String> {
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|it| it["targets"].as_array().expect("targets"));
+    let query =
+        |it: &Value| it["expr"].as_str().expect("a query").replace("$__rate_interval", "1m");
+    targets.map(query).collect()
+}
+
+#[test]
+fn each_metric_of_the_dashboard_is_served() {
+    let demo = Demo::new(1);
+    let running = Running::new(&demo.begun("chain"));
+    let text = get(&running.address, "/metrics").expect("an answer");
+    let queries = queries(&dashboard());
+    assert!(queries.len() >= 10, "{queries:?}");
+    let is_name = |word: &&str| word.starts_with("braid_") || word.starts_with("process_");
+    for query in &queries {
+        let words = query.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(is_name).collect();
+        assert!(!names.is_empty(), "{query}");
+        for name in names {
+            let name = name.trim_end_matches("_bucket").trim_end_matches("_sum");
+            assert!(text.contains(&format!("# TYPE {name} ")), "{query}: there is no {name}");
+        }
+    }
+    assert_eq!(running.end()["blocks"], 0);
+}
+
+#[test]
+fn a_real_prometheus_scrapes_and_answers() {
+    let demo = Demo::new(4);
+    let folder = demo.begun("chain");
+    let rlp = fs::read(demo.path("demo/blocks.rlp")).expect("reads");
+    let mut running = Running::new(&folder);
+    let data = PathBuf::from(demo.path("prometheus"));
+    fs::create_dir(&data).expect("a folder");
+    let Some(prometheus) = Prometheus::new(&data, &running.address) else {
+        eprintln!("skipped: no prometheus: apt-get install prometheus");
+        return;
+    };
+    prometheus.until("braid_blocks_total", "0");
+    let text = running.executes(&rlp, 4);
+    let transactions = value(&text, "braid_transactions_total").expect("a value");
+    prometheus.until("braid_blocks_total", "4");
+    prometheus.until("sum(braid_path_transactions_total)", &transactions.to_string());
+    prometheus.until("up{job=\"braid\"}", "1");
+    let queries = queries(&dashboard());
+    let begun = Instant::now();
+    // A rate needs two scrapes.
+    for query in &queries {
+        while prometheus.query(query).is_none_or(|found| found.is_empty()) {
+            assert!(begun.elapsed() < PATIENCE, "{query}: no result");
+            sleep(PAUSE);
+        }
+    }
+    running.end();
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Installs braid-spark with all that it needs on Debian or Ubuntu: Java, Python and PySpark. Run it as root or with sudo.
+#
+#   sh install.sh WHEEL     from a wheel that `cargo xtask python` built: no compiler is needed
+#   sh install.sh           from the source tree that this script lies in: needs Rust and a C compiler
+#
+# The commands are linked into /usr/local/bin. BRAID_HOME is where the packages go, by default /opt/braid-spark.
+set -eu
+
+home=${BRAID_HOME:-/opt/braid-spark}
+here=$(cd "$(dirname "$0")" && pwd)
+source=${1:-}
+
+missing=
+command -v java >/dev/null || missing="$missing default-jre-headless"
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3 python3-venv"
+# Spark's own scripts look for it.
+command -v ps >/dev/null || missing="$missing procps"
+if [ -z "$source" ]; then
+    command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+    if ! command -v cargo >/dev/null; then
+        echo "install.sh: without a wheel this builds from source: install Rust 1.95 or newer, or give it a wheel" >&2
+        exit 2
+    fi
+    source=$(dirname "$here")
+fi
+if [ -n "$missing" ]; then
+    apt-get update -q
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+fi
+python3 -m venv "$home"
+pip() { "$home/bin/pip" "$@" --quiet --disable-pip-version-check --no-cache-dir; }
+pip install "${source}[spark]"
+# Another build of a version that is there already.
+pip install --force-reinstall --no-deps "$source"
+for command in braid-spark spark-submit; do
+    ln -sf "$home/bin/$command" /usr/local/bin/
+done
+# For `spark-submit` and the Spark operator, which name an application by its path.
+cp "$("$home/bin/python" -c 'import braid_evm.spark.submit as it; print(it.__file__)')" "$home/submit.py"
+braid-spark --help >/dev/null
+echo "install.sh: braid-spark is there: braid-spark --help"

@@ -1,0 +1,44 @@
+//! Precompiles in the journal. They are warm from the beginning, so revm's journal has no entry
+//! where one is accessed; to look for each of them after each transaction costs as much as the rest
+//! of what a token transfer accesses.
+
+use super::EvmView;
+use alloy_primitives::{Address, map::AddressSet};
+use revm::DatabaseRef;
+use revm::state::EvmState;
+
+impl<D: DatabaseRef> EvmView<'_, D> {
+    /// The journal gets this account.
+    #[inline]
+    pub(super) fn note_low(&mut self, address: Address) {
+        if let Some(low) = &mut self.low
+            && (self.has_own_precompiles || is_low(&address))
+        {
+            low.push(address);
+        }
+    }
+
+    /// Accounts in the journal, all that are precompiles among them, if it is recorded what
+    /// transactions access.
+    pub(in crate::evm::exec) fn low_accounts(&self) -> &[Address] {
+        self.low.as_deref().unwrap_or_default()
+    }
+
+    /// Goes on with a journal that others have filled.
+    pub(in crate::evm::exec) fn find_low_accounts(
+        &mut self,
+        journal: &EvmState,
+        precompiles: &AddressSet,
+    ) {
+        if let Some(low) = &mut self.low {
+            low.clear();
+            let there = precompiles.iter().filter(|address| journal.contains_key(*address));
+            low.extend(there.copied());
+        }
+    }
+}
+
+/// Whether Ethereum's precompiles are among addresses like this.
+fn is_low(address: &Address) -> bool {
+    address.first_chunk() == Some(&[0; 16])
+}

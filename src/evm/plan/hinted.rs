@@ -1,0 +1,193 @@
+//! What an access list tells that is not trusted: which transactions write what others have
+//! written. A list that lies makes some transactions wait that need not, or run again; each run is
+//! checked as without it.
+
+use super::thresholds::GAS_OF_A_CHANGE;
+use super::tx::probable_gas;
+use crate::evm::exec::input::Block;
+use crate::ids::TxIndex;
+use alloy_eip7928::{AccountChanges, BlockAccessIndex};
+use alloy_primitives::Address;
+
+/// A transaction, and a lower one that has written something which it writes as well.
+type Need = (u32, u32);
+
+/// For each transaction of a block, the lower one that it waits for.
+#[derive(Debug, Default)]
+pub(in crate::evm) struct Hinted {
+    waits_for: Vec<Option<TxIndex>>,
+}
+
+impl Hinted {
+    /// What the hint of `block` says. `receivers`: accounts for which fees are set aside. `first`:
+    /// the index of the first transaction.
+    pub(in crate::evm) fn of(
+        block: &Block,
+        receivers: impl Iterator<Item = Address>,
+        first: u64,
+    ) -> Option<Self> {
+        let list = block.access_list_hint.as_deref()?;
+        let receivers: Vec<Address> = receivers.collect();
+        let mut writers = Writers::new(block, first);
+        for account in list.iter() {
+            writers.add_account(account, receivers.contains(&account.address));
+        }
+        Some(Self { waits_for: waits(block, writers.needs) })
+    }
+
+    /// The lower transaction that `tx` waits for, if that is not below `first`.
+    pub(super) fn waits_for(&self, tx: TxIndex, first: TxIndex) -> Option<TxIndex> {
+        self.waits_for.get(tx.position()).copied().flatten().filter(|on| *on >= first)
+    }
+}
+
+/// Finds who writes what others have written, as far as a list tells.
+struct Writers {
+    needs: Vec<Need>,
+    /// Changes that are looked at at most: a list that is not trusted may be of any length.
+    left: usize,
+    transactions: u32,
+    /// The index of the first one.
+    first: u64,
+}
+
+impl Writers {
+    fn new(block: &Block, first: u64) -> Self {
+        let most = block.env.gas_limit / GAS_OF_A_CHANGE;
+        Self {
+            needs: Vec::new(),
+            left: usize::try_from(most).unwrap_or(usize::MAX),
+            transactions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),
+            first,
+        }
+    }
+
+    /// What of `account` is written more than once. What is set aside for it needs nothing.
+    fn add_account(&mut self, account: &AccountChanges, is_receiver: bool) {
+        for slot in &account.storage_changes {
+            self.add(slot.changes.iter().map(|it| it.block_access_index));
+        }
+        // What is paid to a contract needs its balance only where code looks at it.
+        let is_contract = !account.storage_changes.is_empty() || !account.storage_reads.is_empty();
+        if !is_receiver && !is_contract {
+            self.add(account.balance_changes.iter().map(|it| it.block_access_index));
+        }
+        self.add(account.nonce_changes.iter().map(|it| it.block_access_index));
+        self.add(account.code_changes.iter().map(|it| it.block_access_index));
+    }
+
+    /// One location, written at these indices.
+    fn add(&mut self, indices: impl ExactSizeIterator<Item = BlockAccessIndex>) {
+        let count = indices.len().min(self.left);
+        self.left -= count;
+        let place = |index: BlockAccessIndex| {
+            let place = index.get().checked_sub(self.first)?;
+            u32::try_from(place).ok().filter(|place| *place < self.transactions)
+        };
+        let mut last = None;
+        for writer in indices.take(count).filter_map(place) {
+            let lower = last.replace(writer).filter(|last| *last < writer);
+            self.needs.extend(lower.map(|lower| (writer, lower)));
+        }
+    }
+}
+
+/// The one of the lower transactions that each of `needs` names which will be done last, if all of
+/// them wait like that and there are workers enough.
+fn waits(block: &Block, mut needs: Vec<Need>) -> Vec<Option<TxIndex>> {
+    needs.sort_unstable();
+    let mut needs = needs.into_iter().peekable();
+    let mut done: Vec<u64> = Vec::with_capacity(block.transactions.len());
+    let mut waits = Vec::with_capacity(block.transactions.len());
+    for (place, tx) in (0..).zip(&block.transactions) {
+        let mut last = None;
+        while let Some((_, lower)) = needs.next_if(|(writer, _)| *writer == place) {
+            let time = done.get(lower as usize).copied().unwrap_or_default();
+            last = last.max(Some((time, lower)));
+        }
+        let begins = last.map_or(0, |(time, _)| time);
+        done.push(begins.saturating_add(probable_gas(block, tx)));
+        waits.push(last.map(|(_, lower)| TxIndex(lower)));
+    }
+    waits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_eip7928::bal::Bal;
+    use alloy_eip7928::{NonceChange, SlotChanges, StorageChange};
+    use alloy_primitives::U256;
+    use revm::context::TxEnv;
+    use std::sync::Arc;
+
+    /// A block of transactions that ask for this much gas, and the hint that each of `slots` is
+    /// written at these indices.
+    fn block(gas: &[u64], slots: &[&[u64]]) -> Block {
+        let call = |gas: &u64| TxEnv { gas_limit: *gas, data: vec![7].into(), ..TxEnv::default() };
+        let change = |index: &u64| StorageChange::new(BlockAccessIndex::new(*index), U256::ONE);
+        let slot = |(slot, indices): (u64, &&[u64])| {
+            SlotChanges::new(U256::from(slot), indices.iter().map(change).collect())
+        };
+        let mut account = AccountChanges::new(Address::repeat_byte(1));
+        account.storage_changes = (0..).zip(slots).map(slot).collect();
+        let access_list_hint = Some(Arc::new(Bal::new(vec![account])));
+        Block { transactions: gas.iter().map(call).collect(), access_list_hint, ..Block::default() }
+    }
+
+    fn waits(block: &Block) -> Vec<Option<u32>> {
+        let hinted = Hinted::of(block, core::iter::empty(), 1).expect("a hint");
+        let indices = (0..).map(TxIndex).take(block.transactions.len());
+        indices.map(|tx| hinted.waits_for(tx, TxIndex(0)).map(|on| on.0)).collect()
+    }
+
+    #[test]
+    fn a_transaction_waits_for_the_last_one_done_of_those_it_needs() {
+        let gas = [90_000, 30_000, 30_000, 30_000, 30_000];
+        assert_eq!(waits(&block(&gas, &[])), [None; 5]);
+        let found = waits(&block(&gas, &[&[1, 4], &[2, 3, 4], &[3, 5]]));
+        assert_eq!(found, [None, None, Some(1), Some(0), Some(2)]);
+        let of = |gas: &[u64]| waits(&block(gas, &[&[1, 3], &[2, 3]]))[2];
+        assert_eq!([of(&[30_000, 40_000, 1]), of(&[40_000, 30_000, 1])], [Some(1), Some(0)]);
+        let hinted = Hinted::of(&block(&gas, &[&[1, 4]]), core::iter::empty(), 1);
+        let from = |first| hinted.as_ref().and_then(|it| it.waits_for(TxIndex(3), TxIndex(first)));
+        assert_eq!((from(0), from(1)), (Some(TxIndex(0)), None));
+    }
+
+    #[test]
+    fn a_list_that_lies_makes_no_transaction_wait_for_itself_or_a_higher_one() {
+        let gas = [30_000; 3];
+        let found = waits(&block(&gas, &[&[0, 3, 1, 1, 900, u64::MAX, 2], &[4, 4, 3]]));
+        assert_eq!(found, [None, Some(0), None]);
+    }
+
+    #[test]
+    fn no_more_is_read_than_a_block_can_pay_for() {
+        let mut long = block(&[30_000; 9], &[&[1; 5_000], &[1, 2]]);
+        assert_eq!(waits(&long)[1], Some(0));
+        long.env.gas_limit = 5_000 * GAS_OF_A_CHANGE;
+        assert_eq!(waits(&long)[1], None);
+    }
+
+    #[test]
+    fn fees_that_are_set_aside_and_payments_to_contracts_need_nothing() {
+        let mut list = block(&[30_000; 2], &[&[1]]);
+        let mut accounts = list.access_list_hint.as_deref().expect("a hint").to_vec();
+        let change =
+            |index| alloy_eip7928::BalanceChange::new(BlockAccessIndex::new(index), U256::ONE);
+        accounts[0].balance_changes = vec![change(1), change(2)];
+        accounts.push(AccountChanges::new(Address::repeat_byte(2)));
+        accounts[1].balance_changes = vec![change(1), change(2)];
+        list.access_list_hint = Some(Arc::new(Bal::new(accounts.clone())));
+        let found = |list: &Block, receiver: u8| {
+            let receivers = core::iter::once(Address::repeat_byte(receiver));
+            let hinted = Hinted::of(list, receivers, 1).expect("a hint");
+            hinted.waits_for(TxIndex(1), TxIndex(0)).is_some()
+        };
+        assert!(found(&list, 9) && !found(&list, 2));
+        let nonce = |index| NonceChange::new(BlockAccessIndex::new(index), 1);
+        accounts[0].nonce_changes = vec![nonce(1), nonce(2)];
+        list.access_list_hint = Some(Arc::new(Bal::new(accounts)));
+        assert!(found(&list, 2));
+    }
+}
