@@ -60,7 +60,7 @@ fn an_error_is_one_line_with_what_to_do() {
     for (arguments, part) in [
         (&["run", "gone.json"][..], "gone.json"),
         (&["run", "bad.json"], "bad.json"),
-        (&["chain", "run", "nowhere"], "braid chain init"),
+        (&["chain", "verify", "nowhere"], "braid chain init"),
         (&["trace", "--tx", "1", "gone.json"], "gone.json"),
         (&["explain", "gone.json"], "gone.json"),
     ] {
