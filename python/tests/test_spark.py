@@ -169,7 +169,10 @@ def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Pat
     (other / "file").touch()
     twice = tmp_path / "twice.parquet"
     pq.write_table(pa.table({"name": ["a", "a"], "block": [b"1", b"2"]}), twice)
+    none = tmp_path / "none.parquet"
+    pq.write_table(pa.table({"block": pa.array([], pa.binary())}), none)
     for job, why in (
+        (Job("verify", str(none), str(tmp_path / "out")), "without rows"),
         (Job("verify", "nowhere", str(tmp_path / "out")), "expected a folder"),
         (Job("verify", str(empty), str(tmp_path / "out")), "found none"),
         (Job("verify", str(blocks), str(other)), "neither empty"),

@@ -65,7 +65,9 @@ pub(super) fn access_list(
         balance: info.as_ref().map(|info| info.balance),
     };
     let receivers = [&effects.beneficiary, &effects.surcharged].map(receiver);
-    let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant);
+    // Most transactions have an account that no other has: their sender.
+    let room = accesses.size_hint().0;
+    let mut list = ListBuilder::new(receivers, effects.touch_creates, effects.mutant, room);
     let [before, _] = &effects.outside;
     list.add(&before.accesses());
     // Memory that one leaves is there for the list.

@@ -125,6 +125,8 @@ def _plan(
     _describe(spark, "braid: weigh blocks")
     columns = [name for name in ("name", "block") if name in blocks.columns]
     rows = blocks.select(*columns).mapInArrow(task.weigh, task.WEIGHED).collect()
+    if not rows:
+        raise JobError(f"{job.input}: expected blocks, found a table without rows")
     if any(row.name is None for row in rows):
         raise JobError(f"{job.input}: expected a name for each block, found a row without name or bytes")
     weighed = [Weighed(row.name, row.gas) for row in rows]

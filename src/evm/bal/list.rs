@@ -55,15 +55,17 @@ pub(in crate::evm) struct ListBuilder {
 }
 
 impl ListBuilder {
-    /// An empty list. `touch_creates`: a touch alone creates an account, before EIP-161.
+    /// An empty list, with room for as many accounts. `touch_creates`: a touch alone creates an
+    /// account, before EIP-161.
     pub(in crate::evm) fn new(
         receivers: [Receiver; 2],
         touch_creates: bool,
         mutant: EvmMutant,
+        room: usize,
     ) -> Self {
         Self {
-            places: AddressMap::default(),
-            list: Vec::new(),
+            places: AddressMap::with_capacity_and_hasher(room, Default::default()),
+            list: Vec::with_capacity(room),
             slot_places: HashMap::default(),
             receivers,
             touch_creates,
@@ -181,8 +183,8 @@ impl ListBuilder {
         let mut order: Vec<(Address, usize)> =
             (0..list.len()).zip(&list).map(|(place, account)| (account.address, place)).collect();
         order.sort_unstable();
-        let mut take = |(_, place)| list.get_mut(place).map(core::mem::take);
-        Bal::new(order.into_iter().filter_map(&mut take).collect())
+        let mut take = |place| list.get_mut(place).map(core::mem::take).unwrap_or_default();
+        Bal::new(order.into_iter().map(|(_, place)| take(place)).collect())
     }
 }
 
