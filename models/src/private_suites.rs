@@ -21,7 +21,7 @@ pub(crate) fn private_suites() -> Vec<Suite> {
     ]
 }
 
-/// Every split of so many transactions into published ones and private batches, with one batch at least.
+/// Every split of this number of transactions into published ones and private batches, with one batch at least.
 fn splits(transactions: u32) -> Vec<Vec<Vec<u32>>> {
     let mut splits: Vec<Vec<Vec<u32>>> = vec![Vec::new()];
     for tx in 0..transactions {

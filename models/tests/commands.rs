@@ -99,7 +99,7 @@ fn drive(protocol: &mut Protocol, speculate: impl Fn(usize) -> RunResult) -> Dri
             Some(Command::Finish) => return driven,
             Some(other) => panic!("{other:?} in a block without private batches"),
             None => {
-                let (number, job) = channel.pop_front().expect("somebody can go on");
+                let (number, job) = channel.pop_front().expect("a job can go on");
                 report(job, 1, speculate(number))
             }
         };
@@ -260,7 +260,7 @@ fn the_rest_of_a_chunk_goes_with_what_it_shared_a_journal_with() {
     }
 }
 
-/// Hints hold back whom they concern, and nobody else.
+/// Hints hold back the transactions that they concern, and no others.
 #[test]
 fn who_waits_for_another_or_for_the_frontier_is_not_sent() {
     let sent = |plan: &Plan| {
@@ -310,7 +310,7 @@ fn waste_leads_to_a_stretch_in_order() {
     assert_eq!(protocol.counters().in_order_stretches, 0);
 }
 
-/// Where somebody goes on by other means the block ends there, after as many runs as was asked for.
+/// Where the caller goes on by other means the block ends there, after as many runs as was asked for.
 #[test]
 fn waste_ends_a_block_that_is_handed_over() {
     for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
@@ -388,7 +388,7 @@ fn what_happened_is_counted() {
 
 /// Before the rest of a block was handed over, speculation may have reached further than it does now.
 #[test]
-fn a_reader_beyond_the_end_is_nobody_to_wait_for() {
+fn no_reader_beyond_the_end_is_waited_for() {
     let mut protocol = Protocol::new(limits(), &Plan::singles(2));
     let job = run_here(&mut protocol);
     let stale_readers = vec![tx(1), tx(7)];
