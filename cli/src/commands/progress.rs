@@ -144,7 +144,7 @@ mod tests {
         thread::sleep(PATIENCE * 2);
         let shown = lock(&progress.shown);
         let bar = shown.bar.as_ref().expect("it is shown");
-        assert_eq!((bar.position(), bar.message().as_str()), (0, "long"));
+        assert_eq!((bar.position(), bar.message().as_str()), (1, "long"));
         drop(shown);
         progress.begin("next");
         assert_eq!(lock(&progress.shown).bar.as_ref().expect("a bar").position(), 1);
