@@ -136,7 +136,7 @@ fn handed_over() -> Vec<Scenario> {
         scenario.limits.hands_over_rest = false;
         for (policy, runs, commits) in [(Policy::Auto, 1, 1), (Policy::Alternate, 0, 2)] {
             scenario.limits.policy = policy;
-            scenario.limits.hands_over = Some(Waste { runs, commits });
+            scenario.limits.hands_over = Some(Waste { runs, kept: u32::MAX, commits });
             scenarios.push(scenario.clone());
         }
     }
