@@ -1,6 +1,6 @@
 //! A node that verifies a block which comes with its access list (EIP-7928), twice: by `Executor`,
 //! and by code that is written against alloy-evm. docs/INTEGRATION.md shows the functions
-//! `verify` and `verify_with_alloy` as they stand here.
+//! `verify`, `verify_with_alloy` and `execute_with_alloy` as they stand here.
 //!
 //! `cargo run --example verify_block`
 
@@ -62,6 +62,18 @@ fn verify_with_alloy<D: DatabaseRef + core::fmt::Debug>(
     let result = executor.execute_block(transactions)?;
     state.merge_transitions(BundleRetention::Reverts);
     Ok((result, state.take_bundle()))
+}
+
+/// What alloy-evm's own executor would return.
+fn execute_with_alloy<D: DatabaseRef + core::fmt::Debug>(
+    factory: &BraidExecutorFactory,
+    (env, context, transactions): (EvmEnv, EthBlockExecutionCtx<'_>, Transactions),
+    database: D,
+) -> Result<BlockExecutionResult<Receipt>, Box<dyn Error>> {
+    let state = State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update();
+    let mut state = state.build();
+    let evm = factory.evm_factory().create_evm(&mut state, env);
+    Ok(factory.create_executor(evm, context).execute_block(transactions)?)
 }
 
 const PAYERS: u64 = 50;
@@ -133,6 +145,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (result, bundle) = with(&list, hash)?;
     assert_eq!((result.gas_used, bundle.state), (built.gas_used, built.bundle.state));
     println!("verified: {} accounts, hash {hash}", list.len());
+    let input = (env.clone(), context.clone(), transactions.clone());
+    let without = execute_with_alloy(&factory, input, state.clone())?;
+    assert_eq!((without.gas_used, without.receipts), (result.gas_used, result.receipts));
 
     // Another header's list, and one whose author lies.
     println!("{}", with(&list, B256::ZERO).err().ok_or("it is another hash")?);

@@ -1,4 +1,4 @@
-//! A block has room for so many blobs: what does not fit is left out, or makes the block invalid.
+//! A block has room for a number of blobs: what does not fit is left out, or makes the block invalid.
 
 use alloy_primitives::{Address, B256, TxKind, U256};
 use braid_evm::{
@@ -100,7 +100,7 @@ fn it_makes_a_block_invalid() {
 }
 
 #[test]
-fn without_the_rule_nobody_counts() {
+fn without_the_rule_blobs_are_not_counted() {
     let (mut block, database) = block(&[6, 6]);
     block.rules.max_blob_gas = None;
     let output =

@@ -98,7 +98,7 @@ impl Machine {
 fn holds_no_block_up(case: fn(u64) -> ToyCase) {
     let (most, blocks, helped) = Machine::new(case, WorkerMutant::None).most_late();
     println!("{blocks} blocks, {helped} jobs taken over");
-    assert_eq!(most, 0, "late by so many ns more than the bound");
+    assert_eq!(most, 0, "nanoseconds by which it is later than the bound");
     assert!(blocks > 150 && helped > 100, "{blocks} blocks, {helped} jobs taken over");
 }
 

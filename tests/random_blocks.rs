@@ -161,7 +161,7 @@ fn blocks_of_arbitrary_bytes_equal_sequential_execution() {
         return;
     }
     let cases = number("BRAID_RANDOM_BLOCKS").unwrap_or(ARBITRARY);
-    let cases = u32::try_from(cases).expect("not so many");
+    let cases = u32::try_from(cases).expect("fewer");
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let bytes = prop::collection::vec(any::<u8>(), 0..2_000);
     let lineup = RefCell::new(Lineup::new(Policy::Forced(Forced::Speculative), Mode::Build));

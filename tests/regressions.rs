@@ -86,7 +86,7 @@ fn without(scene: &Scene, refused: Ask) -> [Result<(), String>; 2] {
 }
 
 #[test]
-fn a_beneficiary_that_nobody_reads_may_be_unreadable() {
+fn a_beneficiary_that_is_never_read_may_be_unreadable() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
     let [expected, found] = without(&scene, Ask::Account(BENEFICIARY));
     assert_eq!((expected, found), (Ok(()), Ok(())), "an empty block");
@@ -230,7 +230,7 @@ fn a_panic_while_a_worker_opens_the_state_is_contained() {
 }
 
 #[test]
-fn whoever_breaks_off_hears_of_no_more_and_gets_the_error() {
+fn a_stream_that_breaks_off_hears_of_no_more_and_gets_the_error() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
     for index in 0..50 {
         let sender = scene.sender(index);

@@ -21,7 +21,7 @@ struct Seen {
     endings: BTreeMap<Ending, u64>,
     stats: Stats,
     steps: u64,
-    /// Faults of the database that nobody heard of, because only speculation met them.
+    /// Faults of the database that no result shows, because only speculation met them.
     dropped: u64,
     /// Blocks with a list as a hint.
     hinted: u64,
@@ -137,7 +137,7 @@ fn whole_blocks_under_random_schedules_equal_sequential_execution() {
     );
     println!("{seeds} schedules: {endings:?}, {parts} parts, {rounds} rounds of lanes");
     assert!(parts > seeds / 10 && rounds > seeds / 10, "{parts} parts, {rounds} rounds of lanes");
-    // Nobody cancels them.
+    // They are not cancelled.
     assert_eq!(endings.len(), Ending::ALL.len() - 1, "{endings:?}");
 }
 

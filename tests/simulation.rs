@@ -253,7 +253,7 @@ fn stale_readers_run_again_before_the_frontier_reaches_them() {
     assert!(one > 4 * eight, "1 worker {one} ns, 8 workers {eight} ns");
 }
 
-/// A worker that panics outside a transaction ends the block; nobody waits for its report.
+/// A worker that panics outside a transaction ends the block; its report is not waited for.
 #[test]
 fn a_lost_worker_ends_the_block() {
     let mut simulator = Simulator::new();

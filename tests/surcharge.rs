@@ -1,7 +1,7 @@
 //! A fee of a chain's own, against plain revm with the same rule written into its handler.
 //!
 //! 1. Random hostile blocks of every fork: outcomes, receipts and the bundle with its reverts are
-//!    those of the sequential run, whoever gets the fee: a stranger, a sender, a contract, the
+//!    those of the sequential run, for each receiver of the fee: a stranger, a sender, a contract, the
 //!    beneficiary.
 //! 2. A fee that is a wei off, or forgotten, is noticed.
 //! 3. Transactions of different senders do not depend on each other through the fee.

@@ -11,8 +11,19 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum StoreError {
     /// The store's own error: the file system, or data that fails its checksum.
-    #[error("the store failed: {0}")]
+    #[error(
+        "the store failed: {0}; look at the disk and its free space, and open the chain again, which goes on \
+         after its last durable block"
+    )]
     Backend(Arc<dyn Error + Send + Sync>),
+    /// One record cannot be read.
+    #[error("{what} cannot be read: {error}")]
+    Read {
+        /// The account, slot, code or block that was asked for.
+        what: String,
+        /// Why.
+        error: Box<Self>,
+    },
     /// The folder cannot be opened: it is damaged, or the file system refuses.
     #[error(
         "the store in {folder} cannot be opened: {why}; if a file is damaged, restore the folder \
@@ -56,7 +67,10 @@ pub enum StoreError {
         expected: u32,
     },
     /// A block's state root is another one than its header states.
-    #[error("the header states the state root {stated}, the state has {found}")]
+    #[error(
+        "the header states the state root {stated}, the state has {found}; the block is wrong, or the chain began \
+         with another genesis or has other fork rules than the header's chain"
+    )]
     StateRoot {
         /// The header's state root.
         stated: B256,
@@ -76,7 +90,10 @@ pub enum StoreError {
         kept: u64,
     },
     /// A batch does not continue the chain in the store.
-    #[error("block {number} does not follow block {head}, the last one in the store")]
+    #[error(
+        "block {number} does not follow block {head}, the last one in the store; commit block {} next",
+        head.saturating_add(1)
+    )]
     Order {
         /// Number of the batch's block.
         number: u64,
@@ -98,6 +115,20 @@ impl StoreError {
         Self::Backend(Arc::new(error))
     }
 
+    /// The error apart from the record that it concerns.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Read { error, .. } => error.root(),
+            other => other,
+        }
+    }
+
+    /// The same error of the record `what`.
+    pub(crate) fn of(self, what: impl Into<String>) -> Self {
+        Self::Read { what: what.into(), error: Box::new(self) }
+    }
+
     /// A record that cannot be decoded.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
@@ -109,7 +140,11 @@ impl StoreError {
 #[non_exhaustive]
 pub enum ChainError {
     /// The block has another number than the one after the head.
-    #[error("block {number} does not follow block {head}, the last one of the chain")]
+    #[error(
+        "block {number} does not follow block {head}, the last one of the chain; execute block {} next, or unwind \
+         blocks first",
+        head.saturating_add(1)
+    )]
     Number {
         /// Number of the block.
         number: u64,
@@ -117,7 +152,10 @@ pub enum ChainError {
         head: u64,
     },
     /// The block names another parent than the head.
-    #[error("block {number}: its parent is {found}, the last block of the chain is {head}")]
+    #[error(
+        "block {number}: its parent is {found}, the last block of the chain is {head}; unwind to the block that both \
+         branches have, and execute the branch from there"
+    )]
     Parent {
         /// Number of the block.
         number: u64,
@@ -129,7 +167,7 @@ pub enum ChainError {
     /// A transaction is signed for another chain.
     #[error(
         "block {number}, transaction {index}: it is signed for the chain id {found}, this chain has \
-         the id {chain}"
+         the id {chain}; give this chain's blocks, or set `Block::cfg` and the genesis to the other id"
     )]
     ChainId {
         /// Number of the block.
@@ -152,7 +190,10 @@ pub enum ChainError {
         kind: BlockErrorKind<StoreError>,
     },
     /// The execution gave something else than the header says.
-    #[error("block {number}: the header states {field} {stated}, the execution gave {found}")]
+    #[error(
+        "block {number}: the header states {field} {stated}, the execution gave {found}; the block is wrong, or its \
+         fork rules are not those of the header's chain"
+    )]
     Header {
         /// Number of the block.
         number: u64,
@@ -175,13 +216,18 @@ pub enum ChainError {
         error: StoreError,
     },
     /// The writer's thread ended by a panic, or was ended.
-    #[error("the writer's thread ended before block {number} was durable")]
+    #[error(
+        "the writer's thread ended before block {number} was durable; a panic above is a bug to report; open the \
+         chain again and execute from block {number} on"
+    )]
     WriterEnded {
         /// The first block that is not durable.
         number: u64,
     },
     /// The system refused to start a thread.
-    #[error("a thread cannot be started: {0}")]
+    #[error(
+        "a thread cannot be started: {0}; ask for fewer workers, or raise the limit of threads (ulimit -u)"
+    )]
     Thread(io::Error),
 }
 

@@ -22,7 +22,9 @@ pub enum ExportError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The output takes no more.
-    #[error("the output cannot be written: {0}")]
+    #[error(
+        "the output cannot be written: {0}; what is there is no genesis file: free space, or choose another place"
+    )]
     Output(#[from] io::Error),
 }
 

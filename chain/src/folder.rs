@@ -60,7 +60,9 @@ pub enum FolderError {
         entry: String,
     },
     /// The file system refused.
-    #[error("{path}: {error}")]
+    #[error(
+        "{path}: {error}; choose a folder that exists or can be made, and that this user may write"
+    )]
     Io {
         /// The file or folder.
         path: PathBuf,

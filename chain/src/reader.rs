@@ -83,8 +83,10 @@ impl<S: Snapshot> StateReader<S> {
     /// # Errors
     /// The store failed.
     pub fn account(&self, address: Address) -> Result<Option<AccountRecord>, StoreError> {
-        let record = self.snapshot.get(Table::Accounts, address.as_slice())?;
-        record.map(|record| AccountRecord::decode(&record)).transpose()
+        let record = self.snapshot.get(Table::Accounts, address.as_slice());
+        let decode =
+            |record: Option<Vec<u8>>| record.map(|it| AccountRecord::decode(&it)).transpose();
+        record.and_then(decode).map_err(|error| error.of(format!("account {address}")))
     }
 
     /// The code with this hash.
@@ -95,7 +97,8 @@ impl<S: Snapshot> StateReader<S> {
         if hash == KECCAK256_EMPTY || hash.is_zero() {
             return Ok(Vec::new());
         }
-        let code = self.snapshot.get(Table::Codes, hash.as_slice())?;
+        let code = self.snapshot.get(Table::Codes, hash.as_slice());
+        let code = code.map_err(|error| error.of(format!("the code {hash}")))?;
         code.ok_or_else(|| StoreError::damaged(format!("the code {hash} is missing")))
     }
 
@@ -115,7 +118,8 @@ impl<S: Snapshot> StateReader<S> {
     /// # Errors
     /// The store failed.
     pub fn block_hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
-        let hash = self.snapshot.get(Table::BlockHashes, &number.to_be_bytes())?;
+        let hash = self.snapshot.get(Table::BlockHashes, &number.to_be_bytes());
+        let hash = hash.map_err(|error| error.of(format!("the hash of block {number}")))?;
         let decode = |hash: Vec<u8>| B256::try_from(hash.as_slice());
         let hash = hash.map(decode).transpose();
         hash.map_err(|_| StoreError::damaged(format!("the hash of block {number}")))
@@ -127,7 +131,8 @@ impl<S: Snapshot> StateReader<S> {
     /// The store failed.
     pub fn undo(&self, number: u64) -> Result<Option<Undo>, StoreError> {
         let undo = self.snapshot.get(Table::Undo, &number.to_be_bytes())?;
-        undo.map(|undo| Undo::decode(&undo)).transpose()
+        let undo = undo.map(|undo| Undo::decode(&undo)).transpose();
+        undo.map_err(|error| error.of(format!("the undo record of block {number}")))
     }
 
     /// All accounts, by address.
@@ -138,7 +143,8 @@ impl<S: Snapshot> StateReader<S> {
             let (key, record) = entry?;
             let address = Address::try_from(key.as_slice());
             let address = address.map_err(|_| StoreError::damaged("an account's key"))?;
-            Ok((address, AccountRecord::decode(&record)?))
+            let record = AccountRecord::decode(&record);
+            Ok((address, record.map_err(|error| error.of(format!("account {address}")))?))
         })
     }
 
@@ -149,7 +155,12 @@ impl<S: Snapshot> StateReader<S> {
         self.snapshot.scan(Table::Slots, &[]).map(|entry| {
             let (key, value) = entry?;
             let (address, slot) = slot_of_key(&key)?;
-            Ok((address, slot, number_256(&value)?))
+            let value = number_256(&value);
+            Ok((
+                address,
+                slot,
+                value.map_err(|error| error.of(format!("slot {slot:#x} of {address}")))?,
+            ))
         })
     }
 
@@ -158,9 +169,10 @@ impl<S: Snapshot> StateReader<S> {
         &self,
         address: Address,
     ) -> impl Iterator<Item = Result<(U256, U256), StoreError>> + '_ {
-        self.snapshot.scan(Table::Slots, address.as_slice()).map(|entry| {
+        self.snapshot.scan(Table::Slots, address.as_slice()).map(move |entry| {
             let (key, value) = entry?;
-            Ok((slot_of_key(&key)?.1, number_256(&value)?))
+            let (slot, value) = (slot_of_key(&key)?.1, number_256(&value));
+            Ok((slot, value.map_err(|error| error.of(format!("slot {slot:#x} of {address}")))?))
         })
     }
 }
@@ -180,8 +192,9 @@ impl<S: Snapshot> DatabaseRef for StateReader<S> {
     }
 
     fn storage_ref(&self, address: Address, index: U256) -> Result<U256, StoreError> {
-        let value = self.snapshot.get(Table::Slots, &slot_key(address, index))?;
-        value.map_or(Ok(U256::ZERO), |value| number_256(&value))
+        let value = self.snapshot.get(Table::Slots, &slot_key(address, index));
+        let decode = |value: Option<Vec<u8>>| value.map_or(Ok(U256::ZERO), |it| number_256(&it));
+        value.and_then(decode).map_err(|error| error.of(format!("slot {index:#x} of {address}")))
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {

@@ -32,16 +32,18 @@ type Envelope = EthereumTxEnvelope<TxEip4844>;
 #[non_exhaustive]
 pub enum RlpError {
     /// The input failed, or ends within a block.
-    #[error("{0}")]
+    #[error("the input cannot be read: {0}; if it ends within a block, export it again")]
     Io(#[from] io::Error),
     /// The bytes are not a block.
-    #[error("no block in RLP: {0}")]
+    #[error("no block in RLP: {0}; give blocks as `geth export` writes them")]
     Rlp(#[from] alloy_rlp::Error),
     /// A block of an impossible length.
-    #[error("no block in RLP: a list of {0} bytes")]
+    #[error("no block in RLP: a list of {0} bytes; give blocks as `geth export` writes them")]
     Length(usize),
     /// No key gives the signature of a transaction.
-    #[error("block {number}, transaction {index}: its signature is invalid")]
+    #[error(
+        "block {number}, transaction {index}: its signature is invalid; fetch the block again from another source"
+    )]
     Signature {
         /// Number of the block.
         number: u64,
@@ -49,7 +51,9 @@ pub enum RlpError {
         index: usize,
     },
     /// The header states another body.
-    #[error("block {number}: the header states another {field} than the body has")]
+    #[error(
+        "block {number}: the header states another {field} than the body has; fetch the block again from another source"
+    )]
     Body {
         /// Number of the block.
         number: u64,

@@ -191,7 +191,7 @@ fn variables() -> (u64, u64) {
     (number("BRAID_CHAIN_SEED").unwrap_or(1), number("BRAID_CHAIN_FAULTS").unwrap_or(24))
 }
 
-/// A kind of fault, and the call at which it comes, of so many.
+/// A kind of fault, the call at which it comes, and the number of calls.
 fn draw(seed: u64, time: u64, writes: u64, syncs: u64) -> (&'static str, u64) {
     let random = keccak256([seed, time].map(u64::to_be_bytes).concat());
     let [kind, at] = [0, 8].map(|at| {

@@ -134,7 +134,7 @@ fn a_full_output_ends_it_at_once() {
         let ended = export(&reader, &mut Full(room), |exported| last = exported);
         let error = ended.expect_err("no space");
         assert!(matches!(&error, ExportError::Output(_)), "{error}");
-        assert_eq!(error.to_string(), "the output cannot be written: no space");
+        assert!(error.to_string().starts_with("the output cannot be written: no space; "));
         let read = entries.load(Ordering::Relaxed);
         let written = last.accounts + last.slots;
         assert!((written..written + 3).contains(&read), "{last:?}, {read} entries");

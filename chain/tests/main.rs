@@ -2,6 +2,7 @@
 
 mod build;
 mod disk;
+mod errors;
 mod execution_faults;
 mod export;
 mod flips;

@@ -18,7 +18,7 @@ fn threads(count: usize) -> NonZeroUsize {
 }
 
 /// The first block of a generated chain, with the chain's rules.
-fn demo() -> (Block<TxEnvelope>, Rules) {
+pub(crate) fn demo() -> (Block<TxEnvelope>, Rules) {
     let (genesis, files) = demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
     let transactions = files[0].transactions().expect("whole transactions").iter();
     let transactions = transactions.map(|transaction| transaction.inner.inner().clone()).collect();
@@ -27,36 +27,16 @@ fn demo() -> (Block<TxEnvelope>, Rules) {
     (Block { header: files[0].block.header.inner.clone(), body }, Rules::new(genesis.config))
 }
 
+pub(crate) fn refusal(block: &Block<TxEnvelope>, rules: &Rules) -> RlpError {
+    decode_block(&alloy_rlp::encode(block), rules, threads(2)).expect_err("refused")
+}
+
 fn refused(block: &Block<TxEnvelope>, rules: &Rules) -> String {
-    decode_block(&alloy_rlp::encode(block), rules, threads(2)).expect_err("refused").to_string()
+    refusal(block, rules).to_string()
 }
 
-#[test]
-fn senders_are_recovered_on_any_number_of_threads() {
-    let (block, rules) = demo();
-    let bytes = alloy_rlp::encode(&block);
-    for count in [1, 2, 3, 500] {
-        let decoded = decode_block(&bytes, &rules, threads(count)).expect("a block");
-        assert_eq!(decoded.hash, block.header.hash_slow());
-        assert_eq!(decoded.block.transactions.len(), block.body.transactions.len());
-        for (found, expected) in decoded.block.transactions.iter().zip(&block.body.transactions) {
-            assert_eq!(found.caller, expected.recover_signer().expect("it is signed"));
-        }
-    }
-}
-
-#[test]
-fn what_does_not_fit_together_is_refused_with_its_place() {
-    let (block, rules) = demo();
-    let mut other = block.clone();
-    other.header.withdrawals_root = Some(B256::ZERO);
-    let text = refused(&other, &rules);
-    assert_eq!(text, "block 1: the header states another withdrawals root than the body has");
-    let mut other = block.clone();
-    other.body.transactions.pop();
-    let text = refused(&other, &rules);
-    assert_eq!(text, "block 1: the header states another transactions root than the body has");
-
+/// `block` with two signatures that no key has made.
+pub(crate) fn unsigned(block: &Block<TxEnvelope>) -> Block<TxEnvelope> {
     let mut unsigned = block.clone();
     for index in [390, 77] {
         let signature = Signature::new(U256::ZERO, U256::ONE, false);
@@ -82,8 +62,43 @@ fn what_does_not_fit_together_is_refused_with_its_place() {
         };
     }
     unsigned.header.transactions_root = calculate_transaction_root(&unsigned.body.transactions);
-    let text = refused(&unsigned, &rules);
-    assert_eq!(text, "block 1, transaction 77: its signature is invalid");
+    unsigned
+}
+
+#[test]
+fn senders_are_recovered_on_any_number_of_threads() {
+    let (block, rules) = demo();
+    let bytes = alloy_rlp::encode(&block);
+    for count in [1, 2, 3, 500] {
+        let decoded = decode_block(&bytes, &rules, threads(count)).expect("a block");
+        assert_eq!(decoded.hash, block.header.hash_slow());
+        assert_eq!(decoded.block.transactions.len(), block.body.transactions.len());
+        for (found, expected) in decoded.block.transactions.iter().zip(&block.body.transactions) {
+            assert_eq!(found.caller, expected.recover_signer().expect("it is signed"));
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_with_its_place() {
+    let (block, rules) = demo();
+    let mut other = block.clone();
+    other.header.withdrawals_root = Some(B256::ZERO);
+    let text = refused(&other, &rules);
+    assert!(
+        text.starts_with("block 1: the header states another withdrawals root than the body has; ")
+    );
+    let mut other = block.clone();
+    other.body.transactions.pop();
+    let text = refused(&other, &rules);
+    assert!(
+        text.starts_with(
+            "block 1: the header states another transactions root than the body has; "
+        )
+    );
+
+    let text = refused(&unsigned(&block), &rules);
+    assert!(text.starts_with("block 1, transaction 77: its signature is invalid; "), "{text}");
 }
 
 #[test]

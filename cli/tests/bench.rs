@@ -150,7 +150,7 @@ fn an_embedded_store_is_read_with_a_cold_cache() {
 }
 
 #[test]
-fn a_slow_database_is_read_by_everybody() {
+fn a_slow_database_is_read_by_every_way() {
     let arguments = ["a_raw", "--txs", "20", "--rounds", "1", "--json", "--workers", "2"];
     let slow = [&arguments[..], &["--db-latency", "200us", "--db-waits", "spin"]].concat();
     let (fast, slow) = (lines(&bench(&arguments, 0)), lines(&bench(&slow, 0)));

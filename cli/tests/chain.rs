@@ -53,7 +53,7 @@ pub(crate) fn json(arguments: &[&str]) -> Value {
 pub(crate) struct Demo(TempDir);
 
 impl Demo {
-    /// A generated chain of so many blocks.
+    /// A generated chain of `blocks` blocks.
     pub(crate) fn new(blocks: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let this = Self(folder);

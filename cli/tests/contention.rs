@@ -2,10 +2,13 @@
 
 use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
-    bench::{priced::virtual_ratios, search::Search},
+    bench::{
+        priced::virtual_ratios,
+        search::{Search, judge},
+    },
     explain::{self, Axis, Graph, WhatIf, ratio},
 };
-use braid_testkit::workload::{Contention, ToldBy};
+use braid_testkit::workload::{Contention, Order, Producer, Shape, ToldBy, When};
 use std::{collections::HashMap, num::NonZeroU16, time::Duration};
 
 /// Workers, and calls of each block.
@@ -86,4 +89,93 @@ fn a_short_search_finds_no_wrong_result_and_no_cliff() {
             assert!(found.ratio > 0.7, "seed {seed}: {found:?}");
         }
     }
+}
+
+/// What searches have found, each with what it has to reach. The first one was an internal error. In
+/// the others one call takes longer than all else together and needs an earlier transaction: each
+/// time its run is discarded, it has run to its end.
+const FOUND: [(Shape, f64); 5] = {
+    const fn calls(
+        slots: u32,
+        order: Order,
+        when: When,
+        micros: u32,
+        told_by: ToldBy,
+    ) -> Contention {
+        Contention { slots, order, when, micros, told_by }
+    }
+    let nothing = Shape { limit: 3_000, ..Shape::BASE };
+    let (one, many) = (ToldBy::Callee, ToldBy::Nothing);
+    [
+        (
+            Shape {
+                contention: calls(4, Order::InTurn, When::First, 20, many),
+                transactions: 1_200,
+                payments: 80,
+                paid: 1_000,
+                limit: 1_000,
+                giant: Some((0, 200)),
+                producer: Producer::Paid(10),
+                ..nothing
+            },
+            1.0,
+        ),
+        (
+            Shape {
+                contention: calls(2, Order::Random, When::Last, 10, one),
+                transactions: 150,
+                giant: Some((99, 1_000)),
+                ..nothing
+            },
+            0.3,
+        ),
+        (
+            Shape {
+                contention: calls(3, Order::Random, When::Last, 300, many),
+                transactions: 300,
+                payments: 100,
+                paid: 1,
+                limit: 120,
+                giant: Some((50, 200)),
+                producer: Producer::Called,
+                ..nothing
+            },
+            0.4,
+        ),
+        (
+            Shape {
+                contention: calls(4, Order::Runs(64), When::Last, 20, many),
+                payments: 5,
+                giant: Some((50, 1_000)),
+                ..nothing
+            },
+            0.4,
+        ),
+        (
+            Shape {
+                contention: calls(1, Order::Runs(17), When::Last, 10, one),
+                transactions: 5,
+                payments: 50,
+                senders: 100,
+                giant: Some((99, 1_000)),
+                producer: Producer::Called,
+                ..nothing
+            },
+            0.45,
+        ),
+    ]
+};
+
+#[test]
+fn what_searches_have_found_gets_no_slower() {
+    let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
+    let mut wrong = Vec::new();
+    for (shape, least) in FOUND {
+        let found = judge(shape, 11, &workers).expect("the same result");
+        println!("{:.2} {shape}", found.ratio);
+        if found.ratio < least {
+            wrong.push(format!("{:.2}, at least {least}: {shape}", found.ratio));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

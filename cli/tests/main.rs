@@ -22,6 +22,7 @@ mod lint;
 mod metrics;
 mod odd;
 mod oracle;
+mod output;
 #[cfg(unix)]
 mod paths;
 #[cfg(unix)]

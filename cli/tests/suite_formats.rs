@@ -185,7 +185,7 @@ struct Chain {
     exception: Option<&'static str>,
 }
 
-/// The state after so many blocks of [`chain`].
+/// The state after this number of blocks of [`chain`].
 fn after(blocks: u64) -> PlainState {
     // Nothing is paid for gas but the base fee, which is burnt.
     state(&[(SENDER, ETHER - blocks * (7 * 21_000 + 1), blocks), (RECEIVER, blocks, 0)])

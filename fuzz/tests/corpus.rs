@@ -178,7 +178,7 @@ fn seeded(target: Target) -> Vec<Bugs> {
             StoreMutant::BaseReplaced,
             StoreMutant::HintLost,
         ]),
-        // The passing of the role is checked by loom, and by nobody else.
+        // The passing of the role is checked by loom alone.
         "protocol_events" => {
             let others = Mutant::ALL.iter().filter(|bug| **bug != Mutant::RoleNotLookedAgain);
             protocol(&others.copied().collect::<Vec<_>>())

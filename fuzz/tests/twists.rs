@@ -31,7 +31,7 @@ fn noticed(own: impl Fn(&Case) -> Own) -> usize {
 }
 
 #[test]
-fn a_fee_that_nobody_takes_is_noticed() {
+fn a_fee_that_is_not_taken_is_noticed() {
     let vault = alloy_primitives::Address::repeat_byte(0xfe);
     let surcharge = Some(Publishing { vault, per_byte: 7 });
     let noticed = noticed(|_| Own { surcharge, ..Own::default() });

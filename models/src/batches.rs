@@ -182,7 +182,7 @@ impl Batches {
         Some(group)
     }
 
-    /// Whether somebody else than the run `job` has committed, from its snapshot on, a write of what the group or one
+    /// Whether another run than `job` has committed, from its snapshot on, a write of what the group or one
     /// before it has accessed: by the history.
     #[must_use]
     pub fn meets(&self, group: &Group, job: &Job) -> bool {

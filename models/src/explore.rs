@@ -72,7 +72,7 @@ where
     explored
 }
 
-/// Explores every order of events of every block of `suite`, on so many workers. Ends soon after
+/// Explores every order of events of every block of `suite`, on `workers` workers. Ends soon after
 /// a rule was found broken.
 #[must_use]
 pub fn explore(suite: &Suite, workers: usize) -> Explored {

@@ -37,7 +37,7 @@ pub struct BlockModel {
 }
 
 impl BlockModel {
-    /// Blocks on so many workers.
+    /// Blocks on this number of workers.
     #[must_use]
     pub fn new(scenarios: Vec<Scenario>, workers: usize) -> Self {
         let serials = scenarios.iter().map(Scenario::serial).collect();

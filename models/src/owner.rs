@@ -103,7 +103,7 @@ impl State {
             }
             Command::TakeOver(job) => {
                 let taken = job.private().is_some() || self.may_publish(job);
-                // Whoever was to begin it finds it gone.
+                // The worker that was to begin it finds it gone.
                 self.here.take_if(|here| *here == job);
                 self.protocol.apply(Event::TakenOver { tx: job.chunk.first, taken })
             }

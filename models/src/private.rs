@@ -12,7 +12,7 @@ use braid_evm::protocol::{Command, Event, Failure, Job, Mode};
 type Ran = Result<PrivateRun, Option<Failure>>;
 
 impl State {
-    /// A worker runs a transaction of a private batch: one step, as nobody sees anything of it.
+    /// A worker runs a transaction of a private batch: one step, as no other sees anything of it.
     pub(crate) fn step_private(
         &mut self,
         worker: usize,
@@ -48,7 +48,7 @@ impl State {
             };
         }
         match program.kind {
-            // Above the frontier nobody knows what is added, or how much room there is.
+            // Above the frontier it is not known what is added, or how much room there is.
             Kind::ReadsCredits if !is_in_order => return Err(None),
             Kind::NoRoom if is_in_order && scenario.knows_room => return Err(None),
             Kind::ReadsCredits => {
@@ -154,7 +154,7 @@ impl State {
             self.violation = Some("what is carried is not what was committed");
         }
         if job.chunk.indices().any(|tx| scenario.batch_of(tx) != Some(batch)) {
-            self.violation = Some("a run in order has somebody else's transactions");
+            self.violation = Some("a run in order has another batch's transactions");
         }
         if job.chunk.len() > scenario.limits.stride {
             self.violation = Some("a run in order is longer than its stride");

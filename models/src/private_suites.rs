@@ -21,7 +21,7 @@ pub(crate) fn private_suites() -> Vec<Suite> {
     ]
 }
 
-/// Every split of so many transactions into published ones and private batches, with one batch at least.
+/// Every split of this number of transactions into published ones and private batches, with one batch at least.
 fn splits(transactions: u32) -> Vec<Vec<Vec<u32>>> {
     let mut splits: Vec<Vec<Vec<u32>>> = vec![Vec::new()];
     for tx in 0..transactions {
@@ -136,7 +136,7 @@ fn handed_over() -> Vec<Scenario> {
         scenario.limits.hands_over_rest = false;
         for (policy, runs, commits) in [(Policy::Auto, 1, 1), (Policy::Alternate, 0, 2)] {
             scenario.limits.policy = policy;
-            scenario.limits.hands_over = Some(Waste { runs, commits });
+            scenario.limits.hands_over = Some(Waste { runs, kept: u32::MAX, commits });
             scenarios.push(scenario.clone());
         }
     }

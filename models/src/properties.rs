@@ -176,7 +176,7 @@ fn published() -> Vec<Property<BlockModel>> {
         Property::always("I12: the block ends as serial execution does", ends_as_serial),
         Property::always("I9: work is bounded", |model: &BlockModel, s: &State| {
             let scenario = model.scenario(s);
-            // A run in order that goes on after what has no room is in vain, once for each of those.
+            // A run in order that goes on after what has no room is wasted, once for each of those.
             let in_vain = if scenario.knows_room { 0 } else { scenario.txs.len() as u32 };
             // One job of it may be taken over, in which it ran twice.
             let taken_over = if scenario.stalls { 2 } else { 0 };
@@ -237,7 +237,7 @@ fn state_is_serial(model: &BlockModel, state: &State) -> bool {
     };
     (0..LOCATIONS).all(|location| {
         let Ok(seen) = state.store.resolve(location, state.outcomes.len()) else { return false };
-        // What private batches have left is in the store before anybody reads it, and not at once.
+        // What private batches have left is in the store before it is read there, and not at once.
         let unpublished = state.batches.unpublished.iter().filter(|(_, at, _)| *at == location);
         let last = unpublished.max_by_key(|(tx, ..)| *tx);
         let last = last.filter(|(tx, ..)| seen.version.is_none_or(|(there, _)| there < *tx));

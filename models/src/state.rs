@@ -107,7 +107,7 @@ pub struct State {
     pub channel: VecDeque<Job>,
     /// Sorted, as their names do not matter.
     pub workers: Vec<Worker>,
-    /// Job that whoever holds the role has to run.
+    /// Job that the holder of the role has to run.
     pub here: Option<Job>,
     /// Reports on their way, in no order.
     pub reports: Vec<Report>,

@@ -86,7 +86,7 @@ pub fn full_suites() -> Vec<Suite> {
     full
 }
 
-/// Of so many blocks of four transactions one is explored where the suite is a sample.
+/// Of this number of blocks of four transactions one is explored where the suite is a sample.
 const SAMPLED: usize = 97;
 
 /// The suites that take minutes: every block of four transactions whose write locations do not
@@ -130,7 +130,7 @@ fn programs(locations: usize) -> Vec<Tx> {
     programs
 }
 
-/// Every block of so many such transactions, of those that differ in the names of the locations
+/// Every block of this number of such transactions, of those that differ in the names of the locations
 /// only one.
 fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
@@ -185,7 +185,7 @@ pub(crate) fn meetings() -> impl Iterator<Item = Vec<Tx>> {
         vec![tx(Some(1), ByValue), tx(Some(0), ByValue), tx(Some(0), At(1))],
         // The middle one only writes: the last must not notice the first.
         vec![tx(Some(0), At(0)), tx(None, At(0)), tx(Some(0), At(1))],
-        // Nobody meets.
+        // No transaction meets another.
         vec![tx(None, At(0)), tx(Some(1), Nothing), tx(None, At(1))],
     ];
     blocks.into_iter()

@@ -155,7 +155,7 @@ impl State {
         }
     }
 
-    /// Lower transactions that run, where this worker is about to read for one that may be in vain.
+    /// Lower transactions that run, where this worker is about to read for a run that may be wasted.
     pub(crate) fn foreseen(
         &self,
         worker: usize,

@@ -45,7 +45,7 @@ fn run_here(protocol: &mut Protocol, sent: &mut Vec<Job>) -> Option<Job> {
             Command::Claim(job) => Event::Claimed { tx: job.chunk.first, claimed: true },
             Command::CommitGroup { .. } => continue,
             Command::Finish => return None,
-            other => panic!("nobody needs {other:?}"),
+            other => panic!("no rule needs {other:?}"),
         };
         protocol.apply(event).expect("it was asked");
     }

@@ -216,7 +216,7 @@ fn traces_with_altered_events_of_batches_are_rejected() {
     }
 }
 
-/// Alters a value that a batch has read from the snapshot, where somebody below that has written it.
+/// Alters a value that a batch has read from the snapshot, where a transaction below that has written it.
 fn alter_read(trace: &mut Trace<ToyLocation>) -> bool {
     let mut written = Vec::new();
     for (_, event) in trace {

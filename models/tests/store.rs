@@ -70,7 +70,7 @@ fn who_will_probably_write_is_waited_for() {
     };
     let run = |tx: Option<u32>| store.set_running(WorkerId(0), tx.map(TxIndex));
     run(Some(0));
-    assert_eq!((ahead(0), ahead(1)), (None, None), "nobody has ever written it");
+    assert_eq!((ahead(0), ahead(1)), (None, None), "it was never written");
     publish(0, 1);
     publish(1, 2);
     run(Some(2));
@@ -197,7 +197,7 @@ fn the_newest_state_answers_as_versions_do() {
                 assert_eq!(by(found.0), by(from), "seed {seed}: {place:?} after {tx}");
             }
         }
-        // Deltas to what nobody has read are not handed back.
+        // Deltas to what was never read are not handed back.
         for place in &PLACES {
             latest_at(&mut latest, place);
         }
@@ -225,7 +225,7 @@ fn a_base_value_that_is_kept_is_not_asked_for_and_replaces_nothing() {
     assert_eq!(latest.read(&place, never).map(|(amount, _)| amount), Ok(Amount::Number(8)));
 }
 
-/// Looks that nobody remembers: of what is final, and at what matters to nobody.
+/// Looks that are not remembered: of what is final, and at what changes nothing.
 #[test]
 fn who_only_peeks_sees_what_is_there() {
     let (store, place, other) = (Store::new(1), Place::Slot(0, 0), Place::Slot(0, 1));

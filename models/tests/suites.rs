@@ -3,7 +3,7 @@
 
 use braid_models::{Explored, Scenario, Suite, explore, full_suites, suites};
 
-/// Of so many blocks of the full suites one is explored.
+/// Of this number of blocks of the full suites one is explored.
 const SAMPLED: usize = 71;
 
 #[test]

@@ -90,8 +90,8 @@ fn version(tx: u32, incarnation: u32) -> Version {
     Version { tx: TxIndex(tx), incarnation: Incarnation(incarnation) }
 }
 
-/// Seed 929 above, found by the replay: between a reader's look and its base value somebody named
-/// it, and the next publication named nobody.
+/// Seed 929 above, found by the replay: between a reader's look and its base value a publication named
+/// it, and the next publication named no reader.
 #[test]
 fn a_reader_that_waits_for_its_base_value_is_named_again() {
     let mut store = Store::new(1);

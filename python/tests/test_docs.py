@@ -35,6 +35,13 @@ def test_examples_in_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert runner.tries >= 20 and runner.failures == 0
 
 
+def test_the_example_in_the_projects_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(python_of((ROOT / "README.md").read_text()), names)
+    assert names["block"]
+
+
 def test_examples_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

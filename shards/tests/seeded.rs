@@ -12,7 +12,7 @@ const MOST_EVENTS: u64 = 30_000;
 fn noticed(mutant: ShardMutant) -> Option<(u64, String)> {
     (0..SEEDS).find_map(|seed| {
         let (agreed, base, entries) = scene(seed);
-        // Right runs of so many events are rare, and are left out.
+        // Right runs of this length are rare, and are left out.
         let options = Options { most_events: MOST_EVENTS, ..Options::faulty(seed) };
         let is_long = || simulate_mutant(&agreed, &base, options, ShardMutant::None).is_err();
         let wrong = match simulate_mutant(&agreed, &base, options, mutant) {

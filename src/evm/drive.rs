@@ -21,13 +21,14 @@ use super::plan::course::Course;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::pace::Pace;
 use super::plan::progress::Outcome;
-use super::plan::{Reason, Strategy, waste};
+use super::plan::{Reason, Strategy};
 use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Ended, Session};
 use super::stretch::How;
 use crate::config::{Config, Mode};
 use crate::mv::Store;
+use crate::protocol::Waste;
 use crate::worker::CancellationToken;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
@@ -159,11 +160,11 @@ fn run<'env, S: StateSource + 'env>(
         session.begin_stretch(crew, course, &choice, (config, effects));
         let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
-        let Ended { failure, was_given_up, rounds, seen, batches } = ended;
+        let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
         let next = session.frontier.position();
         let has_failed = failure.is_some();
-        let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds };
-        let least = waste(config.max_speculative_runs, choice.workers, choice.is_doubtful).commits;
+        let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+        let least = Waste::on(choice.workers).commits;
         course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
         session.tally.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
@@ -230,10 +231,7 @@ impl<S: StateSource> Session<S> {
                 self.run_followed(end, crew, config, on_commit)
             }
             Strategy::InOrder => self.run_in_order(end, config, on_commit),
-            Strategy::Speculative => {
-                let how = How::Published { is_doubtful: choice.is_doubtful };
-                self.run_shared(end, crew, config, on_commit, how)
-            }
+            Strategy::Speculative => self.run_shared(end, crew, config, on_commit, How::Published),
             Strategy::Neighbours | Strategy::AccessList => {
                 self.run_neighbours(end, crew, config, on_commit, choice.shortest)
             }

@@ -102,7 +102,7 @@ impl<S: StateSource> Session<S> {
             pace.ran(committed, discarded, held);
             self.tally.rounds += u64::from(committed > 0);
         }
-        ended.rounds = pace.rounds();
+        ended.rounds_paid = pace.have_paid();
         ended
     }
 

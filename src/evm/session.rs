@@ -13,12 +13,11 @@ use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::mutants::is_evm_mutant;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
-use super::plan::pace::Rounds;
-use super::plan::waste;
 use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
+use crate::protocol::Waste;
 use crate::runtime::{Caller, Seat, Task};
 use crate::sync::{Mutex, bounded};
 use crate::worker::{Shared, work};
@@ -54,13 +53,13 @@ pub(super) struct Ended<S: StateSource> {
     /// Private batches that have committed.
     pub(super) batches: u64,
     pub(super) seen: Seen,
-    pub(super) rounds: Rounds,
+    pub(super) rounds_paid: bool,
 }
 
 impl<S: StateSource> Default for Ended<S> {
     fn default() -> Self {
         let (failure, seen) = (None, Seen::default());
-        Self { failure, was_given_up: false, batches: 0, seen, rounds: Rounds::default() }
+        Self { failure, was_given_up: false, batches: 0, seen, rounds_paid: false }
     }
 }
 
@@ -177,9 +176,9 @@ impl<S: StateSource> Session<S> {
         let mutant = self.workload.recipe.mutant;
         let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
-            How::Published { is_doubtful } => {
-                let waste = waste(config.max_speculative_runs, crew.workers(), is_doubtful);
-                self.set_up(end, config, crew.workers(), Some(waste).filter(|_| !crew.is_wide()))
+            How::Published => {
+                let waste = (!crew.is_wide()).then(|| Waste::on(crew.workers()));
+                self.set_up(end, config, crew.workers(), waste)
             }
             How::InOrder => self.set_up_in_order(end, config),
             How::Private(mut stretch) => {

@@ -10,7 +10,6 @@ use super::exec::rejection::Rejection;
 use super::mutants::is_evm_mutant;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
-use super::plan::pace::Rounds;
 use super::plan::partition::plan_block;
 use super::session::{Ended, Session};
 use super::stretch::PrivateStretch;
@@ -158,6 +157,6 @@ impl<S: StateSource> Session<S> {
         let rest = || (published < frontier).then(|| Carry::after_batches(conflicts, published));
         let seen = Seen { long: core::mem::take(&mut ledger.long), began: longest };
         (self.ledger, self.frontier, self.carry) = (ledger, frontier, carry.or_else(rest));
-        Ended { failure, was_given_up, batches, seen, rounds: Rounds::default() }
+        Ended { failure, was_given_up, batches, seen, rounds_paid: false }
     }
 }

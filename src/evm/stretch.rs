@@ -21,10 +21,7 @@ use std::sync::Arc;
 /// How transactions are shared out among workers.
 pub(super) enum How {
     /// In chunks whose writes others may read before they commit.
-    Published {
-        /// All that is left looks tied together.
-        is_doubtful: bool,
-    },
+    Published,
     /// In private batches.
     Private(Box<PrivateStretch>),
     /// One after the other, on the calling thread.

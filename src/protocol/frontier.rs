@@ -123,7 +123,7 @@ impl Protocol {
         }
         let job = self.slot(tx)?.job;
         if job.is_some_and(|job| job.mode == Mode::Speculative) {
-            self.counters.speculative_commits += 1;
+            self.count_kept(1);
         }
         if is_mutant!(self.mutant, CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
             return Ok(Some(Command::Commit(tx)));

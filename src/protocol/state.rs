@@ -57,6 +57,16 @@ pub(super) struct FrontierState {
     pub(super) has_run: bool,
 }
 
+/// What became of speculation lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Recent {
+    pub(super) commits: u32,
+    /// Runs whose result is of no use.
+    pub(super) discarded: u32,
+    /// Commits of speculative runs.
+    pub(super) kept: u32,
+}
+
 /// The commit protocol of one block. See the module documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol {
@@ -88,8 +98,8 @@ pub struct Protocol {
     pub(super) halt: Option<Halt>,
     /// End of the stretch that runs in order.
     pub(super) in_order_until: TxIndex,
-    /// Commits and wasted runs since the last look at the discard rate.
-    pub(super) recent: (u32, u32),
+    /// Since the last look at the discard rate.
+    pub(super) recent: Recent,
     pub(super) counters: Counters,
 }
 
@@ -158,7 +168,7 @@ impl Protocol {
             phase: Phase::Running,
             halt: None,
             in_order_until: TxIndex(0),
-            recent: (0, 0),
+            recent: Recent::default(),
             counters: Counters::default(),
         }
     }

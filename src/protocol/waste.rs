@@ -3,7 +3,7 @@
 use super::mutants::is_mutant;
 use super::plan::{Policy, Waste};
 use super::slot::Status;
-use super::state::{Halt, Protocol};
+use super::state::{Halt, Protocol, Recent};
 use crate::error::Invariant;
 use crate::ids::TxIndex;
 
@@ -31,7 +31,13 @@ impl Protocol {
     /// Counts runs whose result is of no use.
     pub(super) fn count_waste(&mut self, runs: u32) {
         self.counters.discarded += u64::from(runs);
-        self.recent.1 = self.recent.1.saturating_add(runs);
+        self.recent.discarded = self.recent.discarded.saturating_add(runs);
+    }
+
+    /// Counts commits of speculative runs.
+    pub(super) const fn count_kept(&mut self, commits: u32) {
+        self.counters.speculative_commits += commits as u64;
+        self.recent.kept = self.recent.kept.saturating_add(commits);
     }
 
     /// Throws away what shared a journal with `tx` and ran after it.
@@ -55,20 +61,17 @@ impl Protocol {
 
     /// Speculation that is mostly thrown away gives way to a stretch in order.
     pub(super) fn watch_discard_rate(&mut self, commits: u32) {
-        let (span, wasteful, stretch) = match self.limits.policy {
-            Policy::Auto => {
-                let Waste { runs, commits } = self.limits.hands_over.unwrap_or_default();
-                (commits, runs, IN_ORDER_STRETCH)
-            }
-            Policy::Alternate => (TURN, 0, TURN),
+        let (waste, stretch) = match self.limits.policy {
+            Policy::Auto => (self.limits.hands_over.unwrap_or_default(), IN_ORDER_STRETCH),
+            Policy::Alternate => (Waste { runs: 0, kept: u32::MAX, commits: TURN }, TURN),
             Policy::ForceSpeculative | Policy::InOrder => return,
         };
-        self.recent.0 += commits;
-        if self.recent.0 < span {
+        self.recent.commits += commits;
+        if self.recent.commits < waste.commits {
             return;
         }
-        let is_wasteful = self.recent.1 >= wasteful && !self.in_order();
-        self.recent = (0, 0);
+        let Recent { discarded, kept, .. } = core::mem::take(&mut self.recent);
+        let is_wasteful = discarded >= waste.runs && kept <= waste.kept && !self.in_order();
         if !is_wasteful {
             return;
         }

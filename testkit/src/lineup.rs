@@ -321,7 +321,7 @@ impl Lineup {
         self.discarded += stats.discarded;
         self.speculative += stats.speculative;
         // I9: with the default cap of 4 a transaction runs at most 5 times.
-        // Where parts are forced up to eight for each worker are in vain for every three that commit.
+        // Where parts are forced up to eight for each worker are wasted for every three that commit.
         let in_parts = if matches!(
             policy,
             Policy::Forced(Forced::Neighbours) | Policy::Forced(Forced::AccessList)

@@ -6,7 +6,7 @@ use braid_evm::{
 };
 use revm::context::TxEnv;
 
-/// A fee that everybody pays on top of the gas: what a rollup might ask for publishing.
+/// A fee that each sender pays on top of the gas: what a rollup might ask for publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publishing {
     /// Who gets it.

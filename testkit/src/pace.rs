@@ -21,7 +21,7 @@ use std::time::Duration;
 pub struct Gate {
     waits_for: BTreeMap<Address, Address>,
     come: Mutex<BTreeSet<Address>>,
-    somebody_came: Condvar,
+    one_came: Condvar,
     patience: Duration,
     met: AtomicU64,
     in_vain: AtomicU64,
@@ -45,7 +45,7 @@ impl Gate {
         Self {
             waits_for,
             come: Mutex::default(),
-            somebody_came: Condvar::new(),
+            one_came: Condvar::new(),
             patience,
             met: AtomicU64::new(0),
             in_vain: AtomicU64::new(0),
@@ -64,7 +64,7 @@ impl Gate {
         Self { waits_for, ..Self::pairs(&Block::default(), 0, patience) }
     }
 
-    /// A gate where whoever first asks for the one of a pair waits until somebody asks for the other.
+    /// A gate where the first thread that asks for the one of a pair waits until another asks for the other.
     #[must_use]
     pub fn until<const N: usize>(waits_for: [(Address, Address); N], patience: Duration) -> Self {
         Self { waits_for: waits_for.into(), ..Self::pairs(&Block::default(), 0, patience) }
@@ -75,7 +75,7 @@ impl Gate {
         self.met.load(Ordering::SeqCst)
     }
 
-    /// How often somebody's patience came to an end. If never, everybody who was to wait for another went on after that one
+    /// How often a thread's patience came to an end. If never, each thread that was to wait for another went on after that one
     /// had come, be it that he had come before.
     pub fn in_vain(&self) -> u64 {
         self.in_vain.load(Ordering::SeqCst)
@@ -91,13 +91,13 @@ impl Gate {
         if !come.insert(address) {
             return;
         }
-        self.somebody_came.notify_all();
+        self.one_came.notify_all();
         let Some(awaited) = self.waits_for.get(&address) else { return };
         if come.contains(awaited) {
             return;
         }
         let missing = |come: &mut BTreeSet<Address>| !come.contains(awaited);
-        let waited = self.somebody_came.wait_timeout_while(come, self.patience, missing);
+        let waited = self.one_came.wait_timeout_while(come, self.patience, missing);
         if waited.is_ok_and(|(_, end)| !end.timed_out()) {
             self.met.fetch_add(1, Ordering::SeqCst);
             // The other one gets the time to run to its end.

@@ -35,7 +35,7 @@ const GAS_PER_BLOB: u64 = 1 << 17;
 pub struct Own {
     /// The bundle to continue.
     pub parent: Option<BundleState>,
-    /// The fee that everybody pays.
+    /// The fee that each sender pays.
     pub surcharge: Option<Publishing>,
     /// Its precompile.
     pub precompile: Option<Teller>,

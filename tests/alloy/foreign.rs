@@ -185,8 +185,8 @@ fn transactions_overlap_in_a_precompile_of_the_evm() {
         assert!(vault.is_none_or(|info| info.balance.is_zero()), "there is no data to pay for");
         meeting.inside.lock().expect("no panic").1
     };
-    assert!(most(3, Fees::SetAside { vault: Some(VAULT) }) >= 2, "nobody met");
-    assert_eq!(most(1, Fees::SetAside { vault: Some(VAULT) }), 1, "there is nobody to meet");
+    assert!(most(3, Fees::SetAside { vault: Some(VAULT) }) >= 2, "no two met");
+    assert_eq!(most(1, Fees::SetAside { vault: Some(VAULT) }), 1, "there is no other to meet");
     assert!(most(3, Fees::Recorded) >= 1);
 }
 

@@ -339,8 +339,8 @@ fn transactions_run_at_the_same_time() {
         assert_eq!(inside, 0);
         most
     };
-    assert!(most(3) >= 2, "nobody met");
-    assert_eq!(most(1), 1, "there is nobody to meet");
+    assert!(most(3) >= 2, "no two met");
+    assert_eq!(most(1), 1, "there is no other to meet");
 }
 
 #[test]

@@ -51,7 +51,7 @@ where
     (results.remove(0), bundle)
 }
 
-/// Runs blocks over one state that nobody writes to the database in between, up to one that fails.
+/// Runs blocks over one state that is not written to the database in between, up to one that fails.
 pub(crate) fn run_upon_each_other<D>(
     factory: &impl Factory,
     blocks: &[(Block, Transactions)],

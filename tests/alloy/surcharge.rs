@@ -1,6 +1,6 @@
 //! A fee of a chain's own, against alloy-evm's own executor over an EVM that takes it by itself.
 //!
-//! 1. Every real block, and random hostile blocks of every fork, whoever gets the fee: the same
+//! 1. Every real block, and random hostile blocks of every fork, for each receiver of the fee: the same
 //!    receipts, requests, gas, errors, and bundle with its reverts.
 //! 2. A fee that is a wei off, or forgotten, is noticed.
 //! 3. Transactions overlap all the same.
@@ -37,7 +37,7 @@ fn real_blocks_are_the_same() {
     let (mut blocks, mut charged, mut fine) = (0, 0, 0);
     for (index, path) in block_files(&folder).iter().enumerate() {
         let (block, database, transactions) = read(path);
-        // Nearly everybody who was in a block can pay a wei a byte; who cannot ends it.
+        // Nearly every sender of a block can pay a wei a byte; one that cannot ends it.
         let vault = [VAULT, block.env.beneficiary][index % 2];
         let fee = Publishing { vault, per_byte: 1 };
         let expected = run(&reference(&block, fee), &block, &transactions, database.clone());
@@ -53,7 +53,7 @@ fn real_blocks_are_the_same() {
     assert!(charged >= 60, "only {charged} blocks paid");
 }
 
-/// Somebody who is not in the block, a sender, a contract, the beneficiary.
+/// An account that is not in the block, a sender, a contract, the beneficiary.
 pub(super) fn vaults(block: &Block, case: &Case) -> [Address; 4] {
     let sender = block.transactions.first().map_or(VAULT, |tx| tx.caller);
     let contract = case.accounts.iter().find(|(_, account)| !account.code.is_empty());
@@ -96,7 +96,7 @@ fn transactions_with_a_fee_overlap() {
     let factory = ours(&block, 3).with_precompiles(own).with_surcharge(Arc::new(fee));
     let left = run(&factory, &block, &transactions, database);
     assert_eq!(left.0.expect("valid").receipts.len(), 8);
-    assert!(meeting.inside.lock().expect("no panic").1 >= 2, "nobody met");
+    assert!(meeting.inside.lock().expect("no panic").1 >= 2, "no two met");
 }
 
 #[test]

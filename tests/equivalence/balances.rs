@@ -75,7 +75,7 @@ fn looks(code: &Code, heir: Address) -> Vec<(SpecId, Code)> {
     ]
 }
 
-/// Everybody loads the account before somebody looks at its balance, and others move it meanwhile.
+/// All transactions load the account before one looks at its balance, and others move it meanwhile.
 #[test]
 pub(crate) fn every_way_to_look() {
     let heir = Address::repeat_byte(0x4e);
@@ -131,7 +131,7 @@ fn a_reverted_payment_has_looked() {
     }
 }
 
-/// An account gets, changes and loses its code while its balance moves and nobody looks.
+/// An account gets, changes and loses its code while its balance moves unread.
 #[test]
 fn code_comes_and_goes_beside_the_balance() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -221,7 +221,7 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
 }
 
 /// revm takes an account whose code has a hash of zero for empty if it owns nothing, and removes it when
-/// it is touched: whoever touches it has looked at its balance. It is paid on a wrong guess only.
+/// it is touched: a transaction that touches it has looked at its balance. It is paid on a wrong guess only.
 #[test]
 fn a_hash_of_zero_is_no_code() {
     for (spec, wei) in [SpecId::LONDON, SpecId::OSAKA].into_iter().flat_map(|on| [(on, 0), (on, 5)])

@@ -125,7 +125,7 @@ fn it_is_a_contract_that_runs_and_looks_at_itself() {
 }
 
 #[test]
-fn nobody_pays_it() {
+fn it_gets_no_fees() {
     for (name, spec) in FORKS {
         for account in [None, Some(MemoryAccount::default()), Some(rich())] {
             let existed = account.is_some();

@@ -290,7 +290,7 @@ fn a_reverted_creation_leaves_nothing() {
 }
 
 /// revm forgets the empty code of an account when a creation at its address fails, and the bundle tells
-/// that: so whoever reads the account must know whether the code stood beside it.
+/// that: so a reader of the account must know whether the code stood beside it.
 #[test]
 fn an_address_that_was_paid_before_is_created_in_vain() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON, SpecId::CANCUN, SpecId::OSAKA] {

@@ -1,4 +1,4 @@
-//! Blocks that run in order while somebody else folds what the transactions leave: most accounts are
+//! Blocks that run in order while another worker folds what the transactions leave: most accounts are
 //! finished as soon as they have changed once, and some of them change again.
 //!
 //! Changes of transactions that follow each other are taken together, until one creates something: so
@@ -27,7 +27,7 @@ pub(crate) fn accounts_that_were_finished_change_again() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
     let counter = scene.contract(0, Code::new().increment(0, 1));
-    // Somebody new, somebody known, one with storage, and the receiver of fees.
+    // A new account, a known one, one with storage, and the receiver of fees.
     scene.send(alice, pay(RECEIVER, 1));
     scene.send(bob, call(counter));
     end_of_part(&mut scene, 0);
@@ -78,7 +78,7 @@ fn what_was_finished_is_undone() {
     assert_eq!(played.slot(up, 0), Some(U256::from(1)));
 }
 
-/// Payments among few, and to somebody new now and then: enough of them that another worker follows by
+/// Payments among few, and to a new account now and then: enough of them that another worker follows by
 /// itself, and that many are handed over at once.
 #[test]
 fn many_payments_are_followed() {

@@ -107,7 +107,7 @@ pub(crate) fn what_a_lane_reads_another_one_has_changed() {
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(4)));
 }
 
-/// Each call leaves its sender at the next place; a run in vain left it at somebody else's, which later ones
+/// Each call leaves its sender at the next place; a wasted run left it at another's, which later ones
 /// copy.
 #[test]
 pub(crate) fn what_was_in_vain_is_not_seen_later() {
@@ -132,7 +132,7 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
     }
 }
 
-/// Nobody looks at the beneficiary before the last transaction does.
+/// Only the last transaction looks at the beneficiary.
 #[test]
 pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
     let mut scene = payments(6);
@@ -159,7 +159,7 @@ pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
         match number % 5 {
             0 => send(&mut scene, number, bring(counter, 1)),
             1 => send(&mut scene, number, create(deploying(Code::new().increment(number, 1)))),
-            // Nobody has that much.
+            // No account has that much.
             2 => send(&mut scene, number, TxEnv { value: U256::MAX, ..pay(receiver(1), 1) }),
             _ => send(&mut scene, number, pay(receiver(number % 3), 1)),
         }
@@ -239,7 +239,7 @@ fn lanes_that_do_not_begin_lose_nothing() {
     }
 }
 
-/// Creations end journals, and whoever is destroyed, is read and comes back is in lanes of its own.
+/// Creations end journals, and an account that is destroyed, read and comes back is in lanes of its own.
 #[test]
 fn lanes_in_which_accounts_come_and_go() {
     let mut scene = Scene::on(SpecId::SHANGHAI);
@@ -291,7 +291,7 @@ fn lanes_are_tried_and_remembered() {
             assert!(stats.lane_rounds > 1 && stats.discarded == 0 && !stats.alone, "{stats:?}");
             assert!(stats.speculative > 800, "{workers}: {stats:?}");
         }
-        // All of them need each other, and nobody can tell.
+        // All of them need each other, and nothing tells it.
         let mut chain = payments(0);
         let counter = chain.contract(0, Code::new().increment(0, 1));
         for number in 0..300 {
@@ -318,13 +318,13 @@ impl DatabaseRef for Meeting {
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
         if self.at.contains(&address) {
-            let mut come = self.come.0.lock().expect("nobody panics");
+            let mut come = self.come.0.lock().expect("no thread panics");
             let me: ThreadId = std::thread::current().id();
             come.insert(format!("{me:?}"));
             self.come.1.notify_all();
             let patience = Duration::from_secs(5);
             let waited = self.come.1.wait_timeout_while(come, patience, |come| come.len() < 2);
-            assert!(waited.is_ok_and(|(_, end)| !end.timed_out()), "nobody else runs anything");
+            assert!(waited.is_ok_and(|(_, end)| !end.timed_out()), "no other worker runs anything");
         }
         self.database.basic_ref(address)
     }

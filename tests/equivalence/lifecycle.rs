@@ -59,7 +59,7 @@ pub(crate) fn a_contract_of_the_state_before_is_destroyed_and_created_again() {
     }
 }
 
-/// Slots that nobody wrote in this block come back as zero after the destruction.
+/// Slots that were not written in this block come back as zero after the destruction.
 #[test]
 pub(crate) fn old_slots_of_a_destroyed_contract_read_as_zero() {
     let mut scene = Scene::on(SpecId::LONDON);
@@ -138,7 +138,7 @@ fn a_reverted_destruction_leaves_the_contract_alone() {
     assert_eq!(played.slot(mortal, 0), Some(U256::ONE));
 }
 
-/// EIP-161: whoever touches an empty account deletes it; absent and empty differ until then.
+/// EIP-161: a touch deletes an empty account; absent and empty differ until then.
 #[test]
 fn touched_empty_accounts_go() {
     for spec in [SpecId::SPURIOUS_DRAGON, SpecId::PETERSBURG, SpecId::LONDON, SpecId::PRAGUE] {
@@ -193,7 +193,7 @@ pub(crate) fn before_eip_161_a_touch_creates() {
     }
 }
 
-/// Destroyed, funded, destroyed by nobody: the same account in every state, read in between.
+/// Destroyed, funded, not destroyed again: the same account in every state, read in between.
 #[test]
 fn readers_follow_an_account_through_its_lives() {
     for spec in [SpecId::PETERSBURG, SpecId::LONDON] {

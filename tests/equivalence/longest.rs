@@ -25,7 +25,7 @@ const LAST: usize = TRANSACTIONS as usize - 1;
 /// Long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whoever reads storage of some contracts waits until somebody has read that of the slow one.
+/// A reader of the storage of some contracts waits until that of the slow one was read.
 #[derive(Clone)]
 struct Held {
     database: MemoryDatabase,
@@ -46,14 +46,17 @@ impl DatabaseRef for Held {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
-        let (came, somebody_came) = &*self.came;
-        let mut came = came.lock().expect("nobody panics");
+        let (came, one_came) = &*self.came;
+        let mut came = came.lock().expect("no thread panics");
         if address == self.slow {
             *came = true;
-            somebody_came.notify_all();
+            one_came.notify_all();
         } else if self.waiting.contains(&address) {
-            let waited = somebody_came.wait_timeout_while(came, PATIENCE, |came| !*came);
-            assert!(!waited.expect("nobody panics").1.timed_out(), "nobody began the slow one");
+            let waited = one_came.wait_timeout_while(came, PATIENCE, |came| !*came);
+            assert!(
+                !waited.expect("no thread panics").1.timed_out(),
+                "no worker began the slow one"
+            );
         }
         self.database.storage_ref(address, slot)
     }
@@ -115,7 +118,7 @@ fn who_took_long_begins_first_in_later_blocks() {
     for workers in [2, 3, 8] {
         let mut executor = executor(workers);
         let first = play(&mut executor, &free, false);
-        assert_eq!(first.begun_first, 0, "{workers} workers: nobody knows");
+        assert_eq!(first.begun_first, 0, "{workers} workers: nothing tells it");
         for _ in 0..5 {
             let stats = play(&mut executor, &free, true);
             assert_eq!(stats.begun_first, 1, "{workers} workers: {stats:?}");
@@ -123,14 +126,14 @@ fn who_took_long_begins_first_in_later_blocks() {
     }
 }
 
-/// It reads what one of those before it writes: once it has run in vain it waits for its turn.
+/// It reads what one of those before it writes: once its run was wasted it waits for its turn.
 #[test]
 fn who_began_in_vain_waits_for_its_turn() {
     let tied = scene(Some(11));
     for workers in [2, 3] {
         let mut executor = executor(workers);
         let mut begun_first = |held| play(&mut executor, &tied, held).begun_first;
-        assert_eq!(begun_first(false), 0, "{workers} workers: nobody knows");
+        assert_eq!(begun_first(false), 0, "{workers} workers: nothing tells it");
         assert_eq!(begun_first(true), 1, "{workers} workers: it is known");
         for _ in 0..10 {
             assert_eq!(begun_first(false), 0, "{workers} workers: it waits");

@@ -84,7 +84,7 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
 }
 
-/// Nobody looks at the beneficiary before the last transaction does, and the block adds to it besides.
+/// Only the last transaction looks at the beneficiary, and the block adds to it besides.
 #[test]
 pub(crate) fn what_parts_have_set_aside_is_seen_later() {
     let mut scene = payments(6);
@@ -223,7 +223,7 @@ fn blocks_that_meet_early_and_late() {
     ] {
         let mut scene = payments(2_048);
         if let Some(number) = meets_at {
-            // Whoever is paid by the first one pays.
+            // The receiver of the first payment pays.
             let TxEnv { caller, .. } = scene.block.transactions[number];
             scene.block.transactions[0].kind = caller.into();
         }
@@ -274,7 +274,7 @@ fn short_blocks_that_did_not_hold_are_not_tried_again_at_once() {
 }
 
 /// Native transfers, first among many and then among few: some parts count, and the rest runs in order, followed by
-/// somebody who has those parts in the bundle.
+/// a worker that has those parts in the bundle.
 #[test]
 fn a_follower_goes_on_where_parts_have_ended() {
     let mut scene = Scene::on(SpecId::OSAKA);
@@ -294,7 +294,7 @@ fn a_follower_goes_on_where_parts_have_ended() {
     }
 }
 
-/// Reverts are left out where nobody wants them.
+/// Reverts are left out where they are not wanted.
 #[test]
 fn parts_without_reverts() {
     let scene = payments(1_100);
@@ -344,7 +344,7 @@ impl DatabaseRef for Held {
     type Error = Infallible;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let mut come = self.come.0.lock().expect("nobody panics");
+        let mut come = self.come.0.lock().expect("no thread panics");
         let is_caller = std::thread::current().id() == self.caller;
         come.others |= !is_caller;
         come.caller |= is_caller && self.awaited.contains(&address);
@@ -352,7 +352,7 @@ impl DatabaseRef for Held {
         if !is_caller {
             assert!(self.wait(come, |come| come.caller), "the caller does not go on");
         } else if self.first.contains(&address) {
-            assert!(self.wait(come, |come| come.others), "nobody else runs anything");
+            assert!(self.wait(come, |come| come.others), "no other worker runs anything");
         }
         self.database.basic_ref(address)
     }

@@ -1,4 +1,4 @@
-//! Payments to the beneficiary beside the fees: whoever does not look at what it owns need not wait for it.
+//! Payments to the beneficiary beside the fees: a transaction that does not look at what it owns need not wait for it.
 
 use crate::support::scene::{
     BENEFICIARY, SEEDED, Scene, Signed, authorization, call, call_with, contract, delegate, pay,
@@ -37,7 +37,7 @@ fn tip(code: Code) -> Code {
     code.op(opcode::COINBASE).push(300_000).op(opcode::CALL).sstore_top(7)
 }
 
-/// In every way there is: by a transaction, by a call and by what a contract leaves; twice; nothing; in vain.
+/// In every way there is: by a transaction, by a call and by what a contract leaves; twice; nothing; in a call that fails.
 #[test]
 pub(crate) fn it_is_paid_in_every_way_and_its_balance_is_not_read() {
     for spec in SPECS {
@@ -125,7 +125,7 @@ fn it_acts_between_payments() {
     }
 }
 
-/// A signature that nobody has recovered before may be anybody's: also that of the beneficiary.
+/// A signature that was not recovered before may be any account's: also that of the beneficiary.
 #[test]
 pub(crate) fn it_may_have_signed() {
     for spec in [SpecId::PRAGUE, SpecId::OSAKA, SpecId::AMSTERDAM] {
@@ -179,7 +179,7 @@ pub(crate) fn it_gets_code_between_payments() {
     }
 }
 
-/// The same where nobody tips, so that it owns afterwards what it owned. Somebody has paid it before it gets code, in a
+/// The same without tips, so that it owns afterwards what it owned. An account has paid it before it gets code, in a
 /// chunk that comes to its end after that: at the frontier values are compared.
 #[test]
 pub(crate) fn it_gets_code_and_owns_what_it_owned() {

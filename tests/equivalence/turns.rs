@@ -20,8 +20,8 @@ use std::time::Duration;
 const TRANSACTIONS: u64 = 30;
 
 /// Each call writes who called into the slot that slot 0 says, notes what the first slots hold, and
-/// counts slot 0 up: who guesses slot 0 wrong writes somewhere else. In between somebody pays, which
-/// touches none of that, and somebody asks what the beneficiary has by then.
+/// counts slot 0 up: a wrong guess of slot 0 writes somewhere else. In between one account pays, which
+/// touches none of that, and another asks what the beneficiary has by then.
 fn scene() -> (Scene, [Address; 2]) {
     let mut scene = Scene::on(SpecId::OSAKA);
     let place = |code: Code, first: u64| code.sload(0).push(first).op(ADD).op(SSTORE);
@@ -57,14 +57,14 @@ impl DatabaseRef for Held {
     type Error = Infallible;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let (come, somebody_came) = &*self.come;
+        let (come, one_came) = &*self.come;
         if address == self.senders[1] {
-            *come.lock().expect("nobody panics") = true;
-            somebody_came.notify_all();
+            *come.lock().expect("no thread panics") = true;
+            one_came.notify_all();
         } else if address == self.senders[0] {
-            let come = come.lock().expect("nobody panics");
+            let come = come.lock().expect("no thread panics");
             let patience = Duration::from_millis(200);
-            drop(somebody_came.wait_timeout_while(come, patience, |come| !*come));
+            drop(one_came.wait_timeout_while(come, patience, |come| !*come));
         }
         self.database.basic_ref(address)
     }

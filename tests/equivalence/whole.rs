@@ -66,7 +66,7 @@ fn parts_lanes_and_order_come_to_the_same() {
 const AT_ONCE: u64 = 150;
 
 /// Each call gives slots of its own a value; some of them get others later, or the old ones back, or both. Of a contract
-/// that is new in the block somebody else does not see what counts.
+/// that is new in the block another worker does not see what counts.
 #[test]
 pub(crate) fn very_many_slots_are_undone_by_another_worker() {
     for is_new in [false, true] {

@@ -129,7 +129,7 @@ fn a_token_may_be_cancelled_before_and_after() {
         let mut executor = executor(2, policy, Mode::Validate);
         let token = CancellationToken::new();
         let request = executor.block(scene.block.clone()).database(scene.database());
-        let output = request.cancel(token.clone()).execute().expect("nobody has cancelled");
+        let output = request.cancel(token.clone()).execute().expect("it was not cancelled");
         assert_eq!(output.outcomes.len(), TRANSACTIONS as usize);
         token.cancel();
         let request = executor.block(scene.block.clone()).database(scene.database());

@@ -86,7 +86,7 @@ fn more_workers_wait_where_storage_is_slow() {
     let (block, database) = payments(400);
     let expected = Expected::new(&block, Mode::Validate, &database);
     let mut executor = executor(2, Policy::Forced(Forced::Speculative), Mode::Validate);
-    // Nobody can be inside beside another: that is no reason for more.
+    // No two can be inside at once: that is no reason for more.
     for _ in 0..2 {
         let source = OneAtATime(Waiting { database: database.clone(), inside: Arc::default() });
         let output = executor.block(block.clone()).state(source).execute().expect("a valid block");
@@ -104,7 +104,7 @@ fn more_workers_wait_where_storage_is_slow() {
     let (workers, inside) = run();
     assert_eq!(workers, 16);
     assert!(inside > 2, "{inside} inside at a time");
-    // In memory nobody waits.
+    // In memory no worker waits.
     let fast = || {
         executor
             .block(block.clone())

@@ -196,7 +196,7 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// Waits; tells whether it was not in vain.
+    /// Waits; tells whether the other came.
     fn wait(&self, missing: impl Fn(&(bool, bool)) -> bool) -> bool {
         let state = self.state.lock().expect("no panic holds it");
         let patience = Duration::from_secs(2);

@@ -56,7 +56,7 @@ pub(crate) enum Conduct {
     Counts,
     /// It writes a slot.
     Stores,
-    /// It adds a share of the balance. Nobody sees that the sum depends on it.
+    /// It adds a share of the balance. Nothing shows that the sum depends on it.
     Shares,
 }
 

@@ -2,6 +2,7 @@
 
 mod anvil;
 mod api;
+mod book;
 mod chain;
 mod fuzzing;
 mod instructions;
@@ -144,6 +145,8 @@ enum Recipe {
     },
     /// Draw the ratios of docs/BENCHMARKS.md
     Plot,
+    /// Build the pages as a book, target/book/html, and check its links; installs mdbook if it is not there
+    Book,
     /// Write the tables of docs/data, and those that the source holds, into the pages
     Pages,
     /// Run the tests on threads under ThreadSanitizer
@@ -274,6 +277,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Instructions { update } => instructions::instructions(runner, *update),
         Recipe::Plot => runner.check("plot", plot::plot),
         Recipe::Pages => recipes::pages(runner),
+        Recipe::Book => book::book(runner),
         Recipe::Tsan { whole } => instrumented::tsan(runner, *whole),
         Recipe::Nightly => nightly(runner),
         Recipe::Deny => recipes::deny(runner),
@@ -300,7 +304,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole
 /// of each.
-const CI: [Part; 21] = [
+const CI: [Part; 22] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -309,6 +313,7 @@ const CI: [Part; 21] = [
     recipes::msrv,
     |it| recipes::features(it, false),
     recipes::doc,
+    book::book,
     |it| recipes::loom(it, None, "loom"),
     recipes::test,
     recipes::own_tests,

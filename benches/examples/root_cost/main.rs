@@ -4,7 +4,7 @@
 //! cargo run --release -p braid-benches --example root_cost -- 10000000
 //! ```
 //!
-//! Makes two chains of so many accounts, one with state roots, and commits the same blocks to both: 10,000
+//! Makes two chains of the given number of accounts, one with state roots, and commits the same blocks to both: 10,000
 //! changed accounts, 2,000 changed slots of 100 of them.
 
 use alloy_primitives::{Address, KECCAK256_EMPTY, U256, keccak256};

@@ -11,7 +11,7 @@ pub(crate) const CHANGES: u64 = ACCOUNTS_CHANGED + SLOTS_CHANGED;
 const CONTRACTS: u64 = 100;
 const HEAD: &[u8] = b"head";
 
-/// The load, on so many accounts.
+/// The load, on the given number of accounts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) accounts: u64,

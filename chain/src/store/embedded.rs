@@ -110,7 +110,7 @@ impl EmbeddedStore {
     pub fn open_with_sizes(folder: &Path, cache: u64, table: u64) -> Result<Self, StoreError> {
         let refused = |why| StoreError::Open { folder: folder.to_owned(), why };
         let found = torn::put_back(folder).and_then(|()| journal::check(folder, least(folder)?));
-        let copied = match found.map_err(StoreError::backend)? {
+        let copied = match found.map_err(|error| refused(error.to_string()))? {
             Found::All => None,
             Found::Damaged(journal) => {
                 let journal = journal.display();

@@ -232,8 +232,7 @@ impl Subject<'_> {
 /// Whether the error is the one that the test asked for and names the block: `executing`, or the one
 /// after the last `durable` one.
 fn names_its_block(error: &ChainError, executing: u64, durable: u64) -> bool {
-    let asked =
-        |error: &StoreError| matches!(error, StoreError::Backend(error) if error.is::<Asked>());
+    let asked = |error: &StoreError| matches!(error.root(), StoreError::Backend(error) if error.is::<Asked>());
     match error {
         ChainError::Block { number, kind: BlockErrorKind::Base(error), .. } => {
             *number == executing && asked(error)

@@ -30,7 +30,7 @@ pub struct Virtual {
     pub runs: f64,
     /// What it can be at best where each whole run waits for those that it needs.
     pub chain_bound: f64,
-    /// What it can be at best where no transaction needs another one: the longest one limits it.
+    /// What the longest transaction and the number of workers allow.
     pub longest_bound: f64,
 }
 
@@ -96,7 +96,7 @@ pub fn virtual_ratios_of(
             learned: 0.0,
             runs: 0.0,
             chain_bound: explain::ratio(bounds.work, bound.chain),
-            longest_bound: explain::ratio(bounds.work, bound.no_conflicts),
+            longest_bound: explain::ratio(bounds.work, bounds.longest).min(workers.get().into()),
         };
         for execution in 0..EXECUTIONS {
             let run = executor.execute(Arc::clone(shared), braid_evm::Cloned(database.clone()));

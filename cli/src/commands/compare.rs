@@ -6,6 +6,7 @@ use super::{
     inputs,
     json::write_line,
     names::Known,
+    progress::Progress,
 };
 use crate::explain::{Axis, Question, ratio, words::cost};
 use braid_evm::{Config, Executor};
@@ -145,7 +146,15 @@ pub(super) fn compare(args: &CompareArgs) -> Result<End, Stop> {
                 .map_err(|error| Stop::Message(error.to_string()))?
         }
     };
-    let (one, other) = (side(&args.one)?, side(&args.other)?);
+    let mut progress = Progress::new(2);
+    let mut next = |path: &Path| {
+        progress.begin(&path.display().to_string());
+        let side = side(path);
+        progress.end();
+        side
+    };
+    let (one, other) = (next(&args.one)?, next(&args.other)?);
+    drop(progress);
     if one.by != other.by {
         return Err(Stop::Message(format!(
             "places of {} cost {}, those of {} {}: explain both with the same --by",

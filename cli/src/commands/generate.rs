@@ -1,16 +1,14 @@
 //! `braid gen`: write a generated block.
 
-use super::{End, Stop};
+use super::{End, Stop, progress::working};
 use braid_testkit::{
     block_file::STANDARD_STREAM,
     workload::{self, Workload, WorkloadSpec},
 };
 use clap::Args;
-use indicatif::ProgressBar;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 const EXAMPLES: &str = "\
@@ -52,9 +50,8 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
     if args.no_signatures {
         spec = spec.unsigned();
     }
-    let spinner = spinner(&format!("generating {} transactions", args.txs));
-    let generated = workload::generate(&spec);
-    spinner.finish_and_clear();
+    let what = format!("generating {} transactions", args.txs);
+    let generated = working(&what, || workload::generate(&spec));
     let file = generated.map_err(|error| Stop::Message(error.to_string()))?;
     if args.out == Path::new(STANDARD_STREAM) {
         let out = io::BufWriter::new(io::stdout().lock());
@@ -67,7 +64,8 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
             Err(error) => Err(Stop::Message(error.to_string())),
         };
     }
-    file.write(&args.out).map_err(|error| Stop::Message(error.to_string()))?;
+    let what = format!("writing {}", args.out.display());
+    working(&what, || file.write(&args.out)).map_err(|error| Stop::Message(error.to_string()))?;
     writeln!(
         io::stdout().lock(),
         "{}: {} transactions, {} gas",
@@ -76,14 +74,4 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<End, Stop> {
         file.block.header.inner.gas_used
     )?;
     Ok(End::Right)
-}
-
-/// A sign of life on the standard error stream, if that is a terminal.
-fn spinner(message: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let spinner = ProgressBar::new_spinner().with_message(message.to_owned());
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }

@@ -31,7 +31,7 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
 /// Width of the column with names.
-const NAME: usize = 28;
+const NAME: usize = 21;
 
 impl Reporter for Human {
     fn begin(&mut self) -> io::Result<()> {
@@ -50,19 +50,8 @@ impl Reporter for Human {
         )?;
         writeln!(
             out,
-            "{BOLD}{:<NAME$} {:>6} {:>11} {:>9} {:>9} {:>9} {:>9} {:>7} {:>6} {:>9} {:>7}  result\
-             {BOLD:#}",
-            "block",
-            "txs",
-            "gas",
-            "seq ms",
-            "seq cpu",
-            "par ms",
-            "par cpu",
-            "speed-up",
-            "cpu",
-            "discarded",
-            "specul.",
+            "{BOLD}{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>8} {:>5} {:>9} {:>7}  result{BOLD:#}",
+            "block", "txs", "gas", "seq ms", "par ms", "speed-up", "cpu", "discarded", "specul.",
         )
     }
 
@@ -162,12 +151,10 @@ impl Reporter for Human {
 fn columns(transactions: usize, measured: &Measured) -> String {
     let times = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
     format!(
-        "{transactions:>6} {:>11} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>9} {:>6.0}%",
+        "{transactions:>6} {:>10} {:>9} {:>9} {:>8} {:>5} {:>9} {:>6.0}%",
         measured.gas,
         milliseconds(measured.sequential.wall),
-        milliseconds(measured.sequential.cpu),
         milliseconds(measured.parallel.wall),
-        milliseconds(measured.parallel.cpu),
         times(measured.speedup()),
         times(measured.cpu_ratio()),
         measured.stats.discarded,

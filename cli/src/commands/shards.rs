@@ -4,6 +4,7 @@ use super::{
     End, Stop,
     inputs::{self, Input},
     print_error,
+    progress::Progress,
 };
 use braid_shards::{
     Agreed, Figures, Options, Placement, Traffic,
@@ -151,11 +152,13 @@ pub(super) fn shards(args: &ShardsArgs) -> Result<End, Stop> {
     let (mut end, mut seen) = (End::Right, Vec::new());
     let mut all = BTreeMap::<(PlacementArg, u16), Vec<Line>>::new();
     let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut progress = Progress::new(inputs.len());
     for input in inputs {
+        progress.begin(&input.name());
         let subject = match subject(input) {
             Ok(subject) => subject,
             Err(why) => {
-                print_error(&why);
+                progress.aside(|| print_error(&why));
                 end = end.max(End::BadInput);
                 continue;
             }
@@ -165,7 +168,7 @@ pub(super) fn shards(args: &ShardsArgs) -> Result<End, Stop> {
                 let line = run(args, &subject, &seen, placement, shards);
                 if !line.ok {
                     end = End::Mismatch;
-                    report(&line);
+                    progress.aside(|| report(&line));
                 }
                 if args.json {
                     writeln!(out, "{}", serde_json::to_string(&line).map_err(io::Error::other)?)?;
@@ -174,7 +177,9 @@ pub(super) fn shards(args: &ShardsArgs) -> Result<End, Stop> {
             }
         }
         seen.extend(subject.groups);
+        progress.end();
     }
+    drop(progress);
     let totals = all.iter().map(|((placement, shards), lines)| total(*placement, *shards, lines));
     let totals: Vec<Total> = totals.collect();
     if args.json {

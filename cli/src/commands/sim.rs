@@ -1,6 +1,6 @@
 //! `braid sim`: random blocks on simulated workers, in an order that a seed decides.
 
-use super::{End, Stop};
+use super::{End, Stop, progress::Progress};
 use braid_evm::evm_simulator;
 use braid_testkit::simulation::{Ending, FaultKind, Judged, Scenario, Wishes, judge};
 use clap::{Args, ValueEnum};
@@ -127,7 +127,9 @@ pub(super) fn simulate(args: &SimArgs) -> Result<End, Stop> {
     let (mut simulator, wishes) = (evm_simulator(), args.wishes());
     let mut total = TotalLine { total: true, ok: true, ..TotalLine::default() };
     let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut progress = Progress::new(usize::try_from(args.blocks).unwrap_or(usize::MAX));
     for seed in args.seed..args.seed.saturating_add(args.blocks) {
+        progress.begin(&format!("seed {seed}"));
         let mut scenario = Scenario::new(seed, &wishes);
         scenario.simulation.options.keep_steps = args.steps;
         let judged = judge(&mut simulator, &scenario);
@@ -138,7 +140,9 @@ pub(super) fn simulate(args: &SimArgs) -> Result<End, Stop> {
         } else {
             block_text(&mut out, args, &scenario, &judged)?;
         }
+        progress.end();
     }
+    drop(progress);
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&total).map_err(io::Error::other)?)?;
     } else {

@@ -1,6 +1,6 @@
 //! `braid trace`: what one transaction of a block did, in geth's formats.
 
-use super::{End, Stop, explain::other_gas, inputs, print_error, workers_from};
+use super::{End, Stop, explain::other_gas, inputs, print_error, progress::working, workers_from};
 use alloy_rpc_types_trace::geth::{CallFrame, DefaultFrame, PreStateFrame};
 use braid_evm::{Block, Config, Executor, TxIndex};
 use braid_testkit::block_file::STANDARD_STREAM;
@@ -70,7 +70,8 @@ impl From<TracerArg> for Tracer {
 
 /// Traces the transaction that `args` name.
 pub(super) fn trace(args: &TraceArgs) -> Result<End, Stop> {
-    let (trace, wrong) = trace_of(args)?;
+    let what = format!("transaction {} of {}", args.tx, args.path.display());
+    let (trace, wrong) = working(&what, || trace_of(args))?;
     let mut end = End::Right;
     if let Some(wrong) = wrong {
         print_error(&format!("Do not trust the rest: {}: {wrong}", args.path.display()));

@@ -192,7 +192,7 @@ fn seeded_bugs_are_noticed(executor: &mut Executor, file: &BlockFile, receipts: 
             let mut file = file.clone();
             file.pre_state.get_mut(address).expect("there").storage.remove(slot);
             // Of the slots only the sender's balance of each token decides about success; system
-            // contracts' are nobody's business here.
+            // contracts' do not matter here.
             if account.code_hash.is_some() && notices(&file, receipts) {
                 changed += 1;
             }

@@ -21,7 +21,7 @@ pub(crate) struct Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        // It holds nothing that anybody needs.
+        // It holds nothing that is needed later.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

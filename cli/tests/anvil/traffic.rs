@@ -84,7 +84,7 @@ impl<'a> Traffic<'a> {
             }
         }
         // For anvil 1.7 every account exists, and so it refunds the first authorization of an
-        // account where Ethereum does not. With a wei the account exists for everybody.
+        // account where Ethereum does not. With a wei the account exists for both.
         for place in 0..traffic.authorities.len() {
             let to = traffic.authorities[place].address;
             let fields = json!({ "from": holder, "to": to, "value": "0x1" });
@@ -156,7 +156,7 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    /// Hands a piece over: mostly its owner does, sometimes somebody else tries.
+    /// Hands a piece over: mostly its owner does, sometimes another account tries.
     fn hand_over(&mut self, from: Address, to: Address) {
         if self.owners.is_empty() {
             return self.call("nft", from, self.collectible, code::hand_over(from, to, 99_999));

@@ -250,10 +250,8 @@ fn a_folder_is_a_line_for_each_block_and_a_total() {
     let (hot, cold) = (row("a "), row("b "));
     let chain = |row: &[String]| row[6].trim_end_matches('x').parse::<f64>().expect("a ratio");
     assert!(chain(&hot) < 2.0 && chain(&cold) > 20.0, "{text}");
-    assert_eq!(
-        (hot[1].as_str(), hot[8].as_str(), &hot[9..11]),
-        ("40", "-", &["balance".to_owned(), "of".to_owned()][..])
-    );
+    assert_eq!((hot[1].as_str(), hot[8].as_str()), ("40", "-"));
+    assert_eq!(text.matches("\n    waits for balance of ").count(), 1, "{text}");
     assert_eq!(cold.last().expect("a word"), "-");
     assert!(text.contains("2 blocks, 80 transactions, one block after the other"), "{text}");
     assert!(text.contains("What costs most") && text.contains("(token balance)"), "{text}");

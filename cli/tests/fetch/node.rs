@@ -136,7 +136,7 @@ impl Answers {
     }
 
     /// The first transaction touches everything; all later ones show the state after the block,
-    /// which nobody may believe.
+    /// which the tool must not believe.
     fn traces(&self) -> Value {
         let trace = |state: &State| {
             let accounts = state.iter().map(|(address, account)| {

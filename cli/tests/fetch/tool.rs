@@ -132,11 +132,11 @@ fn nothing_is_written_unless_all_was_right() {
         })
     };
     let silent = || Node::meddled(|_, _, _| Some(Fault::Transport(TransportError::TimedOut)));
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one");
+    let unheard = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("one");
     for (url, code, words) in [
         (serve(wrong), 1, "transaction 0: expected gas 1"),
         (serve(silent), 2, "eth_chainId"),
-        (format!("http://{nobody}/SECRET"), 2, "eth_chainId"),
+        (format!("http://{unheard}/SECRET"), 2, "eth_chainId"),
         ("ws://127.0.0.1/SECRET".to_owned(), 2, "http://127.0.0.1:8545"),
     ] {
         let output = fetch(&url, &out, &["--timeout", "1", "--attempts", "2"]);

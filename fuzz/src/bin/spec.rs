@@ -191,7 +191,7 @@ impl Specification {
 
 impl Drop for Specification {
     fn drop(&mut self) {
-        // Nobody asks any more.
+        // No request is left.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

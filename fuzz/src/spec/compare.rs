@@ -68,7 +68,7 @@ fn rejected(result: &Value) -> Vec<u64> {
 fn plain(value: &Value) -> Value {
     match value.as_str() {
         Some(text) if text.len() < 66 => match text.parse::<U256>() {
-            // A base fee of nothing is not printed by everybody.
+            // Not every tool prints a base fee of nothing.
             Ok(U256::ZERO) => Value::Null,
             Ok(number) => Value::String(number.to_string()),
             Err(_) => value.clone(),

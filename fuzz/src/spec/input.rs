@@ -39,7 +39,7 @@ impl Default for Signers {
         let secrets =
             core::array::from_fn(|index| keccak256([b"signer", &[index as u8][..]].concat()));
         let addresses = secrets.map(|secret: B256| {
-            // Whoever signs tells who they are.
+            // The signature tells the sender.
             let hash = B256::repeat_byte(1);
             let signature = sign(hash, secret).expect("a hash is a key");
             signature.recover_address_from_prehash(&hash).expect("it recovers")
@@ -98,8 +98,8 @@ fn hex(number: impl core::fmt::LowerHex) -> Value {
 /// accounts, or goes by EIP-7610, as with slots where there never was a contract, which revm
 /// does not.
 fn is_possible(account: &MemoryAccount) -> bool {
-    let nobody = account.nonce == 0 && account.code.is_empty();
-    !(nobody && (account.balance.is_zero() || !account.storage.is_empty()))
+    let is_blank = account.nonce == 0 && account.code.is_empty();
+    !(is_blank && (account.balance.is_zero() || !account.storage.is_empty()))
 }
 
 /// The contracts that the protocol calls, as they are on every chain.
@@ -129,7 +129,7 @@ fn install_system_contracts(accounts: &mut BTreeMap<Address, MemoryAccount>, spe
 
 fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value {
     let caller = tx.caller;
-    // Nobody has the key of a contract: the first sender signs in its place.
+    // There is no key of a contract: the first sender signs in its place.
     let secret = signers.keys.get(&caller).copied();
     let secret = secret.unwrap_or_else(|| signers.keys[&signers.addresses[0]]);
     let mut object = Map::new();
@@ -175,7 +175,7 @@ fn transaction(tx: &TxEnv, index: usize, seed: u64, signers: &Signers) -> Value 
     Value::Object(object)
 }
 
-/// An authorization with a signature of `secret`; with one of nobody if there is none.
+/// An authorization with a signature of `secret`; with one of no key if there is none.
 fn signed(authorization: &Authorization, secret: Option<B256>) -> Value {
     let signature = secret.and_then(|secret| sign(authorization.signature_hash(), secret));
     let (parity, r, s) = match signature {
@@ -221,7 +221,7 @@ fn request(accounts: &mut BTreeMap<Address, MemoryAccount>, txs: &mut Vec<Value>
     }
 }
 
-/// Code that logs one deposit, whoever calls it.
+/// Code that logs one deposit, for every caller.
 fn deposit_contract() -> MemoryAccount {
     let fields = [(160, 48), (256, 32), (320, 8), (384, 96), (512, 8)];
     let mut event = vec![0_u8; 576];
@@ -249,11 +249,11 @@ fn refused(seed: u64, signers: &Signers) -> Value {
         1 => tx["gas"] = json!("0x5207"),
         2 => tx["value"] = hex(U256::MAX >> 8),
         3 => tx["gas"] = json!("0x3b9aca00"),
-        // Nobody has this key's money.
+        // The account of this key is empty.
         4 => tx["secretKey"] = json!(keccak256("poor")),
         5 => tx["nonce"] = json!("0xffffffffffffffff"),
         _ => {
-            // A signature of nobody.
+            // A signature of no key.
             tx["v"] = json!("0x1b");
             tx["r"] = hex(U256::MAX);
             tx["s"] = json!("0x1");

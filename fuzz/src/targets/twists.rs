@@ -74,7 +74,7 @@ pub(super) fn unreadable_place(
     asked.get(usize::from(choice) % asked.len().max(1)).copied()
 }
 
-/// A source that opens only so many handles.
+/// A source that opens a limited number of handles.
 #[derive(Debug)]
 struct Opens {
     database: MemoryDatabase,

@@ -16,7 +16,7 @@ pub struct SeenBatches {
     pub runs: u64,
     /// Groups that were committed.
     pub commits: u64,
-    /// Those that were committed although somebody else had committed since their snapshot.
+    /// Those that were committed although others had committed since their snapshot.
     pub above_others: u64,
     /// Verdicts that forbid something.
     pub conflicts: u64,
@@ -189,7 +189,7 @@ impl<L: Location> BatchRules<L> {
     /// A worker begins.
     ///
     /// # Errors
-    /// Nobody has asked it to.
+    /// No command has asked for it.
     pub fn began(&mut self, job: Job) -> Result<(), Why> {
         self.of_job(job)?.begin(job)
     }

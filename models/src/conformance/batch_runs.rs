@@ -99,10 +99,10 @@ impl<L: Location> OneBatch<L> {
         Ok(())
     }
 
-    /// The run is taken back: nobody has begun it.
+    /// The run is taken back: no worker has begun it.
     ///
     /// # Errors
-    /// Somebody has.
+    /// A worker has.
     pub(super) fn take_back(&mut self, job: Job) -> Result<(), Why> {
         let out = self.out.take();
         ensure(out == Some((job, false)), || format!("{job:?} is taken back from {out:?}"))?;

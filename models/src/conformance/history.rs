@@ -51,13 +51,13 @@ impl<L: Location> History<L> {
         }
     }
 
-    /// Whether somebody else than this run has committed, from its snapshot on, a write of `location`.
+    /// Whether another run than this one has committed, from its snapshot on, a write of `location`.
     fn is_outsiders(&self, location: &L, job: Job, snapshot: TxIndex) -> bool {
         let writers = self.writers.get(location).into_iter().flatten();
         writers.copied().any(|(tx, by)| tx >= snapshot && by != Some(job))
     }
 
-    /// The first group of `ran`, from the one at `place` on, that the commit rule forbids if nobody else commits before it.
+    /// The first group of `ran`, from the one at `place` on, that the commit rule forbids if no other run commits before it.
     #[must_use]
     pub(super) fn first_conflict(&self, ran: &Ran<L>, place: usize) -> Option<TxIndex> {
         let mut met = false;

@@ -244,7 +244,7 @@ impl<L: Location> Replay<L> {
         self.world.store.event(ticket, event)?;
         match event {
             StoreEvent::Look { reader, location, found, .. } => {
-                // Whoever looks at the state after the block is no transaction.
+                // A look at the state after the block is of no transaction.
                 self.runs(*reader)?.look(*reader, location, found)
             }
             StoreEvent::Changed { version, location, change, stale, .. } => {

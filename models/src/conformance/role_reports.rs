@@ -51,7 +51,7 @@ impl RoleRules {
 
     fn was_sent(&mut self, report: &JobReport) -> Result<(), Why> {
         let sent = self.sent.iter().position(|sent| sent == report);
-        let sent = sent.ok_or_else(|| format!("nobody sent {report:?}"))?;
+        let sent = sent.ok_or_else(|| format!("no worker sent {report:?}"))?;
         self.sent.remove(sent);
         Ok(())
     }

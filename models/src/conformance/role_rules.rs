@@ -59,7 +59,7 @@ pub struct RoleRules {
 }
 
 impl RoleRules {
-    /// The beginning of a round that goes on from `frontier`, of a block of so many transactions.
+    /// The beginning of a round that goes on from `frontier`, of a block of this number of transactions.
     #[must_use]
     pub const fn new(limits: Limits, frontier: TxIndex, transactions: u32) -> Self {
         Self {
@@ -176,7 +176,7 @@ impl RoleRules {
                 let found = world.runs.get_mut(tx.position()).and_then(Runs::take_verdict);
                 let valid = *verdict == Verdict::Valid;
                 let counts = self.asked.take().filter(|(asked, _)| asked == tx);
-                let counts = counts.ok_or_else(|| format!("nobody asked for {event:?}"))?.1;
+                let counts = counts.ok_or_else(|| format!("no command asked for {event:?}"))?.1;
                 let right = found == Some((valid, counts));
                 ensure(right, || format!("the check of {tx} came to {found:?}"))
             }
@@ -188,7 +188,7 @@ impl RoleRules {
                         self.admitted_group = fits.then_some(group);
                         Ok(())
                     }
-                    _ => Err(format!("nobody asked for {event:?}")),
+                    _ => Err(format!("no command asked for {event:?}")),
                 }
             }
             Event::Claimed { tx, claimed } => match self.question.take() {
@@ -197,7 +197,7 @@ impl RoleRules {
                     let is_private = *claimed && private(job).is_some();
                     if is_private { world.batches.take_back(job) } else { Ok(()) }
                 }
-                _ => Err(format!("nobody asked for {event:?}")),
+                _ => Err(format!("no command asked for {event:?}")),
             },
             Event::TakenOver { tx, taken } => match self.question.take() {
                 Some(Question::TakeOver(job)) if job.chunk.first == *tx => {
@@ -214,7 +214,7 @@ impl RoleRules {
                 Some(Question::Compare(id, asked)) if asked == *tx => {
                     world.batches.compared(id, *tx, *conflict)
                 }
-                _ => Err(format!("nobody asked for {event:?}")),
+                _ => Err(format!("no command asked for {event:?}")),
             },
             Event::Published { tx, stale_readers } => {
                 world.batches.history.is_complete(&world.store)?;

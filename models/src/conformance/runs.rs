@@ -192,7 +192,7 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Whether it may have run when `ticket` was drawn: nobody had been told of its last run by then.
+    /// Whether it may have run when `ticket` was drawn: no report had told of its last run by then.
     #[must_use]
     pub fn ran_at(&self, ticket: Ticket) -> bool {
         let runs_behind = self.behind.as_ref().is_some_and(|(_, behind)| behind.ran_at(ticket));
@@ -309,7 +309,7 @@ impl<L: Location> Runs<L> {
         let right = match (result, &self.end) {
             (RunResult::Executed { stale_readers }, Some(RunEnd::Effects { writes, .. })) => {
                 self.is_published(tx, cells)?;
-                // Whoever ends a life names everybody above: slots look at their scopes only once
+                // A transaction that ends a life names all above: slots look at their scopes only once
                 // there is something to see.
                 let ends_life = writes.iter().any(|(location, _)| location.is_scope());
                 let above = |reader: &&TxIndex| ends_life && **reader > tx;

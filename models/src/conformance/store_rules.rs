@@ -125,7 +125,7 @@ impl<L: Location> StoreRules<L> {
         let floor = match (location.scope(), life) {
             (None, None) => Floor::Base,
             (None, Some(_)) => return Err(format!("{location:?} has no scope to look at")),
-            // Somebody may use the first scope after this look has begun.
+            // Another transaction may use the first scope after this look has begun.
             (Some(_), None) if self.scope_used.is_none_or(|used| used >= began) => Floor::Base,
             (Some(scope), None) => {
                 return Err(format!("{reader} looked at {location:?} without {scope:?}"));

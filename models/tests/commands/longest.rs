@@ -19,7 +19,7 @@ fn the_longest_go_first_and_by_themselves() {
     let blocked = RunResult::Blocked { on: tx(0) };
     protocol.apply(report(long, 1, blocked)).expect("it was sent");
     assert_eq!(protocol.longest().collect::<Vec<_>>(), [(tx(4), 1)]);
-    // Beyond the window it waits; who waits for another does, too, and nobody takes it along.
+    // Beyond the window it waits; one that waits for another does, too, and no job takes it along.
     let narrow = Limits { window: 3, ..wide };
     assert_eq!(dispatched(&mut Protocol::new(narrow, &plan)).chunk, chunk(1, 3));
     let waiting = Plan { dependencies: vec![(tx(4), tx(0))], ..plan };

@@ -40,7 +40,7 @@ pub(crate) fn is_in_vain(trace: &Trace<ToyLocation>, at: usize) -> bool {
     next.unwrap_or(false)
 }
 
-/// Whether this is a change by somebody who ends a life, and so names everybody above him in the end.
+/// Whether this is a change by a transaction that ends a life, and so names all above it in the end.
 pub(crate) fn names_all(trace: &Trace<ToyLocation>, at: usize) -> bool {
     let Store(StoreEvent::Changed { version, .. }) = &trace[at].1 else { return false };
     let ended = trace[..at].iter().rev().find_map(|(_, event)| match event {

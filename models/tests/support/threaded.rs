@@ -9,7 +9,7 @@ use braid_toy::{ToyCase, ToyLedger, ToyLocation, ToyWorkload};
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// Toy transactions are short: threads that gave nobody a chance would hardly meet.
+/// Toy transactions are short: threads that never yield would hardly meet.
 struct Restless(Cell<Random>);
 
 impl Restless {

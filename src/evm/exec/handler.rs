@@ -114,6 +114,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                 }
             }
             let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
+            journal.database.forget_low_accounts();
             match self.recipe.compared(self.tx, accesses) {
                 Ok(kept) => self.kept = kept,
                 Err(wrong) => {

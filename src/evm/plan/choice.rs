@@ -17,8 +17,6 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) is_rest: bool,
     /// Batches of neighbours are tried because the whole block, a short one, looks independent.
     pub(in crate::evm) is_short: bool,
-    /// All that is left looks tied together.
-    pub(in crate::evm) is_doubtful: bool,
     /// What is not tried because it has not paid in earlier blocks.
     pub(super) untried: Tried,
 }

@@ -33,8 +33,8 @@ impl Rest<'_> {
 
     const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
         let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
-        let (workers, shortest, is_rest, is_short, is_doubtful) = (1, 0, false, false, false);
-        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, is_doubtful, untried }
+        let (workers, shortest, is_rest, is_short) = (1, 0, false, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried }
     }
 
     /// All that is left runs in order.
@@ -146,8 +146,7 @@ fn by_features(
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
             let choice = rest.choice(Strategy::Speculative, reason);
-            let is_doubtful = progress.is_doubtful;
-            rest.up_to(progress.trials.length(), Choice { is_doubtful, ..choice })
+            rest.up_to(progress.trials.length(), choice)
         }
     };
     Choice { untried, ..choice }
@@ -156,7 +155,6 @@ fn by_features(
 #[cfg(test)]
 mod tests {
     use super::super::features::Setting;
-    use super::super::pace::Rounds;
     use super::super::progress::Outcome;
     use super::*;
     use crate::config::Config;
@@ -298,8 +296,8 @@ mod tests {
             path.push((choice.strategy, choice.reason, at));
             let in_order = choice.strategy == Strategy::InOrder;
             let next = if in_order { choice.end } else { at + 10 };
-            let (was_given_up, has_failed, rounds) = (true, false, Rounds::default());
-            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds };
+            let (was_given_up, has_failed, rounds_paid) = (true, false, false);
+            let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds_paid };
             progress.learn(Policy::Auto, &choice, &outcome);
             at = next;
         }

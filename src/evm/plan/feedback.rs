@@ -81,7 +81,7 @@ impl Feedback {
         }
         let all_committed = outcome.next >= outcome.all;
         match choice.strategy {
-            Strategy::Groups => self.groups.learn(outcome.rounds.have_paid),
+            Strategy::Groups => self.groups.learn(outcome.rounds_paid),
             Strategy::Neighbours if choice.is_short => self.short_neighbours.learn(all_committed),
             _ => {}
         }

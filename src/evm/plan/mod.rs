@@ -23,4 +23,3 @@ mod trials;
 mod tx;
 
 pub use strategy::{Reason, Strategy, Stretch};
-pub(super) use trials::waste;

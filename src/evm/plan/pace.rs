@@ -11,15 +11,6 @@ use crate::schedule::Lanes;
 const FORCED_ROUND: usize = 4;
 const FORCED_ROUNDS: u32 = 2;
 
-/// What became of rounds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::evm) struct Rounds {
-    /// They were of use.
-    pub(in crate::evm) have_paid: bool,
-    /// All that was left looked tied together.
-    pub(in crate::evm) found_chain: bool,
-}
-
 /// How rounds come on.
 #[derive(Debug)]
 pub(in crate::evm) struct Pace {
@@ -32,7 +23,6 @@ pub(in crate::evm) struct Pace {
     /// Transactions that waited until all before them were committed, as one of their batch had
     /// to.
     held: usize,
-    found_chain: bool,
     /// Rounds in which nothing was wasted since one was, and how many there have to be before they
     /// get longer.
     good: u32,
@@ -54,7 +44,6 @@ impl Pace {
             adopted: 0,
             discarded: 0,
             held: 0,
-            found_chain: false,
             good: 0,
             patience: GOOD_ROUNDS,
             is_tight: false,
@@ -78,10 +67,9 @@ impl Pace {
         self.is_over
     }
 
-    /// What became of them.
-    pub(in crate::evm) const fn rounds(&self) -> Rounds {
-        let have_paid = self.adopted > 0 && !self.is_wasteful();
-        Rounds { have_paid, found_chain: self.found_chain }
+    /// Whether they were of use.
+    pub(in crate::evm) const fn have_paid(&self) -> bool {
+        self.adopted > 0 && !self.is_wasteful()
     }
 
     /// That much of the shortest round counts as if it had paid. Where many wait for all before
@@ -118,7 +106,6 @@ impl Pace {
             return false;
         }
         self.is_over = is_chain && looks_ahead;
-        self.found_chain = self.is_over && has_rest;
         if is_chain {
             self.shorten();
         }
@@ -187,7 +174,7 @@ mod tests {
         assert!(pace.allows(&shared(70, 100), 2, false));
         pace.ran(128, 0, 0);
         assert_eq!(pace.length(), 64);
-        assert!(pace.rounds().have_paid);
+        assert!(pace.have_paid());
     }
 
     #[test]
@@ -207,8 +194,8 @@ mod tests {
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
-        assert!(pace.rounds().have_paid);
-        assert!(!Pace::new(2).rounds().have_paid);
+        assert!(pace.have_paid());
+        assert!(!Pace::new(2).have_paid());
     }
 
     #[test]
@@ -241,7 +228,7 @@ mod tests {
             pace.ran(40, 24, 0);
             !pace.is_over()
         });
-        assert!((5..20).contains(&rounds.count()) && !pace.rounds().have_paid);
+        assert!((5..20).contains(&rounds.count()) && !pace.have_paid());
     }
 
     #[test]
@@ -250,7 +237,7 @@ mod tests {
         pace.ran(64, 0, 64);
         assert!(!pace.is_over());
         pace.ran(64, 0, 16);
-        assert!(pace.is_over() && !pace.rounds().have_paid);
+        assert!(pace.is_over() && !pace.have_paid());
         // One in a round that waits, with what follows it, now and then.
         let mut pace = Pace::new(2);
         for round in 0..100 {

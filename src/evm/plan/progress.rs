@@ -1,7 +1,6 @@
 //! What a block has shown so far.
 
 use super::choice::{Choice, Tried};
-use super::pace::Rounds;
 use super::strategy::{Reason, Strategy};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
@@ -23,7 +22,7 @@ pub(in crate::evm) struct Outcome {
     /// It ended with an error.
     pub(in crate::evm) has_failed: bool,
     /// What became of rounds of tied transactions.
-    pub(in crate::evm) rounds: Rounds,
+    pub(in crate::evm) rounds_paid: bool,
 }
 
 /// What a block has shown so far. It lasts over the rounds of a pool.
@@ -36,8 +35,6 @@ pub(in crate::evm) struct Progress {
     pub(super) in_order: Option<(usize, Reason)>,
     /// The stretch in order that came last where the block's list told too little.
     unexpected: usize,
-    /// All that was left looked tied together.
-    pub(super) is_doubtful: bool,
 }
 
 impl Progress {
@@ -48,7 +45,6 @@ impl Progress {
             trials: Trials::new(policy, gives_up),
             in_order: None,
             unexpected: 1,
-            is_doubtful: false,
         }
     }
 
@@ -75,7 +71,6 @@ impl Progress {
             }
             Strategy::Groups => {
                 self.tried.groups = true;
-                self.is_doubtful |= outcome.rounds.found_chain;
                 take_turns(policy, Forced::Groups, GROUPS_TURN)
             }
             Strategy::AccessList => {
@@ -112,23 +107,13 @@ mod tests {
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
         let untried = Tried { neighbours: false, groups: false };
-        let (end, workers, shortest, is_rest, is_short, is_doubtful) =
-            (256, 2, 0, false, false, false);
-        let choice = Choice {
-            strategy,
-            reason,
-            end,
-            workers,
-            shortest,
-            is_rest,
-            is_short,
-            is_doubtful,
-            untried,
-        };
+        let (end, workers, shortest, is_rest, is_short) = (256, 2, 0, false, false);
+        let choice =
+            Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried };
         let outcome = |next| {
             let (first, all, was_given_up, has_failed) = (0, 256, true, false);
-            let rounds = Rounds::default();
-            Outcome { first, next, all, was_given_up, has_failed, rounds }
+            let rounds_paid = false;
+            Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
         };
         let mut progress = Progress::new(Policy::Auto, true);
         progress.learn(Policy::Auto, &choice, &outcome(255));

@@ -1,7 +1,7 @@
 //! The numbers on which it depends how a block runs. Each says its unit, what it means and what set
 //! it; "by judgement" says that no measurement of its own has. Elsewhere are those of other layers:
 //! what is a long call (`exec/work`), what is slow storage (`exec/traffic`), how chunks and batches
-//! are cut (`schedule`), the engine's window and first measure of waste (`config`, `protocol`).
+//! are cut (`schedule`), the engine's window (`config`), when speculation is given up (`protocol`).
 
 /// Gas. A plain payment takes this much, whatever its limit says (EIP-2).
 pub(super) const PAYMENT_GAS: u64 = 21_000;
@@ -105,19 +105,6 @@ pub(super) const GAS_IN_A_MICROSECOND: u64 = 4_000;
 
 /// Microseconds that it takes to fold what a transaction has left. By judgement.
 pub(super) const FOLD_MICROSECONDS: u64 = 1;
-
-/// Discarded runs in 32 commits from which on two workers give speculation up. In a chain the
-/// second one wastes 33 to 36 (calls that all increment one slot, virtual time); real block
-/// 15538827, which gains by speculation, 24 in the mean.
-pub(super) const DISCARDS_OF_TWO: u32 = 30;
-
-/// Discarded runs of one transaction, at most, that a chain of dependent ones comes to. Blocks
-/// `lending` and `rollup-batch` on eight workers and more: 3.5 to 3.8.
-pub(super) const DISCARDS_IN_A_CHAIN: u32 = 4;
-
-/// Discarded runs in 64 commits, for each of [`DISCARDS_IN_A_CHAIN`], that tell a chain. The same
-/// blocks: 224 to 243 in 64 commits, where each transaction may have four.
-pub(super) const DISCARDS_TELL_A_CHAIN: u32 = 52;
 
 /// Transactions of the first stretch in order after speculation was given up, and how many times
 /// longer the next one is. A block of 20,000 dependent transfers has four trials (DESIGN).

@@ -63,7 +63,7 @@ pub struct Meta {
     /// Licence of the data.
     #[serde(default)]
     pub license: String,
-    /// Remarks of whoever made the file.
+    /// Remarks of the program that made the file.
     #[serde(default)]
     pub notes: Vec<String>,
     /// What in the file was made up; empty for a block of a real chain.

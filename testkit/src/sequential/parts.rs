@@ -16,7 +16,7 @@ use alloy_evm::{
 use alloy_primitives::{Address, B256, Signature, U256, map::AddressMap};
 use revm::context::{TxEnv, result::ExecutionResult};
 
-/// Builds receipts without blooms, which are computed later if somebody asks for them.
+/// Builds receipts without blooms, which are computed later if they are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Receipts;
 

@@ -79,7 +79,7 @@ pub struct Wishes {
     /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
     pub faults: Vec<FaultKind>,
     /// Whether the executor runs whole, as it ships - in parts, in lanes, with a follower, with workers that
-    /// share the bundle - and not only what shares a store. Nobody cancels it then.
+    /// share the bundle - and not only what shares a store. It is not cancelled then.
     pub whole: bool,
     /// Whether valid blocks come with their access lists, most of which are spoiled. Nothing else goes wrong then but
     /// that the caller cancels a block.
@@ -231,7 +231,7 @@ fn random_fault(random: &mut Random, kind: FaultKind, case: &Case, mode: Mode) -
         return if random.chance(1, 2) { Fault::Once(read) } else { Fault::From(read) };
     }
     let mut places: Vec<Place> = sound.asked().into_iter().collect();
-    // Speculation may ask for what the real order never does, and nobody must hear of it.
+    // Speculation may ask for what the real order never does, and no result may show it.
     places.extend(case.accounts.keys().map(|address| Place::Account(*address)));
     // Braid looks at the beneficiary in any case; sequential execution may not get to it.
     places.retain(|place| {

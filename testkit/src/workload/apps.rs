@@ -79,7 +79,7 @@ impl App {
         }
     }
 
-    /// Who calls. Nobody votes twice, and nobody else's nonce is in the way of a payer.
+    /// Who calls. No caller votes twice, and no other nonce is in the way of a payer.
     fn users(self) -> Spread {
         match self {
             Self::Governance => Spread::Distinct,

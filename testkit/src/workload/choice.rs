@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 pub enum Spread {
     /// A new one each time.
     Distinct,
-    /// Any of so many, each as likely as the others. One is a population like any other.
+    /// Any of this number, each as likely as the others. One is a population like any other.
     Among(NonZeroU32),
-    /// Any of so many, the k-th with a weight of 1/k: a few are popular, most are not (Zipf).
+    /// Any of this number, the k-th with a weight of 1/k: a few are popular, most are not (Zipf).
     Skewed(NonZeroU32),
 }
 
@@ -53,7 +53,7 @@ impl Hot {
 pub(super) struct Pick {
     /// The place, counted from 0.
     pub(super) place: u64,
-    /// Whether nobody can have picked it before, nor will again.
+    /// Whether it cannot have been picked before, nor will be again.
     pub(super) fresh: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Pick {
 pub(super) struct Picker {
     spread: Spread,
     hot: Hot,
-    /// Next place that nobody has had; those of the hot parties come first.
+    /// Next place that was not given out; those of the hot parties come first.
     fresh: u64,
 }
 
@@ -72,7 +72,7 @@ impl Picker {
         Self { spread, hot, fresh }
     }
 
-    /// Whether nobody is picked twice.
+    /// Whether no party is picked twice.
     pub(super) fn is_distinct(&self) -> bool {
         self.spread == Spread::Distinct && self.hot.percent == 0
     }

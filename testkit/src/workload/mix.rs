@@ -103,7 +103,7 @@ fn calls(parts: Parts, world: &mut World) -> Result<Vec<Call>, WorkloadError> {
     Ok(calls)
 }
 
-/// So many ten-thousandths of `whole`.
+/// The share of `whole`, in ten-thousandths.
 fn share(whole: u32, parts: u64) -> u32 {
     u32::try_from(u64::from(whole) * parts / 10_000).unwrap_or(whole)
 }

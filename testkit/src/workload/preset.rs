@@ -142,7 +142,7 @@ impl Preset {
         matches!(self, Self::Erc20Slow | Self::MainnetSlow)
     }
 
-    /// The block with so many transactions, without signatures; unsealed.
+    /// The block with this number of transactions, without signatures; unsealed.
     ///
     /// # Errors
     /// None, unless the generator itself is at fault.

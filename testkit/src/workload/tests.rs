@@ -143,7 +143,7 @@ fn populations_can_be_small_and_shared() {
 }
 
 #[test]
-fn one_sender_pays_everybody() {
+fn one_sender_pays_all() {
     let spec = WorkloadSpec {
         parties: Parties { senders: Spread::ONE, ..Parties::DISTINCT },
         ..unsigned(Workload::Erc20, 50, 0)

@@ -30,7 +30,7 @@ pub(super) struct Call {
     pub(super) gas_limit: u64,
 }
 
-/// The state before the first block, and everybody who sends transactions.
+/// The state before the first block, and all senders of transactions.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) seed: u64,
@@ -41,7 +41,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world with the system contracts, a beneficiary, and nobody else.
+    /// A world with the system contracts, a beneficiary, and no other accounts.
     pub(super) fn new(seed: u64, signing: Signing, time: u64) -> Self {
         let mut state = State::default();
         for (address, code) in [

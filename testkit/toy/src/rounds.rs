@@ -62,8 +62,8 @@ impl ToyCase {
         }
         let all = random.chance(2, 3);
         self.limits.hands_over_rest = all && random.chance(1, 4);
-        let waste =
-            Waste { runs: 1 + u32::from(random.small(3)), commits: 1 + u32::from(random.small(4)) };
+        let (runs, commits) = (1 + u32::from(random.small(3)), 1 + u32::from(random.small(4)));
+        let waste = Waste { runs, kept: random.below(u64::from(commits) + 1) as u32, commits };
         self.limits.hands_over = random.chance(1, 3).then_some(waste);
         let left = self.block.transactions.len() - first.position();
         let length =

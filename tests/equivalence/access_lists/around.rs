@@ -235,7 +235,7 @@ fn a_reward_of_zero_is_no_access() {
     let list = output.access_list.expect("a list");
     let found: Vec<Address> = list.iter().map(|account| account.address).collect();
     assert_eq!(found, [BENEFICIARY, OTHER]);
-    // Nobody has asked.
+    // It was not asked for.
     let mut executor = Executor::new(Config::default()).expect("threads start");
     let output = executor
         .block(scene.block.clone())

@@ -116,7 +116,7 @@ fn named(text: &str) -> Named {
         if is_use || is_path {
             let mut leaves = Vec::new();
             take_tree(&mut rest, &[], &mut leaves);
-            // A re-export is no import: whoever names it imports the file behind it.
+            // A re-export is no import: a file that names it imports the file behind it.
             if !is_use || !matches!(before, [.., "pub" | ")"]) {
                 named.paths.extend(leaves.iter().map(|(_, path)| path.clone()));
             }

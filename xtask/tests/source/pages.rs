@@ -173,19 +173,47 @@ fn there_is_no_ordering_that_needs_a_page() {
     }
 }
 
-/// Code that a page shows, unless it is marked to be ignored, is compiled as it stands: in an example.
+/// Blocks of code in `language` on a page.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let fence = format!("```{language}\n");
+    let after = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    after.map(str::trim_end).collect()
+}
+
+/// Languages of blocks that no compiler takes, and those that tests run: `cli/tests/documented.rs`, `python/tests`.
+const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
+
+/// All code that a page shows is compiled as it stands: Rust in an example that the CI runs, Solidity in a contract.
+/// Python is run by `python/tests`.
 #[test]
 fn the_code_in_the_pages_is_in_an_example() {
-    let examples = files(&["examples"]);
-    let page = read("docs/INTEGRATION.md");
-    let shown: Vec<&str> = page
-        .split("```rust\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().expect("it ends").trim_end())
-        .collect();
-    assert!(shown.len() >= 2, "only {} pieces of code", shown.len());
-    for code in shown {
-        let is_there = examples.iter().any(|(_, text)| text.contains(code));
-        assert!(is_there, "no example has this code as it stands:\n{code}");
+    let examples = files(&["examples", "chain/examples"]);
+    let contracts =
+        std::fs::read_dir(root().join("contracts/src")).expect("the folder can be read");
+    let contracts = contracts.map(|file| file.expect("it can be read").path());
+    let contracts: Vec<String> =
+        contracts.map(|path| std::fs::read_to_string(path).expect("a contract")).collect();
+    // Contracts are written within a contract.
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let contracts: Vec<String> = contracts.iter().map(|text| joined(text)).collect();
+    let mut checked = 0;
+    for (page, text) in crate::reading::pages() {
+        for code in blocks(&text, "rust") {
+            let is_there = examples.iter().any(|(_, text)| text.contains(code));
+            assert!(is_there, "{page}: no example has this code as it stands:\n{code}");
+            checked += 1;
+        }
+        for code in blocks(&text, "solidity") {
+            let is_there = contracts.iter().any(|text| text.contains(&joined(code)));
+            assert!(is_there, "{page}: no contract has this code:\n{code}");
+            checked += 1;
+        }
+        let others = text.lines().filter_map(|line| line.strip_prefix("```"));
+        let known = |language: &str| {
+            OTHERS.contains(&language) || ["rust", "solidity", "python"].contains(&language)
+        };
+        let unknown = others.into_iter().find(|language| !known(language));
+        assert_eq!(unknown, None, "{page}: nothing compiles or runs this");
     }
+    assert!(checked >= 12, "only {checked} pieces of code");
 }

@@ -46,7 +46,7 @@ const FOREIGN: [&str; 12] = [
 const CONFORMANCE: &str = "docs/CONFORMANCE.md";
 
 /// README, the other pages of the root and those of `docs`.
-fn pages() -> Vec<(String, String)> {
+pub(crate) fn pages() -> Vec<(String, String)> {
     let mut found: Vec<String> =
         ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).into();
     for entry in std::fs::read_dir(root().join("docs")).expect("the folder can be read") {
@@ -195,7 +195,8 @@ fn missing(name: &str, words: &BTreeSet<String>) -> Option<String> {
     if name.contains('/') {
         let path = name.trim_end_matches('/');
         let exists = BEGINNINGS.iter().any(|begin| root().join(begin).join(path).exists());
-        let is_outside = path.starts_with("../") || FOREIGN.iter().any(|it| path.starts_with(it));
+        let is_outside = ["../", "target/"].iter().any(|begin| path.starts_with(begin))
+            || FOREIGN.iter().any(|it| path.starts_with(it));
         return (!exists && !is_outside).then(|| path.to_owned());
     }
     let is_known = |part: &&str| words.contains(*part) || FOREIGN.contains(part);

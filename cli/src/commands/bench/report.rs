@@ -63,7 +63,7 @@ impl Display for Conditions {
 const BOLD: Style = Style::new().bold();
 
 /// Width of the column with names.
-pub(super) const NAME: usize = 22;
+pub(super) const NAME: usize = 17;
 
 /// A ratio that not every block has.
 pub(super) fn optional(ratio: Option<f64>) -> String {
@@ -90,8 +90,7 @@ impl Report for Table {
         writeln!(anstream::stdout().lock(), "{}", self.conditions)?;
         writeln!(
             anstream::stdout().lock(),
-            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>7} {:>9} {:>6}\
-             {BOLD:#}",
+            "{BOLD}{:<NAME$} {:>7} {:>6} {:>9} {:>6} {:>5} {:>7} {:>5} {:>7} {:>7} {:>6} {:>6}{BOLD:#}",
             "workload",
             "workers",
             "txs",
@@ -103,7 +102,6 @@ impl Report for Table {
             "ceiling",
             "discard",
             "Mgas/s",
-            "txs/s",
             "spread",
         )
     }
@@ -114,8 +112,7 @@ impl Report for Table {
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
-            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>7.0} {:>9.0} \
-             {:>5.0}%",
+            "{:<NAME$} {:>7} {:>6} {:>9.2} {:>6.2} {:>5.2} {:>7} {:>5} {:>7} {:>6.1}% {:>6.0} {:>5.0}%",
             figures.workload,
             figures.workers,
             figures.transactions,
@@ -127,7 +124,6 @@ impl Report for Table {
             optional(figures.ceiling()),
             figures.discarded_share() * 100.0,
             figures.mgas_per_second(),
-            figures.transactions_per_second(),
             figures.parallel.spread() * 100.0,
         )?;
         if let Some([sequential, parallel]) = figures.reads {

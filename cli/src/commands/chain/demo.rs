@@ -1,6 +1,6 @@
 //! `braid chain demo`: a genesis and blocks to try a chain with.
 
-use super::{End, Stop, count, message};
+use super::{End, Stop, count, message, working};
 use alloy_consensus::{Block, BlockBody, TxEnvelope};
 use alloy_rlp::Encodable;
 use braid_testkit::{block_file::BlockFile, workload};
@@ -52,9 +52,8 @@ pub(super) fn demo(args: &DemoArgs) -> Result<End, Stop> {
             return Err(exists(path));
         }
     }
-    let (genesis, files) =
-        workload::demo_chain(args.seed, args.blocks, braid_chain::genesis::header)
-            .map_err(message)?;
+    let make = || workload::demo_chain(args.seed, args.blocks, braid_chain::genesis::header);
+    let (genesis, files) = working("generating blocks", make).map_err(message)?;
     let mut rlp = Vec::new();
     for file in &files {
         rlp_block(file).map_err(message)?.encode(&mut rlp);

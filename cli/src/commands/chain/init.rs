@@ -1,6 +1,6 @@
 //! `braid chain init`: the state that a chain begins with.
 
-use super::{End, Stop, count, genesis_file, message};
+use super::{End, Stop, count, genesis_file, message, working};
 use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
 use clap::Args;
 use serde_json::json;
@@ -44,7 +44,8 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let roots = if args.no_state_roots { StateRoots::Disabled } else { StateRoots::Computed };
     let folder = ChainFolder::create(&args.folder).map_err(message)?;
     let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
-    create(&store, &genesis::encode(&genesis).map_err(message)?, &batch, roots)
+    let encoded = genesis::encode(&genesis).map_err(message)?;
+    working("writing the genesis", || create(&store, &encoded, &batch, roots))
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
     let [accounts, slots] = [batch.accounts.len(), batch.slots.len()].map(|it| it as u64);
     let mut out = io::stdout().lock();

@@ -1,6 +1,6 @@
 //! `braid chain inspect`: what a chain's state holds.
 
-use super::{End, Stop, message, open};
+use super::{End, Stop, message, open, working};
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, hex};
 use braid_chain::{EmbeddedSnapshot, StateReader, digest, genesis, open as open_chain};
 use clap::{Args, Subcommand};
@@ -98,7 +98,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<End, Stop> {
             vec![("receipts", json!(kept.ok_or_else(missing)?))]
         }
         Some(What::Digest) => {
-            let digest = digest(&reader).map_err(message)?;
+            let digest = working("hashing every record", || digest(&reader)).map_err(message)?;
             let mut found = head(&reader)?;
             found.push(("accounts", json!(digest.accounts)));
             found.push(("slots", json!(digest.slots)));

@@ -13,7 +13,7 @@ mod run;
 mod unwind;
 mod verify;
 
-use super::{End, Stop};
+use super::{End, Stop, progress::working};
 use braid_chain::{ChainFolder, EmbeddedStore};
 use clap::{Args, Subcommand};
 use std::path::Path;
@@ -72,10 +72,11 @@ pub(in crate::commands) const MIB: u64 = 1 << 20;
 /// Opens the chain in a folder for this process alone.
 fn open(folder: &Path, cache_mib: Option<u64>) -> Result<(ChainFolder, EmbeddedStore), Stop> {
     let folder = ChainFolder::open(folder).map_err(message)?;
-    let store = match cache_mib {
+    // After a kill its journals are read again.
+    let store = working("opening the store", || match cache_mib {
         Some(cache) => EmbeddedStore::open_with_cache(&folder.store(), cache.saturating_mul(MIB)),
         None => EmbeddedStore::open(&folder.store()),
-    };
+    });
     Ok((folder, store.map_err(message)?))
 }
 

@@ -1,6 +1,6 @@
 //! `braid chain prune`: removes old undo records, receipts and block hashes.
 
-use super::{End, Stop, count, message, open};
+use super::{End, Stop, count, message, open, working};
 use braid_chain::{open as open_chain, prune as prune_chain};
 use clap::Args;
 use serde_json::json;
@@ -39,7 +39,8 @@ pub(super) struct PruneArgs {
 
 pub(super) fn prune(args: &PruneArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
-    let pruned = prune_chain(&store, args.undo_blocks, args.receipts).map_err(message)?;
+    let prune = || prune_chain(&store, args.undo_blocks, args.receipts);
+    let pruned = working("removing records", prune).map_err(message)?;
     let head = open_chain(&store).map_err(message)?.head();
     let mut out = io::stdout().lock();
     if args.json {

@@ -33,12 +33,12 @@ enum Cause {
 }
 
 impl Cause {
-    const fn of(error: &ChainError) -> Self {
+    fn of(error: &ChainError) -> Self {
         match error {
             ChainError::Writer { error: StoreError::StateRoot { .. }, .. } => Self::Input,
             ChainError::Writer { error, .. }
             | ChainError::Store(error)
-            | ChainError::Block { kind: BlockErrorKind::Base(error), .. } => match error {
+            | ChainError::Block { kind: BlockErrorKind::Base(error), .. } => match error.root() {
                 StoreError::Backend(_) => Self::Disk,
                 _ => Self::Stated,
             },
@@ -78,7 +78,11 @@ impl Refusal {
         let is_earlier = matches!(error, ChainError::Writer { .. });
         let is_input = matches!(cause, Cause::Input | Cause::OtherChain);
         let file = if is_input && !is_earlier { file } else { String::new() };
-        Self { file, why: error.to_string(), end: end_of(error), cause }
+        // Where the advice below says more than the error's own, that goes.
+        let why = error.to_string();
+        let stated = why.split_once("; ").map_or(&*why, |(stated, _)| stated);
+        let why = if cause == Cause::Stated { why } else { stated.to_owned() };
+        Self { file, why, end: end_of(error), cause }
     }
 
     /// An input that cannot be read, or holds no block of this chain. The error names the file.

@@ -1,6 +1,6 @@
 //! `braid chain unwind`: unwinds blocks.
 
-use super::{End, Stop, count, message, open};
+use super::{End, Stop, count, message, open, working};
 use braid_chain::{Keep, unwind as unwind_chain};
 use clap::Args;
 use serde_json::json;
@@ -35,7 +35,9 @@ pub(super) struct UnwindArgs {
 
 pub(super) fn unwind(args: &UnwindArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
-    let head = unwind_chain(&store, args.blocks, Keep::default().root_threads).map_err(message)?;
+    let threads = Keep::default().root_threads;
+    let head = working("unwinding", || unwind_chain(&store, args.blocks, threads));
+    let head = head.map_err(message)?;
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({"unwound": args.blocks, "number": head.number, "hash": head.hash});

@@ -1,6 +1,6 @@
 //! `braid chain verify`: recomputes and checks all roots and hashes.
 
-use super::{End, Stop, count, message, open};
+use super::{End, Stop, count, message, open, working};
 use braid_chain::{StoreError, open as open_chain, verify as verify_chain};
 use clap::Args;
 use serde_json::json;
@@ -37,9 +37,9 @@ pub(super) struct VerifyArgs {
 pub(super) fn verify(args: &VerifyArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, None)?;
     let reader = open_chain(&store).map_err(message)?;
-    let verified = match verify_chain(&reader) {
+    let verified = match working("verifying every record", || verify_chain(&reader)) {
         Ok(verified) => verified,
-        Err(error @ StoreError::Damaged { .. }) => {
+        Err(error) if matches!(error.root(), StoreError::Damaged { .. }) => {
             crate::commands::print_error(&format!("{}: {error}", args.folder.display()));
             return Ok(End::Mismatch);
         }

@@ -18,7 +18,7 @@ const BOLD: Style = Style::new().bold();
 /// Width of the column with names.
 const NAME: usize = 24;
 /// Letters of what is in the way, in a line for a block.
-const WORDS: usize = 90;
+const WORDS: usize = 86;
 
 /// A way of printing.
 pub(super) trait Printer {
@@ -247,7 +247,7 @@ impl Printer for Lines {
         )?;
         writeln!(
             out,
-            "{BOLD}{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}  what the chain waits for{BOLD:#}",
+            "{BOLD}{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}{BOLD:#}",
             "block",
             "txs",
             unit,
@@ -269,7 +269,7 @@ impl Printer for Lines {
         let first = explained.explanation.conflicts.first.first();
         writeln!(
             out,
-            "{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}  {}",
+            "{:<NAME$} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
             inputs::short(&explained.name),
             explained.explanation.transactions,
             words::cost(axis, bounds.work),
@@ -278,8 +278,10 @@ impl Printer for Lines {
             times(bounds.chain),
             on.map_or_else(String::new, |on| times(on.chain)),
             measured.map_or("-".to_owned(), |reached| format!("{:.2}x", reached.speedup)),
-            first.filter(|it| it.waits > 0).map_or("-", |it| cut(&it.words)),
         )?;
+        if let Some(first) = first.filter(|it| it.waits > 0) {
+            writeln!(out, "    waits for {}", cut(&first.words))?;
+        }
         if let Some(wrong) = &explained.wrong {
             writeln!(out, "    do not trust this line: {wrong}")?;
         }

@@ -18,10 +18,17 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         }
     }
 
-    /// Accounts in the journal, all that are precompiles among them, if it is recorded what
-    /// transactions access.
+    /// Accounts that the journal has got since the last transaction, all that are precompiles
+    /// among them, if it is recorded what transactions access.
     pub(in crate::evm::exec) fn low_accounts(&self) -> &[Address] {
         self.low.as_deref().unwrap_or_default()
+    }
+
+    /// A transaction has ended. Where a later one accesses what the journal has of earlier ones,
+    /// revm's journal has an entry, so that the work for a transaction does not grow with those
+    /// before it.
+    pub(in crate::evm::exec) fn forget_low_accounts(&mut self) {
+        self.low.iter_mut().for_each(Vec::clear);
     }
 
     /// Goes on with a journal that others have filled.

@@ -63,7 +63,7 @@ impl Cast {
     }
 
     /// Any address of the block.
-    pub(super) fn anybody(&self, draw: &mut Draw<'_, '_>) -> Address {
+    pub(super) fn any_account(&self, draw: &mut Draw<'_, '_>) -> Address {
         let group = match draw.below(10) {
             0..=4 => &self.contracts,
             5..=7 => &self.others,

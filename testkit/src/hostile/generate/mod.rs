@@ -90,7 +90,7 @@ impl Case {
         case
     }
 
-    /// A block under the rules of `spec` whose senders are among the given ones, so that somebody
+    /// A block under the rules of `spec` whose senders are among the given ones, so that one
     /// can have their keys.
     #[must_use]
     pub fn with_senders(seed: u64, spec: SpecId, senders: &[Address; MOST_SENDERS]) -> Self {
@@ -121,7 +121,7 @@ impl Case {
         if spec.is_enabled_in(SpecId::SHANGHAI) {
             block.withdrawals = Some(withdrawals(draw, &cast));
         } else if !spec.is_enabled_in(SpecId::MERGE) && draw.percent(30) {
-            let beneficiary = cast.anybody(draw);
+            let beneficiary = cast.any_account(draw);
             block.ommers = vec![Ommer { beneficiary, number: 1_000 - 1 - draw.below(6) }];
         }
         Self { block, accounts }
@@ -134,7 +134,7 @@ fn environment(draw: &mut Draw<'_, '_>, spec: SpecId, features: Features, cast: 
     let blob_price = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 1 };
     BlockEnv {
         number: U256::from(1_000),
-        beneficiary: if features.beneficiary_acts { cast.anybody(draw) } else { stranger },
+        beneficiary: if features.beneficiary_acts { cast.any_account(draw) } else { stranger },
         timestamp: U256::from(10_000),
         gas_limit: if features.tight_gas { 200_000 + draw.below(800_000) } else { 30_000_000 },
         basefee: if since(SpecId::LONDON) { draw.pick(&[7, 7, 1, 0]) } else { 0 },
@@ -150,7 +150,7 @@ fn withdrawals(draw: &mut Draw<'_, '_>, cast: &Cast) -> Vec<Withdrawal> {
     let withdrawal = |index| Withdrawal {
         index,
         validator_index: index,
-        address: cast.anybody(draw),
+        address: cast.any_account(draw),
         amount: draw.below(3),
     };
     (0..count).map(withdrawal).collect()

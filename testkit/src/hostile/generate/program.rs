@@ -36,7 +36,7 @@ pub(super) fn init_code(
     let mut program = Program { draw, spec, cast, features };
     let constructor = program.statements(Code::new(), 1);
     match program.draw.below(6) {
-        0 => constructor.selfdestruct(program.cast.anybody(program.draw)).bytes(),
+        0 => constructor.selfdestruct(program.cast.any_account(program.draw)).bytes(),
         1 => constructor.op(op::STOP).bytes(),
         _ => {
             let runtime = program.statements(Code::new(), 2).bytes();
@@ -71,7 +71,7 @@ impl Program<'_, '_, '_> {
             }
             9..=11 => self.call(code),
             12 if self.features.creations => self.create(code),
-            13 if self.features.destructions => code.selfdestruct(self.cast.anybody(self.draw)),
+            13 if self.features.destructions => code.selfdestruct(self.cast.any_account(self.draw)),
             14 => self.value(code, 1).log_top(self.draw.below(3)),
             15 => self.rare(code),
             _ => self.value(code, 2).sstore_top(self.draw.below(SLOTS)),
@@ -94,7 +94,7 @@ impl Program<'_, '_, '_> {
     }
 
     fn call(&mut self, code: Code) -> Code {
-        let to = self.cast.anybody(self.draw);
+        let to = self.cast.any_account(self.draw);
         let gas = self.draw.pick(&[50_000, 5_000, 200_000]);
         let kinds: &[u8] = match self.spec {
             _ if self.since(SpecId::BYZANTIUM) => {
@@ -142,12 +142,12 @@ impl Program<'_, '_, '_> {
         match self.draw.below(16) {
             0 | 1 => code.push(self.draw.below(VALUES)),
             2..=5 => code.sload(self.draw.below(SLOTS)),
-            6 => small(code.balance(self.cast.anybody(self.draw)), VALUES),
+            6 => small(code.balance(self.cast.any_account(self.draw)), VALUES),
             7 => small(code.op(op::COINBASE).op(op::BALANCE), VALUES),
             8 => small(code.push(0).op(op::CALLDATALOAD), VALUES),
-            9 => small(code.address(self.cast.anybody(self.draw)).op(op::EXTCODESIZE), VALUES),
+            9 => small(code.address(self.cast.any_account(self.draw)).op(op::EXTCODESIZE), VALUES),
             10 if self.since(SpecId::PETERSBURG) => {
-                small(code.address(self.cast.anybody(self.draw)).op(op::EXTCODEHASH), VALUES)
+                small(code.address(self.cast.any_account(self.draw)).op(op::EXTCODEHASH), VALUES)
             }
             11 => self.environment(code),
             12..=14 if depth > 0 => {

@@ -54,7 +54,7 @@ impl Pen<'_, '_, '_> {
             caller,
             nonce: self.nonce(caller),
             gas_limit: self.draw.pick(&[300_000, 60_000, 120_000, 600_000, 1_000_000]),
-            kind: TxKind::Call(self.cast.anybody(self.draw)),
+            kind: TxKind::Call(self.cast.any_account(self.draw)),
             value: U256::from(self.draw.pick(&[0, 0, 1, 7, 100_000])),
             data: self.data(),
             chain_id: Some(1),
@@ -99,7 +99,7 @@ impl Pen<'_, '_, '_> {
             tx.tx_type = 2;
         }
         if tx.tx_type >= 1 && self.draw.percent(30) {
-            let address = self.cast.anybody(self.draw);
+            let address = self.cast.any_account(self.draw);
             let storage_keys = vec![B256::with_last_byte(self.draw.below(4) as u8)];
             tx.access_list = AccessList(vec![AccessListItem { address, storage_keys }]);
         }
@@ -123,11 +123,11 @@ impl Pen<'_, '_, '_> {
         let authorization = |_| {
             let authority = match self.draw.percent(80) {
                 true => self.draw.pick(&self.cast.senders),
-                false => self.cast.anybody(self.draw),
+                false => self.cast.any_account(self.draw),
             };
             let address = match self.draw.percent(25) {
                 true => Address::ZERO,
-                false => self.cast.anybody(self.draw),
+                false => self.cast.any_account(self.draw),
             };
             let mut nonce = self.nonce(authority);
             if self.draw.percent(15) {

@@ -1,0 +1,282 @@
+//! Every error of the chain is made here as a user would meet it; it says what to do next, and names block,
+//! transaction, account and slot where they are known.
+
+use crate::{
+    rlp::{demo, refusal, unsigned},
+    streams::{begun, block, config},
+    support::{Child, Kind, Stream, Troubled},
+};
+use alloy_primitives::{Address, B256, U256};
+use braid_chain::{
+    Chain, ChainError, ChainFolder, DurableBatch, EmbeddedStore, ExportError, FolderError, Head,
+    Keep, MemoryStore, StateRoots, StateStore, StoreError, Table, Writes, commit, create, export,
+    open,
+    rlp::{RlpError, RlpItems},
+    unwind,
+};
+use revm::DatabaseRef;
+use std::{
+    collections::BTreeSet,
+    env,
+    error::Error,
+    fs,
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::Path,
+};
+
+/// An error as it was made, and what its message has to name.
+type Made = (Box<dyn Error>, &'static [&'static str]);
+
+/// Name of an error's variant.
+fn variant(error: &dyn Error) -> String {
+    let text = format!("{error:?}");
+    text.chars().take_while(|letter| letter.is_alphanumeric()).collect()
+}
+
+/// Variants of the enum `name` in `file`, by their indentation.
+fn variants(file: &str, name: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    let text = text.expect("the source is there");
+    let body = text.split_once(&format!("pub enum {name} {{")).expect(name).1;
+    let body = body.split("\n}").next().expect("an enum ends");
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let names = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+    let word = |line: &str| line.chars().take_while(|it| it.is_alphanumeric()).collect();
+    names.map(word).collect()
+}
+
+/// Checks that `made` has each variant of the enum, and that each message helps.
+fn all_help(file: &str, name: &str, made: Vec<Made>) {
+    let mut seen = BTreeSet::new();
+    for (error, names) in made {
+        let text = error.to_string();
+        assert!(text.contains("; ") || text.contains(". "), "{name}: no advice in {text:?}");
+        assert!(!text.contains('\n'), "{name}: more than a line: {text:?}");
+        for part in names {
+            assert!(text.contains(part), "{name}: {part:?} is not in {text:?}");
+        }
+        seen.insert(variant(&*error));
+    }
+    assert_eq!(seen, variants(file, name), "{name}: each variant is made");
+}
+
+/// Account and slot whose records are spoilt.
+const SPOILT: Address = Address::repeat_byte(0x5a);
+
+fn put(store: &MemoryStore, table: Table, key: impl AsRef<[u8]>, value: &[u8]) {
+    let mut writes = Writes::default();
+    writes.put(table, key.as_ref(), value);
+    store.write(writes).expect("it is written");
+}
+
+fn empty_chain() -> MemoryStore {
+    let store = MemoryStore::new();
+    let genesis = DurableBatch::default();
+    create(&store, b"{}", &genesis, StateRoots::Computed).expect("an empty store");
+    store
+}
+
+fn batch(number: u64) -> DurableBatch {
+    DurableBatch { head: Head { number, hash: B256::ZERO }, ..DurableBatch::default() }
+}
+
+#[test]
+fn errors_of_the_store() {
+    let store = empty_chain();
+    let again = create(&store, b"{}", &DurableBatch::default(), StateRoots::Computed);
+    let late = commit(&store, &batch(2), Keep::default());
+    let mut rooted = batch(1);
+    rooted.state_root = Some(B256::ZERO);
+    let root = commit(&store, &rooted, Keep::default());
+    let first = unwind(&store, 1, NonZeroUsize::MIN);
+
+    let spoilt = empty_chain();
+    put(&spoilt, Table::Accounts, SPOILT, &[1]);
+    put(&spoilt, Table::Slots, [SPOILT.as_slice(), &[7; 32]].concat(), &[1; 33]);
+    let reader = open(&spoilt).expect("a chain");
+    let account = reader.basic_ref(SPOILT).expect_err("a record of one byte");
+    let slot = reader.storage_ref(SPOILT, U256::from_be_bytes([7; 32])).expect_err("33 bytes");
+    assert!(matches!(account.root(), StoreError::Damaged { .. }), "{account}");
+    let code = reader.code_by_hash_ref(B256::repeat_byte(9)).expect_err("there is none");
+    put(&spoilt, Table::Meta, b"schema", &99_u32.to_be_bytes());
+    let schema = open(&spoilt).map(|_| ());
+
+    let failing = Troubled::lasting(empty_chain(), Kind::ReadFails, 0);
+    let failed = open(&failing).map(|_| ());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "no store").expect("it is written");
+    let opened = EmbeddedStore::open(&file).map(|_| ());
+
+    let error = |it: Result<(), StoreError>| -> Box<dyn Error> { it.expect_err("it fails").into() };
+    all_help(
+        "src/error.rs",
+        "StoreError",
+        vec![
+            (error(failed), &["the test asked for it", "open the chain again"]),
+            (error(opened), &["file"]),
+            (account.into(), &["account 0x5a5A5a", "restore the folder"]),
+            (slot.into(), &["slot 0x70707", "of 0x5a5A5a", "restore the folder"]),
+            (code.into(), &["the code 0x0909", "restore the folder"]),
+            (error(open(&MemoryStore::new()).map(|_| ())), &["braid chain init"]),
+            (error(again), &["at block 0", "choose an empty folder"]),
+            (error(schema), &["99", "open it with the version that wrote it"]),
+            (error(root), &["state root 0x0000"]),
+            (error(first.map(|_| ())), &["block 0 has no undo record"]),
+            (error(late), &["block 2", "commit block 1 next"]),
+        ],
+    );
+}
+
+/// What the chain says of the first block of `stream` after `change`.
+fn refused(stream: &Stream, change: impl FnOnce(&mut braid_chain::ChainBlock)) -> Box<dyn Error> {
+    let mut chain = Chain::open(begun(stream), config(1)).expect("a chain");
+    let mut next = block(&stream.blocks[0]);
+    change(&mut next);
+    chain.execute(next).map(|_| ()).expect_err("it is refused").into()
+}
+
+/// What a chain says whose writer meets `kind` at the first block.
+fn unwritten(stream: &Stream, kind: Kind) -> Box<dyn Error> {
+    let store = Troubled::lasting(begun(stream), kind, 0);
+    let mut chain = Chain::open(store, config(1)).expect("a chain");
+    let executed = chain.execute(block(&stream.blocks[0])).map(|_| ());
+    executed.and_then(|()| chain.flush().map(|_| ())).expect_err("it is not written").into()
+}
+
+/// Bytes of a thread's stack that no machine has, as std reads them from this variable.
+const STACK: (&str, &str) = ("RUST_MIN_STACK", "9000000000000000");
+
+#[test]
+#[ignore = "the process in which `errors_of_the_chain` starts no thread"]
+fn child_without_threads() {
+    if env::var_os(STACK.0).is_some() {
+        let error = Chain::open(empty_chain(), config(1)).map(|_| ()).expect_err("no thread");
+        assert!(matches!(error, ChainError::Thread(_)), "{error}");
+        println!("\nended {error}");
+    }
+}
+
+#[test]
+fn errors_of_the_chain() {
+    // A block whose transactions are of a chain id, and whose senders are there.
+    let stream = Stream::new(22, 1);
+    let number = refused(&stream, |it| it.block.env.number += U256::from(5));
+    let parent = refused(&stream, |it| it.block.parent_hash = B256::ZERO);
+    let chain_id = refused(&stream, |it| it.block.transactions[0].chain_id = Some(77));
+    let nonce = refused(&stream, |it| it.block.transactions[0].nonce += 9);
+    let header = refused(&stream, |it| it.expected.gas_used = Some(1));
+    let store = Chain::open(MemoryStore::new(), config(1)).map(|_| ()).expect_err("no chain");
+    let mut made: Vec<Made> = vec![
+        (number, &["block 1005", "execute block 1000 next"]),
+        (parent, &["block 1000", "unwind to the block"]),
+        (chain_id, &["block 1000, transaction 0", "chain id 77"]),
+        (nonce, &["block 1000, transaction 0", "nonce"]),
+        (header, &["block 1000", "gas used 1"]),
+        (store.into(), &["braid chain init"]),
+        (unwritten(&stream, Kind::WriteFails), &["block 1000", "open the chain again"]),
+        (unwritten(&stream, Kind::WritePanics), &["block 1000", "execute from block 1000 on"]),
+    ];
+    let mut child = Child::start("errors::child_without_threads", |command| {
+        command.arg("--test-threads=1").env(STACK.0, STACK.1);
+    });
+    assert!(child.wait().success(), "no thread can be started, and the error says so");
+    let text = child.ended.expect("it says why");
+    assert!(text.starts_with("a thread cannot be started: ") && text.contains("fewer"), "{text}");
+    let thread = ChainError::Thread(io::Error::other(text));
+    made.push((thread.into(), &["ulimit -u"]));
+    all_help("src/error.rs", "ChainError", made);
+}
+
+#[test]
+fn a_read_that_fails_in_a_block_names_what_was_read() {
+    let stream = Stream::new(22, 1);
+    let store = begun(&stream);
+    let caller = stream.blocks[0].0.transactions[0].caller;
+    put(&store, Table::Accounts, caller, &[1]);
+    let mut chain = Chain::open(store, config(1)).expect("a chain");
+    let error = chain.execute(block(&stream.blocks[0])).map(|_| ()).expect_err("a spoilt record");
+    let text = error.to_string();
+    assert!(text.starts_with("block 1000, transaction 0: "), "{text}");
+    assert!(text.contains(&format!("account {caller}")), "{text}");
+}
+
+#[test]
+fn errors_of_the_folder() {
+    let place = tempfile::tempdir().expect("a folder");
+    let chain = place.path().join("chain");
+    let held = ChainFolder::create(&chain).expect("a free folder");
+    let in_use = ChainFolder::create(&chain).expect_err("this process has it");
+    let lock = fs::read_dir(&chain).expect("it can be read").next().expect("the lock");
+    fs::write(lock.expect("the lock").path(), "").expect("it is emptied");
+    let unknown = ChainFolder::create(&chain).expect_err("it is held");
+    drop(held);
+    let missing = ChainFolder::open(&chain).expect_err("no chain");
+    let foreign = ChainFolder::create(place.path()).expect_err("it holds a folder");
+    let file = place.path().join("file");
+    fs::write(&file, "").expect("it is written");
+    let below = ChainFolder::create(&file.join("chain")).expect_err("a file is no folder");
+    let error = |it: FolderError| -> Box<dyn Error> { it.into() };
+    all_help(
+        "src/folder.rs",
+        "FolderError",
+        vec![
+            (error(in_use), &["chain", "stop it: kill"]),
+            (error(unknown), &["wait until it ends"]),
+            (error(missing), &["braid chain init"]),
+            (error(foreign), &["choose an empty folder"]),
+            (error(below), &["file", "choose a folder"]),
+        ],
+    );
+}
+
+/// Takes nothing.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("no space"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn errors_of_rlp_and_of_an_export() {
+    let (block, rules) = demo();
+    let mut other = block.clone();
+    other.body.transactions.pop();
+    let item = |bytes: &[u8]| -> Box<dyn Error> {
+        RlpItems::new(bytes).find_map(Result::err).expect("refused").into()
+    };
+    let error = |it: RlpError| -> Box<dyn Error> { it.into() };
+    let made: Vec<Made> = vec![
+        (item(&[0xf8, 60]), &["export it again"]),
+        (item(b"{}"), &["geth export"]),
+        (item(&[0xff; 20]), &["a list of"]),
+        (error(refusal(&unsigned(&block), &rules)), &["block 1, transaction 77"]),
+        (error(refusal(&other, &rules)), &["block 1", "transactions root"]),
+    ];
+    all_help("src/rlp.rs", "RlpError", made);
+
+    // With a genesis that can be read, and the account's record that cannot.
+    let store = MemoryStore::new();
+    let (genesis, _) =
+        braid_testkit::workload::demo_chain(1, 1, braid_chain::genesis::header).expect("generates");
+    let genesis = braid_chain::genesis::encode(&genesis).expect("JSON");
+    create(&store, &genesis, &DurableBatch::default(), StateRoots::Disabled).expect("empty");
+    let full = export(&open(&store).expect("a chain"), &mut Full, |_| ());
+    put(&store, Table::Accounts, SPOILT, &[1]);
+    let spoilt = export(&open(&store).expect("a chain"), &mut io::sink(), |_| ());
+    let error = |it: Result<_, ExportError>| -> Box<dyn Error> {
+        it.map(|_: braid_chain::Exported| ()).expect_err("it fails").into()
+    };
+    all_help(
+        "src/export.rs",
+        "ExportError",
+        vec![(error(full), &["no space"]), (error(spoilt), &["account 0x5a5A5a"])],
+    );
+}

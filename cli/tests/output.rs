@@ -1,0 +1,75 @@
+//! What people see: tables fit 100 columns, there is no colour where there is no terminal, and an error is one line
+//! with what to do.
+
+use std::{path::Path, process::Command};
+
+/// Columns of a table.
+const WIDEST: usize = 100;
+
+/// Standard output and error stream of a command.
+fn braid(folder: &Path, arguments: &[&str]) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    // Nothing asks for colours, and no terminal is there.
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("CLICOLOR_FORCE")
+        .env_remove("FORCE_COLOR");
+    let output = command.output().expect("the tool starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (text(output.stdout), text(output.stderr))
+}
+
+/// The rows of a table: the lines that begin with one of `names`, and the one above the first of them.
+fn rows<'t>(text: &'t str, names: &[&str]) -> Vec<&'t str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_row = |line: &str| names.iter().any(|name| line.starts_with(name));
+    let first = lines.iter().position(|line| is_row(line)).unwrap_or_else(|| panic!("{text}"));
+    let head = lines[..first].iter().next_back();
+    head.into_iter().chain(lines.iter().filter(|line| is_row(line))).copied().collect()
+}
+
+#[test]
+fn tables_fit_and_are_plain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, hot) in [("quiet.json", "0"), ("hot.json", "60")] {
+        let made = ["gen", "--workload", "dex", "--txs", "60", "--hot", hot, "--out", name];
+        let (_, errors) = braid(folder.path(), &made);
+        assert_eq!(errors, "");
+    }
+    let both = ["quiet.json", "hot.json"];
+    let names = ["quiet", "hot", "total"];
+    for (arguments, names) in [
+        (&["run"][..], &names[..]),
+        (&["explain", "--rounds", "0"], &names[..2]),
+        (&["bench", "--brief", "--rounds", "1", "--pause", "0"], &names[..2]),
+    ] {
+        let (text, _) = braid(folder.path(), &[arguments, &both[..]].concat());
+        assert!(!text.contains('\u{1b}'), "{arguments:?}: a colour in {text:?}");
+        let table = rows(&text, names);
+        assert!(table.len() >= 3, "{arguments:?}: {text}");
+        let wide = table.iter().find(|line| line.len() > WIDEST);
+        assert_eq!(wide, None, "{arguments:?}: more than {WIDEST} columns");
+    }
+}
+
+#[test]
+fn an_error_is_one_line_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("bad.json"), "{}").expect("it is written");
+    for (arguments, part) in [
+        (&["run", "gone.json"][..], "gone.json"),
+        (&["run", "bad.json"], "bad.json"),
+        (&["chain", "verify", "nowhere"], "braid chain init"),
+        (&["trace", "--tx", "1", "gone.json"], "gone.json"),
+        (&["explain", "gone.json"], "gone.json"),
+    ] {
+        let (_, errors) = braid(folder.path(), arguments);
+        let lines: Vec<&str> = errors.lines().collect();
+        let error = lines.iter().find(|line| line.starts_with("error: "));
+        let error = error.unwrap_or_else(|| panic!("{arguments:?}: no error in {errors:?}"));
+        assert!(error.contains(part), "{arguments:?}: {error}");
+        assert!(!errors.contains('\u{1b}'), "{arguments:?}: {errors:?}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("error: ")).count(), 1, "{errors}");
+    }
+}

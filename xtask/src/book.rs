@@ -1,0 +1,203 @@
+//! The pages as a book: mdbook over README, `docs` and the other pages, in the order of `xtask/book/SUMMARY.md`.
+
+use crate::runner::{Failed, Runner};
+use crate::workspace::{cargo, is_there, target_dir};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// The version whose output is looked at.
+const VERSION: &str = "0.4.52";
+/// Pages beside those of `docs`.
+const OTHERS: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+/// Set where nothing may be skipped, as in the CI.
+const STRICT: &str = "BRAID_REQUIRE_FIXTURES";
+
+/// Builds the book into `book/html` of the target folder, and checks that no link in it is dead. mdbook is installed
+/// into the target folder if it is not there.
+pub(crate) fn book(runner: &mut Runner) -> Result<(), Failed> {
+    let target = target_dir(runner.root());
+    let Some(program) = program(runner, &target)? else { return Ok(()) };
+    let folder = target.join("book");
+    runner.check("book: pages", |root| assemble(root, &folder))?;
+    let mut build = Command::new(program);
+    build.arg("build").arg(&folder);
+    runner.command("book", build)?;
+    runner.check("book: links", |_| links(&folder.join("html")))
+}
+
+/// mdbook, if it is there or can be installed.
+fn program(runner: &mut Runner, target: &Path) -> Result<Option<PathBuf>, Failed> {
+    let folder = target.join("mdbook");
+    let own = folder.join("bin/mdbook");
+    for program in [own.clone(), PathBuf::from("mdbook")] {
+        if is_there(&program, &["--version"]) {
+            return Ok(Some(program));
+        }
+    }
+    let line = "install --locked --no-default-features --features search mdbook --version";
+    let mut install = cargo(line);
+    install.arg(VERSION).arg("--root").arg(&folder);
+    // Its dependencies are of no use to anything else.
+    let build = folder.join("build");
+    install.env("CARGO_TARGET_DIR", &build);
+    let installed = match env::var_os(STRICT) {
+        Some(_) => runner.command("book: mdbook", install),
+        None if install.status().is_ok_and(|status| status.success()) => Ok(()),
+        None => {
+            runner.skip("book", "mdbook cannot be installed here: is there no network?");
+            return Ok(None);
+        }
+    };
+    // What is left takes room and nothing else.
+    let _ = fs::remove_dir_all(build);
+    installed.map(|()| Some(own))
+}
+
+/// The pages and pictures of the book, in one folder: `docs/A.md` is `A.md`.
+fn assemble(root: &Path, folder: &Path) -> Result<String, String> {
+    let text = |error: std::io::Error| error.to_string();
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(text)?;
+    }
+    let source = folder.join("src");
+    fs::create_dir_all(&source).map_err(text)?;
+    let own = root.join("xtask/book");
+    fs::copy(own.join("book.toml"), folder.join("book.toml")).map_err(text)?;
+    let summary = fs::read_to_string(own.join("SUMMARY.md")).map_err(text)?;
+    fs::write(source.join("SUMMARY.md"), &summary).map_err(text)?;
+    let mut pages = OTHERS.map(|page| root.join(page)).to_vec();
+    for entry in fs::read_dir(root.join("docs")).map_err(text)? {
+        let path = entry.map_err(text)?.path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            pages.push(path);
+        } else if path.extension().is_some_and(|ending| ending == "svg") {
+            fs::copy(&path, source.join(path.file_name().unwrap_or_default())).map_err(text)?;
+        }
+    }
+    let names: BTreeSet<String> = pages.iter().map(|page| name_of(page)).collect();
+    missing(&summary, &names)?;
+    for page in &pages {
+        let read = fs::read_to_string(page).map_err(text)?;
+        let file = source.join(name_of(page));
+        fs::write(file, in_one_folder(&read, &names)).map_err(text)?;
+    }
+    Ok(format!("{} pages", pages.len()))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Each page is in the summary, once.
+fn missing(summary: &str, names: &BTreeSet<String>) -> Result<(), String> {
+    let listed: Vec<&str> =
+        summary.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    let listed_once: BTreeSet<String> = listed.iter().map(|page| (*page).to_owned()).collect();
+    if listed_once.len() != listed.len() {
+        return Err("a page is in the summary twice".to_owned());
+    }
+    match names.symmetric_difference(&listed_once).next() {
+        Some(page) => Err(format!("xtask/book/SUMMARY.md and the pages differ: {page}")),
+        None => Ok(()),
+    }
+}
+
+/// Links of a page as they are where all pages lie in one folder; those to anything else are plain words.
+fn in_one_folder(page: &str, names: &BTreeSet<String>) -> String {
+    let parts = page.split("```").enumerate();
+    // What stands between fences is code.
+    let parts = parts.map(|(at, part)| match at % 2 {
+        0 => relinked(part, names),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("```")
+}
+
+fn relinked(prose: &str, names: &BTreeSet<String>) -> String {
+    let mut rest = prose;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once("](") {
+        let Some((target, behind)) = after.split_once(')') else { break };
+        let (path, place) = target.split_once('#').unwrap_or((target, ""));
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_kept = path.is_empty() || path.starts_with("http") || path.ends_with(".svg");
+        if is_kept {
+            out += &format!("{before}]({target})");
+        } else if names.contains(name) {
+            let place = if place.is_empty() { String::new() } else { format!("#{place}") };
+            out += &format!("{before}]({name}{place})");
+        } else {
+            // The words of the link without its bracket.
+            let at = before.rfind('[').unwrap_or(before.len());
+            out += &before[..at];
+            out += before.get(at + 1..).unwrap_or_default();
+        }
+        rest = behind;
+    }
+    out + rest
+}
+
+/// Each link of the book leads to a file of it.
+fn links(folder: &Path) -> Result<String, String> {
+    let (mut pages, mut checked) = (0, 0);
+    for entry in fs::read_dir(folder).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        let is_page = path.extension().is_some_and(|ending| ending == "html");
+        if !is_page || path.ends_with("print.html") || path.ends_with("404.html") {
+            continue;
+        }
+        pages += 1;
+        let html = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        for target in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            if file.contains("://") || target.is_empty() {
+                continue;
+            }
+            checked += 1;
+            let there = if file.is_empty() { path.clone() } else { folder.join(file) };
+            if !there.exists() {
+                return Err(format!("{}: {file} is not in the book", name_of(&path)));
+            }
+            let is_html = there.extension().is_some_and(|ending| ending == "html");
+            let found = || fs::read_to_string(&there).unwrap_or_default();
+            if is_html && !place.is_empty() && !found().contains(&format!("id=\"{place}\"")) {
+                return Err(format!("{}: {file} has no {place:?}", name_of(&path)));
+            }
+        }
+    }
+    if pages < 20 || checked < 200 {
+        return Err(format!("only {pages} pages and {checked} links"));
+    }
+    Ok(format!("{pages} pages, {checked} links"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{assemble, in_one_folder, missing};
+    use crate::workspace::root;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn links_are_those_of_one_folder() {
+        let names: BTreeSet<String> = ["README.md", "A.md"].map(str::to_owned).into();
+        let page = "[a](docs/A.md#b), [c](../README.md), [d](examples) ![e](f.svg) [g](#h)\n\
+                    ```\n[x](examples)\n``` [i](https://j)";
+        let book = "[a](A.md#b), [c](README.md), d ![e](f.svg) [g](#h)\n\
+                    ```\n[x](examples)\n``` [i](https://j)";
+        assert_eq!(in_one_folder(page, &names), book);
+    }
+
+    #[test]
+    fn the_summary_has_every_page_once() {
+        let names: BTreeSet<String> = ["A.md".to_owned()].into();
+        assert_eq!(missing("- [a](A.md)", &names), Ok(()));
+        assert!(missing("- [a](A.md)\n- [a](A.md)", &names).is_err());
+        assert!(missing("", &names).is_err());
+        let folder = root().join("target").join(format!("book-test-{}", std::process::id()));
+        let made = assemble(&root(), &folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(made.is_ok(), "{made:?}");
+    }
+}
