@@ -2,19 +2,14 @@
 //! the same transactions, on any number of workers, and the pool hears what was left out.
 
 use crate::support::scene::{Scene, call, pay};
-use alloy_eip7928::bal::Bal;
-use alloy_eip7928::{AccountChanges, BlockAccessIndex, SlotChanges, StorageChange};
 use alloy_primitives::{Address, U256};
 use braid_evm::{Cloned, Config, Executor, Forced, Outcome, Policy, Rejection, TransactionPool};
-use braid_testkit::code::Code;
 use braid_testkit::sequential::{OnInvalid, Prepared};
 use core::num::NonZeroU16;
-use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::context::result::InvalidTransaction;
 use revm::primitives::hardfork::SpecId;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 /// Hands out transactions in order, and no more of a sender whose transaction was invalid.
 #[derive(Clone, Default)]
@@ -140,34 +135,6 @@ fn a_template_may_bring_transactions_and_a_pool_may_be_empty() {
     let (outcomes, pool) = check(&scene, &Pool::default());
     assert_eq!(outcomes.len(), 2);
     assert_eq!(pool.gas_left.len(), 2, "asked once before the round and once after it");
-}
-
-/// Calls that all count in one slot, more than two rounds of them: each waits for the one before.
-#[test]
-fn a_hint_tells_of_what_is_pulled_later() {
-    const CALLS: u64 = 600;
-    let mut scene = Scene::on(SpecId::OSAKA);
-    let read = |code: Code, slot| code.sload(slot).op(opcode::POP);
-    let code = (100..150).fold(Code::new().sload(0), read);
-    let counter = scene.contract(0, code.op(opcode::POP).increment(0, 1));
-    let callers: Vec<_> = (0..CALLS).map(|index| scene.sender(index as _)).collect();
-    let mut pool = Pool::default();
-    let offer = |caller| TxEnv { caller, gas_limit: 200_000, ..call(counter) };
-    pool.waiting.extend(callers.into_iter().map(offer));
-    let change = |index| StorageChange::new(BlockAccessIndex::new(index), U256::from(index));
-    let slot = SlotChanges::new(U256::ZERO, (1..=CALLS).map(change).collect());
-    let mut account = AccountChanges::new(counter);
-    account.storage_changes = vec![slot];
-    scene.block.access_list_hint = Some(Arc::new(Bal::new(vec![account])));
-    scene.block.env.gas_limit = 200_000 * CALLS;
-    check(&scene, &pool);
-    let mut config = Config::with_workers(NonZeroU16::new(4).unwrap());
-    config.policy = Policy::Forced(Forced::Speculative);
-    let mut executor = Executor::new(config).unwrap();
-    let source = Cloned(scene.database());
-    let built = executor.block(scene.block).state(source).build(&mut pool).unwrap();
-    let stats = built.output.stats;
-    assert_eq!((stats.transactions, stats.discarded), (CALLS, 0), "{stats:?}");
 }
 
 /// What is wrong with the block is wrong for every transaction: none is left out for it.

@@ -20,8 +20,8 @@ use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Reads the list that is not trusted, if there is one, once; what was pulled since waits for what
-    /// it says, too.
+    /// Reads the list that is not trusted, if there is one, once; what was pulled since waits for
+    /// what it says, too.
     fn read_hint(&mut self) {
         let recipe = &self.workload.recipe;
         let is_unread = is_evm_mutant!(recipe.mutant, HintUnread);
