@@ -1,6 +1,7 @@
 """Arrow tables of many blocks, a row each. Needs `pip install braid-evm[arrow]`.
 
-A block that gives no result is a row, too: `error` says why, `error_kind` is the class of the exception.
+A block that gives no result is a row, too: `error` says why, `error_kind` is the class of the exception. So is one with
+a number that no column has room for.
 
 >>> import braid_evm, braid_evm.arrow
 >>> blocks = [braid_evm.generate("transfers", txs=2), b"no block"]
@@ -12,8 +13,8 @@ A block that gives no result is a row, too: `error` says why, `error_kind` is th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ import pyarrow.json as json_of_arrow
 import braid_evm
 
 from . import lines
-from .errors import BraidError, InvalidBlock
+from .errors import BraidError, InvalidBlock, UnreadableBlock
 from .results import Execution, Stretch
 from .sources import BlockSource, resolve
 
@@ -174,6 +175,25 @@ def error_row(error: BraidError) -> _Row:
     return row
 
 
+_Item = TypeVar("_Item")
+
+
+def _made(
+    make: Callable[[Sequence[_Item]], pa.Table],
+    items: Sequence[_Item],
+    refused: Callable[[_Item, BraidError], _Item],
+) -> pa.Table:
+    """The table that `make` makes of `items`; one that Arrow does not take becomes what `refused` says of it."""
+    try:
+        return make(items)
+    except (pa.ArrowInvalid, OverflowError) as error:
+        if len(items) > 1:
+            half = len(items) // 2
+            return pa.concat_tables(_made(make, part, refused) for part in (items[:half], items[half:]))
+        reason = f"expected values that the columns have room for, numbers of at most 63 bits: {error}"
+        return make([refused(items[0], UnreadableBlock(reason))])
+
+
 #: Costs that a line of `explain` has within `gas`: the name there, and the column's.
 _COSTS = {name: name for name in ("work", "longest", "chain", "late_read")} | {"workers": "on_workers"}
 _GAS = pa.struct([pa.field(name, EXPLAIN.field(column).type) for name, column in _COSTS.items()])
@@ -211,6 +231,10 @@ def _read(texts: Sequence[bytes], fields: Iterable[pa.Field]) -> pa.Table:
     return json_of_arrow.read_json(pa.BufferReader(b"\n".join(texts)), read, parse)
 
 
+def _error_line(error: BraidError, name: str) -> bytes:
+    return json.dumps({**error_row(error), "file": name}).encode()
+
+
 class Lines:
     """Lines about blocks, and the table that they become.
 
@@ -222,11 +246,11 @@ class Lines:
         self, verify: Mapping[str, Any] | None = None, explain: Mapping[str, Any] | None = None
     ) -> None:
         self._verify, self._explain = verify, explain
-        self._verified: list[bytes] = []
-        self._explained: list[bytes] = []
+        #: The name of each block, its line by `verify` and that by `explain`.
+        self._lines: list[tuple[str, bytes, bytes]] = []
 
     def __len__(self) -> int:
-        return max(len(self._verified), len(self._explained))
+        return len(self._lines)
 
     def add(self, source: bytes | str, name: str, witness: bytes | None = None) -> None:
         """Adds the lines about a block; an error becomes a line, too."""
@@ -238,24 +262,30 @@ class Lines:
                 options = {"witness": witness, **self._verify}
                 verified = lines.verify(source, name=name, pairs=True, **options)
         except BraidError as error:
-            explained = verified = json.dumps({**error_row(error), "file": name}).encode()
-        if self._explain is not None:
-            self._explained.append(explained)
-        if self._verify is not None:
-            self._verified.append(verified)
+            explained = verified = _error_line(error, name)
+        self._lines.append((name, verified, explained))
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """A row for each block, with these columns."""
         if not len(self):
             return schema.empty_table()
+
+        def refused(of: tuple[str, bytes, bytes], error: BraidError) -> tuple[str, bytes, bytes]:
+            line = _error_line(error, of[0])
+            return of[0], line, line
+
+        return _made(lambda of: self._table(of, schema), self._lines, refused)
+
+    def _table(self, of: Sequence[tuple[str, bytes, bytes]], schema: pa.Schema) -> pa.Table:
+        _, verified, explained = zip(*of, strict=True)
         columns: dict[str, pa.ChunkedArray] = {}
         if self._explain is not None:
             own = [it for it in EXPLAIN if it.name not in _COSTS.values()]
-            read = _read(self._explained, [*own, pa.field("gas", _GAS)])
+            read = _read(explained, [*own, pa.field("gas", _GAS)])
             columns |= {it.name: read[it.name] for it in own}
             columns |= {to: pc.struct_field(read["gas"], name) for name, to in _COSTS.items()}
         if self._verify is not None:
-            read = _read(self._verified, map(_of_line, VERIFY))
+            read = _read(verified, map(_of_line, VERIFY))
             columns |= {it.name: _column(read[it.name], it.type) for it in VERIFY}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
@@ -282,7 +312,11 @@ def execute(blocks: Iterable[BlockSource], **options: Any) -> pa.Table:
             rows.append(_execute_row(braid_evm.execute(source, name=name, **options)))
         except BraidError as error:
             rows.append({**error_row(error), "file": name})
-    return pa.Table.from_pylist(rows, schema=EXECUTE)
+    return _made(
+        lambda of: pa.Table.from_pylist(of, schema=EXECUTE),
+        rows,
+        lambda row, error: {**error_row(error), "file": row["file"]},
+    )
 
 
 def explain(blocks: Iterable[BlockSource], **options: Any) -> pa.Table:

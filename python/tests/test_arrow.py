@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import Tool, calling, without_funds
+from conftest import Tool, block, calling, without_funds
 
 import braid_evm
 from braid_evm import arrow
@@ -36,6 +36,20 @@ def test_all_kinds_of_failures_are_rows() -> None:
         assert table["ok"].to_pylist() == [False, False, False, True]
         assert table["transaction"].to_pylist() == [None, 2, 3, None]
         assert table["file"].to_pylist() == ["<bytes>[0]", "<dict>[1]", "<dict>[2]", "<bytes>[3]"]
+
+
+def test_a_number_without_room_is_a_row() -> None:
+    large = block()
+    large["block"]["number"] = hex(2**64 - 1)
+    fits = braid_evm.generate("transfers", txs=2)
+    for make in (arrow.verify, arrow.execute, arrow.explain):
+        table = make([fits, large, fits])
+        assert table.schema == make([]).schema
+        assert table["ok"].to_pylist() == [True, False, True]
+        assert table["error_kind"].to_pylist() == [None, "UnreadableBlock", None]
+        assert "at most 63 bits" in table["error"].to_pylist()[1]
+        assert table["file"].to_pylist() == ["<bytes>[0]", "<dict>[1]", "<bytes>[2]"]
+        assert make([large])["block"].to_pylist() == [None]
 
 
 def test_tables_hold_what_the_objects_hold(blocks: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ validate = pytest.importorskip("kubernetes_validate")
 yaml = pytest.importorskip("yaml")
 
 from braid_evm.spark import submit
-from braid_evm.spark.__main__ import _parser
+from braid_evm.spark.__main__ import WRONG, _parser
 
 FOLDER = ROOT / "python/deploy"
 
@@ -67,6 +67,19 @@ def test_the_job_is_one_that_the_command_takes() -> None:
     ports = {conf["spark.driver.port"], conf["spark.driver.blockManager.port"]}
     assert {str(it["port"]) for it in service["spec"]["ports"]} == ports
     assert conf["spark.driver.host"].split(".")[0] == service["metadata"]["name"]
+
+
+def test_a_finished_job_is_not_started_again() -> None:
+    job = of_kind("job.yaml", "Job")["spec"]
+    pod = job["template"]["spec"]
+    [rule] = job["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob" and job["backoffLimit"] > 0
+    codes = {"containerName": pod["containers"][0]["name"], "operator": "In", "values": [WRONG]}
+    assert rule["onExitCodes"] == codes
+    # Kubernetes refuses the policy with any other; its schema does not say so.
+    assert pod["restartPolicy"] == "Never"
+    application = of_kind("spark-application.yaml", "SparkApplication")["spec"]
+    assert application["restartPolicy"] == {"type": "Never"}
 
 
 def test_the_application_of_the_operator_is_one_that_the_command_takes() -> None:

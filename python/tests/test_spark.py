@@ -186,6 +186,50 @@ def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Pat
             run(job, spark)
 
 
+def test_what_is_a_pattern_to_spark_is_refused(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    # Those of other jobs, which `out[12]` would mean to Spark.
+    for name in ("out1", "out2"):
+        run(Job("verify", str(blocks), str(tmp_path / name), partitions=2, rounds=0), spark)
+    files = {it for it in tmp_path.rglob("*") if it.is_file()}
+    (tmp_path / "in{x}").symlink_to(blocks)
+    for source, output in ((blocks, "out[12]"), (blocks, "out?"), (blocks, "*/o"), (tmp_path / "in{x}", "out3")):
+        with pytest.raises(JobError, match="a pattern of names: choose or link a folder"):
+            run(Job("verify", str(source), str(tmp_path / output)), spark)
+    assert {it for it in tmp_path.rglob("*") if it.is_file()} == files
+
+
+def test_a_block_with_the_largest_numbers_is_a_row(spark: SparkSession, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for field in ("gasUsed", "number", "none"):
+        file = block()
+        file["block"][field] = hex(2**64 - 1)
+        (source / f"{field}.json").write_text(json.dumps(file))
+    for command in ("verify", "explain", "survey"):
+        output = tmp_path / command
+        run(Job(command, str(source), str(output), partitions=1, rounds=0), spark)
+        found = table(output)
+        assert found["error_kind"].to_pylist() == [None, None, "UnreadableBlock"]
+        # `explain` does not compare with the header.
+        assert found["ok"].to_pylist() == [command == "explain", True, False]
+
+
+def test_an_old_output_within_the_input_is_not_read(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    shutil.copytree(blocks, source)
+    run(Job("verify", str(blocks), str(source / "old"), partitions=1, rounds=0), spark)
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    hadoop.set("fs.viewfs.mounttable.t.link./in", f"file://{source}")
+    for number, path in enumerate((str(source), "viewfs://t/in")):
+        report = run(Job("verify", path, str(tmp_path / f"out{number}"), partitions=2, rounds=0), spark)
+        assert report.rows == len(list(expand([blocks])))
+    # Folders of a table are those of its columns.
+    part = tmp_path / "table" / "day=1"
+    part.mkdir(parents=True)
+    pq.write_table(pa.table({"block": [(blocks / "a.json").read_bytes()]}), part / "a.parquet")
+    assert run(Job("verify", str(part.parent), str(tmp_path / "of-table"), rounds=0), spark).rows == 1
+
+
 def test_the_command(blocks: Path, tool: Tool, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).parent / "braid-spark")]
     arguments = ["verify", str(blocks), str(tmp_path / "out"), "--master", "local[2]", "--task-cores", "2"]

@@ -20,6 +20,9 @@ from .plan import Plan, Weighed, keys, pack
 COMMANDS = ("verify", "explain", "survey")
 _PLAN = "_plan.json"
 
+#: What Spark takes for a pattern of names: it would read folders that are others than those that Hadoop writes and removes.
+_PATTERN = frozenset("{}[]*?\\")
+
 #: Blocks and bytes that Spark hands to a worker at once: small blocks must not come one by one, and a large one may have
 #: many megabytes.
 _BATCH = {"maxRecordsPerBatch": 64, "maxBytesPerBatch": 16 << 20}
@@ -70,6 +73,12 @@ def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: No
     for name, limit in _BATCH.items():
         spark.conf.set(f"spark.sql.execution.arrow.{name}", str(limit))
     files = Files(spark)
+    for path in (job.input, job.output):
+        if found := _PATTERN.intersection(files.whole(path)):
+            raise JobError(
+                f"{path}: has {' '.join(sorted(found))} in its whole path, which Spark takes for a pattern of names: "
+                "choose or link a folder whose path has none of { } [ ] * ? \\"
+            )
     folder = files.whole(job.output)
     if f"{folder}/".startswith(f"{files.whole(job.input)}/"):
         raise JobError(f"{job.output}: lies in the input: choose a folder outside {job.input}")

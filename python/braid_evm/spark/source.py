@@ -15,6 +15,11 @@ from .output import listed
 _ENDS = r"\.json(\.gz|\.zst)?$"
 _WITNESS = r"\.witness" + _ENDS
 
+#: Paths from the input on: block files lie in it, those of a table may lie in folders `key=value`. What else lies deeper,
+#: such as the output of an earlier job, is not read.
+_OF_BLOCKS = "^[^/]+$"
+_OF_TABLE = r"^(([^/=]+=[^/]*/)*[^/]+\.parquet)?$"
+
 
 class NoInput(Exception):
     """What was named is no input; the message says what is expected."""
@@ -27,15 +32,22 @@ def blocks(spark: SparkSession, files: Files, path: str, column: str) -> tuple[D
     """
     if not files.exists(path):
         raise NoInput(f"{path}: expected a folder of block files or a Parquet table")
-    parquet = listed(spark, path, "*.parquet")
+    folder = files.whole(path)
+    parquet = _placed(listed(spark, path, "*.parquet"), folder, _OF_TABLE)
     if not parquet.isEmpty():
         return _table(spark, path, column), _fingerprint(parquet)
-    found = listed(spark, path, "*.json*")
+    found = _placed(listed(spark, path, "*.json*"), folder, _OF_BLOCKS)
     local = files.local(path)
-    made = _of_workers(spark, local) if local else _of_spark(spark, path)
+    made = _of_workers(spark, local) if local else _of_spark(spark, folder)
     if made is None:
         raise NoInput(f"{path}: expected block files (.json, .json.gz, .json.zst), found none")
     return made, _fingerprint(found)
+
+
+def _placed(found: DataFrame, folder: str, places: str) -> DataFrame:
+    """Those of the files below `folder` whose paths from there on match."""
+    below = F.expr(f"substring(path, {len(folder.rstrip('/')) + 2})")
+    return found.where(below.rlike(places))
 
 
 def _table(spark: SparkSession, path: str, column: str) -> DataFrame:
@@ -62,7 +74,9 @@ def _of_workers(spark: SparkSession, folder: str) -> DataFrame | None:
 
 def _of_spark(spark: SparkSession, folder: str) -> DataFrame | None:
     """Files that Spark reads, each with its witness."""
-    read = spark.read.format("binaryFile").option("pathGlobFilter", "*.json*").load(folder)
+    # Spark takes folders `key=value` for a table's, unless it reads all that lies deeper.
+    every = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    read = _placed(every.option("pathGlobFilter", "*.json*").load(folder), folder, _OF_BLOCKS)
     stem = F.regexp_replace("path", _ENDS, "").alias("stem")
     is_witness = F.col("path").rlike(_WITNESS)
     is_hidden = F.element_at(F.split("path", "/"), -1).startswith(".")

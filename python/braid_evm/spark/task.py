@@ -98,11 +98,15 @@ def _rows(
 
 WEIGHED = "name string, gas long"
 
+#: Gas that a header can tell has 64 bits without a sign; Spark's `long` has one.
+_MOST = 2**63 - 1
+
 
 def weigh(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Estimates the gas of each block, for `mapInArrow`; 0 for what is no block file."""
     for batch in batches:
         names = batch.column("name")
         blocks = batch.column("block") if "block" in batch.schema.names else names
-        gas = [_native.gas_estimate(it.as_py()) or 0 if it.is_valid else 0 for it in blocks]
+        told = [_native.gas_estimate(it.as_py()) or 0 if it.is_valid else 0 for it in blocks]
+        gas = [min(it, _MOST) for it in told]
         yield pa.RecordBatch.from_arrays([names, pa.array(gas, pa.int64())], names=["name", "gas"])
