@@ -1,8 +1,8 @@
 //! Blocks one after the other.
 
 use crate::{
-    ChainError, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader, StateStore, open,
-    writer::Writer,
+    ChainError, DurableHead, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader,
+    StateStore, open, writer::Writer,
 };
 use alloy_primitives::B256;
 use braid_evm::{Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
@@ -101,6 +101,12 @@ impl<S: StateStore> Chain<S> {
     #[must_use]
     pub fn durable(&self) -> Head {
         self.writer.durable()
+    }
+
+    /// Tells other threads what [`durable`](Self::durable) is.
+    #[must_use]
+    pub fn durable_head(&self) -> DurableHead {
+        self.writer.durable_head()
     }
 
     /// The state after the last executed block.

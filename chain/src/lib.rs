@@ -28,7 +28,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Chain`], [`ChainBlock`], [`ChainError`] | what a node uses |
+//! | [`Chain`], [`ChainBlock`], [`ChainError`], [`DurableHead`] | what a node uses |
 //! | [`ChainFolder`] | a folder that one process at a time uses |
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
@@ -83,4 +83,4 @@ pub use store::{
 pub use store::{RocksSnapshot, RocksStore};
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
-pub use writer::{ExecutedBlock, WRITER_THREAD};
+pub use writer::{DurableHead, ExecutedBlock, WRITER_THREAD};

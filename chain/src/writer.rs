@@ -83,6 +83,18 @@ impl Shared {
     }
 }
 
+/// Tells the last durable block of a [`Chain`](crate::Chain), on any thread and also after the chain.
+#[derive(Clone, Debug)]
+pub struct DurableHead(Arc<Shared>);
+
+impl DurableHead {
+    /// Reopening the store finds this block or a later one.
+    #[must_use]
+    pub fn get(&self) -> Head {
+        self.0.lock().durable()
+    }
+}
+
 /// The writer's thread. Dropping it waits until all blocks are written, or the writer has failed.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -113,6 +125,11 @@ impl Writer {
     /// The last block that is durable.
     pub(crate) fn durable(&self) -> Head {
         self.shared.lock().durable()
+    }
+
+    /// The same for other threads.
+    pub(crate) fn durable_head(&self) -> DurableHead {
+        DurableHead(Arc::clone(&self.shared))
     }
 
     /// Whether the writer is still there.

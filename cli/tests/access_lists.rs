@@ -109,6 +109,7 @@ fn a_list_that_was_written_is_executed_with() {
     assert!(one.contains("access lists read"), "{one}");
     let plain = scene.line(&[&blocks], 0);
     assert_eq!((&plain["access_list"], &plain["access_lists"]), (&Value::Null, &json!("none")));
+    assert_eq!(plain["access_list_hint"], false);
 }
 
 #[test]
@@ -178,6 +179,10 @@ fn a_hint_may_be_wrong() {
             let block = scene.name("blocks/a.json");
             let line = scene.line(&[&arguments[..], &["--bal-hint", &hint, &block]].concat(), 0);
             assert!(line["ok"] == true && line["access_list"].is_null(), "{line}");
+            assert_eq!(
+                (&line["access_lists"], &line["access_list_hint"]),
+                (&json!("none"), &json!(true))
+            );
         }
     }
     let why = scene.run(&["--bal-hint", &scene.name("none"), &scene.name("blocks")], 2);

@@ -44,10 +44,15 @@ impl Running {
     /// Hands over blocks, and waits until they are counted.
     fn executes(&mut self, blocks: &[u8], number: u64) -> String {
         self.input.as_mut().expect("open").write_all(blocks).expect("the tool reads");
+        self.until("braid_blocks_total", number)
+    }
+
+    /// Waits until `name` has this value; returns all of that scrape.
+    fn until(&self, name: &str, number: u64) -> String {
         let begun = Instant::now();
         loop {
             let text = get(&self.address, "/metrics").expect("an answer");
-            if value(&text, "braid_blocks_total") == Some(number as f64) {
+            if value(&text, name) == Some(number as f64) {
                 return text;
             }
             assert!(begun.elapsed() < PATIENCE, "{text}");
@@ -101,6 +106,8 @@ fn a_scrape_tells_what_was_executed() {
     let before = get(&running.address, "/metrics").expect("an answer");
     assert_eq!(value(&before, "braid_blocks_total"), Some(0.0));
     let text = running.executes(&blocks, 4);
+    // Also while the input pauses.
+    running.until("braid_durable_block", 4);
     if let Some(said) = promtool(&text) {
         assert_eq!(said, "");
     }
@@ -115,7 +122,7 @@ fn a_scrape_tells_what_was_executed() {
     }
     let transactions = value(&text, "braid_transactions_total").expect("a value");
     assert_eq!(value(&text, "braid_head_block"), Some(4.0));
-    assert!(value(&text, "braid_durable_block") <= Some(4.0));
+    assert!(value(&text, "braid_durable_block").is_some_and(|it| it <= 4.0));
     assert!(value(&text, "braid_runs_total") >= Some(transactions));
     assert_eq!(sum(&text, "braid_path_transactions_total"), transactions, "{text}");
     assert_eq!(value(&text, "braid_stretch_transactions_sum"), Some(transactions));
@@ -124,6 +131,19 @@ fn a_scrape_tells_what_was_executed() {
     assert!(value(&text, "process_cpu_seconds_total") > Some(0.0));
     assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
     assert!(get(&address, "/metrics").is_none(), "served after the end");
+}
+
+#[test]
+fn a_chain_that_goes_on_tells_where_it_is() {
+    let demo = Demo::new(3);
+    let (folder, rlp) = (demo.begun("chain"), demo.path("demo/blocks.rlp"));
+    assert_eq!(json(&["run", &folder, &rlp])["blocks"], 3);
+    let running = Running::new(&folder);
+    let text = get(&running.address, "/metrics").expect("an answer");
+    for (name, number) in [("blocks_total", 0.0), ("head_block", 3.0), ("durable_block", 3.0)] {
+        assert_eq!(value(&text, &format!("braid_{name}")), Some(number), "{text}");
+    }
+    assert_eq!(running.end()["blocks"], 0);
 }
 
 #[test]

@@ -20,7 +20,8 @@ use crate::worker::{BlockEnd, Ledger, Setup, TxError};
 use std::sync::Arc;
 
 impl<S: StateSource> Session<S> {
-    /// Reads the list that is not trusted, if there is one, once.
+    /// Reads the list that is not trusted, if there is one, once; what was pulled since waits for
+    /// what it says, too.
     fn read_hint(&mut self) {
         let recipe = &self.workload.recipe;
         let is_unread = is_evm_mutant!(recipe.mutant, HintUnread);
@@ -28,6 +29,9 @@ impl<S: StateSource> Session<S> {
             let first = u64::from(!is_evm_mutant!(recipe.mutant, HintShifted));
             let hinted = Hinted::of(&recipe.block, recipe.receivers(), first);
             self.hinted = hinted.map(Box::new);
+        }
+        if let Some(hinted) = &mut self.hinted {
+            hinted.extend(&recipe.block);
         }
     }
 

@@ -35,15 +35,17 @@ const NAME: usize = 21;
 
 impl Reporter for Human {
     fn begin(&mut self) -> io::Result<()> {
-        let Setting { workers, mode, policy, rounds, lists } = self.setting;
+        let Setting { workers, mode, policy, rounds, lists, hints } = self.setting;
         let mut out = anstream::stdout().lock();
         writeln!(
             out,
             "workers {workers}, mode {mode}, policy {policy}, rounds {rounds} (times are medians), \
              profile {PROFILE}, compared with sequential revm{}",
-            match lists {
-                "none" => String::new(),
-                lists => format!(", access lists {lists}"),
+            match (lists, hints) {
+                ("none", false) => String::new(),
+                ("none", true) => ", access lists as hints".to_owned(),
+                (lists, false) => format!(", access lists {lists}"),
+                (lists, true) => format!(", access lists {lists}, others as hints"),
             }
         )?;
         writeln!(

@@ -26,8 +26,16 @@ impl Json {
     }
 
     fn setting(&self) -> SettingLine {
-        let Setting { workers, mode, policy, rounds, lists } = self.setting;
-        SettingLine { workers, mode, policy, rounds, access_lists: lists, profile: PROFILE }
+        let Setting { workers, mode, policy, rounds, lists, hints } = self.setting;
+        SettingLine {
+            workers,
+            mode,
+            policy,
+            rounds,
+            access_lists: lists,
+            access_list_hint: hints,
+            profile: PROFILE,
+        }
     }
 }
 
@@ -39,6 +47,8 @@ struct SettingLine {
     rounds: u32,
     /// `none`, `written` or `read`.
     access_lists: &'static str,
+    /// Whether each block has a list that may be wrong.
+    access_list_hint: bool,
     /// Cargo profile of the tool.
     profile: &'static str,
 }

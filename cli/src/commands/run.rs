@@ -129,6 +129,8 @@ pub(super) struct Setting {
     pub(super) rounds: u32,
     /// What happens with access lists.
     pub(super) lists: &'static str,
+    /// Whether each block has a list that may be wrong.
+    pub(super) hints: bool,
 }
 
 /// Why a block was not run, or its access list not written.
@@ -204,6 +206,7 @@ impl RunArgs {
             },
             rounds: self.rounds,
             lists: lists.name(),
+            hints: self.bal_hint.is_some(),
         }
     }
 }

@@ -7,14 +7,16 @@ use std::{
     str::FromStr,
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use thiserror::Error;
 
 /// Bytes of a request that are read; a scrape has a few hundred.
 const MAX_REQUEST: usize = 8 * 1024;
-/// Time for one read or write of a connection.
+/// Time for a connection, from its acceptance to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Time until the next try where no connection can be accepted, as with no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where metrics are served. A port alone is one of the loopback interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +70,11 @@ impl Server {
         let bound = listener.local_addr().map_err(failed)?;
         let serve = move || {
             // A connection that fails is the client's matter.
-            for stream in listener.incoming().flatten() {
-                let _ = answer(stream, &metrics);
+            for stream in listener.incoming() {
+                match stream {
+                    Ok(stream) => drop(answer(stream, &metrics)),
+                    Err(_) => thread::sleep(PAUSE),
+                }
             }
         };
         thread::Builder::new().name("braid-metrics".to_owned()).spawn(serve).map_err(failed)?;
@@ -83,9 +88,39 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+/// A connection that has until `end`, however few bytes each of its reads and writes moves.
+struct Timed {
+    stream: TcpStream,
+    end: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn answer(stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
+    let mut stream = Timed { stream, end: Instant::now() + PATIENCE };
     let request = head(&mut stream)?;
     let line = request.lines().next().unwrap_or_default();
     let (status, kind, body) = match line.split_whitespace().collect::<Vec<_>>()[..] {
@@ -95,15 +130,14 @@ fn answer(mut stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
         _ => ("405 Method Not Allowed", "text/plain", "only GET is answered\n".to_owned()),
     };
     let length = body.len();
-    write!(
-        stream,
+    let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )?;
-    stream.flush()
+    );
+    stream.write_all(answer.as_bytes())
 }
 
 /// The head of a request; what is longer than a scrape's is cut off.
-fn head(stream: &mut TcpStream) -> io::Result<String> {
+fn head(stream: &mut impl Read) -> io::Result<String> {
     let mut read = Vec::new();
     let mut buffer = [0; 1024];
     while read.len() < MAX_REQUEST && !read.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -123,6 +157,8 @@ mod tests {
         io::{Read, Write},
         net::TcpStream,
         sync::Arc,
+        thread,
+        time::Duration,
     };
 
     fn ask(server: Server, request: &str) -> String {
@@ -171,5 +207,22 @@ mod tests {
         let answer = ask(server, "GET /metrics HTTP/1.1\r\n\r\n");
         assert!(answer.contains("braid_blocks_total 0\n"), "{answer}");
         drop(silent);
+    }
+
+    #[test]
+    fn a_client_that_says_a_little_at_a_time_is_not_waited_for() {
+        const BYTES: usize = 150;
+        let server = Server::start("0".parse().unwrap(), Arc::default()).unwrap();
+        let mut slow = TcpStream::connect(server.address()).unwrap();
+        let drip = move || {
+            let is_taken = |_: &usize| {
+                thread::sleep(Duration::from_millis(100));
+                slow.write_all(b"x").is_ok()
+            };
+            (0..BYTES).take_while(is_taken).count()
+        };
+        let dripping = thread::spawn(drip);
+        assert!(ask(server, "GET /healthz HTTP/1.1\r\n\r\n").ends_with("ok\n"));
+        assert!(dripping.join().unwrap() < BYTES);
     }
 }

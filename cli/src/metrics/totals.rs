@@ -2,6 +2,7 @@
 
 use super::text::Text;
 use crate::profile::PROFILE;
+use braid_chain::DurableHead;
 use braid_evm::{BlockOutput, Stats, Stretch};
 use cpu_time::ProcessTime;
 use std::{
@@ -26,14 +27,14 @@ pub struct Watched<'a> {
     pub time: Duration,
     /// Its number.
     pub number: u64,
-    /// Number of the last block that is durable.
-    pub durable: u64,
 }
 
 /// Counters of executed blocks; any thread may read them.
 #[derive(Debug, Default)]
 pub struct Metrics {
     totals: Mutex<Totals>,
+    /// Where there is a chain.
+    durable: Option<DurableHead>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,6 @@ struct Totals {
     time: Histogram<{ SECONDS.len() }>,
     length: Histogram<{ LENGTHS.len() }>,
     number: u64,
-    durable: u64,
 }
 
 /// Counts of values up to each bound.
@@ -88,6 +88,13 @@ impl<const N: usize> Histogram<N> {
 }
 
 impl Metrics {
+    /// Counters of a chain whose last block has the number `head`.
+    #[must_use]
+    pub fn of(head: u64, durable: DurableHead) -> Self {
+        let totals = Totals { number: head, ..Totals::default() };
+        Self { totals: Mutex::new(totals), durable: Some(durable) }
+    }
+
     /// Counts a block.
     pub fn block(&self, watched: Watched<'_>) {
         self.lock().block(watched);
@@ -97,7 +104,9 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = Text::default();
-        self.lock().write(&mut text);
+        // At the time of the scrape: it moves while no block comes.
+        let durable = self.durable.as_ref().map_or(0, |durable| durable.get().number);
+        self.lock().write(&mut text, durable);
         process(&mut text);
         text.end()
     }
@@ -110,10 +119,10 @@ impl Metrics {
 
 impl Totals {
     fn block(&mut self, watched: Watched<'_>) {
-        let Watched { output, time, number, durable } = watched;
+        let Watched { output, time, number } = watched;
         self.blocks = self.blocks.saturating_add(1);
         self.gas = self.gas.saturating_add(output.gas_used);
-        (self.number, self.durable) = (number, durable);
+        self.number = number;
         self.time.add(&SECONDS, time.as_secs_f64());
         add(&mut self.stats, &output.stats);
         for stretch in &output.path {
@@ -130,7 +139,7 @@ impl Totals {
         self.length.add(&LENGTHS, length as f64);
     }
 
-    fn write(&self, text: &mut Text) {
+    fn write(&self, text: &mut Text, durable: u64) {
         let stats = &self.stats;
         for (name, help, value) in [
             ("braid_blocks_total", "Blocks that were executed.", self.blocks),
@@ -192,7 +201,7 @@ impl Totals {
         self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
         for (name, help, value) in [
             ("braid_head_block", "Number of the last block that was executed.", self.number),
-            ("braid_durable_block", "Number of the last block that is durable.", self.durable),
+            ("braid_durable_block", "Number of the last block that is durable.", durable),
         ] {
             text.family(name, "gauge", help);
             text.sample(name, &[], value);

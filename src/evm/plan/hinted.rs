@@ -8,19 +8,25 @@ use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::Address;
+use core::iter::Peekable;
+use std::vec;
 
 /// A transaction, and a lower one that has written something which it writes as well.
 type Need = (u32, u32);
 
 /// For each transaction of a block, the lower one that it waits for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::evm) struct Hinted {
     waits_for: Vec<Option<TxIndex>>,
+    /// When each of them will be done, if all wait like that and there are workers enough.
+    done: Vec<u64>,
+    /// What those need that the block does not have yet, in order.
+    needs: Peekable<vec::IntoIter<Need>>,
 }
 
 impl Hinted {
-    /// What the hint of `block` says. `receivers`: accounts for which fees are set aside. `first`:
-    /// the index of the first transaction.
+    /// What the hint of `block` says, also of transactions that will be added to it. `receivers`:
+    /// accounts for which fees are set aside. `first`: the index of the first transaction.
     pub(in crate::evm) fn of(
         block: &Block,
         receivers: impl Iterator<Item = Address>,
@@ -32,7 +38,28 @@ impl Hinted {
         for account in list.iter() {
             writers.add_account(account, receivers.contains(&account.address));
         }
-        Some(Self { waits_for: waits(block, writers.needs) })
+        let mut needs = writers.needs;
+        needs.sort_unstable();
+        let needs = needs.into_iter().peekable();
+        let mut hinted = Self { waits_for: Vec::new(), done: Vec::new(), needs };
+        hinted.extend(block);
+        Some(hinted)
+    }
+
+    /// `block` has more transactions than before. Each of them waits for the one of those it needs
+    /// that will be done last.
+    pub(in crate::evm) fn extend(&mut self, block: &Block) {
+        let known = self.done.len();
+        for (place, tx) in (0..).zip(&block.transactions).skip(known) {
+            let mut last = None;
+            while let Some((_, lower)) = self.needs.next_if(|(writer, _)| *writer == place) {
+                let time = self.done.get(lower as usize).copied().unwrap_or_default();
+                last = last.max(Some((time, lower)));
+            }
+            let begins = last.map_or(0, |(time, _)| time);
+            self.done.push(begins.saturating_add(probable_gas(block, tx)));
+            self.waits_for.push(last.map(|(_, lower)| TxIndex(lower)));
+        }
     }
 
     /// The lower transaction that `tx` waits for, if that is not below `first`.
@@ -46,7 +73,6 @@ struct Writers {
     needs: Vec<Need>,
     /// Changes that are looked at at most: a list that is not trusted may be of any length.
     left: usize,
-    transactions: u32,
     /// The index of the first one.
     first: u64,
 }
@@ -54,12 +80,7 @@ struct Writers {
 impl Writers {
     fn new(block: &Block, first: u64) -> Self {
         let most = block.env.gas_limit / GAS_OF_A_CHANGE;
-        Self {
-            needs: Vec::new(),
-            left: usize::try_from(most).unwrap_or(usize::MAX),
-            transactions: u32::try_from(block.transactions.len()).unwrap_or(u32::MAX),
-            first,
-        }
+        Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
     /// What of `account` is written more than once. What is set aside for it needs nothing.
@@ -80,36 +101,14 @@ impl Writers {
     fn add(&mut self, indices: impl ExactSizeIterator<Item = BlockAccessIndex>) {
         let count = indices.len().min(self.left);
         self.left -= count;
-        let place = |index: BlockAccessIndex| {
-            let place = index.get().checked_sub(self.first)?;
-            u32::try_from(place).ok().filter(|place| *place < self.transactions)
-        };
+        let place =
+            |index: BlockAccessIndex| u32::try_from(index.get().checked_sub(self.first)?).ok();
         let mut last = None;
         for writer in indices.take(count).filter_map(place) {
             let lower = last.replace(writer).filter(|last| *last < writer);
             self.needs.extend(lower.map(|lower| (writer, lower)));
         }
     }
-}
-
-/// The one of the lower transactions that each of `needs` names which will be done last, if all of
-/// them wait like that and there are workers enough.
-fn waits(block: &Block, mut needs: Vec<Need>) -> Vec<Option<TxIndex>> {
-    needs.sort_unstable();
-    let mut needs = needs.into_iter().peekable();
-    let mut done: Vec<u64> = Vec::with_capacity(block.transactions.len());
-    let mut waits = Vec::with_capacity(block.transactions.len());
-    for (place, tx) in (0..).zip(&block.transactions) {
-        let mut last = None;
-        while let Some((_, lower)) = needs.next_if(|(writer, _)| *writer == place) {
-            let time = done.get(lower as usize).copied().unwrap_or_default();
-            last = last.max(Some((time, lower)));
-        }
-        let begins = last.map_or(0, |(time, _)| time);
-        done.push(begins.saturating_add(probable_gas(block, tx)));
-        waits.push(last.map(|(_, lower)| TxIndex(lower)));
-    }
-    waits
 }
 
 #[cfg(test)]
@@ -157,8 +156,22 @@ mod tests {
     #[test]
     fn a_list_that_lies_makes_no_transaction_wait_for_itself_or_a_higher_one() {
         let gas = [30_000; 3];
-        let found = waits(&block(&gas, &[&[0, 3, 1, 1, 900, u64::MAX, 2], &[4, 4, 3]]));
+        let found = waits(&block(&gas, &[&[0, 3, 1, 1, u64::MAX, 2, 900], &[4, 4, 3]]));
         assert_eq!(found, [None, Some(0), None]);
+    }
+
+    #[test]
+    fn what_is_added_to_a_block_waits_as_if_it_had_been_there() {
+        let whole = block(&[90_000, 30_000, 30_000, 30_000, 30_000], &[&[1, 4], &[2, 3, 4, 5]]);
+        let mut growing = Block { transactions: Vec::new(), ..whole.clone() };
+        let mut hinted = Hinted::of(&growing, core::iter::empty(), 1).expect("a hint");
+        for tx in &whole.transactions {
+            growing.transactions.push(tx.clone());
+            hinted.extend(&growing);
+        }
+        let indices = (0..5).map(TxIndex);
+        let found: Vec<_> = indices.map(|tx| hinted.waits_for(tx, TxIndex(0))).collect();
+        assert_eq!(found, [None, None, Some(TxIndex(1)), Some(TxIndex(0)), Some(TxIndex(3))]);
     }
 
     #[test]

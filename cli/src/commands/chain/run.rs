@@ -96,7 +96,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.keep.receipt_blocks = args.receipts;
     let chain = Chain::open(store, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
-    let metrics = args.metrics.map(serve).transpose()?;
+    let metrics = args.metrics.map(|address| serve(address, &chain)).transpose()?;
     let mut import = Import { chain, first: None, passed_over: 0, metrics };
     let interrupts = interrupt::listen()?;
     let inputs = Ahead::new(inputs).map_err(message)?;
@@ -121,8 +121,8 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
 }
 
 /// Starts to serve metrics, and says where.
-fn serve(address: MetricsAddress) -> Result<Arc<Metrics>, Stop> {
-    let metrics = Arc::<Metrics>::default();
+fn serve(address: MetricsAddress, chain: &Chain<EmbeddedStore>) -> Result<Arc<Metrics>, Stop> {
+    let metrics = Arc::new(Metrics::of(chain.head().number, chain.durable_head()));
     let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
     writeln!(io::stderr(), "metrics: http://{}/metrics", server.address())?;
     Ok(metrics)
@@ -175,8 +175,7 @@ impl Import {
         let executed = self.chain.execute(block).map_err(refused)?;
         if let Some(metrics) = &self.metrics {
             let (output, time) = (&executed.output, started.elapsed());
-            let durable = self.chain.durable().number;
-            metrics.block(Watched { output, time, number, durable });
+            metrics.block(Watched { output, time, number });
         }
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);
