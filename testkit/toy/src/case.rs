@@ -130,8 +130,6 @@ impl ToyCase {
 pub(super) fn random_limits(random: &mut Random) -> Limits {
     let policy = match random.below(4) {
         0 => Policy::InOrder,
-        // So short a block is given up by itself too seldom.
-        1 if random.chance(1, 2) => Policy::Alternate,
         1 => Policy::Auto,
         _ => Policy::ForceSpeculative,
     };
