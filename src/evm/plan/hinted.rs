@@ -68,7 +68,7 @@ impl Hinted {
     }
 }
 
-/// Finds who writes what others have written, as far as a list tells.
+/// Collects which transactions write a location that a lower one has written, as a list tells.
 struct Writers {
     needs: Vec<Need>,
     /// Changes that are looked at at most: a list that is not trusted may be of any length.
