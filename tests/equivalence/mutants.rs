@@ -25,7 +25,6 @@ macro_rules! tests {
 fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
     let tests = tests![
         ahead::one_long_call_does_not_wait_for_each_read,
-        around::a_precompile_gets_the_fees,
         around::parts_are_listed_in_order,
         around::skipped_transactions_are_not_counted,
         around::the_beneficiary_is_listed_also_if_it_gets_nothing,

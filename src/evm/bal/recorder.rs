@@ -63,8 +63,8 @@ impl Recorder {
         self.noted_to = self.noted_to.min(left);
     }
 
-    /// What the transaction in hand has accessed. `precompiles`: all of them that are in
-    /// `journal`, and maybe others.
+    /// What the transaction in hand has accessed. `precompiles`: all of them that
+    /// it has brought into `journal`, and maybe others.
     pub(in crate::evm) fn take(
         &mut self,
         journal: &mut JournalInner<JournalEntry>,

@@ -176,7 +176,6 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// Goes on with a journal that was taken out.
     pub(in crate::evm) fn put_journal(&mut self, state: EvmState, transaction: TransactionId) {
         let journal = &mut self.evm.ctx.journaled_state;
-        journal.database.find_low_accounts(&state, self.evm.precompiles.addresses());
         (journal.inner.state, journal.inner.transaction_id) = (state, transaction);
     }
 

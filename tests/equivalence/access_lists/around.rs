@@ -80,7 +80,7 @@ pub(in crate::equivalence) fn the_beneficiary_is_listed_also_if_it_gets_nothing(
 
 /// It is warm without a look, and nothing that runs would look at it; before Shanghai the beneficiary is not.
 #[test]
-pub(in crate::equivalence) fn a_precompile_gets_the_fees() {
+fn a_precompile_gets_the_fees() {
     for spec in [SpecId::BYZANTIUM, SpecId::LONDON, SpecId::SHANGHAI] {
         let mut scene = Scene::on(spec);
         let [alice, bob] = scene.senders();

@@ -3,9 +3,8 @@
 //! of what a token transfer accesses.
 
 use super::EvmView;
-use alloy_primitives::{Address, map::AddressSet};
+use alloy_primitives::Address;
 use revm::DatabaseRef;
-use revm::state::EvmState;
 
 impl<D: DatabaseRef> EvmView<'_, D> {
     /// The journal gets this account.
@@ -29,19 +28,6 @@ impl<D: DatabaseRef> EvmView<'_, D> {
     /// before it.
     pub(in crate::evm::exec) fn forget_low_accounts(&mut self) {
         self.low.iter_mut().for_each(Vec::clear);
-    }
-
-    /// Goes on with a journal that others have filled.
-    pub(in crate::evm::exec) fn find_low_accounts(
-        &mut self,
-        journal: &EvmState,
-        precompiles: &AddressSet,
-    ) {
-        if let Some(low) = &mut self.low {
-            low.clear();
-            let there = precompiles.iter().filter(|address| journal.contains_key(*address));
-            low.extend(there.copied());
-        }
     }
 }
 
