@@ -148,6 +148,16 @@ fn the_pipelines_seeded_bugs_are_listed() {
     assert!(listed.len() >= 17, "{listed:?}");
 }
 
+/// The table of the pool has each of its seeded bugs once, with consecutive numbers.
+#[test]
+fn the_pools_seeded_bugs_are_listed() {
+    let (listed, bugs) = (numbered("pool_bugs"), variants("chain/src/pool/mutants.rs", "Mutant"));
+    let bugs = bugs.iter().filter(|bug| *bug != "None").zip(1..);
+    let bugs = bugs.map(|(bug, number)| format!("A{number} `{bug}`"));
+    assert_eq!(listed, bugs.collect::<Vec<_>>());
+    assert!(listed.len() >= 11, "{listed:?}");
+}
+
 /// The table of the shards has each of their seeded bugs once, with consecutive numbers.
 #[test]
 fn the_shards_seeded_bugs_are_listed() {
