@@ -83,6 +83,7 @@ pub use store::{
 };
 #[cfg(braid_rocksdb)]
 pub use store::{RocksSnapshot, RocksStore};
+pub use trie::CacheUse;
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
 pub use writer::{DurableHead, ExecutedBlock, WRITER_THREAD};

@@ -15,6 +15,8 @@ mod prune;
 mod receipts;
 mod rlp;
 mod rules;
+#[cfg(feature = "tracing")]
+mod spans;
 mod state_roots;
 mod store;
 mod streams;

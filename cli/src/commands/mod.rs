@@ -28,6 +28,7 @@ mod sim;
 mod suites;
 mod survey;
 mod t8n;
+mod top;
 mod trace;
 
 use crate::{bench::Latency, t8n::Failure};
@@ -59,6 +60,7 @@ enum Command {
     Trace(trace::TraceArgs),
     Lint(lint::LintArgs),
     Chain(chain::ChainArgs),
+    Top(top::TopArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
@@ -149,6 +151,7 @@ pub fn main_of(arguments: Vec<OsString>) -> u8 {
         Command::Trace(args) => trace::trace(&args),
         Command::Lint(args) => lint::lint(&args),
         Command::Chain(args) => chain::chain(&args),
+        Command::Top(args) => top::top(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),
