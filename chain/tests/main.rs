@@ -9,6 +9,7 @@ mod flips;
 mod kill;
 mod leaks;
 mod pipeline;
+mod pool;
 mod private_chain;
 mod prune;
 mod receipts;

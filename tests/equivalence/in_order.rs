@@ -23,7 +23,7 @@ fn end_of_part(scene: &mut Scene, part: u64) {
 }
 
 #[test]
-pub(crate) fn accounts_that_were_finished_change_again() {
+fn accounts_that_were_finished_change_again() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let [alice, bob, carol] = scene.senders();
     let counter = scene.contract(0, Code::new().increment(0, 1));

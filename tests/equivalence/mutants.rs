@@ -3,8 +3,8 @@
 
 use super::access_lists::{ahead, around, bound, given, hinted, lives, touched};
 use super::{
-    admission, balances, beneficiary, creation, delegation, in_order, journal, keccak, lanes,
-    lifecycle, overflow, parts, payments, reads, system, turns, whole,
+    admission, balances, beneficiary, creation, delegation, journal, keccak, lanes, lifecycle,
+    overflow, parts, payments, reads, system, turns, whole,
 };
 use crate::faults::cancelled;
 use crate::replay;
@@ -73,7 +73,6 @@ fn named(name: &str) -> Option<fn()> {
         creation::one_fails_within_a_call_that_fails_where_the_fees_go,
         delegation::set_used_replaced_and_cleared_in_one_block,
         delegation::storage_of_an_account_that_could_not_have_any,
-        in_order::accounts_that_were_finished_change_again,
         journal::a_new_contract_is_called_and_then_read_from_elsewhere,
         journal::an_empty_account_with_storage_is_touched,
         journal::london_a_destroyed_contract_is_funded,
