@@ -89,7 +89,7 @@ pub struct Extent {
 }
 
 /// Bytes that each worker may need: an EVM with its stack and memory, handles, buffers.
-const WORKER_BYTES: u64 = 24 << 20;
+const WORKER_BYTES: u64 = 28 << 20;
 /// Bytes for each transaction: its slot, run, receipt, outcome, and its place in the bundle.
 const TRANSACTION_BYTES: u64 = 6 << 10;
 /// Bytes for each access: the read record, the entry in the store and its chain, the change with its revert.
