@@ -41,6 +41,10 @@ fn no_attack_takes_longer_than_is_promised() {
                 wrong.push(format!("{attack}, {count} workers: {found:.3?}"));
             }
         }
+        // An exception that is none any more has to go, here and from the page.
+        if BELOW.iter().any(|(it, ..)| *it == attack) && found.iter().all(is_kept) {
+            wrong.push(format!("{attack}: it is as promised now"));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
