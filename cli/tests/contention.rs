@@ -172,7 +172,7 @@ fn what_searches_have_found_gets_no_slower() {
     let mut wrong = Vec::new();
     for (shape, least) in FOUND {
         let found = judge(shape, 11, &workers).expect("the same result");
-        println!("{:.2} {shape}", found.ratio);
+        println!("{:.2} on {}, runs {:.2}: {shape}", found.ratio, found.workers, found.runs);
         if found.ratio < least {
             wrong.push(format!("{:.2}, at least {least}: {shape}", found.ratio));
         }

@@ -54,7 +54,12 @@ where
         Ok(())
     }
 
-    pub(super) fn skip(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
+    pub(super) fn skip<X: Context>(
+        &mut self,
+        tx: TxIndex,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
         let record = self.record(tx)?;
         let reason = match (refusal, record.error.take()) {
@@ -74,6 +79,7 @@ where
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
+        shared.overtake(&stale_readers, context);
         self.ledger.skip(tx, reason);
         if !too_early {
             self.move_frontier(tx, shared);
@@ -101,6 +107,7 @@ where
             self.move_frontier(last, shared);
         }
         let stale_readers = if publish { self.publish_group(group, shared) } else { Vec::new() };
+        shared.overtake(&stale_readers, context);
         if !too_early {
             self.move_frontier(last, shared);
         }
