@@ -67,6 +67,7 @@ pub mod protocol;
 pub mod runtime;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod schedule;
+pub(crate) mod spans;
 pub(crate) mod sync;
 #[cfg_attr(not(feature = "engine"), doc(hidden))]
 pub mod trace;

@@ -4,7 +4,7 @@ use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes, open,
     record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
-    trie::{CachedNodes, NodeCache, update_state},
+    trie::{CacheCounts, CachedNodes, NodeCache, update_state},
 };
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
@@ -108,6 +108,11 @@ pub(crate) struct Committer {
 impl Committer {
     pub(crate) fn new(keep: Keep) -> Self {
         Self { keep, nodes: Arc::new(NodeCache::new(keep.node_cache)) }
+    }
+
+    /// How often the nodes of tries were in memory.
+    pub(crate) fn cache(&self) -> Arc<CacheCounts> {
+        self.nodes.counts()
     }
 
     /// As [`commit`]. After an error it commits nothing more.

@@ -33,6 +33,7 @@
 //! | [`genesis`], [`rlp`], [`Rules`] | geth's genesis file, its exported blocks, and its forks |
 //! | [`StateStore`], [`MemoryStore`], [`EmbeddedStore`] | where the bytes are (`RocksStore` with `--cfg braid_rocksdb`) |
 //! | [`StateReader`], [`Head`], [`Undo`], [`digest`], [`verify`], [`export`] | what is read |
+//! | [`pool`] | transactions that wait for a block |
 //! | [`DurableBatch`], [`commit`], [`create`], [`unwind`], [`prune`] | what is written |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -51,6 +52,7 @@ mod folder;
 pub mod genesis;
 mod layers;
 mod pipeline;
+pub mod pool;
 mod prune;
 mod reader;
 mod record;
@@ -81,6 +83,7 @@ pub use store::{
 };
 #[cfg(braid_rocksdb)]
 pub use store::{RocksSnapshot, RocksStore};
+pub use trie::CacheUse;
 pub use unwind::unwind;
 pub use verify::{Verified, verify};
 pub use writer::{DurableHead, ExecutedBlock, WRITER_THREAD};

@@ -1,9 +1,10 @@
 //! The thread that owns the store: it writes executed blocks, one transaction each.
 
 use crate::{
-    ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
+    CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
     commit::Committer,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
+    trie::CacheCounts,
 };
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::B256;
@@ -45,6 +46,8 @@ type Blocks = Pipeline<Arc<ExecutedBlock>, StoreError>;
 struct Shared {
     blocks: Mutex<Blocks>,
     changed: Condvar,
+    /// Of the writer's trie nodes.
+    cache: Arc<CacheCounts>,
 }
 
 impl Shared {
@@ -93,6 +96,12 @@ impl DurableHead {
     pub fn get(&self) -> Head {
         self.0.lock().durable()
     }
+
+    /// How often the writer has found nodes of tries in memory.
+    #[must_use]
+    pub fn node_cache(&self) -> CacheUse {
+        self.0.cache.get()
+    }
 }
 
 /// The writer's thread. Dropping it waits until all blocks are written, or the writer has failed.
@@ -110,9 +119,11 @@ impl Writer {
         keep: Keep,
     ) -> io::Result<Self> {
         let blocks = Mutex::new(Pipeline::new(durable));
-        let shared = Arc::new(Shared { blocks, changed: Condvar::new() });
+        let committer = Committer::new(keep);
+        let (changed, cache) = (Condvar::new(), committer.cache());
+        let shared = Arc::new(Shared { blocks, changed, cache });
         let ends = EndGuard(Arc::clone(&shared));
-        let run = move || write_all(&*store, &ends.0, keep);
+        let run = move || write_all(&*store, &ends.0, &committer);
         let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -178,9 +189,12 @@ impl Drop for EndGuard {
     }
 }
 
-fn write_all<S: StateStore>(store: &S, shared: &Shared, keep: Keep) {
-    let committer = Committer::new(keep);
+fn write_all<S: StateStore>(store: &S, shared: &Shared, committer: &Committer) {
     while let Some(block) = shared.wait_for(Pipeline::take) {
+        #[cfg(feature = "tracing")]
+        let number = block.head.number;
+        #[cfg(feature = "tracing")]
+        let _span = tracing::debug_span!(target: "braid", "write_back", number).entered();
         let mut batch = DurableBatch::new(block.head, &block.changes);
         batch.state_root = block.state_root;
         batch.receipts = Arc::clone(&block.receipts);

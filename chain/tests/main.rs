@@ -9,11 +9,14 @@ mod flips;
 mod kill;
 mod leaks;
 mod pipeline;
+mod pool;
 mod private_chain;
 mod prune;
 mod receipts;
 mod rlp;
 mod rules;
+#[cfg(feature = "tracing")]
+mod spans;
 mod state_roots;
 mod store;
 mod streams;

@@ -15,3 +15,4 @@ pub mod profile;
 pub mod suite;
 pub mod survey;
 pub mod t8n;
+pub mod top;

@@ -39,6 +39,7 @@ mod support;
 mod survey;
 mod sustain;
 mod t8n;
+mod top;
 mod trace;
 #[cfg(unix)]
 mod tutorials;

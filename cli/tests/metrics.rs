@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A chain that runs on what standard input gives, with metrics.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     input: Option<ChildStdin>,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Running {
-    fn new(folder: &str) -> Self {
+    pub(crate) fn new(folder: &str) -> Self {
         let mut command = braid(&["chain", "run", "--json", "--metrics", "0", folder, "-"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the tool starts");
@@ -42,7 +42,7 @@ impl Running {
     }
 
     /// Hands over blocks, and waits until they are counted.
-    fn executes(&mut self, blocks: &[u8], number: u64) -> String {
+    pub(crate) fn executes(&mut self, blocks: &[u8], number: u64) -> String {
         self.input.as_mut().expect("open").write_all(blocks).expect("the tool reads");
         self.until("braid_blocks_total", number)
     }
@@ -61,7 +61,7 @@ impl Running {
     }
 
     /// Ends the input; returns the report.
-    fn end(mut self) -> Value {
+    pub(crate) fn end(mut self) -> Value {
         drop(self.input.take());
         let mut text = String::new();
         let mut output = self.child.stdout.take().expect("a pipe");
@@ -107,7 +107,14 @@ fn a_scrape_tells_what_was_executed() {
     assert_eq!(value(&before, "braid_blocks_total"), Some(0.0));
     let text = running.executes(&blocks, 4);
     // Also while the input pauses.
-    running.until("braid_durable_block", 4);
+    let durable = running.until("braid_durable_block", 4);
+    for name in ["braid_store_prepare_seconds", "braid_store_write_seconds"] {
+        assert_eq!(value(&durable, &format!("{name}_count")), Some(4.0), "{durable}");
+        assert!(value(&durable, &format!("{name}_sum")) > Some(0.0), "{durable}");
+    }
+    // The second block finds nodes of the first one.
+    let nodes = "braid_cache_hits_total{cache=\"trie_nodes\"}";
+    assert!(value(&durable, nodes) > Some(0.0), "{durable}");
     if let Some(said) = promtool(&text) {
         assert_eq!(said, "");
     }
@@ -128,6 +135,11 @@ fn a_scrape_tells_what_was_executed() {
     assert_eq!(value(&text, "braid_stretch_transactions_sum"), Some(transactions));
     assert_eq!(value(&text, "braid_block_seconds_count"), Some(4.0));
     assert!(value(&text, "braid_block_seconds_sum") > Some(0.0));
+    assert!(value(&text, "braid_busy_seconds_total") > Some(0.0));
+    assert!(value(&text, "braid_idle_seconds_total") >= Some(0.0));
+    assert!(value(&text, "braid_store_read_seconds_count") > Some(0.0));
+    let discarded = sum(&text, "braid_discarded_runs_total");
+    assert!(Some(discarded) <= value(&text, "braid_runs_total"), "{text}");
     assert!(value(&text, "process_cpu_seconds_total") > Some(0.0));
     assert!(value(&text, "process_resident_memory_bytes") > Some(1e6));
     assert!(get(&address, "/metrics").is_none(), "served after the end");
@@ -259,7 +271,10 @@ fn each_metric_of_the_dashboard_is_served() {
         let names: Vec<&str> = words.filter(is_name).collect();
         assert!(!names.is_empty(), "{query}");
         for name in names {
-            let name = name.trim_end_matches("_bucket").trim_end_matches("_sum");
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name);
             assert!(text.contains(&format!("# TYPE {name} ")), "{query}: there is no {name}");
         }
     }

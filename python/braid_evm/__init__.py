@@ -45,7 +45,9 @@ __all__ = [
     "verify",
 ]
 
-Workload = Literal["transfers", "erc20", "dex", "range"]
+Workload = Literal[
+    "transfers", "erc20", "dex", "range", "mint-serial", "mint-counter", "mint-parallel"
+]
 
 def execute(
     block: BlockSource,

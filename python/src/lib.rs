@@ -14,6 +14,7 @@ mod measured;
 mod state;
 mod verification;
 
+use braid_cli::commands;
 use braid_testkit::{
     block_file::BlockFile,
     workload::{self, Workload, WorkloadSpec},
@@ -23,20 +24,17 @@ use engine::{Engine, json};
 use failure::Failure;
 use input::Input;
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 // The workers of a block give each other memory all the time; the system's allocator makes them wait for each other.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Seed of the demo chain of `braid run`.
-const DEMO_SEED: u64 = 1;
-
 /// The native part of `braid_evm`.
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Engine, demo, gas_estimate, generate, generate_file};
+    use super::{Engine, gas_estimate, generate, generate_file, tool};
 }
 
 /// What `braid gen` takes.
@@ -101,17 +99,10 @@ fn generate_file(
     Ok(gas)
 }
 
-/// The blocks of the demo chain, each as JSON.
+/// Runs the tool `braid` with `arguments`, the first of which its help shows as its name; returns the exit code.
 #[pyfunction]
-fn demo(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyBytes>>> {
-    let blocks = py.detach(|| {
-        let chain =
-            workload::demo(DEMO_SEED).map_err(|error| Failure::Internal(error.to_string()))?;
-        let text = |file: BlockFile| file.write_json(Vec::new());
-        let texts: Result<Vec<_>, _> = chain.into_iter().map(text).collect();
-        texts.map_err(|error| Failure::Internal(error.to_string()))
-    })?;
-    Ok(blocks.into_iter().map(|text| json(py, text)).collect())
+fn tool(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    py.detach(|| commands::main_of(arguments))
 }
 
 /// The gas that the block's header says it uses; `None` if the input is no block file. Reads nothing else of it.

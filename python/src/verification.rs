@@ -125,6 +125,7 @@ struct BlockLine<'a> {
     policy: &'static str,
     rounds: u32,
     access_lists: &'static str,
+    access_list_hint: bool,
     profile: &'static str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     differences: &'a [String],
@@ -182,6 +183,7 @@ pub(crate) fn verify(
         policy: how.setting.policy,
         rounds: how.rounds,
         access_lists: "none",
+        access_list_hint: false,
         profile: PROFILE,
         differences: &ran.differences,
     };

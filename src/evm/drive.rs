@@ -29,6 +29,7 @@ use super::stretch::How;
 use crate::config::{Config, Mode};
 use crate::mv::Store;
 use crate::protocol::Waste;
+use crate::spans::span;
 use crate::worker::CancellationToken;
 use revm::database::BundleState;
 use revm::database_interface::ErasedError;
@@ -57,6 +58,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     options: Options<'_>,
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let Options { config, extensions, parent, on_commit, cancel, mutant } = options;
+    let _span =
+        span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
     let (mut recipe, effects, overlay) =
         begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
     let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
@@ -88,6 +91,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     options: Options<'_>,
 ) -> Result<BuiltBlock, BlockError<ErasedError>> {
     let Options { mut config, extensions, parent, mut on_commit, cancel, mutant } = options;
+    let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
     let (recipe, effects, overlay) =
         begin(block.into(), &source, extensions, parent.as_ref(), (&config, mutant))?;
@@ -157,6 +161,13 @@ fn run<'env, S: StateSource + 'env>(
         let first = session.frontier.position();
         let block = Arc::clone(&session.workload.recipe.block);
         let choice = course.choose(crew.feedback(), &block, first);
+        let _span = span!(
+            DEBUG,
+            "stretch",
+            first,
+            strategy = ?choice.strategy,
+            reason = ?choice.reason
+        );
         session.begin_stretch(crew, course, &choice, (config, effects));
         let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));

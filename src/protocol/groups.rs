@@ -138,7 +138,7 @@ impl Protocol {
             (ended.compared, ended.own) = (tx.next(), 0);
             return self.poll_held(tx);
         }
-        self.count_waste(runs);
+        self.count_batch_waste(runs);
         self.forget_carried();
         if self.limits.hands_over_rest {
             self.begin_halt(Halt::HandedOver);
@@ -219,7 +219,7 @@ impl Protocol {
         }
         let runs = ended.groups.iter().map(|group| group.len()).sum();
         *ended = Ended::of(frontier, BatchReport { held: Some(tx), ..BatchReport::default() });
-        self.count_waste(runs);
+        self.count_batch_waste(runs);
         self.forget_carried();
         let id = self.private.head(tx).ok_or(Invariant::MissingResult { tx })?;
         Ok(Some(Command::DiscardBatch(id)))

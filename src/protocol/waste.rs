@@ -34,6 +34,12 @@ impl Protocol {
         self.recent.discarded = self.recent.discarded.saturating_add(runs);
     }
 
+    /// The same of a private batch.
+    pub(super) fn count_batch_waste(&mut self, runs: u32) {
+        self.count_waste(runs);
+        self.counters.discarded_in_batches += u64::from(runs);
+    }
+
     /// Counts commits of speculative runs.
     pub(super) const fn count_kept(&mut self, commits: u32) {
         self.counters.speculative_commits += commits as u64;

@@ -13,6 +13,7 @@ use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{ReadRecord, ReadSet};
 use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
+use crate::spans::span;
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -24,6 +25,7 @@ where
     X: Context,
 {
     let _guard = LossGuard { shared };
+    let _span = shared.span.enter();
     let mut actor = Actor {
         shared,
         worker,
@@ -142,6 +144,7 @@ where
 
     /// `None` if another worker has reported the job meanwhile.
     fn run_job(&mut self, message: JobMessage<W>) -> Option<ReportMessage<W>> {
+        let _span = span!(TRACE, "batch", job = ?message.job);
         if let Some((batch, _)) = message.job.private() {
             return self.run_batch(message, batch);
         }
@@ -267,6 +270,7 @@ where
         tx: TxIndex,
         begin: impl FnOnce(&mut W::Machine<'a, X>, TxIndex),
     ) -> Ran<W> {
+        let _span = span!(TRACE, "run", tx = tx.0);
         let Self { shared, worker, context, machine, .. } = self;
         let machine = match machine {
             Some(machine) => machine,

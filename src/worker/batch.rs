@@ -10,6 +10,7 @@ use super::mutants::is_worker_mutant;
 use super::{Activity, Context, Point};
 use crate::ids::{BatchId, TxIndex};
 use crate::protocol::{BatchReport, Job, JobReport};
+use crate::spans::span;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
@@ -122,6 +123,7 @@ where
             if shared.is_stopped() || shared.is_reported((job, id)) {
                 break;
             }
+            let _span = span!(TRACE, "run", tx = tx.0);
             match catch_unwind(AssertUnwindSafe(|| machine.run(tx))) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}

@@ -10,6 +10,7 @@ use crate::error::Invariant;
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex, Version};
 use crate::mv::{Entry, ReadSet};
 use crate::protocol::Event;
+use crate::spans::span;
 use crate::sync::SeqCst;
 
 impl<W, G> Coordinator<W, G>
@@ -23,6 +24,7 @@ where
         shared: &Shared<W, G>,
         context: &X,
     ) -> Result<(), Invariant> {
+        let _span = span!(TRACE, "commit", first = tx.0, end = tx.0.saturating_add(1));
         let record = self.record(tx)?;
         if cfg!(debug_assertions) && !shared.store.would_hold(&record.reads, tx) {
             return Err(Invariant::StaleCommit { tx });
@@ -98,6 +100,7 @@ where
         shared: &Shared<W, G>,
         context: &X,
     ) -> Result<(), Invariant> {
+        let _span = span!(TRACE, "commit", first = group.first.0, end = group.end.0);
         let unindexed = is_worker_mutant!(shared.mutant, GroupUnindexed);
         let left = self.batches.commit(id, group, unindexed)?;
         self.ledger.commit_group(group, left);

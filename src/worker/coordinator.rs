@@ -38,6 +38,16 @@ pub(super) struct Coordinator<W: Workload, G> {
     /// Why the frontier was refused by admission.
     pub(super) refusal: Option<W::Rejection>,
     broken: Option<Invariant>,
+    lag: Lag,
+}
+
+/// How far ahead of the frontier workers are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lag {
+    /// Jobs that were reported.
+    reports: u64,
+    /// Sum over them of the transactions between the frontier and the first one.
+    ahead: u64,
 }
 
 impl<W: Workload, G> Coordinator<W, G> {
@@ -58,7 +68,8 @@ impl<W: Workload, G> Coordinator<W, G> {
         let records = PerTx::new(first, protocol.published_range().map(|_| record()));
         let (held, batches) = (record(), Batches::new(index, protocol.batches().len()));
         let (jobs, refusal, broken) = (Some(jobs), None, None);
-        Self { protocol, ledger, records, held, batches, jobs, refusal, broken }
+        let lag = Lag::default();
+        Self { protocol, ledger, records, held, batches, jobs, refusal, broken, lag }
     }
 
     pub(super) fn into_end(
@@ -71,8 +82,10 @@ impl<W: Workload, G> Coordinator<W, G> {
         let is_carried = self.protocol.carried().is_some();
         let mut counters = self.protocol.counters();
         counters.helped_batches = self.batches.helped;
+        (counters.reports, counters.ahead) = (self.lag.reports, self.lag.ahead);
         if halt == Some(Halt::HandedOver) && !is_worker_mutant!(mutant, SpeculationStays) {
-            counters.discarded += self.withdraw_speculation(&store);
+            counters.discarded_given_up = self.withdraw_speculation(&store);
+            counters.discarded += counters.discarded_given_up;
         }
         let error = match halt {
             Some(Halt::NoRoom(_)) => self.refusal.take().map(TxError::Rejected),
@@ -209,6 +222,8 @@ where
             return self.apply(shared, Event::Reported(report));
         }
         self.batches.helped += u64::from(is_second);
+        self.lag.reports += 1;
+        self.lag.ahead += u64::from(job.chunk.first.0.saturating_sub(self.protocol.frontier().0));
         if let (Some((id, snapshot)), Some(ran)) = (job.private(), batch) {
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }

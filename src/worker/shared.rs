@@ -15,6 +15,7 @@ use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
 use crate::protocol::{Batch, Counters, Halt, Limits, Plan, Protocol};
+use crate::spans::Parent;
 use crate::sync::{AtomicBool, AtomicU32, Mutex, Receiver, Sender, SeqCst, bounded};
 use crate::trace::Log;
 #[cfg(feature = "trace")]
@@ -77,6 +78,8 @@ pub struct Shared<W: Workload, G> {
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
     pub(super) mutant: WorkerMutant,
+    /// The block's, where spans are compiled in.
+    pub(super) span: Parent,
     pub(super) log: Log<EngineEvent<W::Location>>,
 }
 
@@ -176,6 +179,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             fault: Mutex::new(None),
             has_fault: AtomicBool::new(false),
             mutant: WorkerMutant::default(),
+            span: Parent::current(),
             log: Log::off(),
         }
     }

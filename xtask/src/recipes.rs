@@ -112,6 +112,9 @@ pub(crate) fn features(runner: &mut Runner, all: bool) -> Result<(), Failed> {
     runner.command("features: alloy", cargo(&format!("{check} alloy")))?;
     runner.command("features: serde", cargo(&format!("{check} serde,engine")))?;
     runner.command("features: tokio", cargo(&format!("{check} tokio")))?;
+    runner.command("features: tracing", cargo(&format!("{check} evm,tracing")))?;
+    let test = "test --locked -p braid-chain --features tracing --test chain spans";
+    runner.command("spans: what a chain opens", cargo(test))?;
     Ok(())
 }
 

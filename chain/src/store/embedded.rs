@@ -6,7 +6,7 @@ use super::{
     journal::{self, COUNT, Found},
     torn::{self, Copied},
 };
-use crate::StoreError;
+use crate::{CacheUse, StoreError};
 use fjall::{
     AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
 };
@@ -171,6 +171,16 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 }
 
 impl EmbeddedStore {
+    /// How often blocks of its files were in the read cache.
+    #[must_use]
+    pub fn cache_use(&self) -> CacheUse {
+        let sum = |of: fn(&Keyspace) -> usize| self.all().map(of).sum::<usize>() as u64;
+        CacheUse {
+            hits: sum(|table| table.metrics().block_load_cached_count()),
+            misses: sum(|table| table.metrics().block_load_io_count()),
+        }
+    }
+
     /// Every table, that of the count included.
     fn all(&self) -> impl Iterator<Item = &Keyspace> {
         self.tables.keyspaces.iter().chain([&self.count])

@@ -5,7 +5,10 @@
 
 use crate::{Entry, Snapshot, StoreError, Table, Writes};
 use quick_cache::{Weighter, sync::Cache};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Bytes that an entry takes beside its key and its node.
 const OVERHEAD: u64 = 96;
@@ -13,9 +16,34 @@ const OVERHEAD: u64 = 96;
 /// The key of a node in the store, and the node.
 type Written = (Vec<u8>, Option<Arc<[u8]>>);
 
+/// How often a cache had what it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUse {
+    /// It had it.
+    pub hits: u64,
+    /// It was read from below.
+    pub misses: u64,
+}
+
+/// The same while it is counted.
+#[derive(Debug, Default)]
+pub(crate) struct CacheCounts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl CacheCounts {
+    pub(crate) fn get(&self) -> CacheUse {
+        CacheUse { hits: self.hits.load(Relaxed), misses: self.misses.load(Relaxed) }
+    }
+}
+
 /// Nodes as the store has them, by their keys there; `None` where it has none.
 #[derive(Debug)]
-pub(crate) struct NodeCache(Cache<Vec<u8>, Option<Arc<[u8]>>, Weight>);
+pub(crate) struct NodeCache {
+    nodes: Cache<Vec<u8>, Option<Arc<[u8]>>, Weight>,
+    counts: Arc<CacheCounts>,
+}
 
 #[derive(Clone, Debug)]
 struct Weight;
@@ -32,13 +60,18 @@ impl NodeCache {
     pub(crate) fn new(bytes: u64) -> Self {
         // A node has some 200 bytes, between a leaf's 100 and a branch's 500.
         let entries = usize::try_from(bytes / 300).unwrap_or(usize::MAX);
-        Self(Cache::with_weighter(entries, bytes, Weight))
+        Self { nodes: Cache::with_weighter(entries, bytes, Weight), counts: Arc::default() }
+    }
+
+    /// How often a node was there.
+    pub(crate) fn counts(&self) -> Arc<CacheCounts> {
+        Arc::clone(&self.counts)
     }
 
     /// The store has carried out `writes`.
     pub(crate) fn note(&self, writes: Vec<Written>) {
         for (key, node) in writes {
-            self.0.insert(key, node);
+            self.nodes.insert(key, node);
         }
     }
 
@@ -61,11 +94,13 @@ impl<S: Snapshot> Snapshot for CachedNodes<S> {
         if table != Table::Nodes {
             return self.snapshot.get(table, key);
         }
-        if let Some(node) = self.cache.0.get(key) {
+        if let Some(node) = self.cache.nodes.get(key) {
+            self.cache.counts.hits.fetch_add(1, Relaxed);
             return Ok(node.map(|node| node.to_vec()));
         }
+        self.cache.counts.misses.fetch_add(1, Relaxed);
         let node = self.snapshot.get(table, key)?;
-        self.cache.0.insert(key.to_vec(), node.as_deref().map(Arc::from));
+        self.cache.nodes.insert(key.to_vec(), node.as_deref().map(Arc::from));
         Ok(node)
     }
 

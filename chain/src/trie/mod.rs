@@ -10,7 +10,8 @@ mod nodes;
 mod update;
 mod walk;
 
-pub(crate) use cache::{CachedNodes, NodeCache};
+pub use cache::CacheUse;
+pub(crate) use cache::{CacheCounts, CachedNodes, NodeCache};
 pub(crate) use walk::walk;
 
 use crate::{AccountRecord, DurableBatch, Snapshot, StoreError, Writes};

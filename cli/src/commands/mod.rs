@@ -28,11 +28,13 @@ mod sim;
 mod suites;
 mod survey;
 mod t8n;
+mod top;
 mod trace;
 
 use crate::{bench::Latency, t8n::Failure};
 use clap::{Parser, Subcommand};
 use std::{
+    ffi::OsString,
     fmt,
     io::{self, IsTerminal, Write},
     num::NonZeroU16,
@@ -58,6 +60,7 @@ enum Command {
     Trace(trace::TraceArgs),
     Lint(lint::LintArgs),
     Chain(chain::ChainArgs),
+    Top(top::TopArgs),
     Gen(generate::GenerateArgs),
     Fetch(fetch::FetchArgs),
     Bench(bench::BenchArgs),
@@ -101,13 +104,13 @@ enum End {
 /// Exit code of an interrupted command: 128 and the number of the signal that Ctrl-C sends.
 const INTERRUPTED: u8 = 130;
 
-impl From<End> for ExitCode {
-    fn from(end: End) -> Self {
-        match end {
-            End::Right => Self::SUCCESS,
-            End::Interrupted => Self::from(INTERRUPTED),
-            End::Mismatch => Self::from(1),
-            End::BadInput => Self::from(2),
+impl End {
+    fn code(self) -> u8 {
+        match self {
+            Self::Right => 0,
+            Self::Interrupted => INTERRUPTED,
+            Self::Mismatch => 1,
+            Self::BadInput => 2,
         }
     }
 }
@@ -115,21 +118,28 @@ impl From<End> for ExitCode {
 /// Runs the tool with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    if std::env::args_os().skip(1).eq(["-v"]) {
+    ExitCode::from(main_of(std::env::args_os().collect()))
+}
+
+/// Runs the tool with `arguments`, which begin with the name that its help shows, and returns the exit code.
+#[must_use]
+pub fn main_of(arguments: Vec<OsString>) -> u8 {
+    let given = arguments.get(1..).unwrap_or_default();
+    if given == ["-v"] {
         // How tools that drive geth's `evm` find out what they have before them.
         println!("evm version {} (braid)", env!("CARGO_PKG_VERSION"));
-        return End::Right.into();
+        return End::Right.code();
     }
-    if std::env::args_os().len() <= 1 && io::stderr().is_terminal() {
+    if given.is_empty() && io::stderr().is_terminal() {
         let _ = anstream::stderr().lock().write_all(TRY.as_bytes());
-        return End::BadInput.into();
+        return End::BadInput.code();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Its reader may be gone; the exit code still tells.
             let _ = error.print();
-            return if error.use_stderr() { End::BadInput.into() } else { End::Right.into() };
+            return if error.use_stderr() { End::BadInput.code() } else { End::Right.code() };
         }
     };
     let ended = match cli.command {
@@ -141,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args),
         Command::Lint(args) => lint::lint(&args),
         Command::Chain(args) => chain::chain(&args),
+        Command::Top(args) => top::top(&args),
         Command::Gen(args) => generate::generate(&args),
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Bench(args) => bench::bench(&args),
@@ -152,19 +163,21 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args),
         Command::Man => shell::man(),
     };
+    // A caller that is no Rust program does not do so at its end.
+    let ended = ended.and_then(|end| Ok(io::stdout().flush().map(|()| end)?));
     match ended {
-        Ok(end) => end.into(),
+        Ok(end) => end.code(),
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             // The reader had enough, as `head` has; that is no failure of ours.
-            End::Right.into()
+            End::Right.code()
         }
         Err(Stop::Transition(failure)) => {
             print_error(&failure);
-            ExitCode::from(failure.code())
+            failure.code()
         }
         Err(stop) => {
             print_error(&stop);
-            End::BadInput.into()
+            End::BadInput.code()
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Counters of executed blocks for Prometheus: what `--metrics ADDR` serves.
 
+mod histogram;
+mod process;
 mod server;
+mod store;
 mod text;
 mod totals;
 
+pub use process::{Begun, Took, WorkerClock};
 pub use server::{MetricsAddress, MetricsError, Server};
-pub use totals::{Metrics, Watched};
+pub use store::{StoreTimes, WatchedSnapshot, WatchedStore};
+pub use totals::{Metrics, Watched, WatchedChain};

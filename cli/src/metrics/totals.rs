@@ -1,20 +1,19 @@
 //! What is counted.
 
-use super::text::Text;
-use crate::profile::PROFILE;
-use braid_chain::DurableHead;
+use super::{
+    histogram::{Histogram, SECONDS},
+    process::{Took, process},
+    store::StoreTimes,
+    text::Text,
+};
+use braid_chain::{CacheUse, DurableHead};
 use braid_evm::{BlockOutput, Stats, Stretch};
-use cpu_time::ProcessTime;
 use std::{
     collections::BTreeMap,
-    fs,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-/// Upper bounds of the buckets for the time of a block, in seconds.
-const SECONDS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// Upper bounds of the buckets for the length of a stretch, in transactions.
 const LENGTHS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
 
@@ -24,7 +23,9 @@ pub struct Watched<'a> {
     /// What executing it gave.
     pub output: &'a BlockOutput,
     /// From handing it over until its result could be used.
-    pub time: Duration,
+    pub took: Took,
+    /// The store's read cache, since the store was opened.
+    pub cache: CacheUse,
     /// Its number.
     pub number: u64,
 }
@@ -34,7 +35,20 @@ pub struct Watched<'a> {
 pub struct Metrics {
     totals: Mutex<Totals>,
     /// Where there is a chain.
-    durable: Option<DurableHead>,
+    chain: Option<WatchedChain>,
+}
+
+/// A chain whose blocks are counted.
+#[derive(Clone, Debug)]
+pub struct WatchedChain {
+    /// Number of its last block.
+    pub head: u64,
+    /// Its last durable block, and the cache of its writer.
+    pub durable: DurableHead,
+    /// What its store takes.
+    pub times: Arc<StoreTimes>,
+    /// Its workers, the calling thread included.
+    pub workers: u16,
 }
 
 #[derive(Debug, Default)]
@@ -47,52 +61,18 @@ struct Totals {
     time: Histogram<{ SECONDS.len() }>,
     length: Histogram<{ LENGTHS.len() }>,
     number: u64,
-}
-
-/// Counts of values up to each bound.
-#[derive(Debug)]
-struct Histogram<const N: usize> {
-    /// Values up to a bound and above the one before.
-    counts: [u64; N],
-    count: u64,
-    sum: f64,
-}
-
-impl<const N: usize> Default for Histogram<N> {
-    fn default() -> Self {
-        Self { counts: [0; N], count: 0, sum: 0.0 }
-    }
-}
-
-impl<const N: usize> Histogram<N> {
-    fn add(&mut self, bounds: &[f64; N], value: f64) {
-        let bucket = bounds.iter().position(|bound| value <= *bound);
-        if let Some(count) = bucket.and_then(|index| self.counts.get_mut(index)) {
-            *count = count.saturating_add(1);
-        }
-        self.count = self.count.saturating_add(1);
-        self.sum += value;
-    }
-
-    fn write(&self, text: &mut Text, name: &str, help: &str, bounds: &[f64; N]) {
-        text.family(name, "histogram", help);
-        let mut below = 0_u64;
-        for (bound, count) in bounds.iter().zip(self.counts) {
-            below = below.saturating_add(count);
-            text.sample(&format!("{name}_bucket"), &[("le", &bound.to_string())], below);
-        }
-        text.sample(&format!("{name}_bucket"), &[("le", "+Inf")], self.count);
-        text.sample(&format!("{name}_sum"), &[], self.sum);
-        text.sample(&format!("{name}_count"), &[], self.count);
-    }
+    /// What workers were given while blocks executed, and what they have used.
+    given: Duration,
+    busy: Duration,
+    cache: CacheUse,
 }
 
 impl Metrics {
-    /// Counters of a chain whose last block has the number `head`.
+    /// Counters of a chain.
     #[must_use]
-    pub fn of(head: u64, durable: DurableHead) -> Self {
-        let totals = Totals { number: head, ..Totals::default() };
-        Self { totals: Mutex::new(totals), durable: Some(durable) }
+    pub fn of(chain: WatchedChain) -> Self {
+        let totals = Totals { number: chain.head, ..Totals::default() };
+        Self { totals: Mutex::new(totals), chain: Some(chain) }
     }
 
     /// Counts a block.
@@ -104,9 +84,11 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = Text::default();
-        // At the time of the scrape: it moves while no block comes.
-        let durable = self.durable.as_ref().map_or(0, |durable| durable.get().number);
-        self.lock().write(&mut text, durable);
+        self.lock().write(&mut text, self.chain.as_ref());
+        if let Some(chain) = &self.chain {
+            // At the time of the scrape: it moves while no block comes.
+            write_chain(&mut text, chain);
+        }
         process(&mut text);
         text.end()
     }
@@ -119,7 +101,13 @@ impl Metrics {
 
 impl Totals {
     fn block(&mut self, watched: Watched<'_>) {
-        let Watched { output, time, number } = watched;
+        let Watched { output, took, number, cache } = watched;
+        let Took { time, busy, given } = took;
+        if let Some(busy) = busy {
+            self.busy = self.busy.saturating_add(busy);
+            self.given = self.given.saturating_add(given.max(busy));
+        }
+        self.cache = cache;
         self.blocks = self.blocks.saturating_add(1);
         self.gas = self.gas.saturating_add(output.gas_used);
         self.number = number;
@@ -139,7 +127,38 @@ impl Totals {
         self.length.add(&LENGTHS, length as f64);
     }
 
-    fn write(&self, text: &mut Text, durable: u64) {
+    fn write(&self, text: &mut Text, chain: Option<&WatchedChain>) {
+        self.write_counters(text);
+        self.write_discards(text);
+        self.write_paths(text);
+        let help = "Time to execute a block, until its result could be used.";
+        self.time.write(text, "braid_block_seconds", help, &SECONDS);
+        let help = "Transactions of a stretch that ran in one way.";
+        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
+        let idle = self.given.saturating_sub(self.busy);
+        for (name, help, time) in [
+            (
+                "braid_busy_seconds_total",
+                "Processor time of the workers while blocks executed.",
+                self.busy,
+            ),
+            (
+                "braid_idle_seconds_total",
+                "Time in which workers did not run while blocks executed.",
+                idle,
+            ),
+        ] {
+            text.family(name, "counter", help);
+            text.sample(name, &[], time.as_secs_f64());
+        }
+        let name = "braid_head_block";
+        text.family(name, "gauge", "Number of the last block that was executed.");
+        text.sample(name, &[], self.number);
+        let nodes = chain.map_or_else(CacheUse::default, |chain| chain.durable.node_cache());
+        write_caches(text, &[("store_blocks", self.cache), ("trie_nodes", nodes)]);
+    }
+
+    fn write_counters(&self, text: &mut Text) {
         let stats = &self.stats;
         for (name, help, value) in [
             ("braid_blocks_total", "Blocks that were executed.", self.blocks),
@@ -153,16 +172,6 @@ impl Totals {
                 "braid_runs_total",
                 "Runs of transactions, discarded ones included.",
                 stats.incarnations,
-            ),
-            (
-                "braid_discarded_runs_total",
-                "Runs that were discarded: they had read too early.",
-                stats.discarded,
-            ),
-            (
-                "braid_blocked_runs_total",
-                "Runs that met a value which a lower transaction was about to write.",
-                stats.blocked,
             ),
             (
                 "braid_speculative_transactions_total",
@@ -186,25 +195,36 @@ impl Totals {
             ),
             (
                 "braid_batches_total",
-                "Private batches of neighbours that were committed.",
-                stats.parts,
+                "Private batches of which something was committed.",
+                stats.batches,
             ),
             ("braid_rounds_total", "Rounds of private batches.", stats.lane_rounds),
+            ("braid_reports_total", "Jobs that workers reported.", stats.reports),
+            (
+                "braid_frontier_lag_total",
+                "Sum over reported jobs of the transactions below them that had not committed.",
+                stats.ahead,
+            ),
         ] {
             text.family(name, "counter", help);
             text.sample(name, &[], value);
         }
-        self.write_paths(text);
-        let help = "Time to execute a block, until its result could be used.";
-        self.time.write(text, "braid_block_seconds", help, &SECONDS);
-        let help = "Transactions of a stretch that ran in one way.";
-        self.length.write(text, "braid_stretch_transactions", help, &LENGTHS);
-        for (name, help, value) in [
-            ("braid_head_block", "Number of the last block that was executed.", self.number),
-            ("braid_durable_block", "Number of the last block that is durable.", durable),
+    }
+
+    /// What was discarded, and why.
+    fn write_discards(&self, text: &mut Text) {
+        let Stats { discarded, discarded_in_batches, discarded_given_up, blocked, .. } = self.stats;
+        let known = discarded_in_batches.saturating_add(discarded_given_up);
+        let known = known.saturating_add(blocked);
+        let name = "braid_discarded_runs_total";
+        text.family(name, "counter", "Runs that were discarded, by cause.");
+        for (cause, count) in [
+            ("blocked", blocked),
+            ("changed_read", discarded.saturating_sub(known)),
+            ("conflicting_batch", discarded_in_batches),
+            ("given_up", discarded_given_up),
         ] {
-            text.family(name, "gauge", help);
-            text.sample(name, &[], value);
+            text.sample(name, &[("cause", cause)], count);
         }
     }
 
@@ -225,6 +245,38 @@ impl Totals {
     }
 }
 
+/// What moves without blocks.
+fn write_chain(text: &mut Text, chain: &WatchedChain) {
+    for (name, help, value) in [
+        (
+            "braid_durable_block",
+            "Number of the last block that is durable.",
+            chain.durable.get().number,
+        ),
+        ("braid_workers", "Workers, the calling thread included.", u64::from(chain.workers)),
+    ] {
+        text.family(name, "gauge", help);
+        text.sample(name, &[], value);
+    }
+    chain.times.write(text);
+}
+
+/// How often caches had what they were asked for.
+fn write_caches(text: &mut Text, caches: &[(&str, CacheUse)]) {
+    /// A metric, its help, and its value.
+    type Family = (&'static str, &'static str, fn(&CacheUse) -> u64);
+    let families: [Family; 2] = [
+        ("braid_cache_hits_total", "Reads that a cache answered.", |it| it.hits),
+        ("braid_cache_misses_total", "Reads that a cache did not answer.", |it| it.misses),
+    ];
+    for (name, help, value) in families {
+        text.family(name, "counter", help);
+        for (cache, used) in caches {
+            text.sample(name, &[("cache", cache)], value(used));
+        }
+    }
+}
+
 fn add(total: &mut Stats, block: &Stats) {
     for (total, block) in [
         (&mut total.transactions, block.transactions),
@@ -238,55 +290,19 @@ fn add(total: &mut Stats, block: &Stats) {
         (&mut total.helped_batches, block.helped_batches),
         (&mut total.parts, block.parts),
         (&mut total.lane_rounds, block.lane_rounds),
+        (&mut total.discarded_in_batches, block.discarded_in_batches),
+        (&mut total.discarded_given_up, block.discarded_given_up),
+        (&mut total.batches, block.batches),
+        (&mut total.reports, block.reports),
+        (&mut total.ahead, block.ahead),
     ] {
         *total = total.saturating_add(block);
     }
 }
 
-/// What Prometheus expects of every process, and the build.
-fn process(text: &mut Text) {
-    if let Ok(time) = ProcessTime::try_now() {
-        let name = "process_cpu_seconds_total";
-        text.family(name, "counter", "User and system time of the process.");
-        text.sample(name, &[], time.as_duration().as_secs_f64());
-    }
-    if let Some(bytes) = resident_bytes() {
-        let name = "process_resident_memory_bytes";
-        text.family(name, "gauge", "Memory of the process that is in use.");
-        text.sample(name, &[], bytes);
-    }
-    let name = "braid_build_info";
-    text.family(name, "gauge", "Version of the tool and profile of its build.");
-    text.sample(name, &[("version", env!("CARGO_PKG_VERSION")), ("profile", PROFILE)], 1);
-}
-
-/// `None` where the system does not tell.
-fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kilobytes.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Histogram, LENGTHS, Metrics};
-    use crate::metrics::text::Text;
-
-    #[test]
-    fn a_histogram_counts_up_to_each_bound() {
-        let mut histogram = Histogram::default();
-        for value in [1.0, 2.0, 4.0, 5.0, 1e9] {
-            histogram.add(&LENGTHS, value);
-        }
-        let mut text = Text::default();
-        histogram.write(&mut text, "x", "X.", &LENGTHS);
-        let text = text.end();
-        for line in ["x_bucket{le=\"1\"} 1", "x_bucket{le=\"4\"} 3", "x_bucket{le=\"65536\"} 4"] {
-            assert!(text.lines().any(|it| it == line), "{line}: {text}");
-        }
-        assert!(text.contains("x_bucket{le=\"+Inf\"} 5\n") && text.contains("x_count 5\n"));
-    }
+    use super::Metrics;
 
     #[test]
     fn everything_is_there_before_the_first_block() {

@@ -176,7 +176,12 @@ pub struct Stats {
     pub incarnations: u64,
     /// Runs whose result was thrown away.
     pub discarded: u64,
-    /// Runs that met an estimate of a lower transaction.
+    /// Discarded runs of private batches: another batch had written what they read.
+    pub discarded_in_batches: u64,
+    /// Discarded runs whose results were there when speculation was given up.
+    pub discarded_given_up: u64,
+    /// Discarded runs that met an estimate of a lower transaction. What is left of `discarded` had
+    /// read a value that changed.
     pub blocked: u64,
     /// Transactions whose committed result comes from a speculative job: one that was begun above
     /// the frontier, on a guess.
@@ -203,6 +208,13 @@ pub struct Stats {
     /// Rounds of transactions that ran in lanes: each worker ran those that have something to do
     /// with each other one after the other, on the state before the round.
     pub lane_rounds: u64,
+    /// Private batches of which something was committed, in parts and lanes.
+    pub batches: u64,
+    /// Jobs - a few transactions, or a batch - that workers reported.
+    pub reports: u64,
+    /// Sum over those jobs of the transactions that were not committed below them at that time. By
+    /// job it is how far workers are ahead of the frontier.
+    pub ahead: u64,
 }
 
 /// What was counted so far, for the block's statistics.
@@ -217,12 +229,17 @@ pub(in crate::evm) struct Tally {
     pub(in crate::evm) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(in crate::evm) rounds: u64,
+    /// Private batches that have committed, but for stretches in order.
+    pub(in crate::evm) batches: u64,
 }
 
 impl Tally {
     /// A stretch has committed this number of private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
         self.foreseen_stretches += u64::from(reason == Reason::KnownChain);
+        if !matches!(strategy, Strategy::InOrder) {
+            self.batches += batches;
+        }
         // Rounds are counted, not their batches.
         if matches!(strategy, Strategy::Neighbours | Strategy::AccessList) {
             self.parts += batches;
@@ -232,7 +249,8 @@ impl Tally {
 
 impl Stats {
     pub(in crate::evm) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
-        let Tally { protocol: counters, foreseen_stretches, begun_first, parts, rounds } = tally;
+        let Tally { protocol: counters, foreseen_stretches, begun_first, .. } = tally;
+        let Tally { parts, rounds, batches, .. } = tally;
         let alone = alone && parts == 0 && rounds == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },
@@ -240,6 +258,8 @@ impl Stats {
             transactions: u64::from(done),
             incarnations: counters.runs,
             discarded: counters.discarded,
+            discarded_in_batches: counters.discarded_in_batches,
+            discarded_given_up: counters.discarded_given_up,
             blocked: counters.blocked,
             speculative: counters.speculative_commits,
             claims: counters.claims,
@@ -250,6 +270,9 @@ impl Stats {
             helped_batches: counters.helped_batches,
             parts,
             lane_rounds: rounds,
+            batches,
+            reports: counters.reports,
+            ahead: counters.ahead,
         }
     }
 

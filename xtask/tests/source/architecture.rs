@@ -14,18 +14,25 @@
 use std::path::PathBuf;
 
 /// Modules of the library, each with what it may import from the others.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("ids", &[]),
     ("error", &["ids"]),
     ("sync", &[]),
+    ("spans", &[]),
     ("protocol", &["ids", "error"]),
     ("trace", &["sync"]),
     ("mv", &["ids", "sync", "trace"]),
-    ("worker", &["ids", "error", "sync", "trace", "mv", "protocol"]),
+    ("worker", &["ids", "error", "sync", "spans", "trace", "mv", "protocol"]),
     ("runtime", &["ids", "error", "sync", "mv", "protocol", "worker"]),
     ("schedule", &["ids", "protocol"]),
     ("config", &["protocol"]),
-    ("evm", &["ids", "error", "sync", "mv", "protocol", "worker", "runtime", "schedule", "config"]),
+    (
+        "evm",
+        &[
+            "ids", "error", "sync", "spans", "mv", "protocol", "worker", "runtime", "schedule",
+            "config",
+        ],
+    ),
     ("executor", &["config", "evm", "runtime"]),
     ("alloy", &["ids", "sync", "config", "evm", "executor"]),
 ];

@@ -148,6 +148,17 @@ fn the_pipelines_seeded_bugs_are_listed() {
     assert!(listed.len() >= 17, "{listed:?}");
 }
 
+/// The table of the pool has each of its seeded bugs once, with consecutive numbers.
+#[test]
+fn the_pools_seeded_bugs_are_listed() {
+    let source = read("chain/src/pool/mutants.rs");
+    let listed = numbered("pool_bugs");
+    let bugs = source.split(" Self::").skip(1).filter_map(|bug| bug.split(',').next());
+    let bugs = bugs.zip(1..).map(|(bug, number)| format!("A{number} `{bug}`"));
+    assert_eq!(listed, bugs.collect::<Vec<_>>());
+    assert!(listed.len() >= 11, "{listed:?}");
+}
+
 /// The table of the shards has each of their seeded bugs once, with consecutive numbers.
 #[test]
 fn the_shards_seeded_bugs_are_listed() {

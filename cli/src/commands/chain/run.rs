@@ -9,7 +9,9 @@ use super::{
 };
 use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
 use crate::commands::run::PolicyArg;
-use crate::metrics::{Metrics, MetricsAddress, Server, Watched};
+use crate::metrics::{
+    Metrics, MetricsAddress, Server, StoreTimes, Watched, WatchedChain, WatchedStore, WorkerClock,
+};
 use braid_chain::{
     Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, genesis, open as open_chain,
 };
@@ -20,7 +22,6 @@ use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
     sync::Arc,
-    time::Instant,
 };
 
 const EXAMPLES: &str = "\
@@ -94,9 +95,13 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.executor.policy = args.policy.policy();
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts;
-    let chain = Chain::open(store, config).map_err(message)?;
+    let times = args.metrics.map(|_| Arc::<StoreTimes>::default());
+    let watched = WatchedStore::new(store.clone(), times.clone());
+    let chain = Chain::open(watched, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
-    let metrics = args.metrics.map(|address| serve(address, &chain)).transpose()?;
+    let workers = config.executor.workers.get();
+    let watch = |(address, times)| watch(address, (&chain, store, times, workers));
+    let metrics = args.metrics.zip(times).map(watch).transpose()?;
     let mut import = Import { chain, first: None, passed_over: 0, metrics };
     let interrupts = interrupt::listen()?;
     let inputs = Ahead::new(inputs).map_err(message)?;
@@ -120,22 +125,35 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     }
 }
 
+type RunChain = Chain<WatchedStore<EmbeddedStore>>;
+
+/// What is counted while the command runs.
+struct Watch {
+    metrics: Arc<Metrics>,
+    clock: WorkerClock,
+    store: EmbeddedStore,
+}
+
 /// Starts to serve metrics, and says where.
-fn serve(address: MetricsAddress, chain: &Chain<EmbeddedStore>) -> Result<Arc<Metrics>, Stop> {
-    let metrics = Arc::new(Metrics::of(chain.head().number, chain.durable_head()));
+fn watch(
+    address: MetricsAddress,
+    (chain, store, times, workers): (&RunChain, EmbeddedStore, Arc<StoreTimes>, u16),
+) -> Result<Watch, Stop> {
+    let (head, durable) = (chain.head().number, chain.durable_head());
+    let metrics = Arc::new(Metrics::of(WatchedChain { head, durable, times, workers }));
     let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
     writeln!(io::stderr(), "metrics: http://{}/metrics", server.address())?;
-    Ok(metrics)
+    Ok(Watch { metrics, clock: WorkerClock::new(workers), store })
 }
 
 struct Import {
-    chain: Chain<EmbeddedStore>,
+    chain: RunChain,
     /// Number of the first executed block.
     first: Option<u64>,
     /// Blocks of the input that the chain had already.
     passed_over: u64,
     /// Counters that are served while the command runs.
-    metrics: Option<Arc<Metrics>>,
+    metrics: Option<Watch>,
 }
 
 impl Import {
@@ -171,11 +189,11 @@ impl Import {
             // An earlier input had it.
             return self.pass_over(Head { number, hash: block.hash }, &file);
         }
-        let started = Instant::now();
+        let begun = self.metrics.as_mut().map(|watch| watch.clock.begin());
         let executed = self.chain.execute(block).map_err(refused)?;
-        if let Some(metrics) = &self.metrics {
-            let (output, time) = (&executed.output, started.elapsed());
-            metrics.block(Watched { output, time, number });
+        if let Some((watch, begun)) = self.metrics.as_ref().zip(begun) {
+            let (took, cache) = (watch.clock.end(begun), watch.store.cache_use());
+            watch.metrics.block(Watched { output: &executed.output, took, number, cache });
         }
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);

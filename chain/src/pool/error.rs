@@ -1,0 +1,87 @@
+//! Why a transaction is not admitted.
+
+use alloy_primitives::{Address, U256};
+use revm::context_interface::result::InvalidTransaction;
+use thiserror::Error;
+
+/// Why a transaction is not admitted to a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// No key gives its signature.
+    #[error("invalid signature: sign the transaction again")]
+    Signature,
+    /// No block could have it, whatever the state.
+    #[error("invalid transaction: {0}")]
+    Invalid(InvalidTransaction),
+    /// It carries blobs.
+    #[error("blob transactions are not taken: this pool keeps no sidecars; send the data as input")]
+    Blobs,
+    /// It is too long.
+    #[error("oversized data: {bytes} bytes, {limit} at most; split the transaction")]
+    Oversized {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Its sender has code.
+    #[error("sender {0} has code: send from an account without")]
+    Contract(Address),
+    /// The pool has it.
+    #[error("already known")]
+    Known,
+    /// A transaction with this nonce is in a block.
+    #[error("nonce too low: transaction has {found}, the account's next one is {next}")]
+    NonceLow {
+        /// Nonce of the transaction.
+        found: u64,
+        /// Nonce of the account.
+        next: u64,
+    },
+    /// Its nonce is too far ahead.
+    #[error(
+        "nonce too high: transaction has {found}, the account's next one is {next}, and {limit} are \
+         kept at most; send the ones before it first"
+    )]
+    NonceHigh {
+        /// Nonce of the transaction.
+        found: u64,
+        /// Nonce of the account.
+        next: u64,
+        /// [`max_per_sender`](crate::pool::PoolConfig::max_per_sender).
+        limit: u64,
+    },
+    /// The sender cannot pay for all that it has in the pool.
+    #[error(
+        "insufficient funds for gas * price + value: balance {balance}, this transaction and those \
+         of the same sender in the pool cost {cost}"
+    )]
+    Funds {
+        /// Balance of the sender.
+        balance: U256,
+        /// What all of its transactions cost at most, this one included.
+        cost: U256,
+    },
+    /// It does not pay enough to replace the one with the same nonce.
+    #[error(
+        "replacement transaction underpriced: pay a fee of {max_fee} and a tip of {tip} at least"
+    )]
+    Replacement {
+        /// Least fee per gas.
+        max_fee: u128,
+        /// Least tip per gas.
+        tip: u128,
+    },
+    /// The pool is full, and it does not pay more than what is there.
+    #[error("transaction underpriced: the pool is full; pay a higher tip, or try again later")]
+    Full,
+    /// The account is that after another block than the pool's last one.
+    #[error("the account was read after block {at}, the pool is after block {head}: read it again")]
+    Stale {
+        /// Block after which the account was read.
+        at: u64,
+        /// The pool's last block.
+        head: u64,
+    },
+}

@@ -1,0 +1,349 @@
+//! A pool against a plain one: a list that is searched anew each time.
+//!
+//! Both are given the same transactions, blocks and questions, and must answer the same, hold the
+//! same, and stay within their limits. Each seeded bug must be noticed.
+
+use super::{
+    account::SenderAccount,
+    config::PoolConfig,
+    error::PoolError,
+    mutants::Mutant,
+    queues::Queues,
+    transaction::{Admission, PoolTransaction, SignedTransaction},
+};
+use alloy_consensus::{Signed, TxEip1559};
+use alloy_primitives::{Address, Bytes, Signature, TxKind, U256};
+use proptest::{
+    collection,
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use revm::{
+    context::{BlockEnv, CfgEnv},
+    primitives::hardfork::SpecId,
+};
+use std::{collections::BTreeMap, mem::discriminant, sync::Arc};
+
+const SENDERS: u8 = 3;
+
+fn limits() -> PoolConfig {
+    PoolConfig {
+        max_transactions: 6,
+        max_bytes: 18_000,
+        max_per_sender: 4,
+        replacement_percent: 10,
+    }
+}
+
+fn address(sender: u8) -> Address {
+    Address::repeat_byte(sender + 1)
+}
+
+/// A transaction in short.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    sender: u8,
+    nonce: u64,
+    max_fee: u128,
+    tip: u128,
+    gas: u64,
+    value: u64,
+    input: usize,
+}
+
+impl Short {
+    fn transaction(self) -> Arc<PoolTransaction> {
+        let tx = TxEip1559 {
+            chain_id: 1,
+            nonce: self.nonce,
+            gas_limit: 150_000 + self.gas * 1_000,
+            max_fee_per_gas: self.max_fee.max(self.tip),
+            max_priority_fee_per_gas: self.tip,
+            to: TxKind::Call(address(self.sender)),
+            value: U256::from(self.value),
+            input: Bytes::from(vec![0; self.input]),
+            ..TxEip1559::default()
+        };
+        let signed = Signed::new_unhashed(tx, Signature::test_signature());
+        let cfg = CfgEnv::new_with_spec(SpecId::PRAGUE);
+        let admission = Admission::new(cfg, BlockEnv::default());
+        PoolTransaction::new(SignedTransaction::Eip1559(signed), address(self.sender), &admission)
+            .expect("a valid transaction")
+    }
+}
+
+/// An account in short: nonce, and balance in units of the dearest transaction's hundredth.
+type Account = (u64, u64);
+
+fn account((nonce, balance): Account) -> SenderAccount {
+    let balance = U256::from(balance) * U256::from(50_000);
+    SenderAccount { nonce, balance, is_contract: false }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A transaction comes; its sender's account is as stated, unless the pool knows it. It was read
+    /// after the pool's last block, or after the one before.
+    Add(Short, Account, bool),
+    /// A block is begun.
+    Begin,
+    /// The block asks for a transaction: with this much less gas than before, or with more. What it
+    /// gets is left out: as invalid (`Some(true)`), for want of room (`Some(false)`), or not.
+    Next(u64, bool, Option<bool>),
+    /// The chain has another block, with this base fee, which changed these accounts.
+    Applied(u128, BTreeMap<u8, Account>),
+}
+
+fn short() -> impl Strategy<Value = Short> {
+    let (input, gas) = (prop_oneof![Just(0), Just(2_000)], 0_u64..4);
+    (0..SENDERS, 0_u64..6, 1_u128..30, 1_u128..30, gas, 0_u64..3, input).prop_map(
+        |(sender, nonce, max_fee, tip, gas, value, input)| Short {
+            sender,
+            nonce,
+            max_fee,
+            tip,
+            gas,
+            value,
+            input,
+        },
+    )
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    // Three of four accounts pay for whatever they send.
+    let balance = prop_oneof![3 => Just(1_000_u64), 1 => 0_u64..300];
+    let account = (0_u64..4, balance);
+    let add = (short(), account.clone(), prop::bool::weighted(0.05));
+    let changed = collection::btree_map(0..SENDERS, account, 0..3);
+    let act = prop_oneof![
+        8 => add.prop_map(|(tx, account, is_old)| Act::Add(tx, account, is_old)),
+        1 => Just(Act::Begin),
+        5 => (0_u64..3, prop::bool::weighted(0.2), prop::option::weighted(0.2, any::<bool>()))
+            .prop_map(|(less, more, left_out)| Act::Next(less, more, left_out)),
+        1 => (1_u128..20, changed).prop_map(|(base_fee, changed)| Act::Applied(base_fee, changed)),
+    ];
+    collection::vec(act, 1..40)
+}
+
+/// The plain pool.
+#[derive(Clone, Debug, Default)]
+struct Plain {
+    /// With their order of arrival.
+    held: Vec<(u64, Arc<PoolTransaction>)>,
+    accounts: BTreeMap<Address, SenderAccount>,
+    arrivals: u64,
+    base_fee: u128,
+    /// Next nonce to hand out, and whether the block leaves the sender out.
+    handed: BTreeMap<Address, u64>,
+    left_out: Vec<Address>,
+}
+
+impl Plain {
+    fn of(&self, sender: Address) -> Vec<&(u64, Arc<PoolTransaction>)> {
+        let mut own: Vec<_> = self.held.iter().filter(|(_, tx)| tx.sender() == sender).collect();
+        own.sort_by_key(|(_, tx)| tx.nonce());
+        own
+    }
+
+    fn has(&self, sender: Address, nonce: u64) -> bool {
+        self.of(sender).iter().any(|(_, tx)| tx.nonce() == nonce)
+    }
+
+    fn gap(&self, sender: Address, from: u64) -> u64 {
+        (from..).find(|nonce| !self.has(sender, *nonce)).expect("a gap")
+    }
+
+    fn worth(&self, arrival: u64, tx: &PoolTransaction) -> (bool, u128, i64) {
+        let from = self.accounts[&tx.sender()].nonce;
+        (tx.nonce() < self.gap(tx.sender(), from), tx.max_tip(), -(arrival as i64))
+    }
+
+    fn count_and_bytes(&self) -> (usize, usize) {
+        (self.held.len(), self.held.iter().map(|(_, tx)| tx.bytes()).sum())
+    }
+
+    fn add(&mut self, tx: &Arc<PoolTransaction>, account: SenderAccount) -> Result<(), PoolError> {
+        let limits = limits();
+        if self.held.iter().any(|(_, held)| held.hash() == tx.hash()) {
+            return Err(PoolError::Known);
+        }
+        let sender = tx.sender();
+        let known = !self.of(sender).is_empty();
+        let account = if known { self.accounts[&sender] } else { account };
+        let (found, next) = (tx.nonce(), account.nonce);
+        if found < next {
+            return Err(PoolError::NonceLow { found, next });
+        }
+        if found >= next + limits.max_per_sender {
+            return Err(PoolError::NonceHigh { found, next, limit: limits.max_per_sender });
+        }
+        let mut after = self.clone();
+        if let Some((_, old)) = self.of(sender).iter().find(|(_, it)| it.nonce() == found) {
+            let dear = |fee: u128, old: u128| fee * 100 >= old * 110 && fee > old;
+            if !dear(tx.max_fee(), old.max_fee()) || !dear(tx.max_tip(), old.max_tip()) {
+                return Err(PoolError::Replacement { max_fee: 0, tip: 0 });
+            }
+            after.held.retain(|(_, held)| held.hash() != old.hash());
+        }
+        after.held.push((self.arrivals, Arc::clone(tx)));
+        after.accounts.insert(sender, account);
+        after.arrivals += 1;
+        let cost = after.of(sender).iter().map(|(_, tx)| tx.cost()).sum::<U256>();
+        if cost > account.balance {
+            return Err(PoolError::Funds { balance: account.balance, cost });
+        }
+        let worth = after.worth(self.arrivals, tx);
+        let is_full = |plain: &Self| {
+            let (count, bytes) = plain.count_and_bytes();
+            count > limits.max_transactions || bytes > limits.max_bytes
+        };
+        while is_full(&after) {
+            let others = (0..SENDERS).map(address).filter(|it| *it != sender);
+            let tails = others.filter_map(|it| after.of(it).last().copied().cloned());
+            let least = tails.min_by_key(|(arrival, tx)| after.worth(*arrival, tx));
+            let Some((arrival, least)) = least else { return Err(PoolError::Full) };
+            if after.worth(arrival, &least) > worth {
+                return Err(PoolError::Full);
+            }
+            after.held.retain(|(_, held)| held.hash() != least.hash());
+        }
+        *self = after;
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        self.handed.clear();
+        self.left_out.clear();
+    }
+
+    fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
+        let waiting = self.held.iter().filter(|(_, tx)| {
+            let sender = tx.sender();
+            let next = self.handed.get(&sender).copied();
+            tx.nonce() == next.unwrap_or(self.accounts[&sender].nonce)
+                && !self.left_out.contains(&sender)
+                && tx.env().gas_limit <= gas_left
+                && tx.max_fee() >= self.base_fee
+        });
+        let tip = |tx: &PoolTransaction| tx.max_tip().min(tx.max_fee() - self.base_fee);
+        let best = waiting.min_by_key(|(arrival, tx)| (u128::MAX - tip(tx), *arrival));
+        let tx = best.map(|(_, tx)| Arc::clone(tx))?;
+        self.handed.insert(tx.sender(), tx.nonce() + 1);
+        Some(tx)
+    }
+
+    fn skipped(&mut self, tx: &PoolTransaction, is_invalid: bool) {
+        if !self.left_out.contains(&tx.sender()) {
+            self.left_out.push(tx.sender());
+            self.held.retain(|(_, held)| !is_invalid || held.hash() != tx.hash());
+        }
+    }
+
+    fn applied(&mut self, base_fee: u128, changed: &BTreeMap<Address, SenderAccount>) {
+        self.base_fee = base_fee;
+        for (sender, account) in changed {
+            self.accounts.insert(*sender, *account);
+            self.held.retain(|(_, tx)| tx.sender() != *sender || tx.nonce() >= account.nonce);
+            while self.of(*sender).iter().map(|(_, tx)| tx.cost()).sum::<U256>() > account.balance {
+                let last = self.of(*sender).last().map(|(_, tx)| tx.hash());
+                self.held.retain(|(_, tx)| Some(tx.hash()) != last);
+            }
+        }
+        self.begin();
+    }
+}
+
+/// Both pools.
+struct Both {
+    pool: Queues,
+    plain: Plain,
+    head: u64,
+    gas_left: u64,
+}
+
+impl Both {
+    fn act(&mut self, act: &Act) -> Result<(), TestCaseError> {
+        match act {
+            Act::Add(short, holder, is_old) => {
+                let (tx, holder) = (short.transaction(), account(*holder));
+                let at = self.head - u64::from(*is_old);
+                let found = self.pool.add(Arc::clone(&tx), holder, at);
+                let right = match is_old {
+                    true => Err(PoolError::Stale { at, head: self.head }),
+                    false => self.plain.add(&tx, holder),
+                };
+                let kind = |it: &Result<(), PoolError>| it.as_ref().map_err(discriminant).copied();
+                prop_assert_eq!(kind(&found), kind(&right), "{:?} {:?}", found, right);
+            }
+            Act::Begin => {
+                self.pool.begin();
+                self.plain.begin();
+                self.gas_left = 500_000;
+            }
+            Act::Next(less, is_more, left_out) => {
+                let less = less * 60_000;
+                let left = if *is_more { 500_000 } else { self.gas_left.saturating_sub(less) };
+                self.gas_left = left;
+                let (found, right) = (self.pool.next(left), self.plain.next(left));
+                prop_assert_eq!(found.as_ref().map(|tx| tx.hash()), right.map(|tx| tx.hash()));
+                if let (Some(tx), Some(is_invalid)) = (found, left_out) {
+                    self.pool.skipped(&tx, *is_invalid);
+                    self.plain.skipped(&tx, *is_invalid);
+                }
+            }
+            Act::Applied(base_fee, changed) => {
+                let changed = changed.iter().map(|(it, holder)| (address(*it), account(*holder)));
+                let changed: BTreeMap<_, _> = changed.collect();
+                self.head += 1;
+                self.pool.applied(self.head, *base_fee, changed.clone());
+                self.plain.applied(*base_fee, &changed);
+            }
+        }
+        self.compare()
+    }
+
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let (status, limits) = (self.pool.status(), limits());
+        let (count, bytes) = self.plain.count_and_bytes();
+        prop_assert_eq!((status.transactions, status.bytes), (count, bytes));
+        prop_assert!(bytes <= limits.max_bytes && count <= limits.max_transactions);
+        for (_, tx) in &self.plain.held {
+            prop_assert!(self.pool.get(&tx.hash()).is_some());
+        }
+        for sender in (0..SENDERS).map(address) {
+            let is_there = !self.plain.of(sender).is_empty();
+            let gap = is_there.then(|| self.plain.gap(sender, self.plain.accounts[&sender].nonce));
+            prop_assert_eq!(self.pool.next_nonce(&sender), gap);
+        }
+        Ok(())
+    }
+}
+
+fn try_all(acts: &[Act], mutant: Mutant) -> Result<(), TestCaseError> {
+    let mut pool = Queues::new(limits(), 1, 0);
+    pool.mutant = mutant;
+    let mut both = Both { pool, plain: Plain::default(), head: 1, gas_left: 500_000 };
+    both.pool.begin();
+    acts.iter().try_for_each(|act| both.act(act))
+}
+
+fn runner(cases: u32) -> TestRunner {
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+proptest! {
+    #[test]
+    fn a_pool_answers_as_a_plain_list_does(acts in acts()) {
+        try_all(&acts, Mutant::None)?;
+    }
+}
+
+#[test]
+fn seeded_bugs_are_noticed() {
+    for mutant in Mutant::ALL {
+        let ran = runner(4_000).run(&acts(), |acts| try_all(&acts, mutant));
+        assert!(ran.is_err(), "{mutant:?} is not noticed");
+    }
+}

@@ -1,0 +1,48 @@
+//! Bugs that are seeded into a pool, to see whether the tests against a plain model notice them.
+
+/// A bug of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mutant {
+    /// None.
+    #[default]
+    None,
+    /// An account that was read after another block is taken.
+    StaleTaken,
+    /// A transaction with a nonce of the past is taken.
+    OldNonceTaken,
+    /// A transaction however far ahead is taken.
+    FarNonceTaken,
+    /// What the sender's other transactions cost does not count.
+    OthersFree,
+    /// A transaction is replaced by one that pays less.
+    ReplacedForLess,
+    /// A full pool gives up what is worth more than the newcomer.
+    WorthIgnored,
+    /// The bytes of a transaction that has left still count.
+    BytesKept,
+    /// A transaction that the block has no room for is handed out.
+    TooLargeHandedOut,
+    /// An invalid transaction stays.
+    InvalidKept,
+    /// A transaction that is in a block stays.
+    MinedKept,
+    /// A transaction that its sender can no longer pay for stays.
+    UnpaidKept,
+}
+
+impl Mutant {
+    /// All bugs.
+    pub(super) const ALL: [Self; 11] = [
+        Self::StaleTaken,
+        Self::OldNonceTaken,
+        Self::FarNonceTaken,
+        Self::OthersFree,
+        Self::ReplacedForLess,
+        Self::WorthIgnored,
+        Self::BytesKept,
+        Self::TooLargeHandedOut,
+        Self::InvalidKept,
+        Self::MinedKept,
+        Self::UnpaidKept,
+    ];
+}

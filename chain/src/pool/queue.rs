@@ -1,0 +1,85 @@
+//! The transactions of one sender.
+
+use super::{account::SenderAccount, transaction::PoolTransaction};
+use alloy_primitives::{Address, U256};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+/// A transaction with its place in the order of arrival.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) tx: Arc<PoolTransaction>,
+    pub(super) arrival: u64,
+}
+
+/// Place of a sender among those whose next transaction can be handed out: the highest tip first,
+/// then the one that came first.
+pub(super) type ReadyKey = (Reverse<u128>, u64, Address);
+
+/// What a transaction is worth to a full pool, least first: one behind a gap, then the one with the
+/// lowest tip, then the one that came last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Worth {
+    /// No transaction of the same sender is missing before it.
+    pub(super) is_next: bool,
+    pub(super) tip: u128,
+    pub(super) arrival: Reverse<u64>,
+}
+
+/// The transactions of one sender, by nonce.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub(super) account: SenderAccount,
+    pub(super) entries: BTreeMap<u64, Entry>,
+    /// What all of them cost: at most the account's balance.
+    pub(super) cost: U256,
+    /// Nonce of the transaction that is handed out next.
+    pub(super) next: u64,
+    /// Its key among those that are ready, if it is there.
+    pub(super) ready: Option<ReadyKey>,
+    /// Worth of the last transaction, as the pool's order of them has it.
+    pub(super) tail: Option<Worth>,
+}
+
+impl Queue {
+    pub(super) const fn new(account: SenderAccount) -> Self {
+        Self {
+            account,
+            entries: BTreeMap::new(),
+            cost: U256::ZERO,
+            next: account.nonce,
+            ready: None,
+            tail: None,
+        }
+    }
+
+    /// The first nonce from the account's on that is missing.
+    pub(super) fn gap(&self) -> u64 {
+        let all = self.entries.keys();
+        all.fold(self.account.nonce, |next, nonce| if *nonce == next { next + 1 } else { next })
+    }
+
+    /// Worth of the transaction with this nonce.
+    pub(super) fn worth(&self, nonce: u64, entry: &Entry) -> Worth {
+        let arrival = Reverse(entry.arrival);
+        Worth { is_next: nonce < self.gap(), tip: entry.tx.max_tip(), arrival }
+    }
+
+    /// Adds a transaction; returns the one that it replaces.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        self.cost = self.cost.saturating_add(entry.tx.cost());
+        let old = self.entries.insert(entry.tx.nonce(), entry);
+        self.give_back(old)
+    }
+
+    pub(super) fn remove(&mut self, nonce: u64) -> Option<Entry> {
+        let old = self.entries.remove(&nonce);
+        self.give_back(old)
+    }
+
+    fn give_back(&mut self, old: Option<Entry>) -> Option<Entry> {
+        if let Some(entry) = &old {
+            self.cost = self.cost.saturating_sub(entry.tx.cost());
+        }
+        old
+    }
+}

@@ -1,0 +1,315 @@
+//! The queues of all senders, in the orders in which transactions are handed out and given up.
+
+#[cfg(test)]
+use super::mutants::Mutant;
+use super::{
+    account::SenderAccount,
+    config::{PoolConfig, PoolStatus},
+    error::PoolError,
+    queue::{Entry, Queue, ReadyKey, Worth},
+    transaction::PoolTransaction,
+};
+use alloy_primitives::{Address, B256, U256};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Whether a bug is at work: never, but in the tests that look for it.
+macro_rules! is_mutant {
+    ($queues:expr, $bug:ident) => {{
+        #[cfg(test)]
+        let at_work = $queues.mutant == Mutant::$bug;
+        #[cfg(not(test))]
+        let at_work = false;
+        at_work
+    }};
+}
+
+/// All transactions of a pool.
+#[derive(Debug)]
+pub(super) struct Queues {
+    pub(super) config: PoolConfig,
+    /// Number of the block after which all accounts are.
+    head: u64,
+    /// Base fee of the next block.
+    base_fee: u128,
+    pub(super) senders: HashMap<Address, Queue>,
+    by_hash: HashMap<B256, (Address, u64)>,
+    /// Senders whose next transaction can be handed out.
+    ready: BTreeSet<ReadyKey>,
+    /// The last transaction of each sender, the least worth first.
+    pub(super) tails: BTreeSet<(Worth, Address)>,
+    pub(super) bytes: usize,
+    arrivals: u64,
+    /// Room in the block when it was last asked for a transaction.
+    gas_left: u64,
+    /// Senders whose next transaction did not fit then.
+    too_large: HashSet<Address>,
+    /// Senders whose transactions this block leaves out.
+    left_out: HashSet<Address>,
+    #[cfg(test)]
+    pub(super) mutant: Mutant,
+}
+
+impl Queues {
+    pub(super) fn new(config: PoolConfig, head: u64, base_fee: u128) -> Self {
+        Self {
+            config,
+            head,
+            base_fee,
+            senders: HashMap::new(),
+            by_hash: HashMap::new(),
+            ready: BTreeSet::new(),
+            tails: BTreeSet::new(),
+            bytes: 0,
+            arrivals: 0,
+            gas_left: 0,
+            too_large: HashSet::new(),
+            left_out: HashSet::new(),
+            #[cfg(test)]
+            mutant: Mutant::None,
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        tx: Arc<PoolTransaction>,
+        account: SenderAccount,
+        at: u64,
+    ) -> Result<(), PoolError> {
+        if at != self.head && !is_mutant!(self, StaleTaken) {
+            return Err(PoolError::Stale { at, head: self.head });
+        }
+        if self.by_hash.contains_key(&tx.hash()) {
+            return Err(PoolError::Known);
+        }
+        let (sender, nonce) = (tx.sender(), tx.nonce());
+        let entry = Entry { tx, arrival: self.arrivals };
+        let evicted = {
+            // The pool knows the account if it has transactions of the sender.
+            let fresh = Queue::new(account);
+            let queue = self.senders.get(&sender).unwrap_or(&fresh);
+            self.check(queue, &entry.tx)?;
+            let old = queue.entries.get(&nonce).map(|old| old.tx.bytes());
+            self.room(queue, &entry, old).ok_or(PoolError::Full)?
+        };
+        for (sender, nonce) in evicted {
+            self.remove(sender, nonce);
+        }
+        self.arrivals = self.arrivals.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(entry.tx.bytes());
+        self.by_hash.insert(entry.tx.hash(), (sender, nonce));
+        let queue = self.senders.entry(sender).or_insert_with(|| Queue::new(account));
+        if let Some(old) = queue.insert(entry) {
+            self.forget(&old);
+        }
+        // It may fit where the one that it replaces does not.
+        self.too_large.remove(&sender);
+        self.refresh(sender);
+        Ok(())
+    }
+
+    /// Whether `queue` may have `tx`, but for room in the pool.
+    fn check(&self, queue: &Queue, tx: &PoolTransaction) -> Result<(), PoolError> {
+        let (found, next) = (tx.nonce(), queue.account.nonce);
+        if queue.account.is_contract {
+            return Err(PoolError::Contract(tx.sender()));
+        }
+        if found < next && !is_mutant!(self, OldNonceTaken) {
+            return Err(PoolError::NonceLow { found, next });
+        }
+        let limit = self.config.max_per_sender;
+        // So a queue has no more transactions than that, either.
+        if found.saturating_sub(next) >= limit && !is_mutant!(self, FarNonceTaken) {
+            return Err(PoolError::NonceHigh { found, next, limit });
+        }
+        let old = queue.entries.get(&found).map(|old| &old.tx);
+        if let Some(old) = old {
+            self.check_replacement(old, tx)?;
+        }
+        let others = old.map_or(queue.cost, |old| queue.cost.saturating_sub(old.cost()));
+        let others = if is_mutant!(self, OthersFree) { U256::ZERO } else { others };
+        let (cost, balance) = (others.saturating_add(tx.cost()), queue.account.balance);
+        if cost > balance {
+            return Err(PoolError::Funds { balance, cost });
+        }
+        Ok(())
+    }
+
+    fn check_replacement(
+        &self,
+        old: &PoolTransaction,
+        tx: &PoolTransaction,
+    ) -> Result<(), PoolError> {
+        let percent = u128::from(self.config.replacement_percent);
+        // More than before, and by this percentage, rounded up.
+        let raised = |fee: u128| {
+            let by = fee.saturating_mul(percent).div_ceil(100).max(1);
+            fee.saturating_add(by)
+        };
+        let (max_fee, tip) = (raised(old.max_fee()), raised(old.max_tip()));
+        let pays = tx.max_fee() >= max_fee && tx.max_tip() >= tip;
+        if pays || is_mutant!(self, ReplacedForLess) {
+            Ok(())
+        } else {
+            Err(PoolError::Replacement { max_fee, tip })
+        }
+    }
+
+    /// Removes a transaction.
+    pub(super) fn remove(&mut self, sender: Address, nonce: u64) {
+        let removed = self.senders.get_mut(&sender).and_then(|queue| queue.remove(nonce));
+        if let Some(entry) = removed {
+            self.forget(&entry);
+        }
+        self.refresh(sender);
+    }
+
+    /// Forgets a transaction that has left its queue.
+    fn forget(&mut self, entry: &Entry) {
+        self.by_hash.remove(&entry.tx.hash());
+        if !is_mutant!(self, BytesKept) {
+            self.bytes = self.bytes.saturating_sub(entry.tx.bytes());
+        }
+    }
+
+    /// Puts a sender where it belongs after its queue, or what is handed out of it, has changed.
+    fn refresh(&mut self, sender: Address) {
+        let Some(queue) = self.senders.get_mut(&sender) else { return };
+        if let Some(ready) = queue.ready.take() {
+            self.ready.remove(&ready);
+        }
+        if let Some(tail) = queue.tail.take() {
+            self.tails.remove(&(tail, sender));
+        }
+        let Some((nonce, last)) = queue.entries.last_key_value() else {
+            self.senders.remove(&sender);
+            return;
+        };
+        let tail = queue.worth(*nonce, last);
+        queue.tail = Some(tail);
+        self.tails.insert((tail, sender));
+        if self.too_large.contains(&sender) || self.left_out.contains(&sender) {
+            return;
+        }
+        let next = queue.entries.get(&queue.next);
+        let tip = next.and_then(|entry| Some((entry.tx.tip(self.base_fee)?, entry.arrival)));
+        let ready = tip.map(|(tip, arrival)| (Reverse(tip), arrival, sender));
+        queue.ready = ready;
+        self.ready.extend(ready);
+    }
+
+    /// Begins to hand out transactions for a block.
+    pub(super) fn begin(&mut self) {
+        (self.gas_left, self.too_large, self.left_out) = Default::default();
+        for queue in self.senders.values_mut() {
+            queue.next = queue.account.nonce;
+        }
+        self.refresh_all();
+    }
+
+    fn refresh_all(&mut self) {
+        let senders: Vec<Address> = self.senders.keys().copied().collect();
+        senders.into_iter().for_each(|sender| self.refresh(sender));
+    }
+
+    /// The transaction that pays the highest tip, of those that come next and fit into `gas_left`.
+    pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
+        if gas_left > self.gas_left {
+            // The block has been run so far, and has more room than was thought.
+            let again = std::mem::take(&mut self.too_large);
+            again.into_iter().for_each(|sender| self.refresh(sender));
+        }
+        self.gas_left = gas_left;
+        loop {
+            let (.., sender) = *self.ready.first()?;
+            let queue = self.senders.get_mut(&sender)?;
+            let entry = queue.entries.get(&queue.next)?;
+            if entry.tx.env().gas_limit <= gas_left || is_mutant!(self, TooLargeHandedOut) {
+                let tx = Arc::clone(&entry.tx);
+                queue.next = queue.next.saturating_add(1);
+                self.refresh(sender);
+                return Some(tx);
+            }
+            self.too_large.insert(sender);
+            self.refresh(sender);
+        }
+    }
+
+    /// The block leaves out `tx`, and whatever its sender has after it. If `tx` is invalid, and not
+    /// because one before it was left out, it leaves the pool.
+    pub(super) fn skipped(&mut self, tx: &PoolTransaction, is_invalid: bool) {
+        let sender = tx.sender();
+        let is_first = self.left_out.insert(sender);
+        let is_there = self.by_hash.get(&tx.hash()) == Some(&(sender, tx.nonce()));
+        if is_invalid && is_first && is_there && !is_mutant!(self, InvalidKept) {
+            self.remove(sender, tx.nonce());
+        } else {
+            self.refresh(sender);
+        }
+    }
+
+    /// The chain has the block `head`; `changed` are accounts after it.
+    pub(super) fn applied(
+        &mut self,
+        head: u64,
+        base_fee: u128,
+        changed: impl IntoIterator<Item = (Address, SenderAccount)>,
+    ) {
+        (self.head, self.base_fee) = (head, base_fee);
+        for (sender, account) in changed {
+            if let Some(queue) = self.senders.get_mut(&sender) {
+                queue.account = account;
+            }
+            while let Some(nonce) = self.unfit(&sender) {
+                self.remove(sender, nonce);
+            }
+        }
+        self.begin();
+    }
+
+    /// Nonce of a transaction that is in a block, or that its sender cannot pay for.
+    fn unfit(&self, sender: &Address) -> Option<u64> {
+        let queue = self.senders.get(sender)?;
+        let (first, last) = (queue.entries.first_key_value(), queue.entries.last_key_value());
+        let is_in_block =
+            |nonce: &u64| *nonce < queue.account.nonce && !is_mutant!(self, MinedKept);
+        if let Some(first) = first.map(|(nonce, _)| *nonce).filter(is_in_block) {
+            return Some(first);
+        }
+        let unpaid = queue.cost > queue.account.balance && !is_mutant!(self, UnpaidKept);
+        let unfit = unpaid || queue.account.is_contract;
+        last.map(|(nonce, _)| *nonce).filter(|_| unfit)
+    }
+
+    /// Whether a full pool gives up what is worth `least` for what is worth `newcomer`.
+    pub(super) fn is_given_up(&self, least: Worth, newcomer: Worth) -> bool {
+        least < newcomer || is_mutant!(self, WorthIgnored)
+    }
+
+    /// Number of transactions.
+    pub(super) fn len(&self) -> usize {
+        self.by_hash.len()
+    }
+
+    pub(super) fn get(&self, hash: &B256) -> Option<Arc<PoolTransaction>> {
+        let (sender, nonce) = self.by_hash.get(hash)?;
+        let entry = self.senders.get(sender)?.entries.get(nonce)?;
+        Some(Arc::clone(&entry.tx))
+    }
+
+    pub(super) fn next_nonce(&self, sender: &Address) -> Option<u64> {
+        self.senders.get(sender).map(Queue::gap)
+    }
+
+    pub(super) fn status(&self) -> PoolStatus {
+        PoolStatus {
+            transactions: self.len(),
+            bytes: self.bytes,
+            senders: self.senders.len(),
+            ready: self.ready.len(),
+        }
+    }
+}

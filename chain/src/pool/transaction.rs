@@ -1,0 +1,192 @@
+//! Signed transactions, and the checks that need no state.
+
+use super::error::PoolError;
+use alloy_consensus::{EthereumTxEnvelope, Transaction, TxEip4844, transaction::SignerRecoverable};
+use alloy_eips::eip2718::Encodable2718;
+use alloy_evm::FromRecoveredTx;
+use alloy_primitives::{Address, B256, U256};
+use revm::{
+    Context, MainBuilder, MainContext,
+    context::{BlockEnv, CfgEnv, TxEnv},
+    context_interface::result::{EVMError, InvalidTransaction},
+    database::EmptyDB,
+    handler::{EthFrame, Handler, MainnetHandler},
+};
+use std::{convert::Infallible, num::NonZeroUsize, sync::Arc};
+
+/// A signed transaction, without the sidecar of one with blobs.
+pub type SignedTransaction = EthereumTxEnvelope<TxEip4844>;
+
+/// Bytes of an encoded transaction at most, as geth has it.
+const MAX_ENCODED: usize = 128 << 10;
+
+/// Bytes that a transaction takes in a pool beside its encoding: its fields twice, signed and as the
+/// EVM takes it, and its places in the pool's maps.
+const OVERHEAD: usize = 2_048;
+
+/// The rules that a transaction must obey whatever the state is.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    cfg: CfgEnv,
+    env: BlockEnv,
+}
+
+impl Admission {
+    /// The rules of the block with this configuration and environment. Its base fee does not matter:
+    /// a transaction that pays less waits.
+    #[must_use]
+    pub fn new(cfg: CfgEnv, env: BlockEnv) -> Self {
+        Self { cfg, env: BlockEnv { basefee: 0, ..env } }
+    }
+
+    /// As the EVM checks it before it looks at the state.
+    fn check(&self, tx: &TxEnv) -> Result<(), InvalidTransaction> {
+        type Error = EVMError<Infallible, InvalidTransaction>;
+        let context = Context::mainnet().with_db(EmptyDB::new());
+        let context = context.with_cfg(self.cfg.clone()).with_block(self.env.clone());
+        let mut evm = context.with_tx(tx.clone()).build_mainnet();
+        let handler = MainnetHandler::<_, Error, EthFrame<_>>::default();
+        let checked = handler.validate_env(&mut evm);
+        let checked = checked.and_then(|()| handler.validate_initial_tx_gas(&mut evm));
+        match checked {
+            Err(EVMError::Transaction(invalid)) => Err(invalid),
+            // An environment that lacks a field fails the block, not this transaction.
+            Err(_) | Ok(_) => Ok(()),
+        }
+    }
+}
+
+/// A transaction that a pool can take.
+#[derive(Clone, Debug)]
+pub struct PoolTransaction {
+    signed: SignedTransaction,
+    env: TxEnv,
+    cost: U256,
+    bytes: usize,
+}
+
+impl PoolTransaction {
+    /// Checks `signed` against all rules that need no state. `sender` is who signed it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(
+        signed: SignedTransaction,
+        sender: Address,
+        admission: &Admission,
+    ) -> Result<Arc<Self>, PoolError> {
+        if signed.is_eip4844() {
+            return Err(PoolError::Blobs);
+        }
+        let encoded = signed.encode_2718_len();
+        if encoded > MAX_ENCODED {
+            return Err(PoolError::Oversized { bytes: encoded, limit: MAX_ENCODED });
+        }
+        let env = TxEnv::from_recovered_tx(&signed, sender);
+        admission.check(&env).map_err(PoolError::Invalid)?;
+        let fees = U256::from(env.gas_price).saturating_mul(U256::from(env.gas_limit));
+        let cost = fees.saturating_add(env.value);
+        let bytes = encoded.saturating_mul(2).saturating_add(OVERHEAD);
+        Ok(Arc::new(Self { signed, env, cost, bytes }))
+    }
+
+    /// Recovers the sender of `signed`, and does as [`new`](Self::new).
+    ///
+    /// # Errors
+    /// The signature is invalid, or as [`new`](Self::new).
+    pub fn recover(
+        signed: SignedTransaction,
+        admission: &Admission,
+    ) -> Result<Arc<Self>, PoolError> {
+        let sender = signed.recover_signer().map_err(|_| PoolError::Signature)?;
+        Self::new(signed, sender, admission)
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        *self.signed.hash()
+    }
+
+    /// As it was signed.
+    #[must_use]
+    pub const fn signed(&self) -> &SignedTransaction {
+        &self.signed
+    }
+
+    /// As the EVM takes it.
+    #[must_use]
+    pub const fn env(&self) -> &TxEnv {
+        &self.env
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub const fn sender(&self) -> Address {
+        self.env.caller
+    }
+
+    /// Nonce of its sender.
+    #[must_use]
+    pub const fn nonce(&self) -> u64 {
+        self.env.nonce
+    }
+
+    /// What it takes from its sender at most: gas limit times fee, and value.
+    #[must_use]
+    pub const fn cost(&self) -> U256 {
+        self.cost
+    }
+
+    /// Memory that it counts for: twice its encoding, and 2 KiB.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Highest fee per gas that it pays.
+    #[must_use]
+    pub const fn max_fee(&self) -> u128 {
+        self.env.gas_price
+    }
+
+    /// Highest tip per gas that it pays: its fee if it has no tip of its own.
+    #[must_use]
+    pub fn max_tip(&self) -> u128 {
+        let tip = self.signed.max_priority_fee_per_gas();
+        tip.unwrap_or(self.env.gas_price).min(self.env.gas_price)
+    }
+
+    /// Tip per gas that it pays in a block with this base fee; `None` if it cannot be in it.
+    #[must_use]
+    pub fn tip(&self, base_fee: u128) -> Option<u128> {
+        self.max_fee().checked_sub(base_fee).map(|most| most.min(self.max_tip()))
+    }
+}
+
+/// [Recovers](PoolTransaction::recover) the senders of many transactions on `threads` threads.
+/// The results are in the order of `signed`.
+#[must_use]
+pub fn recover_all(
+    signed: Vec<SignedTransaction>,
+    admission: &Admission,
+    threads: NonZeroUsize,
+) -> Vec<Result<Arc<PoolTransaction>, PoolError>> {
+    let share = signed.len().div_ceil(threads.get()).max(1);
+    let mut signed = signed.into_iter();
+    let recover = |it| PoolTransaction::recover(it, admission);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        loop {
+            let part: Vec<_> = signed.by_ref().take(share).collect();
+            if part.is_empty() {
+                break;
+            }
+            running.push(scope.spawn(move || part.into_iter().map(recover).collect::<Vec<_>>()));
+        }
+        let joined = running
+            .into_iter()
+            .map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.flatten().collect()
+    })
+}

@@ -1,0 +1,233 @@
+//! Blocks that a chain builds from a pool which other threads feed.
+//!
+//! 1. Each transaction comes into one block, each sender's in the order of their nonces, and another
+//!    chain that executes the blocks has the same state.
+//! 2. What is added while a block is being filled can come into that block.
+//! 3. Senders are recovered on several threads; a transaction with a broken signature is refused
+//!    alone.
+
+use crate::streams::within_a_minute;
+use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use braid_chain::{
+    Chain, ChainBlock, ChainConfig as Choices, Head, MemoryStore, Rules, StateRoots, create,
+    digest, genesis, open,
+    pool::{
+        Admission, Pool, PoolConfig, PoolError, PoolHandle, PoolStatus, PoolTransaction,
+        SenderAccount, SignedTransaction, recover_all,
+    },
+};
+use braid_evm::{Block, Rejection, TransactionPool};
+use revm::context::TxEnv;
+use secp256k1::{Message, SECP256K1, SecretKey};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, RwLock},
+    thread,
+};
+
+const CHAIN: u64 = 77;
+const SENDERS: u8 = 12;
+const EACH: u64 = 25;
+
+fn key(sender: u8) -> SecretKey {
+    SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
+}
+
+fn address(sender: u8) -> Address {
+    Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
+}
+
+fn signed(sender: u8, nonce: u64, tip: u128) -> SignedTransaction {
+    let tx = TxEip1559 {
+        chain_id: CHAIN,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10_000_000_000 + tip,
+        max_priority_fee_per_gas: tip,
+        to: TxKind::Call(address(sender.wrapping_add(1) % SENDERS)),
+        value: U256::from(1_000 + nonce),
+        ..TxEip1559::default()
+    };
+    let message = Message::from_digest(tx.signature_hash().0);
+    let made = SECP256K1.sign_ecdsa_recoverable(message, &key(sender));
+    let (id, bytes) = made.serialize_compact();
+    let signature = Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1);
+    SignedTransaction::Eip1559(tx.into_signed(signature))
+}
+
+fn first() -> Genesis {
+    let config = ChainConfig {
+        chain_id: CHAIN,
+        terminal_total_difficulty: Some(U256::ZERO),
+        shanghai_time: Some(0),
+        ..ChainConfig::default()
+    };
+    let funded = GenesisAccount::default().with_balance(U256::from(10_u128.pow(18)));
+    let alloc = (0..SENDERS).map(|sender| (address(sender), funded.clone())).collect();
+    // Room for ten transfers.
+    Genesis { config, gas_limit: 210_000, alloc, ..Genesis::default() }
+}
+
+fn begun() -> (MemoryStore, Chain<MemoryStore>) {
+    let (store, genesis) = (MemoryStore::new(), first());
+    let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
+    let batch = genesis::batch(&genesis, head);
+    create(&store, b"{}", &batch, StateRoots::Disabled).expect("created");
+    let chain = Chain::open(store.clone(), Choices::default()).expect("a chain");
+    (store, chain)
+}
+
+/// The next block without its transactions.
+fn template(head: Head) -> Block {
+    let genesis = first();
+    let mut header = genesis::header(&genesis);
+    (header.number, header.timestamp) = (head.number + 1, head.number + 1);
+    let (cfg, env) = Rules::new(genesis.config).environment(&header);
+    Block { cfg, env, parent_hash: head.hash, ..Block::default() }
+}
+
+fn admission() -> Admission {
+    let Block { cfg, env, .. } = template(Head::default());
+    Admission::new(cfg, env)
+}
+
+fn hash_of(number: u64) -> B256 {
+    keccak256(number.to_be_bytes())
+}
+
+/// The accounts after the pool's last block, with that block's number.
+type View = RwLock<(u64, Vec<SenderAccount>)>;
+
+/// Adds each transaction, with its sender's account in `view`.
+fn feed(pool: &PoolHandle, view: &View, share: &[(u8, u64)]) {
+    for (sender, nonce) in share {
+        let tx = signed(*sender, *nonce, 1 + u128::from(*sender));
+        let tx = PoolTransaction::recover(tx, &admission()).expect("a valid signature");
+        let view = view.read().expect("no panic");
+        let account = view.1[usize::from(*sender)];
+        pool.add(tx, account, view.0).expect("admitted");
+    }
+}
+
+fn accounts(chain: &Chain<MemoryStore>) -> Vec<SenderAccount> {
+    let state = chain.state().expect("a state");
+    let read = |sender| SenderAccount::read(&state, address(sender)).expect("reads");
+    (0..SENDERS).map(read).collect()
+}
+
+/// Builds a block and tells the pool; returns its transactions.
+fn block(chain: &mut Chain<MemoryStore>, pool: &mut Pool, view: &View) -> Vec<TxEnv> {
+    let (template, number) = (template(chain.head()), chain.head().number + 1);
+    let built = chain.build(template, &mut pool.fill(), |_| hash_of(number)).expect("builds");
+    let mut view = view.write().expect("no panic");
+    *view = (number, accounts(chain));
+    let changed = (0..SENDERS).map(address).zip(view.1.iter().copied());
+    pool.applied(chain.head(), 1, changed);
+    built.block.transactions.clone()
+}
+
+#[test]
+fn a_pool_is_fed_while_blocks_are_built() {
+    within_a_minute(|| {
+        let (store, mut chain) = begun();
+        let (other_store, mut other) = begun();
+        let mut pool = Pool::new(PoolConfig::default(), chain.head(), 1);
+        let view = Arc::new(RwLock::new((0, accounts(&chain))));
+        let feeders = (0..3_u8).map(|part| {
+            // Nonces come in reverse: a transaction waits for those before it.
+            let own = (0..SENDERS).filter(move |sender| sender % 3 == part);
+            let share = own.flat_map(|sender| (0..EACH).rev().map(move |it| (sender, it)));
+            let (handle, view) = (pool.handle(), Arc::clone(&view));
+            let share: Vec<_> = share.collect();
+            thread::spawn(move || feed(&handle, &view, &share))
+        });
+        let feeders: Vec<_> = feeders.collect();
+        let mut seen: Vec<Vec<u64>> = vec![Vec::new(); usize::from(SENDERS)];
+        while seen.iter().any(|nonces| nonces.len() < EACH as usize) {
+            let head = chain.head();
+            let transactions = block(&mut chain, &mut pool, &view);
+            assert!(transactions.len() <= 10, "{}", transactions.len());
+            for tx in &transactions {
+                let sender = (0..SENDERS).find(|it| address(*it) == tx.caller);
+                seen[usize::from(sender.expect("a sender"))].push(tx.nonce);
+            }
+            let again = Block { transactions, ..template(head) };
+            let hash = hash_of(head.number + 1);
+            other
+                .execute(ChainBlock { block: again, hash, ..ChainBlock::default() })
+                .expect("valid");
+        }
+        feeders.into_iter().for_each(|feeder| feeder.join().expect("no panic"));
+        assert!(seen.iter().all(|nonces| nonces.iter().copied().eq(0..EACH)), "{seen:?}");
+        assert_eq!(pool.handle().status(), PoolStatus::default());
+        assert_eq!(chain.flush().expect("durable"), other.flush().expect("durable"));
+        let digests = [store, other_store].map(|it| digest(&open(&it).expect("a chain")).ok());
+        assert!(digests[0].is_some() && digests[0] == digests[1]);
+    });
+}
+
+/// Adds one transaction when it is asked for the first one.
+struct Late<'p, P>(Option<Arc<PoolTransaction>>, PoolHandle, &'p mut P);
+
+impl<P: TransactionPool> TransactionPool for Late<'_, P> {
+    fn next(&mut self, gas_left: u64) -> Option<TxEnv> {
+        let next = self.2.next(gas_left);
+        if let Some(late) = self.0.take() {
+            let account =
+                SenderAccount { balance: U256::from(10_u128.pow(18)), ..Default::default() };
+            self.1.add(late, account, 0).expect("admitted");
+        }
+        next
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        self.2.skipped(tx, reason);
+    }
+}
+
+#[test]
+fn what_is_added_while_a_block_is_filled_comes_into_it() {
+    let (_, mut chain) = begun();
+    let mut pool = Pool::new(PoolConfig::default(), chain.head(), 1);
+    let recovered = |sender| PoolTransaction::recover(signed(sender, 0, 1), &admission());
+    let handle = pool.handle();
+    let account = accounts(&chain)[0];
+    handle.add(recovered(0).expect("valid"), account, 0).expect("admitted");
+    let late = recovered(1).expect("valid");
+    let mut fill = pool.fill();
+    let mut source = Late(Some(late), handle, &mut fill);
+    let built =
+        chain.build(template(Head { hash: chain.head().hash, number: 0 }), &mut source, |_| {
+            hash_of(1)
+        });
+    let callers =
+        built.expect("builds").block.transactions.iter().map(|tx| tx.caller).collect::<Vec<_>>();
+    assert_eq!(callers, [address(0), address(1)]);
+    let hashes: Vec<_> = fill.handed_out().iter().map(|tx| tx.hash()).collect();
+    assert_eq!(hashes, [*signed(0, 0, 1).hash(), *signed(1, 0, 1).hash()]);
+}
+
+#[test]
+fn senders_are_recovered_on_several_threads() {
+    let mut all: Vec<_> = (0..50).map(|nonce| signed((nonce % 12) as u8, nonce, 1)).collect();
+    let SignedTransaction::Eip1559(one) = all[7].clone() else { panic!("of another type") };
+    let broken = Signature::new(U256::MAX, U256::MAX, false);
+    all[7] = SignedTransaction::Eip1559(one.into_parts().0.into_signed(broken));
+    for threads in [1, 3, 64] {
+        let threads = NonZeroUsize::new(threads).expect("not zero");
+        let recovered = recover_all(all.clone(), &admission(), threads);
+        assert_eq!(recovered.len(), all.len());
+        for (nonce, one) in recovered.iter().enumerate() {
+            match one {
+                Ok(tx) => {
+                    assert_eq!(tx.sender(), address((nonce % 12) as u8));
+                    assert_eq!(tx.nonce(), nonce as u64);
+                    assert_ne!(nonce, 7);
+                }
+                Err(error) => assert_eq!((nonce, error), (7, &PoolError::Signature)),
+            }
+        }
+    }
+}
