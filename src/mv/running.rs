@@ -42,7 +42,7 @@ impl Running {
     /// Names `tx` to the worker that runs it. Tells whether one does that had not heard of it.
     pub(super) fn name(&self, tx: TxIndex) -> bool {
         let named = tx.0 | Seat::NAMED;
-        // A load first, as it is mostly in vain, and does not take the line from its worker.
+        // Mostly no worker runs it, and a load leaves the line where it is.
         let name = |Seat(seat): &Seat| {
             seat.load(SeqCst) == tx.0 && seat.compare_exchange(tx.0, named, SeqCst, SeqCst).is_ok()
         };

@@ -227,7 +227,7 @@ where
             Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
             Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
-            // What is overtaken twice waits for the frontier: a third run would be in vain, too.
+            // What is overtaken twice waits for the frontier.
             Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
                 (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
@@ -253,8 +253,7 @@ where
         if matches!(ran, Ran::Blocked(_) | Ran::TooEarly) {
             self.context.tell(Activity::Blocked(tx));
         }
-        let is_overtaken = !is_final && self.is_overtaken(tx, &ran);
-        if is_overtaken { Ran::Overtaken } else { ran }
+        if !is_final && self.is_overtaken(tx, &ran) { Ran::Overtaken } else { ran }
     }
 
     /// Runs `tx`, which another worker runs, without a trace of it.

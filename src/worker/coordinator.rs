@@ -329,8 +329,7 @@ where
             }
             Command::Publish { txs, carried } => {
                 context.yield_at(Point::Commit);
-                let stale_readers = self.publish(txs, carried, shared);
-                shared.overtake(&stale_readers, context);
+                let stale_readers = self.publish((txs, carried), shared, context);
                 self.apply(shared, Event::Published { tx: txs.first, stale_readers })
             }
             Command::DiscardBatch(batch) => {

@@ -247,8 +247,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.stop_work.store(true, SeqCst);
     }
 
-    /// Tells workers that run one of these transactions that something may have changed which it has
-    /// read.
+    /// Tells workers that run one of these transactions that something may have changed which that
+    /// has read.
     pub(super) fn overtake<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
         for tx in stale_readers.iter().filter(|tx| self.store.name_running(**tx)) {
             context.tell(Activity::Overtook(*tx));

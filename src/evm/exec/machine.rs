@@ -120,8 +120,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Some(recorder)
     }
 
-    /// A run beside another one, or on what a list tells, can be abandoned; so can a speculative one
-    /// that may be long.
+    /// A run beside another one, or on what a list tells, can be abandoned; so can a speculative
+    /// one that may be long.
     fn choose_instructions(&mut self, tx: TxIndex) {
         let tx = self.recipe.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();

@@ -199,9 +199,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     let recipe = recipe();
     let [read, unread] = [LOOPS, Address::repeat_byte(0xbb)].map(EvmLocation::Account);
     for code in CODES {
-        for (change, ends) in
-            [(None, false), (Some(unread.clone()), false), (Some(read.clone()), true)]
-        {
+        for (change, ends) in [(None, false), (Some(unread), false), (Some(read), true)] {
             let store = Store::new(64).with_workers(2);
             let base = BlockBase::new(Changes { store: &store, code, change }, Arc::default());
             let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(1), None));

@@ -303,8 +303,8 @@ impl Run<'_, '_> {
         !is_idle
     }
 
-    /// The run of `tx` ends at `now`, if it has a price and is going on: in virtual time it has made
-    /// all of its reads when it began, and done nothing since.
+    /// The run of `tx` ends at `now`, if it has a price and is going on: in virtual time it made
+    /// all of its reads when it began, and has done nothing since.
     fn end_run(&mut self, tx: TxIndex, now: u64) {
         for (index, actor) in self.actors.iter_mut().enumerate() {
             if actor.runs == Some(tx) && actor.clock > now {
