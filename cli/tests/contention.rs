@@ -92,8 +92,8 @@ fn a_short_search_finds_no_wrong_result_and_no_cliff() {
 }
 
 /// What searches have found, each with what it has to reach. The first one was an internal error. In
-/// the others one call takes longer than all else together and needs an earlier transaction: each
-/// time its run is discarded, it has run to its end.
+/// the others one call takes longer than all else together and needs an earlier transaction: 0.34 to
+/// 0.50 while each of its runs went to its end.
 const FOUND: [(Shape, f64); 5] = {
     const fn calls(
         slots: u32,
@@ -118,7 +118,7 @@ const FOUND: [(Shape, f64); 5] = {
                 producer: Producer::Paid(10),
                 ..nothing
             },
-            1.0,
+            1.2,
         ),
         (
             Shape {
@@ -127,7 +127,7 @@ const FOUND: [(Shape, f64); 5] = {
                 giant: Some((99, 1_000)),
                 ..nothing
             },
-            0.3,
+            0.9,
         ),
         (
             Shape {
@@ -140,7 +140,7 @@ const FOUND: [(Shape, f64); 5] = {
                 producer: Producer::Called,
                 ..nothing
             },
-            0.4,
+            0.9,
         ),
         (
             Shape {
@@ -149,7 +149,7 @@ const FOUND: [(Shape, f64); 5] = {
                 giant: Some((50, 1_000)),
                 ..nothing
             },
-            0.4,
+            0.65,
         ),
         (
             Shape {
@@ -161,7 +161,7 @@ const FOUND: [(Shape, f64); 5] = {
                 producer: Producer::Called,
                 ..nothing
             },
-            0.45,
+            0.9,
         ),
     ]
 };
@@ -172,7 +172,7 @@ fn what_searches_have_found_gets_no_slower() {
     let mut wrong = Vec::new();
     for (shape, least) in FOUND {
         let found = judge(shape, 11, &workers).expect("the same result");
-        println!("{:.2} {shape}", found.ratio);
+        println!("{:.2} on {}, runs {:.2}: {shape}", found.ratio, found.workers, found.runs);
         if found.ratio < least {
             wrong.push(format!("{:.2}, at least {least}: {shape}", found.ratio));
         }

@@ -1,6 +1,7 @@
 """Figures of Spark jobs for docs/SPARK.md: what the engine costs for each block, and what histories take.
 
     python spark_figures.py grain                        cost of the engine for blocks of several sizes
+    python spark_figures.py batches                      the same for several numbers of blocks at once
     python spark_figures.py many --blocks 100000         many small blocks, from generating to the last row
     python spark_figures.py history ../shared/blocks     cost of a real block of each fork, and of all of them
 
@@ -119,6 +120,37 @@ def grain(args: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
+def batches(args: argparse.Namespace) -> None:
+    """Blocks of several sizes on two cores, with several numbers of blocks that a worker gets at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        for txs in args.txs:
+            table_of_blocks(Path(folder, str(txs)), args.blocks, txs)
+        table_of_blocks(Path(folder, "small"), 2, 1)
+        alone = {txs: timed(lambda: plain(Path(folder, str(txs)))) for txs in args.txs}
+        spark = session(2)
+
+        def job(source: str, batch: int) -> float:
+            made = Job(
+                "verify", f"{folder}/{source}", f"{folder}/out-{time.time_ns()}", rounds=0, partitions=4, batch=batch
+            )
+            return timed(lambda: run(made, spark))
+
+        # The first ones warm up what starts once.
+        fixed = statistics.median([job("small", 1) for _ in range(5)][2:])
+        for txs in args.txs:
+            job(str(txs), args.batches[-1])
+            # A round of each in turn: what else the machine does is shared.
+            rounds = [[job(str(txs), batch) for batch in args.batches] for _ in range(args.rounds)]
+            for batch, times in zip(args.batches, zip(*rounds, strict=True), strict=True):
+                took = statistics.median(times)
+                say(
+                    figure="batches", txs=txs, blocks=args.blocks, batch=batch, job_s=took, fixed_s=fixed,
+                    plain_ms=1e3 * alone[txs] / args.blocks,
+                    engine_core_ms=1e3 * (2 * (took - fixed) - alone[txs]) / args.blocks,
+                )  # fmt: skip
+        spark.stop()
+
+
 def start(args: argparse.Namespace) -> None:
     """What a job costs that has next to nothing to do: the session, and the stages."""
     with tempfile.TemporaryDirectory() as folder:
@@ -210,6 +242,12 @@ def main() -> None:
     made.add_argument("--work", type=int, default=100_000, help="transactions of a series, about")
     made.add_argument("--rounds", type=int, default=3)
     made.set_defaults(run=grain)
+    made = commands.add_parser("batches")
+    made.add_argument("--txs", type=int, nargs="+", default=[1, 10, 100])
+    made.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16, 64, 256])
+    made.add_argument("--blocks", type=int, default=5_000)
+    made.add_argument("--rounds", type=int, default=3)
+    made.set_defaults(run=batches)
     commands.add_parser("start").set_defaults(run=start)
     made = commands.add_parser("many")
     made.add_argument("--blocks", type=int, default=100_000)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def many(blocks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def job(cluster: Cluster, source: Path, output: Path, rounds: int = 1) -> list[str]:
+def job(cluster: Cluster, source: str | Path, output: str | Path, rounds: int = 1) -> list[str]:
     line = [command("braid-spark"), "verify", str(source), str(output), "--master", cluster.url]
     line += ["--partitions", str(PARTS), "--rounds", str(rounds)]
     return [*line, "--conf", "spark.executor.memory=512m", "--conf", "spark.ui.enabled=false"]
@@ -69,11 +69,16 @@ def settled(output: Path) -> Any:
 
 def wait_for_half(driver: subprocess.Popen[bytes], output: Path) -> dict[Path, int]:
     """Waits until some partitions are there, and returns them."""
+    wait_for(driver, lambda: len(finished(output)) >= 3)
+    return finished(output)
+
+
+def wait_for(driver: subprocess.Popen[bytes], reached: Callable[[], bool]) -> None:
+    """Waits until a job that runs has come to a point."""
     give_up = time.monotonic() + PATIENCE
-    while len(finished(output)) < 3:
+    while not reached():
         assert driver.poll() is None and time.monotonic() < give_up
         time.sleep(0.01)
-    return finished(output)
 
 
 def test_a_cluster_within_one_process(tool: Tool, blocks: Path, tmp_path: Path, cluster: Cluster) -> None:

@@ -28,6 +28,12 @@ def test_cost_for_each_block() -> None:
     assert all(it["local_1_s"] > it["plain_s"] > 0 and it["job_s"] > 0 for it in found)
 
 
+def test_cost_by_blocks_at_once() -> None:
+    found = figures("batches", "--txs", "1", "5", "--batches", "1", "16", "--blocks", "40", "--rounds", "1")
+    assert [(it["txs"], it["batch"]) for it in found] == [(1, 1), (1, 16), (5, 1), (5, 16)]
+    assert all(it["job_s"] > 0 and it["plain_ms"] > 0 for it in found)
+
+
 def test_many_blocks() -> None:
     [found] = figures("many", "--blocks", "300", "--small", "2")
     assert (found["blocks"], found["wrong"]) == (300, 0)

@@ -87,6 +87,19 @@ def test_the_documented_command_on_real_blocks(
     assert names["wrong"].num_rows == 0 and names["slowest"].num_rows == 3
 
 
+def test_a_first_try_as_documented(tmp_path: Path) -> None:
+    page = (ROOT / "docs/SPARK.md").read_text()
+    [shown] = [it for it in page.split("```sh\n") if it.startswith("mkdir blocks")]
+    bin = Path(sys.executable).parent
+    script = shown.split("```")[0].replace("/opt/braid-spark/bin", str(bin))
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-euc", script], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 0 and "3 rows, 0 of them not ok" in done.stdout, done.stderr
+    assert table(tmp_path / "surveyed")["txs"].to_pylist() == [1000] * 3
+
+
 def test_a_parquet_table_of_bytes(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
     files = list(expand([blocks]))
     bytes_ = pa.array([Path(file).read_bytes() for file in files], pa.binary())

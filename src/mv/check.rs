@@ -3,7 +3,7 @@
 use super::events::StoreEvent;
 use super::location::Location;
 use super::mutants::is_store_mutant;
-use super::resolve::{Origin, Resolution, ScopeTrace, Trace};
+use super::resolve::{Origin, Resolution, Resolved, ScopeTrace, Trace};
 use super::sets::ReadSet;
 use super::store::Store;
 use crate::ids::TxIndex;
@@ -57,6 +57,13 @@ impl<L: Location> Store<L> {
     /// of the log does that, and this says yes.
     pub(crate) fn would_hold(&self, reads: &ReadSet<L>, reader: TxIndex) -> bool {
         self.log.is_on() || self.all_hold(reads, reader, true)
+    }
+
+    /// Whether nothing has changed where `reads` were made, by whatever transaction; a hint.
+    pub(super) fn is_untouched(&self, reads: &ReadSet<L>) -> bool {
+        let is_untouched =
+            |seen: &Resolved<L>| self.is_unchanged(seen.own) && self.is_scope_unchanged(seen.scope);
+        reads.records().iter().all(|record| is_untouched(&record.seen))
     }
 
     fn check(&self, reads: &ReadSet<L>, reader: TxIndex, by_value: bool) -> bool {

@@ -9,7 +9,9 @@ use crate::sync::{AtomicU32, SeqCst};
 struct Seat(AtomicU32);
 
 impl Seat {
-    const EMPTY: u32 = u32::MAX;
+    const EMPTY: u32 = !Self::NAMED;
+    /// The highest bit: the transaction was named as one that has read what has changed.
+    const NAMED: u32 = 1 << 31;
 }
 
 /// What each worker runs, as far as it has told.
@@ -33,7 +35,24 @@ impl Running {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = TxIndex> {
-        let running = self.0.iter().map(|Seat(seat)| seat.load(SeqCst));
+        let running = self.0.iter().map(|Seat(seat)| seat.load(SeqCst) & !Seat::NAMED);
         running.filter(|tx| *tx != Seat::EMPTY).map(TxIndex)
+    }
+
+    /// Names `tx` to the worker that runs it. Tells whether one does that had not heard of it.
+    pub(super) fn name(&self, tx: TxIndex) -> bool {
+        let named = tx.0 | Seat::NAMED;
+        // Mostly no worker runs it, and a load leaves the line where it is.
+        let name = |Seat(seat): &Seat| {
+            seat.load(SeqCst) == tx.0 && seat.compare_exchange(tx.0, named, SeqCst, SeqCst).is_ok()
+        };
+        self.0.iter().any(name)
+    }
+
+    /// Whether `tx`, which `worker` runs, was named since it began or since this was asked last.
+    pub(super) fn take_name(&self, worker: WorkerId, tx: TxIndex) -> bool {
+        let Some(Seat(seat)) = self.0.get(usize::from(worker.0)) else { return false };
+        let named = tx.0 | Seat::NAMED;
+        seat.load(SeqCst) == named && seat.compare_exchange(named, tx.0, SeqCst, SeqCst).is_ok()
     }
 }

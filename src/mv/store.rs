@@ -9,6 +9,7 @@ use super::mutants::{StoreMutant, is_store_mutant};
 use super::place::{ChainId, LocationHash};
 use super::resolve::Trace;
 use super::running::Running;
+use super::sets::ReadSet;
 use super::shard::Shard;
 use super::versioned_lock::{Stamp, VersionedLock};
 use crate::ids::{TxIndex, Version, WorkerId};
@@ -90,6 +91,23 @@ impl<L: Location> Store<L> {
     /// From now on `worker` runs `tx`, or nothing that is worth waiting for.
     pub fn set_running(&self, worker: WorkerId, tx: Option<TxIndex>) {
         self.running.set(worker, tx);
+    }
+
+    /// Tells the worker that runs `tx` that something may have changed which that has read. Returns
+    /// whether one does that had not heard of it.
+    pub fn name_running(&self, tx: TxIndex) -> bool {
+        self.running.has_others() && self.running.name(tx)
+    }
+
+    /// Whether something has changed of what the run of `reader` by `worker` has read so far; a
+    /// hint. It costs next to nothing where the run was not named since it was asked last.
+    pub(crate) fn has_overtaken(
+        &self,
+        worker: WorkerId,
+        reader: TxIndex,
+        reads: &ReadSet<L>,
+    ) -> bool {
+        self.running.take_name(worker, reader) && !self.is_untouched(reads)
     }
 
     /// The run of `tx` comes nearer to its end; `in_base`: from now on it waits for the base state.

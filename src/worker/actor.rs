@@ -108,6 +108,7 @@ pub(super) enum Ran<W: Workload> {
     Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
     Blocked(TxIndex),
     TooEarly,
+    Overtaken,
     Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
 }
 
@@ -123,6 +124,7 @@ impl<W: Workload> Ran<W> {
             }
             Self::Blocked(on) => RunEnd::Blocked(*on),
             Self::TooEarly => RunEnd::TooEarly,
+            Self::Overtaken => RunEnd::Overtaken,
             Self::Failed(..) => RunEnd::Failed,
         }
     }
@@ -207,31 +209,26 @@ where
                 self.shared.log.note(|| EngineEvent::RanSecond { tx, end: ran.end() });
                 ran
             }
-            None => self.run_once(tx),
+            None => self.run_once(tx, is_final),
         };
-        let may_repeat = !is_final && incarnation.0 + 1 < self.shared.limits.max_speculative_runs;
-        if may_repeat && self.is_overtaken(tx, &ran) {
+        let may_repeat = incarnation.0 + 1 < self.shared.limits.max_speculative_runs;
+        if may_repeat && matches!(ran, Ran::Overtaken) {
             incarnation = incarnation.next();
             runs += 1;
             // What it has read is in the machine's hands too.
             if let Some(machine) = &mut self.machine {
                 machine.begin_chunk();
             }
-            ran = self.run_once(tx);
+            ran = self.run_once(tx, is_final);
         }
         let version = Version { tx, incarnation };
         let previous = if is_first { previous } else { &[] };
         let (result, kept, cost) = match ran {
             Ran::Effects(..) if is_first && !self.shared.may_publish(job) => return None,
             Ran::Effects(reads, effects) => self.publish(version, reads, effects, previous),
-            Ran::Blocked(on) => {
-                self.context.tell(Activity::Blocked(tx));
-                (RunResult::Blocked { on }, Kept::nothing(None), 0)
-            }
-            Ran::TooEarly => {
-                self.context.tell(Activity::Blocked(tx));
-                (RunResult::TooEarly, Kept::nothing(None), 0)
-            }
+            Ran::Blocked(on) => (RunResult::Blocked { on }, Kept::nothing(None), 0),
+            // What is overtaken twice waits for the frontier.
+            Ran::TooEarly | Ran::Overtaken => (RunResult::TooEarly, Kept::nothing(None), 0),
             Ran::Failed(_, error) => {
                 (RunResult::Failed(Self::failure(&error)), Kept::nothing(Some(error)), 0)
             }
@@ -246,13 +243,17 @@ where
         }
     }
 
-    fn run_once(&mut self, tx: TxIndex) -> Ran<W> {
+    /// A run that is not final, and that has read what has changed before its end, has no result.
+    fn run_once(&mut self, tx: TxIndex, is_final: bool) -> Ran<W> {
         let log = &self.shared.log;
         log.note(|| EngineEvent::RunBegan(tx));
         self.shared.store.set_running(self.worker, Some(tx));
         let ran = self.run_guarded(tx, W::Machine::begin);
         log.note(|| EngineEvent::RunEnded { tx, end: ran.end() });
-        ran
+        if matches!(ran, Ran::Blocked(_) | Ran::TooEarly) {
+            self.context.tell(Activity::Blocked(tx));
+        }
+        if !is_final && self.is_overtaken(tx, &ran) { Ran::Overtaken } else { ran }
     }
 
     /// Runs `tx`, which another worker runs, without a trace of it.
@@ -296,6 +297,7 @@ where
                 return match stop {
                     Some(Stop::Blocked(on)) => Ran::Blocked(on),
                     Some(Stop::TooEarly) => Ran::TooEarly,
+                    Some(Stop::Overtaken) => Ran::Overtaken,
                     Some(Stop::Base(error)) => Ran::Failed(reads, TxError::Base(error)),
                     None => Ran::Failed(reads, TxError::Panicked(payload)),
                 };
@@ -309,6 +311,7 @@ where
         match (stop, result) {
             (Some(Stop::Blocked(on)), _) => Ran::Blocked(on),
             (Some(Stop::TooEarly), _) => Ran::TooEarly,
+            (Some(Stop::Overtaken), _) => Ran::Overtaken,
             (Some(Stop::Base(error)), _) => Ran::Failed(reads, TxError::Base(error)),
             (None, Ok(effects)) => Ran::Effects(reads, effects),
             (None, Err(reason)) => Ran::Failed(reads, TxError::Rejected(reason)),
@@ -321,6 +324,7 @@ where
             Ran::Effects(reads, _) | Ran::Failed(reads, TxError::Rejected(_)) => {
                 !self.shared.store.is_current(reads, tx)
             }
+            Ran::Overtaken => true,
             Ran::Blocked(_) | Ran::TooEarly | Ran::Failed(..) => false,
         }
     }
@@ -370,6 +374,7 @@ where
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
+        self.shared.overtake(&stale_readers, self.context);
         if is_worker_mutant!(mutant, StaleNotSent) {
             stale_readers.clear();
         }

@@ -56,7 +56,12 @@ where
         Ok(())
     }
 
-    pub(super) fn skip(&mut self, tx: TxIndex, shared: &Shared<W, G>) -> Result<(), Invariant> {
+    pub(super) fn skip<X: Context>(
+        &mut self,
+        tx: TxIndex,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Result<(), Invariant> {
         let refusal = self.refusal.take();
         let record = self.record(tx)?;
         let reason = match (refusal, record.error.take()) {
@@ -76,6 +81,7 @@ where
         }
         stale_readers.sort_unstable();
         stale_readers.dedup();
+        shared.overtake(&stale_readers, context);
         self.ledger.skip(tx, reason);
         if !too_early {
             self.move_frontier(tx, shared);
@@ -103,7 +109,10 @@ where
         if too_early {
             self.move_frontier(last, shared);
         }
-        let stale_readers = if publish { self.publish_group(group, shared) } else { Vec::new() };
+        let mut stale_readers = Vec::new();
+        if publish {
+            stale_readers = self.publish_group(group, shared, context);
+        }
         if !too_early {
             self.move_frontier(last, shared);
         }
@@ -115,34 +124,40 @@ where
     }
 
     /// Puts into the store what these committed transactions have left. Returns who had read there.
-    pub(super) fn publish(
+    pub(super) fn publish<X: Context>(
         &mut self,
-        txs: Chunk,
-        carried: bool,
+        (txs, carried): (Chunk, bool),
         shared: &Shared<W, G>,
+        context: &X,
     ) -> Vec<TxIndex> {
         let Some(carry) = self.batches.carry.take_if(|_| carried) else {
-            return self.publish_group(txs, shared);
+            return self.publish_group(txs, shared, context);
         };
         let Shared { workload, store, .. } = shared;
-        publish_all(txs.end, shared, |publish| workload.carried(carry, store, publish))
+        let each = |publish: &mut Publish<'_, _>| workload.carried(carry, store, publish);
+        publish_all(txs.end, (shared, context), each)
     }
 
     /// The same for what these have left by group.
-    fn publish_group(&self, txs: Chunk, shared: &Shared<W, G>) -> Vec<TxIndex> {
+    fn publish_group<X: Context>(
+        &self,
+        txs: Chunk,
+        shared: &Shared<W, G>,
+        context: &X,
+    ) -> Vec<TxIndex> {
         let each = |publish: &mut Publish<'_, _>| {
             for_each_entry(&*shared.workload, &self.ledger, txs, publish);
         };
-        publish_all(txs.end, shared, each)
+        publish_all(txs.end, (shared, context), each)
     }
 }
 
 type Publish<'p, L> = dyn FnMut(Version, L, Entry<L>) + 'p;
 
 /// Publishes each entry of committed transactions below `end`. Returns who had read there.
-fn publish_all<W: Workload, G>(
+fn publish_all<W: Workload, G: LedgerOf<W>, X: Context>(
     end: TxIndex,
-    shared: &Shared<W, G>,
+    (shared, context): (&Shared<W, G>, &X),
     each: impl FnOnce(&mut Publish<'_, W::Location>),
 ) -> Vec<TxIndex> {
     let mut stale_readers = Vec::new();
@@ -158,5 +173,6 @@ fn publish_all<W: Workload, G>(
     }
     stale_readers.sort_unstable();
     stale_readers.dedup();
+    shared.overtake(&stale_readers, context);
     stale_readers
 }

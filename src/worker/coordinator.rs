@@ -306,7 +306,7 @@ where
                 context.yield_at(Point::Commit);
                 self.commit(tx, shared, context)
             }
-            Command::Skip(tx) => self.skip(tx, shared),
+            Command::Skip(tx) => self.skip(tx, shared, context),
             Command::StopWork => {
                 shared.stop_work();
                 Ok(())
@@ -329,7 +329,7 @@ where
             }
             Command::Publish { txs, carried } => {
                 context.yield_at(Point::Commit);
-                let stale_readers = self.publish(txs, carried, shared);
+                let stale_readers = self.publish((txs, carried), shared, context);
                 self.apply(shared, Event::Published { tx: txs.first, stale_readers })
             }
             Command::DiscardBatch(batch) => {

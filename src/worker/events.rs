@@ -18,6 +18,8 @@ pub enum RunEnd<L: Location> {
     Blocked(TxIndex),
     /// It asked for what is settled only at the frontier.
     TooEarly,
+    /// Something that it had read has changed since.
+    Overtaken,
     /// It has no result.
     Failed,
 }

@@ -89,6 +89,8 @@ pub enum Activity {
     Run(TxIndex),
     /// The last run of the transaction met one that has to end first.
     Blocked(TxIndex),
+    /// It has changed what the run of this transaction by another actor has read: that run ends.
+    Overtook(TxIndex),
     /// These are committed.
     Committed(Chunk),
 }

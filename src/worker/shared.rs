@@ -10,6 +10,7 @@ use super::events::TraceEvent;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, ReportMessage};
 use super::mutants::WorkerMutant;
+use super::{Activity, Context};
 use crate::error::Invariant;
 use crate::ids::{Chunk, PerTx, TxIndex};
 use crate::mv::{AccessLog, ConflictIndex, Store};
@@ -244,6 +245,14 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
 
     pub(super) fn stop_work(&self) {
         self.stop_work.store(true, SeqCst);
+    }
+
+    /// Tells workers that run one of these transactions that something may have changed which that
+    /// has read.
+    pub(super) fn overtake<X: Context>(&self, stale_readers: &[TxIndex], context: &X) {
+        for tx in stale_readers.iter().filter(|tx| self.store.name_running(**tx)) {
+            context.tell(Activity::Overtook(*tx));
+        }
     }
 
     pub(super) fn is_stopped(&self) -> bool {

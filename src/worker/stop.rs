@@ -9,6 +9,8 @@ pub enum Stop<E> {
     Blocked(TxIndex),
     /// It was asked for what is settled only where everything below is final.
     TooEarly,
+    /// Something that it has read has changed since: the run is wasted.
+    Overtaken,
     /// The base state could not be read.
     Base(E),
 }

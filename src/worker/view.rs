@@ -6,7 +6,7 @@ mod second;
 use super::machine::Base;
 use super::stop::{Stop, Stopped};
 use super::{Activity, Interrupt, Point};
-use crate::ids::TxIndex;
+use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{AccessLog, Latest, Location, Origin, ReadSet, Resolution, Store};
 
 /// Reads of a run between two beats.
@@ -60,12 +60,21 @@ pub struct View<'a, L: Location, B: Base<L>, X> {
     /// The run is one that goes on beside another of the same transaction: it is remembered
     /// nowhere.
     is_second: bool,
+    /// Who runs, if speculative runs end once something has changed that they have read.
+    worker: Option<WorkerId>,
 }
 
 impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     /// A view over `store`, with misses answered by `base`.
     pub fn new(store: &'a Store<L>, base: B, context: X) -> Self {
         Self::over(Below::Versions(store), base, context)
+    }
+
+    /// The same view, of `worker`: its speculative runs end once something has changed that they
+    /// have read.
+    #[must_use]
+    pub fn of_worker(self, worker: WorkerId) -> Self {
+        Self { worker: Some(worker), ..self }
     }
 
     /// Whether what the block has written is all in what the view is over, if that is final. If
@@ -79,7 +88,8 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
     fn over(below: Below<'a, L>, base: B, context: X) -> Self {
         let (reader, reads) = (TxIndex(0), ReadSet::default());
         let (store, stop, is_final, is_second) = (None, None, false, false);
-        Self { below, store, context, base, reader, reads, stop, is_final, is_second }
+        let worker = None;
+        Self { below, store, context, base, reader, reads, stop, is_final, is_second, worker }
     }
 
     /// What the block has written, if all of it is final, or what its batch has.
@@ -239,6 +249,9 @@ impl<'a, L: Location, B: Base<L>, X: Interrupt> View<'a, L, B, X> {
         self.context.yield_at(Point::Read);
         if self.is_second {
             return self.read_second(store, location);
+        }
+        if self.is_overtaken() {
+            return Err(Stopped);
         }
         if self.reads.records().len().is_multiple_of(READS_EACH) {
             store.beat(self.reader, false);

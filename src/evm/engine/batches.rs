@@ -151,7 +151,9 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             (_, Some(Stop::Base(error))) => {
                 return Err(MustWait { error: Some(TxError::Base(error)) });
             }
-            (_, Some(Stop::Blocked(_) | Stop::TooEarly)) => return Err(MustWait::UNKNOWN),
+            (_, Some(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) => {
+                return Err(MustWait::UNKNOWN);
+            }
         };
         // That of a run beside another one is the same gas.
         if !*is_second {

@@ -181,12 +181,12 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     ) -> Result<(), NotRun<D::Error>> {
         match stop {
             Stop::Base(error) => Err(NotRun::Error(TxError::Base(error))),
-            Stop::Blocked(_) | Stop::TooEarly if !is_complete => {
+            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken if !is_complete => {
                 // It asked who has written what, and part of that is in the journal.
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)
             }
-            Stop::Blocked(_) | Stop::TooEarly => Err(NotRun::TooEarly),
+            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken => Err(NotRun::TooEarly),
         }
     }
 

@@ -148,7 +148,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmMachine<'a, S::State>, Self::BaseError> {
-        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, context.any()))
+        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, (worker, context.any())))
     }
 
     fn batches<'a, X: Context + 'a>(

@@ -14,13 +14,13 @@ use super::rejection::Rejection;
 use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
-use super::work::{PRECOMPILE, expected_accounts};
+use super::work::{LONG, PRECOMPILE, expected_accounts};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::fees::aside::Aside;
 use crate::evm::mutants::is_evm_mutant;
-use crate::ids::TxIndex;
+use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
 use crate::worker::{AnyInterrupt, Effects, Machine, Stop};
 use core::ops::Range;
@@ -85,9 +85,9 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         recipe: &'a Recipe,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
-        context: AnyInterrupt<'a>,
+        (worker, context): (WorkerId, AnyInterrupt<'a>),
     ) -> Self {
-        let view = EvmView::new(recipe, store, base, context);
+        let view = EvmView::new(recipe, store, base, context).of_worker(worker);
         if !recipe.extensions.is_announced() {
             return Self::over(recipe, view);
         }
@@ -120,10 +120,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         Some(recorder)
     }
 
-    /// A run beside another one, or on what a list tells, can be abandoned.
-    fn choose_instructions(&mut self) {
+    /// A run beside another one, or on what a list tells, can be abandoned; so can a speculative
+    /// one that may be long.
+    fn choose_instructions(&mut self, tx: TxIndex) {
+        let tx = self.recipe.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();
-        let may_be_of_no_use = view.inner.is_second() || view.inner.base_mut().tells();
+        let may_be_of_no_use = view.inner.is_second()
+            || view.inner.base_mut().tells()
+            || view.inner.is_speculative() && tx.is_some_and(|tx| tx.gas_limit >= LONG);
         if may_be_of_no_use == self.usual.is_some() {
             return;
         }
@@ -299,12 +303,12 @@ impl<D: DatabaseRef> Machine for EvmMachine<'_, D> {
 
     fn begin(&mut self, tx: TxIndex) {
         self.evm.ctx.journaled_state.db_mut().begin(tx);
-        self.choose_instructions();
+        self.choose_instructions(tx);
     }
 
     fn begin_second(&mut self, tx: TxIndex) {
         self.evm.ctx.journaled_state.db_mut().begin_second(tx);
-        self.choose_instructions();
+        self.choose_instructions(tx);
     }
 
     fn begin_chunk(&mut self) {

@@ -4,14 +4,14 @@
 use super::base::BlockBase;
 use super::extensions::Extensions;
 use super::input::Block;
-use super::location::EvmLocation;
+use super::location::{EvmLocation, EvmValue};
 use super::machine::EvmMachine;
 use super::recipe::Recipe;
 use super::view::EvmView;
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::{Access, AccessListMismatch, AccountField};
-use crate::ids::TxIndex;
-use crate::mv::Store;
+use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
+use crate::mv::{Entry, Store};
 use crate::worker::{Machine, Stop};
 use alloy_eip7928::bal::Bal;
 use alloy_primitives::{Address, B256, TxKind, U256, hex};
@@ -142,7 +142,7 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
         let store = Store::new(1);
         let state = MovesOn { store: &store, code };
         let base = BlockBase::new(state, Arc::default());
-        let mut machine = EvmMachine::new(&recipe, &store, base, None);
+        let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(0), None));
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
         assert!(ran.is_err(), "it ended by itself: {ran:?}");
@@ -152,6 +152,63 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
         let usual = machine.run(TxIndex(0)).expect("it runs out of gas");
         assert_eq!(usual.cost, GAS);
         assert!(machine.end().1.is_none());
+    }
+}
+
+/// Reads what another worker changes meanwhile: the account of the contract and a slot, and then
+/// loops.
+struct Changes<'a> {
+    store: &'a Store<EvmLocation>,
+    code: &'static [u8],
+    /// What changes once the slot is read.
+    change: Option<EvmLocation>,
+}
+
+impl DatabaseRef for Changes<'_> {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        let code = || Bytecode::new_raw(self.code.into());
+        Ok((address == LOOPS).then(|| AccountInfo::default().with_code(code())))
+    }
+
+    fn code_by_hash_ref(&self, _: B256) -> Result<Bytecode, Infallible> {
+        Ok(Bytecode::new_raw(self.code.into()))
+    }
+
+    fn storage_ref(&self, _: Address, _: U256) -> Result<U256, Infallible> {
+        if let Some(location) = &self.change {
+            let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
+            let entry = Entry::Value(EvmValue::Account(None));
+            let mut stale = Vec::new();
+            self.store.publish(version, location, entry, &mut stale);
+        }
+        // Those that run are named for whatever reason.
+        assert!(self.store.name_running(TxIndex(1)));
+        Ok(U256::ZERO)
+    }
+
+    fn block_hash_ref(&self, _: u64) -> Result<B256, Infallible> {
+        Ok(B256::ZERO)
+    }
+}
+
+/// To be named is not enough: something must have changed where the run has read.
+#[test]
+fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
+    let recipe = recipe();
+    let [read, unread] = [LOOPS, Address::repeat_byte(0xbb)].map(EvmLocation::Account);
+    for code in CODES {
+        for (change, ends) in [(None, false), (Some(unread), false), (Some(read), true)] {
+            let store = Store::new(64).with_workers(2);
+            let base = BlockBase::new(Changes { store: &store, code, change }, Arc::default());
+            let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(1), None));
+            store.set_running(WorkerId(1), Some(TxIndex(1)));
+            machine.begin(TxIndex(1));
+            let ran = machine.run(TxIndex(1));
+            assert_eq!(ran.is_err(), ends, "{ran:?}");
+            assert_eq!(matches!(machine.end().1, Some(Stop::Overtaken)), ends);
+        }
     }
 }
 

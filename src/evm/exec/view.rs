@@ -8,7 +8,7 @@ use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
 use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
-use crate::ids::TxIndex;
+use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
 use crate::worker::{AnyInterrupt, Stop, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
@@ -51,6 +51,11 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         context: AnyInterrupt<'a>,
     ) -> Self {
         Self::over(recipe, View::new(store, base, context))
+    }
+
+    /// The same view, of `worker`: see [`View::of_worker`].
+    pub(in crate::evm) fn of_worker(self, worker: WorkerId) -> Self {
+        Self { inner: self.inner.of_worker(worker), ..self }
     }
 
     /// A view for private batches, over snapshots of `store`.

@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::random::Random;
 use super::schedule::{Clock, Schedule};
+use crate::ids::TxIndex;
 use crate::worker::{Activity, Point};
 
 /// Within how many steps the changes of priority lie.
@@ -84,11 +85,23 @@ impl Chooser {
     /// What runs cost beside that.
     pub(super) fn price(&self, told: &[Activity]) -> u64 {
         let Schedule::Priced { runs, .. } = &self.schedule else { return 0 };
+        // As its reads count as made when it begins, one that is blocked has not begun.
         let price = |activity: &Activity| match activity {
-            Activity::Run(tx) => runs.get(tx.position()).copied().unwrap_or_default(),
+            Activity::Run(tx) if !told.contains(&Activity::Blocked(*tx)) => {
+                runs.get(tx.position()).copied().unwrap_or_default()
+            }
             _ => 0,
         };
         told.iter().map(price).sum()
+    }
+
+    /// The transaction whose run was begun last, if runs have prices.
+    pub(super) fn last_priced(&self, told: &[Activity]) -> Option<TxIndex> {
+        let Schedule::Priced { .. } = &self.schedule else { return None };
+        told.iter().rev().find_map(|activity| match activity {
+            Activity::Run(tx) => Some(*tx),
+            _ => None,
+        })
     }
 
     /// What measures steps, if anything does.

@@ -4,8 +4,8 @@ use super::chooser::Chooser;
 use super::fiber::{Signals, Suspended};
 use super::options::{Options, SimulationError, Step};
 use super::record::{Record, Span};
-use crate::ids::WorkerId;
-use crate::worker::Point;
+use crate::ids::{TxIndex, WorkerId};
+use crate::worker::{Activity, Point};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, ScopedCoroutineRef};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,6 +55,8 @@ struct Actor<'f> {
     standing: Standing,
     clock: u64,
     busy: u64,
+    /// The transaction of the run that its last step was, where that has a price.
+    runs: Option<TxIndex>,
 }
 
 impl Actor<'_> {
@@ -95,7 +97,8 @@ pub(super) fn drive(
     cancel: impl Fn(),
 ) -> Driven {
     let standing = Standing::Ready(None);
-    let actors = fibers.into_iter().map(|fiber| Actor { fiber, standing, clock: 0, busy: 0 });
+    let actors =
+        fibers.into_iter().map(|fiber| Actor { fiber, standing, clock: 0, busy: 0, runs: None });
     let mut run = Run {
         actors: actors.collect(),
         chooser: Chooser::new(options),
@@ -255,6 +258,8 @@ impl Run<'_, '_> {
         took += self.chooser.price(&told);
         actor.clock += took;
         actor.busy += took;
+        actor.runs = self.chooser.last_priced(&told);
+        let now = actor.clock;
         let (standing, stopped_at) = match resumed {
             Ok(CoroutineResult::Yield(Suspended::At(point))) => {
                 (Standing::Ready(Some(point)), Some(point))
@@ -290,6 +295,24 @@ impl Run<'_, '_> {
         if self.options.keep_record && !is_idle {
             self.record.note(Span { worker, after, began, ended: began + took }, &told);
         }
+        for activity in told {
+            if let Activity::Overtook(tx) = activity {
+                self.end_run(tx, now);
+            }
+        }
         !is_idle
+    }
+
+    /// The run of `tx` ends at `now`, if it has a price and is going on: in virtual time it made
+    /// all of its reads when it began, and has done nothing since.
+    fn end_run(&mut self, tx: TxIndex, now: u64) {
+        for (index, actor) in self.actors.iter_mut().enumerate() {
+            if actor.runs == Some(tx) && actor.clock > now {
+                actor.busy -= actor.clock - now;
+                self.record.cut(worker_id(index), actor.clock, now);
+                actor.clock = now;
+                actor.runs = None;
+            }
+        }
     }
 }

@@ -59,6 +59,16 @@ impl Record {
         }
     }
 
+    /// What `worker` was last busy with until `end` it was busy with until `earlier` only.
+    pub(super) fn cut(&mut self, worker: WorkerId, end: u64, earlier: u64) {
+        let mut spans = self.spans.iter_mut().rev();
+        if let Some(last) = spans.find(|span| span.worker == worker)
+            && last.ended == end
+        {
+            last.ended = earlier;
+        }
+    }
+
     /// Adds what a later task came to, which took `makespan` from `offset` on.
     pub(super) fn extend(&mut self, later: Self, offset: u64, makespan: u64) {
         let moved = |at: u64| at.saturating_add(offset);

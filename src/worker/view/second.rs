@@ -1,4 +1,5 @@
-//! The view of a run that goes on beside another one of the same transaction.
+//! Runs that end before they have come to anything: those beside another run of the same
+//! transaction, and those on what has changed.
 
 use super::{Below, Stop, Stopped, View};
 use crate::ids::TxIndex;
@@ -18,13 +19,26 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
         }
     }
 
+    /// Whether what it reads may change before it is final.
+    pub(crate) const fn is_speculative(&self) -> bool {
+        matches!(self.below, Below::Versions(_)) && !self.is_final
+    }
+
     /// Whether the run goes on beside another one of the same transaction, or of the same batch.
     pub const fn is_second(&self) -> bool {
         self.is_second || matches!(self.below, Below::Snapshot { is_second: true, .. })
     }
 
-    /// Whether the frontier has moved on from a run that goes on beside another one: it stops.
+    /// Whether the run is of no use any more: something has changed that it has read, or the
+    /// frontier has moved on from it where it goes on beside another one. It stops.
     pub(crate) fn is_overtaken(&mut self) -> bool {
+        if let (Below::Versions(store), Some(worker)) = (&self.below, self.worker)
+            && !self.is_final
+            && store.has_overtaken(worker, self.reader, &self.reads)
+        {
+            self.stop.get_or_insert(Stop::Overtaken);
+            return true;
+        }
         let (store, first, is_second) = match &self.below {
             Below::Versions(store) => (*store, self.reader, self.is_second),
             Below::Snapshot { store, first, is_second, .. } => (*store, *first, *is_second),

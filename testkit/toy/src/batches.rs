@@ -194,7 +194,7 @@ impl<X: Context> BatchMachine for ToyBatches<'_, X> {
                 return Ok(());
             }
             (_, Some(Stop::Base(error))) => Some(TxError::Base(error)),
-            (_, Some(Stop::Blocked(_) | Stop::TooEarly)) => None,
+            (_, Some(Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken)) => None,
             (Err(reason), None) => Some(TxError::Rejected(reason)),
         };
         self.forget_open_run();

@@ -43,7 +43,7 @@ impl Workload for ToyWorkload {
         store: &'a Store<ToyLocation>,
         context: &'a X,
     ) -> Result<ToyMachine<'a, X>, BaseFailed> {
-        let view = View::new(store, self.base(), context);
+        let view = View::new(store, self.base(), context).of_worker(worker);
         Ok(ToyMachine::new(self, view, self.is_lost(worker)))
     }
 
