@@ -205,7 +205,7 @@ pub(crate) fn four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks of which the middle transaction, the last one, or both go out first: cut or not.
+/// Blocks whose middle transaction, last one, or both go out first: cut or not.
 fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -221,7 +221,7 @@ fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Four transactions, the last one of which goes out first, within the window or once the frontier has moved.
+/// Four transactions; the last one goes out first, within the window or once the frontier has moved.
 fn longest_in_four() -> Vec<Scenario> {
     let narrow = |scenario: Scenario| {
         let mut narrow = scenario.clone();

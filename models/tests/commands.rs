@@ -282,7 +282,7 @@ fn nothing_is_sent_in_order() {
     assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
 }
 
-/// 30 runs thrown away in 32 commits, of which six at most kept one, lead to 64 transactions in order.
+/// 30 discarded runs in 32 commits, at most six of them from speculative runs, lead to 64 transactions in order.
 #[test]
 fn waste_leads_to_a_stretch_in_order() {
     let auto = Limits { policy: Policy::Auto, ..limits() };

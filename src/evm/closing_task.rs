@@ -34,7 +34,7 @@ pub(super) struct Closing {
     spread: Spread,
     jobs: Vec<Job>,
     next: AtomicU64,
-    /// Accounts of which what undoes their slots is a job of its own.
+    /// Accounts whose reverts of slots are made in a job of their own.
     large: Vec<Large>,
     done: Sender<(usize, Done)>,
     /// Ends when all jobs are done.

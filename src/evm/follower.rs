@@ -123,8 +123,8 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Two workers, the second of which comes before the caller begins, or does not come at all.
-    /// Tells whether it found anything to wait for, each time.
+    /// Two workers; the second one comes before the caller begins, or does not come at all. Records
+    /// each time whether it found anything to wait for.
     struct Watched {
         comes: bool,
         waited: Vec<bool>,

@@ -111,7 +111,7 @@ impl Observer for Counter {
     }
 }
 
-/// A database of which every worker gets a copy.
+/// A database that is copied for every worker.
 pub trait Copies: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static {}
 
 impl<D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static> Copies for D {}

@@ -150,7 +150,7 @@ pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
     assert!(seen > U256::ZERO, "fees were paid by then");
 }
 
-/// Rounds of many transactions, some of which are left out, change the same accounts again.
+/// Rounds of many transactions change the same accounts again; some transactions are left out.
 #[test]
 pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let mut scene = payments(0);

@@ -8,7 +8,7 @@ use alloy_primitives::Address;
 pub struct WhatIf {
     /// Places at which no transactions conflict.
     pub without: Vec<Target>,
-    /// Places of which each sender has one of its own.
+    /// Places that are split: each sender gets its own.
     pub sharded: Vec<Location>,
 }
 

@@ -113,7 +113,7 @@ impl<L: Location> Runs<L> {
         behind.map(|(_, behind)| &mut **behind)
     }
 
-    /// The worker returns a job of which nothing counts.
+    /// The worker returns a job whose results do not count.
     ///
     /// # Errors
     /// It is not done with the transaction.

@@ -99,9 +99,8 @@ pub struct BlockOutput {
     /// What [`replay`](Self::replay) needs, if
     /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
     pub replay: Option<Replay>,
-    /// How its transactions ran, stretch by stretch, and why; a trial of which nothing committed is
-    /// not there. This and `stats` are the only parts
-    /// that may differ from run to run.
+    /// How its transactions ran, stretch by stretch, and why; a trial that committed nothing is not
+    /// there. This and `stats` are the only parts that may differ from run to run.
     pub path: Vec<Stretch>,
     /// How it was executed, in numbers.
     pub stats: Stats,

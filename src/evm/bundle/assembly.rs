@@ -86,8 +86,8 @@ impl Assembly {
         self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// Adds an account of which there is nothing yet, if that is as plain as it gets. Tells whether
-    /// it has.
+    /// Adds an account that the bundle does not have yet, if its change is of the plainest kind.
+    /// Returns whether it was added.
     fn add_plain(&mut self, change: &AccountChange) -> bool {
         let Self { bundle, reverts, .. } = self;
         let Entry::Vacant(place) = bundle.state.entry(change.address) else { return false };

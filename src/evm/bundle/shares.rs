@@ -32,7 +32,7 @@ pub(in crate::evm) struct Folded {
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
-    /// Accounts of which what undoes their slots is made apart.
+    /// Accounts whose reverts of slots are made in a job of their own.
     pub(super) apart: Vec<Address>,
     /// What the bundle counts them as.
     pub(super) state_size: usize,

@@ -41,7 +41,7 @@ pub(in crate::evm) struct Carry {
     pub(in crate::evm) latest: Latest<EvmLocation>,
     /// What has not.
     pub(in crate::evm) pending: Pending,
-    /// The lowest transaction of which something may be pending.
+    /// The lowest transaction that may have something pending.
     pub(in crate::evm) first_pending: usize,
     /// What those have left whose changes may be in the journal alone.
     pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
