@@ -130,8 +130,8 @@ fn programs(locations: usize) -> Vec<Tx> {
     programs
 }
 
-/// Every block of this number of such transactions, of those that differ in the names of the locations
-/// only one.
+/// Every block of this number of such transactions; of blocks that differ only in the names of the
+/// locations, one.
 fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
     for _ in 0..length {

@@ -32,7 +32,7 @@ pub struct Entry<M: Machine> {
 /// Who takes part in a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Shards that run it: those that have a key that it may write. If there is none, the first that has a key which it
+    /// Shards that run it: every shard with a key that it may write. If there is none, the first one with a key that it
     /// reads; if there is none either, shard 0.
     pub active: BTreeSet<ShardId>,
     /// Shards that have a key that it may read. They send its value to each active shard but themselves.

@@ -184,7 +184,7 @@ impl<L: Location> Chain<L> {
         running: impl Iterator<Item = TxIndex>,
         mutant: StoreMutant,
     ) -> Option<TxIndex> {
-        // Those that run have not written yet.
+        // Running transactions have not written yet.
         if self.writes == 0 || self.reads > self.writes.saturating_mul(2).saturating_add(2) {
             return None;
         }

@@ -183,7 +183,7 @@ impl<L: Location> Store<L> {
         location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
     }
 
-    /// Publishes one entry. Readers that it may concern are added to `stale`, those that are known.
+    /// Publishes one entry. Known readers that it may concern are added to `stale`.
     pub fn publish(
         &self,
         version: Version,

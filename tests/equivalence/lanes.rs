@@ -25,7 +25,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A call that has nothing to do with those that bring something else, as far as one can tell.
+/// A call that looks unrelated to calls that bring something else.
 fn bring(contract: Address, what: u8) -> TxEnv {
     TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
 }

@@ -139,7 +139,7 @@ fn limits_that_cannot_be_added() {
 }
 
 /// Candidates for many blocks: no part runs for longer than one, and none begins where there is no room
-/// for those that have ended.
+/// for the parts that have ended.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(4_000);

@@ -22,7 +22,7 @@ impl WhatIf {
         self.without.is_empty() && self.sharded.is_empty()
     }
 
-    /// Transactions conflict at `location` with those that have the same key there. `None`: with none.
+    /// Key of a transaction at `location`; transactions with the same key conflict. `None`: with no other.
     pub(super) fn key(
         &self,
         location: &Location,

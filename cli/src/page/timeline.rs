@@ -129,7 +129,7 @@ impl Timeline {
         let mut ran = vec![0; transactions];
         runs.iter().for_each(|run| ran[run.transaction] += 1);
         for (begin, range) in &alone {
-            // Those that begin at the same moment come one after the other.
+            // Stretches that begin at the same moment come one after the other.
             let later = alone.iter().filter(|(at, it)| at == begin && it.start >= range.start);
             let mut at = moved(*begin) - later.map(|(_, range)| lasts(range)).sum::<u64>();
             for transaction in range.clone() {

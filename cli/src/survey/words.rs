@@ -144,7 +144,7 @@ pub fn contracts(group: &Group, top: usize) -> String {
     title + &aligned([Right, Left, Right, Right, Left, Right, Right, Left], &rows)
 }
 
-/// Gas of the transactions that wait somewhere, its share, and that of those that wait nowhere else.
+/// Gas of the transactions that wait somewhere, its share, and the gas of the ones that wait nowhere else.
 fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
     let cost = |gas| words::cost(Axis::Gas, gas);
     [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]

@@ -204,8 +204,8 @@ pub struct Stats {
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and
     /// that were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
-    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do
-    /// with each other one after the other, on the state before the round.
+    /// Rounds of transactions that ran in lanes: each worker ran transactions that have something
+    /// to do with each other one after the other, on the state before the round.
     pub lane_rounds: u64,
     /// Private batches of which something was committed, in parts and lanes.
     pub batches: u64,

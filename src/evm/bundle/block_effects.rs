@@ -26,7 +26,7 @@ pub(in crate::evm) struct BlockEffects {
     /// Accounts that the DAO fork drains.
     pub(in crate::evm) drained: Vec<(Address, Option<AccountInfo>)>,
     /// Wei that the end of the block adds, with the accounts as they are before the block, for
-    /// those that nothing else has touched.
+    /// accounts that nothing else has touched.
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
     /// Receiver of rewards that were set aside, as it is before the block.
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),

@@ -65,8 +65,7 @@ impl Carry {
         Self { pending, ..Self::from(first) }
     }
 
-    /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is
-    /// of.
+    /// Whether it holds what a transaction below `frontier`, the lowest one that is left, has done.
     pub(in crate::evm) fn has_run(&self, frontier: TxIndex) -> bool {
         self.first != frontier
     }

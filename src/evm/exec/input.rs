@@ -34,7 +34,7 @@ pub struct Block {
     /// A list that may be wrong, as one that a simulation has made. It tells which transactions
     /// probably write the same, and those wait for each other. No result depends on it, and nothing
     /// is compared with it: a list that lies costs time. Index 1 is the first of
-    /// [`transactions`](Self::transactions), with those that are left out counted, and of what was
+    /// [`transactions`](Self::transactions), skipped ones counted, and of what was
     /// pulled if the block is built from a pool. It has an effect only where transactions run
     /// speculatively ([`Strategy::Speculative`](crate::Strategy::Speculative)): neighbours, groups
     /// and transactions in order do not ask for it. Of no use beside
