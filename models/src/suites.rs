@@ -302,8 +302,8 @@ fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
 
 /// Blocks whose transactions may wait for lower ones that run.
 fn foresight_in(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
-    let foresees = |scenario| Scenario { foresees: true, ..scenario };
-    scenarios.into_iter().map(foresees).collect()
+    let predicts = |scenario| Scenario { predicts: true, ..scenario };
+    scenarios.into_iter().map(predicts).collect()
 }
 
 fn tight() -> Vec<Scenario> {

@@ -2,7 +2,7 @@
 //!
 //! A transaction runs at each shard that has a key which it may write, on the same values: a shard sends, unasked,
 //! the values of its keys as they are below the transaction in the order. Values are read from a log of versions, so
-//! that a transaction waits for earlier writers of what it reads and for nothing else.
+//! that a transaction waits only for earlier writers of what it reads.
 //!
 //! A message is named by its sender and its transaction: a second one with the same name changes nothing. The
 //! acknowledgement says which transactions the receiver has committed, not what it has received: what it has

@@ -189,7 +189,7 @@ impl<L: Location> Chain<L> {
             return None;
         }
         let newest = self.below(reader, mutant).last().map(|newest| newest.version.tx);
-        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, ForeseesHigher);
+        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, PredictsHigher);
         let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
         // Who runs has come lately.
         let has_read = |tx: &TxIndex| {

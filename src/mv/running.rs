@@ -12,7 +12,7 @@ impl Seat {
     const EMPTY: u32 = u32::MAX;
 }
 
-/// What each worker runs, as far as it has told.
+/// What each worker has said that it runs.
 #[derive(Debug, Default)]
 pub(super) struct Running(Box<[Seat]>);
 

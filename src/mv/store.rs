@@ -157,7 +157,7 @@ impl<L: Location> Store<L> {
         self.frontier.store(frontier.0, SeqCst);
     }
 
-    /// Whether everything below `reader` is final, as far as the store has been told.
+    /// Whether the store has been told that everything below `reader` is final.
     #[must_use]
     pub fn is_final_below(&self, reader: TxIndex) -> bool {
         self.frontier() >= reader

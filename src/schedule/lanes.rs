@@ -1,5 +1,4 @@
-//! Sharing transactions out among lanes: groups that have nothing to do with each other as far as
-//! one can tell before they run.
+//! Sharing transactions out among lanes: groups that look unrelated before they run.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;

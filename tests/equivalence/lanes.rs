@@ -194,7 +194,7 @@ pub(crate) fn lanes_without_room_are_not_committed() {
     }
 }
 
-/// Each of them could use up the block: what is begun for nothing is not much more than that.
+/// Each of them could use up the block: few runs more than that are begun and discarded.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(0);

@@ -48,7 +48,7 @@ pub struct Run {
 pub enum How {
     /// Its result counts.
     Committed,
-    /// It ran for nothing: another run of the same transaction counts.
+    /// It was discarded: another run of the same transaction counts.
     Discarded,
     /// It met a transaction that had to end first.
     Blocked,

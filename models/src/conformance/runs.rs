@@ -93,7 +93,7 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Its job was taken over: what the worker does with it from here on counts for nothing.
+    /// Its job was taken over: what the worker does with it from here on does not count.
     pub fn leave_behind(&mut self, job: Job) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());

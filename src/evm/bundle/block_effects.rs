@@ -15,8 +15,8 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
     pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Outcomes and receipts of the first ones, as far as they were made before: their results may
-    /// be gone then.
+    /// Outcomes and receipts of the first ones, if they were made before: their results may be gone
+    /// then.
     pub(in crate::evm) split: Splitting,
     /// For each of them, one bit for each cell that its changes are in: most buckets need not look
     /// at more.

@@ -76,7 +76,7 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
     parts.for_each(|mut part| joined.append(&mut part));
 }
 
-/// What has become of the jobs, as far as the caller knows.
+/// What the caller knows about the jobs.
 pub(in crate::evm) struct Jobs {
     /// Which are at their end.
     ended: Vec<bool>,

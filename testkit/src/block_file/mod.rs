@@ -45,7 +45,7 @@ pub struct BlockFile {
     /// Hashes of earlier blocks by number; the parent's is in the block's header.
     #[serde(default)]
     pub block_hashes: BTreeMap<u64, B256>,
-    /// What executing the block should give, as far as it is known.
+    /// Known results of executing the block.
     #[serde(default)]
     pub expected: Expected,
 }

@@ -124,7 +124,7 @@ pub enum ListWish {
 }
 
 impl Scenario {
-    /// The scenario of `seed`, as far as `wishes` leave it open.
+    /// The scenario of `seed`, within what `wishes` leave open.
     #[must_use]
     pub fn new(seed: u64, wishes: &Wishes) -> Self {
         let case = Case::from_seed(seed);
