@@ -176,8 +176,8 @@ impl<L: Location> Chain<L> {
     }
 
     /// The highest of the `running` transactions below `reader` that has read this and will
-    /// probably write it, where no transaction between the two has written it: about half of those
-    /// that have read it have written it, or more.
+    /// probably write it, where no transaction between the two has written it: about half of its
+    /// readers have written it, or more.
     pub(super) fn likely_writer(
         &self,
         reader: TxIndex,

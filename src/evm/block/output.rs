@@ -207,7 +207,7 @@ pub struct Stats {
     /// Rounds of transactions that ran in lanes: each worker ran transactions that have something
     /// to do with each other one after the other, on the state before the round.
     pub lane_rounds: u64,
-    /// Private batches of which something was committed, in parts and lanes.
+    /// Private batches that committed at least one transaction, in parts and lanes.
     pub batches: u64,
     /// Jobs - a few transactions, or a batch - that workers reported.
     pub reports: u64,
