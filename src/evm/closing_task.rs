@@ -49,7 +49,7 @@ pub(super) struct Closing {
     /// not see them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
     pub(super) joined: Mutex<Vec<AccountReverted>>,
-    /// Accounts whose slots are undone apart, and by what, among the ones that the caller was told of.
+    /// Accounts whose slots are undone apart, and by what; only what the caller was told of.
     pub(super) apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
     pub(super) mutant: EvmMutant,
 }

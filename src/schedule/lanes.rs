@@ -37,7 +37,7 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
 }
 
 /// Shares transactions out among `most` lanes: transactions that belong together, directly or
-/// through others, in one lane, and the lanes about as heavy as each other. The worker of one of them has
+/// through others, in one lane, and the lanes about as heavy as each other. The worker of one has
 /// something else to do before, which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {

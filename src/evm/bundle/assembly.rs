@@ -329,7 +329,7 @@ impl GrowingBundle {
         }
     }
 
-    /// Makes room for `more` accounts, and for the accounts to come if the rest of the block is like
+    /// Makes room for `more` accounts, and for the accounts to come if the rest of the block is as
     /// what has been seen of it.
     fn expect(&mut self, more: usize) {
         let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
