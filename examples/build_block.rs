@@ -1,4 +1,4 @@
-//! Builds a block from transactions of which some are invalid: they are left out, and the rest
+//! Builds a block from transactions, some of them invalid: they are left out, and the rest
 //! goes on as if they had not been there. The same list is rejected when it has to be a block.
 //!
 //! `cargo run --example build_block`

@@ -38,7 +38,7 @@ impl Incarnation {
     }
 }
 
-/// Which run of which transaction produced an entry.
+/// The run of a transaction that produced an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// The transaction.

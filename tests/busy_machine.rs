@@ -23,7 +23,7 @@ fn singles(seed: u64) -> ToyCase {
     case
 }
 
-/// A block of private batches, none of which waits for the frontier because it has run too often.
+/// A block of private batches; none waits for the frontier because it has run too often.
 fn batches(seed: u64) -> ToyCase {
     let mut case = ToyCase::random_all_private(&mut Random::new(seed));
     case.limits.policy = Policy::ForceSpeculative;

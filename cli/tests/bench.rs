@@ -2,7 +2,7 @@
 //!
 //! 1. Every built-in workload executes as in sequence, on several numbers of workers, and has a
 //!    line with the documented fields for each.
-//! 2. Block files and folders are measured; a name that is neither is refused with those that are.
+//! 2. Block files and folders are measured; a name that is neither is refused, with the names that are.
 //! 3. A block that cannot be executed ends with 2, and the others are measured all the same.
 //! 4. Memory, stages and virtual time are there, unless they are left out.
 //! 5. A slow database is read through every way of executing, and its reads are counted.

@@ -94,7 +94,7 @@ fn a_flipped_bit_is_noticed_or_changes_nothing() {
     let (whole, rlp) = (demo.begun("whole"), demo.path("demo/blocks.rlp"));
     chain(&["run", &whole, &rlp], 0);
     let expected = json(&["inspect", &whole, "digest"]);
-    // As far as the journal is written.
+    // Bytes of the journal that are written.
     let written: u64 = 6 << 20;
     let flips =
         std::env::var("BRAID_CHAIN_FLIPS").ok().and_then(|it| it.parse().ok()).unwrap_or(12);

@@ -260,7 +260,7 @@ fn a_wrong_header_is_a_mismatch() {
     }
 }
 
-/// Files of 120 transfers of which transaction 100 cannot be executed, and how many are left out
+/// Files of 120 transfers whose transaction 100 cannot be executed, and how many are left out
 /// for it: the transactions after a nonce gap of their own sender go with it.
 fn spoiled(folder: &Folder) -> Vec<(PathBuf, usize)> {
     let mut gap = transfers(|_| ());

@@ -3,7 +3,7 @@
 //! 1. The oracle's gas, receipts root, logs bloom and requests hash are the header's, and gas and
 //!    success of each transaction the file's, on every fixture.
 //! 2. A file that is written and read again is the same file, in each packing.
-//! 3. The senders that the files name are those that the signatures give.
+//! 3. The senders that the files name are the ones that the signatures give.
 
 use braid_cli::checks;
 use braid_testkit::{block_file::BlockFile, sequential};

@@ -54,6 +54,22 @@ fn tables_fit_and_are_plain() {
 }
 
 #[test]
+fn all_of_a_survey_fits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for workload in ["erc20", "dex", "range", "mint-serial"] {
+        let name = format!("{workload}.json");
+        let made =
+            ["gen", "--workload", workload, "--txs", "60", "--hot", "60", "--out", name.as_str()];
+        assert_eq!(braid(folder.path(), &made).1, "");
+    }
+    let (text, _) = braid(folder.path(), &["survey", "--rounds", "0", "."]);
+    assert!(text.contains("below each: kinds of places; functions"), "{text}");
+    assert!(text.contains("\n 1.  0x") || text.contains("\n1.  0x"), "{text}");
+    let wide = text.lines().find(|line| line.chars().count() > WIDEST);
+    assert_eq!(wide, None, "more than {WIDEST} columns: {text}");
+}
+
+#[test]
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("bad.json"), "{}").expect("it is written");

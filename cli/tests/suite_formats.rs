@@ -224,7 +224,7 @@ fn block(number: u64, genesis: &Header, parent: B256, spoiled: &Chain) -> Block<
     }
 }
 
-/// Two blocks, the second of which is the first of Cancun.
+/// Two blocks; the second one is the first of Cancun.
 fn chain(wrong: &Chain) -> Value {
     let genesis = Header {
         state_root: after(0).root(),

@@ -165,7 +165,7 @@ fn block_tests_pass_but_for_the_exceptions() {
         check_failures(&lines, &exceptions, true);
         check_reasons("Invalid blocks that are not executed", &total["out_of_scope"], true);
         check_counts("block tests", &total);
-        // Those that are wrong through their execution were refused, each for its reason.
+        // Blocks that are wrong through their execution were refused, each for its reason.
         assert!(total["blocks refused as they must be"].as_u64() > Some(100));
     }
 }
@@ -192,7 +192,7 @@ fn amplified_state_tests_equal_sequential_execution() {
         let (lines, total) = run(&[&forced[..], *run_with].concat(), &suites);
         let failed: Vec<_> = lines.iter().filter(|line| line["status"] == "failed").collect();
         assert!(failed.is_empty(), "{failed:#?}");
-        // Two tests of each order at most: those that compute for minutes.
+        // At most two tests of each order are skipped, the ones that compute for minutes.
         assert!(total["skipped"].as_u64() <= Some(16), "{total}");
         let count = |what: &str| total[what].as_u64().unwrap_or_else(|| panic!("{what}: {total}"));
         let blocks = count("passed");

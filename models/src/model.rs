@@ -16,7 +16,7 @@ pub enum Action {
     /// This worker does the next thing in its transaction.
     Step(usize),
     /// This worker's transaction waits for that lower one, which runs, instead of reading.
-    Foresee(usize, usize),
+    Predict(usize, usize),
     /// This worker returns the rest of its chunk.
     EndEarly(usize),
     /// The owner gets this report.
@@ -102,9 +102,9 @@ impl Model for BlockModel {
                 continue;
             }
             actions.push(Action::Step(index));
-            if self.scenario(state).foresees {
-                let foreseen = state.foreseen(index, self.scenario(state));
-                actions.extend(foreseen.map(|on| Action::Foresee(index, on)));
+            if self.scenario(state).predicts {
+                let predicted = state.predicted(index, self.scenario(state));
+                actions.extend(predicted.map(|on| Action::Predict(index, on)));
             }
             if state.may_end_early(index) {
                 actions.push(Action::EndEarly(index));
@@ -133,7 +133,7 @@ impl Model for BlockModel {
                 state.begin(idle?, job, true);
             }
             Action::Step(worker) => state.step(worker, scenario),
-            Action::Foresee(worker, on) => state.foresee(worker, on),
+            Action::Predict(worker, on) => state.predict(worker, on),
             Action::EndEarly(worker) => state.end_early(worker),
             Action::Deliver(index) => {
                 let report = state.reports.remove(index);

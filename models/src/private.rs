@@ -103,8 +103,8 @@ impl State {
         self.reports.push(report);
     }
 
-    /// A run of a private batch is asked for: on the committed prefix, all of which can be read, and no other of its runs
-    /// is under way or has results.
+    /// A run of a private batch is asked for: on the committed prefix, which can be read as a whole, while no other of its
+    /// runs is under way or has results.
     pub(crate) fn begins_private(&mut self, job: Job) {
         let Some((batch, snapshot)) = private(&job) else { return };
         let frontier = self.outcomes.len();

@@ -159,7 +159,7 @@ fn tight() -> Vec<Scenario> {
     scenarios
 }
 
-/// Four transactions in two batches or more, the members of which lie between each other or not, or with a published one.
+/// Four transactions in two batches or more, whose members lie between each other or not, or with a published one.
 fn of_four() -> Vec<Scenario> {
     let splits = [
         vec![vec![0, 2], vec![1, 3]],

@@ -100,7 +100,7 @@ pub struct Scenario {
     pub may_cancel: bool,
     /// Whether a read may end as blocked because a lower transaction runs that will probably write:
     /// any read, on any such transaction.
-    pub foresees: bool,
+    pub predicts: bool,
     /// Whether the frontier's job may count as stalled at any time.
     pub stalls: bool,
 }
@@ -121,7 +121,7 @@ impl Scenario {
             stride: u32::MAX,
         };
         let (chunk_ends, dependencies, longest, batches) = Default::default();
-        let (grouped, may_cancel, foresees, stalls) = (false, false, false, false);
+        let (grouped, may_cancel, predicts, stalls) = (false, false, false, false);
         let begun = (0, 0);
         Self {
             txs,
@@ -136,7 +136,7 @@ impl Scenario {
             claims: None,
             trusts_claims: false,
             may_cancel,
-            foresees,
+            predicts,
             stalls,
         }
     }

@@ -16,7 +16,7 @@ pub struct Run {
     pub seen: Option<Seen>,
     /// The value that it computed with, recorded or not.
     pub value: u8,
-    /// Where it left an entry, and of which value.
+    /// Location and value of the entry that it left.
     pub written: Option<(usize, u8)>,
 }
 

@@ -130,8 +130,8 @@ fn programs(locations: usize) -> Vec<Tx> {
     programs
 }
 
-/// Every block of this number of such transactions, of those that differ in the names of the locations
-/// only one.
+/// Every block of this number of such transactions; of blocks that differ only in the names of the
+/// locations, one.
 fn patterns(length: usize, programs: &[Tx]) -> Vec<Scenario> {
     let mut blocks: Vec<Vec<Tx>> = vec![Vec::new()];
     for _ in 0..length {
@@ -205,7 +205,7 @@ pub(crate) fn four() -> Vec<Scenario> {
     scenarios
 }
 
-/// Blocks of which the middle transaction, the last one, or both go out first: cut or not.
+/// Blocks whose middle transaction, last one, or both go out first: cut or not.
 fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for txs in blocks {
@@ -221,7 +221,7 @@ fn longest_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
     scenarios
 }
 
-/// Four transactions, the last one of which goes out first, within the window or once the frontier has moved.
+/// Four transactions; the last one goes out first, within the window or once the frontier has moved.
 fn longest_in_four() -> Vec<Scenario> {
     let narrow = |scenario: Scenario| {
         let mut narrow = scenario.clone();
@@ -302,8 +302,8 @@ fn credits_in(blocks: impl Iterator<Item = Vec<Tx>>) -> Vec<Scenario> {
 
 /// Blocks whose transactions may wait for lower ones that run.
 fn foresight_in(scenarios: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
-    let foresees = |scenario| Scenario { foresees: true, ..scenario };
-    scenarios.into_iter().map(foresees).collect()
+    let predicts = |scenario| Scenario { predicts: true, ..scenario };
+    scenarios.into_iter().map(predicts).collect()
 }
 
 fn tight() -> Vec<Scenario> {

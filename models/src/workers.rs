@@ -156,7 +156,7 @@ impl State {
     }
 
     /// Lower transactions that run, where this worker is about to read for a run that may be wasted.
-    pub(crate) fn foreseen(
+    pub(crate) fn predicted(
         &self,
         worker: usize,
         scenario: &Scenario,
@@ -176,7 +176,7 @@ impl State {
         running.filter(move |tx| *tx < reader)
     }
 
-    pub(crate) fn foresee(&mut self, worker: usize, on: usize) {
+    pub(crate) fn predict(&mut self, worker: usize, on: usize) {
         let busy = core::mem::replace(&mut self.workers[worker], Worker::Idle);
         if let Worker::Busy { report, run, .. } = busy {
             let on = TxIndex(on as u32);

@@ -209,7 +209,7 @@ fn a_chunk_goes_out_whole_as_far_as_it_may() {
     // What one of the same job will have published is no reason to wait; what is below it is.
     assert_eq!(sent(limits(), &plan(&[(2, 1), (3, 2)])), chunk(1, 5));
     assert_eq!(sent(limits(), &plan(&[(3, 0)])), chunk(1, 3));
-    // Nor are those that ran before.
+    // Nor are transactions that ran before.
     let mut protocol = Protocol::new(limits(), &plan(&[]));
     let job = dispatched(&mut protocol);
     let blocked = TxReport { runs: 1, result: RunResult::Blocked { on: tx(0) } };
@@ -282,7 +282,7 @@ fn nothing_is_sent_in_order() {
     assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
 }
 
-/// 30 runs thrown away in 32 commits, of which six at most kept one, lead to 64 transactions in order.
+/// 30 discarded runs in 32 commits, at most six of them from speculative runs, lead to 64 transactions in order.
 #[test]
 fn waste_leads_to_a_stretch_in_order() {
     let auto = Limits { policy: Policy::Auto, ..limits() };

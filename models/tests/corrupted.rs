@@ -30,7 +30,7 @@ fn kind(event: &One) -> &'static str {
         Store(StoreEvent::Base { .. }) => "base",
         Store(StoreEvent::Life { .. }) => "life",
         Store(StoreEvent::Look { .. }) => "look",
-        Store(StoreEvent::Foreseen { .. }) => "foreseen",
+        Store(StoreEvent::Predicted { .. }) => "predicted",
         Store(StoreEvent::Changed { change: Change::Put(_), .. }) => "publish",
         Store(StoreEvent::Changed { change: Change::Remove, .. }) => "withdraw",
         Store(StoreEvent::Changed { change: Change::Estimate, .. }) => "estimate",
@@ -132,8 +132,8 @@ const IN_STORE: [Alteration; 14] = [
         *found = if blocked { Found::UnknownBase } else { Found::Blocked(TxIndex(0)) };
         true
     }),
-    ("foreseen: whom", |event| {
-        let Store(StoreEvent::Foreseen { on, .. }) = event else { return false };
+    ("predicted: whom", |event| {
+        let Store(StoreEvent::Predicted { on, .. }) = event else { return false };
         *on = on.next();
         true
     }),

@@ -1,4 +1,4 @@
-//! Toy blocks in rounds, each of which goes on from where the one before has stopped, by other means: in order, above
+//! Toy blocks in rounds; each round goes on from where the one before has stopped, by other means: in order, above
 //! the frontier, in private batches. Against the reference, and their traces against the reference store.
 //!
 //! A failure prints its seed. `BRAID_ROUNDS_SEED=<seed>` runs that one alone; `BRAID_BATCH_RUNS=10` runs ten times as

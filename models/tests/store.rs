@@ -54,7 +54,7 @@ fn a_delta_at_the_frontier_may_still_change() {
     }
 }
 
-/// Transactions of which most read and write, and who is waited for at the next read.
+/// Transactions that mostly read and write, and the writer that the next read waits for.
 #[test]
 fn who_will_probably_write_is_waited_for() {
     let (store, place) = (Store::new(1).with_workers(2), Place::Balance(0));

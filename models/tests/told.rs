@@ -27,7 +27,7 @@ struct Totals {
     right: u64,
     /// Lists that lie, and end the block where they do.
     wrong: u64,
-    /// Those that end it earlier: invalid, without room, or without an answer.
+    /// Lists whose block ends earlier: by an invalid transaction, for want of room, or without an answer.
     earlier: u64,
     /// Blocks in which a run above the lie had ended by then, or was held for it.
     above: u64,

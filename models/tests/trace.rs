@@ -49,9 +49,9 @@ fn judge(case: &ToyCase, trace: &Trace<ToyLocation>, seen: &mut Seen) -> Result<
 /// Each thing that a replay is there for was seen so often.
 fn assert_seen(seen: &Seen, least: u64) {
     println!("{seen:?}");
-    let Seen { blocked, foreseen, folds, tombstones, hints, .. } = *seen;
+    let Seen { blocked, predicted, folds, tombstones, hints, .. } = *seen;
     let Seen { stale, estimates, removals, skips, seconds, .. } = *seen;
-    let looks = [blocked, foreseen, folds, tombstones];
+    let looks = [blocked, predicted, folds, tombstones];
     let counts =
         [looks, [hints, stale, estimates, removals], [skips, seconds, skips, seconds]].concat();
     assert!(counts.iter().all(|count| *count >= least), "too little: {seen:?}");

@@ -120,33 +120,66 @@ def grain(args: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
+def processor_time() -> float:
+    """Seconds of processor time of this process and of all below it: Spark's Java and its Python workers."""
+    below: dict[int, list[int]] = defaultdict(list)
+    ticks: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        pid = int(stat.parent.name)
+        below[int(fields[1])].append(pid)
+        # With that of processes below it which have ended.
+        ticks[pid] = sum(map(int, fields[11:15]))
+    found, total = [os.getpid()], 0
+    while found:
+        pid = found.pop()
+        total += ticks.get(pid, 0)
+        found += below[pid]
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def batches(args: argparse.Namespace) -> None:
-    """Blocks of several sizes on two cores, with several numbers of blocks that a worker gets at once."""
+    """Processor time for blocks of several sizes, with several numbers of blocks that a worker gets at once."""
+
+    def cost(work: Callable[[], Any]) -> float:
+        before = processor_time()
+        work()
+        return processor_time() - before
+
     with tempfile.TemporaryDirectory() as folder:
         for txs in args.txs:
             table_of_blocks(Path(folder, str(txs)), args.blocks, txs)
         table_of_blocks(Path(folder, "small"), 2, 1)
-        alone = {txs: timed(lambda: plain(Path(folder, str(txs)))) for txs in args.txs}
+        alone = {}
+        for txs in args.txs:
+            source = Path(folder, str(txs))
+            alone[txs] = min(cost(lambda: plain(source)) for _ in range(2))
         spark = session(2)
 
         def job(source: str, batch: int) -> float:
             made = Job(
                 "verify", f"{folder}/{source}", f"{folder}/out-{time.time_ns()}", rounds=0, partitions=4, batch=batch
             )
-            return timed(lambda: run(made, spark))
+            return cost(lambda: run(made, spark))
 
-        # The first ones warm up what starts once.
-        fixed = statistics.median([job("small", 1) for _ in range(5)][2:])
+        # Java compiles what runs often: the first jobs are not counted.
+        for batch in args.batches:
+            job(str(args.txs[0]), batch)
         for txs in args.txs:
-            job(str(txs), args.batches[-1])
-            # A round of each in turn: what else the machine does is shared.
-            rounds = [[job(str(txs), batch) for batch in args.batches] for _ in range(args.rounds)]
-            for batch, times in zip(args.batches, zip(*rounds, strict=True), strict=True):
-                took = statistics.median(times)
+            # One job of each in turn, and one that has next to nothing to do: what else the machine does is shared.
+            rounds = []
+            for _ in range(args.rounds):
+                fixed = job("small", 1)
+                rounds.append([job(str(txs), batch) - fixed for batch in args.batches])
+            for batch, costs in zip(args.batches, zip(*rounds, strict=True), strict=True):
+                took = statistics.median(costs)
                 say(
-                    figure="batches", txs=txs, blocks=args.blocks, batch=batch, job_s=took, fixed_s=fixed,
-                    plain_ms=1e3 * alone[txs] / args.blocks,
-                    engine_core_ms=1e3 * (2 * (took - fixed) - alone[txs]) / args.blocks,
+                    figure="batches", txs=txs, blocks=args.blocks, batch=batch, cpu_s=took,
+                    plain_cpu_ms=1e3 * alone[txs] / args.blocks,
+                    engine_cpu_ms=1e3 * (took - alone[txs]) / args.blocks,
                 )  # fmt: skip
         spark.stop()
 

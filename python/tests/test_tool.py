@@ -123,7 +123,7 @@ def test_all_commands_are_there(tool_path: str) -> None:
     commands = [line.split("\\-", 1)[1] for line in manual.decode().splitlines() if line.startswith("braid\\-")]
     names = [name.split("(")[0].replace("\\-", "-") for name in commands]
     assert {"run", "explain", "survey", "trace", "chain", "fetch", "t8n"} < set(names)
-    for name in names:
+    for name in set(names) - {"help"}:
         code, output = python(name, "--help")
         assert code == 0 and f"Usage: python -m braid_evm {name}".encode() in output, name
 

@@ -32,7 +32,7 @@ pub struct Entry<M: Machine> {
 /// Who takes part in a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// Shards that run it: those that have a key that it may write. If there is none, the first that has a key which it
+    /// Shards that run it: every shard with a key that it may write. If there is none, the first one with a key that it
     /// reads; if there is none either, shard 0.
     pub active: BTreeSet<ShardId>,
     /// Shards that have a key that it may read. They send its value to each active shard but themselves.
@@ -81,14 +81,14 @@ pub struct Agreed<M: Machine> {
     parts: Vec<Vec<TxIndex>>,
     /// By shard: transactions that it runs.
     runs: Vec<Vec<TxIndex>>,
-    /// By sender and receiver: transactions of which values are due.
+    /// By sender and receiver: transactions whose values are due.
     dues: BTreeMap<(ShardId, ShardId), Vec<TxIndex>>,
     shards: u16,
     window: u32,
 }
 
 impl<M: Machine> Agreed<M> {
-    /// The order `entries` over `shards` shards, of which `home` says where a key lies. No shard goes further than
+    /// The order `entries` over `shards` shards; `home` says on which shard a key lies. No shard goes further than
     /// `window` transactions ahead of what it must keep: at least 1.
     #[must_use]
     pub fn new(
@@ -202,7 +202,7 @@ impl<M: Machine> Agreed<M> {
         since(&self.runs[shard.position()], from)
     }
 
-    /// Transactions from `low` on of which `from` owes values to `to`.
+    /// Transactions from `low` on whose values `from` owes to `to`.
     pub(crate) fn dues_from(&self, from: ShardId, to: ShardId, low: TxIndex) -> &[TxIndex] {
         self.dues.get(&(from, to)).map_or(&[], |dues| since(dues, low))
     }

@@ -21,8 +21,8 @@ impl<A: Clone + Ord> Placement<A> {
         Self { shards: shards.max(1), learned: BTreeMap::new(), hash }
     }
 
-    /// Accounts that meet in transactions lie together, as far as the load allows: the account that occurs most often
-    /// is placed first, each one at the shard with which it has met most often, among those that have room. An
+    /// Accounts that meet in transactions lie together, if the load allows it: the account that occurs most often is
+    /// placed first, each one at the shard with which it has met most often, among the shards that have room. An
     /// account that occurs nowhere lies by its hash. `groups` has the accounts of each transaction.
     #[must_use]
     pub fn learned<'a>(

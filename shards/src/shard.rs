@@ -2,7 +2,7 @@
 //!
 //! A transaction runs at each shard that has a key which it may write, on the same values: a shard sends, unasked,
 //! the values of its keys as they are below the transaction in the order. Values are read from a log of versions, so
-//! that a transaction waits for earlier writers of what it reads and for nothing else.
+//! that a transaction waits only for earlier writers of what it reads.
 //!
 //! A message is named by its sender and its transaction: a second one with the same name changes nothing. The
 //! acknowledgement says which transactions the receiver has committed, not what it has received: what it has
@@ -126,7 +126,7 @@ impl<M: Machine> Shard<M> {
         &self.durable
     }
 
-    /// Transactions of which this shard owed values to `to`, and will not send them again.
+    /// Transactions whose values this shard owed to `to` and will not send again.
     pub fn settled<'a>(
         &self,
         agreed: &'a Agreed<M>,
@@ -137,7 +137,7 @@ impl<M: Machine> Shard<M> {
         dues.take_while(move |tx| *tx < acknowledged)
     }
 
-    /// Transactions of which values have come that are not committed.
+    /// Uncommitted transactions with values that have come.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.inbox.len()
@@ -228,7 +228,7 @@ impl<M: Machine> Shard<M> {
         self.tell(agreed, out);
     }
 
-    /// The first transaction that this shard has to run or of which it owes values: what is below it can be folded.
+    /// The first transaction that this shard has to run or whose values it owes: everything below it can be folded.
     fn low(&self, agreed: &Agreed<M>) -> TxIndex {
         let owed = agreed.shard_ids().filter_map(|to| {
             agreed.dues_from(self.id, to, self.acknowledged[to.position()]).first().copied()

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// What the network carried and what befell the shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Messages with values, those that were sent again among them.
+    /// Messages with values, the ones that were sent again included.
     pub values: u64,
     /// Acknowledgements.
     pub acknowledgements: u64,

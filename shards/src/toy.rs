@@ -76,7 +76,7 @@ impl Machine for Toy {
     }
 }
 
-/// A random order of toy transactions over `keys` keys, some of which are hot. One in thirty leaves its declaration.
+/// A random order of toy transactions over `keys` keys, some of them hot. One in thirty leaves its declaration.
 #[must_use]
 pub fn random_entries(random: &mut Random, transactions: u64, keys: u16) -> Vec<Entry<Toy>> {
     (0..transactions).map(|_| random_entry(random, keys)).collect()

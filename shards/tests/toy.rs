@@ -100,7 +100,7 @@ fn a_seed_does_the_same_again() {
     }
 }
 
-/// Two shards, one transaction each way: the roles and the messages are those that the rule gives.
+/// Two shards, one transaction each way: the roles and the messages are as the rule says.
 #[test]
 fn roles_follow_from_the_declaration() {
     let home = |key: &u16| ShardId(*key);

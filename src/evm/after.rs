@@ -13,7 +13,7 @@ use revm::{Database, DatabaseRef};
 pub(super) struct AfterLast<'a, D: DatabaseRef> {
     pub(super) pending: Pending,
     pub(super) below: EvmView<'a, D>,
-    /// An account of which there was no answer, as private batches have changed it.
+    /// An account that was not answered, because private batches have changed it.
     pub(super) refused: Option<Address>,
     /// Accounts that may have been credited.
     pub(super) receivers: Vec<Address>,

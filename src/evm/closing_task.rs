@@ -34,7 +34,7 @@ pub(super) struct Closing {
     spread: Spread,
     jobs: Vec<Job>,
     next: AtomicU64,
-    /// Accounts of which what undoes their slots is a job of its own.
+    /// Accounts whose reverts of slots are made in a job of their own.
     large: Vec<Large>,
     done: Sender<(usize, Done)>,
     /// Ends when all jobs are done.
@@ -49,7 +49,7 @@ pub(super) struct Closing {
     /// not see them.
     reverts: Option<Mutex<Vec<Vec<AccountReverted>>>>,
     pub(super) joined: Mutex<Vec<AccountReverted>>,
-    /// Whose slots are undone apart, and by what: as far as the caller was told.
+    /// Accounts whose slots are undone apart, and by what; only what the caller was told of.
     pub(super) apart: Mutex<(Vec<Address>, AddressMap<UndoneSlots>)>,
     pub(super) mutant: EvmMutant,
 }

@@ -59,8 +59,8 @@ impl Task for Follower {
 }
 
 impl<S: StateSource> Session<S> {
-    /// The bundle is made while transactions run. Those that have run must be in what has grown so
-    /// far.
+    /// The bundle is made while transactions run. What has grown so far must have every transaction
+    /// that has run.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
         let transactions = self.workload.recipe.block.transactions.len();
         let ran = &self.ledger.outcomes;
@@ -123,8 +123,8 @@ mod tests {
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Two workers, the second of which comes before the caller begins, or does not come at all.
-    /// Tells whether it found anything to wait for, each time.
+    /// Two workers; the second one comes before the caller begins, or does not come at all. Records
+    /// each time whether it found anything to wait for.
     struct Watched {
         comes: bool,
         waited: Vec<bool>,

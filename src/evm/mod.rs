@@ -8,7 +8,7 @@
 //!    +-- bundle: effects folded by account, in parallel, into revm's BundleState
 //! ```
 //!
-//! The rooms, each of which imports only those before it: [`mutants`] (seeded bugs), [`fees`],
+//! The modules; each imports only the ones before it: [`mutants`] (seeded bugs), [`fees`],
 //! [`bal`] (block access lists), [`exec`] (one run of a transaction), [`block`] (what a block adds
 //! to its transactions), [`bundle`] (state changes), [`engine`] (what the engine asks of Ethereum).
 //! Every other file here drives a block through them and may import them all.

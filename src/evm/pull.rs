@@ -38,7 +38,7 @@ pub trait TransactionPool {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BuiltBlock {
-    /// The block with all transactions that were pulled, in order, those that were left out
+    /// The block with all transactions that were pulled, in order, skipped ones
     /// included: [`BlockOutput::outcomes`] tells which. Where a token has ended the filling, what
     /// was pulled and has not run is not there.
     pub block: Arc<Block>,
@@ -70,7 +70,7 @@ impl<S: StateSource> Session<S> {
         waiting
     }
 
-    /// The block has no transactions but those that have run.
+    /// The block has no transactions but the ones that have run.
     pub(super) fn leave_rest(&mut self) {
         let keeps = is_evm_mutant!(self.workload.recipe.mutant, RestOfPoolKept);
         self.ledger.set_block(Arc::default());

@@ -64,7 +64,7 @@ impl<S: StateSource> Default for Ended<S> {
 }
 
 impl<S: StateSource> Session<S> {
-    /// A block of which nothing has run, with an empty store.
+    /// A block that has not begun to run, with an empty store.
     pub(super) fn new(workload: EvmWorkload<S>, store: Store<EvmLocation>) -> Self {
         Self {
             carry: None,

@@ -130,7 +130,7 @@ impl<S: fmt::Debug> fmt::Debug for AsyncRequest<S> {
 }
 
 impl AsyncRequest<NoState> {
-    /// The state before the block, of which each worker opens a handle.
+    /// The state before the block; each worker opens a handle of it.
     pub fn state<S: StateSource + 'static>(self, source: S) -> AsyncRequest<S> {
         let Self { executor, block, state: NoState, parent, on_commit, cancel } = self;
         AsyncRequest { executor, block, state: source, parent, on_commit, cancel }

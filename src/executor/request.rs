@@ -61,7 +61,7 @@ impl Executor {
 }
 
 impl<'r> BlockRequest<'r, NoState> {
-    /// The state before the block, of which each worker opens a handle.
+    /// The state before the block; each worker opens a handle of it.
     pub fn state<S: StateSource + 'static>(self, source: S) -> BlockRequest<'r, S> {
         let Self { executor, block, state: NoState, parent, on_commit, cancel } = self;
         BlockRequest { executor, block, state: source, parent, on_commit, cancel }

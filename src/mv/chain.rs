@@ -176,20 +176,20 @@ impl<L: Location> Chain<L> {
     }
 
     /// The highest of the `running` transactions below `reader` that has read this and will
-    /// probably write it, where no transaction between the two has written it: about half of those
-    /// that have read it have written it, or more.
+    /// probably write it, where no transaction between the two has written it: about half of its
+    /// readers have written it, or more.
     pub(super) fn likely_writer(
         &self,
         reader: TxIndex,
         running: impl Iterator<Item = TxIndex>,
         mutant: StoreMutant,
     ) -> Option<TxIndex> {
-        // Those that run have not written yet.
+        // Running transactions have not written yet.
         if self.writes == 0 || self.reads > self.writes.saturating_mul(2).saturating_add(2) {
             return None;
         }
         let newest = self.below(reader, mutant).last().map(|newest| newest.version.tx);
-        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, ForeseesHigher);
+        let is_lower = |tx: &TxIndex| *tx < reader || is_store_mutant!(mutant, PredictsHigher);
         let is_newer = |tx: &TxIndex| newest.is_none_or(|newest| newest < *tx);
         // Who runs has come lately.
         let has_read = |tx: &TxIndex| {

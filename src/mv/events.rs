@@ -72,7 +72,7 @@ pub enum StoreEvent<L: Location> {
         found: Found<L>,
     },
     /// A reader is to wait for a transaction that runs and will probably write here.
-    Foreseen {
+    Predicted {
         /// The reader.
         reader: TxIndex,
         /// The location.

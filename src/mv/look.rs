@@ -122,13 +122,13 @@ impl<L: Location> Store<L> {
         })
     }
 
-    /// What `reader` finds, unless `foresee` finds a transaction to wait for.
+    /// What `reader` finds, unless `predict` finds a transaction to wait for.
     fn resolve_or(
         &self,
         hash: LocationHash,
         location: &L,
         reader: TxIndex,
-        foresee: impl FnOnce(&Chain<L>) -> Option<TxIndex>,
+        predict: impl FnOnce(&Chain<L>) -> Option<TxIndex>,
     ) -> Resolution<L> {
         let began = Ticket::now();
         // Asked before the scope is: what is final now is seen in full there.
@@ -137,11 +137,11 @@ impl<L: Location> Store<L> {
         let own = Reader { tx: reader, interest: Interest::Value };
         let look = Look { reader, frontier, floor: life.floor };
         let find = |chain: &mut Chain<L>, trace| {
-            if let Some(on) = foresee(chain) {
+            if let Some(on) = predict(chain) {
                 // Nothing was seen that a change could concern.
                 let life = life.ticket();
                 let location = || chain.location.clone();
-                self.log.note(|| StoreEvent::Foreseen {
+                self.log.note(|| StoreEvent::Predicted {
                     reader,
                     location: location(),
                     began,

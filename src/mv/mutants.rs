@@ -66,7 +66,7 @@ pub enum StoreMutant {
     FoldPastTombstone,
     /// A reader waits for a higher transaction that runs.
     #[cfg(feature = "mutants")]
-    ForeseesHigher,
+    PredictsHigher,
     /// What a block has left in the store is there for the next one.
     #[cfg(feature = "mutants")]
     NotEmptied,
@@ -114,7 +114,7 @@ impl StoreMutant {
         Self::MissUnnoticed,
         Self::ReleasedEarly,
         Self::FoldPastTombstone,
-        Self::ForeseesHigher,
+        Self::PredictsHigher,
         Self::NotEmptied,
         Self::OutsidersIgnored,
         Self::WritesUncompared,

@@ -14,7 +14,7 @@ impl Seat {
     const NAMED: u32 = 1 << 31;
 }
 
-/// What each worker runs, as far as it has told.
+/// What each worker has said that it runs.
 #[derive(Debug, Default)]
 pub(super) struct Running(Box<[Seat]>);
 

@@ -181,7 +181,7 @@ impl<L: Location> Store<L> {
         self.frontier.store(frontier.0, SeqCst);
     }
 
-    /// Whether everything below `reader` is final, as far as the store has been told.
+    /// Whether the store has been told that everything below `reader` is final.
     #[must_use]
     pub fn is_final_below(&self, reader: TxIndex) -> bool {
         self.frontier() >= reader
@@ -207,7 +207,7 @@ impl<L: Location> Store<L> {
         location.is_scope() && !is_store_mutant!(self.mutant, ScopeSilent)
     }
 
-    /// Publishes one entry. Readers that it may concern are added to `stale`, those that are known.
+    /// Publishes one entry. Known readers that it may concern are added to `stale`.
     pub fn publish(
         &self,
         version: Version,

@@ -11,7 +11,7 @@ use crate::worker::{Activity, AnyInterrupt, Context, Interrupt, Point, Waited};
 pub enum Seat<'a> {
     /// Nothing interrupts it, and waiting blocks the thread.
     Thread(&'a Threads),
-    /// One of several on a thread, each of which goes on when it is told to.
+    /// One of several fibers on a thread; each goes on when it is told to.
     #[cfg(all(feature = "testing", not(braid_loom)))]
     Fiber(&'a Fiber<'a>),
 }

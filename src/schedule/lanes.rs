@@ -1,5 +1,4 @@
-//! Sharing transactions out among lanes: groups that have nothing to do with each other as far as
-//! one can tell before they run.
+//! Sharing transactions out among lanes: groups that look unrelated before they run.
 
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -18,7 +17,7 @@ pub struct Ties {
 pub struct Lanes {
     /// The heaviest one first; each in order.
     pub lanes: Vec<Vec<usize>>,
-    /// Of those that belong together at most.
+    /// Greatest weight of transactions that belong together.
     pub heaviest: u64,
     /// Of all.
     pub total: u64,
@@ -37,8 +36,8 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
     place
 }
 
-/// Shares transactions out among `most` lanes: those that belong together, by one or several
-/// others, in one lane, and the lanes about as heavy as each other. The worker of one of them has
+/// Shares transactions out among `most` lanes: transactions that belong together, directly or
+/// through others, in one lane, and the lanes about as heavy as each other. The worker of one has
 /// something else to do before, which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub(super) struct Batches<W: Workload> {
     kept: Vec<Option<Kept<W>>>,
     pub(super) index: ConflictIndex<W::Location>,
-    /// Batches of which something was committed.
+    /// Number of batches that committed at least one transaction.
     pub(super) committed: u64,
     /// Runs that were reported by a worker that ran them beside the one that had begun them.
     pub(super) helped: u64,

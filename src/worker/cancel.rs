@@ -18,7 +18,7 @@ impl CancellationToken {
         Self(Arc::new(AtomicBool::new(false)))
     }
 
-    /// Ends the blocks that have this token, those that begin later included.
+    /// Ends the blocks that have this token, now and later.
     pub fn cancel(&self) {
         self.0.store(true, SeqCst);
     }

@@ -10,7 +10,7 @@ pub(super) enum Stage {
     /// A worker runs it, or the role has taken it back.
     Begun = 1,
     /// Its worker publishes the first transaction, or the role has taken that right. Of a private
-    /// batch: one of those that run it reports it.
+    /// batch: one of the workers that run it reports it.
     Published = 2,
 }
 

@@ -77,8 +77,8 @@ where
         }
     }
 
-    /// Runs the frontier `tx` beside the worker that runs it. Returns what is to be run at once,
-    /// most likely the same transaction, of which the result is in hand then.
+    /// Runs the frontier `tx` beside the worker that runs it. Returns the job to run at once: most
+    /// likely the same transaction, whose result is then at hand.
     fn help(&mut self, tx: TxIndex) -> Option<JobMessage<W>> {
         let ran = self.run_second(tx);
         // The database may answer, and user code may return, when they are asked again.

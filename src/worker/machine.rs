@@ -207,7 +207,7 @@ pub trait Workload: Sync {
     /// What a ledger keeps of transactions that were committed by group.
     type Left: Clone + Send;
 
-    /// The entries of `left`, those that it credits included. One location may come more than once
+    /// The entries of `left`, credited ones included. One location may come more than once
     /// only if all of it are deltas.
     fn entries(&self, left: &Self::Left, each: impl FnMut(Self::Location, Entry<Self::Location>));
 

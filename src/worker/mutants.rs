@@ -78,8 +78,8 @@ pub enum WorkerMutant {
     /// Each worker that runs a private batch reports it.
     #[cfg(feature = "mutants")]
     ReportedTwice,
-    /// A helper runs a private batch on the state below the frontier, of which not all may be in
-    /// the store.
+    /// A helper runs a private batch on the state below the frontier, although the store may not
+    /// have all of it.
     #[cfg(feature = "mutants")]
     SecondOnFrontier,
     /// A batch that the role has taken back counts as begun.

@@ -67,7 +67,7 @@ pub struct Shared<W: Workload, G> {
     /// Whether what a stretch in order accesses is logged, too: others run beside it, or it is
     /// checked.
     pub(super) compares_all: bool,
-    /// An empty access log, of which those of all batches are made.
+    /// Empty access log; cloned for each batch so that all use one hash seed.
     pub(super) empty_log: AccessLog<W::Location>,
     pub(super) frontier: AtomicU32,
     stop_work: AtomicBool,
@@ -99,7 +99,7 @@ pub struct BlockEnd<W: Workload, G> {
     pub published: TxIndex,
     /// What private batches and those beside them have committed.
     pub conflicts: ConflictIndex<W::Location>,
-    /// Private batches of which something was committed.
+    /// Number of private batches that committed at least one transaction.
     pub batches: u64,
     /// What the stretch in order with which it ended has left, beside what is with the ledger: what
     /// lies below the frontier, from where the stretch has begun.
@@ -223,8 +223,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         &self.store
     }
 
-    /// After the block is over: the first transaction of which what it has left may not be in the
-    /// store, and what those from there on have left by group.
+    /// After the block is over: the first transaction whose writes may not be in the store, and
+    /// what the transactions from there on have left, by group.
     #[must_use]
     pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
         let role = self.role.lock();

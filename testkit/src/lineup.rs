@@ -32,7 +32,7 @@ pub const SETTINGS: [(u16, Policy); 9] = [
     (2, Policy::Forced(Forced::Groups)),
 ];
 
-/// How every block is executed besides: without speculation, alone and with others that fold, and in turns
+/// The other ways in which every block is executed: without speculation, alone and with others that fold, and in turns
 /// with it.
 const OTHERS: [(u16, Policy); 10] = [
     (1, Policy::InOrder),
@@ -111,7 +111,7 @@ impl Observer for Counter {
     }
 }
 
-/// A database of which every worker gets a copy.
+/// A database that is copied for every worker.
 pub trait Copies: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static {}
 
 impl<D: DatabaseRef<Error: core::fmt::Display> + Clone + Send + Sync + 'static> Copies for D {}

@@ -51,7 +51,7 @@ pub fn bare(block: &Block) -> Block {
     bare
 }
 
-/// Executes the transactions of a [`bare`] block; invalid ones, and those that the block has no
+/// Executes the transactions of a [`bare`] block; invalid ones, and any that the block has no
 /// room for, are left out.
 pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> SequentialOutput {
     let state = State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update();

@@ -1,7 +1,7 @@
 //! Access lists (EIP-7928) of blocks that are executed whole, against alloy-evm's own executor that is told the index of
 //! each transaction, over one `State` each.
 //!
-//! 1. Every real block and random hostile blocks, also those that fail: the list that the `State` builds is that of
+//! 1. Every real block and random hostile blocks, failing ones included: the list that the `State` builds is that of
 //!    revm's builder, and of the oracle where revm's goes wrong; everything else is as without a list.
 //! 2. With the list that a block comes with: the same.
 //! 3. With one that is wrong: an error that has the list's, and never a result.

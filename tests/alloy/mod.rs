@@ -1,7 +1,7 @@
 //! The block executor for alloy-evm against alloy-evm's own.
 //!
 //! 1. Every real block: receipts, requests, gas and the bundle with its reverts are the same.
-//! 2. Random hostile blocks, also those that end with an error: the same error, and the same changes
+//! 2. Random hostile blocks, also the ones that end with an error: the same error, and the same changes
 //!    of what was committed before it.
 //! 3. Blocks upon each other, over one `State`.
 //! 4. A database that fails or panics: its own error; the factory goes on.

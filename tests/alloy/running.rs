@@ -76,7 +76,7 @@ where
     (results, state.take_bundle())
 }
 
-/// The same by calls for single transactions, all of which are valid.
+/// The same by calls for single transactions; all are valid.
 pub(crate) fn run_one_by_one<D>(
     factory: &impl Factory,
     block: &Block,

@@ -8,7 +8,7 @@ use revm::bytecode::opcode;
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 
-/// Lengths around those that mappings, arrays and CREATE2 hash, and around the longest that is remembered.
+/// Lengths around the ones that mappings, arrays and CREATE2 hash, and around the longest that is remembered.
 const LENGTHS: [usize; 14] = [0, 1, 31, 32, 33, 63, 64, 65, 85, 94, 95, 96, 97, 160];
 
 /// Each transaction hashes beginnings of what its word is followed by, twice, the first time where memory may have

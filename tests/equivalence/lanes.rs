@@ -25,7 +25,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A call that has nothing to do with those that bring something else, as far as one can tell.
+/// A call that looks unrelated to calls that bring something else.
 fn bring(contract: Address, what: u8) -> TxEnv {
     TxEnv { data: Bytes::from([what; 36]), ..call(contract) }
 }
@@ -150,7 +150,7 @@ pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
     assert!(seen > U256::ZERO, "fees were paid by then");
 }
 
-/// Rounds of many transactions, some of which are left out, change the same accounts again.
+/// Rounds of many transactions change the same accounts again; some transactions are left out.
 #[test]
 pub(crate) fn what_lanes_leave_is_folded_while_others_run() {
     let mut scene = payments(0);
@@ -194,7 +194,7 @@ pub(crate) fn lanes_without_room_are_not_committed() {
     }
 }
 
-/// Each of them could use up the block: what is begun for nothing is not much more than that.
+/// Each of them could use up the block: few runs more than that are begun and discarded.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(0);

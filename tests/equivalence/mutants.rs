@@ -48,7 +48,7 @@ fn of_lists() -> impl Iterator<Item = (&'static str, fn())> {
     tests.into_iter()
 }
 
-/// Those that are not in this folder.
+/// Tests outside this folder.
 fn others() -> impl Iterator<Item = (&'static str, fn())> {
     let tests = tests![
         cancelled::a_builder_gets_the_block_that_there_is,

@@ -84,7 +84,7 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
     assert_eq!(scene.play().slot(counter, 0), Some(U256::from(2)));
 }
 
-/// Only the last transaction looks at the beneficiary, and the block adds to it besides.
+/// Only the last transaction looks at the beneficiary; the block adds to it, too.
 #[test]
 pub(crate) fn what_parts_have_set_aside_is_seen_later() {
     let mut scene = payments(6);
@@ -139,7 +139,7 @@ fn limits_that_cannot_be_added() {
 }
 
 /// Candidates for many blocks: no part runs for longer than one, and none begins where there is no room
-/// for those that have ended.
+/// for the parts that have ended.
 #[test]
 fn what_has_no_room_is_not_run() {
     let mut scene = payments(4_000);

@@ -30,7 +30,7 @@ const POLICIES: [Policy; 6] = [
     Policy::Forced(Forced::Groups),
 ];
 
-/// Calls of a few contracts by senders of their own, each of which writes.
+/// Calls of a few contracts by senders of their own; each call writes.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let contracts: Vec<Address> =

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// A block of 30 transactions, some of which depend on each other.
+/// A block of 30 transactions; some depend on each other.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counter = scene.contract(0, Code::new().increment(0, 1));

@@ -77,12 +77,12 @@ fn test_program(messages: &str) -> Option<&str> {
     })
 }
 
-/// Lines of one folder: all, and those that ran.
+/// Number of lines of one folder: all, and the ones that ran.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lines {
     all: usize,
     run: usize,
-    /// Those that did not run, by file.
+    /// Lines that did not run, by file.
     missed: BTreeMap<String, BTreeSet<u32>>,
 }
 

@@ -147,7 +147,7 @@ enum Recipe {
     Plot,
     /// Build the pages as a book, target/book/html, and check its links; installs mdbook if it is not there
     Book,
-    /// Write the tables of docs/data, and those that the source holds, into the pages
+    /// Write the tables of docs/data, and the tables that the source holds, into the pages
     Pages,
     /// Run the tests on threads under ThreadSanitizer
     Tsan {

@@ -1,4 +1,4 @@
-//! The recipes, except those that are made of others.
+//! The recipes that are not made of others.
 
 use crate::readme;
 use crate::runner::{Failed, Runner};

@@ -109,7 +109,7 @@ fn told(log: &Path) -> Result<String, String> {
     Ok(format!("{}\n    {}", figures.join(", "), reached.join("; ")))
 }
 
-/// Inputs that have failed. Those that only were slow do not count.
+/// Inputs that have failed; slow ones do not count.
 fn failures(found: &Path) -> io::Result<Vec<PathBuf>> {
     let mut failures = Vec::new();
     for entry in fs::read_dir(found)? {

@@ -59,7 +59,7 @@ const JUDGES: [&str; 7] =
 
 /// Mutants that a tool makes: cargo-mutants over the protocol and the store, against the
 /// models, the simulator and the traces. What it mutates, and which mutants may live and why, is in
-/// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`. `resume`: without those that an earlier
+/// `.cargo/mutants.toml`. `shard`: a part of them, as `1/8`. `resume`: without mutants that an earlier
 /// run has seen noticed.
 pub(crate) fn cargo_mutants(
     runner: &mut Runner,
@@ -100,7 +100,7 @@ fn survivors(mut command: Command, root: &Path) -> Result<String, String> {
     let missed = fs::read_to_string(&path);
     let missed = missed.map_err(|error| format!("{}: {error}", path.display()))?;
     match missed.lines().count() {
-        0 => Ok("no mutant survives but those that may".to_owned()),
+        0 => Ok("no mutant survives but the permitted ones".to_owned()),
         count => Err(format!("{count} survive: {}", path.display())),
     }
 }

@@ -4,7 +4,7 @@ use braid_evm::runtime::simulated::Random;
 
 /// Rounds that a measurement must have: of fewer no interval can be told.
 pub const FEWEST: usize = 5;
-/// Resamples of the rounds, of which the middle 95 % make the interval.
+/// Resamples of the rounds; the middle 95 % make the interval.
 const RESAMPLES: usize = 4_000;
 /// The same measurements have the same interval.
 const SEED: u64 = 0x6272_6169_6400_0001;

@@ -15,7 +15,7 @@ pub struct Bounded {
     pub learned: Figures,
     /// One that does not learn.
     pub fresh: Figures,
-    /// How many times faster than in sequence whole runs can be, at best, where each waits for those that it needs.
+    /// How many times faster than in sequence whole runs can be, at best, where each waits for the runs that it needs.
     pub chain_bound: f64,
     /// The same where it waits at its first read of what they write.
     pub late_bound: f64,

@@ -29,7 +29,7 @@ pub struct Virtual {
     pub learned: f64,
     /// Time that all runs take together, over sequential time, in the slower one.
     pub runs: f64,
-    /// What it can be at best where each whole run waits for those that it needs.
+    /// What it can be at best where each whole run waits for the runs that it needs.
     pub chain_bound: f64,
     /// What the longest transaction and the number of workers allow.
     pub longest_bound: f64,

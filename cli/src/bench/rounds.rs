@@ -241,7 +241,7 @@ fn same(who: &str, differences: &braid_testkit::compare::Differences) -> Result<
     Err(BenchError::Different { who: who.to_owned(), differences: differences.to_string() })
 }
 
-/// Whether one journal for all gives what sequential execution gives, as far as results tell.
+/// Whether one journal for all gives the results of sequential execution.
 fn agrees(expected: &SequentialOutput, found: &[ExecutionResult]) -> bool {
     let outcomes = expected.outcomes.iter().zip(&expected.receipts);
     expected.outcomes.len() == found.len()

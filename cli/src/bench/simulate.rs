@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rounds, of which the shortest run of each counts: executors have learned by then what a block shows.
+/// Number of rounds; the shortest run of each counts, as executors have learned by then what a block shows.
 const ROUNDS: usize = 6;
 
 /// What a block comes to on some number of simulated workers.
@@ -58,7 +58,7 @@ impl Simulated {
 pub struct Bounds {
     /// Time of all transactions, one after the other, without a bundle.
     pub work: Duration,
-    /// The longest chain of transactions of which each reads what one before it wrote; fees for the
+    /// The longest chain of transactions in which each reads what an earlier one wrote; fees for the
     /// beneficiary are left out.
     pub chain: Duration,
 }

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-/// Runs of which the shortest counts.
+/// Number of runs; the shortest one counts.
 const RUNS: usize = 3;
 /// What one worker may be doing.
 const KINDS: usize = 9;

@@ -64,7 +64,7 @@ fn same(
     Err(FieldError::new(field, format!("{what}, {}", text(found)), text(stated)))
 }
 
-/// Compares the senders that the file names with those that the signatures give.
+/// Compares the senders that the file names with the ones that the signatures give.
 fn check_senders(
     file: &BlockFile,
     homestead: bool,

@@ -23,7 +23,7 @@ use std::{
 /// A block of an input.
 #[derive(Debug)]
 pub enum InputBlock {
-    /// A block after those that the chain has, checked as far as that can be done without a state.
+    /// A block after the last one of the chain, with every check that needs no state done.
     New(Box<ChainBlock>),
     /// A block whose number is not above that of the chain's last one. Its body is not looked at.
     Old(Head),

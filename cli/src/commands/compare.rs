@@ -259,7 +259,7 @@ fn figures(one: &Side, other: &Side) -> Vec<Figure> {
     figures
 }
 
-/// The places of both sides, those that cost most on either first.
+/// The places of both sides, the most expensive on either side first.
 fn places(one: &Side, other: &Side) -> Vec<Shared> {
     let find = |side: &Side, place: &Place| {
         let mut all = side.conflicts.iter();

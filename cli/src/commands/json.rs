@@ -122,7 +122,7 @@ struct MismatchLine {
     /// `account`, `balance`, `nonce`, `code` or `slot`.
     field: &'static str,
     slot: Option<U256>,
-    /// What the list says: a value, code, `unchanged`, or null for nothing.
+    /// What the list says: a value, code, `unchanged`, or null if it says nothing.
     listed: Option<String>,
     /// What the execution did, in the same words.
     executed: Option<String>,

@@ -137,7 +137,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<End, Stop> {
     })
 }
 
-/// Looks at all inputs. Returns how that ended, and the number of those that cannot be used.
+/// Looks at all inputs. Returns how that ended, and the number of inputs that cannot be used.
 fn gather(
     args: &LintArgs,
     known: &mut Known,

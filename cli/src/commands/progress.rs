@@ -124,7 +124,7 @@ impl Drop for Progress {
     }
 }
 
-/// Does `work`, of which a terminal is told by `what` if it takes a while.
+/// Does `work`; if it takes a while, a terminal shows `what`.
 pub(super) fn working<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let mut progress = Progress::open_ended();
     progress.begin(what);

@@ -120,9 +120,9 @@ fn ratio(over: Duration, under: Duration) -> Option<f64> {
 /// All blocks together.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    /// Blocks of which everything agrees.
+    /// Number of blocks with no difference.
     pub(super) right: usize,
-    /// Blocks of which something does not.
+    /// Number of blocks with a difference.
     pub(super) mismatches: usize,
     /// Blocks that both executions reject.
     pub(super) rejected: usize,
@@ -138,7 +138,7 @@ pub(super) struct Totals {
     pub(super) measured: Measured,
     /// How many of these transactions ran how, and why.
     pub(super) ran: HashMap<(Strategy, Reason), u64>,
-    /// Blocks of which more than half ran in order, by the reason of most of it.
+    /// Number of blocks that ran in order for more than half, by the most frequent reason.
     pub(super) in_order: HashMap<Reason, u64>,
 }
 

@@ -167,7 +167,7 @@ fn block_line(args: &SimArgs, scenario: &Scenario, judged: &Judged) -> BlockLine
     }
 }
 
-/// Of many blocks only those that are wrong are worth a line.
+/// Of many blocks only the wrong ones are worth a line.
 fn block_text(
     out: &mut impl Write,
     args: &SimArgs,

@@ -23,7 +23,7 @@ pub enum Rule {
     Whole,
     /// At its first read of something that an earlier one writes, for the end of that one.
     LateRead,
-    /// For nothing, as where the block comes with its access list.
+    /// No wait at all, as where the block comes with its access list.
     Nothing,
 }
 

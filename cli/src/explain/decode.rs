@@ -40,11 +40,11 @@ pub enum Kind {
     Vault,
     /// A slot that grows by the same number each time.
     Counter,
-    /// Entry of a mapping of which no more is known.
+    /// Entry of a mapping about which no more is known.
     MappingEntry,
     /// Element of an array, or of bytes.
     ArrayElement,
-    /// A slot of which no more is known.
+    /// A slot about which no more is known.
     Slot,
 }
 

@@ -55,7 +55,7 @@ pub struct Recorded {
     pub gas: u64,
     /// Time that it took, without commit.
     pub time: Duration,
-    /// Places that it read, some of which it wrote, in order of the places.
+    /// Places that it read, or read and wrote, in order of the places.
     pub accesses: Vec<Access>,
     /// Contracts that were called on its behalf, with the first four bytes of the input, each once.
     pub calls: Vec<(Address, [u8; 4])>,

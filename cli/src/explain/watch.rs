@@ -158,7 +158,7 @@ impl Watch {
         base.saturating_add(interpreter.gas.limit().saturating_sub(interpreter.gas.remaining()))
     }
 
-    /// A frame begins that may use this much gas, of which its caller has paid all but `given`.
+    /// A frame begins that may use this much gas; its caller has paid all of it but `given`.
     fn enter(&mut self, limit: u64, given: u64) {
         let base = self.spent.saturating_sub(limit.saturating_sub(given));
         // The transaction's own frame: nothing was spent before it.

@@ -8,7 +8,7 @@ use alloy_primitives::Address;
 pub struct WhatIf {
     /// Places at which no transactions conflict.
     pub without: Vec<Target>,
-    /// Places of which each sender has one of its own.
+    /// Places that are split: each sender gets its own.
     pub sharded: Vec<Location>,
 }
 
@@ -22,7 +22,7 @@ impl WhatIf {
         self.without.is_empty() && self.sharded.is_empty()
     }
 
-    /// Transactions conflict at `location` with those that have the same key there. `None`: with none.
+    /// Key of a transaction at `location`; transactions with the same key conflict. `None`: with no other.
     pub(super) fn key(
         &self,
         location: &Location,

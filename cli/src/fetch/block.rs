@@ -114,8 +114,8 @@ fn same<T: PartialEq + fmt::Display>(
     Err(FetchError::Inconsistent { what, expected, found })
 }
 
-/// The forks whose rules the block may obey, newest first: one on a known chain, otherwise those
-/// that write such headers.
+/// The forks whose rules the block may obey, newest first: one on a known chain, otherwise every
+/// fork that writes such headers.
 pub(super) fn candidate_forks(found: &Found) -> Result<Vec<SpecId>, FetchError> {
     let header = &found.block.header.inner;
     let known = match found.chain_id {

@@ -1,4 +1,4 @@
-//! The state before a block, as far as the node's prestate tracer tells it.
+//! The part of the state before a block that the node's prestate tracer shows.
 //!
 //! The tracer shows, for each transaction, the accounts and slots that it touches, as they were
 //! before that transaction. Whatever a transaction is the first to touch had that value before the

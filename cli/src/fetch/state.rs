@@ -67,7 +67,7 @@ impl<'a, T: Transport> NodeState<'a, T> {
         })
     }
 
-    /// The account, with its code put among those that were read.
+    /// The account; its code is added to the codes that were read.
     fn account(&self, address: Address) -> Result<Option<PreAccount>, RpcError> {
         if let Some(known) = self.read.borrow().accounts.get(&address) {
             return Ok(known.clone());

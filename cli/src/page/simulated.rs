@@ -11,7 +11,7 @@ use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{fmt::Display, sync::Arc};
 
-/// Rounds, of which the shortest one counts: an executor has learned by then what a block shows.
+/// Number of rounds; the shortest one counts, as an executor has learned by then what a block shows.
 const ROUNDS: usize = 6;
 /// Gas that is taken to need a microsecond.
 const GAS_IN_A_MICROSECOND: u64 = 2_000;

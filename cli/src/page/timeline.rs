@@ -48,7 +48,7 @@ pub struct Run {
 pub enum How {
     /// Its result counts.
     Committed,
-    /// It ran for nothing: another run of the same transaction counts.
+    /// It was discarded: another run of the same transaction counts.
     Discarded,
     /// It met a transaction that had to end first.
     Blocked,
@@ -129,7 +129,7 @@ impl Timeline {
         let mut ran = vec![0; transactions];
         runs.iter().for_each(|run| ran[run.transaction] += 1);
         for (begin, range) in &alone {
-            // Those that begin at the same moment come one after the other.
+            // Stretches that begin at the same moment come one after the other.
             let later = alone.iter().filter(|(at, it)| at == begin && it.start >= range.start);
             let mut at = moved(*begin) - later.map(|(_, range)| lasts(range)).sum::<u64>();
             for transaction in range.clone() {

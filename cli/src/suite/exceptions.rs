@@ -123,7 +123,7 @@ pub fn of_rejection(rejection: &Rejection) -> Refusal {
     }
 }
 
-/// The suites' names for what revm finds wrong with a transaction. Those that begin with `TR_` are
+/// The suites' names for what revm finds wrong with a transaction. Names that begin with `TR_` are
 /// of ethereum/tests before 2024.
 fn names(invalid: &Invalid) -> &'static [&'static str] {
     match invalid {

@@ -118,7 +118,7 @@ pub(super) fn receiver<'de, D: Deserializer<'de>>(
         .map_err(|error| D::Error::custom(format!("expected an address: {error}")))
 }
 
-/// A hash, or a shorter number of which it is the 32-byte form.
+/// A hash, or the 32-byte form of a shorter number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hash(pub(super) B256);
 

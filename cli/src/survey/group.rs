@@ -114,7 +114,7 @@ pub struct KindRow {
     pub kind: Kind,
     /// Gas of the transactions that wait at such a place.
     pub serialises: u64,
-    /// Gas of those that wait at no other kind of place.
+    /// Gas of the transactions that wait at no other kind of place.
     pub alone: u64,
     /// Number of the transactions that wait at such a place.
     pub waits: usize,
@@ -132,7 +132,7 @@ pub struct ContractRow {
     pub role: Role,
     /// Gas of the transactions that wait at it.
     pub serialises: u64,
-    /// Gas of those that wait at no other account.
+    /// Gas of the transactions that wait at no other account.
     pub alone: u64,
     /// Number of the transactions that wait at it.
     pub waits: usize,

@@ -12,6 +12,9 @@ use std::array;
 /// Kinds and functions of a contract that are named, at most.
 const NAMED: usize = 2;
 
+/// Columns for these names, so that a line with its indent has at most 100.
+const WIDEST: usize = 94;
+
 /// Where the cells of a column end up.
 #[derive(Clone, Copy)]
 enum Align {
@@ -115,7 +118,7 @@ pub fn kinds(group: &Group) -> String {
     }
     let of = words::cost(Axis::Gas, group.chain);
     let title = format!(
-        "What the conflict chains wait for: gas of the transactions that wait there, of {of} on all chains\n"
+        "What the conflict chains wait for, by gas that waits there ({of} on all chains)\n"
     );
     let nothing = match group.kinds[..] {
         [] => "nothing: no transaction waits for another one\n",
@@ -124,42 +127,59 @@ pub fn kinds(group: &Group) -> String {
     title + &aligned([Left, Right, Right, Left, Right, Right], &rows) + nothing
 }
 
-/// The `top` contracts at which the conflict chains of `group` cost most.
+/// The `top` contracts at which the conflict chains of `group` cost most; below each, what waits there.
 #[must_use]
 pub fn contracts(group: &Group, top: usize) -> String {
-    let titles =
-        ["", "contract", "gas", "share", "and nowhere else", "txs", "blocks", "kinds; functions"];
+    let titles = ["", "contract", "gas", "share", "and nowhere else", "txs", "blocks"];
     let mut rows = vec![titles.map(str::to_owned)];
     let contracts = group.accounts.iter().filter(|it| it.role == Role::Contract).take(top);
+    let (mut below, mut indent) = (Vec::new(), 0);
     for (index, row) in contracts.enumerate() {
         let [gas, part, alone] = costs(row.serialises, row.alone, group.chain);
         let (number, account) = (format!("{}.", index + 1), row.account.to_string());
         let (waits, blocks) = (row.waits.to_string(), row.blocks.to_string());
-        rows.push([number, account, gas, part, alone, waits, blocks, what(row)]);
+        indent = number.len() + 2;
+        rows.push([number, account, gas, part, alone, waits, blocks]);
+        below.push(what(row));
     }
     let of = words::cost(Axis::Gas, group.chain);
-    let title = format!(
-        "Contracts at which the conflict chains wait: gas of the transactions that wait there, of {of} on all chains\n"
+    let mut text = format!(
+        "Contracts at which the conflict chains wait, by gas that waits there ({of} on all chains);\n\
+         below each: kinds of places; functions\n"
     );
-    title + &aligned([Right, Left, Right, Right, Left, Right, Right, Left], &rows)
+    let table = aligned([Right, Left, Right, Right, Left, Right, Right], &rows);
+    // The title of the table comes first.
+    let below = std::iter::once(None).chain(below.iter().map(Some));
+    for (line, below) in table.lines().zip(below) {
+        text += line;
+        text.push('\n');
+        if let Some(what) = below {
+            text += &format!("{:indent$}{what}\n", "");
+        }
+    }
+    text
 }
 
-/// Gas of the transactions that wait somewhere, its share, and that of those that wait nowhere else.
+/// Gas of the transactions that wait somewhere, its share, and the gas of the ones that wait nowhere else.
 fn costs(serialises: u64, alone: u64, of: u64) -> [String; 3] {
     let cost = |gas| words::cost(Axis::Gas, gas);
     [cost(serialises), share(serialises, of), format!("{} ({})", cost(alone), share(alone, of))]
 }
 
-/// Kinds and functions of a contract.
+/// Kinds and functions of a contract: fewer of them where their names are long.
 fn what(row: &ContractRow) -> String {
-    let listed = |texts: Vec<String>| {
-        let more = texts.len().saturating_sub(NAMED);
-        let named = texts.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    let listed = |texts: Vec<String>, most: usize| {
+        let more = texts.len().saturating_sub(most);
+        let named = texts.into_iter().take(most).collect::<Vec<_>>().join(", ");
         if more == 0 { named } else { format!("{named}, {more} more") }
     };
-    let kinds = listed(row.kinds.iter().map(ToString::to_string).collect());
-    let functions = listed(row.functions.iter().map(name).collect());
-    if functions.is_empty() { kinds } else { format!("{kinds}; {functions}") }
+    let text = |most| {
+        let kinds = listed(row.kinds.iter().map(ToString::to_string).collect(), most);
+        let functions = listed(row.functions.iter().map(name).collect(), most);
+        if functions.is_empty() { kinds } else { format!("{kinds}; {functions}") }
+    };
+    let whole = text(NAMED);
+    if whole.len() > WIDEST { text(1) } else { whole }
 }
 
 /// Name of a function without its parameters, or its selector.

@@ -1,5 +1,5 @@
 //! Difficulty of a block before the merge: Yellow Paper section 4.3.4, EIP-2, EIP-100, EIP-649 and
-//! those that put the bomb off further.
+//! the later ones that put the bomb off further.
 
 use super::fork::Fork;
 use alloy_primitives::{B256, I256, U256, b256};

@@ -29,7 +29,7 @@ pub(crate) struct Traffic<'a> {
     delegates: bool,
     accounts: Vec<Address>,
     tokens: Vec<Address>,
-    /// Owners of the collectible's pieces, as far as they are known.
+    /// Known owners of the collectible's pieces.
     owners: Vec<Address>,
     collectible: Address,
     probe: Address,

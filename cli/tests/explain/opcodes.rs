@@ -304,7 +304,7 @@ fn longest(transactions: &[Followed]) -> Chain {
     (last.map_or(0, |last| ends[last]), path)
 }
 
-/// The places that cost most on the path are those that are named first.
+/// The places that cost most on the path are named first.
 fn check_top(
     recording: &Recording,
     followed: &[Followed],

@@ -271,7 +271,7 @@ pub(crate) fn wanted() -> Wanted {
     }
 }
 
-/// Records from `node`, waiting for nothing.
+/// Records from `node` without waiting.
 pub(crate) fn record(node: &Node, wanted: &Wanted) -> Result<Recording, FetchError> {
     let patience =
         Patience { attempts: 3, first_pause: Duration::ZERO, longest_pause: Duration::ZERO };

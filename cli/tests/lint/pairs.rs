@@ -137,7 +137,7 @@ fn a_function_writes_a_slot_only_if_its_own_frames_store_there() {
         counter: usize::from(stores),
         stores,
     };
-    // Two transactions, each of which looks at the slot and then stores it, as a swap does with a balance.
+    // Two transactions; each looks at the slot and then stores it, as a swap does with a balance.
     let transaction = |sender: u8| Recorded {
         sender: Address::repeat_byte(sender),
         accesses: vec![Access {

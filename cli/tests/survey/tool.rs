@@ -91,7 +91,7 @@ fn a_row_is_what_explain_says_and_a_bad_file_is_a_row_too() {
     let (token, chain) = (&groups[2]["accounts"][0], new["chain"].as_u64().expect("gas"));
     assert_eq!((&token["role"], &token["alone"]), (&json!("contract"), &token["serialises"]));
     assert_eq!(token["functions"][0]["signature"], "transfer(address,uint256)");
-    assert!(token["serialises"].as_u64() < Some(chain), "its first transaction waits for nothing");
+    assert!(token["serialises"].as_u64() < Some(chain), "its first transaction does not wait");
     assert!(token["serialises"].as_u64() > Some(chain / 2));
     // One sender serialises the old one, whose balance counts as its nonce does.
     let kinds: Vec<&Value> =

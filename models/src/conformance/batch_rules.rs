@@ -16,7 +16,7 @@ pub struct SeenBatches {
     pub runs: u64,
     /// Groups that were committed.
     pub commits: u64,
-    /// Those that were committed although others had committed since their snapshot.
+    /// Groups that were committed although others had been since their snapshot.
     pub above_others: u64,
     /// Verdicts that forbid something.
     pub conflicts: u64,
@@ -36,7 +36,7 @@ pub struct SeenBatches {
     pub claims: u64,
     /// Runs in order.
     pub in_order: u64,
-    /// Those that went on from the one before.
+    /// Runs in order that went on from the one before.
     pub continued: u64,
     /// Publications of what a run in order had handed on.
     pub carried: u64,

@@ -54,7 +54,7 @@ pub struct Seen {
     /// Looks that met an estimate.
     pub blocked: u64,
     /// Looks that met a transaction which would probably write.
-    pub foreseen: u64,
+    pub predicted: u64,
     /// Looks that summed deltas.
     pub folds: u64,
     /// Looks that found a tombstone.
@@ -228,8 +228,8 @@ impl<L: Location> StoreRules<L> {
                 Ok(())
             }
             StoreEvent::CheckBegan { .. } | StoreEvent::CheckEnded { .. } => Ok(()),
-            StoreEvent::Foreseen { reader, location, life, .. } => {
-                self.foreseen(*reader, location, *life)
+            StoreEvent::Predicted { reader, location, life, .. } => {
+                self.predicted(*reader, location, *life)
             }
         }
     }
@@ -277,7 +277,7 @@ impl<L: Location> Replay<L> {
                 self.runs(*reader)?.end_check(*reader, *holds)
             }
             StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.world),
-            StoreEvent::Foreseen { reader, location, began, on, .. } => {
+            StoreEvent::Predicted { reader, location, began, on, .. } => {
                 let is_lower = || format!("{reader} waits for {on}, which is not lower");
                 ensure(on < reader, is_lower)?;
                 ensure(self.runs(*on)?.ran_at(*began), || format!("{on} does not run"))?;
@@ -351,7 +351,7 @@ impl Seen {
                 Found::Seen(Origin::Tombstone(_), _) => self.tombstones += 1,
                 Found::Seen(..) | Found::UnknownBase => {}
             },
-            TraceEvent::Store(StoreEvent::Foreseen { .. }) => self.foreseen += 1,
+            TraceEvent::Store(StoreEvent::Predicted { .. }) => self.predicted += 1,
             TraceEvent::Store(StoreEvent::Changed { change, stale, .. }) => {
                 self.hints += u64::from(!stale.is_empty());
                 self.estimates += u64::from(*change == Change::Estimate);

@@ -1,4 +1,4 @@
-//! What the role may hear of jobs: each is answered once, and one that was taken over counts for nothing.
+//! What the role may hear of jobs: each is answered once, and a report of one that was taken over does not count.
 
 use super::role_rules::RoleRules;
 use super::store_rules::{Why, ensure};

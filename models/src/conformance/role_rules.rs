@@ -47,7 +47,7 @@ pub struct RoleRules {
     pub(super) question: Option<Question>,
     /// Jobs that were taken back; their messages are answered as void.
     pub(super) taken_back: Vec<Job>,
-    /// Jobs that were taken over and are not answered; their reports count for nothing.
+    /// Jobs that were taken over and are not answered; their reports do not count.
     pub(super) left_behind: Vec<Job>,
     pub(super) taken_over: u32,
     performing: Option<Performing>,

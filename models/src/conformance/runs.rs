@@ -93,7 +93,7 @@ impl<L: Location> Runs<L> {
         Ok(())
     }
 
-    /// Its job was taken over: what the worker does with it from here on counts for nothing.
+    /// Its job was taken over: what the worker does with it from here on does not count.
     pub fn leave_behind(&mut self, job: Job) {
         let runs = core::mem::take(&mut self.since_report);
         let (running, looks, check) = (self.running, self.looks.clone(), self.check.take());
@@ -114,7 +114,7 @@ impl<L: Location> Runs<L> {
         behind.map(|(_, behind)| &mut **behind)
     }
 
-    /// The worker returns a job of which nothing counts.
+    /// The worker returns a job whose results do not count.
     ///
     /// # Errors
     /// It is not done with the transaction.

@@ -149,7 +149,7 @@ impl<L: Location> StoreRules<L> {
     ///
     /// # Errors
     /// There was no such look.
-    pub fn foreseen(
+    pub fn predicted(
         &mut self,
         reader: TxIndex,
         location: &L,
@@ -191,7 +191,7 @@ impl<L: Location> StoreRules<L> {
         })?;
         if *change == Change::Estimate || !took {
             // What replaces an estimate names its readers.
-            return ensure(stale.is_empty(), || format!("{version} names readers for nothing"));
+            return ensure(stale.is_empty(), || format!("{version} names readers without cause"));
         }
         self.named(version.tx, location, &before, stale)
     }

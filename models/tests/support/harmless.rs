@@ -9,7 +9,7 @@ use braid_models::conformance::Trace;
 use braid_toy::ToyLocation;
 
 /// Whether the event at `at` must be there once. A look counts if it is a run's with a result: one that a check makes, or a
-/// run without one, may be missing. The report of a job that was taken over counts for nothing.
+/// run without one, may be missing. The report of a job that was taken over does not count.
 pub(crate) fn matters(trace: &Trace<ToyLocation>, at: usize) -> bool {
     if let Engine(Heard(Event::Reported(report))) = &trace[at].1 {
         let take_over = Engine(Told(Command::TakeOver(report.job)));

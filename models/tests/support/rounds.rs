@@ -24,7 +24,7 @@ pub(crate) struct Bug {
 pub(crate) struct Totals {
     /// Rounds.
     pub(crate) rounds: u64,
-    /// Those that began with something that is in no store, in order.
+    /// Rounds in order that began with something that is in no store.
     pub(crate) into_order: u64,
     /// The same, not in order.
     pub(crate) out_of_order: u64,

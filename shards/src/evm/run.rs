@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub struct Surroundings {
     pub(crate) cfg: CfgEnv,
     pub(crate) env: BlockEnv,
-    /// Shards, each of which counts fees.
+    /// Number of shards; each counts fees.
     pub(crate) shards: u16,
 }
 

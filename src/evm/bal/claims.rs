@@ -103,7 +103,7 @@ impl Claims {
     }
 
     /// Compares what `index` has accessed and changed with what the list says of it. Returns the
-    /// marks of what the list has without any change: accounts of which it has nothing else, and
+    /// marks of what the list has without any change: accounts without any other entry, and
     /// slots. What has a change is known to be accessed once that is compared.
     pub(in crate::evm) fn compare(
         &self,

@@ -40,8 +40,8 @@ impl Hash for SlotKey {
 pub(in crate::evm) struct ListBuilder {
     /// Places of accounts in `list`.
     places: AddressMap<usize>,
-    /// Accounts in the order in which they are found, and so are their slots: until the end those
-    /// that were only read are among those that change.
+    /// Accounts in the order in which they are found, and so are their slots: until the end slots
+    /// that were only read are among the changed ones.
     list: Vec<AccountChanges>,
     /// Places of slots in their accounts.
     slot_places: HashMap<SlotKey, usize>,

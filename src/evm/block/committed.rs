@@ -22,7 +22,7 @@ pub(in crate::evm) fn lend<'s>(on_commit: &'s mut Option<OnCommit<'_>>) -> Optio
 
 /// A committed transaction, as the caller hears of it while later ones still run.
 ///
-/// It is final as far as this block goes. In validate mode a later transaction may still make
+/// It is final within this block. In validate mode a later transaction may still make
 /// the whole block invalid.
 #[derive(Clone, Debug)]
 pub struct Committed {

@@ -99,9 +99,8 @@ pub struct BlockOutput {
     /// What [`replay`](Self::replay) needs, if
     /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
     pub replay: Option<Replay>,
-    /// How its transactions ran, stretch by stretch, and why; a trial of which nothing committed is
-    /// not there. This and `stats` are the only parts
-    /// that may differ from run to run.
+    /// How its transactions ran, stretch by stretch, and why; a trial that committed nothing is not
+    /// there. This and `stats` are the only parts that may differ from run to run.
     pub path: Vec<Stretch>,
     /// How it was executed, in numbers.
     pub stats: Stats,
@@ -205,10 +204,10 @@ pub struct Stats {
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and
     /// that were adopted: nothing that they had read was changed by those before them.
     pub parts: u64,
-    /// Rounds of transactions that ran in lanes: each worker ran those that have something to do
-    /// with each other one after the other, on the state before the round.
+    /// Rounds of transactions that ran in lanes: each worker ran transactions that have something
+    /// to do with each other one after the other, on the state before the round.
     pub lane_rounds: u64,
-    /// Private batches of which something was committed, in parts and lanes.
+    /// Private batches that committed at least one transaction, in parts and lanes.
     pub batches: u64,
     /// Jobs - a few transactions, or a batch - that workers reported.
     pub reports: u64,

@@ -11,7 +11,7 @@ use alloy_primitives::{Address, Log};
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 
-/// Outcomes of all transactions, receipts of those that were executed.
+/// Outcomes of all transactions, receipts of the executed ones.
 pub(in crate::evm) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);
 
 /// Outcomes and receipts of the first transactions of a block, or of others that follow each other.
@@ -107,7 +107,7 @@ impl Splitting {
         outcomes.push(Outcome::Executed(Executed { status, gas }));
     }
 
-    /// Adds those that come next.
+    /// Adds the outcomes and receipts that come next.
     pub(in crate::evm) fn append(&mut self, mut later: Self) {
         // Better than room for both.
         let is_first = self.end() == 0 && later.first == 0;

@@ -80,14 +80,14 @@ impl Assembly {
         bundle.reverts_size += reverts_size;
     }
 
-    /// What undoes the accounts so far, but for those that others have folded. It is not here any
-    /// more then.
+    /// What undoes the accounts so far, without the accounts that others have folded. It is not
+    /// here any more then.
     pub(in crate::evm) fn take_reverts(&mut self) -> Vec<AccountReverted> {
         self.reverts.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
-    /// Adds an account of which there is nothing yet, if that is as plain as it gets. Tells whether
-    /// it has.
+    /// Adds an account that the bundle does not have yet, if its change is of the plainest kind.
+    /// Returns whether it was added.
     fn add_plain(&mut self, change: &AccountChange) -> bool {
         let Self { bundle, reverts, .. } = self;
         let Entry::Vacant(place) = bundle.state.entry(change.address) else { return false };
@@ -150,8 +150,8 @@ pub(in crate::evm) fn expect(assembly: &mut Assembly, cells: u64, accounts: usiz
     assembly.expect(all + all / MARGIN);
 }
 
-/// Accounts of a block that goes on. Those that have changed once are finished at once, as if
-/// nothing else happened to them.
+/// Accounts of a block that goes on. An account that has changed once is finished at once, as if
+/// nothing else happened to it.
 struct Accounts {
     finished: Assembly,
     /// New codes of the finished ones, and how many of them have each: one that is replaced later
@@ -329,8 +329,8 @@ impl GrowingBundle {
         }
     }
 
-    /// Makes room for `more` accounts, and for those that will follow if the rest of the block is
-    /// like what has been seen of it.
+    /// Makes room for `more` accounts, and for the accounts to come if the rest of the block is as
+    /// what has been seen of it.
     fn expect(&mut self, more: usize) {
         let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
         let accounts = finished.bundle.state.len();

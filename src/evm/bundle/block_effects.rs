@@ -15,8 +15,8 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
     pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Outcomes and receipts of the first ones, as far as they were made before: their results may
-    /// be gone then.
+    /// Outcomes and receipts of the first ones, if they were made before: their results may be gone
+    /// then.
     pub(in crate::evm) split: Splitting,
     /// For each of them, one bit for each cell that its changes are in: most buckets need not look
     /// at more.
@@ -26,7 +26,7 @@ pub(in crate::evm) struct BlockEffects {
     /// Accounts that the DAO fork drains.
     pub(in crate::evm) drained: Vec<(Address, Option<AccountInfo>)>,
     /// Wei that the end of the block adds, with the accounts as they are before the block, for
-    /// those that nothing else has touched.
+    /// accounts that nothing else has touched.
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
     /// Receiver of rewards that were set aside, as it is before the block.
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),

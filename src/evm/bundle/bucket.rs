@@ -31,7 +31,7 @@ pub(in crate::evm) struct Bucket<'a> {
     folds: Vec<(Address, Fold<'a>)>,
     /// How many transactions were looked at.
     seen: usize,
-    /// Accounts of which what undoes their slots is made apart.
+    /// Accounts whose reverts of slots are made in a job of their own.
     large: &'a [Large],
 }
 

@@ -79,8 +79,8 @@ impl AccountFold {
         self.storage.reserve(slots);
     }
 
-    /// Makes room for `more` slots, and where there are many for those that will follow if the rest
-    /// of the block is like what was `seen` of `all` its transactions: growing moves all of them.
+    /// Makes room for `more` slots; where there are many, also for the slots to come if the rest of
+    /// the block is like what was `seen` of `all` its transactions: growing moves all of them.
     pub(super) fn expect_slots(&mut self, more: usize, (seen, all): (usize, usize)) {
         let slots = self.storage.len();
         if slots >= MANY_SLOTS && slots + more > self.storage.capacity() {

@@ -32,7 +32,7 @@ pub(in crate::evm) struct Folded {
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
-    /// Accounts of which what undoes their slots is made apart.
+    /// Accounts whose reverts of slots are made in a job of their own.
     pub(super) apart: Vec<Address>,
     /// What the bundle counts them as.
     pub(super) state_size: usize,
@@ -76,7 +76,7 @@ pub(in crate::evm) fn join(joined: &mut Vec<AccountReverted>, parts: Vec<Vec<Acc
     parts.for_each(|mut part| joined.append(&mut part));
 }
 
-/// What has become of the jobs, as far as the caller knows.
+/// What the caller knows about the jobs.
 pub(in crate::evm) struct Jobs {
     /// Which are at their end.
     ended: Vec<bool>,

@@ -58,7 +58,7 @@ impl Sampled {
     }
 }
 
-/// Accounts with very many slots, as far as a sample of the transactions tells.
+/// Accounts with very many slots, by a sample of the transactions.
 pub(in crate::evm) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
     let BlockEffects { masks, outcomes, .. } = effects;
     // What has changed nothing need not be looked at.

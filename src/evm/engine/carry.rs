@@ -41,7 +41,7 @@ pub(in crate::evm) struct Carry {
     pub(in crate::evm) latest: Latest<EvmLocation>,
     /// What has not.
     pub(in crate::evm) pending: Pending,
-    /// The lowest transaction of which something may be pending.
+    /// The lowest transaction that may have something pending.
     pub(in crate::evm) first_pending: usize,
     /// What those have left whose changes may be in the journal alone.
     pub(in crate::evm) left: Vec<(TxIndex, Arc<TxOutput>)>,
@@ -65,8 +65,7 @@ impl Carry {
         Self { pending, ..Self::from(first) }
     }
 
-    /// Whether any transaction below `frontier`, the lowest that is left, is among those that it is
-    /// of.
+    /// Whether it holds what a transaction below `frontier`, the lowest one that is left, has done.
     pub(in crate::evm) fn has_run(&self, frontier: TxIndex) -> bool {
         self.first != frontier
     }

@@ -52,7 +52,7 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     /// What it leaves is kept with the groups of a private batch, which reads nothing that is
     /// credited.
     is_private: bool,
-    /// What those that were taken together have set aside.
+    /// What the transactions that were taken together have deferred.
     aside: Aside,
 }
 
@@ -254,7 +254,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         }
     }
 
-    /// Gives what was taken together to the last of those that have left it.
+    /// Gives the changes of several transactions to the last one of them.
     fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
         if changes.is_empty() && (self.aside.is_empty() || !self.is_settled()) {
             return;

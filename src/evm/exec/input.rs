@@ -1,4 +1,4 @@
-//! The input: a block, as far as its execution needs it.
+//! The input: the part of a block that its execution needs.
 
 use alloy_eip7928::bal::Bal as AccessList;
 use alloy_eips::eip4895::Withdrawal;
@@ -34,7 +34,7 @@ pub struct Block {
     /// A list that may be wrong, as one that a simulation has made. It tells which transactions
     /// probably write the same, and those wait for each other. No result depends on it, and nothing
     /// is compared with it: a list that lies costs time. Index 1 is the first of
-    /// [`transactions`](Self::transactions), with those that are left out counted, and of what was
+    /// [`transactions`](Self::transactions), skipped ones counted, and of what was
     /// pulled if the block is built from a pool. It has an effect only where transactions run
     /// speculatively ([`Strategy::Speculative`](crate::Strategy::Speculative)): neighbours, groups
     /// and transactions in order do not ask for it. Of no use beside
@@ -61,7 +61,7 @@ pub struct ChainRules {
     /// Wei for the producer of a block; by fork if `None` (5, 3, 2 and 0 ether).
     pub block_reward: Option<u128>,
     /// Whether the system contracts are called before and after the transactions (EIP-2935,
-    /// EIP-4788, EIP-7002, EIP-7251, EIP-8282), as far as the fork has them.
+    /// EIP-4788, EIP-7002, EIP-7251, EIP-8282), each where the fork has it.
     pub system_calls: bool,
     /// Blob gas that the block has room for (EIP-4844): a transaction that does not fit is
     /// rejected. `None` leaves the check to the caller, as alloy-evm's `EthBlockExecutor` does.

@@ -6,8 +6,8 @@ use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use core::hash::{Hash, Hasher};
 use revm::state::{AccountInfo, Bytecode};
 
-/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and of those
-/// that have, nonce and balance change without it.
+/// One addressable piece of Ethereum's state. Code is apart: few accounts have any, and nonce
+/// and balance of those change without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::evm) enum EvmLocation {
     /// Whether the account exists, its balance and nonce, and whether it has code.

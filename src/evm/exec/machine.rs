@@ -194,7 +194,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         }
     }
 
-    /// Forgets the run in the middle of which there was a panic. Returns what is in `window`.
+    /// Forgets the run that a panic has ended. Returns what is in `window`.
     pub(in crate::evm) fn undo(&mut self, window: Option<&mut Window>) -> Vec<AccountChange> {
         let journal = &mut self.evm.ctx.journaled_state;
         let earlier = window.map(|window| window.take_before_last(journal));

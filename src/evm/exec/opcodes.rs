@@ -1,4 +1,4 @@
-//! Instructions that differ from those of revm: those that may look at a balance first say whose,
+//! Instructions that differ from those of revm: one that may look at a balance first says whose,
 //! KECCAK256 remembers short inputs, and jumps of a run beside another one end it once it is of no
 //! use.
 

@@ -183,7 +183,7 @@ impl DatabaseRef for Changes<'_> {
             let mut stale = Vec::new();
             self.store.publish(version, location, entry, &mut stale);
         }
-        // Those that run are named for whatever reason.
+        // Running transactions are named for whatever reason.
         assert!(self.store.name_running(TxIndex(1)));
         Ok(U256::ZERO)
     }

@@ -48,7 +48,7 @@ impl Traffic {
         result
     }
 
-    /// Whether more than `usual` workers are of use, as far as this block tells.
+    /// Whether this block shows that more than `usual` workers are of use.
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
         let sum = |of: fn(&Seat) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
         let looks: u64 = sum(|seat| seat.looks.load(SeqCst));

@@ -1,4 +1,4 @@
-//! How much work transactions are, as far as it can be told.
+//! Estimates of how much work transactions are.
 
 use revm::context::TxEnv;
 

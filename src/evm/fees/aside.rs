@@ -7,11 +7,10 @@ use smallvec::SmallVec;
 /// dropped.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Aside {
-    /// Rewards of the beneficiary, and what it was paid unseen, as far as they are not in what
-    /// transactions have changed.
+    /// Rewards of the beneficiary, and payments to it without a look at its balance, that no
+    /// transaction's changes contain yet.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
-    /// What was paid on top of the gas, as far as its receiver has not got it in what transactions
-    /// have changed.
+    /// What was paid on top of the gas, where no transaction's changes contain it yet.
     pub(in crate::evm) surcharges: Vec<U256>,
 }
 

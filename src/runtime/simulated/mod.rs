@@ -123,7 +123,7 @@ impl Simulator {
         Ok(Simulated { end, step_count, digest, steps, record, makespan, busy, ends, put_aside })
     }
 
-    /// Keeps the stacks of those that have ended.
+    /// Keeps the stacks of fibers that have ended.
     fn take_back(&mut self, fibers: Vec<Coroutine<(), Suspended, ()>>) {
         for fiber in fibers {
             if fiber.done() {

@@ -60,7 +60,7 @@ impl BlockFile {
     /// The fork whose rules the block obeys.
     ///
     /// # Errors
-    /// An unknown name; the error lists those that are known.
+    /// An unknown name; the error lists the known ones.
     pub fn spec(&self) -> Result<SpecId, FieldError> {
         fork::parse(&self.meta.fork).ok_or_else(|| {
             let expected = format!("one of {}", fork::known_names());

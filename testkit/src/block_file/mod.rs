@@ -35,7 +35,7 @@ pub struct BlockFile {
     pub meta: Meta,
     /// The block with whole transactions, `from` included.
     pub block: alloy_rpc_types_eth::Block,
-    /// Headers of the ommers; rewards are paid to those that are listed here.
+    /// Headers of the ommers; the ones that are listed here get their rewards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ommers: Vec<alloy_consensus::Header>,
     /// State before the block and before its system calls. What is not here does not exist.
@@ -45,7 +45,7 @@ pub struct BlockFile {
     /// Hashes of earlier blocks by number; the parent's is in the block's header.
     #[serde(default)]
     pub block_hashes: BTreeMap<u64, B256>,
-    /// What executing the block should give, as far as it is known.
+    /// Known results of executing the block.
     #[serde(default)]
     pub expected: Expected,
 }

@@ -1,4 +1,4 @@
-//! Comparing the senders that a file names with those that its signatures give.
+//! Comparing the senders that a file names with the ones that its signatures give.
 
 use super::{BlockFile, FieldError};
 use alloy_consensus::transaction::SignerRecoverable;

@@ -81,7 +81,7 @@ pub struct Wishes {
     /// Whether the executor runs whole, as it ships - in parts, in lanes, with a follower, with workers that
     /// share the bundle - and not only what shares a store. It is not cancelled then.
     pub whole: bool,
-    /// Whether valid blocks come with their access lists, most of which are spoiled. Nothing else goes wrong then but
+    /// Whether valid blocks come with their access lists, most of them spoiled. Nothing else goes wrong then but
     /// that the caller cancels a block.
     pub lists: bool,
 }
@@ -124,7 +124,7 @@ pub enum ListWish {
 }
 
 impl Scenario {
-    /// The scenario of `seed`, as far as `wishes` leave it open.
+    /// The scenario of `seed`, within what `wishes` leave open.
     #[must_use]
     pub fn new(seed: u64, wishes: &Wishes) -> Self {
         let case = Case::from_seed(seed);

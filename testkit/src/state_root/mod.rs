@@ -1,5 +1,5 @@
-//! State roots after a block: of a whole state that is at hand, or of a trie of which only the nodes
-//! of a witness are.
+//! State roots after a block: of a whole state, or of a trie that is known only by the nodes of a
+//! witness.
 //!
 //! The state after a block is the one before it with the block's bundle applied. [`PlainState`]
 //! holds every account, as test suites give them. [`Witness`] holds some nodes of the tries before

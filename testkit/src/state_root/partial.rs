@@ -1,4 +1,4 @@
-//! Tries of which only some nodes are known.
+//! Tries that are known in part.
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256, keccak256};
 use alloy_rlp::{Decodable, Encodable};

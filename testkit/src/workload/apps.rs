@@ -168,7 +168,7 @@ impl AppTraffic {
         Bytes::from(input.0)
     }
 
-    /// The token of the payments, of which `payer` has plenty and lets the contract take some.
+    /// The token of the payments; `payer` has plenty and lets the contract take some.
     fn token(&self, world: &mut World, payer: Address) -> Address {
         let token = world.address("stablecoin", 0);
         if !world.state.accounts.contains_key(&token) {

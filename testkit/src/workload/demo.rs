@@ -29,9 +29,9 @@ const USERS: u32 = 1_000;
 /// Transactions of each block: native transfers, token transfers, swaps.
 const MIX: [u32; 3] = [140, 140, 120];
 
-/// A chain of six blocks of 400 mixed transactions among a thousand accounts: native transfers, of
-/// which some go to a few hubs, transfers of five tokens, and swaps on thirty pools, of which two
-/// have a larger share. Each block begins with the state that the one before leaves.
+/// A chain of six blocks of 400 mixed transactions among a thousand accounts: native transfers,
+/// some of them to a few hubs, transfers of five tokens, and swaps on thirty pools, two of them with
+/// a larger share. Each block begins with the state that the one before leaves.
 ///
 /// # Errors
 /// None, unless the generator itself is at fault.

@@ -32,7 +32,7 @@ enum Contract {
     Range(RangePools),
 }
 
-/// Trades on pools, each of which has two tokens of its own.
+/// Trades on pools; each pool has two tokens of its own.
 #[derive(Debug)]
 pub(super) struct Dex {
     tokens: Tokens,

@@ -1,4 +1,4 @@
-//! Blocks of which one thing is odd: who the producer is, how the database answers, under which rules they run, how
+//! Blocks with one odd property each: who the producer is, how the database answers, under which rules they run, how
 //! their transactions differ from each other.
 //!
 //! Each row of [`Odd::all`] stands beside a row that differs in nothing else, or allows a bound of its own to be
@@ -30,7 +30,7 @@ pub enum Base {
     Hub(u32),
 }
 
-/// A block of which one thing is odd.
+/// A block with one odd property.
 #[derive(Clone, Debug)]
 pub struct Odd {
     /// What the row is compared with: rows of one group differ in one thing.

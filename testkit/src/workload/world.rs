@@ -107,7 +107,7 @@ impl Payments {
         }
     }
 
-    /// The same payments, of which a share comes from a few hot senders.
+    /// The same payments, a share of them from a few hot senders.
     pub(super) const fn with_hot_senders(mut self, parties: Parties, hot: Hot) -> Self {
         self.senders = Picker::new(parties.senders, hot);
         self

@@ -169,7 +169,7 @@ pub(super) fn make_private(random: &mut Random, plan: &mut Plan, all: bool) {
     }
     let scattered = members.into_iter().filter(|members| !members.is_empty());
     plan.private.extend(scattered.map(|members| Batch::Members(members.into())));
-    // Hints are for those that remain.
+    // Hints are for the transactions that remain.
     let is_published =
         |tx: &TxIndex| plan.chunks.iter().any(|chunk| chunk.indices().any(|it| it == *tx));
     plan.frontier_only.retain(is_published);

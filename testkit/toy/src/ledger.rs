@@ -28,7 +28,7 @@ pub struct ToyLedger {
     limits: Arc<[u64]>,
     room: u64,
     outcomes: Vec<(TxIndex, ToyOutcome)>,
-    /// Entries of those that were committed by group.
+    /// Entries of transactions that were committed by group.
     left: Vec<(TxIndex, ToyEntries)>,
 }
 

@@ -100,7 +100,7 @@ impl ToyWorkload {
         Self { claims, ..self }
     }
 
-    /// The lowest transaction a run of which has differed from the list.
+    /// The lowest transaction with a run that differed from the list.
     #[must_use]
     pub fn first_wrong(&self) -> Option<TxIndex> {
         self.wrong.first()

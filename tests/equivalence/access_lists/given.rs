@@ -228,7 +228,7 @@ pub(in crate::equivalence) fn a_malformed_list_is_refused_before_anything_runs()
     assert!(at == At::PreBlock && matches!(wrong, AccessListError::TooLong(_)), "{wrong}");
 }
 
-/// Transactions run on what the list says: in batches, each of which is adopted.
+/// Transactions run on what the list says, in batches; every batch commits.
 #[test]
 pub(in crate::equivalence) fn transactions_run_on_what_the_list_says() {
     let (scene, _) = scene();

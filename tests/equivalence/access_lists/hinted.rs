@@ -26,7 +26,7 @@ const COSTS: Costs = Costs {
     commit: 100,
 };
 
-/// Forty calls in no order, each of which counts in one of five contracts at the end of many reads.
+/// Forty calls in no order; each counts in one of five contracts at the end of many reads.
 fn scene() -> Scene {
     let mut scene = Scene::on(SpecId::OSAKA);
     let counters: Vec<_> = (0..5)

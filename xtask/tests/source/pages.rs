@@ -191,7 +191,7 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
     after.map(str::trim_end).collect()
 }
 
-/// Languages of blocks that no compiler takes, and those that tests run: `cli/tests/documented.rs`, `python/tests`.
+/// Languages of blocks that no compiler takes, and of blocks that tests run: `cli/tests/documented.rs`, `python/tests`.
 const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
 
 /// All code that a page shows is compiled as it stands: Rust in an example that the CI runs, Solidity in a contract.

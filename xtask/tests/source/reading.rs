@@ -5,8 +5,7 @@ use crate::root;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Pages and what they may take: lines, of which those of rendered tables do not count where the second number is
-/// true. A page answers one question; what does not fit belongs onto another page or into the history.
+/// Pages and their greatest number of lines; lines of rendered tables do not count where the third field is true. A page answers one question; what does not fit belongs onto another page or into the history.
 const LENGTHS: [(&str, usize, bool); 8] = [
     ("docs/ARCHITECTURE.md", 150, false),
     ("docs/BENCHMARKS.md", 80, true),

@@ -6,6 +6,20 @@ use crate::architecture::sources;
 const FORBIDDEN: [&str; 7] =
     ["whoever", "somebody", "nobody", "anybody", "everybody", "in vain", "so many"];
 
+/// Turns that read as translated: a sentence that begins with the thing that acts says the same.
+const AWKWARD: [&str; 4] = ["of which", "those that", "as far as", "for nothing"];
+
+/// Where those turns are still to be found: below these paths.
+const LEFT: [&str; 7] = [
+    "src/evm/plan/",
+    "src/evm/drive.rs",
+    "src/evm/stretch.rs",
+    "src/protocol/",
+    "chain/",
+    "cli/src/metrics/",
+    "cli/src/commands/chain/",
+];
+
 /// Everything that is written here, but for the words above.
 const FOLDERS: [&str; 18] = [
     "src",
@@ -51,9 +65,11 @@ fn joined(text: &str) -> String {
 fn sentences_say_which_thing_acts() {
     for folder in FOLDERS {
         for source in sources(folder) {
-            let text = joined(&source.text);
-            let found = FORBIDDEN.iter().find(|word| has(&text, word));
-            assert_eq!(found, None, "{folder}/{}", source.path);
+            let (path, text) = (format!("{folder}/{}", source.path), joined(&source.text));
+            let is_left = LEFT.iter().any(|left| path.starts_with(left));
+            let awkward = if is_left { &[][..] } else { &AWKWARD };
+            let found = FORBIDDEN.iter().chain(awkward).find(|word| has(&text, word));
+            assert_eq!(found, None, "{path}");
         }
     }
     let pages = std::fs::read_dir(crate::root().join("docs")).expect("the folder can be read");

@@ -265,7 +265,7 @@ impl Made {
 }
 
 /// The hash of a block: over its parent, its gas, its receipts root and its bloom filter. A header's
-/// hash needs the state root besides, which is known later.
+/// hash also needs the state root, which is known later.
 fn hash(parent: B256, gas: u64, receipts: &[EthereumReceipt]) -> B256 {
     let receipts: Vec<_> = receipts.iter().map(TxReceipt::with_bloom_ref).collect();
     let bloom = receipts.iter().fold(Bloom::ZERO, |all, receipt| all | receipt.logs_bloom);

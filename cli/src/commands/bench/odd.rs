@@ -1,4 +1,4 @@
-//! `braid bench odd`: blocks of which one thing is odd.
+//! `braid bench odd`: blocks with one odd property each.
 
 use super::{
     End, Stop,
@@ -29,7 +29,7 @@ Examples:
 
 Exit code: 0; 1 if a result differs from sequential execution, or a row is below --below; 2 if nothing has such a name.";
 
-/// Blocks of which one thing is odd
+/// Blocks with one odd property each
 ///
 /// Who the producer is and what it does, how the database answers where there is no account, old rules, one giant
 /// transaction, few large ones, arguments that never repeat. Each row shows Braid beside sequential revm, with an

@@ -184,7 +184,7 @@ pub(super) fn stages(figures: &Figures) -> Option<[(&'static str, f64); 8]> {
     ])
 }
 
-/// Stages, memory, virtual time: a line each, as far as they were measured.
+/// Stages, memory, virtual time: a line for each one that was measured.
 fn details(figures: &Figures) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(stages) = stages(figures) {

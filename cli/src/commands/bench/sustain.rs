@@ -166,7 +166,7 @@ fn one(args: &SustainArgs, engine: Engine, out: &mut impl Write) -> Result<Susta
     .map_err(message)
 }
 
-/// Blocks that both have made, all of which must have the same receipts; `None` if one differs.
+/// Number of blocks that both have made, if all of them have the same receipts.
 fn same_blocks(braid: &SustainFigures, sequential: &SustainFigures) -> Option<u64> {
     let mut pairs = braid.hashes.iter().zip(&sequential.hashes);
     pairs.all(|(one, other)| one == other).then_some(braid.blocks.min(sequential.blocks))

@@ -28,7 +28,7 @@ Exit code: 0 if all tests pass, 1 if one fails, 2 if there is none or a file can
 /// its parent's state, and gas, receipts, logs, requests and state root are compared with its
 /// header. A block's access list (EIP-7928) is compared with the header's hash, and the block runs
 /// with it where the test has it. Blocks that are invalid through their execution must be refused for the reason that the
-/// test names; those that break rules of headers or uncles are counted by the exception's name.
+/// test names; blocks that break rules of headers or uncles are counted by the exception's name.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct BlockTestArgs {

@@ -7,7 +7,7 @@ use braid_evm::{Config, Executor, Mode};
 use clap::Args;
 use std::num::NonZeroU16;
 
-/// Options that both commands have. Those that revme has are named as there.
+/// Options that both commands have, with the names that revme gives them.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Settings {
     /// Workers that execute transactions [default: one for each core]
