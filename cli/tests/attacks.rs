@@ -1,4 +1,4 @@
-//! Blocks of an attacker: none takes longer than is promised, but for those that are named here and in
+//! Blocks of an attacker: none takes longer than is promised, except the ones named here and in
 //! docs/SECURITY.md, and none needs more memory than its formula says.
 
 use braid_cli::bench::{

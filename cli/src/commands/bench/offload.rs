@@ -30,7 +30,7 @@ pub(super) struct OffloadArgs {
     /// A line for each block, too
     #[arg(long)]
     each: bool,
-    /// Rounds of each block, of which the shortest counts
+    /// Rounds of each block; the shortest counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Transactions of each workload
