@@ -2,6 +2,7 @@
 
 mod access_lists;
 mod anvil;
+mod attacks;
 mod bench;
 mod chain;
 #[cfg(unix)]

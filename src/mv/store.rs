@@ -169,6 +169,12 @@ impl<L: Location> Store<L> {
         (u32::try_from(index).unwrap_or(u32::MAX), shard)
     }
 
+    /// Number of the shard in which `location` lies.
+    #[cfg(all(test, feature = "evm"))]
+    pub(crate) fn shard_of(&self, location: &L) -> u32 {
+        self.shard(self.hash(location)).0
+    }
+
     /// Tells the store that everything below `frontier` is final.
     pub fn set_frontier(&self, frontier: TxIndex) {
         self.log.note(|| StoreEvent::Frontier(frontier));

@@ -10,13 +10,16 @@
 //! [`Plain`]: braid_testkit::sequential::Plain
 
 mod against;
+pub mod attacks;
 mod bounded;
 pub mod contention;
+pub mod energy;
 mod figures;
 mod halves;
 mod latency;
 mod load;
 mod memory;
+pub mod offload;
 pub mod priced;
 mod rounds;
 mod runs;

@@ -4,11 +4,12 @@ use crate::{
     explain::{self, Axis, Graph, WhatIf},
     page::Priced,
 };
+use braid_evm::BlockErrorKind;
 use braid_testkit::{
     block::Block,
     block_file::FileDatabase,
     compare::braid::outputs,
-    sequential::{OnInvalid, Prepared},
+    sequential::{OnInvalid, Prepared, SequentialOutput},
 };
 use core::num::NonZeroU16;
 use std::sync::Arc;
@@ -56,6 +57,12 @@ pub enum VirtualError {
         /// In what it differs, a line each.
         differences: String,
     },
+    /// A block with a wrong access list was executed.
+    #[error("{workers} workers: its access list is wrong, and it was executed to its end")]
+    Accepted {
+        /// On how many simulated workers.
+        workers: u16,
+    },
 }
 
 /// How `block` runs on each number of `workers`.
@@ -81,45 +88,128 @@ pub fn virtual_ratios_of(
     database: &FileDatabase,
     workers: &[NonZeroU16],
 ) -> Result<Vec<Virtual>, VirtualError> {
-    let recording = explain::record(block, database, 0).map_err(invalid)?;
-    let graph = Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING);
-    let counts: Vec<usize> = workers.iter().map(|it| usize::from(it.get())).collect();
-    let bounds = graph.bounds(&counts);
-    let priced = Priced::new(&graph, Axis::Gas);
-    let sequential = priced.sequential();
-    let expected = Prepared::new(block).run(database.clone(), OnInvalid::Reject);
-    let expected = expected.map_err(invalid)?;
-    let on = |(workers, bound): (&NonZeroU16, &explain::OnWorkers)| {
-        let mut executor = priced.executor(*workers);
-        let mut found = Virtual {
-            fresh: 0.0,
-            learned: 0.0,
-            runs: 0.0,
-            chain_bound: explain::ratio(bounds.work, bound.chain),
-            longest_bound: explain::ratio(bounds.work, bounds.longest).min(workers.get().into()),
+    Trial { block, shared, database, before: None, mispriced: &[] }.ratios(workers)
+}
+
+/// A block that is to run in virtual time.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'t> {
+    /// The block.
+    pub block: &'t Block,
+    /// As Braid is given it.
+    pub shared: &'t Arc<braid_evm::Block>,
+    /// The state before it.
+    pub database: &'t FileDatabase,
+    /// A block that the executor has executed some times before.
+    pub before: Option<(&'t Arc<braid_evm::Block>, &'t FileDatabase)>,
+    /// Transactions that take [`MISPRICED`] times as long as their gas says.
+    pub mispriced: &'t [usize],
+}
+
+/// How much longer a transaction may take than its gas says.
+pub const MISPRICED: u64 = 20;
+
+impl Trial<'_> {
+    /// How it runs on each number of `workers`.
+    ///
+    /// # Errors
+    /// [`VirtualError`].
+    pub fn ratios(&self, workers: &[NonZeroU16]) -> Result<Vec<Virtual>, VirtualError> {
+        let graph = self.graph()?;
+        let counts: Vec<usize> = workers.iter().map(|it| usize::from(it.get())).collect();
+        let bounds = graph.bounds(&counts);
+        let priced = Priced::new(&graph, Axis::Gas);
+        let expected = Prepared::new(self.block).run(self.database.clone(), OnInvalid::Reject);
+        let expected = expected.map_err(invalid)?;
+        let on = |(workers, bound): (&NonZeroU16, &explain::OnWorkers)| {
+            let chain_bound = explain::ratio(bounds.work, bound.chain);
+            let longest = explain::ratio(bounds.work, bounds.longest);
+            let longest_bound = longest.min(workers.get().into());
+            let [fresh, learned, runs] = self.runs(&priced, &expected, *workers)?;
+            Ok(Virtual { fresh, learned, runs, chain_bound, longest_bound })
         };
+        workers.iter().zip(&bounds.workers).map(on).collect()
+    }
+
+    fn graph(&self) -> Result<Graph, VirtualError> {
+        let mut recording = explain::record(self.block, self.database, 0).map_err(invalid)?;
+        for index in self.mispriced {
+            if let Some(recorded) = recording.transactions.get_mut(*index) {
+                recorded.gas = recorded.gas.saturating_mul(MISPRICED);
+            }
+        }
+        Ok(Graph::new(&recording, Axis::Gas, &WhatIf::NOTHING))
+    }
+
+    /// Ratios of the first and the last execution, and the time of all runs of the slower one over sequential time.
+    fn runs(
+        &self,
+        priced: &Priced,
+        expected: &SequentialOutput,
+        workers: NonZeroU16,
+    ) -> Result<[f64; 3], VirtualError> {
+        let mut executor = priced.executor(workers);
+        if let Some((block, database)) = self.before {
+            for _ in 0..EXECUTIONS {
+                let source = braid_evm::Cloned(database.clone());
+                let run = executor.execute(Arc::clone(block), source).map_err(invalid)?;
+                run.result.map_err(invalid)?;
+            }
+        }
+        let (mut fresh, mut learned, mut runs) = (0.0, 0.0, 0.0);
         for execution in 0..EXECUTIONS {
-            let run = executor.execute(Arc::clone(shared), braid_evm::Cloned(database.clone()));
-            let run = run.map_err(invalid)?;
+            let source = braid_evm::Cloned(self.database.clone());
+            let run = executor.execute(Arc::clone(self.shared), source).map_err(invalid)?;
             let timeline = priced.timeline(&run, usize::from(workers.get()));
             let time = timeline.runs.iter().map(|run| run.end - run.begin).sum();
-            let output = run.result.map_err(invalid)?;
-            let differences = outputs(&expected, &output, DESCRIBED);
+            let differences = outputs(expected, &run.result.map_err(invalid)?, DESCRIBED);
             if !differences.is_empty() {
                 let (workers, differences) = (workers.get(), differences.to_string());
                 return Err(VirtualError::Different { workers, differences });
             }
-            found.learned = explain::ratio(sequential, timeline.end);
+            learned = explain::ratio(priced.sequential(), timeline.end);
             if execution == 0 {
-                found.fresh = found.learned;
+                fresh = learned;
             }
-            if found.learned <= found.fresh {
-                found.runs = 1.0 / explain::ratio(sequential, time).max(f64::MIN_POSITIVE);
+            if learned <= fresh {
+                runs = 1.0 / explain::ratio(priced.sequential(), time).max(f64::MIN_POSITIVE);
             }
         }
-        Ok(found)
-    };
-    workers.iter().zip(&bounds.workers).map(on).collect()
+        Ok([fresh, learned, runs])
+    }
+
+    /// The same for a block that Braid has to refuse, as its access list is wrong.
+    ///
+    /// # Errors
+    /// [`VirtualError::Accepted`], or the block does not execute.
+    pub fn refusals(&self, workers: &[NonZeroU16]) -> Result<Vec<Virtual>, VirtualError> {
+        let priced = Priced::new(&self.graph()?, Axis::Gas);
+        let on = |workers: &NonZeroU16| {
+            let mut executor = priced.executor(*workers);
+            let mut one = || {
+                let source = braid_evm::Cloned(self.database.clone());
+                let run = executor.execute(Arc::clone(self.shared), source).map_err(invalid)?;
+                let timeline = priced.timeline(&run, usize::from(workers.get()));
+                let time: u64 = timeline.runs.iter().map(|run| run.end - run.begin).sum();
+                match run.result {
+                    Err(error) if matches!(error.kind, BlockErrorKind::AccessList(_)) => {}
+                    Err(error) => return Err(invalid(error)),
+                    Ok(_) => return Err(VirtualError::Accepted { workers: workers.get() }),
+                }
+                Ok((explain::ratio(priced.sequential(), timeline.end), time))
+            };
+            let (fresh, time) = one()?;
+            let mut learned = (fresh, time);
+            for _ in 1..EXECUTIONS {
+                learned = one()?;
+            }
+            let time = if learned.0 <= fresh { learned.1 } else { time };
+            let runs = time as f64 / priced.sequential().max(1) as f64;
+            let (chain_bound, longest_bound) = (f64::INFINITY, f64::INFINITY);
+            Ok(Virtual { fresh, learned: learned.0, runs, chain_bound, longest_bound })
+        };
+        workers.iter().map(on).collect()
+    }
 }
 
 fn invalid(error: impl core::fmt::Display) -> VirtualError {

@@ -178,3 +178,55 @@ impl Location for EvmLocation {
         *account = balance.map(|balance| Account { balance, ..account.unwrap_or(new) });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mv::Store;
+
+    /// Shards of the stores, and locations for each of them.
+    const SHARDS: usize = 64;
+    const EACH: u64 = 128;
+
+    fn address(place: usize, number: u64) -> Address {
+        let mut bytes = [0xaa; 20];
+        bytes[place..place + 8].copy_from_slice(&number.to_be_bytes());
+        Address::from(bytes)
+    }
+
+    /// Keys that an attacker chooses, who does not know the store's seed: alike but for a few bits,
+    /// wherever those are.
+    #[test]
+    fn alike_keys_spread_over_the_shards_and_elsewhere_in_each_store() {
+        let stores = [(); 2].map(|()| Store::<EvmLocation>::new(SHARDS));
+        let slot = |number: u64, shift: usize| {
+            EvmLocation::Storage(Address::ZERO, U256::from(number) << shift)
+        };
+        let families: [(&str, &dyn Fn(u64) -> EvmLocation); 7] = [
+            ("low bits of slots", &|number| slot(number, 0)),
+            ("middle bits of slots", &|number| slot(number, 100)),
+            ("topmost bits of slots", &|number| slot(number, 243)),
+            ("low bytes of accounts", &|number| EvmLocation::Account(address(12, number))),
+            ("topmost bytes of accounts", &|number| EvmLocation::Account(address(0, number << 50))),
+            ("one slot of many", &|number| EvmLocation::Storage(address(6, number), U256::ONE)),
+            ("address and slot", &|number| {
+                EvmLocation::Storage(address(12, number), U256::from(number))
+            }),
+        ];
+        for (name, location) in families {
+            let mut counts = [[0_u64; SHARDS]; 2];
+            let mut same = 0;
+            for number in 0..EACH * SHARDS as u64 {
+                let location = location(number);
+                let found = [0, 1].map(|at: usize| stores[at].shard_of(&location));
+                same += u64::from(found[0] == found[1]);
+                (counts[0][found[0] as usize], counts[1][found[1] as usize]) =
+                    (counts[0][found[0] as usize] + 1, counts[1][found[1] as usize] + 1);
+            }
+            let most = counts.iter().flatten().max().copied();
+            // Throws as fair as a hash of a few multiplications makes them.
+            assert!(most < Some(4 * EACH), "{name}: {counts:?}");
+            assert!(same < EACH * SHARDS as u64 / 4, "{name}: {same} lie where they lie in both");
+        }
+    }
+}

@@ -11,6 +11,7 @@
 mod apps;
 mod artifact;
 mod assemble;
+mod attack;
 mod choice;
 mod contention;
 #[cfg(test)]
@@ -38,6 +39,7 @@ mod wallet;
 mod world;
 
 pub use assemble::Placement;
+pub use attack::{Attack, Lie, Staged};
 pub use choice::{Hot, Spread};
 pub use contention::{Contention, Order, ToldBy, When};
 pub use demo::{demo, demo_chain};

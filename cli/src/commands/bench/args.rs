@@ -190,6 +190,9 @@ pub(in crate::commands) struct BenchArgs {
 pub(super) enum Command {
     Odd(super::odd::OddArgs),
     Search(super::search::SearchArgs),
+    Attacks(super::attacks::AttacksArgs),
+    Energy(super::energy::EnergyArgs),
+    Offload(super::offload::OffloadArgs),
     Sustain(super::sustain::SustainArgs),
 }
 

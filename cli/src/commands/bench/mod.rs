@@ -2,11 +2,15 @@
 
 mod against;
 mod args;
+mod attacks;
 mod contention;
+mod energy;
 mod extras;
 mod heat_map;
+mod items;
 mod markdown;
 mod odd;
+mod offload;
 mod priced;
 mod report;
 mod search;
@@ -14,7 +18,7 @@ mod sustain;
 
 pub(super) use args::BenchArgs;
 
-use super::{End, Stop, inputs, print_error, progress::Progress};
+use super::{End, Stop, print_error, progress::Progress};
 use crate::{
     access_list,
     bench::{self, BenchError, Figures, Latency, SlowDatabase, Subject, Timing},
@@ -27,10 +31,9 @@ use args::StoreArg;
 use braid_evm::{Config, Executor};
 use braid_testkit::{
     block::Block,
-    block_file::{BlockFile, BlockFileError, BlockFileErrorKind, FileDatabase},
-    workload::Preset,
+    block_file::{BlockFile, BlockFileErrorKind, FileDatabase},
 };
-use clap::ValueEnum;
+use items::{Item, Unmeasured, items};
 use markdown::Markdown;
 use report::{Conditions, Json, ListsInUse, Report, Table};
 use revm::DatabaseRef;
@@ -38,26 +41,26 @@ use std::{
     fmt::Display,
     io::{self, Write},
     num::NonZeroU16,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-/// Something to be measured.
-enum Item {
-    Preset(Preset),
-    Input(inputs::Input),
-}
-
 /// Measures everything that `args` name.
 pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
     match &args.command {
-        Some(args::Command::Sustain(args)) => return sustain::run(args),
-        Some(args::Command::Odd(args)) => return odd::run(args),
-        Some(args::Command::Search(args)) => return search::run(args),
-        None if !args.priced.is_empty() => return priced::run(args),
-        None => {}
+        Some(args::Command::Sustain(args)) => sustain::run(args),
+        Some(args::Command::Odd(args)) => odd::run(args),
+        Some(args::Command::Search(args)) => search::run(args),
+        Some(args::Command::Attacks(args)) => attacks::run(args),
+        Some(args::Command::Energy(args)) => energy::run(args),
+        Some(args::Command::Offload(args)) => offload::run(args),
+        None if !args.priced.is_empty() => priced::run(args),
+        None => blocks(args),
     }
+}
+
+/// Measures workloads and block files.
+fn blocks(args: &BenchArgs) -> Result<End, Stop> {
     if args.compute {
         let _ = bench::compute();
         return Ok(End::Right);
@@ -89,7 +92,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<End, Stop> {
         let name = item.name();
         progress.begin(&name);
         let (latency, what) = (args.db_latency.or(item.latency()), item.argument());
-        let measured = item.block(args).and_then(|file| {
+        let measured = item.scaled(args.txs, args.scale, args.seed).and_then(|file| {
             let figures = measure(args, latency, &mut executors, &name, &file);
             figures.map_err(|kind| Unmeasured::new(&name, kind))
         });
@@ -145,7 +148,8 @@ fn probe(
         return Ok(End::BadInput);
     };
     let stopped = |message: String| Stop::Message(message);
-    let file = item.block(args).map_err(|error| stopped(error.message))?;
+    let file =
+        item.scaled(args.txs, args.scale, args.seed).map_err(|error| stopped(error.message))?;
     let (block, database) = file.to_block().map_err(|error| stopped(error.to_string()))?;
     drop(file);
     let printed = extras::probe(args, who, executor, &block, database).map_err(stopped)?;
@@ -165,90 +169,6 @@ fn executors(args: &BenchArgs) -> Result<Vec<Executor>, Stop> {
             .map_err(|error| Stop::Message(format!("cannot start {workers} workers: {error}")))
     };
     workers.iter().map(start).collect()
-}
-
-fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
-    if what.is_empty() {
-        return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
-    }
-    let mut items = Vec::new();
-    for name in what {
-        if let Ok(preset) = Preset::from_str(name, false) {
-            items.push(Item::Preset(preset));
-            continue;
-        }
-        let path = PathBuf::from(name);
-        if !path.exists() {
-            let known = Preset::ALL.map(Preset::name).join(", ");
-            return Err(Stop::Message(format!(
-                "{name}: expected a file, a folder or one of the workloads {known}"
-            )));
-        }
-        let inputs = inputs::expand(&[path]).map_err(|error| Stop::Message(error.to_string()))?;
-        items.extend(inputs.into_iter().map(Item::Input));
-    }
-    Ok(items)
-}
-
-impl Item {
-    fn name(&self) -> String {
-        match self {
-            Self::Preset(preset) => preset.name().to_owned(),
-            Self::Input(input) => inputs::short(&input.name()),
-        }
-    }
-
-    /// The argument that names it.
-    fn argument(&self) -> String {
-        match self {
-            Self::Preset(preset) => preset.name().to_owned(),
-            Self::Input(input) => input.name(),
-        }
-    }
-
-    /// What a read of its database waits unless another time is asked for.
-    fn latency(&self) -> Option<Latency> {
-        match self {
-            Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
-            _ => None,
-        }
-    }
-
-    fn block(self, args: &BenchArgs) -> Result<BlockFile, Unmeasured> {
-        match self {
-            Self::Preset(preset) => {
-                let transactions = args.txs.unwrap_or(preset.transactions());
-                let transactions = transactions.saturating_mul(args.scale);
-                preset.block(transactions, args.seed).map_err(|error| Unmeasured {
-                    end: End::BadInput,
-                    message: format!("{}: {error}", preset.name()),
-                })
-            }
-            Self::Input(input) => input.load().map_err(Unmeasured::from),
-        }
-    }
-}
-
-/// Why there are no figures of a block.
-struct Unmeasured {
-    end: End,
-    message: String,
-}
-
-impl Unmeasured {
-    fn new(name: &str, error: BenchError) -> Self {
-        let end = match error {
-            BenchError::Invalid(_) => End::BadInput,
-            BenchError::Different { .. } => End::Mismatch,
-        };
-        Self { end, message: format!("{name}: {error}") }
-    }
-}
-
-impl From<BlockFileError> for Unmeasured {
-    fn from(error: BlockFileError) -> Self {
-        Self { end: End::BadInput, message: error.to_string() }
-    }
 }
 
 fn measure(

@@ -1,6 +1,7 @@
 //! `braid bench --virtual`: blocks in virtual time where a run takes as long as its gas.
 
-use super::{BenchArgs, End, Item, Stop, Unmeasured, items, report::NAME, shared};
+use super::items::{Item, Unmeasured, items};
+use super::{BenchArgs, End, Stop, report::NAME, shared};
 use crate::bench::{
     BenchError, Half, Means,
     priced::{Virtual, VirtualError, virtual_ratios_of},
@@ -57,7 +58,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<End, Stop> {
 
 /// The block's number of transactions, and how it runs on each number of workers.
 fn simulate(args: &BenchArgs, item: Item, name: &str) -> Result<(usize, Vec<Virtual>), Unmeasured> {
-    let file = item.block(args)?;
+    let file = item.scaled(args.txs, args.scale, args.seed)?;
     let invalid = |error: String| Unmeasured::new(name, BenchError::Invalid(error));
     let (block, database) = file.to_block().map_err(|error| invalid(error.to_string()))?;
     drop(file);

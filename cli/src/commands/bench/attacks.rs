@@ -1,0 +1,194 @@
+//! `braid bench attacks`: blocks of an attacker.
+
+use crate::bench::{
+    attacks::{CPU, Extent, WALL, attacked, is_kept, peak},
+    priced::{Virtual, VirtualError},
+};
+use crate::commands::{End, Stop, print_error, progress::Progress, workers_from};
+use anstyle::{AnsiColor, Style};
+use braid_testkit::workload::Attack;
+use clap::Args;
+use core::num::NonZeroU16;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    process::{Command, Stdio},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  braid bench attacks                    every attack, on 2 and 8 simulated workers
+  braid bench attacks \"read sets\" gas    those with these words in their names
+  braid bench attacks --json | jq 'select(.kept | not)'
+  braid bench attacks --memory           bytes that each adds, and the most that it may
+
+Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed; 2 if nothing has
+such a name; with --memory also 1 if a block needs more than it may.";
+
+/// Blocks of an attacker, in virtual time
+///
+/// What a sender or a producer can put into a block so that it takes long: docs/SECURITY.md says what each costs and
+/// what is promised. A run of a transaction takes as long as its gas, so the figures are the same on every machine.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct AttacksArgs {
+    /// Only attacks whose names have one of these words
+    words: Vec<String>,
+    /// Numbers of simulated workers
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8", value_parser = workers_from)]
+    workers: Vec<NonZeroU16>,
+    /// One in N of the transactions of each block
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    part: u32,
+    /// Measure memory instead, each attack in processes of its own
+    #[arg(long)]
+    memory: bool,
+    /// Print the bytes of one attack, on this number of workers or, with 0, in sequence
+    #[arg(long, hide = true, value_name = "N")]
+    probe: Option<u16>,
+    /// Everything that is random follows from this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object for each attack and number of workers
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &AttacksArgs) -> Result<End, Stop> {
+    let wanted = wanted(&args.words)?;
+    if let Some(workers) = args.probe {
+        return probe(args, &wanted, workers);
+    }
+    if args.memory {
+        return memory(args, &wanted);
+    }
+    if !args.json {
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "simulated workers: a run takes as long as its gas")?;
+        writeln!(
+            out,
+            "promised: at least {:.2} of sequential, runs of at most {CPU:.1} times",
+            1.0 / WALL
+        )?;
+        let bold = Style::new().bold();
+        let name = "sequential over Braid's time";
+        writeln!(out, "{bold}{name:<40} on learned  fresh   runs{bold:#}")?;
+    }
+    let mut progress = Progress::new(wanted.len());
+    for attack in wanted {
+        progress.begin(&attack.to_string());
+        let found = attacked(attack, (args.part, args.seed), &args.workers);
+        progress.end();
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                print_error(&format!("{attack}: {error}"));
+                let is_wrong = !matches!(error, VirtualError::Invalid(_));
+                return Ok(if is_wrong { End::Mismatch } else { End::BadInput });
+            }
+        };
+        for (workers, found) in args.workers.iter().zip(&found) {
+            progress.aside(|| line(args, attack, *workers, found))?;
+        }
+    }
+    Ok(End::Right)
+}
+
+fn wanted(words: &[String]) -> Result<Vec<Attack>, Stop> {
+    let has = |attack: &Attack, word: &String| attack.to_string().contains(word.as_str());
+    if let Some(word) = words.iter().find(|word| !Attack::ALL.iter().any(|it| has(it, word))) {
+        let names: Vec<String> = Attack::ALL.iter().map(ToString::to_string).collect();
+        let names = names.join("; ");
+        return Err(Stop::Message(format!("{word}: no attack has that in its name: {names}")));
+    }
+    let is_wanted = |it: &Attack| words.is_empty() || words.iter().any(|word| has(it, word));
+    Ok(Attack::ALL.into_iter().filter(is_wanted).collect())
+}
+
+fn line(
+    args: &AttacksArgs,
+    attack: Attack,
+    workers: NonZeroU16,
+    found: &Virtual,
+) -> io::Result<()> {
+    let Virtual { fresh, learned, runs, .. } = found;
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        let value = json!({
+            "attack": attack.to_string(),
+            "workers": workers,
+            "learned": learned,
+            "fresh": fresh,
+            "runs": runs,
+            "kept": is_kept(found),
+        });
+        return writeln!(out, "{value}");
+    }
+    let style = if is_kept(found) { Style::new() } else { AnsiColor::Red.on_default() };
+    let name = attack.to_string();
+    writeln!(out, "{style}{name:<40} {workers:>2} {learned:>7.2} {fresh:>6.2} {runs:>6.2}{style:#}")
+}
+
+/// The other end of [`probed`].
+fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Stop> {
+    let Some(attack) = wanted.first() else { return Ok(End::BadInput) };
+    let peak = peak(*attack, (args.part, args.seed), NonZeroU16::new(workers));
+    let peak = peak.map_err(|error| Stop::Message(error.to_string()))?;
+    let untold = || Stop::Message("this system does not tell how much memory is used".to_owned());
+    writeln!(io::stdout().lock(), "{}", peak.ok_or_else(untold)?)?;
+    Ok(End::Right)
+}
+
+/// Bytes that a process of its own says it needs.
+fn probed(args: &AttacksArgs, attack: Attack, workers: u16) -> Result<u64, Stop> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench", "attacks", &attack.to_string()]);
+    command.arg(format!("--probe={workers}")).arg(format!("--part={}", args.part));
+    command.arg(format!("--seed={}", args.seed)).stdin(Stdio::null());
+    // Or what generating has left would be filled up before anything grows.
+    let output = command.env("MIMALLOC_PURGE_DELAY", "0").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = || Stop::Message(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    text.trim().parse().map_err(|_| failed())
+}
+
+/// Measures memory, and holds it against what may be needed.
+fn memory(args: &AttacksArgs, wanted: &[Attack]) -> Result<End, Stop> {
+    let mut end = End::Right;
+    let mut progress = Progress::new(wanted.len());
+    // What is refused leaves no result to be measured.
+    for attack in wanted.iter().filter(|it| !matches!(it, Attack::LieLast | Attack::LieAll)) {
+        progress.begin(&attack.to_string());
+        let sequential = probed(args, *attack, 0)?;
+        for workers in &args.workers {
+            let extent = Extent::of(*attack, (args.part, args.seed), workers.get());
+            let extent = extent.map_err(|error| Stop::Message(error.to_string()))?;
+            let (most, found) = (extent.most_bytes(), probed(args, *attack, workers.get())?);
+            if found > most {
+                end = End::Mismatch;
+            }
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            progress.aside(|| {
+                let mut out = anstream::stdout().lock();
+                if args.json {
+                    let value = json!({
+                        "attack": attack.to_string(),
+                        "workers": workers,
+                        "sequential_bytes": sequential,
+                        "bytes": found,
+                        "most_bytes": most,
+                    });
+                    return writeln!(out, "{value}");
+                }
+                let name = attack.to_string();
+                let [sequential, found, most] = [sequential, found, most].map(mib);
+                writeln!(
+                    out,
+                    "{name:<40} {workers:>2} {found:>7.1} MiB, at most {most:>7.1}, sequential {sequential:>6.1}"
+                )
+            })?;
+        }
+        progress.end();
+    }
+    Ok(end)
+}

@@ -1,0 +1,114 @@
+//! What is measured: workloads and block files.
+
+use crate::{
+    bench::{BenchError, Latency},
+    commands::{End, Stop, inputs},
+};
+use braid_testkit::{
+    block_file::{BlockFile, BlockFileError},
+    workload::Preset,
+};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Something to be measured.
+pub(super) enum Item {
+    Preset(Preset),
+    Input(inputs::Input),
+}
+
+/// What the words stand for: workloads, files, folders of files; without any all workloads.
+pub(super) fn items(what: &[String]) -> Result<Vec<Item>, Stop> {
+    if what.is_empty() {
+        return Ok(Preset::ALL.into_iter().map(Item::Preset).collect());
+    }
+    let mut items = Vec::new();
+    for name in what {
+        if let Ok(preset) = Preset::from_str(name, false) {
+            items.push(Item::Preset(preset));
+            continue;
+        }
+        let path = PathBuf::from(name);
+        if !path.exists() {
+            let known = Preset::ALL.map(Preset::name).join(", ");
+            return Err(Stop::Message(format!(
+                "{name}: expected a file, a folder or one of the workloads {known}"
+            )));
+        }
+        let inputs = inputs::expand(&[path]).map_err(|error| Stop::Message(error.to_string()))?;
+        items.extend(inputs.into_iter().map(Item::Input));
+    }
+    Ok(items)
+}
+
+impl Item {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Preset(preset) => preset.name().to_owned(),
+            Self::Input(input) => inputs::short(&input.name()),
+        }
+    }
+
+    /// The argument that names it.
+    pub(super) fn argument(&self) -> String {
+        match self {
+            Self::Preset(preset) => preset.name().to_owned(),
+            Self::Input(input) => input.name(),
+        }
+    }
+
+    /// What a read of its database waits unless another time is asked for.
+    pub(super) fn latency(&self) -> Option<Latency> {
+        match self {
+            Self::Preset(preset) if preset.is_slow() => Some(Latency::OF_WORKLOADS),
+            _ => None,
+        }
+    }
+
+    /// A workload with the usual seed, and with this number of transactions if it is given.
+    pub(super) fn plain_block(self, txs: Option<u32>) -> Result<BlockFile, Unmeasured> {
+        self.scaled(txs, 1, 1)
+    }
+
+    /// The block; a workload with this number of transactions, `scale` times as many.
+    pub(super) fn scaled(
+        self,
+        txs: Option<u32>,
+        scale: u32,
+        seed: u64,
+    ) -> Result<BlockFile, Unmeasured> {
+        match self {
+            Self::Preset(preset) => {
+                let transactions = txs.unwrap_or(preset.transactions());
+                let transactions = transactions.saturating_mul(scale);
+                preset.block(transactions, seed).map_err(|error| Unmeasured {
+                    end: End::BadInput,
+                    message: format!("{}: {error}", preset.name()),
+                })
+            }
+            Self::Input(input) => input.load().map_err(Unmeasured::from),
+        }
+    }
+}
+
+/// Why there are no figures of a block.
+pub(super) struct Unmeasured {
+    pub(super) end: End,
+    pub(super) message: String,
+}
+
+impl Unmeasured {
+    pub(super) fn new(name: &str, error: BenchError) -> Self {
+        let end = match error {
+            BenchError::Invalid(_) => End::BadInput,
+            BenchError::Different { .. } => End::Mismatch,
+        };
+        Self { end, message: format!("{name}: {error}") }
+    }
+}
+
+impl From<BlockFileError> for Unmeasured {
+    fn from(error: BlockFileError) -> Self {
+        Self { end: End::BadInput, message: error.to_string() }
+    }
+}

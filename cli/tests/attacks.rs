@@ -1,0 +1,68 @@
+//! Blocks of an attacker: none takes longer than is promised, except the ones named here and in
+//! docs/SECURITY.md, and none needs more memory than its formula says.
+
+use braid_cli::bench::{
+    attacks::{CPU, WALL, attacked},
+    priced::Virtual,
+};
+use braid_testkit::workload::Attack;
+use serde_json::Value;
+use std::{num::NonZeroU16, process::Command};
+
+/// A fourth of each block behaves alike, and takes a fourth of the time.
+const PART: u32 = 4;
+const WORKERS: [u16; 2] = [2, 8];
+
+/// Attacks for which the promise does not hold: what they have to reach of sequential time, and the most processor time,
+/// on either number of workers. All are chains that nothing tells: what it takes to find that out weighs four times as
+/// much in a fourth of a block.
+const BELOW: [(Attack, f64, f64); 5] = [
+    (Attack::OneSlot, 0.68, 4.9),
+    (Attack::Newest, 0.87, 4.1),
+    (Attack::TaughtFree, 0.68, 4.9),
+    (Attack::ReadSets, 0.82, 5.0),
+    (Attack::Creations, 0.78, 4.8),
+];
+
+#[test]
+fn no_attack_takes_longer_than_is_promised() {
+    let workers = WORKERS.map(|count| NonZeroU16::new(count).expect("not zero"));
+    let mut wrong = Vec::new();
+    for attack in Attack::ALL {
+        let found = attacked(attack, (PART, 1), &workers);
+        let found = found.unwrap_or_else(|error| panic!("{attack}: {error}"));
+        for (count, found) in WORKERS.iter().zip(&found) {
+            let Virtual { fresh, learned, runs, .. } = found;
+            println!("{attack}, {count} workers: {learned:.3} {fresh:.3} runs {runs:.3}");
+            let exception = BELOW.iter().find(|(it, ..)| *it == attack);
+            let (least, most) =
+                exception.map_or((1.0 / WALL, CPU), |(_, least, most)| (*least, *most));
+            if found.slower() < least || *runs > most {
+                wrong.push(format!("{attack}, {count} workers: {found:.3?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Attacks whose processes are measured, the largest in memory; the others in `braid bench attacks --memory`.
+const MEASURED: [&str; 4] = ["floods", "huge read sets", "deep calls", "largest creations"];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_below_what_the_formula_says() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    command.args(["bench", "attacks", "--memory", "--json", "--part", "4"]).args(MEASURED);
+    let output = command.output().expect("the tool starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}{}", String::from_utf8_lossy(&output.stdout));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines: Vec<Value> = lines.collect();
+    assert_eq!(lines.len(), WORKERS.len() * MEASURED.len(), "{text}");
+    for line in &lines {
+        let [bytes, most] = ["bytes", "most_bytes"].map(|name| line[name].as_u64().expect("bytes"));
+        // A formula that is never near says nothing.
+        assert!(0 < bytes && bytes <= most && most < 40 * bytes, "{line}");
+    }
+}
