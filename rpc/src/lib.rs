@@ -13,7 +13,7 @@
 //! let server = Server::start(([127, 0, 0, 1], 8545).into(), node.shared(), Limits::default())?;
 //! println!("http://{}", server.address());
 //! let (_stop, stopped) = crossbeam_channel::bounded(0);
-//! node.run(std::time::Duration::from_secs(1), &stopped, |_| {})?;
+//! node.run(std::time::Duration::from_secs(1), &stopped, &mut ())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -41,6 +41,6 @@ mod stored;
 
 pub use error::{NodeError, ServerError};
 pub use limits::{Limits, NodeConfig};
-pub use node::{Mined, Node};
+pub use node::{Mined, Node, Observer};
 pub use server::Server;
 pub use shared::Shared;

@@ -36,6 +36,19 @@ pub struct Mined {
     pub time: Duration,
 }
 
+/// Hears of the blocks that a node makes.
+pub trait Observer {
+    /// A block begins, or it turns out that there is nothing to make one of.
+    fn begin(&mut self) {}
+
+    /// A block was made.
+    fn mined(&mut self, mined: &Mined);
+}
+
+impl Observer for () {
+    fn mined(&mut self, _: &Mined) {}
+}
+
 /// A chain that makes its own blocks, with its pool.
 #[derive(Debug)]
 pub struct Node<S: StateStore> {
@@ -106,7 +119,7 @@ impl<S: StateStore> Node<S> {
     }
 
     /// Makes blocks when transactions wait, one in each `interval` at most, until `stopped` is
-    /// disconnected. Then all blocks are durable. `each` hears of each block.
+    /// disconnected. Then all blocks are durable. `observer` hears of each block.
     ///
     /// # Errors
     /// A block failed: the server's clients are told, and blocks that were made before are durable
@@ -115,9 +128,9 @@ impl<S: StateStore> Node<S> {
         &mut self,
         interval: Duration,
         stopped: &Receiver<Infallible>,
-        mut each: impl FnMut(&Mined),
+        observer: &mut impl Observer,
     ) -> Result<Head, NodeError> {
-        let ran = self.make(interval, stopped, &mut each);
+        let ran = self.make(interval, stopped, observer);
         let flushed = self.chain.flush().map_err(NodeError::from);
         let ran = ran.and(flushed);
         self.shared.stop(match &ran {
@@ -131,7 +144,7 @@ impl<S: StateStore> Node<S> {
         &mut self,
         interval: Duration,
         stopped: &Receiver<Infallible>,
-        each: &mut impl FnMut(&Mined),
+        observer: &mut impl Observer,
     ) -> Result<(), NodeError> {
         let mut due = Instant::now();
         loop {
@@ -141,9 +154,10 @@ impl<S: StateStore> Node<S> {
                 recv(after(wait)) -> _ => {}
             }
             let begun = Instant::now();
+            observer.begin();
             match self.step(now())? {
                 Some(mined) => {
-                    each(&mined);
+                    observer.mined(&mined);
                     due = begun.checked_add(interval).unwrap_or(begun);
                 }
                 // Without transactions there is no block.
