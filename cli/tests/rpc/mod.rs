@@ -64,7 +64,7 @@ fn installed(folder: &Path) -> Result<(), String> {
 #[test]
 fn a_client_that_is_not_ours_deploys_sends_and_reads() {
     let Some(folder) = client() else { return };
-    let node = RpcNode::new();
+    let mut node = RpcNode::new();
     let mut script = Command::new("node");
     script.arg(package().join("tests/rpc/client.mjs")).arg(folder).arg(node.url());
     script.arg(package().join("../contracts/out/Mint.json"));

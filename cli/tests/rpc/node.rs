@@ -88,7 +88,7 @@ impl RpcNode {
     }
 
     /// Interrupts it, and returns its report.
-    pub(super) fn end(mut self) -> Value {
+    pub(super) fn end(&mut self) -> Value {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
         let told = std::process::Command::new("kill").args(["-INT", &id]).status();
