@@ -74,7 +74,7 @@ impl<S: Snapshot> Shared<S> {
 
     /// The chain has another block. `apply` tells the pool, while no transaction is admitted.
     pub(crate) fn publish(&self, view: View<S>, apply: impl FnOnce()) {
-        // Whoever sees the new view finds its block.
+        // A call that sees the new view finds its block.
         self.remember(Arc::clone(&view.head));
         let mut current = write(&self.view);
         apply();

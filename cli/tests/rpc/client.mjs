@@ -1,4 +1,4 @@
-// A wallet and a test tool that nobody here wrote, viem, against `braid chain run --rpc`.
+// A wallet and a test tool that are not of this project, viem, against `braid chain run --rpc`.
 // node client.mjs FOLDER-OF-VIEM URL CONTRACTS.json
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

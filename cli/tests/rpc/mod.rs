@@ -1,6 +1,6 @@
 //! `braid chain run --rpc`.
 //!
-//! 1. A client that nobody here wrote, viem from npm, deploys a contract, sends, reads logs and
+//! 1. A client that is not of this project, viem from npm, deploys a contract, sends, reads logs and
 //!    receipts. Skipped where npm is missing, or cannot fetch it; with `BRAID_REQUIRE_FIXTURES=1` that
 //!    is a failure.
 //! 2. What a client sends that is wrong has an error with a code, and the node goes on.

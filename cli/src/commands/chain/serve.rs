@@ -117,7 +117,7 @@ impl Observer for Told {
             let time = mined.time.as_secs_f64() * 1e3;
             let transactions = count(transactions, "transaction");
             let gas = output.gas_used;
-            // Where nobody reads the lines any more, blocks go on.
+            // Where the output is closed, blocks go on.
             let _ = writeln!(
                 io::stdout().lock(),
                 "block {number}: {transactions}, {gas} gas, {time:.1} ms"
