@@ -47,6 +47,8 @@ pub struct DurableBatch {
     pub state_root: Option<B256>,
     /// The block's receipts, which are written if [`Keep`](crate::Keep) says so.
     pub receipts: Arc<[EthereumReceipt]>,
+    /// The block in RLP, with its transactions, which is written if [`Keep`](crate::Keep) says so.
+    pub rlp: Bytes,
 }
 
 impl DurableBatch {

@@ -4,7 +4,7 @@ use crate::{
     ChainError, DurableHead, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader,
     StateStore, open, writer::Writer,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use braid_evm::{Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
 use std::{mem, sync::Arc};
 
@@ -27,6 +27,22 @@ pub struct ChainBlock {
     pub hash: B256,
     /// What its header says of the execution.
     pub expected: Expected,
+}
+
+/// A block that was built: its hash, and the block in RLP for a chain that
+/// [keeps](Keep::rlp_blocks) blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Sealed {
+    /// Its hash.
+    pub hash: B256,
+    /// Header and transactions; empty if the block is not to be kept.
+    pub rlp: Bytes,
+}
+
+impl From<B256> for Sealed {
+    fn from(hash: B256) -> Self {
+        Self { hash, rlp: Bytes::new() }
+    }
 }
 
 /// What executing a block gave.
@@ -149,7 +165,8 @@ impl<S: StateStore> Chain<S> {
 
     /// Builds the next block from transactions that `pool` hands out, and hands its changes to the
     /// writer, as [`execute`](Self::execute) does. `template` is the block without its transactions
-    /// (`BlockRequest::build` of braid-evm). `seal` is given the executed block and returns its hash. The hash cannot
+    /// (`BlockRequest::build` of braid-evm). `seal` is given the executed block and returns its hash, or a
+    /// [`Sealed`] block that the store keeps. The hash cannot
     /// commit to the state root, which is not known then: the writer computes it afterwards, if the
     /// chain has state roots.
     ///
@@ -158,19 +175,20 @@ impl<S: StateStore> Chain<S> {
     ///
     /// # Panics
     /// As [`execute`](Self::execute), or with the payload of `pool` or `seal`.
-    pub fn build(
+    pub fn build<T: Into<Sealed>>(
         &mut self,
         template: Block,
         pool: &mut impl TransactionPool,
-        seal: impl FnOnce(&BuiltBlock) -> B256,
+        seal: impl FnOnce(&BuiltBlock) -> T,
     ) -> Result<Built, ChainError> {
         self.writer.check()?;
         let mut head = self.follows(&template, B256::ZERO)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
         let built = self.executor.block(template).state(state).build(pool);
         let mut built = built.map_err(|error| ChainError::block(head.number, error))?;
-        head.hash = seal(&built);
-        let changes = self.changes(head, &mut built.output, None);
+        let Sealed { hash, rlp } = seal(&built).into();
+        head.hash = hash;
+        let changes = ExecutedBlock { rlp, ..self.changes(head, &mut built.output, None) };
         let changes = self.write(changes)?;
         Ok(Built { block: built.block, output: built.output, changes })
     }
@@ -198,7 +216,13 @@ impl<S: StateStore> Chain<S> {
     ) -> ExecutedBlock {
         let kept = if self.keeps_receipts { &*output.receipts } else { &[] };
         let receipts = kept.into();
-        ExecutedBlock { head, changes: mem::take(&mut output.bundle), state_root, receipts }
+        ExecutedBlock {
+            head,
+            changes: mem::take(&mut output.bundle),
+            state_root,
+            receipts,
+            rlp: Bytes::new(),
+        }
     }
 
     fn write(&mut self, executed: ExecutedBlock) -> Result<Arc<ExecutedBlock>, ChainError> {

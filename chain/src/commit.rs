@@ -20,6 +20,9 @@ pub struct Keep {
     /// are there stay; they also stay where they lie before a block without receipts, until
     /// [`prune`](crate::prune) removes them. Default: 0.
     pub receipt_blocks: u64,
+    /// Blocks that are kept with their transactions, counted from the head: of those that come with
+    /// their RLP. Otherwise as `receipt_blocks`. Default: 0.
+    pub rlp_blocks: u64,
     /// Threads that compute a block's state root, if the chain has state roots and the block changes
     /// much. Default: one for each core.
     pub root_threads: NonZeroUsize,
@@ -52,7 +55,13 @@ impl Keep {
 impl Default for Keep {
     fn default() -> Self {
         let root_threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { undo_blocks: 128, receipt_blocks: 0, root_threads, node_cache: NODE_CACHE_BYTES }
+        Self {
+            undo_blocks: 128,
+            receipt_blocks: 0,
+            rlp_blocks: 0,
+            root_threads,
+            node_cache: NODE_CACHE_BYTES,
+        }
     }
 }
 
@@ -157,6 +166,10 @@ fn writes_of<S: Snapshot>(
         alloy_rlp::encode_list(&batch.receipts, &mut receipts);
         writes.put(Table::Receipts, number.to_be_bytes(), receipts);
         remove_old(reader, &mut writes, Table::Receipts, newest_old(keep.receipt_blocks))?;
+    }
+    if keep.rlp_blocks > 0 && !batch.rlp.is_empty() {
+        writes.put(Table::Blocks, number.to_be_bytes(), batch.rlp.as_ref());
+        remove_old(reader, &mut writes, Table::Blocks, newest_old(keep.rlp_blocks))?;
     }
     Ok(writes)
 }

@@ -83,7 +83,7 @@ mod tests {
     use crate::{
         AccountRecord, DurableBatch, Head, Keep, MemoryStore, StateRoots, commit, create, open,
     };
-    use alloy_primitives::{KECCAK256_EMPTY, keccak256};
+    use alloy_primitives::{Bytes, KECCAK256_EMPTY, keccak256};
     use proptest::{collection, prelude::*};
     use revm::database::{AccountStatus, BundleAccount, BundleState, states::StorageSlot};
     use std::collections::BTreeMap;
@@ -141,7 +141,13 @@ mod tests {
             let account = BundleAccount::new(original_info, present, storage, status);
             changes.state.insert(address, account);
         }
-        ExecutedBlock { head: head(number), changes, state_root: None, receipts: Arc::default() }
+        ExecutedBlock {
+            head: head(number),
+            changes,
+            state_root: None,
+            receipts: Arc::default(),
+            rlp: Bytes::new(),
+        }
     }
 
     /// All reads that a block could do.

@@ -65,7 +65,7 @@ mod verify;
 mod writer;
 
 pub use batch::{AccountChange, DurableBatch, SlotChange};
-pub use chain::{Built, Chain, ChainBlock, ChainConfig, Executed};
+pub use chain::{Built, Chain, ChainBlock, ChainConfig, Executed, Sealed};
 pub use commit::{Keep, NODE_CACHE_BYTES, StateRoots, commit, create};
 pub use digest::{Digest, digest};
 pub use error::{ChainError, StoreError};

@@ -113,6 +113,15 @@ impl<S: Snapshot> StateReader<S> {
         receipts.map_err(|_| StoreError::damaged(format!("the receipts of block {number}")))
     }
 
+    /// The block with this number in RLP, with its transactions, if it is kept: see
+    /// [`Keep`](crate::Keep).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn block(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.snapshot.get(Table::Blocks, &number.to_be_bytes())
+    }
+
     /// Hash of the block with this number, if it is in the store.
     ///
     /// # Errors

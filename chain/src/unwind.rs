@@ -46,6 +46,7 @@ fn unwind_one<S: StateStore>(store: &S, root_threads: NonZeroUsize) -> Result<()
     writes.remove(Table::Undo, number.to_be_bytes());
     writes.remove(Table::BlockHashes, number.to_be_bytes());
     writes.remove(Table::Receipts, number.to_be_bytes());
+    writes.remove(Table::Blocks, number.to_be_bytes());
     store.write(writes)
 }
 

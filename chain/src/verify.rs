@@ -2,6 +2,7 @@
 
 use crate::{
     Snapshot, StateReader, StoreError, Table,
+    rlp::decode_head,
     trie::{EMPTY_ROOT, encode_account, storage_root, walk},
 };
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, keccak256};
@@ -68,6 +69,7 @@ pub fn verify<S: Snapshot>(reader: &StateReader<S>) -> Result<Verified, StoreErr
     verified.codes = codes.len() as u64;
     blocks(reader, &mut verified)?;
     verified.receipt_blocks = receipts(reader)?;
+    kept_blocks(reader)?;
     leaves.sort_unstable_by_key(|(hash, _)| *hash);
     verified.state_root = root_of(&leaves);
     if let Some(stored) = stored {
@@ -121,6 +123,21 @@ fn blocks<S: Snapshot>(reader: &StateReader<S>, verified: &mut Verified) -> Resu
             break;
         }
         number = parent;
+    }
+    Ok(())
+}
+
+/// Each block that is kept has the hash and the number that the chain knows it by, unless `prune` has
+/// removed that hash.
+fn kept_blocks<S: Snapshot>(reader: &StateReader<S>) -> Result<(), StoreError> {
+    for entry in reader.snapshot().scan(Table::Blocks, &[]) {
+        let (key, rlp) = entry?;
+        let head = decode_head(&rlp).ok().filter(|head| head.number.to_be_bytes() == key[..]);
+        let head = head.filter(|head| head.number <= reader.head().number);
+        let head = head.ok_or_else(|| StoreError::damaged("a block that is kept"))?;
+        if reader.block_hash(head.number)?.is_some_and(|hash| hash != head.hash) {
+            return Err(StoreError::damaged(format!("block {}", head.number)));
+        }
     }
     Ok(())
 }

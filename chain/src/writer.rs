@@ -7,7 +7,7 @@ use crate::{
     trie::CacheCounts,
 };
 use alloy_consensus::EthereumReceipt;
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use revm::database::BundleState;
 use std::{
     io,
@@ -29,6 +29,8 @@ pub struct ExecutedBlock {
     pub state_root: Option<B256>,
     /// Its receipts. They may be left out where the chain keeps none.
     pub receipts: Arc<[EthereumReceipt]>,
+    /// The block in RLP, with its transactions; empty if the chain keeps none.
+    pub rlp: Bytes,
 }
 
 impl Named for Arc<ExecutedBlock> {
@@ -198,6 +200,7 @@ fn write_all<S: StateStore>(store: &S, shared: &Shared, committer: &Committer) {
         let mut batch = DurableBatch::new(block.head, &block.changes);
         batch.state_root = block.state_root;
         batch.receipts = Arc::clone(&block.receipts);
+        batch.rlp = block.rlp.clone();
         let written = committer.commit(store, &batch);
         shared.change(|blocks| match written {
             Ok(()) => blocks.written(),

@@ -85,8 +85,8 @@ fn a_template_that_does_not_follow_the_head_is_refused() {
     let [first, second] = [0, 1].map(|at| &stream.blocks[at].0);
     let other = Block { parent_hash: B256::ZERO, ..first.clone() };
     for (template, is_number) in [(second.clone(), true), (other, false)] {
-        let refused =
-            chain.build(template, &mut Pool::new(&[]), |_| unreachable!("it is no block"));
+        let refused = chain
+            .build(template, &mut Pool::new(&[]), |_| -> B256 { unreachable!("it is no block") });
         match refused.expect_err("it does not follow") {
             ChainError::Number { number: 1001, head: 999 } => assert!(is_number),
             ChainError::Parent { number: 1000, .. } => assert!(!is_number),
@@ -109,6 +109,7 @@ fn blocks_that_were_executed_elsewhere_are_appended() {
                     changes: stream.outputs[index].bundle.clone(),
                     state_root: Some(stream.states[index + 1].root()),
                     receipts: Arc::default(),
+                    rlp: Default::default(),
                 };
                 if index + 1 < stream.blocks.len() {
                     let early = chain.append(executed(index + 1)).expect_err("one is missing");

@@ -29,6 +29,8 @@ mod paths;
 #[cfg(unix)]
 mod private_chain;
 mod report;
+#[cfg(unix)]
+mod rpc;
 mod shards;
 mod shell;
 mod sim;

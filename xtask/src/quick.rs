@@ -8,13 +8,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders, each with how the package that lies there is linted. The last one is the root itself.
-const LINTS: [(&str, &str); 11] = [
+const LINTS: [(&str, &str); 12] = [
     ("benches/", "-p braid-benches --all-targets"),
     ("chain/examples/private_chain/", "-p private-chain --all-targets"),
     ("chain/", "-p braid-chain --all-targets"),
     ("cli/", "-p braid-cli --all-targets"),
     ("fuzz/", "-p braid-fuzz --all-targets"),
     ("models/", "-p braid-models --all-targets"),
+    ("rpc/", "-p braid-rpc --all-targets"),
     ("testkit/toy/", "-p braid-toy --all-targets"),
     ("testkit/", "-p braid-testkit --all-targets"),
     ("xtask/", "-p xtask --all-targets"),

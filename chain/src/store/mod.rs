@@ -34,11 +34,13 @@ pub enum Table {
     Nodes,
     /// Receipts of a block, by number.
     Receipts,
+    /// Blocks with their transactions, by number.
+    Blocks,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Meta,
         Self::Accounts,
         Self::Slots,
@@ -47,6 +49,7 @@ impl Table {
         Self::Undo,
         Self::Nodes,
         Self::Receipts,
+        Self::Blocks,
     ];
 
     /// Its name on disk.
@@ -61,6 +64,7 @@ impl Table {
             Self::Undo => "undo",
             Self::Nodes => "nodes",
             Self::Receipts => "receipts",
+            Self::Blocks => "blocks",
         }
     }
 }

@@ -209,7 +209,13 @@ impl Subject<'_> {
                 self.is_as_in_sequence(index, &output);
                 let head = Head { number: chain.head().number + 1, hash };
                 let (changes, receipts) = (mem::take(&mut output.bundle), Arc::default());
-                let executed = ExecutedBlock { head, changes, state_root: None, receipts };
+                let executed = ExecutedBlock {
+                    head,
+                    changes,
+                    state_root: None,
+                    receipts,
+                    rlp: Default::default(),
+                };
                 let appended = chain.append(executed);
                 appended.map_or_else(Attempt::Refused, |()| Attempt::Executed(output.stats))
             }

@@ -189,13 +189,14 @@ fn only_the_ethereum_layer_knows_ethereum() {
 }
 
 /// Folders of everything that is written in Rust.
-const ROOTS: [&str; 11] = [
+const ROOTS: [&str; 12] = [
     "src",
     "tests",
     "chain",
     "cli",
     "testkit",
     "models",
+    "rpc",
     "shards",
     "fuzz",
     "xtask",

@@ -241,7 +241,13 @@ impl<S: StateStore> Run<S> {
         let made = Made::new(executed, true, done.gas_used, &done.receipts);
         let head = Head { number, hash };
         let (changes, receipts) = (done.bundle, Arc::default());
-        self.chain.append(ExecutedBlock { head, changes, state_root: None, receipts })?;
+        self.chain.append(ExecutedBlock {
+            head,
+            changes,
+            state_root: None,
+            receipts,
+            rlp: Default::default(),
+        })?;
         Ok(made)
     }
 }

@@ -10,8 +10,10 @@ mod pace;
 mod prune;
 mod refusal;
 mod run;
+mod serve;
 mod unwind;
 mod verify;
+mod watch;
 
 use super::{End, Stop, progress::working};
 use braid_chain::{ChainFolder, EmbeddedStore};

@@ -6,15 +6,13 @@ use super::{
     message, open,
     pace::{Pace, Tally},
     refusal::Refusal,
+    serve::{ServeArgs, Serving, serve},
+    watch::{RunChain, Watch},
 };
 use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
 use crate::commands::run::PolicyArg;
-use crate::metrics::{
-    Metrics, MetricsAddress, Server, StoreTimes, Watched, WatchedChain, WatchedStore, WorkerClock,
-};
-use braid_chain::{
-    Chain, ChainConfig, ChainError, EmbeddedStore, Head, Keep, Rules, genesis, open as open_chain,
-};
+use crate::metrics::{MetricsAddress, StoreTimes, WatchedStore};
+use braid_chain::{Chain, ChainConfig, ChainError, Head, Keep, Rules, genesis, open as open_chain};
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -31,6 +29,8 @@ Examples:
   geth export /dev/stdout 1 1000 | braid chain run chain/ -
   braid chain run --workers 4 --json chain/ blocks.rlp.gz | jq .transactions_per_second
   braid chain run --metrics 9184 chain/ -     counters at http://127.0.0.1:9184/metrics
+  braid chain run --rpc 8545 chain/           JSON-RPC at http://127.0.0.1:8545; blocks are made of
+                                              the transactions that clients send
 
 Blocks that the chain has already are passed over: only their hashes are compared. So the
 same command goes on after a crash.
@@ -39,7 +39,8 @@ Ctrl-C ends the command after the current block, when all executed blocks are du
 A second Ctrl-C ends it at once; the folder then holds the last block that was durable.
 
 Exit code: 0 if all blocks are durable; 1 if a block is not what its header says;
-2 if an input or the folder cannot be used, or a block is invalid; 130 after Ctrl-C.
+2 if an input or the folder cannot be used, or a block is invalid; 130 after Ctrl-C,
+which is how --rpc ends, with code 0.
 Whatever the code, the blocks before the one that is named are durable.";
 
 /// Execute blocks on a chain
@@ -54,7 +55,7 @@ pub(super) struct RunArgs {
     folder: PathBuf,
     /// RLP as geth exports it, block files, folders of block files, or - for standard input; gzip
     /// and zstd are unpacked
-    #[arg(value_name = "INPUT", required = true)]
+    #[arg(value_name = "INPUT", required_unless_present = "rpc")]
     inputs: Vec<PathBuf>,
     /// Workers that execute transactions [default: one for each core]
     #[arg(long, value_name = "N", value_parser = crate::commands::workers_from)]
@@ -76,6 +77,8 @@ pub(super) struct RunArgs {
     /// loopback interface, or an address with a port
     #[arg(long, value_name = "ADDR")]
     metrics: Option<MetricsAddress>,
+    #[command(flatten)]
+    serve: ServeArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -83,24 +86,28 @@ pub(super) struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let (_folder, store) = open(&args.folder, Some(args.cache))?;
+    let mut config = ChainConfig::default();
+    config.executor.workers = args.workers.unwrap_or(config.executor.workers);
+    config.executor.policy = args.policy.policy();
+    config.keep = Keep::blocks(args.undo_blocks);
+    config.keep.receipt_blocks = args.receipts;
+    if let Some(address) = args.serve.rpc {
+        let serving = Serving { store, chain: config, metrics: args.metrics, json: args.json };
+        return serve(address, &args.serve, serving);
+    }
     let reader = open_chain(&store).map_err(message)?;
     let genesis = reader.genesis().and_then(|bytes| genesis::decode(&bytes)).map_err(message)?;
     let head = reader.head();
     drop(reader);
-    let mut config = ChainConfig::default();
-    config.executor.workers = args.workers.unwrap_or(config.executor.workers);
     let rules = Rules::new(genesis.config);
     let threads = NonZeroUsize::from(config.executor.workers);
     let inputs = Inputs::new(&args.inputs, rules, head.number, threads).map_err(message)?;
-    config.executor.policy = args.policy.policy();
-    config.keep = Keep::blocks(args.undo_blocks);
-    config.keep.receipt_blocks = args.receipts;
     let times = args.metrics.map(|_| Arc::<StoreTimes>::default());
     let watched = WatchedStore::new(store.clone(), times.clone());
     let chain = Chain::open(watched, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let workers = config.executor.workers.get();
-    let watch = |(address, times)| watch(address, (&chain, store, times, workers));
+    let watch = |(address, times)| Watch::start(address, (&chain, store, times, workers));
     let metrics = args.metrics.zip(times).map(watch).transpose()?;
     let mut import = Import { chain, first: None, passed_over: 0, metrics };
     let interrupts = interrupt::listen()?;
@@ -123,27 +130,6 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
         }
         Err(refusal) => refusal.end(import.chain.durable()),
     }
-}
-
-type RunChain = Chain<WatchedStore<EmbeddedStore>>;
-
-/// What is counted while the command runs.
-struct Watch {
-    metrics: Arc<Metrics>,
-    clock: WorkerClock,
-    store: EmbeddedStore,
-}
-
-/// Starts to serve metrics, and says where.
-fn watch(
-    address: MetricsAddress,
-    (chain, store, times, workers): (&RunChain, EmbeddedStore, Arc<StoreTimes>, u16),
-) -> Result<Watch, Stop> {
-    let (head, durable) = (chain.head().number, chain.durable_head());
-    let metrics = Arc::new(Metrics::of(WatchedChain { head, durable, times, workers }));
-    let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
-    writeln!(io::stderr(), "metrics: http://{}/metrics", server.address())?;
-    Ok(Watch { metrics, clock: WorkerClock::new(workers), store })
 }
 
 struct Import {
@@ -189,11 +175,10 @@ impl Import {
             // An earlier input had it.
             return self.pass_over(Head { number, hash: block.hash }, &file);
         }
-        let begun = self.metrics.as_mut().map(|watch| watch.clock.begin());
+        let begun = self.metrics.as_mut().map(Watch::begin);
         let executed = self.chain.execute(block).map_err(refused)?;
         if let Some((watch, begun)) = self.metrics.as_ref().zip(begun) {
-            let (took, cache) = (watch.clock.end(begun), watch.store.cache_use());
-            watch.metrics.block(Watched { output: &executed.output, took, number, cache });
+            watch.end(begun, number, &executed.output);
         }
         self.first.get_or_insert(number);
         pace.block(number, &executed.output, read);

@@ -1,0 +1,127 @@
+//! `braid chain run --rpc`: makes blocks of the transactions that clients send.
+
+use super::{
+    End, Stop, count,
+    interrupt::{self},
+    message,
+    watch::Watch,
+};
+use crate::metrics::{Begun, MetricsAddress, StoreTimes, WatchedStore};
+use braid_chain::{ChainConfig, EmbeddedStore};
+use braid_rpc::{Limits, Mined, Node, NodeConfig, Observer, Server};
+use clap::Args;
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Options of a chain that makes its own blocks.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Serve JSON-RPC at http://ADDR and make blocks of the transactions that come: a port, which is one of the
+    /// loopback interface, or an address with a port
+    #[arg(long, value_name = "ADDR", value_parser = address_from, conflicts_with_all = ["inputs", "receipts"])]
+    pub(super) rpc: Option<SocketAddr>,
+    /// With --rpc: milliseconds from one block to the next, at least; without transactions there is no block
+    #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "rpc")]
+    interval: u64,
+    /// With --rpc: blocks that are kept with transactions, receipts and logs, counted from the last one
+    #[arg(long, value_name = "N", default_value_t = 4_096, requires = "rpc")]
+    history: u64,
+}
+
+/// What the other options say.
+pub(super) struct Serving {
+    pub(super) store: EmbeddedStore,
+    pub(super) chain: ChainConfig,
+    pub(super) metrics: Option<MetricsAddress>,
+    pub(super) json: bool,
+}
+
+fn address_from(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    let expected =
+        || format!("expected a port, or an address such as 127.0.0.1:8545, found {text:?}");
+    text.parse().map_err(|_| expected())
+}
+
+/// Makes blocks until Ctrl-C.
+pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
+    let Serving { store, chain, metrics, json } = serving;
+    let workers = chain.executor.workers.get();
+    let mut config = NodeConfig::default();
+    config.chain = chain;
+    config.history_blocks = args.history;
+    let times = metrics.map(|_| Arc::<StoreTimes>::default());
+    let watched = WatchedStore::new(store.clone(), times.clone());
+    let mut node = Node::open(watched, config).map_err(message)?;
+    let watch = |(address, times)| Watch::start(address, (node.chain(), store, times, workers));
+    let watch = metrics.zip(times).map(watch).transpose()?;
+    let interrupts = interrupt::listen()?;
+    let server = Server::start(address, node.shared(), Limits::default()).map_err(message)?;
+    writeln!(io::stderr(), "json-rpc: http://{}", server.address())?;
+    let mut told = Told { watch, json, ..Told::default() };
+    let ran = node.run(Duration::from_millis(args.interval), &interrupts, &mut told);
+    let head = ran.map_err(|error| {
+        let durable = node.chain().durable().number;
+        message(format!("{error}\nblocks up to {durable} are durable"))
+    })?;
+    let mut out = io::stdout().lock();
+    if json {
+        let report = json!({
+            "blocks": told.blocks,
+            "transactions": told.transactions,
+            "gas": told.gas,
+            "head": {"number": head.number, "hash": head.hash},
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        let (blocks, transactions) =
+            (count(told.blocks, "block"), count(told.transactions, "transaction"));
+        writeln!(out, "{blocks}, {transactions}\nhead {} {}, durable", head.number, head.hash)?;
+    }
+    Ok(End::Right)
+}
+
+/// Tells of each block, and counts them.
+#[derive(Default)]
+struct Told {
+    watch: Option<Watch>,
+    begun: Option<Begun>,
+    json: bool,
+    blocks: u64,
+    transactions: u64,
+    gas: u64,
+}
+
+impl Observer for Told {
+    fn begin(&mut self) {
+        self.begun = self.watch.as_mut().map(Watch::begin);
+    }
+
+    fn mined(&mut self, mined: &Mined) {
+        let (output, number) = (&mined.built.output, mined.built.changes.head.number);
+        if let Some((watch, begun)) = self.watch.as_ref().zip(self.begun.take()) {
+            watch.end(begun, number, output);
+        }
+        let transactions = output.receipts.len() as u64;
+        self.blocks = self.blocks.saturating_add(1);
+        self.transactions = self.transactions.saturating_add(transactions);
+        self.gas = self.gas.saturating_add(output.gas_used);
+        if !self.json {
+            let time = mined.time.as_secs_f64() * 1e3;
+            let transactions = count(transactions, "transaction");
+            let gas = output.gas_used;
+            // Where the output is closed, blocks go on.
+            let _ = writeln!(
+                io::stdout().lock(),
+                "block {number}: {transactions}, {gas} gas, {time:.1} ms"
+            );
+        }
+    }
+}

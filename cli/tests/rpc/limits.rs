@@ -1,0 +1,62 @@
+//! Limits on what a client may send.
+
+use super::node::RpcNode;
+use serde_json::{Value, json};
+use std::net::TcpStream;
+
+#[test]
+fn bytes_and_calls_of_a_request_are_limited() {
+    let node = RpcNode::new();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"});
+    let batch = |count: usize| json!(vec![call.clone(); count]).to_string();
+    let answers: Value = serde_json::from_str(&node.post(&batch(100)).1).expect("JSON");
+    assert_eq!(answers.as_array().map(Vec::len), Some(100), "{answers}");
+    let refused: Value = serde_json::from_str(&node.post(&batch(101)).1).expect("JSON");
+    assert_eq!(refused["error"]["code"], -32010, "{refused}");
+    let (status, body) = node.post(&" ".repeat((1 << 20) + 1));
+    assert!(status.contains("413") || body.contains("-32007"), "{status} {body}");
+    // Neither JSON nor UTF-8 nor a method.
+    for body in ["", "{", "[]", "[1]", "null", "{\"jsonrpc\":\"2.0\"}", "\u{0}"] {
+        let (status, _) = node.post(body);
+        assert!(status.starts_with("HTTP/1.1 "), "{body:?}: {status}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(node.post(&deep).0.starts_with("HTTP/1.1 "));
+    assert_eq!(node.call("eth_chainId", json!([])), "0x1b60");
+}
+
+#[test]
+fn hosts_are_local_and_health_is_told() {
+    let node = RpcNode::new();
+    let head =
+        |host: &str| format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json");
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}).to_string();
+    assert!(node.http(&head("evil.example"), &body).0.contains(" 403 "));
+    assert!(node.http(&head("localhost:1"), &body).0.contains(" 200 "));
+    // A page in a browser may send this without asking.
+    let plain = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain";
+    assert!(node.http(plain, &body).0.contains(" 415 "));
+    for (path, said) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        let (status, body) = node.http(&format!("GET {path} HTTP/1.1\r\nHost: 10.0.0.1"), "");
+        assert!(status.contains(" 200 ") && body == said, "{status} {body}");
+    }
+}
+
+#[test]
+fn connections_are_limited_and_come_free() {
+    let node = RpcNode::new();
+    let open: Vec<_> =
+        (0..128).map(|_| TcpStream::connect(node.address()).expect("connects")).collect();
+    // All places may be taken only a moment later; then one more is closed without an answer.
+    let is_refused = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0.is_empty()
+    });
+    assert!(is_refused, "a connection beyond the limit was answered");
+    drop(open);
+    let is_answered = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        node.http("GET /healthz HTTP/1.1\r\nHost: localhost", "").0.contains(" 200 ")
+    });
+    assert!(is_answered, "no place has come free");
+}

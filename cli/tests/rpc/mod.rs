@@ -1,0 +1,106 @@
+//! `braid chain run --rpc`.
+//!
+//! 1. A client that is not of this project, viem from npm, deploys a contract, sends, reads logs and
+//!    receipts. Skipped where npm is missing, or cannot fetch it; with `BRAID_REQUIRE_FIXTURES=1` that
+//!    is a failure.
+//! 2. What a client sends that is wrong has an error with a code, and the node goes on.
+//! 3. Bytes, calls and connections have limits.
+//! 4. After a restart, also after `kill -9`, the chain has its blocks, receipts and logs.
+
+mod limits;
+mod node;
+mod wrong;
+
+use node::RpcNode;
+use serde_json::json;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The folder of this package.
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder with the client, or `None` after saying plainly that it is not there.
+fn client() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rpc-client");
+    match installed(&folder) {
+        Ok(()) => Some(folder),
+        Err(why) => {
+            let required = env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
+            assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there is no viem from npm: {why}");
+            eprintln!("skipped: no viem from npm: {why}");
+            None
+        }
+    }
+}
+
+/// Installs what the lock file names, unless the very same is there.
+fn installed(folder: &Path) -> Result<(), String> {
+    let wanted = package().join("../xtask/rpc-client");
+    let lock = "package-lock.json";
+    let read = |folder: &Path| fs::read(folder.join(lock)).ok();
+    if folder.join("node_modules/viem").is_dir() && read(&wanted) == read(folder) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    for file in ["package.json", lock] {
+        let copied = fs::copy(wanted.join(file), folder.join(file));
+        copied.map_err(|error| error.to_string())?;
+    }
+    // No script has to run.
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    let output = npm.output().map_err(|error| format!("npm does not run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+#[test]
+fn a_client_that_is_not_ours_deploys_sends_and_reads() {
+    let Some(folder) = client() else { return };
+    let mut node = RpcNode::new();
+    let mut script = Command::new("node");
+    script.arg(package().join("tests/rpc/client.mjs")).arg(folder).arg(node.url());
+    script.arg(package().join("../contracts/out/Mint.json"));
+    let output = script.output().expect("node runs");
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{errors}");
+    assert!(said.starts_with("ok: "), "{said}");
+    let report = node.end();
+    assert_eq!(report["transactions"], 5, "{report}");
+}
+
+#[test]
+fn after_a_restart_the_chain_has_its_blocks() {
+    let mut node = RpcNode::new();
+    let hash = node.transfer(0, 7);
+    let receipt = node.receipt(&hash);
+    let block = node.call("eth_getBlockByNumber", json!(["0x1", true]));
+    assert_eq!(block["transactions"][0]["hash"], json!(hash));
+    node.kill();
+    node.start();
+    // The last blocks are durable before a client sees more; a block that was lost is made again.
+    let found = node.call("eth_getTransactionReceipt", json!([hash]));
+    if found.is_null() {
+        assert_eq!(node.transfer(0, 7), hash);
+        node.receipt(&hash);
+    } else {
+        assert_eq!(found, receipt);
+        assert_eq!(node.call("eth_getBlockByNumber", json!(["0x1", true])), block);
+    }
+    let next = node.transfer(1, 8);
+    assert_eq!(node.receipt(&next)["blockNumber"], "0x2");
+    let balance = node.call("eth_getBalance", json!([node::PAID, "latest"]));
+    assert_eq!(balance, "0xf");
+    let folder = node.folder();
+    node.end();
+    let verified = crate::chain::json(&["verify", &folder]);
+    assert_eq!(verified["state_root_compared"], true, "{verified}");
+}

@@ -1,0 +1,138 @@
+//! What can go wrong, and the codes under which JSON-RPC tells it.
+
+use alloy_primitives::Bytes;
+use braid_chain::{ChainError, StoreError, pool::PoolError};
+use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
+use revm::context_interface::result::{HaltReason, InvalidTransaction};
+use std::{io, net::SocketAddr};
+use thiserror::Error;
+
+/// Why a node does not start, or has stopped.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The chain cannot be used, or a block failed.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The header of the last block is unknown.
+    #[error(
+        "the chain does not keep its last block {number}, which the next one continues; export the state with \
+         `braid chain export` and begin a chain with it"
+    )]
+    NoBlock {
+        /// Its number.
+        number: u64,
+    },
+    /// A block that is kept cannot be read.
+    #[error("block {number} cannot be read: {why}; run `braid chain verify`")]
+    Damaged {
+        /// Its number.
+        number: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// Blocks of this fork have fields that are not made here.
+    #[error(
+        "blocks with Amsterdam's rules are not made here: leave amsterdamTime out of the genesis"
+    )]
+    Amsterdam,
+}
+
+/// Why nothing is served.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot serve JSON-RPC on {address}: {error}: choose another port, or 0 for any")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system refused to start threads.
+    #[error("cannot start the threads that serve JSON-RPC: {0}")]
+    Threads(#[source] io::Error),
+    /// Two methods have one name.
+    #[error(transparent)]
+    Methods(#[from] jsonrpsee::core::RegisterMethodError),
+}
+
+/// Why a call is not answered.
+#[derive(Debug, Error)]
+pub(crate) enum RpcError {
+    #[error("{0}")]
+    Params(String),
+    #[error("the state after block {asked} is not kept: ask for block {head}, the latest one")]
+    OldState { asked: u64, head: u64 },
+    #[error("block {0} is not known; the latest one is {1}")]
+    UnknownBlock(String, u64),
+    #[error("no block has the hash {0}")]
+    UnknownHash(alloy_primitives::B256),
+    #[error("blocks {from} to {to}: the oldest one that is kept is {oldest}")]
+    OldBlocks { from: u64, to: u64, oldest: u64 },
+    #[error("{0}")]
+    Refused(PoolError),
+    #[error("more than {limit} {what}: ask for less at a time")]
+    Limit { limit: u64, what: &'static str },
+    #[error("execution reverted{0}")]
+    Reverted(String, Bytes),
+    #[error("execution ended: {0:?}")]
+    Halted(HaltReason),
+    #[error("gas required exceeds allowance ({0})")]
+    Gas(u64),
+    #[error("{0}")]
+    Invalid(InvalidTransaction),
+    #[error("the state cannot be read: {0}")]
+    State(#[from] StoreError),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl RpcError {
+    /// Codes of EIP-1474, and 3 as geth has it for a revert.
+    fn code(&self) -> i32 {
+        match self {
+            Self::Params(_) => INVALID_PARAMS_CODE,
+            Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
+            Self::Refused(PoolError::Full) | Self::Limit { .. } => -32_005,
+            Self::Refused(_) => -32_003,
+            Self::Reverted(..) => 3,
+            Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) | Self::Invalid(_) => -32_000,
+            Self::State(_) | Self::Internal(_) => -32_603,
+        }
+    }
+
+    /// A call was reverted, and returned this.
+    pub(crate) fn reverted(output: Bytes) -> Self {
+        let reason = revert_reason(&output).map(|reason| format!(": {reason}"));
+        Self::Reverted(reason.unwrap_or_default(), output)
+    }
+}
+
+impl From<RpcError> for ErrorObjectOwned {
+    fn from(error: RpcError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        let data = match error {
+            RpcError::Reverted(_, output) => Some(output),
+            _ => None,
+        };
+        Self::owned(code, message, data)
+    }
+}
+
+/// The text of Solidity's `Error(string)`.
+fn revert_reason(output: &[u8]) -> Option<String> {
+    let words = output.strip_prefix(&[0x08, 0xc3, 0x79, 0xa0])?;
+    let length = words.get(32..64)?;
+    let (zeros, length) = length.split_last_chunk::<4>()?;
+    if zeros.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let text = words.get(64..)?.get(..length)?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}

@@ -1,0 +1,102 @@
+//! What transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
+
+use crate::{error::RpcError, limits::Limits, params, shared::Shared, stored::StoredBlock};
+use alloy_consensus::Transaction;
+use alloy_eips::BlockNumberOrTag;
+use alloy_rpc_types_eth::FeeHistory;
+use braid_chain::Snapshot;
+
+/// Blocks from whose tips the one that is advised is taken.
+const BLOCKS: u64 = 20;
+
+/// Tip that is advised if no block tells of one: the least.
+const LEAST_TIP: u128 = 1;
+
+/// The median of what the last blocks' transactions have paid.
+pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
+    let head = shared.view().head.number();
+    let history = shared.history();
+    let numbers = head.saturating_sub(BLOCKS - 1)..=head;
+    let blocks = numbers.filter_map(|number| history.by_number(number));
+    let mut tips: Vec<u128> = blocks.flat_map(|block| tips(&block)).map(|(tip, _)| tip).collect();
+    drop(history);
+    tips.sort_unstable();
+    tips.get(tips.len() / 2).copied().unwrap_or(LEAST_TIP).max(LEAST_TIP)
+}
+
+/// A price with which a transaction comes into the next block.
+pub(crate) fn price<S: Snapshot>(shared: &Shared<S>) -> u128 {
+    u128::from(shared.view().next_base_fee).saturating_add(tip(shared))
+}
+
+/// Tip and gas used of each transaction.
+fn tips(block: &StoredBlock) -> Vec<(u128, u64)> {
+    let base_fee = block.header.base_fee_per_gas.unwrap_or_default();
+    let mut before = 0;
+    let each = block.transactions.iter().zip(&block.receipts).map(|(tx, receipt)| {
+        let used = receipt.cumulative_gas_used.saturating_sub(before);
+        before = receipt.cumulative_gas_used;
+        (tx.effective_tip_per_gas(base_fee).unwrap_or_default(), used)
+    });
+    each.collect()
+}
+
+/// Tips below which these percentages of a block's gas were used.
+fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Vec<u128> {
+    let mut tips = tips(block);
+    tips.sort_unstable();
+    let of = |percentile: &f64| {
+        let wanted = block.header.gas_used as f64 * percentile / 100.0;
+        let mut sum = 0_u64;
+        let reached = tips.iter().find(|(_, used)| {
+            sum = sum.saturating_add(*used);
+            sum as f64 >= wanted
+        });
+        reached.or(tips.last()).map_or(0, |(tip, _)| *tip)
+    };
+    percentiles.iter().map(of).collect()
+}
+
+/// Base fees, how full blocks were, and what their transactions have paid.
+pub(crate) fn history<S: Snapshot>(
+    shared: &Shared<S>,
+    limits: &Limits,
+    count: u64,
+    newest: BlockNumberOrTag,
+    percentiles: &[f64],
+) -> Result<FeeHistory, RpcError> {
+    let rising = percentiles.is_sorted_by(|one, next| one <= next);
+    if !rising || percentiles.iter().any(|it| !(0.0..=100.0).contains(it)) {
+        return Err(RpcError::Params("percentiles must rise, from 0 to 100".to_owned()));
+    }
+    if percentiles.len() > 100 {
+        return Err(RpcError::Limit { limit: 100, what: "percentiles" });
+    }
+    let view = shared.view();
+    let (head, newest) = (view.head.number(), params::number(shared, newest));
+    if newest > head {
+        return Err(RpcError::UnknownBlock(newest.to_string(), head));
+    }
+    let history = shared.history();
+    let oldest = history.oldest().unwrap_or(head);
+    // As many as there are, and as are allowed.
+    let count = count.min(limits.fee_blocks);
+    let first = newest.saturating_add(1).saturating_sub(count).max(oldest);
+    let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
+    let mut rewards_of = Vec::new();
+    for block in (first..=newest).filter_map(|number| history.by_number(number)) {
+        let header = &block.header;
+        answer.base_fee_per_gas.push(u128::from(header.base_fee_per_gas.unwrap_or_default()));
+        answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
+        rewards_of.push(rewards(&block, percentiles));
+    }
+    // One more: the base fee of the block after them.
+    let after = history.by_number(newest.saturating_add(1)).filter(|_| newest < head);
+    let after =
+        after.map_or(view.next_base_fee, |block| block.header.base_fee_per_gas.unwrap_or_default());
+    answer.base_fee_per_gas.push(u128::from(after));
+    answer.base_fee_per_blob_gas = vec![1; answer.base_fee_per_gas.len()];
+    answer.blob_gas_used_ratio = vec![0.0; answer.gas_used_ratio.len()];
+    answer.reward = (!percentiles.is_empty()).then_some(rewards_of);
+    Ok(answer)
+}

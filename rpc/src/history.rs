@@ -1,0 +1,76 @@
+//! The last blocks with their transactions and receipts, in memory.
+
+use crate::stored::StoredBlock;
+use alloy_primitives::B256;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// The last blocks, without a gap; bounded in number and in bytes.
+#[derive(Debug)]
+pub(crate) struct History {
+    blocks: VecDeque<Arc<StoredBlock>>,
+    by_hash: HashMap<B256, u64>,
+    transactions: HashMap<B256, (u64, usize)>,
+    bytes: usize,
+    max_blocks: usize,
+    max_bytes: usize,
+}
+
+impl History {
+    pub(crate) fn new(max_blocks: u64, max_bytes: usize) -> Self {
+        Self {
+            blocks: VecDeque::new(),
+            by_hash: HashMap::new(),
+            transactions: HashMap::new(),
+            bytes: 0,
+            // The last block always stays.
+            max_blocks: usize::try_from(max_blocks).unwrap_or(usize::MAX).max(1),
+            max_bytes,
+        }
+    }
+
+    /// Adds the next block, and forgets the oldest ones if there are too many.
+    pub(crate) fn push(&mut self, block: Arc<StoredBlock>) {
+        let number = block.number();
+        if self.blocks.back().is_some_and(|last| last.number().checked_add(1) != Some(number)) {
+            (self.blocks, self.by_hash, self.transactions, self.bytes) = Default::default();
+        }
+        self.by_hash.insert(block.hash, number);
+        let hashes = block.transactions.iter().map(|it| *it.hash()).enumerate();
+        self.transactions.extend(hashes.map(|(index, hash)| (hash, (number, index))));
+        self.bytes = self.bytes.saturating_add(block.bytes());
+        self.blocks.push_back(block);
+        while self.blocks.len() > self.max_blocks
+            || (self.bytes > self.max_bytes && self.blocks.len() > 1)
+        {
+            let Some(old) = self.blocks.pop_front() else { break };
+            self.by_hash.remove(&old.hash);
+            for transaction in &old.transactions {
+                self.transactions.remove(transaction.hash());
+            }
+            self.bytes = self.bytes.saturating_sub(old.bytes());
+        }
+    }
+
+    /// Number of the oldest block.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.blocks.front().map(|block| block.number())
+    }
+
+    pub(crate) fn by_number(&self, number: u64) -> Option<Arc<StoredBlock>> {
+        let index = number.checked_sub(self.oldest()?)?;
+        self.blocks.get(usize::try_from(index).ok()?).cloned()
+    }
+
+    pub(crate) fn by_hash(&self, hash: &B256) -> Option<Arc<StoredBlock>> {
+        self.by_number(*self.by_hash.get(hash)?)
+    }
+
+    /// The block of a transaction, and its index there.
+    pub(crate) fn transaction(&self, hash: &B256) -> Option<(Arc<StoredBlock>, usize)> {
+        let (number, index) = self.transactions.get(hash)?;
+        Some((self.by_number(*number)?, *index))
+    }
+}

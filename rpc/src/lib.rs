@@ -1,0 +1,46 @@
+//! A node that makes its own blocks, and its JSON-RPC interface.
+//!
+//! [`Node`] owns a [`Chain`](braid_chain::Chain) and a [`Pool`](braid_chain::pool::Pool): it makes a
+//! block when transactions wait. [`Server`] answers wallets and test tools over HTTP: it reads the
+//! state after the last block, and what [`History`](Limits::history_blocks) keeps of earlier ones.
+//!
+//! ```no_run
+//! use braid_chain::EmbeddedStore;
+//! use braid_rpc::{Limits, Node, NodeConfig, Server};
+//!
+//! let store = EmbeddedStore::open("chain/state".as_ref())?;
+//! let mut node = Node::open(store, NodeConfig::default())?;
+//! let server = Server::start(([127, 0, 0, 1], 8545).into(), node.shared(), Limits::default())?;
+//! println!("http://{}", server.address());
+//! let (_stop, stopped) = crossbeam_channel::bounded(0);
+//! node.run(std::time::Duration::from_secs(1), &stopped, &mut ())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod call;
+mod error;
+mod estimate;
+mod fees;
+mod header;
+mod history;
+mod http;
+mod limits;
+mod logs;
+mod methods;
+mod node;
+mod params;
+mod send;
+mod server;
+mod shared;
+mod stored;
+
+pub use error::{NodeError, ServerError};
+pub use limits::{Limits, NodeConfig};
+pub use node::{Mined, Node, Observer};
+pub use server::Server;
+pub use shared::Shared;

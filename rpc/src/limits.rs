@@ -1,0 +1,71 @@
+//! Limits of a node and of its interface.
+
+use braid_chain::{ChainConfig, pool::PoolConfig};
+use std::time::Duration;
+
+/// Choices of a node.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// Choices of its chain. What it keeps of blocks and receipts follows from `history_blocks`.
+    pub chain: ChainConfig,
+    /// Limits of its pool.
+    pub pool: PoolConfig,
+    /// Blocks that are kept with transactions and receipts, in the store and in memory, at most and
+    /// counted from the last one. Default: 4,096.
+    pub history_blocks: u64,
+    /// Bytes of blocks and receipts in memory at most: older ones are forgotten. Default: 256 MiB.
+    pub history_bytes: usize,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            chain: ChainConfig::default(),
+            pool: PoolConfig::default(),
+            history_blocks: 4_096,
+            history_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Limits of the interface.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request. Default: 1 MiB.
+    pub request_bytes: u32,
+    /// Bytes of an answer. Default: 32 MiB.
+    pub response_bytes: u32,
+    /// Calls in one request. Default: 100.
+    pub batch: u32,
+    /// Open connections. Further ones are closed at once. Default: 128.
+    pub connections: usize,
+    /// Time for a request's header, which is also that of an idle connection; and for its body and the
+    /// answer. A connection is closed after 15 times as long. Default: 20 seconds.
+    pub time: Duration,
+    /// Calls that run at a time; others wait. Default: 4.
+    pub calls_at_once: usize,
+    /// Gas of `eth_call` and `eth_estimateGas`. Default: 50 million; never more than a block has.
+    pub call_gas: u64,
+    /// Logs in one answer. Default: 10,000.
+    pub logs: usize,
+    /// Blocks that `eth_feeHistory` tells of. Default: 1,024.
+    pub fee_blocks: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 1 << 20,
+            response_bytes: 32 << 20,
+            batch: 100,
+            connections: 128,
+            time: Duration::from_secs(20),
+            calls_at_once: 4,
+            call_gas: 50_000_000,
+            logs: 10_000,
+            fee_blocks: 1_024,
+        }
+    }
+}

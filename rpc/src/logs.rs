@@ -1,0 +1,71 @@
+//! `eth_getLogs`.
+
+use crate::{error::RpcError, limits::Limits, params, shared::Shared, stored::StoredBlock};
+use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::BloomInput;
+use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
+use braid_chain::Snapshot;
+use std::sync::Arc;
+
+/// The logs that `filter` lets through.
+pub(crate) fn logs<S: Snapshot>(
+    shared: &Shared<S>,
+    limits: &Limits,
+    filter: &Filter,
+) -> Result<Vec<Log>, RpcError> {
+    let mut found = Vec::new();
+    let mut add = |block: &StoredBlock| {
+        if !may_have(block, filter) {
+            return Ok(());
+        }
+        let logs = (0..block.receipts.len()).flat_map(|index| block.logs(index));
+        found.extend(logs.filter(|log| filter.matches(&log.inner)));
+        match found.len() > limits.logs {
+            true => Err(RpcError::Limit { limit: limits.logs as u64, what: "logs" }),
+            false => Ok(()),
+        }
+    };
+    match filter.block_option {
+        FilterBlockOption::AtBlockHash(hash) => {
+            let block = shared.history().by_hash(&hash);
+            add(&*block.ok_or(RpcError::UnknownHash(hash))?)?;
+        }
+        FilterBlockOption::Range { from_block, to_block } => {
+            let number =
+                |tag: Option<BlockNumberOrTag>| params::number(shared, tag.unwrap_or_default());
+            let (from, to) = (number(from_block), number(to_block));
+            for block in range(shared, from, to)? {
+                add(&block)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The blocks from `from` to `to`, or to the last one.
+fn range<S: Snapshot>(
+    shared: &Shared<S>,
+    from: u64,
+    to: u64,
+) -> Result<Vec<Arc<StoredBlock>>, RpcError> {
+    if from > to {
+        return Err(RpcError::Params(format!("fromBlock {from} is after toBlock {to}")));
+    }
+    let head = shared.view().head.number();
+    let history = shared.history();
+    let oldest = history.oldest().unwrap_or_default();
+    if from < oldest {
+        return Err(RpcError::OldBlocks { from, to, oldest });
+    }
+    Ok((from..=to.min(head)).filter_map(|number| history.by_number(number)).collect())
+}
+
+/// Whether the block's bloom filter rules out that it has such a log.
+fn may_have(block: &StoredBlock, filter: &Filter) -> bool {
+    let bloom = block.header.logs_bloom;
+    let has = |value: &[u8]| bloom.contains_input(BloomInput::Raw(value));
+    let address = filter.address.is_empty() || filter.address.iter().any(|it| has(it.as_slice()));
+    let topics = filter.topics.iter();
+    address
+        && topics.into_iter().all(|any| any.is_empty() || any.iter().any(|it| has(it.as_slice())))
+}

@@ -1,0 +1,205 @@
+//! The methods, by name.
+
+use crate::{
+    call, error::RpcError, estimate::estimate, fees, limits::Limits, logs, params, send::send,
+    shared::Shared,
+};
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_rpc_types_eth::{
+    BlockTransactionsKind, Filter, TransactionRequest, state::StateOverride,
+};
+use braid_chain::Snapshot;
+use jsonrpsee::{
+    Extensions, RpcModule,
+    core::RegisterMethodError,
+    types::{ErrorObjectOwned, Params, params::ParamsSequence},
+};
+use revm::DatabaseRef;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// What a call needs.
+#[derive(Debug)]
+pub(crate) struct Context<S> {
+    pub(crate) shared: Arc<Shared<S>>,
+    pub(crate) limits: Limits,
+}
+
+type Answer<T> = Result<T, ErrorObjectOwned>;
+
+/// Arguments of a call.
+struct Args<'a>(ParamsSequence<'a>);
+
+impl Args<'_> {
+    fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
+        self.0.next()
+    }
+
+    fn maybe<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
+        self.0.optional_next()
+    }
+}
+
+/// All methods.
+pub(crate) fn module<S: Snapshot>(
+    context: Context<S>,
+) -> Result<RpcModule<Context<S>>, RegisterMethodError> {
+    let mut module = RpcModule::new(context);
+    chain(&mut module)?;
+    state(&mut module)?;
+    blocks(&mut module)?;
+    run(&mut module)?;
+    Ok(module)
+}
+
+/// Adds a method, which runs on a thread where it may wait.
+fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
+    module: &mut RpcModule<Context<S>>,
+    name: &'static str,
+    method: fn(&Context<S>, &mut Args<'_>) -> Answer<T>,
+) -> Result<(), RegisterMethodError> {
+    let call = move |params: Params<'_>, context: Arc<Context<S>>, _: Extensions| {
+        method(&context, &mut Args(params.sequence()))
+    };
+    module.register_blocking_method(name, call).map(drop)
+}
+
+fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
+    add(module, "web3_clientVersion", |_, _| {
+        Ok(concat!("braid/", env!("CARGO_PKG_VERSION")).to_owned())
+    })?;
+    add(module, "net_version", |it, _| Ok(it.shared.rules.chain_id().to_string()))?;
+    add(module, "net_listening", |_, _| Ok(true))?;
+    add(module, "eth_chainId", |it, _| Ok(U64::from(it.shared.rules.chain_id())))?;
+    add(module, "eth_blockNumber", |it, _| Ok(U64::from(it.shared.view().head.number())))?;
+    add(module, "eth_syncing", |_, _| Ok(false))?;
+    add(module, "eth_accounts", |_, _| Ok(Vec::<Address>::new()))?;
+    add(module, "eth_gasPrice", |it, _| Ok(U256::from(fees::price(&it.shared))))?;
+    add(module, "eth_maxPriorityFeePerGas", |it, _| Ok(U256::from(fees::tip(&it.shared))))?;
+    add(module, "eth_feeHistory", |it, args| {
+        let (count, newest) = (args.next::<U64>()?, args.next::<BlockNumberOrTag>()?);
+        let percentiles: Vec<f64> = args.maybe()?.unwrap_or_default();
+        Ok(fees::history(&it.shared, &it.limits, count.to(), newest, &percentiles)?)
+    })
+}
+
+fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
+    add(module, "eth_getBalance", |it, args| {
+        let (address, id) = (args.next::<Address>()?, args.maybe()?);
+        let view = params::state(&it.shared, id)?;
+        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
+        Ok(account.map_or(U256::ZERO, |account| account.balance))
+    })?;
+    add(module, "eth_getTransactionCount", |it, args| {
+        let (address, id) = (args.next::<Address>()?, args.maybe::<BlockId>()?);
+        let view = params::state(&it.shared, id)?;
+        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
+        let nonce = account.map_or(0, |account| account.nonce);
+        let waits = id.is_some_and(|id| id.is_pending());
+        let waiting = it.shared.pool.next_nonce(&address).filter(|_| waits);
+        Ok(U64::from(waiting.map_or(nonce, |waiting| waiting.max(nonce))))
+    })?;
+    add(module, "eth_getCode", |it, args| {
+        let (address, id) = (args.next::<Address>()?, args.maybe()?);
+        let view = params::state(&it.shared, id)?;
+        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
+        let Some(account) = account.filter(|account| !account.is_empty_code_hash()) else {
+            return Ok(Bytes::new());
+        };
+        let code = view.state.code_by_hash_ref(account.code_hash).map_err(RpcError::State)?;
+        Ok(code.original_bytes())
+    })?;
+    add(module, "eth_getStorageAt", |it, args| {
+        let (address, slot) = (args.next::<Address>()?, args.next::<U256>()?);
+        let view = params::state(&it.shared, args.maybe()?)?;
+        let value = view.state.storage_ref(address, slot).map_err(RpcError::State)?;
+        Ok(B256::from(value))
+    })
+}
+
+fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
+    add(module, "eth_getBlockByNumber", |it, args| {
+        let (tag, full) = (args.next::<BlockNumberOrTag>()?, args.maybe()?);
+        let block = params::block(&it.shared, tag.into());
+        Ok(block.map(|block| block.block(kind(full))))
+    })?;
+    add(module, "eth_getBlockByHash", |it, args| {
+        let (hash, full) = (args.next::<B256>()?, args.maybe()?);
+        let block = it.shared.history().by_hash(&hash);
+        Ok(block.map(|block| block.block(kind(full))))
+    })?;
+    add(module, "eth_getTransactionByHash", |it, args| {
+        let hash = args.next::<B256>()?;
+        let found = it.shared.history().transaction(&hash);
+        let found = found.and_then(|(block, index)| block.transaction(index));
+        Ok(found.or_else(|| it.shared.pool.get(&hash).map(|waiting| waiting_transaction(&waiting))))
+    })?;
+    add(module, "eth_getTransactionReceipt", |it, args| {
+        let found = it.shared.history().transaction(&args.next()?);
+        Ok(found.and_then(|(block, index)| block.receipt(index)))
+    })?;
+    add(module, "eth_getBlockReceipts", |it, args| {
+        let block = params::block(&it.shared, args.next()?);
+        let all = |block: Arc<crate::stored::StoredBlock>| {
+            (0..block.receipts.len()).filter_map(|index| block.receipt(index)).collect::<Vec<_>>()
+        };
+        Ok(block.map(all))
+    })?;
+    add(module, "eth_getBlockTransactionCountByNumber", |it, args| {
+        let block = params::block(&it.shared, args.next::<BlockNumberOrTag>()?.into());
+        Ok(block.map(|block| U64::from(block.transactions.len())))
+    })?;
+    add(module, "eth_getLogs", |it, args| {
+        let filter = args.next::<Filter>()?;
+        Ok(logs::logs(&it.shared, &it.limits, &filter)?)
+    })
+}
+
+/// Whether a block is asked for with its transactions.
+fn kind(full: Option<bool>) -> BlockTransactionsKind {
+    match full {
+        Some(true) => BlockTransactionsKind::Full,
+        Some(false) | None => BlockTransactionsKind::Hashes,
+    }
+}
+
+/// A transaction that no block has yet.
+fn waiting_transaction(
+    waiting: &braid_chain::pool::PoolTransaction,
+) -> crate::stored::RpcTransaction {
+    use alloy_consensus::transaction::{Recovered, TransactionInfo};
+    let recovered = Recovered::new_unchecked(waiting.signed().clone(), waiting.sender());
+    alloy_rpc_types_eth::Transaction::from_transaction(recovered, TransactionInfo::default())
+}
+
+fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
+    add(module, "eth_sendRawTransaction", |it, args| {
+        Ok(send(&it.shared, &args.next::<Bytes>()?)?)
+    })?;
+    add(module, "eth_call", |it, args| {
+        let request = args.next::<TransactionRequest>()?;
+        let view = params::state(&it.shared, args.maybe()?)?;
+        no_overrides(args)?;
+        let gas = call::gas(&view, &request, it.limits.call_gas);
+        let tx = call::transaction(&view, &request, gas)?;
+        Ok(call::output(call::run(&view, tx)?)?)
+    })?;
+    add(module, "eth_estimateGas", |it, args| {
+        let request = args.next::<TransactionRequest>()?;
+        let view = params::state(&it.shared, args.maybe()?)?;
+        no_overrides(args)?;
+        Ok(U64::from(estimate(&view, &request, it.limits.call_gas)?))
+    })
+}
+
+/// Refuses a call on a state that is not the chain's.
+fn no_overrides(args: &mut Args<'_>) -> Answer<()> {
+    match args.maybe::<StateOverride>()? {
+        Some(overrides) if !overrides.is_empty() => {
+            Err(RpcError::Params("state overrides are not supported".to_owned()).into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}

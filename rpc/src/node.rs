@@ -1,0 +1,328 @@
+//! A node that makes blocks of the transactions in its pool.
+
+use crate::{
+    error::NodeError,
+    header,
+    limits::NodeConfig,
+    shared::{Shared, View},
+    stored::StoredBlock,
+};
+use alloy_consensus::{Header, transaction::Recovered};
+use alloy_eips::{
+    eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+};
+use alloy_primitives::{Address, B256};
+use alloy_rlp::Encodable;
+use braid_chain::{
+    Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, StoreError, genesis, open,
+    pool::{Admission, Fill, Pool, PoolTransaction, SenderAccount, SignedTransaction},
+};
+use braid_evm::{Block, ChainRules, Executor, Outcome, Rejection, TransactionPool};
+use crossbeam_channel::{Receiver, after, bounded, select};
+use revm::{DatabaseRef, context::TxEnv, primitives::hardfork::SpecId};
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// A block that the node has made.
+#[derive(Debug)]
+pub struct Mined {
+    /// What building it gave.
+    pub built: Built,
+    /// Time that it took.
+    pub time: Duration,
+}
+
+/// Hears of the blocks that a node makes.
+pub trait Observer {
+    /// A block begins, or it turns out that there is nothing to make one of.
+    fn begin(&mut self) {}
+
+    /// A block was made.
+    fn mined(&mut self, mined: &Mined);
+}
+
+impl Observer for () {
+    fn mined(&mut self, _: &Mined) {}
+}
+
+/// A chain that makes its own blocks, with its pool.
+#[derive(Debug)]
+pub struct Node<S: StateStore> {
+    chain: Chain<S>,
+    pool: Pool,
+    beneficiary: Address,
+    /// The last block.
+    parent: Arc<StoredBlock>,
+    shared: Arc<Shared<S::Snapshot>>,
+    woken: Receiver<()>,
+}
+
+impl<S: StateStore> Node<S> {
+    /// Opens the chain in `store`.
+    ///
+    /// # Errors
+    /// The store holds no chain, or not the last block, which the next one continues; or the system
+    /// refused to start threads.
+    pub fn open(store: S, config: NodeConfig) -> Result<Self, NodeError> {
+        let executor = Executor::new(config.chain.executor);
+        let executor = executor.map_err(braid_chain::ChainError::Thread)?;
+        Self::open_with(store, executor, config)
+    }
+
+    /// Opens the chain in `store` with an executor of the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(store: S, executor: Executor, config: NodeConfig) -> Result<Self, NodeError> {
+        let reader = open(&store)?;
+        let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
+        let first = first_block(&reader, &genesis)?;
+        let mut blocks = Vec::new();
+        let oldest = head.number.saturating_sub(config.history_blocks.saturating_sub(1));
+        for number in oldest.max(first.number())..=head.number {
+            let block = match number == first.number() {
+                true => Some(first.clone()),
+                false => kept_block(&reader, number)?,
+            };
+            blocks.extend(block.map(Arc::new));
+        }
+        let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
+        let parent = parent.ok_or(NodeError::NoBlock { number: head.number })?;
+        let rules = Rules::new(genesis.config);
+        let mut keep = config.chain.keep;
+        (keep.receipt_blocks, keep.rlp_blocks) = (config.history_blocks, config.history_blocks);
+        let chain = Chain::open_with(store, executor, keep)?;
+        let beneficiary = genesis.coinbase;
+        let view = view(&rules, beneficiary, &parent, chain.state()?)?;
+        let pool = Pool::new(config.pool, head, view.next_base_fee);
+        let (wake, woken) = bounded(1);
+        let durable = chain.durable_head();
+        let shared = Shared::new(rules, pool.handle(), durable, view, &config, wake);
+        blocks.into_iter().for_each(|block| shared.remember(block));
+        Ok(Self { chain, pool, beneficiary, parent, shared: Arc::new(shared), woken })
+    }
+
+    /// What a server needs.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Shared<S::Snapshot>> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The chain.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain<S> {
+        &self.chain
+    }
+
+    /// Makes blocks when transactions wait, one in each `interval` at most, until `stopped` is
+    /// disconnected. Then all blocks are durable. `observer` hears of each block.
+    ///
+    /// # Errors
+    /// A block failed: the server's clients are told, and blocks that were made before are durable
+    /// unless the store has failed.
+    pub fn run(
+        &mut self,
+        interval: Duration,
+        stopped: &Receiver<Infallible>,
+        observer: &mut impl Observer,
+    ) -> Result<Head, NodeError> {
+        let ran = self.make(interval, stopped, observer);
+        let flushed = self.chain.flush().map_err(NodeError::from);
+        let ran = ran.and(flushed);
+        self.shared.stop(match &ran {
+            Ok(_) => "the node has stopped".to_owned(),
+            Err(error) => error.to_string(),
+        });
+        ran
+    }
+
+    fn make(
+        &mut self,
+        interval: Duration,
+        stopped: &Receiver<Infallible>,
+        observer: &mut impl Observer,
+    ) -> Result<(), NodeError> {
+        let mut due = Instant::now();
+        loop {
+            let wait = due.saturating_duration_since(Instant::now());
+            select! {
+                recv(stopped) -> _ => return Ok(()),
+                recv(after(wait)) -> _ => {}
+            }
+            let begun = Instant::now();
+            observer.begin();
+            match self.step(now())? {
+                Some(mined) => {
+                    observer.mined(&mined);
+                    due = begun.checked_add(interval).unwrap_or(begun);
+                }
+                // Without transactions there is no block.
+                None => select! {
+                    recv(stopped) -> _ => return Ok(()),
+                    recv(self.woken) -> _ => {}
+                },
+            }
+        }
+    }
+
+    /// Makes a block if transactions wait. `now`: seconds since 1970; a block is at least a second
+    /// after its parent.
+    ///
+    /// # Errors
+    /// The block failed.
+    pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
+        if self.pool.handle().status().ready == 0 {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let rules = &self.shared.rules;
+        let header =
+            header::next(rules, self.beneficiary, &self.parent.header, self.parent.hash, now);
+        let template = template(rules, &header, &self.chain.state()?)?;
+        let has_requests = template.cfg.spec.is_enabled_in(SpecId::PRAGUE);
+        let (handed_out, mut stored) = (RefCell::default(), None);
+        let mut source = Recorded { fill: self.pool.fill(), handed_out: &handed_out };
+        let built = self.chain.build(template, &mut source, |built| {
+            let included = included(&handed_out.borrow(), &built.output.outcomes);
+            let signed = included.iter().map(|it| it.inner().clone()).collect();
+            let block = header::seal(header, &built.output, signed, has_requests);
+            let rlp = alloy_rlp::encode(&block);
+            let (hash, size) = (block.header.hash_slow(), block.length());
+            let receipts = built.output.receipts.clone();
+            stored = Some(StoredBlock::new(hash, block.header, included, receipts, size));
+            Sealed { hash, rlp: rlp.into() }
+        })?;
+        drop(source);
+        if let Some(stored) = stored {
+            self.publish(Arc::new(stored), &built)?;
+        }
+        Ok(Some(Mined { built, time: begun.elapsed() }))
+    }
+
+    /// Tells the server and the pool of a block.
+    fn publish(&mut self, block: Arc<StoredBlock>, built: &Built) -> Result<(), NodeError> {
+        self.parent = Arc::clone(&block);
+        let view = view(&self.shared.rules, self.beneficiary, &block, self.chain.state()?)?;
+        let changed = built.changes.changes.state.keys();
+        let changed = changed.map(|it| Ok((*it, SenderAccount::read(&view.state, *it)?)));
+        let changed = changed.collect::<Result<Vec<_>, StoreError>>()?;
+        let (head, base_fee) = (built.changes.head, view.next_base_fee);
+        let Self { pool, shared, .. } = self;
+        shared.publish(view, || pool.applied(head, base_fee, changed));
+        Ok(())
+    }
+}
+
+/// Notes what a pool hands out, for the block's body.
+struct Recorded<'p> {
+    fill: Fill<'p>,
+    handed_out: &'p RefCell<Vec<Arc<PoolTransaction>>>,
+}
+
+impl TransactionPool for Recorded<'_> {
+    fn next(&mut self, gas_left: u64) -> Option<TxEnv> {
+        let next = self.fill.next(gas_left)?;
+        self.handed_out.borrow_mut().extend(self.fill.handed_out().last().cloned());
+        Some(next)
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        self.fill.skipped(tx, reason);
+    }
+}
+
+/// Those of the pool's transactions that came into the block.
+fn included(
+    handed_out: &[Arc<PoolTransaction>],
+    outcomes: &[Outcome],
+) -> Vec<Recovered<SignedTransaction>> {
+    let each = handed_out.iter().zip(outcomes);
+    let executed = each.filter(|(_, outcome)| matches!(outcome, Outcome::Executed(_)));
+    let recovered =
+        executed.map(|(it, _)| Recovered::new_unchecked(it.signed().clone(), it.sender()));
+    recovered.collect()
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The block of `header` without transactions.
+fn template<D: DatabaseRef>(rules: &Rules, header: &Header, state: &D) -> Result<Block, NodeError>
+where
+    NodeError: From<D::Error>,
+{
+    let (cfg, env) = rules.environment(header);
+    if cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
+        return Err(NodeError::Amsterdam);
+    }
+    // From Prague a block needs both contracts; a private chain may have none of the system's.
+    let mut system_calls = true;
+    if cfg.spec.is_enabled_in(SpecId::PRAGUE) {
+        for address in
+            [WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS]
+        {
+            let info = state.basic_ref(address)?;
+            system_calls &= info.is_some_and(|info| !info.is_empty_code_hash());
+        }
+    }
+    Ok(Block {
+        cfg,
+        env,
+        parent_hash: header.parent_hash,
+        parent_beacon_block_root: header.parent_beacon_block_root,
+        withdrawals: header.withdrawals_root.map(|_| Vec::new()),
+        rules: ChainRules { system_calls, ..rules.chain_rules(header) },
+        ..Block::default()
+    })
+}
+
+/// The chain after `head`.
+fn view<S>(
+    rules: &Rules,
+    beneficiary: Address,
+    head: &Arc<StoredBlock>,
+    state: LayeredState<S>,
+) -> Result<View<S>, NodeError> {
+    let (cfg, env) = rules.environment(&head.header);
+    let next = header::next(rules, beneficiary, &head.header, head.hash, now());
+    let (next_cfg, next_env) = rules.environment(&next);
+    if next_cfg.spec.is_enabled_in(SpecId::AMSTERDAM) {
+        return Err(NodeError::Amsterdam);
+    }
+    let next_base_fee = next.base_fee_per_gas.unwrap_or_default();
+    let admission = Admission::new(next_cfg, next_env);
+    Ok(View { head: Arc::clone(head), state, cfg, env, admission, next_base_fee })
+}
+
+/// The block that the chain began with. The store has its accounts as they are now, so its state root
+/// is known only as long as it is the last block.
+fn first_block<S: braid_chain::Snapshot>(
+    reader: &braid_chain::StateReader<S>,
+    genesis: &alloy_genesis::Genesis,
+) -> Result<StoredBlock, NodeError> {
+    let mut header = genesis::header(genesis);
+    let is_head = reader.head().number == header.number;
+    let root = reader.state_root()?.filter(|_| is_head);
+    header.state_root = root.unwrap_or(B256::ZERO);
+    let hash = reader.block_hash(header.number)?.unwrap_or_default();
+    let size = header.length();
+    Ok(StoredBlock::new(hash, header, Vec::new(), Vec::new(), size))
+}
+
+/// A block that the store keeps with its receipts.
+fn kept_block<S: braid_chain::Snapshot>(
+    reader: &braid_chain::StateReader<S>,
+    number: u64,
+) -> Result<Option<StoredBlock>, NodeError> {
+    let kept = reader.block(number)?.zip(reader.receipts(number)?);
+    let Some((rlp, receipts)) = kept else { return Ok(None) };
+    let block = StoredBlock::decode(number, &rlp, receipts)?;
+    let is_of_chain = reader.block_hash(number)? == Some(block.hash);
+    Ok(is_of_chain.then_some(block))
+}

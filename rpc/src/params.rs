@@ -1,0 +1,54 @@
+//! Which block a call asks for.
+
+use crate::{
+    error::RpcError,
+    shared::{Shared, View},
+    stored::StoredBlock,
+};
+use alloy_eips::{BlockId, BlockNumberOrTag};
+use braid_chain::Snapshot;
+use std::sync::Arc;
+
+/// The number that a tag stands for: nothing is undone, so what is durable is final.
+pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, tag: BlockNumberOrTag) -> u64 {
+    match tag {
+        BlockNumberOrTag::Number(number) => number,
+        BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => shared.view().head.number(),
+        BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => shared.durable.get().number,
+        BlockNumberOrTag::Earliest => shared.history().oldest().unwrap_or_default(),
+    }
+}
+
+/// The block that a call asks for, if it is known.
+pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<StoredBlock>> {
+    match id {
+        BlockId::Hash(hash) => shared.history().by_hash(&hash.block_hash),
+        BlockId::Number(tag) => {
+            let number = number(shared, tag);
+            shared.history().by_number(number)
+        }
+    }
+}
+
+/// The view whose state a call asks for, which is that after the last block or none.
+pub(crate) fn state<S: Snapshot>(
+    shared: &Shared<S>,
+    id: Option<BlockId>,
+) -> Result<Arc<View<S>>, RpcError> {
+    let view = shared.view();
+    let head = view.head.number();
+    let asked = match id.unwrap_or_default() {
+        BlockId::Number(BlockNumberOrTag::Latest | BlockNumberOrTag::Pending) => return Ok(view),
+        BlockId::Hash(hash) if hash.block_hash == view.head.hash => return Ok(view),
+        BlockId::Hash(hash) => {
+            let block = shared.history().by_hash(&hash.block_hash);
+            block.ok_or(RpcError::UnknownHash(hash.block_hash))?.number()
+        }
+        BlockId::Number(tag) => number(shared, tag),
+    };
+    match asked {
+        asked if asked == head => Ok(view),
+        asked if asked > head => Err(RpcError::UnknownBlock(asked.to_string(), head)),
+        asked => Err(RpcError::OldState { asked, head }),
+    }
+}

@@ -1,0 +1,37 @@
+//! `eth_sendRawTransaction`.
+
+use crate::{
+    error::RpcError,
+    shared::{SendError, Shared},
+};
+use alloy_eips::eip2718::Decodable2718;
+use alloy_primitives::{B256, Bytes};
+use braid_chain::{
+    Snapshot,
+    pool::{PoolError, SignedTransaction},
+};
+
+/// EIP-2718 type of transactions with blobs.
+const BLOBS: u8 = 3;
+
+/// Adds a signed transaction to the pool.
+pub(crate) fn send<S: Snapshot>(shared: &Shared<S>, raw: &Bytes) -> Result<B256, RpcError> {
+    if let Some(why) = shared.stopped() {
+        return Err(RpcError::Internal(format!("no more blocks are made: {why}")));
+    }
+    // They come with a sidecar, in another form.
+    if raw.first() == Some(&BLOBS) {
+        return Err(RpcError::Refused(PoolError::Blobs));
+    }
+    let mut bytes: &[u8] = raw;
+    let signed = SignedTransaction::decode_2718(&mut bytes);
+    let signed =
+        signed.map_err(|error| RpcError::Params(format!("no signed transaction: {error}")))?;
+    if !bytes.is_empty() {
+        return Err(RpcError::Params("bytes follow the signed transaction".to_owned()));
+    }
+    shared.send(signed).map_err(|error| match error {
+        SendError::Pool(error) => RpcError::Refused(error),
+        SendError::State(error) => RpcError::State(error),
+    })
+}

@@ -1,0 +1,164 @@
+//! HTTP: connections with limits on number, time and bytes.
+
+use crate::{
+    error::ServerError,
+    http as before,
+    limits::Limits,
+    methods::{Context, module},
+    shared::Shared,
+};
+use braid_chain::Snapshot;
+use http::{Request, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jsonrpsee::server::{
+    BatchRequestConfig, HttpResponse, Server as JsonRpc, ServerConfig, ServerHandle, TowerService,
+    stop_channel,
+};
+use std::{
+    convert::Infallible,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tower::{Service, layer::util::Identity};
+
+/// A connection is closed after this many times the time of a request, whatever it does.
+const LIFETIME: u32 = 15;
+
+/// Threads that read requests and write answers. What calls do runs on others.
+const THREADS: usize = 2;
+
+/// Serves JSON-RPC over HTTP until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+    /// While it is there, jsonrpsee answers.
+    _handle: ServerHandle,
+}
+
+/// What every connection shares.
+struct Serving<S> {
+    shared: Arc<Shared<S>>,
+    limits: Limits,
+    service: TowerService<Identity, Identity>,
+    /// Whether only requests that name the loopback interface are answered.
+    is_local: bool,
+}
+
+impl Server {
+    /// Listens on `address`, and answers from what the node shares.
+    ///
+    /// # Errors
+    /// The address is taken, or the system refused to start threads.
+    pub fn start<S: Snapshot>(
+        address: SocketAddr,
+        shared: Arc<Shared<S>>,
+        limits: Limits,
+    ) -> Result<Self, ServerError> {
+        let failed = |error| ServerError::Bind { address, error };
+        let listener = StdListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(limits.calls_at_once.max(1))
+            .thread_name("braid-rpc")
+            .enable_all()
+            .build()
+            .map_err(ServerError::Threads)?;
+        let (stop, handle) = stop_channel();
+        let config = ServerConfig::builder()
+            .http_only()
+            .max_request_body_size(limits.request_bytes)
+            .max_response_body_size(limits.response_bytes)
+            .max_connections(u32::try_from(limits.connections).unwrap_or(u32::MAX))
+            .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
+            .build();
+        let methods = module(Context { shared: Arc::clone(&shared), limits })?;
+        let builder = JsonRpc::builder().set_config(config).to_service_builder();
+        let service = builder.build(methods, stop);
+        let is_local = bound.ip().is_loopback();
+        let serving = Arc::new(Serving { shared, limits, service, is_local });
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener).map_err(failed)?
+        };
+        runtime.spawn(accept(listener, serving));
+        Ok(Self { address: bound, runtime: Some(runtime), _handle: handle })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A call that runs is not waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Takes connections. One too many is closed at once.
+async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
+    let places = Arc::new(Semaphore::new(serving.limits.connections));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // The system has no more descriptors: connections that end give some back.
+            sleep(serving.limits.time / 100).await;
+            continue;
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            tokio::spawn(connection(stream, Arc::clone(&serving), place));
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn connection<S: Snapshot>(
+    stream: TcpStream,
+    serving: Arc<Serving<S>>,
+    place: OwnedSemaphorePermit,
+) {
+    let time = serving.limits.time;
+    // Answers are small, and clients wait for them. A socket that refuses works all the same.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| {
+        let serving = Arc::clone(&serving);
+        async move { Ok::<_, Infallible>(answer(&serving, request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(time);
+    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    // What is wrong with a connection is its client's matter.
+    let _ = timeout(time.saturating_mul(LIFETIME), connection).await;
+    drop(place);
+}
+
+async fn answer<S: Snapshot>(serving: &Serving<S>, request: Request<Incoming>) -> HttpResponse {
+    if let Some(health) = before::health(&serving.shared, request.method(), request.uri().path()) {
+        return health;
+    }
+    if serving.is_local && !before::is_local(request.headers()) {
+        let why =
+            "the Host header must name localhost: JSON-RPC listens on the loopback interface\n";
+        return before::text(StatusCode::FORBIDDEN, why);
+    }
+    let mut service = serving.service.clone();
+    match timeout(serving.limits.time, service.call(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => before::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        Err(_) => before::text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n"),
+    }
+}

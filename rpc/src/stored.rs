@@ -1,0 +1,164 @@
+//! A block with its transactions and receipts.
+
+use crate::error::NodeError;
+use alloy_consensus::{
+    Block as RlpBlock, EthereumReceipt, Header, Transaction as _, TxReceipt,
+    transaction::{Recovered, SignerRecoverable, TransactionInfo},
+};
+use alloy_consensus::{ReceiptEnvelope, Sealed};
+use alloy_primitives::{B256, TxKind, U256};
+use alloy_rlp::Decodable;
+use alloy_rpc_types_eth::{
+    Block, BlockTransactions, BlockTransactionsKind, Header as RpcHeader, Log, Transaction,
+    TransactionReceipt,
+};
+use braid_chain::pool::SignedTransaction;
+
+/// A block of the chain.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredBlock {
+    pub(crate) hash: B256,
+    pub(crate) header: Header,
+    pub(crate) transactions: Vec<Recovered<SignedTransaction>>,
+    pub(crate) receipts: Vec<EthereumReceipt>,
+    /// Index of the first log of each receipt.
+    first_logs: Vec<u64>,
+    /// Length of the block in RLP.
+    size: usize,
+}
+
+/// A transaction as it is answered.
+pub(crate) type RpcTransaction = Transaction<SignedTransaction>;
+/// A block as it is answered.
+pub(crate) type RpcBlock = Block<RpcTransaction>;
+
+impl StoredBlock {
+    pub(crate) fn new(
+        hash: B256,
+        header: Header,
+        transactions: Vec<Recovered<SignedTransaction>>,
+        receipts: Vec<EthereumReceipt>,
+        size: usize,
+    ) -> Self {
+        let mut logs = 0_u64;
+        let first_logs = receipts.iter().map(|receipt| {
+            let first = logs;
+            logs = logs.saturating_add(receipt.logs.len() as u64);
+            first
+        });
+        let first_logs = first_logs.collect();
+        Self { hash, header, transactions, receipts, first_logs, size }
+    }
+
+    /// The block that the store keeps in RLP.
+    pub(crate) fn decode(
+        number: u64,
+        mut rlp: &[u8],
+        receipts: Vec<EthereumReceipt>,
+    ) -> Result<Self, NodeError> {
+        let damaged = |why: String| NodeError::Damaged { number, why };
+        let size = rlp.len();
+        let block = RlpBlock::<SignedTransaction>::decode(&mut rlp);
+        let block = block.map_err(|error| damaged(error.to_string()))?;
+        let hash = block.header.hash_slow();
+        let recovered =
+            block.body.transactions.into_iter().map(SignerRecoverable::try_into_recovered);
+        let recovered = recovered.collect::<Result<Vec<_>, _>>();
+        let transactions = recovered.map_err(|error| damaged(error.to_string()))?;
+        if receipts.len() != transactions.len() {
+            return Err(damaged("it has another number of receipts than transactions".to_owned()));
+        }
+        Ok(Self::new(hash, block.header, transactions, receipts, size))
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.header.number
+    }
+
+    /// Memory that it takes, roughly: transactions and receipts have fields beside their bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let logs = self.receipts.iter().flat_map(|receipt| &receipt.logs);
+        let logs = logs.map(|log| log.data.data.len().saturating_add(256)).sum::<usize>();
+        let transactions = self.transactions.len().saturating_mul(1_024);
+        self.size.saturating_mul(2).saturating_add(logs).saturating_add(transactions)
+    }
+
+    fn info(&self, index: usize) -> TransactionInfo {
+        TransactionInfo {
+            hash: None,
+            index: Some(index as u64),
+            block_hash: Some(self.hash),
+            block_number: Some(self.header.number),
+            base_fee: self.header.base_fee_per_gas,
+            block_timestamp: Some(self.header.timestamp),
+        }
+    }
+
+    pub(crate) fn transaction(&self, index: usize) -> Option<RpcTransaction> {
+        let transaction = self.transactions.get(index)?.clone();
+        Some(Transaction::from_transaction(transaction, self.info(index)))
+    }
+
+    /// The block, with its transactions or with their hashes.
+    pub(crate) fn block(&self, kind: BlockTransactionsKind) -> RpcBlock {
+        let transactions = match kind {
+            BlockTransactionsKind::Full => {
+                let all = (0..self.transactions.len()).filter_map(|index| self.transaction(index));
+                BlockTransactions::Full(all.collect())
+            }
+            BlockTransactionsKind::Hashes => {
+                BlockTransactions::Hashes(self.transactions.iter().map(|it| *it.hash()).collect())
+            }
+        };
+        let header = Sealed::new_unchecked(self.header.clone(), self.hash);
+        let size = Some(U256::from(self.size));
+        let header = RpcHeader::from_consensus(header, None, size);
+        let withdrawals = self.header.withdrawals_root.map(|_| Default::default());
+        Block { header, uncles: Vec::new(), transactions, withdrawals }
+    }
+
+    /// Logs of one transaction.
+    pub(crate) fn logs(&self, index: usize) -> Vec<Log> {
+        let (Some(receipt), Some(first)) = (self.receipts.get(index), self.first_logs.get(index))
+        else {
+            return Vec::new();
+        };
+        let hash = self.transactions.get(index).map(|it| *it.hash());
+        let logs = receipt.logs.iter().zip(*first..).map(|(log, at)| Log {
+            inner: log.clone(),
+            block_hash: Some(self.hash),
+            block_number: Some(self.header.number),
+            block_timestamp: Some(self.header.timestamp),
+            transaction_hash: hash,
+            transaction_index: Some(index as u64),
+            log_index: Some(at),
+            removed: false,
+        });
+        logs.collect()
+    }
+
+    pub(crate) fn receipt(&self, index: usize) -> Option<TransactionReceipt> {
+        let (transaction, receipt) = (self.transactions.get(index)?, self.receipts.get(index)?);
+        let before = index.checked_sub(1).and_then(|before| self.receipts.get(before));
+        let before = before.map_or(0, |receipt| receipt.cumulative_gas_used);
+        let envelope: ReceiptEnvelope = receipt.clone().into();
+        let mut logs = self.logs(index).into_iter();
+        let (from, to) = (transaction.signer(), transaction.to());
+        let creates = transaction.kind() == TxKind::Create;
+        Some(TransactionReceipt {
+            inner: envelope
+                .map_logs(|inner| logs.next().unwrap_or_else(|| Log { inner, ..Log::default() })),
+            transaction_hash: *transaction.hash(),
+            transaction_index: Some(index as u64),
+            block_hash: Some(self.hash),
+            block_number: Some(self.header.number),
+            gas_used: receipt.cumulative_gas_used().saturating_sub(before),
+            effective_gas_price: transaction.effective_gas_price(self.header.base_fee_per_gas),
+            blob_gas_used: None,
+            blob_gas_price: None,
+            from,
+            to,
+            contract_address: creates.then(|| from.create(transaction.nonce())),
+        })
+    }
+}
