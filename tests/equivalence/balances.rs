@@ -174,7 +174,7 @@ fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene
     };
     // Destroys itself when it is sent a word, once others have seen it, and does nothing otherwise.
     let runtime = Code::new().push(0).op(opcode::CALLDATALOAD);
-    let runtime = runtime.if_nonzero(|code| look_around(code, 4).selfdestruct(heir)).bytes();
+    let runtime = runtime.if_nonzero(|code| look_around(code, 60).selfdestruct(heir)).bytes();
     let init = Code::new().deploying(&runtime);
     let mortal = factory.create2_from_code(B256::ZERO, &init);
     let create = Code::new().create2(&init, endowment, 0).sstore_top(0);
@@ -184,7 +184,8 @@ fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene
     let before = paid_before.map(|wei| pay(mortal, wei));
     let there_and_back = [call_with(mortal, 1), call(factory)];
     let visit = Code::new().call(mortal, 0, 50_000).op(opcode::POP);
-    let visitor = scene.contract(0, look_around(visit, 40));
+    let visit = (0..8).fold(visit, |code: Code, slot| code.sstore(slot, 1));
+    let visitor = scene.contract(0, visit);
     let after = [call(visitor), call(visitor)];
     for (index, tx) in before.into_iter().chain(there_and_back).chain(after).enumerate() {
         let sender = scene.sender(index as u64);
@@ -206,9 +207,9 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                 // Who called it before it was destroyed may be right by the time that it is back.
                 #[cfg(feature = "testing")]
                 scene.play_schedules(0..8, |simulation| {
-                    // The first visit lasts until the contract is there again and the visit at the frontier: only
-                    // there values count.
-                    let costs = Costs { read: 10, publish: 1, commit: 1, ..Costs::default() };
+                    // The first visit has ended before the contract is destroyed, and is being published until that is
+                    // there again and the visit at the frontier: only there values count.
+                    let costs = Costs { read: 1, publish: 1_000, commit: 1, ..Costs::default() };
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;
                     simulation.config.chunk = NonZeroU32::new(1);
