@@ -184,9 +184,8 @@ fn coming_back(spec: SpecId, endowment: u64, paid_before: Option<u64>) -> (Scene
     let before = paid_before.map(|wei| pay(mortal, wei));
     let there_and_back = [call_with(mortal, 1), call(factory)];
     let visit = Code::new().call(mortal, 0, 50_000).op(opcode::POP);
-    let visit = (0..8).fold(visit, |code: Code, slot| code.sstore(slot, 1));
-    let visitor = scene.contract(0, visit);
-    let after = [call(visitor), call(visitor)];
+    let visit = (0..36).fold(visit, |code: Code, slot| code.sstore(slot, 1));
+    let after = [0, 1].map(|index| call(scene.contract(index, visit.clone())));
     for (index, tx) in before.into_iter().chain(there_and_back).chain(after).enumerate() {
         let sender = scene.sender(index as u64);
         scene.send(sender, tx);
@@ -207,8 +206,8 @@ pub(crate) fn a_contract_comes_back_with_another_balance() {
                 // Who called it before it was destroyed may be right by the time that it is back.
                 #[cfg(feature = "testing")]
                 scene.play_schedules(0..8, |simulation| {
-                    // The first visit has ended before the contract is destroyed, and is being published until that is
-                    // there again and the visit at the frontier: only there values count.
+                    // The visits have ended before the contract is destroyed, and are being published until that is there
+                    // again and a visit at the frontier: only there values count.
                     let costs = Costs { read: 1, publish: 1_000, commit: 1, ..Costs::default() };
                     simulation.options.schedule = Schedule::VirtualTime(costs);
                     simulation.options.workers = 5;
