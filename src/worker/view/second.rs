@@ -20,6 +20,7 @@ impl<L: Location, B: Base<L>, X: Interrupt> View<'_, L, B, X> {
     }
 
     /// Whether what it reads may change before it is final.
+    #[cfg_attr(not(feature = "evm"), expect(dead_code, reason = "used by the Ethereum layer"))]
     pub(crate) const fn is_speculative(&self) -> bool {
         matches!(self.below, Below::Versions(_)) && !self.is_final
     }
