@@ -2,7 +2,7 @@
 //!
 //! [`Node`] owns a [`Chain`](braid_chain::Chain) and a [`Pool`](braid_chain::pool::Pool): it makes a
 //! block when transactions wait. [`Server`] answers wallets and test tools over HTTP: it reads the
-//! state after the last block, and what [`History`](Limits::history_blocks) keeps of earlier ones.
+//! state after the last block, and what [`History`](NodeConfig::history_blocks) keeps of earlier ones.
 //!
 //! ```no_run
 //! use braid_chain::EmbeddedStore;

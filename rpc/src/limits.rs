@@ -12,7 +12,7 @@ pub struct NodeConfig {
     /// Limits of its pool.
     pub pool: PoolConfig,
     /// Blocks that are kept with transactions and receipts, in the store and in memory, at most and
-    /// counted from the last one. Default: 4,096.
+    /// counted from the last one; at least 1. Default: 4,096.
     pub history_blocks: u64,
     /// Bytes of blocks and receipts in memory at most: older ones are forgotten. Default: 256 MiB.
     pub history_bytes: usize,

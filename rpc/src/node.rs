@@ -82,7 +82,9 @@ impl<S: StateStore> Node<S> {
         let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
         let first = first_block(&reader, &genesis)?;
         let mut blocks = Vec::new();
-        let oldest = head.number.saturating_sub(config.history_blocks.saturating_sub(1));
+        // The last block is the parent of the next one.
+        let history = config.history_blocks.max(1);
+        let oldest = head.number.saturating_sub(history - 1);
         for number in oldest.max(first.number())..=head.number {
             let block = match number == first.number() {
                 true => Some(first.clone()),
@@ -94,7 +96,7 @@ impl<S: StateStore> Node<S> {
         let parent = parent.ok_or(NodeError::NoBlock { number: head.number })?;
         let rules = Rules::new(genesis.config);
         let mut keep = config.chain.keep;
-        (keep.receipt_blocks, keep.rlp_blocks) = (config.history_blocks, config.history_blocks);
+        (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
         let beneficiary = genesis.coinbase;
         let view = view(&rules, beneficiary, &parent, chain.state()?)?;

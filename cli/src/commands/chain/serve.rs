@@ -29,7 +29,10 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "MS", default_value_t = 1_000, requires = "rpc")]
     interval: u64,
     /// With --rpc: blocks that are kept with transactions, receipts and logs, counted from the last one
-    #[arg(long, value_name = "N", default_value_t = 4_096, requires = "rpc")]
+    #[arg(
+        long, value_name = "N", default_value_t = 4_096, requires = "rpc",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     history: u64,
 }
 
