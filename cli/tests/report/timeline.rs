@@ -36,16 +36,18 @@ fn check(subject: &Subject, workers: usize) {
     }
     assert!(runs.iter().all(|run| run.worker < workers));
     // One run of each transaction counts, takes what it costs, and has ended when it is committed, in order.
-    let mut last = 0;
+    let (mut last, mut cut) = (0, 0);
     for (transaction, commit) in commits.iter().enumerate() {
         let of_it = runs.iter().filter(|run| run.transaction == transaction);
         let (counted, wasted): (Vec<&Run>, Vec<&Run>) =
             of_it.partition(|run| run.how == How::Committed);
         assert_eq!(counted.len(), 1, "transaction {transaction}");
         let counted = counted[0];
-        // Beginning a run takes its time, too.
+        // Beginning a run takes its time, too. A run that is named, and goes on as nothing has changed that it
+        // has read, is not charged for what is left of it.
         let took = counted.end - counted.begin;
-        assert!((prices[transaction]..=prices[transaction] + 1_000).contains(&took), "{counted:?}");
+        assert!(took <= prices[transaction] + 1_000, "{counted:?}");
+        cut += usize::from(took < prices[transaction]);
         let commit = commit.unwrap_or_else(|| panic!("{counted:?} is not committed"));
         assert!(counted.end <= commit && commit >= last && commit <= *end, "{counted:?}");
         last = commit;
@@ -53,6 +55,7 @@ fn check(subject: &Subject, workers: usize) {
         assert!(wasted.iter().all(|run| run.begin < counted.end), "{wasted:?}");
         assert_eq!(counted.earlier + 1, wasted.len() + 1 - later(&wasted, counted.end));
     }
+    assert!(cut <= commits.len() / 50, "{cut} of {} runs were cut short", commits.len());
     for batch in batches {
         let inside = runs.iter().filter(|run| {
             run.worker == batch.worker
