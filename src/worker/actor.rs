@@ -1,17 +1,17 @@
 //! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
 
-use super::events::{EngineEvent, RunEnd};
+use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, Next, ReportMessage};
 use super::mutants::is_worker_mutant;
+use super::ran::Ran;
 use super::role::{coordinate, give_up};
 use super::shared::Shared;
-use super::stop::Stop;
 use super::watch::Watch;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
-use crate::mv::{ReadRecord, ReadSet};
+use crate::mv::ReadSet;
 use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
 use crate::spans::span;
 use crate::sync::SeqCst;
@@ -102,33 +102,6 @@ pub(super) struct Actor<'a, W: Workload, G, X: Context> {
 /// A version, its entries, and where the previous one left some.
 #[cfg(feature = "mutants")]
 type Late<L> = (Version, Vec<(L, crate::mv::Entry<L>)>, Vec<L>);
-
-/// What one run left in this worker's hands.
-pub(super) enum Ran<W: Workload> {
-    Effects(ReadSet<W::Location>, Effects<W::Location, W::Output>),
-    Blocked(TxIndex),
-    TooEarly,
-    Overtaken,
-    Failed(ReadSet<W::Location>, TxError<W::Rejection, W::BaseError>),
-}
-
-impl<W: Workload> Ran<W> {
-    fn end(&self) -> RunEnd<W::Location> {
-        match self {
-            Self::Effects(reads, effects) => {
-                let read = |read: &ReadRecord<W::Location>| {
-                    (read.location.clone(), read.seen.value.clone())
-                };
-                let reads = reads.records().iter().map(read).collect();
-                RunEnd::Effects { reads, writes: effects.writes.clone() }
-            }
-            Self::Blocked(on) => RunEnd::Blocked(*on),
-            Self::TooEarly => RunEnd::TooEarly,
-            Self::Overtaken => RunEnd::Overtaken,
-            Self::Failed(..) => RunEnd::Failed,
-        }
-    }
-}
 
 impl<'a, W, G, X> Actor<'a, W, G, X>
 where
@@ -253,7 +226,11 @@ where
         if matches!(ran, Ran::Blocked(_) | Ran::TooEarly) {
             self.context.tell(Activity::Blocked(tx));
         }
-        if !is_final && self.is_overtaken(tx, &ran) { Ran::Overtaken } else { ran }
+        if is_final || !self.is_overtaken(tx, &ran) {
+            return ran;
+        }
+        self.context.tell(Activity::Overtaken(tx));
+        Ran::Overtaken
     }
 
     /// Runs `tx`, which another worker runs, without a trace of it.
@@ -295,10 +272,7 @@ where
                 let (reads, stop) = machine.end();
                 self.machine = None;
                 return match stop {
-                    Some(Stop::Blocked(on)) => Ran::Blocked(on),
-                    Some(Stop::TooEarly) => Ran::TooEarly,
-                    Some(Stop::Overtaken) => Ran::Overtaken,
-                    Some(Stop::Base(error)) => Ran::Failed(reads, TxError::Base(error)),
+                    Some(stop) => Ran::stopped(stop, reads),
                     None => Ran::Failed(reads, TxError::Panicked(payload)),
                 };
             }
@@ -309,10 +283,7 @@ where
             stop = None;
         }
         match (stop, result) {
-            (Some(Stop::Blocked(on)), _) => Ran::Blocked(on),
-            (Some(Stop::TooEarly), _) => Ran::TooEarly,
-            (Some(Stop::Overtaken), _) => Ran::Overtaken,
-            (Some(Stop::Base(error)), _) => Ran::Failed(reads, TxError::Base(error)),
+            (Some(stop), _) => Ran::stopped(stop, reads),
             (None, Ok(effects)) => Ran::Effects(reads, effects),
             (None, Err(reason)) => Ran::Failed(reads, TxError::Rejected(reason)),
         }

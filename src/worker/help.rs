@@ -13,11 +13,12 @@
 
 use super::Context;
 use super::Waited;
-use super::actor::{Actor, Ran};
+use super::actor::Actor;
 use super::claims::Begun;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, Next};
 use super::mutants::is_worker_mutant;
+use super::ran::Ran;
 use super::role::coordinate;
 use crate::ids::{TxIndex, WorkerId};
 

@@ -31,6 +31,7 @@ mod loom_told;
 mod machine;
 mod message;
 mod mutants;
+mod ran;
 mod role;
 mod shared;
 mod stop;
@@ -89,8 +90,11 @@ pub enum Activity {
     Run(TxIndex),
     /// The last run of the transaction met one that has to end first.
     Blocked(TxIndex),
-    /// It has changed what the run of this transaction by another actor has read: that run ends.
+    /// It may have changed what the run of this transaction by another actor has read: that run
+    /// ends if it has.
     Overtook(TxIndex),
+    /// Something has changed that the last run of the transaction had read: it ended then.
+    Overtaken(TxIndex),
     /// These are committed.
     Committed(Chunk),
 }

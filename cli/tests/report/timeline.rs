@@ -36,18 +36,16 @@ fn check(subject: &Subject, workers: usize) {
     }
     assert!(runs.iter().all(|run| run.worker < workers));
     // One run of each transaction counts, takes what it costs, and has ended when it is committed, in order.
-    let (mut last, mut cut) = (0, 0);
+    let mut last = 0;
     for (transaction, commit) in commits.iter().enumerate() {
         let of_it = runs.iter().filter(|run| run.transaction == transaction);
         let (counted, wasted): (Vec<&Run>, Vec<&Run>) =
             of_it.partition(|run| run.how == How::Committed);
         assert_eq!(counted.len(), 1, "transaction {transaction}");
         let counted = counted[0];
-        // Beginning a run takes its time, too. A run that is named, and goes on as nothing has changed that it
-        // has read, is not charged for what is left of it.
+        // Beginning a run takes its time, too.
         let took = counted.end - counted.begin;
-        assert!(took <= prices[transaction] + 1_000, "{counted:?}");
-        cut += usize::from(took < prices[transaction]);
+        assert!((prices[transaction]..=prices[transaction] + 1_000).contains(&took), "{counted:?}");
         let commit = commit.unwrap_or_else(|| panic!("{counted:?} is not committed"));
         assert!(counted.end <= commit && commit >= last && commit <= *end, "{counted:?}");
         last = commit;
@@ -55,7 +53,6 @@ fn check(subject: &Subject, workers: usize) {
         assert!(wasted.iter().all(|run| run.begin < counted.end), "{wasted:?}");
         assert_eq!(counted.earlier + 1, wasted.len() + 1 - later(&wasted, counted.end));
     }
-    assert!(cut <= commits.len() / 50, "{cut} of {} runs were cut short", commits.len());
     for batch in batches {
         let inside = runs.iter().filter(|run| {
             run.worker == batch.worker

@@ -1,6 +1,6 @@
 //! Instructions that differ from those of revm: one that may look at a balance first says whose,
-//! KECCAK256 remembers short inputs, and jumps of a run beside another one end it once it is of no
-//! use.
+//! KECCAK256 remembers short inputs, and jumps end a run that is of no use any more, where that may
+//! happen: beside another run, on what a list tells, or in a long speculative one.
 
 use super::context::BlockContext;
 use super::keccak::LONGEST_INPUT;

@@ -28,62 +28,32 @@ const GAS: u64 = 1_000_000;
 /// Reads a slot, then loops until the gas is spent: with JUMP, then with JUMPI.
 const CODES: [&[u8]; 2] = [&hex!("600054505b600456"), &hex!("600054505b6001600457")];
 
-/// A state in which the frontier moves on while the slot is read.
-struct MovesOn<'a> {
-    store: &'a Store<EvmLocation>,
-    code: &'static [u8],
+/// A state with one contract, in which something happens as soon as its slot is read.
+struct State<F> {
+    code: Bytecode,
+    at_read: F,
 }
 
-impl DatabaseRef for MovesOn<'_> {
+impl<F: Fn()> State<F> {
+    fn new(code: &[u8], at_read: F) -> Self {
+        Self { code: Bytecode::new_raw(code.to_vec().into()), at_read }
+    }
+}
+
+impl<F: Fn()> DatabaseRef for State<F> {
     type Error = Infallible;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let code = || Bytecode::new_raw(self.code.into());
-        Ok((address == LOOPS).then(|| AccountInfo::default().with_code(code())))
+        let account = || AccountInfo::default().with_code(self.code.clone());
+        Ok((address == LOOPS).then(account))
     }
 
     fn code_by_hash_ref(&self, _: B256) -> Result<Bytecode, Infallible> {
-        Ok(Bytecode::new_raw(self.code.into()))
+        Ok(self.code.clone())
     }
 
     fn storage_ref(&self, _: Address, _: U256) -> Result<U256, Infallible> {
-        self.store.set_frontier(TxIndex(1));
-        Ok(U256::ZERO)
-    }
-
-    fn block_hash_ref(&self, _: u64) -> Result<B256, Infallible> {
-        Ok(B256::ZERO)
-    }
-}
-
-/// A state in which the transaction below is known to differ from the list once a slot is read.
-struct Differs {
-    claims: Arc<Claims>,
-    code: Vec<u8>,
-}
-
-impl DatabaseRef for Differs {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let code = || Bytecode::new_raw(self.code.clone().into());
-        Ok((address == LOOPS).then(|| AccountInfo::default().with_code(code())))
-    }
-
-    fn code_by_hash_ref(&self, _: B256) -> Result<Bytecode, Infallible> {
-        Ok(Bytecode::new_raw(self.code.clone().into()))
-    }
-
-    fn storage_ref(&self, _: Address, _: U256) -> Result<U256, Infallible> {
-        let index = index_of(TxIndex(0));
-        let wrong = AccessListMismatch {
-            index: index.get(),
-            address: LOOPS,
-            field: AccountField::Account,
-            listed: None,
-            executed: Some(Access::Unchanged),
-        };
-        self.claims.note_wrong(index, &wrong);
+        (self.at_read)();
         Ok(U256::ZERO)
     }
 
@@ -121,7 +91,8 @@ fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
     let recipe = recipe();
     for code in CODES {
         let store = Store::new(1);
-        let base = BlockBase::new(MovesOn { store: &store, code }, Arc::default());
+        let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
+        let base = BlockBase::new(moves_on, Arc::default());
         let view = EvmView::of_batches(&recipe, &store, base, None);
         let mut machine = EvmMachine::over(&recipe, view);
         for is_second in [true, false] {
@@ -140,8 +111,8 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
     let recipe = recipe();
     for code in CODES {
         let store = Store::new(1);
-        let state = MovesOn { store: &store, code };
-        let base = BlockBase::new(state, Arc::default());
+        let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
+        let base = BlockBase::new(moves_on, Arc::default());
         let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(0), None));
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
@@ -155,44 +126,6 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
     }
 }
 
-/// Reads what another worker changes meanwhile: the account of the contract and a slot, and then
-/// loops.
-struct Changes<'a> {
-    store: &'a Store<EvmLocation>,
-    code: &'static [u8],
-    /// What changes once the slot is read.
-    change: Option<EvmLocation>,
-}
-
-impl DatabaseRef for Changes<'_> {
-    type Error = Infallible;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
-        let code = || Bytecode::new_raw(self.code.into());
-        Ok((address == LOOPS).then(|| AccountInfo::default().with_code(code())))
-    }
-
-    fn code_by_hash_ref(&self, _: B256) -> Result<Bytecode, Infallible> {
-        Ok(Bytecode::new_raw(self.code.into()))
-    }
-
-    fn storage_ref(&self, _: Address, _: U256) -> Result<U256, Infallible> {
-        if let Some(location) = &self.change {
-            let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
-            let entry = Entry::Value(EvmValue::Account(None));
-            let mut stale = Vec::new();
-            self.store.publish(version, location, entry, &mut stale);
-        }
-        // Running transactions are named for whatever reason.
-        assert!(self.store.name_running(TxIndex(1)));
-        Ok(U256::ZERO)
-    }
-
-    fn block_hash_ref(&self, _: u64) -> Result<B256, Infallible> {
-        Ok(B256::ZERO)
-    }
-}
-
 /// To be named is not enough: something must have changed where the run has read.
 #[test]
 fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
@@ -201,7 +134,16 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
     for code in CODES {
         for (change, ends) in [(None, false), (Some(unread), false), (Some(read), true)] {
             let store = Store::new(64).with_workers(2);
-            let base = BlockBase::new(Changes { store: &store, code, change }, Arc::default());
+            let state = State::new(code, || {
+                if let Some(location) = &change {
+                    let version = Version { tx: TxIndex(0), incarnation: Incarnation(0) };
+                    let entry = Entry::Value(EvmValue::Account(None));
+                    store.publish(version, location, entry, &mut Vec::new());
+                }
+                // Running transactions are named for whatever reason.
+                assert!(store.name_running(TxIndex(1)));
+            });
+            let base = BlockBase::new(state, Arc::default());
             let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(1), None));
             store.set_running(WorkerId(1), Some(TxIndex(1)));
             machine.begin(TxIndex(1));
@@ -226,8 +168,19 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
             let mut recipe =
                 Recipe { claims: Some(Arc::clone(&claims)), caches_keccak, ..recipe() };
             recipe.reads_claims = true;
-            let state = Differs { claims: Arc::clone(&claims), code: code.clone() };
-            let base = BlockBase::new(state, Arc::default()).with_claims(Some(&claims));
+            // The transaction below is known to differ from the list from then on.
+            let differs = State::new(&code, || {
+                let index = index_of(TxIndex(0));
+                let wrong = AccessListMismatch {
+                    index: index.get(),
+                    address: LOOPS,
+                    field: AccountField::Account,
+                    listed: None,
+                    executed: Some(Access::Unchanged),
+                };
+                claims.note_wrong(index, &wrong);
+            });
+            let base = BlockBase::new(differs, Arc::default()).with_claims(Some(&claims));
             let store = Store::new(1);
             let view = EvmView::of_batches(&recipe, &store, base, None);
             let mut machine = EvmMachine::over(&recipe, view);

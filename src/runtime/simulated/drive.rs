@@ -57,9 +57,17 @@ struct Actor<'f> {
     busy: u64,
     /// The transaction of the run that its last step was, where that has a price.
     runs: Option<TxIndex>,
+    /// What was taken off the price of that run, as it probably ends before.
+    cut: u64,
 }
 
 impl Actor<'_> {
+    /// What is charged after all for the run that went on: it was not overtaken, as it has `told`.
+    fn uncut(&mut self, told: &[Activity]) -> u64 {
+        let is_overtaken = told.iter().any(|it| matches!(it, Activity::Overtaken(_)));
+        core::mem::take(&mut self.cut) * u64::from(!is_overtaken)
+    }
+
     /// When it goes on: one that waits does in a while if `may_wait`, as others may do something by
     /// then.
     const fn goes_on_at(&self, may_wait: bool) -> Option<u64> {
@@ -97,8 +105,14 @@ pub(super) fn drive(
     cancel: impl Fn(),
 ) -> Driven {
     let standing = Standing::Ready(None);
-    let actors =
-        fibers.into_iter().map(|fiber| Actor { fiber, standing, clock: 0, busy: 0, runs: None });
+    let actors = fibers.into_iter().map(|fiber| Actor {
+        fiber,
+        standing,
+        clock: 0,
+        busy: 0,
+        runs: None,
+        cut: 0,
+    });
     let mut run = Run {
         actors: actors.collect(),
         chooser: Chooser::new(options),
@@ -240,7 +254,7 @@ impl Run<'_, '_> {
     fn step(&mut self, index: usize) -> bool {
         self.count += 1;
         let Some(actor) = self.actors.get_mut(index) else { return false };
-        let (began, mut took) = (actor.clock, 0);
+        let (mut began, mut took) = (actor.clock, 0);
         let mut after = None;
         if let Standing::Ready(Some(point)) = actor.standing {
             took = self.chooser.cost(point);
@@ -256,8 +270,11 @@ impl Run<'_, '_> {
         }
         let told = self.signals.told.take();
         took += self.chooser.price(&told);
-        actor.clock += took;
-        actor.busy += took;
+        let uncut = actor.uncut(&told);
+        self.record.end_at(worker, began, began + uncut);
+        began += uncut;
+        actor.clock = began + took;
+        actor.busy += uncut + took;
         actor.runs = self.chooser.last_priced(&told);
         let now = actor.clock;
         let (standing, stopped_at) = match resumed {
@@ -304,12 +321,14 @@ impl Run<'_, '_> {
     }
 
     /// The run of `tx` ends at `now`, if it has a price and is going on: in virtual time it made
-    /// all of its reads when it began, and has done nothing since.
+    /// all of its reads when it began, and has done nothing since. If its worker finds that it goes
+    /// on it takes its time after all.
     fn end_run(&mut self, tx: TxIndex, now: u64) {
         for (index, actor) in self.actors.iter_mut().enumerate() {
             if actor.runs == Some(tx) && actor.clock > now {
-                actor.busy -= actor.clock - now;
-                self.record.cut(worker_id(index), actor.clock, now);
+                actor.cut = actor.clock - now;
+                actor.busy -= actor.cut;
+                self.record.end_at(worker_id(index), actor.clock, now);
                 actor.clock = now;
                 actor.runs = None;
             }

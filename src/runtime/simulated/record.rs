@@ -59,13 +59,13 @@ impl Record {
         }
     }
 
-    /// What `worker` was last busy with until `end` it was busy with until `earlier` only.
-    pub(super) fn cut(&mut self, worker: WorkerId, end: u64, earlier: u64) {
+    /// What `worker` was last busy with until `end` it was busy with until `other`.
+    pub(super) fn end_at(&mut self, worker: WorkerId, end: u64, other: u64) {
         let mut spans = self.spans.iter_mut().rev();
         if let Some(last) = spans.find(|span| span.worker == worker)
             && last.ended == end
         {
-            last.ended = earlier;
+            last.ended = other;
         }
     }
 
