@@ -20,13 +20,13 @@ say() { lscpu 2>/dev/null | sed -n "s/^$1: *//p" | head -n 1; }
   echo
   echo "## Built-in workloads, workers $WORKERS, $rounds rounds"
   echo
-  ./braid bench --workers "$WORKERS" --brief --rounds "$rounds" --markdown 2>/dev/null
+  ./braid bench --workers "$WORKERS" --brief --rounds "$rounds" --simulate "$WORKERS" --markdown 2>/dev/null
   echo
   if [ -d blocks ]; then
     echo "## Block files"
     echo
-    ./braid bench blocks --workers "$WORKERS" --brief --rounds "$rounds" --json > blocks.json 2>/dev/null
-    ./braid bench blocks --workers "$WORKERS" --brief --rounds "$rounds" 2>/dev/null | sed -n '/ blocks on /p'
+    ./braid bench blocks --workers "$WORKERS" --brief --rounds "$rounds" > blocks.txt 2>/dev/null
+    sed -n '/ blocks on /p; /^geometric/p' blocks.txt
     echo
   fi
   echo "## Contention"

@@ -60,11 +60,12 @@ impl Bounded {
         Ok(Self { learned, fresh, chain_bound, late_bound, path: again.path })
     }
 
-    /// The bound by chains, times what two cores of this machine come to over two; not below 1, as running in order
-    /// does not wait for another core.
+    /// The bound by chains, times what as many cores of this machine as there are workers come to over their number; not
+    /// below 1, as running in order does not wait for another core.
     #[must_use]
     pub fn bound(&self) -> f64 {
-        (self.chain_bound * self.learned.ceiling().unwrap_or(2.0) / 2.0).max(1.0)
+        let workers = f64::from(self.learned.workers);
+        (self.chain_bound * self.learned.ceiling().unwrap_or(workers) / workers).max(1.0)
     }
 
     /// What was reached of the bound, by the slower one of both executors.

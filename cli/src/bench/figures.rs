@@ -69,8 +69,9 @@ pub struct Figures {
     pub gas: u64,
     /// The baseline.
     pub sequential: Series,
-    /// Two sequential executions at once, until both have ended.
-    pub twice: Option<Series>,
+    /// As many sequential executions at once as there are workers, until all have ended; `None` for one worker, and for
+    /// more than there are cores.
+    pub copies: Option<Series>,
     /// One journal on one thread; `None` where it gives other results than sequential execution.
     pub journal: Option<Series>,
     /// Two threads without concurrency control; `None` where the halves cannot run on their own.
@@ -114,12 +115,12 @@ impl Figures {
         self.halves.as_ref().map(|halves| ratio(self.sequential.wall(), halves.wall()))
     }
 
-    /// Twice the work over the time that two sequential executions at once take, in sequential time: what two cores of
-    /// this machine can come to.
+    /// The work of as many sequential executions at once as there are workers over the time that they take, in
+    /// sequential time: what that many cores of this machine can come to.
     #[must_use]
     pub fn ceiling(&self) -> Option<f64> {
-        let twice = self.twice.as_ref()?;
-        Some(2.0 * ratio(self.sequential.wall(), twice.wall()))
+        let copies = self.copies.as_ref()?;
+        Some(f64::from(self.workers) * ratio(self.sequential.wall(), copies.wall()))
     }
 
     /// Processor time over time on the clock of the baseline: well below 1 on a machine that computes something else.
@@ -128,13 +129,13 @@ impl Figures {
         ratio(self.sequential.cpu(), self.sequential.wall())
     }
 
-    /// What simulation says for two workers on this machine, whose cores slow each other down as two halves of
-    /// the block have shown.
+    /// What simulation says for as many workers on this machine, whose cores slow each other down as so many
+    /// sequential executions at once have shown.
     #[must_use]
     pub fn simulated_here(&self) -> Option<f64> {
         let (all, _) = self.simulated.as_ref()?;
-        let two = all.iter().find(|one| one.workers == 2)?;
-        Some(two.ratio_at(self.bound_ratio()? / 2.0))
+        let one = all.iter().find(|one| one.workers == self.workers)?;
+        Some(one.ratio_at(self.ceiling()? / f64::from(self.workers)))
     }
 
     /// Million gas in a second.
@@ -197,7 +198,7 @@ mod tests {
             transactions: 1_000,
             gas: 21_000_000,
             sequential: series(&[(20, 20)]),
-            twice: Some(series(&[(25, 50)])),
+            copies: Some(series(&[(25, 50)])),
             journal: Some(series(&[(15, 15)])),
             halves: None,
             parallel: series(&[(10, 24)]),

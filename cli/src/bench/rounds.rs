@@ -12,7 +12,13 @@ use braid_testkit::{
     sequential::{OnInvalid, OneJournal, Plain, Prepared, SequentialOutcome, SequentialOutput},
 };
 use revm::{DatabaseRef, context::result::ExecutionResult};
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 use thiserror::Error;
 
 /// Differences that are described.
@@ -82,7 +88,8 @@ pub struct Timing {
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Sequential,
-    Twice,
+    /// As many sequential executions at once.
+    Copies(u16),
     Journal,
     Halves,
     /// The executor with this index.
@@ -113,7 +120,7 @@ where
     let verified = verify(subject, executors)?;
     let times = time(subject, executors, timing, verified.journal);
     let Verified { gas, stats, reads, .. } = verified;
-    let Times { sequential, twice, journal, halves, parallel } = times;
+    let Times { sequential, copies, journal, halves, parallel } = times;
     let made = |series: &Series| (!series.samples.is_empty()).then(|| series.clone());
     let figures = parallel.into_iter().zip(stats).zip(executors.iter()).enumerate();
     let figures = figures.map(|(index, ((parallel, stats), executor))| Figures {
@@ -122,7 +129,7 @@ where
         transactions: block.transactions.len(),
         gas,
         sequential: sequential.clone(),
-        twice: made(&twice),
+        copies: copies.get(&executor.config().workers.get()).and_then(made),
         journal: made(&journal),
         halves: made(&halves),
         parallel,
@@ -149,7 +156,8 @@ where
     let (halves, pause) = (Halves::of(block), timing.pause);
     let mut times =
         Times { parallel: vec![Series::default(); executors.len()], ..Times::default() };
-    let mut ways = vec![Way::Sequential, Way::Twice, Way::Halves];
+    let mut ways = vec![Way::Sequential, Way::Halves];
+    ways.extend(copied(executors).into_iter().map(Way::Copies));
     ways.extend(journal.then_some(Way::Journal));
     ways.extend((0..executors.len()).map(Way::Parallel));
     // Another order for each block, the same each time.
@@ -163,7 +171,10 @@ where
                 Way::Sequential => {
                     times.sequential.add(runs::sequential(block, database(), pause));
                 }
-                Way::Twice => times.twice.extend(runs::twice(block, &database(), pause)),
+                Way::Copies(count) => {
+                    let sample = runs::copies(block, count, &database(), pause);
+                    times.copies.entry(count).or_default().extend(sample);
+                }
                 Way::Journal => times.journal.add(runs::journal(block, database(), pause)),
                 Way::Halves => times.halves.extend(halves.run(&database(), pause)),
                 Way::Parallel(index) => {
@@ -178,11 +189,19 @@ where
     times
 }
 
+/// The numbers of workers of `executors` for which there are cores: each would have one of its own.
+fn copied(executors: &[Executor]) -> BTreeSet<u16> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = executors.iter().map(|executor| executor.config().workers.get());
+    workers.filter(|workers| *workers > 1 && usize::from(*workers) <= cores).collect()
+}
+
 /// Times of all ways.
 #[derive(Default)]
 struct Times {
     sequential: Series,
-    twice: Series,
+    /// By the number of sequential executions at once.
+    copies: BTreeMap<u16, Series>,
     journal: Series,
     halves: Series,
     parallel: Vec<Series>,

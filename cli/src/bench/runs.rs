@@ -93,41 +93,47 @@ impl Halves {
         database: &D,
         pause: Duration,
     ) -> Option<Sample> {
-        let Self([first, second]) = self;
-        at_once([first, second], database, pause)
+        at_once(&self.0.each_ref(), database, pause)
     }
 }
 
-/// Two sequential executions of `block` at once: what the cores of this machine leave to each other.
-pub(super) fn twice<D: DatabaseRef + Clone + Send>(
+/// As many sequential executions of `block` at once: what the cores of this machine leave to each other.
+pub(super) fn copies<D: DatabaseRef + Clone + Send>(
     block: &Block,
+    count: u16,
     database: &D,
     pause: Duration,
 ) -> Option<Sample> {
-    at_once([block, block], database, pause)
+    at_once(&vec![block; count.into()], database, pause)
 }
 
-/// Both blocks at the same time on two threads, until both are executed. `None` if one is invalid.
+/// All blocks at the same time, a thread each, until all are executed. `None` if one is invalid.
 fn at_once<D: DatabaseRef + Clone + Send>(
-    [first, second]: [&Block; 2],
+    blocks: &[&Block],
     database: &D,
     pause: Duration,
 ) -> Option<Sample> {
     rest(pause);
-    let barrier = Barrier::new(2);
+    let barrier = Barrier::new(blocks.len());
     let cpu = processor_time();
-    let (first, second) = thread::scope(|scope| {
-        let theirs = database.clone();
-        let other = scope.spawn(|| one_of_two(second, theirs, &barrier));
-        (one_of_two(first, database.clone(), &barrier), other.join().ok().flatten())
+    let times: Option<Vec<_>> = thread::scope(|scope| {
+        let barrier = &barrier;
+        let threads = blocks.iter().copied().map(|block| {
+            let theirs = database.clone();
+            scope.spawn(move || one_of_many(block, theirs, barrier))
+        });
+        // All start before the first one is waited for.
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
     });
-    let ((start, end), (other_start, other_end)) = (first?, second?);
-    let wall = end.max(other_end).saturating_duration_since(start.min(other_start));
+    let times = times?;
+    let (start, end) = (times.iter().map(|it| it.0).min()?, times.iter().map(|it| it.1).max()?);
+    let wall = end.saturating_duration_since(start);
     Some(Sample { wall, cpu: processor_time().saturating_sub(cpu) })
 }
 
-/// Begins when both are ready; tells when it began and ended.
-fn one_of_two<D: DatabaseRef>(
+/// Begins when all are ready; tells when it began and ended.
+fn one_of_many<D: DatabaseRef>(
     block: &Block,
     database: D,
     barrier: &Barrier,

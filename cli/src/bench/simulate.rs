@@ -43,12 +43,13 @@ impl Simulated {
         self.sequential.as_secs_f64() / self.time.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The same for two workers, where each of two cores that are busy at once goes on at `pace`: 1 if they have
-    /// nothing to do with each other, 1/2 if they are one.
+    /// The same where each of the cores goes on at `pace` while all are busy at once: 1 if they have nothing to do with
+    /// each other, 1/n if n of them are one. At any time either one worker is taken to be busy, or all are.
     #[must_use]
     pub fn ratio_at(&self, pace: f64) -> f64 {
-        let both = self.busy.saturating_sub(self.time).as_secs_f64();
-        let slower = both * (1.0 / pace.clamp(0.5, 1.0) - 1.0);
+        let workers = f64::from(self.workers.max(2));
+        let together = self.busy.saturating_sub(self.time).as_secs_f64() / (workers - 1.0);
+        let slower = together * (1.0 / pace.clamp(1.0 / workers, 1.0) - 1.0);
         self.sequential.as_secs_f64() / (self.time.as_secs_f64() + slower).max(f64::MIN_POSITIVE)
     }
 }
@@ -176,6 +177,9 @@ mod tests {
         }
         // No worker is busy beside the caller.
         assert!((Simulated { busy: time, ..one }.ratio_at(0.5) - 2.0).abs() < 1e-9);
+        // Four that are busy for 6 of 10 ms and make half of their way in it.
+        let four = Simulated { workers: 4, busy: Duration::from_millis(28), ..one };
+        assert!((four.ratio_at(0.5) - 20.0 / 16.0).abs() < 1e-9);
     }
 
     #[test]

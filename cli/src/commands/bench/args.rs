@@ -39,8 +39,9 @@ Columns, each a median over all rounds:
              no bundle) over parallel time; - if that form gives other results
   bound      sequential time over that of two threads, each with half of the block on
              a State of its own; no conflict is looked at, the results are not merged
-  ceiling    what two cores here can come to: two sequential executions at once, twice
-             the work over the time that both take, in sequential time
+  ceiling    what as many cores here can come to: a sequential execution for each worker,
+             all at once; their work over the time that they take, in sequential time;
+             - for one worker, and for more than there are cores
   discard    runs that were thrown away
   spread     (slowest - fastest) / median of the parallel times
 
@@ -61,9 +62,9 @@ baseline and the other ways do not look at it. The list is made once, before any
 --db-waits spin keeps its core busy; the baseline reads through the same database.
 
 --simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
-virtual time as it really took, alone on its core. The figure for 2 workers stands beside the real
-one; '2 here' is that of cores that slow each other down as the two halves do (bound), while both
-are busy. work/chain is the time of all transactions over that of the longest chain of them that depend on each other.
+virtual time as it really took, alone on its core. The figure for the number of workers that is measured stands beside
+the real one; 'here' is that of cores that slow each other down as the copies do (ceiling), while all are busy.
+work/chain is the time of all transactions over that of the longest chain of them that depend on each other.
 
 --virtual: a run takes as long as its gas, and each other step a fixed time. learned and fresh are the ratios of an
 executor's sixth and first execution, runs the gas of all runs over that of the block, chain and longest what whole

@@ -11,14 +11,12 @@ use clap::ValueEnum as _;
 use core::num::NonZeroU16;
 use revm::DatabaseRef;
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     io::{self, Read as _, Write as _},
     process::{Command, Stdio},
     sync::Arc,
 };
-
-/// A number of workers that is measured and simulated, so that both can be compared.
-const BOTH: NonZeroU16 = NonZeroU16::MIN.saturating_add(1);
 
 /// Adds the stages of each, and virtual time.
 pub(super) fn add<D>(
@@ -39,8 +37,10 @@ pub(super) fn add<D>(
     if args.simulate.is_empty() {
         return;
     }
-    let mut workers = vec![BOTH];
-    workers.extend(args.simulate.iter().filter(|workers| **workers != BOTH));
+    // What is measured is simulated, too, so that both can be compared.
+    let measured = figures.iter().filter_map(|it| NonZeroU16::new(it.workers));
+    let workers: BTreeSet<_> = measured.chain(args.simulate.iter().copied()).collect();
+    let workers: Vec<_> = workers.into_iter().collect();
     let simulated = bench::virtual_times(block, shared, database, &workers);
     let simulated = simulated.zip(bench::bounds(block, database));
     for figures in figures {

@@ -101,7 +101,7 @@ impl Markdown {
                 let heads: Vec<String> = all.iter().map(|one| format!("{}", one.workers)).collect();
                 writeln!(
                     out,
-                    "| simulated ratio | workers really | really | 2, here | {} | work/chain |",
+                    "| simulated ratio | workers | really | here | {} | work/chain |",
                     heads.join(" | ")
                 )?;
                 writeln!(out, "|---|---|---|---|{}---|", "---|".repeat(heads.len()))?;

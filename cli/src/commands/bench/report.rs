@@ -203,14 +203,12 @@ fn details(figures: &Figures) -> Vec<String> {
     if let Some((simulated, bounds)) = &figures.simulated {
         let one = |one: &Simulated| format!("{}: {:.2}", one.workers, one.ratio());
         let all: Vec<String> = simulated.iter().map(one).collect();
-        let real = match (figures.workers, figures.simulated_here()) {
-            (2, Some(here)) => format!(" (2 here: {here:.2}, really: {:.2})", figures.ratio()),
-            (2, None) => format!(" (2 really: {:.2})", figures.ratio()),
-            _ => String::new(),
-        };
+        let here = figures.simulated_here().map_or(String::new(), |it| format!(" here: {it:.2},"));
         lines.push(format!(
-            "simulated ratio at workers {}{real}; work/chain {:.1}",
+            "simulated ratio at workers {} ({}{here} really: {:.2}); work/chain {:.1}",
             all.join(", "),
+            figures.workers,
+            figures.ratio(),
             bounds.ratio(u16::MAX)
         ));
     }
@@ -257,7 +255,7 @@ struct Line<'a> {
     journal_ratio: Option<f64>,
     /// Sequential time over that of two halves at the same time.
     bound_ratio: Option<f64>,
-    /// What two cores can come to: two sequential executions at once.
+    /// What as many cores can come to: a sequential execution for each worker at once.
     ceiling: Option<f64>,
     /// Processor time over time on the clock, of sequential execution.
     seq_share: f64,
@@ -297,7 +295,7 @@ struct Line<'a> {
     /// Ratio by number of workers, in virtual time.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated_ratio: Option<BTreeMap<u16, f64>>,
-    /// That of two workers on cores that slow each other down as two halves of the block do.
+    /// That of as many workers as were measured, on cores that slow each other down as `ceiling` tells.
     simulated_here: Option<f64>,
     /// Time of all transactions over that of the longest chain of dependent ones.
     #[serde(skip_serializing_if = "Option::is_none")]

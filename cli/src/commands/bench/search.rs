@@ -3,14 +3,14 @@
 use super::{End, Stop};
 use crate::bench::{
     priced::VirtualError,
-    search::{Found, Search, Slowest},
+    search::{Found, Search, SearchError, Slowest},
 };
 use crate::commands::{print_error, progress::Progress, workers_from};
 use clap::Args;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     num::{NonZeroU16, NonZeroUsize},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -68,19 +68,37 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
         fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error.to_string()))?;
     }
     let mut slowest = Slowest::new(args.top.max(1));
+    let begun = Instant::now();
+    let seen = look(args, &mut slowest);
+    // What was found before an error is worth as much as without it.
+    print(&slowest, args)?;
+    if let Some(folder) = &args.out {
+        write(&slowest, folder, args.seed)?;
+    }
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(error) if matches!(error.error, VirtualError::Different { .. }) => {
+            print_error(&format!("seed {}: {error}", args.seed));
+            return Ok(End::Mismatch);
+        }
+        Err(error) => return Err(Stop::Message(error.to_string())),
+    };
+    if !args.json {
+        let (time, seed) = (begun.elapsed().as_secs_f64(), args.seed);
+        writeln!(anstream::stdout().lock(), "{seen} blocks in {time:.0} s, seed {seed}")?;
+    }
+    let is_below = |found: &Found| args.below.is_some_and(|least| found.ratio < least);
+    Ok(if slowest.all().iter().any(is_below) { End::Mismatch } else { End::Right })
+}
+
+/// Looks at blocks for as long as `args` say; returns their number.
+fn look(args: &SearchArgs, slowest: &mut Slowest) -> Result<usize, SearchError> {
     let mut progress = Progress::open_ended();
     let begun = Instant::now();
     let all = Search::new(args.seed, args.workers.clone());
     let mut seen = 0_usize;
     for found in all.take(args.blocks.map_or(usize::MAX, NonZeroUsize::get)) {
-        let found = match found {
-            Ok(found) => found,
-            Err(error) if matches!(error.error, VirtualError::Different { .. }) => {
-                print_error(&format!("seed {}: {error}", args.seed));
-                return Ok(End::Mismatch);
-            }
-            Err(error) => return Err(Stop::Message(error.to_string())),
-        };
+        let found = found?;
         seen += 1;
         if slowest.add(found) {
             progress.begin(&format!("{seen} blocks, {:.2} {}", found.ratio, found.shape));
@@ -90,7 +108,10 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
         }
     }
     progress.end();
-    drop(progress);
+    Ok(seen)
+}
+
+fn print(slowest: &Slowest, args: &SearchArgs) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     for found in slowest.all() {
         if args.json {
@@ -100,20 +121,7 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
             writeln!(out, "{ratio:.2} on {workers} workers, runs {runs:.2}: {shape}")?;
         }
     }
-    if !args.json {
-        writeln!(
-            out,
-            "{seen} blocks in {:.0} s, seed {}",
-            begun.elapsed().as_secs_f64(),
-            args.seed
-        )?;
-    }
-    out.flush()?;
-    if let Some(folder) = &args.out {
-        write(&slowest, folder, args.seed)?;
-    }
-    let is_below = |found: &Found| args.below.is_some_and(|least| found.ratio < least);
-    Ok(if slowest.all().iter().any(is_below) { End::Mismatch } else { End::Right })
+    out.flush()
 }
 
 fn line(found: &Found, seed: u64) -> Value {
