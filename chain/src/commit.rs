@@ -16,12 +16,12 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 pub struct Keep {
     /// Blocks that can be unwound, counted from the head. Default: 128.
     pub undo_blocks: u64,
-    /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and those that
-    /// are there stay; they also stay where they lie before a block without receipts, until
+    /// Blocks whose receipts are kept, counted from the head. With 0 none are added, and receipts
+    /// in the store stay; they also stay where they lie before a block without receipts, until
     /// [`prune`](crate::prune) removes them. Default: 0.
     pub receipt_blocks: u64,
-    /// Blocks that are kept with their transactions, counted from the head: of those that come with
-    /// their RLP. Otherwise as `receipt_blocks`. Default: 0.
+    /// Blocks that are kept with their transactions, counted from the head, if they come with their
+    /// RLP. Otherwise as `receipt_blocks`. Default: 0.
     pub rlp_blocks: u64,
     /// Threads that compute a block's state root, if the chain has state roots and the block changes
     /// much. Default: one for each core.

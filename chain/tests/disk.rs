@@ -290,7 +290,7 @@ fn a_bad_disk_leaves_a_whole_chain_or_none() {
     assert!(refused <= faults / 8, "{refused} folders do not open");
 }
 
-/// A transaction for each table, of which each fills the memory of all of them.
+/// A transaction for each table; each fills the memory of all of them.
 fn filling(number: u64) -> Writes {
     let mut writes = Writes::default();
     let value = number.to_be_bytes();

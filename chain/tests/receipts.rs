@@ -44,7 +44,7 @@ fn receipts_are_kept_of_as_many_blocks_as_asked() {
     has(&store, &stream, &[]);
     execute(&store, &stream, 2..6, 3);
     has(&store, &stream, &[3, 4, 5]);
-    // Without the option those that are there stay.
+    // Without the option stored receipts stay.
     execute(&store, &stream, 6..7, 0);
     has(&store, &stream, &[3, 4, 5]);
     // Unwinding a block removes its receipts.

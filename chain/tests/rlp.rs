@@ -112,7 +112,7 @@ fn items_are_taken_one_by_one() {
     assert!(matches!(error(&bytes[..bytes.len() - 1]), RlpError::Io(_)));
     assert!(matches!(error(b"{}"), RlpError::Rlp(_)));
     assert!(matches!(error(&[0xff; 20]), RlpError::Length(_)));
-    // A list of 60 bytes, of which there are none.
+    // A list of 60 bytes that are missing.
     assert!(matches!(error(&[0xf8, 60]), RlpError::Io(_)));
     assert!(RlpItems::new(&[][..]).next().is_none());
 }

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 
 /// @title A plain non-fungible token
-/// @notice OpenZeppelin's ERC-721 of which everybody may mint the next one.
+/// @notice OpenZeppelin's ERC-721; any account may mint the next token.
 contract Collectible is ERC721 {
     uint256 public minted;
 

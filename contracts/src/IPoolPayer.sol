@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title Whoever calls `Pool.swap` pays through this callback
+/// @title The caller of `Pool.swap` pays through this callback
 interface IPoolPayer {
     /// @notice Called after the output has been sent; the pool checks its balance afterwards.
     /// @param token What the pool wants to be paid in.

@@ -30,7 +30,7 @@ contract Lending {
     event Changed(uint256 indexed market, address indexed holder, uint128 supplied, uint128 borrowed);
 
     /// @notice Supplies `amount`, borrows `loan` of at most half of what is supplied, and pays
-    /// `back` as far as there is a debt.
+    /// `back`, at most the debt.
     function act(uint256 id, uint128 amount, uint128 loan, uint128 back) external {
         Market memory market = _accrued(markets[id]);
         Account memory account = accounts[id][msg.sender];

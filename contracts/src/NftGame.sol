@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @title Heroes that belong to whoever plays them first, and fight each other
+/// @title Heroes that belong to the first account that plays them, and fight each other
 contract NftGame {
     /// @dev One slot.
     struct Hero {
@@ -17,7 +17,7 @@ contract NftGame {
     event Summoned(uint256 indexed id, address indexed owner, uint32 strength);
     event Fought(uint256 indexed winner, uint256 indexed loser);
 
-    /// @notice Lets a hero fight a rival; either is summoned if nobody has played it yet.
+    /// @notice Lets a hero fight a rival; either is summoned if it was not played yet.
     function fight(uint256 id, uint256 rivalId) external {
         Hero memory hero = _summoned(id);
         Hero memory rival = _summoned(rivalId);

@@ -47,7 +47,7 @@ contract Router is Ownable, IPoolPayer {
 
     /// @inheritdoc IPoolPayer
     function payPool(address token, uint256 amount, bytes calldata data) external {
-        // A known pool calls whoever called its `swap`, and this contract does that in one place,
+        // A known pool calls the caller of its `swap`, and this contract calls it in one place,
         // with its own caller as the payer.
         if (!isPool[msg.sender]) revert UnknownPool(msg.sender);
         address payer = abi.decode(data, (address));

@@ -160,7 +160,7 @@ fn transactions(file: &BlockFile, output: &BlockOutput) -> Result<Vec<Transactio
     Ok(lines.collect())
 }
 
-/// The accounts of `bundle` in order, but for those that are as before.
+/// The accounts of `bundle` that have changed, in order.
 fn changes(bundle: &BundleState) -> Vec<ChangeLine> {
     let account = |info: &AccountInfo| AccountLine {
         balance: info.balance,

@@ -99,7 +99,7 @@ fn generate_file(
     Ok(gas)
 }
 
-/// Runs the tool `braid` with `arguments`, the first of which its help shows as its name; returns the exit code.
+/// Runs the tool `braid` with `arguments`; its help shows the first one as its name. Returns the exit code.
 #[pyfunction]
 fn tool(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     py.detach(|| commands::main_of(arguments))

@@ -46,7 +46,7 @@ struct Lacks {
 }
 
 impl FileState {
-    /// The state of `file`, of which `inner` was made.
+    /// The state of `file`; `inner` was made of it.
     pub(crate) fn new(file: &BlockFile, inner: FileDatabase) -> Self {
         let absent = file.meta.absent_codes.iter().copied();
         let codes = absent.filter(|hash| !file.codes.contains_key(hash)).collect();

@@ -1,4 +1,4 @@
-"""The recipes for containers and Kubernetes, as far as a machine without either can tell."""
+"""The recipes for containers and Kubernetes: what a machine without either can check."""
 
 from __future__ import annotations
 

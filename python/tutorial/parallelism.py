@@ -41,7 +41,7 @@ print(f"{report.rows} blocks, {report.wrong} not ok")
 
 # %% [markdown]
 # Costs are in gas, so that the figures are the same on every machine. `work` is the gas of all transactions, `longest` that
-# of the longest one, `chain` that of the longest chain of transactions of which each conflicts with the next.
+# of the longest one, `chain` that of the longest chain of transactions, each in conflict with the next.
 # Their ratios say how many times faster than in order a block can run at most:
 #
 # - `work / longest`: no conflicts at all, and as many workers as one likes;

@@ -11,7 +11,7 @@ use braid_chain::{Rules, pool::SignedTransaction};
 use braid_evm::BlockOutput;
 use revm::primitives::hardfork::SpecId;
 
-/// The header after `parent`, as far as it is known before the block is executed.
+/// The header after `parent`, with what is known before the block is executed.
 pub(crate) fn next(
     rules: &Rules,
     beneficiary: Address,

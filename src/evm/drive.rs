@@ -330,17 +330,17 @@ mod tests {
     fn what_was_learned_changes_how_a_block_runs_and_nothing_else() {
         let (mut team, config) = team();
         let first = run(&mut team, config, 60);
-        assert!(!first.stats.alone && first.stats.foreseen_stretches == 0);
+        assert!(!first.stats.alone && first.stats.predicted_stretches == 0);
         taught(&mut team, &chain(60).0.transactions);
         // A policy that says how to run, and who does not want to learn, are not overruled.
         for policy in [Policy::Forced(Forced::Speculative), Policy::Forced(Forced::Alternate)] {
             let config = Config { policy, ..config };
-            assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 0);
+            assert_eq!(run(&mut team, config, 60).stats.predicted_stretches, 0);
         }
         let config_without = Config { learn: false, ..config };
-        assert_eq!(run(&mut team, config_without, 60).stats.foreseen_stretches, 0);
+        assert_eq!(run(&mut team, config_without, 60).stats.predicted_stretches, 0);
         let later = run(&mut team, config, 60);
-        assert!(later.stats.alone && later.stats.foreseen_stretches == 1);
+        assert!(later.stats.alone && later.stats.predicted_stretches == 1);
         assert_same(&later, &first, 60);
     }
 
@@ -354,8 +354,8 @@ mod tests {
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.gas_limit = 1_000_000);
         block.transactions.iter_mut().skip(20).for_each(|tx| tx.data = Bytes::from([8; 4]));
         let done = execute(&mut team, block.into(), AnySource::new(state), options(config));
-        assert_eq!(done.expect("a valid block").stats.foreseen_stretches, 0);
-        assert_eq!(run(&mut team, config, 60).stats.foreseen_stretches, 1);
+        assert_eq!(done.expect("a valid block").stats.predicted_stretches, 0);
+        assert_eq!(run(&mut team, config, 60).stats.predicted_stretches, 1);
     }
 
     struct Calls(std::vec::IntoIter<TxEnv>);
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn what_was_learned_holds_for_the_later_rounds_of_a_pool() {
         let calls = 600;
-        let is_foreseen = |_| {
+        let is_predicted = |_| {
             let (mut team, config) = team();
             let expected = run(&mut team, Config { policy: Policy::InOrder, ..config }, calls);
             let (block, state) = chain(calls);
@@ -388,8 +388,8 @@ mod tests {
             assert_same(&output, &expected, calls);
             // Where the other worker came late, on a machine that has much to do, little
             // speculation was wasted.
-            output.stats.foreseen_stretches >= 1
+            output.stats.predicted_stretches >= 1
         };
-        assert!((0..100).any(is_foreseen), "no other worker has come in a hundred blocks");
+        assert!((0..100).any(is_predicted), "no other worker has come in a hundred blocks");
     }
 }

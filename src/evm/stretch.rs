@@ -167,7 +167,7 @@ impl<S: StateSource> RunTask<S> {
     }
 
     /// Sums up what is credited: many deltas at one location would be folded again and again.
-    /// Returns what is to be published besides.
+    /// Returns what else is to be published.
     fn publish_credits(&self) -> Arc<[Left]> {
         let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
         let (first, left) = self.shared.unpublished();

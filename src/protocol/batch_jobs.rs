@@ -103,8 +103,8 @@ impl Protocol {
         if has_run { self.publish_below() } else { None }
     }
 
-    /// The members of the batch `id` from the frontier `tx` on run in order, as far as no others
-    /// lie between.
+    /// Dispatches the members of the batch `id` from the frontier `tx` on, up to the first gap
+    /// between them, to run in order.
     pub(super) fn run_in_order(&mut self, id: BatchId, tx: TxIndex) -> Polled {
         let carried = self.private.carried;
         let is_forgotten = is_mutant!(self.mutant, CarryOutdated) && carried.is_some();

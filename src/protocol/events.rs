@@ -18,7 +18,7 @@ pub enum Mode {
         /// Everything below it is committed and can be read.
         snapshot: TxIndex,
     },
-    /// A stretch in order: the members of a private batch in the chunk, the first of which is the
+    /// A stretch in order: the members of a private batch in the chunk. The first one is the
     /// frontier. Everything below it is committed, no other batch's transactions lie between, and
     /// none commits before this run has reported: what it sees is final, an error too.
     InOrder {
@@ -117,7 +117,7 @@ pub struct JobReport {
 }
 
 impl JobReport {
-    /// Of a job of which nothing has run.
+    /// The report of a job that has run nothing.
     #[must_use]
     pub fn unrun(job: Job) -> Self {
         Self { job, results: Vec::new(), batch: BatchReport::default(), void: false }
@@ -221,7 +221,7 @@ pub enum Command {
     Claim(Job),
     /// Take the right to publish the first transaction of this job, the frontier's, from the worker
     /// that has begun it, unless it has begun to publish. Answer: [`Event::TakenOver`]. The
-    /// worker's report counts for nothing then, whenever it comes.
+    /// worker's report is ignored then, whenever it comes.
     TakeOver(Job),
     /// Compare the reads of an executed transaction, by version; a hint. Answer:
     /// [`Event::Checked`].

@@ -46,7 +46,7 @@ impl Protocol {
         self.in_flight.saturating_add(left_behind)
     }
 
-    /// Whether `job` was taken over: whatever its report says counts for nothing.
+    /// Whether `job` was taken over: its report is ignored.
     #[must_use]
     pub fn is_left_behind(&self, job: Job) -> bool {
         self.left_behind.contains(&job) && !is_mutant!(self.mutant, LateReportCounts)

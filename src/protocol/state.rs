@@ -83,7 +83,7 @@ pub struct Protocol {
     pub(super) fresh: TxIndex,
     /// Indices that became pending again.
     pub(super) ready: BTreeSet<TxIndex>,
-    /// Those that are dispatched before their turn.
+    /// Transactions that are dispatched before their turn.
     pub(super) longest: BTreeSet<TxIndex>,
     pub(super) waiters: BTreeMap<TxIndex, Vec<TxIndex>>,
     pub(super) rechecks: BTreeSet<TxIndex>,

@@ -2,7 +2,7 @@
 //! refusals, the writer's failure and panic, sleeping and waking, drop, kill and reopen.
 //!
 //! A block is a number, and so is the store: the last block in it. Layers over the store are a
-//! state, of which a rule says whether it is the one after the head.
+//! state; a rule says whether it is the one after the head.
 
 use super::{
     Named, Pipeline, WriterEnded, WriterEndedFor,

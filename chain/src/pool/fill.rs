@@ -5,8 +5,8 @@ use braid_evm::{Rejection, TransactionPool};
 use revm::context::TxEnv;
 use std::{collections::HashMap, sync::Arc};
 
-/// Hands out transactions for one block. Dropping it leaves the pool as it is: those that came into
-/// the block leave with [`Pool::applied`](super::Pool::applied).
+/// Hands out transactions for one block. Dropping it leaves the pool as it is: transactions of the
+/// block leave with [`Pool::applied`](super::Pool::applied).
 #[derive(Debug)]
 pub struct Fill<'p> {
     pool: &'p PoolHandle,

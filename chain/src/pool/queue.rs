@@ -34,7 +34,7 @@ pub(super) struct Queue {
     pub(super) cost: U256,
     /// Nonce of the transaction that is handed out next.
     pub(super) next: u64,
-    /// Its key among those that are ready, if it is there.
+    /// Its key among the ready queues, if it is one.
     pub(super) ready: Option<ReadyKey>,
     /// Worth of the last transaction, as the pool's order of them has it.
     pub(super) tail: Option<Worth>,

@@ -215,7 +215,7 @@ impl Queues {
         senders.into_iter().for_each(|sender| self.refresh(sender));
     }
 
-    /// The transaction that pays the highest tip, of those that come next and fit into `gas_left`.
+    /// The transaction with the highest tip among each sender's next one that fits into `gas_left`.
     pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
         if gas_left > self.gas_left {
             // The block has been run so far, and has more room than was thought.

@@ -1,4 +1,4 @@
-//! The state trie and the storage tries, of which a block changes a few nodes.
+//! The state trie and the storage tries. A block changes a few of their nodes.
 //!
 //! A node lies in the store under its trie and its path, one byte for each nibble, in the form that is
 //! hashed. An update goes from the root down to the changed entries and puts the nodes on the way

@@ -1,4 +1,4 @@
-//! Nodes of one trie: those in the store, and above them those that an update has changed.
+//! Nodes of one trie: the store's, and above them the nodes that an update has changed.
 
 use super::node::Node;
 use crate::{Snapshot, StoreError, Table, Writes};

@@ -137,7 +137,7 @@ fn extension<S: Snapshot>(
     prefixed(nodes, path, split.slice(path.len()..), node)
 }
 
-/// Changes below a branch. Those that do not begin with `path` remove nothing that is there.
+/// Changes below a branch. A change that does not begin with `path` removes nothing that is there.
 fn branch<S: Snapshot>(
     nodes: &mut Nodes<'_, S>,
     path: &Nibbles,

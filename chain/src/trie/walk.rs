@@ -58,5 +58,7 @@ pub(crate) fn walk<S: Snapshot>(
     if stored == count {
         return Ok(count);
     }
-    Err(StoreError::damaged(format!("{stored} trie nodes, of which {count} belong to an account")))
+    Err(StoreError::damaged(format!(
+        "{stored} trie nodes, and {count} of them belong to an account"
+    )))
 }

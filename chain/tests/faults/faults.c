@@ -1,5 +1,5 @@
 // Faults of a disk: LD_PRELOAD puts this between a process and libc. It acts on files below
-// $BRAID_DISK_FOLDER and counts two kinds of calls: those that write, and fsync with fdatasync.
+// $BRAID_DISK_FOLDER and counts two kinds of calls: writing ones, and fsync with fdatasync.
 // Call number $BRAID_DISK_AT fails as $BRAID_DISK_KIND says:
 //   full   that write fails, and each later one: no space left
 //   short  that write takes half of its bytes; each later one fails: input/output error

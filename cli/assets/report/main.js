@@ -1,5 +1,5 @@
 "use strict";
-/* The page of one block, or of several of which one is shown. */
+/* The page of one block, or of several; it shows one at a time. */
 (() => {
   const { byId, el } = Braid;
   const sources = [...document.querySelectorAll("script.block")];

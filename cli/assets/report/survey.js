@@ -98,7 +98,7 @@
     byId("kinds-note").textContent = group.kinds.length === 0 ? "Nothing: no transaction waits for another one."
       : `The conflict chains cost ${Braid.gas(group.chain)} of ${Braid.gas(group.gas)}. A transaction of a chain can wait at places of several kinds, so that the shares overlap.`;
     Braid.fill(byId("kinds"), kinds(group));
-    byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Nowhere else": those that wait at no other account.`;
+    byId("accounts-note").textContent = `By the gas of the transactions of conflict chains that wait there, of ${Braid.gas(group.chain)} in all. "Nowhere else": transactions that wait at no other account.`;
     accounts(group);
     blocks(shown);
     spreads(group);

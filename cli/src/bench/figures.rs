@@ -129,8 +129,8 @@ impl Figures {
         ratio(self.sequential.cpu(), self.sequential.wall())
     }
 
-    /// What simulation says for as many workers on this machine, whose cores slow each other down as so many
-    /// sequential executions at once have shown.
+    /// What simulation says for as many workers on this machine, whose cores slow each other down as that
+    /// number of sequential executions at once has shown.
     #[must_use]
     pub fn simulated_here(&self) -> Option<f64> {
         let (all, _) = self.simulated.as_ref()?;

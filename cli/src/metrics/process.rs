@@ -34,7 +34,7 @@ fn resident_bytes() -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
-/// Processor time of the workers of an executor: of the calling thread and of those that the
+/// Processor time of the workers of an executor: the calling thread and the threads that the
 /// executor has started.
 #[derive(Debug)]
 pub struct WorkerClock {

@@ -184,20 +184,16 @@ impl Totals {
                 stats.in_order_stretches,
             ),
             (
-                "braid_foreseen_stretches_total",
+                "braid_predicted_stretches_total",
                 "Stretches that ran in order because of what earlier blocks have shown.",
-                stats.foreseen_stretches,
+                stats.predicted_stretches,
             ),
             (
                 "braid_taken_over_total",
                 "Transactions and batches that the calling thread took over from a worker put aside.",
                 stats.taken_over.saturating_add(stats.helped_batches),
             ),
-            (
-                "braid_batches_total",
-                "Private batches of which something was committed.",
-                stats.batches,
-            ),
+            ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),
             ("braid_rounds_total", "Rounds of private batches.", stats.lane_rounds),
             ("braid_reports_total", "Jobs that workers reported.", stats.reports),
             (
@@ -285,7 +281,7 @@ fn add(total: &mut Stats, block: &Stats) {
         (&mut total.blocked, block.blocked),
         (&mut total.speculative, block.speculative),
         (&mut total.in_order_stretches, block.in_order_stretches),
-        (&mut total.foreseen_stretches, block.foreseen_stretches),
+        (&mut total.predicted_stretches, block.predicted_stretches),
         (&mut total.taken_over, block.taken_over),
         (&mut total.helped_batches, block.helped_batches),
         (&mut total.parts, block.parts),

@@ -87,7 +87,7 @@ fn facts(policy: Policy, stats: &Stats) -> [(bool, &'static str); 15] {
         (stats.blocked > 0, "a read meets an estimate"),
         (stats.claims > 0, "a job is taken back"),
         (stats.in_order_stretches > 0, "speculation is given up"),
-        (stats.foreseen_stretches > 0, "waste is predicted"),
+        (stats.predicted_stretches > 0, "waste is predicted"),
         (stats.begun_first > 0, "a long transaction begins first"),
         (stats.taken_over > 0, "the caller takes over"),
         (stats.parts > 0, "parts"),

@@ -20,7 +20,7 @@ from .plan import Plan, Weighed, keys, pack
 COMMANDS = ("verify", "explain", "survey")
 _PLAN = "_plan.json"
 
-#: What Spark takes for a pattern of names: it would read folders that are others than those that Hadoop writes and removes.
+#: What Spark takes for a pattern of names: it would read other folders than Hadoop writes and removes.
 _PATTERN = frozenset("{}[]*?\\")
 
 #: Bytes that Spark hands to a worker at once: a block may have many megabytes.

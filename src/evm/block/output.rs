@@ -191,7 +191,7 @@ pub struct Stats {
     pub in_order_stretches: u64,
     /// Stretches that ran in order without a trial, because speculation on such calls was given up
     /// before: see [`Config::learn`](crate::Config::learn).
-    pub foreseen_stretches: u64,
+    pub predicted_stretches: u64,
     /// Transactions that were to begin before their turn, because they probably take much longer
     /// than others: see [`Config::learn`](crate::Config::learn). Once for each stretch that is
     /// shared out.
@@ -221,7 +221,7 @@ pub struct Stats {
 pub(in crate::evm) struct Tally {
     pub(in crate::evm) protocol: Counters,
     /// Stretches that ran in order because of what earlier blocks have shown.
-    pub(in crate::evm) foreseen_stretches: u64,
+    pub(in crate::evm) predicted_stretches: u64,
     /// Transactions that were to begin before their turn.
     pub(in crate::evm) begun_first: u64,
     /// Parts of the block that were adopted.
@@ -235,7 +235,7 @@ pub(in crate::evm) struct Tally {
 impl Tally {
     /// A stretch has committed this number of private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
-        self.foreseen_stretches += u64::from(reason == Reason::KnownChain);
+        self.predicted_stretches += u64::from(reason == Reason::KnownChain);
         if !matches!(strategy, Strategy::InOrder) {
             self.batches += batches;
         }
@@ -248,7 +248,7 @@ impl Tally {
 
 impl Stats {
     pub(in crate::evm) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
-        let Tally { protocol: counters, foreseen_stretches, begun_first, .. } = tally;
+        let Tally { protocol: counters, predicted_stretches, begun_first, .. } = tally;
         let Tally { parts, rounds, batches, .. } = tally;
         let alone = alone && parts == 0 && rounds == 0;
         Self {
@@ -263,7 +263,7 @@ impl Stats {
             speculative: counters.speculative_commits,
             claims: counters.claims,
             in_order_stretches: counters.in_order_stretches,
-            foreseen_stretches,
+            predicted_stretches,
             begun_first,
             taken_over: counters.taken_over,
             helped_batches: counters.helped_batches,

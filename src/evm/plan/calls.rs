@@ -64,7 +64,7 @@ impl Calls {
         contract_of_most(transactions, |call| self.is_chain(call))
     }
 
-    /// Remembers that `transactions`, of which a chain was expected, ran in order for that.
+    /// Remembers that `transactions` ran in order because a chain was predicted.
     pub(super) fn believe(&mut self, transactions: &[TxEnv]) {
         let Some(contract) = self.chain_of(transactions) else { return };
         for (call, _) in calls_of(contract, transactions) {
@@ -95,8 +95,8 @@ impl Calls {
     }
 }
 
-/// The contract whose calls - of those that `counts` says yes to - hold almost all of the gas
-/// limits, as far as a sample tells.
+/// The contract whose calls hold almost all of the gas limits, by a sample. Only calls that
+/// `counts` accepts are considered.
 fn contract_of_most(transactions: &[TxEnv], counts: impl Fn(&Call) -> bool) -> Option<Address> {
     let step = transactions.len().div_ceil(SAMPLED).max(1);
     let weights = transactions.iter().step_by(step).map(|tx| {

@@ -15,7 +15,7 @@ use revm::context::TxEnv;
 const FORCED: usize = 2;
 const FORCED_TOGETHER: usize = 8;
 
-/// What is asked about: the transactions of the block, the first of which have run.
+/// A block whose first transactions have run.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Rest<'a> {
     pub(in crate::evm) all: &'a [TxEnv],

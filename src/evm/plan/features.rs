@@ -168,7 +168,7 @@ impl Features {
         self.setting.workers > 1 && !self.setting.has_parent && is_enough
     }
 
-    /// Whether a worker folds what batches of neighbours leave, besides.
+    /// Whether a worker also folds what batches of neighbours leave.
     const fn folds_meanwhile(&self) -> bool {
         self.setting.workers <= FOLDS_MEANWHILE && !self.setting.has_parent
     }

@@ -15,9 +15,9 @@ use revm::context::TxEnv;
 /// What a stretch has shown of transactions that take long.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Seen {
-    /// Those that took long, by index, and for how long.
+    /// Transactions that took long, with their cost.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
-    /// Those that began before their turn, and how often they have run.
+    /// Transactions that began before their turn, with the number of their runs.
     pub(in crate::evm) began: Vec<(TxIndex, u32)>,
 }
 
@@ -71,8 +71,8 @@ impl Longest {
         }
     }
 
-    /// Remembers which of the transactions below `frontier` took how long, of those that did, and
-    /// what came of those that began first. `is_new`: in a stretch that was not heard of before.
+    /// Remembers the cost of long transactions below `frontier`, and the runs of transactions that
+    /// began first. `is_new`: this is the first report of the stretch.
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
         self.stretches += u64::from(is_new);

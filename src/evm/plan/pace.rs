@@ -117,8 +117,8 @@ impl Pace {
         self.length = if half > SHORTEST_ROUND { half } else { SHORTEST_ROUND };
     }
 
-    /// A round committed `adopted` transactions, of which `held` waited until all before them were
-    /// committed, and `discarded` runs were wasted.
+    /// A round has committed `adopted` transactions and discarded `discarded` runs. `held` of the
+    /// committed ones waited until all before them were committed.
     pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize, held: usize) {
         self.adopted += adopted;
         self.discarded += discarded;

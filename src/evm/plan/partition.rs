@@ -1,5 +1,5 @@
 //! How the transactions of a block are cut up for workers: chunks, batches of neighbours, rounds of
-//! batches of those that are tied.
+//! batches of tied transactions.
 
 use super::hinted::Hinted;
 use super::thresholds::{

@@ -38,7 +38,7 @@ pub(in crate::evm) struct Progress {
 }
 
 impl Progress {
-    /// Of a block of which nothing has run. `gives_up`: speculation may be given up.
+    /// Progress of a block that has not begun. `gives_up`: speculation may be given up.
     pub(in crate::evm) const fn new(policy: Policy, gives_up: bool) -> Self {
         Self {
             tried: Tried { neighbours: false, groups: false },

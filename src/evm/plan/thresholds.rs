@@ -27,8 +27,8 @@ pub(super) const CHEAP_FOR_MORE: u64 = 22_000;
 /// block a chain. By judgement.
 pub(super) const MOST_OF_FIVE: u128 = 4;
 
-/// Transactions, at most, of which a sample is taken for a mean. By judgement: a sample of all
-/// costs a tenth of a microsecond each.
+/// Transactions of the sample for a mean, at most. By judgement: each costs a tenth of a
+/// microsecond.
 pub(super) const SAMPLED: usize = 1_024;
 
 /// Transactions. From as many on another worker folds what the caller runs in order: for fewer it
@@ -58,8 +58,8 @@ pub(super) const FIRST_BATCH: (usize, usize) = (8, 64);
 /// beside two in the beginning. By judgement.
 pub(super) const TIED_ONE_IN: usize = 64;
 
-/// Transactions. From as many on a block is tried in batches of those that are tied: a trial that
-/// fails takes a tenth of a shorter real one (DESIGN, "workers run lanes").
+/// Transactions. From as many on a block is tried in batches of tied transactions: a trial that
+/// fails takes a tenth of a shorter real one (DESIGN, "Transactions with few ties run as lanes").
 pub(super) const GROUPS: usize = 256;
 
 /// Gas of a mean transaction. With less of it batches of tied transactions cost more than they
@@ -74,8 +74,8 @@ pub(super) const GROUPS_EACH: usize = 2;
 /// Transactions of the shortest round. 32 for each worker lost with 8 to 64 of them (DESIGN).
 pub(super) const SHORTEST_ROUND: usize = 64;
 
-/// Transactions of the longest round for each worker, of which there are at most
-/// [`WORKERS_THAT_MEET`]. See [`GROUPS_EACH`].
+/// Transactions of the longest round for each worker; at most [`WORKERS_THAT_MEET`] workers count.
+/// See [`GROUPS_EACH`].
 pub(super) const LONGEST_ROUND_EACH: usize = 64;
 
 /// Transactions. Where one group has most of a round, a worker looks that far ahead for others to

@@ -51,7 +51,8 @@ impl Trials {
         self.shown = Shown::Pays;
     }
 
-    /// Transactions that speculation is tried with: setting up many for nothing costs, too.
+    /// Transactions of a trial of speculation. It is short, as setting up a trial that fails costs
+    /// time, too.
     pub(super) const fn length(&self) -> usize {
         match self.shown {
             Shown::Pays => usize::MAX,

@@ -51,9 +51,9 @@ pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
 
 /// What ties `tx` to others that have the same: its sender, what it calls, whom it pays, and its
 /// sender as one that the contract knows. Calls of one function with the same first argument
-/// probably have to do with each other; calls that name an account with all others of the contract
-/// that do, and with those that the account makes: that is the pool of a router, the holder of a
-/// token.
+/// probably have to do with each other. A call that names an account is tied to all other calls of
+/// the contract that name it, and to the account's own calls: that is the pool of a router, the
+/// holder of a token.
 pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 4] {
     let account = |address: Address| Some(hasher.hash_one(address));
     let known = |contract: Address, account: Address| hasher.hash_one((contract, account));
@@ -97,12 +97,12 @@ pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
     !rest.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
 }
 
-/// What its transactions probably take in the mean, as far as a sample tells.
+/// Probable gas of the mean transaction, by a sample.
 pub(super) fn mean_gas(block: &Block) -> u64 {
     mean(block, probable_gas)
 }
 
-/// What they ask for in the mean, as far as a sample tells.
+/// Gas limit of the mean transaction, by a sample.
 pub(super) fn mean_gas_limit(block: &Block) -> u64 {
     mean(block, |block, tx| regular_gas_limit(block, tx.gas_limit))
 }

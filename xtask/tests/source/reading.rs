@@ -142,30 +142,65 @@ fn no_link_is_dead() {
 /// Endings of files in whose text a name may stand.
 const SOURCES: [&str; 10] = ["rs", "py", "pyi", "sol", "toml", "sh", "c", "mjs", "json", "txt"];
 
-/// Folders that hold no source of ours.
-const SKIPPED: [&str; 6] = ["target", "node_modules", ".git", "docs", "corpus", "regressions"];
+/// Endings of other files that hold sentences.
+const PROSE: [&str; 6] = ["md", "tsv", "js", "css", "html", "yaml"];
 
-/// What the source has: words of files, and the files' own names.
-fn source_words() -> BTreeSet<String> {
-    let mut folders = vec![root()];
-    let mut words = BTreeSet::new();
+/// Folders that hold nothing of ours.
+const NOT_OURS: [&str; 6] = ["target", "node_modules", ".git", ".venv", "mutants.out", "artifacts"];
+
+/// Folders that hold nothing that a person has written.
+const DATA: [&str; 2] = ["corpus", "regressions"];
+
+/// All files of ours, but for those in folders called as one of `skipped`.
+fn files(skipped: &[&str]) -> Vec<PathBuf> {
+    let (mut folders, mut found) = (vec![root()], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the folder can be read").path();
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            if path.is_dir() {
-                if !SKIPPED.contains(&&*name) {
-                    folders.push(path);
-                }
-                continue;
+            let is_skipped =
+                path.file_name().is_some_and(|name| skipped.iter().any(|it| name == *it));
+            match path.is_dir() {
+                true if !is_skipped => folders.push(path),
+                true => {}
+                false => found.push(path),
             }
-            let is_source = path.extension().is_some_and(|it| SOURCES.iter().any(|end| it == *end));
-            if is_source && !path.ends_with("reading.rs") {
-                let text = std::fs::read_to_string(&path).expect("the file can be read");
-                words.extend(parts(&text).map(str::to_owned));
-            }
-            words.insert(name);
         }
+    }
+    found
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    path.extension().is_some_and(|it| endings.iter().any(|ending| it == *ending))
+}
+
+/// Everything that a person has written, pages included: paths below the root, with their text.
+pub(crate) fn texts() -> Vec<(String, String)> {
+    let endings: Vec<&str> = SOURCES.iter().copied().chain(PROSE).collect();
+    let folders: Vec<&str> = NOT_OURS.iter().copied().chain(DATA).collect();
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for path in files(&folders) {
+        let is_script = path.ends_with(".ci/run");
+        let is_written = has_ending(&path, &endings) && !path.ends_with("package-lock.json");
+        if is_script || is_written {
+            let text = std::fs::read_to_string(&path).expect("the file can be read");
+            let path = path.strip_prefix(root()).expect("it is below the root");
+            texts.push((path.to_string_lossy().into_owned(), text));
+        }
+    }
+    texts
+}
+
+/// What the source has: words of files, and the files' own names.
+fn source_words() -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let folders: Vec<&str> = NOT_OURS.iter().copied().chain(DATA).chain(["docs"]).collect();
+    for path in files(&folders) {
+        if has_ending(&path, &SOURCES) && !path.ends_with("reading.rs") {
+            let text = std::fs::read_to_string(&path).expect("the file can be read");
+            words.extend(parts(&text).map(str::to_owned));
+        }
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        words.insert(name);
     }
     words
 }

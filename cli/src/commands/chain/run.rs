@@ -66,7 +66,7 @@ pub(super) struct RunArgs {
     /// Blocks that can be unwound, counted from the last one
     #[arg(long, value_name = "N", default_value_t = Keep::default().undo_blocks)]
     undo_blocks: u64,
-    /// Keep the receipts of the last N blocks, for `inspect`; without it those that are there stay, and
+    /// Keep the receipts of the last N blocks, for `inspect`; without it stored receipts stay, and
     /// none are added
     #[arg(long, value_name = "N", default_value_t = 0)]
     receipts: u64,
