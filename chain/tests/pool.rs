@@ -5,9 +5,12 @@
 //! 2. What is added while a block is being filled can come into that block.
 //! 3. Senders are recovered on several threads; a transaction with a broken signature is refused
 //!    alone.
+//! 4. What no block could have, or its sender cannot pay for, is refused before signatures are recovered
+//!    for it: the sender's, and then those of EIP-7702's authorities.
 
 use crate::streams::within_a_minute;
-use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEip7702};
+use alloy_eips::eip7702::Authorization;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
 use braid_chain::{
@@ -19,7 +22,11 @@ use braid_chain::{
     },
 };
 use braid_evm::{Block, Rejection, TransactionPool};
-use revm::context::TxEnv;
+use revm::{
+    context::{BlockEnv, CfgEnv, TxEnv},
+    context_interface::either::Either,
+    primitives::hardfork::SpecId,
+};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use std::{
     num::NonZeroUsize,
@@ -50,11 +57,29 @@ fn signed(sender: u8, nonce: u64, tip: u128) -> SignedTransaction {
         value: U256::from(1_000 + nonce),
         ..TxEip1559::default()
     };
-    let message = Message::from_digest(tx.signature_hash().0);
-    let made = SECP256K1.sign_ecdsa_recoverable(message, &key(sender));
-    let (id, bytes) = made.serialize_compact();
-    let signature = Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1);
+    let signature = signature(sender, tx.signature_hash());
     SignedTransaction::Eip1559(tx.into_signed(signature))
+}
+
+fn signature(signer: u8, hash: B256) -> Signature {
+    let made = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key(signer));
+    let (id, bytes) = made.serialize_compact();
+    Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
+}
+
+/// A transaction of sender 0 with two authorizations, of sender 1 and of no one.
+fn delegating(gas_limit: u64) -> TxEip7702 {
+    let authorization =
+        Authorization { chain_id: U256::from(CHAIN), address: address(9), nonce: 0 };
+    let signed = authorization.clone().into_signed(signature(1, authorization.signature_hash()));
+    let broken = authorization.into_signed(Signature::new(U256::MAX, U256::MAX, false));
+    TxEip7702 {
+        chain_id: CHAIN,
+        gas_limit,
+        max_fee_per_gas: 10,
+        authorization_list: vec![signed, broken],
+        ..TxEip7702::default()
+    }
 }
 
 fn first() -> Genesis {
@@ -230,4 +255,53 @@ fn senders_are_recovered_on_several_threads() {
             }
         }
     }
+}
+
+/// Rules of a block with EIP-7702 and room for 210,000 gas.
+fn prague() -> Admission {
+    let mut cfg = CfgEnv::new_with_spec(SpecId::PRAGUE);
+    cfg.chain_id = CHAIN;
+    Admission::new(cfg, BlockEnv { gas_limit: 210_000, ..BlockEnv::default() })
+}
+
+#[test]
+fn what_no_block_could_have_is_refused_before_its_sender_is_recovered() {
+    let unsigned = Signature::new(U256::MAX, U256::MAX, false);
+    let recover = |gas_limit| {
+        let signed = SignedTransaction::Eip7702(delegating(gas_limit).into_signed(unsigned));
+        PoolTransaction::recover_sender(signed, &prague()).expect_err("no key signed it")
+    };
+    // 21,000 and twice 25,000.
+    assert!(matches!(recover(70_999), PoolError::Invalid(_)), "{:?}", recover(70_999));
+    assert!(matches!(recover(210_001), PoolError::Invalid(_)), "{:?}", recover(210_001));
+    assert_eq!(recover(71_000), PoolError::Signature);
+}
+
+#[test]
+fn authorities_are_recovered_after_the_sender_can_pay() {
+    let tx = delegating(71_000);
+    let signature = signature(0, tx.signature_hash());
+    let signed = SignedTransaction::Eip7702(tx.into_signed(signature));
+    let tx = PoolTransaction::recover_sender(signed.clone(), &prague()).expect("valid");
+    assert_eq!(tx.sender(), address(0));
+    assert!(tx.env().authorization_list.iter().all(Either::is_left), "{tx:?}");
+    let pool = Pool::new(PoolConfig::default(), Head::default(), 1).handle();
+    let account = |nonce, balance: u64| {
+        let balance = U256::from(balance);
+        SenderAccount { nonce, balance, is_contract: false }
+    };
+    let check = |account, at| pool.check(&tx, account, at);
+    assert!(matches!(check(account(0, 709_999), 0), Err(PoolError::Funds { .. })));
+    assert!(matches!(check(account(1, 710_000), 0), Err(PoolError::NonceLow { .. })));
+    assert!(matches!(check(account(0, 710_000), 1), Err(PoolError::Stale { .. })));
+    assert_eq!((check(account(0, 710_000), 0), pool.status().transactions), (Ok(()), 0));
+    let tx = tx.clone().with_authorities();
+    let found = tx.env().authorization_list.iter().map(|it| match it {
+        Either::Right(recovered) => recovered.authority(),
+        Either::Left(_) => panic!("not recovered"),
+    });
+    assert!(found.eq([Some(address(1)), None]), "{tx:?}");
+    let at_once = PoolTransaction::recover(signed, &prague()).expect("valid");
+    assert_eq!(at_once.env(), tx.env());
+    pool.add(tx, account(0, 710_000), 0).expect("admitted");
 }

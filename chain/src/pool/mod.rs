@@ -7,7 +7,7 @@
 //! Each sender has a queue, ordered by nonce. A queue never costs more than its sender's balance.
 //! Blocks take the transaction that pays the highest tip first, of those whose nonce is next.
 //! Both the number of transactions and their bytes are bounded: a full pool gives up the last
-//! transaction of a queue for one that pays more.
+//! transaction of a queue for one that pays more in the next block.
 
 mod account;
 mod config;
@@ -95,6 +95,19 @@ impl PoolHandle {
         let hash = transaction.hash();
         self.lock().add(transaction, account, at)?;
         Ok(hash)
+    }
+
+    /// Whether [`add`](Self::add) would take `transaction` now: before its authorities are recovered.
+    ///
+    /// # Errors
+    /// As `add`.
+    pub fn check(
+        &self,
+        transaction: &Arc<PoolTransaction>,
+        account: SenderAccount,
+        at: u64,
+    ) -> Result<(), PoolError> {
+        self.lock().would_add(transaction, account, at)
     }
 
     /// The transaction with this hash, if it is in the pool.

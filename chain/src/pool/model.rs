@@ -154,8 +154,12 @@ impl Plain {
     }
 
     fn worth(&self, arrival: u64, tx: &PoolTransaction) -> (bool, u128, i64) {
-        let from = self.accounts[&tx.sender()].nonce;
-        (tx.nonce() < self.gap(tx.sender(), from), tx.max_tip(), -(arrival as i64))
+        let (sender, from) = (tx.sender(), self.accounts[&tx.sender()].nonce);
+        let own = self.of(sender);
+        let pays =
+            |nonce| own.iter().any(|(_, it)| it.nonce() == nonce && it.max_fee() >= self.base_fee);
+        let tip = tx.max_fee().checked_sub(self.base_fee).map_or(0, |most| most.min(tx.max_tip()));
+        ((from..=tx.nonce()).all(pays), tip, -(arrival as i64))
     }
 
     fn count_and_bytes(&self) -> (usize, usize) {
@@ -306,6 +310,8 @@ impl Both {
         let (status, limits) = (self.pool.status(), limits());
         let (count, bytes) = self.plain.count_and_bytes();
         prop_assert_eq!((status.transactions, status.bytes), (count, bytes));
+        let senders = (0..SENDERS).filter(|it| !self.plain.of(address(*it)).is_empty()).count();
+        prop_assert_eq!(status.senders, senders);
         prop_assert!(bytes <= limits.max_bytes && count <= limits.max_transactions);
         for (_, tx) in &self.plain.held {
             prop_assert!(self.pool.get(&tx.hash()).is_some());
@@ -346,4 +352,26 @@ fn seeded_bugs_are_noticed() {
         let ran = runner(4_000).run(&acts(), |acts| try_all(&acts, mutant));
         assert!(ran.is_err(), "{mutant:?} is not noticed");
     }
+}
+
+/// Senders fill a pool with what pays more than others, but not the base fee: it gives way.
+#[test]
+fn what_no_block_can_have_gives_way() {
+    let rich = account((0, 1_000));
+    let mut pool = Queues::new(limits(), 1, 10);
+    let mut add = |sender, nonce, max_fee, tip| {
+        let (gas, value, input) = (0, 0, 0);
+        let tx = Short { sender, nonce, max_fee, tip, gas, value, input }.transaction();
+        pool.add(tx, rich, 1)
+    };
+    for nonce in 0..3 {
+        // The second sender's first one is what the others wait for.
+        add(0, nonce, 9, 9).expect("room");
+        add(1, nonce, if nonce == 0 { 9 } else { 29 }, 9).expect("room");
+    }
+    for nonce in 0..4 {
+        add(2, nonce, 11, 1).expect("it pays the base fee");
+    }
+    assert_eq!(pool.next_nonce(&address(2)), Some(4));
+    assert_eq!(pool.status().transactions, limits().max_transactions);
 }

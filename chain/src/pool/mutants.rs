@@ -18,6 +18,10 @@ pub(super) enum Mutant {
     ReplacedForLess,
     /// A full pool gives up what is worth more than the newcomer.
     WorthIgnored,
+    /// What a transaction is worth does not depend on the base fee.
+    BaseFeeIgnored,
+    /// A sender that has no transaction left is still known.
+    SenderKept,
     /// The bytes of a transaction that has left still count.
     BytesKept,
     /// A transaction that the block has no room for is handed out.
@@ -32,13 +36,15 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All bugs.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::StaleTaken,
         Self::OldNonceTaken,
         Self::FarNonceTaken,
         Self::OthersFree,
         Self::ReplacedForLess,
         Self::WorthIgnored,
+        Self::BaseFeeIgnored,
+        Self::SenderKept,
         Self::BytesKept,
         Self::TooLargeHandedOut,
         Self::InvalidKept,

@@ -15,12 +15,14 @@ pub(super) struct Entry {
 /// then the one that came first.
 pub(super) type ReadyKey = (Reverse<u128>, u64, Address);
 
-/// What a transaction is worth to a full pool, least first: one behind a gap, then the one with the
-/// lowest tip, then the one that came last.
+/// What a transaction is worth to a full pool, least first: one that cannot be in the next block,
+/// then the one with the lowest tip there, then the one that came last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Worth {
-    /// No transaction of the same sender is missing before it.
+    /// The next block can have it, and all of its sender's before it: none is missing, and each pays the
+    /// base fee.
     pub(super) is_next: bool,
+    /// What it pays in the next block; nothing if that cannot have it.
     pub(super) tip: u128,
     pub(super) arrival: Reverse<u64>,
 }
@@ -54,14 +56,20 @@ impl Queue {
 
     /// The first nonce from the account's on that is missing.
     pub(super) fn gap(&self) -> u64 {
-        let all = self.entries.keys();
-        all.fold(self.account.nonce, |next, nonce| if *nonce == next { next + 1 } else { next })
+        consecutive(self.account.nonce, self.entries.keys())
     }
 
-    /// Worth of the transaction with this nonce.
-    pub(super) fn worth(&self, nonce: u64, entry: &Entry) -> Worth {
-        let arrival = Reverse(entry.arrival);
-        Worth { is_next: nonce < self.gap(), tip: entry.tx.max_tip(), arrival }
+    /// The first nonce from the account's on that a block with this base fee cannot have.
+    fn end(&self, base_fee: u128) -> u64 {
+        let payers = self.entries.iter().filter(|(_, entry)| entry.tx.tip(base_fee).is_some());
+        consecutive(self.account.nonce, payers.map(|(nonce, _)| nonce))
+    }
+
+    /// Worth of `entry` if it has this nonce in the queue: it may be there, replace one or come after them.
+    pub(super) fn worth(&self, nonce: u64, entry: &Entry, base_fee: u128) -> Worth {
+        let tip = entry.tx.tip(base_fee);
+        let is_next = tip.is_some() && nonce <= self.end(base_fee);
+        Worth { is_next, tip: tip.unwrap_or_default(), arrival: Reverse(entry.arrival) }
     }
 
     /// Adds a transaction; returns the one that it replaces.
@@ -82,4 +90,9 @@ impl Queue {
         }
         old
     }
+}
+
+/// The first nonce from `first` on that rising `nonces` lack.
+fn consecutive<'n>(first: u64, nonces: impl Iterator<Item = &'n u64>) -> u64 {
+    nonces.fold(first, |next, nonce| if *nonce == next { next + 1 } else { next })
 }

@@ -79,23 +79,9 @@ impl Queues {
         account: SenderAccount,
         at: u64,
     ) -> Result<(), PoolError> {
-        if at != self.head && !is_mutant!(self, StaleTaken) {
-            return Err(PoolError::Stale { at, head: self.head });
-        }
-        if self.by_hash.contains_key(&tx.hash()) {
-            return Err(PoolError::Known);
-        }
         let (sender, nonce) = (tx.sender(), tx.nonce());
         let entry = Entry { tx, arrival: self.arrivals };
-        let evicted = {
-            // The pool knows the account if it has transactions of the sender.
-            let fresh = Queue::new(account);
-            let queue = self.senders.get(&sender).unwrap_or(&fresh);
-            self.check(queue, &entry.tx)?;
-            let old = queue.entries.get(&nonce).map(|old| old.tx.bytes());
-            self.room(queue, &entry, old).ok_or(PoolError::Full)?
-        };
-        for (sender, nonce) in evicted {
+        for (sender, nonce) in self.check(&entry, account, at)? {
             self.remove(sender, nonce);
         }
         self.arrivals = self.arrivals.saturating_add(1);
@@ -111,8 +97,41 @@ impl Queues {
         Ok(())
     }
 
+    /// Whether `tx` would be added now.
+    pub(super) fn would_add(
+        &self,
+        tx: &Arc<PoolTransaction>,
+        account: SenderAccount,
+        at: u64,
+    ) -> Result<(), PoolError> {
+        let entry = Entry { tx: Arc::clone(tx), arrival: self.arrivals };
+        self.check(&entry, account, at).map(drop)
+    }
+
+    /// Whether `entry` may be added, and what the pool gives up for it: by sender and nonce.
+    fn check(
+        &self,
+        entry: &Entry,
+        account: SenderAccount,
+        at: u64,
+    ) -> Result<Vec<(Address, u64)>, PoolError> {
+        if at != self.head && !is_mutant!(self, StaleTaken) {
+            return Err(PoolError::Stale { at, head: self.head });
+        }
+        let tx = &entry.tx;
+        if self.by_hash.contains_key(&tx.hash()) {
+            return Err(PoolError::Known);
+        }
+        // The pool knows the account if it has transactions of the sender.
+        let fresh = Queue::new(account);
+        let queue = self.senders.get(&tx.sender()).unwrap_or(&fresh);
+        self.check_queue(queue, tx)?;
+        let old = queue.entries.get(&tx.nonce()).map(|old| old.tx.bytes());
+        self.room(queue, entry, old).ok_or(PoolError::Full)
+    }
+
     /// Whether `queue` may have `tx`, but for room in the pool.
-    fn check(&self, queue: &Queue, tx: &PoolTransaction) -> Result<(), PoolError> {
+    fn check_queue(&self, queue: &Queue, tx: &PoolTransaction) -> Result<(), PoolError> {
         let (found, next) = (tx.nonce(), queue.account.nonce);
         if queue.account.is_contract {
             return Err(PoolError::Contract(tx.sender()));
@@ -177,6 +196,8 @@ impl Queues {
 
     /// Puts a sender where it belongs after its queue, or what is handed out of it, has changed.
     fn refresh(&mut self, sender: Address) {
+        let base_fee = self.base_fee_of_worth();
+        let is_sender_kept = is_mutant!(self, SenderKept);
         let Some(queue) = self.senders.get_mut(&sender) else { return };
         if let Some(ready) = queue.ready.take() {
             self.ready.remove(&ready);
@@ -185,10 +206,12 @@ impl Queues {
             self.tails.remove(&(tail, sender));
         }
         let Some((nonce, last)) = queue.entries.last_key_value() else {
-            self.senders.remove(&sender);
+            if !is_sender_kept {
+                self.senders.remove(&sender);
+            }
             return;
         };
-        let tail = queue.worth(*nonce, last);
+        let tail = queue.worth(*nonce, last, base_fee);
         queue.tail = Some(tail);
         self.tails.insert((tail, sender));
         if self.too_large.contains(&sender) || self.left_out.contains(&sender) {
@@ -282,6 +305,11 @@ impl Queues {
         let unpaid = queue.cost > queue.account.balance && !is_mutant!(self, UnpaidKept);
         let unfit = unpaid || queue.account.is_contract;
         last.map(|(nonce, _)| *nonce).filter(|_| unfit)
+    }
+
+    /// Base fee by which the worth of transactions is told.
+    pub(super) fn base_fee_of_worth(&self) -> u128 {
+        if is_mutant!(self, BaseFeeIgnored) { 0 } else { self.base_fee }
     }
 
     /// Whether a full pool gives up what is worth `least` for what is worth `newcomer`.

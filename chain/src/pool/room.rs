@@ -21,7 +21,8 @@ impl Queues {
         let mut bytes = self.bytes.saturating_sub(freed).saturating_add(entry.tx.bytes());
         let mut count = self.len().saturating_add(usize::from(old.is_none()));
         let nonce = entry.tx.nonce();
-        let worth = Worth { is_next: nonce <= queue.gap(), ..queue.worth(nonce, entry) };
+        let base_fee = self.base_fee_of_worth();
+        let worth = queue.worth(nonce, entry, base_fee);
         let mut given_up = Vec::new();
         // Queues that lose more than one: nonces that are left, and where they stand now.
         let mut shortened: BTreeMap<Address, u64> = BTreeMap::new();
@@ -44,7 +45,7 @@ impl Queues {
             given_up.push((sender, *nonce));
             if let Some((nonce, before)) = left.next() {
                 shortened.insert(sender, *nonce);
-                again.insert((others.worth(*nonce, before), sender));
+                again.insert((others.worth(*nonce, before, base_fee), sender));
             }
         }
         Some(given_up)

@@ -8,11 +8,14 @@ use alloy_primitives::{Address, B256, U256};
 use revm::{
     Context, MainBuilder, MainContext,
     context::{BlockEnv, CfgEnv, TxEnv},
-    context_interface::result::{EVMError, InvalidTransaction},
+    context_interface::{
+        either::Either,
+        result::{EVMError, InvalidTransaction},
+    },
     database::EmptyDB,
     handler::{EthFrame, Handler, MainnetHandler},
 };
-use std::{convert::Infallible, num::NonZeroUsize, sync::Arc};
+use std::{convert::Infallible, mem, num::NonZeroUsize, sync::Arc};
 
 /// A signed transaction, without the sidecar of one with blobs.
 pub type SignedTransaction = EthereumTxEnvelope<TxEip4844>;
@@ -56,6 +59,17 @@ impl Admission {
     }
 }
 
+/// `signed` as the EVM takes it, but for the authorities of EIP-7702: they are not recovered.
+fn env_of(signed: &SignedTransaction, sender: Address) -> TxEnv {
+    let SignedTransaction::Eip7702(signed) = signed else {
+        return TxEnv::from_recovered_tx(signed, sender);
+    };
+    let mut tx = signed.tx().clone();
+    let authorizations = mem::take(&mut tx.authorization_list);
+    let env = TxEnv::from_recovered_tx(&tx, sender);
+    TxEnv { authorization_list: authorizations.into_iter().map(Either::Left).collect(), ..env }
+}
+
 /// A transaction that a pool can take.
 #[derive(Clone, Debug)]
 pub struct PoolTransaction {
@@ -75,6 +89,14 @@ impl PoolTransaction {
         sender: Address,
         admission: &Admission,
     ) -> Result<Arc<Self>, PoolError> {
+        Ok(Arc::new(Self::checked(signed, sender, admission)?).with_authorities())
+    }
+
+    fn checked(
+        signed: SignedTransaction,
+        sender: Address,
+        admission: &Admission,
+    ) -> Result<Self, PoolError> {
         if signed.is_eip4844() {
             return Err(PoolError::Blobs);
         }
@@ -82,24 +104,50 @@ impl PoolTransaction {
         if encoded > MAX_ENCODED {
             return Err(PoolError::Oversized { bytes: encoded, limit: MAX_ENCODED });
         }
-        let env = TxEnv::from_recovered_tx(&signed, sender);
+        let env = env_of(&signed, sender);
         admission.check(&env).map_err(PoolError::Invalid)?;
         let fees = U256::from(env.gas_price).saturating_mul(U256::from(env.gas_limit));
         let cost = fees.saturating_add(env.value);
         let bytes = encoded.saturating_mul(2).saturating_add(OVERHEAD);
-        Ok(Arc::new(Self { signed, env, cost, bytes }))
+        Ok(Self { signed, env, cost, bytes })
     }
 
-    /// Recovers the sender of `signed`, and does as [`new`](Self::new).
+    /// As [`new`](Self::new), and recovers the sender of `signed` once it has passed the checks, as
+    /// that takes longer. Authorities of EIP-7702 are not recovered.
     ///
     /// # Errors
     /// The signature is invalid, or as [`new`](Self::new).
+    pub fn recover_sender(
+        signed: SignedTransaction,
+        admission: &Admission,
+    ) -> Result<Arc<Self>, PoolError> {
+        let mut checked = Self::checked(signed, Address::ZERO, admission)?;
+        let sender = checked.signed.recover_signer();
+        checked.env.caller = sender.map_err(|_| PoolError::Signature)?;
+        Ok(Arc::new(checked))
+    }
+
+    /// The same transaction with its authorities of EIP-7702 recovered: hundreds of signatures, which
+    /// the EVM would recover in each run.
+    #[must_use]
+    pub fn with_authorities(self: Arc<Self>) -> Arc<Self> {
+        if !self.signed.is_eip7702() {
+            return self;
+        }
+        let Self { signed, env, cost, bytes } = Arc::unwrap_or_clone(self);
+        let env = TxEnv::from_recovered_tx(&signed, env.caller);
+        Arc::new(Self { signed, env, cost, bytes })
+    }
+
+    /// Does as [`recover_sender`](Self::recover_sender) and [`with_authorities`](Self::with_authorities).
+    ///
+    /// # Errors
+    /// As [`recover_sender`](Self::recover_sender).
     pub fn recover(
         signed: SignedTransaction,
         admission: &Admission,
     ) -> Result<Arc<Self>, PoolError> {
-        let sender = signed.recover_signer().map_err(|_| PoolError::Signature)?;
-        Self::new(signed, sender, admission)
+        Self::recover_sender(signed, admission).map(Self::with_authorities)
     }
 
     /// Its hash.
