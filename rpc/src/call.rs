@@ -76,3 +76,62 @@ pub(crate) fn output(result: ExecutionResult) -> Result<Bytes, RpcError> {
 pub(crate) fn gas<S>(view: &View<S>, request: &TransactionRequest, limit: u64) -> u64 {
     request.gas.unwrap_or(limit).min(limit).min(view.env.gas_limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Limits, NodeConfig,
+        testing::{begun, node},
+    };
+    use std::time::Instant;
+
+    /// Initialisation code that gives `input` to the precompile at `address` for ever.
+    fn calls_of(address: u8, input: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(input.len()).expect("short");
+        let begin = [0x60, length, 0x60, 20, 0x5f, 0x39, 0x5b];
+        let call = [0x5f, 0x5f, 0x60, length, 0x5f, 0x60, address, 0x5a, 0xfa, 0x50, 0x60, 6, 0x56];
+        [&begin, call.as_slice(), input].concat()
+    }
+
+    /// 8 bytes to the power of 81 bytes, modulo 8 bytes.
+    fn power() -> Vec<u8> {
+        let lengths = [8_u8, 81, 8].map(|length| [[0; 31].as_slice(), &[length]].concat());
+        [lengths.concat(), vec![0xff; 8 + 81 + 8]].concat()
+    }
+
+    /// A hash, and a signature that some key gives.
+    fn signature() -> Vec<u8> {
+        let recovery_id = [[0; 31].as_slice(), &[27]].concat();
+        [vec![0x11; 32], recovery_id, vec![0x22; 32], vec![0x33; 32]].concat()
+    }
+
+    /// What 50 million gas buy at most: `cargo test --release -p braid-rpc --lib longest -- --ignored
+    /// --nocapture`.
+    #[test]
+    #[ignore = "it measures"]
+    fn longest_runs() {
+        let (node, gas) = (node(&begun(), NodeConfig::default()), Limits::default().call_gas);
+        let view = node.shared().view();
+        let each =
+            |instruction: u8| vec![0x5f, 0x5b, 0x80, instruction, 0x50, 0x60, 1, 1, 0x60, 1, 0x56];
+        let codes = [
+            ("jumps", vec![0x5b, 0x5f, 0x56]),
+            ("hashes of 4 KiB", vec![0x5b, 0x61, 0x10, 0, 0x5f, 0x20, 0x50, 0x5f, 0x56]),
+            ("slots, each another", each(0x54)),
+            ("accounts, each another", each(0x31)),
+            ("recovered signatures", calls_of(1, &signature())),
+            ("powers of 8 bytes", calls_of(5, &power())),
+            ("additions on BN254", calls_of(6, &[0; 128])),
+        ];
+        for (name, code) in codes {
+            let request =
+                TransactionRequest { input: Bytes::from(code).into(), ..Default::default() };
+            let tx = transaction(&view, &request, gas).expect("a transaction");
+            let begun = Instant::now();
+            let ended = run(&view, tx);
+            println!("{name}: {:.2} s", begun.elapsed().as_secs_f64());
+            assert!(matches!(ended, Ok(ExecutionResult::Halt { .. })), "{ended:?}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use alloy_primitives::Bytes;
 use braid_chain::{ChainError, StoreError, pool::PoolError};
 use jsonrpsee::types::{ErrorObjectOwned, error::INVALID_PARAMS_CODE};
 use revm::context_interface::result::{HaltReason, InvalidTransaction};
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
 /// Why a node does not start, or has stopped.
@@ -76,6 +76,10 @@ pub(crate) enum RpcError {
     OldBlocks { from: u64, to: u64, oldest: u64 },
     #[error("{0}")]
     Refused(PoolError),
+    #[error("the server is busy with other requests: try again later")]
+    Busy,
+    #[error("the request takes longer than {0:?}: ask for less at a time")]
+    Late(Duration),
     #[error("more than {limit} {what}: ask for less at a time")]
     Limit { limit: u64, what: &'static str },
     #[error("execution reverted{0}")]
@@ -98,7 +102,8 @@ impl RpcError {
         match self {
             Self::Params(_) => INVALID_PARAMS_CODE,
             Self::UnknownBlock(..) | Self::UnknownHash(_) | Self::OldBlocks { .. } => -32_001,
-            Self::Refused(PoolError::Full) | Self::Limit { .. } => -32_005,
+            Self::Late(_) => -32_002,
+            Self::Busy | Self::Refused(PoolError::Full) | Self::Limit { .. } => -32_005,
             Self::Refused(_) => -32_003,
             Self::Reverted(..) => 3,
             Self::OldState { .. } | Self::Halted(_) | Self::Gas(_) | Self::Invalid(_) => -32_000,

@@ -3,6 +3,7 @@
 use crate::{
     call::{self, run, transaction},
     error::RpcError,
+    places::Place,
     shared::View,
 };
 use alloy_primitives::U256;
@@ -22,10 +23,15 @@ pub(crate) fn estimate<S: Snapshot>(
     view: &View<S>,
     request: &TransactionRequest,
     limit: u64,
+    place: &Place,
 ) -> Result<u64, RpcError> {
+    let try_with = |gas| {
+        place.check()?;
+        run(view, transaction(view, request, gas)?)
+    };
     let most = call::gas(view, request, limit).min(view.cfg.tx_gas_limit_cap());
     let most = most.min(affordable(view, request)?);
-    let result = try_with(view, request, most)?;
+    let result = try_with(most)?;
     let used = match result {
         ExecutionResult::Success { gas, .. } => gas.total_gas_spent().max(gas.tx_gas_used()),
         ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. } => {
@@ -37,7 +43,7 @@ pub(crate) fn estimate<S: Snapshot>(
     let (mut fails, mut succeeds) = (used.saturating_sub(1), most);
     let mut next = used.saturating_add(used / 63).saturating_add(2_300).min(most);
     while succeeds.saturating_sub(fails) > (succeeds / EXACT).max(1) {
-        match try_with(view, request, next) {
+        match try_with(next) {
             Ok(ExecutionResult::Success { .. }) => succeeds = next,
             // It lacks gas, or does something else with less of it.
             Ok(_) | Err(RpcError::Invalid(_)) => fails = next,
@@ -46,16 +52,8 @@ pub(crate) fn estimate<S: Snapshot>(
         next = fails.midpoint(succeeds);
     }
     // A transfer takes what it takes.
-    let exact = used == succeeds || try_with(view, request, used).is_ok_and(|it| it.is_success());
+    let exact = used == succeeds || try_with(used).is_ok_and(|it| it.is_success());
     Ok(if exact { used } else { succeeds })
-}
-
-fn try_with<S: Snapshot>(
-    view: &View<S>,
-    request: &TransactionRequest,
-    gas: u64,
-) -> Result<ExecutionResult, RpcError> {
-    run(view, transaction(view, request, gas)?)
 }
 
 /// Gas that the sender can pay for.

@@ -1,6 +1,6 @@
 //! What transactions pay: `eth_gasPrice`, `eth_maxPriorityFeePerGas`, `eth_feeHistory`.
 
-use crate::{error::RpcError, limits::Limits, params, shared::Shared, stored::StoredBlock};
+use crate::{error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock};
 use alloy_consensus::Transaction;
 use alloy_eips::BlockNumberOrTag;
 use alloy_rpc_types_eth::FeeHistory;
@@ -15,11 +15,13 @@ const LEAST_TIP: u128 = 1;
 /// The median of what the last blocks' transactions have paid.
 pub(crate) fn tip<S: Snapshot>(shared: &Shared<S>) -> u128 {
     let head = shared.view().head.number();
-    let history = shared.history();
-    let numbers = head.saturating_sub(BLOCKS - 1)..=head;
-    let blocks = numbers.filter_map(|number| history.by_number(number));
-    let mut tips: Vec<u128> = blocks.flat_map(|block| tips(&block)).map(|(tip, _)| tip).collect();
-    drop(history);
+    let blocks: Vec<_> = {
+        let history = shared.history();
+        let numbers = head.saturating_sub(BLOCKS - 1)..=head;
+        numbers.filter_map(|number| history.by_number(number)).collect()
+    };
+    let tips = blocks.iter().flat_map(|block| tips(block)).map(|(tip, _)| tip);
+    let mut tips: Vec<u128> = tips.collect();
     tips.sort_unstable();
     tips.get(tips.len() / 2).copied().unwrap_or(LEAST_TIP).max(LEAST_TIP)
 }
@@ -60,7 +62,7 @@ fn rewards(block: &StoredBlock, percentiles: &[f64]) -> Vec<u128> {
 /// Base fees, how full blocks were, and what their transactions have paid.
 pub(crate) fn history<S: Snapshot>(
     shared: &Shared<S>,
-    limits: &Limits,
+    place: &Place,
     count: u64,
     newest: BlockNumberOrTag,
     percentiles: &[f64],
@@ -73,25 +75,32 @@ pub(crate) fn history<S: Snapshot>(
         return Err(RpcError::Limit { limit: 100, what: "percentiles" });
     }
     let view = shared.view();
-    let (head, newest) = (view.head.number(), params::number(shared, newest));
+    let head = view.head.number();
+    let newest = params::number(shared, head, newest);
     if newest > head {
         return Err(RpcError::UnknownBlock(newest.to_string(), head));
     }
-    let history = shared.history();
-    let oldest = history.oldest().unwrap_or(head);
-    // As many as there are, and as are allowed.
-    let count = count.min(limits.fee_blocks);
-    let first = newest.saturating_add(1).saturating_sub(count).max(oldest);
+    let (first, blocks, after) = {
+        let history = shared.history();
+        let oldest = history.oldest().unwrap_or(head);
+        if newest < oldest {
+            return Err(RpcError::OldBlocks { from: newest, to: newest, oldest });
+        }
+        let first = newest.saturating_add(1).saturating_sub(count).max(oldest);
+        let blocks = (first..=newest).filter_map(|number| history.by_number(number));
+        let after = history.by_number(newest.saturating_add(1)).filter(|_| newest < head);
+        (first, blocks.collect::<Vec<_>>(), after)
+    };
     let mut answer = FeeHistory { oldest_block: first, ..FeeHistory::default() };
     let mut rewards_of = Vec::new();
-    for block in (first..=newest).filter_map(|number| history.by_number(number)) {
+    for block in &blocks {
+        place.check()?;
         let header = &block.header;
         answer.base_fee_per_gas.push(u128::from(header.base_fee_per_gas.unwrap_or_default()));
         answer.gas_used_ratio.push(header.gas_used as f64 / header.gas_limit.max(1) as f64);
-        rewards_of.push(rewards(&block, percentiles));
+        rewards_of.push(rewards(block, percentiles));
     }
     // One more: the base fee of the block after them.
-    let after = history.by_number(newest.saturating_add(1)).filter(|_| newest < head);
     let after =
         after.map_or(view.next_base_fee, |block| block.header.base_fee_per_gas.unwrap_or_default());
     answer.base_fee_per_gas.push(u128::from(after));

@@ -34,10 +34,17 @@ mod logs;
 mod methods;
 mod node;
 mod params;
+mod places;
+mod restart;
 mod send;
 mod server;
 mod shared;
+#[cfg(test)]
+mod soak;
 mod stored;
+#[cfg(test)]
+mod testing;
+mod unread;
 
 pub use error::{NodeError, ServerError};
 pub use limits::{Limits, NodeConfig};

@@ -37,15 +37,21 @@ pub struct Limits {
     pub request_bytes: u32,
     /// Bytes of an answer. Default: 32 MiB.
     pub response_bytes: u32,
+    /// Bytes of all answers above 64 KiB that are not sent yet, as their clients do not read them.
+    /// Further ones are refused (HTTP status 503). Default: 128 MiB.
+    pub unread_bytes: usize,
     /// Calls in one request. Default: 100.
     pub batch: u32,
     /// Open connections. Further ones are closed at once. Default: 128.
     pub connections: usize,
     /// Time for a request's header, which is also that of an idle connection; and for its body and the
-    /// answer. A connection is closed after 15 times as long. Default: 20 seconds.
+    /// answer: a quarter of it for waiting, half of it for the calls. A call looks at the clock
+    /// between its steps, and one run of the EVM, or one block that is searched, is a step. A
+    /// connection is closed after 15 times as long. Default: 20 seconds.
     pub time: Duration,
-    /// Calls that run at a time; others wait. Default: 4.
-    pub calls_at_once: usize,
+    /// Requests that are worked on at a time, each of them one call after the other; others wait. A
+    /// call that has begun keeps the place until it ends, also if its client has gone. Default: 4.
+    pub requests_at_once: usize,
     /// Gas of `eth_call` and `eth_estimateGas`. Default: 50 million; never more than a block has.
     pub call_gas: u64,
     /// Logs in one answer. Default: 10,000.
@@ -59,10 +65,11 @@ impl Default for Limits {
         Self {
             request_bytes: 1 << 20,
             response_bytes: 32 << 20,
+            unread_bytes: 128 << 20,
             batch: 100,
             connections: 128,
             time: Duration::from_secs(20),
-            calls_at_once: 4,
+            requests_at_once: 4,
             call_gas: 50_000_000,
             logs: 10_000,
             fee_blocks: 1_024,

@@ -1,27 +1,29 @@
 //! `eth_getLogs`.
 
-use crate::{error::RpcError, limits::Limits, params, shared::Shared, stored::StoredBlock};
+use crate::{error::RpcError, params, places::Place, shared::Shared, stored::StoredBlock};
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::BloomInput;
 use alloy_rpc_types_eth::{Filter, FilterBlockOption, Log};
 use braid_chain::Snapshot;
 use std::sync::Arc;
 
-/// The logs that `filter` lets through.
+/// The logs that `filter` lets through, `limit` at most.
 pub(crate) fn logs<S: Snapshot>(
     shared: &Shared<S>,
-    limits: &Limits,
+    place: &Place,
+    limit: usize,
     filter: &Filter,
 ) -> Result<Vec<Log>, RpcError> {
     let mut found = Vec::new();
     let mut add = |block: &StoredBlock| {
+        place.check()?;
         if !may_have(block, filter) {
             return Ok(());
         }
         let logs = (0..block.receipts.len()).flat_map(|index| block.logs(index));
         found.extend(logs.filter(|log| filter.matches(&log.inner)));
-        match found.len() > limits.logs {
-            true => Err(RpcError::Limit { limit: limits.logs as u64, what: "logs" }),
+        match found.len() > limit {
+            true => Err(RpcError::Limit { limit: limit as u64, what: "logs" }),
             false => Ok(()),
         }
     };
@@ -31,10 +33,12 @@ pub(crate) fn logs<S: Snapshot>(
             add(&*block.ok_or(RpcError::UnknownHash(hash))?)?;
         }
         FilterBlockOption::Range { from_block, to_block } => {
-            let number =
-                |tag: Option<BlockNumberOrTag>| params::number(shared, tag.unwrap_or_default());
+            let head = shared.view().head.number();
+            let number = |tag: Option<BlockNumberOrTag>| {
+                params::number(shared, head, tag.unwrap_or_default())
+            };
             let (from, to) = (number(from_block), number(to_block));
-            for block in range(shared, from, to)? {
+            for block in range(shared, from, to, head)? {
                 add(&block)?;
             }
         }
@@ -42,16 +46,16 @@ pub(crate) fn logs<S: Snapshot>(
     Ok(found)
 }
 
-/// The blocks from `from` to `to`, or to the last one.
+/// The blocks from `from` to `to`, or to `head`, which is the last one.
 fn range<S: Snapshot>(
     shared: &Shared<S>,
     from: u64,
     to: u64,
+    head: u64,
 ) -> Result<Vec<Arc<StoredBlock>>, RpcError> {
     if from > to {
         return Err(RpcError::Params(format!("fromBlock {from} is after toBlock {to}")));
     }
-    let head = shared.view().head.number();
     let history = shared.history();
     let oldest = history.oldest().unwrap_or_default();
     if from < oldest {

@@ -1,8 +1,15 @@
 //! The methods, by name.
 
 use crate::{
-    call, error::RpcError, estimate::estimate, fees, limits::Limits, logs, params, send::send,
-    shared::Shared,
+    call,
+    error::RpcError,
+    estimate::estimate,
+    fees,
+    limits::Limits,
+    logs, params,
+    places::Place,
+    send::send,
+    shared::{Shared, View},
 };
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -19,6 +26,7 @@ use revm::DatabaseRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// What a call needs.
 #[derive(Debug)]
@@ -27,18 +35,21 @@ pub(crate) struct Context<S> {
     pub(crate) limits: Limits,
 }
 
-type Answer<T> = Result<T, ErrorObjectOwned>;
+pub(crate) type Answer<T> = Result<T, ErrorObjectOwned>;
 
-/// Arguments of a call.
-struct Args<'a>(ParamsSequence<'a>);
+/// Arguments of a call, and the place of its request.
+pub(crate) struct Args<'a> {
+    values: ParamsSequence<'a>,
+    place: Place,
+}
 
 impl Args<'_> {
     fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
-        self.0.next()
+        self.values.next()
     }
 
     fn maybe<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
-        self.0.optional_next()
+        self.values.optional_next()
     }
 }
 
@@ -55,15 +66,25 @@ pub(crate) fn module<S: Snapshot>(
 }
 
 /// Adds a method, which runs on a thread where it may wait.
-fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
+pub(crate) fn add<S: Snapshot, T: Serialize + Clone + Send + 'static>(
     module: &mut RpcModule<Context<S>>,
     name: &'static str,
     method: fn(&Context<S>, &mut Args<'_>) -> Answer<T>,
 ) -> Result<(), RegisterMethodError> {
-    let call = move |params: Params<'_>, context: Arc<Context<S>>, _: Extensions| {
-        method(&context, &mut Args(params.sequence()))
+    type All = Params<'static>;
+    let call = move |params: All, context: Arc<Context<S>>, request: Extensions| async move {
+        let place = request.get::<Place>().cloned();
+        let place = place.ok_or_else(|| RpcError::Internal("it has no place".to_owned()))?;
+        place.check()?;
+        let work = move || {
+            // The place is this call's until it ends, also if its client has gone.
+            let mut args = Args { values: params.sequence(), place };
+            method(&context, &mut args)
+        };
+        let done = spawn_blocking(work).await;
+        done.unwrap_or_else(|error| Err(RpcError::Internal(error.to_string()).into()))
     };
-    module.register_blocking_method(name, call).map(drop)
+    module.register_async_method(name, call).map(drop)
 }
 
 fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMethodError> {
@@ -79,9 +100,11 @@ fn chain<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
     add(module, "eth_gasPrice", |it, _| Ok(U256::from(fees::price(&it.shared))))?;
     add(module, "eth_maxPriorityFeePerGas", |it, _| Ok(U256::from(fees::tip(&it.shared))))?;
     add(module, "eth_feeHistory", |it, args| {
-        let (count, newest) = (args.next::<U64>()?, args.next::<BlockNumberOrTag>()?);
+        let (count, newest) = (args.next::<U64>()?.to(), args.next::<BlockNumberOrTag>()?);
+        // As many as there are, and as are allowed.
+        let count = it.limits.fee_blocks.min(count);
         let percentiles: Vec<f64> = args.maybe()?.unwrap_or_default();
-        Ok(fees::history(&it.shared, &it.limits, count.to(), newest, &percentiles)?)
+        Ok(fees::history(&it.shared, &args.place, count, newest, &percentiles)?)
     })
 }
 
@@ -94,12 +117,16 @@ fn state<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Register
     })?;
     add(module, "eth_getTransactionCount", |it, args| {
         let (address, id) = (args.next::<Address>()?, args.maybe::<BlockId>()?);
-        let view = params::state(&it.shared, id)?;
-        let account = view.state.basic_ref(address).map_err(RpcError::State)?;
-        let nonce = account.map_or(0, |account| account.nonce);
-        let waits = id.is_some_and(|id| id.is_pending());
-        let waiting = it.shared.pool.next_nonce(&address).filter(|_| waits);
-        Ok(U64::from(waiting.map_or(nonce, |waiting| waiting.max(nonce))))
+        let nonce = |view: &View<S>| {
+            let account = view.state.basic_ref(address).map_err(RpcError::State);
+            account.map(|account| account.map_or(0, |account| account.nonce))
+        };
+        if id.is_some_and(|id| id.is_pending()) {
+            let held = it.shared.hold();
+            let waiting = held.pool.next_nonce(&address);
+            return Ok(U64::from(nonce(&held.view)?.max(waiting.unwrap_or_default())));
+        }
+        Ok(U64::from(nonce(&*params::state(&it.shared, id)?)?))
     })?;
     add(module, "eth_getCode", |it, args| {
         let (address, id) = (args.next::<Address>()?, args.maybe()?);
@@ -132,9 +159,12 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getTransactionByHash", |it, args| {
         let hash = args.next::<B256>()?;
-        let found = it.shared.history().transaction(&hash);
-        let found = found.and_then(|(block, index)| block.transaction(index));
-        Ok(found.or_else(|| it.shared.pool.get(&hash).map(|waiting| waiting_transaction(&waiting))))
+        let (mined, waiting) = {
+            let held = it.shared.hold();
+            (it.shared.history().transaction(&hash), held.pool.get(&hash))
+        };
+        let mined = mined.and_then(|(block, index)| block.transaction(index));
+        Ok(mined.or_else(|| waiting.map(|waiting| waiting_transaction(&waiting))))
     })?;
     add(module, "eth_getTransactionReceipt", |it, args| {
         let found = it.shared.history().transaction(&args.next()?);
@@ -153,7 +183,7 @@ fn blocks<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), Registe
     })?;
     add(module, "eth_getLogs", |it, args| {
         let filter = args.next::<Filter>()?;
-        Ok(logs::logs(&it.shared, &it.limits, &filter)?)
+        Ok(logs::logs(&it.shared, &args.place, it.limits.logs, &filter)?)
     })
 }
 
@@ -190,7 +220,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let request = args.next::<TransactionRequest>()?;
         let view = params::state(&it.shared, args.maybe()?)?;
         no_overrides(args)?;
-        Ok(U64::from(estimate(&view, &request, it.limits.call_gas)?))
+        Ok(U64::from(estimate(&view, &request, it.limits.call_gas, &args.place)?))
     })
 }
 

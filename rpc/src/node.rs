@@ -4,6 +4,7 @@ use crate::{
     error::NodeError,
     header,
     limits::NodeConfig,
+    restart::kept_blocks,
     shared::{Shared, View},
     stored::StoredBlock,
 };
@@ -11,7 +12,7 @@ use alloy_consensus::{Header, transaction::Recovered};
 use alloy_eips::{
     eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS, eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
 };
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use alloy_rlp::Encodable;
 use braid_chain::{
     Built, Chain, Head, LayeredState, Rules, Sealed, StateStore, StoreError, genesis, open,
@@ -26,6 +27,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// A block that the node has made.
 #[derive(Debug)]
@@ -80,22 +84,12 @@ impl<S: StateStore> Node<S> {
     pub fn open_with(store: S, executor: Executor, config: NodeConfig) -> Result<Self, NodeError> {
         let reader = open(&store)?;
         let (head, genesis) = (reader.head(), genesis::decode(&reader.genesis()?)?);
-        let first = first_block(&reader, &genesis)?;
-        let mut blocks = Vec::new();
-        // The last block is the parent of the next one.
-        let history = config.history_blocks.max(1);
-        let oldest = head.number.saturating_sub(history - 1);
-        for number in oldest.max(first.number())..=head.number {
-            let block = match number == first.number() {
-                true => Some(first.clone()),
-                false => kept_block(&reader, number)?,
-            };
-            blocks.extend(block.map(Arc::new));
-        }
+        let blocks = kept_blocks(&reader, &genesis, &config)?;
+        let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
         let parent = blocks.last().filter(|block| block.hash == head.hash).map(Arc::clone);
         let parent = parent.ok_or(NodeError::NoBlock { number: head.number })?;
         let rules = Rules::new(genesis.config);
-        let mut keep = config.chain.keep;
+        let (mut keep, history) = (config.chain.keep, config.history_blocks.max(1));
         (keep.receipt_blocks, keep.rlp_blocks) = (history, history);
         let chain = Chain::open_with(store, executor, keep)?;
         let beneficiary = genesis.coinbase;
@@ -181,6 +175,15 @@ impl<S: StateStore> Node<S> {
             return Ok(None);
         }
         let begun = Instant::now();
+        let (stored, built) = self.build(now)?;
+        if let Some(stored) = stored {
+            self.publish(Arc::new(stored), &built)?;
+        }
+        Ok(Some(Mined { built, time: begun.elapsed() }))
+    }
+
+    /// Builds the next block from the pool.
+    fn build(&mut self, now: u64) -> Result<(Option<StoredBlock>, Built), NodeError> {
         let rules = &self.shared.rules;
         let header =
             header::next(rules, self.beneficiary, &self.parent.header, self.parent.hash, now);
@@ -198,11 +201,7 @@ impl<S: StateStore> Node<S> {
             stored = Some(StoredBlock::new(hash, block.header, included, receipts, size));
             Sealed { hash, rlp: rlp.into() }
         })?;
-        drop(source);
-        if let Some(stored) = stored {
-            self.publish(Arc::new(stored), &built)?;
-        }
-        Ok(Some(Mined { built, time: begun.elapsed() }))
+        Ok((stored, built))
     }
 
     /// Tells the server and the pool of a block.
@@ -300,31 +299,4 @@ fn view<S>(
     let next_base_fee = next.base_fee_per_gas.unwrap_or_default();
     let admission = Admission::new(next_cfg, next_env);
     Ok(View { head: Arc::clone(head), state, cfg, env, admission, next_base_fee })
-}
-
-/// The block that the chain began with. The store has its accounts as they are now, so its state root
-/// is known only as long as it is the last block.
-fn first_block<S: braid_chain::Snapshot>(
-    reader: &braid_chain::StateReader<S>,
-    genesis: &alloy_genesis::Genesis,
-) -> Result<StoredBlock, NodeError> {
-    let mut header = genesis::header(genesis);
-    let is_head = reader.head().number == header.number;
-    let root = reader.state_root()?.filter(|_| is_head);
-    header.state_root = root.unwrap_or(B256::ZERO);
-    let hash = reader.block_hash(header.number)?.unwrap_or_default();
-    let size = header.length();
-    Ok(StoredBlock::new(hash, header, Vec::new(), Vec::new(), size))
-}
-
-/// A block that the store keeps with its receipts.
-fn kept_block<S: braid_chain::Snapshot>(
-    reader: &braid_chain::StateReader<S>,
-    number: u64,
-) -> Result<Option<StoredBlock>, NodeError> {
-    let kept = reader.block(number)?.zip(reader.receipts(number)?);
-    let Some((rlp, receipts)) = kept else { return Ok(None) };
-    let block = StoredBlock::decode(number, &rlp, receipts)?;
-    let is_of_chain = reader.block_hash(number)? == Some(block.hash);
-    Ok(is_of_chain.then_some(block))
 }

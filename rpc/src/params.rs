@@ -9,12 +9,15 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use braid_chain::Snapshot;
 use std::sync::Arc;
 
-/// The number that a tag stands for: nothing is undone, so what is durable is final.
-pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, tag: BlockNumberOrTag) -> u64 {
+/// The number that a tag stands for, to a call that sees the chain up to `head`: nothing is undone,
+/// so what is durable is final. A block may be durable a moment before calls see it.
+pub(crate) fn number<S: Snapshot>(shared: &Shared<S>, head: u64, tag: BlockNumberOrTag) -> u64 {
     match tag {
         BlockNumberOrTag::Number(number) => number,
-        BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => shared.view().head.number(),
-        BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => shared.durable.get().number,
+        BlockNumberOrTag::Latest | BlockNumberOrTag::Pending => head,
+        BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized => {
+            shared.durable.get().number.min(head)
+        }
         BlockNumberOrTag::Earliest => shared.history().oldest().unwrap_or_default(),
     }
 }
@@ -24,7 +27,7 @@ pub(crate) fn block<S: Snapshot>(shared: &Shared<S>, id: BlockId) -> Option<Arc<
     match id {
         BlockId::Hash(hash) => shared.history().by_hash(&hash.block_hash),
         BlockId::Number(tag) => {
-            let number = number(shared, tag);
+            let number = number(shared, shared.view().head.number(), tag);
             shared.history().by_number(number)
         }
     }
@@ -44,7 +47,7 @@ pub(crate) fn state<S: Snapshot>(
             let block = shared.history().by_hash(&hash.block_hash);
             block.ok_or(RpcError::UnknownHash(hash.block_hash))?.number()
         }
-        BlockId::Number(tag) => number(shared, tag),
+        BlockId::Number(tag) => number(shared, head, tag),
     };
     match asked {
         asked if asked == head => Ok(view),

@@ -5,15 +5,17 @@ use crate::{
     http as before,
     limits::Limits,
     methods::{Context, module},
+    places::Places,
     shared::Shared,
+    unread::Unread,
 };
 use braid_chain::Snapshot;
 use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::server::{
-    BatchRequestConfig, HttpResponse, Server as JsonRpc, ServerConfig, ServerHandle, TowerService,
-    stop_channel,
+    BatchRequestConfig, HttpResponse, Methods, Server as JsonRpc, ServerConfig, ServerHandle,
+    StopHandle, TowerService, middleware::rpc::RpcServiceBuilder, stop_channel,
 };
 use std::{
     convert::Infallible,
@@ -26,7 +28,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tower::{Service, layer::util::Identity};
+use tower::{
+    Service,
+    layer::util::{Identity, Stack},
+};
 
 /// A connection is closed after this many times the time of a request, whatever it does.
 const LIFETIME: u32 = 15;
@@ -43,11 +48,15 @@ pub struct Server {
     _handle: ServerHandle,
 }
 
+/// Answers JSON-RPC.
+pub(crate) type Calls = TowerService<Stack<Places, Identity>, Identity>;
+
 /// What every connection shares.
 struct Serving<S> {
     shared: Arc<Shared<S>>,
     limits: Limits,
-    service: TowerService<Identity, Identity>,
+    service: Calls,
+    unread: Unread,
     /// Whether only requests that name the loopback interface are answered.
     is_local: bool,
 }
@@ -68,24 +77,16 @@ impl Server {
         let bound = listener.local_addr().map_err(failed)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
-            .max_blocking_threads(limits.calls_at_once.max(1))
+            .max_blocking_threads(limits.requests_at_once.max(1))
             .thread_name("braid-rpc")
             .enable_all()
             .build()
             .map_err(ServerError::Threads)?;
         let (stop, handle) = stop_channel();
-        let config = ServerConfig::builder()
-            .http_only()
-            .max_request_body_size(limits.request_bytes)
-            .max_response_body_size(limits.response_bytes)
-            .max_connections(u32::try_from(limits.connections).unwrap_or(u32::MAX))
-            .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
-            .build();
         let methods = module(Context { shared: Arc::clone(&shared), limits })?;
-        let builder = JsonRpc::builder().set_config(config).to_service_builder();
-        let service = builder.build(methods, stop);
-        let is_local = bound.ip().is_loopback();
-        let serving = Arc::new(Serving { shared, limits, service, is_local });
+        let service = calls(methods, &limits, stop);
+        let (unread, is_local) = (Unread::new(&limits), bound.ip().is_loopback());
+        let serving = Arc::new(Serving { shared, limits, service, unread, is_local });
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
@@ -108,6 +109,20 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Answers calls of `methods`.
+pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHandle) -> Calls {
+    let config = ServerConfig::builder()
+        .http_only()
+        .max_request_body_size(limits.request_bytes)
+        .max_response_body_size(limits.response_bytes)
+        .max_connections(u32::try_from(limits.connections).unwrap_or(u32::MAX))
+        .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
+        .build();
+    let builder = JsonRpc::builder().set_config(config).to_service_builder();
+    let places = RpcServiceBuilder::new().layer(Places::new(limits));
+    builder.set_rpc_middleware(places).build(methods, stop)
 }
 
 /// Takes connections. One too many is closed at once.
@@ -139,7 +154,8 @@ async fn connection<S: Snapshot>(
         async move { Ok::<_, Infallible>(answer(&serving, request).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(time);
+    // An answer is sent from where it is: a copy would take memory that nothing counts.
+    http.timer(TokioTimer::new()).header_read_timeout(time).writev(true);
     let connection = http.serve_connection(TokioIo::new(stream), answer);
     // What is wrong with a connection is its client's matter.
     let _ = timeout(time.saturating_mul(LIFETIME), connection).await;
@@ -157,7 +173,9 @@ async fn answer<S: Snapshot>(serving: &Serving<S>, request: Request<Incoming>) -
     }
     let mut service = serving.service.clone();
     match timeout(serving.limits.time, service.call(request)).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => serving.unread.hold(response).unwrap_or_else(|| {
+            before::text(StatusCode::SERVICE_UNAVAILABLE, "too many answers are not read yet\n")
+        }),
         Ok(Err(error)) => before::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         Err(_) => before::text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n"),
     }

@@ -27,13 +27,32 @@ pub(crate) struct View<S> {
 #[derive(Debug)]
 pub struct Shared<S> {
     pub(crate) rules: Rules,
-    pub(crate) pool: PoolHandle,
+    /// After the same block as the view, whose lock is held while the pool is told of a block.
+    pool: PoolHandle,
     pub(crate) durable: DurableHead,
     view: RwLock<Arc<View<S>>>,
     history: RwLock<History>,
     wake: Sender<()>,
     /// Why the node has stopped.
     stopped: Mutex<Option<String>>,
+}
+
+/// View and pool after one block, and so is the history.
+pub(crate) struct Held<'s, S> {
+    pub(crate) view: RwLockReadGuard<'s, Arc<View<S>>>,
+    pub(crate) pool: &'s PoolHandle,
+}
+
+impl<S: Snapshot> Held<'_, S> {
+    /// Tells the pool of the account of `sender` after the block.
+    fn tell<T>(
+        &self,
+        sender: Address,
+        tell: impl FnOnce(&PoolHandle, SenderAccount, u64) -> Result<T, PoolError>,
+    ) -> Result<T, SendError> {
+        let account = SenderAccount::read(&self.view.state, sender)?;
+        Ok(tell(self.pool, account, self.view.head.number())?)
+    }
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -68,15 +87,20 @@ impl<S: Snapshot> Shared<S> {
         Arc::clone(&read(&self.view))
     }
 
+    /// View, history and pool after one block: while this is held, none is published.
+    pub(crate) fn hold(&self) -> Held<'_, S> {
+        Held { view: read(&self.view), pool: &self.pool }
+    }
+
     pub(crate) fn history(&self) -> RwLockReadGuard<'_, History> {
         read(&self.history)
     }
 
-    /// The chain has another block. `apply` tells the pool, while no transaction is admitted.
+    /// The chain has another block. `apply` tells the pool, while no transaction is admitted. A client
+    /// that has seen the block in the history sees the state after it in its next call, which waits.
     pub(crate) fn publish(&self, view: View<S>, apply: impl FnOnce()) {
-        // A call that sees the new view finds its block.
-        self.remember(Arc::clone(&view.head));
         let mut current = write(&self.view);
+        self.remember(Arc::clone(&view.head));
         apply();
         *current = Arc::new(view);
     }
@@ -87,14 +111,15 @@ impl<S: Snapshot> Shared<S> {
 
     /// Adds a transaction to the pool, and wakes the node.
     pub(crate) fn send(&self, signed: SignedTransaction) -> Result<B256, SendError> {
-        // Recovering the sender takes most of the time; it needs no lock.
+        // Recovering signatures takes most of the time; it needs no lock.
         let admission = self.view().admission.clone();
-        let transaction = PoolTransaction::recover(signed, &admission)?;
-        // Its account and the pool are after the same block while this is held.
-        let view = read(&self.view);
-        let account = account(&view.state, transaction.sender())?;
-        let hash = self.pool.add(transaction, account, view.head.number())?;
-        drop(view);
+        let transaction = PoolTransaction::recover_sender(signed, &admission)?;
+        let sender = transaction.sender();
+        // Only for what the pool would take are authorities recovered.
+        self.hold().tell(sender, |pool, account, at| pool.check(&transaction, account, at))?;
+        let transaction = transaction.with_authorities();
+        let add = |pool: &PoolHandle, account, at| pool.add(transaction, account, at);
+        let hash = self.hold().tell(sender, add)?;
         // If the channel is full, the node is about to look.
         let _ = self.wake.try_send(());
         Ok(hash)
@@ -109,13 +134,6 @@ impl<S: Snapshot> Shared<S> {
     pub(crate) fn stopped(&self) -> Option<String> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn account<S: Snapshot>(
-    state: &LayeredState<S>,
-    sender: Address,
-) -> Result<SenderAccount, StoreError> {
-    SenderAccount::read(state, sender)
 }
 
 /// Why a transaction was not taken.

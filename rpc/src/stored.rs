@@ -1,13 +1,10 @@
 //! A block with its transactions and receipts.
 
-use crate::error::NodeError;
 use alloy_consensus::{
-    Block as RlpBlock, EthereumReceipt, Header, Transaction as _, TxReceipt,
-    transaction::{Recovered, SignerRecoverable, TransactionInfo},
+    EthereumReceipt, Header, ReceiptEnvelope, Sealed, Transaction as _, TxReceipt,
+    transaction::{Recovered, TransactionInfo},
 };
-use alloy_consensus::{ReceiptEnvelope, Sealed};
 use alloy_primitives::{B256, TxKind, U256};
-use alloy_rlp::Decodable;
 use alloy_rpc_types_eth::{
     Block, BlockTransactions, BlockTransactionsKind, Header as RpcHeader, Log, Transaction,
     TransactionReceipt,
@@ -50,37 +47,22 @@ impl StoredBlock {
         Self { hash, header, transactions, receipts, first_logs, size }
     }
 
-    /// The block that the store keeps in RLP.
-    pub(crate) fn decode(
-        number: u64,
-        mut rlp: &[u8],
-        receipts: Vec<EthereumReceipt>,
-    ) -> Result<Self, NodeError> {
-        let damaged = |why: String| NodeError::Damaged { number, why };
-        let size = rlp.len();
-        let block = RlpBlock::<SignedTransaction>::decode(&mut rlp);
-        let block = block.map_err(|error| damaged(error.to_string()))?;
-        let hash = block.header.hash_slow();
-        let recovered =
-            block.body.transactions.into_iter().map(SignerRecoverable::try_into_recovered);
-        let recovered = recovered.collect::<Result<Vec<_>, _>>();
-        let transactions = recovered.map_err(|error| damaged(error.to_string()))?;
-        if receipts.len() != transactions.len() {
-            return Err(damaged("it has another number of receipts than transactions".to_owned()));
-        }
-        Ok(Self::new(hash, block.header, transactions, receipts, size))
-    }
-
     pub(crate) fn number(&self) -> u64 {
         self.header.number
     }
 
-    /// Memory that it takes, roughly: transactions and receipts have fields beside their bytes.
+    /// Memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let logs = self.receipts.iter().flat_map(|receipt| &receipt.logs);
+        Self::memory(self.size, self.transactions.len(), &self.receipts)
+    }
+
+    /// Memory that a block of `size` bytes takes, roughly: transactions and receipts have fields beside
+    /// their bytes.
+    pub(crate) fn memory(size: usize, transactions: usize, receipts: &[EthereumReceipt]) -> usize {
+        let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
         let logs = logs.map(|log| log.data.data.len().saturating_add(256)).sum::<usize>();
-        let transactions = self.transactions.len().saturating_mul(1_024);
-        self.size.saturating_mul(2).saturating_add(logs).saturating_add(transactions)
+        let transactions = transactions.saturating_mul(1_024);
+        size.saturating_mul(2).saturating_add(logs).saturating_add(transactions)
     }
 
     fn info(&self, index: usize) -> TransactionInfo {

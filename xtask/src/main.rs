@@ -133,7 +133,7 @@ enum Recipe {
     /// for new ones under AddressSanitizer
     Fuzz(FuzzArgs),
     /// Let the fuzzer run on all targets by turns, for ever or for some minutes; what it finds becomes a
-    /// regression test
+    /// regression test. With --node: feed the pool of a node that makes blocks
     Soak(SoakArgs),
     /// Measure which lines the inputs of the fuzzer reach
     Coverage,

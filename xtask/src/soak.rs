@@ -1,9 +1,11 @@
-//! Fuzzing for as long as one likes: all targets by turns, with what they have found kept.
+//! For as long as one likes: all targets of the fuzzer by turns, with what they have found kept; or a node
+//! whose pool is fed.
 
 use crate::fuzzing::{
     TARGETS, build, chosen, copy_inputs, cores, empty, fuzz_dir, in_words, install, start,
 };
 use crate::runner::{Failed, Runner};
+use crate::workspace::cargo;
 use clap::Args;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -24,6 +26,9 @@ pub(crate) struct SoakArgs {
     /// How long a turn of each target is
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(crate) turn: u64,
+    /// Feed the pool of a node that makes blocks instead, and see that nothing is lost and that its memory stays
+    #[arg(long, requires = "minutes", conflicts_with_all = ["target", "turn"])]
+    pub(crate) node: bool,
     /// Fuzz this target alone
     #[arg(value_parser = TARGETS)]
     pub(crate) target: Option<String>,
@@ -32,6 +37,9 @@ pub(crate) struct SoakArgs {
 /// Lets all targets run by turns, as many at a time as there are cores. Their inputs stay below `target` from
 /// one call to the next. What fails is made smaller and becomes a regression test; the others go on.
 pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
+    if args.node {
+        return node(runner, args.minutes.unwrap_or(1));
+    }
     let end = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     install(runner)?;
     let target = args.target.as_deref();
@@ -45,6 +53,14 @@ pub(crate) fn soak(runner: &mut Runner, args: &SoakArgs) -> Result<(), Failed> {
             }
         }
     }
+}
+
+/// The test of `braid-rpc` that feeds a pool, for `minutes`.
+fn node(runner: &mut Runner, minutes: u64) -> Result<(), Failed> {
+    let mut command =
+        cargo("test --locked --release -p braid-rpc --lib soak::a_pool -- --nocapture");
+    command.env("BRAID_SOAK_SECONDS", (60 * minutes).to_string());
+    runner.command("a pool that is fed", command)
 }
 
 fn over(runner: &mut Runner, filed: &[PathBuf]) -> Result<(), Failed> {

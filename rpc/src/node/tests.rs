@@ -1,0 +1,207 @@
+//! What calls see while blocks are made, and after a restart.
+
+use super::*;
+use crate::{
+    shared::SendError,
+    testing::{CHAIN, Client, SENDERS, address, begun, node, payment, sign, signature},
+};
+use alloy_consensus::TxEip7702;
+use alloy_eips::eip7702::Authorization;
+use alloy_primitives::U256;
+use braid_chain::{MemoryStore, Table, Writes, pool::PoolError};
+use serde_json::{Value, json};
+use std::thread;
+
+/// Gas price of all transactions: above any base fee here.
+const PRICE: u128 = 10_000_000_000;
+
+/// A node that has made as many blocks of one payment each.
+fn with_blocks(store: &MemoryStore, config: NodeConfig, blocks: u64) -> Node<MemoryStore> {
+    let mut node = node(store, config);
+    for nonce in 0..blocks {
+        node.shared.send(payment(0, nonce, PRICE)).expect("admitted");
+        node.step(0).expect("a block").expect("made");
+    }
+    node
+}
+
+fn client(node: &Node<MemoryStore>) -> Client {
+    Client::new(&node.shared, crate::Limits::default())
+}
+
+#[test]
+fn a_restart_reads_no_more_blocks_than_it_keeps() {
+    let store = begun();
+    let node = with_blocks(&store, NodeConfig::default(), 5);
+    node.chain.flush().expect("durable");
+    let one = node.parent.bytes();
+    drop(node);
+    // If it is read, that is an error.
+    let mut writes = Writes::default();
+    writes.put(Table::Blocks, 1_u64.to_be_bytes(), [0xff]);
+    store.write(writes).expect("written");
+    let opened = Node::open(store.clone(), NodeConfig::default());
+    assert!(matches!(opened, Err(NodeError::Damaged { number: 1, .. })), "{opened:?}");
+    for (bytes, oldest) in [(0, 5), (one, 5), (2 * one, 4), (3 * one, 3)] {
+        let config = NodeConfig { history_bytes: bytes, ..NodeConfig::default() };
+        let node = Node::open(store.clone(), config).expect("only later blocks are read");
+        assert_eq!(node.shared.history().oldest(), Some(oldest), "{bytes} bytes");
+        let last = node.shared.history().by_number(5).expect("kept");
+        assert_eq!(last.transactions[0].signer(), address(0));
+    }
+}
+
+#[test]
+fn a_block_with_a_broken_signature_is_named_at_a_restart() {
+    let store = begun();
+    let node = with_blocks(&store, NodeConfig::default(), 3);
+    node.chain.flush().expect("durable");
+    let mut rlp = open(&store).expect("a chain").block(2).expect("reads").expect("kept");
+    let signature = payment(0, 1, PRICE).signature().r().to_be_bytes::<32>();
+    let at = rlp.windows(32).position(|it| it == signature).expect("it is in the block");
+    rlp[at..at + 32].fill(0xff);
+    let mut writes = Writes::default();
+    writes.put(Table::Blocks, 2_u64.to_be_bytes(), rlp);
+    store.write(writes).expect("written");
+    let opened = Node::open(store, NodeConfig::default());
+    assert!(matches!(opened, Err(NodeError::Damaged { number: 2, .. })), "{opened:?}");
+}
+
+/// While a call holds the view, history and pool are those after the same block.
+#[test]
+fn no_block_is_published_while_a_call_holds_the_view() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let shared = node.shared();
+    let hash = shared.send(payment(0, 0, PRICE)).expect("admitted");
+    let (stored, built) = node.build(0).expect("a block");
+    let stored = Arc::new(stored.expect("sealed"));
+    let held = shared.hold();
+    thread::scope(|scope| {
+        let publishing = scope.spawn(|| node.publish(Arc::clone(&stored), &built));
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(5));
+            assert!(shared.history().transaction(&hash).is_none(), "the history is ahead");
+            assert!(held.pool.get(&hash).is_some(), "the pool is ahead");
+            assert_eq!(held.view.head.number(), 0);
+        }
+        drop(held);
+        publishing.join().expect("no panic").expect("published");
+    });
+    let held = shared.hold();
+    assert!(shared.history().transaction(&hash).is_some() && held.pool.get(&hash).is_none());
+    assert_eq!(held.view.head.number(), 1);
+}
+
+/// Calls that come while a block is being published, when it is half told, answer as after it.
+#[test]
+fn a_transaction_never_disappears_while_its_block_is_published() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let (shared, client) = (node.shared(), client(&node));
+    let hash = shared.send(payment(0, 0, PRICE)).expect("admitted");
+    let (stored, built) = node.build(0).expect("a block");
+    let stored = Arc::new(stored.expect("sealed"));
+    let state = node.chain.state().expect("a state");
+    let view = view(&shared.rules, node.beneficiary, &stored, state).expect("a view");
+    let account = SenderAccount::read(&view.state, address(0)).expect("reads");
+    let (head, base_fee) = (built.changes.head, view.next_base_fee);
+    let client = &client;
+    thread::scope(|scope| {
+        let mut asking = Vec::new();
+        shared.publish(view, || {
+            node.pool.applied(head, base_fee, [(address(0), account)]);
+            asking.push(scope.spawn(|| {
+                let found = client.result("eth_getTransactionByHash", json!([hash]));
+                assert_eq!(found["blockNumber"], "0x1", "{found}");
+            }));
+            asking.push(scope.spawn(|| {
+                let pending = json!([address(0), "pending"]);
+                assert_eq!(client.result("eth_getTransactionCount", pending), "0x1");
+            }));
+            asking.push(scope.spawn(|| {
+                let receipt = client.result("eth_getTransactionReceipt", json!([hash]));
+                let head = client.result("eth_blockNumber", json!([]));
+                assert!(receipt.is_null() || head == "0x1", "{receipt}, but the head is {head}");
+            }));
+            thread::sleep(Duration::from_millis(100));
+        });
+        asking.into_iter().for_each(|it| it.join().expect("as after the block"));
+    });
+}
+
+#[test]
+fn a_durable_block_is_not_final_before_calls_see_it() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let client = client(&node);
+    node.shared.send(payment(0, 0, PRICE)).expect("admitted");
+    let (stored, built) = node.build(0).expect("a block");
+    assert_eq!(node.chain.flush().expect("durable").number, 1);
+    let numbers = |number: &str| {
+        for tag in ["safe", "finalized"] {
+            let block = client.result("eth_getBlockByNumber", json!([tag, false]));
+            assert_eq!(block["number"], number, "{tag}");
+            let balance = client.result("eth_getBalance", json!([Address::repeat_byte(0xcc), tag]));
+            assert_eq!(balance, "0x0");
+            let fees = client.result("eth_feeHistory", json!(["0x1", tag, []]));
+            assert_eq!(fees["oldestBlock"], number, "{tag}");
+        }
+    };
+    numbers("0x0");
+    node.publish(Arc::new(stored.expect("sealed")), &built).expect("published");
+    numbers("0x1");
+}
+
+#[test]
+fn fees_of_blocks_that_are_forgotten_are_an_error() {
+    let config = NodeConfig { history_blocks: 2, ..NodeConfig::default() };
+    let node = with_blocks(&begun(), config, 4);
+    let client = client(&node);
+    let fees = |newest: &str| json!(["0x8", newest, [50]]);
+    let (code, message) = client.error("eth_feeHistory", fees("0x2"));
+    assert_eq!(code, -32001, "{message}");
+    assert!(message.contains("the oldest one that is kept is 3"), "{message}");
+    for (newest, oldest, blocks) in [("0x3", "0x3", 1), ("0x4", "0x3", 2), ("latest", "0x3", 2)] {
+        let fees = client.result("eth_feeHistory", fees(newest));
+        assert_eq!(fees["oldestBlock"], oldest, "{fees}");
+        let count = |name: &str| fees[name].as_array().map(Vec::len);
+        assert_eq!((count("reward"), count("baseFeePerGas")), (Some(blocks), Some(blocks + 1)));
+        assert_eq!(fees["reward"].as_array().map(Vec::is_empty), Some(false));
+    }
+    let fees = client.result("eth_feeHistory", fees("0x3"));
+    let next = client.result("eth_getBlockByNumber", json!(["0x4", false]));
+    assert_eq!(fees["baseFeePerGas"][1], next["baseFeePerGas"]);
+    assert_ne!(next["baseFeePerGas"], Value::Null);
+}
+
+/// Authorities of EIP-7702 are not recovered for an account that cannot pay.
+#[test]
+fn a_sender_without_funds_costs_one_signature() {
+    let node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let shared = node.shared();
+    let authorization = Authorization { chain_id: U256::ZERO, address: address(0), nonce: 0 };
+    let signature = signature(1, authorization.signature_hash());
+    let tx = TxEip7702 {
+        chain_id: CHAIN,
+        gas_limit: 21_000 + 400 * 25_000,
+        max_fee_per_gas: PRICE,
+        authorization_list: vec![authorization.into_signed(signature); 400],
+        ..TxEip7702::default()
+    };
+    let signed = SignedTransaction::Eip7702(sign(SENDERS, tx));
+    let least = |act: &dyn Fn()| {
+        let times = (0..3).map(|_| {
+            let begun = Instant::now();
+            act();
+            begun.elapsed()
+        });
+        times.min().expect("three")
+    };
+    let refused = least(&|| {
+        let sent = shared.send(signed.clone());
+        assert!(matches!(sent, Err(SendError::Pool(PoolError::Funds { .. }))), "{sent:?}");
+    });
+    let admission = shared.view().admission.clone();
+    let recovered = least(&|| {
+        PoolTransaction::recover(signed.clone(), &admission).expect("valid");
+    });
+    assert!(4 * refused < recovered, "{refused:?} to refuse it, {recovered:?} to recover all");
+}

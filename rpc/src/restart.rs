@@ -1,0 +1,110 @@
+//! What a node knows of its chain when it starts.
+
+use crate::{error::NodeError, limits::NodeConfig, stored::StoredBlock};
+use alloy_consensus::{Block, BlockBody, EthereumReceipt, transaction::Recovered};
+use alloy_genesis::Genesis;
+use alloy_primitives::B256;
+use alloy_rlp::{Decodable, Encodable};
+use braid_chain::{Snapshot, StateReader, genesis, pool::SignedTransaction, rlp::recover_senders};
+use std::{num::NonZeroUsize, thread::available_parallelism};
+
+/// A block as the store keeps it, without senders.
+#[derive(Debug)]
+struct KeptBlock {
+    hash: B256,
+    block: Block<SignedTransaction>,
+    receipts: Vec<EthereumReceipt>,
+    size: usize,
+}
+
+/// The last blocks that the store keeps, oldest first: as many as `config` has memory for. Older ones
+/// are not read.
+pub(crate) fn kept_blocks<S: Snapshot>(
+    reader: &StateReader<S>,
+    genesis: &Genesis,
+    config: &NodeConfig,
+) -> Result<Vec<StoredBlock>, NodeError> {
+    let head = reader.head().number;
+    // The last block is the parent of the next one.
+    let oldest = head.saturating_sub(config.history_blocks.max(1) - 1);
+    let first = genesis::header(genesis).number;
+    let (mut kept, mut bytes) = (Vec::new(), 0_usize);
+    for number in (oldest.max(first)..=head).rev() {
+        let block = match number == first {
+            true => Some(first_block(reader, genesis)?),
+            false => kept_block(reader, number)?,
+        };
+        let Some(block) = block else { break };
+        let transactions = block.block.body.transactions.len();
+        bytes =
+            bytes.saturating_add(StoredBlock::memory(block.size, transactions, &block.receipts));
+        if bytes > config.history_bytes && !kept.is_empty() {
+            break;
+        }
+        kept.push(block);
+    }
+    kept.reverse();
+    with_senders(kept)
+}
+
+/// Recovers the senders of all blocks' transactions, on all cores.
+fn with_senders(kept: Vec<KeptBlock>) -> Result<Vec<StoredBlock>, NodeError> {
+    let signed: Vec<_> = kept.iter().flat_map(|it| &it.block.body.transactions).collect();
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let senders = recover_senders(&signed, true, threads);
+    let mut senders = senders.map_err(|index| without_sender(&kept, index))?.into_iter();
+    let blocks = kept.into_iter().map(|KeptBlock { hash, block, receipts, size }| {
+        let Block { header, body } = block;
+        let transactions = body.transactions.into_iter().zip(senders.by_ref());
+        let transactions =
+            transactions.map(|(signed, sender)| Recovered::new_unchecked(signed, sender));
+        StoredBlock::new(hash, header, transactions.collect(), receipts, size)
+    });
+    Ok(blocks.collect())
+}
+
+/// The transaction with this index among those of all blocks has no sender.
+fn without_sender(kept: &[KeptBlock], index: usize) -> NodeError {
+    let mut numbers = kept.iter().flat_map(|it| {
+        std::iter::repeat_n(it.block.header.number, it.block.body.transactions.len())
+    });
+    let number = numbers.nth(index).unwrap_or_default();
+    damaged(number, "a signature is invalid")
+}
+
+fn damaged(number: u64, why: impl ToString) -> NodeError {
+    NodeError::Damaged { number, why: why.to_string() }
+}
+
+/// The block that the chain began with. The store has its accounts as they are now, so its state root
+/// is known only as long as it is the last block.
+fn first_block<S: Snapshot>(
+    reader: &StateReader<S>,
+    genesis: &Genesis,
+) -> Result<KeptBlock, NodeError> {
+    let mut header = genesis::header(genesis);
+    let is_head = reader.head().number == header.number;
+    let root = reader.state_root()?.filter(|_| is_head);
+    header.state_root = root.unwrap_or(B256::ZERO);
+    let hash = reader.block_hash(header.number)?.unwrap_or_default();
+    let size = header.length();
+    let block = Block { header, body: BlockBody::default() };
+    Ok(KeptBlock { hash, block, receipts: Vec::new(), size })
+}
+
+/// A block that the store keeps with its receipts.
+fn kept_block<S: Snapshot>(
+    reader: &StateReader<S>,
+    number: u64,
+) -> Result<Option<KeptBlock>, NodeError> {
+    let kept = reader.block(number)?.zip(reader.receipts(number)?);
+    let Some((rlp, receipts)) = kept else { return Ok(None) };
+    let block = Block::<SignedTransaction>::decode(&mut &*rlp);
+    let block = block.map_err(|error| damaged(number, error))?;
+    if receipts.len() != block.body.transactions.len() {
+        return Err(damaged(number, "it has another number of receipts than transactions"));
+    }
+    let hash = block.header.hash_slow();
+    let is_of_chain = reader.block_hash(number)? == Some(hash);
+    Ok(is_of_chain.then_some(KeptBlock { hash, block, receipts, size: rlp.len() }))
+}

@@ -1,0 +1,258 @@
+//! A pool that is fed while blocks are made: its memory stays, and no transaction is lost.
+//!
+//! The process that is measured feeds a node from two threads, as fast as they can sign, and asks it
+//! about what was fed. `cargo xtask soak --node` runs it for minutes, the tests for some seconds; there
+//! the same with a list that never forgets has to fail.
+
+use crate::{
+    Limits, Node, NodeConfig, Shared,
+    shared::SendError,
+    testing::{Client, SENDERS, address, begun, node, payment},
+};
+use alloy_primitives::{Address, B256, Signature, U256};
+use braid_chain::{
+    MemoryStore, Snapshot,
+    pool::{PoolError, PoolStatus, PoolTransaction, SignedTransaction},
+};
+use revm::DatabaseRef;
+use serde_json::json;
+use std::{
+    env, fs,
+    process::{Command, Output},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    thread::{scope, sleep},
+    time::{Duration, Instant},
+};
+
+/// Set for the process that is measured: seconds for which the pool is fed.
+const SECONDS: &str = "BRAID_SOAK_SECONDS";
+/// Set if that process keeps every transaction that the pool has had.
+const LEAK: &str = "BRAID_SOAK_LEAK";
+/// Time from one block to the next.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Blocks in the history.
+const HISTORY: u64 = 16;
+/// Transactions that a sender has in the pool at most.
+const WAITING: u64 = 100;
+/// KiB by which memory may grow from the second quarter of the time to the last one.
+const TOLERANCE: u64 = 5 << 10;
+/// Transactions that are fed at least, however slow the machine is: if they are kept, that is 9 MiB in the
+/// time in which memory is compared.
+const LEAST: u64 = 30_000;
+
+/// What the feeders have sent of one sender.
+#[derive(Default)]
+struct Sent {
+    nonce: AtomicU64,
+    /// The last transaction, and the head when it was admitted.
+    last: Mutex<Option<(B256, u64)>>,
+}
+
+/// What feeders, readers and the node share.
+struct Soak<S> {
+    shared: Arc<Shared<S>>,
+    senders: Vec<Sent>,
+    refused: AtomicU64,
+    asked: AtomicU64,
+    is_over: AtomicBool,
+    /// What a leak has kept, if there is to be one.
+    leak: Option<Mutex<Vec<Arc<PoolTransaction>>>>,
+}
+
+impl<S: Snapshot> Soak<S> {
+    fn nonce(&self, sender: u8) -> u64 {
+        let account = self.shared.view().state.basic_ref(address(sender)).expect("reads");
+        account.map_or(0, |account| account.nonce)
+    }
+
+    fn sent(&self) -> u64 {
+        self.senders.iter().map(|sent| sent.nonce.load(SeqCst)).sum()
+    }
+
+    /// Sends the next payments of every other sender, and what has to be refused.
+    fn feed(&self, parity: u8) {
+        while !self.is_over.load(SeqCst) {
+            for sender in (parity..SENDERS).step_by(2) {
+                let sent = &self.senders[usize::from(sender)];
+                let nonce = sent.nonce.load(SeqCst);
+                if nonce >= self.nonce(sender) + WAITING {
+                    sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let hash = self.shared.send(payment(sender, nonce, 10_u128.pow(10)));
+                let hash = hash.expect("the sender can pay, and there is room");
+                if let Some(leak) = &self.leak {
+                    leak.lock().expect("no panic").extend(self.shared.hold().pool.get(&hash));
+                }
+                let head = self.shared.view().head.number();
+                // In this order: a reader may take a nonce for sent too late, but not too early.
+                *sent.last.lock().expect("no panic") = Some((hash, head));
+                sent.nonce.store(nonce + 1, SeqCst);
+                if nonce.is_multiple_of(8) {
+                    self.feed_worse(sender, nonce);
+                }
+            }
+        }
+    }
+
+    /// Sends what is refused, or replaces what was sent.
+    fn feed_worse(&self, sender: u8, nonce: u64) {
+        let again = self.shared.send(payment(sender, nonce, 10_u128.pow(10)));
+        let far = self.shared.send(payment(sender, nonce + 1_000, 10_u128.pow(10)));
+        let poor = self.shared.send(payment(SENDERS + 1, 0, 10_u128.pow(10)));
+        let SignedTransaction::Legacy(signed) = payment(sender, nonce, 1) else { return };
+        let broken = Signature::new(U256::MAX, U256::MAX, false);
+        let broken = alloy_consensus::Signed::new_unhashed(signed.into_parts().0, broken);
+        let broken = self.shared.send(SignedTransaction::Legacy(broken));
+        for (at, refused) in [again, far, poor, broken].into_iter().enumerate() {
+            match (at, refused) {
+                (0, Err(SendError::Pool(PoolError::Known | PoolError::NonceLow { .. })))
+                | (1, Err(SendError::Pool(PoolError::NonceHigh { .. })))
+                | (2, Err(SendError::Pool(PoolError::Funds { .. })))
+                | (3, Err(SendError::Pool(PoolError::Signature))) => {
+                    self.refused.fetch_add(1, SeqCst);
+                }
+                (at, other) => panic!("case {at}: {other:?}"),
+            }
+        }
+    }
+
+    /// Asks about what was sent last: no call forgets it, and none is behind another.
+    fn ask(&self, client: &Client) {
+        for turn in 0_u64.. {
+            if self.is_over.load(SeqCst) {
+                break;
+            }
+            let sender = (turn % u64::from(SENDERS)) as u8;
+            let sent = &self.senders[usize::from(sender)];
+            let next = sent.nonce.load(SeqCst);
+            let pending =
+                client.result("eth_getTransactionCount", json!([address(sender), "pending"]));
+            assert!(number(&pending) >= next, "{pending}, but {next} were sent");
+            let Some((hash, at)) = *sent.last.lock().expect("no panic") else { continue };
+            let found = client.result("eth_getTransactionByHash", json!([hash]));
+            let head = client.result("eth_blockNumber", json!([]));
+            assert!(!found.is_null() || number(&head) >= at + HISTORY, "{hash} was forgotten");
+            if !found["blockNumber"].is_null() {
+                assert!(number(&found["blockNumber"]) <= number(&head), "{found}, head {head}");
+            }
+            if turn.is_multiple_of(64) {
+                client.result("eth_feeHistory", json!(["0x10", "latest", [10, 90]]));
+                client.result("eth_getBlockByNumber", json!(["latest", true]));
+            }
+            self.asked.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+fn number(quantity: &serde_json::Value) -> u64 {
+    let digits = quantity.as_str().and_then(|it| it.strip_prefix("0x")).expect("a quantity");
+    u64::from_str_radix(digits, 16).expect("a number")
+}
+
+/// KiB of memory that this process holds.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Makes blocks while the pool is fed. Returns a look at the memory for each of them.
+fn make<S: Snapshot>(node: &mut Node<MemoryStore>, soak: &Soak<S>, end: Instant) -> Vec<u64> {
+    let mut memory = Vec::new();
+    while Instant::now() < end || soak.sent() < LEAST {
+        let due = Instant::now() + INTERVAL;
+        node.step(0).expect("works");
+        memory.push(resident());
+        sleep(due.saturating_duration_since(Instant::now()));
+    }
+    memory
+}
+
+fn median(samples: &[u64]) -> u64 {
+    let mut samples = samples.to_vec();
+    samples.sort_unstable();
+    samples[samples.len() / 2]
+}
+
+#[test]
+#[ignore = "the process that is measured"]
+fn child() {
+    let Some(seconds) = env::var(SECONDS).ok().and_then(|it| it.parse().ok()) else { return };
+    let config = NodeConfig { history_blocks: HISTORY, ..NodeConfig::default() };
+    let mut node = node(&begun(), config);
+    let soak = Soak {
+        shared: node.shared(),
+        senders: (0..SENDERS).map(|_| Sent::default()).collect(),
+        refused: AtomicU64::new(0),
+        asked: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
+        leak: env::var_os(LEAK).map(|_| Mutex::default()),
+    };
+    let client = Client::new(&soak.shared, Limits::default());
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let memory = scope(|scope| {
+        for parity in 0..2 {
+            let soak = &soak;
+            scope.spawn(move || soak.feed(parity));
+        }
+        scope.spawn(|| soak.ask(&client));
+        let memory = make(&mut node, &soak, end);
+        soak.is_over.store(true, SeqCst);
+        memory
+    });
+    while node.step(0).expect("works").is_some() {}
+    let held = soak.shared.hold();
+    assert_eq!(held.pool.status(), PoolStatus::default(), "what was admitted came into blocks");
+    for sender in 0..SENDERS {
+        let nonce = soak.senders[usize::from(sender)].nonce.load(SeqCst);
+        assert_eq!(soak.nonce(sender), nonce, "transactions of sender {sender}");
+    }
+    let sent = soak.sent();
+    let paid = held.view.state.basic_ref(Address::repeat_byte(0xbb)).expect("reads");
+    assert_eq!(paid.expect("it was paid").balance, U256::from(sent));
+    let quarter = memory.len() / 4;
+    let (before, after) =
+        (median(&memory[quarter..2 * quarter]), median(&memory[memory.len() - quarter..]));
+    let (blocks, refused) = (held.view.head.number(), soak.refused.load(SeqCst));
+    let asked = soak.asked.load(SeqCst);
+    println!(
+        "{seconds} s, {blocks} blocks, {sent} transactions, {refused} refused, {asked} asked about: \
+         {before} KiB, later {after} KiB"
+    );
+    assert!(blocks > seconds && asked > seconds);
+    assert!(after <= before + TOLERANCE, "memory has grown by {} KiB", after - before);
+}
+
+/// Runs [`child`].
+fn run(seconds: u64, is_leaking: bool) -> Output {
+    let mut command = Command::new(env::current_exe().expect("this program"));
+    command.args(["soak::child", "--exact", "--ignored", "--nocapture"]);
+    // With an arena for each thread, what is free in one counts as held.
+    command.env(SECONDS, seconds.to_string()).env("MALLOC_ARENA_MAX", "1");
+    if is_leaking {
+        command.env(LEAK, "1");
+    }
+    command.output().expect("it runs")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pool_that_is_fed_loses_nothing_and_takes_no_more_memory() {
+    let set = env::var(SECONDS).ok().and_then(|it| it.parse().ok());
+    let (fine, leaking) = scope(|scope| {
+        let leaking = scope.spawn(|| run(6, true));
+        (run(set.unwrap_or(6), false), leaking.join().expect("no panic"))
+    });
+    let said = |output: &Output| {
+        let all = [output.stdout.as_slice(), &output.stderr].concat();
+        String::from_utf8_lossy(&all).into_owned()
+    };
+    assert!(fine.status.success(), "{}", said(&fine));
+    println!("{}", said(&fine));
+    assert!(!leaking.status.success(), "a list that never forgets is not noticed");
+    assert!(said(&leaking).contains("memory has grown"), "{}", said(&leaking));
+}

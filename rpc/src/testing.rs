@@ -1,0 +1,137 @@
+//! A chain in memory, and a client that calls its methods without a socket.
+
+use crate::{
+    Limits, Node, NodeConfig, Shared,
+    methods::{Context, module},
+    server::{Calls, calls},
+};
+use alloy_consensus::{SignableTransaction, Signed, TxLegacy};
+use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
+use braid_chain::{
+    Head, MemoryStore, Snapshot, StateRoots, create, genesis, pool::SignedTransaction,
+};
+use http::Request;
+use http_body_util::BodyExt;
+use jsonrpsee::{
+    RpcModule,
+    server::{HttpBody, ServerHandle, stop_channel},
+};
+use secp256k1::{Message, SECP256K1, SecretKey};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+use tower::Service;
+
+/// EIP-155 chain id.
+pub(crate) const CHAIN: u64 = 7;
+/// Senders with funds.
+pub(crate) const SENDERS: u8 = 16;
+
+fn key(sender: u8) -> SecretKey {
+    SecretKey::from_byte_array(keccak256([sender]).0).expect("a key")
+}
+
+pub(crate) fn address(sender: u8) -> Address {
+    Address::from_raw_public_key(&key(sender).public_key(SECP256K1).serialize_uncompressed()[1..])
+}
+
+/// `tx` with the signature of `sender`.
+pub(crate) fn sign<T: SignableTransaction<Signature>>(sender: u8, tx: T) -> Signed<T> {
+    let signature = signature(sender, tx.signature_hash());
+    tx.into_signed(signature)
+}
+
+pub(crate) fn signature(signer: u8, hash: B256) -> Signature {
+    let made = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(hash.0), &key(signer));
+    let (id, bytes) = made.serialize_compact();
+    Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1)
+}
+
+/// A payment of one wei.
+pub(crate) fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransaction {
+    let tx = TxLegacy {
+        chain_id: Some(CHAIN),
+        nonce,
+        gas_price,
+        gas_limit: 21_000,
+        to: TxKind::Call(Address::repeat_byte(0xbb)),
+        value: U256::from(1),
+        ..TxLegacy::default()
+    };
+    SignedTransaction::Legacy(sign(sender, tx))
+}
+
+/// A new chain with Prague's rules.
+pub(crate) fn begun() -> MemoryStore {
+    let config = ChainConfig {
+        chain_id: CHAIN,
+        terminal_total_difficulty: Some(U256::ZERO),
+        shanghai_time: Some(0),
+        cancun_time: Some(0),
+        prague_time: Some(0),
+        ..ChainConfig::default()
+    };
+    let funded = GenesisAccount::default().with_balance(U256::from(10_u128.pow(24)));
+    let alloc = (0..SENDERS).map(|sender| (address(sender), funded.clone())).collect();
+    let genesis = Genesis { config, gas_limit: 60_000_000, alloc, ..Genesis::default() };
+    let store = MemoryStore::new();
+    let head = Head { number: 0, hash: genesis::header(&genesis).hash_slow() };
+    let described = genesis::encode(&genesis).expect("JSON");
+    create(&store, &described, &genesis::batch(&genesis, head), StateRoots::Disabled)
+        .expect("created");
+    store
+}
+
+pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore> {
+    Node::open(store.clone(), config).expect("a node")
+}
+
+/// Asks, and waits for the answer. Any thread may.
+pub(crate) struct Client {
+    calls: Calls,
+    pub(crate) runtime: Runtime,
+    _handle: ServerHandle,
+}
+
+impl Client {
+    pub(crate) fn new<S: Snapshot>(shared: &Arc<Shared<S>>, limits: Limits) -> Self {
+        let context = Context { shared: Arc::clone(shared), limits };
+        Self::with(module(context).expect("methods"), limits)
+    }
+
+    pub(crate) fn with<C: Send + Sync + 'static>(methods: RpcModule<C>, limits: Limits) -> Self {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let (stop, handle) = stop_channel();
+        Self { calls: calls(methods, &limits, stop), runtime, _handle: handle }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn send(&self, body: Value) -> Value {
+        let request = Request::post("/").header("content-type", "application/json");
+        let request = request.body(HttpBody::from(body.to_string())).expect("a request");
+        let answer = self.calls.clone().call(request).await.expect("an answer");
+        let bytes = answer.into_body().collect().await.expect("bytes").to_bytes();
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
+        self.send(json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})).await
+    }
+
+    /// The result of a call.
+    pub(crate) fn result(&self, method: &str, params: Value) -> Value {
+        let answer = self.runtime.block_on(self.call(method, params.clone()));
+        assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Code and message of a call that fails.
+    pub(crate) fn error(&self, method: &str, params: Value) -> (i64, String) {
+        let answer = self.runtime.block_on(self.call(method, params.clone()));
+        let error = &answer["error"];
+        let code = error["code"].as_i64().unwrap_or_else(|| panic!("{method} {params}: {answer}"));
+        (code, error["message"].as_str().expect("text").to_owned())
+    }
+}
