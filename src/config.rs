@@ -181,11 +181,11 @@ const WINDOW_FOR: u32 = 2;
 
 impl Config {
     /// Most workers that [`builder`](Self::builder) allows.
-    pub const MOST_WORKERS: u16 = 1_024;
+    pub(crate) const MOST_WORKERS: u16 = 1_024;
     /// Most workers on slow storage that it allows.
-    pub const MOST_IO_WORKERS: u16 = 8_192;
+    pub(crate) const MOST_IO_WORKERS: u16 = 8_192;
     /// Widest window for each worker that it allows.
-    pub const MOST_WINDOW: u32 = 65_536;
+    pub(crate) const MOST_WINDOW: u32 = 65_536;
 
     /// Choices that are checked when all of them are made.
     pub fn builder() -> ConfigBuilder {

@@ -5,11 +5,13 @@ use crate::ids::TxIndex;
 /// A rule of the protocol that was found broken: a bug in Braid, never a property of the input.
 ///
 /// It is returned as a value, ends the block, and leaves the executor usable; it is never hidden
-/// behind a sequential replay.
+/// behind a sequential replay. Its message goes into the report of the bug; what it consists of may
+/// change in any release.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invariant {
     /// I2: a commit out of order, or a second one.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("I2: transaction {tx} would commit while the frontier is {frontier}")]
     CommitOrder {
         /// The transaction that was about to commit.
@@ -18,6 +20,7 @@ pub enum Invariant {
         frontier: TxIndex,
     },
     /// I8: the frontier transaction met an estimate although everything below it is committed.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("I8: frontier transaction {tx} is blocked on {on}")]
     FrontierBlocked {
         /// The frontier.
@@ -26,6 +29,7 @@ pub enum Invariant {
         on: TxIndex,
     },
     /// I9: a transaction ran more often than the cap allows.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("I9: transaction {tx} ran {runs} times")]
     WorkBound {
         /// The transaction.
@@ -34,6 +38,7 @@ pub enum Invariant {
         runs: u32,
     },
     /// An event arrived that answers no command, or the wrong one.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("unexpected event for transaction {tx}: {event}")]
     UnexpectedEvent {
         /// The transaction it speaks of.
@@ -42,6 +47,7 @@ pub enum Invariant {
         event: &'static str,
     },
     /// A result that the protocol counts on is not there.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("no result is kept for transaction {tx}")]
     MissingResult {
         /// The transaction.
@@ -49,24 +55,29 @@ pub enum Invariant {
     },
     /// I3: a transaction would commit on reads that no longer hold. Looked for in builds with debug
     /// assertions only: there is an argument that it cannot happen, and those builds test it.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("I3: transaction {tx} would commit on reads that no longer hold")]
     StaleCommit {
         /// The transaction.
         tx: TxIndex,
     },
     /// I11: a transaction has read what was credited after it had.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("I11: transaction {tx} has read a balance before all credits below it were there")]
     EarlyRead {
         /// The transaction.
         tx: TxIndex,
     },
     /// A location holds a value of another kind than its key says.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("a location holds a value of another kind")]
     ValueKind,
     /// Every worker ended while the block was not.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("all workers ended before the block did")]
     WorkersGone,
     /// A bounded channel was full although its capacity covers every message in flight.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[error("a channel was full: {channel}")]
     ChannelFull {
         /// Which channel.

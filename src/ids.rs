@@ -8,6 +8,7 @@ pub struct TxIndex(pub u32);
 
 impl TxIndex {
     /// The next higher index.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))

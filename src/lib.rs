@@ -79,17 +79,16 @@ pub use config::Forced;
 pub use config::{Config, ConfigBuilder, ConfigError, Mode, Policy};
 #[doc(inline)]
 pub use error::Invariant;
-#[cfg(feature = "evm")]
-#[cfg_attr(not(any(feature = "testing", feature = "mutants")), doc(hidden))]
+#[cfg(all(feature = "evm", any(feature = "testing", feature = "mutants")))]
 pub use evm::EvmMutant;
 #[cfg(feature = "evm")]
 pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
     Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile, PrecompileCall,
-    PrecompileEnd, PrecompileState, Reason, Rejection, Replay, ReplayBase, ReplayContext,
-    ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch,
-    Surcharge, TransactionPool,
+    PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext, ReplayError,
+    Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch, Surcharge,
+    TransactionPool,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

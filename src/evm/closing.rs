@@ -2,9 +2,8 @@
 //! bundle, the receipts, and emptying the store for the next block.
 
 use super::block::receipts::Split;
-use super::bundle::assembly::GrowingBundle;
 use super::bundle::block_effects::BlockEffects;
-use super::bundle::bucket::extend;
+use super::bundle::growing_bundle::GrowingBundle;
 use super::bundle::undo::put_back;
 use super::closing_task::Closing;
 use super::crew::{Crew, SLEEPY, Spare};
@@ -16,7 +15,6 @@ use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Interrupt, Point};
 use revm::database::BundleState;
-use revm::database::states::reverts::Reverts;
 use revm::state::EvmState;
 use std::sync::Arc;
 
@@ -35,7 +33,7 @@ pub(super) struct Remains {
     pub(super) growing: Option<GrowingBundle>,
     pub(super) spread: Spread,
     /// The bundle to continue.
-    pub(super) parent: Option<BundleState>,
+    pub(super) parent: Option<Arc<BundleState>>,
     /// Whether the bundle gets what is needed to undo the block.
     pub(super) reverts: bool,
     /// Whether only the caller has run transactions.
@@ -49,13 +47,6 @@ pub(super) struct Remains {
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
 pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
     let Remains { block, effects, growing, spread, parent, reverts, alone, store, spent } = remains;
-    if let Some(parent) = parent {
-        if let Some(store) = Arc::into_inner(store) {
-            crew.keep_store(Spare(store.emptied()));
-        }
-        let bundle = extend(&effects, parent, reverts);
-        return (bundle, effects.split.complete(&block, effects.outcomes, effects.mutant));
-    }
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
     let workers = crew.workers().min(1 + effects.outcomes.len() / WORTH_SHARING);
     let sharing = effects.outcomes.len() >= enough && workers > 1;
@@ -65,7 +56,9 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         None => 1,
     };
     let parts = (block, effects, spread);
-    let (task, done, folding) = Closing::new(parts, shares, Some(store), spent, reverts);
+    // A bundle that grows has it.
+    let parent = parent.filter(|_| growing.is_none());
+    let (task, done, folding) = Closing::new(parts, parent, shares, Some(store), spent, reverts);
     let task = Arc::new(task);
     if !sharing {
         // What they have taken up is room for the bundle.
@@ -100,8 +93,8 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
     let mut joined = task.joined.lock();
     task.join_into(&mut joined);
     let reverts = core::mem::take(&mut *joined);
-    if !reverts.is_empty() {
-        bundle.reverts = Reverts::new(vec![reverts]);
+    if let Some(last) = bundle.reverts.last_mut().filter(|_| !reverts.is_empty()) {
+        *last = reverts;
     }
     let (apart, undone) = core::mem::take(&mut *task.apart.lock());
     if !is_evm_mutant!(task.mutant, UndoneSlotsLost) {

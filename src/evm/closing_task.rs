@@ -31,6 +31,8 @@ pub(super) struct Closing {
     block: Arc<Block>,
     /// Each worker that folds holds them. When all jobs are done one worker takes them apart.
     effects: Mutex<Option<Arc<BlockEffects>>>,
+    /// The bundle to continue: it is read until every job is done.
+    parent: Mutex<Option<Arc<BundleState>>>,
     spread: Spread,
     jobs: Vec<Job>,
     next: AtomicU64,
@@ -59,12 +61,17 @@ impl Closing {
     /// that tells of their end when it is dropped.
     pub(super) fn new(
         (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
+        parent: Option<Arc<BundleState>>,
         shares: usize,
         store: Option<Arc<Store<EvmLocation>>>,
         spent: EvmState,
         reverts: bool,
     ) -> (Self, Receiver<(usize, Done)>, Sender<()>) {
-        let large = if reverts && shares > 1 { large_accounts(&effects) } else { Vec::new() };
+        let large = if reverts && shares > 1 {
+            large_accounts(&effects, parent.as_deref())
+        } else {
+            Vec::new()
+        };
         let jobs = shared_out(&effects, &spread, shares, &large);
         let (done, inbox) = bounded(jobs.len());
         let (folding, all_folded) = bounded(0);
@@ -72,6 +79,7 @@ impl Closing {
         let closing = Self {
             block,
             effects: Mutex::new(Some(Arc::new(effects))),
+            parent: Mutex::new(parent),
             spread,
             jobs,
             next: AtomicU64::new(0),
@@ -114,18 +122,25 @@ impl Closing {
         effects
     }
 
-    fn folds<'e>(&'e self, effects: &'e BlockEffects, cells: u64) -> Folds<'e> {
+    fn folds<'e>(
+        &'e self,
+        effects: &'e BlockEffects,
+        parent: Option<&'e BundleState>,
+        cells: u64,
+    ) -> Folds<'e> {
         // An account that is changed again and again is counted as often: hence a limit.
         let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
         let limit = 2 * effects.masks.len() / self.jobs.len();
-        let bucket =
-            Bucket::new(effects, None, (&self.spread, cells), changes.sum::<usize>().min(limit));
+        let accounts = changes.sum::<usize>().min(limit);
+        let bucket = Bucket::new(effects, parent, (&self.spread, cells), accounts);
         bucket.without_undoing(&self.large).run()
     }
 
     /// Folds the accounts of a bucket.
     fn fold(&self, cells: u64, effects: &BlockEffects) -> Done {
-        let folds = self.folds(effects, cells);
+        // If this worker was put aside it may be gone, and what comes of this is not taken.
+        let parent = self.parent.lock().clone();
+        let folds = self.folds(effects, parent.as_deref(), cells);
         let (folded, reverts) = Folded::new(cells, folds, self.reverts.is_some());
         let lost = is_evm_mutant!(effects.mutant, BucketRevertsLost);
         Done::Folded(folded, if lost { Vec::new() } else { reverts })
@@ -199,8 +214,9 @@ impl Closing {
         done: &Receiver<(usize, Done)>,
         folding: Sender<()>,
     ) -> BundleState {
-        let mut assembly = Assembly::new(self.reverts.is_some());
+        let mut assembly = Assembly::new(self.reverts.is_some(), self.mutant);
         let mut jobs = Jobs::new(self.jobs.len());
+        let has_parent = self.parent.lock().is_some();
         loop {
             seat.yield_at(Point::Between);
             while let Ok((job, theirs)) = done.try_recv() {
@@ -208,7 +224,8 @@ impl Closing {
             }
             self.keep_reverts(jobs.reverts.drain(..));
             // Only the caller can put into the bundle what others have folded: that comes first.
-            if let Some(folded) = jobs.folded.pop() {
+            let folded = if has_parent { None } else { jobs.folded.pop() };
+            if let Some(folded) = folded {
                 expect(&mut assembly, folded.cells, folded.accounts.len());
                 assembly.add_folded(folded);
             } else if let Some(mine) = self.next_job() {
@@ -222,6 +239,11 @@ impl Closing {
                 self.keep_reverts([assembly.take_reverts()]);
                 // The others go on to receipts and reverts.
                 drop(folding);
+                if let Some(parent) = self.parent.lock().take() {
+                    let parent = Arc::unwrap_or_clone(parent);
+                    assembly = Assembly::after(parent, self.reverts.is_some(), self.mutant);
+                    jobs.folded.into_iter().for_each(|folded| assembly.add_folded(folded));
+                }
                 *self.apart.lock() = (assembly.take_apart(), jobs.undone);
                 return assembly.finish();
             }
@@ -239,9 +261,13 @@ impl Closing {
     /// The caller does a job, and puts what it comes to into the bundle at once.
     fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut Assembly) {
         match self.jobs.get(job).copied() {
+            // Until all is folded nothing is added to a parent's bundle.
+            Some(fold @ Job::Fold(_)) if self.parent.lock().is_some() => {
+                jobs.take(job, self.run_job(fold, &self.effects()));
+            }
             Some(Job::Fold(cells)) => {
                 let effects = self.effects();
-                let folds = self.folds(&effects, cells);
+                let folds = self.folds(&effects, None, cells);
                 expect(assembly, cells, folds.len());
                 assembly.add(folds.finish());
                 jobs.end(job);
@@ -280,17 +306,24 @@ mod tests {
     use super::*;
     use crate::evm::crew::SLEEPY;
     use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
-    use alloy_primitives::U256;
+    use alloy_primitives::{U256, map::HashMap};
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
 
-    /// Payments to accounts that are not there, in `shares` buckets.
-    fn closing(shares: usize) -> (Closing, Receiver<(usize, Done)>, Sender<()>) {
+    fn paid(account: u8) -> AccountInfo {
+        AccountInfo::from_balance(U256::from(account))
+    }
+
+    /// Payments in `shares` buckets, to accounts that are not there, or as `parent` has left them.
+    fn closing(
+        shares: usize,
+        parent: Option<&Arc<BundleState>>,
+    ) -> (Closing, Receiver<(usize, Done)>, Sender<()>) {
         let change = |account: u8| AccountChange {
             address: Address::repeat_byte(account),
             kind: ChangeKind::Changed,
-            before: None,
-            after: Some(AccountInfo::from_balance(U256::from(account))),
+            before: parent.filter(|_| account > 150).map(|_| paid(1)),
+            after: Some(paid(account)),
             slots: Vec::new(),
             code: CodeBeside::Known,
             knows_balance: true,
@@ -298,33 +331,48 @@ mod tests {
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
         let parts = (Arc::default(), effects, Spread::default());
-        Closing::new(parts, shares, None, EvmState::default(), true)
+        Closing::new(parts, parent.cloned(), shares, None, EvmState::default(), true)
+    }
+
+    /// A bundle of the accounts above 150, each with a slot.
+    fn parent() -> Arc<BundleState> {
+        let slot = (U256::ONE, (U256::ZERO, U256::from(9)));
+        let accounts = (151..=250).map(|account| {
+            let slots = HashMap::from_iter([slot]);
+            (Address::repeat_byte(account), None, Some(paid(1)), slots)
+        });
+        let reverts = [[(Address::ZERO, None, [])]];
+        Arc::new(BundleState::new(accounts, reverts, []))
     }
 
     #[test]
     fn a_bucket_that_its_worker_does_not_bring_is_folded_by_the_caller() {
-        let (task, done, folding) = closing(1);
-        let expected = task.close(SLEEPY, &done, folding);
-        assert_eq!(expected.state.len(), 200);
-        for shares in [2, 3, 8] {
-            let (task, done, folding) = closing(shares);
-            // One is never brought, and one is folded by another worker.
-            let late = task.next_job().expect("there are two or more");
-            let job = task.next_job().expect("there are two or more");
-            // Twice: one of the two had been done by a worker that was put aside.
-            for _ in 0..2 {
-                let brought = task.run_job(task.jobs[job], &task.effects());
-                task.done.try_send((job, brought)).expect("there is room");
+        for parent in [None, Some(parent())] {
+            let (task, done, folding) = closing(1, parent.as_ref());
+            let expected = task.close(SLEEPY, &done, folding);
+            assert_eq!(expected.state.len(), if parent.is_some() { 250 } else { 200 });
+            assert_eq!(expected.reverts.len(), 1 + usize::from(parent.is_some()));
+            for shares in [2, 3, 8] {
+                let (task, done, folding) = closing(shares, parent.as_ref());
+                // One is never brought, and one is folded by another worker.
+                let late = task.next_job().expect("there are two or more");
+                let job = task.next_job().expect("there are two or more");
+                // Twice: one of the two had been done by a worker that was put aside.
+                for _ in 0..2 {
+                    let brought = task.run_job(task.jobs[job], &task.effects());
+                    task.done.try_send((job, brought)).expect("there is room");
+                }
+                let found = task.close(SLEEPY, &done, folding);
+                // It comes too late.
+                let late_result = task.run_job(task.jobs[late], &task.effects());
+                task.done.try_send((late, late_result)).expect("there is room");
+                assert_eq!(found.state, expected.state);
+                assert_eq!(found.state_size, expected.state_size);
+                task.join_reverts();
+                assert_eq!(task.joined.lock().len(), 200);
+                // The others hear of it.
+                assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
             }
-            let found = task.close(SLEEPY, &done, folding);
-            // It comes too late.
-            let late_result = task.run_job(task.jobs[late], &task.effects());
-            task.done.try_send((late, late_result)).expect("there is room");
-            assert_eq!(found.state, expected.state);
-            task.join_reverts();
-            assert_eq!(task.joined.lock().len(), 200);
-            // The others hear of it.
-            assert_eq!(task.all_folded.try_recv(), Err(TryRecvError::Disconnected));
         }
     }
 }

@@ -61,8 +61,8 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
     let (mut recipe, effects, overlay) =
-        begin(block, &source, extensions, parent.as_ref(), (&config, mutant))?;
-    let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), false));
+        begin(block, &source, extensions, parent, (&config, mutant))?;
+    let mut course = Course::new(features(&recipe, &config, crew, false));
     recipe.reads_claims = course.features.reads_list();
     let alone = course.choose_first(crew.feedback(), &recipe.block).is_rest
         || course.features.runs_in_order().is_some();
@@ -76,7 +76,7 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let mut keeper = Keeper::new(config.keeps_changes);
     let failure = keeper.listen(on_commit, |hears| run(crew, &mut session, way, hears));
     let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
-    let around = Surroundings { effects, parent, config, ran: course.end(), replay };
+    let around = Surroundings { effects, config, ran: course.end(), replay };
     finish(crew, session, failure, around)
 }
 
@@ -94,9 +94,9 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
     let (recipe, effects, overlay) =
-        begin(block.into(), &source, extensions, parent.as_ref(), (&config, mutant))?;
+        begin(block.into(), &source, extensions, parent, (&config, mutant))?;
     // What the pool will hand out is not known.
-    let mut course = Course::new(features(&recipe, &config, crew, parent.is_some(), true));
+    let mut course = Course::new(features(&recipe, &config, crew, true));
     let alone = course.features.runs_in_order().is_some();
     let traffic = traffic(&source, crew.workers(), alone);
     let mut workload = EvmWorkload::new(recipe, source, overlay, traffic);
@@ -119,7 +119,7 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     }
     let block = Arc::clone(&session.workload.recipe.block);
     let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
-    let around = Surroundings { effects, parent, config, ran: course.end(), replay };
+    let around = Surroundings { effects, config, ran: course.end(), replay };
     let output = finish(crew, session, failure, around)?;
     Ok(BuiltBlock { block, output })
 }
@@ -129,7 +129,6 @@ fn features<'env>(
     recipe: &Recipe,
     config: &Config,
     crew: &impl Crew<'env>,
-    has_parent: bool,
     is_pool: bool,
 ) -> Features {
     // Before EIP-6780 a transaction may clear storage that no list names.
@@ -142,7 +141,7 @@ fn features<'env>(
     };
     let (workers, is_wide) = (crew.workers(), crew.is_wide());
     let shares_journals = recipe.shares;
-    let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
     Features::of(&recipe.block, config, setting)
 }
 

@@ -22,7 +22,6 @@ use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::worker::Stop;
 use alloy_eips::eip7685::Requests;
-use revm::database::BundleState;
 use revm::database_interface::bal::EvmDatabaseError;
 use revm::primitives::hardfork::SpecId;
 use revm::state::EvmState;
@@ -32,8 +31,6 @@ use std::sync::Arc;
 pub(super) struct Surroundings {
     /// What the pre-block calls changed.
     pub(super) effects: BlockEffects,
-    /// The bundle to continue.
-    pub(super) parent: Option<Arc<BundleState>>,
     pub(super) config: Config,
     /// How the transactions ran.
     pub(super) ran: HasRun,
@@ -52,7 +49,7 @@ where
     S: StateSource,
     C: Crew<'env>,
 {
-    let Surroundings { mut effects, parent, config, ran, replay } = around;
+    let Surroundings { mut effects, config, ran, replay } = around;
     let HasRun { path, workers, alone } = ran;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
@@ -100,9 +97,9 @@ where
     let Session { workload, store, ledger, .. } = session;
     (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
     let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
-    // No read comes any more: the parent is not shared from here on.
+    // No read comes any more: the parent is not shared with the workers' views from here on.
     drop(workload);
-    let parent = parent.map(Arc::unwrap_or_clone);
+    let parent = effects.parent.take();
     let (reverts, alone) = (config.reverts, slept);
     let remains = Remains { block, effects, growing, spread, parent, reverts, alone, store, spent };
     (output.bundle, (output.outcomes, output.receipts)) = close(remains, crew);

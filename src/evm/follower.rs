@@ -2,8 +2,8 @@
 //! left while the caller runs on.
 
 use super::block::committed::OnCommit;
-use super::bundle::assembly::GrowingBundle;
 use super::bundle::block_effects::BlockEffects;
+use super::bundle::growing_bundle::GrowingBundle;
 use super::crew::{Crew, IN_TIME};
 use super::engine::feed::{Fed, Feed};
 use super::exec::base::StateSource;
@@ -117,8 +117,9 @@ mod tests {
     use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
     use alloy_primitives::{Address, B256, TxKind};
+    use core::ops::ControlFlow;
     use revm::context::TxEnv;
-    use revm::database::{CacheDB, EmptyDB};
+    use revm::database::{BundleState, CacheDB, EmptyDB};
     use std::num::NonZeroU16;
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
@@ -173,14 +174,28 @@ mod tests {
         Block { transactions, parent_beacon_block_root, ..Block::default() }
     }
 
-    fn run(crew: &mut Watched, policy: Policy, count: u64) -> BlockOutput {
+    fn run(
+        crew: &mut Watched,
+        policy: Policy,
+        count: u64,
+        parent: Option<&BundleState>,
+        hears: bool,
+    ) -> BlockOutput {
         let two = NonZeroU16::new(2).expect("not zero");
         let config = Config { policy, ..Config::with_workers(two) };
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
-        let options =
-            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
+        let parent = parent.cloned().map(Arc::new);
+        let mut heard = 0;
+        let mut hear = |_| {
+            heard += 1;
+            ControlFlow::Continue(())
+        };
+        let on_commit: Option<OnCommit<'_>> = if hears { Some(&mut hear) } else { None };
+        let options = Options { config, extensions, parent, on_commit, cancel: None, mutant };
         let state = AnySource::new(Cloned(CacheDB::new(EmptyDB::new())));
-        execute(crew, payments(count).into(), state, options).expect("a valid block")
+        let output = execute(crew, payments(count).into(), state, options);
+        assert_eq!(heard, if hears { count } else { 0 });
+        output.expect("a valid block")
     }
 
     #[test]
@@ -189,15 +204,24 @@ mod tests {
             [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
         {
             let mut crew = Watched { comes: true, waited: Vec::new() };
-            let with = run(&mut crew, policy, count);
+            let with = run(&mut crew, policy, count, None, false);
             // Many of them pay an account that others pay: they are not even tried in parts.
             let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
             assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
-            let without = run(&mut Watched { comes: false, waited: Vec::new() }, policy, count);
+            let alone = || Watched { comes: false, waited: Vec::new() };
+            let without = run(&mut alone(), policy, count, None, false);
             assert_eq!(with.outcomes.len() as u64, count);
             assert_eq!((&with.outcomes, &with.receipts), (&without.outcomes, &without.receipts));
             assert_eq!(with.bundle, without.bundle);
+            // The same on top of a bundle, and where each commit is told.
+            let below = BundleState::default();
+            for (parent, hears) in [(Some(&below), false), (None, true), (Some(&below), true)] {
+                let mut crew = Watched { comes: true, waited: Vec::new() };
+                let found = run(&mut crew, policy, count, parent, hears);
+                assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
+                assert_eq!(found.bundle, with.bundle);
+            }
         }
     }
 }

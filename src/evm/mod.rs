@@ -54,7 +54,7 @@ pub use block::committed::Committed;
 pub(crate) use block::committed::OnCommit;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
-pub use block::replay::{Replay, ReplayBase, ReplayContext, ReplayError, Replayed};
+pub use block::replay::{ReplayBase, ReplayContext, ReplayError, Replayed};
 pub(crate) use crew::{Scoped, Team};
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
@@ -71,7 +71,10 @@ pub use exec::rejection::Rejection;
 #[cfg(feature = "alloy")]
 pub(crate) use exec::stopped::ViewStopped;
 pub use fees::surcharge::Surcharge;
+#[cfg(any(feature = "testing", feature = "mutants"))]
 pub use mutants::EvmMutant;
+#[cfg(not(any(feature = "testing", feature = "mutants")))]
+pub(crate) use mutants::EvmMutant;
 pub use plan::{Reason, Strategy, Stretch};
 #[cfg(feature = "testing")]
 pub use profile::{Observer, Stage, observe};

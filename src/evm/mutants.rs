@@ -9,6 +9,10 @@ use crate::mv::StoreMutant;
 use crate::worker::WorkerMutant;
 
 /// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
+#[cfg_attr(
+    not(any(feature = "testing", feature = "mutants")),
+    expect(unreachable_pub, reason = "tests alone name it")
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EvmMutant {
@@ -214,6 +218,10 @@ pub enum EvmMutant {
     /// is lost.
     #[cfg(feature = "mutants")]
     UndoneSlotsLost,
+    /// An account of a parent's bundle that a block changes loses the slots that the block does not
+    /// change.
+    #[cfg(feature = "mutants")]
+    ParentSlotsLost,
     /// What a call has accessed that fails is not in the access list.
     #[cfg(feature = "mutants")]
     RevertedAccessLost,

@@ -29,17 +29,18 @@ pub(super) fn begin<S: StateSource>(
     block: Arc<Block>,
     source: &S,
     extensions: Extensions,
-    parent: Option<&Arc<BundleState>>,
+    parent: Option<Arc<BundleState>>,
     (config, mutant): (&Config, EvmMutant),
 ) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        parent,
         mutant,
         ..BlockEffects::default()
     };
-    let prepared = prepare(&block, source, extensions, parent, config, &mut effects);
+    let prepared = prepare(&block, source, extensions, config, &mut effects);
     let (recipe, overlay) = prepared.map_err(|kind| {
-        let bundle = parent.map(|parent| BundleState::clone(parent)).unwrap_or_default();
+        let bundle = effects.parent.take().map(Arc::unwrap_or_clone).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
         BlockError { at: At::PreBlock, kind, committed }
     })?;
@@ -65,12 +66,11 @@ fn prepare<S: StateSource>(
     block: &Arc<Block>,
     source: &S,
     extensions: Extensions,
-    parent: Option<&Arc<BundleState>>,
     config: &Config,
     effects: &mut BlockEffects,
 ) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
     let mut overlay = Overlay::default();
-    if let Some(parent) = parent {
+    if let Some(parent) = &effects.parent {
         overlay.push(Arc::clone(parent));
     }
     let claims = claims_of(block, config, effects.mutant).map_err(BlockErrorKind::AccessList)?;

@@ -99,9 +99,9 @@ fn watch(
         begin(block, &source, Extensions::default(), None, (&config, EvmMutant::None))?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
-    let (is_wide, has_parent, is_pool, list) = (false, false, false, ListUse::Nothing);
+    let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
     let shares_journals = true;
-    let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
     let features = Features::of(&recipe.block, &config, setting);
     let alone = features.runs_in_order();
     let transactions = recipe.block.transactions.len();
@@ -123,7 +123,7 @@ fn watch(
     let reason = alone.unwrap_or(Reason::NothingKnown);
     let path = vec![Stretch { first: 0, end: session.frontier.0, strategy, reason }];
     let ran = HasRun { path, workers, alone: alone.is_some() };
-    let rest = Surroundings { effects, parent: None, config, ran, replay: None };
+    let rest = Surroundings { effects, config, ran, replay: None };
     let result = finish(&mut Scoped(config.workers), session, ended.failure, rest);
     observer.begins(caller, Stage::End);
     result

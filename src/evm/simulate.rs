@@ -143,7 +143,7 @@ fn run(
     let path = vec![Stretch { first: 0, end, strategy, reason: Reason::NothingKnown }];
     let ran = HasRun { path, workers: workers.get().into(), alone: false };
     // The bundle is folded without the engine: there is nothing to interrupt.
-    let rest = Surroundings { effects, parent: None, config: *config, ran, replay: None };
+    let rest = Surroundings { effects, config: *config, ran, replay: None };
     let result = finish(&mut Scoped(workers), session, failure, rest);
     Ok(SimulatedBlock { result, step_count, digest, steps, makespan })
 }

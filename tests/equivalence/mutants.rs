@@ -4,7 +4,7 @@
 use super::access_lists::{ahead, around, bound, given, hinted, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, journal, keccak, lanes, lifecycle,
-    overflow, parts, payments, reads, system, turns, whole,
+    overflow, parents, parts, payments, reads, system, turns, whole,
 };
 use crate::faults::cancelled;
 use crate::replay;
@@ -90,6 +90,7 @@ fn named(name: &str) -> Option<fn()> {
         lanes::what_lanes_have_set_aside_is_seen_later,
         lanes::what_lanes_leave_is_folded_while_others_run,
         lanes::what_was_in_vain_is_not_seen_later,
+        parents::what_a_block_does_not_change_stays_as_its_parent_left_it,
         parts::a_later_part_ends_first,
         parts::balances_of_parts_are_filled_in_later,
         parts::parts_without_room_are_not_adopted,

@@ -98,7 +98,7 @@ pub struct BlockOutput {
     pub access_list: Option<Bal>,
     /// What [`replay`](Self::replay) needs, if
     /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
-    pub replay: Option<Replay>,
+    pub(in crate::evm) replay: Option<Replay>,
     /// How its transactions ran, stretch by stretch, and why; a trial that committed nothing is not
     /// there. This and `stats` are the only parts that may differ from run to run.
     pub path: Vec<Stretch>,
@@ -186,6 +186,7 @@ pub struct Stats {
     /// the frontier, on a guess.
     pub speculative: u64,
     /// Jobs taken back from the channel because the frontier had reached them.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub claims: u64,
     /// Stretches that ran in order because speculation was mostly wasted.
     pub in_order_stretches: u64,
@@ -210,9 +211,11 @@ pub struct Stats {
     /// Private batches that committed at least one transaction, in parts and lanes.
     pub batches: u64,
     /// Jobs - a few transactions, or a batch - that workers reported.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub reports: u64,
     /// Sum over those jobs of the transactions that were not committed below them at that time. By
     /// job it is how far workers are ahead of the frontier.
+    #[cfg_attr(not(feature = "engine"), doc(hidden))]
     pub ahead: u64,
 }
 

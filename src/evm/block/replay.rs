@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 /// What is kept of a block to run its transactions again.
 #[derive(Clone)]
-pub struct Replay {
+pub(in crate::evm) struct Replay {
     block: Arc<Block>,
     extensions: Extensions,
     /// The parent's bundle, and what the pre-block calls have changed.

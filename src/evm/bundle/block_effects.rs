@@ -6,7 +6,9 @@ use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::tx_output::Fate;
 use crate::evm::mutants::EvmMutant;
 use alloy_primitives::Address;
+use revm::database::BundleState;
 use revm::state::AccountInfo;
+use std::sync::Arc;
 
 /// Everything that changes accounts in a block, in order.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
     /// What is accessed before the transactions, and after them, if an access list is asked for.
     pub(in crate::evm) outside: [Outside; 2],
+    /// The bundle to continue, until the transactions have ended.
+    pub(in crate::evm) parent: Option<Arc<BundleState>>,
     /// Whether a touch alone creates an account: before EIP-161.
     pub(in crate::evm) touch_creates: bool,
     /// A bug to seed, for tests of the tests.

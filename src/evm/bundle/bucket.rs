@@ -14,9 +14,7 @@ use crate::evm::fees::aside::Aside;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, map::AddressMap};
-use revm::database::BundleState;
-use revm::database::states::TransitionState;
-use revm::database::states::bundle_state::BundleRetention;
+use revm::database::{BundleAccount, BundleState};
 use revm::state::AccountInfo;
 
 /// Folds one bucket's accounts.
@@ -72,7 +70,7 @@ impl<'a> Bucket<'a> {
             let parent = self.parent.and_then(|parent| parent.account(&address));
             is_first = parent.is_none();
             let begun = |parent| AccountFold::after_parent(parent).with_mutant(self.effects.mutant);
-            let fold = parent.map_or_else(first, |parent| Fold::Often(Box::new(begun(parent))));
+            let fold = parent.map_or_else(first, |it| Fold::Continued(Box::new(begun(it)), it));
             self.folds.push((address, fold));
         }
         match self.folds.get_mut(place as usize) {
@@ -165,6 +163,8 @@ impl<'a> Bucket<'a> {
 pub(super) enum Fold<'a> {
     Once(&'a AccountChange),
     Often(Box<AccountFold>),
+    /// To an account that the parent's bundle has.
+    Continued(Box<AccountFold>, &'a BundleAccount),
 }
 
 impl Fold<'_> {
@@ -174,15 +174,8 @@ impl Fold<'_> {
             *self = Self::Often(Box::new(AccountFold::after(change, mutant)));
         }
         match self {
-            Self::Often(fold) => fold,
+            Self::Often(fold) | Self::Continued(fold, _) => fold,
             Self::Once(_) => unreachable!("it has just been replaced"),
-        }
-    }
-
-    fn into_account(self, mutant: EvmMutant) -> AccountFold {
-        match self {
-            Self::Once(change) => AccountFold::after(change, mutant),
-            Self::Often(fold) => *fold,
         }
     }
 }
@@ -200,42 +193,19 @@ impl Folds<'_> {
         self.accounts.len()
     }
 
-    fn into_folds(self) -> impl Iterator<Item = (Address, AccountFold)> {
-        let Self { accounts, mutant, .. } = self;
-        accounts.into_iter().map(move |(address, fold)| (address, fold.into_account(mutant)))
-    }
-
     /// What they come to in the bundle.
     pub(in crate::evm) fn finish(self) -> impl Iterator<Item = (Address, FoldedAccount)> {
         let Self { accounts, large, mutant } = self;
         let finish = move |address, fold: Fold<'_>| {
+            let is_large = || large.iter().any(|large| large.address == address);
             match fold {
-                Fold::Once(change) => FoldedAccount::plain(change),
-                Fold::Often(_) => None,
+                Fold::Once(change) => FoldedAccount::plain(change)
+                    .or_else(|| AccountFold::after(change, mutant).finish(is_large())),
+                Fold::Often(fold) => fold.finish(is_large()),
+                Fold::Continued(fold, parent) => fold.finish_after(parent),
             }
-            .or_else(|| {
-                let is_large = large.iter().any(|large| large.address == address);
-                fold.into_account(mutant).finish(is_large)
-            })
         };
         let finished = move |(address, fold)| Some((address, finish(address, fold)?));
         accounts.into_iter().filter_map(finished)
     }
-}
-
-/// Continues a parent's bundle, as revm's `State` with a bundle prestate does.
-pub(in crate::evm) fn extend(
-    effects: &BlockEffects,
-    mut parent: BundleState,
-    reverts: bool,
-) -> BundleState {
-    let spread = Spread::default();
-    let folds = Bucket::new(effects, Some(&parent), (&spread, u64::MAX), 0).run();
-    let transitions = folds
-        .into_folds()
-        .filter_map(|(address, fold)| Some((address, fold.into_transition()?)))
-        .collect();
-    let retention = if reverts { BundleRetention::Reverts } else { BundleRetention::PlainState };
-    parent.apply_transitions_and_create_reverts(TransitionState { transitions }, retention);
-    parent
 }

@@ -4,7 +4,7 @@
 //! The steps are those of revm's `CacheState::apply_account_state` and
 //! `TransitionAccount::update`, for one account, without a cache of its plain state.
 
-use super::folded::{FoldedAccount, new_code};
+use super::folded::{FoldedAccount, keeps_slots, new_code};
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside, SlotChange};
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -238,8 +238,8 @@ impl AccountFold {
         }
     }
 
-    /// All of the block's changes to the account, for a bundle that has it already.
-    pub(super) fn into_transition(self) -> Option<TransitionAccount> {
+    /// All of the block's changes to the account, in revm's type.
+    fn into_transition(self) -> Option<TransitionAccount> {
         let Self { status, info, previous, storage, storage_was_destroyed, .. } = self;
         let (previous_status, previous_info) = previous?;
         let account = TransitionAccount {
@@ -267,8 +267,25 @@ impl AccountFold {
         Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
     }
 
-    /// The same for an account to which more may happen, if what it comes to tells what has
-    /// happened so far.
+    /// The account's part of a bundle that has it already, as `parent`; `None` if nothing happened
+    /// to it. Its slots are only the block's, if [`keeps_slots`] says so.
+    pub(super) fn finish_after(self, parent: &BundleAccount) -> Option<FoldedAccount> {
+        let transition = self.into_transition()?;
+        let contract = transition.has_new_contract();
+        let contract = contract.map(|(hash, code)| (hash, code.clone()));
+        let storage = match keeps_slots(transition.status) {
+            true => StorageKeyMap::default(),
+            false => parent.storage.clone(),
+        };
+        let BundleAccount { info, original_info, status, .. } = parent;
+        let (info, original_info) = (info.clone(), original_info.clone());
+        let mut account = BundleAccount { info, original_info, storage, status: *status };
+        let revert = account.update_and_create_revert(transition).unwrap_or_default();
+        Some(FoldedAccount { account, revert, contract, is_undone_apart: false })
+    }
+
+    /// The same as `finish` for an account to which more may happen, if what it comes to tells what
+    /// has happened so far.
     ///
     /// # Errors
     /// The account itself, if it does not.

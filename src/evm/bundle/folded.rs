@@ -14,6 +14,7 @@ pub(in crate::evm) type AccountReverted = (Address, AccountRevert);
 /// An account's part of the bundle.
 pub(in crate::evm) struct FoldedAccount {
     pub(super) account: BundleAccount,
+    /// Empty if there is nothing to undo, or if that is made apart.
     pub(super) revert: AccountRevert,
     pub(super) contract: Option<(B256, Bytecode)>,
     /// What undoes its slots is not there: it is made apart.
@@ -21,6 +22,11 @@ pub(in crate::evm) struct FoldedAccount {
 }
 
 impl FoldedAccount {
+    /// Whether the reverts of the block name it.
+    pub(super) fn is_reverted(&self) -> bool {
+        self.is_undone_apart || !self.revert.is_empty()
+    }
+
     /// What comes of `change` if nothing else happens to the account and the change is as plain as
     /// most are: neither slots nor code. The same as by way of an
     /// [`AccountFold`](super::fold::AccountFold), which is large, and moved about.
@@ -52,6 +58,12 @@ impl FoldedAccount {
         let revert = AccountRevert { account: to_previous, storage, previous_status, wipe_storage };
         Some(Self { account, revert, contract: None, is_undone_apart: false })
     }
+}
+
+/// Whether an account of this status has the slots that it had before the block, and the block's
+/// on top. Of all others the storage was destroyed.
+pub(super) const fn keeps_slots(status: AccountStatus) -> bool {
+    matches!(status, AccountStatus::Changed | AccountStatus::InMemoryChange)
 }
 
 /// The code of `info`, if it is there and another one than before.

@@ -1,7 +1,7 @@
 //! What is made of committed transactions while others run, or at once.
 
-use super::assembly::GrowingBundle;
 use super::block_effects::BlockEffects;
+use super::growing_bundle::GrowingBundle;
 use crate::evm::block::receipts::Splitting;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::tx_output::Fate;

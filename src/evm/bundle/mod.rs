@@ -7,5 +7,6 @@ pub(super) mod bucket;
 mod fold;
 pub(super) mod folded;
 pub(super) mod growing;
+pub(super) mod growing_bundle;
 pub(super) mod shares;
 pub(super) mod undo;

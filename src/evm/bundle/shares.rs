@@ -34,8 +34,7 @@ pub(in crate::evm) struct Folded {
     pub(super) contracts: Vec<(B256, Bytecode)>,
     /// Accounts whose reverts of slots are made in a job of their own.
     pub(super) apart: Vec<Address>,
-    /// What the bundle counts them as.
-    pub(super) state_size: usize,
+    /// What the bundle counts the reverts as.
     pub(super) reverts_size: usize,
 }
 
@@ -50,14 +49,14 @@ impl Folded {
         let accounts = Vec::with_capacity(folds.len());
         let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
         let (contracts, apart) = Default::default();
-        let mut this = Self { cells, accounts, contracts, apart, state_size: 0, reverts_size: 0 };
+        let mut this = Self { cells, accounts, contracts, apart, reverts_size: 0 };
         for (address, folded) in folds.finish() {
+            let is_reverted = folded.is_reverted();
             let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
             this.apart.extend(is_undone_apart.then_some(address));
-            this.state_size += account.size_hint();
             this.accounts.push((address, account));
             this.contracts.extend(contract);
-            if wanted {
+            if wanted && is_reverted {
                 this.reverts_size += revert.size_hint();
                 reverts.push((address, revert));
             }

@@ -58,8 +58,11 @@ impl Sampled {
     }
 }
 
-/// Accounts with very many slots, by a sample of the transactions.
-pub(in crate::evm) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
+/// Accounts with very many slots that `parent` does not have, by a sample of the transactions.
+pub(in crate::evm) fn large_accounts(
+    effects: &BlockEffects,
+    parent: Option<&BundleState>,
+) -> Vec<Large> {
     let BlockEffects { masks, outcomes, .. } = effects;
     // What has changed nothing need not be looked at.
     let changed = || masks.iter().zip(outcomes).filter(|(mask, _)| **mask != 0);
@@ -73,7 +76,9 @@ pub(in crate::evm) fn large_accounts(effects: &BlockEffects) -> Vec<Large> {
     let estimated = accounts
         .into_iter()
         .map(|(address, sampled)| Large { address, slots: sampled.estimate(step) });
-    let mut large: Vec<_> = estimated.filter(|large| large.slots >= MANY).collect();
+    let is_new = |large: &Large| parent.is_none_or(|it| it.account(&large.address).is_none());
+    let mut large: Vec<_> =
+        estimated.filter(|large| large.slots >= MANY && is_new(large)).collect();
     large.sort_unstable_by_key(|large| large.address);
     large
 }
@@ -126,7 +131,7 @@ pub(in crate::evm) fn put_back(
 ) {
     let mut apart: AddressSet = apart.into_iter().collect();
     let BundleState { state, reverts, reverts_size, .. } = bundle;
-    for (address, revert) in reverts.iter_mut().flatten() {
+    for (address, revert) in reverts.last_mut().into_iter().flatten() {
         if apart.is_empty() {
             return;
         }

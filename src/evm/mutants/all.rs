@@ -68,6 +68,7 @@ impl EvmMutant {
         Self::LentLost,
         Self::BucketRevertsLost,
         Self::UndoneSlotsLost,
+        Self::ParentSlotsLost,
         Self::RevertedAccessLost,
         Self::ListedSlotLost,
         Self::ClaimUnchecked,

@@ -165,7 +165,6 @@ mod tests {
     const TWO: Setting = Setting {
         workers: 2,
         is_wide: false,
-        has_parent: false,
         shares_journals: true,
         list: ListUse::Nothing,
         is_pool: false,

@@ -29,8 +29,6 @@ pub(in crate::evm) struct Setting {
     pub(in crate::evm) workers: usize,
     /// Storage is slow: there are more workers than cores.
     pub(in crate::evm) is_wide: bool,
-    /// The block continues a parent's bundle.
-    pub(in crate::evm) has_parent: bool,
     /// Transactions of a private batch can share a journal.
     pub(in crate::evm) shares_journals: bool,
     pub(in crate::evm) list: ListUse,
@@ -165,12 +163,12 @@ impl Features {
     pub(in crate::evm) const fn is_followed(&self) -> bool {
         // Where order is asked for all other workers are free for it.
         let is_enough = self.transactions >= FOLLOWED || matches!(self.policy, Policy::InOrder);
-        self.setting.workers > 1 && !self.setting.has_parent && is_enough
+        self.setting.workers > 1 && is_enough
     }
 
     /// Whether a worker also folds what batches of neighbours leave.
     const fn folds_meanwhile(&self) -> bool {
-        self.setting.workers <= FOLDS_MEANWHILE && !self.setting.has_parent
+        self.setting.workers <= FOLDS_MEANWHILE
     }
 
     /// Why sharing the transactions out cannot pay, if it cannot.
@@ -216,20 +214,19 @@ mod tests {
             data: vec![0].into(),
             ..TxEnv::default()
         };
-        // Followed or not, whatever their number: a parent's bundle is not followed.
         let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
         if followed {
             let cycle: Vec<_> = transactions.iter().cloned().cycle().take(FOLLOWED).collect();
             transactions = cycle;
         }
-        features(Block { transactions, ..Block::default() }, workers, !followed).is_serial()
+        features(Block { transactions, ..Block::default() }, workers).is_serial()
     }
 
-    fn features(block: Block, workers: usize, has_parent: bool) -> Features {
+    fn features(block: Block, workers: usize) -> Features {
         let config = Config::with_workers(NonZeroU16::MIN);
         let (is_wide, is_pool, shares_journals) = (false, false, true);
         let list = ListUse::Nothing;
-        let setting = Setting { workers, is_wide, has_parent, shares_journals, list, is_pool };
+        let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
         Features::of(&block, &config, setting)
     }
 
@@ -252,7 +249,7 @@ mod tests {
         // A hundred payments, whatever they ask for.
         let wallet = TxEnv { gas_limit: 250_000, ..TxEnv::default() };
         let block = Block { transactions: vec![wallet; 90], ..Block::default() };
-        assert_eq!(features(block, 2, false).is_serial(), Some(Reason::TooLittleGas));
+        assert_eq!(features(block, 2).is_serial(), Some(Reason::TooLittleGas));
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! Executes a block on top of one that is not written yet, and then undoes it.
+//!
+//! `cargo run --example parent_bundle`
+
+use braid_evm::{Block, CancellationToken, Config, Executor};
+use core::ops::ControlFlow;
+use revm::context::TxEnv;
+use revm::database::{BundleState, CacheDB, EmptyDB};
+use revm::primitives::{Address, B256, U256};
+use revm::state::AccountInfo;
+use std::error::Error;
+
+const SHOP: Address = Address::repeat_byte(0x5a);
+
+fn payer(number: u64) -> Address {
+    Address::from_word(U256::from(0xa000 + number).into())
+}
+
+/// Each payer pays the shop once more.
+fn block(number: u64) -> Block {
+    let pay = |payer_number| {
+        let builder = TxEnv::builder().caller(payer(payer_number)).to(SHOP).nonce(number);
+        builder.value(U256::from(2)).gas_limit(21_000).build_fill()
+    };
+    let transactions = (0..100).map(pay).collect();
+    let mut block = Block { transactions, ..Block::default() };
+    block.parent_beacon_block_root = Some(B256::ZERO);
+    block.env.number = U256::from(number);
+    block
+}
+
+/// What the shop owns after the blocks of `bundle`.
+fn owned(bundle: &BundleState) -> Option<U256> {
+    Some(bundle.account(&SHOP)?.info.as_ref()?.balance)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut state = CacheDB::new(EmptyDB::new());
+    for number in 0..100 {
+        state.insert_account_info(payer(number), AccountInfo::from_balance(U256::from(100)));
+    }
+    let mut executor = Executor::new(Config::default())?;
+    let parent = executor.block(block(0)).database(state.clone()).execute()?.bundle;
+
+    // `state` is still the one before the parent.
+    let (token, mut committed) = (CancellationToken::new(), 0);
+    let output = executor
+        .block(block(1))
+        .database(state)
+        .parent(parent)
+        .cancel(token)
+        .on_commit(|_| {
+            committed += 1;
+            ControlFlow::Continue(())
+        })
+        .execute()?;
+    let mut bundle = output.bundle;
+    println!("{committed} payments; the shop owns {:?} wei", owned(&bundle));
+    assert_eq!((committed, owned(&bundle)), (100, Some(U256::from(400))));
+
+    // One entry of reverts for each block: the chain goes back by one.
+    assert_eq!(bundle.reverts.len(), 2);
+    bundle.revert(1);
+    assert_eq!(owned(&bundle), Some(U256::from(200)));
+    Ok(())
+}

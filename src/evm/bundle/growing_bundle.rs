@@ -1,0 +1,248 @@
+//! The bundle of a block that goes on: accounts are put into it as transactions commit.
+
+use super::assembly::Assembly;
+use super::block_effects::BlockEffects;
+use super::fold::AccountFold;
+use super::folded::{FoldedAccount, new_code};
+use crate::evm::exec::change::AccountChange;
+use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::fees::aside::Aside;
+use crate::evm::fees::reward::Reward;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use alloy_primitives::Address;
+use alloy_primitives::map::{AddressMap, B256Map};
+use revm::bytecode::Bytecode;
+use revm::database::BundleState;
+use revm::state::AccountInfo;
+use std::sync::Arc;
+
+/// Accounts of a block that goes on. An account that has changed once is finished at once, as if
+/// nothing else happened to it.
+struct Accounts {
+    finished: Assembly,
+    /// New codes of the finished ones, and how many of them have each: one that is replaced later
+    /// does not get into the bundle.
+    codes: B256Map<(usize, Bytecode)>,
+    /// To which more has happened, or whose part of the bundle does not tell what has.
+    open: AddressMap<Box<AccountFold>>,
+    /// The bundle to continue: what it has of an account stays `open`.
+    parent: Option<Arc<BundleState>>,
+    mutant: EvmMutant,
+}
+
+impl Accounts {
+    fn apply(&mut self, change: &AccountChange, progress: (usize, usize)) {
+        let address = change.address;
+        if let Some(fold) = self.open.get_mut(&address) {
+            fold.expect_slots(change.slots.len(), progress);
+            fold.apply(change);
+        } else if let Some(mut fold) = self.continued(&address) {
+            fold.apply(change);
+            self.open.insert(address, fold);
+        } else if self.finished.add_plain(change) {
+            // As most are.
+        } else if let Some(mut fold) =
+            resume(&mut self.finished, &mut self.codes, &address, self.mutant)
+        {
+            fold.apply(change);
+            self.open.insert(address, Box::new(fold));
+        } else {
+            match AccountFold::after(change, self.mutant).finish_early() {
+                Ok(folded) => self.add(address, folded),
+                Err(fold) => {
+                    self.open.insert(address, fold);
+                }
+            }
+        }
+    }
+
+    /// The account as the parent's bundle has it, if it does.
+    fn continued(&self, address: &Address) -> Option<Box<AccountFold>> {
+        let parent = self.parent.as_ref()?.account(address)?;
+        Some(Box::new(AccountFold::after_parent(parent).with_mutant(self.mutant)))
+    }
+
+    fn add(&mut self, address: Address, mut folded: FoldedAccount) {
+        if let Some((hash, code)) = folded.contract.take() {
+            self.codes.entry(hash).or_insert((0, code)).0 += 1;
+        }
+        self.finished.add(core::iter::once((address, folded)));
+    }
+
+    /// The account, to which something else happens than a change, and which is as in `before` if
+    /// that is the first thing.
+    fn open(&mut self, address: Address, before: &Option<AccountInfo>) -> &mut AccountFold {
+        let continued =
+            if self.open.contains_key(&address) { None } else { self.continued(&address) };
+        let Self { finished, codes, open, mutant, .. } = self;
+        open.entry(address).or_insert_with(|| {
+            if let Some(continued) = continued {
+                return continued;
+            }
+            let begun = || AccountFold::before(before.clone()).with_mutant(*mutant);
+            Box::new(resume(finished, codes, &address, *mutant).unwrap_or_else(begun))
+        })
+    }
+
+    fn finish(self) -> BundleState {
+        let Self { finished: mut assembly, codes, open, parent, mutant } = self;
+        let codes = codes.into_iter().filter(|(_, (accounts, _))| *accounts > 0);
+        assembly.add_codes(codes.map(|(hash, (_, code))| (hash, code)));
+        if !open.is_empty() && !is_evm_mutant!(mutant, RevertTwice) {
+            assembly.forget_reverts(|address| open.contains_key(address));
+        }
+        assembly.expect(open.len());
+        let finish = |(address, fold): (Address, Box<AccountFold>)| {
+            let folded = match parent.as_ref().and_then(|parent| parent.account(&address)) {
+                Some(parent) => fold.finish_after(parent),
+                None => fold.finish(false),
+            };
+            Some((address, folded?))
+        };
+        assembly.add(open.into_iter().filter_map(finish));
+        match parent {
+            Some(parent) => assembly.onto(Arc::unwrap_or_clone(parent)).finish(),
+            None => assembly.finish(),
+        }
+    }
+}
+
+/// Takes back what was finished of an account, if anything was.
+fn resume(
+    finished: &mut Assembly,
+    codes: &mut B256Map<(usize, Bytecode)>,
+    address: &Address,
+    mutant: EvmMutant,
+) -> Option<AccountFold> {
+    let account = finished.take(address)?;
+    if let Some((hash, _)) = new_code(account.info.as_ref(), account.original_info.as_ref())
+        && let Some((accounts, _)) = codes.get_mut(&hash)
+    {
+        *accounts -= 1;
+    }
+    Some(AccountFold::resumed(account, mutant))
+}
+
+/// A bundle that grows as transactions commit.
+pub(in crate::evm) struct GrowingBundle {
+    accounts: Accounts,
+    /// Who is paid what transactions have set aside, as they are before the block.
+    beneficiary: (Address, Option<AccountInfo>),
+    surcharged: (Address, Option<AccountInfo>),
+    touch_creates: bool,
+    /// How many transactions it has in it, of how many.
+    progress: (usize, usize),
+}
+
+impl GrowingBundle {
+    /// Starts from the pre-block changes, with room for `transactions` transactions.
+    pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
+        let (finished, open) = (Assembly::new(reverts, effects.mutant), AddressMap::default());
+        let mut growing = Self {
+            accounts: Accounts {
+                finished,
+                codes: B256Map::default(),
+                open,
+                parent: effects.parent.clone(),
+                mutant: effects.mutant,
+            },
+            beneficiary: effects.beneficiary.clone(),
+            surcharged: effects.surcharged.clone(),
+            touch_creates: effects.touch_creates,
+            progress: (0, transactions),
+        };
+        growing.apply(&effects.before);
+        growing
+    }
+
+    /// Adds what the next transactions have left.
+    pub(super) fn extend(&mut self, outcomes: &[Fate]) {
+        let first = self.progress.0;
+        let left = (first..).zip(outcomes).filter_map(|(place, fate)| match fate {
+            Ok(Some(output)) => Some((place, &**output)),
+            Ok(None) | Err(_) => None,
+        });
+        self.extend_up_to(first + outcomes.len(), left);
+    }
+
+    /// Adds what the next transactions up to `end` have left; each with its place.
+    pub(in crate::evm) fn extend_up_to<'o>(
+        &mut self,
+        end: usize,
+        left: impl Iterator<Item = (usize, &'o TxOutput)>,
+    ) {
+        for (place, output) in left {
+            self.progress.0 = place;
+            self.add(output);
+        }
+        self.progress.0 = end;
+    }
+
+    /// How many transactions it has.
+    pub(in crate::evm) const fn transactions(&self) -> usize {
+        self.progress.0
+    }
+
+    fn add(&mut self, output: &TxOutput) {
+        let late = is_evm_mutant!(self.accounts.mutant, AsideLate);
+        if !late {
+            self.pay(&output.aside);
+        }
+        self.apply(&output.changes);
+        if late {
+            self.pay(&output.aside);
+        }
+    }
+
+    /// Adds to the bundle what it does not have of the effects of a whole block.
+    pub(in crate::evm) fn complete(&mut self, effects: &BlockEffects) {
+        let rest = effects.outcomes.get(self.progress.0..).unwrap_or_default();
+        let lost = is_evm_mutant!(effects.mutant, TailLost);
+        let rest = if lost { &[] } else { rest };
+        rest.iter().flatten().flatten().for_each(|output| self.add(output));
+        self.apply(&effects.after);
+        for (address, before) in &effects.drained {
+            self.accounts.open(*address, before).drain();
+        }
+        for (address, amount, before) in &effects.increments {
+            self.accounts.open(*address, before).increment(*amount);
+        }
+    }
+
+    /// The bundle of the block.
+    pub(in crate::evm) fn finish(self) -> BundleState {
+        self.accounts.finish()
+    }
+
+    fn apply(&mut self, changes: &[AccountChange]) {
+        self.expect(changes.len());
+        for change in changes {
+            self.accounts.apply(change, self.progress);
+        }
+    }
+
+    /// Makes room for `more` accounts, and for the accounts to come if the rest of the block is as
+    /// what has been seen of it.
+    fn expect(&mut self, more: usize) {
+        let Self { accounts: Accounts { finished, .. }, progress: (seen, all), .. } = self;
+        let accounts = finished.len();
+        if accounts + more > finished.room() {
+            let expected = accounts.saturating_mul(*all) / (*seen).max(1);
+            let left = expected.saturating_sub(accounts);
+            finished.expect(left.min(8 * accounts).max(more));
+        }
+    }
+
+    /// What transactions have set aside.
+    fn pay(&mut self, aside: &Aside) {
+        let Self { accounts, beneficiary, surcharged, touch_creates, .. } = self;
+        let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
+        let paid = [(surcharged, &*aside.surcharges), (beneficiary, &aside.rewards)];
+        for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
+            let account = accounts.open(*address, before);
+            for &amount in amounts {
+                account.reward(Reward { amount, touch_creates, mutant });
+            }
+        }
+    }
+}
