@@ -70,6 +70,35 @@ fn all_of_a_survey_fits() {
 }
 
 #[test]
+fn all_of_an_explanation_fits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut names = Vec::new();
+    for workload in ["erc20", "dex", "range", "mint-serial"] {
+        let name = format!("{workload}.json");
+        let made =
+            ["gen", "--workload", workload, "--txs", "60", "--hot", "60", "--out", name.as_str()];
+        assert_eq!(braid(folder.path(), &made).1, "");
+        names.push(name);
+    }
+    let mut broken = 0;
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    for arguments in [&all[..1], &all[1..2], &all[2..3], &all[3..], &all[..]] {
+        for whole in [&["--whole"][..], &[]] {
+            let (text, _) =
+                braid(folder.path(), &[&["explain", "--rounds", "1"], whole, arguments].concat());
+            assert!(text.contains("conflict chain"), "{text}");
+            // A place is one word, as `--without` takes it.
+            let is_wide = |line: &&str| line.chars().count() > WIDEST && line.trim().contains(' ');
+            assert_eq!(text.lines().find(is_wide), None, "more than {WIDEST} columns: {text}");
+            // The chain of transactions is longer than a line.
+            broken +=
+                text.lines().filter(|line| line.starts_with("  ") && line.contains("->")).count();
+        }
+    }
+    assert!(broken > 0, "no sentence was broken");
+}
+
+#[test]
 fn an_error_is_one_line_with_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("bad.json"), "{}").expect("it is written");

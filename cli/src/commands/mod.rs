@@ -30,6 +30,7 @@ mod survey;
 mod t8n;
 mod top;
 mod trace;
+mod wrapped;
 
 use crate::{bench::Latency, t8n::Failure};
 use clap::{Parser, Subcommand};
@@ -44,7 +45,7 @@ use std::{
 
 /// Executes Ethereum blocks on many cores and returns exactly what sequential execution returns.
 #[derive(Debug, Parser)]
-#[command(name = "braid", version, arg_required_else_help = true)]
+#[command(name = "braid", version, arg_required_else_help = true, max_term_width = wrapped::COLUMNS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -5,6 +5,7 @@ use crate::commands::{
     inputs,
     json::{StretchLine, write_line},
     print_error,
+    wrapped::wrapped,
 };
 use crate::explain::{
     Axis, Costly, OnWorkers, Question, Totals, json::BlockFields, json::CostlyFields, ratio, words,
@@ -17,8 +18,6 @@ use std::io::{self, Write};
 const BOLD: Style = Style::new().bold();
 /// Width of the column with names.
 const NAME: usize = 24;
-/// Letters of what is in the way, in a line for a block.
-const WORDS: usize = 86;
 
 /// A way of printing.
 pub(super) trait Printer {
@@ -184,8 +183,9 @@ impl Printer for Whole {
         let Explained { name, number, explanation, .. } = explained;
         let count = explanation.transactions;
         writeln!(out, "{BOLD}{}{BOLD:#}: block {number}, {count} transactions", title(name))?;
-        whole(&mut out, explained, &self.question)?;
-        writeln!(out)?;
+        let mut text = Vec::new();
+        whole(&mut text, explained, &self.question)?;
+        writeln!(out, "{}", wrapped(&String::from_utf8_lossy(&text)))?;
         out.flush()
     }
 
@@ -280,10 +280,11 @@ impl Printer for Lines {
             measured.map_or("-".to_owned(), |reached| format!("{:.2}x", reached.speedup)),
         )?;
         if let Some(first) = first.filter(|it| it.waits > 0) {
-            writeln!(out, "    waits for {}", cut(&first.words))?;
+            write!(out, "{}", wrapped(&format!("    waits for {}", first.words)))?;
         }
         if let Some(wrong) = &explained.wrong {
-            writeln!(out, "    do not trust this line: {wrong}")?;
+            let line = format!("    do not trust this line: {wrong}");
+            write!(out, "{}", wrapped(&line))?;
         }
         out.flush()
     }
@@ -303,13 +304,15 @@ fn title(name: &str) -> String {
     if name == STANDARD_STREAM { "standard input".to_owned() } else { inputs::short(name) }
 }
 
-/// The beginning of `words`, which are ASCII.
-fn cut(words: &str) -> &str {
-    words.get(..WORDS).unwrap_or(words)
+fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
+    let mut text = Vec::new();
+    total_lines(&mut text, totals, question)?;
+    let mut out = anstream::stdout().lock();
+    out.write_all(wrapped(&String::from_utf8_lossy(&text)).as_bytes())?;
+    out.flush()
 }
 
-fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
+fn total_lines(out: &mut impl Write, totals: &Totals, question: &Question) -> io::Result<()> {
     let Totals { blocks, transactions, work, longest, chain, late_read, .. } = totals;
     let times = |span: &u64| ratio(*work, *span);
     writeln!(
@@ -323,7 +326,7 @@ fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
     )?;
     let (costly, others) = totals.costly(question.top);
     if costly.is_empty() {
-        return out.flush();
+        return Ok(());
     }
     writeln!(
         out,
@@ -345,5 +348,5 @@ fn write_total(totals: &Totals, question: &Question) -> io::Result<()> {
     if others > 0 {
         writeln!(out, "There are {others} more: --top names more.")?;
     }
-    out.flush()
+    Ok(())
 }
