@@ -18,6 +18,7 @@ mod faults;
 mod hostile_lists;
 mod random_blocks;
 mod real_blocks;
+mod reasons;
 mod regressions;
 mod replay;
 mod simulated_blocks;

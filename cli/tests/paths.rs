@@ -64,3 +64,26 @@ fn the_examples_begin_as_the_page_says() {
     }
     assert!(tried >= 11, "{tried} examples");
 }
+
+/// A reason stands in a line that can be tried, or beside a test that is there.
+#[test]
+fn each_reason_has_an_example() {
+    let (source, page) = (text("src/evm/plan/strategy.rs"), text("docs/PATHS.md"));
+    let reasons = source.split("impl fmt::Display for Reason").nth(1).expect("reasons have words");
+    let reasons = reasons.split("\n}").next().unwrap_or_default().lines();
+    let said = reasons.filter_map(|line| line.split_once(" => \"")?.1.strip_suffix("\","));
+    let examples = page.split("## Examples").nth(1).expect("examples");
+    let files = ["tests/reasons.rs", "src/evm/drive.rs", "src/evm/plan/progress.rs"];
+    let tests = files.map(text).concat();
+    let is_shown = |said: &str| {
+        examples.lines().filter(|line| line.starts_with("| ") && line.contains(said)).any(|line| {
+            let test = line.split('`').nth(1).unwrap_or_default();
+            line.starts_with("| `--workload") || tests.contains(&format!("fn {test}()"))
+        })
+    };
+    let said: Vec<&str> = said.collect();
+    assert!(said.len() >= 14, "{said:?}");
+    for said in said {
+        assert!(is_shown(said), "no example shows: {said}");
+    }
+}

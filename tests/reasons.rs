@@ -1,0 +1,121 @@
+//! Reasons of docs/PATHS.md that no generated block shows for certain, as they depend on time, on earlier blocks or on
+//! the state: a block for each.
+
+use crate::support::scene::{Scene, authorization, call_with, delegate};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{Block, BlockOutput, Config, Executor, Reason, Strategy};
+use braid_testkit::code::Code;
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use core::convert::Infallible;
+use revm::DatabaseRef;
+use revm::bytecode::Bytecode;
+use revm::primitives::hardfork::SpecId;
+use revm::state::AccountInfo;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Blocks within which another worker of a busy machine has come often enough.
+const PATIENCE: usize = 100;
+
+fn executor(config: impl FnOnce(&mut Config)) -> Executor {
+    let mut built = Config::builder().workers(2).build().expect("allowed");
+    config(&mut built);
+    Executor::new(built).expect("threads start")
+}
+
+/// Calls of one counter: each needs the one before.
+fn chain(one_sender: bool) -> Scene {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    scene.block.env.gas_limit = 1_000_000_000;
+    let counter = scene.contract(0, Code::new().increment(0, 1));
+    let first = scene.sender(0);
+    for index in 0..200 {
+        let sender = if one_sender { first } else { scene.sender(index) };
+        scene.send(sender, call_with(counter, 1));
+    }
+    scene
+}
+
+fn run(executor: &mut Executor, scene: &Scene) -> BlockOutput {
+    let request = executor.block(scene.block.clone()).database(scene.database());
+    request.execute().expect("a valid block")
+}
+
+fn has(output: &BlockOutput, way: (Strategy, Reason)) -> bool {
+    output.path.iter().any(|stretch| (stretch.strategy, stretch.reason) == way)
+}
+
+#[test]
+fn one_sender_has_most_of_the_gas() {
+    let output = run(&mut executor(|_| {}), &chain(true));
+    assert!(has(&output, (Strategy::InOrder, Reason::OneSender)), "{:?}", output.path);
+}
+
+/// A list does not tell whether an account that was empty before the block is still there.
+#[test]
+fn a_transaction_does_something_else() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let [alice, bob] = scene.senders();
+    let empty = scene.put(Address::repeat_byte(0xee), MemoryAccount::default());
+    for index in 0..200 {
+        let (sender, counter) =
+            (scene.sender(index), scene.contract(index, Code::new().increment(0, 1)));
+        scene.send(sender, call_with(counter, 1));
+        if index == 100 {
+            scene.send(alice, delegate(vec![authorization(empty, bob, 0)], bob));
+        }
+    }
+    let mut lists = executor(|config| config.access_list = true);
+    let list = run(&mut lists, &scene).access_list.expect("a list");
+    let block = Block { access_list: Some(Arc::new(list)), ..scene.block.clone() };
+    let output = lists.block(block).database(scene.database()).execute().expect("its own list");
+    assert!(has(&output, (Strategy::AccessList, Reason::Listed)), "{:?}", output.path);
+    assert!(has(&output, (Strategy::InOrder, Reason::Unexpected)), "{:?}", output.path);
+}
+
+/// Each read takes a while.
+#[derive(Clone)]
+struct Slow(MemoryDatabase);
+
+impl Slow {
+    fn wait(&self) -> &MemoryDatabase {
+        std::thread::sleep(Duration::from_micros(200));
+        &self.0
+    }
+}
+
+impl DatabaseRef for Slow {
+    type Error = Infallible;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Infallible> {
+        self.wait().basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Infallible> {
+        self.wait().code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Infallible> {
+        self.wait().storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Infallible> {
+        self.wait().block_hash_ref(number)
+    }
+}
+
+fn run_slowly(executor: &mut Executor, scene: &Scene) -> BlockOutput {
+    let request = executor.block(scene.block.clone()).database(Slow(scene.database()));
+    request.execute().expect("a valid block")
+}
+
+/// Calls that need each other still read their senders ahead.
+#[test]
+fn storage_is_slow() {
+    let (mut executor, scene) = (executor(|_| {}), chain(false));
+    let is_seen = |_| {
+        let output = run_slowly(&mut executor, &scene);
+        has(&output, (Strategy::Speculative, Reason::SlowStorage))
+    };
+    assert!((0..PATIENCE).any(is_seen), "the workers were not seen waiting in {PATIENCE} blocks");
+}
