@@ -195,7 +195,7 @@ class Verification:
     alone: bool | None = None
 
 
-_SETTING = ("mode", "policy", "rounds", "access_lists", "profile")
+_SETTING = ("mode", "policy", "rounds", "access_lists", "access_list_hint", "profile")
 
 
 def verification(line: _Json) -> Verification:

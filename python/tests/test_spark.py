@@ -48,6 +48,13 @@ def table(output: Path) -> Any:
     return pq.read_table(output).drop_columns(["part"]).sort_by("file")
 
 
+def in_the_ui(spark: SparkSession) -> set[str]:
+    """What Spark's UI calls the jobs."""
+    jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)  # type: ignore[attr-defined]
+    descriptions = [jobs.apply(index).description() for index in range(jobs.size())]
+    return {it.get() for it in descriptions if it.isDefined()}
+
+
 def assert_columns(found: Any, schema: pa.Schema) -> None:
     assert found.schema.names == schema.names
     assert found.cast(schema).num_rows == found.num_rows
@@ -65,6 +72,7 @@ def test_a_folder_row_by_row(spark: SparkSession, tool: Tool, blocks: Path, tmp_
     assert set(found["error_kind"].to_pylist()) == wanted
     assert report.failures == sum(it is not None for it in found["error_kind"].to_pylist()) == 3
     assert any("8 blocks" in it for it in said)
+    assert {"braid: weigh blocks", "braid: verify 3 partitions"} <= in_the_ui(spark)
     # Spark reads it as one table.
     assert spark.read.parquet(str(tmp_path / "out")).count() == len(files)
 
