@@ -12,6 +12,8 @@ mod chain_interrupt;
 mod chain_state;
 mod chain_words;
 mod commands;
+#[cfg(unix)]
+mod container;
 mod contention;
 #[cfg(unix)]
 mod documented;

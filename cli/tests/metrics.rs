@@ -72,7 +72,7 @@ impl Running {
 }
 
 /// Body of the answer to a request, if it is one of success.
-fn get(address: &str, path: &str) -> Option<String> {
+pub(crate) fn get(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -102,7 +102,9 @@ fn a_scrape_tells_what_was_executed() {
     let folder = demo.begun("chain");
     let blocks = fs::read(demo.path("demo/blocks.rlp")).expect("reads");
     let mut running = Running::new(&folder);
-    assert_eq!(get(&running.address, "/healthz").expect("an answer"), "ok\n");
+    for (path, said) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+        assert_eq!(get(&running.address, path).as_deref(), Some(said));
+    }
     let before = get(&running.address, "/metrics").expect("an answer");
     assert_eq!(value(&before, "braid_blocks_total"), Some(0.0));
     let text = running.executes(&blocks, 4);

@@ -4,6 +4,7 @@ mod anvil;
 mod api;
 mod book;
 mod chain;
+mod container;
 mod fuzzing;
 mod instructions;
 mod instrumented;
@@ -179,6 +180,15 @@ enum Recipe {
         #[arg(long)]
         spark: bool,
     },
+    /// Build an image of the tool for podman, docker and Kubernetes, and lint its manifests (needs python3 with venv)
+    Container {
+        /// Cargo's profile for the tool
+        #[arg(long, default_value = "dist")]
+        profile: String,
+        /// Run the image as its manifest says, too
+        #[arg(long)]
+        run: bool,
+    },
     /// Compare braid t8n with the executable specification of PyPI on random blocks (needs python3)
     Spec {
         /// How many blocks from Berlin on; a sixth as many of older forks come on top
@@ -286,6 +296,7 @@ fn run(runner: &mut Runner, recipe: &Recipe) -> Result<(), Failed> {
         Recipe::Api { write } => api::api(runner, *write),
         Recipe::Package => package::package(runner),
         Recipe::Python { spark } => python::python(runner, *spark),
+        Recipe::Container { profile, run } => container::container(runner, profile, *run),
         Recipe::Spec { cases, first } => spec::spec(runner, *cases, *first),
         Recipe::Anvil { blocks } => anvil::anvil(runner, *blocks),
         Recipe::Report => report::report(runner),
@@ -304,7 +315,7 @@ type Part = fn(&mut Runner) -> Result<(), Failed>;
 
 /// The CI, in order: what is cheap comes first. Each kind of check is here, long ones as a sample; `nightly` has the whole
 /// of each.
-const CI: [Part; 22] = [
+const CI: [Part; 23] = [
     |it| recipes::fmt(it, false),
     // Advisories change from day to day; a change of the project must not fail for them.
     licences::licences,
@@ -327,6 +338,7 @@ const CI: [Part; 22] = [
     |it| spec::spec(it, 30, 0),
     |it| anvil::anvil(it, 2),
     report::report,
+    |it| container::container(it, "release", true),
     fuzzing::replay,
 ];
 

@@ -10,4 +10,4 @@ mod totals;
 pub use process::{Begun, Took, WorkerClock};
 pub use server::{MetricsAddress, MetricsError, Server};
 pub use store::{StoreTimes, WatchedSnapshot, WatchedStore};
-pub use totals::{Metrics, Watched, WatchedChain};
+pub use totals::{Metrics, NotReady, Watched, WatchedChain};

@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Time until the next try where no connection can be accepted, as with no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+const OK: &str = "200 OK";
+const PLAIN: &str = "text/plain";
+const PATHS: &str = "ask for /metrics, /healthz or /readyz\n";
+
 /// Where metrics are served. A port alone is one of the loopback interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricsAddress(SocketAddr);
@@ -59,7 +63,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a thread that answers `GET /metrics` and `GET /healthz`.
+    /// Starts a thread that answers `GET /metrics`, `GET /healthz` and `GET /readyz`.
     ///
     /// # Errors
     /// [`MetricsError::Bind`].
@@ -124,10 +128,14 @@ fn answer(stream: TcpStream, metrics: &Metrics) -> io::Result<()> {
     let request = head(&mut stream)?;
     let line = request.lines().next().unwrap_or_default();
     let (status, kind, body) = match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["GET", "/metrics", _] => ("200 OK", "text/plain; version=0.0.4", metrics.text()),
-        ["GET", "/healthz", _] => ("200 OK", "text/plain", "ok\n".to_owned()),
-        ["GET", ..] => ("404 Not Found", "text/plain", "ask for /metrics or /healthz\n".to_owned()),
-        _ => ("405 Method Not Allowed", "text/plain", "only GET is answered\n".to_owned()),
+        ["GET", "/metrics", _] => (OK, "text/plain; version=0.0.4", metrics.text()),
+        ["GET", "/healthz", _] => (OK, PLAIN, "ok\n".to_owned()),
+        ["GET", "/readyz", _] => match metrics.ready() {
+            Ok(()) => (OK, PLAIN, "ready\n".to_owned()),
+            Err(why) => ("503 Service Unavailable", PLAIN, format!("{why}\n")),
+        },
+        ["GET", ..] => ("404 Not Found", PLAIN, PATHS.to_owned()),
+        _ => ("405 Method Not Allowed", PLAIN, "only GET is answered\n".to_owned()),
     };
     let length = body.len();
     let answer = format!(
@@ -185,6 +193,8 @@ mod tests {
         for (request, status) in [
             ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK"),
             ("GET /healthz HTTP/1.0\r\n\r\n", "200 OK"),
+            // There is no chain yet.
+            ("GET /readyz HTTP/1.1\r\n\r\n", "503 Service Unavailable"),
             ("GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
             ("POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed"),
             ("\r\n\r\n", "405 Method Not Allowed"),

@@ -10,12 +10,33 @@ use braid_chain::{CacheUse, DurableHead};
 use braid_evm::{BlockOutput, Stats, Stretch};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
+use thiserror::Error;
 
 /// Upper bounds of the buckets for the length of a stretch, in transactions.
 const LENGTHS: [f64; 9] = [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0];
+
+/// Time that an executed block may take to become durable. Writing one takes milliseconds; a disk that is busy with
+/// other work may take seconds.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a chain takes no blocks at the moment.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum NotReady {
+    /// After a kill the store's journals are read again.
+    #[error("the chain is being opened")]
+    Opening,
+    /// The store does not write.
+    #[error("block {number} was executed {seconds} s ago and is not durable")]
+    NotDurable {
+        /// Number of the last executed block.
+        number: u64,
+        /// Time since then.
+        seconds: u64,
+    },
+}
 
 /// A block that was executed.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +55,8 @@ pub struct Watched<'a> {
 #[derive(Debug, Default)]
 pub struct Metrics {
     totals: Mutex<Totals>,
-    /// Where there is a chain.
-    chain: Option<WatchedChain>,
+    /// The chain, from when it is open.
+    chain: OnceLock<WatchedChain>,
 }
 
 /// A chain whose blocks are counted.
@@ -60,7 +81,9 @@ struct Totals {
     stretches: BTreeMap<(String, String), (u64, u64)>,
     time: Histogram<{ SECONDS.len() }>,
     length: Histogram<{ LENGTHS.len() }>,
+    /// The last executed block, and when this process had executed it.
     number: u64,
+    executed: Option<Instant>,
     /// What workers were given while blocks executed, and what they have used.
     given: Duration,
     busy: Duration,
@@ -68,11 +91,24 @@ struct Totals {
 }
 
 impl Metrics {
-    /// Counters of a chain.
-    #[must_use]
-    pub fn of(chain: WatchedChain) -> Self {
-        let totals = Totals { number: chain.head, ..Totals::default() };
-        Self { totals: Mutex::new(totals), chain: Some(chain) }
+    /// The chain is open. Only the first call counts.
+    pub fn open(&self, chain: WatchedChain) {
+        self.lock().number = chain.head;
+        let _ = self.chain.set(chain);
+    }
+
+    /// Whether the chain takes blocks: it is open, and what it has executed becomes durable.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        let chain = self.chain.get().ok_or(NotReady::Opening)?;
+        let (number, executed) = {
+            let totals = self.lock();
+            (totals.number, totals.executed)
+        };
+        let waited = executed.map_or(Duration::ZERO, |executed| executed.elapsed());
+        becomes_durable(number, chain.durable.get().number, waited)
     }
 
     /// Counts a block.
@@ -84,8 +120,9 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = Text::default();
-        self.lock().write(&mut text, self.chain.as_ref());
-        if let Some(chain) = &self.chain {
+        let chain = self.chain.get();
+        self.lock().write(&mut text, chain);
+        if let Some(chain) = chain {
             // At the time of the scrape: it moves while no block comes.
             write_chain(&mut text, chain);
         }
@@ -111,6 +148,7 @@ impl Totals {
         self.blocks = self.blocks.saturating_add(1);
         self.gas = self.gas.saturating_add(output.gas_used);
         self.number = number;
+        self.executed = Some(Instant::now());
         self.time.add(&SECONDS, time.as_secs_f64());
         add(&mut self.stats, &output.stats);
         for stretch in &output.path {
@@ -151,9 +189,11 @@ impl Totals {
             text.family(name, "counter", help);
             text.sample(name, &[], time.as_secs_f64());
         }
-        let name = "braid_head_block";
-        text.family(name, "gauge", "Number of the last block that was executed.");
-        text.sample(name, &[], self.number);
+        if chain.is_some() {
+            let name = "braid_head_block";
+            text.family(name, "gauge", "Number of the last block that was executed.");
+            text.sample(name, &[], self.number);
+        }
         let nodes = chain.map_or_else(CacheUse::default, |chain| chain.durable.node_cache());
         write_caches(text, &[("store_blocks", self.cache), ("trie_nodes", nodes)]);
     }
@@ -241,6 +281,15 @@ impl Totals {
     }
 }
 
+/// Whether the last executed block is durable, or may still become so in time. While blocks are executed the writer gets
+/// on, because execution waits for it.
+fn becomes_durable(number: u64, durable: u64, waited: Duration) -> Result<(), NotReady> {
+    if number <= durable || waited < WRITE_LIMIT {
+        return Ok(());
+    }
+    Err(NotReady::NotDurable { number, seconds: waited.as_secs() })
+}
+
 /// What moves without blocks.
 fn write_chain(text: &mut Text, chain: &WatchedChain) {
     for (name, help, value) in [
@@ -298,14 +347,26 @@ fn add(total: &mut Stats, block: &Stats) {
 
 #[cfg(test)]
 mod tests {
-    use super::Metrics;
+    use super::{Metrics, NotReady, WRITE_LIMIT, becomes_durable};
+    use std::time::Duration;
 
     #[test]
     fn everything_is_there_before_the_first_block() {
         let text = Metrics::default().text();
-        for name in ["braid_blocks_total 0", "braid_head_block 0", "braid_block_seconds_count 0"] {
+        for name in ["braid_blocks_total 0", "braid_block_seconds_count 0"] {
             assert!(text.lines().any(|line| line == name), "{name}: {text}");
         }
         assert!(text.contains("process_cpu_seconds_total ") && text.contains("braid_build_info{"));
+    }
+
+    #[test]
+    fn a_block_that_does_not_become_durable_in_time_is_told() {
+        let soon = WRITE_LIMIT - Duration::from_millis(1);
+        assert_eq!(becomes_durable(7, 7, 9 * WRITE_LIMIT), Ok(()));
+        assert_eq!(becomes_durable(7, 5, soon), Ok(()));
+        let late = becomes_durable(7, 5, WRITE_LIMIT).unwrap_err();
+        assert_eq!(late, NotReady::NotDurable { number: 7, seconds: WRITE_LIMIT.as_secs() });
+        assert!(late.to_string().contains("block 7 was executed 10 s ago"), "{late}");
+        assert_eq!(Metrics::default().ready(), Err(NotReady::Opening));
     }
 }

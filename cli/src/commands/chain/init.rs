@@ -1,7 +1,9 @@
 //! `braid chain init`: the state that a chain begins with.
 
 use super::{End, Stop, count, genesis_file, message, working};
-use braid_chain::{ChainFolder, EmbeddedStore, Head, StateRoots, create, genesis};
+use braid_chain::{
+    ChainFolder, EmbeddedStore, Head, Snapshot, StateReader, StateRoots, create, genesis, open,
+};
 use clap::Args;
 use serde_json::json;
 use std::{
@@ -12,6 +14,7 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   braid chain init --genesis genesis.json chain/
+  braid chain init --if-missing --genesis genesis.json chain/     before each start of a service
   braid chain init --genesis genesis.json --json chain/ | jq .hash";
 
 /// Create a chain from a genesis file
@@ -27,6 +30,9 @@ pub(super) struct InitArgs {
     /// The chain's folder, which is made if it is not there
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Leave a chain of this genesis that is there already as it is
+    #[arg(long)]
+    if_missing: bool,
     /// Compute no state roots: blocks cost less, and state roots of headers are not compared
     #[arg(long)]
     no_state_roots: bool,
@@ -45,6 +51,10 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     let folder = ChainFolder::create(&args.folder).map_err(message)?;
     let store = EmbeddedStore::open(&folder.store()).map_err(message)?;
     let encoded = genesis::encode(&genesis).map_err(message)?;
+    let there = args.if_missing.then(|| open(&store)).and_then(Result::ok);
+    if let Some(reader) = there {
+        return kept(args, &reader, (&encoded, head));
+    }
     working("writing the genesis", || create(&store, &encoded, &batch, roots))
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
     let [accounts, slots] = [batch.accounts.len(), batch.slots.len()].map(|it| it as u64);
@@ -67,5 +77,31 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     writeln!(out, "state root {}", header.state_root)?;
     writeln!(out, "{}, {} in {folder}", count(accounts, "account"), count(slots, "slot"))?;
     writeln!(out, "next: braid chain run {folder} BLOCKS.rlp")?;
+    Ok(End::Right)
+}
+
+/// Leaves the chain that is there, if it began with this genesis. Its first block's hash, which tells the accounts, is
+/// compared as long as the chain keeps it.
+fn kept<S: Snapshot>(
+    args: &InitArgs,
+    reader: &StateReader<S>,
+    (genesis, first): (&[u8], Head),
+) -> Result<End, Stop> {
+    let known = reader.block_hash(first.number).map_err(message)?;
+    let folder = args.folder.display();
+    if reader.genesis().map_err(message)? != genesis || known.is_some_and(|it| it != first.hash) {
+        let file = args.genesis.display();
+        return Err(Stop::Message(format!(
+            "{folder} holds a chain that began with another genesis than {file}; take that one, or another folder"
+        )));
+    }
+    let head = reader.head();
+    let mut out = io::stdout().lock();
+    if args.json {
+        let report = json!({"number": head.number, "hash": head.hash, "created": false});
+        writeln!(out, "{report}")?;
+    } else {
+        writeln!(out, "{folder} holds this chain, after block {}", head.number)?;
+    }
     Ok(End::Right)
 }

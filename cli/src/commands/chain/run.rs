@@ -7,11 +7,11 @@ use super::{
     pace::{Pace, Tally},
     refusal::Refusal,
     serve::{ServeArgs, Serving, serve},
-    watch::{RunChain, Watch},
+    watch::{RunChain, Served, Watch},
 };
 use crate::chain_input::{Ahead, InputBlock, Inputs, Next, SizedBlock};
 use crate::commands::run::PolicyArg;
-use crate::metrics::{MetricsAddress, StoreTimes, WatchedStore};
+use crate::metrics::{MetricsAddress, WatchedStore};
 use braid_chain::{Chain, ChainConfig, ChainError, Head, Keep, Rules, genesis, open as open_chain};
 use clap::Args;
 use serde_json::json;
@@ -19,7 +19,6 @@ use std::{
     io::{self, Write},
     num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
-    sync::Arc,
 };
 
 const EXAMPLES: &str = "\
@@ -85,6 +84,8 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
+    // First: opening a chain takes a while after a kill.
+    let served = args.metrics.map(Served::start).transpose()?;
     let (_folder, store) = open(&args.folder, Some(args.cache))?;
     let mut config = ChainConfig::default();
     config.executor.workers = args.workers.unwrap_or(config.executor.workers);
@@ -92,7 +93,7 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     config.keep = Keep::blocks(args.undo_blocks);
     config.keep.receipt_blocks = args.receipts;
     if let Some(address) = args.serve.rpc {
-        let serving = Serving { store, chain: config, metrics: args.metrics, json: args.json };
+        let serving = Serving { store, chain: config, served, json: args.json };
         return serve(address, &args.serve, serving);
     }
     let reader = open_chain(&store).map_err(message)?;
@@ -102,13 +103,12 @@ pub(super) fn run(args: &RunArgs) -> Result<End, Stop> {
     let rules = Rules::new(genesis.config);
     let threads = NonZeroUsize::from(config.executor.workers);
     let inputs = Inputs::new(&args.inputs, rules, head.number, threads).map_err(message)?;
-    let times = args.metrics.map(|_| Arc::<StoreTimes>::default());
-    let watched = WatchedStore::new(store.clone(), times.clone());
+    let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
     let chain = Chain::open(watched, config).map_err(message)?;
     let mut pace = Pace::new(inputs.bytes());
     let workers = config.executor.workers.get();
-    let watch = |(address, times)| Watch::start(address, (&chain, store, times, workers));
-    let metrics = args.metrics.zip(times).map(watch).transpose()?;
+    let watch = |served| Watch::start(served, (&chain, store, workers));
+    let metrics = served.map(watch).transpose()?;
     let mut import = Import { chain, first: None, passed_over: 0, metrics };
     let interrupts = interrupt::listen()?;
     let inputs = Ahead::new(inputs).map_err(message)?;

@@ -4,9 +4,9 @@ use super::{
     End, Stop, count,
     interrupt::{self},
     message,
-    watch::Watch,
+    watch::{Served, Watch},
 };
-use crate::metrics::{Begun, MetricsAddress, StoreTimes, WatchedStore};
+use crate::metrics::{Begun, WatchedStore};
 use braid_chain::{ChainConfig, EmbeddedStore};
 use braid_rpc::{Limits, Mined, Node, NodeConfig, Observer, Server};
 use clap::Args;
@@ -14,7 +14,6 @@ use serde_json::json;
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -40,7 +39,7 @@ pub(super) struct ServeArgs {
 pub(super) struct Serving {
     pub(super) store: EmbeddedStore,
     pub(super) chain: ChainConfig,
-    pub(super) metrics: Option<MetricsAddress>,
+    pub(super) served: Option<Served>,
     pub(super) json: bool,
 }
 
@@ -55,16 +54,15 @@ fn address_from(text: &str) -> Result<SocketAddr, String> {
 
 /// Makes blocks until Ctrl-C.
 pub(super) fn serve(address: SocketAddr, args: &ServeArgs, serving: Serving) -> Result<End, Stop> {
-    let Serving { store, chain, metrics, json } = serving;
+    let Serving { store, chain, served, json } = serving;
     let workers = chain.executor.workers.get();
     let mut config = NodeConfig::default();
     config.chain = chain;
     config.history_blocks = args.history;
-    let times = metrics.map(|_| Arc::<StoreTimes>::default());
-    let watched = WatchedStore::new(store.clone(), times.clone());
+    let watched = WatchedStore::new(store.clone(), served.as_ref().map(Served::times));
     let mut node = Node::open(watched, config).map_err(message)?;
-    let watch = |(address, times)| Watch::start(address, (node.chain(), store, times, workers));
-    let watch = metrics.zip(times).map(watch).transpose()?;
+    let watch = |served| Watch::start(served, (node.chain(), store, workers));
+    let watch = served.map(watch).transpose()?;
     let interrupts = interrupt::listen()?;
     let server = Server::start(address, node.shared(), Limits::default()).map_err(message)?;
     writeln!(io::stderr(), "json-rpc: http://{}", server.address())?;

@@ -15,6 +15,27 @@ use std::{
 /// A chain whose store is watched.
 pub(super) type RunChain = Chain<WatchedStore<EmbeddedStore>>;
 
+/// Counters that are served from the start of the command, before its chain is open.
+pub(super) struct Served {
+    metrics: Arc<Metrics>,
+    server: Server,
+    times: Arc<StoreTimes>,
+}
+
+impl Served {
+    /// Starts to serve.
+    pub(super) fn start(address: MetricsAddress) -> Result<Self, Stop> {
+        let metrics = Arc::<Metrics>::default();
+        let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
+        Ok(Self { metrics, server, times: Arc::default() })
+    }
+
+    /// What the store's accesses take is added up there.
+    pub(super) fn times(&self) -> Arc<StoreTimes> {
+        Arc::clone(&self.times)
+    }
+}
+
 /// What is counted while the command runs.
 pub(super) struct Watch {
     metrics: Arc<Metrics>,
@@ -23,14 +44,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to serve metrics, and says where.
+    /// The chain is open: says where its counters are served.
     pub(super) fn start(
-        address: MetricsAddress,
-        (chain, store, times, workers): (&RunChain, EmbeddedStore, Arc<StoreTimes>, u16),
+        served: Served,
+        (chain, store, workers): (&RunChain, EmbeddedStore, u16),
     ) -> Result<Self, Stop> {
+        let Served { metrics, server, times } = served;
         let (head, durable) = (chain.head().number, chain.durable_head());
-        let metrics = Arc::new(Metrics::of(WatchedChain { head, durable, times, workers }));
-        let server = Server::start(address, Arc::clone(&metrics)).map_err(message)?;
+        metrics.open(WatchedChain { head, durable, times, workers });
         writeln!(io::stderr(), "metrics: http://{}/metrics", server.address())?;
         Ok(Self { metrics, clock: WorkerClock::new(workers), store })
     }
