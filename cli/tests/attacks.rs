@@ -17,11 +17,11 @@ const WORKERS: [u16; 2] = [2, 8];
 /// on either number of workers. All are chains that nothing tells: what it takes to find that out weighs four times as
 /// much in a fourth of a block.
 const BELOW: [(Attack, f64, f64); 5] = [
-    (Attack::OneSlot, 0.7, 2.4),
-    (Attack::Newest, 0.95, 2.2),
-    (Attack::TaughtFree, 0.7, 2.4),
-    (Attack::ReadSets, 0.95, 2.2),
-    (Attack::Creations, 0.95, 2.4),
+    (Attack::OneSlot, 0.7, 2.6),
+    (Attack::Newest, 0.9, 2.4),
+    (Attack::TaughtFree, 0.7, 2.6),
+    (Attack::ReadSets, 0.9, 2.5),
+    (Attack::Creations, 0.9, 2.8),
 ];
 
 #[test]
