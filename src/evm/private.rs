@@ -7,7 +7,7 @@
 
 use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
-use super::crew::Crew;
+use super::crew::{Crew, Fewer};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
 use super::plan::pace::Pace;
@@ -90,7 +90,8 @@ impl<S: StateSource> Session<S> {
                 continue;
             }
             let before = self.tally.protocol;
-            ended = self.run_round(lanes, crew, config, lend(&mut on_commit));
+            let some = &mut Fewer { crew: &mut *crew, most: lanes.workers() };
+            ended = self.run_round(lanes, some, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
             let after = self.tally.protocol;
             let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);

@@ -121,9 +121,9 @@ impl Protocol {
         if !valid && !is_mutant!(self.mutant, SkipValidation) {
             return Ok(self.ask(Awaiting::Validate(tx), Command::Validate(tx)));
         }
-        let job = self.slot(tx)?.job;
+        let Slot { job, runs, .. } = *self.slot(tx)?;
         if job.is_some_and(|job| job.mode == Mode::Speculative) {
-            self.count_kept(1);
+            self.count_kept(1, runs);
         }
         if is_mutant!(self.mutant, CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
             return Ok(Some(Command::Commit(tx)));

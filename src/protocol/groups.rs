@@ -112,7 +112,7 @@ impl Protocol {
         let speculative = if ended.is_in_order(tx) { 0 } else { group.len() };
         ended.groups.pop_front();
         ended.own += group.len();
-        self.count_kept(speculative);
+        self.count_kept(speculative, 1);
         let publish = self.private.is_mixed;
         if publish {
             // Not if the block ends here: then nothing that is answered counts.

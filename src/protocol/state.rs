@@ -63,7 +63,7 @@ pub(super) struct Recent {
     pub(super) commits: u32,
     /// Runs whose result is of no use.
     pub(super) discarded: u32,
-    /// Commits of speculative runs.
+    /// Commits of speculative runs, the first or second of their transaction.
     pub(super) kept: u32,
 }
 

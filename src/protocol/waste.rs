@@ -40,10 +40,13 @@ impl Protocol {
         self.counters.discarded_in_batches += u64::from(runs);
     }
 
-    /// Counts commits of speculative runs.
-    pub(super) const fn count_kept(&mut self, commits: u32) {
+    /// Counts commits of speculative runs, each the `runs`-th of its transaction. What ran three
+    /// times has waited for others twice, as it would have in order.
+    pub(super) const fn count_kept(&mut self, commits: u32, runs: u32) {
         self.counters.speculative_commits += commits as u64;
-        self.recent.kept = self.recent.kept.saturating_add(commits);
+        if runs <= 2 {
+            self.recent.kept = self.recent.kept.saturating_add(commits);
+        }
     }
 
     /// Throws away what shared a journal with `tx` and ran after it.

@@ -23,6 +23,16 @@ pub struct Lanes {
     pub total: u64,
 }
 
+impl Lanes {
+    /// Workers that have something to do while one of them runs the heaviest of what belongs
+    /// together: more of them would wait for it. One more than that, as nothing divides evenly.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        let full = self.total.div_ceil(self.heaviest.max(1));
+        usize::try_from(full).map_or(usize::MAX, |full| full.saturating_add(1))
+    }
+}
+
 /// The one that stands for all that belong together with `place`.
 fn root(parents: &mut [usize], mut place: usize) -> usize {
     while let Some(&parent) = parents.get(place).filter(|parent| **parent != place) {
@@ -139,5 +149,12 @@ mod tests {
         assert!(loads[..3].iter().all(|load| load.abs_diff(lightest) <= 17), "{loads:?}");
         // It may be all that there is to do.
         assert_eq!(lanes(&ties, 4, u64::MAX).lanes.len(), 3);
+    }
+
+    #[test]
+    fn no_more_workers_than_the_heaviest_leaves_work_for() {
+        let workers = |heaviest, total| Lanes { heaviest, total, ..Lanes::default() }.workers();
+        let all = [(10, 10), (10, 11), (10, 20), (10, 21), (1, 100), (0, 0)];
+        assert_eq!(all.map(|(heaviest, total)| workers(heaviest, total)), [2, 3, 3, 4, 101, 1]);
     }
 }

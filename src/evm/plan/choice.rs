@@ -15,8 +15,6 @@ pub(in crate::evm) struct Choice {
     pub(in crate::evm) shortest: usize,
     /// The rest of the block runs in order, and another worker may fold what it leaves.
     pub(in crate::evm) is_rest: bool,
-    /// Batches of neighbours are tried because the whole block, a short one, looks independent.
-    pub(in crate::evm) is_short: bool,
     /// What is not tried because it has not paid in earlier blocks.
     pub(super) untried: Tried,
 }

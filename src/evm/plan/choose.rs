@@ -33,8 +33,8 @@ impl Rest<'_> {
 
     const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
         let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
-        let (workers, shortest, is_rest, is_short) = (1, 0, false, false);
-        Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried }
+        let (workers, shortest, is_rest) = (1, 0, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, untried }
     }
 
     /// All that is left runs in order.
@@ -120,12 +120,15 @@ fn by_features(
     }
     let mut untried = Tried::default();
     if let (false, Some(reason)) = (progress.tried.neighbours, features.neighbours) {
-        let is_short = features.transactions < NEIGHBOURS;
-        // An executor that does not last cannot remember that they did not hold.
-        let remembers = |it: &Feedback| !features.learns || it.tries_short_neighbours();
-        if !is_short || feedback.is_some_and(remembers) {
+        // An executor that does not last cannot remember that they did not hold: it tries them
+        // where there is most to gain.
+        let tries = match feedback {
+            Some(feedback) => !features.learns || feedback.tries_neighbours(),
+            None => features.transactions >= NEIGHBOURS,
+        };
+        if tries {
             let choice = rest.choice(Strategy::Neighbours, reason);
-            return Choice { shortest: features.first_batch, is_short, ..choice };
+            return Choice { shortest: features.first_batch, ..choice };
         }
         untried.neighbours = true;
     }

@@ -4,8 +4,8 @@ use super::choice::Choice;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{
-    CHEAP_FOLLOWED_FOR_TWO, CHEAP_FOR_MORE, CHEAP_FOR_TWO, FOLDS_MEANWHILE, FOLLOWED, NEIGHBOURS,
-    NEIGHBOURS_EACH, SHARED_GAS,
+    CHEAP, CHEAP_FOLLOWED_FOR_TWO, FOLDS_MEANWHILE, FOLLOWED, NEIGHBOURS, NEIGHBOURS_EACH,
+    SHARED_GAS,
 };
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
@@ -185,8 +185,7 @@ impl Features {
         }
         let cheap = match workers {
             ..=2 if self.is_followed() => CHEAP_FOLLOWED_FOR_TWO,
-            ..=2 => CHEAP_FOR_TWO,
-            _ if self.is_followed() && shares_journals => CHEAP_FOR_MORE,
+            _ if workers <= 2 || shares_journals => CHEAP,
             _ => 0,
         };
         if self.gas < SHARED_GAS {
@@ -260,8 +259,8 @@ mod tests {
         };
         // Native transfers; a little more; tokens of two kinds.
         for (gas, two, two_followed, three, three_followed) in [
-            (21_000, true, true, false, true),
-            (26_000, true, true, false, false),
+            (21_000, true, true, true, true),
+            (34_000, true, true, true, true),
             (40_000, false, true, false, false),
             (60_000, false, false, false, false),
         ] {

@@ -20,8 +20,8 @@ pub(crate) struct Feedback {
     pub(super) longest: Longest,
     /// Whether batches of tied transactions have paid.
     groups: Backoff,
-    /// Whether batches of neighbours have, in short blocks.
-    short_neighbours: Backoff,
+    /// Whether batches of neighbours have.
+    neighbours: Backoff,
 }
 
 /// When something is tried again after it has not paid.
@@ -66,8 +66,8 @@ impl Feedback {
         self.groups.tries()
     }
 
-    pub(super) const fn tries_short_neighbours(&self) -> bool {
-        self.short_neighbours.tries()
+    pub(super) const fn tries_neighbours(&self) -> bool {
+        self.neighbours.tries()
     }
 
     /// Learns from a stretch.
@@ -77,12 +77,15 @@ impl Feedback {
             self.groups.skip();
         }
         if choice.untried.neighbours {
-            self.short_neighbours.skip();
+            self.neighbours.skip();
         }
-        let all_committed = outcome.next >= outcome.all;
+        let committed = outcome.next - outcome.first;
         match choice.strategy {
             Strategy::Groups => self.groups.learn(outcome.rounds_paid),
-            Strategy::Neighbours if choice.is_short => self.short_neighbours.learn(all_committed),
+            // Each worker has begun with a batch, and perhaps thrown it away.
+            Strategy::Neighbours => {
+                self.neighbours.learn(committed >= choice.workers * choice.shortest);
+            }
             _ => {}
         }
         if !gives_up {
@@ -94,7 +97,7 @@ impl Feedback {
         }
         let is_speculative = choice.strategy == Strategy::Speculative;
         // Less than that is never given up, whatever it is.
-        let tells = !outcome.has_failed && outcome.next - outcome.first >= least;
+        let tells = !outcome.has_failed && committed >= least;
         if is_speculative && tells {
             self.calls.learn(of(outcome.next), outcome.was_given_up);
         }

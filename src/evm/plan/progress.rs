@@ -107,9 +107,8 @@ mod tests {
     fn nothing_is_left_to_run_in_order_at_the_end_of_a_round() {
         let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
         let untried = Tried { neighbours: false, groups: false };
-        let (end, workers, shortest, is_rest, is_short) = (256, 2, 0, false, false);
-        let choice =
-            Choice { strategy, reason, end, workers, shortest, is_rest, is_short, untried };
+        let (end, workers, shortest, is_rest) = (256, 2, 0, false);
+        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
         let outcome = |next| {
             let (first, all, was_given_up, has_failed) = (0, 256, true, false);
             let rounds_paid = false;
