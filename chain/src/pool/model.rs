@@ -354,24 +354,41 @@ fn seeded_bugs_are_noticed() {
     }
 }
 
+/// Adds a transaction of a sender who can pay for it.
+fn add(pool: &mut Queues, sender: u8, nonce: u64, (max_fee, tip): (u128, u128)) {
+    let tx = Short { sender, nonce, max_fee, tip, gas: 0, value: 0, input: 0 }.transaction();
+    pool.add(tx, account((0, 1_000)), 1).expect("room");
+}
+
+/// A block has a transaction that gave way to others and came again: it is not handed out twice.
+#[test]
+fn what_a_block_has_is_not_handed_out_again() {
+    let mut pool = Queues::new(limits(), 1, 0);
+    let next = |pool: &mut Queues| pool.next(500_000).map(|tx| (tx.sender(), tx.nonce()));
+    add(&mut pool, 0, 0, (1, 1));
+    pool.begin();
+    assert_eq!(next(&mut pool), Some((address(0), 0)));
+    for (sender, nonce) in [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
+        add(&mut pool, sender, nonce, (20, 20));
+    }
+    assert_eq!(pool.next_nonce(&address(0)), None, "it gave way");
+    (0..2).for_each(|nonce| add(&mut pool, 0, nonce, (29, 29)));
+    assert_eq!(next(&mut pool), Some((address(0), 1)));
+    // The next block has neither of them.
+    pool.begin();
+    assert_eq!(next(&mut pool), Some((address(0), 0)));
+}
+
 /// Senders fill a pool with what pays more than others, but not the base fee: it gives way.
 #[test]
 fn what_no_block_can_have_gives_way() {
-    let rich = account((0, 1_000));
     let mut pool = Queues::new(limits(), 1, 10);
-    let mut add = |sender, nonce, max_fee, tip| {
-        let (gas, value, input) = (0, 0, 0);
-        let tx = Short { sender, nonce, max_fee, tip, gas, value, input }.transaction();
-        pool.add(tx, rich, 1)
-    };
     for nonce in 0..3 {
         // The second sender's first one is what the others wait for.
-        add(0, nonce, 9, 9).expect("room");
-        add(1, nonce, if nonce == 0 { 9 } else { 29 }, 9).expect("room");
+        add(&mut pool, 0, nonce, (9, 9));
+        add(&mut pool, 1, nonce, (if nonce == 0 { 9 } else { 29 }, 9));
     }
-    for nonce in 0..4 {
-        add(2, nonce, 11, 1).expect("it pays the base fee");
-    }
+    (0..4).for_each(|nonce| add(&mut pool, 2, nonce, (11, 1)));
     assert_eq!(pool.next_nonce(&address(2)), Some(4));
     assert_eq!(pool.status().transactions, limits().max_transactions);
 }

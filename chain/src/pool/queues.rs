@@ -49,6 +49,8 @@ pub(super) struct Queues {
     too_large: HashSet<Address>,
     /// Senders whose transactions this block leaves out.
     left_out: HashSet<Address>,
+    /// Nonce after what this block was handed, of senders that have nothing in the pool since.
+    handed: HashMap<Address, u64>,
     #[cfg(test)]
     pub(super) mutant: Mutant,
 }
@@ -68,6 +70,7 @@ impl Queues {
             gas_left: 0,
             too_large: HashSet::new(),
             left_out: HashSet::new(),
+            handed: HashMap::new(),
             #[cfg(test)]
             mutant: Mutant::None,
         }
@@ -87,7 +90,9 @@ impl Queues {
         self.arrivals = self.arrivals.saturating_add(1);
         self.bytes = self.bytes.saturating_add(entry.tx.bytes());
         self.by_hash.insert(entry.tx.hash(), (sender, nonce));
-        let queue = self.senders.entry(sender).or_insert_with(|| Queue::new(account));
+        let next = self.handed.get(&sender).copied().unwrap_or(account.nonce);
+        let queue = self.senders.entry(sender);
+        let queue = queue.or_insert_with(|| Queue { next, ..Queue::new(account) });
         if let Some(old) = queue.insert(entry) {
             self.forget(&old);
         }
@@ -206,6 +211,9 @@ impl Queues {
             self.tails.remove(&(tail, sender));
         }
         let Some((nonce, last)) = queue.entries.last_key_value() else {
+            if queue.next > queue.account.nonce {
+                self.handed.insert(sender, queue.next);
+            }
             if !is_sender_kept {
                 self.senders.remove(&sender);
             }
@@ -227,6 +235,7 @@ impl Queues {
     /// Begins to hand out transactions for a block.
     pub(super) fn begin(&mut self) {
         (self.gas_left, self.too_large, self.left_out) = Default::default();
+        self.handed.clear();
         for queue in self.senders.values_mut() {
             queue.next = queue.account.nonce;
         }
