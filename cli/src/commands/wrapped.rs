@@ -19,11 +19,9 @@ pub(super) fn wrapped(text: &str) -> String {
             .break_words(false)
             .word_separator(WordSeparator::AsciiSpace)
             .word_splitter(WordSplitter::NoHyphenation);
+        // An empty line is one, too.
         for line in textwrap::wrap(words, options) {
             lines += &line;
-            lines.push('\n');
-        }
-        if words.is_empty() {
             lines.push('\n');
         }
     }
