@@ -333,7 +333,7 @@ fn json_lines_have_the_documented_fields() {
         }
     }
     assert!(block["incarnations"].as_u64() >= Some(120), "{block}");
-    assert_eq!(block["path"][0]["strategy"], "Speculative", "{block}");
+    assert_eq!(block["path"][0]["strategy"], "InOrder", "{block}");
 }
 
 #[test]
