@@ -4,12 +4,14 @@
 mod helping;
 #[path = "commands/longest.rs"]
 mod longest;
+#[path = "commands/waste.rs"]
+mod waste;
 
 use braid_evm::error::Invariant;
 use braid_evm::ids::{Chunk, TxIndex};
 use braid_evm::protocol::{
-    BatchReport, Command, Event, Failure, Halt, Job, JobReport, Limits, Plan, Policy, Protocol,
-    RunResult, Status, TxReport, Verdict, Waste,
+    BatchReport, Command, Event, Failure, Job, JobReport, Limits, Plan, Policy, Protocol,
+    RunResult, Status, TxReport, Verdict,
 };
 use std::collections::VecDeque;
 
@@ -77,6 +79,11 @@ struct Driven {
 
 /// Runs a block with one worker; `speculate` says what becomes of the n-th job from the channel.
 fn drive(protocol: &mut Protocol, speculate: impl Fn(usize) -> RunResult) -> Driven {
+    drive_with(protocol, |number| TxReport { runs: 1, result: speculate(number) })
+}
+
+/// The same, where a job may take more runs than one.
+fn drive_with(protocol: &mut Protocol, speculate: impl Fn(usize) -> TxReport) -> Driven {
     let (mut driven, mut channel) = (Driven::default(), VecDeque::new());
     loop {
         let command = protocol.poll().expect("no rule is broken");
@@ -100,7 +107,7 @@ fn drive(protocol: &mut Protocol, speculate: impl Fn(usize) -> RunResult) -> Dri
             Some(other) => panic!("{other:?} in a block without private batches"),
             None => {
                 let (number, job) = channel.pop_front().expect("a job can go on");
-                report(job, 1, speculate(number))
+                ran(job, vec![speculate(number)])
             }
         };
         protocol.apply(event).expect("it was asked");
@@ -280,66 +287,6 @@ fn nothing_is_sent_in_order() {
     assert!(drive(&mut protocol, |_| done()).sent_at.is_empty());
     let counters = protocol.counters();
     assert_eq!((counters.runs, counters.speculative_commits, counters.claims), (40, 0, 0));
-}
-
-/// 30 discarded runs in 32 commits, at most six of them from speculative runs, lead to 64 transactions in order.
-#[test]
-fn waste_leads_to_a_stretch_in_order() {
-    let auto = Limits { policy: Policy::Auto, ..limits() };
-    let failed = || RunResult::Failed(Failure::Rejected);
-    for (wasted, stretches) in [(0, 0), (29, 0), (30, 1)] {
-        let mut protocol = Protocol::new(auto, &Plan::singles(140));
-        let driven = drive(&mut protocol, |job| if job < wasted { failed() } else { done() });
-        let counters = protocol.counters();
-        assert_eq!(counters.in_order_stretches, stretches, "{wasted}");
-        let sent_in_stretch = driven.sent_at.iter().filter(|at| (33..96).contains(*at)).count();
-        assert_eq!(sent_in_stretch == 0, stretches == 1, "{wasted}: {:?}", driven.sent_at);
-        assert!(driven.sent_at.iter().any(|at| *at >= 96), "{wasted}: {:?}", driven.sent_at);
-        let sent = driven.sent_at.len() as u64;
-        assert_eq!((counters.failed, counters.discarded), (wasted as u64, wasted as u64));
-        assert_eq!(counters.speculative_commits, sent - wasted as u64);
-        assert_eq!(counters.runs, 140 + wasted as u64);
-    }
-    // Waste is forgotten after 32 commits, and `ForceSpeculative` does not look at it.
-    let mut protocol = Protocol::new(auto, &Plan::singles(140));
-    let spread = |job| if (20..49).contains(&job) { failed() } else { done() };
-    drive(&mut protocol, spread);
-    assert_eq!(protocol.counters().in_order_stretches, 0);
-    let mut protocol = Protocol::new(limits(), &Plan::singles(140));
-    drive(&mut protocol, |_| failed());
-    assert_eq!(protocol.counters().in_order_stretches, 0);
-}
-
-/// Where the caller goes on by other means the block ends there, after as many runs as was asked for.
-#[test]
-fn waste_ends_a_block_that_is_handed_over() {
-    for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
-        for wasted in [most - 1, most] {
-            let hands_over = Some(Waste { runs: most, kept: u32::MAX, commits });
-            let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
-            let mut protocol = Protocol::new(limits, &Plan::singles(140));
-            let failed = || RunResult::Failed(Failure::Rejected);
-            drive(&mut protocol, |job| if job < wasted as usize { failed() } else { done() });
-            let expected = (wasted == most).then_some(Halt::HandedOver);
-            assert_eq!(protocol.halt(), expected, "{wasted} of {most} in {commits}");
-            assert_eq!(protocol.frontier().0, if wasted == most { commits } else { 140 });
-        }
-    }
-}
-
-/// However much is thrown away: where some of it is kept, speculation goes on.
-#[test]
-fn speculation_that_is_kept_is_not_given_up() {
-    for (kept, is_given_up) in [(0, false), (8, false), (9, true), (20, true)] {
-        let hands_over = Some(Waste { runs: 10, kept, commits: 20 });
-        let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
-        let mut protocol = Protocol::new(limits, &Plan::singles(20));
-        // The first one runs at the frontier; of the others ten are thrown away.
-        let failed = || RunResult::Failed(Failure::Rejected);
-        drive(&mut protocol, |job| if job < 10 { failed() } else { done() });
-        let counters = protocol.counters();
-        assert_eq!((counters.discarded, counters.in_order_stretches), (10, u64::from(is_given_up)));
-    }
 }
 
 #[test]

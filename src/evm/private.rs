@@ -132,3 +132,77 @@ impl<S: StateSource> Session<S> {
         self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::crew::{Memory, Team};
+    use super::super::drive::{Options, execute};
+    use super::super::exec::any::AnySource;
+    use super::super::exec::base::Cloned;
+    use super::super::exec::extensions::Extensions;
+    use super::super::exec::input::Block;
+    use super::super::mutants::EvmMutant;
+    use super::*;
+    use crate::evm::plan::Strategy;
+    use crate::runtime::{Seat, Task};
+    use alloy_primitives::{Address, TxKind, U256, hex};
+    use revm::bytecode::Bytecode;
+    use revm::context::TxEnv;
+    use revm::database::{CacheDB, EmptyDB};
+    use revm::state::AccountInfo;
+    use std::num::NonZeroU16;
+
+    /// A team that notes how many of its workers are asked for.
+    struct Noted(Team, Vec<usize>);
+
+    impl Crew<'static> for Noted {
+        fn workers(&self) -> usize {
+            self.0.workers()
+        }
+
+        fn memory(&mut self) -> Option<&mut Memory> {
+            self.0.memory()
+        }
+
+        fn run_on<R>(
+            &mut self,
+            workers: usize,
+            task: &Arc<dyn Task>,
+            own: impl FnOnce(Seat<'_>) -> R,
+        ) -> R {
+            self.1.push(workers);
+            self.0.run_on(workers, task, own)
+        }
+    }
+
+    /// Half of the calls name one slot, and each of the others one of its own.
+    #[test]
+    fn a_round_wakes_whom_its_heaviest_lane_leaves_work_for() {
+        let contract = Address::repeat_byte(0xcc);
+        // It counts in the slot that the first argument names.
+        let code = Bytecode::new_raw(hex!("600435805460010190550000").into());
+        let mut state = CacheDB::new(EmptyDB::new());
+        state.insert_account_info(contract, AccountInfo::default().with_code(code));
+        let call = |index: u64| TxEnv {
+            caller: Address::left_padding_from(&(index + 1_000).to_be_bytes()),
+            kind: TxKind::Call(contract),
+            data: [[7; 4].as_slice(), &U256::from(index * (index % 2)).to_be_bytes::<32>()]
+                .concat()
+                .into(),
+            gas_limit: 60_000,
+            chain_id: Some(1),
+            ..TxEnv::default()
+        };
+        let mut block = Block { transactions: (0..300).map(call).collect(), ..Block::default() };
+        block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
+        let mut crew = Noted(Team::new((8, 8), true).expect("threads"), Vec::new());
+        let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));
+        let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
+        let options =
+            Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
+        let done = execute(&mut crew, block.into(), AnySource::new(Cloned(state)), options);
+        let path = done.expect("a valid block").path;
+        assert_eq!(path.first().map(|it| it.strategy), Some(Strategy::Groups), "{path:?}");
+        assert_eq!(crew.1.first(), Some(&3), "{:?}", crew.1);
+    }
+}

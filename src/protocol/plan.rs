@@ -65,7 +65,7 @@ impl Waste {
     /// run is kept but by chance: two of 32 on two workers (`f_unipool`, virtual time). Real block
     /// 5526571, which discards as much and gains, keeps nine. On more workers the next one of a
     /// chain runs again as soon as the one before has published, and is kept: `d_erc20hot` on four
-    /// real cores, with two runs discarded for each commit, came to 0.3, and to 1.9 once it was
+    /// real cores, with two runs discarded for each commit, came to 0.3, and to 1.3 once it was
     /// given up. More workers waste by fits and starts, so that it takes longer to tell: block
     /// 4330482 on eight of them comes to 2.3 instead of 3.9 with 32 commits (virtual time).
     #[must_use]

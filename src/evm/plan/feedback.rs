@@ -82,8 +82,9 @@ impl Feedback {
         let committed = outcome.next - outcome.first;
         match choice.strategy {
             Strategy::Groups => self.groups.learn(outcome.rounds_paid),
-            // Each worker has begun with a batch, and perhaps thrown it away.
-            Strategy::Neighbours => {
+            // Each worker has begun with a batch, and perhaps thrown it away. Where an error ends the
+            // block nothing is told.
+            Strategy::Neighbours if !outcome.has_failed => {
                 self.neighbours.learn(committed >= choice.workers * choice.shortest);
             }
             _ => {}
@@ -116,7 +117,27 @@ impl Feedback {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choice::Tried;
     use super::*;
+
+    #[test]
+    fn neighbours_have_paid_if_a_batch_of_each_worker_holds() {
+        let (strategy, reason) = (Strategy::Neighbours, Reason::BeginsApart);
+        let (end, workers, shortest, untried) = (5_000, 8, 64, Tried::default());
+        let choice = Choice { strategy, reason, end, workers, shortest, is_rest: false, untried };
+        let (block, seen) = (Block::default(), Seen::default());
+        let tries = |next, has_failed| {
+            let (first, all, was_given_up, rounds_paid) = (0, end, true, false);
+            let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+            let (block, choice, seen, least, gives_up) = (&block, &choice, &seen, 32, true);
+            let mut feedback = Feedback::default();
+            feedback.learn(&Lesson { block, choice, outcome, least, gives_up, seen });
+            feedback.tries_neighbours()
+        };
+        let held = [3, 511, 512, 5_000].map(|next| tries(next, false));
+        assert_eq!(held, [false, false, true, true]);
+        assert!(tries(3, true), "an invalid block tells nothing");
+    }
 
     #[test]
     fn what_has_not_paid_is_tried_later_and_later() {

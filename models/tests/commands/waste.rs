@@ -1,0 +1,83 @@
+//! When speculation is given up.
+
+use super::{done, drive, drive_with, limits};
+use braid_evm::protocol::{
+    Failure, Halt, Limits, Plan, Policy, Protocol, RunResult, TxReport, Waste,
+};
+
+/// 30 discarded runs in 32 commits, at most six of them from speculative runs, lead to 64 transactions in order.
+#[test]
+fn waste_leads_to_a_stretch_in_order() {
+    let auto = Limits { policy: Policy::Auto, ..limits() };
+    let failed = || RunResult::Failed(Failure::Rejected);
+    for (wasted, stretches) in [(0, 0), (29, 0), (30, 1)] {
+        let mut protocol = Protocol::new(auto, &Plan::singles(140));
+        let driven = drive(&mut protocol, |job| if job < wasted { failed() } else { done() });
+        let counters = protocol.counters();
+        assert_eq!(counters.in_order_stretches, stretches, "{wasted}");
+        let sent_in_stretch = driven.sent_at.iter().filter(|at| (33..96).contains(*at)).count();
+        assert_eq!(sent_in_stretch == 0, stretches == 1, "{wasted}: {:?}", driven.sent_at);
+        assert!(driven.sent_at.iter().any(|at| *at >= 96), "{wasted}: {:?}", driven.sent_at);
+        let sent = driven.sent_at.len() as u64;
+        assert_eq!((counters.failed, counters.discarded), (wasted as u64, wasted as u64));
+        assert_eq!(counters.speculative_commits, sent - wasted as u64);
+        assert_eq!(counters.runs, 140 + wasted as u64);
+    }
+    // Waste is forgotten after 32 commits, and `ForceSpeculative` does not look at it.
+    let mut protocol = Protocol::new(auto, &Plan::singles(140));
+    let spread = |job| if (20..49).contains(&job) { failed() } else { done() };
+    drive(&mut protocol, spread);
+    assert_eq!(protocol.counters().in_order_stretches, 0);
+    let mut protocol = Protocol::new(limits(), &Plan::singles(140));
+    drive(&mut protocol, |_| failed());
+    assert_eq!(protocol.counters().in_order_stretches, 0);
+}
+
+/// Where the caller goes on by other means the block ends there, after as many runs as was asked for.
+#[test]
+fn waste_ends_a_block_that_is_handed_over() {
+    for (most, commits) in [(12, 32), (28, 32), (28, 40)] {
+        for wasted in [most - 1, most] {
+            let hands_over = Some(Waste { runs: most, kept: u32::MAX, commits });
+            let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+            let mut protocol = Protocol::new(limits, &Plan::singles(140));
+            let failed = || RunResult::Failed(Failure::Rejected);
+            drive(&mut protocol, |job| if job < wasted as usize { failed() } else { done() });
+            let expected = (wasted == most).then_some(Halt::HandedOver);
+            assert_eq!(protocol.halt(), expected, "{wasted} of {most} in {commits}");
+            assert_eq!(protocol.frontier().0, if wasted == most { commits } else { 140 });
+        }
+    }
+}
+
+/// However much is thrown away: where some of it is kept, speculation goes on.
+#[test]
+fn speculation_that_is_kept_is_not_given_up() {
+    for (kept, is_given_up) in [(0, false), (8, false), (9, true), (20, true)] {
+        let hands_over = Some(Waste { runs: 10, kept, commits: 20 });
+        let limits = Limits { policy: Policy::Auto, hands_over, ..limits() };
+        let mut protocol = Protocol::new(limits, &Plan::singles(20));
+        // The first one runs at the frontier; of the others ten are thrown away.
+        let failed = || RunResult::Failed(Failure::Rejected);
+        drive(&mut protocol, |job| if job < 10 { failed() } else { done() });
+        let counters = protocol.counters();
+        assert_eq!((counters.discarded, counters.in_order_stretches), (10, u64::from(is_given_up)));
+    }
+}
+
+/// What was thrown away twice has waited for others: that its third run is kept does not count.
+#[test]
+fn what_ran_three_times_is_not_kept() {
+    for (runs, is_given_up) in [(2, false), (3, true)] {
+        let hands_over = Some(Waste { runs: 10, kept: 6, commits: 20 });
+        let limits =
+            Limits { policy: Policy::Auto, hands_over, max_speculative_runs: 4, ..limits() };
+        let mut protocol = Protocol::new(limits, &Plan::singles(20));
+        // The first one runs at the frontier.
+        drive_with(&mut protocol, |_| TxReport { runs, result: done() });
+        let counters = protocol.counters();
+        assert_eq!(counters.speculative_commits, 19, "{runs}");
+        assert_eq!(counters.discarded, 19 * u64::from(runs - 1));
+        assert_eq!(counters.in_order_stretches, u64::from(is_given_up), "{runs}");
+    }
+}
