@@ -82,8 +82,8 @@ impl Feedback {
         let committed = outcome.next - outcome.first;
         match choice.strategy {
             Strategy::Groups => self.groups.learn(outcome.rounds_paid),
-            // Each worker has begun with a batch, and perhaps thrown it away. Where an error ends the
-            // block nothing is told.
+            // Each worker has begun with a batch, and perhaps thrown it away. An error that ends
+            // the block tells nothing.
             Strategy::Neighbours if !outcome.has_failed => {
                 self.neighbours.learn(committed >= choice.workers * choice.shortest);
             }
