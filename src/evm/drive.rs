@@ -142,7 +142,7 @@ fn features<'env>(
     let (workers, is_wide) = (crew.workers(), crew.is_wide());
     let shares_journals = recipe.shares;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    Features::of(&recipe.block, config, setting)
+    Features::of((&recipe.block, recipe.paid_in_batches()), config, setting)
 }
 
 /// Runs all transactions that have not run, stretch by stretch.

@@ -139,6 +139,10 @@ pub enum EvmMutant {
     /// the block.
     #[cfg(feature = "mutants")]
     PaymentLookedAt,
+    /// Who looks at what a payee owns makes the payments before him in the journal changes of it.
+    LookForgetsPayment,
+    /// Who hears of each commit does not hear what is paid to accounts that many pay.
+    PaymentUntold,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
     #[cfg(feature = "mutants")]
     PayeeStaysPlain,

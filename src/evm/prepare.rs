@@ -11,9 +11,11 @@ use super::exec::balances::Moved;
 use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
+use super::exec::payees::Payees;
 use super::exec::recipe::Recipe;
 use super::exec::spread::Spread;
 use super::mutants::EvmMutant;
+use super::plan::often_paid;
 use crate::config::{Config, Mode};
 use crate::ids::WorkerId;
 use alloy_eip7928::BlockAccessIndex;
@@ -79,7 +81,7 @@ fn prepare<S: StateSource>(
         block: Arc::clone(block),
         extensions,
         defers: false,
-        payee: None,
+        payees: Payees::default(),
         sets_surcharge_aside: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.cache_keccak,
@@ -115,13 +117,33 @@ fn prepare<S: StateSource>(
         recipe.sets_surcharge_aside = !has_list && is_addition;
         effects.surcharged = (surcharge.receiver(), info);
     }
+    find_paid(&recipe, &mut base, effects);
     let (base, changes) = run_calls(&recipe, base, effects)?;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let changed = overlay.account(&beneficiary).map(|account| account.info.as_ref());
-    recipe.set_payee(changed.unwrap_or(effects.beneficiary.1.as_ref()));
+    let deferred = Some(&effects.beneficiary).filter(|_| recipe.defers);
+    for (address, info) in deferred.into_iter().chain(&effects.paid) {
+        // The pre-block calls may have changed it.
+        let changed = overlay.account(address).map(|account| account.info.as_ref());
+        recipe.payees.add(*address, changed.unwrap_or(info.as_ref()));
+    }
     Ok((recipe, overlay))
+}
+
+/// Looks at other accounts that may be paid unseen: where whatever looks at a balance says so, and
+/// no list tells it.
+fn find_paid<D: DatabaseRef>(recipe: &Recipe, base: &mut BlockBase<D>, effects: &mut BlockEffects) {
+    if !recipe.extensions.is_announced() || recipe.records_accesses() {
+        return;
+    }
+    let known = [recipe.block.env.beneficiary, effects.surcharged.0];
+    for address in often_paid(&recipe.block).into_iter().filter(|it| !known.contains(it)) {
+        // Who cannot be read is the error of the transaction that pays him.
+        if let Ok(info) = base.account(address) {
+            effects.paid.push((address, info));
+        }
+    }
 }
 
 /// Runs the pre-block calls. Returns what they have changed.

@@ -84,7 +84,8 @@ impl<S: StateSource> Session<S> {
             let used = self.ledger.gas().admitted(&self.workload.recipe.block);
             let unfolded = self.ledger.growing.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
-            let block = &self.workload.recipe.block;
+            let recipe = &self.workload.recipe;
+            let block = (&*recipe.block, recipe.paid_in_batches());
             let lanes = plan_round(block, round, used, (crew.workers(), begun));
             if !pace.allows(&lanes, crew.workers(), has_rest) {
                 continue;

@@ -102,7 +102,7 @@ fn watch(
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
     let shares_journals = true;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    let features = Features::of(&recipe.block, &config, setting);
+    let features = Features::of((&recipe.block, recipe.paid_in_batches()), &config, setting);
     let alone = features.runs_in_order();
     let transactions = recipe.block.transactions.len();
     let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());

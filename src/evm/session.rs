@@ -81,8 +81,8 @@ impl<S: StateSource> Session<S> {
     /// Gives the store what is known of those for whom something may be set aside.
     pub(super) fn seed(&self, effects: &BlockEffects) {
         for receiver in self.workload.recipe.receivers() {
-            let known = [&effects.beneficiary, &effects.surcharged];
-            if let Some((_, info)) = known.into_iter().find(|(address, _)| *address == receiver) {
+            let mut known = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
+            if let Some((_, info)) = known.find(|(address, _)| *address == receiver) {
                 // The pre-block calls may have changed it.
                 let over = self.workload.overlay.account(&receiver);
                 let info = over.map_or(info, |account| &account.info);

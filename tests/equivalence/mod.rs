@@ -22,6 +22,7 @@ mod longest;
 mod mutants;
 mod overflow;
 mod overlap;
+mod paid;
 mod parents;
 mod parts;
 mod payments;

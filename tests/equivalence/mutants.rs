@@ -4,7 +4,7 @@
 use super::access_lists::{ahead, around, bound, given, hinted, lives, touched};
 use super::{
     admission, balances, beneficiary, creation, delegation, journal, keccak, lanes, lifecycle,
-    overflow, parents, parts, payments, reads, system, turns, whole,
+    overflow, paid, parents, parts, payments, reads, system, turns, whole,
 };
 use crate::faults::cancelled;
 use crate::replay;
@@ -96,6 +96,10 @@ fn named(name: &str) -> Option<fn()> {
         parts::parts_without_room_are_not_adopted,
         parts::what_a_part_reads_was_changed_before_it,
         parts::what_parts_have_set_aside_is_seen_later,
+        paid::one_gets_code_between_payments,
+        paid::payments_are_told_as_they_commit,
+        paid::they_are_paid_in_every_way,
+        paid::who_looks_sees_all_that_was_paid_below,
         payments::it_gets_code_and_owns_what_it_owned,
         payments::it_gets_code_between_payments,
         payments::it_is_paid_in_every_way_and_its_balance_is_not_read,

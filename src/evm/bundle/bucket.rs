@@ -119,12 +119,18 @@ impl<'a> Bucket<'a> {
         let effects = self.effects;
         self.pay(&effects.surcharged, &aside.surcharges);
         self.pay(&effects.beneficiary, &aside.rewards);
+        for (to, amount) in &aside.payments {
+            if let Some(payee) = effects.paid.iter().find(|(payee, _)| payee == to) {
+                self.pay(payee, &[*amount]);
+            }
+        }
     }
 
     pub(in crate::evm) fn run(mut self) -> Folds<'a> {
         let effects = self.effects;
         self.apply(&effects.before);
-        let pays_mine = self.is_mine(&effects.beneficiary.0) || self.is_mine(&effects.surcharged.0);
+        let mut paid = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
+        let pays_mine = paid.any(|(payee, _)| self.is_mine(payee));
         for (seen, (outcome, mask)) in effects.outcomes.iter().zip(&effects.masks).enumerate() {
             self.seen = seen;
             let mask = mask & self.mask;

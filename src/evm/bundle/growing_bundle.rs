@@ -129,6 +129,7 @@ pub(in crate::evm) struct GrowingBundle {
     /// Who is paid what transactions have set aside, as they are before the block.
     beneficiary: (Address, Option<AccountInfo>),
     surcharged: (Address, Option<AccountInfo>),
+    paid: Vec<(Address, Option<AccountInfo>)>,
     touch_creates: bool,
     /// How many transactions it has in it, of how many.
     progress: (usize, usize),
@@ -148,6 +149,7 @@ impl GrowingBundle {
             },
             beneficiary: effects.beneficiary.clone(),
             surcharged: effects.surcharged.clone(),
+            paid: effects.paid.clone(),
             touch_creates: effects.touch_creates,
             progress: (0, transactions),
         };
@@ -235,13 +237,19 @@ impl GrowingBundle {
 
     /// What transactions have set aside.
     fn pay(&mut self, aside: &Aside) {
-        let Self { accounts, beneficiary, surcharged, touch_creates, .. } = self;
+        let Self { accounts, beneficiary, surcharged, paid: payees, touch_creates, .. } = self;
         let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
         let paid = [(surcharged, &*aside.surcharges), (beneficiary, &aside.rewards)];
         for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
             let account = accounts.open(*address, before);
             for &amount in amounts {
                 account.reward(Reward { amount, touch_creates, mutant });
+            }
+        }
+        for (to, amount) in &aside.payments {
+            if let Some((address, before)) = payees.iter().find(|(payee, _)| payee == to) {
+                let reward = Reward { amount: *amount, touch_creates, mutant };
+                accounts.open(*address, before).reward(reward);
             }
         }
     }

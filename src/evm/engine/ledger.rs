@@ -1,6 +1,7 @@
 //! Keeps the outcomes: block-gas admission, cumulative gas, the stream to the caller.
 
 use super::feed::Feed;
+use super::stream::Stream;
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
@@ -37,7 +38,7 @@ pub(in crate::evm) struct EvmLedger {
     pub(in crate::evm) outcomes: Vec<Fate>,
     /// Cells of the changes of each: see `spread`.
     pub(in crate::evm) masks: Vec<u64>,
-    stream: Option<Sender<Committed>>,
+    stream: Stream,
     /// To the worker that makes the bundle of what commits, if one does.
     pub(in crate::evm) feed: Option<Feed>,
     /// Transactions that took long, and how long: see `work`.
@@ -56,7 +57,8 @@ pub(in crate::evm) struct EvmLedger {
 
 impl EvmLedger {
     pub(in crate::evm) fn new(recipe: &Recipe) -> Self {
-        Self::of_part(recipe, 0..0, BlockGas::default())
+        let part = Self::of_part(recipe, 0..0, BlockGas::default());
+        Self { stream: Stream::new(recipe), ..part }
     }
 
     /// The ledger of a part of a block, where those before it have used that much gas.
@@ -191,14 +193,12 @@ impl EvmLedger {
     pub(super) fn append(&mut self, mut part: Self) {
         let mut cumulative = self.gas.cumulative;
         for (tx, outcome) in part.outcomes_of(part.first..usize::MAX) {
-            let Some(stream) = &self.stream else { break };
+            if !self.stream.is_heard() {
+                break;
+            }
             let Some(outcome) = outcome.clone().transpose() else { continue };
             cumulative += outcome.as_ref().map_or(0, |output| output.result.tx_gas_used());
-            let cumulative_gas_used = cumulative;
-            if stream.try_send(Committed { tx, cumulative_gas_used, outcome }).is_err() {
-                // The caller has stopped listening.
-                self.stream = None;
-            }
+            self.stream.send(tx, cumulative, outcome);
         }
         self.gas = self.gas.plus(part.gas);
         if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
@@ -239,7 +239,7 @@ impl EvmLedger {
 
     /// Sends what commits from now on to `stream`.
     pub(in crate::evm) fn stream_to(&mut self, stream: Option<Sender<Committed>>) {
-        self.stream = stream;
+        self.stream.set(stream);
     }
 
     /// The block with more transactions.
@@ -264,15 +264,10 @@ impl EvmLedger {
 
     /// Adds what became of `tx`, which comes next.
     pub(super) fn push(&mut self, tx: TxIndex, outcome: Fate) {
-        if let Some(stream) = &self.stream
+        if self.stream.is_heard()
             && let Some(outcome) = outcome.clone().transpose()
         {
-            let cumulative_gas_used = self.gas.cumulative;
-            let committed = Committed { tx, cumulative_gas_used, outcome };
-            if stream.try_send(committed).is_err() {
-                // The caller has stopped listening.
-                self.stream = None;
-            }
+            self.stream.send(tx, self.gas.cumulative, outcome);
         }
         self.make_room();
         if is_evm_mutant!(self.mutant, SkipListed) && outcome.is_err() {

@@ -7,4 +7,5 @@ pub(super) mod feed;
 pub(super) mod group;
 pub(super) mod ledger;
 pub(super) mod runner;
+mod stream;
 pub(super) mod workload;

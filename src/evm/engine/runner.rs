@@ -255,7 +255,9 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     }
 
     /// Gives the changes of several transactions to the last one of them.
-    fn give(&mut self, changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
+    fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
+        let paid = self.machine.view_mut().take_payments(&mut changes);
+        self.aside.pay(paid, self.recipe.block.env.beneficiary);
         if changes.is_empty() && (self.aside.is_empty() || !self.is_settled()) {
             return;
         }

@@ -159,7 +159,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     ) -> Result<EvmBatches<'a, S::State>, Self::BaseError> {
         let Self { recipe, used, streams, followed, .. } = self;
         let view = EvmView::of_batches(recipe, store, self.base(worker)?, context.any());
-        let machine = EvmMachine::over(recipe, view);
+        let machine = EvmMachine::of_batches(recipe, view);
         Ok(EvmBatches::new(machine, store, used, (*streams, *followed)))
     }
 }

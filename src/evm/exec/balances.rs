@@ -5,7 +5,7 @@
 //! exchange of tokens calls that contract. So the balance of an account with code counts as read
 //! only once an instruction may have looked at it: whatever moves ether or asks for a balance says
 //! so first (see `opcodes` and `handler`). Until then the journal holds whatever was there when the
-//! account was loaded. So it is with the beneficiary, which has no code, for who pays it.
+//! account was loaded. So it is with accounts without code that many pay, for who pays them.
 
 use crate::sync::{AtomicU64, SeqCst};
 use alloy_primitives::map::{AddressMap, AddressSet};
@@ -49,11 +49,21 @@ pub(super) struct Unseen {
     pub(super) base: U256,
 }
 
+/// Whose balances may go unseen, as each instruction that looks at one says so first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Announced {
+    #[default]
+    None,
+    /// Those of the [payees](super::payees::Payees).
+    Payees,
+    /// Theirs, and those of accounts with code.
+    All,
+}
+
 /// What is known of the balances in one journal.
 #[derive(Debug, Default)]
 pub(super) struct Balances {
-    /// Whether those of accounts with code may go unseen.
-    may_be_unseen: bool,
+    announced: Announced,
     // A transaction may ask for thousands of balances, again and again.
     unseen: AddressMap<Unseen>,
     /// Accounts whose balance counts, however they are loaded.
@@ -61,9 +71,14 @@ pub(super) struct Balances {
 }
 
 impl Balances {
-    /// From now on each instruction that looks at a balance says so first.
-    pub(super) const fn set_announced(&mut self) {
-        self.may_be_unseen = true;
+    /// From now on each instruction that looks at one of these balances says so first.
+    pub(super) const fn set_announced(&mut self, announced: Announced) {
+        self.announced = announced;
+    }
+
+    /// Whether the balances of accounts with code may go unseen.
+    pub(super) const fn are_all_announced(&self) -> bool {
+        matches!(self.announced, Announced::All)
     }
 
     /// The journal is at an end.
@@ -74,7 +89,7 @@ impl Balances {
 
     /// Whether no instruction has said that it looks at the balance of `address`.
     pub(super) fn may_go_unseen(&self, address: Address) -> bool {
-        self.may_be_unseen && !self.counted.contains(&address)
+        self.announced != Announced::None && !self.counted.contains(&address)
     }
 
     /// The account was loaded, and no instruction has looked at its balance.
@@ -89,7 +104,7 @@ impl Balances {
 
     /// The balance of `address` counts. Returns what the journal holds, if this is the first look.
     pub(super) fn count(&mut self, address: Address) -> Option<Unseen> {
-        if !self.may_be_unseen {
+        if self.announced == Announced::None {
             return None;
         }
         let unseen = self.unseen.remove(&address);

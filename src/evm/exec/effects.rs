@@ -105,7 +105,7 @@ fn write(
     // A transaction that pays it unseen looks here, and at which transaction has written it. As
     // values are compared at the frontier, what is written must be none that is there before: what
     // it owns may be what it owned.
-    let is_payee = recipe.payee.is_some_and(|(payee, _)| payee == change.address);
+    let is_payee = recipe.payees.contains(change.address);
     let is_special = is_payee && !account.is_plain();
     let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
@@ -159,7 +159,7 @@ mod tests {
                 (&Config::with_workers(one), EvmMutant::None),
             );
             let (recipe, ..) = begun.expect("nothing fails");
-            assert!(recipe.payee.is_some_and(|(payee, _)| payee == address));
+            assert!(recipe.payees.contains(address));
             let change = AccountChange {
                 address,
                 kind: ChangeKind::Changed,

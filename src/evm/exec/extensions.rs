@@ -45,7 +45,7 @@ impl Extensions {
 
     /// Whether only instructions and the handler look at balances: precompiles read what
     /// they like.
-    pub(super) fn is_announced(&self) -> bool {
+    pub(in crate::evm) fn is_announced(&self) -> bool {
         !self.has_own_evm() && self.precompiles.is_empty()
     }
 }

@@ -1,5 +1,6 @@
 //! One worker's EVM: runs a transaction, hands over its write set and its outcome.
 
+use super::balances::Announced;
 use super::base::BlockBase;
 use super::change::{AccountChange, all_changes};
 use super::context::{BlockContext, BlockEvm};
@@ -91,7 +92,19 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         if !recipe.extensions.is_announced() {
             return Self::over(recipe, view);
         }
-        let mut machine = Self::over(recipe, view.with_announced_balances());
+        Self::announced(recipe, view.with_announced_balances(Announced::All))
+    }
+
+    /// For private batches, over a view of them. The balances of contracts count as read there.
+    pub(in crate::evm) fn of_batches(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
+        if !recipe.pays_unseen_in_batches() {
+            return Self::over(recipe, view);
+        }
+        Self::announced(recipe, view.with_announced_balances(Announced::Payees))
+    }
+
+    fn announced(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
+        let mut machine = Self::over(recipe, view);
         machine.evm.instruction = announced(machine.evm.instruction);
         machine
     }
@@ -245,12 +258,15 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         if !self.recipe.shares {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
-        if let Some(paid) = self.view_mut().take_payment(&mut changes) {
+        let mut paid = self.view_mut().take_payments(&mut changes);
+        self.view_mut().check_payments(&paid);
+        let beneficiary = self.recipe.block.env.beneficiary;
+        if let Some(at) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
             handler.forget_payee();
-            reward = Some(reward.unwrap_or_default().saturating_add(paid));
+            reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(at).1));
         }
         let kept = handler.take_kept([reward, surcharge]);
-        let aside = Aside::of(reward, surcharge);
+        let aside = Aside { payments: paid.into_vec(), ..Aside::of(reward, surcharge) };
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let mask = self.recipe.spread.mask(&changes);
         let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);

@@ -19,6 +19,7 @@ mod keccak;
 pub(super) mod location;
 pub(super) mod machine;
 mod opcodes;
+pub(super) mod payees;
 pub(super) mod precompile;
 pub(super) mod recipe;
 pub(super) mod rejection;

@@ -3,7 +3,7 @@
 use super::balances::Moved;
 use super::extensions::Extensions;
 use super::input::Block;
-use super::location::Account;
+use super::payees::Payees;
 use super::spread::Spread;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
@@ -28,9 +28,8 @@ pub(in crate::evm) struct Recipe {
     pub(in crate::evm) extensions: Extensions,
     /// Whether rewards are set aside.
     pub(in crate::evm) defers: bool,
-    /// The beneficiary before the first transaction, if it can be paid by who does not know what it
-    /// owns.
-    pub(in crate::evm) payee: Option<(Address, Account)>,
+    /// Who can be paid by transactions that do not know what he owns.
+    pub(in crate::evm) payees: Payees,
     /// Whether surcharges are.
     pub(in crate::evm) sets_surcharge_aside: bool,
     /// Whether the transactions of a chunk share a journal.
@@ -54,11 +53,20 @@ pub(in crate::evm) struct Recipe {
 }
 
 impl Recipe {
-    /// The beneficiary is as `first` tells before the first transaction.
-    pub(in crate::evm) fn set_payee(&mut self, first: Option<&AccountInfo>) {
-        let first = first.filter(|_| self.defers).map(Account::of);
-        self.payee =
-            first.filter(|first| first.is_plain()).map(|first| (self.block.env.beneficiary, first));
+    /// Whether transactions of private batches pay without a look, too: whatever looks says so, and
+    /// no list tells the balances.
+    pub(in crate::evm) fn pays_unseen_in_batches(&self) -> bool {
+        !self.payees.is_empty() && self.extensions.is_announced() && !self.records_accesses()
+    }
+
+    /// Who is paid like that there.
+    pub(in crate::evm) fn paid_in_batches(&self) -> &Payees {
+        if self.pays_unseen_in_batches() { &self.payees } else { Payees::NONE }
+    }
+
+    /// Who else is paid like that, as he is before the first transaction.
+    pub(in crate::evm) fn paid_aside(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
+        self.payees.accounts().filter(|(payee, _)| *payee != self.block.env.beneficiary)
     }
 
     /// Whether the first transaction pays the beneficiary a fee, or the block is invalid.
@@ -103,7 +111,9 @@ impl Recipe {
     pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
         let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.sets_surcharge_aside);
-        [beneficiary, surcharge.map(|surcharge| surcharge.receiver())].into_iter().flatten()
+        let surcharge = surcharge.map(|surcharge| surcharge.receiver());
+        let others = self.paid_aside().map(|(payee, _)| payee);
+        [beneficiary, surcharge].into_iter().flatten().chain(others)
     }
 
     /// What `output` has set aside, and for whom: no account twice.
@@ -112,12 +122,12 @@ impl Recipe {
         output: &TxOutput,
     ) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let Aside { rewards, surcharges } = &output.aside;
+        let Aside { rewards, surcharges, payments } = &output.aside;
         let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
         let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
         let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));
         let mutant = self.mutant;
         let reward = move |(to, amount)| (to, Reward { amount, touch_creates, mutant });
-        rewards.chain(surcharges).map(reward)
+        rewards.chain(surcharges).chain(payments.iter().copied()).map(reward)
     }
 }

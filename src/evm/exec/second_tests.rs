@@ -6,6 +6,7 @@ use super::extensions::Extensions;
 use super::input::Block;
 use super::location::{EvmLocation, EvmValue};
 use super::machine::EvmMachine;
+use super::payees::Payees;
 use super::recipe::Recipe;
 use super::view::EvmView;
 use crate::evm::bal::claims::{Claims, index_of};
@@ -71,7 +72,7 @@ fn recipe() -> Recipe {
         extensions: Extensions::default(),
         // Paying the beneficiary would read it, and a read ends the run, too.
         defers: true,
-        payee: None,
+        payees: Payees::default(),
         sets_surcharge_aside: false,
         shares: true,
         caches_keccak: true,

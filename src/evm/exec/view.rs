@@ -1,10 +1,11 @@
 //! revm's database: what one transaction sees. All that it can have seen is recorded; a balance
 //! that lies in the journal and that no instruction looks at is not (see `balances`).
 
-use super::balances::{Balances, Moved};
+use super::balances::{Announced, Balances, Moved};
 use super::base::BlockBase;
 use super::change::AccountChange;
-use super::location::{Account, Code, EvmLocation, EvmValue, MOST_PAID};
+use super::location::{Account, Code, EvmLocation, EvmValue};
+use super::payees::Payees;
 use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -13,11 +14,11 @@ use crate::mv::{AccessLog, Latest, Origin, ReadSet, Store};
 use crate::worker::{AnyInterrupt, Stop, View};
 use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use revm::DatabaseRef;
-use revm::state::AccountInfo;
 use smallvec::SmallVec;
 
 mod database;
 mod low;
+mod payees;
 
 /// The state below one transaction, as revm asks for it.
 pub(in crate::evm) struct EvmView<'a, D: DatabaseRef>
@@ -33,8 +34,7 @@ where
     moved: &'a Moved,
     /// Who is credited as transactions commit.
     credited: SmallVec<[Address; 2]>,
-    /// Whom one may pay without looking at its balance.
-    payee: Option<(Address, Account)>,
+    payees: &'a Payees,
     /// Accounts in the journal that may be precompiles, if it is recorded what transactions access.
     low: Option<Vec<Address>>,
     /// Whether precompiles may live anywhere.
@@ -112,16 +112,16 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             balances: Balances::default(),
             moved: &recipe.moved,
             credited: recipe.receivers().collect(),
-            payee: recipe.payee,
+            payees: &recipe.payees,
             low: recipe.records_accesses().then(Vec::new),
             has_own_precompiles: !recipe.extensions.precompiles.is_empty(),
             mutant: recipe.mutant,
         }
     }
 
-    /// The same, where each instruction that looks at the balance of an account says so first.
-    pub(super) const fn with_announced_balances(mut self) -> Self {
-        self.balances.set_announced();
+    /// The same, where each instruction that looks at one of these balances says so first.
+    pub(super) const fn with_announced_balances(mut self, announced: Announced) -> Self {
+        self.balances.set_announced(announced);
         self
     }
 
@@ -138,13 +138,13 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         if is_evm_mutant!(self.mutant, BalanceUncounted) {
             return;
         }
-        let Some(unseen) = self.balances.count(address) else { return };
-        if self.credited.contains(&address) {
-            if !is_evm_mutant!(self.mutant, PaymentLookedAt) {
-                self.inner.give_up(Origin::Base);
-            }
+        if self.payees.contains(address) {
+            return self.count_payee(address);
+        }
+        if !self.balances.are_all_announced() {
             return;
         }
+        let Some(unseen) = self.balances.count(address) else { return };
         let location = EvmLocation::Balance(address);
         self.inner.know_base(&location, EvmValue::Balance(unseen.base));
         // What the journal holds is not recorded.
@@ -155,39 +155,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
     }
 
-    /// The transaction is about to pay `amount` to `address`. More than there is shows.
-    pub(super) fn count_payment(&mut self, address: Address, amount: U256) {
-        if self.payee.is_none_or(|(payee, _)| payee != address) || amount > MOST_PAID {
-            self.count_balance(address);
-        }
-    }
-
-    /// A transaction comes that changes nonce and code of an account: if it `may_be` the
-    /// beneficiary, that is no payment.
-    pub(super) fn count_payee(&mut self, may_be: impl Fn(Address) -> bool) {
-        let is_missed = is_evm_mutant!(self.mutant, PayeeUncounted);
-        if let Some((payee, _)) = self.payee.filter(|(payee, _)| may_be(*payee) && !is_missed) {
-            self.count_balance(payee);
-        }
-    }
-
     /// Whether the journal has the account, and no instruction has looked at its balance.
     pub(super) fn is_unseen(&self, address: Address) -> bool {
         self.balances.unseen(address).is_some()
-    }
-
-    /// What a transaction that has not looked at the beneficiary's balance has paid to it: that is
-    /// none of its `changes` any more.
-    pub(super) fn take_payment(&mut self, changes: &mut Vec<AccountChange>) -> Option<U256> {
-        let (payee, _) = self.payee.filter(|(payee, _)| self.is_unseen(*payee))?;
-        let at = changes.iter().position(|change| change.address == payee)?;
-        let AccountChange { before, after, .. } = changes.swap_remove(at);
-        let [before, after] = [before, after].map(|info| info.map(|info| info.balance));
-        let paid = after.unwrap_or_default().checked_sub(before.unwrap_or_default());
-        if paid.is_none_or(|paid| paid > MOST_PAID) {
-            self.inner.give_up(Origin::Base);
-        }
-        paid.filter(|_| !is_evm_mutant!(self.mutant, PaymentLost))
     }
 
     /// A balance that the transaction has not looked at is the one before the block: what it is by
@@ -304,7 +274,9 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         }
         // revm takes an account with a hash of zero for one without code, and so looks at its
         // balance.
-        let may_go_unseen = !code_hash.is_zero() && self.balances.may_go_unseen(address);
+        let may_go_unseen = self.balances.are_all_announced()
+            && !code_hash.is_zero()
+            && self.balances.may_go_unseen(address);
         if !is_base || self.inner.is_over_final() || !may_go_unseen {
             if is_base {
                 self.inner.know_base(&EvmLocation::Balance(address), EvmValue::Balance(base));
@@ -318,25 +290,6 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
         };
         self.balances.leave_unseen(address, loaded, base);
         Ok(loaded)
-    }
-
-    /// The beneficiary for a transaction that only pays it, or asks for its code: as it is before
-    /// the first transaction, but for what it owns by now. `None` if that cannot be told.
-    fn unseen_payee(&mut self, address: Address) -> Result<Option<AccountInfo>, ViewStopped> {
-        let Some((_, first)) = self.payee.filter(|(payee, _)| *payee == address) else {
-            return Ok(None);
-        };
-        if self.inner.is_over_final() || !self.balances.may_go_unseen(address) {
-            return Ok(None);
-        }
-        let location = EvmLocation::Balance(address);
-        self.inner.know_base(&location, EvmValue::Balance(first.balance));
-        let (_, from) = self.inner.read_from(&location)?;
-        if from != Origin::Base {
-            return Ok(None);
-        }
-        self.balances.leave_unseen(address, first.balance, first.balance);
-        Ok(first.without_code())
     }
 
     /// A slot that nothing in this block has written, with this base value, which is not zero.

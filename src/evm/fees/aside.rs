@@ -1,6 +1,6 @@
 //! What transactions have set aside for accounts that they have not read.
 
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use smallvec::SmallVec;
 
 /// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is
@@ -12,6 +12,9 @@ pub(in crate::evm) struct Aside {
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
     /// What was paid on top of the gas, where no transaction's changes contain it yet.
     pub(in crate::evm) surcharges: Vec<U256>,
+    /// What other accounts were paid without a look at their balances, and that no transaction's
+    /// changes contain yet.
+    pub(in crate::evm) payments: Vec<(Address, U256)>,
 }
 
 impl Aside {
@@ -25,13 +28,28 @@ impl Aside {
         aside
     }
 
+    /// Adds what transactions have paid without a look.
+    pub(in crate::evm) fn pay(
+        &mut self,
+        payments: impl IntoIterator<Item = (Address, U256)>,
+        beneficiary: Address,
+    ) {
+        for (payee, paid) in payments {
+            match payee == beneficiary {
+                true => self.rewards.push(paid),
+                false => self.payments.push((payee, paid)),
+            }
+        }
+    }
+
     pub(in crate::evm) fn is_empty(&self) -> bool {
-        self.rewards.is_empty() && self.surcharges.is_empty()
+        self.rewards.is_empty() && self.surcharges.is_empty() && self.payments.is_empty()
     }
 
     /// Adds what later transactions have set aside.
     pub(in crate::evm) fn append(&mut self, later: &Self) {
         self.rewards.extend_from_slice(&later.rewards);
         self.surcharges.extend_from_slice(&later.surcharges);
+        self.payments.extend_from_slice(&later.payments);
     }
 }

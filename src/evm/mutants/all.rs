@@ -43,6 +43,8 @@ impl EvmMutant {
         Self::SurchargeAlwaysSetAside,
         Self::CreditReadEarly,
         Self::PaymentLookedAt,
+        Self::LookForgetsPayment,
+        Self::PaymentUntold,
         Self::PayeeStaysPlain,
         Self::PayeeMarkedByBalance,
         Self::PayeeUncounted,

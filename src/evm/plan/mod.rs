@@ -15,6 +15,7 @@ pub(super) mod feedback;
 pub(super) mod hinted;
 pub(super) mod longest;
 pub(super) mod pace;
+mod paid;
 pub(super) mod partition;
 pub(super) mod progress;
 pub(super) mod strategy;
@@ -22,4 +23,5 @@ pub(super) mod thresholds;
 mod trials;
 mod tx;
 
+pub(super) use paid::often_paid;
 pub use strategy::{Reason, Strategy, Stretch};

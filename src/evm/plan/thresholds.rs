@@ -27,6 +27,11 @@ pub(super) const MOST_OF_FIVE: u128 = 4;
 /// microsecond.
 pub(super) const SAMPLED: usize = 1_024;
 
+/// Payments to one account of the sample, at least, and transactions of it for each of them, at
+/// most, from which on it is paid unseen. There are no more than sixteen such accounts then, so
+/// that each is compared where one is loaded. By judgement.
+pub(super) const PAID_OFTEN: (usize, usize) = (4, 16);
+
 /// Transactions. From as many on another worker folds what the caller runs in order: for fewer it
 /// is not worth waking. By judgement.
 pub(super) const FOLLOWED: usize = 1_000;

@@ -25,7 +25,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         }
         // Any account may have signed until that is recovered.
         for authorization in &tx.authorization_list {
-            view.count_payee(|payee| match authorization {
+            view.count_payees(|payee| match authorization {
                 Either::Left(_) => true,
                 Either::Right(recovered) => recovered.authority() == Some(payee),
             });

@@ -1,0 +1,94 @@
+//! Tells the caller what commits.
+
+use crate::evm::block::committed::Committed;
+use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
+use crate::evm::exec::recipe::Recipe;
+use crate::evm::exec::rejection::Rejection;
+use crate::evm::exec::tx_output::TxOutput;
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
+use crate::ids::TxIndex;
+use crate::sync::Sender;
+use alloy_primitives::map::AddressMap;
+use revm::state::AccountInfo;
+use std::sync::Arc;
+
+/// The caller that hears of each commit, if one does.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    to: Option<Sender<Committed>>,
+    /// Who is paid by transactions that do not know what he owns, as he is by now: the caller is
+    /// told what each payment changes.
+    payees: AddressMap<AccountInfo>,
+    mutant: EvmMutant,
+}
+
+impl Stream {
+    /// No one hears yet.
+    pub(super) fn new(recipe: &Recipe) -> Self {
+        let payees = recipe.paid_aside().collect();
+        Self { to: None, payees, mutant: recipe.mutant }
+    }
+
+    /// Who hears from now on.
+    pub(super) fn set(&mut self, to: Option<Sender<Committed>>) {
+        self.to = to;
+    }
+
+    pub(super) const fn is_heard(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// Sends what became of `tx`, which commits next.
+    pub(super) fn send(
+        &mut self,
+        tx: TxIndex,
+        cumulative_gas_used: u64,
+        outcome: Result<Arc<TxOutput>, Rejection>,
+    ) {
+        let Some(to) = &self.to else { return };
+        let outcome = outcome.map(|output| with_payments(&mut self.payees, output, self.mutant));
+        if to.try_send(Committed { tx, cumulative_gas_used, outcome }).is_err() {
+            // The caller has stopped listening.
+            self.to = None;
+        }
+    }
+}
+
+/// `output` with what it has paid aside as changes of the `payees`.
+fn with_payments(
+    payees: &mut AddressMap<AccountInfo>,
+    output: Arc<TxOutput>,
+    mutant: EvmMutant,
+) -> Arc<TxOutput> {
+    if payees.is_empty() {
+        return output;
+    }
+    for change in &output.changes {
+        if let Some(payee) = payees.get_mut(&change.address) {
+            *payee = change.after.clone().unwrap_or_default();
+        }
+    }
+    if output.aside.payments.is_empty() || is_evm_mutant!(mutant, PaymentUntold) {
+        return output;
+    }
+    let mut told = TxOutput {
+        result: output.result.clone(),
+        ..TxOutput::left(output.changes.clone(), output.mask, output.aside.clone())
+    };
+    for (address, paid) in told.aside.payments.drain(..) {
+        let Some(payee) = payees.get_mut(&address) else { continue };
+        let before = Some(payee.clone());
+        // It fits: see `MOST_PAID`.
+        payee.balance = payee.balance.saturating_add(paid);
+        told.changes.push(AccountChange {
+            address,
+            kind: ChangeKind::Changed,
+            before,
+            after: Some(payee.clone()),
+            slots: Vec::new(),
+            code: CodeBeside::Learnt,
+            knows_balance: true,
+        });
+    }
+    Arc::new(told)
+}

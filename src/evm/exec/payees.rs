@@ -1,0 +1,44 @@
+//! Accounts that transactions pay without a look at what they own.
+
+use super::location::Account;
+use alloy_primitives::Address;
+use revm::state::AccountInfo;
+
+/// Accounts that can be paid by who does not know what they own, as they are before the first
+/// transaction: the beneficiary, and who is paid often. They are few, so each is compared.
+#[derive(Clone, Debug, Default)]
+pub(in crate::evm) struct Payees(Vec<(Address, Account)>);
+
+impl Payees {
+    /// None.
+    pub(in crate::evm) const NONE: &'static Self = &Self(Vec::new());
+
+    /// Adds the account, which is as `first` tells, if it can be paid like that.
+    pub(in crate::evm) fn add(&mut self, address: Address, first: Option<&AccountInfo>) {
+        let first = first.map(Account::of).filter(|first| first.is_plain());
+        self.0.extend(first.map(|first| (address, first)));
+    }
+
+    pub(in crate::evm) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::evm) fn contains(&self, address: Address) -> bool {
+        self.get(address).is_some()
+    }
+
+    /// The account before the first transaction, if it is one of them.
+    pub(super) fn get(&self, address: Address) -> Option<Account> {
+        let known = self.0.iter().find(|(payee, _)| *payee == address);
+        known.map(|(_, first)| *first)
+    }
+
+    /// Each with the account before the first transaction.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
+        self.0.iter().filter_map(|(payee, first)| Some((*payee, first.without_code()?)))
+    }
+
+    pub(in crate::evm) fn iter(&self) -> impl Iterator<Item = Address> {
+        self.0.iter().map(|(payee, _)| *payee)
+    }
+}

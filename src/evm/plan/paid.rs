@@ -1,0 +1,78 @@
+//! Who is paid often.
+
+use super::thresholds::{PAID_OFTEN, SAMPLED};
+use super::tx::is_payment;
+use crate::evm::exec::input::Block;
+use alloy_primitives::Address;
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
+
+/// Accounts to which many transactions of `block` are payments, and that send none: as a rule those
+/// to which an exchange's customers pay. By a sample.
+///
+/// What one of them owns shows to those who look at it, so a run that looks waits for all payments
+/// below: a sender would, with each transaction.
+pub(in crate::evm) fn often_paid(block: &Block) -> Vec<Address> {
+    let (least, one_in) = PAID_OFTEN;
+    let step = block.transactions.len().div_ceil(SAMPLED).max(1);
+    let sample = block.transactions.iter().step_by(step);
+    let least = least.max(sample.len().div_ceil(one_in));
+    let mut times: HashMap<Address, usize, RandomState> = HashMap::default();
+    for payee in sample.filter(|tx| is_payment(tx)).filter_map(|tx| tx.kind.to()) {
+        *times.entry(*payee).or_default() += 1;
+    }
+    let mut often: Vec<_> = times.into_iter().filter(|(_, times)| *times >= least).collect();
+    if !often.is_empty() {
+        for tx in &block.transactions {
+            often.retain(|(payee, _)| *payee != tx.caller);
+        }
+    }
+    // The same block is executed the same way each time.
+    let mut often: Vec<Address> = often.into_iter().map(|(payee, _)| payee).collect();
+    often.sort_unstable();
+    often
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revm::context::TxEnv;
+    use revm::primitives::TxKind;
+
+    fn pay(from: u64, to: u64) -> TxEnv {
+        let [caller, to] = [from, to].map(|it| Address::left_padding_from(&it.to_be_bytes()));
+        TxEnv { caller, kind: TxKind::Call(to), ..TxEnv::default() }
+    }
+
+    fn paid(transactions: impl IntoIterator<Item = TxEnv>) -> Vec<u64> {
+        let transactions = transactions.into_iter().collect();
+        let often = often_paid(&Block { transactions, ..Block::default() });
+        let number = |it: Address| it.into_word().0.last_chunk().map(|it| u64::from_be_bytes(*it));
+        often.into_iter().filter_map(number).collect()
+    }
+
+    #[test]
+    fn who_is_paid_by_one_in_sixteen_and_sends_nothing_is_paid_often() {
+        let one_in = |every: u64| {
+            move |tx: u64| pay(1_000 + tx, if tx.is_multiple_of(every) { 7 } else { 5_000 + tx })
+        };
+        assert_eq!(paid((0..800).map(one_in(16))), [7]);
+        assert!(paid((0..800).map(one_in(17))).is_empty());
+        // By a sample of every tenth.
+        assert_eq!(paid((0..10_240).map(one_in(10))), [7]);
+        // A few are not many, however short the block.
+        assert!(paid((0..3).map(|tx: u64| pay(1_000 + tx, 7))).is_empty());
+        assert_eq!(paid((0..4).map(|tx: u64| pay(1_000 + tx, 7))), [7]);
+        let two = |tx: u64| pay(1_000 + tx, 7 + tx % 2);
+        assert_eq!(paid((0..80).map(two)), [7, 8]);
+        assert_eq!(paid((0..80).map(two).chain([pay(8, 9)])), [7]);
+    }
+
+    #[test]
+    fn what_calls_or_creates_is_no_payment() {
+        let call = |tx: u64| TxEnv { data: vec![1].into(), ..pay(1_000 + tx, 7) };
+        let create = |tx: u64| TxEnv { kind: TxKind::Create, ..pay(1_000 + tx, 7) };
+        assert!(paid((0..80).map(call)).is_empty());
+        assert!(paid((0..80).map(create)).is_empty());
+    }
+}

@@ -1,0 +1,231 @@
+//! Payments to accounts that many pay: who pays one need not know what it owns, in speculative runs and in private
+//! batches.
+
+use super::parts::{receiver, run, send};
+use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, delegate, pay, rich};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::{Executor, Forced, Mode, Policy, Reason, Strategy};
+use braid_testkit::code::Code;
+use braid_testkit::lineup::executor;
+use braid_testkit::memory::MemoryAccount;
+use braid_testkit::oracle::Expected;
+use core::ops::ControlFlow;
+use revm::bytecode::opcode::{
+    BALANCE, CALL, CALLDATALOAD, CALLER, CALLVALUE, DUP1, INVALID, SSTORE,
+};
+use revm::context::TxEnv;
+use revm::primitives::hardfork::SpecId;
+use std::sync::Arc;
+
+/// To these many pay.
+const PAYEE: Address = Address::repeat_byte(0xca);
+const OTHER: Address = Address::repeat_byte(0xcb);
+
+const POLICIES: [Policy; 6] = [
+    Policy::Auto,
+    Policy::InOrder,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Alternate),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+];
+
+/// A block without transactions; both accounts have sent some before.
+fn scene(spec: SpecId) -> Scene {
+    let mut scene = Scene::on(spec);
+    scene.block.parent_beacon_block_root = Some(B256::ZERO);
+    for payee in [PAYEE, OTHER] {
+        scene.put(payee, MemoryAccount { nonce: 1, ..rich() });
+    }
+    scene
+}
+
+/// Pays what it gets to the account.
+fn forwards(code: Code, to: Address) -> Code {
+    let code = code.push(0).push(0).push(0).push(0).op(CALLVALUE);
+    code.address(to).push(30_000).op(CALL).sstore_top(7)
+}
+
+fn each(mut act: impl FnMut(&mut Executor)) {
+    for policy in POLICIES {
+        for workers in [1, 2, 3, 8] {
+            act(&mut executor(workers, policy, Mode::Validate).with_mutant(SEEDED.get()));
+        }
+    }
+}
+
+/// By a transaction, by a call, twice in one, in one that fails, by what a contract leaves, nothing; on the way to
+/// another one.
+#[test]
+pub(crate) fn they_are_paid_in_every_way() {
+    for spec in [SpecId::HOMESTEAD, SpecId::LONDON, SpecId::OSAKA] {
+        let mut scene = scene(spec);
+        let once = scene.contract(0, forwards(Code::new(), PAYEE));
+        let twice = scene.contract(1, forwards(forwards(Code::new(), PAYEE), OTHER));
+        let fails = scene.contract(2, forwards(Code::new(), PAYEE).op(INVALID));
+        let leaves = scene.contract(3, Code::new().selfdestruct(PAYEE));
+        scene.fund(twice, 1_000);
+        let ways = [PAYEE, once, PAYEE, twice, OTHER, fails, leaves];
+        for number in 0..28 {
+            let to = ways[number as usize % ways.len()];
+            let tx = TxEnv { gas_limit: 200_000, ..pay(to, number % 5) };
+            let sender = scene.sender(number);
+            scene.send(sender, tx);
+        }
+        each(|executor| {
+            run(executor, &scene, scene.database());
+        });
+        let paid = scene.play().balance(PAYEE);
+        assert!(paid > Some(rich().balance), "{spec:?}: {paid:?}");
+    }
+}
+
+/// Some look in the middle of a batch, whose first ones have paid.
+#[test]
+pub(crate) fn who_looks_sees_all_that_was_paid_below() {
+    let mut scene = scene(SpecId::OSAKA);
+    let looks = Code::new().address(PAYEE).op(BALANCE).op(CALLER).op(SSTORE);
+    let looks = scene.contract(0, looks);
+    for number in 0..24 {
+        let to = if number % 6 == 5 { looks } else { PAYEE };
+        send(&mut scene, number, pay(to, u64::from(to == PAYEE)));
+    }
+    each(|executor| {
+        run(executor, &scene, scene.database());
+    });
+    let played = scene.play();
+    for (looked, paid) in [(5, 5), (11, 10), (17, 15), (23, 20)] {
+        let slot = U256::from_be_slice(scene.sender(looked).as_slice());
+        let seen = played.account(looks).storage[&slot].present_value;
+        assert_eq!(seen, rich().balance + U256::from(paid), "{looked}");
+    }
+}
+
+/// From then on payments call what it runs.
+#[test]
+pub(crate) fn one_gets_code_between_payments() {
+    for spec in [SpecId::PRAGUE, SpecId::OSAKA] {
+        let mut scene = scene(spec);
+        let counts = scene.contract(0, Code::new().increment(3, 1));
+        scene.set_nonce(PAYEE, 1);
+        for number in 0..16 {
+            if number == 9 {
+                let (set, sponsor) = (scene.authorize(PAYEE, counts), scene.sender(100));
+                scene.send(sponsor, delegate(vec![set], OTHER));
+            }
+            send(&mut scene, number, pay(PAYEE, 2));
+        }
+        each(|executor| {
+            run(executor, &scene, scene.database());
+        });
+        assert_eq!(scene.play().slot(PAYEE, 3), Some(U256::from(7)), "{spec:?}");
+    }
+}
+
+/// One pays so much that the next payment does not fit.
+#[test]
+fn what_one_is_paid_does_not_fit() {
+    let mut scene = scene(SpecId::OSAKA);
+    let whale = scene.put(Address::repeat_byte(0x77), rich());
+    let all = MemoryAccount { balance: U256::MAX, ..MemoryAccount::default() };
+    scene.put(whale, all);
+    for number in 0..12 {
+        if number == 6 {
+            let value = U256::MAX - rich().balance - U256::from(6 + 3);
+            scene.send(whale, TxEnv { value, ..call(PAYEE) });
+        }
+        send(&mut scene, number, pay(PAYEE, 1));
+    }
+    each(|executor| {
+        run(executor, &scene, scene.database());
+    });
+    let played = scene.play();
+    assert!(played.ok(9) && !played.ok(12), "three more fit");
+}
+
+/// Calls that have nothing to do with each other, and payments to one account between them.
+#[test]
+fn payments_are_no_ties() {
+    let mut scene = scene(SpecId::OSAKA);
+    scene.block.env.gas_limit = 1_000_000_000;
+    let own = scene.contract(0, Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SSTORE));
+    for number in 0..400_u64 {
+        let tx = match number % 2 {
+            0 => pay(PAYEE, 1),
+            _ => {
+                let data = [&[7; 4], &U256::from(number).to_be_bytes::<32>()[..]].concat().into();
+                TxEnv { data, ..call(own) }
+            }
+        };
+        let sender = scene.sender(number);
+        scene.send(sender, TxEnv { gas_limit: 90_000, ..tx });
+    }
+    for workers in [2, 3] {
+        let block = Arc::new(scene.block.clone());
+        let expected = Expected::new(&block, Mode::Validate, &scene.database());
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let found = executor.block(block).database(scene.database()).execute();
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        let found = found.unwrap_or_else(|error| panic!("{}", error.kind));
+        let how = found.path.iter().map(|stretch| (stretch.strategy, stretch.reason));
+        let expected = [(Strategy::Neighbours, Reason::Independent)];
+        assert_eq!(how.collect::<Vec<_>>(), expected);
+        assert_eq!(found.stats.discarded, 0, "{:?}", found.stats);
+    }
+}
+
+/// Who hears of each commit hears what each payment has changed.
+#[test]
+pub(crate) fn payments_are_told_as_they_commit() {
+    let mut scene = scene(SpecId::OSAKA);
+    let once = scene.contract(0, forwards(Code::new(), PAYEE));
+    for number in 0..24 {
+        let to = [PAYEE, OTHER, once][number as usize % 3];
+        send(&mut scene, number, pay(to, number));
+    }
+    let played = scene.play();
+    each(|executor| {
+        let mut owns = [PAYEE, OTHER].map(|payee| (payee, rich().balance));
+        let block = Arc::new(scene.block.clone());
+        let request = executor.block(block).database(scene.database());
+        let hear = |committed: braid_evm::Committed| {
+            for change in committed.changes() {
+                let known = owns.iter_mut().find(|(payee, _)| *payee == change.address);
+                let Some((_, owns)) = known else { continue };
+                let of = |info: &Option<revm::state::AccountInfo>| {
+                    info.as_ref().map(|info| info.balance).expect("it is there")
+                };
+                assert_eq!(of(&change.before), *owns, "{:?}", committed.tx);
+                *owns = of(&change.after);
+            }
+            ControlFlow::Continue(())
+        };
+        let found = request.on_commit(hear).execute();
+        let bundle = found.unwrap_or_else(|error| panic!("{}", error.kind)).bundle;
+        for (payee, told) in owns {
+            assert_eq!(Some(told), played.balance(payee), "{payee}");
+            let account = bundle.state[&payee].info.as_ref();
+            assert_eq!(account.map(|info| info.balance), Some(told), "{payee}");
+        }
+    });
+}
+
+/// The beneficiary is one of those who can be paid unseen in a batch, too.
+#[test]
+fn the_beneficiary_is_paid_in_batches() {
+    let mut scene = scene(SpecId::OSAKA);
+    scene.put(BENEFICIARY, MemoryAccount { nonce: 1, ..rich() });
+    let tips = scene.contract(0, forwards(Code::new(), BENEFICIARY));
+    for number in 0..24 {
+        let tx = if number % 3 == 0 { pay(tips, 5) } else { pay(receiver(number), 1) };
+        send(&mut scene, number, tx);
+    }
+    each(|executor| {
+        run(executor, &scene, scene.database());
+    });
+    let neighbours = Policy::Forced(Forced::Neighbours);
+    let stats = run(&mut executor(2, neighbours, Mode::Validate), &scene, scene.database());
+    scene.put(BENEFICIARY, rich());
+    let known = run(&mut executor(2, neighbours, Mode::Validate), &scene, scene.database());
+    assert!(stats.in_order_stretches <= known.in_order_stretches, "{stats:?} {known:?}");
+}
