@@ -8,37 +8,7 @@ use revm::database::{CacheDB, EmptyDB};
 use revm::primitives::{Address, B256, U256};
 use revm::state::AccountInfo;
 use std::error::Error;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{JoinHandle, spawn};
-use std::time::Duration;
-
-/// Cancels `token` in `time`, unless it is dropped before.
-struct Deadline {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Deadline {
-    fn new(token: CancellationToken, time: Duration) -> Self {
-        let (stop, stopped) = channel();
-        let thread = spawn(move || {
-            if stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-                token.cancel();
-            }
-        });
-        Self { stop: Some(stop), thread: Some(thread) }
-    }
-}
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            // It does not panic.
-            let _ = thread.join();
-        }
-    }
-}
+use std::time::{Duration, Instant};
 
 const PAYERS: u64 = 1_000;
 
@@ -73,10 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     template.env.gas_limit = u64::MAX;
 
     let mut executor = Executor::new(Config::default())?;
-    let (token, mut pool) = (CancellationToken::new(), Endless { handed_out: 0 });
-    let deadline = Deadline::new(token.clone(), Duration::from_millis(50));
+    let mut pool = Endless { handed_out: 0 };
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let token = CancellationToken::when(move || Instant::now() >= deadline);
     let built = executor.block(template).database(state).cancel(token).build(&mut pool)?;
-    drop(deadline);
 
     // What the pool handed out last may not have run: it is not in the block.
     let transactions = built.block.transactions.len();

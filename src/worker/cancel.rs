@@ -1,37 +1,84 @@
 //! Ending a block from any thread.
 
 use crate::sync::{AtomicBool, SeqCst};
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Ends blocks early, from any thread. Its clones are one token; a token that was cancelled stays
-/// so.
+/// Ends blocks early, from any thread or on a condition. Its clones are one token; a token that was
+/// cancelled stays so.
 ///
 /// Each worker ends the transaction that it runs, and begins no other one. What was committed by
 /// then is returned.
-#[derive(Clone, Debug)]
-pub struct CancellationToken(Arc<AtomicBool>);
+#[derive(Clone)]
+pub struct CancellationToken(Arc<Inner>);
+
+struct Inner {
+    is_cancelled: AtomicBool,
+    condition: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
 
 impl CancellationToken {
     /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(AtomicBool::new(false)))
+        Self::with(None)
+    }
+
+    /// A token that is cancelled as soon as `condition` is seen to hold, or by
+    /// [`cancel`](Self::cancel). The library asks no clock: a deadline is a condition.
+    ///
+    /// ```
+    /// # use braid_evm::CancellationToken;
+    /// # use std::time::{Duration, Instant};
+    /// let deadline = Instant::now() + Duration::from_millis(50);
+    /// let token = CancellationToken::when(move || Instant::now() >= deadline);
+    /// ```
+    ///
+    /// Each worker asks it before each transaction, several of them at the same time, until it held
+    /// once: it should take tens of nanoseconds. A condition that panics counts as one that holds.
+    #[must_use]
+    pub fn when(condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self::with(Some(Box::new(condition)))
+    }
+
+    fn with(condition: Option<Box<dyn Fn() -> bool + Send + Sync>>) -> Self {
+        Self(Arc::new(Inner { is_cancelled: AtomicBool::new(false), condition }))
     }
 
     /// Ends the blocks that have this token, now and later.
     pub fn cancel(&self) {
-        self.0.store(true, SeqCst);
+        self.0.is_cancelled.store(true, SeqCst);
     }
 
-    /// Whether [`cancel`](Self::cancel) was called.
+    /// Whether [`cancel`](Self::cancel) was called, or the condition holds or was seen to hold.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(SeqCst)
+        if self.0.is_cancelled.load(SeqCst) {
+            return true;
+        }
+        let Some(condition) = &self.0.condition else { return false };
+        // A worker that is lost to a panic would end the block as a broken invariant.
+        let holds = catch_unwind(AssertUnwindSafe(condition)).unwrap_or(true);
+        if holds {
+            // All who ask later see the same.
+            self.cancel();
+        }
+        holds
     }
 }
 
 impl Default for CancellationToken {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for CancellationToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_cancelled = self.0.is_cancelled.load(SeqCst);
+        f.debug_struct("CancellationToken")
+            .field("is_cancelled", &is_cancelled)
+            .finish_non_exhaustive()
     }
 }

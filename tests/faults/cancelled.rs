@@ -19,6 +19,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
+use std::time::{Duration, Instant};
 
 const TRANSACTIONS: u64 = 240;
 const POLICIES: [Policy; 6] = [
@@ -233,5 +234,56 @@ pub(crate) fn a_builder_gets_the_block_that_there_is() {
             let found = expected.compare(&Ok(built.output));
             found.unwrap_or_else(|wrong| panic!("{policy:?}: {wrong}"));
         }
+    }
+}
+
+/// A condition ends the block where it held first, even if it never holds again, and if it panics.
+#[test]
+fn a_condition_ends_the_block() {
+    let scene = scene();
+    let block = Arc::new(scene.block.clone());
+    for policy in POLICIES {
+        let mut executor = executor(2, policy, Mode::Validate);
+        for (at, panics) in [(0, false), (1, false), (40, false), (40, true)] {
+            let asked = Arc::new(AtomicU64::new(0));
+            let counted = Arc::clone(&asked);
+            let token = CancellationToken::when(move || {
+                let is_met = counted.fetch_add(1, SeqCst) == at;
+                assert!(!(is_met && panics), "a condition of the test");
+                is_met
+            });
+            let request = executor.block(Arc::clone(&block)).database(scene.database());
+            let error = request.cancel(token.clone()).execute().expect_err("it is cancelled");
+            let what = format!("{policy:?}, at {at}");
+            assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
+            // Workers may have asked at the same time.
+            assert!((at + 1..at + 3).contains(&asked.load(SeqCst)), "{what}: {asked:?}");
+            assert!(token.is_cancelled(), "{what}: it stays so");
+            let database = scene.database();
+            compare_prefix(&block, Mode::Validate, &database, &error.committed, false)
+                .unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+        }
+    }
+}
+
+/// A deadline is a condition: the builder of an endless pool gets a whole block.
+#[test]
+fn a_deadline_is_a_condition() {
+    let mut scene = Scene::on(SpecId::OSAKA);
+    let senders: Vec<Address> = (0..64).map(|at| scene.sender(at)).collect();
+    scene.block.env.gas_limit = u64::MAX;
+    scene.block.transactions.clear();
+    for policy in POLICIES {
+        let mut executor = executor(2, policy, Mode::Build);
+        let deadline = Instant::now() + Duration::from_millis(10);
+        let token = CancellationToken::when(move || Instant::now() >= deadline);
+        let (senders, cancels_at) = (senders.clone(), usize::MAX);
+        let mut pool = Endless { senders, handed_out: 0, cancels_at, token: token.clone() };
+        let request = executor.block(scene.block.clone()).state(Cloned(scene.database()));
+        let built = request.cancel(token).build(&mut pool).expect("a block");
+        assert!(Instant::now() >= deadline, "{policy:?}: it ended before");
+        let expected = Expected::new(&built.block, Mode::Build, &scene.database());
+        let found = expected.compare(&Ok(built.output));
+        found.unwrap_or_else(|wrong| panic!("{policy:?}: {wrong}"));
     }
 }
