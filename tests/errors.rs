@@ -9,54 +9,19 @@ use braid_evm::{
     EvmMutant, Executor, Invariant, Mode, Outcome, TxIndex,
 };
 use braid_testkit::code::Code;
+use braid_testkit::errors::Made;
 use braid_testkit::faulty::{Fault, Faulty, Place};
 use braid_testkit::memory::MemoryDatabase;
-use core::fmt::{Debug, Display};
 use revm::context_interface::result::InvalidHeader;
 use revm::database_interface::DBErrorMarker;
 use revm::inspector::NoOpInspector;
 use revm::primitives::hardfork::SpecId;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Variants of an enum of the source, by their indentation.
-fn variants(path: &str, name: &str) -> BTreeSet<String> {
-    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let after = text.split_once(&format!("pub enum {name}")).expect("the enum is there").1;
-    let body = after.split("\n}").next().expect("an enum ends");
-    let named = body.lines().filter_map(|line| line.strip_prefix("    "));
-    let named = named.filter(|line| line.starts_with(|c: char| c.is_uppercase()));
-    named.map(name_of).collect()
-}
-
-/// The name of the variant that `text` begins with.
-fn name_of(text: &str) -> String {
-    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
-}
-
-/// What was made of one enum.
-#[derive(Default)]
-struct Made(BTreeSet<String>);
-
-impl Made {
-    /// Notes the variant of `error`, whose message has all of `words`.
-    #[track_caller]
-    fn add(&mut self, error: &(impl Debug + Display), words: &[&str]) {
-        let message = error.to_string();
-        for word in words {
-            assert!(message.contains(word), "{message}: it lacks {word:?}");
-        }
-        self.0.insert(name_of(&format!("{error:?}")));
-    }
-
-    /// Checks that only `elsewhere` is missing of the enum `name`.
-    #[track_caller]
-    fn has_all_of(&self, (path, name): (&str, &str), elsewhere: &[&str]) {
-        let all = variants(path, name);
-        let missing: Vec<_> = all.iter().filter(|name| !self.0.contains(*name)).collect();
-        assert_eq!(missing, elsewhere, "{name}: no test makes these");
-    }
+/// Checks that only `elsewhere` is missing of the enum `name` in `file`.
+#[track_caller]
+fn has_all_of(made: &Made, (file, name): (&str, &str), elsewhere: &[&str]) {
+    made.has_all_of(&format!("{}/{file}", env!("CARGO_MANIFEST_DIR")), name, elsewhere);
 }
 
 fn executor(mode: Mode) -> Executor {
@@ -122,7 +87,7 @@ fn every_way_in_which_a_block_ends_early() {
     let broken = BlockErrorKind::<String>::Internal(Invariant::ValueKind);
     let words = broken.to_string();
     assert!(words.contains("report it") && words.contains("Policy::InOrder"), "{words}");
-    made.has_all_of(("src/evm/block/error.rs", "BlockErrorKind"), &["Internal"]);
+    has_all_of(&made, ("src/evm/block/error.rs", "BlockErrorKind"), &["Internal"]);
 }
 
 #[test]
@@ -160,7 +125,7 @@ fn every_way_in_which_a_transaction_is_rejected() {
     scene.put(beneficiary, braid_testkit::memory::MemoryAccount { balance, ..Default::default() });
     rejected(&scene, EvmMutant::RewardOverflowFails, &["the reward does not fit"]);
     // It ends the block as `BlockErrorKind::AccessList`.
-    made.has_all_of(("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
+    has_all_of(&made, ("src/evm/exec/rejection.rs", "Rejection"), &["AccessList"]);
 }
 
 #[test]
@@ -182,7 +147,7 @@ fn every_way_in_which_an_access_list_is_wrong() {
     let long = (1..=20_000).map(|one| AccountChanges::new(number(one))).collect();
     refused(SpecId::AMSTERDAM, long, &["too long"]);
     refused(SpecId::OSAKA, Vec::new(), &["index 0", "account 0x", "listed nothing"]);
-    made.has_all_of(("src/evm/bal/mismatch.rs", "AccessListError"), &[]);
+    has_all_of(&made, ("src/evm/bal/mismatch.rs", "AccessListError"), &[]);
 }
 
 /// Replays `tx`; the error is of the kind that `made` lacks.
@@ -224,7 +189,7 @@ fn every_way_in_which_a_transaction_cannot_run_again() {
     let committed = run(&scene).expect_err("the header lacks something").committed;
     let words = InvalidHeader::PrevrandaoNotSet.to_string();
     made.add(&again(&committed, 0, scene.database()), &["transaction 0", &words]);
-    made.has_all_of(("src/evm/block/replay.rs", "ReplayError"), &[]);
+    has_all_of(&made, ("src/evm/block/replay.rs", "ReplayError"), &[]);
 }
 
 /// A location that a contract reads is named by the database, and the transaction by the block.

@@ -14,51 +14,29 @@ use braid_chain::{
     rlp::{RlpError, RlpItems},
     unwind,
 };
+use braid_testkit::errors;
 use revm::DatabaseRef;
 use std::{
-    collections::BTreeSet,
     env,
     error::Error,
     fs,
     io::{self, Write},
     num::NonZeroUsize,
-    path::Path,
 };
 
 /// An error as it was made, and what its message has to name.
-type Made = (Box<dyn Error>, &'static [&'static str]);
-
-/// Name of an error's variant.
-fn variant(error: &dyn Error) -> String {
-    let text = format!("{error:?}");
-    text.chars().take_while(|letter| letter.is_alphanumeric()).collect()
-}
-
-/// Variants of the enum `name` in `file`, by their indentation.
-fn variants(file: &str, name: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
-    let text = text.expect("the source is there");
-    let body = text.split_once(&format!("pub enum {name} {{")).expect(name).1;
-    let body = body.split("\n}").next().expect("an enum ends");
-    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
-    let names = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
-    let word = |line: &str| line.chars().take_while(|it| it.is_alphanumeric()).collect();
-    names.map(word).collect()
-}
+pub(crate) type Made = (Box<dyn Error>, &'static [&'static str]);
 
 /// Checks that `made` has each variant of the enum, and that each message helps.
-fn all_help(file: &str, name: &str, made: Vec<Made>) {
-    let mut seen = BTreeSet::new();
+#[track_caller]
+pub(crate) fn all_help(file: &str, name: &str, made: Vec<Made>) {
+    let mut seen = errors::Made::default();
     for (error, names) in made {
         let text = error.to_string();
         assert!(text.contains("; ") || text.contains(". "), "{name}: no advice in {text:?}");
-        assert!(!text.contains('\n'), "{name}: more than a line: {text:?}");
-        for part in names {
-            assert!(text.contains(part), "{name}: {part:?} is not in {text:?}");
-        }
-        seen.insert(variant(&*error));
+        seen.add(&*error, names);
     }
-    assert_eq!(seen, variants(file, name), "{name}: each variant is made");
+    seen.has_all_of(&format!("{}/{file}", env!("CARGO_MANIFEST_DIR")), name, &[]);
 }
 
 /// Account and slot whose records are spoilt.

@@ -8,8 +8,11 @@
 //! 4. What no block could have, or its sender cannot pay for, is refused before signatures are recovered
 //!    for it: the sender's, and then those of EIP-7702's authorities.
 
-use crate::streams::within_a_minute;
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip7702};
+use crate::{
+    errors::{Made, all_help},
+    streams::within_a_minute,
+};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEip4844, TxEip7702};
 use alloy_eips::eip7702::Authorization;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, B256, Signature, TxKind, U256, keccak256};
@@ -304,4 +307,57 @@ fn authorities_are_recovered_after_the_sender_can_pay() {
     let at_once = PoolTransaction::recover(signed, &prague()).expect("valid");
     assert_eq!(at_once.env(), tx.env());
     pool.add(tx, account(0, 710_000), 0).expect("admitted");
+}
+
+/// `tx` as the pool takes it, with the signature of sender 0.
+fn admitted(tx: TxEip1559) -> Result<Arc<PoolTransaction>, PoolError> {
+    let signature = signature(0, tx.signature_hash());
+    let signed = SignedTransaction::Eip1559(tx.into_signed(signature));
+    PoolTransaction::recover(signed, &admission())
+}
+
+/// A payment of sender 0 with this nonce and this tip.
+fn payment(nonce: u64, tip: u128) -> TxEip1559 {
+    let SignedTransaction::Eip1559(signed) = signed(0, nonce, tip) else { panic!("of that type") };
+    signed.into_parts().0
+}
+
+#[test]
+fn every_reason_for_which_a_transaction_is_refused() {
+    let unsigned = Signature::new(U256::MAX, U256::MAX, false);
+    let blobs = SignedTransaction::Eip4844(TxEip4844::default().into_signed(unsigned));
+    let broken = SignedTransaction::Eip1559(payment(0, 1).into_signed(unsigned));
+    let recover = |signed| PoolTransaction::recover(signed, &admission()).expect_err("refused");
+    let long = TxEip1559 { input: vec![0; 200_000].into(), ..payment(0, 1) };
+    let light = TxEip1559 { gas_limit: 1, ..payment(0, 1) };
+
+    let mut config = PoolConfig::default();
+    (config.max_per_sender, config.max_transactions) = (3, 2);
+    let pool = Pool::new(config, Head::default(), 1).handle();
+    let rich = SenderAccount { nonce: 1, balance: U256::MAX, is_contract: false };
+    let add = |tx, account, at| pool.add(admitted(tx).expect("valid"), account, at);
+    add(payment(1, 100), rich, 0).expect("the first");
+    add(payment(2, 100), rich, 0).expect("the second");
+    let refused = |tx, account, at| add(tx, account, at).expect_err("refused");
+    let other = PoolTransaction::recover(signed(1, 1, 1), &admission()).expect("valid");
+    let another = |account| pool.add(Arc::clone(&other), account, 0).expect_err("refused");
+    let made: Vec<(PoolError, &'static [&'static str])> = vec![
+        (recover(broken), &["invalid signature"]),
+        (recover(blobs), &["sidecars"]),
+        (admitted(long).expect_err("refused"), &["200", "131072 at most"]),
+        (admitted(light).expect_err("refused"), &["invalid transaction", "gas"]),
+        (another(SenderAccount { is_contract: true, ..rich }), &["has code"]),
+        (
+            another(SenderAccount { balance: U256::ONE, ..rich }),
+            &["insufficient funds", "balance 1,"],
+        ),
+        (another(rich), &["the pool is full"]),
+        (refused(payment(1, 100), rich, 0), &["already known"]),
+        (refused(payment(0, 100), rich, 0), &["has 0", "next one is 1"]),
+        (refused(payment(4, 100), rich, 0), &["has 4", "next one is 1", "3 are"]),
+        (refused(payment(1, 101), rich, 0), &["a tip of 110 at least"]),
+        (refused(payment(3, 100), rich, 9), &["after block 9", "after block 0", "read it again"]),
+    ];
+    let made = made.into_iter().map(|(error, names)| (error.into(), names));
+    all_help("src/pool/error.rs", "PoolError", made.collect::<Vec<Made>>());
 }

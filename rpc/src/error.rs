@@ -7,6 +7,9 @@ use revm::context_interface::result::{HaltReason, InvalidTransaction};
 use std::{io, net::SocketAddr, time::Duration};
 use thiserror::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// Why a node does not start, or has stopped.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -36,7 +39,7 @@ pub enum NodeError {
     },
     /// Blocks of this fork have fields that are not made here.
     #[error(
-        "blocks with Amsterdam's rules are not made here: leave amsterdamTime out of the genesis"
+        "blocks with Amsterdam's rules are not made here; leave amsterdamTime out of the genesis"
     )]
     Amsterdam,
 }
@@ -46,18 +49,21 @@ pub enum NodeError {
 #[non_exhaustive]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot serve JSON-RPC on {address}: {error}: choose another port, or 0 for any")]
+    #[error("cannot serve JSON-RPC on {address}: {error}; choose another port, or 0 for any")]
     Bind {
         /// The address.
         address: SocketAddr,
         /// What the system says.
         error: io::Error,
     },
-    /// The system refused to start threads.
-    #[error("cannot start the threads that serve JSON-RPC: {0}")]
-    Threads(#[source] io::Error),
+    /// The system refused what the runtime waits with.
+    #[error(
+        "cannot start the runtime that serves JSON-RPC: {0}; allow the process more open files \
+         (ulimit -n)"
+    )]
+    Runtime(#[source] io::Error),
     /// Two methods have one name.
-    #[error(transparent)]
+    #[error("{0}; this is a bug of braid-rpc, report it")]
     Methods(#[from] jsonrpsee::core::RegisterMethodError),
 }
 

@@ -65,7 +65,10 @@ impl Server {
     /// Listens on `address`, and answers from what the node shares.
     ///
     /// # Errors
-    /// The address is taken, or the system refused to start threads.
+    /// The address is taken, or the system has no more files for the runtime.
+    ///
+    /// # Panics
+    /// The system refused to start the runtime's threads.
     pub fn start<S: Snapshot>(
         address: SocketAddr,
         shared: Arc<Shared<S>>,
@@ -81,7 +84,7 @@ impl Server {
             .thread_name("braid-rpc")
             .enable_all()
             .build()
-            .map_err(ServerError::Threads)?;
+            .map_err(ServerError::Runtime)?;
         let (stop, handle) = stop_channel();
         let methods = module(Context { shared: Arc::clone(&shared), limits })?;
         let service = calls(methods, &limits, stop);

@@ -64,7 +64,12 @@ pub(crate) fn payment(sender: u8, nonce: u64, gas_price: u128) -> SignedTransact
 
 /// A new chain with Prague's rules.
 pub(crate) fn begun() -> MemoryStore {
-    let config = ChainConfig {
+    begun_with(|_| ())
+}
+
+/// The same after a change of its rules.
+pub(crate) fn begun_with(change: impl FnOnce(&mut ChainConfig)) -> MemoryStore {
+    let mut config = ChainConfig {
         chain_id: CHAIN,
         terminal_total_difficulty: Some(U256::ZERO),
         shanghai_time: Some(0),
@@ -72,6 +77,7 @@ pub(crate) fn begun() -> MemoryStore {
         prague_time: Some(0),
         ..ChainConfig::default()
     };
+    change(&mut config);
     let funded = GenesisAccount::default().with_balance(U256::from(10_u128.pow(24)));
     let alloc = (0..SENDERS).map(|sender| (address(sender), funded.clone())).collect();
     let genesis = Genesis { config, gas_limit: 60_000_000, alloc, ..Genesis::default() };

@@ -8,6 +8,7 @@ pub mod block;
 pub mod block_file;
 pub mod compare;
 pub mod database;
+pub mod errors;
 pub mod fork;
 pub mod hostile;
 #[cfg(feature = "mutants")]

@@ -9,10 +9,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum PoolError {
     /// No key gives its signature.
-    #[error("invalid signature: sign the transaction again")]
+    #[error("invalid signature; sign the transaction again")]
     Signature,
     /// No block could have it, whatever the state.
-    #[error("invalid transaction: {0}")]
+    #[error("invalid transaction: {0}; correct it and sign it again")]
     Invalid(InvalidTransaction),
     /// It carries blobs.
     #[error("blob transactions are not taken: this pool keeps no sidecars; send the data as input")]
@@ -26,13 +26,15 @@ pub enum PoolError {
         limit: usize,
     },
     /// Its sender has code.
-    #[error("sender {0} has code: send from an account without")]
+    #[error("sender {0} has code; send from an account without")]
     Contract(Address),
     /// The pool has it.
-    #[error("already known")]
+    #[error("already known; wait until it is in a block")]
     Known,
     /// A transaction with this nonce is in a block.
-    #[error("nonce too low: transaction has {found}, the account's next one is {next}")]
+    #[error(
+        "nonce too low: transaction has {found}, the account's next one is {next}; send it with that"
+    )]
     NonceLow {
         /// Nonce of the transaction.
         found: u64,
@@ -55,7 +57,7 @@ pub enum PoolError {
     /// The sender cannot pay for all that it has in the pool.
     #[error(
         "insufficient funds for gas * price + value: balance {balance}, this transaction and those \
-         of the same sender in the pool cost {cost}"
+         of the same sender in the pool cost {cost}; send less, or wait for the next block"
     )]
     Funds {
         /// Balance of the sender.
@@ -65,7 +67,7 @@ pub enum PoolError {
     },
     /// It does not pay enough to replace the one with the same nonce.
     #[error(
-        "replacement transaction underpriced: pay a fee of {max_fee} and a tip of {tip} at least"
+        "replacement transaction underpriced; pay a fee of {max_fee} and a tip of {tip} at least"
     )]
     Replacement {
         /// Least fee per gas.
@@ -77,7 +79,7 @@ pub enum PoolError {
     #[error("transaction underpriced: the pool is full; pay a higher tip, or try again later")]
     Full,
     /// The account is that after another block than the pool's last one.
-    #[error("the account was read after block {at}, the pool is after block {head}: read it again")]
+    #[error("the account was read after block {at}, the pool is after block {head}; read it again")]
     Stale {
         /// Block after which the account was read.
         at: u64,
