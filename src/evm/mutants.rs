@@ -143,6 +143,8 @@ pub enum EvmMutant {
     LookForgetsPayment,
     /// Who hears of each commit does not hear what is paid to accounts that many pay.
     PaymentUntold,
+    /// A contract may be created where a payee is, without a look at what that owns.
+    CreationUncounted,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
     #[cfg(feature = "mutants")]
     PayeeStaysPlain,

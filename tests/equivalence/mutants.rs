@@ -96,6 +96,7 @@ fn named(name: &str) -> Option<fn()> {
         parts::parts_without_room_are_not_adopted,
         parts::what_a_part_reads_was_changed_before_it,
         parts::what_parts_have_set_aside_is_seen_later,
+        paid::a_contract_comes_about_between_payments,
         paid::one_gets_code_between_payments,
         paid::payments_are_told_as_they_commit,
         paid::they_are_paid_in_every_way,

@@ -2,16 +2,16 @@
 //! batches.
 
 use super::parts::{receiver, run, send};
-use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, delegate, pay, rich};
+use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, delegate, pay, rich};
 use alloy_primitives::{Address, B256, U256};
 use braid_evm::{Executor, Forced, Mode, Policy, Reason, Strategy};
-use braid_testkit::code::Code;
+use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryAccount;
 use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{
-    BALANCE, CALL, CALLDATALOAD, CALLER, CALLVALUE, DUP1, INVALID, SSTORE,
+    BALANCE, CALL, CALLDATALOAD, CALLER, CALLVALUE, DUP1, INVALID, REVERT, SELFBALANCE, SSTORE,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -122,6 +122,34 @@ pub(crate) fn one_gets_code_between_payments() {
     }
 }
 
+/// Where many have paid an account without nonce a contract comes about, which owns all of it, or does not.
+#[test]
+pub(crate) fn a_contract_comes_about_between_payments() {
+    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+        // It counts who calls it.
+        let code = Code::new().op(SELFBALANCE).sstore_top(2).increment(3, 1);
+        let fails = Code::new().push(0).push(0).op(REVERT).bytes();
+        for (init, calls) in [(deploying(code), Some(7)), (fails, None)] {
+            let mut scene = scene(spec);
+            let creator = scene.sender(50);
+            let payee = scene.put(creator.create(0), rich());
+            for number in 0..20 {
+                if number == 13 {
+                    scene.send(creator, create(init.clone()));
+                }
+                let sender = scene.sender(number);
+                scene.send(sender, TxEnv { gas_limit: 100_000, ..pay(payee, 2) });
+            }
+            each(|executor| {
+                run(executor, &scene, scene.database());
+            });
+            let played = scene.play();
+            assert_eq!(played.slot(payee, 3), calls.map(U256::from), "{spec:?}");
+            assert_eq!(played.balance(payee), Some(rich().balance + U256::from(40)), "{spec:?}");
+        }
+    }
+}
+
 /// One pays so much that the next payment does not fit.
 #[test]
 fn what_one_is_paid_does_not_fit() {
@@ -225,7 +253,7 @@ fn the_beneficiary_is_paid_in_batches() {
     });
     let neighbours = Policy::Forced(Forced::Neighbours);
     let stats = run(&mut executor(2, neighbours, Mode::Validate), &scene, scene.database());
-    scene.put(BENEFICIARY, rich());
+    scene.put(BENEFICIARY, MemoryAccount::default());
     let known = run(&mut executor(2, neighbours, Mode::Validate), &scene, scene.database());
     assert!(stats.in_order_stretches <= known.in_order_stretches, "{stats:?} {known:?}");
 }

@@ -77,7 +77,7 @@ fn who_pays_it_does_not_wait() {
     };
     let paid = waits(&scene);
     // It may come to be, or to be deleted: who pays it has to know.
-    scene.put(BENEFICIARY, rich());
+    scene.put(BENEFICIARY, MemoryAccount::default());
     let known = waits(&scene);
     assert!(paid > known, "{paid} and {known} committed from speculative runs");
 }

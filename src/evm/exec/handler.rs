@@ -154,6 +154,10 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
             FrameInput::Call(_) | FrameInput::Empty => None,
         };
+        if let Some(address) = creation {
+            // What is there before a contract comes about is seen.
+            evm.ctx.journaled_state.db_mut().count_creation(address);
+        }
         let ended = match evm.frame_init(init)? {
             ItemOrResult::Item(_) => None,
             ItemOrResult::Result(result) => Some(result),

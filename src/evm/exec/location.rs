@@ -102,7 +102,7 @@ impl Account {
     /// Whether it can be paid by who does not know what it owns: nothing runs there, it is not
     /// deleted for being empty, and there is room for what a block can pay.
     pub(super) fn is_plain(self) -> bool {
-        self.nonce > 0 && !self.has_code && self.balance <= MOST_PAID
+        !self.has_code && !self.is_empty() && self.balance <= MOST_PAID
     }
 
     /// As EIP-161 has it.

@@ -45,6 +45,7 @@ impl EvmMutant {
         Self::PaymentLookedAt,
         Self::LookForgetsPayment,
         Self::PaymentUntold,
+        Self::CreationUncounted,
         Self::PayeeStaysPlain,
         Self::PayeeMarkedByBalance,
         Self::PayeeUncounted,

@@ -43,6 +43,13 @@ impl<D: DatabaseRef> EvmView<'_, D> {
         }
     }
 
+    /// A contract is about to be created at `address`: a payee without nonce does not prevent that.
+    pub(in crate::evm::exec) fn count_creation(&mut self, address: Address) {
+        if self.payees.contains(address) && !is_evm_mutant!(self.mutant, CreationUncounted) {
+            self.count_balance(address);
+        }
+    }
+
     /// What was paid to accounts at whose balances no transaction of the journal has looked: it is
     /// none of its `changes` any more.
     pub(in crate::evm) fn take_payments(&mut self, changes: &mut Vec<AccountChange>) -> Payments {
