@@ -5,7 +5,8 @@
 //! 3. A folder or a file that holds something else is left as it is.
 //! 4. An output that takes no more is blamed for that, and not the chain's folder.
 //! 5. Progress is that of the blocks that were executed, and not of what a buffer holds.
-//! 6. One block is not "1 blocks"; a state root that was compared with nothing is not "all right".
+//! 6. A new chain's rules are named.
+//! 7. One block is not "1 blocks"; a state root that was compared with nothing is not "all right".
 
 use crate::chain::{Demo, braid, chain, json};
 use braid_chain::{Rules, rlp::RlpItems};
@@ -257,4 +258,19 @@ fn a_state_root_that_was_compared_with_nothing_says_so() {
     let folder = demo.begun("with");
     assert!(chain(&["verify", &folder], 0).contains(&format!("state root {root}\n")));
     assert_eq!(json(&["verify", &folder])["state_root_compared"], true);
+}
+
+#[test]
+fn init_tells_whose_rules_a_chain_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let newest = value!({"chainId": 7, "terminalTotalDifficulty": 0, "osakaTime": 0});
+    for (config, fork) in [(value!({"chainId": 7}), "Frontier"), (newest, "Osaka")] {
+        let file = at("genesis.json");
+        fs::write(&file, value!({"config": config, "alloc": {}}).to_string()).expect("writes");
+        let text = chain(&["init", "--genesis", &file, &at(fork)], 0);
+        assert!(text.starts_with(&format!("chain id 7, rules of {fork}\n")), "{text}");
+        let told = json(&["init", "--genesis", &file, &at(&format!("{fork}, JSON"))]);
+        assert_eq!(told["fork"], fork);
+    }
 }

@@ -23,6 +23,7 @@
 )]
 
 mod call;
+mod clients;
 mod error;
 mod estimate;
 mod fees;

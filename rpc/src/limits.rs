@@ -1,6 +1,7 @@
 //! Limits of a node and of its interface.
 
 use braid_chain::{ChainConfig, pool::PoolConfig};
+use core::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Choices of a node.
@@ -52,6 +53,10 @@ pub struct Limits {
     /// Requests that are worked on at a time, each of them one call after the other; others wait. A
     /// call that has begun keeps the place until it ends, also if its client has gone. Default: 4.
     pub requests_at_once: usize,
+    /// A client takes one of this many parts of `connections`, `requests_at_once` and `unread_bytes` at most, rounded up.
+    /// A client is an IPv4 address or an IPv6 network of 64 bits. A server on the loopback interface
+    /// takes all for one client, which has all: there each has the same address. Default: 2.
+    pub client_parts: NonZeroUsize,
     /// Gas of `eth_call` and `eth_estimateGas`. Default: 50 million; never more than a block has.
     pub call_gas: u64,
     /// Logs in one answer. Default: 10,000.
@@ -70,6 +75,7 @@ impl Default for Limits {
             connections: 128,
             time: Duration::from_secs(20),
             requests_at_once: 4,
+            client_parts: NonZeroUsize::MIN.saturating_add(1),
             call_gas: 50_000_000,
             logs: 10_000,
             fee_blocks: 1_024,

@@ -1,6 +1,10 @@
 //! Which requests are worked on: a few at a time, and each for a limited time.
 
-use crate::{error::RpcError, limits::Limits};
+use crate::{
+    clients::{Client, Taken},
+    error::RpcError,
+    limits::Limits,
+};
 use jsonrpsee::server::middleware::rpc::{
     Batch, MethodResponse, Notification, Request, RpcServiceT,
 };
@@ -9,16 +13,11 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
 use tower::Layer;
 
-/// Places of requests that are worked on. Further requests wait for one of them.
-#[derive(Clone, Debug)]
+/// Gives requests places, which their clients have.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Places {
-    free: Arc<Semaphore>,
     /// How long a request waits for a place, and how long its calls may take.
     wait: Duration,
     work: Duration,
@@ -30,27 +29,21 @@ pub(crate) struct Places {
 pub(crate) struct Place {
     deadline: Instant,
     work: Duration,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _taken: Arc<Taken>,
 }
 
 impl Places {
     /// A quarter of a request's time is for waiting, half of it for work: the rest is for reading its body.
     pub(crate) fn new(limits: &Limits) -> Self {
-        let free = Arc::new(Semaphore::new(limits.requests_at_once.max(1)));
-        Self { free, wait: limits.time / 4, work: limits.time / 2 }
+        Self { wait: limits.time / 4, work: limits.time / 2 }
     }
 
     /// A place, or an error if none comes free in time. A client that gives up waits no longer.
-    pub(crate) async fn take(self) -> Result<Place, RpcError> {
-        match timeout(self.wait, self.free.acquire_owned()).await {
-            Ok(Ok(permit)) => {
-                let now = Instant::now();
-                let deadline = now.checked_add(self.work).unwrap_or(now);
-                Ok(Place { deadline, work: self.work, _permit: Arc::new(permit) })
-            }
-            // Nothing closes the semaphore.
-            Ok(Err(_)) | Err(_) => Err(RpcError::Busy),
-        }
+    pub(crate) async fn take(self, client: &Client) -> Result<Place, RpcError> {
+        let taken = client.request(self.wait).await.ok_or(RpcError::Busy)?;
+        let now = Instant::now();
+        let deadline = now.checked_add(self.work).unwrap_or(now);
+        Ok(Place { deadline, work: self.work, _taken: Arc::new(taken) })
     }
 }
 
@@ -71,7 +64,7 @@ impl<S> Layer<S> for Places {
     type Service = Placed<S>;
 
     fn layer(&self, inner: S) -> Placed<S> {
-        Placed { places: self.clone(), inner }
+        Placed { places: *self, inner }
     }
 }
 
@@ -109,7 +102,11 @@ where
     ) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { places, inner } = self.clone();
         async move {
-            match places.take().await {
+            let Some(client) = request.extensions().get::<Client>().cloned() else {
+                // A method answers that it has no place.
+                return inner.call(request).await;
+            };
+            match places.take(&client).await {
                 Ok(place) => {
                     request.extensions_mut().insert(place);
                     done(inner.call(request).await)
@@ -122,7 +119,11 @@ where
     fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let Self { places, inner } = self.clone();
         async move {
-            match places.take().await {
+            let Some(client) = batch.extensions().get::<Client>().cloned() else {
+                // No entry is a call.
+                return inner.batch(batch).await;
+            };
+            match places.take(&client).await {
                 Ok(place) => {
                     for entry in batch.iter_mut().flatten() {
                         entry.extensions_mut().insert(place.clone());
@@ -147,17 +148,19 @@ mod tests {
     use super::*;
     use crate::{
         NodeConfig,
+        clients::Clients,
         estimate::estimate,
         logs::logs,
         methods::{Context, add, module},
-        testing::{Client, begun, node},
+        testing::{Client as TestClient, begun, node},
     };
     use alloy_rpc_types_eth::{Filter, TransactionRequest};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     };
+    use tokio::time::timeout;
 
     /// What `test_wait` waits for, and how often it has begun.
     static GATE: Mutex<()> = Mutex::new(());
@@ -167,11 +170,9 @@ mod tests {
         Limits { time, requests_at_once: 1, ..Limits::default() }
     }
 
-    /// Clients give up again and again: only one call is there, and it keeps the only place.
-    #[test]
-    fn a_call_keeps_its_place_until_it_ends() {
-        let (node, limits) =
-            (node(&begun(), NodeConfig::default()), limits(Duration::from_secs(2)));
+    /// A client whose server has `test_wait`, too.
+    fn waiting(limits: Limits) -> TestClient {
+        let node = node(&begun(), NodeConfig::default());
         let mut methods = module(Context { shared: node.shared(), limits }).expect("methods");
         add(&mut methods, "test_wait", |_, _| {
             BEGUN.fetch_add(1, Ordering::SeqCst);
@@ -179,8 +180,25 @@ mod tests {
             Ok(true)
         })
         .expect("a new name");
-        let client = Client::with(methods, limits);
+        TestClient::with(methods, limits)
+    }
+
+    /// `test_wait` waits until this is dropped. Tests that close it take turns.
+    fn closed() -> MutexGuard<'static, ()> {
         let closed = GATE.lock().expect("no panic");
+        BEGUN.store(0, Ordering::SeqCst);
+        closed
+    }
+
+    fn call(method: &str) -> Value {
+        json!({"jsonrpc": "2.0", "id": 1, "method": method})
+    }
+
+    /// Clients give up again and again: only one call is there, and it keeps the only place.
+    #[test]
+    fn a_call_keeps_its_place_until_it_ends() {
+        let client = waiting(limits(Duration::from_secs(2)));
+        let closed = closed();
         for _ in 0..20 {
             let call = client.call("test_wait", json!([]));
             let moment = Duration::from_millis(20);
@@ -189,13 +207,35 @@ mod tests {
         }
         let (code, message) = client.error("eth_chainId", json!([]));
         assert_eq!(code, -32_005, "{message}");
-        let batch = json!([{"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}]);
+        let batch = json!([call("eth_chainId")]);
         let answer = client.runtime.block_on(client.send(batch));
         assert_eq!(answer["error"]["code"], -32_005, "{answer}");
         assert_eq!(BEGUN.load(Ordering::SeqCst), 1);
         drop(closed);
         assert_eq!(client.result("eth_chainId", json!([])), "0x7");
-        assert_eq!(BEGUN.load(Ordering::SeqCst), 1, "a client that has gone is waited for");
+    }
+
+    /// A client asks for as much as it can, and has half of the places.
+    #[test]
+    fn a_client_leaves_places_for_others() {
+        let limits = Limits { requests_at_once: 4, ..limits(Duration::from_secs(2)) };
+        let client = waiting(limits);
+        let closed = closed();
+        let wait = || client.send(call("test_wait"));
+        let asked = async { tokio::join!(wait(), wait(), wait()) };
+        let moment = Duration::from_millis(200);
+        let gave_up = client.runtime.block_on(async { timeout(moment, asked).await });
+        gave_up.expect_err("the gate is closed");
+        assert_eq!(BEGUN.load(Ordering::SeqCst), 2);
+        for body in [call("eth_chainId"), json!([call("eth_chainId")])] {
+            let answer = client.runtime.block_on(client.send_from(2, body.clone()));
+            let answer = answer.get(0).unwrap_or(&answer);
+            assert_eq!(answer["result"], "0x7", "{answer}");
+            let answer = client.runtime.block_on(client.send(body));
+            assert_eq!(answer["error"]["code"], -32_005, "{answer}");
+        }
+        drop(closed);
+        assert_eq!(client.result("eth_chainId", json!([])), "0x7");
     }
 
     #[test]
@@ -203,8 +243,9 @@ mod tests {
         let mut node = node(&begun(), NodeConfig::default());
         let shared = node.shared();
         let places = Places::new(&limits(Duration::ZERO));
-        let client = Client::new(&shared, limits(Duration::ZERO));
-        let place = client.runtime.block_on(places.take()).expect("a place is free");
+        let client = TestClient::new(&shared, limits(Duration::ZERO));
+        let asks = Clients::new(limits(Duration::ZERO)).at([10, 0, 0, 1].into());
+        let place = client.runtime.block_on(places.take(&asks)).expect("a place is free");
         let view = shared.view();
         let estimated = estimate(&view, &TransactionRequest::default(), 100_000, &place);
         assert!(matches!(estimated, Err(RpcError::Late(_))), "{estimated:?}");

@@ -1,15 +1,17 @@
 //! HTTP: connections with limits on number, time and bytes.
 
 use crate::{
+    clients::{Client, Clients, Taken},
     error::ServerError,
     http as before,
     limits::Limits,
     methods::{Context, module},
     places::Places,
     shared::Shared,
-    unread::Unread,
+    unread::hold,
 };
 use braid_chain::Snapshot;
+use core::num::NonZeroUsize;
 use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,7 +27,6 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tower::{
@@ -56,7 +57,7 @@ struct Serving<S> {
     shared: Arc<Shared<S>>,
     limits: Limits,
     service: Calls,
-    unread: Unread,
+    clients: Clients,
     /// Whether only requests that name the loopback interface are answered.
     is_local: bool,
 }
@@ -88,8 +89,10 @@ impl Server {
         let (stop, handle) = stop_channel();
         let methods = module(Context { shared: Arc::clone(&shared), limits })?;
         let service = calls(methods, &limits, stop);
-        let (unread, is_local) = (Unread::new(&limits), bound.ip().is_loopback());
-        let serving = Arc::new(Serving { shared, limits, service, unread, is_local });
+        let is_local = bound.ip().is_loopback();
+        let client_parts = if is_local { NonZeroUsize::MIN } else { limits.client_parts };
+        let clients = Clients::new(Limits { client_parts, ..limits });
+        let serving = Arc::new(Serving { shared, limits, service, clients, is_local });
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed)?
@@ -128,17 +131,17 @@ pub(crate) fn calls(methods: impl Into<Methods>, limits: &Limits, stop: StopHand
     builder.set_rpc_middleware(places).build(methods, stop)
 }
 
-/// Takes connections. One too many is closed at once.
+/// Takes connections. One too many, of all or of its client, is closed at once.
 async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
-    let places = Arc::new(Semaphore::new(serving.limits.connections));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             // The system has no more descriptors: connections that end give some back.
             sleep(serving.limits.time / 100).await;
             continue;
         };
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            tokio::spawn(connection(stream, Arc::clone(&serving), place));
+        let client = serving.clients.at(peer.ip());
+        if let Some(place) = client.connect() {
+            tokio::spawn(connection(stream, Arc::clone(&serving), client, place));
         }
     }
 }
@@ -147,14 +150,15 @@ async fn accept<S: Snapshot>(listener: TcpListener, serving: Arc<Serving<S>>) {
 async fn connection<S: Snapshot>(
     stream: TcpStream,
     serving: Arc<Serving<S>>,
-    place: OwnedSemaphorePermit,
+    client: Client,
+    place: Taken,
 ) {
     let time = serving.limits.time;
     // Answers are small, and clients wait for them. A socket that refuses works all the same.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
-        let serving = Arc::clone(&serving);
-        async move { Ok::<_, Infallible>(answer(&serving, request).await) }
+        let (serving, client) = (Arc::clone(&serving), client.clone());
+        async move { Ok::<_, Infallible>(answer(&serving, &client, request).await) }
     });
     let mut http = http1::Builder::new();
     // An answer is sent from where it is: a copy would take memory that nothing counts.
@@ -165,7 +169,11 @@ async fn connection<S: Snapshot>(
     drop(place);
 }
 
-async fn answer<S: Snapshot>(serving: &Serving<S>, request: Request<Incoming>) -> HttpResponse {
+async fn answer<S: Snapshot>(
+    serving: &Serving<S>,
+    client: &Client,
+    mut request: Request<Incoming>,
+) -> HttpResponse {
     if let Some(health) = before::health(&serving.shared, request.method(), request.uri().path()) {
         return health;
     }
@@ -174,12 +182,16 @@ async fn answer<S: Snapshot>(serving: &Serving<S>, request: Request<Incoming>) -
             "the Host header must name localhost: JSON-RPC listens on the loopback interface\n";
         return before::text(StatusCode::FORBIDDEN, why);
     }
+    request.extensions_mut().insert(client.clone());
     let mut service = serving.service.clone();
     match timeout(serving.limits.time, service.call(request)).await {
-        Ok(Ok(response)) => serving.unread.hold(response).unwrap_or_else(|| {
+        Ok(Ok(response)) => hold(client, response).unwrap_or_else(|| {
             before::text(StatusCode::SERVICE_UNAVAILABLE, "too many answers are not read yet\n")
         }),
         Ok(Err(error)) => before::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         Err(_) => before::text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n"),
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

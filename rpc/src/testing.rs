@@ -2,6 +2,7 @@
 
 use crate::{
     Limits, Node, NodeConfig, Shared,
+    clients::Clients,
     methods::{Context, module},
     server::{Calls, calls},
 };
@@ -96,6 +97,7 @@ pub(crate) fn node(store: &MemoryStore, config: NodeConfig) -> Node<MemoryStore>
 /// Asks, and waits for the answer. Any thread may.
 pub(crate) struct Client {
     calls: Calls,
+    clients: Clients,
     pub(crate) runtime: Runtime,
     _handle: ServerHandle,
 }
@@ -110,12 +112,19 @@ impl Client {
         let runtime =
             Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let (stop, handle) = stop_channel();
-        Self { calls: calls(methods, &limits, stop), runtime, _handle: handle }
+        let (calls, clients) = (calls(methods, &limits, stop), Clients::new(limits));
+        Self { calls, clients, runtime, _handle: handle }
     }
 
-    /// The answer to a request.
+    /// The answer to a request from 10.0.0.1.
     pub(crate) async fn send(&self, body: Value) -> Value {
+        self.send_from(1, body).await
+    }
+
+    /// The answer to a request from 10.0.0.`host`.
+    pub(crate) async fn send_from(&self, host: u8, body: Value) -> Value {
         let request = Request::post("/").header("content-type", "application/json");
+        let request = request.extension(self.clients.at([10, 0, 0, host].into()));
         let request = request.body(HttpBody::from(body.to_string())).expect("a request");
         let answer = self.calls.clone().call(request).await.expect("an answer");
         let bytes = answer.into_body().collect().await.expect("bytes").to_bytes();

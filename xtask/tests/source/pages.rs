@@ -195,7 +195,7 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 const OTHERS: [&str; 6] = ["", "sh", "bash", "text", "toml", "yaml"];
 
 /// All code that a page shows is compiled as it stands: Rust in an example that the CI runs, Solidity in a contract.
-/// Python is run by `python/tests`.
+/// Python is run by `python/tests`, and nginx takes its configuration in `rpc/src/server/tests.rs`.
 #[test]
 fn the_code_in_the_pages_is_in_an_example() {
     let examples = files(&["examples", "chain/examples"]);
@@ -221,7 +221,8 @@ fn the_code_in_the_pages_is_in_an_example() {
         }
         let others = text.lines().filter_map(|line| line.strip_prefix("```"));
         let known = |language: &str| {
-            OTHERS.contains(&language) || ["rust", "solidity", "python"].contains(&language)
+            OTHERS.contains(&language)
+                || ["rust", "solidity", "python", "nginx"].contains(&language)
         };
         let unknown = others.into_iter().find(|language| !known(language));
         assert_eq!(unknown, None, "{page}: nothing compiles or runs this");

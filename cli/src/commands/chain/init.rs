@@ -2,7 +2,8 @@
 
 use super::{End, Stop, count, genesis_file, message, working};
 use braid_chain::{
-    ChainFolder, EmbeddedStore, Head, Snapshot, StateReader, StateRoots, create, genesis, open,
+    ChainFolder, EmbeddedStore, Head, Rules, Snapshot, StateReader, StateRoots, create, genesis,
+    open,
 };
 use clap::Args;
 use serde_json::json;
@@ -58,10 +59,13 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
     working("writing the genesis", || create(&store, &encoded, &batch, roots))
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
     let [accounts, slots] = [batch.accounts.len(), batch.slots.len()].map(|it| it as u64);
+    let chain_id = genesis.config.chain_id;
+    let fork = Rules::new(genesis.config).spec(&header);
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
-            "chain_id": genesis.config.chain_id,
+            "chain_id": chain_id,
+            "fork": fork.to_string(),
             "number": head.number,
             "hash": head.hash,
             "state_root": header.state_root,
@@ -72,11 +76,14 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
         return Ok(End::Right);
     }
     let folder = args.folder.display();
-    writeln!(out, "chain id {}", genesis.config.chain_id)?;
+    writeln!(out, "chain id {chain_id}, rules of {fork}")?;
     writeln!(out, "block {} {}", head.number, head.hash)?;
     writeln!(out, "state root {}", header.state_root)?;
     writeln!(out, "{}, {} in {folder}", count(accounts, "account"), count(slots, "slot"))?;
-    writeln!(out, "next: braid chain run {folder} BLOCKS.rlp")?;
+    writeln!(
+        out,
+        "next: braid chain run {folder} BLOCKS.rlp, or braid chain run --rpc 8545 {folder}"
+    )?;
     Ok(End::Right)
 }
 

@@ -1,0 +1,184 @@
+//! Clients with addresses of their own: Linux has the whole of 127.0.0.0/8.
+
+use super::*;
+use crate::{
+    Node, NodeConfig,
+    testing::{begun, node},
+};
+use braid_chain::MemoryStore;
+use core::time::Duration;
+use std::{
+    fs,
+    io::{ErrorKind, Read, Write},
+    net::TcpStream as StdStream,
+    path::Path,
+    process::{Child, Command},
+    thread::sleep,
+    time::Instant,
+};
+use tokio::net::TcpSocket;
+
+/// Time after which something that should happen will not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What sends requests from some addresses.
+struct Clients {
+    runtime: Runtime,
+    to: SocketAddr,
+}
+
+impl Clients {
+    fn of(to: SocketAddr) -> Self {
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        Self { runtime, to }
+    }
+
+    /// A connection from 127.0.0.`from`, on which this was sent. `None` where nothing listens.
+    fn send(&self, from: u8, text: &str) -> Option<StdStream> {
+        let connect = async {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind(([127, 0, 0, from], 0).into()).expect("an address of this machine");
+            socket.connect(self.to).await
+        };
+        let stream = self.runtime.block_on(connect).ok()?;
+        let mut stream = stream.into_std().expect("a stream");
+        stream.set_nonblocking(false).expect("set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        // A server that has closed it already does not read.
+        let _ = stream.write_all(text.as_bytes());
+        Some(stream)
+    }
+
+    /// A connection that is still open, with the status of the answer on it.
+    fn get(&self, from: u8, path: &str) -> Option<(StdStream, String)> {
+        let mut stream = self.send(from, &format!("GET {path} HTTP/1.1\r\nHost: any\r\n\r\n"))?;
+        let mut status = [0; 12];
+        match stream.read_exact(&mut status) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no answer: {error}"),
+            Err(_) => return None,
+        }
+        let status = String::from_utf8_lossy(&status);
+        Some((stream, status.strip_prefix("HTTP/1.1 ").expect("HTTP").to_owned()))
+    }
+
+    /// The status of the answer, as soon as there is the one that is wanted.
+    fn until(&self, from: u8, path: &str, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let status = self.get(from, path).map(|(_, status)| status);
+            if status.as_deref() == Some(wanted) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path}: {status:?}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn served(address: [u8; 4], limits: Limits) -> (Node<MemoryStore>, Server) {
+    let node = node(&begun(), NodeConfig::default());
+    let server = Server::start((address, 0).into(), node.shared(), limits).expect("served");
+    (node, server)
+}
+
+#[test]
+fn a_client_that_takes_all_it_can_leaves_connections_for_others() {
+    let limits = Limits { connections: 6, ..Limits::default() };
+    let (_node, server) = served([0, 0, 0, 0], limits);
+    let clients = Clients::of(([127, 0, 0, 1], server.address().port()).into());
+    let open: Vec<_> = (0..20).filter_map(|_| clients.get(2, "/healthz")).collect();
+    assert_eq!(open.len(), 3, "half of them");
+    let others: Vec<_> = (0..20).filter_map(|_| clients.get(3, "/healthz")).collect();
+    assert_eq!(others.len(), 3);
+    assert!(clients.get(4, "/healthz").is_none(), "more than all");
+    drop(open);
+    clients.until(4, "/healthz", "200");
+    clients.until(2, "/healthz", "200");
+}
+
+#[test]
+fn clients_of_the_loopback_interface_are_not_told_apart() {
+    let limits = Limits { connections: 6, ..Limits::default() };
+    let (_node, server) = served([127, 0, 0, 1], limits);
+    let clients = Clients::of(server.address());
+    let open: Vec<_> = (0..20).filter_map(|_| clients.get(1, "/healthz")).collect();
+    assert_eq!(open.len(), 6);
+}
+
+/// nginx with what docs/CHAIN.md says.
+struct Proxy {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    /// `None` where it is not installed.
+    fn new(folder: &Path, node: SocketAddr) -> Option<Self> {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/CHAIN.md");
+        let page = fs::read_to_string(page).expect("the page");
+        let (_, rest) = page.split_once("```nginx\n").expect("a configuration");
+        let (text, _) = rest.split_once("```").expect("it ends");
+        let port = StdListener::bind("127.0.0.1:0").expect("a port");
+        let address = port.local_addr().expect("an address");
+        drop(port);
+        for needed in ["listen 80;", "127.0.0.1:8545"] {
+            assert_eq!(text.matches(needed).count(), 1, "{needed}: {text}");
+        }
+        let text = text.replace("listen 80;", &format!("listen {address};"));
+        let text = text.replace("127.0.0.1:8545", &node.to_string());
+        let folder = folder.display();
+        let kept = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {folder}/{name};"))
+            .join(" ");
+        let whole = format!(
+            "daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n\
+             events {{}}\nhttp {{ access_log off; {kept}\n{text}\n}}\n"
+        );
+        let file = format!("{folder}/nginx.conf");
+        fs::write(&file, whole).expect("written");
+        let mut command = Command::new("nginx");
+        command.args(["-e", &format!("{folder}/log"), "-c", &file]);
+        match command.spawn() {
+            Ok(child) => Some(Self { child, address }),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => panic!("nginx: {error}"),
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_real_proxy_limits_each_client() {
+    let (_node, server) = served([127, 0, 0, 1], Limits::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(proxy) = Proxy::new(folder.path(), server.address()) else {
+        eprintln!("skipped: no nginx: apt-get install nginx-light");
+        return;
+    };
+    let clients = Clients::of(proxy.address);
+    clients.until(2, "/readyz", "200");
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+    let head = "POST / HTTP/1.1\r\nHost: node.example\r\nContent-Type: application/json\r\n";
+    let head = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    // Requests that do not come to their end.
+    let slow: Vec<_> = (0..2).filter_map(|_| clients.send(2, &head)).collect();
+    assert_eq!(slow.len(), 2);
+    clients.until(2, "/readyz", "503");
+    let mut other = clients.send(3, &format!("{head}{body}")).expect("it listens");
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""result":"0x7""#), "{answer}");
+    drop(slow);
+    clients.until(2, "/readyz", "200");
+    // As many requests as are free at once, and some.
+    let refused = (0..60).filter_map(|_| clients.get(4, "/readyz"));
+    assert!(refused.filter(|(_, status)| status == "503").count() > 0);
+    clients.until(4, "/readyz", "200");
+}
