@@ -11,8 +11,8 @@ pub use request::{BlockRequest, NoState};
 use crate::config::Config;
 use crate::evm::{
     AnySource, Block, BlockError, BlockOutput, BuiltBlock, CancellationToken, Cloned, EvmMutant,
-    Extensions, OnCommit, Options, Precompile, Scoped, Surcharge, Team, TransactionPool, build,
-    execute,
+    Extensions, OnCommit, Options, Precompile, Scoped, Surcharge, ThreadPool, TransactionPool,
+    build, execute,
 };
 use revm::DatabaseRef;
 use revm::database::BundleState;
@@ -26,7 +26,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Executor {
     config: Config,
-    team: Team,
+    team: ThreadPool,
     extensions: Extensions,
     mutant: EvmMutant,
 }
@@ -38,7 +38,7 @@ impl Executor {
     /// The system refused to start a thread.
     pub fn new(config: Config) -> std::io::Result<Self> {
         let workers = (config.workers.get(), config.most_workers());
-        let team = Team::new(workers, config.spread_workers)?;
+        let team = ThreadPool::new(workers, config.spread_workers)?;
         Ok(Self { config, team, extensions: Extensions::default(), mutant: EvmMutant::None })
     }
 
@@ -59,7 +59,7 @@ impl Executor {
     /// The same executor with a custom EVM. Precompiles and surcharge are not asked then.
     #[cfg(feature = "alloy")]
     #[must_use]
-    pub(crate) fn with_evm(mut self, evm: Arc<dyn crate::evm::ForeignEvm>) -> Self {
+    pub(crate) fn with_evm(mut self, evm: Arc<dyn crate::evm::CustomEvm>) -> Self {
         self.extensions.evm = Some(evm);
         self
     }
@@ -95,7 +95,7 @@ impl Executor {
 
     /// Waits until no worker holds a block or a database any more.
     ///
-    /// A block does not wait for workers that it does not need: one that the system has put aside,
+    /// A block does not wait for workers that it does not need: one that the system has suspended,
     /// on a busy machine, may hold the block and its handle of the database for some milliseconds
     /// after the result is there.
     pub fn wait_idle(&mut self) {
@@ -108,7 +108,7 @@ impl Executor {
         &mut self,
         block: Arc<Block>,
         source: AnySource<'static>,
-        around: Around<'_>,
+        around: RequestParts<'_>,
     ) -> Result<BlockOutput, BlockError<ErasedError>> {
         let options = self.options(around);
         execute(&mut self.team, block, source, options)
@@ -119,20 +119,20 @@ impl Executor {
         template: Block,
         source: AnySource<'static>,
         pool: &mut dyn TransactionPool,
-        around: Around<'_>,
+        around: RequestParts<'_>,
     ) -> Result<BuiltBlock, BlockError<ErasedError>> {
         let options = self.options(around);
         build(&mut self.team, template, source, pool, options)
     }
 
-    fn options<'f>(&self, (parent, on_commit, cancel): Around<'f>) -> Options<'f> {
+    fn options<'f>(&self, (parent, on_commit, cancel): RequestParts<'f>) -> Options<'f> {
         let extensions = self.extensions.clone();
         Options { config: self.config, extensions, parent, on_commit, cancel, mutant: self.mutant }
     }
 }
 
 /// What goes with a block beside its state.
-type Around<'f> = (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
+type RequestParts<'f> = (Option<Arc<BundleState>>, Option<OnCommit<'f>>, Option<CancellationToken>);
 
 /// Executes `block` on a borrowed database, on threads that are started for this call and end
 /// with it. Starting them costs about 50 microseconds for two workers; an [`Executor`] keeps its

@@ -1,14 +1,14 @@
-//! A simulated busy machine: in virtual time the system puts a worker aside for 4 ms, at any step that a seed chooses. The
+//! A simulated busy machine: in virtual time the system suspends a worker for 4 ms, at any step that a seed chooses. The
 //! block is right, and late by no more than the protocol says.
 
 use braid_evm::ids::{TxIndex, WorkerId};
 use braid_evm::protocol::{Batch, Plan, Policy};
 use braid_evm::runtime::simulated::Random;
-use braid_evm::runtime::simulated::{Options, PutAside, Schedule, Simulated, Simulator};
+use braid_evm::runtime::simulated::{Options, Schedule, Simulated, Simulator, Suspension};
 use braid_evm::worker::{Point, WorkerMutant};
 use braid_toy::{ToyCase, ToyLedger, ToyWorkload, compare};
 
-/// For how long a worker is put aside: a time slice.
+/// For how long a worker is suspended: a time slice.
 const SLICE: u64 = 4_000_000;
 /// For how long a caller waits before it helps, at most: two of the simulator's whiles.
 const PATIENCE: u64 = 400_000;
@@ -42,11 +42,11 @@ impl Machine {
         &mut self,
         case: &ToyCase,
         (workers, seed): (u16, u64),
-        put_aside: Option<PutAside>,
+        suspended: Option<Suspension>,
     ) -> Simulated<ToyWorkload, ToyLedger> {
         let mut options = Options::new(workers, seed);
         options.schedule = Schedule::VirtualTime(crate::simulation::COSTS);
-        options.put_aside = put_aside;
+        options.suspended = suspended;
         let shared = case.shared().with_mutant(self.mutant);
         let mut ended = self.simulator.run(shared, &options).expect("the block ends");
         ended.end.publish_rest();
@@ -55,7 +55,7 @@ impl Machine {
         ended
     }
 
-    /// By how much more than the bound a block is late whose worker is put aside within a run, at most; and how many
+    /// By how much more than the bound a block is late whose worker is suspended within a run, at most; and how many
     /// such blocks there were, of how many in which the caller helped.
     fn most_late(&mut self) -> (u64, u32, u64) {
         let (mut most, mut blocks, mut helped) = (0, 0, 0);
@@ -66,8 +66,8 @@ impl Machine {
             let alone = self.run(&case, (1, seed), None).makespan;
             let before = self.run(&case, (workers, seed), None);
             let at_step = random.below(before.step_count);
-            let aside = PutAside { at_step, length: SLICE };
-            let after = self.run(&case, (workers, seed), Some(aside));
+            let suspension = Suspension { at_step, length: SLICE };
+            let after = self.run(&case, (workers, seed), Some(suspension));
             let late = after.ends[0].saturating_sub(before.ends[0]);
             assert!(late <= SLICE + alone, "seed {seed}: late by {late} ns, more than once");
             let holds_members = after.end.batches > 0 && after.end.counters.failed > 0;
@@ -76,7 +76,7 @@ impl Machine {
                 continue;
             }
             let within_run = [Point::Begin, Point::Read, Point::BaseRead];
-            let Some((worker, Some(point))) = after.put_aside else { continue };
+            let Some((worker, Some(point))) = after.suspended else { continue };
             if worker == WorkerId::CALLER || !within_run.contains(&point) {
                 continue;
             }
@@ -103,12 +103,12 @@ fn holds_no_block_up(case: fn(u64) -> ToyCase) {
 }
 
 #[test]
-fn a_worker_that_is_put_aside_within_a_run_holds_no_block_up() {
+fn a_worker_that_is_suspended_within_a_run_holds_no_block_up() {
     holds_no_block_up(singles);
 }
 
 #[test]
-fn a_worker_that_is_put_aside_within_a_private_batch_holds_no_block_up() {
+fn a_worker_that_is_suspended_within_a_private_batch_holds_no_block_up() {
     holds_no_block_up(batches);
 }
 

@@ -254,7 +254,7 @@ fn a_stream_that_breaks_off_hears_of_no_more_and_gets_the_error() {
     }
 }
 
-/// The beneficiary comes about by a reward that was set aside, and with it the empty code; then a
+/// The beneficiary comes about by a reward that was deferred, and with it the empty code; then a
 /// contract is created at its address that has none, or nearly so. revm's bundle lists the empty
 /// code in the first case only.
 #[test]

@@ -31,7 +31,7 @@ pub(crate) const COSTS: Costs = Costs {
     publish: 60,
     check: 40,
     message: 100,
-    role: 30,
+    coordinator: 30,
     validate: 80,
     commit: 50,
 };

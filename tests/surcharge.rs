@@ -99,7 +99,7 @@ fn seeded_bugs_are_noticed() {
     let rows = crate::support::evm_rows().into_iter();
     let named = |(_, killers): &(EvmMutant, Vec<String>)| killers.iter().any(|k| k == "surcharges");
     let bugs: Vec<EvmMutant> = rows.filter(named).map(|(bug, _)| bug).collect();
-    assert!(bugs.contains(&EvmMutant::SurchargeAlwaysSetAside), "{bugs:?}");
+    assert!(bugs.contains(&EvmMutant::SurchargeAlwaysDeferred), "{bugs:?}");
     for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
         SEEDED.set(bug);
         let noticed = (0..200).find(|seed| check(*seed).is_err());

@@ -113,9 +113,9 @@ fn of_family(name: &str) -> &'static [EvmMutant] {
             EvmMutant::AdmissionByLimit,
         ],
         "fees" => &[
-            EvmMutant::RewardAlwaysSetAside,
+            EvmMutant::RewardAlwaysDeferred,
             EvmMutant::RewardUnseen,
-            EvmMutant::SurchargeAlwaysSetAside,
+            EvmMutant::SurchargeAlwaysDeferred,
             EvmMutant::CreditReadEarly,
             EvmMutant::PaymentLost,
             EvmMutant::PartCreditsLost,
@@ -178,9 +178,10 @@ fn seeded(target: Target) -> Vec<Bugs> {
             StoreMutant::BaseReplaced,
             StoreMutant::HintLost,
         ]),
-        // The passing of the role is checked by loom alone.
+        // The passing of the lock is checked by loom alone.
         "protocol_events" => {
-            let others = Mutant::ALL.iter().filter(|bug| **bug != Mutant::RoleNotLookedAgain);
+            let others =
+                Mutant::ALL.iter().filter(|bug| **bug != Mutant::CoordinatorNotLookedAgain);
             protocol(&others.copied().collect::<Vec<_>>())
         }
         name if !of_family(name).is_empty() => {
@@ -195,7 +196,7 @@ fn seeded(target: Target) -> Vec<Bugs> {
             }
             // These take a fee of the chain's own, or a precompile.
             if name == "block_equivalence" {
-                let own = [EvmMutant::SurchargeAlwaysSetAside, EvmMutant::JournalOutlivesEmptied];
+                let own = [EvmMutant::SurchargeAlwaysDeferred, EvmMutant::JournalOutlivesEmptied];
                 bugs.extend(own.map(|evm| Bugs { evm, ..Bugs::default() }));
             }
             bugs.extend(protocol(&[

@@ -4,7 +4,7 @@
 //! channel, two or three workers and the messages between them. It knows every order in which workers may
 //! take jobs, read, publish and report, and in which reports may be delivered.
 //!
-//! What it leaves out: scopes and deltas (the store's property tests), the passing of the role
+//! What it leaves out: scopes and deltas (the store's property tests), the passing of the lock
 //! (loom), and weak memory.
 //!
 //! Beside it: two shards of accounts, over the core of `braid-shards` as it is ([`shard_model`]).

@@ -1,10 +1,10 @@
-//! The owner of the protocol: feeds it events and performs its commands, as the role does.
+//! The owner of the protocol: feeds it events and performs its commands, as the coordinator does.
 
 use crate::Scenario;
 use crate::state::{Report, State};
 use braid_evm::error::Invariant;
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Command, Event, Job, JobReport, Mode, TxReport, Verdict};
+use braid_evm::protocol::{Command, Event, Job, JobReport, RunMode, TxReport, Verdict};
 
 impl State {
     /// Takes one event in and performs commands until there are no more.
@@ -37,7 +37,7 @@ impl State {
             let report = JobReport { void, ..JobReport::unrun(job) };
             return self.own(Some(Event::Reported(report)), scenario);
         }
-        if matches!(job.mode, Mode::InOrder { .. }) {
+        if matches!(job.mode, RunMode::InOrder { .. }) {
             let written = |run: &crate::PrivateRun| {
                 run.written.map(|(location, value)| (run.tx, location, value))
             };
@@ -64,7 +64,7 @@ impl State {
         if self.here.replace(job).is_some() {
             self.violation = Some("two jobs outside the channel");
         }
-        let is_speculative = job.mode == Mode::Speculative;
+        let is_speculative = job.mode == RunMode::Speculative;
         if is_speculative || job.chunk.first.position() != self.outcomes.len() {
             self.violation = Some("a job outside the channel is not the frontier's");
         }

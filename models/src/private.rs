@@ -6,7 +6,7 @@ use crate::scenario::{Kind, credits};
 use crate::state::{Report, State, Worker};
 use braid_evm::error::Invariant;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Command, Event, Failure, Job, Mode};
+use braid_evm::protocol::{Command, Event, Failure, Job, RunMode};
 
 /// What became of one transaction of a private batch, or why it has no result.
 type Ran = Result<PrivateRun, Option<Failure>>;
@@ -39,7 +39,7 @@ impl State {
 
     fn run_private(&mut self, report: &Report, tx: usize, scenario: &Scenario) -> Ran {
         let program = scenario.txs[tx];
-        let is_in_order = matches!(report.job.mode, Mode::InOrder { .. });
+        let is_in_order = matches!(report.job.mode, RunMode::InOrder { .. });
         let (mut value, mut read) = (0, None);
         if let Some(location) = program.read {
             (value, read) = match scenario.told(tx, location).filter(|_| !is_in_order) {
@@ -77,7 +77,7 @@ impl State {
             return Ok((own, None));
         }
         let (below, carried) = match report.job.mode {
-            Mode::Private { snapshot, .. } => (snapshot.position(), &[][..]),
+            RunMode::Private { snapshot, .. } => (snapshot.position(), &[][..]),
             _ => (report.carry.first, &report.carry.left[..]),
         };
         if let Some((.., value)) = carried.iter().rev().find(|(_, at, _)| *at == location) {
@@ -113,7 +113,7 @@ impl State {
         if snapshot.position() != frontier && !is_first {
             self.violation = Some("a snapshot is not the frontier");
         }
-        let is_carried = matches!(job.mode, Mode::InOrder { continues: true, .. });
+        let is_carried = matches!(job.mode, RunMode::InOrder { continues: true, .. });
         if !is_carried && self.is_unpublished_below(snapshot.position()) {
             self.violation = Some("a batch begins before what is below it is published");
         }
@@ -143,7 +143,7 @@ impl State {
 
     /// A run in order is asked for: it begins with all that is committed, and nothing else lies between its members.
     pub(crate) fn begins_in_order(&mut self, job: Job, scenario: &Scenario) {
-        let Mode::InOrder { batch, continues } = job.mode else { return };
+        let RunMode::InOrder { batch, continues } = job.mode else { return };
         let carry = self.batches.carry.take().filter(|_| continues);
         let carry = match carry {
             Some(carry) => carry,

@@ -6,7 +6,7 @@ use crate::scenario::Kind;
 use crate::state::{State, Worker};
 use crate::{LOCATIONS, MOST_TRANSACTIONS};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Halt, Job, Mode, RunResult, Status};
+use braid_evm::protocol::{Halt, Job, RunMode, RunResult, Status};
 use stateright::Property;
 
 pub(crate) fn properties() -> Vec<Property<BlockModel>> {
@@ -17,7 +17,7 @@ pub(crate) fn properties() -> Vec<Property<BlockModel>> {
     properties
 }
 
-/// What must occur where a worker is put aside.
+/// What must occur where a worker is suspended.
 fn of_helping() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a job that was taken over", |_, s: &State| {
@@ -45,7 +45,7 @@ fn of_batches() -> Vec<Property<BlockModel>> {
             |model: &BlockModel, s: &State| {
                 let is_held = |job: &Job| {
                     let tx = job.chunk.first;
-                    job.mode == Mode::Frontier && model.scenario(s).batch_of(tx).is_some()
+                    job.mode == RunMode::Frontier && model.scenario(s).batch_of(tx).is_some()
                 };
                 s.here.as_ref().is_some_and(is_held)
             },
@@ -101,15 +101,15 @@ fn of_batches() -> Vec<Property<BlockModel>> {
 fn of_order() -> Vec<Property<BlockModel>> {
     vec![
         Property::sometimes("a run in order goes on from the one before", |_, s: &State| {
-            let goes_on = |job: &Job| matches!(job.mode, Mode::InOrder { continues: true, .. });
+            let goes_on = |job: &Job| matches!(job.mode, RunMode::InOrder { continues: true, .. });
             s.here.as_ref().is_some_and(goes_on) && !s.outcomes.is_empty()
         }),
         Property::sometimes("a run in order begins on the store", |_, s: &State| {
-            let begins = |job: &Job| matches!(job.mode, Mode::InOrder { continues: false, .. });
+            let begins = |job: &Job| matches!(job.mode, RunMode::InOrder { continues: false, .. });
             s.here.as_ref().is_some_and(begins) && !s.outcomes.is_empty()
         }),
         Property::sometimes("a run in order beside one above it", |_, s: &State| {
-            let in_order = |job: &Job| matches!(job.mode, Mode::InOrder { .. });
+            let in_order = |job: &Job| matches!(job.mode, RunMode::InOrder { .. });
             let busy = s.workers.iter().filter_map(|worker| match worker {
                 Worker::Busy { report, .. } => Some(in_order(&report.job)),
                 Worker::Idle => None,
@@ -126,7 +126,7 @@ fn of_order() -> Vec<Property<BlockModel>> {
         Property::sometimes("a batch ends with an error in order", |_, s: &State| {
             let mut reports = s.reports.iter();
             reports.any(|report| {
-                let in_order = matches!(report.job.mode, Mode::InOrder { .. });
+                let in_order = matches!(report.job.mode, RunMode::InOrder { .. });
                 in_order && report.batch.failure.is_some() && !report.batch.groups.is_empty()
             })
         }),

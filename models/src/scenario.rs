@@ -2,7 +2,7 @@
 
 use crate::LOCATIONS;
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
-use braid_evm::protocol::{Batch, Failure, Halt, Job, Limits, Mode, Plan, Policy};
+use braid_evm::protocol::{Batch, Failure, Halt, Job, Limits, Plan, Policy, RunMode};
 
 /// Where a transaction writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -204,10 +204,10 @@ impl Scenario {
         let in_range = job.chunk.first <= tx && tx < job.chunk.end;
         in_range
             && match job.mode {
-                Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
+                RunMode::Private { batch, .. } | RunMode::InOrder { batch, .. } => {
                     self.batch_of(tx) == Some(batch)
                 }
-                Mode::Speculative | Mode::Frontier => true,
+                RunMode::Speculative | RunMode::Frontier => true,
             }
     }
 

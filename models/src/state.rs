@@ -4,7 +4,7 @@ use crate::batches::{Batches, Carry, PrivateRun};
 use crate::store::{Seen, Store};
 use crate::{MOST_TRANSACTIONS, Scenario, Serial};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{BatchReport, Job, Mode, Mutant, Protocol, RunResult};
+use braid_evm::protocol::{BatchReport, Job, Mutant, Protocol, RunMode, RunResult};
 use std::collections::VecDeque;
 
 /// What one run left, as a worker reports it and the owner keeps it.
@@ -107,7 +107,7 @@ pub struct State {
     pub channel: VecDeque<Job>,
     /// Sorted, as their names do not matter.
     pub workers: Vec<Worker>,
-    /// Job that the holder of the role has to run.
+    /// Job that the holder of the lock has to run.
     pub here: Option<Job>,
     /// Reports on their way, in no order.
     pub reports: Vec<Report>,
@@ -178,14 +178,16 @@ impl State {
     /// Takes the right to run `job`.
     pub fn claim(&mut self, job: Job) -> bool {
         let mine = match job.mode {
-            Mode::Private { .. } | Mode::InOrder { .. } => job.incarnation.0 + 1,
-            Mode::Speculative | Mode::Frontier => 2 * job.incarnation.0 + 1,
+            RunMode::Private { .. } | RunMode::InOrder { .. } => job.incarnation.0 + 1,
+            RunMode::Speculative | RunMode::Frontier => 2 * job.incarnation.0 + 1,
         };
         let claim = match job.mode {
-            Mode::Private { batch, .. } | Mode::InOrder { batch, .. } => {
+            RunMode::Private { batch, .. } | RunMode::InOrder { batch, .. } => {
                 self.batches.claim_mut(batch)
             }
-            Mode::Speculative | Mode::Frontier => &mut self.claims[job.chunk.first.position()],
+            RunMode::Speculative | RunMode::Frontier => {
+                &mut self.claims[job.chunk.first.position()]
+            }
         };
         let won = *claim < mine;
         *claim = mine.max(*claim);

@@ -19,21 +19,21 @@ pub struct Suite {
 pub fn suites() -> Vec<Suite> {
     let mut suites = published_suites();
     suites.extend(private_suites());
-    suites.extend(put_aside_suites());
+    suites.extend(suspension_suites());
     suites
 }
 
-/// Blocks whose workers may be put aside.
-fn put_aside_suites() -> Vec<Suite> {
+/// Blocks whose workers may be suspended.
+fn suspension_suites() -> Vec<Suite> {
     vec![
-        Suite { name: "put aside", scenarios: put_aside_in(meetings().map(Scenario::new)) },
+        Suite { name: "suspended", scenarios: suspended_in(meetings().map(Scenario::new)) },
         Suite {
-            name: "put aside in chunks",
-            scenarios: put_aside_in(chunks_in(meetings(), false)),
+            name: "suspended in chunks",
+            scenarios: suspended_in(chunks_in(meetings(), false)),
         },
         Suite {
-            name: "put aside beside batches",
-            scenarios: put_aside_in(private_suites::plain(meetings())),
+            name: "suspended beside batches",
+            scenarios: suspended_in(private_suites::plain(meetings())),
         },
     ]
 }
@@ -80,7 +80,7 @@ pub fn full_suites() -> Vec<Suite> {
         Suite { name: "foresight in chunks", scenarios: foresight_in(chunks_in(meetings(), true)) },
     ];
     full.extend(private_suites());
-    full.extend(put_aside_suites());
+    full.extend(suspension_suites());
     let fewer = || patterns(3, &programs(2)).into_iter().map(|scenario| scenario.txs);
     full.push(Suite { name: "every split", scenarios: private_suites::plain(fewer()) });
     full
@@ -109,10 +109,10 @@ pub fn long_suites() -> Vec<Suite> {
     long
 }
 
-/// The same blocks, where workers may be put aside.
-fn put_aside_in(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
-    let put_aside = |scenario| Scenario { stalls: true, ..scenario };
-    blocks.into_iter().map(put_aside).collect()
+/// The same blocks, where workers may be suspended.
+fn suspended_in(blocks: impl IntoIterator<Item = Scenario>) -> Vec<Scenario> {
+    let suspended = |scenario| Scenario { stalls: true, ..scenario };
+    blocks.into_iter().map(suspended).collect()
 }
 
 /// All transactions of at most one read and one write.

@@ -3,7 +3,7 @@
 
 use braid_evm::ids::TxIndex;
 use braid_evm::mv::{Change, Entry, StoreEvent};
-use braid_evm::protocol::{Command, Event, Mode};
+use braid_evm::protocol::{Command, Event, RunMode};
 use braid_evm::runtime::simulated::Random;
 use braid_evm::runtime::simulated::{Options, Simulator};
 use braid_evm::worker::EngineEvent::{BatchBegan, BatchEnded, Heard, Sent, Told};
@@ -45,7 +45,7 @@ const KINDS: [Kind; 10] = [
     ("batch ended", |event| matches!(event, Engine(BatchEnded { .. }))),
     ("run in order", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        matches!(job.mode, Mode::InOrder { .. })
+        matches!(job.mode, RunMode::InOrder { .. })
     }),
     ("compare", |event| matches!(event, Engine(Told(Command::Compare { .. })))),
     ("compared", |event| matches!(event, Engine(Heard(Event::Compared { .. })))),
@@ -77,7 +77,7 @@ const ALTERATIONS: [Alteration; 15] = [
         else {
             return false;
         };
-        let Mode::Private { snapshot, .. } = &mut job.mode else { return false };
+        let RunMode::Private { snapshot, .. } = &mut job.mode else { return false };
         *snapshot = snapshot.next();
         true
     }),
@@ -116,13 +116,13 @@ const ALTERATIONS: [Alteration; 15] = [
     }),
     ("run in order: continues", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let Mode::InOrder { continues, .. } = &mut job.mode else { return false };
+        let RunMode::InOrder { continues, .. } = &mut job.mode else { return false };
         *continues = !*continues;
         true
     }),
     ("run in order: whose", |event| {
         let Engine(Told(Command::RunHere(job))) = event else { return false };
-        let Mode::InOrder { batch, .. } = &mut job.mode else { return false };
+        let RunMode::InOrder { batch, .. } = &mut job.mode else { return false };
         batch.0 += 1;
         true
     }),
@@ -226,7 +226,7 @@ fn alter_read(trace: &mut Trace<ToyLocation>) -> bool {
                 written.extend(is_value.then_some((version.tx, *location)));
             }
             Engine(BatchEnded { job, groups, .. }) => {
-                let Mode::Private { snapshot, .. } = job.mode else { continue };
+                let RunMode::Private { snapshot, .. } = job.mode else { continue };
                 let is_there = |read: &ToyLocation| {
                     written.iter().any(|(tx, location)| *tx < snapshot && location == read)
                 };

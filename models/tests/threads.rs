@@ -23,7 +23,7 @@ struct ToyTask {
 
 impl Task for ToyTask {
     fn run(&self, worker: WorkerId, _: Seat<'_>) {
-        work(&self.shared, worker, &Threads::SLEEPY);
+        work(&self.shared, worker, &Threads::BLOCKING);
     }
 }
 
@@ -44,7 +44,7 @@ fn run(
     pool: &mut Pool,
     shared: Shared<ToyWorkload, ToyLedger>,
 ) -> BlockEnd<ToyWorkload, ToyLedger> {
-    run_with(pool, shared, |_| Threads::SLEEPY)
+    run_with(pool, shared, |_| Threads::BLOCKING)
 }
 
 fn limits() -> Limits {

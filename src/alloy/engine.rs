@@ -1,7 +1,7 @@
 //! What the executors of a factory share.
 
 use crate::config::{Config, Mode};
-use crate::evm::{ForeignEvm, Precompile, Surcharge};
+use crate::evm::{CustomEvm, Precompile, Surcharge};
 use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub(super) struct Engine {
     pub(super) config: Config,
     pub(super) precompiles: Vec<Arc<dyn Precompile>>,
     pub(super) surcharge: Option<Arc<dyn Surcharge>>,
-    pub(super) evm: Option<Arc<dyn ForeignEvm>>,
+    pub(super) evm: Option<Arc<dyn CustomEvm>>,
     idle: Mutex<Vec<Executor>>,
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,

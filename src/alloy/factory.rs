@@ -1,8 +1,8 @@
 //! Makes executors that share threads.
 
+use super::custom_evm::{FactoryEvm, Fees, Vault};
 use super::engine::Engine;
 use super::executor::BraidBlockExecutor;
-use super::foreign::{Fees, Foreign, Vault};
 use crate::config::Config;
 use crate::evm::{Precompile, Surcharge};
 use crate::sync::SeqCst;
@@ -104,10 +104,10 @@ where
         fees: Fees,
     ) -> Self {
         let mut engine = Engine::new(config);
-        if let Fees::SetAside { vault: Some(vault) } = fees {
+        if let Fees::Deferred { vault: Some(vault) } = fees {
             engine.surcharge = Some(Arc::new(Vault(vault)));
         }
-        engine.evm = Some(Arc::new(Foreign { factory: evm_factory.clone(), fees }));
+        engine.evm = Some(Arc::new(FactoryEvm { factory: evm_factory.clone(), fees }));
         let ethereum = EthBlockExecutorFactory::new(receipt_builder, spec, evm_factory);
         Self { ethereum, engine }
     }

@@ -31,16 +31,16 @@
 //! - Such a factory has Ethereum's types: `TxEnv`, `BlockEnv`, `SpecId`, `HaltReason`.
 //! - How such an EVM pays fees has to be known: see [`Fees`].
 
+mod custom_evm;
 mod engine;
 mod executor;
 mod factory;
-mod foreign;
 mod input;
 mod lists;
 mod served;
 
+pub use custom_evm::Fees;
 pub use executor::BraidBlockExecutor;
 pub use factory::{BraidExecutorFactory, Executions};
-pub use foreign::Fees;
 pub use input::transactions;
 pub use lists::ListDatabase;

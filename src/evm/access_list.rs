@@ -5,8 +5,8 @@ use super::bal::accesses::Accesses;
 use super::bal::list::{ListBuilder, Receiver};
 use super::bal::mismatch::AccessListMismatch;
 use super::bundle::block_effects::BlockEffects;
+use super::exec::block_context::BlockContext;
 use super::exec::input::Block;
-use super::exec::recipe::Recipe;
 use super::mutants::is_evm_mutant;
 use alloy_eip7928::BlockAccessIndex;
 use alloy_eip7928::bal::Bal;
@@ -15,12 +15,12 @@ use alloy_primitives::map::AddressSet;
 use revm::state::AccountInfo;
 
 /// What is accessed after the transactions, by calls and by balances that change.
-pub(super) fn accesses_after(recipe: &Recipe, effects: &mut BlockEffects) -> Accesses {
+pub(super) fn accesses_after(block_context: &BlockContext, effects: &mut BlockEffects) -> Accesses {
     let [_, after] = &mut effects.outside;
     for (address, info) in &effects.drained {
         after.drain(*address, info.as_ref());
     }
-    let accessed = accessed_for_nothing(&recipe.block);
+    let accessed = accessed_at_end(&block_context.block);
     for (address, amount, info) in &effects.increments {
         if *amount > 0 || accessed.contains(address) {
             after.add_balance(*address, info.as_ref(), *amount);
@@ -32,18 +32,18 @@ pub(super) fn accesses_after(recipe: &Recipe, effects: &mut BlockEffects) -> Acc
 /// Compares with the list that the block comes with what follows the transactions, and whether
 /// all that the list has was accessed. `marks`: of the transactions, which were compared.
 pub(super) fn compare_end(
-    recipe: &Recipe,
+    block_context: &BlockContext,
     effects: &BlockEffects,
     marks: Vec<u32>,
     after: &Accesses,
 ) -> Result<(), Box<AccessListMismatch>> {
-    let is_compared = recipe.extensions.compares_surroundings();
-    let Some(claims) = recipe.claims.as_ref().filter(|_| is_compared) else { return Ok(()) };
+    let is_compared = block_context.extensions.compares_surroundings();
+    let Some(claims) = block_context.claims.as_ref().filter(|_| is_compared) else { return Ok(()) };
     let [before, _] = &effects.outside;
     let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &before.accesses())?;
-    let transactions = recipe.block.transactions.len() as u64;
+    let transactions = block_context.block.transactions.len() as u64;
     let after = claims.compare(BlockAccessIndex::from_tx_index(transactions), after);
-    let passes = is_evm_mutant!(recipe.mutant, EndUncompared);
+    let passes = is_evm_mutant!(block_context.mutant, EndUncompared);
     let after = after.or_else(|wrong| if passes { Ok(Vec::new()) } else { Err(wrong) })?;
     claims.compare_all(before.into_iter().chain(marks).chain(after))
 }
@@ -52,12 +52,12 @@ pub(super) fn compare_end(
 /// are in `effects`, `accesses` of the executed transactions, and what came `after` them, unless
 /// the block ended early.
 pub(super) fn access_list(
-    recipe: &Recipe,
+    block_context: &BlockContext,
     effects: &BlockEffects,
     accesses: impl Iterator<Item = Box<Accesses>>,
     after: Option<&Accesses>,
 ) -> Option<Bal> {
-    if !recipe.lists {
+    if !block_context.lists {
         return None;
     }
     let receiver = |(address, info): &(Address, Option<AccountInfo>)| Receiver {
@@ -80,7 +80,7 @@ pub(super) fn access_list(
 
 /// Accounts that the end of the block accesses also if they get nothing: all but receivers of
 /// rewards, as that of an ommer which is too old.
-fn accessed_for_nothing(block: &Block) -> AddressSet {
+fn accessed_at_end(block: &Block) -> AddressSet {
     let withdrawals = block.withdrawals.iter().flatten().map(|withdrawal| withdrawal.address);
     withdrawals.chain(block.rules.dao_fork.as_ref().map(|dao| dao.beneficiary)).collect()
 }

@@ -1,16 +1,16 @@
 //! What is left to do when all transactions are committed, shared out among the workers: the
 //! bundle, the receipts, and emptying the store for the next block.
 
-use super::block::receipts::Split;
+use super::block::receipts::OutcomesAndReceipts;
 use super::bundle::block_effects::BlockEffects;
-use super::bundle::growing_bundle::GrowingBundle;
+use super::bundle::builder::BundleBuilder;
 use super::bundle::undo::put_back;
 use super::closing_task::Closing;
-use super::crew::{Crew, SLEEPY, Spare};
+use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::exec::spread::Spread;
 use super::mutants::is_evm_mutant;
+use super::worker_pool::{BLOCKING, EmptyStore, WorkerPool};
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
 use crate::worker::{Interrupt, Point};
@@ -26,12 +26,12 @@ const WORTH_WAKING: usize = 1_000;
 const BUCKETS_PER_WORKER: usize = 4;
 
 /// What the end of a block is made of.
-pub(super) struct Remains {
+pub(super) struct EndInput {
     pub(super) block: Arc<Block>,
     pub(super) effects: BlockEffects,
     /// What is in the bundle already.
-    pub(super) growing: Option<GrowingBundle>,
-    pub(super) spread: Spread,
+    pub(super) builder: Option<BundleBuilder>,
+    pub(super) shards: BundleShards,
     /// The bundle to continue.
     pub(super) parent: Option<Arc<BundleState>>,
     /// Whether the bundle gets what is needed to undo the block.
@@ -45,19 +45,22 @@ pub(super) struct Remains {
 }
 
 /// The bundle of a block, with one entry of reverts for the block, its outcomes and its receipts.
-pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (BundleState, Split) {
-    let Remains { block, effects, growing, spread, parent, reverts, alone, store, spent } = remains;
+pub(super) fn close<'env>(
+    input: EndInput,
+    worker_pool: &mut impl WorkerPool<'env>,
+) -> (BundleState, OutcomesAndReceipts) {
+    let EndInput { block, effects, builder, shards, parent, reverts, alone, store, spent } = input;
     let enough = if alone { WORTH_WAKING } else { WORTH_SHARING };
-    let workers = crew.workers().min(1 + effects.outcomes.len() / WORTH_SHARING);
+    let workers = worker_pool.workers().min(1 + effects.outcomes.len() / WORTH_SHARING);
     let sharing = effects.outcomes.len() >= enough && workers > 1;
-    let shares = match growing {
+    let shares = match builder {
         Some(_) => 0,
         None if sharing => workers * BUCKETS_PER_WORKER,
         None => 1,
     };
-    let parts = (block, effects, spread);
+    let parts = (block, effects, shards);
     // A bundle that grows has it.
-    let parent = parent.filter(|_| growing.is_none());
+    let parent = parent.filter(|_| builder.is_none());
     let (task, done, folding) = Closing::new(parts, parent, shares, Some(store), spent, reverts);
     let task = Arc::new(task);
     if !sharing {
@@ -66,13 +69,13 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         task.drop_spent();
     }
     let own = |seat: Seat<'_>| {
-        let bundle = match growing {
-            Some(mut growing) => {
-                growing.complete(&task.effects());
+        let bundle = match builder {
+            Some(mut builder) => {
+                builder.complete(&task.effects());
                 // The others go on to the receipts.
                 drop(folding);
                 seat.yield_at(Point::Between);
-                growing.finish()
+                builder.finish()
             }
             None => task.close(seat, &done, folding),
         };
@@ -85,9 +88,9 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
     };
     let mut bundle = if sharing {
         let shared: Arc<dyn Task + 'env> = task.clone();
-        crew.run_on(workers, &shared, own)
+        worker_pool.run_on(workers, &shared, own)
     } else {
-        own(SLEEPY)
+        own(BLOCKING)
     };
     // What was kept while another worker joined the rest.
     let mut joined = task.joined.lock();
@@ -101,7 +104,7 @@ pub(super) fn close<'env>(remains: Remains, crew: &mut impl Crew<'env>) -> (Bund
         put_back(&mut bundle, apart, undone);
     }
     if let Some(store) = task.emptied.lock().take() {
-        crew.keep_store(Spare(store));
+        worker_pool.keep_store(EmptyStore(store));
     }
     (bundle, task.take_split())
 }

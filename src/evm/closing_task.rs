@@ -1,17 +1,17 @@
 //! What all workers do together at the end of a block.
 
-use super::block::receipts::Split;
-use super::bundle::assembly::{Assembly, expect};
+use super::block::receipts::OutcomesAndReceipts;
+use super::bundle::assembly::{BundleAssembly, expect};
 use super::bundle::block_effects::BlockEffects;
 use super::bundle::bucket::{Bucket, Folds};
 use super::bundle::folded::AccountReverted;
 use super::bundle::shares::{Done, Folded, Job, Jobs, join, shared_out};
 use super::bundle::undo::{Large, UndoneSlots, large_accounts, undone_slots};
-use super::crew::IN_TIME;
+use super::exec::bundle_shards::BundleShards;
 use super::exec::input::Block;
 use super::exec::location::EvmLocation;
-use super::exec::spread::Spread;
 use super::mutants::{EvmMutant, is_evm_mutant};
+use super::worker_pool::IN_TIME;
 use crate::ids::WorkerId;
 use crate::mv::Store;
 use crate::runtime::{Seat, Task};
@@ -33,7 +33,7 @@ pub(super) struct Closing {
     effects: Mutex<Option<Arc<BlockEffects>>>,
     /// The bundle to continue: it is read until every job is done.
     parent: Mutex<Option<Arc<BundleState>>>,
-    spread: Spread,
+    bundle_shards: BundleShards,
     jobs: Vec<Job>,
     next: AtomicU64,
     /// Accounts whose reverts of slots are made in a job of their own.
@@ -42,7 +42,7 @@ pub(super) struct Closing {
     /// Ends when all jobs are done.
     all_folded: Receiver<()>,
     /// The worker that makes them holds the lock.
-    split: Mutex<Option<Split>>,
+    split: Mutex<Option<OutcomesAndReceipts>>,
     store: Mutex<Option<Arc<Store<EvmLocation>>>>,
     pub(super) emptied: Mutex<Option<Store<EvmLocation>>>,
     /// Taking it apart takes time.
@@ -60,7 +60,7 @@ impl Closing {
     /// What closes a block in up to `shares` buckets, the end of it that hears of jobs, and the one
     /// that tells of their end when it is dropped.
     pub(super) fn new(
-        (block, effects, spread): (Arc<Block>, BlockEffects, Spread),
+        (block, effects, bundle_shards): (Arc<Block>, BlockEffects, BundleShards),
         parent: Option<Arc<BundleState>>,
         shares: usize,
         store: Option<Arc<Store<EvmLocation>>>,
@@ -72,7 +72,7 @@ impl Closing {
         } else {
             Vec::new()
         };
-        let jobs = shared_out(&effects, &spread, shares, &large);
+        let jobs = shared_out(&effects, &bundle_shards, shares, &large);
         let (done, inbox) = bounded(jobs.len());
         let (folding, all_folded) = bounded(0);
         let mutant = effects.mutant;
@@ -80,7 +80,7 @@ impl Closing {
             block,
             effects: Mutex::new(Some(Arc::new(effects))),
             parent: Mutex::new(parent),
-            spread,
+            bundle_shards,
             jobs,
             next: AtomicU64::new(0),
             large,
@@ -106,13 +106,13 @@ impl Closing {
 
     fn run_job(&self, job: Job, effects: &BlockEffects) -> Done {
         match job {
-            Job::Fold(cells) => self.fold(cells, effects),
+            Job::Fold(shards) => self.fold(shards, effects),
             Job::Undo(large) => self.undo(large, effects),
         }
     }
 
     fn undo(&self, large: Large, effects: &BlockEffects) -> Done {
-        Done::Undone(large.address, undone_slots(effects, &self.spread, large))
+        Done::Undone(large.address, undone_slots(effects, &self.bundle_shards, large))
     }
 
     pub(super) fn effects(&self) -> Arc<BlockEffects> {
@@ -126,22 +126,23 @@ impl Closing {
         &'e self,
         effects: &'e BlockEffects,
         parent: Option<&'e BundleState>,
-        cells: u64,
+        shards: u64,
     ) -> Folds<'e> {
         // An account that is changed again and again is counted as often: hence a limit.
-        let changes = effects.masks.iter().map(|changed| (changed & cells).count_ones() as usize);
-        let limit = 2 * effects.masks.len() / self.jobs.len();
+        let changes =
+            effects.shard_masks.iter().map(|changed| (changed & shards).count_ones() as usize);
+        let limit = 2 * effects.shard_masks.len() / self.jobs.len();
         let accounts = changes.sum::<usize>().min(limit);
-        let bucket = Bucket::new(effects, parent, (&self.spread, cells), accounts);
+        let bucket = Bucket::new(effects, parent, (&self.bundle_shards, shards), accounts);
         bucket.without_undoing(&self.large).run()
     }
 
     /// Folds the accounts of a bucket.
-    fn fold(&self, cells: u64, effects: &BlockEffects) -> Done {
-        // If this worker was put aside it may be gone, and what comes of this is not taken.
+    fn fold(&self, shards: u64, effects: &BlockEffects) -> Done {
+        // If this worker was suspended it may be gone, and what comes of this is not taken.
         let parent = self.parent.lock().clone();
-        let folds = self.folds(effects, parent.as_deref(), cells);
-        let (folded, reverts) = Folded::new(cells, folds, self.reverts.is_some());
+        let folds = self.folds(effects, parent.as_deref(), shards);
+        let (folded, reverts) = Folded::new(shards, folds, self.reverts.is_some());
         let lost = is_evm_mutant!(effects.mutant, BucketRevertsLost);
         Done::Folded(folded, if lost { Vec::new() } else { reverts })
     }
@@ -172,9 +173,9 @@ impl Closing {
         }
     }
 
-    fn split_once(&self, split: &mut Option<Split>) {
+    fn split_once(&self, split: &mut Option<OutcomesAndReceipts>) {
         if let Some(effects) = self.effects.lock().take() {
-            // A worker that was put aside may still hold them.
+            // A worker that was suspended may still hold them.
             let (first, outcomes, mutant) = match Arc::try_unwrap(effects) {
                 Ok(BlockEffects { split, outcomes, mutant, .. }) => (split, outcomes, mutant),
                 Err(held) => (held.split.clone(), held.outcomes.clone(), held.mutant),
@@ -184,7 +185,7 @@ impl Closing {
     }
 
     /// The receipts. Waits for the worker that makes them: what it works on is not there twice.
-    pub(super) fn take_split(&self) -> Split {
+    pub(super) fn take_split(&self) -> OutcomesAndReceipts {
         let mut split = self.split.lock();
         self.split_once(&mut split);
         match split.take() {
@@ -214,7 +215,7 @@ impl Closing {
         done: &Receiver<(usize, Done)>,
         folding: Sender<()>,
     ) -> BundleState {
-        let mut assembly = Assembly::new(self.reverts.is_some(), self.mutant);
+        let mut assembly = BundleAssembly::new(self.reverts.is_some(), self.mutant);
         let mut jobs = Jobs::new(self.jobs.len());
         let has_parent = self.parent.lock().is_some();
         loop {
@@ -226,7 +227,7 @@ impl Closing {
             // Only the caller can put into the bundle what others have folded: that comes first.
             let folded = if has_parent { None } else { jobs.folded.pop() };
             if let Some(folded) = folded {
-                expect(&mut assembly, folded.cells, folded.accounts.len());
+                expect(&mut assembly, folded.shards, folded.accounts.len());
                 assembly.add_folded(folded);
             } else if let Some(mine) = self.next_job() {
                 self.run_here(mine, &mut jobs, &mut assembly);
@@ -241,7 +242,7 @@ impl Closing {
                 drop(folding);
                 if let Some(parent) = self.parent.lock().take() {
                     let parent = Arc::unwrap_or_clone(parent);
-                    assembly = Assembly::after(parent, self.reverts.is_some(), self.mutant);
+                    assembly = BundleAssembly::after(parent, self.reverts.is_some(), self.mutant);
                     jobs.folded.into_iter().for_each(|folded| assembly.add_folded(folded));
                 }
                 *self.apart.lock() = (assembly.take_apart(), jobs.undone);
@@ -259,16 +260,16 @@ impl Closing {
     }
 
     /// The caller does a job, and puts what it comes to into the bundle at once.
-    fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut Assembly) {
+    fn run_here(&self, job: usize, jobs: &mut Jobs, assembly: &mut BundleAssembly) {
         match self.jobs.get(job).copied() {
             // Until all is folded nothing is added to a parent's bundle.
             Some(fold @ Job::Fold(_)) if self.parent.lock().is_some() => {
                 jobs.take(job, self.run_job(fold, &self.effects()));
             }
-            Some(Job::Fold(cells)) => {
+            Some(Job::Fold(shards)) => {
                 let effects = self.effects();
-                let folds = self.folds(&effects, None, cells);
-                expect(assembly, cells, folds.len());
+                let folds = self.folds(&effects, None, shards);
+                expect(assembly, shards, folds.len());
                 assembly.add(folds.finish());
                 jobs.end(job);
             }
@@ -282,7 +283,7 @@ impl Task for Closing {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         while let Some(next) = self.next_job() {
             let Some(job) = self.jobs.get(next) else { break };
-            // If this worker was put aside the caller has done the job, and taken the effects
+            // If this worker was suspended the caller has done the job, and taken the effects
             // apart.
             let Some(effects) = self.effects.lock().clone() else { break };
             let done = self.run_job(*job, &effects);
@@ -304,8 +305,8 @@ impl Task for Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evm::crew::SLEEPY;
     use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
+    use crate::evm::worker_pool::BLOCKING;
     use alloy_primitives::{U256, map::HashMap};
     use crossbeam_channel::TryRecvError;
     use revm::state::AccountInfo;
@@ -330,7 +331,7 @@ mod tests {
         };
         let before = (1..=200).map(change).collect();
         let effects = BlockEffects { before, ..Default::default() };
-        let parts = (Arc::default(), effects, Spread::default());
+        let parts = (Arc::default(), effects, BundleShards::default());
         Closing::new(parts, parent.cloned(), shares, None, EvmState::default(), true)
     }
 
@@ -349,7 +350,7 @@ mod tests {
     fn a_bucket_that_its_worker_does_not_bring_is_folded_by_the_caller() {
         for parent in [None, Some(parent())] {
             let (task, done, folding) = closing(1, parent.as_ref());
-            let expected = task.close(SLEEPY, &done, folding);
+            let expected = task.close(BLOCKING, &done, folding);
             assert_eq!(expected.state.len(), if parent.is_some() { 250 } else { 200 });
             assert_eq!(expected.reverts.len(), 1 + usize::from(parent.is_some()));
             for shares in [2, 3, 8] {
@@ -357,12 +358,12 @@ mod tests {
                 // One is never brought, and one is folded by another worker.
                 let late = task.next_job().expect("there are two or more");
                 let job = task.next_job().expect("there are two or more");
-                // Twice: one of the two had been done by a worker that was put aside.
+                // Twice: one of the two had been done by a worker that was suspended.
                 for _ in 0..2 {
                     let brought = task.run_job(task.jobs[job], &task.effects());
                     task.done.try_send((job, brought)).expect("there is room");
                 }
-                let found = task.close(SLEEPY, &done, folding);
+                let found = task.close(BLOCKING, &done, folding);
                 // It comes too late.
                 let late_result = task.run_job(task.jobs[late], &task.effects());
                 task.done.try_send((late, late_result)).expect("there is room");

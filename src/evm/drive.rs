@@ -3,21 +3,19 @@
 use super::block::committed::{OnCommit, lend};
 use super::block::error::{BlockError, BlockErrorKind, Failure, cancelled};
 use super::block::output::BlockOutput;
-use super::block::replay::Keeper;
+use super::block::replay::CommitRecorder;
 use super::bundle::block_effects::BlockEffects;
-use super::crew::Crew;
-use super::crew::{Fewer, empty_store, seeded};
 use super::engine::workload::EvmWorkload;
+use super::exec::activity::DatabaseActivity;
 use super::exec::any::AnySource;
 use super::exec::base::StateSource;
+use super::exec::block_context::BlockContext;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
-use super::exec::recipe::Recipe;
-use super::exec::traffic::Traffic;
 use super::finish::{Surroundings, finish};
 use super::mutants::{EvmMutant, is_evm_mutant};
 use super::plan::choice::Choice;
-use super::plan::course::Course;
+use super::plan::chooser::StrategyChooser;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::pace::Pace;
 use super::plan::progress::Outcome;
@@ -26,6 +24,7 @@ use super::prepare::begin;
 use super::pull::{BuiltBlock, ROUND, TransactionPool};
 use super::session::{Ended, Session};
 use super::stretch::How;
+use super::worker_pool::{Fewer, WorkerPool, empty_store, seeded};
 use crate::config::{Config, Mode};
 use crate::mv::Store;
 use crate::protocol::Waste;
@@ -51,8 +50,8 @@ pub(crate) struct Options<'f> {
 }
 
 /// Executes a block. See [`Executor`](crate::Executor).
-pub(crate) fn execute<'env, C: Crew<'env>>(
-    crew: &mut C,
+pub(crate) fn execute<'env, C: WorkerPool<'env>>(
+    worker_pool: &mut C,
     block: Arc<Block>,
     source: AnySource<'env>,
     options: Options<'_>,
@@ -60,31 +59,32 @@ pub(crate) fn execute<'env, C: Crew<'env>>(
     let Options { config, extensions, parent, on_commit, cancel, mutant } = options;
     let _span =
         span!(DEBUG, "block", number = %block.env.number, transactions = block.transactions.len());
-    let (mut recipe, effects, overlay) =
+    let (mut context, effects, overlay) =
         begin(block, &source, extensions, parent, (&config, mutant))?;
-    let mut course = Course::new(features(&recipe, &config, crew, false));
-    recipe.reads_claims = course.features.reads_list();
-    let alone = course.choose_first(crew.feedback(), &recipe.block).is_rest
-        || course.features.runs_in_order().is_some();
+    let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, false));
+    context.reads_claims = chooser.features.reads_list();
+    let alone = chooser.choose_first(worker_pool.feedback(), &context.block).is_rest
+        || chooser.features.runs_in_order().is_some();
     // More than two run parts of what they leave to one, if it comes to that.
-    let reads_alone = alone && !(recipe.shares && crew.workers() > 2);
-    let traffic = traffic(&source, crew.workers(), reads_alone);
-    let mut workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    let reads_alone = alone && !(context.shares && worker_pool.workers() > 2);
+    let activity = activity(&source, worker_pool.workers(), reads_alone);
+    let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
-    let way = (&mut course, &config, &effects);
-    let mut keeper = Keeper::new(config.keeps_changes);
-    let failure = keeper.listen(on_commit, |hears| run(crew, &mut session, way, hears));
-    let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
-    let around = Surroundings { effects, config, ran: course.end(), replay };
-    finish(crew, session, failure, around)
+    let way = (&mut chooser, &config, &effects);
+    let mut commit_recorder = CommitRecorder::new(config.keeps_changes);
+    let failure =
+        commit_recorder.listen(on_commit, |hears| run(worker_pool, &mut session, way, hears));
+    let replay = commit_recorder.end(&session.workload.block_context, &session.workload.overlay);
+    let around = Surroundings { effects, config, ran: chooser.end(), replay };
+    finish(worker_pool, session, failure, around)
 }
 
 /// Builds a block from transactions that `pool` hands out, in rounds of a fixed size, so that the
 /// result does not depend on the workers. See
 /// [`BlockRequest::build`](crate::BlockRequest::build).
-pub(crate) fn build<'env, C: Crew<'env>>(
-    crew: &mut C,
+pub(crate) fn build<'env, C: WorkerPool<'env>>(
+    worker_pool: &mut C,
     block: Block,
     source: AnySource<'env>,
     pool: &mut dyn TransactionPool,
@@ -93,21 +93,21 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     let Options { mut config, extensions, parent, mut on_commit, cancel, mutant } = options;
     let _span = span!(DEBUG, "block", number = %block.env.number, is_built = true);
     config.mode = Mode::Build;
-    let (recipe, effects, overlay) =
+    let (context, effects, overlay) =
         begin(block.into(), &source, extensions, parent, (&config, mutant))?;
     // What the pool will hand out is not known.
-    let mut course = Course::new(features(&recipe, &config, crew, true));
-    let alone = course.features.runs_in_order().is_some();
-    let traffic = traffic(&source, crew.workers(), alone);
-    let mut workload = EvmWorkload::new(recipe, source, overlay, traffic);
+    let mut chooser = StrategyChooser::new(features(&context, &config, worker_pool, true));
+    let alone = chooser.features.runs_in_order().is_some();
+    let activity = activity(&source, worker_pool.workers(), alone);
+    let mut workload = EvmWorkload::new(context, source, overlay, activity);
     workload.cancel = cancel;
     let mut session = Session::new(workload, seeded(Store::new(1), mutant));
-    let (mut failure, mut keeper) = (None, Keeper::new(config.keeps_changes));
+    let (mut failure, mut commit_recorder) = (None, CommitRecorder::new(config.keeps_changes));
     while failure.is_none() && !session.workload.is_cancelled() && session.pull(pool) {
         let first = session.frontier;
-        let way = (&mut course, &config, &effects);
+        let way = (&mut chooser, &config, &effects);
         let hears = lend(&mut on_commit);
-        failure = keeper.listen(hears, |hears| run(crew, &mut session, way, hears));
+        failure = commit_recorder.listen(hears, |hears| run(worker_pool, &mut session, way, hears));
         session.tell(first, pool);
     }
     // The token ends the filling of the block, and what has run is a whole block. A stream that is
@@ -117,49 +117,49 @@ pub(crate) fn build<'env, C: Crew<'env>>(
     {
         session.leave_rest();
     }
-    let block = Arc::clone(&session.workload.recipe.block);
-    let replay = keeper.end(&session.workload.recipe, &session.workload.overlay);
-    let around = Surroundings { effects, config, ran: course.end(), replay };
-    let output = finish(crew, session, failure, around)?;
+    let block = Arc::clone(&session.workload.block_context.block);
+    let replay = commit_recorder.end(&session.workload.block_context, &session.workload.overlay);
+    let around = Surroundings { effects, config, ran: chooser.end(), replay };
+    let output = finish(worker_pool, session, failure, around)?;
     Ok(BuiltBlock { block, output })
 }
 
 /// What is known of a block before it runs.
 fn features<'env>(
-    recipe: &Recipe,
+    context: &BlockContext,
     config: &Config,
-    crew: &impl Crew<'env>,
+    worker_pool: &impl WorkerPool<'env>,
     is_pool: bool,
 ) -> Features {
     // Before EIP-6780 a transaction may clear storage that no list names.
-    let names_all = recipe.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
-        || is_evm_mutant!(recipe.mutant, ToldBeforeCancun);
-    let list = match &recipe.claims {
+    let names_all = context.block.cfg.spec.is_enabled_in(SpecId::CANCUN)
+        || is_evm_mutant!(context.mutant, ToldBeforeCancun);
+    let list = match &context.claims {
         None => ListUse::Nothing,
         Some(_) if names_all => ListUse::Read,
         Some(_) => ListUse::Compared,
     };
-    let (workers, is_wide) = (crew.workers(), crew.is_wide());
-    let shares_journals = recipe.shares;
+    let (workers, is_wide) = (worker_pool.workers(), worker_pool.is_wide());
+    let shares_journals = context.shares;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    Features::of((&recipe.block, recipe.paid_in_batches()), config, setting)
+    Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
 /// Runs all transactions that have not run, stretch by stretch.
 fn run<'env, S: StateSource + 'env>(
-    crew: &mut impl Crew<'env>,
+    worker_pool: &mut impl WorkerPool<'env>,
     session: &mut Session<S>,
-    (course, config, effects): (&mut Course, &Config, &BlockEffects),
+    (chooser, config, effects): (&mut StrategyChooser, &Config, &BlockEffects),
     mut on_commit: Option<OnCommit<'_>>,
 ) -> Option<Failure<S>> {
-    let all = session.workload.recipe.block.transactions.len();
+    let all = session.workload.block_context.block.transactions.len();
     while session.left(all) > 0 {
         if session.workload.is_cancelled() {
             return Some(cancelled(session.frontier, all));
         }
         let first = session.frontier.position();
-        let block = Arc::clone(&session.workload.recipe.block);
-        let choice = course.choose(crew.feedback(), &block, first);
+        let block = Arc::clone(&session.workload.block_context.block);
+        let choice = chooser.choose(worker_pool.feedback(), &block, first);
         let _span = span!(
             DEBUG,
             "stretch",
@@ -167,16 +167,16 @@ fn run<'env, S: StateSource + 'env>(
             strategy = ?choice.strategy,
             reason = ?choice.reason
         );
-        session.begin_stretch(crew, course, &choice, (config, effects));
-        let some = &mut Fewer { crew: &mut *crew, most: choice.workers };
+        session.begin_stretch(worker_pool, chooser, &choice, (config, effects));
+        let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
         let next = session.frontier.position();
         let has_failed = failure.is_some();
         let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
         let least = Waste::on(choice.workers).commits;
-        course.learn(crew.feedback(), &block, &choice, outcome, (least, seen));
-        session.tally.count((choice.strategy, choice.reason), batches);
+        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, (least, seen));
+        session.counters.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
             return failure;
         }
@@ -188,27 +188,27 @@ impl<S: StateSource> Session<S> {
     /// Prepares a stretch: the bundle that is made meanwhile, the store, who begins first.
     fn begin_stretch<'env>(
         &mut self,
-        crew: &mut impl Crew<'env>,
-        course: &mut Course,
+        worker_pool: &mut impl WorkerPool<'env>,
+        chooser: &mut StrategyChooser,
         choice: &Choice,
         (config, effects): (&Config, &BlockEffects),
     ) {
-        let features = &course.features;
-        let all = self.workload.recipe.block.transactions.len();
+        let features = &chooser.features;
+        let all = self.workload.block_context.block.transactions.len();
         let first = self.frontier.position();
         let is_most_left = first == 0 || self.left(all) > all / 2;
         match features.makes_bundle(choice) {
-            Some(true) if is_most_left && !self.ledger.growing.has_bundle() => {
+            Some(true) if is_most_left && !self.ledger.output_builder.has_bundle() => {
                 self.make_bundle_meanwhile(effects, config);
             }
             // What is left is put into the bundle by all workers at the end.
-            Some(false) => self.ledger.growing.give_up_bundle(),
+            Some(false) => self.ledger.output_builder.give_up_bundle(),
             _ => {}
         }
-        if features.needs_store(choice) && !core::mem::replace(&mut course.has_store, true) {
+        if features.needs_store(choice) && !core::mem::replace(&mut chooser.has_store, true) {
             let room = if features.setting.is_pool { ROUND } else { all };
-            let mutant = self.workload.recipe.mutant;
-            let store = seeded(empty_store(crew, config, room, choice.is_rest), mutant);
+            let mutant = self.workload.block_context.mutant;
+            let store = seeded(empty_store(worker_pool, config, room, choice.is_rest), mutant);
             if !is_evm_mutant!(mutant, NewStoreUntold) {
                 // Neighbours have committed before there was a store.
                 store.set_frontier(self.frontier);
@@ -217,16 +217,20 @@ impl<S: StateSource> Session<S> {
             self.seed(effects);
         }
         if choice.strategy == Strategy::Speculative {
-            self.longest =
-                course.longest(crew.feedback(), &self.workload.recipe.block, first, choice);
-            self.tally.begun_first += self.longest.len() as u64;
+            self.longest = chooser.longest(
+                worker_pool.feedback(),
+                &self.workload.block_context.block,
+                first,
+                choice,
+            );
+            self.counters.begun_first += self.longest.len() as u64;
         }
     }
 
     /// Runs a stretch.
-    fn run<'env, C: Crew<'env>>(
+    fn run<'env, C: WorkerPool<'env>>(
         &mut self,
-        crew: &mut C,
+        worker_pool: &mut C,
         choice: &Choice,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
@@ -238,35 +242,37 @@ impl<S: StateSource> Session<S> {
         match choice.strategy {
             // A policy that takes turns has the shortest stretches followed, too.
             Strategy::InOrder if choice.is_rest || choice.reason == Reason::Policy => {
-                self.run_followed(end, crew, config, on_commit)
+                self.run_with_bundle_thread(end, worker_pool, config, on_commit)
             }
             Strategy::InOrder => self.run_in_order(end, config, on_commit),
-            Strategy::Speculative => self.run_shared(end, crew, config, on_commit, How::Published),
+            Strategy::Speculative => {
+                self.run_shared(end, worker_pool, config, on_commit, How::Published)
+            }
             Strategy::Neighbours | Strategy::AccessList => {
-                self.run_neighbours(end, crew, config, on_commit, choice.shortest)
+                self.run_neighbours(end, worker_pool, config, on_commit, choice.shortest)
             }
             Strategy::Groups => {
                 let is_forced = choice.reason == Reason::Policy;
                 let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
-                self.run_groups(end, crew, config, on_commit, pace)
+                self.run_groups(end, worker_pool, config, on_commit, pace)
             }
         }
     }
 }
 
 /// Counts who is inside the database, where that can tell anything.
-fn traffic(source: &impl StateSource, workers: usize, alone: bool) -> Arc<Traffic> {
+fn activity(source: &impl StateSource, workers: usize, alone: bool) -> Arc<DatabaseActivity> {
     let counts = !alone && source.reads_overlap();
-    Arc::new(Traffic::new(if counts { workers } else { 0 }))
+    Arc::new(DatabaseActivity::new(if counts { workers } else { 0 }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Forced, Policy};
-    use crate::evm::crew::Team;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::rejection::Rejection;
+    use crate::evm::worker_pool::ThreadPool;
     use alloy_primitives::{Address, Bytes, TxKind, U256, hex};
     use revm::bytecode::Bytecode;
     use revm::context::TxEnv;
@@ -294,13 +300,13 @@ mod tests {
         (block, Cloned(state))
     }
 
-    fn team() -> (Team, Config) {
-        let team = Team::new((2, 2), true).expect("a thread");
+    fn team() -> (ThreadPool, Config) {
+        let team = ThreadPool::new((2, 2), true).expect("a thread");
         let two = NonZeroU16::new(2).expect("not zero");
         (team, Config { learn: true, ..Config::with_workers(two) })
     }
 
-    fn taught(team: &mut Team, calls: &[TxEnv]) {
+    fn taught(team: &mut ThreadPool, calls: &[TxEnv]) {
         for _ in 0..3 {
             team.feedback().expect("a team remembers").give_up(calls);
         }
@@ -311,7 +317,7 @@ mod tests {
         Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant }
     }
 
-    fn run(team: &mut Team, config: Config, calls: u64) -> BlockOutput {
+    fn run(team: &mut ThreadPool, config: Config, calls: u64) -> BlockOutput {
         let (block, state) = chain(calls);
         let done = execute(team, block.into(), AnySource::new(state), options(config));
         done.expect("a valid block")

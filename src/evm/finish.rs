@@ -9,14 +9,14 @@ use super::block::replay::Replay;
 use super::block::requests::push_deposits;
 use super::block::system::{SystemCalls, SystemError, balance_increments};
 use super::bundle::block_effects::BlockEffects;
-use super::closing::{Remains, close};
-use super::crew::Crew;
+use super::closing::{EndInput, close};
 use super::engine::carry::Pending;
 use super::exec::base::{DbError, StateSource};
 use super::exec::input::Block;
 use super::exec::view::EvmView;
-use super::plan::course::HasRun;
+use super::plan::chooser::HasRun;
 use super::session::Session;
+use super::worker_pool::WorkerPool;
 use crate::config::Config;
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
@@ -40,31 +40,31 @@ pub(super) struct Surroundings {
 
 /// Runs what follows the transactions and builds the output.
 pub(super) fn finish<'env, S, C>(
-    crew: &mut C,
+    worker_pool: &mut C,
     mut session: Session<S>,
     mut failure: Option<Failure<S>>,
     around: Surroundings,
 ) -> Result<BlockOutput, BlockError<DbError<S>>>
 where
     S: StateSource,
-    C: Crew<'env>,
+    C: WorkerPool<'env>,
 {
     let Surroundings { mut effects, config, ran, replay } = around;
     let HasRun { path, workers, alone } = ran;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
-    crew.hear(&session.workload.traffic, workers);
+    worker_pool.hear(&session.workload.activity, workers);
     let gas = session.ledger.gas();
-    let block = Arc::clone(&session.workload.recipe.block);
+    let block = Arc::clone(&session.workload.block_context.block);
     let mut output = BlockOutput {
         gas_used: gas.used(&block),
         blob_gas_used: gas.blob,
         path,
         replay,
-        stats: Stats::new(workers, alone, session.frontier.0, session.tally),
+        stats: Stats::new(workers, alone, session.frontier.0, session.counters),
         ..BlockOutput::default()
     };
-    effects.split = session.ledger.growing.take_split();
+    effects.split = session.ledger.output_builder.take_split();
     let mut spent = EvmState::default();
     if failure.is_none() {
         let after = after_transactions(&mut session, &mut effects, &mut spent);
@@ -75,19 +75,19 @@ where
     }
     let accesses = core::mem::take(&mut session.ledger.accesses);
     let marks = core::mem::take(&mut session.ledger.marks);
-    let recipe = Arc::clone(&session.workload.recipe);
+    let context = Arc::clone(&session.workload.block_context);
     let mut after = None;
-    if failure.is_none() && recipe.records_accesses() {
-        let after = &*after.insert(accesses_after(&recipe, &mut effects));
-        if let Err(wrong) = compare_end(&recipe, &effects, marks, after) {
+    if failure.is_none() && context.records_accesses() {
+        let after = &*after.insert(accesses_after(&context, &mut effects));
+        if let Err(wrong) = compare_end(&context, &effects, marks, after) {
             let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));
             failure = Some((At::PostBlock, wrong));
             output.requests = Requests::default();
         }
     }
     let after = after.filter(|_| failure.is_none());
-    output.access_list = access_list(&recipe, &effects, accesses.into_iter(), after.as_ref());
-    drop(recipe);
+    output.access_list = access_list(&context, &effects, accesses.into_iter(), after.as_ref());
+    drop(context);
     if failure.is_some() {
         // The committed prefix is what the transactions left, no more.
         effects.after.clear();
@@ -95,14 +95,15 @@ where
         effects.drained.clear();
     }
     let Session { workload, store, ledger, .. } = session;
-    (effects.outcomes, effects.masks) = (ledger.outcomes, ledger.masks);
-    let (growing, spread) = (ledger.growing.into_bundle(), workload.recipe.spread.clone());
+    (effects.outcomes, effects.shard_masks) = (ledger.outcomes, ledger.shard_masks);
+    let (builder, shards) =
+        (ledger.output_builder.into_bundle(), workload.block_context.bundle_shards.clone());
     // No read comes any more: the parent is not shared with the workers' views from here on.
     drop(workload);
     let parent = effects.parent.take();
     let (reverts, alone) = (config.reverts, slept);
-    let remains = Remains { block, effects, growing, spread, parent, reverts, alone, store, spent };
-    (output.bundle, (output.outcomes, output.receipts)) = close(remains, crew);
+    let input = EndInput { block, effects, builder, shards, parent, reverts, alone, store, spent };
+    (output.bundle, (output.outcomes, output.receipts)) = close(input, worker_pool);
     match failure {
         None => Ok(output),
         Some((at, kind)) => Err(BlockError { at, kind, committed: Box::new(output) }),
@@ -117,8 +118,8 @@ fn after_transactions<S: StateSource>(
     spent: &mut EvmState,
 ) -> Result<Requests, BlockErrorKind<DbError<S>>> {
     let Session { workload, store, ledger, carry, .. } = session;
-    let recipe = &workload.recipe;
-    let block = &*recipe.block;
+    let context = &workload.block_context;
+    let block = &*context.block;
     let mut deposits = Requests::default();
     if block.cfg.spec.is_enabled_in(SpecId::PRAGUE)
         && let Some(contract) = block.rules.deposit_contract
@@ -135,17 +136,17 @@ fn after_transactions<S: StateSource>(
         let (mut below, pending) = match &mut carry {
             Some(carry) => {
                 let latest = core::mem::take(&mut carry.latest);
-                let mut below = EvmView::of_batches(recipe, store, base, None);
+                let mut below = EvmView::of_batches(context, store, base, None);
                 below.begin_in_order(latest, carry.first, None);
                 below.set_complete(carry.is_complete(ledger.outcomes.len()));
                 (below, core::mem::take(&mut carry.pending))
             }
-            None => (EvmView::new(recipe, store, base, None), Pending::Nothing),
+            None => (EvmView::new(context, store, base, None), Pending::Nothing),
         };
         below.begin(TxIndex(u32::MAX));
-        let receivers = recipe.receivers().collect();
-        let after = AfterLast { pending, below, refused: None, receivers, mutant: recipe.mutant };
-        let mut calls = SystemCalls::new(recipe, after);
+        let receivers = context.receivers().collect();
+        let after = AfterLast { pending, below, refused: None, receivers, mutant: context.mutant };
+        let mut calls = SystemCalls::new(context, after);
         calls.warm_precompiles = ledger.outcomes.iter().any(Result::is_ok);
         let mut requests = deposits.clone();
         let called = calls.after_transactions(&mut requests).and_then(|()| {
@@ -169,7 +170,7 @@ fn after_transactions<S: StateSource>(
                 (effects.drained, effects.increments) = Default::default();
                 (carry.latest, carry.pending) = (core::mem::take(latest), pending);
                 let others = balance_increments(block).into_keys();
-                carry.complete_for((refused, others), ledger, recipe);
+                carry.complete_for((refused, others), ledger, context);
                 continue;
             }
             (Ok(()), _) => Ok(requests),

@@ -18,15 +18,14 @@ mod after;
 mod bal;
 mod block;
 mod bundle;
+mod bundle_thread;
 mod closing;
 mod closing_task;
-mod crew;
 mod drive;
 mod engine;
 mod exec;
 mod fees;
 mod finish;
-mod follower;
 mod mutants;
 mod plan;
 mod prepare;
@@ -41,6 +40,7 @@ mod simulate;
 mod stretch;
 #[cfg(feature = "testing")]
 mod virtual_time;
+mod worker_pool;
 
 pub use alloy_eip7928::bal::Bal as AccessList;
 #[cfg(feature = "alloy")]
@@ -55,14 +55,13 @@ pub(crate) use block::committed::OnCommit;
 pub use block::error::{At, BlockError, BlockErrorKind};
 pub use block::output::{BlockOutput, Executed, ExecutedStatus, Outcome, Stats};
 pub use block::replay::{ReplayBase, ReplayContext, ReplayError, Replayed};
-pub(crate) use crew::{Scoped, Team};
 pub(crate) use drive::{Options, build, execute};
 pub(crate) use exec::any::AnySource;
 pub use exec::base::{Cloned, StateSource};
 pub use exec::change::{AccountChange, ChangeKind, SlotChange};
-pub(crate) use exec::extensions::Extensions;
 #[cfg(feature = "alloy")]
-pub(crate) use exec::foreign::{ForeignEvm, ForeignRun};
+pub(crate) use exec::custom_evm::{CustomEvm, CustomRun};
+pub(crate) use exec::extensions::Extensions;
 pub use exec::input::{Block, ChainRules, DaoFork, Ommer};
 pub use exec::precompile::{
     Precompile, PrecompileCall, PrecompileEnd, PrecompileState, StateUnavailable,
@@ -83,5 +82,6 @@ pub use pull::{BuiltBlock, TransactionPool};
 pub use simulate::{SimulatedBlock, Simulation, evm_simulator, simulate};
 #[cfg(feature = "testing")]
 pub use virtual_time::{SimulatedExecutor, VirtualRun};
+pub(crate) use worker_pool::{Scoped, ThreadPool};
 
 pub(crate) use crate::worker::CancellationToken;

@@ -25,9 +25,9 @@ pub enum EvmMutant {
     /// I11: a reward that does not fit fills the account up.
     #[cfg(feature = "mutants")]
     RewardOverflowFills,
-    /// I11: the reward is set aside also if the transaction has loaded the beneficiary.
+    /// I11: the reward is deferred also if the transaction has loaded the beneficiary.
     #[cfg(feature = "mutants")]
-    RewardAlwaysSetAside,
+    RewardAlwaysDeferred,
     /// I4: the beneficiary's balance is taken from the base state, and that is not recorded.
     #[cfg(feature = "mutants")]
     BeneficiaryUnrecorded,
@@ -63,8 +63,8 @@ pub enum EvmMutant {
     /// told in the bundle.
     #[cfg(feature = "mutants")]
     CodeLearntUntold,
-    /// A transaction that runs again does so on a state without what those before it have set
-    /// aside.
+    /// A transaction that runs again does so on a state without what those before it have deferred
+    ///.
     #[cfg(feature = "mutants")]
     ReplayWithoutCredits,
     /// A token ends a block between two stretches only.
@@ -103,7 +103,7 @@ pub enum EvmMutant {
     /// In order: what is still in the journal counts as untouched.
     #[cfg(feature = "mutants")]
     JournalForgotten,
-    /// I11: no transaction of the block sees a reward that was set aside.
+    /// I11: no transaction of the block sees a reward that was deferred.
     #[cfg(feature = "mutants")]
     RewardUnseen,
     /// In order: who creates, destroys or empties an account is taken together with others.
@@ -125,13 +125,13 @@ pub enum EvmMutant {
     /// What transactions that ran in order have left is not handed back.
     #[cfg(feature = "mutants")]
     HandBackLost,
-    /// What was set aside by transactions that ran in order is not handed back.
+    /// What was deferred by transactions that ran in order is not handed back.
     #[cfg(feature = "mutants")]
     HandBackUnsummed,
-    /// I11: the surcharge is set aside also if the transaction has loaded the receiver.
+    /// I11: the surcharge is deferred also if the transaction has loaded the receiver.
     #[cfg(feature = "mutants")]
-    SurchargeAlwaysSetAside,
-    /// I11: the balance of an account for which rewards are set aside is read before they are
+    SurchargeAlwaysDeferred,
+    /// I11: the balance of an account for which rewards are deferred is read before they are
     /// known.
     #[cfg(feature = "mutants")]
     CreditReadEarly,
@@ -154,7 +154,7 @@ pub enum EvmMutant {
     /// What the beneficiary is paid unseen beside the fees is lost.
     #[cfg(feature = "mutants")]
     PaymentLost,
-    /// I11: the frontier moves before what was set aside is there.
+    /// I11: the frontier moves before what was deferred is there.
     #[cfg(feature = "mutants")]
     CreditAfterFrontier,
     /// I4: who looks at the balance of an account with code does not say so.
@@ -177,10 +177,10 @@ pub enum EvmMutant {
     /// written.
     #[cfg(feature = "mutants")]
     PartUnchecked,
-    /// A part of the block is adopted although there is no room for its transactions.
+    /// A part of the block is committed although there is no room for its transactions.
     #[cfg(feature = "mutants")]
     PartNotAdmitted,
-    /// I11: what transactions of a part have set aside is not there for those who come later.
+    /// I11: what transactions of a part have deferred is not there for those who come later.
     #[cfg(feature = "mutants")]
     PartCreditsLost,
     /// An authorization of the beneficiary counts as a payment to it.
@@ -202,7 +202,7 @@ pub enum EvmMutant {
     /// The journal of a private batch is there for the next one on the same worker.
     #[cfg(feature = "mutants")]
     BatchJournalKept,
-    /// I11: what transactions in lanes have set aside is not there for those who come later.
+    /// I11: what transactions in lanes have deferred is not there for those who come later.
     #[cfg(feature = "mutants")]
     LaneCreditsLost,
     /// A transaction in a lane is committed although the block has no room for it.
@@ -277,7 +277,7 @@ pub enum EvmMutant {
     /// Its indices are taken for places of transactions.
     #[cfg(feature = "mutants")]
     HintShifted,
-    /// What is set aside for the beneficiary changes no balance in the access list.
+    /// What is deferred for the beneficiary changes no balance in the access list.
     #[cfg(feature = "mutants")]
     CreditUnlisted,
     /// What the beneficiary is paid unseen stands in the access list as a balance of its own, too.
@@ -303,12 +303,12 @@ pub enum EvmMutant {
     /// Of the calls on one side of the transactions only the first one is in the access list.
     #[cfg(feature = "mutants")]
     SecondCallUnlisted,
-    /// What transactions that were taken together have set aside is lost.
+    /// What transactions that were taken together have deferred is lost.
     #[cfg(feature = "mutants")]
-    AsideLost,
+    DeferredLost,
     /// It comes after what they have changed together.
     #[cfg(feature = "mutants")]
-    AsideLate,
+    DeferredLate,
 }
 
 #[cfg(feature = "mutants")]

@@ -9,11 +9,11 @@ use super::block::system::{SystemCalls, SystemError};
 use super::bundle::block_effects::BlockEffects;
 use super::exec::balances::Moved;
 use super::exec::base::{BlockBase, DbError, Overlay, StateSource};
+use super::exec::block_context::BlockContext;
+use super::exec::bundle_shards::BundleShards;
 use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::exec::payees::Payees;
-use super::exec::recipe::Recipe;
-use super::exec::spread::Spread;
 use super::mutants::EvmMutant;
 use super::plan::often_paid;
 use crate::config::{Config, Mode};
@@ -33,7 +33,7 @@ pub(super) fn begin<S: StateSource>(
     extensions: Extensions,
     parent: Option<Arc<BundleState>>,
     (config, mutant): (&Config, EvmMutant),
-) -> Result<(Recipe, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
+) -> Result<(BlockContext, BlockEffects, Arc<Overlay>), BlockError<DbError<S>>> {
     let mut effects = BlockEffects {
         touch_creates: !block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         parent,
@@ -41,12 +41,12 @@ pub(super) fn begin<S: StateSource>(
         ..BlockEffects::default()
     };
     let prepared = prepare(&block, source, extensions, config, &mut effects);
-    let (recipe, overlay) = prepared.map_err(|kind| {
+    let (block_context, overlay) = prepared.map_err(|kind| {
         let bundle = effects.parent.take().map(Arc::unwrap_or_clone).unwrap_or_default();
         let committed = Box::new(BlockOutput { bundle, ..BlockOutput::default() });
         BlockError { at: At::PreBlock, kind, committed }
     })?;
-    Ok((recipe, effects, Arc::new(overlay)))
+    Ok((block_context, effects, Arc::new(overlay)))
 }
 
 /// The list that the block comes with, unless its builder is at work.
@@ -70,25 +70,25 @@ fn prepare<S: StateSource>(
     extensions: Extensions,
     config: &Config,
     effects: &mut BlockEffects,
-) -> Result<(Recipe, Overlay), BlockErrorKind<DbError<S>>> {
+) -> Result<(BlockContext, Overlay), BlockErrorKind<DbError<S>>> {
     let mut overlay = Overlay::default();
     if let Some(parent) = &effects.parent {
         overlay.push(Arc::clone(parent));
     }
     let claims = claims_of(block, config, effects.mutant).map_err(BlockErrorKind::AccessList)?;
     let has_list = claims.is_some();
-    let mut recipe = Recipe {
+    let mut block_context = BlockContext {
         block: Arc::clone(block),
         extensions,
         defers: false,
         payees: Payees::default(),
-        sets_surcharge_aside: false,
+        defers_surcharge: false,
         shares: config.share_journals && block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
         caches_keccak: config.cache_keccak,
         lists: config.access_list,
         claims,
         reads_claims: false,
-        spread: Spread::default(),
+        bundle_shards: BundleShards::default(),
         blank: Default::default(),
         mutant: effects.mutant,
         moved: Arc::new(Moved::default()),
@@ -101,44 +101,49 @@ fn prepare<S: StateSource>(
     if let Ok(info) = base.account(beneficiary) {
         // EIP-161 deletes an empty account that is touched, and with it what it may have stored: a
         // reward is no plain addition then. Once the first transaction has paid, it is not empty.
-        let is_paid = effects.touch_creates || recipe.first_pays(config.mode);
+        let is_paid = effects.touch_creates || block_context.first_pays(config.mode);
         let is_addition = |info: &AccountInfo| is_paid || !info.is_empty();
         // What the list says of it is compared transaction by transaction.
-        recipe.defers =
-            !has_list && recipe.extensions.sets_aside() && info.as_ref().is_none_or(is_addition);
+        block_context.defers = !has_list
+            && block_context.extensions.can_defer()
+            && info.as_ref().is_none_or(is_addition);
         effects.beneficiary = (beneficiary, info);
     }
-    if let Some(surcharge) = &recipe.extensions.surcharge
+    if let Some(surcharge) = &block_context.extensions.surcharge
         && surcharge.receiver() != beneficiary
         && let Ok(info) = base.account(surcharge.receiver())
     {
         let is_addition =
             effects.touch_creates || info.as_ref().is_none_or(|info| !info.is_empty());
-        recipe.sets_surcharge_aside = !has_list && is_addition;
+        block_context.defers_surcharge = !has_list && is_addition;
         effects.surcharged = (surcharge.receiver(), info);
     }
-    find_paid(&recipe, &mut base, effects);
-    let (base, changes) = run_calls(&recipe, base, effects)?;
+    find_paid(&block_context, &mut base, effects);
+    let (base, changes) = run_calls(&block_context, base, effects)?;
     drop(base);
     let mut overlay = Arc::into_inner(overlay).unwrap_or_default();
     overlay.push(Arc::new(changes));
-    let deferred = Some(&effects.beneficiary).filter(|_| recipe.defers);
+    let deferred = Some(&effects.beneficiary).filter(|_| block_context.defers);
     for (address, info) in deferred.into_iter().chain(&effects.paid) {
         // The pre-block calls may have changed it.
         let changed = overlay.account(address).map(|account| account.info.as_ref());
-        recipe.payees.add(*address, changed.unwrap_or(info.as_ref()));
+        block_context.payees.add(*address, changed.unwrap_or(info.as_ref()));
     }
-    Ok((recipe, overlay))
+    Ok((block_context, overlay))
 }
 
 /// Looks at other accounts that may be paid unseen: where whatever looks at a balance says so, and
 /// no list tells it.
-fn find_paid<D: DatabaseRef>(recipe: &Recipe, base: &mut BlockBase<D>, effects: &mut BlockEffects) {
-    if !recipe.extensions.is_announced() || recipe.records_accesses() {
+fn find_paid<D: DatabaseRef>(
+    block_context: &BlockContext,
+    base: &mut BlockBase<D>,
+    effects: &mut BlockEffects,
+) {
+    if !block_context.extensions.is_announced() || block_context.records_accesses() {
         return;
     }
-    let known = [recipe.block.env.beneficiary, effects.surcharged.0];
-    for address in often_paid(&recipe.block).into_iter().filter(|it| !known.contains(it)) {
+    let known = [block_context.block.env.beneficiary, effects.surcharged.0];
+    for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
         // Who cannot be read is the error of the transaction that pays him.
         if let Ok(info) = base.account(address) {
             effects.paid.push((address, info));
@@ -148,11 +153,11 @@ fn find_paid<D: DatabaseRef>(recipe: &Recipe, base: &mut BlockBase<D>, effects: 
 
 /// Runs the pre-block calls. Returns what they have changed.
 fn run_calls<D: DatabaseRef>(
-    recipe: &Recipe,
+    block_context: &BlockContext,
     base: BlockBase<D>,
     effects: &mut BlockEffects,
 ) -> Result<(BlockBase<D>, BundleState), BlockErrorKind<D::Error>> {
-    let mut calls = SystemCalls::new(recipe, base);
+    let mut calls = SystemCalls::new(block_context, base);
     calls.before_transactions().map_err(|error| match error {
         SystemError::Database(EvmDatabaseError::Database(error)) => BlockErrorKind::Base(error),
         SystemError::Database(EvmDatabaseError::Bal(error)) => {
@@ -163,8 +168,8 @@ fn run_calls<D: DatabaseRef>(
     let changes = calls.take_changes();
     let (base, before, accessed) = calls.into_parts();
     effects.before = before;
-    if let Some(claims) = &recipe.claims
-        && recipe.extensions.compares_surroundings()
+    if let Some(claims) = &block_context.claims
+        && block_context.extensions.compares_surroundings()
     {
         let before = claims.compare(BlockAccessIndex::PRE_EXECUTION, &accessed.accesses());
         let wrong = |wrong| BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));

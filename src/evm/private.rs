@@ -7,13 +7,13 @@
 
 use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
-use super::crew::{Crew, Fewer};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
 use super::session::{Ended, Session};
 use super::stretch::{Folding, How, PrivateStretch};
+use super::worker_pool::{Fewer, WorkerPool};
 use crate::config::Config;
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::protocol::Batch;
@@ -28,10 +28,10 @@ fn at(place: usize) -> TxIndex {
 impl<S: StateSource> Session<S> {
     /// Runs what has not run of the transactions below `end` in private batches of neighbours, of
     /// `shortest` transactions or more, up to the first that may not go on.
-    pub(super) fn run_neighbours<'env, C: Crew<'env>>(
+    pub(super) fn run_neighbours<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
-        crew: &mut C,
+        worker_pool: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         shortest: usize,
@@ -40,35 +40,36 @@ impl<S: StateSource> Session<S> {
         S: 'env,
     {
         self.ledger.catch_up();
-        self.share_reads(crew, config);
+        self.share_reads(worker_pool, config);
         let range = |range: Range<usize>| {
             Batch::Range(Chunk { first: at(range.start), end: at(range.end) })
         };
-        let ranges = cut(self.frontier.position()..end, crew.workers(), shortest);
+        let ranges = cut(self.frontier.position()..end, worker_pool.workers(), shortest);
         let batches = ranges.into_iter().map(range).collect();
         let (publishes, folding) = (false, None);
         let stretch = PrivateStretch { batches, hands_over_rest: true, publishes, folding };
-        self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
+        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(stretch)))
     }
 
     /// Where storage is slow, workers that cores are not there for read what the block's list names
     /// ahead, and all of them share what was read.
-    fn share_reads<'env>(&mut self, crew: &impl Crew<'env>, config: &Config) {
+    fn share_reads<'env>(&mut self, worker_pool: &impl WorkerPool<'env>, config: &Config) {
         let usual = usize::from(config.workers.get());
-        let is_of_use = crew.is_wide() && crew.workers() > usual && self.workload.ahead.is_none();
-        let recipe = &self.workload.recipe;
-        let is_seeded = is_evm_mutant!(recipe.mutant, NothingReadAhead);
-        if let Some(claims) = recipe.told_claims().filter(|_| is_of_use && !is_seeded) {
+        let is_of_use =
+            worker_pool.is_wide() && worker_pool.workers() > usual && self.workload.ahead.is_none();
+        let block_context = &self.workload.block_context;
+        let is_seeded = is_evm_mutant!(block_context.mutant, NothingReadAhead);
+        if let Some(claims) = block_context.told_claims().filter(|_| is_of_use && !is_seeded) {
             let ahead = Ahead::new(claims.list(), WorkerId(config.workers.get()));
             Arc::make_mut(&mut self.workload).ahead = Some(Arc::new(ahead));
         }
     }
 
     /// Runs transactions below `end` in rounds for as long as `pace` says that this pays.
-    pub(super) fn run_groups<'env, C: Crew<'env>>(
+    pub(super) fn run_groups<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
-        crew: &mut C,
+        worker_pool: &mut C,
         config: &Config,
         mut on_commit: Option<OnCommit<'_>>,
         mut pace: Pace,
@@ -81,37 +82,37 @@ impl<S: StateSource> Session<S> {
             let first = self.frontier.position();
             let round = first..end.min(first + pace.length());
             let has_rest = round.end == end;
-            let used = self.ledger.gas().admitted(&self.workload.recipe.block);
-            let unfolded = self.ledger.growing.bundled();
+            let used = self.ledger.gas().admitted(&self.workload.block_context.block);
+            let unfolded = self.ledger.output_builder.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
-            let recipe = &self.workload.recipe;
-            let block = (&*recipe.block, recipe.paid_in_batches());
-            let lanes = plan_round(block, round, used, (crew.workers(), begun));
-            if !pace.allows(&lanes, crew.workers(), has_rest) {
+            let block_context = &self.workload.block_context;
+            let block = (&*block_context.block, block_context.paid_in_batches());
+            let lanes = plan_round(block, round, used, (worker_pool.workers(), begun));
+            if !pace.allows(&lanes, worker_pool.workers(), has_rest) {
                 continue;
             }
-            let before = self.tally.protocol;
-            let some = &mut Fewer { crew: &mut *crew, most: lanes.workers() };
+            let before = self.counters.protocol;
+            let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
             ended = self.run_round(lanes, some, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
-            let after = self.tally.protocol;
+            let after = self.counters.protocol;
             let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
             let discarded = count(after.discarded - before.discarded);
-            let adopted = count(after.speculative_commits - before.speculative_commits);
+            let batched = count(after.speculative_commits - before.speculative_commits);
             // A batch that begins where all before it is committed runs in order, too.
             let has_held = after.failed > before.failed;
-            let held = if has_held { committed.saturating_sub(adopted) } else { 0 };
+            let held = if has_held { committed.saturating_sub(batched) } else { 0 };
             pace.ran(committed, discarded, held);
-            self.tally.rounds += u64::from(committed > 0);
+            self.counters.rounds += u64::from(committed > 0);
         }
         ended.rounds_paid = pace.have_paid();
         ended
     }
 
-    fn run_round<'env, C: Crew<'env>>(
+    fn run_round<'env, C: WorkerPool<'env>>(
         &mut self,
         lanes: Lanes,
-        crew: &mut C,
+        worker_pool: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
     ) -> Ended<S>
@@ -121,28 +122,29 @@ impl<S: StateSource> Session<S> {
         let end = lanes.lanes.iter().flatten().max().map_or(0, |last| last + 1);
         let batch = |lane: Vec<usize>| Batch::Members(lane.into_iter().map(at).collect());
         let batches = lanes.lanes.into_iter().map(batch).collect();
-        let unfolded = self.ledger.growing.complete_up_to();
+        let unfolded = self.ledger.output_builder.complete_up_to();
         self.take_over_batches();
         let ledger = &mut self.ledger;
         let folding = unfolded.map(|from| {
-            let (growing, lent) = (core::mem::take(&mut ledger.growing), ledger.lend(from));
-            Folding { growing, from, lent }
+            let (output_builder, lent) =
+                (core::mem::take(&mut ledger.output_builder), ledger.lend(from));
+            Folding { output_builder, from, lent }
         });
         let (hands_over_rest, publishes) = (false, true);
         let stretch = PrivateStretch { batches, hands_over_rest, publishes, folding };
-        self.run_shared(end, crew, config, on_commit, How::Private(Box::new(stretch)))
+        self.run_shared(end, worker_pool, config, on_commit, How::Private(Box::new(stretch)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::crew::{Memory, Team};
     use super::super::drive::{Options, execute};
     use super::super::exec::any::AnySource;
     use super::super::exec::base::Cloned;
     use super::super::exec::extensions::Extensions;
     use super::super::exec::input::Block;
     use super::super::mutants::EvmMutant;
+    use super::super::worker_pool::{Memory, ThreadPool};
     use super::*;
     use crate::evm::plan::Strategy;
     use crate::runtime::{Seat, Task};
@@ -154,9 +156,9 @@ mod tests {
     use std::num::NonZeroU16;
 
     /// A team that notes how many of its workers are asked for.
-    struct Noted(Team, Vec<usize>);
+    struct Noted(ThreadPool, Vec<usize>);
 
-    impl Crew<'static> for Noted {
+    impl WorkerPool<'static> for Noted {
         fn workers(&self) -> usize {
             self.0.workers()
         }
@@ -196,14 +198,14 @@ mod tests {
         };
         let mut block = Block { transactions: (0..300).map(call).collect(), ..Block::default() };
         block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
-        let mut crew = Noted(Team::new((8, 8), true).expect("threads"), Vec::new());
+        let mut worker_pool = Noted(ThreadPool::new((8, 8), true).expect("threads"), Vec::new());
         let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
         let options =
             Options { config, extensions, parent: None, on_commit: None, cancel: None, mutant };
-        let done = execute(&mut crew, block.into(), AnySource::new(Cloned(state)), options);
+        let done = execute(&mut worker_pool, block.into(), AnySource::new(Cloned(state)), options);
         let path = done.expect("a valid block").path;
         assert_eq!(path.first().map(|it| it.strategy), Some(Strategy::Groups), "{path:?}");
-        assert_eq!(crew.1.first(), Some(&3), "{:?}", crew.1);
+        assert_eq!(worker_pool.1.first(), Some(&3), "{:?}", worker_pool.1);
     }
 }

@@ -3,7 +3,6 @@
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
-use super::crew::{Scoped, empty_store};
 use super::engine::workload::EvmWorkload;
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
@@ -11,11 +10,12 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
-use super::plan::course::HasRun;
+use super::plan::chooser::HasRun;
 use super::plan::features::{Features, ListUse, Setting};
 use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
 use super::session::{Ended, Session};
+use super::worker_pool::{Scoped, empty_store};
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::Threads;
@@ -95,26 +95,27 @@ fn watch(
 ) -> Result<BlockOutput, BlockError<ErasedError>> {
     let caller = WorkerId(0);
     observer.begins(caller, Stage::PreBlock);
-    let (recipe, effects, overlay) =
+    let (block_context, effects, overlay) =
         begin(block, &source, Extensions::default(), None, (&config, EvmMutant::None))?;
     observer.begins(caller, Stage::Plan);
     let workers = usize::from(config.workers.get());
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
     let shares_journals = true;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    let features = Features::of((&recipe.block, recipe.paid_in_batches()), &config, setting);
+    let features =
+        Features::of((&block_context.block, block_context.paid_in_batches()), &config, setting);
     let alone = features.runs_in_order();
-    let transactions = recipe.block.transactions.len();
-    let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
-    let crew = &mut Scoped(config.workers);
-    let store = empty_store(crew, &config, transactions, alone.is_some());
+    let transactions = block_context.block.transactions.len();
+    let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
+    let worker_pool = &mut Scoped(config.workers);
+    let store = empty_store(worker_pool, &config, transactions, alone.is_some());
     let mut session = Session::new(workload, store);
     let (ended, strategy) = if alone.is_some() {
-        if features.is_followed() {
+        if features.has_bundle_thread() {
             session.make_bundle_meanwhile(&effects, &config);
         }
         observer.begins(caller, Stage::At(Point::Begin));
-        let ended = session.run_followed(transactions, crew, &config, None);
+        let ended = session.run_with_bundle_thread(transactions, worker_pool, &config, None);
         observer.begins(caller, Stage::Finish);
         (ended, Strategy::InOrder)
     } else {
@@ -136,7 +137,7 @@ fn run<'a>(
     observer: &dyn Observer,
 ) -> Ended<AnySource<'a>> {
     let caller = WorkerId(0);
-    let transactions = session.workload.recipe.block.transactions.len();
+    let transactions = session.workload.block_context.block.transactions.len();
     let workers = usize::from(config.workers.get());
     let setup = session.set_up(transactions, &config, workers, None);
     let shared = Shared::new(setup);

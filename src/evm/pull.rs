@@ -54,7 +54,7 @@ impl<S: StateSource> Session<S> {
         let workload = Arc::make_mut(&mut self.workload);
         let cancel = workload.cancel.clone();
         let is_cancelled = || cancel.as_ref().is_some_and(CancellationToken::is_cancelled);
-        let block = Arc::make_mut(&mut workload.recipe_mut().block);
+        let block = Arc::make_mut(&mut workload.block_context_mut().block);
         let before = block.transactions.len();
         let used = self.ledger.gas().admitted(block);
         let waiting = block.transactions.iter().skip(self.frontier.position());
@@ -66,25 +66,25 @@ impl<S: StateSource> Session<S> {
             block.transactions.push(tx);
         }
         let waiting = block.transactions.len() > self.frontier.position();
-        self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
+        self.ledger.set_block(Arc::clone(&self.workload.block_context.block));
         waiting
     }
 
     /// The block has no transactions but the ones that have run.
     pub(super) fn leave_rest(&mut self) {
-        let keeps = is_evm_mutant!(self.workload.recipe.mutant, RestOfPoolKept);
+        let keeps = is_evm_mutant!(self.workload.block_context.mutant, RestOfPoolKept);
         self.ledger.set_block(Arc::default());
         let workload = Arc::make_mut(&mut self.workload);
-        let block = Arc::make_mut(&mut workload.recipe_mut().block);
+        let block = Arc::make_mut(&mut workload.block_context_mut().block);
         if !keeps {
             block.transactions.truncate(self.frontier.position());
         }
-        self.ledger.set_block(Arc::clone(&self.workload.recipe.block));
+        self.ledger.set_block(Arc::clone(&self.workload.block_context.block));
     }
 
     /// Tells `pool` what was left out from `first` on.
     pub(super) fn tell(&self, first: TxIndex, pool: &mut dyn TransactionPool) {
-        let transactions = &self.workload.recipe.block.transactions;
+        let transactions = &self.workload.block_context.block.transactions;
         let outcomes = transactions.iter().zip(&self.ledger.outcomes).skip(first.position());
         for (tx, outcome) in outcomes {
             if let Err(reason) = outcome {

@@ -2,9 +2,8 @@
 
 use super::block::committed::OnCommit;
 use super::block::error::Failure;
-use super::block::output::Tally;
+use super::block::output::BlockCounters;
 use super::bundle::block_effects::BlockEffects;
-use super::crew::{Crew, SLEEPY, Scoped};
 use super::engine::carry::Carry;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
@@ -14,6 +13,7 @@ use super::mutants::is_evm_mutant;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
+use super::worker_pool::{BLOCKING, Scoped, WorkerPool};
 use crate::config::Config;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::Store;
@@ -34,7 +34,7 @@ pub(super) struct Session<S: StateSource> {
     pub(super) workload: Arc<EvmWorkload<S>>,
     pub(super) ledger: EvmLedger,
     pub(super) store: Arc<Store<EvmLocation>>,
-    pub(super) tally: Tally,
+    pub(super) counters: BlockCounters,
     /// Everything below is committed.
     pub(super) frontier: TxIndex,
     /// What the last transactions have left that is not in the store.
@@ -70,17 +70,17 @@ impl<S: StateSource> Session<S> {
             carry: None,
             longest: Vec::new(),
             hinted: None,
-            ledger: EvmLedger::new(&workload.recipe),
+            ledger: EvmLedger::new(&workload.block_context),
             store: Arc::new(store),
             workload: Arc::new(workload),
-            tally: Tally::default(),
+            counters: BlockCounters::default(),
             frontier: TxIndex(0),
         }
     }
 
-    /// Gives the store what is known of those for whom something may be set aside.
+    /// Gives the store what is known of those for whom something may be deferred.
     pub(super) fn seed(&self, effects: &BlockEffects) {
-        for receiver in self.workload.recipe.receivers() {
+        for receiver in self.workload.block_context.receivers() {
             let mut known = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
             if let Some((_, info)) = known.find(|(address, _)| *address == receiver) {
                 // The pre-block calls may have changed it.
@@ -105,10 +105,10 @@ impl<S: StateSource> Session<S> {
 
     /// Runs the transactions below `end` on all workers, the caller being one of them, until all
     /// have run or speculation turns out to be wasted.
-    pub(super) fn run_shared<'env, C: Crew<'env>>(
+    pub(super) fn run_shared<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
-        crew: &mut C,
+        worker_pool: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
         how: How,
@@ -117,14 +117,14 @@ impl<S: StateSource> Session<S> {
         S: 'env,
     {
         let left = self.left(end);
-        let alone = crew.workers() == 1 || left < 2;
+        let alone = worker_pool.workers() == 1 || left < 2;
         // Each outcome is sent once, so sending never waits; in order the caller takes one before
         // the next is there.
         let most = if matches!(how, How::InOrder) { IN_ORDER_AHEAD } else { left.max(1) };
         let (sender, stream) = bounded(if on_commit.is_some() { most } else { 1 });
         Arc::make_mut(&mut self.workload).streams = on_commit.is_some();
         self.ledger.stream_to(on_commit.is_some().then_some(sender));
-        let task = Arc::new(self.task(end, crew, config, how));
+        let task = Arc::new(self.task(end, worker_pool, config, how));
         let (mut panicked, mut ended) = (None, false);
         let own = |seat: Seat<'_>| match on_commit {
             Some(on_commit) => {
@@ -153,10 +153,10 @@ impl<S: StateSource> Session<S> {
             }
         };
         if alone {
-            own(SLEEPY);
+            own(BLOCKING);
         } else {
             let others: Arc<dyn Task + 'env> = task.clone();
-            crew.run(&others, own);
+            worker_pool.run(&others, own);
         }
         if let Some(payload) = panicked {
             resume_unwind(payload);
@@ -168,26 +168,26 @@ impl<S: StateSource> Session<S> {
     fn task<'env>(
         &mut self,
         end: usize,
-        crew: &impl Crew<'env>,
+        worker_pool: &impl WorkerPool<'env>,
         config: &Config,
         how: How,
     ) -> RunTask<S> {
         #[cfg(feature = "mutants")]
-        let mutant = self.workload.recipe.mutant;
+        let mutant = self.workload.block_context.mutant;
         let (mut folding, mut unpublished) = (None, None);
         let setup = match how {
             How::Published => {
-                let waste = (!crew.is_wide()).then(|| Waste::on(crew.workers()));
-                self.set_up(end, config, crew.workers(), waste)
+                let waste = (!worker_pool.is_wide()).then(|| Waste::on(worker_pool.workers()));
+                self.set_up(end, config, worker_pool.workers(), waste)
             }
             How::InOrder => self.set_up_in_order(end, config),
             How::Private(mut stretch) => {
                 folding = stretch.folding.take();
-                unpublished = stretch.publishes.then(|| Unpublished::by(crew.workers()));
-                self.set_up_private(config, crew.workers(), *stretch)
+                unpublished = stretch.publishes.then(|| Unpublished::by(worker_pool.workers()));
+                self.set_up_private(config, worker_pool.workers(), *stretch)
             }
         };
-        let is_unheard = is_evm_mutant!(self.workload.recipe.mutant, TokenUnheard);
+        let is_unheard = is_evm_mutant!(self.workload.block_context.mutant, TokenUnheard);
         let token = self.workload.cancel.clone().filter(|_| !is_unheard);
         let shared = Shared::new(setup).with_token(token);
         #[cfg(feature = "mutants")]
@@ -206,8 +206,8 @@ impl<S: StateSource> Session<S> {
             end.published = end.frontier;
         }
         let ended = self.after(end, ended);
-        if let Some(Folding { growing, from, lent }) = task.folded() {
-            self.ledger.growing = growing;
+        if let Some(Folding { output_builder, from, lent }) = task.folded() {
+            self.ledger.output_builder = output_builder;
             self.ledger.take_back(from, lent);
         }
         ended

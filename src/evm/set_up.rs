@@ -23,15 +23,15 @@ impl<S: StateSource> Session<S> {
     /// Reads the list that is not trusted, if there is one, once; what was pulled since waits for
     /// what it says, too.
     fn read_hint(&mut self) {
-        let recipe = &self.workload.recipe;
-        let is_unread = is_evm_mutant!(recipe.mutant, HintUnread);
-        if self.hinted.is_none() && recipe.claims.is_none() && !is_unread {
-            let first = u64::from(!is_evm_mutant!(recipe.mutant, HintShifted));
-            let hinted = Hinted::of(&recipe.block, recipe.receivers(), first);
+        let block_context = &self.workload.block_context;
+        let is_unread = is_evm_mutant!(block_context.mutant, HintUnread);
+        if self.hinted.is_none() && block_context.claims.is_none() && !is_unread {
+            let first = u64::from(!is_evm_mutant!(block_context.mutant, HintShifted));
+            let hinted = Hinted::of(&block_context.block, block_context.receivers(), first);
             self.hinted = hinted.map(Box::new);
         }
         if let Some(hinted) = &mut self.hinted {
-            hinted.extend(&recipe.block);
+            hinted.extend(&block_context.block);
         }
     }
 
@@ -47,7 +47,7 @@ impl<S: StateSource> Session<S> {
         self.read_hint();
         let alone = workers == 1 || self.left(end) < 2;
         let longest = core::mem::take(&mut self.longest);
-        let block = &self.workload.recipe.block;
+        let block = &self.workload.block_context.block;
         let range = (self.frontier, end);
         let plan = plan_block(block, self.hinted.as_deref(), range, workers, config.chunk);
         let limits = config.limits(workers, alone, hands_over);
@@ -62,7 +62,7 @@ impl<S: StateSource> Session<S> {
         stretch: PrivateStretch,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         let PrivateStretch { batches: private, hands_over_rest, .. } = stretch;
-        self.workload.used.set(self.ledger.gas().admitted(&self.workload.recipe.block));
+        self.workload.used.set(self.ledger.gas().admitted(&self.workload.block_context.block));
         let limits = Limits {
             // What runs ahead is bounded by the batches of the stretch.
             window: u32::MAX,
@@ -98,7 +98,7 @@ impl<S: StateSource> Session<S> {
         if let Some(carry) = &mut self.carry
             && matches!(carry.pending, Pending::Batches { .. })
         {
-            carry.complete(&self.ledger, &self.workload.recipe);
+            carry.complete(&self.ledger, &self.workload.block_context);
         }
     }
 
@@ -110,10 +110,10 @@ impl<S: StateSource> Session<S> {
         plan: Plan,
     ) -> Setup<EvmWorkload<S>, EvmLedger> {
         self.take_over_batches();
-        let empty = EvmLedger::new(&self.workload.recipe);
+        let empty = EvmLedger::new(&self.workload.block_context);
         let ledger = core::mem::replace(&mut self.ledger, empty);
         let (first, carry) = (self.frontier, self.carry.take());
-        Arc::make_mut(&mut self.workload).followed = ledger.feed.is_some();
+        Arc::make_mut(&mut self.workload).has_bundle_thread = ledger.feed.is_some();
         let plan = Plan { first, carried: carry.as_ref().map(|carry| carry.first), ..plan };
         let (workload, store) = (Arc::clone(&self.workload), Arc::clone(&self.store));
         Setup { workload, ledger, store, limits, plan, carry, patience: config.patience }
@@ -123,9 +123,9 @@ impl<S: StateSource> Session<S> {
     /// below it is as the list says, so what its run has read is right, and it need not run again.
     /// What the block has no room for runs in order, which says what is missing.
     fn wrong_list(&self, frontier: TxIndex, ledger: &mut EvmLedger) -> Option<Failure<S>> {
-        let recipe = &self.workload.recipe;
-        let wrong = recipe.told_claims()?.wrong_at(index_of(frontier))?;
-        let is_found = !is_evm_mutant!(recipe.mutant, WrongRunsAgain);
+        let block_context = &self.workload.block_context;
+        let wrong = block_context.told_claims()?.wrong_at(index_of(frontier))?;
+        let is_found = !is_evm_mutant!(block_context.mutant, WrongRunsAgain);
         let has_room = ledger.admit(frontier).is_ok();
         let error = TxError::Rejected(Rejection::AccessList(Box::new(wrong)));
         let halt = Halt::Failed(frontier, protocol::Failure::Rejected);
@@ -142,9 +142,9 @@ impl<S: StateSource> Session<S> {
         let BlockEnd { conflicts, batches, carry, halt, error, broken, counters, longest, .. } =
             end;
         ledger.stream_to(None);
-        self.tally.protocol = self.tally.protocol.plus(counters);
+        self.counters.protocol = self.counters.protocol.plus(counters);
         // A caller that cancels hears of it, also if everything was committed by then.
-        let all = self.workload.recipe.block.transactions.len();
+        let all = self.workload.block_context.block.transactions.len();
         let gone = was_cancelled.then(|| cancelled(frontier, all));
         let failure = match (halt, &broken) {
             (Some(Halt::Cancelled), None) => Some(cancelled(frontier, all)),

@@ -4,8 +4,6 @@
 use super::block::error::BlockError;
 use super::block::gas::BlockGas;
 use super::block::output::BlockOutput;
-use super::crew::Scoped;
-use super::crew::empty_store;
 use super::engine::batches::EvmBatches;
 use super::engine::carry::Carry;
 use super::engine::group::BatchGroup;
@@ -22,10 +20,12 @@ use super::exec::tx_output::TxOutput;
 use super::fees::reward::Reward;
 use super::finish::{Surroundings, finish};
 use super::mutants::EvmMutant;
-use super::plan::course::HasRun;
+use super::plan::chooser::HasRun;
 use super::plan::{Reason, Strategy, Stretch};
 use super::prepare::begin;
 use super::session::Session;
+use super::worker_pool::Scoped;
+use super::worker_pool::empty_store;
 use crate::config::Config;
 use crate::ids::{TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Location, ReadSet, Store, StoreMutant};
@@ -120,14 +120,14 @@ fn run(
     let Simulation { config, options, bugs: (.., mutant) } = simulation;
     let workers = NonZeroU16::new(options.workers).unwrap_or(NonZeroU16::MIN);
     let begun = begin(block, &source, Extensions::default(), None, (config, *mutant));
-    let (recipe, effects, overlay) = match begun {
+    let (block_context, effects, overlay) = match begun {
         Ok(begun) => begun,
         Err(error) => return Ok(SimulatedBlock::before_transactions(error)),
     };
-    let transactions = recipe.block.transactions.len();
+    let transactions = block_context.block.transactions.len();
     let store = empty_store(&mut Scoped(workers), config, transactions, false);
     let store = simulation.store(store);
-    let workload = EvmWorkload::new(recipe, source, overlay, Arc::default());
+    let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());
     let mut session = Session::new(workload, store);
     let setup = session.set_up(transactions, config, workers.get().into(), None);
     let Setup { workload, ledger, store, limits, plan, carry: _, patience } = setup;

@@ -1,12 +1,12 @@
 //! A stretch of transactions that all workers run together.
 
-use super::bundle::growing::Growing;
+use super::bundle::output_builder::OutputBuilder;
 use super::engine::ledger::EvmLedger;
 use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::effects::for_each_write;
 use super::exec::location::EvmLocation;
-use super::exec::tx_output::{Fate, TxOutput};
+use super::exec::tx_output::{TxOutcome, TxOutput};
 use super::mutants::is_evm_mutant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::{Entry, Latest};
@@ -41,11 +41,11 @@ pub(super) struct PrivateStretch {
 
 /// A bundle, and what became of transactions that are committed and not in it.
 pub(super) struct Folding {
-    pub(super) growing: Growing,
+    pub(super) output_builder: OutputBuilder,
     /// The first of them.
     pub(super) from: usize,
     /// The ledger's, which gets it back.
-    pub(super) lent: Vec<Fate>,
+    pub(super) lent: Vec<TxOutcome>,
 }
 
 /// A bundle before and after one of the workers has put those transactions into it.
@@ -119,9 +119,9 @@ impl<S: StateSource> RunTask<S> {
                 return false;
             }
         };
-        let recipe = &self.shared.workload().recipe;
-        let Folding { growing, from, lent } = &mut folding;
-        growing.extend(&recipe.block, *from, lent);
+        let block_context = &self.shared.workload().block_context;
+        let Folding { output_builder, from, lent } = &mut folding;
+        output_builder.extend(&block_context.block, *from, lent);
         *fold = Some(Fold::Done(folding));
         true
     }
@@ -151,7 +151,7 @@ impl<S: StateSource> RunTask<S> {
         let Some(Unpublished { left, next, publishing }) = &self.unpublished else { return };
         let Some(publishing) = publishing.get(usize::from(worker.0)) else { return };
         let left = left.lock().get_or_insert_with(|| self.publish_credits()).clone();
-        let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
+        let (store, block_context) = (self.shared.store(), &self.shared.workload().block_context);
         loop {
             seat.yield_at(Point::Between);
             let _publishing = publishing.lock();
@@ -159,7 +159,7 @@ impl<S: StateSource> RunTask<S> {
             let some = left.get(from..left.len().min(from.saturating_add(PUBLISHED_TOGETHER)));
             let Some(some) = some.filter(|some| !some.is_empty()) else { return };
             for (tx, output) in some {
-                for_each_write(&output.changes, recipe, |location, entry| {
+                for_each_write(&output.changes, block_context, |location, entry| {
                     store.publish(version(*tx), &location, entry, &mut Vec::new());
                 });
             }
@@ -169,16 +169,16 @@ impl<S: StateSource> RunTask<S> {
     /// Sums up what is credited: many deltas at one location would be folded again and again.
     /// Returns what else is to be published.
     fn publish_credits(&self) -> Arc<[Left]> {
-        let (store, recipe) = (self.shared.store(), &self.shared.workload().recipe);
+        let (store, block_context) = (self.shared.store(), &self.shared.workload().block_context);
         let (first, left) = self.shared.unpublished();
-        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
+        let lost = is_evm_mutant!(block_context.mutant, LaneCreditsLost);
         let mut credits = Latest::default();
         for (tx, output) in left.iter().filter(|_| !lost) {
-            for (to, reward) in recipe.rewards(output) {
+            for (to, reward) in block_context.rewards(output) {
                 credits.put(*tx, EvmLocation::Account(to), Entry::Delta(reward));
             }
         }
-        for receiver in recipe.receivers() {
+        for receiver in block_context.receivers() {
             let location = EvmLocation::Account(receiver);
             let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
             let Ok(_) = credits.read(&location, || store.newest(&location, first, base));

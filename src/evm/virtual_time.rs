@@ -3,7 +3,6 @@
 
 use super::block::error::BlockError;
 use super::block::output::BlockOutput;
-use super::crew::{Crew, Memory};
 use super::drive::{Options, execute};
 use super::exec::any::AnySource;
 use super::exec::base::{DbError, StateSource};
@@ -11,6 +10,7 @@ use super::exec::extensions::Extensions;
 use super::exec::input::Block;
 use super::mutants::EvmMutant;
 use super::simulate::evm_simulator;
+use super::worker_pool::{Memory, WorkerPool};
 use crate::config::Config;
 use crate::runtime::simulated::{self, Fibers, Record, SimulationError};
 use crate::runtime::{Seat, Task};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Workers on fibers, which remember as lasting threads do.
 #[derive(Debug)]
-struct FiberTeam {
+struct FiberPool {
     fibers: Fibers,
     memory: Memory,
 }
@@ -29,7 +29,7 @@ struct FiberTeam {
 /// What a panic carries if a task on fibers comes to no end.
 struct Endless(SimulationError);
 
-impl Crew<'static> for FiberTeam {
+impl WorkerPool<'static> for FiberPool {
     fn workers(&self) -> usize {
         usize::from(self.fibers.workers())
     }
@@ -61,7 +61,7 @@ impl Crew<'static> for FiberTeam {
 #[derive(Debug)]
 pub struct SimulatedExecutor {
     config: Config,
-    team: FiberTeam,
+    team: FiberPool,
     mutant: EvmMutant,
 }
 
@@ -88,7 +88,7 @@ impl SimulatedExecutor {
     pub fn new(config: Config, options: simulated::Options) -> Self {
         let options = simulated::Options { workers: config.workers.get(), ..options };
         let fibers = Fibers::new(evm_simulator(), options);
-        let team = FiberTeam { fibers, memory: Memory::default() };
+        let team = FiberPool { fibers, memory: Memory::default() };
         Self { config, team, mutant: EvmMutant::None }
     }
 

@@ -4,7 +4,7 @@ use crate::ids::TxIndex;
 use crate::sync::{HintU32, SeqCst};
 
 /// Runs at a time whose beats do not meet. Where two meet, a stalled run looks as if it went on.
-const PLACES: usize = 16;
+const BEATS: usize = 16;
 
 /// Apart from what others change.
 #[derive(Debug, Default)]
@@ -31,11 +31,11 @@ impl Beat {
 /// The beats of the runs of a block. They are hints: nothing is ordered by them, and a lost one
 /// shows next time.
 #[derive(Debug, Default)]
-pub(super) struct Beats([Place; PLACES]);
+pub(super) struct Beats([Place; BEATS]);
 
 impl Beats {
     fn place(&self, tx: TxIndex) -> Option<&HintU32> {
-        self.0.get(tx.0 as usize % PLACES).map(|place| &place.0)
+        self.0.get(tx.0 as usize % BEATS).map(|place| &place.0)
     }
 
     pub(super) fn beat(&self, tx: TxIndex, in_base: bool) {

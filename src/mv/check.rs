@@ -30,8 +30,8 @@ impl<L: Location> Store<L> {
         // that is just beginning may be missed, as it may be by a check that ends just before it;
         // above the frontier that is a hint that comes late, and its writer names the reader.
         // At the frontier none is missed: whatever a lower transaction published happened before
-        // its report was taken from the channel under the role, that happened before this load,
-        // and a load never returns a stamp older than one that happened before it.
+        // its report was taken from the channel under the coordinator lock, that happened before
+        // this load, and a load never returns a stamp older than one that happened before it.
         if lock.stamp() == trace.stamp {
             return true;
         }

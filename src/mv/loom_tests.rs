@@ -1,6 +1,6 @@
 //! Small stories about the store, each under every schedule of its threads.
 //!
-//! A join stands for what the channel of reports and the role do in the engine: whatever the
+//! A join stands for what the channel of reports and the coordinator do in the engine: whatever the
 //! joined thread published happened before. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
@@ -265,7 +265,7 @@ fn loom_checkpoint_beside_a_delta() {
         for tx in 0..FINAL {
             publish(&store, version(tx, 0), Cell::Balance, Entry::Delta(1));
         }
-        let role = thread::spawn({
+        let coordinator = thread::spawn({
             let store = Arc::clone(&store);
             move || store.set_frontier(TxIndex(FINAL))
         });
@@ -278,7 +278,7 @@ fn loom_checkpoint_beside_a_delta() {
         });
         let reader = FINAL + 1;
         let (reads, seen, _) = read(&store, Cell::Balance, reader, BASE);
-        role.join().unwrap();
+        coordinator.join().unwrap();
         writer.join().unwrap();
         let sum = BASE + FINAL + 20;
         assert_eq!(store.validate(&reads, TxIndex(reader)), seen == sum, "the fold {seen}");

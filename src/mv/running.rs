@@ -6,21 +6,21 @@ use crate::sync::{AtomicU32, SeqCst};
 /// Of one worker, apart from what others change.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Seat(AtomicU32);
+struct PerWorker(AtomicU32);
 
-impl Seat {
-    const EMPTY: u32 = !Self::NAMED;
+impl PerWorker {
+    const EMPTY: u32 = !Self::POSSIBLY_STALE;
     /// The highest bit: the transaction was named as one that has read what has changed.
-    const NAMED: u32 = 1 << 31;
+    const POSSIBLY_STALE: u32 = 1 << 31;
 }
 
 /// What each worker has said that it runs.
 #[derive(Debug, Default)]
-pub(super) struct Running(Box<[Seat]>);
+pub(super) struct Running(Box<[PerWorker]>);
 
 impl Running {
     pub(super) fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| Seat(AtomicU32::new(Seat::EMPTY))).collect())
+        Self((0..workers).map(|_| PerWorker(AtomicU32::new(PerWorker::EMPTY))).collect())
     }
 
     /// A worker that is alone has no other to wait for.
@@ -29,21 +29,22 @@ impl Running {
     }
 
     pub(super) fn set(&self, worker: WorkerId, tx: Option<TxIndex>) {
-        if let Some(Seat(seat)) = self.0.get(usize::from(worker.0)) {
-            seat.store(tx.map_or(Seat::EMPTY, |tx| tx.0), SeqCst);
+        if let Some(PerWorker(seat)) = self.0.get(usize::from(worker.0)) {
+            seat.store(tx.map_or(PerWorker::EMPTY, |tx| tx.0), SeqCst);
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = TxIndex> {
-        let running = self.0.iter().map(|Seat(seat)| seat.load(SeqCst) & !Seat::NAMED);
-        running.filter(|tx| *tx != Seat::EMPTY).map(TxIndex)
+        let running =
+            self.0.iter().map(|PerWorker(seat)| seat.load(SeqCst) & !PerWorker::POSSIBLY_STALE);
+        running.filter(|tx| *tx != PerWorker::EMPTY).map(TxIndex)
     }
 
     /// Names `tx` to the worker that runs it. Tells whether one does that had not heard of it.
     pub(super) fn name(&self, tx: TxIndex) -> bool {
-        let named = tx.0 | Seat::NAMED;
+        let named = tx.0 | PerWorker::POSSIBLY_STALE;
         // Mostly no worker runs it, and a load leaves the line where it is.
-        let name = |Seat(seat): &Seat| {
+        let name = |PerWorker(seat): &PerWorker| {
             seat.load(SeqCst) == tx.0 && seat.compare_exchange(tx.0, named, SeqCst, SeqCst).is_ok()
         };
         self.0.iter().any(name)
@@ -51,8 +52,8 @@ impl Running {
 
     /// Whether `tx`, which `worker` runs, was named since it began or since this was asked last.
     pub(super) fn take_name(&self, worker: WorkerId, tx: TxIndex) -> bool {
-        let Some(Seat(seat)) = self.0.get(usize::from(worker.0)) else { return false };
-        let named = tx.0 | Seat::NAMED;
+        let Some(PerWorker(seat)) = self.0.get(usize::from(worker.0)) else { return false };
+        let named = tx.0 | PerWorker::POSSIBLY_STALE;
         seat.load(SeqCst) == named && seat.compare_exchange(named, tx.0, SeqCst, SeqCst).is_ok()
     }
 }

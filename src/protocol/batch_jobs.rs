@@ -1,7 +1,7 @@
 //! Runs of private batches: dispatch, snapshots, reports.
 
 use super::batch::Batch;
-use super::events::{Command, Job, JobReport, Mode};
+use super::events::{Command, Job, JobReport, RunMode};
 use super::mutants::is_mutant;
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Protocol};
@@ -116,7 +116,7 @@ impl Protocol {
         let batch = self.private.batch_mut(id, tx)?;
         let mut chunk = batch.members.neighbours_from(tx);
         chunk.end = chunk.end.min(TxIndex(tx.0.saturating_add(stride)));
-        let mode = Mode::InOrder { batch: id, continues };
+        let mode = RunMode::InOrder { batch: id, continues };
         let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
         batch.runs += 1;
         batch.state = BatchState::InFlight(job);
@@ -134,7 +134,7 @@ impl Protocol {
         }
         let batch = self.private.batch_mut(id, first)?;
         let chunk = Chunk { first, end: batch.members.end() };
-        let mode = Mode::Private { batch: id, snapshot };
+        let mode = RunMode::Private { batch: id, snapshot };
         let job = Job { chunk, incarnation: Incarnation(batch.runs), mode };
         batch.runs += 1;
         batch.state = BatchState::InFlight(job);
@@ -163,7 +163,7 @@ impl Protocol {
         }
         let runs = report.groups.iter().map(|group| group.len()).sum::<u32>();
         self.counters.runs += u64::from(runs);
-        if let Mode::InOrder { continues, .. } = job.mode {
+        if let RunMode::InOrder { continues, .. } = job.mode {
             // A run that began on the store and came nowhere leaves nothing: all below it is in the
             // store.
             let start = continues.then_some(tx);

@@ -1,6 +1,6 @@
 //! Reports in, jobs out: everything above the frontier.
 
-use super::events::{Command, Job, JobReport, Mode, RunResult, TxReport};
+use super::events::{Command, Job, JobReport, RunMode, RunResult, TxReport};
 use super::mutants::is_mutant;
 use super::plan::Policy;
 use super::slot::{Slot, Status};
@@ -121,7 +121,7 @@ impl Protocol {
     }
 
     fn dispatch(&mut self, chunk: Chunk) -> Result<Job, Invariant> {
-        let job = self.start(chunk, Mode::Speculative)?;
+        let job = self.start(chunk, RunMode::Speculative)?;
         self.in_flight += 1;
         Ok(job)
     }
@@ -151,14 +151,14 @@ impl Protocol {
     }
 
     /// Marks the transactions of `chunk` as in flight.
-    pub(super) fn start(&mut self, chunk: Chunk, mode: Mode) -> Result<Job, Invariant> {
+    pub(super) fn start(&mut self, chunk: Chunk, mode: RunMode) -> Result<Job, Invariant> {
         let job = self.job(chunk, mode)?;
         for tx in chunk.indices() {
             self.ready.remove(&tx);
             let slot = self.slot_mut(tx)?;
             slot.status = Status::InFlight;
             slot.job = Some(job);
-            slot.named = false;
+            slot.possibly_stale = false;
         }
         Ok(job)
     }
@@ -189,7 +189,7 @@ impl Protocol {
             if self.slot(tx)?.status != Status::InFlight || self.slot(tx)?.job != Some(job) {
                 return Err(Invariant::UnexpectedEvent { tx, event: "Reported" });
             }
-            let is_final = job.mode == Mode::Frontier && tx == job.chunk.first;
+            let is_final = job.mode == RunMode::Frontier && tx == job.chunk.first;
             self.on_result(tx, is_final, result)?;
             unrun.first = tx.next();
         }
@@ -239,7 +239,7 @@ impl Protocol {
             RunResult::Executed { stale_readers } => {
                 slot.status = Status::Executed;
                 slot.final_run = is_final;
-                if slot.named {
+                if slot.possibly_stale {
                     self.rechecks.insert(tx);
                 }
                 self.note_stale(&stale_readers)?;

@@ -4,7 +4,7 @@ use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
 
 /// How the transactions of a job run, and what their results are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
+pub enum RunMode {
     /// Some lower transaction may still change; its result waits for the frontier.
     Speculative,
     /// The first transaction of the chunk is the frontier: its run is final.
@@ -30,7 +30,7 @@ pub enum Mode {
     },
 }
 
-impl Mode {
+impl RunMode {
     /// The private batch that a job whose first transaction is `first` runs, and the snapshot on
     /// which it does.
     #[must_use]
@@ -60,7 +60,7 @@ pub struct Job {
     /// it tells this job from an older one for the same index.
     pub incarnation: Incarnation,
     /// Whether the first run is final.
-    pub mode: Mode,
+    pub mode: RunMode,
 }
 
 /// Why a run has no result.
@@ -194,8 +194,8 @@ pub enum Event {
         /// Higher readers of the withdrawn entries.
         stale_readers: Vec<TxIndex>,
     },
-    /// The frontier's job has come no nearer to its end for a while: the system may have put its
-    /// worker aside. A hint.
+    /// The frontier's job has come no nearer to its end for a while: the system may have suspended
+    /// its worker. A hint.
     Stalled,
     /// Answer to [`Command::TakeOver`].
     TakenOver {

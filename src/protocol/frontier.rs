@@ -1,6 +1,6 @@
 //! The frontier: admission, validation, commit, in this order and one index at a time.
 
-use super::events::{Command, Failure, Mode, Verdict};
+use super::events::{Command, Failure, RunMode, Verdict};
 use super::mutants::is_mutant;
 use super::slot::{Slot, Status};
 use super::state::{Awaiting, FrontierState, Halt, Protocol};
@@ -65,7 +65,7 @@ impl Protocol {
         let Some(job) = self.slot(tx)?.job else {
             return Err(Invariant::MissingResult { tx });
         };
-        if job.mode == Mode::Frontier || self.at_frontier.claim_asked == Some(job) {
+        if job.mode == RunMode::Frontier || self.at_frontier.claim_asked == Some(job) {
             return Ok(self.take_over_if_stalled(tx, job));
         }
         if is_mutant!(self.mutant, FrontierQueued) {
@@ -117,12 +117,12 @@ impl Protocol {
         // No location that it has read has changed since if no change has named it: everything
         // below has reported, and each change names the transactions that had read there before it.
         let slot = self.slot(tx)?;
-        let valid = self.at_frontier.valid || slot.final_run || !slot.named;
+        let valid = self.at_frontier.valid || slot.final_run || !slot.possibly_stale;
         if !valid && !is_mutant!(self.mutant, SkipValidation) {
             return Ok(self.ask(Awaiting::Validate(tx), Command::Validate(tx)));
         }
         let Slot { job, runs, .. } = *self.slot(tx)?;
-        if job.is_some_and(|job| job.mode == Mode::Speculative) {
+        if job.is_some_and(|job| job.mode == RunMode::Speculative) {
             self.count_kept(1, runs);
         }
         if is_mutant!(self.mutant, CommitsTwice) && self.at_frontier.claim_asked.take().is_some() {
@@ -139,7 +139,7 @@ impl Protocol {
         } else {
             Chunk { first: tx, end: tx.next() }
         };
-        let job = self.start(chunk, Mode::Frontier)?;
+        let job = self.start(chunk, RunMode::Frontier)?;
         Ok(self.run_outside(job))
     }
 

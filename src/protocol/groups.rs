@@ -1,7 +1,7 @@
 //! Groups of private batches at the frontier: comparison, admission, commit, and what becomes of
 //! the rest.
 
-use super::events::{BatchReport, Command, Failure, Job, Mode};
+use super::events::{BatchReport, Command, Failure, Job, RunMode};
 use super::mutants::is_mutant;
 use super::private::{BatchState, Ended, Polled};
 use super::state::{Awaiting, Halt, Protocol};
@@ -184,7 +184,7 @@ impl Protocol {
                 Some(publish) => Ok(Some(publish)),
                 None => {
                     let chunk = Chunk { first: tx, end: tx.next() };
-                    let job = Job { chunk, incarnation: Incarnation(0), mode: Mode::Frontier };
+                    let job = Job { chunk, incarnation: Incarnation(0), mode: RunMode::Frontier };
                     Ok(Some(self.run_outside(job)))
                 }
             },

@@ -1,9 +1,9 @@
-//! Helping: the frontier does not wait for a worker that the system has put aside.
+//! Helping: the frontier does not wait for a worker that the system has suspended.
 //!
 //! A worker that has begun the frontier's job may come no nearer to its end for milliseconds.
 //! Everything below the frontier is final, so any worker can run it and be right. What two of them
 //! must not do is publish both: the right to publish the first transaction of a job is taken once,
-//! by the worker that runs it or by the role. Nothing of the job is published before that
+//! by the worker that runs it or by the coordinator. Nothing of the job is published before that
 //! transaction, so the loser leaves nothing.
 //!
 //! It is bounded: a transaction is taken over once. Of a private batch nothing is published before

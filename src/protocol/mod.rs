@@ -42,7 +42,7 @@ mod waste;
 pub use batch::Batch;
 pub use counters::Counters;
 pub use events::{
-    BatchReport, Command, Event, Failure, Job, JobReport, Mode, RunResult, TxReport, Verdict,
+    BatchReport, Command, Event, Failure, Job, JobReport, RunMode, RunResult, TxReport, Verdict,
 };
 pub use mutants::Mutant;
 pub use plan::{Limits, Plan, Policy, Waste};

@@ -59,9 +59,9 @@ pub enum Mutant {
     /// Admission is never asked.
     #[cfg(feature = "mutants")]
     AdmissionSkipped,
-    /// A worker that gives the role back does not look for reports again. Only loom can tell.
+    /// A worker that releases the lock does not look for reports again. Only loom can tell.
     #[cfg(feature = "mutants")]
-    RoleNotLookedAgain,
+    CoordinatorNotLookedAgain,
     /// More jobs go out than the channel holds.
     #[cfg(feature = "mutants")]
     CapacityIgnored,
@@ -153,7 +153,7 @@ impl Mutant {
         Self::WindowIgnored,
         Self::LongestIgnoreWindow,
         Self::AdmissionSkipped,
-        Self::RoleNotLookedAgain,
+        Self::CoordinatorNotLookedAgain,
         Self::CapacityIgnored,
         Self::HintIsVerdict,
         Self::CommitsTwice,

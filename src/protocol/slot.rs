@@ -40,7 +40,7 @@ pub(super) struct Slot {
     /// A lower transaction has changed what this run, or the last one, may have read: it has to be
     /// looked at before it commits. A transaction that is not named read nothing that has changed
     /// since.
-    pub(super) named: bool,
+    pub(super) possibly_stale: bool,
     /// Its run began when everything below was final.
     pub(super) final_run: bool,
     /// A run of it at the frontier was taken over from its worker; that happens once.

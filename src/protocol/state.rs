@@ -118,7 +118,7 @@ impl Protocol {
             job: None,
             chunk_end: TxIndex(0),
             frontier_only: false,
-            named: false,
+            possibly_stale: false,
             final_run: false,
             taken_over: false,
         };
@@ -181,10 +181,10 @@ impl Protocol {
         self
     }
 
-    /// Whether its owner looks for reports once more after giving the role back: always, but for
+    /// Whether its owner looks for reports once more after releasing the lock: always, but for
     /// a seeded bug.
     pub(crate) fn looks_again(&self) -> bool {
-        !is_mutant!(self.mutant, RoleNotLookedAgain)
+        !is_mutant!(self.mutant, CoordinatorNotLookedAgain)
     }
 
     /// The bounds that it was made with.
@@ -305,7 +305,7 @@ impl Protocol {
             // Before it was handed over the block may have reached further: who read then runs
             // anew.
             let Some(slot) = self.slots.get_mut(reader) else { continue };
-            slot.named |= !lost;
+            slot.possibly_stale |= !lost;
             if slot.status == Status::Executed {
                 self.rechecks.insert(reader);
             }
@@ -324,7 +324,7 @@ impl Protocol {
     }
 
     /// The job for `chunk`; its first transaction decides the incarnation.
-    pub(super) fn job(&self, chunk: Chunk, mode: super::Mode) -> Result<Job, Invariant> {
+    pub(super) fn job(&self, chunk: Chunk, mode: super::RunMode) -> Result<Job, Invariant> {
         let incarnation = Incarnation(self.slot(chunk.first)?.runs);
         Ok(Job { chunk, incarnation, mode })
     }

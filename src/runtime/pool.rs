@@ -90,7 +90,7 @@ impl Pool {
 
     /// Runs `task` on all threads and `own` on this one, and returns when `own` does. A thread that
     /// has not begun by then is left out, and the caller does not wait for one that has: on a busy
-    /// machine the system may put it aside for milliseconds. What `own` needs of others it waits
+    /// machine the system may suspend it for milliseconds. What `own` needs of others it waits
     /// for itself.
     ///
     /// # Panics
@@ -195,7 +195,7 @@ mod tests {
         // No thread receives the task.
         let (tasks, handle, place) = (Some(tasks), None, None);
         let members = vec![Member { tasks, inbox, handle, place }];
-        let mut pool = Pool { members, threads: Threads::SLEEPY };
+        let mut pool = Pool { members, threads: Threads::BLOCKING };
         let cores = Arc::new(Cores(Mutex::new(Vec::new())));
         let task: Arc<dyn Task> = cores.clone();
         for _ in 0..3 {
@@ -205,12 +205,12 @@ mod tests {
     }
 
     /// Holds its thread until it is told to go on.
-    struct PutAside {
+    struct Suspension {
         begun: Sender<()>,
         goes_on: Receiver<()>,
     }
 
-    impl Task for PutAside {
+    impl Task for Suspension {
         fn run(&self, _: WorkerId, _: Seat<'_>) {
             self.begun.send(()).expect("the test listens");
             self.goes_on.recv().expect("the test goes on");
@@ -218,11 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_put_aside_holds_up_neither_this_task_nor_the_next() {
+    fn a_thread_that_is_suspended_holds_up_neither_this_task_nor_the_next() {
         // If the test fails the pool is dropped last: it waits for its thread.
         let mut pool = Pool::new(2).expect("a thread");
         let ((begun, has_begun), (go_on, goes_on)) = (bounded(1), bounded(1));
-        let late = Arc::new(PutAside { begun, goes_on });
+        let late = Arc::new(Suspension { begun, goes_on });
         let task: Arc<dyn Task> = late.clone();
         pool.run(&task, |_| has_begun.recv().expect("the thread begins"));
         let next = Arc::new(Cores(Mutex::new(Vec::new())));

@@ -31,7 +31,7 @@ impl Seat<'_> {
     #[must_use]
     pub const fn patient(self) -> Self {
         match self {
-            Self::Thread(_) => Self::Thread(&Threads::SLEEPY),
+            Self::Thread(_) => Self::Thread(&Threads::BLOCKING),
             #[cfg(all(feature = "testing", not(braid_loom)))]
             fiber @ Self::Fiber(_) => fiber,
         }

@@ -23,7 +23,7 @@ const HINTS: u32 = 3;
 const PATIENCE: u32 = 6;
 
 /// Time for which a thread sleeps before it looks whether others come nearer to their ends: a
-/// fraction of that for which the system puts a thread aside.
+/// fraction of that for which the system suspends a thread.
 #[cfg(not(braid_loom))]
 pub(super) const SLICE: Duration = Duration::from_micros(500);
 
@@ -66,15 +66,19 @@ pub struct Threads {
 
 impl Threads {
     /// Threads that sleep as soon as there is nothing to do: where they are more than cores.
-    pub const SLEEPY: Self = Self { looks: 0 };
+    pub const BLOCKING: Self = Self { looks: 0 };
     /// Threads that look for a message for a while before they sleep.
-    pub const WATCHFUL: Self = Self { looks: LOOKS };
+    pub const SPINNING: Self = Self { looks: LOOKS };
 
     /// What suits `workers` threads here.
     #[must_use]
     pub fn for_workers(workers: usize) -> Self {
         let cores = std::thread::available_parallelism();
-        if cores.is_ok_and(|cores| workers <= cores.get()) { Self::WATCHFUL } else { Self::SLEEPY }
+        if cores.is_ok_and(|cores| workers <= cores.get()) {
+            Self::SPINNING
+        } else {
+            Self::BLOCKING
+        }
     }
 
     /// Looks for a message as often as these threads do, doing what there is to do `meanwhile`.
@@ -156,6 +160,6 @@ impl Context for Threads {
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         // Threads that sleep at once look here, too: a thread that sleeps or yields on a busy core
         // gets it back after milliseconds.
-        Self::WATCHFUL.look(channel, || ()).ok()
+        Self::SPINNING.look(channel, || ()).ok()
     }
 }

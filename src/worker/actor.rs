@@ -1,18 +1,18 @@
-//! One worker: takes a job, runs it, publishes, reports, and tries to take the role.
+//! One worker: takes a job, runs it, publishes, reports, and tries to take the coordinator lock.
 
+use super::coordinate::{coordinate, give_up};
 use super::events::EngineEvent;
 use super::machine::{Effects, LedgerOf, Machine, TxError, Workload};
 use super::message::{JobMessage, Kept, Next, ReportMessage};
 use super::mutants::is_worker_mutant;
 use super::ran::Ran;
-use super::role::{coordinate, give_up};
 use super::shared::Shared;
 use super::watch::Watch;
 use super::{Activity, Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, TxIndex, Version, WorkerId};
 use crate::mv::ReadSet;
-use crate::protocol::{Failure, Job, JobReport, Mode, RunResult, TxReport};
+use crate::protocol::{Failure, Job, JobReport, RunMode, RunResult, TxReport};
 use crate::spans::span;
 use crate::sync::SeqCst;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -161,7 +161,7 @@ where
     /// The result that is in hand of the frontier, if `job` runs that.
     fn take_second(&mut self, job: Job) -> Option<Ran<W>> {
         let (tx, ran) = self.second.take()?;
-        let is_same = job.mode == Mode::Frontier && job.chunk.first == tx;
+        let is_same = job.mode == RunMode::Frontier && job.chunk.first == tx;
         (is_same || is_worker_mutant!(self.shared.mutant, SecondOfAnother)).then_some(ran)
     }
 
@@ -174,7 +174,7 @@ where
         previous: &[W::Location],
     ) -> Option<(TxReport, Kept<W>, u64)> {
         let is_first = tx == job.chunk.first;
-        let is_final = is_first && job.mode == Mode::Frontier;
+        let is_final = is_first && job.mode == RunMode::Frontier;
         let mut incarnation = if is_first { job.incarnation } else { Incarnation(0) };
         let mut runs = 1;
         let mut ran = match in_hand {

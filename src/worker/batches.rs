@@ -1,4 +1,4 @@
-//! What the role keeps of private batches, and how their groups commit.
+//! What the coordinator keeps of private batches, and how their groups commit.
 
 use super::machine::{Ledger, RanBatch, Workload};
 use super::mutants::{WorkerMutant, is_worker_mutant};

@@ -1,16 +1,16 @@
 //! How far a job has come.
 
 use crate::ids::{BatchId, Chunk, Incarnation, TxIndex};
-use crate::protocol::{Batch, Job, Mode};
+use crate::protocol::{Batch, Job, RunMode};
 use crate::sync::{AtomicU64, SeqCst};
 
 /// How far a job has come. An incarnation has two of them.
 #[derive(Clone, Copy)]
 pub(super) enum Stage {
-    /// A worker runs it, or the role has taken it back.
+    /// A worker runs it, or the coordinator has taken it back.
     Begun = 1,
-    /// Its worker publishes the first transaction, or the role has taken that right. Of a private
-    /// batch: one of the workers that run it reports it.
+    /// Its worker publishes the first transaction, or the coordinator has taken that right. Of a
+    /// private batch: one of the workers that run it reports it.
     Published = 2,
 }
 
@@ -19,7 +19,7 @@ pub(super) enum Stage {
 pub(super) struct BatchClaim(AtomicU64);
 
 impl BatchClaim {
-    /// The role has taken the run back, or it goes on from what only its worker has.
+    /// The coordinator has taken the run back, or it goes on from what only its worker has.
     pub(super) const ALONE: u32 = u32::MAX;
 
     pub(super) fn new() -> Self {
@@ -32,7 +32,7 @@ impl BatchClaim {
         ((word >> u32::BITS) as u32, word as u32)
     }
 
-    /// The role has the run at `stage`, also if it has taken the same one back.
+    /// The coordinator has the run at `stage`, also if it has taken the same one back.
     pub(super) fn set(&self, stage: u32, snapshot: u32) {
         // A swap: loom does not order a plain store against swaps.
         self.0.swap(u64::from(stage) << u32::BITS | u64::from(snapshot), SeqCst);
@@ -55,7 +55,7 @@ impl BatchClaim {
             return None;
         }
         let chunk = Chunk { first: frontier, end: batch.end() };
-        let mode = Mode::Private { batch: id, snapshot: TxIndex(snapshot) };
+        let mode = RunMode::Private { batch: id, snapshot: TxIndex(snapshot) };
         Some(Job { chunk, incarnation: Incarnation(stage / 2), mode })
     }
 }

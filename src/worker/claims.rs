@@ -1,4 +1,4 @@
-//! Who runs a job and who publishes it: rights that one worker, or the role, takes once.
+//! Who runs a job and who publishes it: rights that one worker, or the coordinator, takes once.
 
 use super::claim::{BatchClaim, Stage};
 use super::coordinator::Coordinator;
@@ -8,7 +8,7 @@ use super::message::JobMessage;
 use super::mutants::is_worker_mutant;
 use super::shared::Shared;
 use crate::ids::{BatchId, Incarnation, TxIndex};
-use crate::protocol::{Event, Job, JobReport, Mode};
+use crate::protocol::{Event, Job, JobReport, RunMode};
 use crate::sync::SeqCst;
 
 impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
@@ -18,9 +18,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         self.enter(job, Stage::Begun).is_some_and(|is_first| is_first || twice)
     }
 
-    /// The role takes `job` back, unless a worker has begun it.
+    /// The coordinator takes `job` back, unless a worker has begun it.
     pub(super) fn take_back(&self, job: Job) -> bool {
-        let Mode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
+        let RunMode::Private { batch, snapshot } = job.mode else { return self.claim(job) };
         let is_helped = is_worker_mutant!(self.mutant, TakenBackHelped);
         let alone = if is_helped { snapshot.0 } else { BatchClaim::ALONE };
         let claim = self.batch_claims.get(batch.0 as usize);
@@ -29,7 +29,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
 
     /// A worker runs `job`, which did not go through the channel.
     pub(super) fn note_begun(&self, job: Job) {
-        let Mode::Private { batch, snapshot } = job.mode else {
+        let RunMode::Private { batch, snapshot } = job.mode else {
             self.enter(job, Stage::Begun);
             return;
         };
@@ -43,7 +43,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     pub(super) fn may_publish(&self, job: Job) -> bool {
         // A private plan keeps no claim for a single transaction.
         let is_late = match job.mode {
-            Mode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
+            RunMode::Private { .. } => is_worker_mutant!(self.mutant, ReportedTwice),
             _ => is_worker_mutant!(self.mutant, LatePublished),
         };
         self.enter(job, Stage::Published).is_none_or(|is_first| is_first || is_late)
@@ -84,9 +84,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     fn enter(&self, job: Job, stage: Stage) -> Option<bool> {
         let stage = job.stage(stage);
         let (batch, snapshot) = match job.mode {
-            Mode::Private { batch, snapshot } => (batch, snapshot.0),
-            Mode::InOrder { batch, .. } => (batch, BatchClaim::ALONE),
-            Mode::Speculative | Mode::Frontier => {
+            RunMode::Private { batch, snapshot } => (batch, snapshot.0),
+            RunMode::InOrder { batch, .. } => (batch, BatchClaim::ALONE),
+            RunMode::Speculative | RunMode::Frontier => {
                 let claim = self.claims.get(job.chunk.first)?;
                 return Some(claim.fetch_max(stage, SeqCst) < stage);
             }
@@ -122,7 +122,7 @@ where
     /// by then.
     pub(super) fn answer_late(&mut self, late: Option<JobMessage<W>>, shared: &Shared<W, G>) {
         if let Some(JobMessage { job, .. }) = late
-            && !matches!(job.mode, Mode::Private { .. })
+            && !matches!(job.mode, RunMode::Private { .. })
         {
             let report = JobReport { void: true, ..JobReport::unrun(job) };
             shared.log.note(|| EngineEvent::Sent(report.clone()));

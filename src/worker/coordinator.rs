@@ -1,4 +1,4 @@
-//! The coordinating role: the owner of the protocol.
+//! The coordinator: the owner of the protocol.
 
 use super::batches::Batches;
 use super::events::EngineEvent;
@@ -10,12 +10,12 @@ use super::{Context, Point};
 use crate::error::Invariant;
 use crate::ids::{Incarnation, PerTx, TxIndex, Version};
 use crate::mv::{ConflictIndex, ReadSet, Store};
-use crate::protocol::{Command, Event, Halt, Job, JobReport, Mode, Protocol, Verdict};
+use crate::protocol::{Command, Event, Halt, Job, JobReport, Protocol, RunMode, Verdict};
 use crate::sync::Sender;
 use crate::trace::Log;
 use std::sync::Arc;
 
-/// What the role knows of one transaction.
+/// What the coordinator knows of one transaction.
 pub(super) struct Record<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
     /// Where its last published incarnation left entries.
@@ -25,7 +25,7 @@ pub(super) struct Record<W: Workload> {
     pub(super) error: Option<TxError<W::Rejection, W::BaseError>>,
 }
 
-/// The state behind the role.
+/// The state behind the coordinator.
 pub(super) struct Coordinator<W: Workload, G> {
     pub(super) protocol: Protocol,
     pub(super) ledger: G,
@@ -228,7 +228,7 @@ where
             self.batches.keep(id, snapshot, ran, shared.mutant);
         }
         // Above the frontier no error is final.
-        if matches!(job.mode, Mode::InOrder { .. }) {
+        if matches!(job.mode, RunMode::InOrder { .. }) {
             self.held.error = error;
         }
         for ((tx, kept), result) in job.chunk.indices().zip(kept).zip(&report.results) {
@@ -258,14 +258,14 @@ where
         // Copied, not moved: the job may be claimed back and run from here instead.
         let previous = record.map(|record| record.written.clone()).unwrap_or_default();
         let in_order = match job.mode {
-            Mode::InOrder { continues, .. } => {
+            RunMode::InOrder { continues, .. } => {
                 let carry = self.batches.carry.take().filter(|_| continues);
                 if carry.is_none() && continues {
                     return Err(Invariant::MissingResult { tx: job.chunk.first });
                 }
                 Some(InOrder { carry, room: self.ledger.room() })
             }
-            Mode::Private { .. } | Mode::Speculative | Mode::Frontier => None,
+            RunMode::Private { .. } | RunMode::Speculative | RunMode::Frontier => None,
         };
         Ok(JobMessage { job, in_order, previous })
     }
@@ -336,7 +336,7 @@ where
                 self.batches.discard(batch);
                 Ok(())
             }
-            // Handled where the role can be given back.
+            // Handled where the lock can be released.
             Command::RunHere(_) | Command::Finish => Ok(()),
         }
     }

@@ -1,4 +1,5 @@
-//! What workers and the role do, for those who replay a block: see [`Log`](crate::trace::Log).
+//! What workers and the coordinator do, for those who replay a block: see
+//! [`Log`](crate::trace::Log).
 
 use crate::ids::TxIndex;
 use crate::mv::{Entry, ExactGroup, Location, StoreEvent};
@@ -24,7 +25,7 @@ pub enum RunEnd<L: Location> {
     Failed,
 }
 
-/// One thing that a worker or the role did.
+/// One thing that a worker or the coordinator did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineEvent<L: Location> {
     /// A run of a transaction began.

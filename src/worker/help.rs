@@ -1,5 +1,5 @@
 //! Helping: the caller of a block that has nothing to do runs the frontier, too, if the worker that
-//! runs it seems to be put aside by the system.
+//! runs it seems to be suspended by the system.
 //!
 //! Its run goes on beside the other one, sees what is final, and publishes nothing. It asks for the
 //! right to publish with its result in hand: the one that ends first publishes. So a worker that
@@ -8,18 +8,18 @@
 //! Of a private batch the caller runs all that its worker has begun, on the same snapshot. Both
 //! come to the same, nothing of it is published before it commits, and the first to end reports it.
 //!
-//! Other workers do not help: a block ends when its caller returns, and a caller that is put aside
+//! Other workers do not help: a block ends when its caller returns, and a caller that is suspended
 //! holds it up anyway.
 
 use super::Context;
 use super::Waited;
 use super::actor::Actor;
 use super::claims::Begun;
+use super::coordinate::coordinate;
 use super::machine::{LedgerOf, TxError, Workload};
 use super::message::{JobMessage, Next};
 use super::mutants::is_worker_mutant;
 use super::ran::Ran;
-use super::role::coordinate;
 use crate::ids::{TxIndex, WorkerId};
 
 impl<W, G, X> Actor<'_, W, G, X>

@@ -1,5 +1,5 @@
-//! Tiny blocks with private batches: two workers, the real [`work`](super::work), role, channels,
-//! protocol and store, under every schedule with two preemptions. Run as `loom_tests`.
+//! Tiny blocks with private batches: two workers, the real [`work`](super::work), coordinator,
+//! channels, protocol and store, under every schedule with two preemptions. Run as `loom_tests`.
 
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
@@ -170,7 +170,7 @@ fn loom_error_in_order_ends_the_block() {
 }
 
 /// The second batch has met a conflict: it goes on in order, on top of what the first one has left
-/// in the hands of the role.
+/// in the hands of the coordinator.
 #[test]
 fn loom_rest_of_a_batch_is_handed_over_to_order() {
     static HANDED_OVER: Sometimes = Sometimes::new();

@@ -39,7 +39,7 @@ pub(super) fn run_helping(shared: Shared<Tiny, Outcomes>) -> End {
     let shared = Arc::new(shared);
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
-        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
+        move || work(&shared, WorkerId(1), &Threads::BLOCKING)
     });
     work(&shared, WorkerId::CALLER, &Hasty);
     other.join().expect("no worker panics");

@@ -357,10 +357,10 @@ pub(super) fn run_shared(shared: Shared<Tiny, Outcomes>, cancel: bool) -> End {
     let shared = Arc::new(shared.with_token(cancel.then(|| token.clone())));
     let other = thread::spawn({
         let shared = Arc::clone(&shared);
-        move || work(&shared, WorkerId(1), &Threads::SLEEPY)
+        move || work(&shared, WorkerId(1), &Threads::BLOCKING)
     });
     let caller = cancel.then(|| thread::spawn(move || token.cancel()));
-    work(&shared, WorkerId(0), &Threads::SLEEPY);
+    work(&shared, WorkerId(0), &Threads::BLOCKING);
     for thread in caller.into_iter().chain([other]) {
         thread.join().expect("no worker panics");
     }

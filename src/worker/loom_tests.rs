@@ -1,15 +1,15 @@
-//! Whole tiny blocks: two workers, two transactions, the real [`work`], role, channels, protocol
-//! and store, under every schedule with two preemptions.
+//! Whole tiny blocks: two workers, two transactions, the real [`work`], coordinator, channels,
+//! protocol and store, under every schedule with two preemptions.
 //!
 //! loom reports a lost wake-up as a deadlock. Run with
 //! `RUSTFLAGS="--cfg braid_loom" cargo test --no-default-features --lib --release loom`.
 
+use super::coordinate::give_up;
 use super::loom_hasty::run_helping;
 use super::loom_machine::{
     Act, PREEMPTIONS, Sometimes, new_protocol, new_shared, outcomes, run, run_shared,
 };
 use super::machine::TxError;
-use super::role::give_up;
 use super::{Context, work};
 use crate::error::Invariant;
 use crate::ids::{TxIndex, WorkerId};
@@ -41,9 +41,9 @@ fn loom_block_with_a_conflict_ends_as_in_order() {
 #[cfg(feature = "mutants")]
 #[test]
 #[ignore = "deadlocks, as it should"]
-fn loom_role_that_is_not_looked_at_again() {
-    explore("role_not_looked_again", PREEMPTIONS, 1, || {
-        let mutant = crate::protocol::Mutant::RoleNotLookedAgain;
+fn loom_lock_that_is_not_looked_at_again() {
+    explore("lock_not_looked_again", PREEMPTIONS, 1, || {
+        let mutant = crate::protocol::Mutant::CoordinatorNotLookedAgain;
         let end = run([Act::Increment; 2], new_protocol(false).with_mutant(mutant), false);
         assert_eq!(outcomes(&end), [Some(0), Some(1)]);
     });
@@ -51,9 +51,9 @@ fn loom_role_that_is_not_looked_at_again() {
 
 #[cfg(feature = "mutants")]
 #[test]
-fn loom_catches_a_role_that_is_not_looked_at_again() {
+fn loom_catches_a_coordinator_that_is_not_looked_at_again() {
     crate::sync::loom_model::assert_fails_alone(
-        "worker::loom_tests::loom_role_that_is_not_looked_at_again",
+        "worker::loom_tests::loom_lock_that_is_not_looked_at_again",
         "deadlock; threads",
     );
 }
@@ -165,13 +165,13 @@ fn loom_lost_worker_ends_the_block() {
             let shared = Arc::clone(&shared);
             move || {
                 // A real panic would look to loom as if all its threads panicked.
-                if let Some(message) = Threads::SLEEPY.recv(&shared.jobs) {
+                if let Some(message) = Threads::BLOCKING.recv(&shared.jobs) {
                     let _ = shared.claim(message.job);
                     give_up(&shared, Invariant::WorkersGone);
                 }
             }
         });
-        work(&shared, WorkerId(0), &Threads::SLEEPY);
+        work(&shared, WorkerId(0), &Threads::BLOCKING);
         lost.join().expect("no worker panics");
         let end = shared.end().expect("taken once");
         let committed = outcomes(&end);

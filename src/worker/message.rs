@@ -1,4 +1,4 @@
-//! What travels between the role and the workers.
+//! What travels between the coordinator and the workers.
 
 use super::machine::{InOrder, RanBatch, TxError, Workload};
 use crate::mv::ReadSet;
@@ -14,7 +14,7 @@ pub(super) struct JobMessage<W: Workload> {
     pub(super) previous: Vec<W::Location>,
 }
 
-/// What the role keeps of one run, until it commits or is thrown away.
+/// What the coordinator keeps of one run, until it commits or is thrown away.
 pub(super) struct Kept<W: Workload> {
     pub(super) reads: ReadSet<W::Location>,
     /// Where it left entries, if it has an output.

@@ -1,11 +1,12 @@
-//! The actors: workers that run transactions, and the coordinating role that they pass around.
+//! The actors: workers that run transactions, and the coordinator lock that they pass around.
 //!
 //! A worker takes a job from a bounded channel, runs its transactions against a [`View`] of the
 //! store, publishes each write set completely, and only then posts its report. Then it tries to
-//! take the role. The worker that holds the role feeds reports to the protocol and performs its
-//! commands; it looks again after giving the role back, so that no report is left behind.
+//! take the coordinator lock. The worker that holds the coordinator lock feeds reports to the
+//! protocol and performs its commands; it looks again after releasing the lock, so that no report
+//! is left behind.
 //!
-//! There is no thread that only coordinates, and no worker spins for the role or waits for it.
+//! There is no thread that only coordinates, and no worker spins for the lock or waits for it.
 
 mod actor;
 mod batch;
@@ -14,6 +15,7 @@ mod cancel;
 mod claim;
 mod claims;
 mod commit;
+mod coordinate;
 mod coordinator;
 mod entries;
 mod events;
@@ -32,7 +34,6 @@ mod machine;
 mod message;
 mod mutants;
 mod ran;
-mod role;
 mod shared;
 mod stop;
 mod view;
@@ -71,8 +72,8 @@ pub enum Point {
     Message,
     /// A job is reported and the next one is not begun.
     Between,
-    /// The role is taken or given back.
-    Role,
+    /// The coordinator lock is taken or released.
+    Coordinator,
     /// The frontier is validated.
     Validate,
     /// An outcome is committed.
@@ -163,7 +164,7 @@ pub trait Context: Interrupt {
     fn recv<T>(&self, channel: &Receiver<T>) -> Option<T>;
 
     /// Waits for a message, and asks now and then, after some time in which none came, whether the
-    /// caller has something else to do: others may be put aside by the system. A runtime need not
+    /// caller has something else to do: others may be suspended by the system. A runtime need not
     /// ask.
     fn recv_unless<T>(&self, channel: &Receiver<T>, is_stalled: impl FnMut() -> bool) -> Waited<T> {
         let _ = is_stalled;
@@ -171,8 +172,8 @@ pub trait Context: Interrupt {
     }
 
     /// Waits for a message from a worker that is probably at work on it, for about as long as it
-    /// takes to wake a thread; `None` also if none came by then. The system may have put the sender
-    /// aside: the caller then does the work again.
+    /// takes to wake a thread; `None` also if none came by then. The system may have suspended the
+    /// sender: the caller then does the work again.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         self.recv(channel)
     }

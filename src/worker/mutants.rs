@@ -1,4 +1,4 @@
-//! Seeded bugs of workers and the role, for the tests that must notice them.
+//! Seeded bugs of workers and the coordinator, for the tests that must notice them.
 
 /// A deliberate bug, chosen at run time. Without the feature `mutants` there is only `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ pub enum WorkerMutant {
     /// The result of a run beside another one counts for whatever runs at the frontier next.
     #[cfg(feature = "mutants")]
     SecondOfAnother,
-    /// The caller never runs the frontier beside a worker that is put aside.
+    /// The caller never runs the frontier beside a worker that is suspended.
     #[cfg(feature = "mutants")]
     NeverHelps,
     /// Each worker that runs a private batch reports it.
@@ -82,7 +82,7 @@ pub enum WorkerMutant {
     /// have all of it.
     #[cfg(feature = "mutants")]
     SecondOnFrontier,
-    /// A batch that the role has taken back counts as begun.
+    /// A batch that the coordinator has taken back counts as begun.
     #[cfg(feature = "mutants")]
     TakenBackHelped,
     /// Who helps takes the frontier that it has seen first for the one at which a run began.

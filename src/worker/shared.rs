@@ -42,9 +42,9 @@ pub struct Setup<W: Workload, G> {
     pub patience: u64,
 }
 
-/// One block in progress: the store, the channels and the role.
+/// One block in progress: the store, the channels and the coordinator.
 ///
-/// A worker that the system has put aside may still hold it when the block is over. It owns nothing
+/// A worker that the system has suspended may still hold it when the block is over. It owns nothing
 /// that is needed then: see [`Shared::end`].
 pub struct Shared<W: Workload, G> {
     pub(super) workload: Arc<W>,
@@ -54,7 +54,7 @@ pub struct Shared<W: Workload, G> {
     /// One past the last transaction.
     pub(super) transactions: u32,
     /// `None` once the end of the block was taken.
-    pub(super) role: Mutex<Option<Coordinator<W, G>>>,
+    pub(super) coordinator: Mutex<Option<Coordinator<W, G>>>,
     pub(super) jobs: Receiver<JobMessage<W>>,
     pub(super) report_sender: Sender<ReportMessage<W>>,
     pub(super) reports: Receiver<ReportMessage<W>>,
@@ -74,7 +74,7 @@ pub struct Shared<W: Workload, G> {
     cancelled: AtomicBool,
     /// Ends the block from outside.
     token: Option<CancellationToken>,
-    /// Why the block cannot go on, until the role has taken notice.
+    /// Why the block cannot go on, until the coordinator has taken notice.
     fault: Mutex<Option<Invariant>>,
     has_fault: AtomicBool,
     pub(super) mutant: WorkerMutant,
@@ -114,7 +114,7 @@ pub struct BlockEnd<W: Workload, G> {
     pub counters: Counters,
     /// The plan's longest transactions, with their runs.
     pub longest: Vec<(TxIndex, u32)>,
-    /// What workers and the role did, if that was asked for.
+    /// What workers and the coordinator did, if that was asked for.
     pub log: Log<EngineEvent<W::Location>>,
 }
 
@@ -130,8 +130,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// The same block, where a stretch in order has left this: see [`Plan::carried`].
     #[must_use]
     pub fn carrying(self, carry: Option<W::Carry>) -> Self {
-        if let Some(role) = &mut *self.role.lock() {
-            role.batches.carry = carry;
+        if let Some(coordinator) = &mut *self.coordinator.lock() {
+            coordinator.batches.carry = carry;
         }
         self
     }
@@ -149,8 +149,8 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         let (limits, first) = (protocol.limits(), protocol.frontier());
         let transactions = protocol.len();
         let (job_sender, jobs) = bounded(limits.job_capacity as usize);
-        // Every job in the channel can be answered, and the one outside it too, before the role
-        // looks at a report: a worker never waits to send.
+        // Every job in the channel can be answered, and the one outside it too, before the
+        // coordinator looks at a report: a worker never waits to send.
         let (report_sender, reports) = bounded(limits.job_capacity as usize + 1);
         let batches: Box<[Batch]> = protocol.batches().cloned().collect();
         let index = store.conflict_index();
@@ -168,7 +168,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
             limits,
             patience,
             transactions,
-            role: Mutex::new(Some(Coordinator::new(protocol, ledger, index, job_sender))),
+            coordinator: Mutex::new(Some(Coordinator::new(protocol, ledger, index, job_sender))),
             jobs,
             report_sender,
             reports,
@@ -227,13 +227,14 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// what the transactions from there on have left, by group.
     #[must_use]
     pub fn unpublished(&self) -> (TxIndex, Vec<(TxIndex, W::Left)>) {
-        let role = self.role.lock();
-        let Some(role) = &*role else { return (TxIndex(0), Vec::new()) };
-        let rest = Chunk { first: role.protocol.published(), end: role.protocol.frontier() };
-        (rest.first, role.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
+        let coordinator = self.coordinator.lock();
+        let Some(coordinator) = &*coordinator else { return (TxIndex(0), Vec::new()) };
+        let rest =
+            Chunk { first: coordinator.protocol.published(), end: coordinator.protocol.frontier() };
+        (rest.first, coordinator.ledger.left(rest).map(|(tx, left)| (tx, left.clone())).collect())
     }
 
-    /// The block is to end early. Takes effect when the role is taken next.
+    /// The block is to end early. Takes effect when the lock is taken next.
     pub fn cancel(&self) {
         self.cancelled.store(true, SeqCst);
     }
@@ -276,7 +277,7 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
         if self.has_fault.swap(false, SeqCst) { self.fault.lock().take() } else { None }
     }
 
-    /// Whether there is something for the role to look at.
+    /// Whether there is something for the coordinator to look at.
     pub(super) fn has_news(&self) -> bool {
         !self.reports.is_empty() || self.has_fault.load(SeqCst)
     }
@@ -285,9 +286,9 @@ impl<W: Workload, G: LedgerOf<W>> Shared<W, G> {
     /// not have: nothing that they do from here on is part of it. `None` if it was taken before.
     #[must_use]
     pub fn end(&self) -> Option<BlockEnd<W, G>> {
-        let role = self.role.lock().take()?;
+        let coordinator = self.coordinator.lock().take()?;
         let parts = (Arc::clone(&self.workload), Arc::clone(&self.store));
-        Some(role.into_end(parts, self.log.take(), self.mutant))
+        Some(coordinator.into_end(parts, self.log.take(), self.mutant))
     }
 }
 

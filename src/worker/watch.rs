@@ -47,8 +47,8 @@ impl Watch {
         }
         let may_help = |begun: &Begun| self.helped != Some(begun.run());
         shared.begun(frontier).filter(may_help)?;
-        // The system may put this worker aside, too: the look after that counts.
-        context.yield_at(Point::Role);
+        // The system may suspend this worker, too: the look after that counts.
+        context.yield_at(Point::Coordinator);
         shared.begun(frontier).filter(may_help)
     }
 }

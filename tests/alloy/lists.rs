@@ -304,7 +304,7 @@ fn one_by_one_is_alloy_evms_own_code() {
     }
 }
 
-/// EVMs of a factory, whose fees are set aside where no list is given.
+/// EVMs of a factory, whose fees are deferred where no list is given.
 #[test]
 fn lists_of_other_evms_are_the_same() {
     let vault = Address::repeat_byte(0xfe);
@@ -316,7 +316,7 @@ fn lists_of_other_evms_are_the_same() {
         let evms = PublishingFactory(Publishing { vault, per_byte: 7 }, Conduct::Nothing);
         let reference = alloy_evm::eth::EthBlockExecutorFactory::new(Receipts, spec(&block), evms);
         let expected = one_by_one(&reference, &block, &transactions, (case.database(), None));
-        let fees = Fees::SetAside { vault: Some(vault) };
+        let fees = Fees::Deferred { vault: Some(vault) };
         let config = config(WORKERS[seed as usize % WORKERS.len()]);
         let factory =
             BraidExecutorFactory::with_evm_factory(Receipts, spec(&block), config, evms, fees);

@@ -8,9 +8,9 @@
 //! 5. Transactions of `execute_block` do run at the same time, seen from outside.
 //! 6. Which entry was used is counted.
 //! 7. Access lists: see `lists`.
-//! 8. A fee of a chain's own, and EVMs of others: see `surcharge` and `foreign`.
+//! 8. A fee of a chain's own, and EVMs of others: see `surcharge` and `custom_evm`.
 
-mod foreign;
+mod custom_evm;
 mod lists;
 mod running;
 mod surcharge;

@@ -320,7 +320,7 @@ fn it_delegates_its_code() {
     }
 }
 
-/// What the end of the block adds comes on top of rewards that were set aside.
+/// What the end of the block adds comes on top of rewards that were deferred.
 #[test]
 fn rewards_ommers_and_withdrawals_meet() {
     for (name, spec) in FORKS {

@@ -81,7 +81,7 @@ fn what_was_finished_is_undone() {
 /// Payments among few, and to a new account now and then: enough of them that another worker follows by
 /// itself, and that many are handed over at once.
 #[test]
-fn many_payments_are_followed() {
+fn many_payments_have_a_bundle_thread() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let senders: Vec<Address> = (0..40).map(|index| scene.sender(index)).collect();
     for index in 0..2_007_usize {

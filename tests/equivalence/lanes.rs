@@ -134,7 +134,7 @@ pub(crate) fn what_was_in_vain_is_not_seen_later() {
 
 /// Only the last transaction looks at the beneficiary.
 #[test]
-pub(crate) fn what_lanes_have_set_aside_is_seen_later() {
+pub(crate) fn what_lanes_have_deferred_is_seen_later() {
     let mut scene = payments(6);
     let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
     let asker = scene.contract(0, place);
@@ -216,7 +216,7 @@ fn what_has_no_room_is_not_run() {
     }
 }
 
-/// The first parts hold, all else is one lane: what they have set aside is there for those who run in order.
+/// The first parts hold, all else is one lane: what they have deferred is there for those who run in order.
 #[test]
 fn lanes_that_do_not_begin_lose_nothing() {
     let mut scene = payments(0);

@@ -86,7 +86,7 @@ pub(crate) fn what_a_part_reads_was_changed_before_it() {
 
 /// Only the last transaction looks at the beneficiary; the block adds to it, too.
 #[test]
-pub(crate) fn what_parts_have_set_aside_is_seen_later() {
+pub(crate) fn what_parts_have_deferred_is_seen_later() {
     let mut scene = payments(6);
     let place = Code::new().address(BENEFICIARY).op(BALANCE).push(7).op(SSTORE);
     let asker = scene.contract(0, place);
@@ -104,7 +104,7 @@ pub(crate) fn what_parts_have_set_aside_is_seen_later() {
 
 /// There is room for three, and each part of two would fit by itself.
 #[test]
-pub(crate) fn parts_without_room_are_not_adopted() {
+pub(crate) fn parts_without_room_are_not_committed() {
     let mut scene = payments(6);
     scene.block.env.gas_limit = 3 * 21_000 + 9_100;
     for mode in [Mode::Validate, Mode::Build] {
@@ -276,7 +276,7 @@ fn short_blocks_that_did_not_hold_are_not_tried_again_at_once() {
 /// Native transfers, first among many and then among few: some parts count, and the rest runs in order, followed by
 /// a worker that has those parts in the bundle.
 #[test]
-fn a_follower_goes_on_where_parts_have_ended() {
+fn a_bundle_thread_goes_on_where_parts_have_ended() {
     let mut scene = Scene::on(SpecId::OSAKA);
     let accounts: Vec<_> = (0..220).map(|number| scene.sender(number)).collect();
     for number in 0..1_500_usize {

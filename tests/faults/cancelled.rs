@@ -256,8 +256,8 @@ fn a_condition_ends_the_block() {
             let error = request.cancel(token.clone()).execute().expect_err("it is cancelled");
             let what = format!("{policy:?}, at {at}");
             assert!(matches!(error.kind, BlockErrorKind::Cancelled), "{what}: {error}");
-            // Workers may have asked at the same time.
-            assert!((at + 1..at + 3).contains(&asked.load(SeqCst)), "{what}: {asked:?}");
+            // Another worker may have asked on until the first one had kept the answer.
+            assert!(asked.load(SeqCst) > at, "{what}: {asked:?}");
             assert!(token.is_cancelled(), "{what}: it stays so");
             let database = scene.database();
             compare_prefix(&block, Mode::Validate, &database, &error.committed, false)

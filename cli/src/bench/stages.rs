@@ -81,7 +81,7 @@ const fn kind(stage: Stage) -> Option<usize> {
         Stage::PreBlock | Stage::Plan => 0,
         Stage::At(Point::Begin) => 1,
         Stage::At(Point::Check | Point::Publish) => 2,
-        Stage::At(Point::Role | Point::Message | Point::Between) => 3,
+        Stage::At(Point::Coordinator | Point::Message | Point::Between) => 3,
         Stage::At(Point::Validate) => 4,
         Stage::At(Point::Commit) => 5,
         Stage::Wait => 6,

@@ -230,7 +230,7 @@ impl Totals {
             ),
             (
                 "braid_taken_over_total",
-                "Transactions and batches that the calling thread took over from a worker put aside.",
+                "Transactions and batches that the calling thread took over from a suspended worker.",
                 stats.taken_over.saturating_add(stats.helped_batches),
             ),
             ("braid_batches_total", "Private batches that committed a transaction.", stats.batches),

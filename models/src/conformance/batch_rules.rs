@@ -1,4 +1,4 @@
-//! What the role may do with private batches: who runs, what the commit rule says, and what is in the store when.
+//! What the coordinator may do with private batches: who runs, what the commit rule says, and what is in the store when.
 
 use super::batch_runs::{Bases, OneBatch, Ran, private};
 use super::history::History;
@@ -7,7 +7,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Location};
-use braid_evm::protocol::{Batch, Failure, Job, JobReport, Mode, Plan};
+use braid_evm::protocol::{Batch, Failure, Job, JobReport, Plan, RunMode};
 
 /// What was seen of private batches in traces: proof that the rare things occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl<L: Location> BatchRules<L> {
     /// It must not.
     pub fn ask(&mut self, job: Job, frontier: TxIndex, cap: u32) -> Result<(), Why> {
         let below = match job.mode {
-            Mode::InOrder { continues, .. } => {
+            RunMode::InOrder { continues, .. } => {
                 self.seen.in_order += 1;
                 self.seen.continued += u64::from(continues);
                 self.in_order.ask(job, continues)?
@@ -208,7 +208,7 @@ impl<L: Location> BatchRules<L> {
         self.seen.runs += 1;
         // A run in order has the rest in its own hands.
         let below = match job.mode {
-            Mode::InOrder { .. } => self.in_order.running,
+            RunMode::InOrder { .. } => self.in_order.running,
             _ => private(job).map_or(TxIndex(0), |(_, snapshot)| snapshot),
         };
         let has_read = groups.iter().any(|group| !group.reads.is_empty());

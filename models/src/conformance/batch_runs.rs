@@ -4,7 +4,7 @@ use super::reference::Reference;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::{ExactGroup, Found, Location};
-use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, Mode};
+use braid_evm::protocol::{Batch, BatchReport, Failure, Job, JobReport, RunMode};
 use std::collections::HashMap;
 
 /// What the last run of a batch has left.
@@ -78,7 +78,7 @@ impl<L: Location> OneBatch<L> {
         ensure(self.ran.as_ref().and_then(Ran::next).is_none(), || {
             format!("{job:?} runs what has results already")
         })?;
-        let is_in_order = matches!(job.mode, Mode::InOrder { .. });
+        let is_in_order = matches!(job.mode, RunMode::InOrder { .. });
         ensure(job.incarnation.0 == self.runs && (self.runs < cap || is_in_order), || {
             format!("I9: {job:?} is the run {} of its batch", self.runs)
         })?;
@@ -176,7 +176,7 @@ impl<L: Location> OneBatch<L> {
         ensure(self.out.take() == Some((job, true)), || format!("{job:?} is not asked for"))?;
         let Some(ran) = &mut self.ran else { return Err(format!("{job:?} has left nothing")) };
         ran.is_heard = true;
-        ran.failure = report.batch.failure.filter(|_| matches!(job.mode, Mode::InOrder { .. }));
+        ran.failure = report.batch.failure.filter(|_| matches!(job.mode, RunMode::InOrder { .. }));
         // It was to stop before it began.
         if ran.groups.is_empty() && ran.held.is_none() {
             self.ran = None;

@@ -18,7 +18,7 @@ pub(super) struct History<L: Location> {
     writers: HashMap<L, Vec<Writer>>,
     /// By the first transaction of a group that was committed privately: its end, and where it has written.
     unpublished: BTreeMap<TxIndex, (TxIndex, HashSet<L>)>,
-    /// What the role puts into the store now, and the readers that were named meanwhile.
+    /// What the coordinator puts into the store now, and the readers that were named meanwhile.
     publishing: Option<(Chunk, BTreeSet<TxIndex>)>,
 }
 
@@ -93,7 +93,7 @@ impl<L: Location> History<L> {
         ensure(first.is_none(), || format!("what {first:?} has left is not in the store"))
     }
 
-    /// The role is going to put into the store what `txs` have left.
+    /// The coordinator is going to put into the store what `txs` have left.
     ///
     /// # Errors
     /// There is nothing of them.
@@ -103,14 +103,14 @@ impl<L: Location> History<L> {
         ensure(groups.next().is_some(), || format!("nothing of {txs:?} is to be published"))
     }
 
-    /// Whether the role publishes for `tx` now.
+    /// Whether the coordinator publishes for `tx` now.
     #[must_use]
     pub(super) fn publishes(&self, tx: TxIndex) -> bool {
         let chunk = self.publishing.as_ref().map(|(chunk, _)| chunk);
         chunk.is_some_and(|chunk| chunk.first <= tx && tx < chunk.end)
     }
 
-    /// The role puts an entry of `tx` at `location` into the store, and these readers are named.
+    /// The coordinator puts an entry of `tx` at `location` into the store, and these readers are named.
     ///
     /// # Errors
     /// The group of `tx` has not written there.

@@ -2,9 +2,9 @@
 
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Job, JobReport, Mode, Plan};
+use braid_evm::protocol::{Job, JobReport, Plan, RunMode};
 
-/// What transactions have left from `first` up to `end`, in the hands of the role.
+/// What transactions have left from `first` up to `end`, in the hands of the coordinator.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
     first: TxIndex,
@@ -45,7 +45,7 @@ impl InOrder {
 
     /// The protocol hears of a report.
     pub(super) fn hear(&mut self, report: &JobReport) {
-        if let Mode::InOrder { continues, .. } = report.job.mode {
+        if let RunMode::InOrder { continues, .. } = report.job.mode {
             let last = report.batch.groups.last().map(|group| group.end);
             // A run that began on the store and came nowhere leaves nothing to go on from.
             let end = last.or(continues.then_some(report.job.chunk.first));

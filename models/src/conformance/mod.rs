@@ -9,20 +9,20 @@
 //! On threads, what is noted under one lock is in the order of that lock; a check, which looks
 //! at many locks, is right if its verdict was right at some time between its beginning and end.
 
-mod batch_role;
+mod batch_coordinator;
 mod batch_rules;
 mod batch_runs;
+mod coordinator_reports;
+mod coordinator_rules;
 mod history;
 mod in_order;
 mod reference;
-mod role_reports;
-mod role_rules;
 mod runs;
 mod store_rules;
 
 pub use batch_rules::{BatchRules, SeenBatches};
+pub use coordinator_rules::CoordinatorRules;
 pub use reference::Reference;
-pub use role_rules::RoleRules;
 pub use runs::Runs;
 pub use store_rules::{StoreRules, Why};
 
@@ -77,7 +77,7 @@ pub struct Seen {
     pub batches: SeenBatches,
 }
 
-/// All but the role.
+/// All but the coordinator.
 #[derive(Debug)]
 struct World<L: Location> {
     store: StoreRules<L>,
@@ -89,7 +89,7 @@ struct World<L: Location> {
 #[derive(Debug)]
 struct Replay<L: Location> {
     world: World<L>,
-    role: RoleRules,
+    coordinator: CoordinatorRules,
     /// Transactions whose reads are being compared.
     checked: Vec<TxIndex>,
 }
@@ -170,8 +170,8 @@ impl<L: Location> Rounds<L> {
             }
         }
         let world = World { store, runs, batches };
-        let role = RoleRules::new(limits, plan.first, end.0);
-        let mut replay = Replay { world, role, checked: Vec::new() };
+        let coordinator = CoordinatorRules::new(limits, plan.first, end.0);
+        let mut replay = Replay { world, coordinator, checked: Vec::new() };
         let judged = replay.all(trace, seen);
         seen.batches.add(replay.world.batches.seen);
         self.0 = Some(replay.world);
@@ -190,7 +190,7 @@ impl<L: Location> Replay<L> {
             judged.map_err(|why| Rejected { at, why })?;
             seen.note(event);
         }
-        replay.role.over().map_err(|why| Rejected { at: trace.len(), why })
+        replay.coordinator.over().map_err(|why| Rejected { at: trace.len(), why })
     }
 }
 
@@ -249,15 +249,15 @@ impl<L: Location> Replay<L> {
             }
             StoreEvent::Changed { version, location, change, stale, .. } => {
                 let tx = version.tx;
-                let by_role = self.role.discards(tx) && *change == Change::Estimate
-                    || self.role.withdraws(tx) && *change == Change::Remove;
+                let by_coordinator = self.coordinator.discards(tx) && *change == Change::Estimate
+                    || self.coordinator.withdraws(tx) && *change == Change::Remove;
                 let history = &mut self.world.batches.history;
                 if matches!(change, Change::Put(_)) && history.publishes(tx) {
                     ensure(version.incarnation == Incarnation(0), || {
                         format!("{version} is published for a private batch")
                     })?;
                     history.put(tx, location, stale)?;
-                } else if !by_role {
+                } else if !by_coordinator {
                     self.runs(tx)?.publishes(*version, (location, change), stale)?;
                 }
                 self.compare_again()
@@ -276,7 +276,9 @@ impl<L: Location> Replay<L> {
                 self.checked.retain(|checked| checked != reader);
                 self.runs(*reader)?.end_check(*reader, *holds)
             }
-            StoreEvent::Frontier(frontier) => self.role.frontier_moved(*frontier, &self.world),
+            StoreEvent::Frontier(frontier) => {
+                self.coordinator.frontier_moved(*frontier, &self.world)
+            }
             StoreEvent::Predicted { reader, location, began, on, .. } => {
                 let is_lower = || format!("{reader} waits for {on}, which is not lower");
                 ensure(on < reader, is_lower)?;
@@ -299,18 +301,18 @@ impl<L: Location> Replay<L> {
     fn engine_event(&mut self, ticket: Ticket, event: &EngineEvent<L>) -> Result<(), Why> {
         match event {
             EngineEvent::RunBegan(tx) => {
-                let bound = self.role.bound();
+                let bound = self.coordinator.bound();
                 self.runs(*tx)?.begin(*tx, bound)
             }
             EngineEvent::RunEnded { tx, end } => self.runs(*tx)?.end(*tx, end),
             EngineEvent::RanSecond { tx, end } => {
-                let bound = self.role.bound();
-                self.role.runs_here(*tx)?;
+                let bound = self.coordinator.bound();
+                self.coordinator.runs_here(*tx)?;
                 self.runs(*tx)?.ran_second(*tx, end, bound)
             }
             EngineEvent::BatchBegan(job) => self.world.batches.began(*job),
             EngineEvent::BatchEnded { job, groups, held, is_second } => {
-                let bound = self.role.bound();
+                let bound = self.coordinator.bound();
                 let ran = groups.iter().flat_map(|group| group.txs.indices()).chain(*held);
                 for tx in ran {
                     self.runs(tx)?.ran_in_batch(tx, bound)?;
@@ -319,8 +321,8 @@ impl<L: Location> Replay<L> {
                 batches.ended(*job, groups, (*held, *is_second), &store.cells)
             }
             EngineEvent::Sent(report) => self.sent(ticket, report),
-            EngineEvent::Heard(event) => self.role.heard(event, &mut self.world),
-            EngineEvent::Told(command) => self.role.told(command, &mut self.world),
+            EngineEvent::Heard(event) => self.coordinator.heard(event, &mut self.world),
+            EngineEvent::Told(command) => self.coordinator.told(command, &mut self.world),
         }
     }
 
@@ -337,7 +339,7 @@ impl<L: Location> Replay<L> {
             self.runs(report.job.chunk.first)?.returned(ticket, report.job)?;
         }
         self.world.batches.reported(report, false)?;
-        self.role.sent(report)
+        self.coordinator.sent(report)
     }
 }
 

@@ -1,7 +1,7 @@
-//! The frontier's job is taken over from a worker that is put aside.
+//! The frontier's job is taken over from a worker that is suspended.
 
 use super::{dispatched, done, limits, report, run_here, tx};
-use braid_evm::protocol::{Command, Event, Mode, Plan, Protocol, RunResult};
+use braid_evm::protocol::{Command, Event, Plan, Protocol, RunMode, RunResult};
 
 /// The next command that is not answered with yes, or nothing.
 fn next(protocol: &mut Protocol, claimed: bool) -> Option<Command> {
@@ -16,7 +16,7 @@ fn next(protocol: &mut Protocol, claimed: bool) -> Option<Command> {
     }
 }
 
-/// A worker has begun the frontier's job and is put aside.
+/// A worker has begun the frontier's job and is suspended.
 #[test]
 fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
     let mut protocol = Protocol::new(limits(), &Plan::singles(2));
@@ -34,7 +34,7 @@ fn a_stalled_job_is_taken_over_once_and_its_report_counts_for_nothing() {
     }
     assert_eq!((protocol.counters().taken_over, protocol.in_flight()), (1, 0));
     let Some(Command::RunHere(again)) = next(&mut protocol, false) else { panic!("no run") };
-    assert_eq!((again.mode, again.incarnation.0), (Mode::Frontier, 1));
+    assert_eq!((again.mode, again.incarnation.0), (RunMode::Frontier, 1));
     // It happens once.
     protocol.apply(Event::Stalled).expect("a hint");
     assert_eq!(next(&mut protocol, false), None);

@@ -15,7 +15,7 @@ pub(crate) struct Bug {
     pub(crate) protocol: Mutant,
     /// In the store.
     pub(crate) store: StoreMutant,
-    /// In workers or the role.
+    /// In workers or the coordinator.
     pub(crate) worker: WorkerMutant,
 }
 

@@ -30,7 +30,7 @@ impl Interrupt for Restless {
 
 impl Context for Restless {
     fn recv<T>(&self, channel: &crossbeam_channel::Receiver<T>) -> Option<T> {
-        Threads::SLEEPY.recv(channel)
+        Threads::BLOCKING.recv(channel)
     }
 
     fn recv_unless<T>(
@@ -38,7 +38,7 @@ impl Context for Restless {
         channel: &crossbeam_channel::Receiver<T>,
         is_stalled: impl FnMut() -> bool,
     ) -> Waited<T> {
-        Threads::WATCHFUL.recv_unless(channel, is_stalled)
+        Threads::SPINNING.recv_unless(channel, is_stalled)
     }
 }
 

@@ -9,7 +9,7 @@ use revm::bytecode::Bytecode;
 use revm::state::{Account, AccountInfo, EvmStorageSlot};
 
 /// A place in [`Accesses::accounts`].
-pub(super) type Place = u32;
+pub(super) type AccountIndex = u32;
 
 /// Accounts that are looked at for the one that a slot belongs to: calls go out of a contract and
 /// come back.
@@ -21,12 +21,12 @@ const FEW: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Accesses {
     pub(super) accounts: Vec<Address>,
-    pub(super) balances: Vec<(Place, U256)>,
-    pub(super) nonces: Vec<(Place, u64)>,
-    pub(super) codes: Vec<(Place, Bytes)>,
-    pub(super) reads: Vec<(Place, U256)>,
-    pub(super) writes: Vec<(Place, U256, U256)>,
-    /// Wei that were set aside for the beneficiary and for the receiver of surcharges. They are
+    pub(super) balances: Vec<(AccountIndex, U256)>,
+    pub(super) nonces: Vec<(AccountIndex, u64)>,
+    pub(super) codes: Vec<(AccountIndex, Bytes)>,
+    pub(super) reads: Vec<(AccountIndex, U256)>,
+    pub(super) writes: Vec<(AccountIndex, U256, U256)>,
+    /// Wei that were deferred for the beneficiary and for the receiver of surcharges. They are
     /// accessed, also if that is nothing.
     pub(super) credits: [Option<U256>; 2],
 }
@@ -42,7 +42,7 @@ pub(in crate::evm) struct Kept {
 }
 
 impl Kept {
-    /// The transaction has set these amounts aside.
+    /// The transaction has deferred these amounts.
     pub(in crate::evm) fn set_credits(&mut self, credits: [Option<U256>; 2]) {
         if let Some(accesses) = &mut self.accesses {
             accesses.credits = credits;
@@ -91,15 +91,16 @@ impl Accesses {
         *credits = Default::default();
     }
 
-    fn next_place(&self) -> Place {
-        Place::try_from(self.accounts.len()).unwrap_or(Place::MAX)
+    fn next_place(&self) -> AccountIndex {
+        AccountIndex::try_from(self.accounts.len()).unwrap_or(AccountIndex::MAX)
     }
 
     /// The place of an account that has probably been added just now.
-    fn place_of_last(&mut self, address: Address) -> Place {
+    fn place_of_last(&mut self, address: Address) -> AccountIndex {
         let mut last = self.accounts.iter().rev().take(FEW);
         if let Some(back) = last.position(|account| *account == address) {
-            return Place::try_from(self.accounts.len() - 1 - back).unwrap_or(Place::MAX);
+            return AccountIndex::try_from(self.accounts.len() - 1 - back)
+                .unwrap_or(AccountIndex::MAX);
         }
         // Once more is shorter than to look for it.
         let place = self.next_place();
@@ -163,7 +164,7 @@ impl Accesses {
         before: Original,
         after: Original,
         code: Option<&Bytecode>,
-    ) -> Place {
+    ) -> AccountIndex {
         let place = self.next_place();
         self.accounts.push(address);
         if before.balance != after.balance {
@@ -193,7 +194,13 @@ impl Accesses {
     }
 
     /// Adds a slot of the account at `place` with its values.
-    pub(super) fn add_values(&mut self, place: Place, slot: U256, before: U256, after: U256) {
+    pub(super) fn add_values(
+        &mut self,
+        place: AccountIndex,
+        slot: U256,
+        before: U256,
+        after: U256,
+    ) {
         if before == after {
             self.reads.push((place, slot));
         } else {

@@ -1,6 +1,6 @@
 //! Puts together what all of a block has accessed: the list in its canonical order.
 
-use super::accesses::{Accesses, Place};
+use super::accesses::{Accesses, AccountIndex};
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_eip7928::bal::Bal;
@@ -12,7 +12,7 @@ use alloy_primitives::map::{AddressMap, HashMap};
 use alloy_primitives::{Address, U256};
 use core::hash::{Hash, Hasher};
 
-/// An account for which something may be set aside.
+/// An account for which something may be deferred.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Receiver {
     pub(in crate::evm) address: Address,
@@ -82,7 +82,7 @@ impl ListBuilder {
         let mut found = core::mem::take(&mut self.found);
         found.clear();
         found.extend(accesses.accounts.iter().map(|address| self.place(*address)));
-        let at = |place: &Place| found.get(*place as usize).copied();
+        let at = |place: &AccountIndex| found.get(*place as usize).copied();
         for (place, balance) in &accesses.balances {
             let Some(place) = at(place) else { continue };
             self.set_balance(index, place, *balance);
@@ -120,7 +120,7 @@ impl ListBuilder {
         }
     }
 
-    /// Adds to a receiver what a transaction has set aside for it.
+    /// Adds to a receiver what a transaction has deferred for it.
     fn credit(&mut self, index: BlockAccessIndex, which: usize, amount: U256) {
         let (touch_creates, mutant) = (self.touch_creates, self.mutant);
         let Some(receiver) = self.receivers.get_mut(which) else { return };

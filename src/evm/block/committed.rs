@@ -57,7 +57,7 @@ impl Committed {
     /// in there. See [`Surcharge`](crate::Surcharge).
     #[must_use]
     pub fn surcharge(&self) -> Option<U256> {
-        self.outcome.as_ref().ok()?.aside.surcharges.first().copied()
+        self.outcome.as_ref().ok()?.deferred.surcharges.first().copied()
     }
 
     /// Wei that the beneficiary gets on top of [`changes`](Self::changes), if that is not in there:
@@ -65,6 +65,6 @@ impl Committed {
     /// not the revenue from fees. The account counts as touched even if this is zero.
     #[must_use]
     pub fn reward(&self) -> Option<U256> {
-        self.outcome.as_ref().ok()?.aside.rewards.first().copied()
+        self.outcome.as_ref().ok()?.deferred.rewards.first().copied()
     }
 }

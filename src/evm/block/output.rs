@@ -198,12 +198,12 @@ pub struct Stats {
     /// shared out.
     pub begun_first: u64,
     /// Transactions that the calling thread took over from a worker which the system seemed to have
-    /// put aside.
+    /// suspended.
     pub taken_over: u64,
     /// Private batches that the calling thread ran beside such a worker, and ended first.
     pub helped_batches: u64,
     /// Parts of the block that workers ran by themselves, each on the state before all of them, and
-    /// that were adopted: nothing that they had read was changed by those before them.
+    /// that were committed: nothing that they had read was changed by those before them.
     pub parts: u64,
     /// Rounds of transactions that ran in lanes: each worker ran transactions that have something
     /// to do with each other one after the other, on the state before the round.
@@ -221,13 +221,13 @@ pub struct Stats {
 
 /// What was counted so far, for the block's statistics.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::evm) struct Tally {
+pub(in crate::evm) struct BlockCounters {
     pub(in crate::evm) protocol: Counters,
     /// Stretches that ran in order because of what earlier blocks have shown.
     pub(in crate::evm) predicted_stretches: u64,
     /// Transactions that were to begin before their turn.
     pub(in crate::evm) begun_first: u64,
-    /// Parts of the block that were adopted.
+    /// Parts of the block that were committed.
     pub(in crate::evm) parts: u64,
     /// Rounds of transactions that ran in lanes.
     pub(in crate::evm) rounds: u64,
@@ -235,7 +235,7 @@ pub(in crate::evm) struct Tally {
     pub(in crate::evm) batches: u64,
 }
 
-impl Tally {
+impl BlockCounters {
     /// A stretch has committed this number of private batches.
     pub(in crate::evm) fn count(&mut self, (strategy, reason): (Strategy, Reason), batches: u64) {
         self.predicted_stretches += u64::from(reason == Reason::KnownChain);
@@ -250,9 +250,14 @@ impl Tally {
 }
 
 impl Stats {
-    pub(in crate::evm) fn new(workers: usize, alone: bool, done: u32, tally: Tally) -> Self {
-        let Tally { protocol: counters, predicted_stretches, begun_first, .. } = tally;
-        let Tally { parts, rounds, batches, .. } = tally;
+    pub(in crate::evm) fn new(
+        workers: usize,
+        alone: bool,
+        done: u32,
+        counted: BlockCounters,
+    ) -> Self {
+        let BlockCounters { protocol: counters, predicted_stretches, begun_first, .. } = counted;
+        let BlockCounters { parts, rounds, batches, .. } = counted;
         let alone = alone && parts == 0 && rounds == 0;
         Self {
             workers: if alone { 1 } else { workers as u64 },

@@ -4,7 +4,7 @@ use super::output::{Executed, ExecutedStatus, Outcome};
 use crate::evm::exec::balances::Moved;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_consensus::{EthereumReceipt, TxType};
 use alloy_primitives::{Address, Log};
@@ -12,11 +12,11 @@ use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
 
 /// Outcomes of all transactions, receipts of the executed ones.
-pub(in crate::evm) type Split = (Vec<Outcome>, Vec<EthereumReceipt>);
+pub(in crate::evm) type OutcomesAndReceipts = (Vec<Outcome>, Vec<EthereumReceipt>);
 
 /// Outcomes and receipts of the first transactions of a block, or of others that follow each other.
 #[derive(Clone, Debug, Default)]
-pub(in crate::evm) struct Splitting {
+pub(in crate::evm) struct OutcomesBuilder {
     /// Whose outcome is the first one.
     first: usize,
     outcomes: Vec<Outcome>,
@@ -47,7 +47,7 @@ impl Loggers {
     }
 }
 
-impl Splitting {
+impl OutcomesBuilder {
     /// No results yet; reserves room for those of `transactions` transactions from `first` on.
     pub(in crate::evm) fn with_capacity(first: usize, transactions: usize) -> Self {
         Self {
@@ -65,9 +65,10 @@ impl Splitting {
         self.receipts.reserve(more);
     }
 
-    /// Adds what became of `tx`, which is the next one. Its result is not in `fate` any more then.
-    pub(in crate::evm) fn take(&mut self, tx: &TxEnv, fate: &mut Fate, mutant: EvmMutant) {
-        match fate {
+    /// Adds what became of `tx`, which is the next one. Its result is not in `outcome` any more
+    /// then.
+    pub(in crate::evm) fn take(&mut self, tx: &TxEnv, outcome: &mut TxOutcome, mutant: EvmMutant) {
+        match outcome {
             Ok(Some(output)) => self.add_executed(tx, TxOutput::take_result(output)),
             Ok(None) => unreachable!("what has no result there was added before"),
             Err(rejection) => self.add_skipped(rejection.clone(), mutant),
@@ -145,9 +146,9 @@ impl Splitting {
     pub(in crate::evm) fn complete(
         mut self,
         block: &Block,
-        results: Vec<Fate>,
+        results: Vec<TxOutcome>,
         mutant: EvmMutant,
-    ) -> Split {
+    ) -> OutcomesAndReceipts {
         let first = self.end();
         self.expect(results.len());
         for (tx, mut result) in block.transactions.iter().zip(results).skip(first) {

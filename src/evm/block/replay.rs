@@ -11,10 +11,10 @@ use super::commit::{Codes, add_reward};
 use super::committed::{Committed, OnCommit};
 use crate::evm::exec::any::{AnySource, AnyState};
 use crate::evm::exec::base::{BlockBase, DbError, Overlay, StateSource};
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::extensions::Extensions;
 use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
@@ -247,15 +247,15 @@ fn failed(tx: TxIndex, error: EvmDatabaseError<ErasedError>) -> ReplayError<Eras
 }
 
 /// Keeps what commits, for replays.
-pub(in crate::evm) struct Keeper(Option<Vec<Committed>>);
+pub(in crate::evm) struct CommitRecorder(Option<Vec<Committed>>);
 
-impl Keeper {
+impl CommitRecorder {
     /// `keeps`: nothing is kept otherwise.
     pub(in crate::evm) fn new(keeps: bool) -> Self {
         Self(keeps.then(Vec::new))
     }
 
-    /// Runs `transactions` with what hears of each commit: `on_commit` after the keeper.
+    /// Runs `transactions` with what hears of each commit: `on_commit` after the recorder.
     pub(in crate::evm) fn listen<R>(
         &mut self,
         on_commit: Option<OnCommit<'_>>,
@@ -269,11 +269,16 @@ impl Keeper {
         }))
     }
 
-    /// What it has kept of a block by `recipe` over `overlay`.
-    pub(in crate::evm) fn end(self, recipe: &Recipe, overlay: &Arc<Overlay>) -> Option<Replay> {
-        let committed = self.0.filter(|_| !recipe.extensions.has_own_evm())?;
-        let (block, extensions) = (Arc::clone(&recipe.block), recipe.extensions.clone());
-        let (overlay, mutant) = (Arc::clone(overlay), recipe.mutant);
+    /// What it has kept of a block by `block_context` over `overlay`.
+    pub(in crate::evm) fn end(
+        self,
+        block_context: &BlockContext,
+        overlay: &Arc<Overlay>,
+    ) -> Option<Replay> {
+        let committed = self.0.filter(|_| !block_context.extensions.has_own_evm())?;
+        let (block, extensions) =
+            (Arc::clone(&block_context.block), block_context.extensions.clone());
+        let (overlay, mutant) = (Arc::clone(overlay), block_context.mutant);
         Some(Replay { block, extensions, overlay, committed, mutant })
     }
 }

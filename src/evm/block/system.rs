@@ -2,10 +2,10 @@
 //! withdrawals, and the irregular state change of the DAO fork.
 
 use crate::evm::bal::outside::Outside;
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, all_changes};
 use crate::evm::exec::input::Block;
 use crate::evm::exec::precompile::BlockPrecompiles;
-use crate::evm::exec::recipe::Recipe;
 use alloy_eips::eip7685::Requests;
 use alloy_eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy_primitives::{Address, Bytes, U256, address, map::AddressMap};
@@ -45,7 +45,7 @@ enum Below<DB: Database> {
 
 /// Calls system contracts over a database and keeps what each call left.
 pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
-    recipe: &'a Recipe,
+    block_context: &'a BlockContext,
     below: Below<DB>,
     pub(in crate::evm) effects: Vec<AccountChange>,
     /// What the calls have accessed, if an access list is asked for.
@@ -57,8 +57,8 @@ pub(in crate::evm) struct SystemCalls<'a, DB: Database> {
 }
 
 impl<'a, DB: Database> SystemCalls<'a, DB> {
-    pub(in crate::evm) fn new(recipe: &'a Recipe, database: DB) -> Self {
-        let block = &recipe.block;
+    pub(in crate::evm) fn new(block_context: &'a BlockContext, database: DB) -> Self {
+        let block = &block_context.block;
         let calls = block.rules.system_calls && block.cfg.spec.is_enabled_in(SpecId::CANCUN);
         let below = if calls {
             let state = State::builder().with_database(database).with_bundle_update();
@@ -67,7 +67,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             Below::Database(database)
         };
         let (effects, outside) = Default::default();
-        Self { recipe, below, effects, outside, warm_precompiles: false }
+        Self { block_context, below, effects, outside, warm_precompiles: false }
     }
 
     /// The account after the calls so far.
@@ -100,7 +100,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
     }
 
     fn block(&self) -> &'a Block {
-        &self.recipe.block
+        &self.block_context.block
     }
 
     /// Stores the parent's hash (EIP-2935) and its beacon root (EIP-4788).
@@ -167,8 +167,10 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             let early = "the block is of a fork without system contracts";
             return Err(SystemError::Contract(early.into()));
         };
-        let precompiles =
-            BlockPrecompiles::new(block.cfg.spec, Arc::clone(&self.recipe.extensions.precompiles));
+        let precompiles = BlockPrecompiles::new(
+            block.cfg.spec,
+            Arc::clone(&self.block_context.extensions.precompiles),
+        );
         let mut evm = Context::mainnet()
             .with_db(&mut **state)
             .with_block(block.env.clone())
@@ -183,8 +185,8 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        if self.recipe.records_accesses() {
-            self.outside.add_call(&called.state, self.recipe.mutant);
+        if self.block_context.records_accesses() {
+            self.outside.add_call(&called.state, self.block_context.mutant);
         }
         self.effects.extend(all_changes(called.state.clone()));
         state.commit(called.state);

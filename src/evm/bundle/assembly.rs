@@ -2,8 +2,8 @@
 
 use super::folded::{AccountReverted, FoldedAccount, keeps_slots};
 use super::shares::Folded;
+use crate::evm::exec::bundle_shards::BUNDLE_SHARDS;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::spread::CELLS;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::map::Entry;
 use alloy_primitives::{Address, B256};
@@ -14,7 +14,7 @@ use revm::database::{BundleAccount, BundleState};
 const MARGIN: usize = 8;
 
 /// A bundle that is put together.
-pub(in crate::evm) struct Assembly {
+pub(in crate::evm) struct BundleAssembly {
     bundle: BundleState,
     /// What is needed to undo the block, if it is wanted.
     reverts: Option<Vec<AccountReverted>>,
@@ -23,7 +23,7 @@ pub(in crate::evm) struct Assembly {
     mutant: EvmMutant,
 }
 
-impl Assembly {
+impl BundleAssembly {
     pub(in crate::evm) fn new(reverts: bool, mutant: EvmMutant) -> Self {
         Self::after(BundleState::default(), reverts, mutant)
     }
@@ -182,15 +182,15 @@ impl Assembly {
     }
 }
 
-/// Makes room for all accounts when the first bucket is there, `cells` with `accounts` in them.
-pub(in crate::evm) fn expect(assembly: &mut Assembly, cells: u64, accounts: usize) {
+/// Makes room for all accounts when the first bucket is there, `shards` with `accounts` in them.
+pub(in crate::evm) fn expect(assembly: &mut BundleAssembly, shards: u64, accounts: usize) {
     if !assembly.is_empty() {
         return;
     }
-    let cells = cells.count_ones() as usize;
-    if cells as u64 == CELLS {
+    let shards = shards.count_ones() as usize;
+    if shards as u64 == BUNDLE_SHARDS {
         return assembly.expect(accounts);
     }
-    let all = accounts * CELLS as usize / cells.max(1);
+    let all = accounts * BUNDLE_SHARDS as usize / shards.max(1);
     assembly.expect(all + all / MARGIN);
 }

@@ -1,9 +1,9 @@
 //! What a block has left, before it is folded by account.
 
 use crate::evm::bal::outside::Outside;
-use crate::evm::block::receipts::Splitting;
+use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::tx_output::Fate;
+use crate::evm::exec::tx_output::TxOutcome;
 use crate::evm::mutants::EvmMutant;
 use alloy_primitives::Address;
 use revm::database::BundleState;
@@ -16,13 +16,13 @@ pub(in crate::evm) struct BlockEffects {
     /// What the pre-block calls left.
     pub(in crate::evm) before: Vec<AccountChange>,
     /// What became of the transactions; see `split` for the first ones.
-    pub(in crate::evm) outcomes: Vec<Fate>,
+    pub(in crate::evm) outcomes: Vec<TxOutcome>,
     /// Outcomes and receipts of the first ones, if they were made before: their results may be gone
     /// then.
-    pub(in crate::evm) split: Splitting,
-    /// For each of them, one bit for each cell that its changes are in: most buckets need not look
+    pub(in crate::evm) split: OutcomesBuilder,
+    /// For each of them, one bit for each shard that its changes are in: most buckets need not look
     /// at more.
-    pub(in crate::evm) masks: Vec<u64>,
+    pub(in crate::evm) shard_masks: Vec<u64>,
     /// What the post-block calls left.
     pub(in crate::evm) after: Vec<AccountChange>,
     /// Accounts that the DAO fork drains.
@@ -30,11 +30,11 @@ pub(in crate::evm) struct BlockEffects {
     /// Wei that the end of the block adds, with the accounts as they are before the block, for
     /// accounts that nothing else has touched.
     pub(in crate::evm) increments: Vec<(Address, u128, Option<AccountInfo>)>,
-    /// Receiver of rewards that were set aside, as it is before the block.
+    /// Receiver of rewards that were deferred, as it is before the block.
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
-    /// Receiver of surcharges that were set aside, as it is before the block.
+    /// Receiver of surcharges that were deferred, as it is before the block.
     pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
-    /// Who else may be paid aside, as he is before the block.
+    /// Who else may be paid deferred, as he is before the block.
     pub(in crate::evm) paid: Vec<(Address, Option<AccountInfo>)>,
     /// What is accessed before the transactions, and after them, if an access list is asked for.
     pub(in crate::evm) outside: [Outside; 2],

@@ -8,9 +8,9 @@ use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
 use super::folded::FoldedAccount;
 use super::undo::Large;
+use crate::evm::exec::bundle_shards::BundleShards;
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::spread::Spread;
-use crate::evm::fees::aside::Aside;
+use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::{Address, U256, map::AddressMap};
@@ -21,9 +21,9 @@ use revm::state::AccountInfo;
 pub(in crate::evm) struct Bucket<'a> {
     effects: &'a BlockEffects,
     parent: Option<&'a BundleState>,
-    spread: &'a Spread,
-    /// Its cells.
-    mask: u64,
+    bundle_shards: &'a BundleShards,
+    /// Its shards.
+    shard_mask: u64,
     /// Where each account lies in `folds`.
     places: AddressMap<u32>,
     folds: Vec<(Address, Fold<'a>)>,
@@ -38,12 +38,12 @@ impl<'a> Bucket<'a> {
     pub(in crate::evm) fn new(
         effects: &'a BlockEffects,
         parent: Option<&'a BundleState>,
-        (spread, mask): (&'a Spread, u64),
+        (bundle_shards, shard_mask): (&'a BundleShards, u64),
         accounts: usize,
     ) -> Self {
         let places = AddressMap::with_capacity_and_hasher(accounts, Default::default());
         let folds = Vec::with_capacity(accounts);
-        Self { effects, parent, spread, mask, places, folds, seen: 0, large: &[] }
+        Self { effects, parent, bundle_shards, shard_mask, places, folds, seen: 0, large: &[] }
     }
 
     /// The same, where what undoes the slots of `large` accounts is made apart.
@@ -53,7 +53,7 @@ impl<'a> Bucket<'a> {
     }
 
     fn is_mine(&self, address: &Address) -> bool {
-        self.mask == u64::MAX || self.mask & self.spread.cell(address) != 0
+        self.shard_mask == u64::MAX || self.shard_mask & self.bundle_shards.shard(address) != 0
     }
 
     /// What has become of the account, and whether `first` was put there because nothing had.
@@ -103,7 +103,7 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Credits `receiver` with what transactions have set aside for it.
+    /// Credits `receiver` with what transactions have deferred for it.
     fn pay(&mut self, receiver: &(Address, Option<AccountInfo>), amounts: &[U256]) {
         let (address, before) = receiver;
         if !amounts.is_empty() && self.is_mine(address) {
@@ -115,11 +115,11 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    fn pay_aside(&mut self, aside: &Aside) {
+    fn pay_deferred(&mut self, deferred: &Deferred) {
         let effects = self.effects;
-        self.pay(&effects.surcharged, &aside.surcharges);
-        self.pay(&effects.beneficiary, &aside.rewards);
-        for (to, amount) in &aside.payments {
+        self.pay(&effects.surcharged, &deferred.surcharges);
+        self.pay(&effects.beneficiary, &deferred.rewards);
+        for (to, amount) in &deferred.payments {
             if let Some(payee) = effects.paid.iter().find(|(payee, _)| payee == to) {
                 self.pay(payee, &[*amount]);
             }
@@ -131,22 +131,24 @@ impl<'a> Bucket<'a> {
         self.apply(&effects.before);
         let mut paid = effects.paid.iter().chain([&effects.beneficiary, &effects.surcharged]);
         let pays_mine = paid.any(|(payee, _)| self.is_mine(payee));
-        for (seen, (outcome, mask)) in effects.outcomes.iter().zip(&effects.masks).enumerate() {
+        for (seen, (outcome, shard_mask)) in
+            effects.outcomes.iter().zip(&effects.shard_masks).enumerate()
+        {
             self.seen = seen;
-            let mask = mask & self.mask;
-            if mask == 0 && !pays_mine {
+            let shard_mask = shard_mask & self.shard_mask;
+            if shard_mask == 0 && !pays_mine {
                 continue;
             }
             let Ok(Some(output)) = outcome else { continue };
-            let late = is_evm_mutant!(effects.mutant, AsideLate);
+            let late = is_evm_mutant!(effects.mutant, DeferredLate);
             if pays_mine && !late {
-                self.pay_aside(&output.aside);
+                self.pay_deferred(&output.deferred);
             }
-            if mask != 0 {
+            if shard_mask != 0 {
                 self.apply(&output.changes);
             }
             if pays_mine && late {
-                self.pay_aside(&output.aside);
+                self.pay_deferred(&output.deferred);
             }
         }
         self.apply(&effects.after);

@@ -104,7 +104,7 @@ impl AccountFold {
         }
     }
 
-    /// A transaction's reward that was set aside: the beneficiary is touched, with or without
+    /// A transaction's reward that was deferred: the beneficiary is touched, with or without
     /// an amount.
     pub(super) fn reward(&mut self, reward: Reward) {
         let Some(info) = &mut self.info else {

@@ -4,9 +4,9 @@
 pub(super) mod assembly;
 pub(super) mod block_effects;
 pub(super) mod bucket;
+pub(super) mod builder;
 mod fold;
 pub(super) mod folded;
-pub(super) mod growing;
-pub(super) mod growing_bundle;
+pub(super) mod output_builder;
 pub(super) mod shares;
 pub(super) mod undo;

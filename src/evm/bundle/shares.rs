@@ -4,7 +4,7 @@ use super::block_effects::BlockEffects;
 use super::bucket::Folds;
 use super::folded::{AccountReverted, FoldedAccount};
 use super::undo::{Large, UndoneSlots};
-use crate::evm::exec::spread::{CELLS, Spread};
+use crate::evm::exec::bundle_shards::{BUNDLE_SHARDS, BundleShards};
 use alloy_primitives::{Address, B256, map::AddressMap};
 use core::cmp::Reverse;
 use revm::bytecode::Bytecode;
@@ -13,7 +13,7 @@ use revm::database::BundleAccount;
 /// A share of the work, which one worker does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::evm) enum Job {
-    /// Folds the accounts of a bucket: those in these cells.
+    /// Folds the accounts of a bucket: those in these shards.
     Fold(u64),
     /// Makes what undoes the slots of an account that has very many.
     Undo(Large),
@@ -28,7 +28,7 @@ pub(in crate::evm) enum Done {
 
 /// One bucket's part of the bundle, but for what undoes it.
 pub(in crate::evm) struct Folded {
-    pub(in crate::evm) cells: u64,
+    pub(in crate::evm) shards: u64,
     pub(in crate::evm) accounts: Vec<(Address, BundleAccount)>,
     /// New codes.
     pub(super) contracts: Vec<(B256, Bytecode)>,
@@ -41,7 +41,7 @@ pub(in crate::evm) struct Folded {
 impl Folded {
     /// What `folds` come to, and what undoes that, if it is `wanted`.
     pub(in crate::evm) fn new(
-        cells: u64,
+        shards: u64,
         folds: Folds<'_>,
         wanted: bool,
     ) -> (Self, Vec<AccountReverted>) {
@@ -49,7 +49,7 @@ impl Folded {
         let accounts = Vec::with_capacity(folds.len());
         let mut reverts = Vec::with_capacity(if wanted { folds.len() } else { 0 });
         let (contracts, apart) = Default::default();
-        let mut this = Self { cells, accounts, contracts, apart, reverts_size: 0 };
+        let mut this = Self { shards, accounts, contracts, apart, reverts_size: 0 };
         for (address, folded) in folds.finish() {
             let is_reverted = folded.is_reverted();
             let FoldedAccount { account, revert, contract, is_undone_apart } = folded;
@@ -97,7 +97,7 @@ impl Jobs {
     }
 
     /// The job has come to its end. Tells whether this is the first time: a worker that was put
-    /// aside may do what the caller has done meanwhile.
+    /// suspended may do what the caller has done meanwhile.
     pub(in crate::evm) fn end(&mut self, job: usize) -> bool {
         self.ended.get_mut(job).is_some_and(|ended| !core::mem::replace(ended, true))
     }
@@ -118,39 +118,39 @@ impl Jobs {
     }
 }
 
-/// Shares the cells out among up to `shares` buckets. Those with the most changes come first: an
+/// Shares the shards out among up to `shares` buckets. Those with the most changes come first: an
 /// account that all transactions change keeps one worker busy for as long as many others do. So
 /// does one with very many slots, of `large`, whose part in the reverts is a job of its own.
 pub(in crate::evm) fn shared_out(
     effects: &BlockEffects,
-    spread: &Spread,
+    bundle_shards: &BundleShards,
     shares: usize,
     large: &[Large],
 ) -> Vec<Job> {
-    let shares = shares.min(CELLS as usize);
+    let shares = shares.min(BUNDLE_SHARDS as usize);
     if shares <= 1 {
         return vec![Job::Fold(u64::MAX); shares];
     }
-    let mut changes = [0; CELLS as usize];
-    let mut count = |mut mask: u64, times: usize| {
-        while mask != 0 {
-            if let Some(count) = changes.get_mut(mask.trailing_zeros() as usize) {
+    let mut changes = [0; BUNDLE_SHARDS as usize];
+    let mut count = |mut shard_mask: u64, times: usize| {
+        while shard_mask != 0 {
+            if let Some(count) = changes.get_mut(shard_mask.trailing_zeros() as usize) {
                 *count += times;
             }
-            mask &= mask - 1;
+            shard_mask &= shard_mask - 1;
         }
     };
-    effects.masks.iter().for_each(|mask| count(*mask, 1));
-    count(spread.cell(&effects.beneficiary.0), effects.masks.len());
-    large.iter().for_each(|large| count(spread.cell(&large.address), large.slots));
+    effects.shard_masks.iter().for_each(|shard_mask| count(*shard_mask, 1));
+    count(bundle_shards.shard(&effects.beneficiary.0), effects.shard_masks.len());
+    large.iter().for_each(|large| count(bundle_shards.shard(&large.address), large.slots));
     let weigh = |share| {
-        let cells = || (share..CELLS as usize).step_by(shares);
-        let weight = cells().filter_map(|cell| changes.get(cell)).sum::<usize>();
-        (Reverse(weight), cells().fold(0, |cells, cell| cells | 1 << cell))
+        let shards = || (share..BUNDLE_SHARDS as usize).step_by(shares);
+        let weight = shards().filter_map(|shard| changes.get(shard)).sum::<usize>();
+        (Reverse(weight), shards().fold(0, |shards, shard| shards | 1 << shard))
     };
     let mut buckets: Vec<(Reverse<usize>, u64)> = (0..shares).map(weigh).collect();
     buckets.sort_unstable();
-    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, cells)| Job::Fold(cells)).collect();
+    let mut jobs: Vec<_> = buckets.into_iter().map(|(_, shards)| Job::Fold(shards)).collect();
     // The bucket of the largest comes first.
     jobs.splice(1..1, large.iter().copied().map(Job::Undo));
     jobs

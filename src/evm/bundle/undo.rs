@@ -2,8 +2,8 @@
 //! become of them another one makes this.
 
 use super::block_effects::BlockEffects;
+use crate::evm::exec::bundle_shards::BundleShards;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
-use crate::evm::exec::spread::Spread;
 use alloy_primitives::map::{AddressMap, AddressSet};
 use alloy_primitives::{Address, U256};
 use revm::database::{BundleState, RevertToSlot};
@@ -13,11 +13,11 @@ use std::collections::hash_map::Entry;
 /// Slots from which on two workers are faster than one.
 const MANY: usize = 4_096;
 /// Slots for which there is room from the start at most, whatever the sample says.
-const MOST_ROOM: usize = 16 * MANY;
+const MOST_SLOT_ROOM: usize = 16 * MANY;
 /// Transactions that tell which accounts have as many, and how many of them have to say so: one
 /// alone may be the only one of its kind.
 const SAMPLE: usize = 32;
-const ENOUGH: usize = 4;
+const FEWEST_IN_SAMPLE: usize = 4;
 /// Slots of each that are looked at: where most are the same there are few.
 const LOOKED_AT: usize = 16;
 
@@ -51,7 +51,7 @@ impl Sampled {
         let looked_at = self.some.len();
         self.some.sort_unstable();
         self.some.dedup();
-        match self.transactions >= ENOUGH && 4 * self.some.len() >= 3 * looked_at {
+        match self.transactions >= FEWEST_IN_SAMPLE && 4 * self.some.len() >= 3 * looked_at {
             true => step * self.slots,
             false => 0,
         }
@@ -63,9 +63,9 @@ pub(in crate::evm) fn large_accounts(
     effects: &BlockEffects,
     parent: Option<&BundleState>,
 ) -> Vec<Large> {
-    let BlockEffects { masks, outcomes, .. } = effects;
+    let BlockEffects { shard_masks, outcomes, .. } = effects;
     // What has changed nothing need not be looked at.
-    let changed = || masks.iter().zip(outcomes).filter(|(mask, _)| **mask != 0);
+    let changed = || shard_masks.iter().zip(outcomes).filter(|(shard_mask, _)| **shard_mask != 0);
     let step = changed().count().div_ceil(SAMPLE).max(1);
     let mut accounts = AddressMap::<Sampled>::default();
     let sample = changed().step_by(step).flat_map(|(_, outcome)| outcome.iter().flatten());
@@ -87,17 +87,17 @@ pub(in crate::evm) fn large_accounts(
 /// if it did, as what counts of them depends on that.
 pub(in crate::evm) fn undone_slots(
     effects: &BlockEffects,
-    spread: &Spread,
+    bundle_shards: &BundleShards,
     account: Large,
 ) -> Option<UndoneSlots> {
-    let cell = spread.cell(&account.address);
-    let outcomes = effects.outcomes.iter().zip(&effects.masks);
+    let shard = bundle_shards.shard(&account.address);
+    let outcomes = effects.outcomes.iter().zip(&effects.shard_masks);
     let outputs = outcomes
-        .filter(|(_, mask)| **mask & cell != 0)
+        .filter(|(_, shard_mask)| **shard_mask & shard != 0)
         .flat_map(|(outcome, _)| outcome.iter().flatten());
     let changes = outputs.flat_map(|output| &output.changes);
     let changes = effects.before.iter().chain(changes).chain(&effects.after);
-    let room = account.slots.min(MOST_ROOM);
+    let room = account.slots.min(MOST_SLOT_ROOM);
     let mut undone = UndoneSlots::with_capacity_and_hasher(room, Default::default());
     for change in changes.filter(|change| change.address == account.address) {
         if change.kind != ChangeKind::Changed {
@@ -178,7 +178,7 @@ mod tests {
     fn undone(before: Vec<AccountChange>) -> Option<UndoneSlots> {
         let effects = BlockEffects { before, ..BlockEffects::default() };
         let account = Large { address: ACCOUNT, slots: 2 };
-        undone_slots(&effects, &Spread::default(), account)
+        undone_slots(&effects, &BundleShards::default(), account)
     }
 
     /// The same slots again and again are few; so are those of an account that has come once.

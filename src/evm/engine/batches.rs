@@ -103,10 +103,10 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         machine: EvmMachine<'a, D>,
         store: &'a Store<EvmLocation>,
         used: &'a UsedGas,
-        (streams, followed): (bool, bool),
+        (streams, has_bundle_thread): (bool, bool),
     ) -> Self {
-        let recipe = machine.recipe();
-        let runner = Runner::new(machine, recipe, followed, streams);
+        let block_context = machine.block_context();
+        let runner = Runner::new(machine, block_context, has_bundle_thread, streams);
         let open = Open::Scattered { groups: Vec::new(), in_journal: 0 };
         Self { runner, store, used, streams, is_second: false, open }
     }
@@ -141,7 +141,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
     fn run_single(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
         let Self { runner, used, is_second, open, .. } = self;
         let Open::Scattered { groups, in_journal } = open else { return Err(MustWait::UNKNOWN) };
-        let recipe = runner.recipe;
+        let block_context = runner.block_context;
         let machine = &mut runner.machine;
         machine.begin(tx);
         let Ran { result, goes_on, .. } = machine.run_tx(tx, None);
@@ -161,7 +161,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         }
         let txs = Chunk { first: tx, end: tx.next() };
         if let Some(log) = machine.view_mut().log_mut() {
-            for_each_write(&output.changes, recipe, |location, _| log.write(&location));
+            for_each_write(&output.changes, block_context, |location, _| log.write(&location));
             log.end_group(txs);
         }
         groups.push((txs, BatchGroup::One(Arc::new(output))));
@@ -172,7 +172,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
             };
             for (txs, group) in groups.iter().skip(*in_journal) {
                 let BatchGroup::One(output) = group else { continue };
-                for_each_write(&output.changes, recipe, |location, entry| {
+                for_each_write(&output.changes, block_context, |location, entry| {
                     latest.put(txs.first, location, entry);
                 });
             }
@@ -189,7 +189,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         is_streamed: bool,
     ) -> Option<(Chunk, BatchGroup)> {
         let split = core::mem::take(&mut runner.split);
-        let recipe = runner.recipe;
+        let block_context = runner.block_context;
         let ran = u32::try_from(ledger.outcomes.len()).unwrap_or(u32::MAX);
         let txs = Chunk { first, end: TxIndex(first.0.saturating_add(ran)) };
         if txs.is_empty() {
@@ -198,7 +198,7 @@ impl<'a, D: DatabaseRef> EvmBatches<'a, D> {
         if let Some(log) = runner.machine.view_mut().log_mut() {
             log.expect_writes();
             for output in ledger.outcomes.iter().flatten().flatten() {
-                for_each_write(&output.changes, recipe, |location, _| log.write(&location));
+                for_each_write(&output.changes, block_context, |location, _| log.write(&location));
             }
             log.end_group(txs);
         }
@@ -221,24 +221,25 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
         let (runner, first) = (&mut self.runner, txs.first);
         let range: Range<usize> = first.position()..txs.end.position();
         if let Some(InOrder { carry, room }) = in_order {
-            let ledger = Box::new(EvmLedger::of_part(runner.recipe, range.clone(), room));
+            let ledger = Box::new(EvmLedger::of_part(runner.block_context, range.clone(), room));
             let carry = carry.unwrap_or_else(|| {
                 let mut carry = Carry::from(first);
-                carry.keep_receivers(runner.recipe, self.store);
+                carry.keep_receivers(runner.block_context, self.store);
                 carry
             });
             self.open = Open::InOrder { ledger, first, carried: carry.first };
             return runner.begin_in_order(range, carry, log);
         }
         // What the list tells others cannot change, whatever they commit.
-        let logs = is_evm_mutant!(runner.recipe.mutant, ToldReadsLogged);
-        let is_told = runner.recipe.reads_claims && !logs;
+        let logs = is_evm_mutant!(runner.block_context.mutant, ToldReadsLogged);
+        let is_told = runner.block_context.reads_claims && !logs;
         let log = log.map(|log| if is_told { log.of_writes() } else { log });
         runner.machine.view_mut().begin_batch((first, snapshot, is_second), log);
         self.open = match batch {
-            Batch::Range(_) if !self.streams && runner.recipe.shares => {
+            Batch::Range(_) if !self.streams && runner.block_context.shares => {
                 let none = BlockGas::default();
-                let ledger = Box::new(EvmLedger::of_part(runner.recipe, range.clone(), none));
+                let ledger =
+                    Box::new(EvmLedger::of_part(runner.block_context, range.clone(), none));
                 runner.begin_private(range);
                 Open::Neighbours { ledger, first }
             }
@@ -247,12 +248,12 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
     }
 
     fn run(&mut self, tx: TxIndex) -> Result<(), Wait<D::Error>> {
-        let claims = self.runner.recipe.told_claims();
+        let claims = self.runner.block_context.told_claims();
         let ran = match &mut self.open {
             Open::InOrder { ledger, .. } => {
                 return Self::run_neighbour(&mut self.runner, ledger, tx);
             }
-            _ if self.used.exceeds(self.runner.recipe.block.env.gas_limit)
+            _ if self.used.exceeds(self.runner.block_context.block.env.gas_limit)
                 || claims.is_some_and(|claims| claims.is_beyond_wrong(index_of(tx))) =>
             {
                 return Err(MustWait::UNKNOWN);
@@ -283,14 +284,14 @@ impl<D: DatabaseRef> BatchMachine for EvmBatches<'_, D> {
             Open::Neighbours { mut ledger, first } => {
                 runner.settle(&mut ledger);
                 if !*is_second {
-                    used.add(ledger.gas().admitted(&runner.recipe.block));
+                    used.add(ledger.gas().admitted(&runner.block_context.block));
                 }
                 Self::end_neighbours(runner, *ledger, first, false).into_iter().collect()
             }
             Open::Scattered { groups, .. } => groups,
         };
         // The groups have all that is in it.
-        if !is_evm_mutant!(self.runner.recipe.mutant, BatchJournalKept) {
+        if !is_evm_mutant!(self.runner.block_context.mutant, BatchJournalKept) {
             self.runner.machine.clear_journal();
         }
         let view = self.runner.machine.view_mut();

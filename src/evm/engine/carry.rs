@@ -2,9 +2,9 @@
 //! no store.
 
 use super::ledger::EvmLedger;
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{Incarnation, TxIndex, Version};
@@ -76,16 +76,16 @@ impl Carry {
     }
 
     /// Takes over what is pending.
-    pub(in crate::evm) fn complete(&mut self, ledger: &EvmLedger, recipe: &Recipe) {
+    pub(in crate::evm) fn complete(&mut self, ledger: &EvmLedger, block_context: &BlockContext) {
         let pending = core::mem::take(&mut self.pending);
         let end = ledger.outcomes.len();
         let first = core::mem::replace(&mut self.first_pending, end);
         self.left.clear();
-        take_over(&mut self.latest, ledger.left_of(first..end), recipe, |_| true);
+        take_over(&mut self.latest, ledger.left_of(first..end), block_context, |_| true);
         if let Pending::Batches { known, .. } = pending
             && known.is_empty()
         {
-            take_over_credits(&mut self.latest, ledger.left_of(first..end), recipe);
+            take_over_credits(&mut self.latest, ledger.left_of(first..end), block_context);
         }
     }
 
@@ -96,28 +96,32 @@ impl Carry {
         &mut self,
         (asked, others): (Option<Address>, impl IntoIterator<Item = Address>),
         ledger: &EvmLedger,
-        recipe: &Recipe,
+        block_context: &BlockContext,
     ) {
         match (asked, &mut self.pending) {
             // The first time: nothing has been taken over yet.
             (Some(asked), Pending::Batches { known, .. }) if known.is_empty() => {
                 known.insert(asked);
                 known.extend(others);
-                let is_lost = is_evm_mutant!(recipe.mutant, PendingUntaken);
+                let is_lost = is_evm_mutant!(block_context.mutant, PendingUntaken);
                 let counts = |address: &Address| known.contains(address) && !is_lost;
                 let range = self.first_pending..ledger.outcomes.len();
-                take_over(&mut self.latest, ledger.left_of(range.clone()), recipe, counts);
-                take_over_credits(&mut self.latest, ledger.left_of(range), recipe);
+                take_over(&mut self.latest, ledger.left_of(range.clone()), block_context, counts);
+                take_over_credits(&mut self.latest, ledger.left_of(range), block_context);
             }
-            _ => self.complete(ledger, recipe),
+            _ => self.complete(ledger, block_context),
         }
     }
 
     /// Remembers, if the block begins with it, what is credited later: each credit is added at once
     /// then.
-    pub(in crate::evm) fn keep_receivers(&mut self, recipe: &Recipe, store: &Store<EvmLocation>) {
+    pub(in crate::evm) fn keep_receivers(
+        &mut self,
+        block_context: &BlockContext,
+        store: &Store<EvmLocation>,
+    ) {
         let is_bottom = self.is_bottom();
-        for receiver in recipe.receivers().filter(|_| is_bottom) {
+        for receiver in block_context.receivers().filter(|_| is_bottom) {
             let location = EvmLocation::Account(receiver);
             if let Some(value) = store.base(&location) {
                 self.latest.keep_base(location, value);
@@ -133,20 +137,20 @@ impl Carry {
     /// Each entry that is not in `store` yet, one for each location.
     pub(in crate::evm) fn into_entries(
         mut self,
-        recipe: &Recipe,
+        block_context: &BlockContext,
         store: &Store<EvmLocation>,
         mut each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
     ) {
         let first = self.first;
         let left = self.left.iter().map(|(tx, left)| (*tx, left));
-        take_over(&mut self.latest, left, recipe, |_| true);
-        let unsummed = is_evm_mutant!(recipe.mutant, HandBackUnsummed);
-        for receiver in recipe.receivers().filter(|_| !unsummed) {
+        take_over(&mut self.latest, left, block_context, |_| true);
+        let unsummed = is_evm_mutant!(block_context.mutant, HandBackUnsummed);
+        for receiver in block_context.receivers().filter(|_| !unsummed) {
             let location = EvmLocation::Account(receiver);
             let base = || -> Result<_, Infallible> { unreachable!("it was seeded") };
             let Ok(_) = self.latest.read(&location, || store.newest(&location, first, base));
         }
-        let lost = is_evm_mutant!(recipe.mutant, HandBackLost);
+        let lost = is_evm_mutant!(block_context.mutant, HandBackLost);
         for (tx, location, entry) in self.latest.into_entries().filter(|_| !lost) {
             each(Version { tx, incarnation: Incarnation(0) }, location, entry);
         }
@@ -158,16 +162,18 @@ impl Carry {
 pub(in crate::evm) fn take_over<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
-    recipe: &Recipe,
+    block_context: &BlockContext,
     counts: impl Fn(&Address) -> bool,
 ) {
-    if is_evm_mutant!(recipe.mutant, JournalLost) {
+    if is_evm_mutant!(block_context.mutant, JournalLost) {
         return;
     }
     for (tx, output) in left {
         for change in output.changes.iter().filter(|change| counts(&change.address)) {
             let change = core::slice::from_ref(change);
-            for_each_write(change, recipe, |location, entry| latest.put(tx, location, entry));
+            for_each_write(change, block_context, |location, entry| {
+                latest.put(tx, location, entry)
+            });
         }
     }
 }
@@ -176,11 +182,11 @@ pub(in crate::evm) fn take_over<'a>(
 pub(in crate::evm) fn take_over_credits<'a>(
     latest: &mut Latest<EvmLocation>,
     left: impl Iterator<Item = (TxIndex, &'a Arc<TxOutput>)>,
-    recipe: &Recipe,
+    block_context: &BlockContext,
 ) {
-    let lost = is_evm_mutant!(recipe.mutant, PartCreditsLost);
+    let lost = is_evm_mutant!(block_context.mutant, PartCreditsLost);
     for (tx, output) in left.filter(|_| !lost) {
-        for (to, reward) in recipe.rewards(output) {
+        for (to, reward) in block_context.rewards(output) {
             latest.put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }
     }

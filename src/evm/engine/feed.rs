@@ -1,6 +1,6 @@
 //! Hands what transactions in order have left to the worker that makes the bundle.
 
-use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::sync::Sender;
 use std::sync::Arc;
 
@@ -26,11 +26,13 @@ pub(in crate::evm) struct Feed {
 impl Feed {
     /// Hands over what has become of transactions, if there are enough of them. Nothing that they
     /// have changed may be missing.
-    pub(in crate::evm) fn send(&mut self, outcomes: &[Fate]) {
+    pub(in crate::evm) fn send(&mut self, outcomes: &[TxOutcome]) {
         let end = outcomes.len();
         if end >= self.end.saturating_add(self.batch) {
             let new = (self.end..).zip(outcomes.iter().skip(self.end));
-            let left = |(place, fate): (usize, &Fate)| Some((place, fate.as_ref().ok()?.clone()?));
+            let left = |(place, outcome): (usize, &TxOutcome)| {
+                Some((place, outcome.as_ref().ok()?.clone()?))
+            };
             let left = new.filter_map(left).collect();
             self.end = end;
             // There is room for all of them. Who is not there any more has panicked, and that is

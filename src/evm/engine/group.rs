@@ -2,7 +2,7 @@
 
 use super::ledger::EvmLedger;
 use crate::evm::block::gas::BlockGas;
-use crate::evm::block::receipts::Splitting;
+use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::mutants::is_evm_mutant;
@@ -23,7 +23,7 @@ pub(in crate::evm) struct Neighbours {
     /// Without results, if they are in `split`.
     pub(in crate::evm) ledger: EvmLedger,
     /// Unless commits are streamed: then the ledger has them.
-    pub(in crate::evm) split: Option<Splitting>,
+    pub(in crate::evm) split: Option<OutcomesBuilder>,
 }
 
 impl Ledger for EvmLedger {
@@ -71,11 +71,11 @@ impl Ledger for EvmLedger {
             BatchGroup::Many(neighbours) => {
                 let Neighbours { ledger, split } = *neighbours;
                 if let Some(split) = split {
-                    let mut growing = core::mem::take(&mut self.growing);
+                    let mut output_builder = core::mem::take(&mut self.output_builder);
                     // Those before it may have none yet.
-                    self.split_into(&mut growing.split);
-                    growing.append(&ledger.outcomes, split);
-                    self.growing = growing;
+                    self.split_into(&mut output_builder.split);
+                    output_builder.append(&ledger.outcomes, split);
+                    self.output_builder = output_builder;
                 }
                 self.append(ledger);
             }

@@ -5,13 +5,13 @@ use super::stream::Stream;
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
-use crate::evm::block::receipts::Splitting;
-use crate::evm::bundle::growing::Growing;
+use crate::evm::block::receipts::OutcomesBuilder;
+use crate::evm::bundle::output_builder::OutputBuilder;
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, ChangeKind};
 use crate::evm::exec::input::{Block, regular_gas_limit};
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::exec::tx_output::{Fate, TxOutput};
+use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
 use crate::evm::exec::work::LONG;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
@@ -35,9 +35,9 @@ pub(in crate::evm) struct EvmLedger {
     /// What several have left together lies with the last of them; what was lent to a worker that
     /// folds beside a round is not here during it. The results of the first ones may be somewhere
     /// else: see [`split_into`](Self::split_into).
-    pub(in crate::evm) outcomes: Vec<Fate>,
-    /// Cells of the changes of each: see `spread`.
-    pub(in crate::evm) masks: Vec<u64>,
+    pub(in crate::evm) outcomes: Vec<TxOutcome>,
+    /// Shards of the changes of each: see `bundle_shards`.
+    pub(in crate::evm) shard_masks: Vec<u64>,
     stream: Stream,
     /// To the worker that makes the bundle of what commits, if one does.
     pub(in crate::evm) feed: Option<Feed>,
@@ -51,28 +51,28 @@ pub(in crate::evm) struct EvmLedger {
     /// What they have accessed of the list that the block comes with: see [`Kept`].
     pub(in crate::evm) marks: Vec<u32>,
     /// What was made of committed transactions.
-    pub(in crate::evm) growing: Growing,
+    pub(in crate::evm) output_builder: OutputBuilder,
     pub(super) mutant: EvmMutant,
 }
 
 impl EvmLedger {
-    pub(in crate::evm) fn new(recipe: &Recipe) -> Self {
-        let part = Self::of_part(recipe, 0..0, BlockGas::default());
-        Self { stream: Stream::new(recipe), ..part }
+    pub(in crate::evm) fn new(block_context: &BlockContext) -> Self {
+        let part = Self::of_part(block_context, 0..0, BlockGas::default());
+        Self { stream: Stream::new(block_context), ..part }
     }
 
     /// The ledger of a part of a block, where those before it have used that much gas.
     pub(in crate::evm) fn of_part(
-        recipe: &Recipe,
+        block_context: &BlockContext,
         transactions: Range<usize>,
         before: BlockGas,
     ) -> Self {
-        let (block, mutant) = (Arc::clone(&recipe.block), recipe.mutant);
+        let (block, mutant) = (Arc::clone(&block_context.block), block_context.mutant);
         let outcomes = Vec::with_capacity(transactions.len());
-        let masks = Vec::with_capacity(transactions.len());
+        let shard_masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, feed, long, accesses, marks, growing) = Default::default();
+        let (stream, feed, long, accesses, marks, output_builder) = Default::default();
         Self {
             block,
             first,
@@ -80,14 +80,14 @@ impl EvmLedger {
             gas,
             asked,
             outcomes,
-            masks,
+            shard_masks,
             stream,
             feed,
             long,
             balances,
             accesses,
             marks,
-            growing,
+            output_builder,
             mutant,
         }
     }
@@ -103,7 +103,10 @@ impl EvmLedger {
     }
 
     /// What became of those of `transactions` that it knows of.
-    fn outcomes_of(&self, transactions: Range<usize>) -> impl Iterator<Item = (TxIndex, &Fate)> {
+    fn outcomes_of(
+        &self,
+        transactions: Range<usize>,
+    ) -> impl Iterator<Item = (TxIndex, &TxOutcome)> {
         let from = transactions.start.saturating_sub(self.first);
         let end = from.saturating_add(transactions.len()).min(self.outcomes.len());
         let known = self.outcomes.get(from..end).unwrap_or_default();
@@ -113,7 +116,7 @@ impl EvmLedger {
 
     /// Adds to `split`, which has them of those before, the results of the last transactions. They
     /// are not here any more then.
-    pub(in crate::evm) fn split_into(&mut self, split: &mut Splitting) {
+    pub(in crate::evm) fn split_into(&mut self, split: &mut OutcomesBuilder) {
         let Self { block, first, outcomes, mutant, .. } = self;
         let transactions = block.transactions.iter().skip(split.end());
         let left = split.end().saturating_sub(*first);
@@ -124,15 +127,15 @@ impl EvmLedger {
 
     /// What became of those from `from` on, which is not here until it is [taken
     /// back](Self::take_back).
-    pub(in crate::evm) fn lend(&mut self, from: usize) -> Vec<Fate> {
+    pub(in crate::evm) fn lend(&mut self, from: usize) -> Vec<TxOutcome> {
         let take =
-            |outcome: &mut Fate| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
+            |outcome: &mut TxOutcome| outcome.as_mut().map(Option::take).map_err(|why| why.clone());
         self.outcomes.iter_mut().skip(from.saturating_sub(self.first)).map(take).collect()
     }
 
     /// What became of those from `from` on, which was [lent](Self::lend): a bundle that was made of
     /// it may be lost with the worker that goes on with it.
-    pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<Fate>) {
+    pub(in crate::evm) fn take_back(&mut self, from: usize, lent: Vec<TxOutcome>) {
         if is_evm_mutant!(self.mutant, LentLost) {
             return;
         }
@@ -203,11 +206,11 @@ impl EvmLedger {
         self.gas = self.gas.plus(part.gas);
         if self.outcomes.capacity() == 0 && part.outcomes.len() == self.block.transactions.len() {
             // Better than room for both.
-            (self.outcomes, self.masks) = (part.outcomes, part.masks);
+            (self.outcomes, self.shard_masks) = (part.outcomes, part.shard_masks);
         } else {
             self.make_room();
             self.outcomes.append(&mut part.outcomes);
-            self.masks.append(&mut part.masks);
+            self.shard_masks.append(&mut part.shard_masks);
         }
         self.long.append(&mut part.long);
         if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
@@ -224,17 +227,17 @@ impl EvmLedger {
     fn make_room(&mut self) {
         if self.outcomes.capacity() == 0 {
             self.outcomes.reserve_exact(self.block.transactions.len());
-            self.masks.reserve_exact(self.block.transactions.len());
+            self.shard_masks.reserve_exact(self.block.transactions.len());
         }
     }
 
     /// Outcomes and receipts of all that are committed are made; and what they have left is in the
     /// bundle, if one grows.
     pub(in crate::evm) fn catch_up(&mut self) {
-        let mut growing = core::mem::take(&mut self.growing);
-        growing.bundle_up_to(&self.outcomes);
-        self.split_into(&mut growing.split);
-        self.growing = growing;
+        let mut output_builder = core::mem::take(&mut self.output_builder);
+        output_builder.bundle_up_to(&self.outcomes);
+        self.split_into(&mut output_builder.split);
+        self.output_builder = output_builder;
     }
 
     /// Sends what commits from now on to `stream`.
@@ -263,7 +266,7 @@ impl EvmLedger {
     }
 
     /// Adds what became of `tx`, which comes next.
-    pub(super) fn push(&mut self, tx: TxIndex, outcome: Fate) {
+    pub(super) fn push(&mut self, tx: TxIndex, outcome: TxOutcome) {
         if self.stream.is_heard()
             && let Some(outcome) = outcome.clone().transpose()
         {
@@ -274,7 +277,7 @@ impl EvmLedger {
             self.accesses.push(Box::default());
         }
         let output = outcome.as_ref().ok().and_then(Option::as_ref);
-        self.masks.push(output.map_or(0, |output| output.mask));
+        self.shard_masks.push(output.map_or(0, |output| output.shard_mask));
         self.outcomes.push(outcome);
     }
 }
@@ -311,12 +314,13 @@ impl EvmLedger {
     /// Gives the last transaction that was executed what it and others have left together.
     pub(in crate::evm) fn give(&mut self, mut left: TxOutput) {
         self.fill_in(&mut left.changes);
-        let kept = self.outcomes.iter_mut().zip(&mut self.masks).rev();
-        let last = kept.filter_map(|(outcome, cells)| Some((outcome.as_mut().ok()?, cells))).next();
-        let Some((last @ None, cells)) = last else {
+        let kept = self.outcomes.iter_mut().zip(&mut self.shard_masks).rev();
+        let last =
+            kept.filter_map(|(outcome, shards)| Some((outcome.as_mut().ok()?, shards))).next();
+        let Some((last @ None, shards)) = last else {
             unreachable!("a transaction has left it, and has nothing else")
         };
-        *cells = left.mask;
+        *shards = left.shard_mask;
         *last = Some(Arc::new(left));
     }
 

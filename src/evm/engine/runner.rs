@@ -3,16 +3,16 @@
 
 use super::carry::{Carry, Journal, Pending, take_over};
 use super::ledger::EvmLedger;
-use crate::evm::block::receipts::Splitting;
+use crate::evm::block::receipts::OutcomesBuilder;
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::AccountChange;
 use crate::evm::exec::effects::remember;
 use crate::evm::exec::location::{EvmLocation, EvmValue};
 use crate::evm::exec::machine::EvmMachine;
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::window::Window;
-use crate::evm::fees::aside::Aside;
+use crate::evm::fees::deferred::Deferred;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::TxIndex;
 use crate::mv::{AccessLog, Entry, Latest};
@@ -33,7 +33,7 @@ pub(in crate::evm) enum NotRun<E> {
 /// An EVM that runs transactions one after the other.
 pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     pub(in crate::evm) machine: EvmMachine<'a, D>,
-    pub(in crate::evm) recipe: &'a Recipe,
+    pub(in crate::evm) block_context: &'a BlockContext,
     /// The lowest transaction whose changes may not be in `latest` yet: they are in the journal, or
     /// with the ledger alone.
     first_pending: usize,
@@ -45,38 +45,38 @@ pub(in crate::evm) struct Runner<'a, D: DatabaseRef> {
     /// streamed.
     window: Option<Window>,
     /// A worker folds what commits, and does not share accounts out.
-    is_followed: bool,
+    has_bundle_thread: bool,
     /// Outcomes and receipts of those before the next one, unless commits are streamed.
-    pub(in crate::evm) split: Splitting,
+    pub(in crate::evm) split: OutcomesBuilder,
     is_streamed: bool,
     /// What it leaves is kept with the groups of a private batch, which reads nothing that is
     /// credited.
     is_private: bool,
     /// What the transactions that were taken together have deferred.
-    aside: Aside,
+    deferred: Deferred,
 }
 
 impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Runs transactions on `machine`.
     pub(in crate::evm) fn new(
         machine: EvmMachine<'a, D>,
-        recipe: &'a Recipe,
-        followed: bool,
+        block_context: &'a BlockContext,
+        has_bundle_thread: bool,
         streamed: bool,
     ) -> Self {
-        let has_window = recipe.shares && !streamed;
+        let has_window = block_context.shares && !streamed;
         Self {
             machine,
-            recipe,
+            block_context,
             first_pending: 0,
             left: Vec::new(),
             is_bottom: false,
-            window: has_window.then(|| Window::with_mutant(recipe.mutant)),
-            is_followed: followed,
-            split: Splitting::default(),
+            window: has_window.then(|| Window::with_mutant(block_context.mutant)),
+            has_bundle_thread,
+            split: OutcomesBuilder::default(),
             is_streamed: streamed,
             is_private: true,
-            aside: Aside::default(),
+            deferred: Deferred::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
 
     fn begin(&mut self, txs: Range<usize>) {
         if !self.is_streamed {
-            self.split = Splitting::with_capacity(txs.start, txs.len());
+            self.split = OutcomesBuilder::with_capacity(txs.start, txs.len());
         }
         self.machine.expect(txs);
     }
@@ -131,7 +131,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         tx: TxIndex,
         ledger: &mut EvmLedger,
     ) -> Result<(), NotRun<D::Error>> {
-        let forgotten = is_evm_mutant!(self.recipe.mutant, JournalForgotten);
+        let forgotten = is_evm_mutant!(self.block_context.mutant, JournalForgotten);
         let is_complete = self.first_pending >= tx.position() || forgotten;
         self.machine.view_mut().set_complete(is_complete);
         self.machine.begin(tx);
@@ -195,18 +195,18 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         if self.is_streamed {
             return ledger.commit(tx, Arc::new(output));
         }
-        let TxOutput { result, changes, mask, aside, work, kept } = output;
+        let TxOutput { result, changes, shard_mask, deferred, work, kept } = output;
         let left = if self.is_settled() {
-            Some(TxOutput::left(changes, mask, aside))
+            Some(TxOutput::left(changes, shard_mask, deferred))
         } else {
             // It is in the window.
-            self.aside.append(&aside);
+            self.deferred.append(&deferred);
             None
         };
         ledger.note_work(tx, work);
         ledger.keep(kept);
         ledger.commit_left(tx, result.gas(), left);
-        if let Some(tx) = self.recipe.block.transactions.get(tx.position()) {
+        if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
             self.split.add_executed(tx, result);
         }
     }
@@ -225,9 +225,9 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         for (location, entry) in writes {
             self.latest().put(tx, location, entry);
         }
-        let recipe = self.recipe;
-        let unseen = is_evm_mutant!(recipe.mutant, RewardUnseen) || self.is_private;
-        for (to, reward) in recipe.rewards(output).filter(|_| !unseen) {
+        let block_context = self.block_context;
+        let unseen = is_evm_mutant!(block_context.mutant, RewardUnseen) || self.is_private;
+        for (to, reward) in block_context.rewards(output).filter(|_| !unseen) {
             self.latest().put(tx, EvmLocation::Account(to), Entry::Delta(reward));
         }
     }
@@ -238,9 +238,11 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
         self.settle(ledger);
         let journal = self.machine.end_journal();
         let first = core::mem::replace(&mut self.first_pending, end);
-        let (recipe, left) = (self.recipe, core::mem::take(&mut self.left));
+        let (block_context, left) = (self.block_context, core::mem::take(&mut self.left));
         let earlier = left.iter().map(|(tx, left)| (*tx, left));
-        take_over(self.latest(), earlier.chain(ledger.left_of(first..end)), recipe, |_| true);
+        take_over(self.latest(), earlier.chain(ledger.left_of(first..end)), block_context, |_| {
+            true
+        });
         if self.is_bottom {
             self.latest().keep_slots(&journal);
         }
@@ -257,17 +259,21 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     /// Gives the changes of several transactions to the last one of them.
     fn give(&mut self, mut changes: Vec<AccountChange>, ledger: &mut EvmLedger) {
         let paid = self.machine.view_mut().take_payments(&mut changes);
-        self.aside.pay(paid, self.recipe.block.env.beneficiary);
-        if changes.is_empty() && (self.aside.is_empty() || !self.is_settled()) {
+        self.deferred.pay(paid, self.block_context.block.env.beneficiary);
+        if changes.is_empty() && (self.deferred.is_empty() || !self.is_settled()) {
             return;
         }
-        let mut aside = core::mem::take(&mut self.aside);
-        if is_evm_mutant!(self.recipe.mutant, AsideLost) {
-            aside = Aside::default();
+        let mut deferred = core::mem::take(&mut self.deferred);
+        if is_evm_mutant!(self.block_context.mutant, DeferredLost) {
+            deferred = Deferred::default();
         }
         // The worker that folds does not share accounts out.
-        let mask = if self.is_followed { u64::MAX } else { self.recipe.spread.mask(&changes) };
-        ledger.give(TxOutput::left(changes, mask, aside));
+        let shard_mask = if self.has_bundle_thread {
+            u64::MAX
+        } else {
+            self.block_context.bundle_shards.shard_mask(&changes)
+        };
+        ledger.give(TxOutput::left(changes, shard_mask, deferred));
     }
 
     /// Whether it is known what all of them have changed.

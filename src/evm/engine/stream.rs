@@ -1,8 +1,8 @@
 //! Tells the caller what commits.
 
 use crate::evm::block::committed::Committed;
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::change::{AccountChange, ChangeKind, CodeBeside};
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
@@ -24,9 +24,9 @@ pub(super) struct Stream {
 
 impl Stream {
     /// No one hears yet.
-    pub(super) fn new(recipe: &Recipe) -> Self {
-        let payees = recipe.paid_aside().collect();
-        Self { to: None, payees, mutant: recipe.mutant }
+    pub(super) fn new(block_context: &BlockContext) -> Self {
+        let payees = block_context.paid_deferred().collect();
+        Self { to: None, payees, mutant: block_context.mutant }
     }
 
     /// Who hears from now on.
@@ -54,7 +54,7 @@ impl Stream {
     }
 }
 
-/// `output` with what it has paid aside as changes of the `payees`.
+/// `output` with what it has paid deferred as changes of the `payees`.
 fn with_payments(
     payees: &mut AddressMap<AccountInfo>,
     output: Arc<TxOutput>,
@@ -68,14 +68,14 @@ fn with_payments(
             *payee = change.after.clone().unwrap_or_default();
         }
     }
-    if output.aside.payments.is_empty() || is_evm_mutant!(mutant, PaymentUntold) {
+    if output.deferred.payments.is_empty() || is_evm_mutant!(mutant, PaymentUntold) {
         return output;
     }
     let mut told = TxOutput {
         result: output.result.clone(),
-        ..TxOutput::left(output.changes.clone(), output.mask, output.aside.clone())
+        ..TxOutput::left(output.changes.clone(), output.shard_mask, output.deferred.clone())
     };
-    for (address, paid) in told.aside.payments.drain(..) {
+    for (address, paid) in told.deferred.payments.drain(..) {
         let Some(payee) = payees.get_mut(&address) else { continue };
         let before = Some(payee.clone());
         // It fits: see `MOST_PAID`.

@@ -5,13 +5,13 @@ use super::carry::Carry;
 use super::group::BatchGroup;
 use crate::evm::bal::ahead::Ahead;
 use crate::evm::block::gas::BlockGas;
+use crate::evm::exec::activity::DatabaseActivity;
 use crate::evm::exec::base::{BlockBase, Overlay, StateSource};
+use crate::evm::exec::block_context::BlockContext;
 use crate::evm::exec::effects::for_each_write;
 use crate::evm::exec::location::EvmLocation;
 use crate::evm::exec::machine::EvmMachine;
-use crate::evm::exec::recipe::Recipe;
 use crate::evm::exec::rejection::Rejection;
-use crate::evm::exec::traffic::Traffic;
 use crate::evm::exec::tx_output::TxOutput;
 use crate::evm::exec::view::EvmView;
 use crate::evm::fees::reward::Reward;
@@ -25,33 +25,43 @@ use std::sync::Arc;
 /// The transactions of a block over a source of state. A copy costs little: what is large is
 /// shared.
 pub(in crate::evm) struct EvmWorkload<S> {
-    pub(in crate::evm) recipe: Arc<Recipe>,
+    pub(in crate::evm) block_context: Arc<BlockContext>,
     pub(in crate::evm) source: Arc<S>,
     pub(in crate::evm) overlay: Arc<Overlay>,
     /// What the block's list names, if that is read ahead.
     pub(in crate::evm) ahead: Option<Arc<Ahead>>,
     /// Who is inside the database.
-    pub(in crate::evm) traffic: Arc<Traffic>,
+    pub(in crate::evm) activity: Arc<DatabaseActivity>,
     /// Gas that private batches have used.
     pub(in crate::evm) used: UsedGas,
     /// Each commit is streamed to the caller.
     pub(in crate::evm) streams: bool,
     /// A worker makes the bundle of what commits meanwhile.
-    pub(in crate::evm) followed: bool,
+    pub(in crate::evm) has_bundle_thread: bool,
     /// Ends the block early.
     pub(in crate::evm) cancel: Option<CancellationToken>,
 }
 
 impl<S: StateSource> EvmWorkload<S> {
     pub(in crate::evm) fn new(
-        recipe: Recipe,
+        block_context: BlockContext,
         source: S,
         overlay: Arc<Overlay>,
-        traffic: Arc<Traffic>,
+        activity: Arc<DatabaseActivity>,
     ) -> Self {
-        let (ahead, used, streams, followed, cancel) = Default::default();
-        let (recipe, source) = (Arc::new(recipe), Arc::new(source));
-        Self { recipe, source, overlay, ahead, traffic, used, streams, followed, cancel }
+        let (ahead, used, streams, has_bundle_thread, cancel) = Default::default();
+        let (block_context, source) = (Arc::new(block_context), Arc::new(source));
+        Self {
+            block_context,
+            source,
+            overlay,
+            ahead,
+            activity,
+            used,
+            streams,
+            has_bundle_thread,
+            cancel,
+        }
     }
 
     /// Whether the caller wants no more.
@@ -59,9 +69,10 @@ impl<S: StateSource> EvmWorkload<S> {
         self.cancel.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// The recipe, to be changed: a copy, if a worker that was put aside still holds this one.
-    pub(in crate::evm) fn recipe_mut(&mut self) -> &mut Recipe {
-        Arc::make_mut(&mut self.recipe)
+    /// The block context, to be changed: a copy, if a worker that was suspended still holds this
+    /// one.
+    pub(in crate::evm) fn block_context_mut(&mut self) -> &mut BlockContext {
+        Arc::make_mut(&mut self.block_context)
     }
 
     /// A worker's base state.
@@ -70,28 +81,38 @@ impl<S: StateSource> EvmWorkload<S> {
         worker: WorkerId,
     ) -> Result<BlockBase<S::State>, <S::State as DatabaseRef>::Error> {
         let base = BlockBase::new(self.source.open(worker)?, Arc::clone(&self.overlay));
-        let base =
-            base.with_claims(self.recipe.claims.as_ref().filter(|_| self.recipe.reads_claims));
+        let base = base.with_claims(
+            self.block_context.claims.as_ref().filter(|_| self.block_context.reads_claims),
+        );
         let base = base.with_ahead(self.ahead.as_ref());
         #[cfg(feature = "mutants")]
-        let base = base.with_mutant(self.recipe.mutant);
-        Ok(base.counted(worker, Arc::clone(&self.traffic)))
+        let base = base.with_mutant(self.block_context.mutant);
+        Ok(base.counted(worker, Arc::clone(&self.activity)))
     }
 }
 
 impl<S> Clone for EvmWorkload<S> {
     fn clone(&self) -> Self {
-        let Self { recipe, source, overlay, ahead, traffic, used, streams, followed, cancel } =
-            self;
+        let Self {
+            block_context,
+            source,
+            overlay,
+            ahead,
+            activity,
+            used,
+            streams,
+            has_bundle_thread,
+            cancel,
+        } = self;
         Self {
-            recipe: Arc::clone(recipe),
+            block_context: Arc::clone(block_context),
             source: Arc::clone(source),
             overlay: Arc::clone(overlay),
             ahead: ahead.clone(),
-            traffic: Arc::clone(traffic),
+            activity: Arc::clone(activity),
             used: used.clone(),
             streams: *streams,
-            followed: *followed,
+            has_bundle_thread: *has_bundle_thread,
             cancel: cancel.clone(),
         }
     }
@@ -116,10 +137,10 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
     type Room = BlockGas;
 
     fn entries(&self, left: &Arc<TxOutput>, mut each: impl FnMut(EvmLocation, Entry<EvmLocation>)) {
-        let recipe = &self.recipe;
-        for_each_write(&left.changes, recipe, &mut each);
-        let lost = is_evm_mutant!(recipe.mutant, LaneCreditsLost);
-        for (to, reward) in recipe.rewards(left).filter(|_| !lost) {
+        let block_context = &self.block_context;
+        for_each_write(&left.changes, block_context, &mut each);
+        let lost = is_evm_mutant!(block_context.mutant, LaneCreditsLost);
+        for (to, reward) in block_context.rewards(left).filter(|_| !lost) {
             each(EvmLocation::Account(to), Entry::Delta(reward));
         }
     }
@@ -130,14 +151,14 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &Store<EvmLocation>,
         each: impl FnMut(Version, EvmLocation, Entry<EvmLocation>),
     ) {
-        carry.into_entries(&self.recipe, store, each);
+        carry.into_entries(&self.block_context, store, each);
     }
 
-    /// What was set aside. Every transaction pays the beneficiary: published with the rest, rewards
+    /// What was deferred. Every transaction pays the beneficiary: published with the rest, rewards
     /// would make one location the business of all workers all the time.
     fn credits(&self, output: &Arc<TxOutput>, mut credit: impl FnMut(EvmLocation, Reward)) {
-        let unseen = is_evm_mutant!(self.recipe.mutant, RewardUnseen);
-        for (to, reward) in self.recipe.rewards(output).filter(|_| !unseen) {
+        let unseen = is_evm_mutant!(self.block_context.mutant, RewardUnseen);
+        for (to, reward) in self.block_context.rewards(output).filter(|_| !unseen) {
             credit(EvmLocation::Account(to), reward);
         }
     }
@@ -148,7 +169,7 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmMachine<'a, S::State>, Self::BaseError> {
-        Ok(EvmMachine::new(&self.recipe, store, self.base(worker)?, (worker, context.any())))
+        Ok(EvmMachine::new(&self.block_context, store, self.base(worker)?, (worker, context.any())))
     }
 
     fn batches<'a, X: Context + 'a>(
@@ -157,9 +178,9 @@ impl<S: StateSource> Workload for EvmWorkload<S> {
         store: &'a Store<EvmLocation>,
         context: &'a X,
     ) -> Result<EvmBatches<'a, S::State>, Self::BaseError> {
-        let Self { recipe, used, streams, followed, .. } = self;
-        let view = EvmView::of_batches(recipe, store, self.base(worker)?, context.any());
-        let machine = EvmMachine::of_batches(recipe, view);
-        Ok(EvmBatches::new(machine, store, used, (*streams, *followed)))
+        let Self { block_context, used, streams, has_bundle_thread, .. } = self;
+        let view = EvmView::of_batches(block_context, store, self.base(worker)?, context.any());
+        let machine = EvmMachine::of_batches(block_context, view);
+        Ok(EvmBatches::new(machine, store, used, (*streams, *has_bundle_thread)))
     }
 }

@@ -1,7 +1,7 @@
 //! The state before the transactions: overlays over a database.
 
+use super::activity::DatabaseActivity;
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use super::traffic::Traffic;
 use crate::evm::bal::ahead::{Ahead, Item};
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::ids::{TxIndex, WorkerId};
@@ -89,7 +89,7 @@ impl Overlay {
 pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
     state: D,
     worker: WorkerId,
-    traffic: Arc<Traffic>,
+    activity: Arc<DatabaseActivity>,
     /// Reads of `state` so far.
     reads: u32,
     overlay: Arc<Overlay>,
@@ -110,11 +110,11 @@ pub(in crate::evm) struct BlockBase<D: DatabaseRef> {
 
 impl<D: DatabaseRef> BlockBase<D> {
     pub(in crate::evm) fn new(state: D, overlay: Arc<Overlay>) -> Self {
-        let (worker, traffic) = (WorkerId(0), Arc::default());
+        let (worker, activity) = (WorkerId(0), Arc::default());
         Self {
             state,
             worker,
-            traffic,
+            activity,
             reads: 0,
             overlay,
             last: None,
@@ -214,8 +214,8 @@ impl<D: DatabaseRef> BlockBase<D> {
     }
 
     /// The same, where it is counted who is inside the database.
-    pub(in crate::evm) fn counted(self, worker: WorkerId, traffic: Arc<Traffic>) -> Self {
-        Self { worker, traffic, ..self }
+    pub(in crate::evm) fn counted(self, worker: WorkerId, activity: Arc<DatabaseActivity>) -> Self {
+        Self { worker, activity, ..self }
     }
 
     pub(in crate::evm) fn account(
@@ -248,7 +248,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             return Ok(info.clone());
         }
         let read = || self.state.basic_ref(address);
-        let mut info = self.traffic.read(self.worker, &mut self.reads, read);
+        let mut info = self.activity.read(self.worker, &mut self.reads, read);
         // As in revm's `State`: an empty account has no code, also if its hash is said to be zero.
         if let Ok(Some(info)) = &mut info
             && info.is_empty()
@@ -281,7 +281,7 @@ impl<D: DatabaseRef> BlockBase<D> {
             return Ok(*value);
         }
         let read = || self.state.storage_ref(address, slot);
-        let value = self.traffic.read(self.worker, &mut self.reads, read);
+        let value = self.activity.read(self.worker, &mut self.reads, read);
         if let (Some(kept), Ok(value)) = (kept, &value) {
             let _ = kept.set(*value);
         }

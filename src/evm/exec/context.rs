@@ -10,14 +10,14 @@ use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 
 /// revm's context over a worker's view. The transaction is borrowed from the block.
-pub(super) type BlockContext<'a, D> =
+pub(super) type EvmContext<'a, D> =
     Context<&'a BlockEnv, &'a TxEnv, CfgEnv, EvmView<'a, D>, Journal<EvmView<'a, D>>, KeccakCache>;
 
 /// A worker's EVM.
 pub(super) type BlockEvm<'a, D> = Evm<
-    BlockContext<'a, D>,
+    EvmContext<'a, D>,
     (),
-    EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+    EthInstructions<EthInterpreter, EvmContext<'a, D>>,
     BlockPrecompiles,
     EthFrame<EthInterpreter>,
 >;

@@ -1,8 +1,8 @@
 //! Turns what a transaction changed into a write set.
 
+use super::block_context::BlockContext;
 use super::change::{AccountChange, ChangeKind};
 use super::location::{Account, Code, EvmLocation, EvmValue};
-use super::recipe::Recipe;
 use crate::evm::mutants::is_evm_mutant;
 use crate::mv::Entry;
 use alloy_primitives::{Address, U256};
@@ -13,21 +13,21 @@ pub(super) type Writes = Vec<(EvmLocation, Entry<EvmLocation>)>;
 
 /// What the next transaction would read otherwise than this one did, by the rules of revm's
 /// `State::commit`.
-pub(super) fn write_set(changes: &[AccountChange], recipe: &Recipe) -> Writes {
+pub(super) fn write_set(changes: &[AccountChange], block_context: &BlockContext) -> Writes {
     let slots: usize = changes.iter().map(|change| change.slots.len()).sum();
     let mut writes = Vec::with_capacity(2 * changes.len() + slots);
-    for_each_write(changes, recipe, |location, entry| writes.push((location, entry)));
+    for_each_write(changes, block_context, |location, entry| writes.push((location, entry)));
     writes
 }
 
 /// The same, one by one: each location at most once.
 pub(in crate::evm) fn for_each_write(
     changes: &[AccountChange],
-    recipe: &Recipe,
+    block_context: &BlockContext,
     mut each: impl FnMut(EvmLocation, Entry<EvmLocation>),
 ) {
     let mut put = |location, entry: Entry<EvmLocation>| {
-        let lost = is_evm_mutant!(recipe.mutant, TombstoneLost);
+        let lost = is_evm_mutant!(block_context.mutant, TombstoneLost);
         if !lost || !matches!(entry, Entry::Tombstone) {
             each(location, entry);
         }
@@ -38,7 +38,9 @@ pub(in crate::evm) fn for_each_write(
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut put);
             }
-            (ChangeKind::Changed | ChangeKind::Created, _) => write(change, &mut put, recipe),
+            (ChangeKind::Changed | ChangeKind::Created, _) => {
+                write(change, &mut put, block_context)
+            }
         }
     }
 }
@@ -76,7 +78,7 @@ fn destroy(address: Address, existed: bool, put: &mut impl FnMut(EvmLocation, En
 fn write(
     change: &AccountChange,
     put: &mut impl FnMut(EvmLocation, Entry<EvmLocation>),
-    recipe: &Recipe,
+    block_context: &BlockContext,
 ) {
     let Some(after) = &change.after else { return };
     let created = change.kind == ChangeKind::Created;
@@ -87,12 +89,12 @@ fn write(
     let code_before = before.map(Code::of).unwrap_or_default();
     let mut account = Account::of(after);
     let mut code = Code::of(after);
-    if is_evm_mutant!(recipe.mutant, CodeChangeUnrecorded) {
+    if is_evm_mutant!(block_context.mutant, CodeChangeUnrecorded) {
         code = code_before.clone();
         account.has_code = before.is_some_and(|before| Account::of(before).has_code);
     }
     let old = before.map(Account::of).filter(|_| !created);
-    let is_apart = account.has_code && recipe.receivers().all(|to| to != change.address);
+    let is_apart = account.has_code && block_context.receivers().all(|to| to != change.address);
     let keeps_balance = old.is_some_and(|old| old.balance == account.balance);
     let is_same = old == Some(account) && (keeps_balance || is_apart);
     if !is_same {
@@ -105,12 +107,12 @@ fn write(
     // A transaction that pays it unseen looks here, and at which transaction has written it. As
     // values are compared at the frontier, what is written must be none that is there before: what
     // it owns may be what it owned.
-    let is_payee = recipe.payees.contains(change.address);
+    let is_payee = block_context.payees.contains(change.address);
     let is_special = is_payee && !account.is_plain();
-    let stays_payable = is_evm_mutant!(recipe.mutant, PayeeStaysPlain);
+    let stays_payable = is_evm_mutant!(block_context.mutant, PayeeStaysPlain);
     if moves_out || is_touched_only || (is_special && !stays_payable) {
-        recipe.moved.add(change.address);
-        let by_balance = is_evm_mutant!(recipe.mutant, PayeeMarkedByBalance);
+        block_context.moved.add(change.address);
+        let by_balance = is_evm_mutant!(block_context.mutant, PayeeMarkedByBalance);
         let value = if is_special && !by_balance { U256::MAX } else { account.balance };
         put(EvmLocation::Balance(change.address), Entry::Value(EvmValue::Balance(value)));
     }
@@ -158,8 +160,8 @@ mod tests {
                 None,
                 (&Config::with_workers(one), EvmMutant::None),
             );
-            let (recipe, ..) = begun.expect("nothing fails");
-            assert!(recipe.payees.contains(address));
+            let (block_context, ..) = begun.expect("nothing fails");
+            assert!(block_context.payees.contains(address));
             let change = AccountChange {
                 address,
                 kind: ChangeKind::Changed,
@@ -170,7 +172,7 @@ mod tests {
                 knows_balance: true,
             };
             let marks = |change: AccountChange| {
-                let writes = write_set(&[change], &recipe).into_iter();
+                let writes = write_set(&[change], &block_context).into_iter();
                 let entry = |(at, entry)| (at == EvmLocation::Balance(address)).then_some(entry);
                 writes.filter_map(entry).collect::<Vec<_>>()
             };

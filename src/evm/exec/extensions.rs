@@ -11,18 +11,18 @@ pub(crate) struct Extensions {
     pub(crate) surcharge: Option<Arc<dyn Surcharge>>,
     /// Runs the transactions instead of ours; knows nothing of the other rules.
     #[cfg(feature = "alloy")]
-    pub(crate) evm: Option<Arc<dyn super::foreign::ForeignEvm>>,
+    pub(crate) evm: Option<Arc<dyn super::custom_evm::CustomEvm>>,
     /// The caller does what surrounds the transactions, and compares that with the list.
     #[cfg(feature = "alloy")]
     pub(crate) is_surrounded: bool,
 }
 
 impl Extensions {
-    /// Whether what transactions pay can be set aside.
-    pub(in crate::evm) fn sets_aside(&self) -> bool {
+    /// Whether what transactions pay can be deferred.
+    pub(in crate::evm) fn can_defer(&self) -> bool {
         #[cfg(feature = "alloy")]
         if let Some(evm) = &self.evm {
-            return evm.sets_aside();
+            return evm.can_defer();
         }
         true
     }

@@ -1,12 +1,12 @@
-//! revm's handler with six changes: the beneficiary's reward is set aside, what the transaction
+//! revm's handler with six changes: the beneficiary's reward is deferred, what the transaction
 //! changed is taken before the journal forgets it, what was changed before it is taken before an
 //! error undoes it, codes that revm forgets are remembered, a surcharge is taken if there is one,
 //! and what the transaction accesses is recorded if a list is asked for.
 
+use super::block_context::BlockContext;
 use super::change::AccountChange;
-use super::context::{BlockContext, BlockEvm};
+use super::context::{BlockEvm, EvmContext};
 use super::journal::take_changes;
-use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use super::window::Window;
 use crate::evm::bal::accesses::Kept;
@@ -41,10 +41,10 @@ mod payments;
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
 /// beneficiary's account unless the transaction has done so itself.
 pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
-    recipe: &'r Recipe,
+    block_context: &'r BlockContext,
     /// Takes what it changed together with what came before it, if it can.
     window: Option<&'r mut Window>,
-    /// The reward that was set aside.
+    /// The reward that was deferred.
     pub(super) reward: Cell<Option<U256>>,
     /// What the sender has paid on top of the gas and is not credited yet.
     pub(super) surcharge: Cell<Option<U256>>,
@@ -67,12 +67,12 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
 
 impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
     pub(super) fn new(
-        (recipe, tx): (&'r Recipe, TxIndex),
+        (block_context, tx): (&'r BlockContext, TxIndex),
         window: Option<&'r mut Window>,
         recorder: Option<Recorder>,
     ) -> Self {
         Self {
-            recipe,
+            block_context,
             window,
             reward: Cell::new(None),
             surcharge: Cell::new(None),
@@ -92,9 +92,9 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Takes what the transaction in hand changed, before the journal forgets it.
     fn take(&mut self, evm: &mut BlockEvm<'a, D>) -> Result<(), EVMError<ViewStopped>> {
-        let mutant = self.recipe.mutant;
+        let mutant = self.block_context.mutant;
         let journal = &mut evm.ctx.journaled_state;
-        if self.recipe.shares
+        if self.block_context.shares
             && journal.db().inner.has_stopped()
             && !is_evm_mutant!(mutant, StoppedStays)
         {
@@ -105,7 +105,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             evm.precompiles.reads.drain(..).for_each(|(of, slot)| recorder.note(of, slot));
             let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
             // What is warm from the beginning has no entry when it is loaded.
-            let surcharge = self.recipe.extensions.surcharge.as_ref();
+            let surcharge = self.block_context.extensions.surcharge.as_ref();
             let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
             for party in paid.into_iter().chain([Some(caller), to]).flatten() {
                 let is_listed = !is_evm_mutant!(mutant, WarmPartyUnlisted);
@@ -115,7 +115,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
             let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
             journal.database.forget_low_accounts();
-            match self.recipe.compared(self.tx, accesses) {
+            match self.block_context.compared(self.tx, accesses) {
                 Ok(kept) => self.kept = kept,
                 Err(wrong) => {
                     self.mismatch = Some(wrong);
@@ -123,7 +123,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
                 }
             }
         }
-        if self.recipe.shares || !is_evm_mutant!(mutant, CodeForgottenUnshared) {
+        if self.block_context.shares || !is_evm_mutant!(mutant, CodeForgottenUnshared) {
             self.remember_codes(&mut journal.state);
         }
         if let Some(window) = &mut self.window {
@@ -133,7 +133,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
             self.earlier = window.take_before_last(journal);
         }
-        if self.recipe.shares {
+        if self.block_context.shares {
             (self.changes, self.goes_on) = take_changes(journal, mutant);
         }
         Ok(())
@@ -171,8 +171,8 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
 
     /// Notes what the entries of the journal have accessed: revm reverts some of them before
     /// anything else is done.
-    fn note_entries(&self, context: &BlockContext<'a, D>) {
-        if is_evm_mutant!(self.recipe.mutant, FirstAccessLost) {
+    fn note_entries(&self, context: &EvmContext<'a, D>) {
+        if is_evm_mutant!(self.block_context.mutant, FirstAccessLost) {
             return;
         }
         if let Some(mut recorder) = self.recorder.as_ref().and_then(|it| it.try_borrow_mut().ok()) {
@@ -201,7 +201,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             }
         }
         let next: FrameInitOrResult<EthFrame> =
-            frame.process_next_action::<_, ContextDbError<BlockContext<'a, D>>>(ctx, action)?;
+            frame.process_next_action::<_, ContextDbError<EvmContext<'a, D>>>(ctx, action)?;
         recorder.keep_entries(ctx.journaled_state.journal.len());
         if next.is_result() {
             frame.set_finished(true);
@@ -209,18 +209,18 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(next)
     }
 
-    /// What it has accessed. These amounts were set aside.
-    pub(super) fn take_kept(&mut self, aside: [Option<U256>; 2]) -> Kept {
-        self.kept.set_credits(aside);
+    /// What it has accessed. These amounts were deferred.
+    pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Kept {
+        self.kept.set_credits(deferred);
         core::mem::take(&mut self.kept)
     }
 
-    /// It has paid the beneficiary unseen: that is set aside, and its balance is not known.
+    /// It has paid the beneficiary unseen: that is deferred, and its balance is not known.
     pub(super) fn forget_payee(&mut self) {
         if let Some(accesses) = &mut self.kept.accesses
-            && !is_evm_mutant!(self.recipe.mutant, PaymentListedTwice)
+            && !is_evm_mutant!(self.block_context.mutant, PaymentListedTwice)
         {
-            accesses.forget_balance(self.recipe.block.env.beneficiary);
+            accesses.forget_balance(self.block_context.block.env.beneficiary);
         }
     }
 
@@ -229,7 +229,7 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// has. Of an account that is not touched it does not tell, and one that is not there has no
     /// code for the next transaction.
     fn remember_codes(&mut self, journal: &mut EvmState) {
-        let keeps = !is_evm_mutant!(self.recipe.mutant, CodeForgottenTwice);
+        let keeps = !is_evm_mutant!(self.block_context.mutant, CodeForgottenTwice);
         for address in self.creations.drain(..).filter(|_| keeps) {
             let account = journal.get_mut(&address).filter(|it| it.info.code.is_none());
             let Some(account) = account else { continue };
@@ -346,8 +346,8 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let journal = &context.journaled_state;
         let is_loaded = journal.evm_state().contains_key(&beneficiary)
             && !journal.db().is_unseen(beneficiary)
-            && !is_evm_mutant!(self.recipe.mutant, RewardAlwaysSetAside);
-        if !self.recipe.defers || is_loaded {
+            && !is_evm_mutant!(self.block_context.mutant, RewardAlwaysDeferred);
+        if !self.block_context.defers || is_loaded {
             context.journaled_state.db_mut().count_balance(beneficiary);
             return post_execution::reward_beneficiary(context, exec_result.gas())
                 .map_err(Into::into);
@@ -365,7 +365,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         let used = gas.used().saturating_sub(gas.reservoir());
         let reward = U256::from(price.wrapping_mul(u128::from(used)));
         #[cfg(feature = "mutants")]
-        if is_evm_mutant!(self.recipe.mutant, RewardOverflowFails)
+        if is_evm_mutant!(self.block_context.mutant, RewardOverflowFails)
             && let Some(info) =
                 revm::Database::basic(context.journaled_state.db_mut(), beneficiary)?
             && info.balance.checked_add(reward).is_none()

@@ -12,27 +12,27 @@ pub(super) const LONGEST_INPUT: usize = 95;
 
 /// Inputs that are remembered at once. Of those of real blocks 64 places find 46 %, 256 find 48 %,
 /// 2,048 find 52 %.
-const PLACES: usize = 256;
+const CACHED_INPUTS: usize = 256;
 
 /// Hashes of what a worker has hashed in a stretch of the block. An input has one place, and the
 /// last one there stays.
 #[derive(Debug)]
 pub(super) struct KeccakCache {
     /// None before the first input: many a block hashes nothing.
-    places: Vec<Place>,
+    places: Vec<CacheEntry>,
     pub(super) mutant: EvmMutant,
 }
 
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Place {
+struct CacheEntry {
     /// Bytes of the input; zero where there is none.
     length: u8,
     input: [u8; LONGEST_INPUT],
     hash: B256,
 }
 
-impl Place {
+impl CacheEntry {
     const EMPTY: Self = Self { length: 0, input: [0; LONGEST_INPUT], hash: B256::ZERO };
 
     fn input(&self) -> &[u8] {
@@ -58,11 +58,11 @@ impl KeccakCache {
     /// The hash of `input`, which has at least one byte and at most [`LONGEST_INPUT`].
     pub(super) fn hash(&mut self, input: &[u8]) -> B256 {
         if self.places.is_empty() {
-            self.places = vec![Place::EMPTY; PLACES];
+            self.places = vec![CacheEntry::EMPTY; CACHED_INPUTS];
         }
         // An attacker who finds inputs that share one place makes each of them cost what it costs
         // without the cache.
-        let at = FixedState::default().hash_one(input) % PLACES as u64;
+        let at = FixedState::default().hash_one(input) % CACHED_INPUTS as u64;
         let Some(place) = self.places.get_mut(at as usize) else { return keccak256(input) };
         let same = place.input() == input
             || is_evm_mutant!(self.mutant, HashOfAnother) && place.length > 0;

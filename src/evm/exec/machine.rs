@@ -2,15 +2,15 @@
 
 use super::balances::Announced;
 use super::base::BlockBase;
+use super::block_context::BlockContext;
 use super::change::{AccountChange, all_changes};
-use super::context::{BlockContext, BlockEvm};
+use super::context::{BlockEvm, EvmContext};
 use super::effects::{Writes, remember, write_set};
 use super::handler::BlockHandler;
 use super::keccak::KeccakCache;
 use super::location::EvmLocation;
 use super::opcodes::{abandonable, announced, remembering};
 use super::precompile::BlockPrecompiles;
-use super::recipe::Recipe;
 use super::rejection::Rejection;
 use super::tx_output::TxOutput;
 use super::view::EvmView;
@@ -19,7 +19,7 @@ use super::work::{LONG, PRECOMPILE, expected_accounts};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::recorder::Recorder;
-use crate::evm::fees::aside::Aside;
+use crate::evm::fees::deferred::Deferred;
 use crate::evm::mutants::is_evm_mutant;
 use crate::ids::{TxIndex, WorkerId};
 use crate::mv::{ReadSet, Store};
@@ -32,7 +32,7 @@ use revm::handler::Handler;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::state::{EvmState, TransactionId};
-use revm::{Context as EvmContext, DatabaseRef};
+use revm::{Context as RevmContext, DatabaseRef};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -46,14 +46,14 @@ pub(in crate::evm) struct Ran {
 }
 
 /// Accounts for which a journal that was emptied keeps its room, at most.
-const MOST_ROOM: usize = 256;
+const MOST_ACCOUNT_ROOM: usize = 256;
 
 /// A worker's EVM over its view.
 pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
     evm: BlockEvm<'a, D>,
-    recipe: &'a Recipe,
+    block_context: &'a BlockContext,
     /// The usual instructions, while those of a run beside another one are in their place.
-    usual: Option<EthInstructions<EthInterpreter, BlockContext<'a, D>>>,
+    usual: Option<EthInstructions<EthInterpreter, EvmContext<'a, D>>>,
     /// What has recorded the accesses of the last transaction: its room is used again.
     recorder: Option<Recorder>,
     /// The seeded bug `JournalOutlivesError` is at work.
@@ -63,19 +63,20 @@ pub(in crate::evm) struct EvmMachine<'a, D: DatabaseRef> {
 
 /// revm's EVM for the block, over `view`.
 pub(super) fn build_evm<'a, D: DatabaseRef>(
-    recipe: &'a Recipe,
+    block_context: &'a BlockContext,
     view: EvmView<'a, D>,
 ) -> BlockEvm<'a, D> {
-    let block = &*recipe.block;
+    let block = &*block_context.block;
     let spec = block.cfg.spec;
-    let context = EvmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
-        .with_chain(KeccakCache::new(recipe.mutant))
+    let context = RevmContext::<BlockEnv, TxEnv, CfgEnv, _>::new(view, spec)
+        .with_chain(KeccakCache::new(block_context.mutant))
         .with_block(&block.env)
-        .with_tx(&recipe.blank)
+        .with_tx(&block_context.blank)
         .with_cfg(block.cfg.clone());
-    let precompiles = BlockPrecompiles::new(spec, Arc::clone(&recipe.extensions.precompiles));
+    let precompiles =
+        BlockPrecompiles::new(spec, Arc::clone(&block_context.extensions.precompiles));
     let mut instructions = EthInstructions::new_mainnet_with_spec(spec);
-    if recipe.caches_keccak {
+    if block_context.caches_keccak {
         instructions = remembering(instructions);
     }
     Evm::new(context, instructions, precompiles)
@@ -83,37 +84,40 @@ pub(super) fn build_evm<'a, D: DatabaseRef>(
 
 impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     pub(in crate::evm) fn new(
-        recipe: &'a Recipe,
+        block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
         (worker, context): (WorkerId, AnyInterrupt<'a>),
     ) -> Self {
-        let view = EvmView::new(recipe, store, base, context).of_worker(worker);
-        if !recipe.extensions.is_announced() {
-            return Self::over(recipe, view);
+        let view = EvmView::new(block_context, store, base, context).of_worker(worker);
+        if !block_context.extensions.is_announced() {
+            return Self::over(block_context, view);
         }
-        Self::announced(recipe, view.with_announced_balances(Announced::All))
+        Self::announced(block_context, view.with_announced_balances(Announced::All))
     }
 
     /// For private batches, over a view of them. The balances of contracts count as read there.
-    pub(in crate::evm) fn of_batches(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
-        if !recipe.pays_unseen_in_batches() {
-            return Self::over(recipe, view);
+    pub(in crate::evm) fn of_batches(
+        block_context: &'a BlockContext,
+        view: EvmView<'a, D>,
+    ) -> Self {
+        if !block_context.pays_unseen_in_batches() {
+            return Self::over(block_context, view);
         }
-        Self::announced(recipe, view.with_announced_balances(Announced::Payees))
+        Self::announced(block_context, view.with_announced_balances(Announced::Payees))
     }
 
-    fn announced(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
-        let mut machine = Self::over(recipe, view);
+    fn announced(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
+        let mut machine = Self::over(block_context, view);
         machine.evm.instruction = announced(machine.evm.instruction);
         machine
     }
 
-    /// An EVM over `view`, which is one of a block by `recipe`.
-    pub(in crate::evm) fn over(recipe: &'a Recipe, view: EvmView<'a, D>) -> Self {
+    /// An EVM over `view`, which is one of a block by `block_context`.
+    pub(in crate::evm) fn over(block_context: &'a BlockContext, view: EvmView<'a, D>) -> Self {
         Self {
-            evm: build_evm(recipe, view),
-            recipe,
+            evm: build_evm(block_context, view),
+            block_context,
             usual: None,
             recorder: None,
             #[cfg(feature = "mutants")]
@@ -123,12 +127,12 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// What records the accesses of the next transaction, if they are of use.
     fn begin_recording(&mut self) -> Option<Recorder> {
-        if !self.recipe.records_accesses() {
+        if !self.block_context.records_accesses() {
             return None;
         }
         // It is lost where a transaction panics.
         let recorder = self.recorder.take();
-        let mut recorder = recorder.unwrap_or_else(|| Recorder::new(self.recipe.mutant));
+        let mut recorder = recorder.unwrap_or_else(|| Recorder::new(self.block_context.mutant));
         recorder.begin();
         Some(recorder)
     }
@@ -136,7 +140,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     /// A run beside another one, or on what a list tells, can be abandoned; so can a speculative
     /// one that may be long.
     fn choose_instructions(&mut self, tx: TxIndex) {
-        let tx = self.recipe.block.transactions.get(tx.position());
+        let tx = self.block_context.block.transactions.get(tx.position());
         let view = self.evm.ctx.journaled_state.db_mut();
         let may_be_of_no_use = view.inner.is_second()
             || view.inner.base_mut().tells()
@@ -148,14 +152,14 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
             Some(usual) => usual,
             None => {
                 let usual = self.usual.insert(self.evm.instruction.clone()).clone();
-                let is_told = self.recipe.told_claims().is_some();
-                abandonable(usual, (is_told, self.recipe.caches_keccak))
+                let is_told = self.block_context.told_claims().is_some();
+                abandonable(usual, (is_told, self.block_context.caches_keccak))
             }
         };
     }
 
-    pub(in crate::evm) const fn recipe(&self) -> &'a Recipe {
-        self.recipe
+    pub(in crate::evm) const fn block_context(&self) -> &'a BlockContext {
+        self.block_context
     }
 
     /// The state as the EVM sees it.
@@ -165,7 +169,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
 
     /// Makes room in the journal for the accounts of these transactions.
     pub(in crate::evm) fn expect(&mut self, transactions: Range<usize>) {
-        let transactions = self.recipe.block.transactions.get(transactions).unwrap_or_default();
+        let transactions =
+            self.block_context.block.transactions.get(transactions).unwrap_or_default();
         let journal = &mut self.evm.ctx.journaled_state.state;
         if journal.is_empty() {
             journal.reserve(expected_accounts(transactions));
@@ -201,7 +206,7 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let mut state = self.end_journal();
         // The next chunk's will be about as large. Clearing takes time for room that is not used,
         // too.
-        if state.capacity() <= MOST_ROOM {
+        if state.capacity() <= MOST_ACCOUNT_ROOM {
             state.clear();
             self.evm.ctx.journaled_state.state = state;
         }
@@ -221,25 +226,25 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
     // What it returns is large, and taken to pieces at once.
     #[inline]
     pub(in crate::evm) fn run_tx(&mut self, index: TxIndex, window: Option<&mut Window>) -> Ran {
-        if let Some(tx) = self.recipe.block.transactions.get(index.position()) {
+        if let Some(tx) = self.block_context.block.transactions.get(index.position()) {
             #[cfg(feature = "alloy")]
-            if let Some(evm) = &self.recipe.extensions.evm {
-                return self.run_foreign(&**evm, (index, tx));
+            if let Some(evm) = &self.block_context.extensions.evm {
+                return self.run_custom(&**evm, (index, tx));
             }
             self.evm.ctx.tx = tx;
         }
         self.evm.precompiles.begin();
         let recorder = self.begin_recording();
-        let mut handler = BlockHandler::new((self.recipe, index), window, recorder);
+        let mut handler = BlockHandler::new((self.block_context, index), window, recorder);
         let result = handler.run(&mut self.evm);
         self.recorder = handler.recorder.take().map(RefCell::into_inner);
         // revm keeps an error of the outermost call here, and forgets to take it if the reward
         // fails after it; the next transaction would be blamed for it.
-        if !is_evm_mutant!(self.recipe.mutant, ErrorKept) {
+        if !is_evm_mutant!(self.block_context.mutant, ErrorKept) {
             self.evm.ctx.error = Ok(());
         }
         #[cfg(feature = "mutants")]
-        if is_evm_mutant!(self.recipe.mutant, JournalOutlivesError) && result.is_err() {
+        if is_evm_mutant!(self.block_context.mutant, JournalOutlivesError) && result.is_err() {
             handler.goes_on = true;
             self.outlived = true;
         }
@@ -255,57 +260,59 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         };
         let mut changes = core::mem::take(&mut handler.changes);
         let (mut reward, surcharge) = (handler.reward.take(), handler.surcharge.take());
-        if !self.recipe.shares {
+        if !self.block_context.shares {
             changes = all_changes(self.evm.ctx.journaled_state.finalize());
         }
         let mut paid = self.view_mut().take_payments(&mut changes);
         self.view_mut().check_payments(&paid);
-        let beneficiary = self.recipe.block.env.beneficiary;
+        let beneficiary = self.block_context.block.env.beneficiary;
         if let Some(at) = paid.iter().position(|(payee, _)| *payee == beneficiary) {
             handler.forget_payee();
             reward = Some(reward.unwrap_or_default().saturating_add(paid.swap_remove(at).1));
         }
         let kept = handler.take_kept([reward, surcharge]);
-        let aside = Aside { payments: paid.into_vec(), ..Aside::of(reward, surcharge) };
+        let deferred = Deferred { payments: paid.into_vec(), ..Deferred::of(reward, surcharge) };
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
-        let mask = self.recipe.spread.mask(&changes);
+        let shard_mask = self.block_context.bundle_shards.shard_mask(&changes);
         let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
         let work = result.tx_gas_used().saturating_add(more);
-        let output = TxOutput { result, changes, mask, aside, work, kept };
+        let output = TxOutput { result, changes, shard_mask, deferred, work, kept };
         Ran { result: Ok(output), goes_on, earlier }
     }
 
     /// The same with a custom EVM, which has a journal of its own for each transaction.
     #[cfg(feature = "alloy")]
-    fn run_foreign(
+    fn run_custom(
         &mut self,
-        evm: &dyn super::foreign::ForeignEvm,
+        evm: &dyn super::custom_evm::CustomEvm,
         (index, tx): (TxIndex, &TxEnv),
     ) -> Ran {
-        let recipe = self.recipe;
-        let beneficiary = recipe.defers.then_some(recipe.block.env.beneficiary);
-        let vault = recipe.extensions.surcharge.as_ref().filter(|_| recipe.sets_surcharge_aside);
-        let aside = [beneficiary, vault.map(|vault| vault.receiver())];
-        let ran = evm.run(self.view_mut(), &recipe.block, tx, aside);
+        let block_context = self.block_context;
+        let beneficiary = block_context.defers.then_some(block_context.block.env.beneficiary);
+        let vault =
+            block_context.extensions.surcharge.as_ref().filter(|_| block_context.defers_surcharge);
+        let deferred = [beneficiary, vault.map(|vault| vault.receiver())];
+        let ran = evm.run(self.view_mut(), &block_context.block, tx, deferred);
         let result = ran.and_then(|ran| {
             let mut kept = Kept::default();
-            if recipe.records_accesses() {
-                let compared = recipe.compared(index, &Accesses::of_state(&ran.state));
+            if block_context.records_accesses() {
+                let compared = block_context.compared(index, &Accesses::of_state(&ran.state));
                 kept = compared.map_err(Rejection::AccessList)?;
-                kept.set_credits(ran.aside);
+                kept.set_credits(ran.deferred);
             }
             let changes = all_changes(ran.state);
-            let [reward, surcharge] = ran.aside;
-            let (result, mask) = (ran.result, recipe.spread.mask(&changes));
-            let (aside, work) = (Aside::of(reward, surcharge), result.tx_gas_used());
-            Ok(TxOutput { result, changes, mask, aside, work, kept })
+            let [reward, surcharge] = ran.deferred;
+            let (result, shard_mask) =
+                (ran.result, block_context.bundle_shards.shard_mask(&changes));
+            let (deferred, work) = (Deferred::of(reward, surcharge), result.tx_gas_used());
+            Ok(TxOutput { result, changes, shard_mask, deferred, work, kept })
         });
         Ran { result, goes_on: false, earlier: Vec::new() }
     }
 
     /// The write set of the transaction that has just run.
     pub(super) fn writes_of(&mut self, output: &TxOutput) -> Writes {
-        let mut writes = write_set(&output.changes, self.recipe);
+        let mut writes = write_set(&output.changes, self.block_context);
         remember(&mut writes, &output.changes, self.view_mut().remembered());
         writes
     }

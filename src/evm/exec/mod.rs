@@ -3,15 +3,18 @@
 //! Whatever the EVM sees of the state passes through [`view`], which records it; whatever it
 //! leaves passes through [`effects`], which turns it into a write set.
 
+pub(super) mod activity;
 pub(super) mod any;
 pub(super) mod balances;
 pub(super) mod base;
+pub(super) mod block_context;
+pub(super) mod bundle_shards;
 pub(super) mod change;
 mod context;
+#[cfg(feature = "alloy")]
+pub(super) mod custom_evm;
 pub(super) mod effects;
 pub(super) mod extensions;
-#[cfg(feature = "alloy")]
-pub(super) mod foreign;
 mod handler;
 pub(super) mod input;
 mod journal;
@@ -21,13 +24,10 @@ pub(super) mod machine;
 mod opcodes;
 pub(super) mod payees;
 pub(super) mod precompile;
-pub(super) mod recipe;
 pub(super) mod rejection;
 #[cfg(test)]
 mod second_tests;
-pub(super) mod spread;
 pub(super) mod stopped;
-pub(super) mod traffic;
 pub(super) mod tx_output;
 pub(super) mod view;
 pub(super) mod window;

@@ -2,7 +2,7 @@
 //! KECCAK256 remembers short inputs, and jumps end a run that is of no use any more, where that may
 //! happen: beside another run, on what a list tells, or in a long speculative one.
 
-use super::context::BlockContext;
+use super::context::EvmContext;
 use super::keccak::LONGEST_INPUT;
 use super::stopped::ViewStopped;
 use crate::evm::mutants::is_evm_mutant;
@@ -23,12 +23,12 @@ use revm::interpreter::{
     Host, Instruction, InstructionContext, InstructionExecResult, InstructionResult,
 };
 
-type Call<'c, 'a, D> = InstructionContext<'c, BlockContext<'a, D>, EthInterpreter>;
+type Call<'c, 'a, D> = InstructionContext<'c, EvmContext<'a, D>, EthInterpreter>;
 
 /// The same instructions, with those announced that may look at balances.
 pub(super) fn announced<'a, D: DatabaseRef>(
-    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
-) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
+    mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
+) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     for (opcode, instruction) in [
         (BALANCE, Instruction::new(balance)),
@@ -113,8 +113,8 @@ fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExe
 
 /// The same instructions, with a KECCAK256 that remembers.
 pub(super) fn remembering<'a, D: DatabaseRef>(
-    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
-) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
+    mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
+) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     if let Some(entry) = table.get_mut(usize::from(KECCAK256)) {
         *entry = Instruction::new(keccak);
@@ -144,9 +144,9 @@ fn keccak<D: DatabaseRef>(context: Call<'_, '_, D>) -> InstructionExecResult {
 /// blocks that come with a list (`told`, from Cancun) also code without loops before what may take
 /// long. A precompile that has begun ends by itself.
 pub(super) fn abandonable<'a, D: DatabaseRef>(
-    mut instructions: EthInstructions<EthInterpreter, BlockContext<'a, D>>,
+    mut instructions: EthInstructions<EthInterpreter, EvmContext<'a, D>>,
     (told, remembers): (bool, bool),
-) -> EthInstructions<EthInterpreter, BlockContext<'a, D>> {
+) -> EthInstructions<EthInterpreter, EvmContext<'a, D>> {
     let table = instructions.instruction_table_mut();
     let mut replace = |opcode: u8, instruction| {
         if let Some(entry) = table.get_mut(usize::from(opcode)) {

@@ -2,12 +2,12 @@
 //! once the frontier has moved on, and one on what a list tells once a lower one differs from it.
 
 use super::base::BlockBase;
+use super::block_context::BlockContext;
 use super::extensions::Extensions;
 use super::input::Block;
 use super::location::{EvmLocation, EvmValue};
 use super::machine::EvmMachine;
 use super::payees::Payees;
-use super::recipe::Recipe;
 use super::view::EvmView;
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::{Access, AccessListMismatch, AccountField};
@@ -63,23 +63,23 @@ impl<F: Fn()> DatabaseRef for State<F> {
     }
 }
 
-fn recipe() -> Recipe {
+fn block_context() -> BlockContext {
     let (kind, caller) = (TxKind::Call(LOOPS), Address::repeat_byte(1));
     let call = TxEnv { kind, caller, gas_limit: GAS, chain_id: Some(1), ..TxEnv::default() };
     let block = Block { transactions: vec![call.clone(), call], ..Block::default() };
-    Recipe {
+    BlockContext {
         block: Arc::new(block),
         extensions: Extensions::default(),
         // Paying the beneficiary would read it, and a read ends the run, too.
         defers: true,
         payees: Payees::default(),
-        sets_surcharge_aside: false,
+        defers_surcharge: false,
         shares: true,
         caches_keccak: true,
         lists: false,
         claims: None,
         reads_claims: false,
-        spread: Default::default(),
+        bundle_shards: Default::default(),
         moved: Arc::default(),
         blank: TxEnv::default(),
         mutant: Default::default(),
@@ -89,13 +89,13 @@ fn recipe() -> Recipe {
 /// A second run of a private batch ends, too, and the usual one of the same machine does not.
 #[test]
 fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
-    let recipe = recipe();
+    let block_context = block_context();
     for code in CODES {
         let store = Store::new(1);
         let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
         let base = BlockBase::new(moves_on, Arc::default());
-        let view = EvmView::of_batches(&recipe, &store, base, None);
-        let mut machine = EvmMachine::over(&recipe, view);
+        let view = EvmView::of_batches(&block_context, &store, base, None);
+        let mut machine = EvmMachine::over(&block_context, view);
         for is_second in [true, false] {
             machine.view_mut().begin_batch((TxIndex(0), TxIndex(0), is_second), None);
             machine.begin(TxIndex(0));
@@ -109,12 +109,12 @@ fn loops_of_a_batch_beside_another_one_end_once_the_frontier_has_moved_on() {
 
 #[test]
 fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
-    let recipe = recipe();
+    let block_context = block_context();
     for code in CODES {
         let store = Store::new(1);
         let moves_on = State::new(code, || store.set_frontier(TxIndex(1)));
         let base = BlockBase::new(moves_on, Arc::default());
-        let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(0), None));
+        let mut machine = EvmMachine::new(&block_context, &store, base, (WorkerId(0), None));
         machine.begin_second(TxIndex(0));
         let ran = machine.run(TxIndex(0));
         assert!(ran.is_err(), "it ended by itself: {ran:?}");
@@ -130,7 +130,7 @@ fn loops_of_a_run_beside_another_one_end_once_the_frontier_has_moved_on() {
 /// To be named is not enough: something must have changed where the run has read.
 #[test]
 fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
-    let recipe = recipe();
+    let block_context = block_context();
     let [read, unread] = [LOOPS, Address::repeat_byte(0xbb)].map(EvmLocation::Account);
     for code in CODES {
         for (change, ends) in [(None, false), (Some(unread), false), (Some(read), true)] {
@@ -145,7 +145,7 @@ fn loops_of_a_run_end_once_something_has_changed_that_it_has_read() {
                 assert!(store.name_running(TxIndex(1)));
             });
             let base = BlockBase::new(state, Arc::default());
-            let mut machine = EvmMachine::new(&recipe, &store, base, (WorkerId(1), None));
+            let mut machine = EvmMachine::new(&block_context, &store, base, (WorkerId(1), None));
             store.set_running(WorkerId(1), Some(TxIndex(1)));
             machine.begin(TxIndex(1));
             let ran = machine.run(TxIndex(1));
@@ -166,9 +166,12 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
     for code in CODES.map(<[u8]>::to_vec).into_iter().chain([hashes, copies, calls]) {
         for caches_keccak in [true, false] {
             let claims = Arc::new(Claims::new(&list, 2, None, Default::default()).expect("a list"));
-            let mut recipe =
-                Recipe { claims: Some(Arc::clone(&claims)), caches_keccak, ..recipe() };
-            recipe.reads_claims = true;
+            let mut block_context = BlockContext {
+                claims: Some(Arc::clone(&claims)),
+                caches_keccak,
+                ..block_context()
+            };
+            block_context.reads_claims = true;
             // The transaction below is known to differ from the list from then on.
             let differs = State::new(&code, || {
                 let index = index_of(TxIndex(0));
@@ -183,8 +186,8 @@ fn runs_beyond_one_that_differs_from_the_list_end() {
             });
             let base = BlockBase::new(differs, Arc::default()).with_claims(Some(&claims));
             let store = Store::new(1);
-            let view = EvmView::of_batches(&recipe, &store, base, None);
-            let mut machine = EvmMachine::over(&recipe, view);
+            let view = EvmView::of_batches(&block_context, &store, base, None);
+            let mut machine = EvmMachine::over(&block_context, view);
             let first = TxIndex(1);
             machine.view_mut().begin_batch((first, TxIndex(0), false), None);
             machine.begin(first);

@@ -3,7 +3,7 @@
 use super::change::AccountChange;
 use super::rejection::Rejection;
 use crate::evm::bal::accesses::Kept;
-use crate::evm::fees::aside::Aside;
+use crate::evm::fees::deferred::Deferred;
 use revm::context::result::ExecutionResult;
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use std::sync::Arc;
 pub(in crate::evm) struct TxOutput {
     pub(in crate::evm) result: ExecutionResult,
     pub(in crate::evm) changes: Vec<AccountChange>,
-    /// Cells of the changes: see `spread`.
-    pub(in crate::evm) mask: u64,
+    /// Shards of the changes: see `bundle_shards`.
+    pub(in crate::evm) shard_mask: u64,
     /// What is not in `changes`: it comes before them, where several transactions were taken
     /// together.
-    pub(in crate::evm) aside: Aside,
+    pub(in crate::evm) deferred: Deferred,
     /// How much work it was, as gas of common instructions: see `work`.
     pub(in crate::evm) work: u64,
     /// What is kept of what it has accessed, until it commits.
@@ -25,8 +25,12 @@ pub(in crate::evm) struct TxOutput {
 
 impl TxOutput {
     /// What transactions have left, whose results are somewhere else.
-    pub(in crate::evm) fn left(changes: Vec<AccountChange>, mask: u64, aside: Aside) -> Self {
-        Self { result: blank(), changes, mask, aside, work: 0, kept: Kept::default() }
+    pub(in crate::evm) fn left(
+        changes: Vec<AccountChange>,
+        shard_mask: u64,
+        deferred: Deferred,
+    ) -> Self {
+        Self { result: blank(), changes, shard_mask, deferred, work: 0, kept: Kept::default() }
     }
 
     /// Takes the result out, unless it is shared.
@@ -46,4 +50,4 @@ fn blank() -> ExecutionResult {
 
 /// What became of a transaction: what it has left, if that is not somewhere else, or why it was
 /// left out.
-pub(in crate::evm) type Fate = Result<Option<Arc<TxOutput>>, Rejection>;
+pub(in crate::evm) type TxOutcome = Result<Option<Arc<TxOutput>>, Rejection>;

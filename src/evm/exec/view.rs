@@ -3,10 +3,10 @@
 
 use super::balances::{Announced, Balances, Moved};
 use super::base::BlockBase;
+use super::block_context::BlockContext;
 use super::change::AccountChange;
 use super::location::{Account, Code, EvmLocation, EvmValue};
 use super::payees::Payees;
-use super::recipe::Recipe;
 use super::stopped::ViewStopped;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::{TxIndex, WorkerId};
@@ -43,14 +43,14 @@ where
 }
 
 impl<'a, D: DatabaseRef> EvmView<'a, D> {
-    /// A view over `store` in a block by `recipe`.
+    /// A view over `store` in a block by `block_context`.
     pub(in crate::evm) fn new(
-        recipe: &'a Recipe,
+        block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
         context: AnyInterrupt<'a>,
     ) -> Self {
-        Self::over(recipe, View::new(store, base, context))
+        Self::over(block_context, View::new(store, base, context))
     }
 
     /// The same view, of `worker`: see [`View::of_worker`].
@@ -60,12 +60,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
 
     /// A view for private batches, over snapshots of `store`.
     pub(in crate::evm) fn of_batches(
-        recipe: &'a Recipe,
+        block_context: &'a BlockContext,
         store: &'a Store<EvmLocation>,
         base: BlockBase<D>,
         context: AnyInterrupt<'a>,
     ) -> Self {
-        Self::over(recipe, View::of_batches(store, base, context))
+        Self::over(block_context, View::of_batches(store, base, context))
     }
 
     /// A private batch begins at `first`, on the committed prefix below `snapshot`.
@@ -102,7 +102,7 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
     }
 
     fn over(
-        recipe: &'a Recipe,
+        block_context: &'a BlockContext,
         inner: View<'a, EvmLocation, BlockBase<D>, AnyInterrupt<'a>>,
     ) -> Self {
         Self {
@@ -110,12 +110,12 @@ impl<'a, D: DatabaseRef> EvmView<'a, D> {
             remembered: Vec::new(),
             solid: AddressSet::default(),
             balances: Balances::default(),
-            moved: &recipe.moved,
-            credited: recipe.receivers().collect(),
-            payees: &recipe.payees,
-            low: recipe.records_accesses().then(Vec::new),
-            has_own_precompiles: !recipe.extensions.precompiles.is_empty(),
-            mutant: recipe.mutant,
+            moved: &block_context.moved,
+            credited: block_context.receivers().collect(),
+            payees: &block_context.payees,
+            low: block_context.records_accesses().then(Vec::new),
+            has_own_precompiles: !block_context.extensions.precompiles.is_empty(),
+            mutant: block_context.mutant,
         }
     }
 

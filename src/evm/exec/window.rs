@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// Transactions that are taken together at most: what they have touched is still in the cache then.
-const LONGEST: usize = 128;
+const MOST_TAKEN_TOGETHER: usize = 128;
 
 /// What the last transactions have touched.
 #[derive(Debug, Default)]
@@ -47,11 +47,11 @@ struct Before {
 struct Taken {
     address: Address,
     status: AccountStatus,
-    was: Was,
+    was: AccountBefore,
 }
 
 /// What the window knew of an account.
-enum Was {
+enum AccountBefore {
     /// Nothing, and it does not either now.
     Nothing,
     New,
@@ -74,7 +74,7 @@ impl Window {
 
     /// Whether it should be taken.
     pub(in crate::evm) const fn is_full(&self) -> bool {
-        self.transactions >= LONGEST
+        self.transactions >= MOST_TAKEN_TOGETHER
     }
 
     /// Adds the transaction in hand, if it has only changed accounts. One that has created,
@@ -125,12 +125,12 @@ impl Window {
             account.status = status;
         }
         match was {
-            Was::Nothing => {}
-            Was::New => {
+            AccountBefore::Nothing => {}
+            AccountBefore::New => {
                 self.before.pop();
                 self.touched.remove(&address);
             }
-            Was::Known { place, code } => {
+            AccountBefore::Known { place, code } => {
                 if let Some(before) = self.before.get_mut(place) {
                     before.code = code;
                 }
@@ -145,20 +145,20 @@ impl Window {
         account.status -= AccountStatus::Touched;
         if account.is_empty() && !existed {
             // A touch of nothing leaves nothing.
-            return Taken { address, status, was: Was::Nothing };
+            return Taken { address, status, was: AccountBefore::Nothing };
         }
         account.status -= AccountStatus::LoadedAsNotExisting;
         let code = CodeBeside::of(account, existed);
         let next = self.before.len();
         let place = *self.touched.entry(address).or_insert(next);
         let was = if let Some(before) = self.before.get_mut(place) {
-            let was = Was::Known { place, code: before.code };
+            let was = AccountBefore::Known { place, code: before.code };
             before.code = before.code.and(code);
             was
         } else {
             let info = existed.then(|| info_before(account.original_info_mut(), code));
             self.before.push(Before { address, info, code });
-            Was::New
+            AccountBefore::New
         };
         Taken { address, status, was }
     }

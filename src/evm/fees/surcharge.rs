@@ -11,7 +11,7 @@ use revm::context::TxEnv;
 /// execution, before the beneficiary has its reward, so that the transaction itself does not see it
 /// there. What a transaction that is left out would have paid is not taken.
 ///
-/// What the receiver gets is set aside like the beneficiary's reward, so that transactions do not
+/// What the receiver gets is deferred like the beneficiary's reward, so that transactions do not
 /// depend on each other through it, unless the receiver is the beneficiary.
 pub trait Surcharge: Debug + Send + Sync {
     /// Who gets it.

@@ -7,7 +7,7 @@ impl EvmMutant {
     pub const ALL: &[Self] = &[
         Self::RewardOverflowFails,
         Self::RewardOverflowFills,
-        Self::RewardAlwaysSetAside,
+        Self::RewardAlwaysDeferred,
         Self::BeneficiaryUnrecorded,
         Self::AbsentEqualsEmpty,
         Self::CodeChangeUnrecorded,
@@ -40,7 +40,7 @@ impl EvmMutant {
         Self::SpeculationStays,
         Self::HandBackLost,
         Self::HandBackUnsummed,
-        Self::SurchargeAlwaysSetAside,
+        Self::SurchargeAlwaysDeferred,
         Self::CreditReadEarly,
         Self::PaymentLookedAt,
         Self::LookForgetsPayment,
@@ -96,7 +96,7 @@ impl EvmMutant {
         Self::PrecompileUnlisted,
         Self::FirstAccessLost,
         Self::SecondCallUnlisted,
-        Self::AsideLost,
-        Self::AsideLate,
+        Self::DeferredLost,
+        Self::DeferredLate,
     ];
 }

@@ -4,8 +4,8 @@ use super::choice::Choice;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{
-    CHEAP, CHEAP_FOLLOWED_FOR_TWO, FOLDS_MEANWHILE, FOLLOWED, NEIGHBOURS, NEIGHBOURS_EACH,
-    SHARED_GAS,
+    BUNDLE_THREAD_FROM, CHEAP, CHEAP_WITH_BUNDLE_THREAD, FOLDS_MEANWHILE, NEIGHBOURS,
+    NEIGHBOURS_EACH, SHARED_GAS,
 };
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
@@ -149,7 +149,7 @@ impl Features {
             // What does not run in batches will run in order.
             Strategy::InOrder | Strategy::Groups => {
                 let will = choice.is_rest || self.runs_in_order().is_some();
-                Some(will && self.is_followed())
+                Some(will && self.has_bundle_thread())
             }
         }
     }
@@ -167,9 +167,10 @@ impl Features {
     }
 
     /// Whether another worker folds what the caller runs in order.
-    pub(in crate::evm) const fn is_followed(&self) -> bool {
+    pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
         // Where order is asked for all other workers are free for it.
-        let is_enough = self.transactions >= FOLLOWED || matches!(self.policy, Policy::InOrder);
+        let is_enough =
+            self.transactions >= BUNDLE_THREAD_FROM || matches!(self.policy, Policy::InOrder);
         self.setting.workers > 1 && is_enough
     }
 
@@ -191,7 +192,7 @@ impl Features {
             ListUse::Nothing => {}
         }
         let cheap = match workers {
-            ..=2 if self.is_followed() => CHEAP_FOLLOWED_FOR_TWO,
+            ..=2 if self.has_bundle_thread() => CHEAP_WITH_BUNDLE_THREAD,
             _ if workers <= 2 || shares_journals => CHEAP,
             _ => 0,
         };
@@ -213,7 +214,11 @@ mod tests {
     use std::num::NonZeroU16;
 
     /// Why calls of these senders, with this gas, are serial on two workers.
-    fn serial(gas_by_sender: &[(u8, u64)], workers: usize, followed: bool) -> Option<Reason> {
+    fn serial(
+        gas_by_sender: &[(u8, u64)],
+        workers: usize,
+        has_bundle_thread: bool,
+    ) -> Option<Reason> {
         let tx = |(sender, gas_limit): &(u8, u64)| TxEnv {
             caller: Address::repeat_byte(*sender),
             gas_limit: *gas_limit,
@@ -221,8 +226,9 @@ mod tests {
             ..TxEnv::default()
         };
         let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
-        if followed {
-            let cycle: Vec<_> = transactions.iter().cloned().cycle().take(FOLLOWED).collect();
+        if has_bundle_thread {
+            let cycle: Vec<_> =
+                transactions.iter().cloned().cycle().take(BUNDLE_THREAD_FROM).collect();
             transactions = cycle;
         }
         features(Block { transactions, ..Block::default() }, workers).is_serial()
@@ -260,21 +266,21 @@ mod tests {
 
     #[test]
     fn cheap_transactions_are_not_worth_another_worker() {
-        let each = |gas, workers, followed| {
+        let each = |gas, workers, has_bundle_thread| {
             let transactions: Vec<_> = (0..200).map(|sender| (sender, gas)).collect();
-            serial(&transactions, workers, followed) == Some(Reason::CheapTransactions)
+            serial(&transactions, workers, has_bundle_thread) == Some(Reason::CheapTransactions)
         };
         // Native transfers; a little more; tokens of two kinds.
-        for (gas, two, two_followed, three, three_followed) in [
+        for (gas, two, two_with_thread, three, three_with_thread) in [
             (21_000, true, true, true, true),
             (34_000, true, true, true, true),
             (40_000, false, true, false, false),
             (60_000, false, false, false, false),
         ] {
             assert_eq!(each(gas, 2, false), two, "{gas}");
-            assert_eq!(each(gas, 2, true), two_followed, "{gas}");
+            assert_eq!(each(gas, 2, true), two_with_thread, "{gas}");
             assert_eq!(each(gas, 3, false), three, "{gas}");
-            assert_eq!(each(gas, 3, true), three_followed, "{gas}");
+            assert_eq!(each(gas, 3, true), three_with_thread, "{gas}");
         }
     }
 }

@@ -50,7 +50,7 @@ impl Backoff {
 }
 
 /// What a stretch that has run teaches.
-pub(in crate::evm) struct Lesson<'a> {
+pub(in crate::evm) struct StretchFeedback<'a> {
     pub(in crate::evm) block: &'a Block,
     pub(in crate::evm) choice: &'a Choice,
     pub(in crate::evm) outcome: Outcome,
@@ -71,8 +71,8 @@ impl Feedback {
     }
 
     /// Learns from a stretch.
-    pub(in crate::evm) fn learn(&mut self, lesson: &Lesson<'_>) {
-        let Lesson { block, choice, outcome, least, gives_up, seen } = *lesson;
+    pub(in crate::evm) fn learn(&mut self, lesson: &StretchFeedback<'_>) {
+        let StretchFeedback { block, choice, outcome, least, gives_up, seen } = *lesson;
         if choice.untried.groups {
             self.groups.skip();
         }
@@ -131,7 +131,7 @@ mod tests {
             let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
             let (block, choice, seen, least, gives_up) = (&block, &choice, &seen, 32, true);
             let mut feedback = Feedback::default();
-            feedback.learn(&Lesson { block, choice, outcome, least, gives_up, seen });
+            feedback.learn(&StretchFeedback { block, choice, outcome, least, gives_up, seen });
             feedback.tries_neighbours()
         };
         let held = [3, 511, 512, 5_000].map(|next| tries(next, false));

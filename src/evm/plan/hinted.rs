@@ -26,7 +26,7 @@ pub(in crate::evm) struct Hinted {
 
 impl Hinted {
     /// What the hint of `block` says, also of transactions that will be added to it. `receivers`:
-    /// accounts for which fees are set aside. `first`: the index of the first transaction.
+    /// accounts for which fees are deferred. `first`: the index of the first transaction.
     pub(in crate::evm) fn of(
         block: &Block,
         receivers: impl Iterator<Item = Address>,
@@ -83,7 +83,7 @@ impl Writers {
         Self { needs: Vec::new(), left: usize::try_from(most).unwrap_or(usize::MAX), first }
     }
 
-    /// What of `account` is written more than once. What is set aside for it needs nothing.
+    /// What of `account` is written more than once. What is deferred for it needs nothing.
     fn add_account(&mut self, account: &AccountChanges, is_receiver: bool) {
         for slot in &account.storage_changes {
             self.add(slot.changes.iter().map(|it| it.block_access_index));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn fees_that_are_set_aside_and_payments_to_contracts_need_nothing() {
+    fn fees_that_are_deferred_and_payments_to_contracts_need_nothing() {
         let mut list = block(&[30_000; 2], &[&[1]]);
         let mut accounts = list.access_list_hint.as_deref().expect("a hint").to_vec();
         let change =

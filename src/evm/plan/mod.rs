@@ -9,7 +9,7 @@
 mod calls;
 pub(super) mod choice;
 mod choose;
-pub(super) mod course;
+pub(super) mod chooser;
 pub(super) mod features;
 pub(super) mod feedback;
 pub(super) mod hinted;

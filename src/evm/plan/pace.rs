@@ -18,7 +18,7 @@ pub(in crate::evm) struct Pace {
     longest: usize,
     /// Transactions of the next round where those of `length` turned out to be one group's, else 0.
     reach: usize,
-    adopted: usize,
+    batched: usize,
     discarded: usize,
     /// Transactions that waited until all before them were committed, as one of their batch had
     /// to.
@@ -41,7 +41,7 @@ impl Pace {
             length: SHORTEST_ROUND,
             longest: LONGEST_ROUND_EACH * workers,
             reach: 0,
-            adopted: 0,
+            batched: 0,
             discarded: 0,
             held: 0,
             good: 0,
@@ -69,7 +69,7 @@ impl Pace {
 
     /// Whether they were of use.
     pub(in crate::evm) const fn have_paid(&self) -> bool {
-        self.adopted > 0 && !self.is_wasteful()
+        self.batched > 0 && !self.is_wasteful()
     }
 
     /// That much of the shortest round counts as if it had paid. Where many wait for all before
@@ -80,7 +80,7 @@ impl Pace {
     }
 
     const fn is_too_much(&self, committed_for_each: usize, count: usize) -> bool {
-        committed_for_each * count > self.adopted + committed_for_each * SHORTEST_ROUND
+        committed_for_each * count > self.batched + committed_for_each * SHORTEST_ROUND
     }
 
     /// Whether a round in these `lanes` can pay for `workers` workers. If not, another one may: a
@@ -117,10 +117,10 @@ impl Pace {
         self.length = if half > SHORTEST_ROUND { half } else { SHORTEST_ROUND };
     }
 
-    /// A round has committed `adopted` transactions and discarded `discarded` runs. `held` of the
+    /// A round has committed `batched` transactions and discarded `discarded` runs. `held` of the
     /// committed ones waited until all before them were committed.
-    pub(in crate::evm) const fn ran(&mut self, adopted: usize, discarded: usize, held: usize) {
-        self.adopted += adopted;
+    pub(in crate::evm) const fn ran(&mut self, batched: usize, discarded: usize, held: usize) {
+        self.batched += batched;
         self.discarded += discarded;
         self.held += held;
         if let Some(left) = &mut self.forced {

@@ -1,7 +1,8 @@
 //! The numbers on which it depends how a block runs. Each says its unit, what it means and what set
 //! it; "by judgement" says that no measurement of its own has. Elsewhere are those of other layers:
-//! what is a long call (`exec/work`), what is slow storage (`exec/traffic`), how chunks and batches
-//! are cut (`schedule`), the engine's window (`config`), when speculation is given up (`protocol`).
+//! what is a long call (`exec/work`), what is slow storage (`exec/activity`), how chunks and
+//! batches are cut (`schedule`), the engine's window (`config`), when speculation is given up
+//! (`protocol`).
 
 /// Gas. A plain payment takes this much, whatever its limit says (EIP-2).
 pub(super) const PAYMENT_GAS: u64 = 21_000;
@@ -17,7 +18,7 @@ pub(super) const CHEAP: u64 = 35_000;
 
 /// Gas of a mean transaction. With less of it two workers run in order where the second one can
 /// fold what the first one leaves. Native transfers, two workers: DESIGN, "in order, followed".
-pub(super) const CHEAP_FOLLOWED_FOR_TWO: u64 = 50_000;
+pub(super) const CHEAP_WITH_BUNDLE_THREAD: u64 = 50_000;
 
 /// Parts of five of a block's gas. One sender, or one contract, that has as much of it makes the
 /// block a chain. By judgement.
@@ -34,7 +35,7 @@ pub(super) const PAID_OFTEN: (usize, usize) = (4, 16);
 
 /// Transactions. From as many on another worker folds what the caller runs in order: for fewer it
 /// is not worth waking. By judgement.
-pub(super) const FOLLOWED: usize = 1_000;
+pub(super) const BUNDLE_THREAD_FROM: usize = 1_000;
 
 /// Workers. Up to as many one of them folds what batches of neighbours leave; beyond, all fold at
 /// the end. By judgement.
@@ -157,5 +158,5 @@ pub(super) const GAS_OF_A_CHANGE: u64 = 2_000;
 pub(super) const WORKERS_THAT_MEET: usize = 8;
 
 /// Workers that are woken where transactions run in order: one folds, and another one does if that
-/// is put aside. By judgement.
+/// is suspended. By judgement.
 pub(super) const WORKERS_IN_ORDER: usize = 3;

@@ -93,7 +93,7 @@ pub(super) struct Driven {
     pub(super) makespan: u64,
     pub(super) busy: Vec<u64>,
     pub(super) ends: Vec<u64>,
-    pub(super) put_aside: Option<(WorkerId, Option<Point>)>,
+    pub(super) suspended: Option<(WorkerId, Option<Point>)>,
 }
 
 /// Lets `fibers` go on until all have ended. If they come to no end `cancel` is called and they are
@@ -118,7 +118,7 @@ pub(super) fn drive(
         chooser: Chooser::new(options),
         options,
         signals,
-        put_aside: None,
+        suspended: None,
         count: 0,
         digest: 0,
         steps: Vec::new(),
@@ -135,11 +135,11 @@ pub(super) fn drive(
     } else if let Some((worker, message)) = run.panicked.take() {
         result = Err(SimulationError::WorkerPanicked { seed: options.seed, worker, message });
     }
-    let Run { actors, count: step_count, digest, steps, record, put_aside, .. } = run;
+    let Run { actors, count: step_count, digest, steps, record, suspended, .. } = run;
     let ends: Vec<u64> = actors.iter().map(|actor| actor.clock).collect();
     let makespan = ends.iter().copied().max().unwrap_or(0);
     let busy = actors.iter().map(|actor| actor.busy).collect();
-    Driven { result, step_count, digest, steps, record, makespan, busy, ends, put_aside }
+    Driven { result, step_count, digest, steps, record, makespan, busy, ends, suspended }
 }
 
 /// One run in progress.
@@ -148,7 +148,7 @@ struct Run<'o, 'f> {
     chooser: Chooser,
     options: &'o Options,
     signals: &'o Signals,
-    put_aside: Option<(WorkerId, Option<Point>)>,
+    suspended: Option<(WorkerId, Option<Point>)>,
     count: u64,
     digest: u64,
     steps: Vec<Step>,
@@ -177,7 +177,7 @@ impl Run<'_, '_> {
             if self.count >= limit {
                 return Err(SimulationError::StepLimit { seed, limit });
             }
-            if self.puts_aside(chosen) {
+            if self.suspends(chosen) {
                 continue;
             }
             if self.go_on(chosen) {
@@ -187,19 +187,21 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Whether the actor that would go on is put aside instead.
-    fn puts_aside(&mut self, index: usize) -> bool {
-        let aside = self.options.put_aside.filter(|aside| aside.at_step == self.count);
-        let (Some(aside), None, Some(actor)) = (aside, self.put_aside, self.actors.get_mut(index))
+    /// Whether the actor that would go on is suspended instead.
+    fn suspends(&mut self, index: usize) -> bool {
+        let suspension =
+            self.options.suspended.filter(|suspension| suspension.at_step == self.count);
+        let (Some(suspension), None, Some(actor)) =
+            (suspension, self.suspended, self.actors.get_mut(index))
         else {
             return false;
         };
-        actor.clock += aside.length;
+        actor.clock += suspension.length;
         let point = match actor.standing {
             Standing::Ready(point) => point,
             Standing::Waiting { .. } | Standing::Ended => None,
         };
-        self.put_aside = Some((worker_id(index), point));
+        self.suspended = Some((worker_id(index), point));
         true
     }
 

@@ -64,7 +64,7 @@ impl Context for Fiber<'_> {
         }
     }
 
-    /// Gives up when it has looked: that what it waits for was put aside is a schedule, too.
+    /// Gives up when it has looked: that what it waits for was suspended is a schedule, too.
     fn recv_soon<T>(&self, channel: &Receiver<T>) -> Option<T> {
         match self.recv_unless(channel, || true) {
             Waited::Message(message) => Some(message),

@@ -16,7 +16,7 @@ mod schedule;
 
 pub use fiber::Fiber;
 pub use fibers::{Fibers, Totals};
-pub use options::{Options, PutAside, SimulationError, Step};
+pub use options::{Options, SimulationError, Step, Suspension};
 pub use random::Random;
 pub use record::{Record, Span, Told};
 pub use schedule::{Clock, Costs, Schedule};
@@ -52,8 +52,8 @@ pub struct Simulated<W: Workload, G> {
     pub busy: Vec<u64>,
     /// Virtual time at which each actor ended: the block is over when the first one has.
     pub ends: Vec<u64>,
-    /// Who was put aside, and where it stood.
-    pub put_aside: Option<(WorkerId, Option<Point>)>,
+    /// Who was suspended, and where it stood.
+    pub suspended: Option<(WorkerId, Option<Point>)>,
 }
 
 /// Runs blocks; keeps the stacks of its fibers from one to the next.
@@ -115,12 +115,12 @@ impl Simulator {
         let driven = drive(all, options, &signals, || token.cancel());
         self.take_back(fibers);
         let Driven { result, step_count, digest, steps, record, makespan, .. } = driven;
-        let (busy, ends, put_aside) = (driven.busy, driven.ends, driven.put_aside);
+        let (busy, ends, suspended) = (driven.busy, driven.ends, driven.suspended);
         result?;
         let Some(end) = shared.end() else {
             return Err(SimulationError::Deadlock { seed: options.seed, step: step_count });
         };
-        Ok(Simulated { end, step_count, digest, steps, record, makespan, busy, ends, put_aside })
+        Ok(Simulated { end, step_count, digest, steps, record, makespan, busy, ends, suspended })
     }
 
     /// Keeps the stacks of fibers that have ended.

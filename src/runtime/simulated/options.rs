@@ -21,14 +21,14 @@ pub struct Options {
     pub keep_steps: bool,
     /// Keep what workers do and when, for a [`Record`](super::Record).
     pub keep_record: bool,
-    /// In virtual time: put a worker aside.
-    pub put_aside: Option<PutAside>,
+    /// In virtual time: suspend a worker.
+    pub suspended: Option<Suspension>,
 }
 
 /// What a busy machine does: the system gives the core of a worker to something else for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PutAside {
-    /// The worker that would go on at this step is put aside.
+pub struct Suspension {
+    /// The worker that would go on at this step is suspended.
     pub at_step: u64,
     /// For how long, in the unit of [`Costs`](super::Costs).
     pub length: u64,
@@ -46,7 +46,7 @@ impl Options {
             step_limit: 1_000_000,
             keep_steps: false,
             keep_record: false,
-            put_aside: None,
+            suspended: None,
         }
     }
 }

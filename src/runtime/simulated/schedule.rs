@@ -18,8 +18,8 @@ pub struct Costs {
     pub check: u64,
     /// Sending or receiving a message.
     pub message: u64,
-    /// Taking the role or giving it back.
-    pub role: u64,
+    /// Taking the coordinator lock or releasing it.
+    pub coordinator: u64,
     /// Validating at the frontier.
     pub validate: u64,
     /// Committing one outcome.
@@ -37,7 +37,7 @@ impl Costs {
             Point::Publish => self.publish,
             Point::Check => self.check,
             Point::Message => self.message,
-            Point::Role => self.role,
+            Point::Coordinator => self.coordinator,
             Point::Validate => self.validate,
             Point::Commit => self.commit,
             Point::Between => 0,

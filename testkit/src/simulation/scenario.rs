@@ -46,7 +46,7 @@ const COSTS: Costs = Costs {
     publish: 80,
     check: 60,
     message: 100,
-    role: 30,
+    coordinator: 30,
     validate: 80,
     commit: 100,
 };
@@ -78,7 +78,7 @@ pub struct Wishes {
     pub workers: Option<NonZeroU16>,
     /// Kinds of faults that may occur; an empty list means [`FaultKind::None`].
     pub faults: Vec<FaultKind>,
-    /// Whether the executor runs whole, as it ships - in parts, in lanes, with a follower, with workers that
+    /// Whether the executor runs whole, as it ships - in parts, in lanes, with a bundle thread, with workers that
     /// share the bundle - and not only what shares a store. It is not cancelled then.
     pub whole: bool,
     /// Whether valid blocks come with their access lists, most of them spoiled. Nothing else goes wrong then but

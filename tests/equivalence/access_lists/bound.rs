@@ -31,7 +31,7 @@ const COSTS: Costs = Costs {
     publish: 80,
     check: 60,
     message: 100,
-    role: 30,
+    coordinator: 30,
     validate: 80,
     commit: 100,
 };

@@ -70,7 +70,7 @@ const ROWS: [Row; 8] = [
     Row {
         path: "helping: the caller runs the frontier, or a private batch there, beside its worker",
         cells: [
-            &[(SUITES, &["put aside", "put aside in chunks", "put aside beside batches"])],
+            &[(SUITES, &["suspended", "suspended in chunks", "suspended beside batches"])],
             &[
                 (LOOM, &["loom_frontier_that_two_workers_run_is_committed_once"]),
                 (LOOM_BATCHES, &["loom_batch_is_run_by_two_and_reported_once"]),
@@ -79,8 +79,8 @@ const ROWS: [Row; 8] = [
             &[(
                 "tests/busy_machine.rs",
                 &[
-                    "a_worker_that_is_put_aside_within_a_run_holds_no_block_up",
-                    "a_worker_that_is_put_aside_within_a_private_batch_holds_no_block_up",
+                    "a_worker_that_is_suspended_within_a_run_holds_no_block_up",
+                    "a_worker_that_is_suspended_within_a_private_batch_holds_no_block_up",
                 ],
             )],
             &[PUBLISHED_EXACT],
@@ -128,7 +128,7 @@ const ROWS: [Row; 8] = [
             &[BATCHES],
             &[PUBLISHED_EXACT, PRIVATE_EXACT],
             &[
-                ("tests/equivalence/parts.rs", &["parts_without_room_are_not_adopted"]),
+                ("tests/equivalence/parts.rs", &["parts_without_room_are_not_committed"]),
                 ("tests/equivalence/lanes.rs", &["lanes_without_room_are_not_committed"]),
             ],
         ],
@@ -143,7 +143,10 @@ const ROWS: [Row; 8] = [
             &[PUBLISHED_EXACT, PRIVATE_EXACT],
             &[(
                 "tests/equivalence/parts.rs",
-                &["blocks_that_meet_early_and_late", "a_follower_goes_on_where_parts_have_ended"],
+                &[
+                    "blocks_that_meet_early_and_late",
+                    "a_bundle_thread_goes_on_where_parts_have_ended",
+                ],
             )],
         ],
     },
@@ -173,7 +176,7 @@ const ROWS: [Row; 8] = [
         ],
     },
     Row {
-        path: "stretches in order (`Mode::InOrder`), alone or beside others",
+        path: "stretches in order (`RunMode::InOrder`), alone or beside others",
         cells: [
             &[(PRIVATE_SUITES, &["batches in order", "batches in order with faults"])],
             &[(
@@ -186,7 +189,7 @@ const ROWS: [Row; 8] = [
             &[
                 (
                     "tests/equivalence/in_order.rs",
-                    &["many_payments_are_followed", "a_stream_comes_to_the_same"],
+                    &["many_payments_have_a_bundle_thread", "a_stream_comes_to_the_same"],
                 ),
                 RANDOM,
             ],

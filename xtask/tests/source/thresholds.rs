@@ -10,8 +10,8 @@ const PAGE: &str = "docs/THRESHOLDS.md";
 /// Numbers of drivers and plans that stand elsewhere, and why.
 const ELSEWHERE: [(&str, &[&str], &str); 9] = [
     ("evm/closing.rs", &["WORTH_SHARING", "WORTH_WAKING", "BUCKETS_PER_WORKER"], "a block's end"),
-    ("evm/crew.rs", &["IN_TIME", "LOCATIONS_PER_TRANSACTION"], "a wait and a reservation"),
-    ("evm/follower.rs", &["BATCHES", "LARGEST"], "what is handed over at once"),
+    ("evm/worker_pool.rs", &["IN_TIME", "LOCATIONS_PER_TRANSACTION"], "a wait and a reservation"),
+    ("evm/bundle_thread.rs", &["BATCHES", "LARGEST"], "what is handed over at once"),
     ("evm/plan/choose.rs", &["FORCED", "FORCED_TOGETHER"], "policies of tests"),
     ("evm/plan/pace.rs", &["FORCED_ROUND", "FORCED_ROUNDS"], "policies of tests"),
     ("evm/plan/progress.rs", &["NEIGHBOURS_TURN", "GROUPS_TURN"], "policies of tests"),

@@ -10,6 +10,25 @@ const FORBIDDEN: [&str; 7] =
 /// Turns that read as translated: a sentence that begins with the thing that acts says the same.
 const AWKWARD: [&str; 5] = ["of which", "those that", "as far as", "besides", "for nothing"];
 
+/// Words of our own for things that the field has a name for, in the library's source: `BlockContext`, `WorkerPool`,
+/// coordinator, deferred, committed, suspended, `TxOutcome`, counters, custom EVM, bundle thread, blocking.
+const OWN: [&str; 14] = [
+    "recipe",
+    "crew",
+    "role",
+    "aside",
+    "adopted",
+    "fate",
+    "tally",
+    "foreign",
+    "follower",
+    "sleepy",
+    "splitting",
+    "foreseen",
+    "footprint",
+    "digests",
+];
+
 /// Columns of a line of the library.
 const WIDEST: usize = 100;
 
@@ -40,6 +59,15 @@ fn sentences_say_which_thing_acts() {
         checked += 1;
     }
     assert!(checked > 900, "only {checked} files");
+}
+
+#[test]
+fn things_are_called_as_in_the_field() {
+    for source in sources("src") {
+        let text = joined(&source.text);
+        let found = OWN.iter().find(|word| has(&text, word));
+        assert_eq!(found, None, "src/{}", source.path);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a transaction pays: balances that it looks at, and surcharges.
 
 use super::BlockHandler;
-use crate::evm::exec::context::BlockContext;
+use crate::evm::exec::context::EvmContext;
 use crate::evm::exec::stopped::ViewStopped;
 use crate::evm::mutants::is_evm_mutant;
 use alloy_primitives::TxKind;
@@ -14,7 +14,7 @@ use revm::context_interface::journaled_state::account::JournaledAccountTr;
 
 impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// The balances that the transaction itself looks at, or changes.
-    pub(super) fn announce(&self, context: &mut BlockContext<'a, D>) {
+    pub(super) fn announce(&self, context: &mut EvmContext<'a, D>) {
         let tx = context.tx;
         let view = context.journaled_state.db_mut();
         view.count_balance(tx.caller());
@@ -35,9 +35,9 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
     /// Takes the surcharge from the sender, if there is one.
     pub(super) fn charge(
         &self,
-        context: &mut BlockContext<'a, D>,
+        context: &mut EvmContext<'a, D>,
     ) -> Result<(), EVMError<ViewStopped>> {
-        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let Some(surcharge) = &self.block_context.extensions.surcharge else { return Ok(()) };
         let amount = surcharge.amount(context.tx);
         if amount.is_zero() || context.cfg.is_fee_charge_disabled() {
             return Ok(());
@@ -53,16 +53,16 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(())
     }
 
-    /// Gives the surcharge to its receiver, unless it is left aside.
+    /// Gives the surcharge to its receiver, unless it is deferred.
     pub(super) fn credit_surcharge(
         &self,
-        context: &mut BlockContext<'a, D>,
+        context: &mut EvmContext<'a, D>,
     ) -> Result<(), EVMError<ViewStopped>> {
-        let Some(surcharge) = &self.recipe.extensions.surcharge else { return Ok(()) };
+        let Some(surcharge) = &self.block_context.extensions.surcharge else { return Ok(()) };
         let receiver = surcharge.receiver();
         let loaded = context.journaled_state.evm_state().contains_key(&receiver)
-            && !is_evm_mutant!(self.recipe.mutant, SurchargeAlwaysSetAside);
-        if (!self.recipe.sets_surcharge_aside || loaded)
+            && !is_evm_mutant!(self.block_context.mutant, SurchargeAlwaysDeferred);
+        if (!self.block_context.defers_surcharge || loaded)
             && let Some(amount) = self.surcharge.take()
         {
             context.journaled_state.db_mut().count_balance(receiver);

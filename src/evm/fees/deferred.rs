@@ -1,4 +1,4 @@
-//! What transactions have set aside for accounts that they have not read.
+//! What transactions have deferred for accounts that they have not read.
 
 use alloy_primitives::{Address, U256};
 use smallvec::SmallVec;
@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 /// Amounts in wei, one for each transaction. Each is added by itself, as one that does not fit is
 /// dropped.
 #[derive(Clone, Debug, Default)]
-pub(in crate::evm) struct Aside {
+pub(in crate::evm) struct Deferred {
     /// Rewards of the beneficiary, and payments to it without a look at its balance, that no
     /// transaction's changes contain yet.
     pub(in crate::evm) rewards: SmallVec<[U256; 1]>,
@@ -17,15 +17,15 @@ pub(in crate::evm) struct Aside {
     pub(in crate::evm) payments: Vec<(Address, U256)>,
 }
 
-impl Aside {
-    /// What one transaction has set aside.
+impl Deferred {
+    /// What one transaction has deferred.
     pub(in crate::evm) fn of(reward: Option<U256>, surcharge: Option<U256>) -> Self {
-        let mut aside = Self::default();
+        let mut deferred = Self::default();
         if let Some(reward) = reward {
-            aside.rewards.push(reward);
+            deferred.rewards.push(reward);
         }
-        aside.surcharges.extend(surcharge);
-        aside
+        deferred.surcharges.extend(surcharge);
+        deferred
     }
 
     /// Adds what transactions have paid without a look.
@@ -46,7 +46,7 @@ impl Aside {
         self.rewards.is_empty() && self.surcharges.is_empty() && self.payments.is_empty()
     }
 
-    /// Adds what later transactions have set aside.
+    /// Adds what later transactions have deferred.
     pub(in crate::evm) fn append(&mut self, later: &Self) {
         self.rewards.extend_from_slice(&later.rewards);
         self.surcharges.extend_from_slice(&later.surcharges);

@@ -1,11 +1,11 @@
-//! What the role may hear of jobs: each is answered once, and a report of one that was taken over does not count.
+//! What the coordinator may hear of jobs: each is answered once, and a report of one that was taken over does not count.
 
-use super::role_rules::RoleRules;
+use super::coordinator_rules::CoordinatorRules;
 use super::store_rules::{Why, ensure};
 use braid_evm::ids::TxIndex;
-use braid_evm::protocol::{Job, JobReport, Mode, RunResult, TxReport};
+use braid_evm::protocol::{Job, JobReport, RunMode, RunResult, TxReport};
 
-impl RoleRules {
+impl CoordinatorRules {
     /// A worker sends a report.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl RoleRules {
         self.was_sent(report)?;
         let job = report.job;
         // A batch that was taken back may run here as the same job.
-        if job.mode == Mode::Frontier || (self.here == Some(job) && !report.void) {
+        if job.mode == RunMode::Frontier || (self.here == Some(job) && !report.void) {
             ensure(self.here.take() == Some(job), || format!("{job:?} was not run here"))?;
         } else {
             let dispatched = self.jobs.iter().position(|other| *other == job);
@@ -72,7 +72,7 @@ impl RoleRules {
             })?;
             taken_back.map(|index| self.taken_back.remove(index));
         }
-        let is_final = job.mode == Mode::Frontier && job.chunk.first == self.frontier;
+        let is_final = job.mode == RunMode::Frontier && job.chunk.first == self.frontier;
         let Some(first) = report.results.first().filter(|_| is_final) else { return Ok(()) };
         match first.result {
             RunResult::Executed { .. } => Ok(()),

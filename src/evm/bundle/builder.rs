@@ -1,12 +1,12 @@
 //! The bundle of a block that goes on: accounts are put into it as transactions commit.
 
-use super::assembly::Assembly;
+use super::assembly::BundleAssembly;
 use super::block_effects::BlockEffects;
 use super::fold::AccountFold;
 use super::folded::{FoldedAccount, new_code};
 use crate::evm::exec::change::AccountChange;
-use crate::evm::exec::tx_output::{Fate, TxOutput};
-use crate::evm::fees::aside::Aside;
+use crate::evm::exec::tx_output::{TxOutcome, TxOutput};
+use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use alloy_primitives::Address;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Accounts of a block that goes on. An account that has changed once is finished at once, as if
 /// nothing else happened to it.
 struct Accounts {
-    finished: Assembly,
+    finished: BundleAssembly,
     /// New codes of the finished ones, and how many of them have each: one that is replaced later
     /// does not get into the bundle.
     codes: B256Map<(usize, Bytecode)>,
@@ -109,7 +109,7 @@ impl Accounts {
 
 /// Takes back what was finished of an account, if anything was.
 fn resume(
-    finished: &mut Assembly,
+    finished: &mut BundleAssembly,
     codes: &mut B256Map<(usize, Bytecode)>,
     address: &Address,
     mutant: EvmMutant,
@@ -124,9 +124,9 @@ fn resume(
 }
 
 /// A bundle that grows as transactions commit.
-pub(in crate::evm) struct GrowingBundle {
+pub(in crate::evm) struct BundleBuilder {
     accounts: Accounts,
-    /// Who is paid what transactions have set aside, as they are before the block.
+    /// Who is paid what transactions have deferred, as they are before the block.
     beneficiary: (Address, Option<AccountInfo>),
     surcharged: (Address, Option<AccountInfo>),
     paid: Vec<(Address, Option<AccountInfo>)>,
@@ -135,11 +135,12 @@ pub(in crate::evm) struct GrowingBundle {
     progress: (usize, usize),
 }
 
-impl GrowingBundle {
+impl BundleBuilder {
     /// Starts from the pre-block changes, with room for `transactions` transactions.
     pub(super) fn new(effects: &BlockEffects, transactions: usize, reverts: bool) -> Self {
-        let (finished, open) = (Assembly::new(reverts, effects.mutant), AddressMap::default());
-        let mut growing = Self {
+        let (finished, open) =
+            (BundleAssembly::new(reverts, effects.mutant), AddressMap::default());
+        let mut builder = Self {
             accounts: Accounts {
                 finished,
                 codes: B256Map::default(),
@@ -153,14 +154,14 @@ impl GrowingBundle {
             touch_creates: effects.touch_creates,
             progress: (0, transactions),
         };
-        growing.apply(&effects.before);
-        growing
+        builder.apply(&effects.before);
+        builder
     }
 
     /// Adds what the next transactions have left.
-    pub(super) fn extend(&mut self, outcomes: &[Fate]) {
+    pub(super) fn extend(&mut self, outcomes: &[TxOutcome]) {
         let first = self.progress.0;
-        let left = (first..).zip(outcomes).filter_map(|(place, fate)| match fate {
+        let left = (first..).zip(outcomes).filter_map(|(place, outcome)| match outcome {
             Ok(Some(output)) => Some((place, &**output)),
             Ok(None) | Err(_) => None,
         });
@@ -186,13 +187,13 @@ impl GrowingBundle {
     }
 
     fn add(&mut self, output: &TxOutput) {
-        let late = is_evm_mutant!(self.accounts.mutant, AsideLate);
+        let late = is_evm_mutant!(self.accounts.mutant, DeferredLate);
         if !late {
-            self.pay(&output.aside);
+            self.pay(&output.deferred);
         }
         self.apply(&output.changes);
         if late {
-            self.pay(&output.aside);
+            self.pay(&output.deferred);
         }
     }
 
@@ -235,18 +236,18 @@ impl GrowingBundle {
         }
     }
 
-    /// What transactions have set aside.
-    fn pay(&mut self, aside: &Aside) {
+    /// What transactions have deferred.
+    fn pay(&mut self, deferred: &Deferred) {
         let Self { accounts, beneficiary, surcharged, paid: payees, touch_creates, .. } = self;
         let (touch_creates, mutant) = (*touch_creates, accounts.mutant);
-        let paid = [(surcharged, &*aside.surcharges), (beneficiary, &aside.rewards)];
+        let paid = [(surcharged, &*deferred.surcharges), (beneficiary, &deferred.rewards)];
         for ((address, before), amounts) in paid.into_iter().filter(|(_, paid)| !paid.is_empty()) {
             let account = accounts.open(*address, before);
             for &amount in amounts {
                 account.reward(Reward { amount, touch_creates, mutant });
             }
         }
-        for (to, amount) in &aside.payments {
+        for (to, amount) in &deferred.payments {
             if let Some((address, before)) = payees.iter().find(|(payee, _)| payee == to) {
                 let reward = Reward { amount: *amount, touch_creates, mutant };
                 accounts.open(*address, before).reward(reward);

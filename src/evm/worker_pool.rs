@@ -1,7 +1,7 @@
 //! Who lends the threads: a lasting pool, or threads for one call.
 
+use super::exec::activity::DatabaseActivity;
 use super::exec::location::EvmLocation;
-use super::exec::traffic::Traffic;
 use super::mutants::EvmMutant;
 use super::plan::feedback::Feedback;
 use crate::config::Config;
@@ -17,17 +17,17 @@ pub(super) const IN_TIME: usize = 500;
 
 /// An empty store: the memory of one block's, for the next one's.
 #[derive(Debug)]
-pub(crate) struct Spare(pub(super) Store<EvmLocation>);
+pub(crate) struct EmptyStore(pub(super) Store<EvmLocation>);
 
 /// What blocks leave for those after them.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    store: Option<Spare>,
+    store: Option<EmptyStore>,
     feedback: Feedback,
 }
 
 /// Threads that take part in a task together with the caller, who is worker 0.
-pub(crate) trait Crew<'env> {
+pub(crate) trait WorkerPool<'env> {
     /// Number of workers, the caller included.
     fn workers(&self) -> usize;
 
@@ -38,8 +38,8 @@ pub(crate) trait Crew<'env> {
 
     /// A block that has run on `workers` workers has shown who waits for storage: that may change
     /// their number.
-    fn hear(&mut self, traffic: &Traffic, workers: usize) {
-        let _ = (traffic, workers);
+    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
+        let _ = (activity, workers);
     }
 
     /// What is kept from block to block, where anything is.
@@ -53,12 +53,12 @@ pub(crate) trait Crew<'env> {
     }
 
     /// What an earlier block has left, if it is there.
-    fn take_store(&mut self) -> Option<Spare> {
+    fn take_store(&mut self) -> Option<EmptyStore> {
         self.memory()?.store.take()
     }
 
     /// Keeps it for the next block.
-    fn keep_store(&mut self, store: Spare) {
+    fn keep_store(&mut self, store: EmptyStore) {
         if let Some(memory) = self.memory() {
             // The store of a block that ran alone has no memory worth keeping, and has taken none.
             memory.store.get_or_insert(store);
@@ -80,19 +80,19 @@ pub(crate) trait Crew<'env> {
     ) -> R;
 }
 
-/// No more than some of a crew's workers: the others are not woken.
+/// No more than some of a pool's workers: the others are not woken.
 pub(super) struct Fewer<'c, C> {
-    pub(super) crew: &'c mut C,
+    pub(super) worker_pool: &'c mut C,
     pub(super) most: usize,
 }
 
-impl<'env, C: Crew<'env>> Crew<'env> for Fewer<'_, C> {
+impl<'env, C: WorkerPool<'env>> WorkerPool<'env> for Fewer<'_, C> {
     fn workers(&self) -> usize {
-        self.crew.workers().min(self.most).max(1)
+        self.worker_pool.workers().min(self.most).max(1)
     }
 
     fn is_wide(&self) -> bool {
-        self.crew.is_wide()
+        self.worker_pool.is_wide()
     }
 
     fn run_on<R>(
@@ -101,14 +101,14 @@ impl<'env, C: Crew<'env>> Crew<'env> for Fewer<'_, C> {
         task: &Arc<dyn Task + 'env>,
         own: impl FnOnce(Seat<'_>) -> R,
     ) -> R {
-        self.crew.run_on(workers.min(self.workers()), task, own)
+        self.worker_pool.run_on(workers.min(self.workers()), task, own)
     }
 }
 
 /// Lasting threads: as many as there are workers, and more for as long as those have to wait for
 /// storage.
 #[derive(Debug)]
-pub(crate) struct Team {
+pub(crate) struct ThreadPool {
     usual: Pool,
     /// Started when they are needed first.
     wide: Option<Pool>,
@@ -123,7 +123,7 @@ fn pool(workers: u16, spreads: bool) -> std::io::Result<Pool> {
     Ok(if spreads { pool } else { pool.anywhere() })
 }
 
-impl Team {
+impl ThreadPool {
     /// Threads for `workers` workers, and for `most` where storage is slow; if they are to spread,
     /// not on the processor of the caller.
     ///
@@ -145,7 +145,7 @@ impl Team {
     }
 }
 
-impl Crew<'static> for Team {
+impl WorkerPool<'static> for ThreadPool {
     fn workers(&self) -> usize {
         self.pool().workers()
     }
@@ -154,13 +154,13 @@ impl Crew<'static> for Team {
         self.is_wide
     }
 
-    fn hear(&mut self, traffic: &Traffic, workers: usize) {
+    fn hear(&mut self, activity: &DatabaseActivity, workers: usize) {
         if workers < 2 {
             // One that reads in order is always inside when it looks: that tells nothing.
             return;
         }
         let usual = workers.min(self.usual.workers());
-        let Some(is_slow) = traffic.is_slow(usual) else { return };
+        let Some(is_slow) = activity.is_slow(usual) else { return };
         if is_slow && self.wide.is_none() && usize::from(self.most) > self.usual.workers() {
             // Without them blocks are slower, not wrong.
             self.wide = pool(self.most, self.spreads).ok();
@@ -184,13 +184,13 @@ impl Crew<'static> for Team {
 }
 
 /// A seat for a worker that no other worker ever wakes.
-pub(super) const SLEEPY: Seat<'static> = Seat::Thread(&Threads::SLEEPY);
+pub(super) const BLOCKING: Seat<'static> = Seat::Thread(&Threads::BLOCKING);
 
 /// Threads that are started for each task and end with it, so the task may borrow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scoped(pub(crate) NonZeroU16);
 
-impl<'env> Crew<'env> for Scoped {
+impl<'env> WorkerPool<'env> for Scoped {
     fn workers(&self) -> usize {
         usize::from(self.0.get())
     }
@@ -205,7 +205,7 @@ impl<'env> Crew<'env> for Scoped {
             for worker in (1..self.0.get()).take(workers.saturating_sub(1)) {
                 let task = Arc::clone(task);
                 let body = move || {
-                    task.run(WorkerId(worker), SLEEPY);
+                    task.run(WorkerId(worker), BLOCKING);
                     drop(task);
                 };
                 // Fewer threads are slower, not wrong: the block needs only the caller.
@@ -213,7 +213,7 @@ impl<'env> Crew<'env> for Scoped {
                     .name(format!("braid-scoped-{worker}"))
                     .spawn_scoped(scope, body);
             }
-            own(SLEEPY)
+            own(BLOCKING)
         })
     }
 }
@@ -223,7 +223,7 @@ const LOCATIONS_PER_TRANSACTION: usize = 4;
 
 /// An empty store for a block of about `transactions`; one that runs alone needs none.
 pub(super) fn empty_store<'env>(
-    crew: &mut impl Crew<'env>,
+    worker_pool: &mut impl WorkerPool<'env>,
     config: &Config,
     transactions: usize,
     alone: bool,
@@ -231,13 +231,14 @@ pub(super) fn empty_store<'env>(
     if alone {
         return Store::new(1);
     }
-    let shards = config.shards(crew.workers(), transactions);
-    let store = crew.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
+    let shards = config.shards(worker_pool.workers(), transactions);
+    let store =
+        worker_pool.take_store().map(|spare| spare.0).filter(|store| store.shards() >= shards);
     let store = store
         .unwrap_or_else(|| Store::with_capacity(shards, LOCATIONS_PER_TRANSACTION * transactions));
     // Where storage is slow a worker that waits for one that will probably write reads nothing
     // ahead meanwhile.
-    store.with_workers(if crew.is_wide() { 0 } else { crew.workers() })
+    store.with_workers(if worker_pool.is_wide() { 0 } else { worker_pool.workers() })
 }
 
 /// The store, with the bug that is to be seeded.

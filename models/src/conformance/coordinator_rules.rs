@@ -1,4 +1,4 @@
-//! What the role may do: order of commits, admission, bounds, and what each command leaves.
+//! What the coordinator may do: order of commits, admission, bounds, and what each command leaves.
 
 use super::World;
 use super::batch_runs::private;
@@ -8,7 +8,7 @@ use braid_evm::ids::{BatchId, Chunk, TxIndex};
 use braid_evm::mv::Location;
 use braid_evm::protocol::{Command, Event, Failure, Job, JobReport, Limits, Verdict};
 
-/// A command whose effects are looked at when the role does the next thing.
+/// A command whose effects are looked at when the coordinator does the next thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Performing {
     Discard(TxIndex),
@@ -25,9 +25,9 @@ pub(super) enum Question {
     Compare(BatchId, TxIndex),
 }
 
-/// The role as it must be.
+/// The coordinator as it must be.
 #[derive(Debug)]
-pub struct RoleRules {
+pub struct CoordinatorRules {
     pub(super) limits: Limits,
     transactions: u32,
     /// The lowest index that is not committed.
@@ -58,7 +58,7 @@ pub struct RoleRules {
     handed_over: bool,
 }
 
-impl RoleRules {
+impl CoordinatorRules {
     /// The beginning of a round that goes on from `frontier`, of a block of this number of transactions.
     #[must_use]
     pub const fn new(limits: Limits, frontier: TxIndex, transactions: u32) -> Self {
@@ -92,13 +92,13 @@ impl RoleRules {
         self.limits.max_speculative_runs + 1 + taken_over
     }
 
-    /// The transaction whose entries the role is turning into estimates.
+    /// The transaction whose entries the coordinator is turning into estimates.
     #[must_use]
     pub fn discards(&self, tx: TxIndex) -> bool {
         self.performing == Some(Performing::Discard(tx))
     }
 
-    /// The transaction whose entries the role is withdrawing: the one that is left out, and all above the frontier of a
+    /// The transaction whose entries the coordinator is withdrawing: the one that is left out, and all above the frontier of a
     /// round that is handed over.
     #[must_use]
     pub fn withdraws(&self, tx: TxIndex) -> bool {

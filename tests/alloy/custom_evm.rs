@@ -1,11 +1,11 @@
 //! EVMs of another factory in the workers, against alloy-evm's own executor over the same EVMs: here
 //! one with a fee of its own, whose handler knows nothing of Braid.
 //!
-//! 1. Every real block, and random hostile blocks of every fork, with fees recorded and set aside:
+//! 1. Every real block, and random hostile blocks of every fork, with fees recorded and deferred:
 //!    the same receipts, requests, gas, errors, and bundle with its reverts.
 //! 2. An EVM that does other things with the beneficiary than adding to its balance: the same, and
 //!    where that cannot be seen from outside, the comparison notices what it does.
-//! 3. Transactions overlap if fees are set aside; the precompile in which they meet is the EVM's.
+//! 3. Transactions overlap if fees are deferred; the precompile in which they meet is the EVM's.
 //! 4. One transaction at a time has the same fee.
 
 use super::surcharge::{VAULT, vaults};
@@ -59,7 +59,7 @@ const POLICIES: [Policy; 4] = [
 ];
 
 fn ways(vault: Address) -> [Fees; 3] {
-    [Fees::SetAside { vault: Some(vault) }, Fees::SetAside { vault: None }, Fees::Recorded]
+    [Fees::Deferred { vault: Some(vault) }, Fees::Deferred { vault: None }, Fees::Recorded]
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn transactions_overlap_in_a_precompile_of_the_evm() {
         assert!(vault.is_none_or(|info| info.balance.is_zero()), "there is no data to pay for");
         meeting.inside.lock().expect("no panic").1
     };
-    assert!(most(3, Fees::SetAside { vault: Some(VAULT) }) >= 2, "no two met");
-    assert_eq!(most(1, Fees::SetAside { vault: Some(VAULT) }), 1, "there is no other to meet");
+    assert!(most(3, Fees::Deferred { vault: Some(VAULT) }) >= 2, "no two met");
+    assert_eq!(most(1, Fees::Deferred { vault: Some(VAULT) }), 1, "there is no other to meet");
     assert!(most(3, Fees::Recorded) >= 1);
 }
 
@@ -200,7 +200,7 @@ fn one_transaction_at_a_time_is_the_same() {
         spec(&block),
         config(2),
         evms,
-        Fees::SetAside { vault: Some(VAULT) },
+        Fees::Deferred { vault: Some(VAULT) },
     );
     let whole = run(&factory, &block, &transactions, database.clone());
     let one_by_one = run_one_by_one(&factory, &block, &transactions, database);

@@ -1,28 +1,28 @@
 //! What is made of committed transactions while others run, or at once.
 
 use super::block_effects::BlockEffects;
-use super::growing_bundle::GrowingBundle;
-use crate::evm::block::receipts::Splitting;
+use super::builder::BundleBuilder;
+use crate::evm::block::receipts::OutcomesBuilder;
 use crate::evm::exec::input::Block;
-use crate::evm::exec::tx_output::Fate;
+use crate::evm::exec::tx_output::TxOutcome;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 
 /// Outcomes and receipts of the first transactions of a block, and the bundle of what they have
 /// left, unless that is made when all have run.
 #[derive(Default)]
-pub(in crate::evm) struct Growing {
-    pub(in crate::evm) bundle: Option<GrowingBundle>,
-    pub(in crate::evm) split: Splitting,
+pub(in crate::evm) struct OutputBuilder {
+    pub(in crate::evm) bundle: Option<BundleBuilder>,
+    pub(in crate::evm) split: OutcomesBuilder,
     mutant: EvmMutant,
 }
 
-impl core::fmt::Debug for Growing {
+impl core::fmt::Debug for OutputBuilder {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Growing").field("bundled", &self.bundled()).finish_non_exhaustive()
+        f.debug_struct("OutputBuilder").field("bundled", &self.bundled()).finish_non_exhaustive()
     }
 }
 
-impl Growing {
+impl OutputBuilder {
     /// Starts the bundle from the pre-block changes and the `outcomes` committed so far; reserves
     /// room for `transactions`.
     pub(in crate::evm) fn begin_bundle(
@@ -30,11 +30,11 @@ impl Growing {
         effects: &BlockEffects,
         transactions: usize,
         reverts: bool,
-        outcomes: &[Fate],
+        outcomes: &[TxOutcome],
     ) {
-        let mut bundle = GrowingBundle::new(effects, transactions, reverts);
+        let mut bundle = BundleBuilder::new(effects, transactions, reverts);
         if self.split.end() == 0 {
-            self.split = Splitting::with_capacity(0, transactions);
+            self.split = OutcomesBuilder::with_capacity(0, transactions);
         }
         bundle.extend(outcomes);
         (self.bundle, self.mutant) = (Some(bundle), effects.mutant);
@@ -51,7 +51,7 @@ impl Growing {
 
     /// How many transactions are in the bundle, if it has one.
     pub(in crate::evm) fn bundled(&self) -> Option<usize> {
-        self.bundle.as_ref().map(GrowingBundle::transactions)
+        self.bundle.as_ref().map(BundleBuilder::transactions)
     }
 
     /// The first transaction that is not in the bundle, or whose result is not there. `None` if
@@ -61,25 +61,30 @@ impl Growing {
     }
 
     /// Adds what became of transactions of `block` from `first` on, if it is not there. Their
-    /// results are not in `fates` any more then.
-    pub(in crate::evm) fn extend(&mut self, block: &Block, first: usize, fates: &mut [Fate]) {
+    /// results are not in `outcomes` any more then.
+    pub(in crate::evm) fn extend(
+        &mut self,
+        block: &Block,
+        first: usize,
+        outcomes: &mut [TxOutcome],
+    ) {
         let Self { bundle, split, mutant } = self;
         if let Some(bundle) = bundle {
             let known = bundle.transactions().saturating_sub(first);
             if is_evm_mutant!(*mutant, LaneUnfolded) {
-                bundle.extend_up_to(first + fates.len(), core::iter::empty());
+                bundle.extend_up_to(first + outcomes.len(), core::iter::empty());
             } else {
-                bundle.extend(fates.get(known..).unwrap_or_default());
+                bundle.extend(outcomes.get(known..).unwrap_or_default());
             }
         }
         let known = split.end();
         let transactions = block.transactions.iter().skip(known);
-        let fates = fates.iter_mut().skip(known.saturating_sub(first));
-        transactions.zip(fates).for_each(|(tx, fate)| split.take(tx, fate, *mutant));
+        let outcomes = outcomes.iter_mut().skip(known.saturating_sub(first));
+        transactions.zip(outcomes).for_each(|(tx, outcome)| split.take(tx, outcome, *mutant));
     }
 
     /// Puts into the bundle what became of those of `outcomes` that are not there.
-    pub(in crate::evm) fn bundle_up_to(&mut self, outcomes: &[Fate]) {
+    pub(in crate::evm) fn bundle_up_to(&mut self, outcomes: &[TxOutcome]) {
         if let Some(bundle) = &mut self.bundle {
             bundle.extend(outcomes.get(bundle.transactions()..).unwrap_or_default());
         }
@@ -87,8 +92,8 @@ impl Growing {
 
     /// Adds the next transactions: what became of them, but for the results, which are in `split`.
     /// If others before them are not in the bundle yet, these are added with them.
-    pub(in crate::evm) fn append(&mut self, outcomes: &[Fate], split: Splitting) {
-        let is_next = |bundle: &&mut GrowingBundle| bundle.transactions() == split.first();
+    pub(in crate::evm) fn append(&mut self, outcomes: &[TxOutcome], split: OutcomesBuilder) {
+        let is_next = |bundle: &&mut BundleBuilder| bundle.transactions() == split.first();
         if let Some(bundle) = self.bundle.as_mut().filter(is_next) {
             bundle.extend(outcomes);
         }
@@ -96,11 +101,11 @@ impl Growing {
     }
 
     /// The outcomes and receipts: what comes next is added to them somewhere else, and given back.
-    pub(in crate::evm) fn take_split(&mut self) -> Splitting {
+    pub(in crate::evm) fn take_split(&mut self) -> OutcomesBuilder {
         core::mem::take(&mut self.split)
     }
 
-    pub(in crate::evm) fn into_bundle(self) -> Option<GrowingBundle> {
+    pub(in crate::evm) fn into_bundle(self) -> Option<BundleBuilder> {
         self.bundle
     }
 }

@@ -1,12 +1,12 @@
-//! What the role may ask for that concerns a private batch alone.
+//! What the coordinator may ask for that concerns a private batch alone.
 
 use super::World;
-use super::role_rules::{Question, RoleRules};
+use super::coordinator_rules::{CoordinatorRules, Question};
 use super::store_rules::{Why, ensure};
 use braid_evm::mv::Location;
 use braid_evm::protocol::{Command, Failure};
 
-impl RoleRules {
+impl CoordinatorRules {
     /// The protocol asks for something that concerns a private batch alone.
     pub(super) fn told_of_batch<L: Location>(
         &mut self,

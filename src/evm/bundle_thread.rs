@@ -3,11 +3,11 @@
 
 use super::block::committed::OnCommit;
 use super::bundle::block_effects::BlockEffects;
-use super::bundle::growing_bundle::GrowingBundle;
-use super::crew::{Crew, IN_TIME};
+use super::bundle::builder::BundleBuilder;
 use super::engine::feed::{Fed, Feed};
 use super::exec::base::StateSource;
 use super::session::{Ended, Session};
+use super::worker_pool::{IN_TIME, WorkerPool};
 use crate::config::Config;
 use crate::ids::WorkerId;
 use crate::runtime::{Seat, Task};
@@ -21,21 +21,21 @@ const BATCHES: usize = 16;
 const LARGEST: usize = 4_096;
 
 /// The part of the others: one of them does it.
-struct Follower {
-    bundle: Mutex<Option<GrowingBundle>>,
+struct BundleThread {
+    bundle: Mutex<Option<BundleBuilder>>,
     batches: Receiver<Fed>,
-    done: Sender<GrowingBundle>,
+    done: Sender<BundleBuilder>,
 }
 
-impl Follower {
+impl BundleThread {
     /// The bundle, once all transactions are in it; `None` if it comes no nearer to that, as its
-    /// worker is put aside.
+    /// worker is suspended.
     fn wait(
         &self,
         seat: Seat<'_>,
-        done: &Receiver<GrowingBundle>,
+        done: &Receiver<BundleBuilder>,
         batch: usize,
-    ) -> Option<GrowingBundle> {
+    ) -> Option<BundleBuilder> {
         loop {
             let waiting = self.batches.len();
             let bundle = (0..=batch / IN_TIME).find_map(|_| seat.recv_soon(done));
@@ -46,7 +46,7 @@ impl Follower {
     }
 }
 
-impl Task for Follower {
+impl Task for BundleThread {
     fn run(&self, _: WorkerId, seat: Seat<'_>) {
         let Some(mut bundle) = self.bundle.lock().take() else { return };
         // Between batches the core is free for others.
@@ -62,17 +62,17 @@ impl<S: StateSource> Session<S> {
     /// The bundle is made while transactions run. What has grown so far must have every transaction
     /// that has run.
     pub(super) fn make_bundle_meanwhile(&mut self, effects: &BlockEffects, config: &Config) {
-        let transactions = self.workload.recipe.block.transactions.len();
+        let transactions = self.workload.block_context.block.transactions.len();
         let ran = &self.ledger.outcomes;
-        self.ledger.growing.begin_bundle(effects, transactions, config.reverts, ran);
+        self.ledger.output_builder.begin_bundle(effects, transactions, config.reverts, ran);
     }
 
     /// Runs what has not run of the transactions below `end` in order, and lets another worker make
     /// the bundle of what they leave, if that is set.
-    pub(super) fn run_followed<'env, C: Crew<'env>>(
+    pub(super) fn run_with_bundle_thread<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
-        crew: &mut C,
+        worker_pool: &mut C,
         config: &Config,
         on_commit: Option<OnCommit<'_>>,
     ) -> Ended<S>
@@ -80,7 +80,7 @@ impl<S: StateSource> Session<S> {
         S: 'env,
     {
         let left = self.left(end);
-        let Some(bundle) = self.ledger.growing.bundle.take() else {
+        let Some(bundle) = self.ledger.output_builder.bundle.take() else {
             return self.run_in_order(end, config, on_commit);
         };
         let first = bundle.transactions();
@@ -89,16 +89,16 @@ impl<S: StateSource> Session<S> {
         self.ledger.feed = Some(Feed { batches, end: first, batch });
         let (done, finished) = bounded(1);
         let bundle = Mutex::new(Some(bundle));
-        let follower = Arc::new(Follower { bundle, batches: inbox, done });
-        let task: Arc<dyn Task + 'env> = follower.clone();
-        crew.run(&task, |seat| {
+        let bundle_thread = Arc::new(BundleThread { bundle, batches: inbox, done });
+        let task: Arc<dyn Task + 'env> = bundle_thread.clone();
+        worker_pool.run(&task, |seat| {
             let ended = self.run_in_order(end, config, on_commit);
             // That is all: the worker that follows comes to an end.
             self.ledger.feed = None;
             // Unless another worker has begun.
-            follower.run(WorkerId(0), seat);
+            bundle_thread.run(WorkerId(0), seat);
             // Without it the bundle is made at the end of the block.
-            self.ledger.growing.bundle = follower.wait(seat, &finished, batch);
+            self.ledger.output_builder.bundle = bundle_thread.wait(seat, &finished, batch);
             ended
         })
     }
@@ -109,13 +109,13 @@ mod tests {
     use super::*;
     use crate::config::Policy;
     use crate::evm::block::output::BlockOutput;
-    use crate::evm::crew::SLEEPY;
     use crate::evm::drive::{Options, execute};
     use crate::evm::exec::any::AnySource;
     use crate::evm::exec::base::Cloned;
     use crate::evm::exec::extensions::Extensions;
     use crate::evm::exec::input::Block;
     use crate::evm::mutants::EvmMutant;
+    use crate::evm::worker_pool::BLOCKING;
     use alloy_primitives::{Address, B256, TxKind};
     use core::ops::ControlFlow;
     use revm::context::TxEnv;
@@ -131,7 +131,7 @@ mod tests {
         waited: Vec<bool>,
     }
 
-    impl Crew<'static> for Watched {
+    impl WorkerPool<'static> for Watched {
         fn workers(&self) -> usize {
             2
         }
@@ -143,18 +143,18 @@ mod tests {
             own: impl FnOnce(Seat<'_>) -> R,
         ) -> R {
             if !self.comes {
-                return own(SLEEPY);
+                return own(BLOCKING);
             }
             let (ended, end) = channel();
             std::thread::scope(|scope| {
                 scope.spawn(move || {
-                    task.run(WorkerId(1), SLEEPY);
+                    task.run(WorkerId(1), BLOCKING);
                     ended.send(()).expect("the receiver is there");
                 });
                 // Who finds nothing to do is back at once.
                 let early = end.recv_timeout(Duration::from_millis(200));
                 self.waited.push(early == Err(RecvTimeoutError::Timeout));
-                own(SLEEPY)
+                own(BLOCKING)
             })
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn run(
-        crew: &mut Watched,
+        worker_pool: &mut Watched,
         policy: Policy,
         count: u64,
         parent: Option<&BundleState>,
@@ -193,7 +193,7 @@ mod tests {
         let on_commit: Option<OnCommit<'_>> = if hears { Some(&mut hear) } else { None };
         let options = Options { config, extensions, parent, on_commit, cancel: None, mutant };
         let state = AnySource::new(Cloned(CacheDB::new(EmptyDB::new())));
-        let output = execute(crew, payments(count).into(), state, options);
+        let output = execute(worker_pool, payments(count).into(), state, options);
         assert_eq!(heard, if hears { count } else { 0 });
         output.expect("a valid block")
     }
@@ -203,12 +203,12 @@ mod tests {
         for (policy, count, follows) in
             [(Policy::Auto, 1_200, true), (Policy::InOrder, 5, true), (Policy::Auto, 900, false)]
         {
-            let mut crew = Watched { comes: true, waited: Vec::new() };
-            let with = run(&mut crew, policy, count, None, false);
+            let mut worker_pool = Watched { comes: true, waited: Vec::new() };
+            let with = run(&mut worker_pool, policy, count, None, false);
             // Many of them pay an account that others pay: they are not even tried in parts.
             let stats = (with.stats.parts, with.stats.speculative, with.stats.alone);
             assert_eq!(stats, (0, 0, true), "{policy:?}, {count}");
-            assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
+            assert_eq!(worker_pool.waited.first() == Some(&true), follows, "{policy:?}, {count}");
             let alone = || Watched { comes: false, waited: Vec::new() };
             let without = run(&mut alone(), policy, count, None, false);
             assert_eq!(with.outcomes.len() as u64, count);
@@ -217,9 +217,13 @@ mod tests {
             // The same on top of a bundle, and where each commit is told.
             let below = BundleState::default();
             for (parent, hears) in [(Some(&below), false), (None, true), (Some(&below), true)] {
-                let mut crew = Watched { comes: true, waited: Vec::new() };
-                let found = run(&mut crew, policy, count, parent, hears);
-                assert_eq!(crew.waited.first() == Some(&true), follows, "{policy:?}, {count}");
+                let mut worker_pool = Watched { comes: true, waited: Vec::new() };
+                let found = run(&mut worker_pool, policy, count, parent, hears);
+                assert_eq!(
+                    worker_pool.waited.first() == Some(&true),
+                    follows,
+                    "{policy:?}, {count}"
+                );
                 assert_eq!(found.bundle, with.bundle);
             }
         }

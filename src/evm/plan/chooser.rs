@@ -3,7 +3,7 @@
 use super::choice::Choice;
 use super::choose::{Rest, choose};
 use super::features::Features;
-use super::feedback::{Feedback, Lesson};
+use super::feedback::{Feedback, StretchFeedback};
 use super::longest::Seen;
 use super::progress::{Outcome, Progress};
 use super::strategy::{Strategy, Stretch};
@@ -13,7 +13,7 @@ use crate::ids::TxIndex;
 
 /// What decides about one block.
 #[derive(Debug)]
-pub(in crate::evm) struct Course {
+pub(in crate::evm) struct StrategyChooser {
     pub(in crate::evm) features: Features,
     progress: Progress,
     /// How it has run so far. What committed nothing is not there.
@@ -36,7 +36,7 @@ pub(in crate::evm) struct HasRun {
     pub(in crate::evm) alone: bool,
 }
 
-impl Course {
+impl StrategyChooser {
     pub(in crate::evm) const fn new(features: Features) -> Self {
         // Where storage is slow speculation is never given up: what runs ahead reads for the
         // others.
@@ -109,7 +109,14 @@ impl Course {
                 seen.began.clear();
             }
             let (least, gives_up) = (least as usize, !self.features.setting.is_wide);
-            feedback.learn(&Lesson { block, choice, outcome, least, gives_up, seen: &seen });
+            feedback.learn(&StretchFeedback {
+                block,
+                choice,
+                outcome,
+                least,
+                gives_up,
+                seen: &seen,
+            });
         }
         let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
         let (first, end) = (place(outcome.first), place(outcome.next));

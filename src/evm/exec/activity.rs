@@ -5,14 +5,14 @@ use crate::ids::WorkerId;
 use crate::sync::{AtomicBool, AtomicU32, SeqCst};
 
 /// Reads between two looks at what other workers do.
-const SAMPLE: u32 = 16;
+const READS_PER_LOOK: u32 = 16;
 /// Looks below which a block tells nothing.
-const ENOUGH: u32 = 8;
+const FEWEST_LOOKS: u32 = 8;
 
 /// Where one worker says what it does, apart from the others' lines of cache.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Seat {
+struct PerWorker {
     is_inside: AtomicBool,
     /// How often it has looked at the others.
     looks: AtomicU32,
@@ -22,21 +22,21 @@ struct Seat {
 
 /// Who is inside the database, while a block runs.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    seats: Box<[Seat]>,
+pub(crate) struct DatabaseActivity {
+    seats: Box<[PerWorker]>,
 }
 
-impl Traffic {
+impl DatabaseActivity {
     /// For this number of workers; with 0 nothing is counted.
     pub(in crate::evm) fn new(workers: usize) -> Self {
-        Self { seats: (0..workers).map(|_| Seat::default()).collect() }
+        Self { seats: (0..workers).map(|_| PerWorker::default()).collect() }
     }
 
     /// Does a read of `worker`, who has done `reads` so far.
     pub(super) fn read<R>(&self, worker: WorkerId, reads: &mut u32, read: impl FnOnce() -> R) -> R {
         let Some(seat) = self.seats.get(usize::from(worker.0)) else { return read() };
         *reads = reads.wrapping_add(1);
-        if reads.is_multiple_of(SAMPLE) {
+        if reads.is_multiple_of(READS_PER_LOOK) {
             let inside = self.seats.iter().filter(|seat| seat.is_inside.load(SeqCst)).count();
             seat.looks.fetch_add(1, SeqCst);
             seat.others.fetch_add(u32::try_from(inside).unwrap_or(u32::MAX), SeqCst);
@@ -50,10 +50,11 @@ impl Traffic {
 
     /// Whether this block shows that more than `usual` workers are of use.
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
-        let sum = |of: fn(&Seat) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
+        let sum =
+            |of: fn(&PerWorker) -> u32| self.seats.iter().map(|seat| u64::from(of(seat))).sum();
         let looks: u64 = sum(|seat| seat.looks.load(SeqCst));
         let others: u64 = sum(|seat| seat.others.load(SeqCst));
-        if looks < u64::from(ENOUGH) || self.seats.len() < 2 {
+        if looks < u64::from(FEWEST_LOOKS) || self.seats.len() < 2 {
             return None;
         }
         // With the one who looks, at least three of four cores' worth of workers wait.
@@ -66,30 +67,30 @@ impl Traffic {
 mod tests {
     use super::*;
 
-    fn read(traffic: &Traffic, worker: u16, times: u32) {
+    fn read(activity: &DatabaseActivity, worker: u16, times: u32) {
         let mut reads = 0;
-        (0..times).for_each(|_| traffic.read(WorkerId(worker), &mut reads, || ()));
+        (0..times).for_each(|_| activity.read(WorkerId(worker), &mut reads, || ()));
     }
 
     #[test]
     fn two_that_are_inside_at_once_ask_for_more() {
-        let traffic = Traffic::new(2);
-        traffic.read(WorkerId(0), &mut 0, || read(&traffic, 1, 20 * SAMPLE));
-        assert_eq!(traffic.is_slow(2), Some(true));
+        let activity = DatabaseActivity::new(2);
+        activity.read(WorkerId(0), &mut 0, || read(&activity, 1, 20 * READS_PER_LOOK));
+        assert_eq!(activity.is_slow(2), Some(true));
     }
 
     #[test]
     fn one_after_the_other_is_fast_enough() {
-        let traffic = Traffic::new(16);
-        (0..16).for_each(|worker| read(&traffic, worker, 4 * SAMPLE));
-        assert_eq!(traffic.is_slow(2), Some(false));
+        let activity = DatabaseActivity::new(16);
+        (0..16).for_each(|worker| read(&activity, worker, 4 * READS_PER_LOOK));
+        assert_eq!(activity.is_slow(2), Some(false));
     }
 
     #[test]
     fn a_few_reads_tell_nothing() {
-        let traffic = Traffic::new(2);
-        read(&traffic, 0, 3);
-        read(&traffic, 9, 1000);
-        assert_eq!(traffic.is_slow(2), None);
+        let activity = DatabaseActivity::new(2);
+        read(&activity, 0, 3);
+        read(&activity, 9, 1000);
+        assert_eq!(activity.is_slow(2), None);
     }
 }

@@ -1,16 +1,16 @@
 //! What every worker of a block needs to build its EVM.
 
 use super::balances::Moved;
+use super::bundle_shards::BundleShards;
 use super::extensions::Extensions;
 use super::input::Block;
 use super::payees::Payees;
-use super::spread::Spread;
 use super::tx_output::TxOutput;
 use crate::config::Mode;
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::claims::{Claims, index_of};
 use crate::evm::bal::mismatch::AccessListMismatch;
-use crate::evm::fees::aside::Aside;
+use crate::evm::fees::deferred::Deferred;
 use crate::evm::fees::reward::Reward;
 use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 use crate::ids::TxIndex;
@@ -23,15 +23,15 @@ use std::sync::Arc;
 
 /// What all workers of a block need to build their EVM.
 #[derive(Clone, Debug)]
-pub(in crate::evm) struct Recipe {
+pub(in crate::evm) struct BlockContext {
     pub(in crate::evm) block: Arc<Block>,
     pub(in crate::evm) extensions: Extensions,
-    /// Whether rewards are set aside.
+    /// Whether rewards are deferred.
     pub(in crate::evm) defers: bool,
     /// Who can be paid by transactions that do not know what he owns.
     pub(in crate::evm) payees: Payees,
     /// Whether surcharges are.
-    pub(in crate::evm) sets_surcharge_aside: bool,
+    pub(in crate::evm) defers_surcharge: bool,
     /// Whether the transactions of a chunk share a journal.
     pub(in crate::evm) shares: bool,
     /// Whether KECCAK256 remembers.
@@ -43,7 +43,7 @@ pub(in crate::evm) struct Recipe {
     /// Whether private batches read what the list says of the state below each transaction.
     pub(in crate::evm) reads_claims: bool,
     /// How accounts are shared out when the bundle is built.
-    pub(in crate::evm) spread: Spread,
+    pub(in crate::evm) bundle_shards: BundleShards,
     /// Whose balance transactions of the block have changed, of accounts with code.
     pub(in crate::evm) moved: Arc<Moved>,
     /// The transaction that the EVM holds before its first one.
@@ -52,7 +52,7 @@ pub(in crate::evm) struct Recipe {
     pub(in crate::evm) mutant: EvmMutant,
 }
 
-impl Recipe {
+impl BlockContext {
     /// Whether transactions of private batches pay without a look, too: whatever looks says so, and
     /// no list tells the balances.
     pub(in crate::evm) fn pays_unseen_in_batches(&self) -> bool {
@@ -65,7 +65,7 @@ impl Recipe {
     }
 
     /// Who else is paid like that, as he is before the first transaction.
-    pub(in crate::evm) fn paid_aside(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
+    pub(in crate::evm) fn paid_deferred(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
         self.payees.accounts().filter(|(payee, _)| *payee != self.block.env.beneficiary)
     }
 
@@ -107,22 +107,22 @@ impl Recipe {
         Ok(Kept { accesses, marks: marks.into() })
     }
 
-    /// Accounts for which something may be set aside. They are known before the block.
+    /// Accounts for which something may be deferred. They are known before the block.
     pub(in crate::evm) fn receivers(&self) -> impl Iterator<Item = Address> {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
-        let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.sets_surcharge_aside);
+        let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.defers_surcharge);
         let surcharge = surcharge.map(|surcharge| surcharge.receiver());
-        let others = self.paid_aside().map(|(payee, _)| payee);
+        let others = self.paid_deferred().map(|(payee, _)| payee);
         [beneficiary, surcharge].into_iter().flatten().chain(others)
     }
 
-    /// What `output` has set aside, and for whom: no account twice.
+    /// What `output` has deferred, and for whom: no account twice.
     pub(in crate::evm) fn rewards(
         &self,
         output: &TxOutput,
     ) -> impl Iterator<Item = (Address, Reward)> {
         let touch_creates = !self.block.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        let Aside { rewards, surcharges, payments } = &output.aside;
+        let Deferred { rewards, surcharges, payments } = &output.deferred;
         let receiver = self.extensions.surcharge.as_ref().map(|surcharge| surcharge.receiver());
         let rewards = rewards.iter().map(|amount| (self.block.env.beneficiary, *amount));
         let surcharges = surcharges.iter().filter_map(move |amount| Some((receiver?, *amount)));

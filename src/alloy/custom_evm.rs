@@ -6,7 +6,7 @@
 //! is loaded then, of an account that gets fees, is not read: the EVM is shown a made-up account,
 //! and what it has added to that is the fee.
 
-use crate::evm::{Block, ForeignEvm, ForeignRun, Rejection, Surcharge, ViewStopped};
+use crate::evm::{Block, CustomEvm, CustomRun, Rejection, Surcharge, ViewStopped};
 use alloy_evm::{Evm, EvmEnv, EvmError, EvmFactory, InvalidTxError};
 use alloy_primitives::{Address, B256, U256};
 use core::cell::Cell;
@@ -34,7 +34,7 @@ pub enum Fees {
     /// What other than an addition can be seen in the result makes the transaction run again with
     /// every read recorded. An amount that depends on the balance cannot be seen: results are wrong
     /// then.
-    SetAside {
+    Deferred {
         /// A second account that every transaction pays, such as that of a rollup's fees.
         vault: Option<Address>,
     },
@@ -56,24 +56,24 @@ impl Surcharge for Vault {
 }
 
 /// The EVMs of `F` as the workers use them.
-pub(super) struct Foreign<F> {
+pub(super) struct FactoryEvm<F> {
     pub(super) factory: F,
     pub(super) fees: Fees,
 }
 
-impl<F> fmt::Debug for Foreign<F> {
+impl<F> fmt::Debug for FactoryEvm<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Foreign").field("fees", &self.fees).finish_non_exhaustive()
+        f.debug_struct("FactoryEvm").field("fees", &self.fees).finish_non_exhaustive()
     }
 }
 
-impl<F> ForeignEvm for Foreign<F>
+impl<F> CustomEvm for FactoryEvm<F>
 where
     F: EvmFactory<Tx = TxEnv, Spec = SpecId, BlockEnv = BlockEnv, HaltReason = HaltReason>
         + Send
         + Sync,
 {
-    fn sets_aside(&self) -> bool {
+    fn can_defer(&self) -> bool {
         self.fees != Fees::Recorded
     }
 
@@ -82,24 +82,24 @@ where
         view: &mut dyn Database<Error = ViewStopped>,
         block: &Block,
         tx: &TxEnv,
-        aside: [Option<Address>; 2],
-    ) -> Result<ForeignRun, Rejection> {
+        deferred: [Option<Address>; 2],
+    ) -> Result<CustomRun, Rejection> {
         let env = || EvmEnv { cfg_env: block.cfg.clone(), block_env: block.env.clone() };
-        if self.fees != Fees::Recorded && aside != [None; 2] {
-            let watch = Watch::new(aside);
+        if self.fees != Fees::Recorded && deferred != [None; 2] {
+            let watch = Watch::new(deferred);
             let shown = Shown { view, watch: Some(&watch) };
             let mut evm = self.factory.create_evm_with_inspector(shown, env(), Frames(&watch));
             evm.set_inspector_enabled(true);
             // An error may come of an account that was made up.
             if let Ok(ResultAndState { result, mut state }) = evm.transact_raw(tx.clone())
-                && let Some(aside) = watch.take(&mut state)
+                && let Some(deferred) = watch.take(&mut state)
             {
-                return Ok(ForeignRun { result, state, aside });
+                return Ok(CustomRun { result, state, deferred });
             }
         }
         let mut evm = self.factory.create_evm(Shown { view, watch: None }, env());
         let ran = evm.transact_raw(tx.clone()).map_err(rejection)?;
-        Ok(ForeignRun { result: ran.result, state: ran.state, aside: [None; 2] })
+        Ok(CustomRun { result: ran.result, state: ran.state, deferred: [None; 2] })
     }
 }
 
@@ -123,7 +123,7 @@ fn rejection<E: EvmError>(error: E) -> Rejection {
 /// Watches one transaction: where its outermost call ends, and which fee accounts are loaded later.
 #[derive(Debug)]
 struct Watch {
-    aside: [Option<Address>; 2],
+    deferred: [Option<Address>; 2],
     loaded: [Cell<bool>; 2],
     /// Calls and creations that have begun and not ended.
     open: Cell<u64>,
@@ -133,9 +133,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(aside: [Option<Address>; 2]) -> Self {
+    fn new(deferred: [Option<Address>; 2]) -> Self {
         Self {
-            aside,
+            deferred,
             loaded: Default::default(),
             open: Cell::new(0),
             has_ended: Cell::new(false),
@@ -144,8 +144,8 @@ impl Watch {
     }
 
     fn place(&self, address: Address) -> Option<&Cell<bool>> {
-        let mut places = self.aside.iter().zip(&self.loaded);
-        places.find(|(aside, _)| **aside == Some(address)).map(|(_, loaded)| loaded)
+        let mut places = self.deferred.iter().zip(&self.loaded);
+        places.find(|(deferred, _)| **deferred == Some(address)).map(|(_, loaded)| loaded)
     }
 
     fn begin(&self) {
@@ -165,7 +165,8 @@ impl Watch {
     /// Takes what was added to made-up accounts out of `state`; `None` if it was not only added.
     fn take(&self, state: &mut EvmState) -> Option<[Option<U256>; 2]> {
         let mut amounts = [None; 2];
-        for ((address, loaded), amount) in self.aside.iter().zip(&self.loaded).zip(&mut amounts) {
+        for ((address, loaded), amount) in self.deferred.iter().zip(&self.loaded).zip(&mut amounts)
+        {
             if let Some(address) = address.filter(|_| loaded.get()) {
                 let Some(account) = state.remove(&address) else { continue };
                 *amount = if account.is_touched() { Some(added(&account)?) } else { None };
