@@ -140,10 +140,13 @@ pub enum EvmMutant {
     #[cfg(feature = "mutants")]
     PaymentLookedAt,
     /// Who looks at what a payee owns makes the payments before him in the journal changes of it.
+    #[cfg(feature = "mutants")]
     LookForgetsPayment,
     /// Who hears of each commit does not hear what is paid to accounts that many pay.
+    #[cfg(feature = "mutants")]
     PaymentUntold,
     /// A contract may be created where a payee is, without a look at what that owns.
+    #[cfg(feature = "mutants")]
     CreationUncounted,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
     #[cfg(feature = "mutants")]
