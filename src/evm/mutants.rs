@@ -148,6 +148,9 @@ pub enum EvmMutant {
     /// A contract may be created where a payee is, without a look at what that owns.
     #[cfg(feature = "mutants")]
     CreationUncounted,
+    /// Who is destroyed can still be paid as if he was there.
+    #[cfg(feature = "mutants")]
+    GonePayeeUnmarked,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.
     #[cfg(feature = "mutants")]
     PayeeStaysPlain,

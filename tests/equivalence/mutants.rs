@@ -98,6 +98,7 @@ fn named(name: &str) -> Option<fn()> {
         parts::what_parts_have_deferred_is_seen_later,
         paid::a_contract_comes_about_between_payments,
         paid::one_gets_code_between_payments,
+        paid::one_is_gone_between_payments,
         paid::payments_are_told_as_they_commit,
         paid::they_are_paid_in_every_way,
         paid::who_looks_sees_all_that_was_paid_below,

@@ -10,7 +10,7 @@ use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryAccount;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{
-    BALANCE, CALL, CALLER, CALLVALUE, INVALID, REVERT, SELFBALANCE, SSTORE,
+    BALANCE, CALL, CALLER, CALLVALUE, EXTCODEHASH, INVALID, REVERT, SELFBALANCE, SSTORE,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -146,6 +146,37 @@ pub(crate) fn a_contract_comes_about_between_payments() {
             assert_eq!(played.slot(payee, 3), calls.map(U256::from), "{spec:?}");
             assert_eq!(played.balance(payee), Some(rich().balance + U256::from(40)), "{spec:?}");
         }
+    }
+}
+
+/// Where many have paid an account without nonce a contract comes about and destroys itself at once: who pays there
+/// then pays for a new account, and who asks for its code finds no account.
+#[test]
+pub(crate) fn one_is_gone_between_payments() {
+    for spec in [SpecId::LONDON, SpecId::OSAKA] {
+        let mut scene = scene(spec);
+        let creator = scene.sender(50);
+        let payee = scene.put(creator.create(0), rich());
+        let pays = scene.contract(0, forwards(Code::new(), payee));
+        let asks = Code::new().address(payee).op(EXTCODEHASH).op(CALLER).op(SSTORE);
+        let asks = scene.contract(1, asks);
+        for number in 0..26 {
+            if number == 13 {
+                scene.send(creator, create(Code::new().selfdestruct(OTHER).bytes()));
+            }
+            let to = match number {
+                13 | 16 => asks,
+                14 | 17 => pays,
+                _ => payee,
+            };
+            let sender = scene.sender(number);
+            scene.send(sender, TxEnv { gas_limit: 200_000, ..pay(to, u64::from(to != asks)) });
+        }
+        each(|executor| {
+            run(executor, &scene, scene.database());
+        });
+        let played = scene.play();
+        assert_eq!(played.balance(payee), Some(U256::from(11)), "{spec:?}");
     }
 }
 

@@ -37,6 +37,14 @@ pub(in crate::evm) fn for_each_write(
             (ChangeKind::Emptied, None) => {}
             (ChangeKind::Emptied | ChangeKind::Destroyed, before) => {
                 destroy(change.address, before.is_some(), &mut put);
+                // A later transaction must not pay unseen what is gone: see `write`.
+                if block_context.payees.contains(change.address)
+                    && !is_evm_mutant!(block_context.mutant, GonePayeeUnmarked)
+                {
+                    block_context.moved.add(change.address);
+                    let mark = Entry::Value(EvmValue::Balance(U256::MAX));
+                    put(EvmLocation::Balance(change.address), mark);
+                }
             }
             (ChangeKind::Changed | ChangeKind::Created, _) => {
                 write(change, &mut put, block_context)

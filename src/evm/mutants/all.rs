@@ -46,6 +46,7 @@ impl EvmMutant {
         Self::LookForgetsPayment,
         Self::PaymentUntold,
         Self::CreationUncounted,
+        Self::GonePayeeUnmarked,
         Self::PayeeStaysPlain,
         Self::PayeeMarkedByBalance,
         Self::PayeeUncounted,
