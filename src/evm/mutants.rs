@@ -139,7 +139,8 @@ pub enum EvmMutant {
     /// the block.
     #[cfg(feature = "mutants")]
     PaymentLookedAt,
-    /// Who looks at what a payee owns makes the payments before him in the journal changes of it.
+    /// A look at the balance of a payee makes changes of it out of what was paid before in the
+    /// journal.
     #[cfg(feature = "mutants")]
     LookForgetsPayment,
     /// Who hears of each commit does not hear what is paid to accounts that many pay.
@@ -148,7 +149,7 @@ pub enum EvmMutant {
     /// A contract may be created where a payee is, without a look at what that owns.
     #[cfg(feature = "mutants")]
     CreationUncounted,
-    /// Who is destroyed can still be paid as if he was there.
+    /// A payee that was destroyed is still paid as if it was there.
     #[cfg(feature = "mutants")]
     GonePayeeUnmarked,
     /// I11: the beneficiary is paid unseen also when it has got code, or all the ether there is.

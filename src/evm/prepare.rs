@@ -144,7 +144,7 @@ fn find_paid<D: DatabaseRef>(
     }
     let known = [block_context.block.env.beneficiary, effects.surcharged.0];
     for address in often_paid(&block_context.block).into_iter().filter(|it| !known.contains(it)) {
-        // Who cannot be read is the error of the transaction that pays him.
+        // If it cannot be read, that is the error of the transaction that pays it.
         if let Ok(info) = base.account(address) {
             effects.paid.push((address, info));
         }

@@ -34,7 +34,7 @@ pub(in crate::evm) struct BlockEffects {
     pub(in crate::evm) beneficiary: (Address, Option<AccountInfo>),
     /// Receiver of surcharges that were deferred, as it is before the block.
     pub(in crate::evm) surcharged: (Address, Option<AccountInfo>),
-    /// Who else may be paid deferred, as he is before the block.
+    /// Other accounts for which payments were deferred, as they are before the block.
     pub(in crate::evm) paid: Vec<(Address, Option<AccountInfo>)>,
     /// What is accessed before the transactions, and after them, if an access list is asked for.
     pub(in crate::evm) outside: [Outside; 2],

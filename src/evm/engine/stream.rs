@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     to: Option<Sender<Committed>>,
-    /// Who is paid by transactions that do not know what he owns, as he is by now: the caller is
+    /// Accounts that are paid without a look at their balances, as they are by now: the caller is
     /// told what each payment changes.
     payees: AddressMap<AccountInfo>,
     mutant: EvmMutant,
@@ -25,7 +25,8 @@ pub(super) struct Stream {
 impl Stream {
     /// No one hears yet.
     pub(super) fn new(block_context: &BlockContext) -> Self {
-        let payees = block_context.paid_deferred().collect();
+        let payee = |payee| Some((payee, block_context.payees.account(payee)?));
+        let payees = block_context.other_payees().filter_map(payee).collect();
         Self { to: None, payees, mutant: block_context.mutant }
     }
 
@@ -54,7 +55,7 @@ impl Stream {
     }
 }
 
-/// `output` with what it has paid deferred as changes of the `payees`.
+/// `output` with its deferred payments as changes of the `payees`.
 fn with_payments(
     payees: &mut AddressMap<AccountInfo>,
     output: Arc<TxOutput>,

@@ -18,7 +18,6 @@ use alloy_primitives::Address;
 use revm::context::TxEnv;
 use revm::context_interface::Transaction;
 use revm::primitives::hardfork::SpecId;
-use revm::state::AccountInfo;
 use std::sync::Arc;
 
 /// What all workers of a block need to build their EVM.
@@ -28,7 +27,7 @@ pub(in crate::evm) struct BlockContext {
     pub(in crate::evm) extensions: Extensions,
     /// Whether rewards are deferred.
     pub(in crate::evm) defers: bool,
-    /// Who can be paid by transactions that do not know what he owns.
+    /// Accounts that transactions can pay without a look at their balances.
     pub(in crate::evm) payees: Payees,
     /// Whether surcharges are.
     pub(in crate::evm) defers_surcharge: bool,
@@ -59,14 +58,9 @@ impl BlockContext {
         !self.payees.is_empty() && self.extensions.is_announced() && !self.records_accesses()
     }
 
-    /// Whose payments are no ties: none so far, as a long call behind them may run twice then.
-    pub(in crate::evm) const fn paid_in_batches(&self) -> &Payees {
-        Payees::NONE
-    }
-
-    /// Who else is paid like that, as he is before the first transaction.
-    pub(in crate::evm) fn paid_deferred(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
-        self.payees.accounts().filter(|(payee, _)| *payee != self.block.env.beneficiary)
+    /// Those of the payees that are not the beneficiary.
+    pub(in crate::evm) fn other_payees(&self) -> impl Iterator<Item = Address> {
+        self.payees.iter().filter(|payee| *payee != self.block.env.beneficiary)
     }
 
     /// Whether the first transaction pays the beneficiary a fee, or the block is invalid.
@@ -112,8 +106,7 @@ impl BlockContext {
         let beneficiary = Some(self.block.env.beneficiary).filter(|_| self.defers);
         let surcharge = self.extensions.surcharge.as_ref().filter(|_| self.defers_surcharge);
         let surcharge = surcharge.map(|surcharge| surcharge.receiver());
-        let others = self.paid_deferred().map(|(payee, _)| payee);
-        [beneficiary, surcharge].into_iter().flatten().chain(others)
+        [beneficiary, surcharge].into_iter().flatten().chain(self.other_payees())
     }
 
     /// What `output` has deferred, and for whom: no account twice.

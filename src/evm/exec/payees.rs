@@ -1,18 +1,15 @@
-//! Accounts that transactions pay without a look at what they own.
+//! Accounts that transactions pay without a look at their balances.
 
 use super::location::Account;
 use alloy_primitives::Address;
 use revm::state::AccountInfo;
 
-/// Accounts that can be paid by who does not know what they own, as they are before the first
-/// transaction: the beneficiary, and who is paid often. They are few, so each is compared.
+/// Accounts that transactions can pay without a look at their balances, as they are before the
+/// first one: the beneficiary, and who is paid often. They are few, so each is compared.
 #[derive(Clone, Debug, Default)]
 pub(in crate::evm) struct Payees(Vec<(Address, Account)>);
 
 impl Payees {
-    /// None.
-    pub(in crate::evm) const NONE: &'static Self = &Self(Vec::new());
-
     /// Adds the account, which is as `first` tells, if it can be paid like that.
     pub(in crate::evm) fn add(&mut self, address: Address, first: Option<&AccountInfo>) {
         let first = first.map(Account::of).filter(|first| first.is_plain());
@@ -33,9 +30,9 @@ impl Payees {
         known.map(|(_, first)| *first)
     }
 
-    /// Each with the account before the first transaction.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = (Address, AccountInfo)> {
-        self.0.iter().filter_map(|(payee, first)| Some((*payee, first.without_code()?)))
+    /// One of them as it is before the first transaction.
+    pub(in crate::evm) fn account(&self, address: Address) -> Option<AccountInfo> {
+        self.get(address)?.without_code()
     }
 
     pub(in crate::evm) fn iter(&self) -> impl Iterator<Item = Address> {

@@ -35,9 +35,11 @@ impl Deferred {
         beneficiary: Address,
     ) {
         for (payee, paid) in payments {
-            match payee == beneficiary {
-                true => self.rewards.push(paid),
-                false => self.payments.push((payee, paid)),
+            match self.rewards.last_mut() {
+                _ if payee != beneficiary => self.payments.push((payee, paid)),
+                // No more amounts than transactions: in the store each has the version of one.
+                Some(reward) => *reward = reward.saturating_add(paid),
+                None => self.rewards.push(paid),
             }
         }
     }
@@ -51,5 +53,25 @@ impl Deferred {
         self.rewards.extend_from_slice(&later.rewards);
         self.surcharges.extend_from_slice(&later.surcharges);
         self.payments.extend_from_slice(&later.payments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many as transactions at most, whatever they have paid.
+    #[test]
+    fn a_payment_to_the_beneficiary_is_part_of_a_reward() {
+        let [beneficiary, other] = [1, 2].map(Address::repeat_byte);
+        let amount = |wei: u64| U256::from(wei);
+        let mut deferred = Deferred::of(Some(amount(3)), None);
+        deferred.append(&Deferred::of(Some(amount(4)), None));
+        deferred.pay([(beneficiary, amount(10)), (other, amount(20))], beneficiary);
+        assert_eq!(deferred.rewards.as_slice(), [amount(3), amount(14)]);
+        assert_eq!(deferred.payments, [(other, amount(20))]);
+        let mut without = Deferred::default();
+        without.pay([(beneficiary, amount(10))], beneficiary);
+        assert_eq!(without.rewards.as_slice(), [amount(10)]);
     }
 }

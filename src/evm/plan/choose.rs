@@ -162,7 +162,6 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::input::Block;
-    use crate::evm::exec::payees::Payees;
     use alloy_primitives::{Address, TxKind, U256};
     use std::num::NonZeroU16;
 
@@ -204,7 +203,7 @@ mod tests {
 
     fn features(block: &Block, policy: Policy, setting: Setting) -> Features {
         let config = Config { policy, ..Config::with_workers(NonZeroU16::MIN) };
-        Features::of((block, Payees::NONE), &config, setting)
+        Features::of(block, &config, setting)
     }
 
     /// What `block` gets first, of an executor that has executed none.
