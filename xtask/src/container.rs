@@ -22,6 +22,12 @@ const ENGINES: [&str; 3] = ["podman", "docker", "buildah"];
 /// How the tests run the image: as the manifest says, on the host's loopback interface.
 const RUN: &str =
     "run --rm --read-only --cap-drop ALL --security-opt no-new-privileges --network host";
+/// Settings of podman for a machine that is itself confined, below the workspace's root.
+const CONFINED: &str = "xtask/containers.conf";
+/// The variable that names a file of settings to podman.
+const SETTINGS: &str = "CONTAINERS_CONF";
+/// Codes with which podman and docker end if they start no container. The tool ends with none of them.
+const REFUSED: [i32; 2] = [125, 126];
 
 /// Lints recipe and manifests, builds the tool with `profile` and an image of it. With `tries`, the image is run as the
 /// manifest says, too.
@@ -51,9 +57,35 @@ pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Resu
         runner.skip("container: run", "buildah builds images, podman and docker run them");
         return Ok(());
     }
+    let confined = runner.root().join(CONFINED);
+    let settings = match settings(engine, image, &confined) {
+        Ok(settings) => settings,
+        Err(refused) => {
+            runner.skip("container: run", &format!("{engine} may not start one here: {refused}"));
+            return Ok(());
+        }
+    };
     let mut test = cargo("test -p braid-cli --test tool -- container");
     test.env("BRAID_CONTAINER", format!("{engine} {RUN}")).env("BRAID_CONTAINER_IMAGE", image);
+    test.envs(settings.map(|file| (SETTINGS, file)));
     runner.command("container: run", test)
+}
+
+/// The file of settings with which `engine` starts a container here, if it needs one; its last words if it starts none.
+/// Whatever the tool in the container does is the tests' to judge.
+fn settings<'a>(engine: &str, image: &str, confined: &'a Path) -> Result<Option<&'a Path>, String> {
+    let mut refused = String::new();
+    for file in [None, Some(confined)] {
+        let mut command = Command::new(engine);
+        command.args(RUN.split(' ')).args([image, "--version"]);
+        command.envs(file.map(|file| (SETTINGS, file)));
+        let output = command.output().map_err(|error| error.to_string())?;
+        if !output.status.code().is_some_and(|code| REFUSED.contains(&code)) {
+            return Ok(file);
+        }
+        refused = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    }
+    Err(refused)
 }
 
 /// Compares the manifests with the schemas of Kubernetes, and looks for what is bad style.
