@@ -60,9 +60,12 @@ fn memory_stays_below_what_the_formula_says() {
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
     let lines: Vec<Value> = lines.collect();
     assert_eq!(lines.len(), WORKERS.len() * MEASURED.len(), "{text}");
+    let mut is_near = false;
     for line in &lines {
         let [bytes, most] = ["bytes", "most_bytes"].map(|name| line[name].as_u64().expect("bytes"));
-        // A formula that is never near says nothing.
-        assert!(0 < bytes && bytes <= most && most < 40 * bytes, "{line}");
+        assert!(0 < bytes && bytes <= most, "{line}");
+        is_near |= most < 8 * bytes;
     }
+    // A formula that is never near says nothing.
+    assert!(is_near, "{text}");
 }

@@ -93,8 +93,8 @@ fn a_short_search_finds_no_wrong_result_and_no_cliff() {
 
 /// What searches have found, each with what it has to reach. The first one was an internal error. In
 /// the others one call takes longer than all else together and needs an earlier transaction: 0.73 and
-/// 0.56 in the second and fourth while each of its runs went to its end. The last one, of an hour's search, is as fast
-/// as in order once the executor has seen it.
+/// 0.56 in the second and fourth while each of its runs went to its end. The third one's looks at the beneficiary in a batch:
+/// 0.48 while it ran twice there. The last one, of an hour's search, is as fast as in order once the executor has seen it.
 const FOUND: [(Shape, f64); 6] = {
     const fn calls(
         slots: u32,
@@ -141,7 +141,7 @@ const FOUND: [(Shape, f64); 6] = {
                 producer: Producer::Called,
                 ..nothing
             },
-            0.9,
+            1.2,
         ),
         (
             Shape {

@@ -142,7 +142,7 @@ fn features<'env>(
     let (workers, is_wide) = (worker_pool.workers(), worker_pool.is_wide());
     let shares_journals = context.shares;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    Features::of(&context.block, config, setting)
+    Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
 /// Runs all transactions that have not run, stretch by stretch.

@@ -86,7 +86,7 @@ impl<S: StateSource> Session<S> {
             let unfolded = self.ledger.output_builder.bundled();
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
             let block_context = &self.workload.block_context;
-            let block = &*block_context.block;
+            let block = (&*block_context.block, block_context.paid_in_batches());
             let lanes = plan_round(block, round, used, (worker_pool.workers(), begun));
             if !pace.allows(&lanes, worker_pool.workers(), has_rest) {
                 continue;

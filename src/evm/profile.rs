@@ -102,7 +102,8 @@ fn watch(
     let (is_wide, is_pool, list) = (false, false, ListUse::Nothing);
     let shares_journals = true;
     let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-    let features = Features::of(&block_context.block, &config, setting);
+    let features =
+        Features::of((&block_context.block, block_context.paid_in_batches()), &config, setting);
     let alone = features.runs_in_order();
     let transactions = block_context.block.transactions.len();
     let workload = EvmWorkload::new(block_context, source, overlay, Arc::default());

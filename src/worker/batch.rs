@@ -127,7 +127,12 @@ where
             match catch_unwind(AssertUnwindSafe(|| machine.run(tx))) {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) if is_worker_mutant!(shared.mutant, BatchGoesOn) => {}
-                Ok(Err(MustWait { error })) => return (Some((tx, error)), false),
+                Ok(Err(MustWait { error })) => {
+                    if error.is_none() {
+                        self.context.tell(Activity::Blocked(tx));
+                    }
+                    return (Some((tx, error)), false);
+                }
                 Err(payload) => return (Some((tx, Some(TxError::Panicked(payload)))), true),
             }
         }

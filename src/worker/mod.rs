@@ -89,7 +89,7 @@ pub enum Activity {
     Batch(Chunk),
     /// It begins to run a transaction, which lasts until the actor is interrupted outside a read.
     Run(TxIndex),
-    /// The last run of the transaction met one that has to end first.
+    /// The last run of the transaction met one that has to end first, or has to wait for its turn.
     Blocked(TxIndex),
     /// It may have changed what the run of this transaction by another actor has read: that run
     /// ends if it has.

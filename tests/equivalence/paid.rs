@@ -4,13 +4,15 @@
 use super::parts::{receiver, run, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, delegate, pay, rich};
 use alloy_primitives::{Address, B256, U256};
-use braid_evm::{Executor, Forced, Mode, Policy};
+use braid_evm::{Executor, Forced, Mode, Policy, Reason, Strategy};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryAccount;
+use braid_testkit::oracle::Expected;
 use core::ops::ControlFlow;
 use revm::bytecode::opcode::{
-    BALANCE, CALL, CALLER, CALLVALUE, EXTCODEHASH, INVALID, REVERT, SELFBALANCE, SSTORE,
+    BALANCE, CALL, CALLDATALOAD, CALLER, CALLVALUE, DUP1, EXTCODEHASH, INVALID, REVERT,
+    SELFBALANCE, SSTORE,
 };
 use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
@@ -199,6 +201,37 @@ fn what_one_is_paid_does_not_fit() {
     });
     let played = scene.play();
     assert!(played.ok(9) && !played.ok(12), "three more fit");
+}
+
+/// Calls that have nothing to do with each other, and payments to one account between them.
+#[test]
+fn payments_are_no_ties() {
+    let mut scene = scene(SpecId::OSAKA);
+    scene.block.env.gas_limit = 1_000_000_000;
+    let own = scene.contract(0, Code::new().push(4).op(CALLDATALOAD).op(DUP1).op(SSTORE));
+    for number in 0..400_u64 {
+        let tx = match number % 2 {
+            0 => pay(PAYEE, 1),
+            _ => {
+                let data = [&[7; 4], &U256::from(number).to_be_bytes::<32>()[..]].concat().into();
+                TxEnv { data, ..call(own) }
+            }
+        };
+        let sender = scene.sender(number);
+        scene.send(sender, TxEnv { gas_limit: 90_000, ..tx });
+    }
+    for workers in [2, 3] {
+        let block = Arc::new(scene.block.clone());
+        let expected = Expected::new(&block, Mode::Validate, &scene.database());
+        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let found = executor.block(block).database(scene.database()).execute();
+        expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
+        let found = found.unwrap_or_else(|error| panic!("{}", error.kind));
+        let how = found.path.iter().map(|stretch| (stretch.strategy, stretch.reason));
+        let expected = [(Strategy::Neighbours, Reason::Independent)];
+        assert_eq!(how.collect::<Vec<_>>(), expected);
+        assert_eq!(found.stats.discarded, 0, "{:?}", found.stats);
+    }
 }
 
 /// Who hears of each commit hears what each payment has changed.

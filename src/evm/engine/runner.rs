@@ -181,7 +181,10 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
     ) -> Result<(), NotRun<D::Error>> {
         match stop {
             Stop::Base(error) => Err(NotRun::Error(TxError::Base(error))),
-            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken if !is_complete => {
+            // Of a private batch nothing is final, wherever it lies.
+            Stop::Blocked(_) | Stop::TooEarly | Stop::Overtaken
+                if !is_complete && !self.is_private =>
+            {
                 // It asked who has written what, and part of that is in the journal.
                 self.leave_journal(tx.position(), ledger);
                 self.run(tx, ledger)

@@ -58,6 +58,11 @@ impl BlockContext {
         !self.payees.is_empty() && self.extensions.is_announced() && !self.records_accesses()
     }
 
+    /// Whom private batches pay like that.
+    pub(in crate::evm) fn paid_in_batches(&self) -> &Payees {
+        if self.pays_unseen_in_batches() { &self.payees } else { Payees::NONE }
+    }
+
     /// Those of the payees that are not the beneficiary.
     pub(in crate::evm) fn other_payees(&self) -> impl Iterator<Item = Address> {
         self.payees.iter().filter(|payee| *payee != self.block.env.beneficiary)

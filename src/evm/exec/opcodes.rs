@@ -56,29 +56,44 @@ fn address<D: DatabaseRef>(context: &Call<'_, '_, D>, n: usize) -> Address {
     Address::from_word(word(context, n).into())
 }
 
-/// A view that cannot answer says so at the end of the run, whatever comes of it until then.
-fn count<D: DatabaseRef>(context: &mut Call<'_, '_, D>, address: Address) {
-    context.host.journaled_state.db_mut().count_balance(address);
+/// The instruction looks at what `address` owns. The run ends where the view cannot answer.
+fn count<D: DatabaseRef>(context: &mut Call<'_, '_, D>, address: Address) -> InstructionExecResult {
+    let view = context.host.journaled_state.db_mut();
+    view.count_balance(address);
+    if view.inner.has_stopped() { end(context) } else { Ok(()) }
 }
 
 /// The same for who gets ether.
-fn count_payment<D: DatabaseRef>(context: &mut Call<'_, '_, D>, to: Address, amount: U256) {
-    context.host.journaled_state.db_mut().count_payment(to, amount);
+fn count_payment<D: DatabaseRef>(
+    context: &mut Call<'_, '_, D>,
+    to: Address,
+    amount: U256,
+) -> InstructionExecResult {
+    let view = context.host.journaled_state.db_mut();
+    view.count_payment(to, amount);
+    if view.inner.has_stopped() { end(context) } else { Ok(()) }
 }
 
-fn count_own<D: DatabaseRef>(context: &mut Call<'_, '_, D>) {
+fn count_own<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
     let own = context.interpreter.input.target_address();
-    count(context, own);
+    count(context, own)
+}
+
+/// Ends the run: nothing of it is of use.
+fn end<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
+    // revm takes a fatal end for a failed read, and panics where none has failed.
+    context.host.error = Err(ContextError::Db(ViewStopped));
+    Err(InstructionResult::FatalExternalError)
 }
 
 fn balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let of = address(&context, 0);
-    count(&mut context, of);
+    count(&mut context, of)?;
     host::balance(context)
 }
 
 fn self_balance<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
-    count_own(&mut context);
+    count_own(&mut context)?;
     host::selfbalance(context)
 }
 
@@ -86,8 +101,8 @@ fn call<const KIND: u8, D: DatabaseRef>(mut context: Call<'_, '_, D>) -> Instruc
     let amount = word(&context, 2);
     if !amount.is_zero() {
         let to = address(&context, 1);
-        count_own(&mut context);
-        count_payment(&mut context, to, amount);
+        count_own(&mut context)?;
+        count_payment(&mut context, to, amount)?;
     }
     contract::call::<KIND, _, _>(context)
 }
@@ -96,18 +111,18 @@ fn create<const IS_CREATE2: bool, D: DatabaseRef>(
     mut context: Call<'_, '_, D>,
 ) -> InstructionExecResult {
     if !word(&context, 0).is_zero() {
-        count_own(&mut context);
+        count_own(&mut context)?;
     }
     contract::create::<IS_CREATE2, _, _>(context)
 }
 
 fn self_destruct<D: DatabaseRef>(mut context: Call<'_, '_, D>) -> InstructionExecResult {
     let to = address(&context, 0);
-    count_own(&mut context);
+    count_own(&mut context)?;
     let own = context.interpreter.input.target_address();
     let own = context.host.journaled_state.evm_state().get(&own);
     let amount = own.map_or(U256::ZERO, |own| own.info.balance);
-    count_payment(&mut context, to, amount);
+    count_payment(&mut context, to, amount)?;
     host::selfdestruct(context)
 }
 
@@ -173,12 +188,7 @@ pub(super) fn abandonable<'a, D: DatabaseRef>(
 }
 
 fn go_on<D: DatabaseRef>(context: &mut Call<'_, '_, D>) -> InstructionExecResult {
-    if !context.host.journaled_state.db_mut().is_of_no_use() {
-        return Ok(());
-    }
-    // revm takes a fatal end for a failed read, and panics where none has failed.
-    context.host.error = Err(ContextError::Db(ViewStopped));
-    Err(InstructionResult::FatalExternalError)
+    if context.host.journaled_state.db_mut().is_of_no_use() { end(context) } else { Ok(()) }
 }
 
 /// Instructions of revm, before which a run ends that is of no use any more.

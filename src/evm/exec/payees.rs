@@ -10,6 +10,8 @@ use revm::state::AccountInfo;
 pub(in crate::evm) struct Payees(Vec<(Address, Account)>);
 
 impl Payees {
+    pub(in crate::evm) const NONE: &Self = &Self(Vec::new());
+
     /// Adds the account, which is as `first` tells, if it can be paid like that.
     pub(in crate::evm) fn add(&mut self, address: Address, first: Option<&AccountInfo>) {
         let first = first.map(Account::of).filter(|first| first.is_plain());

@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::input::Block;
+    use crate::evm::exec::payees::Payees;
     use alloy_primitives::{Address, TxKind, U256};
     use std::num::NonZeroU16;
 
@@ -203,7 +204,7 @@ mod tests {
 
     fn features(block: &Block, policy: Policy, setting: Setting) -> Features {
         let config = Config { policy, ..Config::with_workers(NonZeroU16::MIN) };
-        Features::of(block, &config, setting)
+        Features::of((block, Payees::NONE), &config, setting)
     }
 
     /// What `block` gets first, of an executor that has executed none.

@@ -11,6 +11,7 @@ use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
 use crate::config::{Forced, Policy};
 use crate::evm::exec::input::Block;
+use crate::evm::exec::payees::Payees;
 
 /// What the access list is used for that the block comes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +57,13 @@ pub(in crate::evm) struct Features {
 }
 
 impl Features {
-    /// The features of `block`. Where the policy, or one worker, leaves nothing to decide, what its
-    /// transactions tell is not computed.
-    pub(in crate::evm) fn of(block: &Block, config: &Config, setting: Setting) -> Self {
+    /// The features of `block`, where `payees` are paid unseen. Where the policy, or one worker,
+    /// leaves nothing to decide, what its transactions tell is not computed.
+    pub(in crate::evm) fn of(
+        (block, payees): (&Block, &Payees),
+        config: &Config,
+        setting: Setting,
+    ) -> Self {
         let transactions = &block.transactions;
         let mut features = Self {
             policy: config.policy,
@@ -82,7 +87,7 @@ impl Features {
         features.has_one_sender = leader.is_some();
         features.mean_gas = mean_gas(block);
         features.first_batch = first_batch(block);
-        features.neighbours = features.neighbours_of(block);
+        features.neighbours = features.neighbours_of(block, payees);
         features
     }
 
@@ -99,14 +104,16 @@ impl Features {
         self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
-    fn neighbours_of(&self, block: &Block) -> Option<Reason> {
+    fn neighbours_of(&self, block: &Block, payees: &Payees) -> Option<Reason> {
         let (transactions, first) = (&block.transactions, self.first_batch);
         let least = NEIGHBOURS_EACH * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            NEIGHBOURS.. => begins_apart(transactions, first).then_some(Reason::BeginsApart),
+            NEIGHBOURS.. => {
+                begins_apart(transactions, payees, first).then_some(Reason::BeginsApart)
+            }
             short if short < least => None,
-            _ => looks_independent(transactions).then_some(Reason::Independent),
+            _ => looks_independent(transactions, payees).then_some(Reason::Independent),
         }
     }
 
@@ -232,7 +239,7 @@ mod tests {
         let (is_wide, is_pool, shares_journals) = (false, false, true);
         let list = ListUse::Nothing;
         let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
-        Features::of(&block, &config, setting)
+        Features::of((&block, Payees::NONE), &config, setting)
     }
 
     #[test]

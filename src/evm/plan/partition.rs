@@ -8,6 +8,7 @@ use super::thresholds::{
 };
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
 use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::payees::Payees;
 use crate::ids::TxIndex;
 use crate::protocol::Plan;
 use crate::schedule::{Grain, Hint, Lanes, Ties, lanes, plan};
@@ -58,9 +59,10 @@ pub(in crate::evm) fn first_batch(block: &Block) -> usize {
 /// Shares the transactions of `round` out among lanes, up to the first that alone has no room in
 /// the block, which has used `used` gas so far.
 ///
-/// `begun`: number of transactions that one of the `workers` folds first.
+/// `payees`: who is paid unseen. `begun`: number of transactions that one of the `workers` folds
+/// first.
 pub(in crate::evm) fn plan_round(
-    block: &Block,
+    (block, payees): (&Block, &Payees),
     round: Range<usize>,
     used: u64,
     (workers, begun): (usize, usize),
@@ -70,20 +72,20 @@ pub(in crate::evm) fn plan_round(
     let transactions = block.transactions.get(round).unwrap_or_default().iter();
     let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
     let hasher = RandomState::default();
-    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, &hasher)).collect();
+    let ties: Vec<_> = fitting.map(|tx| tied(block, tx, payees, &hasher)).collect();
     let mut shared = lanes(&ties, GROUPS_EACH * workers, FOLD_MICROSECONDS * begun as u64);
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
     shared
 }
 
 /// What ties a transaction to others, and how long it will probably run.
-fn tied(block: &Block, tx: &TxEnv, hasher: &RandomState) -> Ties {
+fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
     let weight = if tx.data.is_empty() {
         TRANSFER_MICROSECONDS
     } else {
         TRANSFER_MICROSECONDS + regular_gas_limit(block, tx.gas_limit) / GAS_IN_A_MICROSECOND
     };
-    Ties { weight, keys: ties(tx, hasher) }
+    Ties { weight, keys: ties(tx, payees, hasher) }
 }
 
 #[cfg(test)]
@@ -100,7 +102,7 @@ mod tests {
         let mut block = Block { transactions, ..Block::default() };
         block.env.gas_limit = 100_000;
         let places = |used| -> Vec<usize> {
-            let lanes = plan_round(&block, 1..4, used, (2, 0)).lanes;
+            let lanes = plan_round((&block, Payees::NONE), 1..4, used, (2, 0)).lanes;
             let mut places: Vec<_> = lanes.into_iter().flatten().collect();
             places.sort_unstable();
             places

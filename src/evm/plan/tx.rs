@@ -2,6 +2,7 @@
 
 use super::thresholds::{MOST_OF_FIVE, PAYMENT_GAS, SAMPLED, TIED_ONE_IN};
 use crate::evm::exec::input::{Block, regular_gas_limit};
+use crate::evm::exec::payees::Payees;
 use alloy_primitives::{Address, U256};
 use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
@@ -57,8 +58,8 @@ pub(super) fn may_fit(block: &Block, tx: &TxEnv, room: u64) -> bool {
 /// sender as one that the contract knows. Calls of one function with the same first argument
 /// probably have to do with each other. A call that names an account is tied to all other calls of
 /// the contract that name it, and to the account's own calls: that is the pool of a router, the
-/// holder of a token.
-pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 4] {
+/// holder of a token. A payment to one of the `payees` is no tie.
+pub(super) fn ties(tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> [Option<u64>; 4] {
     let account = |address: Address| Some(hasher.hash_one(address));
     let known = |contract: Address, account: Address| hasher.hash_one((contract, account));
     let call = Call::of(tx);
@@ -69,22 +70,23 @@ pub(super) fn ties(tx: &TxEnv, hasher: &RandomState) -> [Option<u64>; 4] {
     let own = call.map(|call| known(call.contract, tx.caller));
     // Who names himself is tied to no other by that.
     let own = own.filter(|own| named != Some(*own));
-    [account(tx.caller), named, paid(tx).and_then(account), own]
+    [account(tx.caller), named, paid(tx, payees).and_then(account), own]
 }
 
-/// Whom `tx` pays.
-fn paid(tx: &TxEnv) -> Option<Address> {
+/// Whom `tx` pays, with a look at what he owns.
+fn paid(tx: &TxEnv, payees: &Payees) -> Option<Address> {
     let to = tx.kind.to().copied();
-    to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty())
+    let to = to.filter(|_| tx.value > U256::ZERO || tx.data.is_empty());
+    to.filter(|to| !payees.contains(*to))
 }
 
 /// Whether next to none of `transactions` is tied to an earlier one.
-pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
+pub(super) fn looks_independent(transactions: &[TxEnv], payees: &Payees) -> bool {
     let hasher = RandomState::default();
     let mut seen = HashSet::with_capacity_and_hasher(2 * transactions.len(), hasher.clone());
     let mut tied = 0;
     transactions.iter().enumerate().all(|(place, tx)| {
-        let ties = ties(tx, &hasher);
+        let ties = ties(tx, payees, &hasher);
         // All keys are put there, whatever was found of the first.
         let new = ties.iter().flatten().filter(|tie| seen.insert(**tie)).count();
         tied += usize::from(new < ties.iter().flatten().count());
@@ -94,9 +96,9 @@ pub(super) fn looks_independent(transactions: &[TxEnv]) -> bool {
 
 /// Whether no account that pays or is paid in the first `length` of `transactions` does so in the
 /// `length` after them.
-pub(super) fn begins_apart(transactions: &[TxEnv], length: usize) -> bool {
+pub(super) fn begins_apart(transactions: &[TxEnv], payees: &Payees, length: usize) -> bool {
     let (first, rest) = transactions.split_at(length.min(transactions.len()));
-    let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx)].into_iter().flatten();
+    let accounts = |tx: &TxEnv| [Some(tx.caller), paid(tx, payees)].into_iter().flatten();
     let known: HashSet<_, RandomState> = first.iter().flat_map(accounts).collect();
     !rest.iter().take(length).flat_map(accounts).any(|account| known.contains(&account))
 }
@@ -157,12 +159,14 @@ mod tests {
         };
         let call =
             |from: u64, argument: u8| TxEnv { data: vec![argument; 36].into(), ..pay(from, 7) };
-        let looks =
-            |tx: &dyn Fn(u64) -> TxEnv| looks_independent(&(0..300).map(tx).collect::<Vec<_>>());
+        let looks = |tx: &dyn Fn(u64) -> TxEnv| {
+            looks_independent(&(0..300).map(tx).collect::<Vec<_>>(), Payees::NONE)
+        };
         assert!(looks(&|number| pay(1_000 + number, 2_000 + number)));
         // One contract, with another argument each time.
         assert!(looks_independent(
-            &(0..200).map(|of| call(1_000 + u64::from(of), of)).collect::<Vec<_>>()
+            &(0..200).map(|of| call(1_000 + u64::from(of), of)).collect::<Vec<_>>(),
+            Payees::NONE
         ));
         // Each names itself.
         let address = |number: u64| Address::left_padding_from(&(number + (1 << 40)).to_be_bytes());
@@ -203,17 +207,22 @@ mod tests {
             ..TxEnv::default()
         };
         let mut transactions: Vec<_> = (0..30).map(|number| pay(number, 100 + number)).collect();
-        assert!(begins_apart(&transactions, 10));
+        assert!(begins_apart(&transactions, Payees::NONE, 10));
         // Within a part, and beyond the two, it does not matter.
         transactions[1] = pay(0, 100);
         transactions[25] = pay(0, 100);
-        assert!(begins_apart(&transactions, 10) && !begins_apart(&transactions, 13));
+        assert!(
+            begins_apart(&transactions, Payees::NONE, 10)
+                && !begins_apart(&transactions, Payees::NONE, 13)
+        );
         for meets in [pay(0, 900), pay(900, 0), pay(900, 100), pay(100, 900)] {
             transactions[15] = meets;
-            assert!(!begins_apart(&transactions, 10));
+            assert!(!begins_apart(&transactions, Payees::NONE, 10));
         }
         // A call that pays nothing may have nothing to do with others.
         transactions[15] = TxEnv { data: vec![0].into(), ..pay(900, 100) };
-        assert!(begins_apart(&transactions, 10) && begins_apart(&[], 10));
+        assert!(
+            begins_apart(&transactions, Payees::NONE, 10) && begins_apart(&[], Payees::NONE, 10)
+        );
     }
 }
