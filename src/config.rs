@@ -52,6 +52,8 @@ pub enum Forced {
     /// In private batches of a few neighbours that read the block's access list, and in order what
     /// cannot be told from it; without a list in order.
     AccessList,
+    /// In rounds of batches by what transactions declare; in order if they declare nothing.
+    Declared,
 }
 
 impl Policy {

@@ -85,10 +85,10 @@ pub use evm::EvmMutant;
 pub use evm::{
     Access, AccessList, AccessListError, AccessListMismatch, AccountChange, AccountField, At,
     Block, BlockError, BlockErrorKind, BlockOutput, BuiltBlock, ChainRules, ChangeKind, Cloned,
-    Committed, DaoFork, Executed, ExecutedStatus, Ommer, Outcome, Precompile, PrecompileCall,
-    PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext, ReplayError,
-    Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch, Surcharge,
-    TransactionPool,
+    Committed, DaoFork, Declaration, Executed, ExecutedStatus, Ommer, Outcome, Place, Precompile,
+    PrecompileCall, PrecompileEnd, PrecompileState, Reason, Rejection, ReplayBase, ReplayContext,
+    ReplayError, Replayed, SlotChange, StateSource, StateUnavailable, Stats, Strategy, Stretch,
+    Surcharge, TransactionPool, Undeclared,
 };
 #[cfg(all(feature = "evm", feature = "testing"))]
 pub use evm::{

@@ -12,6 +12,7 @@ mod blob_room;
 mod build_from_pool;
 mod busy_machine;
 mod conversions;
+mod declared;
 mod equivalence;
 mod errors;
 mod faults;

@@ -76,7 +76,7 @@ pub use layers::LayeredState;
 pub use prune::{Pruned, prune};
 pub use reader::{StateReader, open};
 pub use record::{AccountRecord, Head, SCHEMA, Undo};
-pub use rules::Rules;
+pub use rules::{DECLARED_ACCESSES, Rules};
 pub use store::{
     CACHE_BYTES, EmbeddedSnapshot, EmbeddedStore, Entry, MemorySnapshot, MemoryStore, Snapshot,
     StateStore, TABLE_BYTES, Table, Write, Writes,

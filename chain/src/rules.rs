@@ -14,6 +14,8 @@ use revm::{
 /// Chain id of Ethereum mainnet, whose deposit contract configurations leave out.
 const MAINNET: u64 = 1;
 const MAINNET_DEPOSITS: Address = address!("00000000219ab540356cbb839cbe05303d7705fa");
+/// The field of the configuration that says that transactions declare what they access.
+pub const DECLARED_ACCESSES: &str = "declaredAccesses";
 
 /// The rules of a chain, by block number and time.
 #[derive(Clone, Debug)]
@@ -28,6 +30,14 @@ impl Rules {
     pub fn new(config: ChainConfig) -> Self {
         let blobs = config.blob_schedule_blob_params();
         Self { config, blobs }
+    }
+
+    /// Whether transactions declare what they access: the field [`DECLARED_ACCESSES`] of the
+    /// configuration, in all blocks of the chain. See [`Declaration`](braid_evm::Declaration).
+    #[must_use]
+    pub fn are_accesses_declared(&self) -> bool {
+        let field = self.config.extra_fields.get(DECLARED_ACCESSES);
+        field.is_some_and(|value| value.as_bool() == Some(true))
     }
 
     /// EIP-155 chain id.
@@ -135,6 +145,7 @@ impl Rules {
             deposit_contract: config.deposit_contract_address.or(mainnet),
             dao_fork: dao.then(mainnet_dao_fork),
             max_blob_gas: blobs.map(|blobs| blobs.max_blob_gas_per_block()),
+            declared_accesses: self.are_accesses_declared(),
             ..ChainRules::default()
         }
     }

@@ -73,7 +73,8 @@ fn each_reason_has_an_example() {
     let reasons = reasons.split("\n}").next().unwrap_or_default().lines();
     let said = reasons.filter_map(|line| line.split_once(" => \"")?.1.strip_suffix("\","));
     let examples = page.split("## Examples").nth(1).expect("examples");
-    let files = ["tests/reasons.rs", "src/evm/drive.rs", "src/evm/plan/progress.rs"];
+    let files =
+        ["tests/reasons.rs", "tests/declared.rs", "src/evm/drive.rs", "src/evm/plan/progress.rs"];
     let tests = files.map(text).concat();
     let is_shown = |said: &str| {
         examples.lines().filter(|line| line.starts_with("| ") && line.contains(said)).any(|line| {

@@ -140,8 +140,8 @@ fn features<'env>(
         Some(_) => ListUse::Compared,
     };
     let (workers, is_wide) = (worker_pool.workers(), worker_pool.is_wide());
-    let shares_journals = context.shares;
-    let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
+    let (shares_journals, is_declared) = (context.shares, context.is_declared());
+    let setting = Setting { workers, is_wide, shares_journals, list, is_pool, is_declared };
     Features::of((&context.block, context.paid_in_batches()), config, setting)
 }
 
@@ -171,8 +171,7 @@ fn run<'env, S: StateSource + 'env>(
         let some = &mut Fewer { worker_pool: &mut *worker_pool, most: choice.workers };
         let ended = session.run(some, &choice, config, lend(&mut on_commit));
         let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
-        let next = session.frontier.position();
-        let has_failed = failure.is_some();
+        let (next, has_failed) = (session.frontier.position(), failure.is_some());
         let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
         let least = Waste::on(choice.workers).commits;
         chooser.learn(worker_pool.feedback(), &block, &choice, outcome, (least, seen));
@@ -256,6 +255,7 @@ impl<S: StateSource> Session<S> {
                 let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
                 self.run_groups(end, worker_pool, config, on_commit, pace)
             }
+            Strategy::Declared => self.run_declared(end, worker_pool, config, on_commit),
         }
     }
 }

@@ -49,8 +49,7 @@ where
     S: StateSource,
     C: WorkerPool<'env>,
 {
-    let Surroundings { mut effects, config, ran, replay } = around;
-    let HasRun { path, workers, alone } = ran;
+    let Surroundings { mut effects, config, ran: HasRun { path, workers, alone }, replay } = around;
     // Where the caller runs transactions alone the others have nothing to do, or little.
     let slept = session.carry.as_ref().is_some_and(|carry| carry.has_run(session.frontier));
     worker_pool.hear(&session.workload.activity, workers);
@@ -75,9 +74,10 @@ where
     }
     let accesses = core::mem::take(&mut session.ledger.accesses);
     let marks = core::mem::take(&mut session.ledger.marks);
+    output.undeclared = core::mem::take(&mut session.ledger.undeclared);
     let context = Arc::clone(&session.workload.block_context);
     let mut after = None;
-    if failure.is_none() && context.records_accesses() {
+    if failure.is_none() && context.uses_list() {
         let after = &*after.insert(accesses_after(&context, &mut effects));
         if let Err(wrong) = compare_end(&context, &effects, marks, after) {
             let wrong = BlockErrorKind::AccessList(AccessListError::Mismatch(wrong));

@@ -47,6 +47,7 @@ pub use alloy_eip7928::bal::Bal as AccessList;
 pub(crate) use bal::apart::GivenList;
 #[cfg(feature = "alloy")]
 pub(crate) use bal::claims::code_of;
+pub use bal::declaration::{Declaration, Place, Undeclared};
 pub use bal::mismatch::{Access, AccessListError, AccessListMismatch, AccountField};
 #[cfg(feature = "alloy")]
 pub(crate) use block::commit::{Codes, add_reward};

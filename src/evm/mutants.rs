@@ -316,6 +316,18 @@ pub enum EvmMutant {
     /// It comes after what they have changed together.
     #[cfg(feature = "mutants")]
     DeferredLate,
+    /// A transaction may change what it has declared that it only reads.
+    #[cfg(feature = "mutants")]
+    UndeclaredChangePasses,
+    /// A transaction that has left what it declares keeps what it has changed.
+    #[cfg(feature = "mutants")]
+    UndeclaredStays,
+    /// A creation that has left what it declares does not raise its sender's nonce.
+    #[cfg(feature = "mutants")]
+    UndeclaredNonceLost,
+    /// Who declares that it reads what a lower transaction may change is not tied to that.
+    #[cfg(feature = "mutants")]
+    DeclaredReadsUntied,
 }
 
 #[cfg(feature = "mutants")]

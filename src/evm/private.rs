@@ -9,12 +9,13 @@ use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
+use super::plan::declared::plan_declared;
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
 use super::session::{Ended, Session};
 use super::stretch::{Folding, How, PrivateStretch};
 use super::worker_pool::{Fewer, WorkerPool};
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::ids::{Chunk, TxIndex, WorkerId};
 use crate::protocol::Batch;
 use crate::schedule::{Lanes, cut};
@@ -106,6 +107,39 @@ impl<S: StateSource> Session<S> {
             self.counters.rounds += u64::from(committed > 0);
         }
         ended.rounds_paid = pace.have_paid();
+        ended
+    }
+
+    /// Runs transactions below `end` in rounds as they declare what they access, for as long as
+    /// most of them do not conflict.
+    pub(super) fn run_declared<'env, C: WorkerPool<'env>>(
+        &mut self,
+        end: usize,
+        worker_pool: &mut C,
+        config: &Config,
+        mut on_commit: Option<OnCommit<'_>>,
+    ) -> Ended<S>
+    where
+        S: 'env,
+    {
+        let mut ended = Ended::default();
+        while ended.failure.is_none() && self.left(end) > 0 {
+            let first = self.frontier.position();
+            let block_context = &self.workload.block_context;
+            let used = self.ledger.gas().admitted(&block_context.block);
+            let unfolded = self.ledger.output_builder.bundled();
+            let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
+            let (block, mutant) = (&*block_context.block, block_context.mutant);
+            let on = (worker_pool.workers(), begun);
+            let lanes = plan_declared(block, first..end, used, on, mutant);
+            let is_forced = matches!(config.policy, Policy::Forced(_));
+            if lanes.lanes.is_empty() || (lanes.is_chain() && !is_forced) {
+                break;
+            }
+            let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
+            ended = self.run_round(lanes, some, config, lend(&mut on_commit));
+            self.counters.rounds += u64::from(self.frontier.position() > first);
+        }
         ended
     }
 

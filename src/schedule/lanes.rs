@@ -24,6 +24,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Whether most of it belongs together.
+    #[must_use]
+    pub const fn is_chain(&self) -> bool {
+        self.lanes.len() < 2 || self.heaviest > self.total / 4 * 3
+    }
+
     /// Workers that have something to do while one of them runs the heaviest of what belongs
     /// together: more of them would wait for it. One more than that, as nothing divides evenly.
     #[must_use]
@@ -33,17 +39,40 @@ impl Lanes {
     }
 }
 
-/// The one that stands for all that belong together with `place`.
-fn root(parents: &mut [usize], mut place: usize) -> usize {
-    while let Some(&parent) = parents.get(place).filter(|parent| **parent != place) {
-        let above = parents.get(parent).copied().unwrap_or(parent);
-        if let Some(own) = parents.get_mut(place) {
-            // Half of the path is as good as all of it.
-            *own = above;
-        }
-        place = above;
+/// Places, and which of them belong together (union-find).
+#[derive(Clone, Debug)]
+pub struct Joined {
+    parents: Vec<usize>,
+}
+
+impl Joined {
+    /// This number of places, each by itself.
+    #[must_use]
+    pub fn new(places: usize) -> Self {
+        Self { parents: (0..places).collect() }
     }
-    place
+
+    /// The one that stands for all that belong together with `place`.
+    pub fn root(&mut self, mut place: usize) -> usize {
+        let parents = &mut self.parents;
+        while let Some(&parent) = parents.get(place).filter(|parent| **parent != place) {
+            let above = parents.get(parent).copied().unwrap_or(parent);
+            if let Some(own) = parents.get_mut(place) {
+                // Half of the path is as good as all of it.
+                *own = above;
+            }
+            place = above;
+        }
+        place
+    }
+
+    /// The two belong together, and with them all that do with either.
+    pub fn join(&mut self, one: usize, other: usize) {
+        let (one, other) = (self.root(one), self.root(other));
+        if let Some(parent) = self.parents.get_mut(one) {
+            *parent = other;
+        }
+    }
 }
 
 /// Shares transactions out among `most` lanes: transactions that belong together, directly or
@@ -51,21 +80,18 @@ fn root(parents: &mut [usize], mut place: usize) -> usize {
 /// something else to do before, which is as heavy as `begun`: that lane is lighter by that.
 #[must_use]
 pub fn lanes(ties: &[Ties], most: usize, begun: u64) -> Lanes {
-    let mut parents: Vec<usize> = (0..ties.len()).collect();
+    let mut joined = Joined::new(ties.len());
     let hasher = RandomState::default();
     let mut owners = HashMap::with_capacity_and_hasher(2 * ties.len(), hasher.clone());
     for (place, tie) in ties.iter().enumerate() {
         for key in tie.keys.iter().flatten() {
             let owner = *owners.entry(*key).or_insert(place);
-            let (one, other) = (root(&mut parents, owner), root(&mut parents, place));
-            if let Some(parent) = parents.get_mut(one) {
-                *parent = other;
-            }
+            joined.join(owner, place);
         }
     }
     let mut groups: HashMap<usize, (u64, Vec<usize>), _> = HashMap::with_hasher(hasher);
     for (place, tie) in ties.iter().enumerate() {
-        let (weight, members) = groups.entry(root(&mut parents, place)).or_default();
+        let (weight, members) = groups.entry(joined.root(place)).or_default();
         *weight = weight.saturating_add(tie.weight);
         members.push(place);
     }

@@ -5,7 +5,7 @@
 mod lanes;
 mod parts;
 
-pub use lanes::{Lanes, Ties, lanes};
+pub use lanes::{Joined, Lanes, Ties, lanes};
 pub use parts::cut;
 
 use crate::ids::{Chunk, TxIndex};

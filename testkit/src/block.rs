@@ -77,6 +77,7 @@ impl From<&Block> for braid_evm::Block {
                 block_reward: block.rules.block_reward,
                 system_calls: block.rules.system_calls,
                 max_blob_gas: None,
+                declared_accesses: false,
             },
             access_list: None,
             access_list_hint: None,

@@ -1,5 +1,7 @@
 //! Plain revm over `State`, one transaction after the other: the oracle for what alloy-evm's block
-//! executor knows nothing of, which is a bundle to continue, a surcharge, a precompile of one's own.
+//! executor knows nothing of, which is a bundle to continue, a surcharge, a precompile of one's own, declared accesses.
+
+pub mod declared;
 
 use crate::compare::braid::outputs;
 use crate::own::{Publishing, Teller, Told};
@@ -41,6 +43,10 @@ pub struct Own {
     pub precompile: Option<Teller>,
 }
 
+type PlainState<D> = State<WrapDatabaseRef<D>>;
+type PlainContext<DB> = MainnetContext<DB>;
+type Transacted<D> = Result<ExecutionResult, EVMError<EvmDatabaseError<<D as DatabaseRef>::Error>>>;
+
 /// `block` with nothing but its transactions.
 #[must_use]
 pub fn bare(block: &Block) -> Block {
@@ -54,6 +60,31 @@ pub fn bare(block: &Block) -> Block {
 /// Executes the transactions of a [`bare`] block; invalid ones, and any that the block has no
 /// room for, are left out.
 pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> SequentialOutput {
+    build_with(block, database, own, |_, tx, state| transact(block, tx, own, state))
+}
+
+/// Executes the transactions of a [`bare`] block, which declare what they access, and says which have left that.
+pub fn build_declared<D: DatabaseRef>(
+    block: &Block,
+    database: D,
+) -> (SequentialOutput, Vec<declared::Left>) {
+    let mut left = Vec::new();
+    let mut output = build_with(block, database, &Own::default(), |place, tx, state| {
+        let (result, how) = declared::transact(block, tx, state)?;
+        left.extend(how.map(|(at, is_change)| (place, at, is_change)));
+        Ok(result)
+    });
+    // What a transaction has accessed that halts by the rule is not in it.
+    output.access_list = None;
+    (output, left)
+}
+
+fn build_with<D: DatabaseRef>(
+    block: &Block,
+    database: D,
+    own: &Own,
+    mut transact: impl FnMut(usize, &TxEnv, &mut PlainState<D>) -> Transacted<D>,
+) -> SequentialOutput {
     let state = State::builder().with_database(WrapDatabaseRef(database)).with_bundle_update();
     let mut state = match &own.parent {
         Some(parent) => state.with_bundle_prestate(parent.clone()).build(),
@@ -71,14 +102,14 @@ pub fn build<D: DatabaseRef>(block: &Block, database: D, own: &Own) -> Sequentia
         access_list: None,
     };
     let mut used = Used::default();
-    for tx in &block.transactions {
+    for (place, tx) in block.transactions.iter().enumerate() {
         if let Err(available) = used.leaves_room(block, tx) {
             let reason = SkipReason::BlockGas { limit: tx.gas_limit, available };
             output.outcomes.push(SequentialOutcome::Skipped(reason));
             continue;
         }
         lists.set_index(&mut state, index);
-        match transact(block, tx, own, &mut state) {
+        match transact(place, tx, &mut state) {
             Ok(mut result) => {
                 index += 1;
                 used.add(block, &result);

@@ -189,6 +189,7 @@ impl Prepared<'_> {
                 block_reward: Some(0),
                 system_calls: with_system,
                 max_blob_gas: self.fork.blobs.map(|params| params.max_blob_gas_per_block()),
+                declared_accesses: false,
             },
             access_list: None,
             access_list_hint: None,

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "alloy")]
 use super::changes::at_index;
+use super::declaration::{Declaration, Place, Undeclared};
+use crate::evm::mutants::{EvmMutant, is_evm_mutant};
 #[cfg(feature = "alloy")]
 use alloy_eip7928::{AccountChanges, BlockAccessIndex};
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
@@ -39,6 +41,8 @@ pub(in crate::evm) struct Kept {
     /// Accounts and slots that it has accessed, and that the list which the block comes with has
     /// without any change, as places in that list.
     pub(in crate::evm) marks: Box<[u32]>,
+    /// How it has left what it declares, if it has.
+    pub(in crate::evm) undeclared: Option<Box<Undeclared>>,
 }
 
 impl Kept {
@@ -212,5 +216,35 @@ impl Accesses {
     pub(in crate::evm) fn forget_balance(&mut self, address: Address) {
         let accounts = &self.accounts;
         self.balances.retain(|(place, _)| accounts.get(*place as usize) != Some(&address));
+    }
+
+    /// The first of them that `declared` does not have.
+    pub(in crate::evm) fn first_undeclared(
+        &self,
+        declared: &Declaration,
+        mutant: EvmMutant,
+    ) -> Option<Undeclared> {
+        let account = |place: &AccountIndex| {
+            let address = *self.accounts.get(*place as usize)?;
+            Some(Place { address, slot: None })
+        };
+        let slot = |place: &AccountIndex, slot: &U256| {
+            Some(Place { slot: Some(*slot), ..account(place)? })
+        };
+        let changes_pass = is_evm_mutant!(mutant, UndeclaredChangePasses);
+        let wrong = |place: Place, is_write: bool| match declared.find(place) {
+            None => Some(Undeclared { place, is_change: false }),
+            Some(false) if is_write && !changes_pass => Some(Undeclared { place, is_change: true }),
+            Some(_) => None,
+        };
+        let accounts = self.accounts.iter().map(|address| Place { address: *address, slot: None });
+        let read = accounts.chain(self.reads.iter().filter_map(|(of, key)| slot(of, key)));
+        let changed = self.balances.iter().map(|(of, _)| of);
+        let changed = changed.chain(self.nonces.iter().map(|(of, _)| of));
+        let changed = changed.chain(self.codes.iter().map(|(of, _)| of)).filter_map(account);
+        let written = self.writes.iter().filter_map(|(of, key, _)| slot(of, key));
+        let reads = read.filter_map(|place| wrong(place, false));
+        let writes = changed.chain(written).filter_map(|place| wrong(place, true));
+        reads.chain(writes).min_by_key(|wrong| wrong.place)
     }
 }

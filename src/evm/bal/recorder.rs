@@ -63,9 +63,20 @@ impl Recorder {
         self.noted_to = self.noted_to.min(left);
     }
 
-    /// What the transaction in hand has accessed. `precompiles`: all of them that
+    /// What the transaction in hand has accessed, which is over. `precompiles`: all of them that
     /// it has brought into `journal`, and maybe others.
     pub(in crate::evm) fn take(
+        &mut self,
+        journal: &mut JournalInner<JournalEntry>,
+        precompiles: &[Address],
+    ) -> &Accesses {
+        self.look(journal, precompiles);
+        self.begin();
+        &self.accesses
+    }
+
+    /// What the transaction in hand has accessed so far.
+    pub(in crate::evm) fn look(
         &mut self,
         journal: &mut JournalInner<JournalEntry>,
         precompiles: &[Address],
@@ -88,7 +99,6 @@ impl Recorder {
                 taking.add(core::iter::once((*address, None)).chain(slots));
             }
         }
-        self.begin();
         &self.accesses
     }
 }

@@ -1,6 +1,7 @@
 //! The result of a block.
 
 use super::replay::{Replay, ReplayContext, ReplayError, Replayed};
+use crate::evm::bal::declaration::Undeclared;
 use crate::evm::exec::base::{DbError, StateSource};
 use crate::evm::exec::rejection::Rejection;
 use crate::evm::plan::{Reason, Strategy, Stretch};
@@ -96,6 +97,10 @@ pub struct BlockOutput {
     /// the calls after the transactions. Of a block that ends with an error it has the committed
     /// prefix, and `None` if that is nothing.
     pub access_list: Option<Bal>,
+    /// Transactions that have left what they declare, in order, if the chain's rules say that they
+    /// declare it ([`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses)). They
+    /// halted.
+    pub undeclared: Vec<(TxIndex, Undeclared)>,
     /// What [`replay`](Self::replay) needs, if
     /// [`Config::keeps_changes`](crate::Config::keeps_changes) asks for it.
     pub(in crate::evm) replay: Option<Replay>,

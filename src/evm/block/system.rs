@@ -185,7 +185,7 @@ impl<'a, DB: Database> SystemCalls<'a, DB> {
             EVMError::Database(error) => SystemError::Database(error),
             other => SystemError::Contract(format!("contract {contract}: {other}")),
         })?;
-        if self.block_context.records_accesses() {
+        if self.block_context.uses_list() {
             self.outside.add_call(&called.state, self.block_context.mutant);
         }
         self.effects.extend(all_changes(called.state.clone()));

@@ -42,7 +42,7 @@ impl Ledger for EvmLedger {
             unreachable!("it is shared only once it is committed")
         };
         self.fill_in(&mut only.changes);
-        self.keep(core::mem::take(&mut only.kept));
+        self.keep(tx, core::mem::take(&mut only.kept));
         self.add_gas(tx, output.result.gas());
         self.note_work(tx, output.work);
         self.push(tx, Ok(Some(output)));

@@ -3,6 +3,7 @@
 use super::feed::Feed;
 use super::stream::Stream;
 use crate::evm::bal::accesses::{Accesses, Kept};
+use crate::evm::bal::declaration::Undeclared;
 use crate::evm::block::committed::Committed;
 use crate::evm::block::gas::{BlockGas, blob_gas};
 use crate::evm::block::receipts::OutcomesBuilder;
@@ -50,6 +51,8 @@ pub(in crate::evm) struct EvmLedger {
     pub(in crate::evm) accesses: Vec<Box<Accesses>>,
     /// What they have accessed of the list that the block comes with: see [`Kept`].
     pub(in crate::evm) marks: Vec<u32>,
+    /// Transactions that have left what they declare, and how.
+    pub(in crate::evm) undeclared: Vec<(TxIndex, Undeclared)>,
     /// What was made of committed transactions.
     pub(in crate::evm) output_builder: OutputBuilder,
     pub(super) mutant: EvmMutant,
@@ -73,6 +76,7 @@ impl EvmLedger {
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
         let (stream, feed, long, accesses, marks, output_builder) = Default::default();
+        let undeclared = Vec::new();
         Self {
             block,
             first,
@@ -87,6 +91,7 @@ impl EvmLedger {
             balances,
             accesses,
             marks,
+            undeclared,
             output_builder,
             mutant,
         }
@@ -218,6 +223,7 @@ impl EvmLedger {
         }
         self.accesses.append(&mut part.accesses);
         self.marks.append(&mut part.marks);
+        self.undeclared.append(&mut part.undeclared);
         if !is_evm_mutant!(self.mutant, PartBalancesLost) {
             self.balances.extend(part.balances);
         }
@@ -347,10 +353,11 @@ impl EvmLedger {
         }
     }
 
-    /// Keeps what a transaction has accessed, which commits next.
-    pub(super) fn keep(&mut self, kept: Kept) {
+    /// Keeps what `tx` has accessed, which commits next.
+    pub(super) fn keep(&mut self, tx: TxIndex, kept: Kept) {
         self.accesses.extend(kept.accesses);
         self.marks.extend(kept.marks);
+        self.undeclared.extend(kept.undeclared.map(|how| (tx, *how)));
     }
 
     pub(super) fn add_gas(&mut self, tx: TxIndex, gas: &ResultGas) {

@@ -207,7 +207,7 @@ impl<'a, D: DatabaseRef> Runner<'a, D> {
             None
         };
         ledger.note_work(tx, work);
-        ledger.keep(kept);
+        ledger.keep(tx, kept);
         ledger.commit_left(tx, result.gas(), left);
         if let Some(tx) = self.block_context.block.transactions.get(tx.position()) {
             self.split.add_executed(tx, result);

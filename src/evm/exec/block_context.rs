@@ -80,8 +80,18 @@ impl BlockContext {
         is_fee && mode == Mode::Validate && !extensions.has_own_evm()
     }
 
+    /// Whether transactions declare what they access.
+    pub(in crate::evm) fn is_declared(&self) -> bool {
+        self.block.rules.declared_accesses
+    }
+
     /// Whether it is recorded what transactions access.
-    pub(in crate::evm) const fn records_accesses(&self) -> bool {
+    pub(in crate::evm) fn records_accesses(&self) -> bool {
+        self.uses_list() || self.is_declared()
+    }
+
+    /// Whether the block's access list is asked for, or it comes with one.
+    pub(in crate::evm) const fn uses_list(&self) -> bool {
         self.lists || self.claims.is_some()
     }
 
@@ -103,7 +113,7 @@ impl BlockContext {
             None => Vec::new(),
         };
         let accesses = self.lists.then(|| Box::new(accesses.clone()));
-        Ok(Kept { accesses, marks: marks.into() })
+        Ok(Kept { accesses, marks: marks.into(), undeclared: None })
     }
 
     /// Accounts for which something may be deferred. They are known before the block.

@@ -1,7 +1,8 @@
-//! revm's handler with six changes: the beneficiary's reward is deferred, what the transaction
+//! revm's handler with seven changes: the beneficiary's reward is deferred, what the transaction
 //! changed is taken before the journal forgets it, what was changed before it is taken before an
 //! error undoes it, codes that revm forgets are remembered, a surcharge is taken if there is one,
-//! and what the transaction accesses is recorded if a list is asked for.
+//! what the transaction accesses is recorded if a list is asked for, and it halts if it accesses
+//! what it does not declare.
 
 use super::block_context::BlockContext;
 use super::change::AccountChange;
@@ -10,6 +11,7 @@ use super::journal::take_changes;
 use super::stopped::ViewStopped;
 use super::window::Window;
 use crate::evm::bal::accesses::Kept;
+use crate::evm::bal::declaration::Undeclared;
 use crate::evm::bal::mismatch::AccessListMismatch;
 use crate::evm::bal::recorder::Recorder;
 use crate::evm::mutants::is_evm_mutant;
@@ -36,6 +38,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::state::{Bytecode, EvmState};
 use smallvec::SmallVec;
 
+mod declared;
 mod payments;
 
 /// Runs one transaction as revm's own handler does, except that the reward does not touch the
@@ -59,6 +62,8 @@ pub(super) struct BlockHandler<'r, 'a, D: DatabaseRef> {
     /// Records what it accesses, if an access list is asked for.
     pub(super) recorder: Option<RefCell<Recorder>>,
     kept: Kept,
+    /// How it has left what it declares.
+    undeclared: Option<Box<Undeclared>>,
     tx: TxIndex,
     /// Where it is not what the block's list says.
     pub(super) mismatch: Option<Box<AccessListMismatch>>,
@@ -82,6 +87,7 @@ impl<'r, D: DatabaseRef> BlockHandler<'r, '_, D> {
             creations: SmallVec::new_const(),
             recorder: recorder.map(RefCell::new),
             kept: Kept::default(),
+            undeclared: None,
             tx,
             mismatch: None,
             marker: PhantomData,
@@ -101,28 +107,10 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
             // Whichever code swallowed it, it leaves nothing.
             return Err(EVMError::Database(ViewStopped));
         }
-        if let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) {
-            evm.precompiles.reads.drain(..).for_each(|(of, slot)| recorder.note(of, slot));
-            let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
-            // What is warm from the beginning has no entry when it is loaded.
-            let surcharge = self.block_context.extensions.surcharge.as_ref();
-            let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
-            for party in paid.into_iter().chain([Some(caller), to]).flatten() {
-                let is_listed = !is_evm_mutant!(mutant, WarmPartyUnlisted);
-                if journal.warm_addresses.is_warm(&party) && is_listed {
-                    recorder.note(party, None);
-                }
-            }
-            let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
-            journal.database.forget_low_accounts();
-            match self.block_context.compared(self.tx, accesses) {
-                Ok(kept) => self.kept = kept,
-                Err(wrong) => {
-                    self.mismatch = Some(wrong);
-                    return Err(EVMError::Custom("the access list is wrong".to_owned()));
-                }
-            }
+        if self.recorder.is_some() {
+            self.take_accesses(evm)?;
         }
+        let journal = &mut evm.ctx.journaled_state;
         if self.block_context.shares || !is_evm_mutant!(mutant, CodeForgottenUnshared) {
             self.remember_codes(&mut journal.state);
         }
@@ -209,6 +197,29 @@ impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
         Ok(next)
     }
 
+    /// Runs frames until the first one has ended.
+    fn run_frames(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+        first_frame_input: FrameInit,
+    ) -> Result<FrameResult, EVMError<ViewStopped>> {
+        if let Some(result) = self.init_frame(evm, first_frame_input)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match self.run_frame(evm)? {
+                ItemOrResult::Item(init) => match self.init_frame(evm, init)? {
+                    None => continue,
+                    Some(result) => result,
+                },
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
+    }
+
     /// What it has accessed. These amounts were deferred.
     pub(super) fn take_kept(&mut self, deferred: [Option<U256>; 2]) -> Kept {
         self.kept.set_credits(deferred);
@@ -284,27 +295,16 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         Ok(first)
     }
 
-    /// As in revm.
+    /// As in revm, unless the transaction declares what it accesses.
     fn run_exec_loop(
         &mut self,
         evm: &mut Self::Evm,
         first_frame_input: FrameInit,
     ) -> Result<FrameResult, Self::Error> {
-        if let Some(result) = self.init_frame(evm, first_frame_input)? {
-            return Ok(result);
+        if self.block_context.is_declared() {
+            return self.run_declared(evm, first_frame_input);
         }
-        loop {
-            let result = match self.run_frame(evm)? {
-                ItemOrResult::Item(init) => match self.init_frame(evm, init)? {
-                    None => continue,
-                    Some(result) => result,
-                },
-                ItemOrResult::Result(result) => result,
-            };
-            if let Some(result) = evm.frame_return_result(result)? {
-                return Ok(result);
-            }
-        }
+        self.run_frames(evm, first_frame_input)
     }
 
     /// As in revm, with one line more.

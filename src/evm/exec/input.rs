@@ -66,6 +66,15 @@ pub struct ChainRules {
     /// Blob gas that the block has room for (EIP-4844): a transaction that does not fit is
     /// rejected. `None` leaves the check to the caller, as alloy-evm's `EthBlockExecutor` does.
     pub max_blob_gas: Option<u64>,
+    /// Whether transactions declare what they access, as [`Declaration::of`] reads it from them.
+    /// One that accesses or changes anything else halts: all its gas is used, its nonce is raised
+    /// and its fee is paid, delegations that it has signatures for stay, and it has no other
+    /// effect. [`BlockOutput::undeclared`] says what it was. Not for an EVM of the caller's own,
+    /// which makes its own rules.
+    ///
+    /// [`Declaration::of`]: crate::Declaration::of
+    /// [`BlockOutput::undeclared`]: crate::BlockOutput::undeclared
+    pub declared_accesses: bool,
 }
 
 impl Default for ChainRules {
@@ -76,6 +85,7 @@ impl Default for ChainRules {
             block_reward: None,
             system_calls: true,
             max_blob_gas: None,
+            declared_accesses: false,
         }
     }
 }

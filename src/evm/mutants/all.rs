@@ -99,5 +99,9 @@ impl EvmMutant {
         Self::SecondCallUnlisted,
         Self::DeferredLost,
         Self::DeferredLate,
+        Self::UndeclaredChangePasses,
+        Self::UndeclaredStays,
+        Self::UndeclaredNonceLost,
+        Self::DeclaredReadsUntied,
     ];
 }

@@ -62,6 +62,8 @@ pub(in crate::evm) fn choose(
         // Where storage is slow, what runs ahead reads for the others.
         _ if features.setting.is_wide => features.setting.workers,
         Strategy::Speculative | Strategy::Groups => WORKERS_THAT_MEET,
+        // None of them meet.
+        Strategy::Declared => features.setting.workers,
         Strategy::Neighbours | Strategy::AccessList => {
             transactions.div_ceil(choice.shortest.max(1))
         }
@@ -95,7 +97,10 @@ fn choose_strategy(
         Policy::Forced(Forced::AccessList) if is_told => {
             Choice { shortest: FORCED, ..by_policy(Strategy::AccessList) }
         }
-        Policy::Forced(Forced::AccessList) => by_policy(Strategy::InOrder),
+        Policy::Forced(Forced::Declared) if features.setting.is_declared => {
+            by_policy(Strategy::Declared)
+        }
+        Policy::Forced(Forced::AccessList | Forced::Declared) => by_policy(Strategy::InOrder),
     }
 }
 
@@ -109,6 +114,10 @@ fn by_features(
     if features.reads_list() {
         let choice = rest.choice(Strategy::AccessList, Reason::Listed);
         return Choice { shortest: TOLD_BATCH, ..choice };
+    }
+    if features.setting.is_declared {
+        let declared = || rest.choice(Strategy::Declared, Reason::Declared);
+        return serial.map_or_else(declared, |reason| rest.in_order(reason));
     }
     let knows_chain = || {
         let asked = features.learns && !features.setting.is_wide;
@@ -172,6 +181,7 @@ mod tests {
         shares_journals: true,
         list: ListUse::Nothing,
         is_pool: false,
+        is_declared: false,
     };
 
     fn address(number: usize) -> Address {
@@ -226,6 +236,7 @@ mod tests {
         let pool = Setting { is_pool: true, ..TWO };
         let wide = Setting { is_wide: true, ..TWO };
         let alone = Setting { shares_journals: false, ..TWO };
+        let declared = Setting { is_declared: true, ..TWO };
         for (block, setting, strategy, reason) in [
             (payments(2_000), one, in_order, Reason::OneWorker),
             (payments(90), TWO, in_order, Reason::TooLittleGas),
@@ -238,6 +249,8 @@ mod tests {
             (calls(300, 90_000, |_| 0), TWO, Strategy::Groups, Reason::ManyTransactions),
             (hundred(90_000), TWO, speculative, Reason::NothingKnown),
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::Listed),
+            (hundred(90_000), declared, Strategy::Declared, Reason::Declared),
+            (hundred(19_000), declared, in_order, Reason::TooLittleGas),
             (hundred(90_000), listed(ListUse::Compared), in_order, Reason::Listed),
             (hundred(19_000), listed(ListUse::Read), in_order, Reason::TooLittleGas),
             // Each needs what the one before has paid, so no batch of others holds.

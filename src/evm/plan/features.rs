@@ -35,6 +35,8 @@ pub(in crate::evm) struct Setting {
     pub(in crate::evm) list: ListUse,
     /// The transactions are not known: a pool will bring them, round by round.
     pub(in crate::evm) is_pool: bool,
+    /// Transactions declare what they access.
+    pub(in crate::evm) is_declared: bool,
 }
 
 /// What is known of a block before it runs.
@@ -99,8 +101,8 @@ impl Features {
     /// Whether private batches are tried that nothing tells of. Where storage is slow there are
     /// more workers than cores, and one that waits for another is not in the way.
     pub(super) const fn may_batch(&self) -> bool {
-        let Setting { is_wide, shares_journals, is_pool, list, .. } = self.setting;
-        let is_listed = !matches!(list, ListUse::Nothing);
+        let Setting { is_wide, shares_journals, is_pool, list, is_declared, .. } = self.setting;
+        let is_listed = !matches!(list, ListUse::Nothing) || is_declared;
         self.decides() && !is_wide && shares_journals && !is_pool && !is_listed
     }
 
@@ -135,7 +137,10 @@ impl Features {
 
     /// Whether batches and order take turns, whatever pays.
     const fn takes_turns(&self) -> bool {
-        matches!(self.policy, Policy::Forced(Forced::Neighbours | Forced::Groups))
+        matches!(
+            self.policy,
+            Policy::Forced(Forced::Neighbours | Forced::Groups | Forced::Declared)
+        )
     }
 
     /// Whether the bundle is made while transactions run as `choice` says; `None` if that stays as
@@ -147,7 +152,7 @@ impl Features {
             Strategy::InOrder if !choice.is_rest => None,
             Strategy::Speculative => Some(false),
             // What does not run in batches will run in order.
-            Strategy::InOrder | Strategy::Groups => {
+            Strategy::InOrder | Strategy::Groups | Strategy::Declared => {
                 let will = choice.is_rest || self.runs_in_order().is_some();
                 Some(will && self.has_bundle_thread())
             }
@@ -162,7 +167,7 @@ impl Features {
                 choice.is_rest
                     || (self.policy == Policy::Forced(Forced::AccessList) && !self.reads_list())
             }
-            Strategy::Groups | Strategy::Speculative => true,
+            Strategy::Groups | Strategy::Declared | Strategy::Speculative => true,
         }
     }
 
@@ -236,9 +241,9 @@ mod tests {
 
     fn features(block: Block, workers: usize) -> Features {
         let config = Config::with_workers(NonZeroU16::MIN);
-        let (is_wide, is_pool, shares_journals) = (false, false, true);
+        let (is_wide, is_pool, shares_journals, is_declared) = (false, false, true, false);
         let list = ListUse::Nothing;
-        let setting = Setting { workers, is_wide, shares_journals, list, is_pool };
+        let setting = Setting { workers, is_wide, shares_journals, list, is_pool, is_declared };
         Features::of((&block, Payees::NONE), &config, setting)
     }
 

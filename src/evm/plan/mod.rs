@@ -10,6 +10,7 @@ mod calls;
 pub(super) mod choice;
 mod choose;
 pub(super) mod chooser;
+pub(super) mod declared;
 pub(super) mod features;
 pub(super) mod feedback;
 pub(super) mod hinted;

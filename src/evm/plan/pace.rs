@@ -93,7 +93,7 @@ impl Pace {
     ) -> bool {
         let Lanes { heaviest, total, .. } = *lanes;
         self.is_tight = heaviest.saturating_mul(workers as u64) > total.saturating_add(total / 4);
-        let is_chain = lanes.lanes.len() < 2 || heaviest > total / 4 * 3;
+        let is_chain = lanes.is_chain();
         if self.forced.is_some() {
             // A single lane would do, but there has to be one.
             self.is_over = lanes.lanes.is_empty();

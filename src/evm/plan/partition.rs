@@ -80,12 +80,15 @@ pub(in crate::evm) fn plan_round(
 
 /// What ties a transaction to others, and how long it will probably run.
 fn tied(block: &Block, tx: &TxEnv, payees: &Payees, hasher: &RandomState) -> Ties {
-    let weight = if tx.data.is_empty() {
-        TRANSFER_MICROSECONDS
-    } else {
-        TRANSFER_MICROSECONDS + regular_gas_limit(block, tx.gas_limit) / GAS_IN_A_MICROSECOND
-    };
-    Ties { weight, keys: ties(tx, payees, hasher) }
+    Ties { weight: weight(block, tx), keys: ties(tx, payees, hasher) }
+}
+
+/// Microseconds that a transaction will probably take.
+pub(super) fn weight(block: &Block, tx: &TxEnv) -> u64 {
+    if tx.data.is_empty() {
+        return TRANSFER_MICROSECONDS;
+    }
+    TRANSFER_MICROSECONDS + regular_gas_limit(block, tx.gas_limit) / GAS_IN_A_MICROSECOND
 }
 
 #[cfg(test)]

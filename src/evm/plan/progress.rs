@@ -2,6 +2,7 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
+use super::thresholds::SHORTEST_ROUND;
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -33,7 +34,8 @@ pub(in crate::evm) struct Progress {
     pub(super) trials: Trials,
     /// Transactions that run in order next, and why.
     pub(super) in_order: Option<(usize, Reason)>,
-    /// The stretch in order that came last where the block's list told too little.
+    /// The stretch in order that came last where the block's list told too little, or most
+    /// declarations conflict.
     unexpected: usize,
 }
 
@@ -78,6 +80,11 @@ impl Progress {
                 // away is bounded.
                 self.unexpected = if committed > self.unexpected { 1 } else { 2 * self.unexpected };
                 Some((self.unexpected, Reason::Unexpected))
+            }
+            Strategy::Declared => {
+                // The longer most of them conflict the more rarely is looked.
+                self.unexpected = if committed > 0 { 1 } else { 2 * self.unexpected };
+                Some((SHORTEST_ROUND.max(self.unexpected), choice.reason))
             }
             Strategy::Speculative if outcome.was_given_up => {
                 Some((self.trials.wasted(committed), Reason::Discarded))

@@ -18,6 +18,9 @@ pub enum Strategy {
     Groups,
     /// In private batches of neighbours that read what the block's access list says (EIP-7928).
     AccessList,
+    /// In rounds of private batches: transactions whose declarations conflict are in one batch
+    /// ([`Declaration`](crate::Declaration)).
+    Declared,
 }
 
 /// Why transactions run as they do.
@@ -48,6 +51,8 @@ pub enum Reason {
     ManyTransactions,
     /// The block comes with its access list.
     Listed,
+    /// Transactions declare what they access. In order, if most of them conflict.
+    Declared,
     /// Storage is slow: what runs ahead reads for the others.
     SlowStorage,
     /// Nothing is known that speaks against it.
@@ -76,6 +81,7 @@ impl fmt::Display for Strategy {
             Self::Neighbours => "in batches of neighbours",
             Self::Groups => "in batches by sender and call",
             Self::AccessList => "in batches by the access list",
+            Self::Declared => "in batches by declaration",
         })
     }
 }
@@ -95,6 +101,7 @@ impl fmt::Display for Reason {
             Self::Independent => "next to no transaction looks tied to an earlier one",
             Self::ManyTransactions => "there are enough transactions for rounds",
             Self::Listed => "the block comes with its list",
+            Self::Declared => "its transactions declare what they access",
             Self::SlowStorage => "storage is slow, and what runs ahead reads for the others",
             Self::NothingKnown => "nothing speaks against it",
         })

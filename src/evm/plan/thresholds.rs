@@ -85,6 +85,10 @@ pub(super) const LONGEST_ROUND_EACH: usize = 64;
 /// that come to one slot 250 times in a row, two workers: 1.02 without, 1.7 with it.
 pub(super) const FARTHEST_ROUND: usize = 4_096;
 
+/// Parts of ten of the best predicted speed with which a longer round of declared transactions will
+/// do: fewer rounds wait for each other's ends. By judgement.
+pub(super) const NEARLY_OF_TEN: u64 = 9;
+
 /// Transactions that have to commit in rounds for each one that is discarded: where more are,
 /// speculation discards fewer. By judgement.
 pub(super) const COMMITTED_FOR_DISCARDED: usize = 24;

@@ -12,7 +12,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("fees", &["mutants"]),
     ("bal", &["mutants", "fees"]),
     ("exec", &["mutants", "fees", "bal"]),
-    ("plan", &["exec"]),
+    ("plan", &["mutants", "bal", "exec"]),
     ("block", &["mutants", "bal", "exec", "plan"]),
     ("bundle", &["mutants", "fees", "bal", "exec", "block"]),
     ("engine", &["mutants", "fees", "bal", "exec", "block", "bundle"]),

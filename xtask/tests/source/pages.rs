@@ -99,7 +99,7 @@ fn numbered(table: &str) -> Vec<String> {
 }
 
 /// Rules of no number that a seeded bug of the executor may break.
-const OTHER_RULES: [&str; 16] = [
+const OTHER_RULES: [&str; 17] = [
     "progress",
     "window",
     "admission",
@@ -116,6 +116,7 @@ const OTHER_RULES: [&str; 16] = [
     "view",
     "lists",
     "replay",
+    "declared",
 ];
 
 /// Each invariant has a row, each seeded bug breaks a rule that there is, and each rule that can be broken has a bug.

@@ -1,0 +1,260 @@
+//! Transactions that declare what they access, in the way of Solana's Sealevel.
+//!
+//! The carrier is the list of EIP-2930, as wallets sign it. It does not tell reads from writes, and
+//! all calls of a contract would exclude each other if each counted as a write of it. So its order
+//! says the rest; see [`Declaration::of`].
+
+use alloy_eips::eip2930::{AccessList, AccessListItem};
+use alloy_primitives::{Address, B256, U256};
+use core::fmt;
+use revm::context::TxEnv;
+use revm::context_interface::transaction::AuthorizationTr;
+
+/// A part of the state that is declared as a whole: an account, which is its balance, nonce and
+/// code, or one of its slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The account.
+    pub address: Address,
+    /// The slot; `None` for the account itself.
+    pub slot: Option<U256>,
+}
+
+/// What a transaction declares that it reads and writes, in a chain with
+/// [`ChainRules::declared_accesses`](crate::ChainRules::declared_accesses).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declaration {
+    /// In order, each once, and whether it may change. An account stands before its slots.
+    places: Vec<(Place, bool)>,
+}
+
+/// What a transaction has done that it had not declared. Of several, the first place in the order
+/// of addresses and slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Undeclared {
+    /// What it has accessed.
+    pub place: Place,
+    /// It was declared, but not as something that may change, and has changed.
+    pub is_change: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.slot {
+            Some(slot) => write!(f, "slot {slot:#x} of {}", self.address),
+            None => write!(f, "account {}", self.address),
+        }
+    }
+}
+
+impl fmt::Display for Undeclared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, is_change } = self;
+        match is_change {
+            true => write!(f, "it changes the {place}, which it declares as read only"),
+            false => write!(f, "it accesses the {place}, which it does not declare"),
+        }
+    }
+}
+
+const fn account(address: Address) -> Place {
+    Place { address, slot: None }
+}
+
+impl Declaration {
+    /// What `tx` declares.
+    ///
+    /// - The sender, the address of a contract that it creates and the signers of its
+    ///   authorizations may change. The callee is read; with a value above zero it may change.
+    /// - An entry of its access list with slots declares that the account is read and that these
+    ///   slots may change. An entry without slots declares that the account may change.
+    /// - What stands before the first entry of the sender without slots is only read.
+    ///
+    /// The fee is no access: a transaction that looks at the beneficiary or pays it declares it
+    /// like any other account. So are precompiles declared.
+    #[must_use]
+    pub fn of(tx: &TxEnv) -> Self {
+        let items = &tx.access_list.0;
+        let divides = |it: &AccessListItem| it.address == tx.caller && it.storage_keys.is_empty();
+        let reads = items.iter().position(divides).unwrap_or_default();
+        let mut places = Vec::with_capacity(2 + items.len());
+        for (place, item) in items.iter().enumerate() {
+            let (may_change, slots) = (place >= reads, &item.storage_keys);
+            places.push((account(item.address), may_change && slots.is_empty()));
+            places.extend(slots.iter().map(|slot| {
+                let slot = Some(U256::from_be_bytes(slot.0));
+                (Place { address: item.address, slot }, may_change)
+            }));
+        }
+        places.push((account(tx.caller), true));
+        match tx.kind.to() {
+            Some(to) => places.push((account(*to), !tx.value.is_zero())),
+            None => places.push((account(tx.caller.create(tx.nonce)), true)),
+        }
+        let signers = tx.authorization_list.iter().filter_map(AuthorizationTr::authority);
+        places.extend(signers.map(|signer| (account(signer), true)));
+        Self::new(places)
+    }
+
+    fn new(mut places: Vec<(Place, bool)>) -> Self {
+        places.sort_unstable();
+        // What may change stands last of those of one place.
+        places.reverse();
+        places.dedup_by_key(|(place, _)| *place);
+        places.reverse();
+        Self { places }
+    }
+
+    /// Each place that is declared, in order, and whether it may change.
+    pub fn places(&self) -> impl Iterator<Item = (Place, bool)> + '_ {
+        self.places.iter().copied()
+    }
+
+    /// Whether one of the two may change what the other declares.
+    #[must_use]
+    pub fn conflicts(&self, other: &Self) -> bool {
+        self.places.iter().any(|(place, may_change)| {
+            other.find(*place).is_some_and(|other_may| other_may || *may_change)
+        })
+    }
+
+    /// Whether `place` may change, if it is declared.
+    pub(super) fn find(&self, place: Place) -> Option<bool> {
+        let found = self.places.binary_search_by_key(&place, |(place, _)| *place).ok()?;
+        self.places.get(found).map(|(_, may_change)| *may_change)
+    }
+
+    /// Makes `tx` declare all that it reads and writes, beside what it declares without a list.
+    pub fn declare(tx: &mut TxEnv, all: impl IntoIterator<Item = (Place, bool)>) {
+        tx.access_list = AccessList::default();
+        let rule = Self::of(tx);
+        let all = Self::new(all.into_iter().collect());
+        let (mut reads, mut writes) = (Vec::new(), Vec::new());
+        let mut places = all.places.into_iter().peekable();
+        while let Some((place, may_change)) = places.next() {
+            // Where a slot is declared its account is read.
+            let of_slot = |(next, _): &(Place, bool)| next.address == place.address;
+            let is_known = rule.find(place).is_some_and(|may| may || !may_change)
+                || (place.slot.is_none() && !may_change && places.peek().is_some_and(of_slot));
+            if !is_known {
+                add(if may_change { &mut writes } else { &mut reads }, place);
+            }
+        }
+        if !reads.is_empty() {
+            reads.push(AccessListItem { address: tx.caller, storage_keys: Vec::new() });
+        }
+        reads.append(&mut writes);
+        if !reads.is_empty() {
+            tx.tx_type = tx.tx_type.max(1);
+        }
+        tx.access_list = AccessList(reads);
+    }
+}
+
+/// Adds `place`, which comes after the ones that are there, to a list.
+fn add(list: &mut Vec<AccessListItem>, Place { address, slot }: Place) {
+    let Some(slot) = slot.map(B256::from) else {
+        return list.push(AccessListItem { address, storage_keys: Vec::new() });
+    };
+    match list.last_mut() {
+        Some(last) if last.address == address && !last.storage_keys.is_empty() => {
+            last.storage_keys.push(slot);
+        }
+        _ => list.push(AccessListItem { address, storage_keys: vec![slot] }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::TxKind;
+
+    const SENDER: Address = Address::repeat_byte(1);
+    const CALLEE: Address = Address::repeat_byte(2);
+    const OTHER: Address = Address::repeat_byte(3);
+
+    fn call(items: &[(Address, &[u64])]) -> TxEnv {
+        let item = |(address, slots): &(Address, &[u64])| AccessListItem {
+            address: *address,
+            storage_keys: slots.iter().map(|slot| U256::from(*slot).into()).collect(),
+        };
+        let access_list = AccessList(items.iter().map(item).collect());
+        TxEnv { caller: SENDER, kind: TxKind::Call(CALLEE), access_list, ..TxEnv::default() }
+    }
+
+    fn slot(address: Address, slot: u64) -> Place {
+        Place { address, slot: Some(U256::from(slot)) }
+    }
+
+    fn places(tx: &TxEnv) -> Vec<(Place, bool)> {
+        Declaration::of(tx).places().collect()
+    }
+
+    #[test]
+    fn sender_callee_and_created_contract_are_declared_by_rule() {
+        assert_eq!(places(&call(&[])), [(account(SENDER), true), (account(CALLEE), false)]);
+        let paid = TxEnv { value: U256::ONE, ..call(&[]) };
+        assert_eq!(places(&paid), [(account(SENDER), true), (account(CALLEE), true)]);
+        let creation = TxEnv { kind: TxKind::Create, nonce: 7, ..call(&[]) };
+        let created = (account(SENDER.create(7)), true);
+        assert!(places(&creation).contains(&created) && places(&creation).len() == 2);
+    }
+
+    #[test]
+    fn the_order_of_the_list_tells_reads_from_writes() {
+        let all = call(&[(CALLEE, &[5, 4]), (OTHER, &[])]);
+        let expected = [
+            (account(SENDER), true),
+            (account(CALLEE), false),
+            (slot(CALLEE, 4), true),
+            (slot(CALLEE, 5), true),
+            (account(OTHER), true),
+        ];
+        assert_eq!(places(&all), expected);
+        let some = call(&[(CALLEE, &[5, 4]), (OTHER, &[]), (SENDER, &[]), (CALLEE, &[4])]);
+        let expected = [
+            (account(SENDER), true),
+            (account(CALLEE), false),
+            (slot(CALLEE, 4), true),
+            (slot(CALLEE, 5), false),
+            (account(OTHER), false),
+        ];
+        assert_eq!(places(&some), expected);
+        // Slots of the sender's own do not divide the list.
+        let own = call(&[(OTHER, &[]), (SENDER, &[1])]);
+        assert!(places(&own).contains(&(account(OTHER), true)));
+    }
+
+    #[test]
+    fn what_is_declared_is_what_was_asked_for() {
+        let all = [
+            (account(SENDER), true),
+            (slot(SENDER, 3), false),
+            (account(CALLEE), true),
+            (slot(CALLEE, 4), false),
+            (slot(CALLEE, 6), true),
+            (account(OTHER), false),
+            (slot(OTHER, 1), false),
+        ];
+        let mut tx = call(&[(OTHER, &[9])]);
+        Declaration::declare(&mut tx, all);
+        assert_eq!(places(&tx), all);
+        // What is declared without a list is not in it.
+        Declaration::declare(&mut tx, [(account(SENDER), true), (account(CALLEE), false)]);
+        assert!(tx.access_list.0.is_empty());
+    }
+
+    #[test]
+    fn two_conflict_if_one_may_change_what_the_other_declares() {
+        let of = |sender: u8, items: &[(Address, &[u64])]| {
+            Declaration::of(&TxEnv { caller: Address::repeat_byte(sender), ..call(items) })
+        };
+        let (writes, reads) = (of(8, &[(CALLEE, &[1])]), |sender: u8| {
+            of(sender, &[(CALLEE, &[1]), (Address::repeat_byte(sender), &[])])
+        });
+        assert!(writes.conflicts(&reads(9)) && reads(9).conflicts(&writes));
+        assert!(!reads(9).conflicts(&reads(10)) && !writes.conflicts(&of(9, &[(CALLEE, &[2])])));
+        assert!(writes.conflicts(&of(9, &[(CALLEE, &[])])) && writes.conflicts(&writes));
+    }
+}

@@ -1,0 +1,129 @@
+//! What a transaction has accessed: compared with what it declares, where the chain says that it
+//! declares it, and taken for the block's access list.
+
+use super::BlockHandler;
+use crate::evm::bal::declaration::{Declaration, Undeclared};
+use crate::evm::exec::context::{BlockEvm, EvmContext};
+use crate::evm::exec::journal::KEPT_TOUCHED;
+use crate::evm::exec::stopped::ViewStopped;
+use crate::evm::mutants::is_evm_mutant;
+use alloy_primitives::Bytes;
+use core::cell::RefCell;
+use revm::DatabaseRef;
+use revm::context::result::EVMError;
+use revm::context::{Block as _, Transaction};
+use revm::context_interface::JournalTr;
+use revm::context_interface::journaled_state::account::JournaledAccountTr;
+use revm::handler::FrameResult;
+use revm::interpreter::InstructionResult;
+use revm::interpreter::interpreter_action::FrameInit;
+
+impl<'a, D: DatabaseRef> BlockHandler<'_, 'a, D> {
+    /// Notes what was accessed if revm has marked it: what is warm from the beginning has no entry
+    /// when it is loaded.
+    fn note_warm(&mut self, evm: &mut BlockEvm<'a, D>) {
+        let mutant = self.block_context.mutant;
+        let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) else {
+            return;
+        };
+        let journal = &evm.ctx.journaled_state;
+        evm.precompiles.reads.drain(..).for_each(|(of, slot)| recorder.note(of, slot));
+        let (caller, to) = (evm.ctx.tx.caller(), evm.ctx.tx.kind().to().copied());
+        let surcharge = self.block_context.extensions.surcharge.as_ref();
+        let paid = [surcharge.map(|it| it.receiver()), Some(evm.ctx.block.beneficiary())];
+        for party in paid.into_iter().chain([Some(caller), to]).flatten() {
+            let is_listed = !is_evm_mutant!(mutant, WarmPartyUnlisted);
+            if journal.warm_addresses.is_warm(&party) && is_listed {
+                recorder.note(party, None);
+            }
+        }
+    }
+
+    /// Takes what the transaction in hand has accessed, and compares it with the block's list.
+    pub(super) fn take_accesses(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+    ) -> Result<(), EVMError<ViewStopped>> {
+        let is_used = self.block_context.uses_list();
+        if is_used {
+            self.note_warm(evm);
+        }
+        let journal = &mut evm.ctx.journaled_state;
+        if let Some(recorder) = self.recorder.as_mut().map(RefCell::get_mut) {
+            if is_used {
+                let accesses = recorder.take(&mut journal.inner, journal.database.low_accounts());
+                match self.block_context.compared(self.tx, accesses) {
+                    Ok(kept) => self.kept = kept,
+                    Err(wrong) => {
+                        self.mismatch = Some(wrong);
+                        return Err(EVMError::Custom("the access list is wrong".to_owned()));
+                    }
+                }
+            }
+            journal.database.forget_low_accounts();
+        }
+        self.kept.undeclared = self.undeclared.take();
+        Ok(())
+    }
+
+    /// Runs the frames of a transaction that declares what it accesses. If it leaves that, whatever
+    /// the frames have done is undone, and it halts.
+    pub(super) fn run_declared(
+        &mut self,
+        evm: &mut BlockEvm<'a, D>,
+        first: FrameInit,
+    ) -> Result<FrameResult, EVMError<ViewStopped>> {
+        let is_kept = is_kept_touched(evm);
+        let checkpoint = evm.ctx.journaled_state.checkpoint();
+        let mut result = self.run_frames(evm, first)?;
+        self.undeclared = self.find_undeclared(evm).map(Box::new);
+        let mutant = self.block_context.mutant;
+        if self.undeclared.is_none() || is_evm_mutant!(mutant, UndeclaredStays) {
+            evm.ctx.journaled_state.checkpoint_commit();
+            return Ok(result);
+        }
+        self.note_entries(&evm.ctx);
+        evm.ctx.journaled_state.checkpoint_revert(checkpoint);
+        let journal = &mut evm.ctx.journaled_state.inner.state;
+        if let Some(kept) = journal.get_mut(&KEPT_TOUCHED).filter(|_| !is_kept) {
+            kept.unmark_touch();
+        }
+        // Nor does it undo that revm forgets an empty code where a creation begins.
+        for address in &self.creations {
+            let account = journal.get_mut(address).filter(|it| !it.is_touched());
+            if let Some(account) = account.filter(|it| it.info.is_empty_code_hash()) {
+                account.info.code.get_or_insert_default();
+            }
+        }
+        if evm.ctx.tx.kind().is_create() && !is_evm_mutant!(mutant, UndeclaredNonceLost) {
+            // The frame has done that, and it was undone.
+            let caller = evm.ctx.tx.caller();
+            evm.ctx.journaled_state.load_account_mut(caller)?.bump_nonce();
+        }
+        halt(&mut result);
+        Ok(result)
+    }
+
+    fn find_undeclared(&mut self, evm: &mut BlockEvm<'a, D>) -> Option<Undeclared> {
+        self.note_warm(evm);
+        let EvmContext { journaled_state: journal, tx, .. } = &mut evm.ctx;
+        let recorder = self.recorder.as_mut().map(RefCell::get_mut)?;
+        let accesses = recorder.look(&mut journal.inner, journal.database.low_accounts());
+        accesses.first_undeclared(&Declaration::of(tx), self.block_context.mutant)
+    }
+}
+
+/// Whether the account is touched that stays so when all else is undone.
+fn is_kept_touched<D: DatabaseRef>(evm: &BlockEvm<'_, D>) -> bool {
+    let journal = &evm.ctx.journaled_state.inner.state;
+    journal.get(&KEPT_TOUCHED).is_some_and(revm::state::Account::is_touched)
+}
+
+/// The outermost frame has halted: what is done next uses up its gas.
+fn halt(result: &mut FrameResult) {
+    if let FrameResult::Create(created) = result {
+        created.address = None;
+    }
+    let ended = result.interpreter_result_mut();
+    (ended.result, ended.output) = (InstructionResult::OutOfGas, Bytes::new());
+}

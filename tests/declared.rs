@@ -1,0 +1,256 @@
+//! Transactions that declare what they access, against plain revm with the same rule in an inspector.
+//!
+//! 1. Random hostile blocks of every fork, with declarations that fit, that lack something, and with none: outcomes,
+//!    receipts, the bundle with its reverts, and who has left what it declared, are those of the sequential run.
+//! 2. Transactions that keep to what they declare, and do not conflict, are never discarded.
+//!
+//! `BRAID_SEED=n` replays one block; `BRAID_DECLARED=n` tries that many.
+
+use crate::support::chosen::is_chosen;
+use alloy_eips::eip2930::AccessList;
+use alloy_primitives::{Address, B256, TxKind, U256, hex};
+use braid_evm::{
+    Block, BlockError, BlockOutput, Config, Declaration, EvmMutant, Executor, Forced, Mode, Place,
+    Policy, Reason, Stats, Strategy,
+};
+use braid_testkit::generate::Case;
+use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
+use braid_testkit::plain::{self, compare, declared};
+use braid_testkit::sequential::SequentialOutcome;
+use braid_testkit::spoil::Numbers;
+use core::cell::Cell;
+use core::convert::Infallible;
+use revm::context::{CfgEnv, TxEnv};
+use revm::primitives::hardfork::SpecId;
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+const BLOCKS: u64 = 500;
+const WORKERS: [u16; 6] = [1, 2, 3, 4, 6, 8];
+const POLICIES: [Policy; 6] = [
+    Policy::Auto,
+    Policy::Forced(Forced::Declared),
+    Policy::InOrder,
+    Policy::Forced(Forced::Speculative),
+    Policy::Forced(Forced::Neighbours),
+    Policy::Forced(Forced::Groups),
+];
+
+thread_local! {
+    /// The bug that every executor has, for tests of the tests.
+    static SEEDED: Cell<EvmMutant> = const { Cell::new(EvmMutant::None) };
+}
+
+/// What random blocks came to.
+#[derive(Debug, Default)]
+struct Seen {
+    kept: usize,
+    left: usize,
+    /// Of these, the ones that changed what they had declared as read only.
+    changed: usize,
+    skipped: usize,
+}
+
+fn braid(
+    (workers, policy): (u16, Policy),
+    block: &Block,
+    case: &Case,
+) -> Result<BlockOutput, BlockError<Infallible>> {
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    (config.policy, config.mode) = (policy, Mode::Build);
+    let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+    executor.block(block.clone()).database(case.database()).execute()
+}
+
+/// Takes something out of the declarations of `block`, or says of it that it is only read.
+fn spoil(block: &mut Block, numbers: &mut Numbers) {
+    for tx in &mut block.transactions {
+        let items = &mut tx.access_list.0;
+        if items.is_empty() || numbers.below(3) > 0 {
+            continue;
+        }
+        let at = numbers.below(items.len());
+        match numbers.below(4) {
+            0 => drop(items.remove(at)),
+            1 => drop(items[at].storage_keys.pop()),
+            2 => {
+                let mut own = items[at].clone();
+                (own.address, own.storage_keys) = (tx.caller, Vec::new());
+                items.push(own);
+            }
+            _ => tx.access_list = AccessList::default(),
+        }
+    }
+}
+
+/// The block of `seed`, which declares its accesses.
+fn block_of(seed: u64) -> (Block, Case) {
+    let case = Case::from_seed(seed);
+    let mut block = plain::bare(&case.block);
+    let numbers = &mut Numbers(seed);
+    if numbers.below(8) > 0 {
+        block = declared::declare(&block, case.database());
+        spoil(&mut block, numbers);
+    }
+    block.rules.declared_accesses = true;
+    (block, case)
+}
+
+/// Executes the block of `seed` sequentially and with Braid.
+fn check(seed: u64) -> Result<Seen, String> {
+    let (block, case) = block_of(seed);
+    let (expected, left) = plain::build_declared(&block, case.database());
+    let way = (WORKERS[seed as usize % 6], POLICIES[(seed / 6) as usize % 6]);
+    let found = braid(way, &block, &case);
+    let spec = block.cfg.spec;
+    compare(&expected, &found).map_err(|why| format!("{spec:?}, {way:?}: {why}"))?;
+    let found = found.map_err(|error| error.to_string())?;
+    let found = found
+        .undeclared
+        .iter()
+        .map(|(tx, how)| (tx.position(), (how.place.address, how.place.slot), how.is_change));
+    let found: Vec<_> = found.collect();
+    if found != left {
+        return Err(format!("{spec:?}, {way:?}: left {left:?}, found {found:?}"));
+    }
+    let outcomes = expected.outcomes.iter();
+    let skipped = outcomes.filter(|one| matches!(one, SequentialOutcome::Skipped(_))).count();
+    let changed = left.iter().filter(|(.., is_change)| *is_change).count();
+    let kept = expected.receipts.len() - left.len();
+    // Before there were lists none was declared.
+    let kept = if spec.is_enabled_in(SpecId::BERLIN) { kept } else { 0 };
+    Ok(Seen { kept, left: left.len(), changed, skipped })
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+#[test]
+fn random_declared_blocks_equal_sequential_execution() {
+    let first = number("BRAID_SEED");
+    let count = number("BRAID_DECLARED").unwrap_or(if first.is_some() { 1 } else { BLOCKS });
+    let mut all = Seen::default();
+    for seed in first.unwrap_or(0)..first.unwrap_or(0) + count {
+        let seen = check(seed).unwrap_or_else(|why| panic!("BRAID_SEED={seed}: {why}"));
+        all.kept += seen.kept;
+        all.left += seen.left;
+        all.changed += seen.changed;
+        all.skipped += seen.skipped;
+    }
+    println!("{all:?}");
+    let Seen { kept, left, changed, skipped } = all;
+    let is_enough = kept > 1_000 && left > 500 && changed > 20 && skipped > 50;
+    assert!(is_enough || count < BLOCKS, "{all:?}");
+}
+
+const TOKEN: Address = Address::repeat_byte(0xcc);
+/// The slot that all calls read.
+const SHARED: u64 = 1 << 40;
+
+/// A call that adds what a slot holds which all calls read to one that it names: both as arguments.
+fn call(sender: u64, slot: u64) -> TxEnv {
+    let slots = [slot, SHARED].map(U256::from);
+    let data = slots.map(B256::from).concat();
+    let mut tx = TxEnv {
+        caller: Address::left_padding_from(&(10_000 + sender).to_be_bytes()),
+        kind: TxKind::Call(TOKEN),
+        gas_limit: 90_000,
+        gas_price: 1,
+        data: data.into(),
+        chain_id: Some(1),
+        ..TxEnv::default()
+    };
+    let place = |slot| Place { address: TOKEN, slot: Some(slot) };
+    Declaration::declare(&mut tx, [(place(slots[0]), true), (place(slots[1]), false)]);
+    tx
+}
+
+/// Calls by senders of their own. Each adds to the slot that `slot` names.
+fn calls(count: u64, slot: impl Fn(u64) -> u64) -> (Block, MemoryDatabase) {
+    let code = hex!("60203554600035540160003555 00").to_vec();
+    let token = MemoryAccount {
+        code: code.into(),
+        nonce: 1,
+        storage: [(U256::from(SHARED), U256::from(3))].into(),
+        ..MemoryAccount::default()
+    };
+    let rich = MemoryAccount { balance: U256::from(1) << 90, ..MemoryAccount::default() };
+    let transactions: Vec<TxEnv> = (0..count).map(|sender| call(sender, slot(sender))).collect();
+    let mut accounts: BTreeMap<Address, MemoryAccount> =
+        transactions.iter().map(|tx| (tx.caller, rich.clone())).collect();
+    accounts.insert(TOKEN, token);
+    // Fees are added to an account that is there.
+    accounts.insert(Address::ZERO, rich);
+    let mut block = plain::bare(&Block { transactions, ..Block::default() });
+    block.cfg = CfgEnv::new_with_spec(SpecId::CANCUN);
+    block.env.gas_limit = 1 << 40;
+    block.rules.declared_accesses = true;
+    (block, MemoryDatabase::new(accounts))
+}
+
+/// What Braid makes of calls, which equals the sequential run.
+fn ran((block, database): &(Block, MemoryDatabase), workers: u16) -> BlockOutput {
+    let (expected, left) = plain::build_declared(block, database.clone());
+    assert!(left.is_empty() && expected.receipts.iter().all(|receipt| receipt.success), "{left:?}");
+    let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+    config.mode = Mode::Validate;
+    let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+    let found = executor.block(block.clone()).database(database.clone()).execute();
+    compare(&expected, &found).unwrap_or_else(|why| panic!("{workers} workers: {why}"));
+    found.expect("a block")
+}
+
+#[test]
+fn what_keeps_to_its_declaration_runs_once() {
+    for (workers, apart) in [(2, 40), (3, 90), (4, 200), (8, 500)] {
+        let output = ran(&calls(600, |sender| sender % apart), workers);
+        let Stats { incarnations, discarded, lane_rounds, .. } = output.stats;
+        assert_eq!((incarnations, discarded), (600, 0), "{:?}", output.stats);
+        assert!(lane_rounds > 0, "{:?}", output.stats);
+        let strategies = output.path.iter().map(|it| (it.strategy, it.reason));
+        assert!(strategies.clone().all(|it| it.1 == Reason::Declared), "{:?}", output.path);
+        assert!(strategies.clone().any(|it| it.0 == Strategy::Declared), "{:?}", output.path);
+    }
+}
+
+#[test]
+fn who_reads_what_a_lower_one_changes_is_in_its_batch() {
+    // Now and then the slot that all others read is the one that changes.
+    for workers in [2, 4] {
+        for every in [50, 150] {
+            let slot = |sender| if sender % every == every - 1 { SHARED } else { sender };
+            let output = ran(&calls(600, slot), workers);
+            let Stats { incarnations, discarded, .. } = output.stats;
+            assert_eq!((incarnations, discarded), (600, 0), "{:?}", output.path);
+        }
+    }
+}
+
+#[test]
+fn what_conflicts_runs_in_order() {
+    let output = ran(&calls(600, |_| 7), 4);
+    assert_eq!((output.stats.incarnations, output.stats.discarded), (600, 0));
+    let stretch = (output.path[0].strategy, output.path[0].reason, output.path.len());
+    assert_eq!(stretch, (Strategy::InOrder, Reason::Declared, 1), "{:?}", output.path);
+}
+
+/// Where docs/data/seeded_bugs.tsv says so.
+#[test]
+#[ignore = "seeded bugs: cargo xtask mutants"]
+fn seeded_bugs_are_noticed() {
+    let rows = crate::support::evm_rows().into_iter();
+    let named = |(_, killers): &(EvmMutant, Vec<String>)| killers.iter().any(|k| k == "declared");
+    let bugs: Vec<EvmMutant> = rows.filter(named).map(|(bug, _)| bug).collect();
+    assert!(bugs.contains(&EvmMutant::UndeclaredStays), "{bugs:?}");
+    for bug in bugs.into_iter().filter(|bug| is_chosen(&format!("{bug:?}"))) {
+        SEEDED.set(bug);
+        let noticed = (0..400).find(|seed| check(*seed).is_err());
+        // What is only tied too little equals the sequential run.
+        let is_seen = std::panic::catch_unwind(who_reads_what_a_lower_one_changes_is_in_its_batch);
+        SEEDED.set(EvmMutant::None);
+        println!("{bug:?}: seed {noticed:?}, untied: {}", is_seen.is_err());
+        assert!(noticed.is_none_or(|seed| check(seed).is_ok()), "{bug:?}");
+        assert!(noticed.is_some() || is_seen.is_err(), "{bug:?} survived");
+    }
+}
