@@ -4,8 +4,11 @@ use crate::streams::config;
 use alloy_consensus::Header;
 use alloy_genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy_primitives::{Address, Bytes, U256, b256, hex};
-use braid_chain::{Chain, ChainBlock, Head, MemoryStore, Rules, StateRoots, create, genesis, open};
-use braid_evm::Block;
+use braid_chain::{
+    Chain, ChainBlock, DECLARED_ACCESSES, Head, MemoryStore, Rules, StateRoots, create, genesis,
+    open,
+};
+use braid_evm::{Block, Declaration, Place};
 use revm::{
     DatabaseRef,
     context::TxEnv,
@@ -121,4 +124,51 @@ fn codes_that_only_begin_like_a_delegation_are_codes() {
     // 0xef is no instruction.
     assert_eq!(succeeded, [false, false, false, true]);
     assert_eq!(receipts[2].cumulative_gas_used, 300_000);
+}
+
+/// A chain whose genesis says so has the rule: what the store keeps of the genesis says it again.
+#[test]
+fn a_chain_may_ask_for_declared_accesses() {
+    let succeeded = |declared: Option<bool>| {
+        // It adds one to its first slot.
+        let (store, head) = with_codes(&[hex!("60015f54015f5500").into()]);
+        let mut chain_config = only(SpecId::PRAGUE);
+        if let Some(declared) = declared {
+            chain_config.extra_fields.insert(DECLARED_ACCESSES.to_owned(), declared.into());
+        }
+        let genesis = Genesis { config: chain_config, ..Genesis::default() };
+        let kept = genesis::decode(&genesis::encode(&genesis).expect("JSON")).expect("a genesis");
+        let rules = Rules::new(kept.config);
+        assert_eq!(rules.are_accesses_declared(), declared == Some(true));
+        let call = |nonce| TxEnv {
+            caller: address(0),
+            nonce,
+            kind: TxKind::Call(address(1)),
+            gas_limit: 100_000,
+            gas_price: 0,
+            chain_id: None,
+            ..TxEnv::default()
+        };
+        let mut listed = TxEnv { chain_id: Some(rules.chain_id()), ..call(1) };
+        let slot = Place { address: address(1), slot: Some(U256::ZERO) };
+        Declaration::declare(&mut listed, [(slot, true)]);
+        let excess_blob_gas = Some(0);
+        let header =
+            Header { number: 1, gas_limit: 1_000_000, excess_blob_gas, ..Header::default() };
+        let (cfg, env) = rules.environment(&header);
+        let mut block = Block { cfg, env, parent_hash: head.hash, ..Block::default() };
+        block.rules = rules.chain_rules(&header);
+        block.rules.system_calls = false;
+        block.transactions = vec![call(0), listed];
+        let mut chain = Chain::open(store, config(1)).expect("a chain");
+        let executed = chain.execute(ChainBlock { block, ..ChainBlock::default() });
+        let output = executed.expect("a valid block").output;
+        let left: Vec<_> = output.undeclared.iter().map(|(tx, how)| (tx.0, how.place)).collect();
+        let expected: &[_] = if declared == Some(true) { &[(0, slot)] } else { &[] };
+        assert_eq!(left, expected);
+        output.receipts.iter().map(|receipt| receipt.success).collect::<Vec<_>>()
+    };
+    assert_eq!(succeeded(None), [true, true]);
+    assert_eq!(succeeded(Some(false)), [true, true]);
+    assert_eq!(succeeded(Some(true)), [false, true]);
 }

@@ -30,6 +30,24 @@ fn another_id(demo: &Demo, id: u64) -> String {
     folder
 }
 
+/// The rule is told, kept with the chain, and changes what the demo's blocks come to.
+#[test]
+fn a_chain_of_declared_accesses_says_so() {
+    let demo = Demo::new(1);
+    let genesis = demo.path("demo/genesis.json");
+    let (plain, declared) = (demo.path("plain"), demo.path("declared"));
+    let begun = chain(&["init", "--genesis", &genesis, &plain], 0);
+    assert!(!begun.contains("declared"), "{begun}");
+    let begun = chain(&["init", "--declared", "--genesis", &genesis, &declared], 0);
+    assert!(begun.contains(", declared accesses\n"), "{begun}");
+    let again = ["init", "--if-missing", "--genesis", &genesis, &declared];
+    assert!(chain(&again, 2).contains("another genesis"));
+    chain(&["init", "--if-missing", "--declared", "--genesis", &genesis, &declared], 0);
+    let blocks = demo.path("demo/blocks.rlp");
+    chain(&["run", &plain, &blocks], 0);
+    assert!(chain(&["run", &declared, &blocks], 1).contains("block 1: the header states gas used"));
+}
+
 #[test]
 fn blocks_of_another_chain_are_refused_with_both_chain_ids() {
     let demo = Demo::new(1);

@@ -3,12 +3,13 @@
 use crate::{error::RpcError, shared::View};
 use alloy_primitives::{Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
-use braid_chain::Snapshot;
+use braid_chain::{LayeredState, Snapshot, StoreError};
 use revm::{
     Context, DatabaseRef, ExecuteEvm, MainBuilder, MainContext,
     context::TxEnv,
-    context_interface::result::{EVMError, ExecutionResult},
+    context_interface::result::{EVMError, ExecutionResult, ResultAndState},
     database::WrapDatabaseRef,
+    handler::MainnetContext,
 };
 
 /// The transaction that a client describes.
@@ -45,6 +46,15 @@ pub(crate) fn transaction<S: Snapshot>(
 
 /// Runs `tx`. Without a gas price nothing is paid, and the base fee is zero.
 pub(crate) fn run<S: Snapshot>(view: &View<S>, tx: TxEnv) -> Result<ExecutionResult, RpcError> {
+    let mut evm = context(view, &tx).build_mainnet();
+    ended(evm.transact(tx))
+}
+
+/// What an EVM runs `tx` in.
+pub(crate) fn context<S: Snapshot>(
+    view: &View<S>,
+    tx: &TxEnv,
+) -> MainnetContext<WrapDatabaseRef<LayeredState<S>>> {
     let (mut cfg, mut env) = (view.cfg.clone(), view.env.clone());
     // It is for transactions in a block.
     cfg.tx_gas_limit_cap = Some(u64::MAX);
@@ -54,8 +64,14 @@ pub(crate) fn run<S: Snapshot>(view: &View<S>, tx: TxEnv) -> Result<ExecutionRes
         env.basefee = 0;
     }
     let context = Context::mainnet().with_db(WrapDatabaseRef(view.state.clone()));
-    let mut evm = context.with_cfg(cfg).with_block(env).build_mainnet();
-    match evm.transact(tx) {
+    context.with_cfg(cfg).with_block(env)
+}
+
+/// How a transaction has ended, if it could run.
+pub(crate) fn ended(
+    ran: Result<ResultAndState, EVMError<StoreError>>,
+) -> Result<ExecutionResult, RpcError> {
+    match ran {
         Ok(done) => Ok(done.result),
         Err(EVMError::Transaction(invalid)) => Err(RpcError::Invalid(invalid)),
         Err(EVMError::Database(error)) => Err(RpcError::State(error)),

@@ -57,7 +57,7 @@ pub struct Limits {
     /// A client is an IPv4 address or an IPv6 network of 64 bits. A server on the loopback interface
     /// takes all for one client, which has all: there each has the same address. Default: 2.
     pub client_parts: NonZeroUsize,
-    /// Gas of `eth_call` and `eth_estimateGas`. Default: 50 million; never more than a block has.
+    /// Gas of `eth_call`, `eth_estimateGas` and `eth_createAccessList`. Default: 50 million; never more than a block has.
     pub call_gas: u64,
     /// Logs in one answer. Default: 10,000.
     pub logs: usize,

@@ -1,7 +1,7 @@
 //! The methods, by name.
 
 use crate::{
-    call,
+    access_list, call,
     error::RpcError,
     estimate::estimate,
     fees,
@@ -221,6 +221,14 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let view = params::state(&it.shared, args.maybe()?)?;
         no_overrides(args)?;
         Ok(U64::from(estimate(&view, &request, it.limits.call_gas, &args.place)?))
+    })?;
+    add(module, "eth_createAccessList", |it, args| {
+        let request = args.next::<TransactionRequest>()?;
+        let view = params::state(&it.shared, args.maybe()?)?;
+        no_overrides(args)?;
+        let is_declared = it.shared.rules.are_accesses_declared();
+        let within = (it.limits.call_gas, &args.place);
+        Ok(access_list::create(&view, is_declared, &request, within)?)
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::{End, Stop, count, genesis_file, message, working};
 use braid_chain::{
-    ChainFolder, EmbeddedStore, Head, Rules, Snapshot, StateReader, StateRoots, create, genesis,
-    open,
+    ChainFolder, DECLARED_ACCESSES, EmbeddedStore, Head, Rules, Snapshot, StateReader, StateRoots,
+    create, genesis, open,
 };
 use clap::Args;
 use serde_json::json;
@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   braid chain init --genesis genesis.json chain/
   braid chain init --if-missing --genesis genesis.json chain/     before each start of a service
+  braid chain init --declared --genesis genesis.json chain/       transactions declare what they access
   braid chain init --genesis genesis.json --json chain/ | jq .hash";
 
 /// Create a chain from a genesis file
@@ -37,13 +38,20 @@ pub(super) struct InitArgs {
     /// Compute no state roots: blocks cost less, and state roots of headers are not compared
     #[arg(long)]
     no_state_roots: bool,
+    /// Transactions declare what they access by their access lists, and halt if they access anything else: the same as
+    /// `declaredAccesses: true` in the genesis' `config` (docs/DECLARED.md)
+    #[arg(long)]
+    declared: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
-    let genesis = genesis_file::read(&args.genesis)?;
+    let mut genesis = genesis_file::read(&args.genesis)?;
+    if args.declared {
+        genesis.config.extra_fields.insert(DECLARED_ACCESSES.to_owned(), true.into());
+    }
     let header = genesis::header(&genesis);
     let head = Head { number: header.number, hash: header.hash_slow() };
     let mut batch = genesis::batch(&genesis, head);
@@ -60,12 +68,14 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
         .map_err(|error| Stop::Message(format!("{}: {error}", args.folder.display())))?;
     let [accounts, slots] = [batch.accounts.len(), batch.slots.len()].map(|it| it as u64);
     let chain_id = genesis.config.chain_id;
-    let fork = Rules::new(genesis.config).spec(&header);
+    let rules = Rules::new(genesis.config);
+    let (fork, is_declared) = (rules.spec(&header), rules.are_accesses_declared());
     let mut out = io::stdout().lock();
     if args.json {
         let report = json!({
             "chain_id": chain_id,
             "fork": fork.to_string(),
+            "declared_accesses": is_declared,
             "number": head.number,
             "hash": head.hash,
             "state_root": header.state_root,
@@ -76,7 +86,8 @@ pub(super) fn init(args: &InitArgs) -> Result<End, Stop> {
         return Ok(End::Right);
     }
     let folder = args.folder.display();
-    writeln!(out, "chain id {chain_id}, rules of {fork}")?;
+    let declared = if is_declared { ", declared accesses" } else { "" };
+    writeln!(out, "chain id {chain_id}, rules of {fork}{declared}")?;
     writeln!(out, "block {} {}", head.number, head.hash)?;
     writeln!(out, "state root {}", header.state_root)?;
     writeln!(out, "{}, {} in {folder}", count(accounts, "account"), count(slots, "slot"))?;
