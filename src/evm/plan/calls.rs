@@ -1,6 +1,6 @@
 //! Which calls need each other, one after the other, as earlier blocks have shown.
 
-use super::thresholds::{BELIEVED_TIMES, GIVEN_UP_TIMES, KNOWN_CALLS, SAMPLED};
+use super::thresholds::{IN_A_ROW, KNOWN, LEFT_ALONE, SAMPLED};
 use super::tx::{Call, weigh};
 use alloy_primitives::Address;
 use core::hash::BuildHasher;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 struct Known {
     call: Call,
-    /// Stretches that were given up, up to [`GIVEN_UP_TIMES`].
+    /// Stretches that were given up, up to [`IN_A_ROW`].
     given_up: u8,
     /// Stretches that were not even tried since then.
     believed: u8,
@@ -33,7 +33,7 @@ impl Calls {
             if !was_given_up {
                 return;
             }
-            self.known = vec![None; KNOWN_CALLS];
+            self.known = vec![None; KNOWN];
         }
         let Some(contract) = contract_of_most(stretch, |_| true) else { return };
         for (call, times) in calls_of(contract, stretch) {
@@ -44,7 +44,7 @@ impl Calls {
             }
             let known = place.filter(|known| known.call == call);
             let given_up = known.map_or(0, |known| known.given_up);
-            let given_up = if was_given_up { GIVEN_UP_TIMES.min(given_up + 1) } else { 0 };
+            let given_up = if was_given_up { IN_A_ROW.min(given_up + 1) } else { 0 };
             if given_up > 0 || known.is_some() {
                 *place = Some(Known { call, given_up, believed: 0 });
             }
@@ -69,20 +69,20 @@ impl Calls {
         let Some(contract) = self.chain_of(transactions) else { return };
         for (call, _) in calls_of(contract, transactions) {
             let Some(Some(known)) = self.place(&call) else { continue };
-            if known.call != call || known.given_up < GIVEN_UP_TIMES {
+            if known.call != call || known.given_up < IN_A_ROW {
                 continue;
             }
             known.believed += 1;
-            if known.believed == BELIEVED_TIMES {
+            if u32::from(known.believed) == LEFT_ALONE {
                 // One more that is given up is enough then.
-                (known.given_up, known.believed) = (GIVEN_UP_TIMES - 1, 0);
+                (known.given_up, known.believed) = (IN_A_ROW - 1, 0);
             }
         }
     }
 
     fn is_chain(&self, call: &Call) -> bool {
         let known = self.known.get(self.index(call)).copied().flatten();
-        known.is_some_and(|known| known.call == *call && known.given_up >= GIVEN_UP_TIMES)
+        known.is_some_and(|known| known.call == *call && known.given_up >= IN_A_ROW)
     }
 
     fn place(&mut self, call: &Call) -> Option<&mut Option<Known>> {
@@ -91,7 +91,7 @@ impl Calls {
     }
 
     fn index(&self, call: &Call) -> usize {
-        self.hasher.hash_one(call) as usize % KNOWN_CALLS
+        self.hasher.hash_one(call) as usize % KNOWN
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
 
     fn taught(stretch: &[TxEnv]) -> Calls {
         let mut known_calls = Calls::default();
-        for _ in 0..GIVEN_UP_TIMES {
+        for _ in 0..IN_A_ROW {
             assert!(!known_calls.expects_chain(stretch));
             known_calls.learn(stretch, true);
         }
@@ -170,7 +170,7 @@ mod tests {
         let stretch = [call(1, 7), call(1, 7)];
         let mut known_calls = taught(&stretch);
         known_calls.learn(&stretch, false);
-        for _ in 1..GIVEN_UP_TIMES {
+        for _ in 1..IN_A_ROW {
             known_calls.learn(&stretch, true);
             assert!(!known_calls.expects_chain(&stretch));
         }
@@ -181,7 +181,7 @@ mod tests {
         let stretch = [call(1, 7), call(1, 7)];
         let mut known_calls = taught(&stretch);
         for _ in 0..3 {
-            for _ in 0..BELIEVED_TIMES {
+            for _ in 0..LEFT_ALONE {
                 assert!(known_calls.expects_chain(&stretch) && known_calls.expects_chain(&stretch));
                 known_calls.believe(&stretch);
             }
@@ -220,7 +220,7 @@ mod tests {
         for contract in 0..20_000 {
             known_calls.learn(&[call(contract, 7), call(contract, 7)], true);
         }
-        assert_eq!(known_calls.known.len(), KNOWN_CALLS);
+        assert_eq!(known_calls.known.len(), KNOWN);
         assert!(known_calls.known.iter().flatten().all(|known| known.given_up == 1));
     }
 }

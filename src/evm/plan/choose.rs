@@ -5,9 +5,7 @@ use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{
-    CHEAP_FOR_GROUPS, GROUPS, NEIGHBOURS, TOLD_BATCH, WORKERS_IN_ORDER, WORKERS_THAT_MEET,
-};
+use super::thresholds::{CHEAP, GROUPS, LARGE, WORKERS_IN_ORDER, WORKERS_THAT_MEET};
 use crate::config::{Forced, Policy};
 use revm::context::TxEnv;
 
@@ -113,7 +111,7 @@ fn by_features(
     let serial = features.runs_in_order();
     if features.reads_list() {
         let choice = rest.choice(Strategy::AccessList, Reason::Listed);
-        return Choice { shortest: TOLD_BATCH, ..choice };
+        return Choice { shortest: 1, ..choice };
     }
     if features.setting.is_declared {
         let declared = || rest.choice(Strategy::Declared, Reason::Declared);
@@ -133,7 +131,7 @@ fn by_features(
         // where there is most to gain.
         let tries = match feedback {
             Some(feedback) => !features.learns || feedback.tries_neighbours(),
-            None => features.transactions >= NEIGHBOURS,
+            None => features.transactions >= LARGE,
         };
         if tries {
             let choice = rest.choice(Strategy::Neighbours, reason);
@@ -141,7 +139,7 @@ fn by_features(
         }
         untried.neighbours = true;
     }
-    let has_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP_FOR_GROUPS;
+    let has_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP;
     if !progress.tried.groups && has_enough && features.may_batch() {
         if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
             let choice = rest.choice(Strategy::Groups, Reason::ManyTransactions);

@@ -2,9 +2,7 @@
 //! batch reads what another one writes, so that no run is thrown away.
 
 use super::partition::weight;
-use super::thresholds::{
-    FARTHEST_ROUND, FOLD_MICROSECONDS, GROUPS_EACH, NEARLY_OF_TEN, SHORTEST_ROUND,
-};
+use super::thresholds::{BATCHES_EACH, FARTHEST_ROUND, FOLD_MICROSECONDS, NEARLY_OF_TEN, SHORT};
 use super::tx::may_fit;
 use crate::evm::bal::declaration::{Declaration, Place};
 use crate::evm::exec::input::Block;
@@ -71,7 +69,7 @@ pub(in crate::evm) fn plan_declared(
         keys: [Some(conflicts.joined.root(tx) as u64), None, None, None],
     };
     let ties: Vec<_> = declared.iter().enumerate().map(group).collect();
-    let mut shared = lanes(&ties, GROUPS_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+    let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
     shared
 }
@@ -80,7 +78,7 @@ pub(in crate::evm) fn plan_declared(
 /// belong together by way of others.
 fn best_length(all: &[(u64, Declaration)], workers: usize, mutant: EvmMutant) -> usize {
     let mut conflicts = Conflicts::of(all.len(), mutant);
-    let (mut best, mut next) = ((0, 0), SHORTEST_ROUND);
+    let (mut best, mut next) = ((0, 0), SHORT);
     let mut weights: Vec<u64> = Vec::new();
     for (tx, (_, declared)) in all.iter().enumerate() {
         conflicts.add(tx, declared);

@@ -4,8 +4,7 @@ use super::choice::Choice;
 use super::partition::first_batch;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{
-    BUNDLE_THREAD_FROM, CHEAP, CHEAP_WITH_BUNDLE_THREAD, FOLDS_MEANWHILE, NEIGHBOURS,
-    NEIGHBOURS_EACH, SHARED_GAS,
+    BATCHES_EACH, CHEAP, CHEAP_WITH_BUNDLE_THREAD, FOLDS_MEANWHILE, LARGE, MILLISECOND_GAS,
 };
 use super::tx::{begins_apart, looks_independent, mean_gas, probable_gas, weigh};
 use crate::config::Config;
@@ -108,12 +107,10 @@ impl Features {
 
     fn neighbours_of(&self, block: &Block, payees: &Payees) -> Option<Reason> {
         let (transactions, first) = (&block.transactions, self.first_batch);
-        let least = NEIGHBOURS_EACH * self.setting.workers * first;
+        let least = BATCHES_EACH * self.setting.workers * first;
         match transactions.len() {
             _ if !self.may_batch() => None,
-            NEIGHBOURS.. => {
-                begins_apart(transactions, payees, first).then_some(Reason::BeginsApart)
-            }
+            LARGE.. => begins_apart(transactions, payees, first).then_some(Reason::BeginsApart),
             short if short < least => None,
             _ => looks_independent(transactions, payees).then_some(Reason::Independent),
         }
@@ -174,8 +171,7 @@ impl Features {
     /// Whether another worker folds what the caller runs in order.
     pub(in crate::evm) const fn has_bundle_thread(&self) -> bool {
         // Where order is asked for all other workers are free for it.
-        let is_enough =
-            self.transactions >= BUNDLE_THREAD_FROM || matches!(self.policy, Policy::InOrder);
+        let is_enough = self.transactions >= LARGE || matches!(self.policy, Policy::InOrder);
         self.setting.workers > 1 && is_enough
     }
 
@@ -189,7 +185,7 @@ impl Features {
         let Setting { workers, is_wide, shares_journals, list, is_pool, .. } = self.setting;
         match list {
             _ if is_pool => return None,
-            ListUse::Read => return (self.gas < SHARED_GAS).then_some(Reason::TooLittleGas),
+            ListUse::Read => return (self.gas < MILLISECOND_GAS).then_some(Reason::TooLittleGas),
             // Where reads are slow, what runs ahead reads for the others.
             _ if is_wide => return None,
             // Each needs what the one before has paid to the beneficiary: it is compared.
@@ -201,7 +197,7 @@ impl Features {
             _ if workers <= 2 || shares_journals => CHEAP,
             _ => 0,
         };
-        if self.gas < SHARED_GAS {
+        if self.gas < MILLISECOND_GAS {
             return Some(Reason::TooLittleGas);
         }
         if self.gas < cheap.saturating_mul(self.transactions as u64) {
@@ -232,8 +228,7 @@ mod tests {
         };
         let mut transactions: Vec<_> = gas_by_sender.iter().map(tx).collect();
         if has_bundle_thread {
-            let cycle: Vec<_> =
-                transactions.iter().cloned().cycle().take(BUNDLE_THREAD_FROM).collect();
+            let cycle: Vec<_> = transactions.iter().cloned().cycle().take(LARGE).collect();
             transactions = cycle;
         }
         features(Block { transactions, ..Block::default() }, workers).is_serial()

@@ -8,7 +8,7 @@ use super::choice::Choice;
 use super::longest::{Longest, Seen};
 use super::progress::Outcome;
 use super::strategy::{Reason, Strategy};
-use super::thresholds::MOST_FAILURES;
+use super::thresholds::LEFT_ALONE;
 use crate::evm::exec::input::Block;
 
 /// What earlier blocks have shown.
@@ -27,9 +27,9 @@ pub(crate) struct Feedback {
 /// When something is tried again after it has not paid.
 #[derive(Clone, Copy, Debug, Default)]
 struct Backoff {
-    /// Blocks in a row for which it has not, up to [`MOST_FAILURES`].
-    failures: u32,
-    /// Blocks that are not tried.
+    /// Blocks that were left alone last, up to [`LEFT_ALONE`].
+    last: u32,
+    /// Blocks that are left alone yet.
     skips: u32,
 }
 
@@ -44,8 +44,8 @@ impl Backoff {
     }
 
     fn learn(&mut self, has_paid: bool) {
-        let failures = if has_paid { 0 } else { MOST_FAILURES.min(self.failures + 1) };
-        *self = Self { failures, skips: (1 << failures) - 1 };
+        let last = if has_paid { 0 } else { LEFT_ALONE.min(2 * self.last + 1) };
+        *self = Self { last, skips: last };
     }
 }
 
@@ -142,10 +142,10 @@ mod tests {
     #[test]
     fn what_has_not_paid_is_tried_later_and_later() {
         let mut backoff = Backoff::default();
-        for failures in 1..9 {
+        for skips in [1, 3, 7, 15, 31, LEFT_ALONE, LEFT_ALONE] {
             assert!(backoff.tries());
             backoff.learn(false);
-            for _ in 0..(1 << failures.min(MOST_FAILURES)) - 1 {
+            for _ in 0..skips {
                 assert!(!backoff.tries() && !backoff.tries(), "asking changes nothing");
                 backoff.skip();
             }

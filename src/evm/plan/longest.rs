@@ -2,7 +2,7 @@
 //! no worker has to wait for one of them. Earlier blocks tell which they are, or a very large gas
 //! limit.
 
-use super::thresholds::{ASKED_FOR_USED, BEGIN_FIRST_ONE_IN, KNOWN_FUNCTIONS, WAITING_STRETCHES};
+use super::thresholds::{ASKED_FOR_USED, BEGIN_FIRST_ONE_IN, KNOWN, LEFT_ALONE};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::work::LONG;
 use crate::ids::TxIndex;
@@ -76,7 +76,7 @@ impl Longest {
     pub(super) fn learn(&mut self, block: &Block, frontier: usize, is_new: bool, seen: &Seen) {
         let Seen { long, began } = seen;
         self.stretches += u64::from(is_new);
-        let waits_until = self.stretches + WAITING_STRETCHES;
+        let waits_until = self.stretches + u64::from(LEFT_ALONE);
         for (tx, runs) in began {
             let is_committed = tx.position() < frontier;
             let was_discarded = *runs > u32::from(is_committed);
@@ -101,7 +101,7 @@ impl Longest {
     fn entry(&mut self, block: &Block, tx: TxIndex) -> Option<&mut Known> {
         let function = function(block.transactions.get(tx.position())?)?;
         if self.known.is_empty() {
-            self.known = vec![None; KNOWN_FUNCTIONS];
+            self.known = vec![None; KNOWN];
         }
         let index = self.index(&function);
         let place = self.known.get_mut(index)?;
@@ -112,7 +112,7 @@ impl Longest {
     }
 
     fn index(&self, function: &Function) -> usize {
-        self.hasher.hash_one(function) as usize % KNOWN_FUNCTIONS
+        self.hasher.hash_one(function) as usize % KNOWN
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
         // It ran twice; it ran, and speculation was given up before its turn.
         for (frontier, long, runs) in [(END, &[(LAST, LONG)][..], 2), (LAST, &[], 1)] {
             learn(&mut longest, &block, frontier, long, &[(LAST, runs)]);
-            for _ in 0..WAITING_STRETCHES {
+            for _ in 0..LEFT_ALONE {
                 assert_eq!(first(&longest, &block), []);
                 learn(&mut longest, &block, END, &[(LAST, LONG)], &[]);
             }
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(longest.of(&block, 0..40), calls);
         // One was discarded.
         learn(&mut longest, &block, TxIndex(40), &long, &[(calls[3], 2)]);
-        for _ in 0..WAITING_STRETCHES {
+        for _ in 0..LEFT_ALONE {
             assert_eq!(longest.of(&block, 0..40), []);
             learn(&mut longest, &block, TxIndex(40), &long, &[]);
         }
@@ -236,6 +236,6 @@ mod tests {
         for contract in 0..20_000 {
             learn(&mut longest, &block(contract, 400_000), END, &[(LAST, LONG)], &[]);
         }
-        assert_eq!(longest.known.len(), KNOWN_FUNCTIONS);
+        assert_eq!(longest.known.len(), KNOWN);
     }
 }

@@ -1,9 +1,6 @@
 //! How long rounds of batches are, and whether they pay.
 
-use super::thresholds::{
-    COMMITTED_FOR_DISCARDED, COMMITTED_FOR_HELD, FARTHEST_ROUND, GOOD_ROUNDS, LONGEST_ROUND_EACH,
-    SHORTEST_ROUND,
-};
+use super::thresholds::{COMMITTED_FOR_DISCARDED, FARTHEST_ROUND, IN_A_ROW, SHORT};
 use crate::schedule::Lanes;
 
 /// Transactions of a round where rounds are forced, and how many there are in a row: what one
@@ -38,14 +35,14 @@ impl Pace {
     /// Rounds for `workers` workers.
     pub(in crate::evm) const fn new(workers: usize) -> Self {
         Self {
-            length: SHORTEST_ROUND,
-            longest: LONGEST_ROUND_EACH * workers,
+            length: SHORT,
+            longest: SHORT * workers,
             reach: 0,
             batched: 0,
             discarded: 0,
             held: 0,
             good: 0,
-            patience: GOOD_ROUNDS,
+            patience: IN_A_ROW as u32,
             is_tight: false,
             forced: None,
             is_over: false,
@@ -75,12 +72,12 @@ impl Pace {
     /// That much of the shortest round counts as if it had paid. Where many wait for all before
     /// them speculation goes on meanwhile, and rounds do not.
     const fn is_wasteful(&self) -> bool {
-        self.is_too_much(COMMITTED_FOR_HELD, self.held)
+        self.is_too_much(COMMITTED_FOR_DISCARDED / 2, self.held)
             || self.is_too_much(COMMITTED_FOR_DISCARDED, self.discarded)
     }
 
     const fn is_too_much(&self, committed_for_each: usize, count: usize) -> bool {
-        committed_for_each * count > self.batched + committed_for_each * SHORTEST_ROUND
+        committed_for_each * count > self.batched + committed_for_each * SHORT
     }
 
     /// Whether a round in these `lanes` can pay for `workers` workers. If not, another one may: a
@@ -99,7 +96,7 @@ impl Pace {
             self.is_over = lanes.lanes.is_empty();
             return !self.is_over;
         }
-        let looks_ahead = self.reach > 0 || (is_chain && self.length == SHORTEST_ROUND);
+        let looks_ahead = self.reach > 0 || (is_chain && self.length == SHORT);
         if looks_ahead && (is_chain || self.is_tight) && !has_rest && self.length() < FARTHEST_ROUND
         {
             self.reach = 2 * self.length();
@@ -114,7 +111,7 @@ impl Pace {
 
     const fn shorten(&mut self) {
         let half = self.length / 2;
-        self.length = if half > SHORTEST_ROUND { half } else { SHORTEST_ROUND };
+        self.length = if half > SHORT { half } else { SHORT };
     }
 
     /// A round has committed `batched` transactions and discarded `discarded` runs. `held` of the

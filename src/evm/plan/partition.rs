@@ -3,7 +3,7 @@
 
 use super::hinted::Hinted;
 use super::thresholds::{
-    FIRST_BATCH, FIRST_BATCH_GAS, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, GROUPS_EACH,
+    BATCHES_EACH, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, MILLISECOND_GAS, SHORT, SHORTEST_BATCH,
     TRANSFER_MICROSECONDS,
 };
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
@@ -51,9 +51,8 @@ pub(in crate::evm) fn plan_block(
 
 /// Transactions of the first batches of neighbours in `block`.
 pub(in crate::evm) fn first_batch(block: &Block) -> usize {
-    let (least, most) = FIRST_BATCH;
-    usize::try_from(FIRST_BATCH_GAS / mean_gas_limit(block).max(1))
-        .map_or(most, |fit| fit.clamp(least, most))
+    usize::try_from(MILLISECOND_GAS / mean_gas_limit(block).max(1))
+        .map_or(SHORT, |fit| fit.clamp(SHORTEST_BATCH, SHORT))
 }
 
 /// Shares the transactions of `round` out among lanes, up to the first that alone has no room in
@@ -73,7 +72,7 @@ pub(in crate::evm) fn plan_round(
     let fitting = transactions.take_while(|tx| may_fit(block, tx, room));
     let hasher = RandomState::default();
     let ties: Vec<_> = fitting.map(|tx| tied(block, tx, payees, &hasher)).collect();
-    let mut shared = lanes(&ties, GROUPS_EACH * workers, FOLD_MICROSECONDS * begun as u64);
+    let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
     shared
 }

@@ -4,12 +4,10 @@
 //! batches are cut (`schedule`), the engine's window (`config`), when speculation is given up
 //! (`protocol`).
 
-/// Gas. A plain payment takes this much, whatever its limit says (EIP-2).
-pub(super) const PAYMENT_GAS: u64 = 21_000;
-
-/// Gas of a whole block. With less of it the block runs in order: other workers cost more to wake
-/// than they can save. By judgement.
-pub(super) const SHARED_GAS: u64 = 2_000_000;
+/// Gas that takes about a millisecond. A whole block with less of it runs in order: other workers
+/// cost more to wake than they can save. The transactions of a first batch ask for no more: if it
+/// does not hold, not more was wasted. By judgement.
+pub(super) const MILLISECOND_GAS: u64 = 2_000_000;
 
 /// Gas of a mean transaction. With less of it other workers, however many, save less than it costs
 /// to hand transactions over. Set between native transfers, 21,000, and token transfers, 42,000 and
@@ -33,28 +31,15 @@ pub(super) const SAMPLED: usize = 1_024;
 /// that each is compared where one is loaded. By judgement.
 pub(super) const PAID_OFTEN: (usize, usize) = (4, 16);
 
-/// Transactions. From as many on another worker folds what the caller runs in order: for fewer it
-/// is not worth waking. By judgement.
-pub(super) const BUNDLE_THREAD_FROM: usize = 1_000;
-
 /// Workers. Up to as many one of them folds what batches of neighbours leave; beyond, all fold at
 /// the end. By judgement.
 pub(super) const FOLDS_MEANWHILE: usize = 4;
 
-/// Transactions. From as many on a block is tried in batches of neighbours if it begins apart; a
-/// shorter one has to look independent as a whole: a trial that fails is not worth it. By
-/// judgement; token transfers in blocks of 200, 400 and 800 gain (DESIGN).
-pub(super) const NEIGHBOURS: usize = 1_000;
-
-/// Batches of the shortest kind for each worker that a shorter block must have. By judgement.
-pub(super) const NEIGHBOURS_EACH: usize = 2;
-
-/// Gas that the transactions of a first batch ask for together, at most: if it does not hold, not
-/// more was wasted. About a millisecond.
-pub(super) const FIRST_BATCH_GAS: u64 = 2_000_000;
-
-/// Transactions of a first batch, at least and at most. By judgement.
-pub(super) const FIRST_BATCH: (usize, usize) = (8, 64);
+/// Transactions of a large block. From as many on it is tried in batches of neighbours if it begins
+/// apart, and another worker folds what the caller runs in order; a shorter one has to look
+/// independent as a whole, and is not worth waking the other for. By judgement; token transfers in
+/// blocks of 200, 400 and 800 gain (DESIGN).
+pub(super) const LARGE: usize = 1_000;
 
 /// Transactions for each one that may be tied to an earlier one in a block that looks independent,
 /// beside two in the beginning. By judgement.
@@ -64,21 +49,19 @@ pub(super) const TIED_ONE_IN: usize = 64;
 /// fails takes a tenth of a shorter real one (DESIGN, "Transactions with few ties run as lanes").
 pub(super) const GROUPS: usize = 256;
 
-/// Gas of a mean transaction. With less of it batches of tied transactions cost more than they
-/// save. Set above native transfers, 21,000, by judgement.
-pub(super) const CHEAP_FOR_GROUPS: u64 = 24_000;
+/// Batches for each worker: of a round of tied transactions, where a worker that is done takes the
+/// next one, and of the shortest kind in a block that is not large. With three, and rounds twice as
+/// long, 98 of 400 runs of `m_mainnet` were discarded instead of 14 (DESIGN).
+pub(super) const BATCHES_EACH: usize = 2;
 
-/// Batches for each worker of a round of tied transactions: a worker that is done takes the next
-/// one. With three, and rounds twice as long, 98 of 400 runs of `m_mainnet` were discarded instead
-/// of 14 (DESIGN).
-pub(super) const GROUPS_EACH: usize = 2;
+/// Transactions that are risked until more is known: of the shortest round, of the longest one
+/// for each worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the
+/// first stretch in order after speculation was given up. Rounds of 32 for each worker lost with 8
+/// to 64 of them (DESIGN).
+pub(super) const SHORT: usize = 64;
 
-/// Transactions of the shortest round. 32 for each worker lost with 8 to 64 of them (DESIGN).
-pub(super) const SHORTEST_ROUND: usize = 64;
-
-/// Transactions of the longest round for each worker; at most [`WORKERS_THAT_MEET`] workers count.
-/// See [`GROUPS_EACH`].
-pub(super) const LONGEST_ROUND_EACH: usize = 64;
+/// Transactions of the shortest first batch. By judgement.
+pub(super) const SHORTEST_BATCH: usize = 8;
 
 /// Transactions. Where one group has most of a round, a worker looks that far ahead for others to
 /// run beside it. By judgement: to look takes a tenth of a microsecond for a transaction. Calls
@@ -89,17 +72,12 @@ pub(super) const FARTHEST_ROUND: usize = 4_096;
 /// do: fewer rounds wait for each other's ends. By judgement.
 pub(super) const NEARLY_OF_TEN: u64 = 9;
 
-/// Transactions that have to commit in rounds for each one that is discarded: where more are,
-/// speculation discards fewer. By judgement.
+/// Transactions that have to commit in rounds for each one that is discarded, where more are
+/// speculation discards fewer; and half as many for each one that waits until all before it are
+/// committed, as one of its batch reads the fees. By judgement. Where the producer sends one in ten
+/// calls of 20 us: 1.27 on two workers and 2.87 on eight in rounds, 1.61 and 4.32 now, in virtual
+/// time.
 pub(super) const COMMITTED_FOR_DISCARDED: usize = 24;
-
-/// Transactions that have to commit in rounds for each one of them that waits until all before it
-/// are committed, as one of its batch reads the fees. Where the producer sends one in ten calls of
-/// 20 us: 1.27 on two workers and 2.87 on eight in rounds, 1.61 and 4.32 now (virtual time).
-pub(super) const COMMITTED_FOR_HELD: usize = 12;
-
-/// Rounds in a row without a discard before the next one is longer. By judgement.
-pub(super) const GOOD_ROUNDS: u32 = 3;
 
 /// Microseconds that a call takes beside its gas, and a payment in all. By judgement, near what
 /// native transfers take.
@@ -112,45 +90,34 @@ pub(super) const GAS_IN_A_MICROSECOND: u64 = 4_000;
 /// Microseconds that it takes to fold what a transaction has left. By judgement.
 pub(super) const FOLD_MICROSECONDS: u64 = 1;
 
-/// Transactions of the first stretch in order after speculation was given up, and how many times
-/// longer the next one is. A block of 20,000 dependent transfers has four trials (DESIGN).
-pub(super) const FIRST_IN_ORDER: (usize, usize) = (64, 8);
+/// How many times longer the next stretch in order is each time speculation is given up. A block of
+/// 20,000 dependent transfers has four trials (DESIGN).
+pub(super) const LONGER_IN_ORDER: usize = 8;
 
 /// Transactions of a trial of speculation, for each one of the first stretch in order: setting up
 /// more costs more. By judgement.
 pub(super) const TRIAL_TIMES: usize = 16;
 
-/// Calls that are remembered for a chain: a quarter of a megabyte. By judgement.
-pub(super) const KNOWN_CALLS: usize = 4_096;
+/// Calls that are remembered for a chain, a quarter of a megabyte, and functions for long calls,
+/// 192 KiB. By judgement.
+pub(super) const KNOWN: usize = 4_096;
 
-/// Stretches of one contract's calls in a row that were given up before such calls run in order
-/// from the start. By judgement.
-pub(super) const GIVEN_UP_TIMES: u8 = 3;
+/// Times in a row that are believed: stretches of one contract's calls that were given up, before
+/// such calls run in order from the start; rounds without a discard, before the next one is longer.
+/// By judgement.
+pub(super) const IN_A_ROW: u8 = 3;
 
-/// Stretches that run in order for that before one is tried again. By judgement.
-pub(super) const BELIEVED_TIMES: u8 = 32;
-
-/// Blocks in a row that are not tried in a way that has not paid: two to the power of the failures,
-/// up to this one, less one. By judgement.
-pub(super) const MOST_FAILURES: u32 = 6;
-
-/// Functions that are remembered for calls that take long: 48 KiB. By judgement.
-pub(super) const KNOWN_FUNCTIONS: usize = 1_024;
+/// Times, at most, that something is left alone which has not paid: blocks that are not tried in a
+/// way (one, three, seven and so on), stretches of a contract's calls that run in order, stretches
+/// in which a function's calls wait for their turn. By judgement.
+pub(super) const LEFT_ALONE: u32 = 32;
 
 /// Parts of the gas that a call asks for which it takes, as long as nothing is known of it: one in
 /// this many. By judgement: proofs ask for little and take long.
 pub(super) const ASKED_FOR_USED: u64 = 4;
 
-/// Stretches in which a function's calls wait for their turn after an early run of one was
-/// discarded. By judgement.
-pub(super) const WAITING_STRETCHES: u64 = 32;
-
 /// Parts of a stretch that may begin before their turn: one in this many. By judgement.
 pub(super) const BEGIN_FIRST_ONE_IN: usize = 4;
-
-/// Transactions of the shortest batch that the block's access list tells. One instead of four on 18
-/// real blocks with lists: 1.12, 1.13 and 1.18 times as fast on 2, 8 and 16 cores.
-pub(super) const TOLD_BATCH: usize = 1;
 
 /// Gas of the block for each change that is read of a list which is not trusted: no change is
 /// cheaper, so all of a right one is read, and one of any length costs next to nothing.

@@ -1,6 +1,6 @@
 //! How long speculation is tried, and how long it is not where it was wasted.
 
-use super::thresholds::{FIRST_IN_ORDER, TRIAL_TIMES};
+use super::thresholds::{LONGER_IN_ORDER, SHORT, TRIAL_TIMES};
 use crate::config::{Forced, Policy};
 
 /// What the block has shown of speculation.
@@ -27,7 +27,7 @@ impl Trials {
     /// `hands_over`: speculation may be given up.
     pub(super) const fn new(policy: Policy, hands_over: bool) -> Self {
         let is_forced = matches!(policy, Policy::Forced(Forced::Alternate));
-        let (shortest, growth) = if is_forced { (3, 1) } else { FIRST_IN_ORDER };
+        let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LONGER_IN_ORDER) };
         let may_end =
             hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
         Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }

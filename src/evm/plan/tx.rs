@@ -1,6 +1,6 @@
 //! What transactions tell before they run.
 
-use super::thresholds::{MOST_OF_FIVE, PAYMENT_GAS, SAMPLED, TIED_ONE_IN};
+use super::thresholds::{MOST_OF_FIVE, SAMPLED, TIED_ONE_IN};
 use crate::evm::exec::input::{Block, regular_gas_limit};
 use crate::evm::exec::payees::Payees;
 use alloy_primitives::{Address, U256};
@@ -8,6 +8,9 @@ use core::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 use revm::context::TxEnv;
+
+/// Gas of a plain payment, whatever its limit says (EIP-2).
+const PAYMENT_GAS: u64 = 21_000;
 
 /// What is called: a contract, which of its functions, and the first argument. Calls of one router
 /// have as much to do with each other as the pools that they name, transfers of one token as much
