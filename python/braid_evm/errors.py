@@ -6,7 +6,8 @@ from __future__ import annotations
 class BraidError(Exception):
     """No result.
 
-    Raised itself only where Braid or the system is at fault; a wrong argument is a `ValueError` or a `TypeError`.
+    Raised itself only where Braid or the system is at fault; a wrong argument is a `ValueError`, a `TypeError` or an
+    `OverflowError`.
     """
 
     #: Name of the block file, as the caller gave it.

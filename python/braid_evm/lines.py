@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Literal
 
 from . import _native
-from .sources import BlockSource, bytes_of, resolve
+from .sources import BlockSource, resolve, witness_bytes
 
 Mode = Literal["validate", "build"]
 Policy = Literal["auto", "force-speculative", "parts", "lanes", "in-order"]
@@ -58,7 +58,7 @@ def verify(
     """The line that `braid_evm.verify` makes its result of. `pairs`: a map is written as a list of keys and values."""
     source, name = resolve(block, name)
     asked = (rounds, pause, check_signatures, pairs)
-    return engine(workers, mode, policy).verify(source, name, asked, bytes_of(witness))
+    return engine(workers, mode, policy).verify(source, name, asked, witness_bytes(witness))
 
 
 def explain(

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .errors import UnreadableBlock
+
 #: A block file: its bytes (plain, gzip or zstd), a path, or its JSON as a mapping.
 BlockSource = bytes | bytearray | memoryview | str | os.PathLike[str] | Mapping[str, Any]
 
@@ -21,23 +23,40 @@ def resolve(source: BlockSource, name: str | None = None) -> tuple[bytes | str, 
     if isinstance(source, bytearray | memoryview):
         return bytes(source), name or "<bytes>"
     if isinstance(source, Mapping):
-        return json.dumps(source).encode(), name or "<dict>"
+        return json.dumps(source, default=_object).encode(), name or "<dict>"
     path = os.fspath(source)
     if not isinstance(path, str):
         raise TypeError("expected a path of type str, found one of bytes")
-    return path, name or path
+    return path, name or printable(path)
 
 
-def bytes_of(source: BlockSource | None) -> bytes | None:
-    """The bytes of what may be a path."""
+def _object(value: object) -> dict[Any, Any]:
+    """What JSON has for a mapping that is no dict."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"expected a value that JSON has, found one of type {type(value).__name__}")
+
+
+def printable(path: str) -> str:
+    """The path as text. A byte of a file's name that is not UTF-8 becomes the character U+FFFD."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def witness_bytes(source: BlockSource | None) -> bytes | None:
+    """The bytes of a state witness, which may be a path."""
     if source is None:
         return None
-    given, _ = resolve(source)
-    return given if isinstance(given, bytes) else Path(given).read_bytes()
+    given, name = resolve(source)
+    if isinstance(given, bytes):
+        return given
+    try:
+        return Path(given).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UnreadableBlock(f"expected a state witness that can be read: {error}", name) from error
 
 
 def is_block_file(name: str) -> bool:
-    """Whether a file of this name in a folder is a block file: not a state witness, and not hidden."""
+    """Whether a file of this name in a folder is a block file, not a state witness."""
     stem = next((name.removesuffix(end) for end in reversed(_ENDS) if name.endswith(end)), "")
     return bool(stem) and not stem.endswith(".witness")
 

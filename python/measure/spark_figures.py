@@ -1,5 +1,6 @@
 """Figures of Spark jobs for docs/SPARK.md: what the engine costs for each block, and what histories take.
 
+    python spark_figures.py start                        a session, and a job that has next to nothing to do
     python spark_figures.py grain                        cost of the engine for blocks of several sizes
     python spark_figures.py batches                      the same for several numbers of blocks at once
     python spark_figures.py many --blocks 100000         many small blocks, from generating to the last row

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from conftest import CONTRACT, block, calling, other_gas, unknown_fork, without_
 
 import braid_evm
 from braid_evm import lines
-from braid_evm import BraidError, InvalidBlock, StateUnavailable, UnreadableBlock
+from braid_evm import BraidError, InvalidBlock, StateUnavailable, UnreadableBlock, arrow
 
 
 def test_every_kind_of_input_gives_the_same(tmp_path: Path) -> None:
@@ -130,6 +132,38 @@ def test_results_can_be_pickled_and_do_not_change() -> None:
         done.gas = 1  # type: ignore[misc]
 
 
+def test_a_mapping_need_not_be_a_dict() -> None:
+    file = block()
+    wanted = braid_evm.execute(file).gas
+    file["meta"] = MappingProxyType(file["meta"])
+    assert braid_evm.execute(MappingProxyType(file)).gas == wanted
+    file["meta"] = object()
+    with pytest.raises(TypeError, match="expected a value that JSON has"):
+        braid_evm.execute(file)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    file = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.json"))
+    file.write_text(json.dumps(block()))
+    assert braid_evm.execute(file).file == f"{tmp_path}/\ufffd.json"
+    assert arrow.verify([file])["ok"].to_pylist() == [True]
+    file.write_text("{")
+    with pytest.raises(UnreadableBlock, match="\ufffd.json: expected a block file"):
+        braid_evm.execute(file)
+
+
+def test_numbers_out_of_range_are_no_results() -> None:
+    plain = braid_evm.generate("transfers", txs=1, signatures=False)
+    for call in (
+        lambda: braid_evm.execute(plain, workers=2**16),
+        lambda: braid_evm.explain(plain, top=-1),
+        lambda: braid_evm.verify(plain, rounds=-1),
+        lambda: braid_evm.generate("dex", txs=-1),
+    ):
+        with pytest.raises(OverflowError):
+            call()
+
+
 def test_wrong_arguments_are_value_errors() -> None:
     plain = braid_evm.generate("transfers", txs=1, signatures=False)
     for call in (
@@ -187,5 +221,8 @@ def test_a_witness_that_is_given_is_that_beside_the_block(real_blocks: Path, tmp
     assert other != witness
     done = braid_evm.verify(block.read_bytes(), witness=other)
     assert not done.checks.get("stateRoot", False)
+    for lost in ("nowhere.json.zst", tmp_path, "a\0b"):
+        with pytest.raises(braid_evm.UnreadableBlock, match="expected a state witness"):
+            braid_evm.verify(block.read_bytes(), witness=lost)
     with pytest.raises(braid_evm.UnreadableBlock, match="parent_state_root"):
         braid_evm.verify(block.read_bytes(), witness=b"{")

@@ -50,7 +50,7 @@ def table(output: Path) -> Any:
 
 def in_the_ui(spark: SparkSession) -> set[str]:
     """What Spark's UI calls the jobs."""
-    jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)  # type: ignore[attr-defined]
+    jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
     descriptions = [jobs.apply(index).description() for index in range(jobs.size())]
     return {it.get() for it in descriptions if it.isDefined()}
 
@@ -233,6 +233,19 @@ def test_a_block_with_the_largest_numbers_is_a_row(spark: SparkSession, tmp_path
         assert found["error_kind"].to_pylist() == [None, None, "UnreadableBlock"]
         # `explain` does not compare with the header.
         assert found["ok"].to_pylist() == [command == "explain", True, False]
+
+
+def test_names_of_files_that_are_not_plain(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in put%20", tmp_path / "out put#+"
+    source.mkdir()
+    for name in (b"a b%20#+=.json", "\u00e9.json".encode(), b"\xff.json", b".hidden.json", b"_hidden.json"):
+        shutil.copy(blocks / "a.json", source / os.fsdecode(name))
+    report = run(Job("verify", str(source), str(output), partitions=2, rounds=0), spark)
+    assert (report.rows, report.wrong) == (3, 1)
+    found = table(output)
+    assert [Path(it).name for it in found["file"].to_pylist()] == ["a b%20#+=.json", "\u00e9.json", "\ufffd.json"]
+    assert found["error_kind"].to_pylist() == [None, None, "UnreadableBlock"]
+    assert run(Job("verify", str(source), str(output), rounds=0), spark).skipped == 2
 
 
 def test_an_old_output_within_the_input_is_not_read(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ rows = [
     for it in row["conflicts"] or []
     if Path(row["file"]).name in set(main["file"])
 ]
-conflicts = pd.DataFrame(rows)
+# The most expensive first: an account is called by the kind of its most expensive place.
+conflicts = pd.DataFrame(rows).sort_values("gas", ascending=False)
 names = {
     "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2": "WETH",
     "0xdac17f958d2ee523a2206206994597c13d831ec7": "USDT",

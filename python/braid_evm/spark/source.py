@@ -7,13 +7,16 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from braid_evm.sources import expand
+from braid_evm.sources import expand, printable
 
 from .files import Files
 from .output import listed
 
 _ENDS = r"\.json(\.gz|\.zst)?$"
 _WITNESS = r"\.witness" + _ENDS
+
+#: Begins of names that Hadoop's file systems hide.
+_HIDDEN = (".", "_")
 
 #: Paths from the input on: block files lie in it, those of a table may lie in folders `key=value`. What else lies deeper,
 #: such as the output of an earlier job, is not read.
@@ -62,9 +65,15 @@ def _table(spark: SparkSession, path: str, column: str) -> DataFrame:
 
 
 def _of_workers(spark: SparkSession, folder: str) -> DataFrame | None:
-    """Files that every task reads by their paths, with the witnesses beside them."""
+    """Files that every task reads by their paths, with the witnesses beside them.
+
+    As of any other file system, those are left out that Hadoop hides. A column of strings has UTF-8: a file whose name is
+    not UTF-8 is not found by the name that the column has, and becomes a row that says so.
+    """
     whole = str(Path(folder).absolute())
-    names = [file for file in expand([whole]) if file != whole]
+    names = [
+        printable(file) for file in expand([whole]) if file != whole and not Path(file).name.startswith(_HIDDEN)
+    ]
     if not names:
         return None
     slices = min(len(names), 4 * spark.sparkContext.defaultParallelism)
