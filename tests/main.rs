@@ -13,6 +13,7 @@ mod build_from_pool;
 mod busy_machine;
 mod conversions;
 mod declared;
+mod declared_figures;
 mod equivalence;
 mod errors;
 mod faults;

@@ -173,8 +173,8 @@ fn run<'env, S: StateSource + 'env>(
         let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
         let (next, has_failed) = (session.frontier.position(), failure.is_some());
         let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
-        let least = Waste::on(choice.workers).commits;
-        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, (least, seen));
+        let seen = (Waste::on(choice.workers).commits, seen);
+        chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen);
         session.counters.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {
             return failure;
@@ -237,7 +237,7 @@ impl<S: StateSource> Session<S> {
     where
         S: 'env,
     {
-        let end = choice.end;
+        let Choice { end, shortest, .. } = *choice;
         match choice.strategy {
             // A policy that takes turns has the shortest stretches followed, too.
             Strategy::InOrder if choice.is_rest || choice.reason == Reason::Policy => {
@@ -248,14 +248,14 @@ impl<S: StateSource> Session<S> {
                 self.run_shared(end, worker_pool, config, on_commit, How::Published)
             }
             Strategy::Neighbours | Strategy::AccessList => {
-                self.run_neighbours(end, worker_pool, config, on_commit, choice.shortest)
+                self.run_neighbours(end, worker_pool, config, on_commit, shortest)
             }
             Strategy::Groups => {
                 let is_forced = choice.reason == Reason::Policy;
                 let pace = if is_forced { Pace::forced() } else { Pace::new(choice.workers) };
                 self.run_groups(end, worker_pool, config, on_commit, pace)
             }
-            Strategy::Declared => self.run_declared(end, worker_pool, config, on_commit),
+            Strategy::Declared => self.run_declared(end, worker_pool, config, on_commit, shortest),
         }
     }
 }

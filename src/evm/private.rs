@@ -9,7 +9,7 @@ use super::bal::ahead::Ahead;
 use super::block::committed::{OnCommit, lend};
 use super::exec::base::StateSource;
 use super::mutants::is_evm_mutant;
-use super::plan::declared::plan_declared;
+use super::plan::declared::{Planned, plan_declared};
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
 use super::session::{Ended, Session};
@@ -110,19 +110,21 @@ impl<S: StateSource> Session<S> {
         ended
     }
 
-    /// Runs transactions below `end` in rounds as they declare what they access, for as long as
-    /// most of them do not conflict.
+    /// Runs transactions below `end` as they declare what they access, for as long as most of them
+    /// do not conflict: in rounds, and in batches of `shortest` neighbours or more.
     pub(super) fn run_declared<'env, C: WorkerPool<'env>>(
         &mut self,
         end: usize,
         worker_pool: &mut C,
         config: &Config,
         mut on_commit: Option<OnCommit<'_>>,
+        shortest: usize,
     ) -> Ended<S>
     where
         S: 'env,
     {
         let mut ended = Ended::default();
+        let is_forced = matches!(config.policy, Policy::Forced(_));
         while ended.failure.is_none() && self.left(end) > 0 {
             let first = self.frontier.position();
             let block_context = &self.workload.block_context;
@@ -131,14 +133,27 @@ impl<S: StateSource> Session<S> {
             let begun = unfolded.map_or(0, |from| first.saturating_sub(from));
             let (block, mutant) = (&*block_context.block, block_context.mutant);
             let on = (worker_pool.workers(), begun);
-            let lanes = plan_declared(block, first..end, used, on, mutant);
-            let is_forced = matches!(config.policy, Policy::Forced(_));
-            if lanes.lanes.is_empty() || (lanes.is_chain() && !is_forced) {
-                break;
+            match plan_declared(block, first..end, used, on, (shortest, mutant)) {
+                Planned::Apart(end) => {
+                    let heard = lend(&mut on_commit);
+                    ended = self.run_neighbours(end, worker_pool, config, heard, shortest.max(1));
+                    self.counters.parts += ended.batches;
+                    if self.frontier.position() < end {
+                        // A transaction that is invalid, or reads the fees.
+                        break;
+                    }
+                }
+                Planned::Round(lanes)
+                    if lanes.lanes.is_empty() || (lanes.is_chain() && !is_forced) =>
+                {
+                    break;
+                }
+                Planned::Round(lanes) => {
+                    let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
+                    ended = self.run_round(lanes, some, config, lend(&mut on_commit));
+                    self.counters.rounds += u64::from(self.frontier.position() > first);
+                }
             }
-            let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
-            ended = self.run_round(lanes, some, config, lend(&mut on_commit));
-            self.counters.rounds += u64::from(self.frontier.position() > first);
         }
         ended
     }

@@ -114,7 +114,9 @@ fn by_features(
         return Choice { shortest: 1, ..choice };
     }
     if features.setting.is_declared {
-        let declared = || rest.choice(Strategy::Declared, Reason::Declared);
+        let shortest = features.first_batch;
+        let choice = rest.choice(Strategy::Declared, Reason::Declared);
+        let declared = || Choice { shortest, ..choice };
         return serial.map_or_else(declared, |reason| rest.in_order(reason));
     }
     let knows_chain = || {

@@ -29,6 +29,11 @@ impl Conflicts {
         Self { joined: Joined::new(transactions), writers, mutant }
     }
 
+    /// Whether a transaction that was added may change what `declared` has.
+    fn is_tied(&self, declared: &Declaration) -> bool {
+        declared.places().any(|(place, _)| self.writers.contains_key(&place))
+    }
+
     /// Adds the transaction at `tx`, which comes after all that were added.
     fn add(&mut self, tx: usize, declared: &Declaration) {
         let Self { joined, writers, mutant } = self;
@@ -44,22 +49,50 @@ impl Conflicts {
     }
 }
 
-/// Shares the next transactions of `left` out among lanes: as many as `workers` can run soonest, up
-/// to the first that alone has no room in the block, which has used `used` gas so far.
+/// How the next transactions run.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::evm) enum Planned {
+    /// None of them conflict, up to this place: in batches of neighbours.
+    Apart(usize),
+    /// In lanes.
+    Round(Lanes),
+}
+
+/// Plans the next transactions of `left` for `workers` workers, up to the first that alone has no
+/// room in the block, which has used `used` gas so far.
 ///
-/// `begun`: number of transactions that one of the workers folds first.
+/// `begun`: number of transactions that one of the workers folds first. `shortest`: transactions of
+/// the shortest batch of neighbours.
 pub(in crate::evm) fn plan_declared(
     block: &Block,
     left: Range<usize>,
     used: u64,
     (workers, begun): (usize, usize),
-    mutant: EvmMutant,
-) -> Lanes {
+    (shortest, mutant): (usize, EvmMutant),
+) -> Planned {
     let first = left.start;
     let room = block.env.gas_limit.saturating_sub(used);
     let transactions = block.transactions.get(left).unwrap_or_default().iter();
     let fitting = transactions.take(FARTHEST_ROUND).take_while(|tx| may_fit(block, tx, room));
-    let declared: Vec<_> = fitting.map(|tx| (weight(block, tx), Declaration::of(tx))).collect();
+    let longest = SHORT * workers;
+    let mut declared = Vec::new();
+    let (mut conflicts, mut apart) = (Conflicts::of(longest, mutant), None);
+    for tx in fitting {
+        let next = Declaration::of(tx);
+        if apart.is_none() && conflicts.is_tied(&next) {
+            apart = Some(declared.len());
+        }
+        if apart.is_some() && declared.len() >= longest {
+            break;
+        }
+        conflicts.add(declared.len(), &next);
+        declared.push((weight(block, tx), next));
+    }
+    let apart = apart.unwrap_or(declared.len());
+    if apart >= BATCHES_EACH * workers * shortest.max(1) {
+        return Planned::Apart(first + apart);
+    }
+    declared.truncate(longest);
     let length = best_length(&declared, workers, mutant);
     let declared = declared.get(..length).unwrap_or_default();
     let mut conflicts = Conflicts::of(length, mutant);
@@ -71,7 +104,7 @@ pub(in crate::evm) fn plan_declared(
     let ties: Vec<_> = declared.iter().enumerate().map(group).collect();
     let mut shared = lanes(&ties, BATCHES_EACH * workers, FOLD_MICROSECONDS * begun as u64);
     shared.lanes.iter_mut().flatten().for_each(|place| *place += first);
-    shared
+    Planned::Round(shared)
 }
 
 /// How many of `all` make a round that keeps most of `workers` busy: the more there are the more
@@ -134,10 +167,17 @@ mod tests {
         }
     }
 
-    fn plan(transactions: Vec<TxEnv>, workers: usize) -> Lanes {
+    fn planned(transactions: Vec<TxEnv>, workers: usize, shortest: usize) -> Planned {
         let block = Block { transactions, ..Block::default() };
         let left = 0..block.transactions.len();
-        plan_declared(&block, left, 0, (workers, 0), EvmMutant::None)
+        plan_declared(&block, left, 0, (workers, 0), (shortest, EvmMutant::None))
+    }
+
+    fn plan(transactions: Vec<TxEnv>, workers: usize) -> Lanes {
+        match planned(transactions, workers, 1_000) {
+            Planned::Round(lanes) => lanes,
+            Planned::Apart(end) => panic!("none conflict up to {end}"),
+        }
     }
 
     #[test]
@@ -161,9 +201,12 @@ mod tests {
         all.push(call(100, 100, 101));
         all.extend((0..150).map(|of| call(200 + u64::from(of), 100, of)));
         assert_eq!(plan(all.clone(), 4).lanes.iter().flatten().count(), 64);
-        // Where nothing meets all of them are in one round.
-        let apart: Vec<_> = (0..250).map(|of| call(of.into(), of, 255)).collect();
-        assert_eq!(plan(apart, 4).lanes.iter().flatten().count(), 250);
+        // Where nothing meets all of them are in one round, or in batches of neighbours.
+        let mut apart: Vec<_> = (0..250).map(|of| call(of.into(), of, 255)).collect();
+        assert_eq!(plan(apart.clone(), 4).lanes.iter().flatten().count(), 250);
+        assert_eq!(planned(apart.clone(), 4, 16), Planned::Apart(250));
+        apart[200] = call(900, 7, 255);
+        assert_eq!(planned(apart, 4, 16), Planned::Apart(200));
         // And where everything does there is one lane.
         let chain: Vec<_> = (0..250).map(|of| call(of.into(), 3, of)).collect();
         assert_eq!(plan(chain, 4).lanes.len(), 1);

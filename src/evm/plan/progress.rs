@@ -84,7 +84,7 @@ impl Progress {
             Strategy::Declared => {
                 // The longer most of them conflict the more rarely is looked.
                 self.unexpected = if committed > 0 { 1 } else { 2 * self.unexpected };
-                Some((SHORT.max(self.unexpected), choice.reason))
+                Some((SHORT * self.unexpected, choice.reason))
             }
             Strategy::Speculative if outcome.was_given_up => {
                 Some((self.trials.wasted(committed), Reason::Discarded))
