@@ -2,13 +2,23 @@
 
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
-    StoreError, Table, Undo, Writes, open,
+    StoreError, Table, Undo, Writes,
+    ahead::{Ahead, Failed},
+    open,
     record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
     trie::{CacheCounts, CachedNodes, NodeCache, update_state},
 };
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
+use braid_evm::AccessList;
 use revm::DatabaseRef;
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
 
 /// What the store keeps beside the state, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +122,42 @@ pub fn commit<S: StateStore>(
 pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
+    /// Of the block that is committed next, if that came with an access list.
+    ahead: Mutex<Option<Ahead>>,
+    roots_ahead: AtomicU64,
 }
 
 impl Committer {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { keep, nodes: Arc::new(NodeCache::new(keep.node_cache)) }
+        Self {
+            keep,
+            nodes: Arc::new(NodeCache::new(keep.node_cache)),
+            ahead: Mutex::new(None),
+            roots_ahead: AtomicU64::new(0),
+        }
+    }
+
+    /// Does the trie work of a block with this access list, on the last committed block. Nothing may
+    /// be committed meanwhile: a node that was read before would come into the cache after it.
+    pub(crate) fn compute_ahead<S: StateStore>(
+        &self,
+        store: &S,
+        list: &AccessList,
+        failed: &Failed,
+    ) -> Option<Ahead> {
+        let snapshot = store.snapshot().ok()?;
+        let snapshot = CachedNodes { snapshot, cache: Arc::clone(&self.nodes) };
+        Ahead::compute(snapshot, list, self.keep.root_threads, failed)
+    }
+
+    /// The next commit takes this if it is what its block does.
+    pub(crate) fn set_ahead(&self, ahead: Ahead) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    }
+
+    /// Blocks whose trie work was done beside their execution.
+    pub(crate) fn roots_ahead(&self) -> u64 {
+        self.roots_ahead.load(SeqCst)
     }
 
     /// How often the nodes of tries were in memory.
@@ -131,7 +172,11 @@ impl Committer {
         batch: &DurableBatch,
     ) -> Result<(), StoreError> {
         let snapshot = CachedNodes { snapshot: store.snapshot()?, cache: Arc::clone(&self.nodes) };
-        let writes = writes_of(&StateReader::new(snapshot)?, batch, self.keep)?;
+        let reader = StateReader::new(snapshot)?;
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ahead = ahead.and_then(|ahead| ahead.of(reader.head(), batch));
+        self.roots_ahead.fetch_add(u64::from(ahead.is_some()), SeqCst);
+        let writes = writes_of(&reader, batch, self.keep, ahead)?;
         let nodes = NodeCache::nodes_of(&writes);
         store.write(writes)?;
         self.nodes.note(nodes);
@@ -144,6 +189,7 @@ fn writes_of<S: Snapshot>(
     reader: &StateReader<S>,
     batch: &DurableBatch,
     keep: Keep,
+    ahead: Option<(Writes, B256)>,
 ) -> Result<Writes, StoreError> {
     let (parent, number) = (reader.head(), batch.head.number);
     if parent.number.checked_add(1) != Some(number) {
@@ -153,7 +199,13 @@ fn writes_of<S: Snapshot>(
     let mut writes = Writes::default();
     put_state(&mut writes, batch, &cleared);
     if reader.state_root()?.is_some() {
-        put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?;
+        match ahead {
+            Some((nodes, root)) => {
+                writes.0.extend(nodes.0);
+                put_found(&mut writes, batch, root)?;
+            }
+            None => put_root(reader.snapshot(), &mut writes, batch, keep.root_threads)?,
+        }
     }
     if keep.undo_blocks > 0 {
         let undo = undo(reader, batch, &cleared)?.encode();
@@ -201,6 +253,10 @@ pub(crate) fn put_root<S: Snapshot>(
     threads: NonZeroUsize,
 ) -> Result<(), StoreError> {
     let found = update_state(snapshot, batch, threads, writes)?;
+    put_found(writes, batch, found)
+}
+
+fn put_found(writes: &mut Writes, batch: &DurableBatch, found: B256) -> Result<(), StoreError> {
     if let Some(stated) = batch.state_root.filter(|stated| *stated != found) {
         return Err(StoreError::StateRoot { stated, found });
     }

@@ -65,6 +65,11 @@ impl From<AccountRecord> for AccountInfo {
 }
 
 impl AccountRecord {
+    /// One that does not exist reads like this.
+    pub(crate) const fn empty() -> Self {
+        Self { nonce: 0, balance: U256::ZERO, code_hash: KECCAK256_EMPTY }
+    }
+
     /// Whether it has neither nonce nor code, so that a contract may be created there.
     pub(crate) fn is_blank(self) -> bool {
         self.nonce == 0 && self.code_hash == KECCAK256_EMPTY

@@ -4,7 +4,6 @@ use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
     commit::Committer,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
-    trie::CacheCounts,
 };
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{B256, Bytes};
@@ -48,8 +47,7 @@ type Blocks = Pipeline<Arc<ExecutedBlock>, StoreError>;
 struct Shared {
     blocks: Mutex<Blocks>,
     changed: Condvar,
-    /// Of the writer's trie nodes.
-    cache: Arc<CacheCounts>,
+    committer: Committer,
 }
 
 impl Shared {
@@ -102,7 +100,14 @@ impl DurableHead {
     /// How often the writer has found nodes of tries in memory.
     #[must_use]
     pub fn node_cache(&self) -> CacheUse {
-        self.0.cache.get()
+        self.0.committer.cache().get()
+    }
+
+    /// Number of blocks since the chain was opened whose trie work was done beside their execution:
+    /// they came with an access list, and no earlier block had to be written.
+    #[must_use]
+    pub fn roots_ahead(&self) -> u64 {
+        self.0.committer.roots_ahead()
     }
 }
 
@@ -122,12 +127,16 @@ impl Writer {
     ) -> io::Result<Self> {
         let blocks = Mutex::new(Pipeline::new(durable));
         let committer = Committer::new(keep);
-        let (changed, cache) = (Condvar::new(), committer.cache());
-        let shared = Arc::new(Shared { blocks, changed, cache });
+        let shared = Arc::new(Shared { blocks, changed: Condvar::new(), committer });
         let ends = EndGuard(Arc::clone(&shared));
-        let run = move || write_all(&*store, &ends.0, &committer);
+        let run = move || write_all(&*store, &ends.0);
         let thread = thread::Builder::new().name(WRITER_THREAD.to_owned()).spawn(run)?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What commits the blocks.
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.shared.committer
     }
 
     /// Blocks that are not durable yet, newest first.
@@ -191,7 +200,7 @@ impl Drop for EndGuard {
     }
 }
 
-fn write_all<S: StateStore>(store: &S, shared: &Shared, committer: &Committer) {
+fn write_all<S: StateStore>(store: &S, shared: &Shared) {
     while let Some(block) = shared.wait_for(Pipeline::take) {
         #[cfg(feature = "tracing")]
         let number = block.head.number;
@@ -201,7 +210,7 @@ fn write_all<S: StateStore>(store: &S, shared: &Shared, committer: &Committer) {
         batch.state_root = block.state_root;
         batch.receipts = Arc::clone(&block.receipts);
         batch.rlp = block.rlp.clone();
-        let written = committer.commit(store, &batch);
+        let written = shared.committer.commit(store, &batch);
         shared.change(|blocks| match written {
             Ok(()) => blocks.written(),
             Err(error) => blocks.failed(error),

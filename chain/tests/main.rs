@@ -1,5 +1,6 @@
 //! The store and the chain, against references that share no code with them.
 
+mod ahead;
 mod build;
 mod disk;
 mod errors;

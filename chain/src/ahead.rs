@@ -1,0 +1,160 @@
+//! The trie work of a block beside its execution.
+//!
+//! A block's access list (EIP-7928) names the values after the block before the block is executed.
+//! What is computed from them is used only if the executed block changes exactly that.
+
+use crate::{
+    AccountChange, AccountRecord, DurableBatch, Entry, Head, SlotChange, Snapshot, StateReader,
+    StoreError, Table, Writes, trie::update_state,
+};
+use alloy_primitives::{Address, B256, U256, keccak256};
+use braid_evm::AccessList;
+use revm::DatabaseRef;
+use std::{
+    mem,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+/// What a block does to the tries, if its access list is right.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    parent: Head,
+    batch: DurableBatch,
+    nodes: Writes,
+    root: B256,
+}
+
+impl Ahead {
+    /// Computes it on the state of `snapshot`. `None` if the chain has no state roots, the store
+    /// failed, or the block has failed.
+    pub(crate) fn compute<S: Snapshot>(
+        snapshot: S,
+        list: &AccessList,
+        threads: NonZeroUsize,
+        failed: &Failed,
+    ) -> Option<Self> {
+        let snapshot = UntilFailed { snapshot, failed: failed.clone() };
+        let reader = StateReader::new(snapshot).ok()?;
+        reader.state_root().ok()??;
+        let batch = batch(&reader, list).ok()?;
+        let mut nodes = Writes::default();
+        let root = update_state(reader.snapshot(), &batch, threads, &mut nodes).ok()?;
+        Some(Self { parent: reader.head(), batch, nodes, root })
+    }
+
+    /// The changed nodes and the state root, if they are those of `batch` on the state after
+    /// `parent`. A list does not say which storage was cleared.
+    pub(crate) fn of(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
+        let is_same = self.parent == parent
+            && !batch.accounts.iter().any(|change| change.cleared)
+            && changed(&self.batch).eq(changed(batch))
+            && values(&self.batch).eq(values(batch));
+        is_same.then_some((self.nodes, self.root))
+    }
+}
+
+type After = (Address, Option<AccountRecord>);
+
+fn changed(batch: &DurableBatch) -> impl Iterator<Item = After> + '_ {
+    let changed = batch.accounts.iter().filter(|change| change.before != change.after);
+    changed.map(|change| (change.address, change.after))
+}
+
+fn values(batch: &DurableBatch) -> impl Iterator<Item = (Address, U256, U256)> + '_ {
+    batch.slots.iter().map(|change| (change.address, change.slot, change.after))
+}
+
+/// The changes that `list` names, without what is as before the block.
+fn batch<S: Snapshot>(
+    reader: &StateReader<S>,
+    list: &AccessList,
+) -> Result<DurableBatch, StoreError> {
+    let mut batch = DurableBatch::default();
+    for account in list.iter() {
+        let address = account.address;
+        let slots_before = batch.slots.len();
+        for slot in &account.storage_changes {
+            let Some(last) = slot.changes.last() else { continue };
+            let (slot, after) = (slot.slot, last.new_value);
+            let before = reader.storage_ref(address, slot)?;
+            if before != after {
+                batch.slots.push(SlotChange { address, slot, before, after });
+            }
+        }
+        let before = reader.account(address)?;
+        let mut after = before.unwrap_or_else(AccountRecord::empty);
+        if let Some(last) = account.balance_changes.last() {
+            after.balance = last.post_balance;
+        }
+        if let Some(last) = account.nonce_changes.last() {
+            after.nonce = last.new_nonce;
+        }
+        if let Some(last) = account.code_changes.last() {
+            after.code_hash = keccak256(&last.new_code);
+        }
+        let after = (after != AccountRecord::empty()).then_some(after);
+        if before != after || batch.slots.len() > slots_before {
+            batch.accounts.push(AccountChange { address, before, after, cleared: false });
+        }
+    }
+    batch.accounts.sort_unstable_by_key(|change| change.address);
+    batch.slots.sort_unstable_by_key(|change| (change.address, change.slot));
+    Ok(batch)
+}
+
+/// Whether a block has failed while its trie work goes on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failed(Arc<AtomicBool>);
+
+impl Failed {
+    /// Says that it has, unless [`Unless::passed`] is called before the end of its scope, which
+    /// includes a panic.
+    pub(crate) fn unless(&self) -> Unless<'_> {
+        Unless(self)
+    }
+}
+
+/// A block that is being executed.
+#[derive(Debug)]
+pub(crate) struct Unless<'f>(&'f Failed);
+
+impl Unless<'_> {
+    /// The block is what its header says.
+    pub(crate) fn passed(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Unless<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, SeqCst);
+    }
+}
+
+/// A snapshot that cannot be read once the block has failed: a wrong list costs one read more.
+#[derive(Clone, Debug)]
+struct UntilFailed<S> {
+    snapshot: S,
+    failed: Failed,
+}
+
+impl<S: Snapshot> Snapshot for UntilFailed<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.failed.0.load(SeqCst) {
+            return Err(StoreError::Empty);
+        }
+        self.snapshot.get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        prefix: &[u8],
+    ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
+        self.snapshot.scan(table, prefix)
+    }
+}

@@ -1,0 +1,82 @@
+//! Blocks that come with an access list: their trie work is done beside their execution, and is used
+//! only if the list is what the block does.
+
+use crate::{
+    streams::{begun, block, config},
+    support::{Stream, contents},
+};
+use braid_chain::{Chain, ChainBlock, MemoryStore, open, verify};
+use braid_evm::AccessList;
+use std::sync::Arc;
+
+/// The access list of each block, by a chain whose blocks have none.
+fn lists(stream: &Stream) -> Vec<AccessList> {
+    let mut config = config(2);
+    config.executor.access_list = true;
+    let mut chain = Chain::open(begun(stream), config).expect("a chain");
+    let executed = stream.blocks.iter().map(|next| chain.execute(block(next)).expect("valid"));
+    executed.map(|executed| executed.output.access_list.expect("it is asked for")).collect()
+}
+
+fn with_list(stream: &Stream, index: usize, list: AccessList) -> ChainBlock {
+    let mut block = block(&stream.blocks[index]);
+    block.block.access_list = Some(Arc::new(list));
+    block.expected.state_root = Some(stream.states[index + 1].root());
+    block
+}
+
+fn is_state(store: &MemoryStore, stream: &Stream, blocks: usize) {
+    let reader = open(store).expect("a chain");
+    assert_eq!(contents(&reader), stream.states[blocks].contents(), "after {blocks} blocks");
+    assert_eq!(reader.state_root().expect("reads"), Some(stream.states[blocks].root()));
+    verify(&reader).expect("all is as it must be");
+}
+
+/// The list with another last value of the first balance that changes.
+fn lying(list: &AccessList) -> Option<AccessList> {
+    let mut accounts = list.to_vec();
+    let changes = accounts.iter_mut().find_map(|account| account.balance_changes.last_mut())?;
+    changes.post_balance ^= alloy_primitives::U256::ONE;
+    Some(AccessList::new(accounts))
+}
+
+#[test]
+fn roots_from_lists_are_those_of_sequential_execution() {
+    let (mut ahead, mut all, mut refused) = (0, 0, 0);
+    for seed in 0..35 {
+        let stream = Stream::new(seed, 4);
+        let store = begun(&stream);
+        let mut chain = Chain::open(store.clone(), config(seed as u16 % 3 + 1)).expect("a chain");
+        for (index, list) in lists(&stream).into_iter().enumerate() {
+            if let Some(lying) = lying(&list) {
+                let error = chain.execute(with_list(&stream, index, lying));
+                let error = error.expect_err("the list lies").to_string();
+                assert!(error.contains("list"), "{error}");
+                chain.flush().expect("nothing was written");
+                is_state(&store, &stream, index);
+                refused += 1;
+            }
+            chain.execute(with_list(&stream, index, list)).expect("a right list");
+            chain.flush().expect("the root is the stated one");
+            is_state(&store, &stream, index + 1);
+            all += 1;
+        }
+        ahead += chain.durable_head().roots_ahead();
+    }
+    assert!(ahead > all / 3 && refused > all / 3, "{ahead} and {refused} of {all}");
+}
+
+/// While an earlier block is still to be written, nodes are not read ahead of it.
+#[test]
+fn nothing_is_done_ahead_of_a_block_that_is_being_written() {
+    let stream = Stream::new(4, 3);
+    let lists = lists(&stream);
+    let (lagging, permits) = crate::support::Lagging::new(begun(&stream));
+    let mut chain = Chain::open(lagging, config(2)).expect("a chain");
+    for (index, list) in lists.into_iter().enumerate().take(2) {
+        chain.execute(with_list(&stream, index, list)).expect("a right list");
+    }
+    drop(permits);
+    chain.flush().expect("the roots are the stated ones");
+    assert_eq!(chain.durable_head().roots_ahead(), 1);
+}
