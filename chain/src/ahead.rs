@@ -11,12 +11,13 @@ use alloy_primitives::{Address, B256, U256, keccak256};
 use braid_evm::AccessList;
 use revm::DatabaseRef;
 use std::{
-    mem,
+    io,
     num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    thread::{self, JoinHandle},
 };
 
 /// What a block does to the tries, if its access list is right.
@@ -106,34 +107,51 @@ fn batch<S: Snapshot>(
     Ok(batch)
 }
 
+/// Name of the thread that does a block's trie work beside its execution.
+const THREAD: &str = "braid-tries";
+
+/// The trie work of a block, while it goes on. Dropping it stops the work and waits for its end: the
+/// block has failed, and nothing of the chain is left that uses the store.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    failed: Failed,
+    thread: Option<JoinHandle<Option<Ahead>>>,
+}
+
+impl Beside {
+    /// Starts a thread for it.
+    pub(crate) fn start(
+        compute: impl FnOnce(&Failed) -> Option<Ahead> + Send + 'static,
+    ) -> io::Result<Self> {
+        let failed = Failed::default();
+        let run = {
+            let failed = failed.clone();
+            move || compute(&failed)
+        };
+        let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(run)?;
+        Ok(Self { failed, thread: Some(thread) })
+    }
+
+    /// Waits for what comes of it.
+    pub(crate) fn join(mut self) -> Option<Ahead> {
+        // If the store panics, it does so again on the writer's thread.
+        self.thread.take()?.join().ok().flatten()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.failed.0.store(true, SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // Nothing of it is of use.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Whether a block has failed while its trie work goes on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Failed(Arc<AtomicBool>);
-
-impl Failed {
-    /// Says that it has, unless [`Unless::passed`] is called before the end of its scope, which
-    /// includes a panic.
-    pub(crate) fn unless(&self) -> Unless<'_> {
-        Unless(self)
-    }
-}
-
-/// A block that is being executed.
-#[derive(Debug)]
-pub(crate) struct Unless<'f>(&'f Failed);
-
-impl Unless<'_> {
-    /// The block is what its header says.
-    pub(crate) fn passed(self) {
-        mem::forget(self);
-    }
-}
-
-impl Drop for Unless<'_> {
-    fn drop(&mut self) {
-        self.0.0.store(true, SeqCst);
-    }
-}
 
 /// A snapshot that cannot be read once the block has failed: a wrong list costs one read more.
 #[derive(Clone, Debug)]
@@ -156,5 +174,28 @@ impl<S: Snapshot> Snapshot for UntilFailed<S> {
         prefix: &[u8],
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
         self.snapshot.scan(table, prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a store that is opened again may find it still there.
+    #[test]
+    fn what_is_dropped_stops_and_has_ended() {
+        let ended = Arc::new(AtomicBool::new(false));
+        let beside = Beside::start({
+            let ended = Arc::clone(&ended);
+            move |failed| {
+                while !failed.0.load(SeqCst) {
+                    thread::yield_now();
+                }
+                ended.store(true, SeqCst);
+                None
+            }
+        });
+        drop(beside.expect("a thread"));
+        assert!(ended.load(SeqCst));
     }
 }

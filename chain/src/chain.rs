@@ -2,17 +2,11 @@
 
 use crate::{
     ChainError, DurableHead, ExecutedBlock, Expected, Head, Keep, LayeredState, StateReader,
-    StateStore,
-    ahead::{Ahead, Failed},
-    open,
-    writer::Writer,
+    StateStore, open, writer::Writer,
 };
 use alloy_primitives::{B256, Bytes};
 use braid_evm::{Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
-use std::{mem, sync::Arc, thread};
-
-/// Name of the thread that does a block's trie work beside its execution.
-const AHEAD_THREAD: &str = "braid-tries";
+use std::{mem, sync::Arc};
 
 /// Choices of a chain.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,40 +151,15 @@ impl<S: StateStore> Chain<S> {
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
         let block = Arc::new(block);
-        let (mut output, ahead) =
-            self.run(&block, state, |output| expected.check(head.number, output))?;
-        if let Some(ahead) = ahead {
-            self.writer.committer().set_ahead(ahead);
-        }
+        // It ends if the block fails.
+        let trie_work = self.writer.start_trie_work(&self.store, block.access_list.as_ref());
+        let output = self.executor.block(Arc::clone(&block)).state(state).execute();
+        let mut output = output.map_err(|error| ChainError::of_block(&block, error))?;
+        expected.check(head.number, &output)?;
+        self.writer.go_on_with(trie_work);
         let changes = self.changes(head, &mut output, expected.state_root);
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
-    }
-
-    /// Executes `block`. If it comes with an access list and nothing is left to be written, its trie
-    /// work is done meanwhile.
-    fn run(
-        &mut self,
-        block: &Arc<Block>,
-        state: LayeredState<S::Snapshot>,
-        check: impl FnOnce(&BlockOutput) -> Result<(), ChainError>,
-    ) -> Result<(BlockOutput, Option<Ahead>), ChainError> {
-        let Self { executor, writer, store, .. } = self;
-        let list = block.access_list.as_deref().filter(|_| writer.pending().is_empty());
-        let failed = Failed::default();
-        thread::scope(|scope| {
-            let ahead = list.and_then(|list| {
-                let run = || writer.committer().compute_ahead(&**store, list, &failed);
-                thread::Builder::new().name(AHEAD_THREAD.to_owned()).spawn_scoped(scope, run).ok()
-            });
-            let unless = failed.unless();
-            let output = executor.block(Arc::clone(block)).state(state).execute();
-            let output = output.map_err(|error| ChainError::of_block(block, error))?;
-            check(&output)?;
-            unless.passed();
-            // If the store panics, it does so again on the writer's thread.
-            Ok((output, ahead.and_then(|thread| thread.join().ok().flatten())))
-        })
     }
 
     /// Builds the next block from transactions that `pool` hands out, and hands its changes to the

@@ -3,7 +3,7 @@
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
-    ahead::{Ahead, Failed},
+    ahead::{Ahead, Beside},
     open,
     record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
     trie::{CacheCounts, CachedNodes, NodeCache, update_state},
@@ -13,9 +13,10 @@ use braid_evm::AccessList;
 use revm::DatabaseRef;
 use std::{
     collections::BTreeMap,
+    mem,
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
@@ -122,8 +123,8 @@ pub fn commit<S: StateStore>(
 pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
-    /// Of the block that is committed next, if that came with an access list.
-    ahead: Mutex<Option<Ahead>>,
+    /// The trie work of the block that is committed next, if that came with an access list.
+    trie_work: Mutex<Option<Beside>>,
     roots_ahead: AtomicU64,
 }
 
@@ -132,27 +133,37 @@ impl Committer {
         Self {
             keep,
             nodes: Arc::new(NodeCache::new(keep.node_cache)),
-            ahead: Mutex::new(None),
+            trie_work: Mutex::new(None),
             roots_ahead: AtomicU64::new(0),
         }
     }
 
-    /// Does the trie work of a block with this access list, on the last committed block. Nothing may
-    /// be committed meanwhile: a node that was read before would come into the cache after it.
-    pub(crate) fn compute_ahead<S: StateStore>(
+    /// Starts the trie work of a block with this access list, on the last committed block. Nothing
+    /// may be committed meanwhile: a node that was read before would come into the cache after it.
+    /// `None` if there is no thread for it.
+    pub(crate) fn start_trie_work<S: StateStore>(
         &self,
-        store: &S,
-        list: &AccessList,
-        failed: &Failed,
-    ) -> Option<Ahead> {
-        let snapshot = store.snapshot().ok()?;
-        let snapshot = CachedNodes { snapshot, cache: Arc::clone(&self.nodes) };
-        Ahead::compute(snapshot, list, self.keep.root_threads, failed)
+        store: &Arc<S>,
+        list: &Arc<AccessList>,
+    ) -> Option<Beside> {
+        let (store, list) = (Arc::clone(store), Arc::clone(list));
+        let (cache, threads) = (Arc::clone(&self.nodes), self.keep.root_threads);
+        let compute = move |failed: &_| {
+            let snapshot = CachedNodes { snapshot: store.snapshot().ok()?, cache };
+            Ahead::compute(snapshot, &list, threads, failed)
+        };
+        Beside::start(compute).ok()
     }
 
-    /// The next commit takes this if it is what its block does.
-    pub(crate) fn set_ahead(&self, ahead: Ahead) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+    /// The next commit waits for it, and takes what it has come to if that is what its block does.
+    /// What was there is stopped.
+    pub(crate) fn set_trie_work(&self, trie_work: Option<Beside>) {
+        let before = mem::replace(&mut *self.trie_work(), trie_work);
+        drop(before);
+    }
+
+    fn trie_work(&self) -> MutexGuard<'_, Option<Beside>> {
+        self.trie_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Blocks whose trie work was done beside their execution.
@@ -173,7 +184,8 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let snapshot = CachedNodes { snapshot: store.snapshot()?, cache: Arc::clone(&self.nodes) };
         let reader = StateReader::new(snapshot)?;
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let trie_work = self.trie_work().take();
+        let ahead = trie_work.and_then(Beside::join);
         let ahead = ahead.and_then(|ahead| ahead.of(reader.head(), batch));
         self.roots_ahead.fetch_add(u64::from(ahead.is_some()), SeqCst);
         let writes = writes_of(&reader, batch, self.keep, ahead)?;

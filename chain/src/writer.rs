@@ -2,11 +2,13 @@
 
 use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
+    ahead::Beside,
     commit::Committer,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
 };
 use alloy_consensus::EthereumReceipt;
 use alloy_primitives::{B256, Bytes};
+use braid_evm::AccessList;
 use revm::database::BundleState;
 use std::{
     io,
@@ -134,9 +136,20 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// What commits the blocks.
-    pub(crate) fn committer(&self) -> &Committer {
-        &self.shared.committer
+    /// Starts the trie work of a block with this access list beside its execution, if all blocks
+    /// before it are written.
+    pub(crate) fn start_trie_work<S: StateStore>(
+        &self,
+        store: &Arc<S>,
+        list: Option<&Arc<AccessList>>,
+    ) -> Option<Beside> {
+        let list = list.filter(|_| self.pending().is_empty())?;
+        self.shared.committer.start_trie_work(store, list)
+    }
+
+    /// The block that is handed over next is the one of this trie work.
+    pub(crate) fn go_on_with(&self, trie_work: Option<Beside>) {
+        self.shared.committer.set_trie_work(trie_work);
     }
 
     /// Blocks that are not durable yet, newest first.
@@ -188,6 +201,8 @@ impl Drop for Writer {
             // A panic was reported on its own thread, and by `check` to each later call.
             let _ = thread.join();
         }
+        // Of a block that was never taken.
+        self.shared.committer.set_trie_work(None);
     }
 }
 
