@@ -126,7 +126,8 @@ impl Row {
     pub(crate) fn is_of_ethereum(&self) -> bool {
         let judge = |killer: &String| {
             let tests = ["hand-made ", "faults ", "simulated blocks"];
-            tests.iter().any(|test| killer.starts_with(test)) || killer == "surcharges"
+            let own = ["surcharges", "declared"];
+            tests.iter().any(|test| killer.starts_with(test)) || own.contains(&killer.as_str())
         };
         self.noticed_by.iter().all(judge)
     }
