@@ -134,7 +134,7 @@ impl Beside {
 
     /// Waits for what comes of it.
     pub(crate) fn join(mut self) -> Option<Ahead> {
-        // If the store panics, it does so again on the writer's thread.
+        // A panic of the store recurs on the writer's thread.
         self.thread.take()?.join().ok().flatten()
     }
 }
@@ -153,7 +153,7 @@ impl Drop for Beside {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Failed(Arc<AtomicBool>);
 
-/// A snapshot that cannot be read once the block has failed: a wrong list costs one read more.
+/// A snapshot that cannot be read once the block has failed.
 #[derive(Clone, Debug)]
 struct UntilFailed<S> {
     snapshot: S,
@@ -180,6 +180,39 @@ impl<S: Snapshot> Snapshot for UntilFailed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ADDRESS: Address = Address::repeat_byte(7);
+
+    fn head(number: u64) -> Head {
+        Head { number, hash: B256::with_last_byte(number as u8) }
+    }
+
+    /// One account with another balance, and with another value in slot 1.
+    fn changes(balance: u64, value: u64) -> DurableBatch {
+        let after = Some(AccountRecord { balance: U256::from(balance), ..AccountRecord::empty() });
+        let account = AccountChange { address: ADDRESS, before: None, after, cleared: false };
+        let (slot, before, after) = (U256::from(1), U256::ZERO, U256::from(value));
+        let slot = SlotChange { address: ADDRESS, slot, before, after };
+        DurableBatch { accounts: vec![account], slots: vec![slot], ..DurableBatch::default() }
+    }
+
+    #[test]
+    fn only_what_the_block_does_is_used() {
+        let found = |parent, batch: &DurableBatch| {
+            let (nodes, root) = (Writes::default(), B256::repeat_byte(1));
+            let ahead = Ahead { parent: head(3), batch: changes(5, 9), nodes, root };
+            ahead.of(parent, batch).is_some()
+        };
+        assert!(found(head(3), &changes(5, 9)));
+        assert!(!found(head(4), &changes(5, 9)), "another parent");
+        assert!(!found(head(3), &changes(6, 9)), "another balance");
+        assert!(!found(head(3), &changes(5, 8)), "another value");
+        let fewer = DurableBatch { slots: Vec::new(), ..changes(5, 9) };
+        assert!(!found(head(3), &fewer), "fewer slots");
+        let mut cleared = changes(5, 9);
+        cleared.accounts[0].cleared = true;
+        assert!(!found(head(3), &cleared), "storage that the list cannot tell");
+    }
 
     /// Else a store that is opened again may find it still there.
     #[test]

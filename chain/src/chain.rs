@@ -5,7 +5,9 @@ use crate::{
     StateStore, open, writer::Writer,
 };
 use alloy_primitives::{B256, Bytes};
-use braid_evm::{Block, BlockOutput, BuiltBlock, Config, Executor, TransactionPool};
+use braid_evm::{
+    AccessList, Block, BlockOutput, BuiltBlock, Config, Executor, Mode, TransactionPool,
+};
 use std::{mem, sync::Arc};
 
 /// Choices of a chain.
@@ -152,14 +154,27 @@ impl<S: StateStore> Chain<S> {
         let state = self.state().map_err(|error| error.before(head.number))?;
         let block = Arc::new(block);
         // It ends if the block fails.
-        let trie_work = self.writer.start_trie_work(&self.store, block.access_list.as_ref());
+        let list = self.checked_list(&block);
+        let trie_work = list.and_then(|list| self.writer.start_trie_work(&self.store, list));
         let output = self.executor.block(Arc::clone(&block)).state(state).execute();
         let mut output = output.map_err(|error| ChainError::of_block(&block, error))?;
         expected.check(head.number, &output)?;
-        self.writer.go_on_with(trie_work);
+        if let Some(trie_work) = trie_work {
+            self.writer.go_on_with(trie_work);
+        }
         let changes = self.changes(head, &mut output, expected.state_root);
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
+    }
+
+    /// The access list of `block`, if execution compares it, and if it is no longer than the block's
+    /// gas allows.
+    fn checked_list<'b>(&self, block: &'b Block) -> Option<&'b Arc<AccessList>> {
+        let is_compared = self.executor.config().mode == Mode::Validate;
+        let list = block.access_list.as_ref().filter(|_| is_compared)?;
+        list.validate_gas_limit(block.env.gas_limit).ok()?;
+        list.validate_structure(block.transactions.len()).ok()?;
+        Some(list)
     }
 
     /// Builds the next block from transactions that `pool` hands out, and hands its changes to the

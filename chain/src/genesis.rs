@@ -1,6 +1,9 @@
 //! geth's genesis file: the state that a chain begins with, and its first header.
 
-use crate::{AccountChange, AccountRecord, DurableBatch, Head, Rules, SlotChange, StoreError};
+use crate::{
+    AccountChange, AccountRecord, DurableBatch, Head, Rules, SlotChange, StoreError,
+    rules::DECLARED_ACCESSES,
+};
 use alloy_consensus::{
     EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, constants::EMPTY_WITHDRAWALS,
 };
@@ -78,8 +81,9 @@ fn add(batch: &mut DurableBatch, address: Address, account: &GenesisAccount) {
 /// What the store keeps of a genesis: all but the accounts, which are in its tables.
 ///
 /// # Errors
-/// None that is known: a genesis can be written as JSON.
+/// A rule of the chain is of another type than it has to be.
 pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
+    check(genesis)?;
     let without_accounts = Genesis { alloc: Default::default(), ..genesis.clone() };
     serde_json::to_vec(&without_accounts).map_err(StoreError::backend)
 }
@@ -89,6 +93,38 @@ pub fn encode(genesis: &Genesis) -> Result<Vec<u8>, StoreError> {
 /// # Errors
 /// The bytes are not what [`encode`] gives.
 pub fn decode(bytes: &[u8]) -> Result<Genesis, StoreError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| StoreError::Damaged { what: format!("the genesis: {error}") })
+    let genesis = serde_json::from_slice(bytes)
+        .map_err(|error| StoreError::Damaged { what: format!("the genesis: {error}") })?;
+    check(&genesis)?;
+    Ok(genesis)
+}
+
+/// A node that took another type for no rule would leave the others.
+fn check(genesis: &Genesis) -> Result<(), StoreError> {
+    match genesis.config.extra_fields.get(DECLARED_ACCESSES) {
+        Some(value) if !value.is_boolean() => {
+            let what = format!("the genesis: {DECLARED_ACCESSES} is {value}, not true or false");
+            Err(StoreError::Damaged { what })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rule_of_another_type_is_an_error() {
+        for (value, is_right) in
+            [(json!(true), true), (json!(false), true), (json!("true"), false), (json!(1), false)]
+        {
+            let mut genesis = Genesis::default();
+            genesis.config.extra_fields.insert(DECLARED_ACCESSES.to_owned(), value.clone());
+            assert_eq!(encode(&genesis).is_ok(), is_right, "{value}");
+            let bytes = serde_json::to_vec(&genesis).expect("JSON");
+            assert_eq!(decode(&bytes).is_ok(), is_right, "{value}");
+        }
+    }
 }

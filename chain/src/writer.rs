@@ -141,15 +141,17 @@ impl Writer {
     pub(crate) fn start_trie_work<S: StateStore>(
         &self,
         store: &Arc<S>,
-        list: Option<&Arc<AccessList>>,
+        list: &Arc<AccessList>,
     ) -> Option<Beside> {
-        let list = list.filter(|_| self.pending().is_empty())?;
+        if !self.pending().is_empty() {
+            return None;
+        }
         self.shared.committer.start_trie_work(store, list)
     }
 
     /// The block that is handed over next is the one of this trie work.
-    pub(crate) fn go_on_with(&self, trie_work: Option<Beside>) {
-        self.shared.committer.set_trie_work(trie_work);
+    pub(crate) fn go_on_with(&self, trie_work: Beside) {
+        self.shared.committer.set_trie_work(Some(trie_work));
     }
 
     /// Blocks that are not durable yet, newest first.

@@ -102,7 +102,11 @@ pub(crate) fn create<S: Snapshot>(
         }
         tx.tx_type = tx.tx_type.max(1);
         runs += 1;
-        if tx.access_list == last || runs == RUNS {
+        if tx.access_list != last && runs == RUNS {
+            let what = "the transaction accesses something else with each list that it is given";
+            return Err(RpcError::Params(what.to_owned()));
+        }
+        if tx.access_list == last {
             let gas_used = U256::from(result.tx_gas_used());
             let error = call::output(result).err().map(|error| error.to_string());
             return Ok(AccessListResult { access_list: tx.access_list, gas_used, error });

@@ -29,6 +29,9 @@ const SETTINGS: &str = "CONTAINERS_CONF";
 /// Codes with which podman and docker end if they start no container. The tool ends with none of them.
 const REFUSED: [i32; 2] = [125, 126];
 
+/// What they say of the machine then.
+const MACHINE: [&str; 4] = ["setrlimit", "cgroup", "newuidmap", "namespace"];
+
 /// Lints recipe and manifests, builds the tool with `profile` and an image of it. With `tries`, the image is run as the
 /// manifest says, too.
 pub(crate) fn container(runner: &mut Runner, profile: &str, tries: bool) -> Result<(), Failed> {
@@ -80,12 +83,19 @@ fn settings<'a>(engine: &str, image: &str, confined: &'a Path) -> Result<Option<
         command.args(RUN.split(' ')).args([image, "--version"]);
         command.envs(file.map(|file| (SETTINGS, file)));
         let output = command.output().map_err(|error| error.to_string())?;
-        if !output.status.code().is_some_and(|code| REFUSED.contains(&code)) {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if !is_refused(output.status.code(), &said) {
             return Ok(file);
         }
-        refused = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        refused = said;
     }
     Err(refused)
+}
+
+/// Whether podman or docker may start no container on this machine. An image that cannot be run is another matter.
+fn is_refused(code: Option<i32>, said: &str) -> bool {
+    let starts_none = code.is_some_and(|code| REFUSED.contains(&code));
+    starts_none && MACHINE.iter().any(|word| said.contains(word))
 }
 
 /// Compares the manifests with the schemas of Kubernetes, and looks for what is bad style.
@@ -154,9 +164,17 @@ fn open(path: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::files;
+    use super::{files, is_refused};
     use std::path::Path;
     use std::{env, fs, process};
+
+    #[test]
+    fn only_a_machine_is_an_excuse() {
+        let confined = "crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted";
+        assert!(is_refused(Some(126), confined) && !is_refused(Some(2), confined));
+        let broken = "crun: open executable: Permission denied: OCI permission denied";
+        assert!(!is_refused(Some(126), broken) && !is_refused(None, ""));
+    }
 
     #[test]
     fn a_program_comes_with_its_libraries() {

@@ -78,13 +78,15 @@ impl Progress {
             Strategy::AccessList => {
                 // The more often batches end early the more runs in order, so that what is thrown
                 // away is bounded.
-                self.unexpected = if committed > self.unexpected { 1 } else { 2 * self.unexpected };
+                let longer = self.unexpected.saturating_mul(2);
+                self.unexpected = if committed > self.unexpected { 1 } else { longer };
                 Some((self.unexpected, Reason::Unexpected))
             }
             Strategy::Declared => {
                 // The longer most of them conflict the more rarely is looked.
-                self.unexpected = if committed > 0 { 1 } else { 2 * self.unexpected };
-                Some((SHORT * self.unexpected, choice.reason))
+                let longer = self.unexpected.saturating_mul(2);
+                self.unexpected = if committed > 0 { 1 } else { longer };
+                Some((SHORT.saturating_mul(self.unexpected), choice.reason))
             }
             Strategy::Speculative if outcome.was_given_up => {
                 Some((self.trials.wasted(committed), Reason::Discarded))
@@ -126,5 +128,28 @@ mod tests {
         assert_eq!(progress.in_order, Some((64, Reason::Discarded)));
         progress.learn(Policy::Auto, &choice, &outcome(256));
         assert_eq!(progress.in_order, None);
+    }
+
+    /// Each round of a pool tries them again; a stretch of no transactions would never end.
+    #[test]
+    fn stretches_in_order_get_longer_and_never_empty() {
+        for (strategy, reason) in
+            [(Strategy::Declared, Reason::Declared), (Strategy::AccessList, Reason::Listed)]
+        {
+            let untried = Tried { neighbours: false, groups: false };
+            let (end, workers, shortest, is_rest) = (256, 2, 0, false);
+            let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
+            let (first, next, all, was_given_up, has_failed) = (0, 0, 256, false, false);
+            let rounds_paid = false;
+            let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
+            let mut progress = Progress::new(Policy::Auto, true);
+            let mut last = 0;
+            for _ in 0..200 {
+                progress.learn(Policy::Auto, &choice, &outcome);
+                let (length, _) = progress.in_order.expect("some run in order");
+                assert!(length > 0 && length >= last, "{strategy:?}: {length} after {last}");
+                last = length;
+            }
+        }
     }
 }
