@@ -76,7 +76,7 @@ pub type ReplayContext<'s> = MainnetContext<State<ReplayBase<'s>>>;
 #[non_exhaustive]
 pub struct Replayed<'s, I> {
     /// How it ended: as in the block, unless the inspector has interfered. One that left what it
-    /// declares ([`BlockOutput::undeclared`]) halted in the block, and goes on here.
+    /// declares (`BlockOutput::undeclared`) halted in the block, and goes on here.
     pub result: ExecutionResult,
     /// All that it has loaded, with what it has changed; not committed anywhere.
     pub state: EvmState,
