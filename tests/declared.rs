@@ -10,8 +10,8 @@ use crate::support::chosen::is_chosen;
 use alloy_eips::eip2930::AccessList;
 use alloy_primitives::{Address, B256, TxKind, U256, hex};
 use braid_evm::{
-    Block, BlockError, BlockOutput, Config, Declaration, EvmMutant, Executor, Forced, Mode, Place,
-    Policy, Reason, Stats, Strategy,
+    AccessList as AccountList, Block, BlockError, BlockOutput, Config, Declaration, EvmMutant,
+    Executor, Forced, Mode, Place, Policy, Reason, Rejection, Stats, Strategy, TransactionPool,
 };
 use braid_testkit::generate::Case;
 use braid_testkit::memory::{MemoryAccount, MemoryDatabase};
@@ -237,6 +237,75 @@ fn what_conflicts_runs_in_order() {
     assert_eq!((output.stats.incarnations, output.stats.discarded), (600, 0));
     let stretch = (output.path[0].strategy, output.path[0].reason, output.path.len());
     assert_eq!(stretch, (Strategy::InOrder, Reason::Declared, 1), "{:?}", output.path);
+}
+
+/// The list of a block in which one call leaves its declaration. With it the block comes to the same, and a list that
+/// lies is refused.
+#[test]
+fn lists_of_declared_blocks_are_made_and_compared() {
+    let (mut block, database) = calls(300, |sender| sender % 40);
+    block.transactions[77].access_list = AccessList::default();
+    let run = |block: &Block, workers: u16, makes: bool| {
+        let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
+        config.access_list = makes;
+        let mut executor = Executor::new(config).expect("starts").with_mutant(SEEDED.get());
+        executor.block(block.clone()).database(database.clone()).execute()
+    };
+    let (expected, left) = plain::build_declared(&block, database.clone());
+    assert_eq!(left.len(), 1);
+    let list = |workers| {
+        let mut found = run(&block, workers, true).expect("a block");
+        assert_eq!(found.undeclared.len(), 1);
+        let list = found.access_list.take().expect("it is asked for");
+        let found = Ok::<_, BlockError<Infallible>>(found);
+        compare(&expected, &found).unwrap_or_else(|why| panic!("{workers} workers: {why}"));
+        list
+    };
+    let lists = [1, 2, 4].map(list);
+    assert!(lists.iter().all(|list| *list == lists[0]));
+    let [list, ..] = lists;
+    let told =
+        |list: &AccountList| Block { access_list: Some(list.clone().into()), ..block.clone() };
+    for workers in [1, 2, 4] {
+        let found = run(&told(&list), workers, false);
+        compare(&expected, &found).unwrap_or_else(|why| panic!("{workers} workers: {why}"));
+    }
+    let mut accounts = list.to_vec();
+    let changes = accounts.iter_mut().find_map(|account| account.nonce_changes.last_mut());
+    changes.expect("a sender").new_nonce += 1;
+    let list = AccountList::new(accounts);
+    for workers in [1, 2, 4] {
+        run(&told(&list), workers, false).expect_err("the list lies");
+    }
+}
+
+/// Calls that all conflict, from a pool.
+struct Pool(std::vec::IntoIter<TxEnv>);
+
+impl TransactionPool for Pool {
+    fn next(&mut self, _: u64) -> Option<TxEnv> {
+        self.0.next()
+    }
+
+    fn skipped(&mut self, tx: &TxEnv, reason: &Rejection) {
+        panic!("{}: {reason}", tx.caller);
+    }
+}
+
+/// Each of seventy rounds looks anew whether declarations conflict.
+#[test]
+fn a_block_that_is_built_of_conflicting_calls_ends() {
+    let (mut block, database) = calls(70 * 256, |_| 7);
+    let pool = core::mem::take(&mut block.transactions);
+    let config = Config::with_workers(NonZeroU16::new(2).expect("some"));
+    let mut executor = Executor::new(config).expect("starts");
+    let count = pool.len();
+    let built = executor.block(block.clone()).database(database.clone());
+    let built = built.build(&mut Pool(pool.clone().into_iter())).expect("built");
+    block.transactions = pool;
+    let (expected, left) = plain::build_declared(&block, database);
+    assert!(left.is_empty() && built.output.outcomes.len() == count);
+    compare(&expected, &Ok::<_, BlockError<Infallible>>(built.output)).expect("the same");
 }
 
 /// Where docs/data/seeded_bugs.tsv says so.

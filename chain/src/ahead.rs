@@ -8,15 +8,11 @@ use crate::{
     StoreError, Table, Writes, trie::update_state,
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
-use braid_evm::AccessList;
+use braid_evm::{AccessList, CancellationToken};
 use revm::DatabaseRef;
 use std::{
     io,
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
     thread::{self, JoinHandle},
 };
 
@@ -31,14 +27,14 @@ pub(crate) struct Ahead {
 
 impl Ahead {
     /// Computes it on the state of `snapshot`. `None` if the chain has no state roots, the store
-    /// failed, or the block has failed.
+    /// failed, or it was cancelled.
     pub(crate) fn compute<S: Snapshot>(
         snapshot: S,
         list: &AccessList,
         threads: NonZeroUsize,
-        failed: &Failed,
+        cancel: &CancellationToken,
     ) -> Option<Self> {
-        let snapshot = UntilFailed { snapshot, failed: failed.clone() };
+        let snapshot = Cancellable { snapshot, cancel: cancel.clone() };
         let reader = StateReader::new(snapshot).ok()?;
         reader.state_root().ok()??;
         let batch = batch(&reader, list).ok()?;
@@ -49,7 +45,7 @@ impl Ahead {
 
     /// The changed nodes and the state root, if they are those of `batch` on the state after
     /// `parent`. A list does not say which storage was cleared.
-    pub(crate) fn of(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
+    pub(crate) fn if_same(self, parent: Head, batch: &DurableBatch) -> Option<(Writes, B256)> {
         let is_same = self.parent == parent
             && !batch.accounts.iter().any(|change| change.cleared)
             && changed(&self.batch).eq(changed(batch))
@@ -110,26 +106,26 @@ fn batch<S: Snapshot>(
 /// Name of the thread that does a block's trie work beside its execution.
 const THREAD: &str = "braid-tries";
 
-/// The trie work of a block, while it goes on. Dropping it stops the work and waits for its end: the
-/// block has failed, and nothing of the chain is left that uses the store.
+/// The trie work of a block, while it goes on. Dropping it cancels the work and waits for its end, so
+/// that nothing of the chain is left that uses the store.
 #[derive(Debug)]
-pub(crate) struct Beside {
-    failed: Failed,
+pub(crate) struct TrieTask {
+    cancel: CancellationToken,
     thread: Option<JoinHandle<Option<Ahead>>>,
 }
 
-impl Beside {
+impl TrieTask {
     /// Starts a thread for it.
     pub(crate) fn start(
-        compute: impl FnOnce(&Failed) -> Option<Ahead> + Send + 'static,
+        compute: impl FnOnce(&CancellationToken) -> Option<Ahead> + Send + 'static,
     ) -> io::Result<Self> {
-        let failed = Failed::default();
+        let cancel = CancellationToken::new();
         let run = {
-            let failed = failed.clone();
-            move || compute(&failed)
+            let cancel = cancel.clone();
+            move || compute(&cancel)
         };
         let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(run)?;
-        Ok(Self { failed, thread: Some(thread) })
+        Ok(Self { cancel, thread: Some(thread) })
     }
 
     /// Waits for what comes of it.
@@ -139,9 +135,9 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for TrieTask {
     fn drop(&mut self) {
-        self.failed.0.store(true, SeqCst);
+        self.cancel.cancel();
         if let Some(thread) = self.thread.take() {
             // Nothing of it is of use.
             let _ = thread.join();
@@ -149,20 +145,16 @@ impl Drop for Beside {
     }
 }
 
-/// Whether a block has failed while its trie work goes on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Failed(Arc<AtomicBool>);
-
-/// A snapshot that cannot be read once the block has failed.
+/// A snapshot that cannot be read once the work is cancelled.
 #[derive(Clone, Debug)]
-struct UntilFailed<S> {
+struct Cancellable<S> {
     snapshot: S,
-    failed: Failed,
+    cancel: CancellationToken,
 }
 
-impl<S: Snapshot> Snapshot for UntilFailed<S> {
+impl<S: Snapshot> Snapshot for Cancellable<S> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if self.failed.0.load(SeqCst) {
+        if self.cancel.is_cancelled() {
             return Err(StoreError::Empty);
         }
         self.snapshot.get(table, key)
@@ -180,6 +172,10 @@ impl<S: Snapshot> Snapshot for UntilFailed<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    };
 
     const ADDRESS: Address = Address::repeat_byte(7);
 
@@ -201,7 +197,7 @@ mod tests {
         let found = |parent, batch: &DurableBatch| {
             let (nodes, root) = (Writes::default(), B256::repeat_byte(1));
             let ahead = Ahead { parent: head(3), batch: changes(5, 9), nodes, root };
-            ahead.of(parent, batch).is_some()
+            ahead.if_same(parent, batch).is_some()
         };
         assert!(found(head(3), &changes(5, 9)));
         assert!(!found(head(4), &changes(5, 9)), "another parent");
@@ -218,17 +214,17 @@ mod tests {
     #[test]
     fn what_is_dropped_stops_and_has_ended() {
         let ended = Arc::new(AtomicBool::new(false));
-        let beside = Beside::start({
+        let task = TrieTask::start({
             let ended = Arc::clone(&ended);
-            move |failed| {
-                while !failed.0.load(SeqCst) {
+            move |cancel| {
+                while !cancel.is_cancelled() {
                     thread::yield_now();
                 }
                 ended.store(true, SeqCst);
                 None
             }
         });
-        drop(beside.expect("a thread"));
+        drop(task.expect("a thread"));
         assert!(ended.load(SeqCst));
     }
 }

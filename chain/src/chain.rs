@@ -153,25 +153,28 @@ impl<S: StateStore> Chain<S> {
         let head = self.follows(&block, hash)?;
         let state = self.state().map_err(|error| error.before(head.number))?;
         let block = Arc::new(block);
-        // It ends if the block fails.
-        let list = self.checked_list(&block);
-        let trie_work = list.and_then(|list| self.writer.start_trie_work(&self.store, list));
+        // It is cancelled if the block fails.
+        let list = self.list_ahead(&block);
+        let trie_task = list.and_then(|list| self.writer.start_trie_task(&self.store, list));
         let output = self.executor.block(Arc::clone(&block)).state(state).execute();
         let mut output = output.map_err(|error| ChainError::of_block(&block, error))?;
         expected.check(head.number, &output)?;
-        if let Some(trie_work) = trie_work {
-            self.writer.go_on_with(trie_work);
+        if let Some(trie_task) = trie_task {
+            self.writer.go_on_with(trie_task);
         }
         let changes = self.changes(head, &mut output, expected.state_root);
         let changes = self.write(changes)?;
         Ok(Executed { output, changes })
     }
 
-    /// The access list of `block`, if execution compares it, and if it is no longer than the block's
-    /// gas allows.
-    fn checked_list<'b>(&self, block: &'b Block) -> Option<&'b Arc<AccessList>> {
+    /// The access list from which trie work can be done beside the execution of `block`: execution
+    /// compares it, it is no longer than the block's gas allows, and no block is still to be written.
+    fn list_ahead<'b>(&self, block: &'b Block) -> Option<&'b Arc<AccessList>> {
         let is_compared = self.executor.config().mode == Mode::Validate;
         let list = block.access_list.as_ref().filter(|_| is_compared)?;
+        if !self.writer.has_written_all() {
+            return None;
+        }
         list.validate_gas_limit(block.env.gas_limit).ok()?;
         list.validate_structure(block.transactions.len()).ok()?;
         Some(list)

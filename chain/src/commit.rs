@@ -3,7 +3,7 @@
 use crate::{
     AccountChange, AccountRecord, DurableBatch, Head, SCHEMA, Snapshot, StateReader, StateStore,
     StoreError, Table, Undo, Writes,
-    ahead::{Ahead, Beside},
+    ahead::{Ahead, TrieTask},
     open,
     record::{GENESIS_KEY, HEAD_KEY, SCHEMA_KEY, STATE_ROOT_KEY, slot_key, slot_value},
     trie::{CacheCounts, CachedNodes, NodeCache, update_state},
@@ -124,7 +124,7 @@ pub(crate) struct Committer {
     keep: Keep,
     nodes: Arc<NodeCache>,
     /// The trie work of the block that is committed next, if that came with an access list.
-    trie_work: Mutex<Option<Beside>>,
+    trie_task: Mutex<Option<TrieTask>>,
     roots_ahead: AtomicU64,
 }
 
@@ -133,7 +133,7 @@ impl Committer {
         Self {
             keep,
             nodes: Arc::new(NodeCache::new(keep.node_cache)),
-            trie_work: Mutex::new(None),
+            trie_task: Mutex::new(None),
             roots_ahead: AtomicU64::new(0),
         }
     }
@@ -141,29 +141,29 @@ impl Committer {
     /// Starts the trie work of a block with this access list, on the last committed block. Nothing
     /// may be committed meanwhile: a node that was read before would come into the cache after it.
     /// `None` if there is no thread for it.
-    pub(crate) fn start_trie_work<S: StateStore>(
+    pub(crate) fn start_trie_task<S: StateStore>(
         &self,
         store: &Arc<S>,
         list: &Arc<AccessList>,
-    ) -> Option<Beside> {
+    ) -> Option<TrieTask> {
         let (store, list) = (Arc::clone(store), Arc::clone(list));
         let (cache, threads) = (Arc::clone(&self.nodes), self.keep.root_threads);
-        let compute = move |failed: &_| {
+        let compute = move |cancel: &_| {
             let snapshot = CachedNodes { snapshot: store.snapshot().ok()?, cache };
-            Ahead::compute(snapshot, &list, threads, failed)
+            Ahead::compute(snapshot, &list, threads, cancel)
         };
-        Beside::start(compute).ok()
+        TrieTask::start(compute).ok()
     }
 
     /// The next commit waits for it, and takes what it has come to if that is what its block does.
-    /// What was there is stopped.
-    pub(crate) fn set_trie_work(&self, trie_work: Option<Beside>) {
-        let before = mem::replace(&mut *self.trie_work(), trie_work);
+    /// What was there is cancelled.
+    pub(crate) fn set_trie_task(&self, trie_task: Option<TrieTask>) {
+        let before = mem::replace(&mut *self.trie_task(), trie_task);
         drop(before);
     }
 
-    fn trie_work(&self) -> MutexGuard<'_, Option<Beside>> {
-        self.trie_work.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trie_task(&self) -> MutexGuard<'_, Option<TrieTask>> {
+        self.trie_task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Blocks whose trie work was done beside their execution.
@@ -184,9 +184,9 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let snapshot = CachedNodes { snapshot: store.snapshot()?, cache: Arc::clone(&self.nodes) };
         let reader = StateReader::new(snapshot)?;
-        let trie_work = self.trie_work().take();
-        let ahead = trie_work.and_then(Beside::join);
-        let ahead = ahead.and_then(|ahead| ahead.of(reader.head(), batch));
+        let trie_task = self.trie_task().take();
+        let ahead = trie_task.and_then(TrieTask::join);
+        let ahead = ahead.and_then(|ahead| ahead.if_same(reader.head(), batch));
         self.roots_ahead.fetch_add(u64::from(ahead.is_some()), SeqCst);
         let writes = writes_of(&reader, batch, self.keep, ahead)?;
         let nodes = NodeCache::nodes_of(&writes);

@@ -2,7 +2,7 @@
 
 use crate::{
     CacheUse, ChainError, DurableBatch, Head, Keep, StateStore, StoreError,
-    ahead::Beside,
+    ahead::TrieTask,
     commit::Committer,
     pipeline::{Named, Pipeline, WriterEnded, WriterEndedFor},
 };
@@ -136,22 +136,24 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Starts the trie work of a block with this access list beside its execution, if all blocks
-    /// before it are written.
-    pub(crate) fn start_trie_work<S: StateStore>(
+    /// Starts the trie work of a block with this access list beside its execution. All blocks before
+    /// it have to be [written](Self::has_written_all).
+    pub(crate) fn start_trie_task<S: StateStore>(
         &self,
         store: &Arc<S>,
         list: &Arc<AccessList>,
-    ) -> Option<Beside> {
-        if !self.pending().is_empty() {
-            return None;
-        }
-        self.shared.committer.start_trie_work(store, list)
+    ) -> Option<TrieTask> {
+        self.shared.committer.start_trie_task(store, list)
     }
 
     /// The block that is handed over next is the one of this trie work.
-    pub(crate) fn go_on_with(&self, trie_work: Beside) {
-        self.shared.committer.set_trie_work(Some(trie_work));
+    pub(crate) fn go_on_with(&self, trie_task: TrieTask) {
+        self.shared.committer.set_trie_task(Some(trie_task));
+    }
+
+    /// Whether no block is on its way.
+    pub(crate) fn has_written_all(&self) -> bool {
+        self.shared.lock().layers().next().is_none()
     }
 
     /// Blocks that are not durable yet, newest first.
@@ -204,7 +206,7 @@ impl Drop for Writer {
             let _ = thread.join();
         }
         // Of a block that was never taken.
-        self.shared.committer.set_trie_work(None);
+        self.shared.committer.set_trie_task(None);
     }
 }
 
