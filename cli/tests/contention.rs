@@ -56,6 +56,9 @@ fn cells_keep_their_ranks_in_virtual_time() {
             (1, _) => [0.9, 0.95],
             (40, ToldBy::Nothing) => [0.7, 0.48],
             (300, ToldBy::Nothing) => [0.78, 0.5],
+            // Two workers run such short calls in order, whatever gas says of their time: by the clock 1.1, and 0.9 if
+            // they were shared out.
+            _ if cell.micros == 2 => [0.5, TOLD[1]],
             _ => TOLD,
         };
         let shares = [0, 1].map(|at| reached[at] / bound[at]);
@@ -94,7 +97,8 @@ fn a_short_search_finds_no_wrong_result_and_no_cliff() {
 /// What searches have found, each with what it has to reach. The first one was an internal error. In
 /// the others one call takes longer than all else together and needs an earlier transaction: 0.73 and
 /// 0.56 in the second and fourth while each of its runs went to its end. The third one's looks at the beneficiary in a batch:
-/// 0.48 while it ran twice there. The last one, of an hour's search, is as fast as in order once the executor has seen it.
+/// 0.48 while it ran twice there. The first and the third are mostly payments, which two workers run in order. The last
+/// one, of an hour's search, is as fast as in order once the executor has seen it.
 const FOUND: [(Shape, f64); 6] = {
     const fn calls(
         slots: u32,
@@ -119,7 +123,7 @@ const FOUND: [(Shape, f64); 6] = {
                 producer: Producer::Paid(10),
                 ..nothing
             },
-            1.2,
+            0.95,
         ),
         (
             Shape {
@@ -141,7 +145,7 @@ const FOUND: [(Shape, f64); 6] = {
                 producer: Producer::Called,
                 ..nothing
             },
-            1.2,
+            1.0,
         ),
         (
             Shape {

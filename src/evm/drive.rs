@@ -173,7 +173,7 @@ fn run<'env, S: StateSource + 'env>(
         let Ended { failure, was_given_up, rounds_paid, seen, batches } = ended;
         let (next, has_failed) = (session.frontier.position(), failure.is_some());
         let outcome = Outcome { first, next, all, was_given_up, has_failed, rounds_paid };
-        let seen = (Waste::on(choice.workers).commits, seen);
+        let seen = (Waste::on(choice.workers).commits, seen, session.totals());
         chooser.learn(worker_pool.feedback(), &block, &choice, outcome, seen);
         session.counters.count((choice.strategy, choice.reason), batches);
         if failure.is_some() {

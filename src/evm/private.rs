@@ -12,6 +12,7 @@ use super::mutants::is_evm_mutant;
 use super::plan::declared::{Planned, plan_declared};
 use super::plan::pace::Pace;
 use super::plan::partition::plan_round;
+use super::plan::progress::is_cheap;
 use super::session::{Ended, Session};
 use super::stretch::{Folding, How, PrivateStretch};
 use super::worker_pool::{Fewer, WorkerPool};
@@ -92,7 +93,7 @@ impl<S: StateSource> Session<S> {
             if !pace.allows(&lanes, worker_pool.workers(), has_rest) {
                 continue;
             }
-            let before = self.counters.protocol;
+            let (before, work) = (self.counters.protocol, self.ledger.work);
             let some = &mut Fewer { worker_pool: &mut *worker_pool, most: lanes.workers() };
             ended = self.run_round(lanes, some, config, lend(&mut on_commit));
             let committed = self.frontier.position() - first;
@@ -103,7 +104,9 @@ impl<S: StateSource> Session<S> {
             // A batch that begins where all before it is committed runs in order, too.
             let has_held = after.failed > before.failed;
             let held = if has_held { committed.saturating_sub(batched) } else { 0 };
-            pace.ran(committed, discarded, held);
+            let work = self.ledger.work.saturating_sub(work);
+            let is_cheap = is_cheap(committed, work, worker_pool.workers());
+            pace.ran(committed, discarded, held, is_cheap);
             self.counters.rounds += u64::from(committed > 0);
         }
         ended.rounds_paid = pace.have_paid();
@@ -248,6 +251,7 @@ mod tests {
         let mut block = Block { transactions: (0..300).map(call).collect(), ..Block::default() };
         block.parent_beacon_block_root = Some(alloy_primitives::B256::ZERO);
         let mut worker_pool = Noted(ThreadPool::new((8, 8), true).expect("threads"), Vec::new());
+        worker_pool.feedback().expect("a team remembers").rounds_have_paid();
         let config = Config::with_workers(NonZeroU16::new(8).expect("not zero"));
         let (extensions, mutant) = (Extensions::default(), EvmMutant::default());
         let options =

@@ -10,6 +10,7 @@ use super::engine::workload::EvmWorkload;
 use super::exec::base::StateSource;
 use super::exec::location::{Account, EvmLocation, EvmValue};
 use super::mutants::is_evm_mutant;
+use super::plan::chooser::Totals;
 use super::plan::hinted::Hinted;
 use super::plan::longest::Seen;
 use super::stretch::{Fold, Folding, How, RunTask, Unpublished};
@@ -211,6 +212,11 @@ impl<S: StateSource> Session<S> {
             self.ledger.take_back(from, lent);
         }
         ended
+    }
+
+    /// What the block has come to so far.
+    pub(super) const fn totals(&self) -> Totals {
+        Totals { work: self.ledger.work, discarded: self.counters.protocol.discarded }
     }
 
     /// Number of transactions below `end` that have not run.

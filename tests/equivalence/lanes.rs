@@ -4,7 +4,8 @@
 use super::parts::{payments, receiver, run, seeded, send};
 use crate::support::scene::{BENEFICIARY, SEEDED, Scene, call, create, pay};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use braid_evm::{Forced, Mode, Policy, Strategy};
+use braid_evm::runtime::simulated::{Costs, Options, Schedule};
+use braid_evm::{Cloned, Config, Forced, Mode, Policy, Reason, SimulatedExecutor, Strategy};
 use braid_testkit::code::{Code, deploying};
 use braid_testkit::lineup::executor;
 use braid_testkit::memory::MemoryDatabase;
@@ -21,6 +22,7 @@ use revm::context::TxEnv;
 use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -48,7 +50,8 @@ fn rounds_go_on_where_neighbours_have_ended() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for is_streamed in [false, true] {
-        let mut executor = executor(2, Policy::Auto, Mode::Validate);
+        // Two would not be worth it.
+        let mut executor = executor(4, Policy::Auto, Mode::Validate);
         let request = executor.block(Arc::clone(&block)).database(scene.database());
         let found = if is_streamed {
             request.on_commit(|_| ControlFlow::Continue(())).execute()
@@ -204,7 +207,7 @@ fn what_has_no_room_is_not_run() {
     let block = Arc::new(scene.block.clone());
     let expected = Expected::new(&block, Mode::Validate, &scene.database());
     for workers in [2, 3] {
-        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
+        let mut executor = executor(workers, Policy::Forced(Forced::Groups), Mode::Validate);
         let found = executor.block(Arc::clone(&block)).database(scene.database()).execute();
         expected.compare(&found).unwrap_or_else(|difference| panic!("{difference}"));
         let stats = found.expect_err("there is no room").committed.stats;
@@ -277,29 +280,39 @@ fn markets(transactions: u64) -> Scene {
     scene
 }
 
-/// By itself an executor tries lanes, goes on where they pay, and remembers where they do not.
+/// By itself an executor tries lanes where speculation has discarded much, begins with them where they have paid, and
+/// remembers where they have not. On simulated workers, each run taking 20 us.
 #[test]
-fn lanes_are_tried_and_remembered() {
-    for workers in [2, 3, 8] {
-        let scene = markets(900);
-        let mut executor = executor(workers, Policy::Auto, Mode::Validate);
-        for _ in 0..3 {
-            let stats = run(&mut executor, &scene, scene.database());
-            assert!(stats.lane_rounds > 1 && stats.discarded == 0 && !stats.alone, "{stats:?}");
-            assert!(stats.speculative > 800, "{workers}: {stats:?}");
+fn many_of_its_transactions_conflict() {
+    let workers = NonZeroU16::new(8).expect("some");
+    let mut options = Options::new(workers.get(), 0);
+    let (runs, others) = (vec![20_000; 600].into(), Costs { publish: 100, ..Costs::default() });
+    options.schedule = Schedule::Priced { runs, others };
+    let mut executor = SimulatedExecutor::new(Config::with_workers(workers), options);
+    // Ten counters, told by the callee, or one that nothing tells.
+    let mut begin = |counters: u64| {
+        let mut scene = payments(0);
+        let code = || Code::new().increment(0, 1);
+        let all: Vec<_> = (0..counters).map(|number| scene.contract(number, code())).collect();
+        for number in 0..600 {
+            let (to, what) = (all[(number % counters) as usize], (number / 7 + number) as u8);
+            let what = if counters > 1 { 0 } else { what };
+            send(&mut scene, number, TxEnv { gas_limit: 100_000, ..bring(to, what) });
         }
-        // All of them need each other, and nothing tells it.
-        let mut chain = payments(0);
-        let counter = chain.contract(0, Code::new().increment(0, 1));
-        for number in 0..300 {
-            let call = TxEnv { gas_limit: 100_000, ..bring(counter, number as u8) };
-            send(&mut chain, number, call);
-        }
-        let tried: Vec<u64> =
-            (0..8).map(|_| run(&mut executor, &chain, chain.database()).lane_rounds).collect();
-        let again = tried.iter().filter(|rounds| **rounds > 0).count();
-        assert!(tried[0] > 0 && (2..=3).contains(&again), "{workers}: {tried:?}");
-    }
+        let block = Arc::new(scene.block.clone());
+        let ran = executor.execute(Arc::clone(&block), Cloned(scene.database())).expect("an end");
+        let expected = Expected::new(&block, Mode::Validate, &scene.database());
+        expected.compare(&ran.result).unwrap_or_else(|difference| panic!("{difference}"));
+        let path = ran.result.unwrap_or_else(|error| panic!("{error:?}")).path;
+        path.into_iter().map(|stretch| (stretch.strategy, stretch.reason)).collect::<Vec<_>>()
+    };
+    let (speculative, rounds) =
+        ((Strategy::Speculative, Reason::NothingKnown), (Strategy::Groups, Reason::Contended));
+    assert_eq!(begin(10), [speculative, rounds]);
+    assert_eq!(begin(10), [rounds]);
+    // They are tried at once where they have paid last, and do not hold.
+    assert_eq!(begin(1)[0], rounds);
+    assert_eq!(begin(10)[0], speculative);
 }
 
 /// Waits until two threads are inside.
@@ -348,7 +361,8 @@ fn lanes_run_at_the_same_time() {
     for workers in [2, 3] {
         let (database, at) = (scene.database(), Arc::clone(&at));
         let meeting = Meeting { database, at, come: Arc::default() };
-        let stats = run(&mut seeded(workers, Policy::Auto), &scene, meeting);
+        let policy = Policy::Forced(Forced::Groups);
+        let stats = run(&mut seeded(workers, policy), &scene, meeting);
         assert!(stats.lane_rounds > 1 && stats.discarded == 0, "{workers}: {stats:?}");
     }
 }

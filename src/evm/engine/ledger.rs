@@ -42,6 +42,8 @@ pub(in crate::evm) struct EvmLedger {
     stream: Stream,
     /// To the worker that makes the bundle of what commits, if one does.
     pub(in crate::evm) feed: Option<Feed>,
+    /// How much work its transactions were together.
+    pub(in crate::evm) work: u64,
     /// Transactions that took long, and how long: see `work`.
     pub(in crate::evm) long: Vec<(TxIndex, u64)>,
     /// Balances of accounts with code, where the committed prefix has changed them.
@@ -75,7 +77,7 @@ impl EvmLedger {
         let shard_masks = Vec::with_capacity(transactions.len());
         let (gas, asked) = Default::default();
         let (first, balances) = (transactions.start, AddressMap::default());
-        let (stream, feed, long, accesses, marks, output_builder) = Default::default();
+        let (stream, feed, work, long, accesses, marks, output_builder) = Default::default();
         let undeclared = Vec::new();
         Self {
             block,
@@ -87,6 +89,7 @@ impl EvmLedger {
             shard_masks,
             stream,
             feed,
+            work,
             long,
             balances,
             accesses,
@@ -217,6 +220,7 @@ impl EvmLedger {
             self.outcomes.append(&mut part.outcomes);
             self.shard_masks.append(&mut part.shard_masks);
         }
+        self.work += part.work;
         self.long.append(&mut part.long);
         if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
             core::mem::swap(&mut self.accesses, &mut part.accesses);
@@ -346,8 +350,9 @@ impl EvmLedger {
         self.push(tx, Ok(left));
     }
 
-    /// Notes how much work `tx` was, if that was much.
+    /// Notes how much work `tx` was.
     pub(in crate::evm) fn note_work(&mut self, tx: TxIndex, work: u64) {
+        self.work = self.work.saturating_add(work);
         if work >= LONG {
             self.long.push((tx, work));
         }

@@ -15,7 +15,7 @@ use super::rejection::Rejection;
 use super::tx_output::TxOutput;
 use super::view::EvmView;
 use super::window::Window;
-use super::work::{LONG, PRECOMPILE, expected_accounts};
+use super::work::{LONG, expected_accounts, work};
 #[cfg(feature = "alloy")]
 use crate::evm::bal::accesses::{Accesses, Kept};
 use crate::evm::bal::recorder::Recorder;
@@ -274,8 +274,8 @@ impl<'a, D: DatabaseRef> EvmMachine<'a, D> {
         let deferred = Deferred { payments: paid.into_vec(), ..Deferred::of(reward, surcharge) };
         changes.iter_mut().for_each(|change| self.view_mut().settle_balance(change));
         let shard_mask = self.block_context.bundle_shards.shard_mask(&changes);
-        let more = self.evm.precompiles.gas.saturating_mul(PRECOMPILE - 1);
-        let work = result.tx_gas_used().saturating_add(more);
+        let precompiles = self.evm.precompiles.gas;
+        let work = work(result.tx_gas_used(), handler.gas_for_state, precompiles);
         let output = TxOutput { result, changes, shard_mask, deferred, work, kept };
         Ran { result: Ok(output), goes_on, earlier }
     }

@@ -1,6 +1,7 @@
 //! How the next transactions of a block run.
 
 use super::strategy::{Reason, Strategy};
+use revm::context::TxEnv;
 
 /// How the next transactions run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,4 +25,37 @@ pub(in crate::evm) struct Choice {
 pub(in crate::evm) struct Tried {
     pub(super) neighbours: bool,
     pub(super) groups: bool,
+}
+
+/// A block whose first transactions have run.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::evm) struct Rest<'a> {
+    pub(in crate::evm) all: &'a [TxEnv],
+    pub(in crate::evm) first: usize,
+}
+
+impl Rest<'_> {
+    pub(super) fn transactions(&self) -> &[TxEnv] {
+        self.all.get(self.first..).unwrap_or_default()
+    }
+
+    pub(super) const fn left(&self) -> usize {
+        self.all.len().saturating_sub(self.first)
+    }
+
+    pub(super) const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
+        let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
+        let (workers, shortest, is_rest) = (1, 0, false);
+        Choice { strategy, reason, end, workers, shortest, is_rest, untried }
+    }
+
+    /// All that is left runs in order.
+    pub(super) const fn in_order(&self, reason: Reason) -> Choice {
+        Choice { is_rest: true, ..self.choice(Strategy::InOrder, reason) }
+    }
+
+    /// The choice for no more than `length` transactions.
+    pub(super) fn up_to(&self, length: usize, choice: Choice) -> Choice {
+        Choice { end: choice.end.min(self.first.saturating_add(length)), ..choice }
+    }
 }

@@ -1,50 +1,16 @@
 //! Which strategy the next transactions of a block get.
 
-use super::choice::{Choice, Tried};
+use super::choice::{Choice, Rest, Tried};
 use super::features::{Features, ListUse};
 use super::feedback::Feedback;
 use super::progress::Progress;
 use super::strategy::{Reason, Strategy};
 use super::thresholds::{CHEAP, GROUPS, LARGE, WORKERS_IN_ORDER, WORKERS_THAT_MEET};
 use crate::config::{Forced, Policy};
-use revm::context::TxEnv;
 
 /// Transactions of a forced batch, and for each worker of forced batches before a turn in order.
 const FORCED: usize = 2;
 const FORCED_TOGETHER: usize = 8;
-
-/// A block whose first transactions have run.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::evm) struct Rest<'a> {
-    pub(in crate::evm) all: &'a [TxEnv],
-    pub(in crate::evm) first: usize,
-}
-
-impl Rest<'_> {
-    fn transactions(&self) -> &[TxEnv] {
-        self.all.get(self.first..).unwrap_or_default()
-    }
-
-    const fn left(&self) -> usize {
-        self.all.len().saturating_sub(self.first)
-    }
-
-    const fn choice(&self, strategy: Strategy, reason: Reason) -> Choice {
-        let (end, untried) = (self.all.len(), Tried { neighbours: false, groups: false });
-        let (workers, shortest, is_rest) = (1, 0, false);
-        Choice { strategy, reason, end, workers, shortest, is_rest, untried }
-    }
-
-    /// All that is left runs in order.
-    const fn in_order(&self, reason: Reason) -> Choice {
-        Choice { is_rest: true, ..self.choice(Strategy::InOrder, reason) }
-    }
-
-    /// The choice for no more than `length` transactions.
-    fn up_to(&self, length: usize, choice: Choice) -> Choice {
-        Choice { end: choice.end.min(self.first.saturating_add(length)), ..choice }
-    }
-}
 
 /// Chooses how the next transactions run. `feedback`: of an executor that lasts.
 pub(in crate::evm) fn choose(
@@ -76,7 +42,9 @@ fn choose_strategy(
     rest: Rest<'_>,
 ) -> Choice {
     if let Some((length, reason)) = progress.in_order {
-        return rest.up_to(length, rest.choice(Strategy::InOrder, reason));
+        let is_rest = reason == Reason::CheapTransactions && length >= rest.left();
+        let in_order = Choice { is_rest, ..rest.choice(Strategy::InOrder, reason) };
+        return rest.up_to(length, in_order);
     }
     let is_told = features.setting.list == ListUse::Read;
     let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
@@ -142,11 +110,9 @@ fn by_features(
         }
         untried.neighbours = true;
     }
-    let has_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP;
-    if !progress.tried.groups && has_enough && features.may_batch() {
-        if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
-            let choice = rest.choice(Strategy::Groups, Reason::ManyTransactions);
-            return Choice { untried, ..choice };
+    if may_group(features, feedback, progress, rest) {
+        if can_group(features, feedback, progress, rest) {
+            return Choice { untried, ..rest.choice(Strategy::Groups, Reason::Contended) };
         }
         untried.groups = true;
     }
@@ -159,21 +125,49 @@ fn by_features(
             let slow = features.setting.is_wide;
             let reason = if slow { Reason::SlowStorage } else { Reason::NothingKnown };
             let choice = rest.choice(Strategy::Speculative, reason);
-            rest.up_to(progress.trials.length(), choice)
+            let is_short = rest.left() < GROUPS;
+            rest.up_to(if is_short { rest.left() } else { progress.trials.length() }, choice)
         }
     };
     Choice { untried, ..choice }
 }
 
+/// Whether rounds of tied transactions may help: where transactions of this block turned out to
+/// need each other, or rounds have paid in the last one.
+fn may_group(
+    features: &Features,
+    feedback: Option<&Feedback>,
+    progress: &Progress,
+    rest: Rest<'_>,
+) -> bool {
+    let have_paid = features.learns && feedback.is_some_and(Feedback::groups_have_paid);
+    let is_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP;
+    let is_of_use = is_enough && (have_paid || progress.is_contended);
+    is_of_use && !progress.tried.groups && features.may_batch()
+}
+
+/// Whether they are tried: an executor that does not last cannot remember that they did not hold.
+fn can_group(
+    features: &Features,
+    feedback: Option<&Feedback>,
+    progress: &Progress,
+    rest: Rest<'_>,
+) -> bool {
+    let tries = feedback.is_some_and(|it| !features.learns || it.tries_groups());
+    tries && may_group(features, feedback, progress, rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::features::Setting;
-    use super::super::progress::Outcome;
+    use super::super::feedback::StretchFeedback;
+    use super::super::progress::{Found, Outcome};
     use super::*;
     use crate::config::Config;
     use crate::evm::exec::input::Block;
     use crate::evm::exec::payees::Payees;
     use alloy_primitives::{Address, TxKind, U256};
+    use revm::context::TxEnv;
     use std::num::NonZeroU16;
 
     const TWO: Setting = Setting {
@@ -247,7 +241,7 @@ mod tests {
             (payments(2_000), wide, speculative, Reason::SlowStorage),
             (payments(2_000), pool, speculative, Reason::NothingKnown),
             (calls(300, 90_000, each), TWO, Strategy::Neighbours, Reason::Independent),
-            (calls(300, 90_000, |_| 0), TWO, Strategy::Groups, Reason::ManyTransactions),
+            (calls(300, 90_000, |_| 0), TWO, speculative, Reason::NothingKnown),
             (hundred(90_000), TWO, speculative, Reason::NothingKnown),
             (hundred(90_000), listed(ListUse::Read), Strategy::AccessList, Reason::Listed),
             (hundred(90_000), declared, Strategy::Declared, Reason::Declared),
@@ -315,13 +309,14 @@ mod tests {
             let next = if in_order { choice.end } else { at + 10 };
             let (was_given_up, has_failed, rounds_paid) = (true, false, false);
             let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds_paid };
-            progress.learn(Policy::Auto, &choice, &outcome);
+            let found = Found { is_cheap: false, is_contended: true };
+            progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
         let (speculative, in_order) = (Strategy::Speculative, Strategy::InOrder);
         let expected = [
             (Strategy::Neighbours, Reason::BeginsApart, 0),
-            (Strategy::Groups, Reason::ManyTransactions, 10),
+            (Strategy::Groups, Reason::Contended, 10),
             (speculative, Reason::NothingKnown, 20),
             (in_order, Reason::Discarded, 30),
             (speculative, Reason::NothingKnown, 94),
@@ -330,6 +325,38 @@ mod tests {
             (in_order, Reason::Discarded, 626),
         ];
         assert_eq!(path, expected);
+    }
+
+    /// What conflicts runs in rounds; where they have paid, the next block begins with them.
+    #[test]
+    fn rounds_follow_discards_or_begin_where_they_have_paid() {
+        let block = calls(600, 90_000, |_| 0);
+        let features = features(&block, Policy::Auto, TWO);
+        let (mut feedback, mut progress) = (Feedback::default(), Progress::new(Policy::Auto, true));
+        let all = block.transactions.len();
+        let rest = |first| Rest { all: &block.transactions, first };
+        let trial = choose(&features, Some(&feedback), &progress, rest(0));
+        assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
+        let (was_given_up, has_failed, rounds_paid) = (false, false, true);
+        let outcome = Outcome { first: 0, next: 128, all, was_given_up, has_failed, rounds_paid };
+        for (is_contended, strategy, end) in
+            [(false, Strategy::Speculative, 600), (true, Strategy::Groups, 600)]
+        {
+            let found = Found { is_cheap: false, is_contended };
+            progress.learn(Policy::Auto, &trial, &outcome, found);
+            let next = choose(&features, Some(&feedback), &progress, rest(128));
+            assert_eq!((next.strategy, next.end), (strategy, end));
+            // Nothing is tried in what is left of a short block.
+            let short = choose(&features, Some(&feedback), &progress, rest(400));
+            assert_eq!(short.strategy, Strategy::Speculative);
+        }
+        let choice = &choose(&features, Some(&feedback), &progress, rest(128));
+        let (block, seen) = (&block, &Default::default());
+        let (least, gives_up) = (32, true);
+        feedback.learn(&StretchFeedback { block, choice, outcome, least, gives_up, seen });
+        let progress = Progress::new(Policy::Auto, true);
+        let first = choose(&features, Some(&feedback), &progress, rest(0));
+        assert_eq!((first.strategy, first.reason), (Strategy::Groups, Reason::Contended));
     }
 
     /// An executor whose threads do not last remembers nothing, and tries nothing that may fail.

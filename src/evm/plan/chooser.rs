@@ -1,12 +1,13 @@
 //! A block on its way: what it tells, what it has shown, and how it has run so far.
 
-use super::choice::Choice;
-use super::choose::{Rest, choose};
-use super::features::Features;
+use super::choice::{Choice, Rest};
+use super::choose::choose;
+use super::features::{Features, Setting};
 use super::feedback::{Feedback, StretchFeedback};
 use super::longest::Seen;
-use super::progress::{Outcome, Progress};
+use super::progress::{Found, Outcome, Progress, is_cheap};
 use super::strategy::{Strategy, Stretch};
+use super::thresholds::{CONTENDED_ONE_IN, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
@@ -20,10 +21,20 @@ pub(in crate::evm) struct StrategyChooser {
     path: Vec<Stretch>,
     /// The most workers that have run transactions together.
     workers: usize,
+    totals: Totals,
     /// What was chosen for the first stretch, until that begins.
     first: Option<Choice>,
     /// Whether it has a store with room for what transactions leave.
     pub(in crate::evm) has_store: bool,
+}
+
+/// What a block has come to so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::evm) struct Totals {
+    /// Work of its committed transactions.
+    pub(in crate::evm) work: u64,
+    /// Runs that were discarded.
+    pub(in crate::evm) discarded: u64,
 }
 
 /// How a block has run.
@@ -37,11 +48,20 @@ pub(in crate::evm) struct HasRun {
 }
 
 impl StrategyChooser {
-    pub(in crate::evm) const fn new(features: Features) -> Self {
+    pub(in crate::evm) fn new(features: Features) -> Self {
         // Where storage is slow speculation is never given up: what runs ahead reads for the
         // others.
         let progress = Progress::new(features.policy, !features.setting.is_wide);
-        Self { features, progress, path: Vec::new(), workers: 1, first: None, has_store: false }
+        let path = Vec::new();
+        Self {
+            features,
+            progress,
+            path,
+            workers: 1,
+            totals: Totals::default(),
+            first: None,
+            has_store: false,
+        }
     }
 
     /// How the first transactions of `block` will run.
@@ -86,6 +106,20 @@ impl StrategyChooser {
         feedback.map(|it| it.longest.of(block, first..choice.end)).unwrap_or_default()
     }
 
+    /// What the last `transactions` have turned out to be, with which the block has come to
+    /// `totals`. Where storage is slow, what runs ahead reads for the others.
+    fn find(&mut self, transactions: usize, totals: Totals) -> Found {
+        let before = core::mem::replace(&mut self.totals, totals);
+        let Setting { workers, is_wide, .. } = self.features.setting;
+        let workers = workers.min(WORKERS_THAT_MEET);
+        let discarded = totals.discarded.saturating_sub(before.discarded);
+        let work = totals.work.saturating_sub(before.work);
+        Found {
+            is_cheap: !is_wide && is_cheap(transactions, work, workers),
+            is_contended: discarded.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
+        }
+    }
+
     /// Whether what earlier blocks have shown counts, and this one will.
     const fn learns(&self) -> bool {
         self.features.learns && matches!(self.features.policy, Policy::Auto)
@@ -98,9 +132,10 @@ impl StrategyChooser {
         block: &Block,
         choice: &Choice,
         outcome: Outcome,
-        (least, mut seen): (u32, Seen),
+        (least, mut seen, totals): (u32, Seen, Totals),
     ) {
-        self.progress.learn(self.features.policy, choice, &outcome);
+        let found = self.find(outcome.next.saturating_sub(outcome.first), totals);
+        self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::InOrder {
             self.workers = self.workers.max(choice.workers);
         }

@@ -31,6 +31,8 @@ struct Backoff {
     last: u32,
     /// Blocks that are left alone yet.
     skips: u32,
+    /// Whether it has paid when it was tried last.
+    has_paid: bool,
 }
 
 impl Backoff {
@@ -45,7 +47,7 @@ impl Backoff {
 
     fn learn(&mut self, has_paid: bool) {
         let last = if has_paid { 0 } else { LEFT_ALONE.min(2 * self.last + 1) };
-        *self = Self { last, skips: last };
+        *self = Self { last, skips: last, has_paid };
     }
 }
 
@@ -64,6 +66,11 @@ pub(in crate::evm) struct StretchFeedback<'a> {
 impl Feedback {
     pub(super) const fn tries_groups(&self) -> bool {
         self.groups.tries()
+    }
+
+    /// Whether they have paid in the last block that was tried.
+    pub(super) const fn groups_have_paid(&self) -> bool {
+        self.groups.has_paid
     }
 
     pub(super) const fn tries_neighbours(&self) -> bool {
@@ -106,6 +113,12 @@ impl Feedback {
         if is_speculative || (choice.strategy == Strategy::InOrder && !choice.is_rest) {
             self.longest.learn(block, outcome.next, is_speculative, seen);
         }
+    }
+
+    /// For tests: rounds have paid.
+    #[cfg(test)]
+    pub(in crate::evm) fn rounds_have_paid(&mut self) {
+        self.groups.learn(true);
     }
 
     /// For tests: `transactions` were given up.

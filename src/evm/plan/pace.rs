@@ -116,7 +116,14 @@ impl Pace {
 
     /// A round has committed `batched` transactions and discarded `discarded` runs. `held` of the
     /// committed ones waited until all before them were committed.
-    pub(in crate::evm) const fn ran(&mut self, batched: usize, discarded: usize, held: usize) {
+    /// `is_cheap`: they are not worth other workers.
+    pub(in crate::evm) const fn ran(
+        &mut self,
+        batched: usize,
+        discarded: usize,
+        held: usize,
+        is_cheap: bool,
+    ) {
         self.batched += batched;
         self.discarded += discarded;
         self.held += held;
@@ -140,7 +147,7 @@ impl Pace {
                 self.good = 0;
             }
         }
-        self.is_over = self.is_wasteful();
+        self.is_over = is_cheap || self.is_wasteful();
     }
 }
 
@@ -158,18 +165,18 @@ mod tests {
         let lengths: Vec<_> = (0..8)
             .map(|_| {
                 assert!(pace.allows(&shared(10, 100), 2, false) && !pace.is_over());
-                pace.ran(pace.length(), 0, 0);
+                pace.ran(pace.length(), 0, 0, false);
                 pace.length()
             })
             .collect();
         assert_eq!(lengths, [64, 64, 128, 128, 128, 128, 128, 128]);
-        pace.ran(100, 28, 0);
+        pace.ran(100, 28, 0, false);
         assert_eq!(pace.length(), 64);
         // One lane that is too long beside the others.
-        (0..9).for_each(|_| pace.ran(64, 0, 0));
+        (0..9).for_each(|_| pace.ran(64, 0, 0, false));
         assert_eq!(pace.length(), 128);
         assert!(pace.allows(&shared(70, 100), 2, false));
-        pace.ran(128, 0, 0);
+        pace.ran(128, 0, 0, false);
         assert_eq!(pace.length(), 64);
         assert!(pace.have_paid());
     }
@@ -179,7 +186,7 @@ mod tests {
         for (workers, longest) in [(1, 64), (2, 128), (3, 192), (5, 320), (8, 512)] {
             let mut pace = Pace::new(workers);
             assert_eq!(pace.length(), 64);
-            (0..20).for_each(|_| pace.ran(pace.length(), 0, 0));
+            (0..20).for_each(|_| pace.ran(pace.length(), 0, 0, false));
             assert_eq!(pace.length(), longest);
         }
     }
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn chains_end_lanes_where_shorter_rounds_do_not_help() {
         let mut pace = Pace::new(2);
-        (0..3).for_each(|_| pace.ran(64, 0, 0));
+        (0..3).for_each(|_| pace.ran(64, 0, 0, false));
         assert!(!pace.allows(&shared(90, 100), 2, true) && !pace.is_over() && pace.length() == 64);
         assert!(!pace.allows(&shared(90, 100), 2, true) && pace.is_over());
         // What was done before has paid.
@@ -205,7 +212,7 @@ mod tests {
         }
         assert!(pace.allows(&shared(150, 512), 4, false));
         // The next round begins near again.
-        pace.ran(512, 0, 0);
+        pace.ran(512, 0, 0, false);
         assert_eq!(pace.length(), 64);
         // Two groups are all that there is, near or far.
         while !pace.allows(&shared(60, 100), 4, false) {}
@@ -218,11 +225,11 @@ mod tests {
     fn waste_ends_lanes_but_a_little_never_does() {
         let mut pace = Pace::new(2);
         for _ in 0..100 {
-            pace.ran(63, 1, 0);
+            pace.ran(63, 1, 0, false);
             assert!(!pace.is_over());
         }
         let rounds = (0..1_000).take_while(|_| {
-            pace.ran(40, 24, 0);
+            pace.ran(40, 24, 0, false);
             !pace.is_over()
         });
         assert!((5..20).contains(&rounds.count()) && !pace.have_paid());
@@ -231,14 +238,14 @@ mod tests {
     #[test]
     fn rounds_end_where_many_wait_for_all_before_them() {
         let mut pace = Pace::new(2);
-        pace.ran(64, 0, 64);
+        pace.ran(64, 0, 64, false);
         assert!(!pace.is_over());
-        pace.ran(64, 0, 16);
+        pace.ran(64, 0, 16, false);
         assert!(pace.is_over() && !pace.have_paid());
         // One in a round that waits, with what follows it, now and then.
         let mut pace = Pace::new(2);
         for round in 0..100 {
-            pace.ran(128, 0, if round % 4 == 0 { 32 } else { 0 });
+            pace.ran(128, 0, if round % 4 == 0 { 32 } else { 0 }, false);
             assert!(!pace.is_over(), "{round}");
         }
     }

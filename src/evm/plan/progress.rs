@@ -2,7 +2,7 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
-use super::thresholds::SHORT;
+use super::thresholds::{LONGER_IN_ORDER, SHARING, SHORT};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -26,12 +26,23 @@ pub(in crate::evm) struct Outcome {
     pub(in crate::evm) rounds_paid: bool,
 }
 
+/// What a stretch's transactions have turned out to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// They take less time than it saves to share them out.
+    pub(super) is_cheap: bool,
+    /// Many runs of them were discarded.
+    pub(super) is_contended: bool,
+}
+
 /// What a block has shown so far. It lasts over the rounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::evm) struct Progress {
     /// What was tried, or would have been, but for what earlier blocks have shown.
     pub(super) tried: Tried,
     pub(super) trials: Trials,
+    /// Whether neighbours needed each other, or speculation has discarded much.
+    pub(super) is_contended: bool,
     /// Transactions that run in order next, and why.
     pub(super) in_order: Option<(usize, Reason)>,
     /// The stretch in order that came last where the block's list told too little, or most
@@ -45,16 +56,53 @@ impl Progress {
         Self {
             tried: Tried { neighbours: false, groups: false },
             trials: Trials::new(policy, gives_up),
+            is_contended: false,
             in_order: None,
             unexpected: 1,
         }
     }
 
-    /// Remembers what became of `choice`.
-    pub(in crate::evm) fn learn(&mut self, policy: Policy, choice: &Choice, outcome: &Outcome) {
+    /// Remembers what became of `choice`. `found`: of its transactions.
+    pub(super) fn learn(
+        &mut self,
+        policy: Policy,
+        choice: &Choice,
+        outcome: &Outcome,
+        found: Found,
+    ) {
         self.tried.neighbours |= choice.untried.neighbours;
         self.tried.groups |= choice.untried.groups;
-        self.in_order = self.then_in_order(policy, choice, outcome);
+        match choice.strategy {
+            Strategy::Speculative => self.is_contended = found.is_contended,
+            // They end where one needs another one.
+            Strategy::Neighbours => self.is_contended = true,
+            _ => {}
+        }
+        let cheap = Self::cheap_in_order(policy, choice, outcome, found);
+        let next = self.then_in_order(policy, choice, outcome);
+        self.in_order = cheap.or(next);
+    }
+
+    /// What runs in order after transactions that were too cheap to be shared out: some times as
+    /// many. A list, and declarations, make sharing cheaper.
+    fn cheap_in_order(
+        policy: Policy,
+        choice: &Choice,
+        outcome: &Outcome,
+        found: Found,
+    ) -> Option<(usize, Reason)> {
+        let counts = match choice.strategy {
+            Strategy::Speculative | Strategy::Groups | Strategy::Neighbours => true,
+            Strategy::InOrder => {
+                matches!(choice.reason, Reason::Discarded | Reason::CheapTransactions)
+            }
+            Strategy::AccessList | Strategy::Declared => false,
+        };
+        let committed = outcome.next.saturating_sub(outcome.first);
+        let is_left = outcome.next < outcome.all;
+        let stays = counts && found.is_cheap && is_left && policy == Policy::Auto;
+        let length = LONGER_IN_ORDER.saturating_mul(committed);
+        (stays && committed >= SHORT).then_some((length, Reason::CheapTransactions))
     }
 
     /// What runs in order after `choice`. A pool's next transactions are chosen for anew.
@@ -102,6 +150,14 @@ impl Progress {
     }
 }
 
+/// Whether `transactions` that were so much `work` together take less time than it saves to share
+/// them out among `workers`.
+pub(in crate::evm) const fn is_cheap(transactions: usize, work: u64, workers: usize) -> bool {
+    // So much the others take off the caller, at most, for each part that it runs itself.
+    let saved = work.saturating_mul(workers.saturating_sub(1) as u64);
+    saved < SHARING.saturating_mul(transactions as u64)
+}
+
 /// What follows a stretch if `forced` is the policy.
 fn take_turns(policy: Policy, forced: Forced, turn: usize) -> Option<(usize, Reason)> {
     (policy == Policy::Forced(forced)).then_some((turn, Reason::Policy))
@@ -124,10 +180,46 @@ mod tests {
             Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
         };
         let mut progress = Progress::new(Policy::Auto, true);
-        progress.learn(Policy::Auto, &choice, &outcome(255));
+        progress.learn(Policy::Auto, &choice, &outcome(255), Found::default());
         assert_eq!(progress.in_order, Some((64, Reason::Discarded)));
-        progress.learn(Policy::Auto, &choice, &outcome(256));
+        progress.learn(Policy::Auto, &choice, &outcome(256), Found::default());
         assert_eq!(progress.in_order, None);
+    }
+
+    /// As long as they are cheap they run in order, for longer each time.
+    #[test]
+    fn cheap_transactions_run_in_order_until_others_come() {
+        let untried = Tried { neighbours: false, groups: false };
+        let (strategy, reason) = (Strategy::Speculative, Reason::NothingKnown);
+        let (end, workers, shortest, is_rest) = (5_000, 2, 0, false);
+        let choice = Choice { strategy, reason, end, workers, shortest, is_rest, untried };
+        let outcome = |first, next| {
+            let (all, was_given_up, has_failed, rounds_paid) = (5_000, false, false, false);
+            Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
+        };
+        let in_order = |progress: &mut Progress, choice: &Choice, (first, next), is_cheap| {
+            let found = Found { is_cheap, is_contended: false };
+            progress.learn(Policy::Auto, choice, &outcome(first, next), found);
+            progress.in_order
+        };
+        let cheap = |length| Some((length, Reason::CheapTransactions));
+        let mut progress = Progress::new(Policy::Auto, true);
+        // Too few tell nothing.
+        assert_eq!(in_order(&mut progress, &choice, (0, 63), true), None);
+        assert_eq!(in_order(&mut progress, &choice, (0, 128), true), cheap(1_024));
+        let (strategy, reason) = (Strategy::InOrder, Reason::CheapTransactions);
+        let choice = Choice { strategy, reason, ..choice };
+        assert_eq!(in_order(&mut progress, &choice, (128, 1_152), true), cheap(8_192));
+        assert_eq!(in_order(&mut progress, &choice, (1_152, 4_000), false), None);
+        assert_eq!(in_order(&mut progress, &choice, (4_000, 5_000), true), None);
+    }
+
+    #[test]
+    fn the_more_workers_the_cheaper_transactions_are_shared_out() {
+        let least = |workers| (0..20_000).find(|work| !is_cheap(10, work * 10, workers));
+        let expected = [Some(16_000), Some(8_000), Some(5_334), Some(2_286)];
+        assert_eq!([2, 3, 4, 8].map(least), expected);
+        assert!(is_cheap(10, 1_000_000, 1));
     }
 
     /// Each round of a pool tries them again; a stretch of no transactions would never end.
@@ -145,7 +237,7 @@ mod tests {
             let mut progress = Progress::new(Policy::Auto, true);
             let mut last = 0;
             for _ in 0..200 {
-                progress.learn(Policy::Auto, &choice, &outcome);
+                progress.learn(Policy::Auto, &choice, &outcome, Found::default());
                 let (length, _) = progress.in_order.expect("some run in order");
                 assert!(length > 0 && length >= last, "{strategy:?}: {length} after {last}");
                 last = length;

@@ -47,8 +47,9 @@ pub enum Reason {
     BeginsApart,
     /// Next to no transaction shares a sender, a call or a payee with an earlier one.
     Independent,
-    /// Enough transactions are left for rounds.
-    ManyTransactions,
+    /// Neighbours turned out to need each other, or many speculative runs were discarded; or such
+    /// batches have paid in the last block that tried them.
+    Contended,
     /// The block comes with its access list.
     Listed,
     /// Transactions declare what they access. In order, if most of them conflict.
@@ -99,7 +100,7 @@ impl fmt::Display for Reason {
             Self::Unexpected => "a transaction did something else than was expected",
             Self::BeginsApart => "its first two batches share no account",
             Self::Independent => "next to no transaction looks tied to an earlier one",
-            Self::ManyTransactions => "there are enough transactions for rounds",
+            Self::Contended => "many of its transactions conflict",
             Self::Listed => "the block comes with its list",
             Self::Declared => "its transactions declare what they access",
             Self::SlowStorage => "storage is slow, and what runs ahead reads for the others",

@@ -7,7 +7,8 @@ use crate::config::{Forced, Policy};
 #[derive(Clone, Copy, Debug)]
 enum Shown {
     Nothing,
-    Pays,
+    /// It is tried for this number of transactions.
+    Pays(usize),
     /// It was wasted: this number of transactions ran one after the other then.
     Wasted(usize),
 }
@@ -30,7 +31,11 @@ impl Trials {
         let (shortest, growth) = if is_forced { (3, 1) } else { (SHORT, LONGER_IN_ORDER) };
         let may_end =
             hands_over && matches!(policy, Policy::Auto | Policy::Forced(Forced::Alternate));
-        Self { shortest, growth, shown: if may_end { Shown::Nothing } else { Shown::Pays } }
+        Self {
+            shortest,
+            growth,
+            shown: if may_end { Shown::Nothing } else { Shown::Pays(usize::MAX) },
+        }
     }
 
     /// Speculation was wasted after it had made `committed` of progress. Returns for how long
@@ -40,22 +45,22 @@ impl Trials {
             Shown::Wasted(last) if committed < 2 * self.shortest => {
                 last.saturating_mul(self.growth)
             }
-            Shown::Wasted(_) | Shown::Nothing | Shown::Pays => self.shortest,
+            Shown::Wasted(_) | Shown::Nothing | Shown::Pays(_) => self.shortest,
         };
         self.shown = Shown::Wasted(stretch);
         stretch
     }
 
-    /// Speculation was not wasted.
+    /// Speculation was not wasted: the longer it pays the more rarely is looked.
     pub(super) const fn paid(&mut self) {
-        self.shown = Shown::Pays;
+        self.shown = Shown::Pays(self.length().saturating_mul(self.growth));
     }
 
     /// Transactions of a trial of speculation. It is short, as setting up a trial that fails costs
     /// time, too.
     pub(super) const fn length(&self) -> usize {
         match self.shown {
-            Shown::Pays => usize::MAX,
+            Shown::Pays(length) => length,
             Shown::Nothing | Shown::Wasted(_) => TRIAL_TIMES * self.shortest,
         }
     }
