@@ -59,6 +59,13 @@ fn base_fee(parent: &Header) -> u64 {
     }
 }
 
+/// Whether the base fee of the block after `parent` is one that falls if that block is empty.
+pub(crate) fn base_fee_falls(parent: &Header) -> bool {
+    let (fee, gas_limit) = (base_fee(parent), parent.gas_limit);
+    let empty = Header { base_fee_per_gas: Some(fee), gas_limit, ..Header::default() };
+    base_fee(&empty) < fee
+}
+
 /// Fills in what the execution gave. The state root stays zero: it is computed afterwards.
 pub(crate) fn seal(
     mut header: Header,

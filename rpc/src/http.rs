@@ -4,9 +4,7 @@ use crate::shared::Shared;
 use braid_chain::Snapshot;
 use http::{HeaderMap, Method, StatusCode, header::HOST};
 use jsonrpsee::server::{HttpBody, HttpResponse};
-
-/// Names of the loopback interface.
-const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+use std::net::IpAddr;
 
 /// An answer in plain text.
 pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
@@ -20,7 +18,10 @@ pub(crate) fn text(status: StatusCode, words: &str) -> HttpResponse {
 pub(crate) fn is_local(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    LOCAL.contains(&name.map_or(host, |(name, _)| name))
+    let name = name.map_or(host, |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// The answer to a program that watches over this one: `/healthz` says whether the process answers,
@@ -50,10 +51,24 @@ mod tests {
         let of = |host: &'static str| {
             is_local(&HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]))
         };
-        for host in ["localhost", "localhost:8545", "127.0.0.1:1", "[::1]:8545", "[::1]"] {
+        for host in [
+            "localhost",
+            "LocalHost:8545",
+            "127.0.0.1:1",
+            "127.0.0.2:8545",
+            "[::1]:8545",
+            "[::1]",
+            "[::ffff:127.0.0.1]:8545",
+        ] {
             assert!(of(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example:8545", "127.0.0.1.evil:80"] {
+        for host in [
+            "",
+            "10.0.0.1:8545",
+            "evil.example",
+            "localhost.evil.example:8545",
+            "127.0.0.1.evil:80",
+        ] {
             assert!(!of(host), "{host}");
         }
         assert!(!is_local(&HeaderMap::new()));

@@ -212,6 +212,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let request = args.next::<TransactionRequest>()?;
         let view = params::state(&it.shared, args.maybe()?)?;
         no_overrides(args)?;
+        no_block_overrides(args)?;
         let gas = call::gas(&view, &request, it.limits.call_gas);
         let tx = call::transaction(&view, &request, gas)?;
         Ok(call::output(call::run(&view, tx)?)?)
@@ -230,6 +231,16 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let within = (it.limits.call_gas, &args.place);
         Ok(access_list::create(&view, is_declared, &request, within)?)
     })
+}
+
+/// Refuses a call in a block that is not the chain's.
+fn no_block_overrides(args: &mut Args<'_>) -> Answer<()> {
+    match args.maybe::<serde_json::Map<String, serde_json::Value>>()? {
+        Some(overrides) if !overrides.is_empty() => {
+            Err(RpcError::Params("block overrides are not supported".to_owned()).into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Refuses a call on a state that is not the chain's.

@@ -156,7 +156,7 @@ impl<S: StateStore> Node<S> {
                     observer.mined(&mined);
                     due = begun.checked_add(interval).unwrap_or(begun);
                 }
-                // Without transactions there is no block.
+                // Without transactions that it can have, now or soon, there is no block.
                 None => select! {
                     recv(stopped) -> _ => return Ok(()),
                     recv(self.woken) -> _ => {}
@@ -165,13 +165,16 @@ impl<S: StateStore> Node<S> {
         }
     }
 
-    /// Makes a block if transactions wait. `now`: seconds since 1970; a block is at least a second
+    /// Makes a block if transactions wait: an empty one if the base fee has to fall before the first of
+    /// them can be in one. `now`: seconds since 1970; a block is at least a second
     /// after its parent.
     ///
     /// # Errors
     /// The block failed.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
-        if self.pool.handle().status().ready == 0 {
+        let pool = self.pool.handle();
+        let waits = || header::base_fee_falls(&self.parent.header) && pool.waits_for_base_fee();
+        if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }
         let begun = Instant::now();

@@ -89,7 +89,7 @@ impl Server {
         let (stop, handle) = stop_channel();
         let methods = module(Context { shared: Arc::clone(&shared), limits })?;
         let service = calls(methods, &limits, stop);
-        let is_local = bound.ip().is_loopback();
+        let is_local = bound.ip().to_canonical().is_loopback();
         let client_parts = if is_local { NonZeroUsize::MIN } else { limits.client_parts };
         let clients = Clients::new(Limits { client_parts, ..limits });
         let serving = Arc::new(Serving { shared, limits, service, clients, is_local });

@@ -123,6 +123,13 @@ impl PoolHandle {
         self.lock().next_nonce(sender)
     }
 
+    /// Whether the next transaction of some sender lacks nothing but the base fee: it can go into a
+    /// block once that has fallen, as it does after each empty one (EIP-1559).
+    #[must_use]
+    pub fn waits_for_base_fee(&self) -> bool {
+        self.lock().waits_for_base_fee()
+    }
+
     /// How much the pool holds.
     #[must_use]
     pub fn status(&self) -> PoolStatus {

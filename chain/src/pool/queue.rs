@@ -12,8 +12,9 @@ pub(super) struct Entry {
 }
 
 /// Place of a sender among those whose next transaction can be handed out: the highest tip first,
-/// then the one that came first.
-pub(super) type ReadyKey = (Reverse<u128>, u64, Address);
+/// then the one that came first. The gas limit of the transaction stands beside it, so that a look for
+/// one that fits reads nothing else.
+pub(super) type ReadyKey = (Reverse<u128>, u64, Address, u64);
 
 /// What a transaction is worth to a full pool, least first: one that cannot be in the next block,
 /// then the one with the lowest tip there, then the one that came last.

@@ -43,10 +43,6 @@ pub(super) struct Queues {
     pub(super) tails: BTreeSet<(Worth, Address)>,
     pub(super) bytes: usize,
     arrivals: u64,
-    /// Room in the block when it was last asked for a transaction.
-    gas_left: u64,
-    /// Senders whose next transaction did not fit then.
-    too_large: HashSet<Address>,
     /// Senders whose transactions this block leaves out.
     left_out: HashSet<Address>,
     /// Nonce after what this block was handed, of senders that have nothing in the pool since.
@@ -67,8 +63,6 @@ impl Queues {
             tails: BTreeSet::new(),
             bytes: 0,
             arrivals: 0,
-            gas_left: 0,
-            too_large: HashSet::new(),
             left_out: HashSet::new(),
             handed: HashMap::new(),
             #[cfg(test)]
@@ -96,8 +90,6 @@ impl Queues {
         if let Some(old) = queue.insert(entry) {
             self.forget(&old);
         }
-        // It may fit where the one that it replaces does not.
-        self.too_large.remove(&sender);
         self.refresh(sender);
         Ok(())
     }
@@ -222,19 +214,20 @@ impl Queues {
         let tail = queue.worth(*nonce, last, base_fee);
         queue.tail = Some(tail);
         self.tails.insert((tail, sender));
-        if self.too_large.contains(&sender) || self.left_out.contains(&sender) {
+        if self.left_out.contains(&sender) {
             return;
         }
         let next = queue.entries.get(&queue.next);
-        let tip = next.and_then(|entry| Some((entry.tx.tip(self.base_fee)?, entry.arrival)));
-        let ready = tip.map(|(tip, arrival)| (Reverse(tip), arrival, sender));
+        let ready = next.and_then(|Entry { tx, arrival }| {
+            Some((Reverse(tx.tip(self.base_fee)?), *arrival, sender, tx.env().gas_limit))
+        });
         queue.ready = ready;
         self.ready.extend(ready);
     }
 
     /// Begins to hand out transactions for a block.
     pub(super) fn begin(&mut self) {
-        (self.gas_left, self.too_large, self.left_out) = Default::default();
+        self.left_out.clear();
         self.handed.clear();
         for queue in self.senders.values_mut() {
             queue.next = queue.account.nonce;
@@ -248,26 +241,17 @@ impl Queues {
     }
 
     /// The transaction with the highest tip among each sender's next one that fits into `gas_left`.
+    ///
+    /// What does not fit stays where it is: a block of small transactions, with limits that
+    /// leave room for one at a time, asks again for each of them.
     pub(super) fn next(&mut self, gas_left: u64) -> Option<Arc<PoolTransaction>> {
-        if gas_left > self.gas_left {
-            // The block has been run so far, and has more room than was thought.
-            let again = std::mem::take(&mut self.too_large);
-            again.into_iter().for_each(|sender| self.refresh(sender));
-        }
-        self.gas_left = gas_left;
-        loop {
-            let (.., sender) = *self.ready.first()?;
-            let queue = self.senders.get_mut(&sender)?;
-            let entry = queue.entries.get(&queue.next)?;
-            if entry.tx.env().gas_limit <= gas_left || is_mutant!(self, TooLargeHandedOut) {
-                let tx = Arc::clone(&entry.tx);
-                queue.next = queue.next.saturating_add(1);
-                self.refresh(sender);
-                return Some(tx);
-            }
-            self.too_large.insert(sender);
-            self.refresh(sender);
-        }
+        let fits = |gas: u64| gas <= gas_left || is_mutant!(self, TooLargeHandedOut);
+        let (.., sender, _) = *self.ready.iter().find(|(.., gas)| fits(*gas))?;
+        let queue = self.senders.get_mut(&sender)?;
+        let tx = Arc::clone(&queue.entries.get(&queue.next)?.tx);
+        queue.next = queue.next.saturating_add(1);
+        self.refresh(sender);
+        Some(tx)
     }
 
     /// The block leaves out `tx`, and whatever its sender has after it. If `tx` is invalid, and not
@@ -339,6 +323,15 @@ impl Queues {
 
     pub(super) fn next_nonce(&self, sender: &Address) -> Option<u64> {
         self.senders.get(sender).map(Queue::gap)
+    }
+
+    /// Whether some sender's next transaction lacks nothing but the base fee.
+    pub(super) fn waits_for_base_fee(&self) -> bool {
+        let priced_out = |queue: &Queue| {
+            let next = queue.entries.get(&queue.account.nonce);
+            next.is_some_and(|entry| entry.tx.tip(self.base_fee).is_none())
+        };
+        self.senders.values().any(priced_out)
     }
 
     pub(super) fn status(&self) -> PoolStatus {

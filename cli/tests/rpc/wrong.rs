@@ -37,7 +37,12 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
         (
             node.error("eth_call", json!([{}, "latest", {SENDER: {"nonce": "0x1"}}])),
             -32602,
-            "overrides",
+            "state overrides",
+        ),
+        (
+            node.error("eth_call", json!([{}, "latest", {}, {"time": "0x1"}])),
+            -32602,
+            "block overrides",
         ),
     ];
     for (at, ((code, message), expected, words)) in cases.into_iter().enumerate() {

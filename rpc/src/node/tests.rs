@@ -205,3 +205,25 @@ fn a_sender_without_funds_costs_one_signature() {
     });
     assert!(4 * refused < recovered, "{refused:?} to refuse it, {recovered:?} to recover all");
 }
+
+/// On a quiet chain nothing else would make the base fee fall.
+#[test]
+fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    let fee = u128::from(node.shared.view().next_base_fee);
+    node.shared.send(payment(0, 0, fee * 3 / 4)).expect("admitted");
+    let mut gas = Vec::new();
+    while let Some(mined) = node.step(0).expect("works") {
+        gas.push(mined.built.output.gas_used);
+    }
+    // Each is an eighth cheaper: 0.77, 0.67.
+    assert_eq!(gas, [0, 0, 0, 21_000]);
+    // What no base fee lets in is not waited for: it falls by no more than it has eighths.
+    node.shared.send(payment(1, 0, 6)).expect("admitted");
+    let blocks = (0..1_000).take_while(|_| node.step(0).expect("works").is_some()).count();
+    assert!((100..400).contains(&blocks), "{blocks}");
+    // A transaction that is missing is not waited for, either.
+    let mut node = with_blocks(&begun(), NodeConfig::default(), 0);
+    node.shared.send(payment(0, 1, 6)).expect("admitted");
+    assert!(node.step(0).expect("works").is_none());
+}

@@ -42,9 +42,11 @@ fn choose_strategy(
     rest: Rest<'_>,
 ) -> Choice {
     if let Some((length, reason)) = progress.in_order {
-        let is_rest = reason == Reason::CheapTransactions && length >= rest.left();
-        let in_order = Choice { is_rest, ..rest.choice(Strategy::InOrder, reason) };
-        return rest.up_to(length, in_order);
+        let is_rest = length >= rest.left() || features.runs_in_order().is_some();
+        if reason == Reason::CheapTransactions && is_rest {
+            return rest.in_order(reason);
+        }
+        return rest.up_to(length, rest.choice(Strategy::InOrder, reason));
     }
     let is_told = features.setting.list == ListUse::Read;
     let by_policy = |strategy| rest.choice(strategy, Reason::Policy);
