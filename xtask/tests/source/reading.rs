@@ -44,10 +44,19 @@ const FOREIGN: [&str; 12] = [
 
 const CONFORMANCE: &str = "docs/CONFORMANCE.md";
 
-/// README, the other pages of the root and those of `docs`.
+/// Pages that are not in `docs`.
+const OUTSIDE_DOCS: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "contracts/README.md",
+    "python/README.md",
+];
+
+/// README, the other pages outside of `docs`, and those of `docs`.
 pub(crate) fn pages() -> Vec<(String, String)> {
-    let mut found: Vec<String> =
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned).into();
+    let mut found: Vec<String> = OUTSIDE_DOCS.map(str::to_owned).into();
     for entry in std::fs::read_dir(root().join("docs")).expect("the folder can be read") {
         let name = entry.expect("the folder can be read").file_name();
         let name = name.to_string_lossy();
