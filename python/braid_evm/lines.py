@@ -26,11 +26,14 @@ def engine(
     # A process that was forked has none of its parent's threads.
     key = (os.getpid(), workers, mode, policy, lists)
     with _lock:
-        if key not in _engines:
+        found = _engines.pop(key, None)
+        if found is None:
             while len(_engines) >= _KEPT:
                 del _engines[next(iter(_engines))]
-            _engines[key] = _native.Engine(workers, mode, policy, lists)
-        return _engines[key]
+            found = _native.Engine(workers, mode, policy, lists)
+        # The one that was used last goes last.
+        _engines[key] = found
+        return found
 
 
 def _after_fork() -> None:

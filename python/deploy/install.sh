@@ -11,8 +11,21 @@ home=${BRAID_HOME:-/opt/braid-spark}
 here=$(cd "$(dirname "$0")" && pwd)
 source=${1:-}
 
+# Whether Spark finds a Java that it can use; it looks at JAVA_HOME before PATH.
+new_java() {
+    java=java
+    [ -z "${JAVA_HOME:-}" ] || java=$JAVA_HOME/bin/java
+    # Before version 9 it was called 1.8.
+    found=$("$java" -version 2>&1 | sed -n 's/.* version "\(1\.\)\{0,1\}\([0-9][0-9]*\).*/\2/p')
+    [ "${found:-0}" -ge 17 ]
+}
+
+if [ -n "${JAVA_HOME:-}" ] && ! new_java; then
+    echo "install.sh: JAVA_HOME is $JAVA_HOME, Java ${found:-of no version}: Spark needs 17 or newer: change or unset it" >&2
+    exit 2
+fi
 missing=
-command -v java >/dev/null || missing="$missing default-jre-headless"
+new_java || missing="$missing default-jre-headless"
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3 python3-venv"
 # Spark's own scripts look for it.
 command -v ps >/dev/null || missing="$missing procps"
@@ -28,6 +41,10 @@ if [ -n "$missing" ]; then
     apt-get update -q
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+    if ! new_java; then
+        echo "install.sh: found Java ${found:-of no version}, Spark needs 17 or newer: install it and set JAVA_HOME" >&2
+        exit 2
+    fi
 fi
 python3 -m venv "$home"
 pip() { "$home/bin/pip" "$@" --quiet --disable-pip-version-check --no-cache-dir; }

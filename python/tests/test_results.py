@@ -34,6 +34,14 @@ def test_every_kind_of_input_gives_the_same(tmp_path: Path) -> None:
             braid_evm.execute(wrong)  # type: ignore[arg-type]
 
 
+def test_executors_in_use_are_kept() -> None:
+    used = lines.engine(1)
+    for others in (2, 3, 4, 5, 6):
+        lines.engine(others)
+        assert lines.engine(1) is used
+    assert len(lines._engines) == lines._KEPT
+
+
 def test_an_execution_adds_up() -> None:
     file = block("erc20", txs=6)
     done = braid_evm.execute(file)

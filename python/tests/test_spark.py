@@ -183,6 +183,18 @@ def test_a_restart_runs_what_is_missing(spark: SparkSession, blocks: Path, tmp_p
         run(other, spark)
 
 
+def test_a_limit_of_rows_for_each_file_loses_none(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
+    limit = "spark.sql.files.maxRecordsPerFile"
+    spark.conf.set(limit, "1")
+    try:
+        report = run(Job("verify", str(blocks), str(tmp_path / "out"), partitions=2), spark)
+        assert spark.conf.get(limit) == "1"
+    finally:
+        spark.conf.unset(limit)
+    assert report.rows == table(tmp_path / "out").num_rows == 8
+    assert len(list((tmp_path / "out").glob("part=*/*.parquet"))) == 2
+
+
 def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Path) -> None:
     empty, other = tmp_path / "empty", tmp_path / "other"
     empty.mkdir()
@@ -196,6 +208,7 @@ def test_jobs_that_cannot_begin(spark: SparkSession, blocks: Path, tmp_path: Pat
         (Job("verify", str(none), str(tmp_path / "out")), "without rows"),
         (Job("verify", "nowhere", str(tmp_path / "out")), "expected a folder"),
         (Job("verify", str(empty), str(tmp_path / "out")), "found none"),
+        (Job("verify", str(next(blocks.glob("*.json"))), str(tmp_path / "out")), "expected a folder .* found another file"),
         (Job("verify", str(blocks), str(other)), "neither empty"),
         (Job("verify", str(blocks), str(blocks / "out")), "lies in the input"),
         (Job("verify", str(blocks), str(other / "file")), "is a file"),
@@ -279,7 +292,7 @@ def test_the_command(blocks: Path, tool: Tool, tmp_path: Path) -> None:
     assert "examples:" in helped.stdout
     bare = {**os.environ, "PATH": str(Path(sys.executable).parent), "JAVA_HOME": ""}
     refused = subprocess.run([*command, *arguments], capture_output=True, text=True, env=bare, check=False)
-    assert refused.returncode == 2 and "default-jre-headless" in refused.stderr
+    assert refused.returncode == 2 and "found none: apt-get install default-jre-headless" in refused.stderr
 
 
 def test_a_killed_driver_loses_and_repeats_nothing(blocks: Path, tmp_path: Path) -> None:

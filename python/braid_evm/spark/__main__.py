@@ -23,7 +23,6 @@ with its reason. A job that was interrupted goes on where it was: finished parti
 Exit code: 0 if every block agrees; 1 if a row is not ok; 2 if the job cannot run."""
 
 _NO_SPARK = "expected PySpark: pip install 'braid-evm[spark]'"
-_NO_JAVA = "expected Java 17 or newer: apt-get install default-jre-headless (Debian), or set JAVA_HOME"
 
 RIGHT, WRONG, NO_JOB, INTERRUPTED = 0, 1, 2, 130
 
@@ -55,11 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from pyspark.sql import SparkSession
 
-        from .job import Job, JobError, has_java, run
+        from . import java
+        from .job import Job, JobError, run
     except ImportError as error:
         return _fail(f"{_NO_SPARK} ({error})")
-    if not has_java():
-        return _fail(_NO_JAVA)
+    if why := java.lacking():
+        return _fail(why)
     if min(args.rounds, args.top) < 0 or min(args.partitions or 1, args.task_cores or 1) < 1:
         return _fail("expected numbers of at least 0, and of at least 1 for partitions and cores")
     job = Job(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -239,9 +236,3 @@ class _Progress:
 
 def _describe(spark: SparkSession, text: str) -> None:
     spark.sparkContext.setJobDescription(text)
-
-
-def has_java() -> bool:
-    """Whether Spark will find Java."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which("java") is not None or bool(home and Path(home, "bin/java").exists())

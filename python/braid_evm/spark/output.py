@@ -13,6 +13,9 @@ from .files import Files
 #: A task's file gets its name when the task is committed, not when the whole job is: what a killed job had finished is there.
 _COMMIT_EACH_TASK = {"mapreduce.fileoutputcommitter.algorithm.version": "2"}
 
+#: `finished` takes a second file of a partition for a repetition, so no setting of a cluster may divide a partition.
+_ONE_FILE = {"maxRecordsPerFile": "0"}
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -32,7 +35,7 @@ def listed(spark: SparkSession, folder: str, names: str) -> DataFrame:
 
 def write(rows: DataFrame, folder: str) -> None:
     """Writes rows; those of partition `part` into the folder `part=N`. Each task that ends is there at once."""
-    rows.write.mode("append").options(**_COMMIT_EACH_TASK).partitionBy("part").parquet(folder)
+    rows.write.mode("append").options(**_COMMIT_EACH_TASK, **_ONE_FILE).partitionBy("part").parquet(folder)
 
 
 def finished(spark: SparkSession, files: Files, folder: str) -> set[int]:

@@ -39,6 +39,8 @@ def blocks(spark: SparkSession, files: Files, path: str, column: str) -> tuple[D
     parquet = _placed(listed(spark, path, "*.parquet"), folder, _OF_TABLE)
     if not parquet.isEmpty():
         return _table(spark, path, column), _fingerprint(parquet)
+    if not files.is_folder(path):
+        raise NoInput(f"{path}: expected a folder of block files or a Parquet table, found another file")
     found = _placed(listed(spark, path, "*.json*"), folder, _OF_BLOCKS)
     local = files.local(path)
     made = _of_workers(spark, local) if local else _of_spark(spark, folder)
