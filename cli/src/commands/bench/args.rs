@@ -15,18 +15,18 @@ Examples:
   braid bench blocks/ --json                  every block file in a folder
   braid bench c_erc20 --txs 4000 --db-latency 20us
   braid bench e_uni --simulate 4,8,16,32,64   more workers than there are cores, in virtual time
-  braid bench blocks/ --virtual 2,4,8,16      the same where a run takes as long as its gas: alike on every machine
+  braid bench blocks/ --virtual 2,4,8,16      the same, by gas: alike on every machine
   braid bench blocks/ --bal                   with the access list of each block (EIP-7928)
   braid bench blocks/ --bal-hint              the same, as a hint that may be wrong
   braid bench blocks/ --busy                  while something else computes on every core
-  braid bench blocks/ --against before.json   what became slower since braid bench blocks/ --json > before.json
+  braid bench blocks/ --against before.json   what is slower than in that output of --json
   braid bench --markdown                      the tables of docs/BENCHMARKS.md
-  braid bench --contention --svg sweep.svg    where contention costs time, with bounds, as matrices and as a picture
-  braid bench odd                             odd producers, databases, rules and shapes, each beside a usual one
+  braid bench --contention --svg sweep.svg    where contention costs time, with a picture
+  braid bench odd                             odd databases, rules and shapes, and usual ones
   braid bench sustain native                  a minute of blocks, one after the other, on a chain
 
-Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block became slower (--against);
-2 if a file cannot be used or a block is invalid.";
+Exit code: 0 if all was measured; 1 if a result differs from sequential execution, or a block
+became slower (--against); 2 if a file cannot be used or a block is invalid.";
 
 const COLUMNS: &str = "\
 Columns, each a median over all rounds:
@@ -49,27 +49,31 @@ Below each line: microseconds a transaction takes in each stage, summed over all
 bundle's time is that on the clock), from a run under observation; memory that one run adds
 to a fresh process at its highest, the baseline's and Braid's.
 
-Each timed run comes after a pause (--pause), as in a node: threads sleep, caches are cold. --pause 0
-runs back to back. The ways of executing a block take turns in random order.
+Each timed run comes after a pause (--pause), as in a node: threads sleep, caches are cold.
+--pause 0 runs back to back. The ways of executing a block take turns in random order.
 
---busy: as many processes as cores, or N times as many, compute beside all runs, sequential ones too.
+--busy: as many processes as cores, or N times as many, compute beside all runs, also beside
+sequential ones.
 
---bal: Braid executes each block with its own access list, wherever it is measured or simulated; the
-baseline and the other ways do not look at it. The list is made once, before anything is timed.
---bal-hint: the same with a list that Braid does not trust. --emit-bal: it makes the list of each block.
+--bal: Braid executes each block with its own access list, wherever it is measured or simulated.
+The baseline and the other ways ignore it. The list is made once, before anything is timed.
+--bal-hint: the same with a list that Braid does not trust.
+--emit-bal: Braid makes the list of each block.
 
 --db-latency: each read of the database sleeps so long (the system adds some 50 us), or with
 --db-waits spin keeps its core busy; the baseline reads through the same database.
 
 --simulate: the executor runs on fibers of one thread, all of it, and each step takes as long in
-virtual time as it really took, alone on its core. The figure for the number of workers that is measured stands beside
-the real one; 'here' is that of cores that slow each other down as the copies do (ceiling), while all are busy.
-work/chain is the time of all transactions over that of the longest chain of them that depend on each other.
+virtual time as it really took, alone on its core. The figure for the number of workers that is
+measured stands beside the real one; 'here' is that of cores that slow each other down as the
+copies do (ceiling), while all are busy. work/chain is the time of all transactions over that of
+the longest chain of them that depend on each other.
 
---virtual: a run takes as long as its gas, and each other step a fixed time. learned and fresh are the ratios of an
-executor's sixth and first execution, runs the gas of all runs over that of the block, chain and longest what whole
-runs in their order, and the longest transaction, allow. The means stand beside those of two halves, into which blocks
-fall by their names: thresholds are chosen on the tuning half only.";
+--virtual: a run takes as long as its gas, and each other step a fixed time. learned and fresh are
+the ratios of an executor's sixth and first execution, runs the gas of all runs over that of the
+block, chain and longest what whole runs in their order, and the longest transaction, allow. The
+means stand beside those of two halves, into which blocks fall by their names: thresholds are
+chosen on the tuning half only.";
 
 /// Measure blocks against sequential revm
 ///
