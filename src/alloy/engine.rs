@@ -6,12 +6,19 @@ use crate::executor::Executor;
 use crate::sync::{AtomicU64, Mutex, SeqCst};
 use std::sync::Arc;
 
-/// What the executors of a factory share.
+/// What the executors of a factory share, and those of its clones.
+#[derive(Clone)]
 pub(super) struct Engine {
     pub(super) config: Config,
     pub(super) precompiles: Vec<Arc<dyn Precompile>>,
     pub(super) surcharge: Option<Arc<dyn Surcharge>>,
     pub(super) evm: Option<Arc<dyn CustomEvm>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Threads that are free, and what has been counted.
+#[derive(Default)]
+pub(super) struct Shared {
     idle: Mutex<Vec<Executor>>,
     pub(super) blocks: AtomicU64,
     pub(super) transactions: AtomicU64,
@@ -25,10 +32,7 @@ impl Engine {
             precompiles: Vec::new(),
             surcharge: None,
             evm: None,
-            idle: Mutex::new(Vec::new()),
-            blocks: AtomicU64::new(0),
-            transactions: AtomicU64::new(0),
-            sequential: AtomicU64::new(0),
+            shared: Arc::default(),
         }
     }
 
@@ -61,16 +65,16 @@ impl Engine {
         (transactions, lists): (usize, bool),
         run: impl FnOnce(&mut Executor) -> T,
     ) -> std::io::Result<T> {
-        let idle = self.idle.lock().pop();
+        let idle = self.shared.idle.lock().pop();
         let mut executor = match idle {
             Some(executor) => executor,
             None => self.start()?,
         };
         executor.set_access_list(lists);
         let result = run(&mut executor);
-        self.blocks.fetch_add(1, SeqCst);
-        self.transactions.fetch_add(transactions as u64, SeqCst);
-        self.idle.lock().push(executor);
+        self.shared.blocks.fetch_add(1, SeqCst);
+        self.shared.transactions.fetch_add(transactions as u64, SeqCst);
+        self.shared.idle.lock().push(executor);
         Ok(result)
     }
 }

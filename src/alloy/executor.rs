@@ -221,7 +221,7 @@ where
             let why = "a surcharge is only taken in blocks that are executed whole";
             return Err(BlockExecutionError::msg(why));
         }
-        self.engine.sequential.fetch_add(1, SeqCst);
+        self.engine.shared.sequential.fetch_add(1, SeqCst);
         self.ethereum.execute_transaction_without_commit(tx.into_parts())
     }
 

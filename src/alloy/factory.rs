@@ -1,7 +1,7 @@
 //! Makes executors that share threads.
 
 use super::custom_evm::{FactoryEvm, Fees, Vault};
-use super::engine::Engine;
+use super::engine::{Engine, Shared};
 use super::executor::BraidBlockExecutor;
 use crate::config::Config;
 use crate::evm::{Precompile, Surcharge};
@@ -26,10 +26,11 @@ use std::sync::Arc;
 /// A block executor factory whose executors run whole blocks on many cores.
 ///
 /// Threads are started when the first block is executed and kept. As many as blocks are executed at
-/// the same time have threads of their own.
+/// the same time have threads of their own. Clones share them, and what is counted.
 ///
 /// With [`new`](Self::new) the workers run Braid's own EVM, which is the fastest; with
 /// [`with_evm_factory`](BraidExecutorFactory::with_evm_factory) they run EVMs of the factory `F`.
+#[derive(Clone)]
 pub struct BraidExecutorFactory<R = AlloyReceiptBuilder, Spec = EthSpec, F = EthEvmFactory> {
     ethereum: EthBlockExecutorFactory<R, Spec, F>,
     engine: Engine,
@@ -70,7 +71,8 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     /// calls for single transactions use those of their `Evm`.
     #[must_use]
     pub fn with_precompiles(mut self, precompiles: Vec<Arc<dyn Precompile>>) -> Self {
-        self.engine.precompiles = precompiles;
+        // What clones share was made without them.
+        self.engine = Engine { precompiles, shared: Arc::default(), ..self.engine };
         self
     }
 
@@ -78,7 +80,8 @@ impl<R, Spec> BraidExecutorFactory<R, Spec> {
     /// are executed whole. The calls for single transactions know nothing of it, and so they fail.
     #[must_use]
     pub fn with_surcharge(mut self, surcharge: Arc<dyn Surcharge>) -> Self {
-        self.engine.surcharge = Some(surcharge);
+        let surcharge = Some(surcharge);
+        self.engine = Engine { surcharge, shared: Arc::default(), ..self.engine };
         self
     }
 }
@@ -117,7 +120,7 @@ impl<R, Spec, F> BraidExecutorFactory<R, Spec, F> {
     /// How often which entry has been used so far.
     #[must_use]
     pub fn executions(&self) -> Executions {
-        let Engine { blocks, transactions, sequential, .. } = &self.engine;
+        let Shared { blocks, transactions, sequential, .. } = &*self.engine.shared;
         Executions {
             blocks: blocks.load(SeqCst),
             transactions: transactions.load(SeqCst),

@@ -19,7 +19,7 @@ use crate::support::fixtures::{block_files, fixtures};
 use alloy_consensus::transaction::Recovered;
 use alloy_consensus::{EthereumReceipt, TxEnvelope};
 use alloy_evm::EthEvmFactory;
-use alloy_evm::block::BlockExecutionResult;
+use alloy_evm::block::{BlockExecutionResult, BlockExecutorFactory};
 use alloy_evm::eth::{EthBlockExecutionCtx, EthBlockExecutorFactory};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use braid_evm::alloy::BraidExecutorFactory;
@@ -40,6 +40,7 @@ use revm::state::{AccountInfo, Bytecode};
 use revm::{DatabaseRef, context::DBErrorMarker};
 use running::{run, run_one_by_one, run_upon_each_other};
 use std::borrow::Cow;
+use std::fmt::Debug;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -51,6 +52,12 @@ const WORKERS: [u16; 4] = [1, 2, 3, 8];
 type Theirs = EthBlockExecutorFactory<Receipts, ForkSpec, EthEvmFactory>;
 type Ours = BraidExecutorFactory<Receipts, ForkSpec>;
 type Transactions = Vec<(TxEnv, Recovered<TxEnvelope>)>;
+
+/// What reth's `ConfigureEvm` asks of its factory, checked by the compiler.
+const _: () = {
+    const fn fits<F: BlockExecutorFactory + Clone + Debug + Send + Sync + Unpin + 'static>() {}
+    fits::<BraidExecutorFactory>();
+};
 
 fn config(workers: u16) -> Config {
     let mut config = Config::with_workers(NonZeroU16::new(workers).expect("some"));
@@ -350,6 +357,7 @@ fn entries_are_counted() {
     let factory = ours(&block, 2);
     let whole = run(&factory, &block, &transactions, database.clone());
     let counted = factory.executions();
+    assert_eq!(factory.clone().executions(), counted, "clones count together");
     assert_eq!((counted.blocks, counted.transactions, counted.sequential), (1, 8, 0));
     let one_by_one = run_one_by_one(&factory, &block, &transactions, database);
     assert_equal(&whole, &one_by_one, "one by one");

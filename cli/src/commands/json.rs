@@ -119,7 +119,7 @@ struct MismatchLine {
     /// Block access index.
     index: u64,
     account: Address,
-    /// `account`, `balance`, `nonce`, `code` or `slot`.
+    /// `account`, `balance`, `nonce`, `code`, `slot`, or `other` for what a later fork may add.
     field: &'static str,
     slot: Option<U256>,
     /// What the list says: a value, code, `unchanged`, or null if it says nothing.
@@ -134,6 +134,7 @@ impl From<&ListReport> for ListLine {
             Access::Unchanged => "unchanged".to_owned(),
             Access::Value(value) => format!("{value:#x}"),
             Access::Code(code) => code.to_string(),
+            other => format!("{other:?}"),
         };
         let mismatch = match &list.wrong {
             Some(AccessListError::Mismatch(wrong)) => {
@@ -143,6 +144,7 @@ impl From<&ListReport> for ListLine {
                     AccountField::Nonce => ("nonce", None),
                     AccountField::Code => ("code", None),
                     AccountField::Slot(slot) => ("slot", Some(slot)),
+                    _ => ("other", None),
                 };
                 Some(MismatchLine {
                     index: wrong.index,

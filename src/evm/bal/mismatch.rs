@@ -44,6 +44,7 @@ pub struct AccessListMismatch {
 
 /// A part of an account that an access list has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum AccountField {
     /// The account itself, whatever was changed in it.
     Account,
@@ -59,6 +60,7 @@ pub enum AccountField {
 
 /// What happens to a part of an account at an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// It is accessed without a change.
     Unchanged,

@@ -8,6 +8,7 @@ use revm::state::{Account, AccountInfo, EvmState};
 
 /// How a transaction changed an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// Touched; balance, nonce, code or slots may differ.
     Changed,
