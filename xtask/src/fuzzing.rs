@@ -55,10 +55,14 @@ pub(crate) struct FuzzArgs {
 /// looks for new inputs.
 pub(crate) fn fuzz(runner: &mut Runner, args: &FuzzArgs) -> Result<(), Failed> {
     replay(runner)?;
-    let mut command = cargo("test --locked --test blocks -- random_blocks:: --nocapture");
+    let tests = "random_blocks:: hostile_lists:: declared::";
+    let mut command = cargo(&format!("test --locked --test blocks -- {tests} --nocapture"));
     let blocks = args.blocks.or(args.seed.is_none().then_some(BLOCKS));
     if let Some(blocks) = blocks {
         command.env("BRAID_RANDOM_BLOCKS", blocks.to_string());
+        // Each of these is executed with several lists, or is made of declarations.
+        command.env("BRAID_HOSTILE_LISTS", blocks.div_ceil(20).to_string());
+        command.env("BRAID_DECLARED", blocks.div_ceil(5).to_string());
     }
     if let Some(seed) = args.seed {
         command.env("BRAID_SEED", seed.to_string());

@@ -12,12 +12,15 @@ use std::path::PathBuf;
 
 /// Runs `orders` blocks of each file and fork.
 pub(super) fn amplify(paths: &[PathBuf], settings: &Settings, orders: u64) -> Result<End, Stop> {
-    let executor = settings.executor(Mode::Build, false)?;
-    run_all(&mut Amplifier { executor, settings, orders }, paths, settings)?.end()
+    let (without, listing) =
+        (settings.executor(Mode::Build, false)?, settings.executor(Mode::Build, true)?);
+    let executors = [without, listing];
+    run_all(&mut Amplifier { executors, settings, orders }, paths, settings)?.end()
 }
 
 struct Amplifier<'a> {
-    executor: Executor,
+    /// Every second order makes access lists, which are compared with those of the oracle.
+    executors: [Executor; 2],
     settings: &'a Settings,
     orders: u64,
 }
@@ -52,7 +55,9 @@ impl Suite for Amplifier<'_> {
         for order in 0..self.orders {
             let seed = self.settings.seed.wrapping_add(order);
             let wanted = |fork: &str| self.settings.wants_fork(fork);
-            test.amplify(&mut self.executor, seed, &wanted, &mut |block| blocks.push(block));
+            let [without, listing] = &mut self.executors;
+            let executor = if seed % 2 == 0 { without } else { listing };
+            test.amplify(executor, seed, &wanted, &mut |block| blocks.push(block));
         }
         for block in blocks {
             let (status, error_msg) = words(&block.verdict);

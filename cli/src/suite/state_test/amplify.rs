@@ -164,7 +164,10 @@ fn twin(state: &mut PlainState, sender: Address, number: u64) -> Address {
 
 /// Runs the block both ways and compares everything.
 fn compare(executor: &mut Executor, block: &Block, database: &SuiteDatabase) -> Amplified {
-    let expected = Prepared::new(block).run(database.clone(), OnInvalid::Skip);
+    let prepared = Prepared::new(block);
+    let makes_list = executor.config().access_list;
+    let prepared = if makes_list { prepared.with_access_lists() } else { prepared };
+    let expected = prepared.run(database.clone(), OnInvalid::Skip);
     let found = executor
         .block(braid_evm::Block::from(block))
         .database(Yielding(database.clone()))
