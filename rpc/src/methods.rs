@@ -221,6 +221,7 @@ fn run<S: Snapshot>(module: &mut RpcModule<Context<S>>) -> Result<(), RegisterMe
         let request = args.next::<TransactionRequest>()?;
         let view = params::state(&it.shared, args.maybe()?)?;
         no_overrides(args)?;
+        no_block_overrides(args)?;
         Ok(U64::from(estimate(&view, &request, it.limits.call_gas, &args.place)?))
     })?;
     add(module, "eth_createAccessList", |it, args| {

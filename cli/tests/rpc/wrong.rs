@@ -44,6 +44,11 @@ fn what_is_wrong_has_a_code_and_the_node_goes_on() {
             -32602,
             "block overrides",
         ),
+        (
+            node.error("eth_estimateGas", json!([{}, "latest", {}, {"number": "0x9"}])),
+            -32602,
+            "block overrides",
+        ),
     ];
     for (at, ((code, message), expected, words)) in cases.into_iter().enumerate() {
         assert_eq!(code, expected, "case {at}: {message}");
