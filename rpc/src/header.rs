@@ -59,11 +59,17 @@ fn base_fee(parent: &Header) -> u64 {
     }
 }
 
-/// Whether the base fee of the block after `parent` is one that falls if that block is empty.
-pub(crate) fn base_fee_falls(parent: &Header) -> bool {
-    let (fee, gas_limit) = (base_fee(parent), parent.gas_limit);
-    let empty = Header { base_fee_per_gas: Some(fee), gas_limit, ..Header::default() };
-    base_fee(&empty) < fee
+/// The base fee to which empty blocks after `parent` come in the end.
+pub(crate) fn least_base_fee(parent: &Header) -> u64 {
+    let (mut fee, gas_limit) = (base_fee(parent), parent.gas_limit);
+    loop {
+        let empty = Header { base_fee_per_gas: Some(fee), gas_limit, ..Header::default() };
+        let next = base_fee(&empty);
+        if next >= fee {
+            return fee;
+        }
+        fee = next;
+    }
 }
 
 /// Fills in what the execution gave. The state root stays zero: it is computed afterwards.

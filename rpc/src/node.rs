@@ -173,7 +173,7 @@ impl<S: StateStore> Node<S> {
     /// The block failed.
     pub fn step(&mut self, now: u64) -> Result<Option<Mined>, NodeError> {
         let pool = self.pool.handle();
-        let waits = || header::base_fee_falls(&self.parent.header) && pool.waits_for_base_fee();
+        let waits = || pool.waits_for_base_fee(header::least_base_fee(&self.parent.header));
         if pool.status().ready == 0 && !waits() {
             return Ok(None);
         }

@@ -215,8 +215,12 @@ impl<S: StateSource> Session<S> {
     }
 
     /// What the block has come to so far.
-    pub(super) const fn totals(&self) -> Totals {
-        Totals { work: self.ledger.work, discarded: self.counters.protocol.discarded }
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            work: self.ledger.work,
+            discarded: self.counters.protocol.discarded,
+            is_slow: self.workload.activity.seems_slow(),
+        }
     }
 
     /// Number of transactions below `end` that have not run.

@@ -123,11 +123,12 @@ impl PoolHandle {
         self.lock().next_nonce(sender)
     }
 
-    /// Whether the next transaction of some sender lacks nothing but the base fee: it can go into a
-    /// block once that has fallen, as it does after each empty one (EIP-1559).
+    /// Whether the next transaction of some sender lacks nothing but the base fee, and pays `least`:
+    /// it can go into a block once the fee has fallen to that, as it does with each empty block
+    /// (EIP-1559).
     #[must_use]
-    pub fn waits_for_base_fee(&self) -> bool {
-        self.lock().waits_for_base_fee()
+    pub fn waits_for_base_fee(&self, least: u64) -> bool {
+        self.lock().waits_for_base_fee(least.into())
     }
 
     /// How much the pool holds.

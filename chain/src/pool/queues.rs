@@ -325,11 +325,12 @@ impl Queues {
         self.senders.get(sender).map(Queue::gap)
     }
 
-    /// Whether some sender's next transaction lacks nothing but the base fee.
-    pub(super) fn waits_for_base_fee(&self) -> bool {
+    /// Whether some sender's next transaction lacks nothing but the base fee, and pays `least`.
+    pub(super) fn waits_for_base_fee(&self, least: u128) -> bool {
         let priced_out = |queue: &Queue| {
             let next = queue.entries.get(&queue.account.nonce);
-            next.is_some_and(|entry| entry.tx.tip(self.base_fee).is_none())
+            let waits = |tx: &PoolTransaction| tx.tip(self.base_fee).is_none();
+            next.is_some_and(|entry| waits(&entry.tx) && entry.tx.max_fee() >= least)
         };
         self.senders.values().any(priced_out)
     }

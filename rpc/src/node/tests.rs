@@ -218,8 +218,10 @@ fn blocks_are_made_until_the_base_fee_lets_a_transaction_in() {
     }
     // Each is an eighth cheaper: 0.77, 0.67.
     assert_eq!(gas, [0, 0, 0, 21_000]);
-    // What no base fee lets in is not waited for: it falls by no more than it has eighths.
+    // The least is 7: an eighth of it is nothing.
     node.shared.send(payment(1, 0, 6)).expect("admitted");
+    assert!(node.step(0).expect("works").is_none());
+    node.shared.send(payment(2, 0, 7)).expect("admitted");
     let blocks = (0..1_000).take_while(|_| node.step(0).expect("works").is_some()).count();
     assert!((100..400).contains(&blocks), "{blocks}");
     // A transaction that is missing is not waited for, either.

@@ -220,7 +220,7 @@ impl EvmLedger {
             self.outcomes.append(&mut part.outcomes);
             self.shard_masks.append(&mut part.shard_masks);
         }
-        self.work += part.work;
+        self.work = self.work.saturating_add(part.work);
         self.long.append(&mut part.long);
         if is_evm_mutant!(self.mutant, ListedOutOfOrder) {
             core::mem::swap(&mut self.accesses, &mut part.accesses);

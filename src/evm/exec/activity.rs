@@ -48,6 +48,11 @@ impl DatabaseActivity {
         result
     }
 
+    /// Whether it has shown so far that more workers are of use.
+    pub(in crate::evm) fn seems_slow(&self) -> bool {
+        self.is_slow(self.seats.len()) == Some(true)
+    }
+
     /// Whether this block shows that more than `usual` workers are of use.
     pub(in crate::evm) fn is_slow(&self, usual: usize) -> Option<bool> {
         let sum =

@@ -28,11 +28,19 @@ pub(super) fn work(gas: u64, for_state: u64, precompiles: u64) -> u64 {
 /// EIP-2200), as the `entries` of its journal tell them.
 pub(super) fn gas_for_state(entries: &[JournalEntry]) -> u64 {
     const TRANSACTION: u64 = 21_000;
+    // A slot is charged for when it is loaded and when it is changed first, not each time.
+    let is_load = |entry: &&JournalEntry| matches!(entry, JournalEntry::StorageWarmed { .. });
+    let mut unchanged = entries.iter().filter(is_load).count();
+    let mut changes = |gas| {
+        let is_first = unchanged > 0;
+        unchanged = unchanged.saturating_sub(1);
+        if is_first { gas } else { 100 }
+    };
     let charged = |entry: &JournalEntry| match entry {
         JournalEntry::AccountWarmed { .. } => 2_600,
         JournalEntry::StorageWarmed { .. } => 2_100,
-        JournalEntry::StorageChanged { had_value, .. } if had_value.is_zero() => 20_000,
-        JournalEntry::StorageChanged { .. } => 2_900,
+        JournalEntry::StorageChanged { had_value, .. } if had_value.is_zero() => changes(20_000),
+        JournalEntry::StorageChanged { .. } => changes(2_900),
         _ => 0,
     };
     entries.iter().map(charged).fold(TRANSACTION, u64::saturating_add)
@@ -73,7 +81,8 @@ mod tests {
         };
         let warmed = JournalEntry::StorageWarmed { address: Address::ZERO, key: U256::ZERO };
         assert_eq!(gas_for_state(&[]), 21_000);
-        assert_eq!(gas_for_state(&[warmed, slot(0), slot(7)]), 46_000);
+        let entries = [warmed.clone(), slot(0), warmed, slot(7), slot(0), slot(8)];
+        assert_eq!(gas_for_state(&entries), 48_300);
         // A payment; a token; as many instructions; a precompile; less than was charged.
         assert_eq!(work(21_000, 21_000, 0), 3_500);
         assert_eq!(work(46_000, 46_000, 0), 7_666);

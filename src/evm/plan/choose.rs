@@ -113,7 +113,8 @@ fn by_features(
         untried.neighbours = true;
     }
     if may_group(features, feedback, progress, rest) {
-        if can_group(features, feedback, progress, rest) {
+        // An executor that does not last cannot remember that they did not hold.
+        if feedback.is_some_and(|it| !features.learns || it.tries_groups()) {
             return Choice { untried, ..rest.choice(Strategy::Groups, Reason::Contended) };
         }
         untried.groups = true;
@@ -146,17 +147,6 @@ fn may_group(
     let is_enough = rest.left() >= GROUPS && features.mean_gas >= CHEAP;
     let is_of_use = is_enough && (have_paid || progress.is_contended);
     is_of_use && !progress.tried.groups && features.may_batch()
-}
-
-/// Whether they are tried: an executor that does not last cannot remember that they did not hold.
-fn can_group(
-    features: &Features,
-    feedback: Option<&Feedback>,
-    progress: &Progress,
-    rest: Rest<'_>,
-) -> bool {
-    let tries = feedback.is_some_and(|it| !features.learns || it.tries_groups());
-    tries && may_group(features, feedback, progress, rest)
 }
 
 #[cfg(test)]
@@ -311,7 +301,7 @@ mod tests {
             let next = if in_order { choice.end } else { at + 10 };
             let (was_given_up, has_failed, rounds_paid) = (true, false, false);
             let outcome = Outcome { first: at, next, all, was_given_up, has_failed, rounds_paid };
-            let found = Found { is_cheap: false, is_contended: true };
+            let found = Found { as_cheap: 0, is_contended: true };
             progress.learn(Policy::Auto, &choice, &outcome, found);
             at = next;
         }
@@ -344,7 +334,7 @@ mod tests {
         for (is_contended, strategy, end) in
             [(false, Strategy::Speculative, 600), (true, Strategy::Groups, 600)]
         {
-            let found = Found { is_cheap: false, is_contended };
+            let found = Found { as_cheap: 0, is_contended };
             progress.learn(Policy::Auto, &trial, &outcome, found);
             let next = choose(&features, Some(&feedback), &progress, rest(128));
             assert_eq!((next.strategy, next.end), (strategy, end));

@@ -5,12 +5,14 @@ use super::choose::choose;
 use super::features::{Features, Setting};
 use super::feedback::{Feedback, StretchFeedback};
 use super::longest::Seen;
+use super::partition::as_cheap;
 use super::progress::{Found, Outcome, Progress, is_cheap};
 use super::strategy::{Strategy, Stretch};
 use super::thresholds::{CONTENDED_ONE_IN, WORKERS_THAT_MEET};
 use crate::config::Policy;
 use crate::evm::exec::input::Block;
 use crate::ids::TxIndex;
+use core::ops::Range;
 
 /// What decides about one block.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(in crate::evm) struct Totals {
     pub(in crate::evm) work: u64,
     /// Runs that were discarded.
     pub(in crate::evm) discarded: u64,
+    /// Whether storage seems to be slow.
+    pub(in crate::evm) is_slow: bool,
 }
 
 /// How a block has run.
@@ -106,16 +110,19 @@ impl StrategyChooser {
         feedback.map(|it| it.longest.of(block, first..choice.end)).unwrap_or_default()
     }
 
-    /// What the last `transactions` have turned out to be, with which the block has come to
+    /// What the transactions of `stretch` have turned out to be, with which the block has come to
     /// `totals`. Where storage is slow, what runs ahead reads for the others.
-    fn find(&mut self, transactions: usize, totals: Totals) -> Found {
+    fn find(&mut self, block: &Block, stretch: Range<usize>, totals: Totals) -> Found {
+        let transactions = stretch.len();
         let before = core::mem::replace(&mut self.totals, totals);
         let Setting { workers, is_wide, .. } = self.features.setting;
         let workers = workers.min(WORKERS_THAT_MEET);
         let discarded = totals.discarded.saturating_sub(before.discarded);
         let work = totals.work.saturating_sub(before.work);
+        let is_slow = is_wide || totals.is_slow;
+        let is_cheap = !is_slow && is_cheap(transactions, work, workers);
         Found {
-            is_cheap: !is_wide && is_cheap(transactions, work, workers),
+            as_cheap: if is_cheap { as_cheap(block, stretch) } else { 0 },
             is_contended: discarded.saturating_mul(CONTENDED_ONE_IN) > transactions as u64,
         }
     }
@@ -134,7 +141,7 @@ impl StrategyChooser {
         outcome: Outcome,
         (least, mut seen, totals): (u32, Seen, Totals),
     ) {
-        let found = self.find(outcome.next.saturating_sub(outcome.first), totals);
+        let found = self.find(block, outcome.first..outcome.next, totals);
         self.progress.learn(self.features.policy, choice, &outcome, found);
         if choice.strategy != Strategy::InOrder {
             self.workers = self.workers.max(choice.workers);
@@ -161,5 +168,60 @@ impl StrategyChooser {
             Some(last) if (last.strategy, last.reason) == (strategy, reason) => last.end = end,
             _ => self.path.push(Stretch { first, end, strategy, reason }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::features::ListUse;
+    use super::super::strategy::Reason;
+    use super::*;
+    use crate::config::Config;
+    use crate::evm::exec::payees::Payees;
+    use alloy_primitives::{Address, TxKind};
+    use revm::context::TxEnv;
+    use std::num::NonZeroU16;
+
+    /// Calls of one contract. The first 600 ask for little, the others for much.
+    fn block() -> Block {
+        let call = |number: u64| TxEnv {
+            caller: Address::left_padding_from(&(number + 1_000).to_be_bytes()),
+            kind: TxKind::Call(Address::repeat_byte(0xcc)),
+            data: vec![7; 36].into(),
+            gas_limit: if number < 600 { 60_000 } else { 6_000_000 },
+            ..TxEnv::default()
+        };
+        Block { transactions: (0..900).map(call).collect(), ..Block::default() }
+    }
+
+    /// What follows the first 128 calls, which have come to `totals`: a strategy, up to where.
+    fn after_trial(totals: Totals) -> (Strategy, Reason, usize) {
+        let (block, list) = (block(), ListUse::Nothing);
+        let (is_wide, is_pool, shares_journals, is_declared) = (false, false, true, false);
+        let setting = Setting { workers: 2, is_wide, shares_journals, list, is_pool, is_declared };
+        let config = Config::with_workers(NonZeroU16::MIN);
+        let features = Features::of((&block, Payees::NONE), &config, setting);
+        let mut chooser = StrategyChooser::new(features);
+        let trial = chooser.choose(None, &block, 0);
+        assert_eq!((trial.strategy, trial.end), (Strategy::Speculative, 128));
+        let (was_given_up, has_failed, rounds_paid) = (false, false, false);
+        let outcome =
+            Outcome { first: 0, next: 128, all: 900, was_given_up, has_failed, rounds_paid };
+        chooser.learn(None, &block, &trial, outcome, (32, Seen::default(), totals));
+        let Choice { strategy, reason, end, .. } = chooser.choose(None, &block, 128);
+        (strategy, reason, end)
+    }
+
+    #[test]
+    fn what_was_cheap_runs_in_order_as_far_as_others_look_like_it() {
+        let totals = |work: u64| Totals { work: work * 128, ..Totals::default() };
+        let cheap = (Strategy::InOrder, Reason::CheapTransactions);
+        // 472 that ask for as much, and five for a hundred times that: eight times what 128 did.
+        let (strategy, reason, end) = after_trial(totals(9_000));
+        assert_eq!((strategy, reason, end), (cheap.0, cheap.1, 605));
+        let shared = (Strategy::Speculative, Reason::NothingKnown, 900);
+        assert_eq!(after_trial(totals(30_000)), shared);
+        // What runs ahead reads for the others.
+        assert_eq!(after_trial(Totals { is_slow: true, ..totals(9_000) }), shared);
     }
 }

@@ -29,6 +29,8 @@ pub(in crate::evm) struct Pace {
     /// Rounds that are run, whatever they bring.
     forced: Option<u32>,
     is_over: bool,
+    /// The last one was not worth other workers.
+    is_cheap: bool,
 }
 
 impl Pace {
@@ -46,6 +48,7 @@ impl Pace {
             is_tight: false,
             forced: None,
             is_over: false,
+            is_cheap: false,
         }
     }
 
@@ -66,7 +69,7 @@ impl Pace {
 
     /// Whether they were of use.
     pub(in crate::evm) const fn have_paid(&self) -> bool {
-        self.batched > 0 && !self.is_wasteful()
+        self.batched > 0 && !self.is_wasteful() && !self.is_cheap
     }
 
     /// That much of the shortest round counts as if it had paid. Where many wait for all before
@@ -147,6 +150,7 @@ impl Pace {
                 self.good = 0;
             }
         }
+        self.is_cheap = is_cheap;
         self.is_over = is_cheap || self.is_wasteful();
     }
 }
@@ -248,6 +252,15 @@ mod tests {
             pace.ran(128, 0, if round % 4 == 0 { 32 } else { 0 }, false);
             assert!(!pace.is_over(), "{round}");
         }
+    }
+
+    #[test]
+    fn rounds_end_where_transactions_are_cheap_and_have_not_paid() {
+        let mut pace = Pace::new(2);
+        pace.ran(64, 0, 0, false);
+        assert!(!pace.is_over() && pace.have_paid());
+        pace.ran(64, 0, 0, true);
+        assert!(pace.is_over() && !pace.have_paid());
     }
 
     #[test]

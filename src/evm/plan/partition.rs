@@ -3,8 +3,8 @@
 
 use super::hinted::Hinted;
 use super::thresholds::{
-    BATCHES_EACH, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, MILLISECOND_GAS, SHORT, SHORTEST_BATCH,
-    TRANSFER_MICROSECONDS,
+    BATCHES_EACH, FOLD_MICROSECONDS, GAS_IN_A_MICROSECOND, LONGER_IN_ORDER, MILLISECOND_GAS, SHORT,
+    SHORTEST_BATCH, TRANSFER_MICROSECONDS,
 };
 use super::tx::{may_fit, mean_gas_limit, probable_gas, ties};
 use crate::evm::exec::input::{Block, regular_gas_limit};
@@ -53,6 +53,23 @@ pub(in crate::evm) fn plan_block(
 pub(in crate::evm) fn first_batch(block: &Block) -> usize {
     usize::try_from(MILLISECOND_GAS / mean_gas_limit(block).max(1))
         .map_or(SHORT, |fit| fit.clamp(SHORTEST_BATCH, SHORT))
+}
+
+/// How many transactions after `stretch` are as cheap, by what they ask for: a multiple of its
+/// number at most, which asks for no more than that multiple of its gas.
+pub(super) fn as_cheap(block: &Block, stretch: Range<usize>) -> usize {
+    let end = stretch.end;
+    let asked = |tx: &TxEnv| probable_gas(block, tx);
+    let most = LONGER_IN_ORDER.saturating_mul(stretch.len());
+    let transactions = block.transactions.get(stretch).unwrap_or_default().iter();
+    let sum = transactions.map(asked).fold(0, u64::saturating_add);
+    let room = sum.saturating_mul(LONGER_IN_ORDER as u64);
+    let next = block.transactions.get(end..).unwrap_or_default().iter().take(most);
+    let sums = next.scan(0_u64, |sum, tx| {
+        *sum = sum.saturating_add(asked(tx));
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= room).count()
 }
 
 /// Shares the transactions of `round` out among lanes, up to the first that alone has no room in

@@ -2,7 +2,7 @@
 
 use super::choice::{Choice, Tried};
 use super::strategy::{Reason, Strategy};
-use super::thresholds::{LONGER_IN_ORDER, SHARING, SHORT};
+use super::thresholds::{SHARING, SHORT};
 use super::trials::Trials;
 use crate::config::{Forced, Policy};
 
@@ -29,8 +29,9 @@ pub(in crate::evm) struct Outcome {
 /// What a stretch's transactions have turned out to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    /// They take less time than it saves to share them out.
-    pub(super) is_cheap: bool,
+    /// Sharing them out takes more time than it saves, and so it does for this number of the next
+    /// ones.
+    pub(super) as_cheap: usize,
     /// Many runs of them were discarded.
     pub(super) is_contended: bool,
 }
@@ -74,7 +75,7 @@ impl Progress {
         self.tried.groups |= choice.untried.groups;
         match choice.strategy {
             Strategy::Speculative => self.is_contended = found.is_contended,
-            // They end where one needs another one.
+            // They end where one needs another one, as a rule.
             Strategy::Neighbours => self.is_contended = true,
             _ => {}
         }
@@ -83,8 +84,8 @@ impl Progress {
         self.in_order = cheap.or(next);
     }
 
-    /// What runs in order after transactions that were too cheap to be shared out: some times as
-    /// many. A list, and declarations, make sharing cheaper.
+    /// What runs in order after transactions that were too cheap to be shared out. A list, and
+    /// declarations, make sharing cheaper.
     fn cheap_in_order(
         policy: Policy,
         choice: &Choice,
@@ -100,9 +101,8 @@ impl Progress {
         };
         let committed = outcome.next.saturating_sub(outcome.first);
         let is_left = outcome.next < outcome.all;
-        let stays = counts && found.is_cheap && is_left && policy == Policy::Auto;
-        let length = LONGER_IN_ORDER.saturating_mul(committed);
-        (stays && committed >= SHORT).then_some((length, Reason::CheapTransactions))
+        let stays = counts && found.as_cheap > 0 && is_left && policy == Policy::Auto;
+        (stays && committed >= SHORT).then_some((found.as_cheap, Reason::CheapTransactions))
     }
 
     /// What runs in order after `choice`. A pool's next transactions are chosen for anew.
@@ -150,8 +150,8 @@ impl Progress {
     }
 }
 
-/// Whether `transactions` that were so much `work` together take less time than it saves to share
-/// them out among `workers`.
+/// Whether it takes more time to share `transactions` that were so much `work` together out among
+/// `workers` than it saves.
 pub(in crate::evm) const fn is_cheap(transactions: usize, work: u64, workers: usize) -> bool {
     // So much the others take off the caller, at most, for each part that it runs itself.
     let saved = work.saturating_mul(workers.saturating_sub(1) as u64);
@@ -198,7 +198,8 @@ mod tests {
             Outcome { first, next, all, was_given_up, has_failed, rounds_paid }
         };
         let in_order = |progress: &mut Progress, choice: &Choice, (first, next), is_cheap| {
-            let found = Found { is_cheap, is_contended: false };
+            let as_cheap = if is_cheap { 8 * (next - first) } else { 0 };
+            let found = Found { as_cheap, is_contended: false };
             progress.learn(Policy::Auto, choice, &outcome(first, next), found);
             progress.in_order
         };

@@ -33,7 +33,8 @@ pub enum Reason {
     OneWorker,
     /// The block takes too little gas to wake other workers for.
     TooLittleGas,
-    /// Each transaction takes too little gas to be handed to another worker.
+    /// Handing a transaction to another worker costs more time than it saves, in the mean: by gas
+    /// limits at first, then by what has run.
     CheapTransactions,
     /// One sender has most of the gas: its transactions depend on each other by their nonces.
     OneSender,

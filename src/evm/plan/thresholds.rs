@@ -57,7 +57,8 @@ pub(super) const BATCHES_EACH: usize = 2;
 
 /// Transactions that are risked until more is known: of the shortest round, of the longest one
 /// for each worker ([`WORKERS_THAT_MEET`] count at most), of the longest first batch, and of the
-/// first stretch in order after speculation was given up. Rounds of 32 for each worker lost with 8
+/// first stretch in order after speculation was given up; and that have to run before they count
+/// as cheap. Rounds of 32 for each worker lost with 8
 /// to 64 of them (DESIGN).
 pub(super) const SHORT: usize = 64;
 
@@ -103,7 +104,8 @@ pub(super) const SHARING: u64 = 16_000;
 /// Microseconds that it takes to fold what a transaction has left. By judgement.
 pub(super) const FOLD_MICROSECONDS: u64 = 1;
 
-/// How many times longer the next stretch in order is each time speculation is given up. A block of
+/// How many times longer the next stretch is: in order, each time speculation is given up or
+/// transactions are cheap; of speculation that pays, until it is looked at again. A block of
 /// 20,000 dependent transfers has four trials (DESIGN).
 pub(super) const LONGER_IN_ORDER: usize = 8;
 
