@@ -1,8 +1,8 @@
-//! revm's handler with seven changes: the beneficiary's reward is deferred, what the transaction
+//! revm's handler with eight changes: the beneficiary's reward is deferred, what the transaction
 //! changed is taken before the journal forgets it, what was changed before it is taken before an
 //! error undoes it, codes that revm forgets are remembered, a surcharge is taken if there is one,
-//! what the transaction accesses is recorded if a list is asked for, and it halts if it accesses
-//! what it does not declare.
+//! what the transaction accesses is recorded if a list is asked for, it halts if it accesses what
+//! it does not declare, and what it is charged for the state is summed up.
 
 use super::block_context::BlockContext;
 use super::change::AccountChange;
@@ -311,7 +311,7 @@ impl<'a, D: DatabaseRef> Handler for BlockHandler<'_, 'a, D> {
         self.run_frames(evm, first_frame_input)
     }
 
-    /// As in revm, with one line more.
+    /// As in revm; before the journal forgets the transaction, what it left there is taken.
     fn execution_result(
         &mut self,
         evm: &mut Self::Evm,

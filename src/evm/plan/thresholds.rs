@@ -47,7 +47,7 @@ pub(super) const TIED_ONE_IN: usize = 64;
 
 /// Transactions. From as many on speculation is looked at before it goes on, and rounds of tied
 /// transactions may follow it: in a shorter block either takes a tenth of the time (DESIGN,
-/// "Transactions with few ties run as lanes").
+/// "Contended transactions run as lanes").
 pub(super) const GROUPS: usize = 256;
 
 /// Batches for each worker: of a round of tied transactions, where a worker that is done takes the

@@ -7,7 +7,7 @@ use crate::config::{Forced, Policy};
 #[derive(Clone, Copy, Debug)]
 enum Shown {
     Nothing,
-    /// It is tried for this number of transactions.
+    /// It is tried for this number of transactions, `usize::MAX` for all.
     Pays(usize),
     /// It was wasted: this number of transactions ran one after the other then.
     Wasted(usize),
