@@ -165,7 +165,9 @@ impl<S: Snapshot> Snapshot for Cancellable<S> {
         table: Table,
         prefix: &[u8],
     ) -> Box<dyn Iterator<Item = Result<Entry, StoreError>> + '_> {
-        self.snapshot.scan(table, prefix)
+        let entries = self.snapshot.scan(table, prefix);
+        let stops = || self.cancel.is_cancelled().then_some(Err(StoreError::Empty));
+        Box::new(entries.map(move |entry| stops().unwrap_or(entry)))
     }
 }
 

@@ -10,7 +10,7 @@ use braid_evm::AccessList;
 use std::sync::Arc;
 
 /// The access list of each block, by a chain whose blocks have none.
-fn lists(stream: &Stream) -> Vec<AccessList> {
+pub(crate) fn lists(stream: &Stream) -> Vec<AccessList> {
     let mut config = config(2);
     config.executor.access_list = true;
     let mut chain = Chain::open(begun(stream), config).expect("a chain");

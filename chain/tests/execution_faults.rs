@@ -1,5 +1,6 @@
 //! Databases that fail, are slow or panic at a random read on whichever thread does it, a writer that fails,
-//! and cancellation at a random moment, while hostile blocks execute in every strategy.
+//! and cancellation at a random moment, while hostile blocks execute in every strategy; every
+//! other stream of blocks comes with access lists, for which trie work reads the store beside execution.
 //!
 //! 1. An error names its block and is the one of the store; a panic's payload comes through, the writer's is
 //!    an error.
@@ -11,12 +12,13 @@
 //! `BRAID_CHAIN_FAULT_RUNS`: number of runs; `BRAID_CHAIN_FAULT_SEED`: the only one.
 
 use crate::{
+    ahead::lists,
     streams::{begun, config},
     support::{Kind, Seen, Stream, Subject, Trouble, Troubled, each_seed},
 };
 use braid_chain::ChainConfig;
-use braid_evm::{Executor, Forced, Policy};
-use std::{collections::BTreeMap, env};
+use braid_evm::{AccessList, Executor, Forced, Policy};
+use std::{collections::BTreeMap, env, sync::Arc};
 
 const POLICIES: [Policy; 6] = [
     Policy::Auto,
@@ -35,14 +37,24 @@ pub(crate) fn random_config(seed: u64) -> ChainConfig {
     config
 }
 
+/// The lists of the blocks of every other stream.
+pub(crate) fn with_lists(seed: u64, stream: &Stream) -> Vec<Arc<AccessList>> {
+    if seed.is_multiple_of(2) {
+        Vec::new()
+    } else {
+        lists(stream).into_iter().map(Arc::new).collect()
+    }
+}
+
 fn run(seed: u64) -> (Kind, Seen) {
     let stream = Stream::new(seed, 1 + seed % 4);
     let (config, trouble) = (random_config(seed), Trouble::new(seed));
     let kind = trouble.kind;
     let store = Troubled { inner: begun(&stream), trouble };
     let mut executor = Executor::new(config.executor).expect("threads");
+    let lists = with_lists(seed, &stream);
     let (stream, executor, seen) = (&stream, &mut executor, Seen::default());
-    let mut subject = Subject { stream, store, config, executor, seen };
+    let mut subject = Subject { stream, store, config, executor, lists: &lists, seen };
     subject.run();
     (kind, subject.seen)
 }

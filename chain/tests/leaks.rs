@@ -1,7 +1,7 @@
 //! Nothing grows while blocks execute and fail: threads, memory, open files.
 
 use crate::{
-    execution_faults::random_config,
+    execution_faults::{random_config, with_lists},
     streams::begun,
     support::{Child, Seen, Stream, Subject, Trouble, Troubled, each_seed, report},
 };
@@ -56,17 +56,23 @@ impl Held {
 fn child() {
     let Ok(blocks) = env::var(BLOCKS) else { return };
     let blocks = blocks.parse::<u64>().expect("a number of blocks");
-    let streams: Vec<Stream> = (0..8).map(|seed| Stream::new(seed, LENGTH)).collect();
+    let streams: Vec<_> = (0..8)
+        .map(|seed| {
+            let stream = Stream::new(seed, LENGTH);
+            let lists = with_lists(seed, &stream);
+            (stream, lists)
+        })
+        .collect();
     // The same one for all chains.
     let config = Config::with_workers(NonZeroU16::new(3).expect("some"));
     let mut executor = Executor::new(config).expect("threads");
     let mut threads = None;
     let runs = each_seed(0..blocks.div_ceil(LENGTH), move |seed| {
         let threads = *threads.get_or_insert_with(|| Held::now().threads);
-        let stream = &streams[seed as usize % streams.len()];
+        let (stream, lists) = &streams[seed as usize % streams.len()];
         let store = Troubled { inner: begun(stream), trouble: Trouble::new(seed) };
         let (config, executor) = (random_config(seed), &mut executor);
-        let mut subject = Subject { stream, store, config, executor, seen: Seen::default() };
+        let mut subject = Subject { stream, store, config, executor, lists, seen: Seen::default() };
         subject.run();
         let seen = subject.seen;
         drop(subject);

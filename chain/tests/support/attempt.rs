@@ -2,11 +2,12 @@
 //! nothing has changed, and executes the same block without the failure.
 
 use super::{Asked, Kind, Reference, Stream, Trouble, Troubled, contents, same};
+use alloy_primitives::B256;
 use braid_chain::{
     Chain, ChainBlock, ChainConfig, ChainError, ExecutedBlock, Head, MemoryStore, StoreError, open,
     verify,
 };
-use braid_evm::{BlockErrorKind, BlockOutput, Executor, Stats};
+use braid_evm::{AccessList, Block, BlockErrorKind, BlockOutput, Executor, Stats};
 use braid_testkit::compare;
 use std::{
     mem,
@@ -51,6 +52,8 @@ pub(crate) struct Subject<'s> {
     pub(crate) config: ChainConfig,
     /// Executes the blocks that may be cancelled, which a chain does not offer.
     pub(crate) executor: &'s mut Executor,
+    /// The access list of each block, or none: with it the trie work reads the store, too.
+    pub(crate) lists: &'s [Arc<AccessList>],
     pub(crate) seen: Seen,
 }
 
@@ -165,8 +168,14 @@ impl Subject<'_> {
         }
     }
 
+    fn block(&self, index: usize) -> (Block, B256) {
+        let (mut block, hash) = self.stream.blocks[index].clone();
+        block.access_list = self.lists.get(index).cloned();
+        (block, hash)
+    }
+
     fn by_chain(&self, chain: &mut TroubledChain, index: usize) -> Attempt {
-        let (block, hash) = self.stream.blocks[index].clone();
+        let (block, hash) = self.block(index);
         let block = ChainBlock { block, hash, ..ChainBlock::default() };
         match catch_unwind(AssertUnwindSafe(|| chain.execute(block))) {
             Ok(Ok(executed)) => {
@@ -186,7 +195,7 @@ impl Subject<'_> {
     fn by_executor(&mut self, chain: &mut TroubledChain, index: usize) -> Attempt {
         let state = chain.state().expect("it reads");
         let trouble = Arc::clone(self.trouble());
-        let (block, hash) = self.stream.blocks[index].clone();
+        let (block, hash) = self.block(index);
         let executed = thread::scope(|scope| {
             if let Some(moment) = trouble.moment() {
                 let cancelled = &trouble.cancelled;
