@@ -4,10 +4,12 @@
 #   sh install.sh WHEEL     from a wheel that `cargo xtask python` built: no compiler is needed
 #   sh install.sh           from the source tree that this script lies in: needs Rust and a C compiler
 #
-# The commands are linked into /usr/local/bin. BRAID_HOME is where the packages go, by default /opt/braid-spark.
+# BRAID_HOME is where the packages go, by default /opt/braid-spark; BRAID_BIN where the commands are linked, by default
+# /usr/local/bin.
 set -eu
 
 home=${BRAID_HOME:-/opt/braid-spark}
+bin=${BRAID_BIN:-/usr/local/bin}
 here=$(cd "$(dirname "$0")" && pwd)
 source=${1:-}
 
@@ -51,10 +53,11 @@ pip() { "$home/bin/pip" "$@" --quiet --disable-pip-version-check --no-cache-dir;
 pip install "${source}[spark]"
 # Another build of a version that is there already.
 pip install --force-reinstall --no-deps "$source"
+mkdir -p "$bin"
 for command in braid-spark spark-submit; do
-    ln -sf "$home/bin/$command" /usr/local/bin/
+    ln -sf "$home/bin/$command" "$bin/"
 done
 # For `spark-submit` and the Spark operator, which name an application by its path.
 cp "$("$home/bin/python" -c 'import braid_evm.spark.submit as it; print(it.__file__)')" "$home/submit.py"
-braid-spark --help >/dev/null
+"$bin/braid-spark" --help >/dev/null
 echo "install.sh: braid-spark is there: braid-spark --help"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from cluster import command
 from test_docs import ROOT
+
+import braid_evm
 
 pytest.importorskip("pyspark", reason="PySpark is not installed: cargo xtask python --spark")
 validate = pytest.importorskip("kubernetes_validate")
@@ -109,6 +113,18 @@ def test_scripts_are_read_by_the_shell(name: str) -> None:
     subprocess.run(["sh", "-n", str(FOLDER / name)], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", str(FOLDER / name)], check=True)
+
+
+def test_two_commands_suffice(tmp_path: Path) -> None:
+    """Into a folder of the test's, as the second one of a page does: what it needs comes from PyPI."""
+    bin, blocks = tmp_path / "bin", tmp_path / "blocks"
+    env = {"PATH": os.environ["PATH"], "BRAID_HOME": str(tmp_path / "home"), "BRAID_BIN": str(bin)}
+    subprocess.run(["sh", FOLDER / "install.sh", os.environ["BRAID_WHEEL"]], check=True, env=env)
+    blocks.mkdir()
+    for seed in range(3):
+        braid_evm.generate_file(blocks / f"{seed}.json.zst", "erc20", txs=20, seed=seed)
+    subprocess.run([bin / "braid-spark", "verify", blocks, tmp_path / "out"], check=True, env=env)
+    assert sum(pq.read_table(it).num_rows for it in (tmp_path / "out").glob("part=*/*.parquet")) == 3
 
 
 def test_the_container_recipe_has_no_lint() -> None:
