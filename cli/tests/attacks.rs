@@ -67,3 +67,37 @@ fn memory_stays_below_what_the_formula_says() {
     // A formula that is never near says nothing.
     assert!(is_near, "{text}");
 }
+
+/// Two attacks by the clock: figures that belong together, whatever the machine does meanwhile.
+#[test]
+fn attacks_are_timed_by_the_clock() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+    command.args(["bench", "attacks", "--clock", "--json", "--part", "40", "--rounds", "3"]);
+    let output = command.args(["--workers", "1,2", "one slot", "list wrong"]).output();
+    let output = output.expect("the tool starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let lines: Vec<Value> = lines.collect();
+    let of = |name: &str| lines.iter().map(|line| line[name].to_string()).collect::<Vec<_>>();
+    assert_eq!(of("workers"), ["1", "2", "1", "2"]);
+    assert_eq!(of("transactions"), ["50", "50", "25", "25"]);
+    for line in &lines {
+        let number = |name: &str| line[name].as_f64().expect("a number");
+        let [sequential, learned, fresh] = ["sequential_ms", "learned_ms", "fresh_ms"].map(number);
+        let cpu = ["sequential_cpu_ms", "learned_cpu_ms", "fresh_cpu_ms"].map(number);
+        assert!(sequential > 0.0 && learned > 0.0 && fresh > 0.0, "{line}");
+        assert!(cpu.iter().all(|time| *time > 0.0), "{line}");
+        let is = |name: &str, wanted: f64| (number(name) / wanted - 1.0).abs() < 1e-6;
+        assert!(is("learned", sequential / learned) && is("fresh", sequential / fresh), "{line}");
+        assert!(is("cpu", cpu[1].max(cpu[2]) / cpu[0]), "{line}");
+        let kept = learned.max(fresh) <= WALL * sequential + 0.1 && number("cpu") <= CPU;
+        assert_eq!(line["kept"], kept, "{line}");
+    }
+    for wrong in [&["--rounds", "3"][..], &["--clock", "--memory"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+        let output = command.args(["bench", "attacks"]).args(wrong).output();
+        assert_eq!(output.expect("the tool starts").status.code(), Some(2), "{wrong:?}");
+    }
+}

@@ -1,4 +1,8 @@
-//! Blocks of an attacker in virtual time, held against what is promised (docs/SECURITY.md).
+//! Blocks of an attacker in virtual time and by the clock, held against what is promised (docs/SECURITY.md).
+
+mod clock;
+
+pub use clock::{BESIDE, Clocked, clocked};
 
 use super::{
     memory::peak_of,
@@ -37,18 +41,23 @@ pub fn attacked(
     workers: &[NonZeroU16],
 ) -> Result<Vec<Virtual>, VirtualError> {
     let staged = attack.stage(by, seed).map_err(invalid)?;
+    let shared = shared(&staged)?;
     let Staged { block, database, before, mispriced, lie } = &staged;
-    let mut shared = braid_evm::Block::from(block);
-    if let Some(lie) = lie {
-        shared.access_list = Some(Arc::new(lying(&staged, *lie)?));
-    }
-    let shared = Arc::new(shared);
     let before = before.as_ref();
     let before =
         before.map(|(block, database)| (Arc::new(braid_evm::Block::from(block)), database));
     let before = before.as_ref().map(|(block, database)| (block, *database));
     let trial = Trial { block, shared: &shared, database, before, mispriced };
     if lie.is_some() { trial.refusals(workers) } else { trial.ratios(workers) }
+}
+
+/// The block as Braid is given it: with its lie, if it has one.
+fn shared(staged: &Staged) -> Result<Arc<braid_evm::Block>, VirtualError> {
+    let mut shared = braid_evm::Block::from(&staged.block);
+    if let Some(lie) = staged.lie {
+        shared.access_list = Some(Arc::new(lying(staged, lie)?));
+    }
+    Ok(Arc::new(shared))
 }
 
 /// The block's access list, with a lie in it.

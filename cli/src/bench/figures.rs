@@ -51,7 +51,7 @@ fn median(times: impl Iterator<Item = Duration>) -> Duration {
 }
 
 /// One over the other; 0 if there is nothing to divide by.
-fn ratio(over: Duration, under: Duration) -> f64 {
+pub(super) fn ratio(over: Duration, under: Duration) -> f64 {
     let under = under.as_secs_f64();
     if under > 0.0 { over.as_secs_f64() / under } else { 0.0 }
 }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// Executions of a block by one executor: the first one has learned nothing, the last one what there is to learn.
-const EXECUTIONS: usize = 6;
+pub(super) const EXECUTIONS: usize = 6;
 /// Differences that are described.
-const DESCRIBED: usize = 5;
+pub(super) const DESCRIBED: usize = 5;
 
 /// How many times faster than in sequence a block is on some number of simulated workers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +43,7 @@ impl Virtual {
     }
 }
 
-/// Why a block has no virtual time.
+/// Why a block has no figures.
 #[derive(Debug, Error)]
 pub enum VirtualError {
     /// It does not execute.
@@ -52,7 +52,7 @@ pub enum VirtualError {
     /// A result is not that of sequential execution.
     #[error("{workers} workers: another result than sequential execution\n{differences}")]
     Different {
-        /// On how many simulated workers.
+        /// On how many workers.
         workers: u16,
         /// In what it differs, a line each.
         differences: String,
@@ -60,7 +60,7 @@ pub enum VirtualError {
     /// A block with a wrong access list was executed.
     #[error("{workers} workers: its access list is wrong, and it was executed to its end")]
     Accepted {
-        /// On how many simulated workers.
+        /// On how many workers.
         workers: u16,
     },
 }

@@ -24,11 +24,18 @@ pub struct Sample {
 
 /// Times `run`, which returns its result with whatever else it leaves, after a pause.
 fn timed<R>(pause: Duration, run: impl FnOnce() -> R) -> Sample {
-    rest(pause);
+    between(pause, Duration::ZERO, run)
+}
+
+/// The same with a pause behind it, at whose end processor time ends: it has that of workers that look for work before
+/// they sleep.
+fn between<R>(before: Duration, behind: Duration, run: impl FnOnce() -> R) -> Sample {
+    rest(before);
     let (cpu, start) = (processor_time(), Instant::now());
     let result = run();
     let wall = start.elapsed();
     drop(result);
+    rest(behind);
     Sample { wall, cpu: processor_time().saturating_sub(cpu) }
 }
 
@@ -54,6 +61,30 @@ pub fn sequential<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -
 pub fn journal<D: DatabaseRef>(block: &Block, database: D, pause: Duration) -> Sample {
     let journal = OneJournal::new(block);
     timed(pause, || journal.run_keeping(database))
+}
+
+/// Times the baseline between two pauses, with processor time until the end of the second one.
+pub(super) fn sequential_until_idle<D: DatabaseRef>(
+    block: &Block,
+    database: D,
+    pause: Duration,
+) -> Sample {
+    let plain = Plain::new(block);
+    between(pause, pause, || plain.run_keeping(database))
+}
+
+/// Times Braid between two pauses, with processor time until the end of the second one.
+pub(super) fn parallel_until_idle<D>(
+    executor: &mut Executor,
+    block: &Arc<braid_evm::Block>,
+    database: D,
+    pause: Duration,
+) -> Sample
+where
+    D: DatabaseRef + Clone + Send + Sync + 'static,
+{
+    let block = Arc::clone(block);
+    between(pause, pause, || executor.block(block).database(database).execute())
 }
 
 /// Times Braid, after a pause.
@@ -146,4 +177,29 @@ fn one_of_many<D: DatabaseRef>(
     let fine = result.is_ok();
     drop((result, left));
     fine.then_some((start, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpu_time::ThreadTime;
+    use std::hint::black_box;
+
+    /// A worker that goes on after the result is there counts in what is timed until all sleep, and only there.
+    #[test]
+    fn processor_time_ends_with_the_pause_behind() {
+        const WORK: Duration = Duration::from_millis(10);
+        let run = || {
+            let work = || {
+                let begun = ThreadTime::now();
+                while begun.elapsed() < WORK {
+                    black_box(0);
+                }
+            };
+            // The handle is dropped with the result: the thread goes on.
+            thread::spawn(work)
+        };
+        let sample = between(Duration::ZERO, Duration::from_secs(1), run);
+        assert!(sample.cpu >= WORK && sample.wall < Duration::from_secs(1), "{sample:?}");
+    }
 }

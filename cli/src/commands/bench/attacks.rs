@@ -1,10 +1,12 @@
 //! `braid bench attacks`: blocks of an attacker.
 
+mod clock;
+
 use crate::bench::{
     attacks::{CPU, Extent, WALL, attacked, is_kept, peak},
     priced::{Virtual, VirtualError},
 };
-use crate::commands::{End, Stop, print_error, progress::Progress, workers_from};
+use crate::commands::{End, Stop, pause_from, print_error, progress::Progress, workers_from};
 use anstyle::{AnsiColor, Style};
 use braid_testkit::workload::Attack;
 use clap::Args;
@@ -13,6 +15,7 @@ use serde_json::json;
 use std::{
     io::{self, Write},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 const EXAMPLES: &str = "\
@@ -20,26 +23,38 @@ Examples:
   braid bench attacks                    every attack, on 2 and 8 simulated workers
   braid bench attacks \"read sets\" gas    those with these words in their names
   braid bench attacks --json | jq 'select(.kept | not)'
+  braid bench attacks --clock            wall and processor time of whole blocks, of a fourth and a
+                                         hundredth of each, on this machine, which should be idle
   braid bench attacks --memory           bytes that each adds, and the most that it may
 
 Exit code: 0; 1 if a result differs from sequential execution or a wrong access list goes unnoticed; 2 if nothing has
 such a name; with --memory also 1 if a block needs more than it may.";
 
-/// Blocks of an attacker, in virtual time
+/// Blocks of an attacker, in virtual time or by the clock
 ///
 /// What a sender or a producer can put into a block so that it takes long: docs/SECURITY.md says what each costs and
-/// what is promised. A run of a transaction takes as long as its gas, so the figures are the same on every machine.
+/// what is promised. A run of a transaction takes as long as its gas, so the figures are the same on every machine;
+/// with --clock it takes as long as it takes here.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct AttacksArgs {
     /// Only attacks whose names have one of these words
     words: Vec<String>,
-    /// Numbers of simulated workers
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8", value_parser = workers_from)]
+    /// Numbers of workers, simulated ones without --clock [default: 2,8; with --clock one for each core]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
-    /// One in N of the transactions of each block
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    part: u32,
+    /// One in N of the transactions of each block [default: 1; with --clock 1, 4 and 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    part: Option<u32>,
+    /// By the clock: wall time, and processor time until the workers sleep again, beside those of sequential revm
+    #[arg(long, conflicts_with = "memory")]
+    clock: bool,
+    /// With --clock: rounds [default: 7; 28 for a block of fewer than 1000 transactions]
+    #[arg(long, value_name = "N", requires = "clock", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// With --clock: pause before and behind each timed run, with its unit
+    #[arg(long, value_name = "TIME", default_value = "5ms", requires = "clock", value_parser = pause_from)]
+    pause: Duration,
     /// Measure memory instead, each attack in processes of its own
     #[arg(long)]
     memory: bool,
@@ -54,10 +69,26 @@ pub(super) struct AttacksArgs {
     json: bool,
 }
 
+impl AttacksArgs {
+    /// One in how many transactions of a block, and its seed.
+    fn block(&self) -> (u32, u64) {
+        (self.part.unwrap_or(1), self.seed)
+    }
+
+    /// Numbers of simulated workers.
+    fn simulated(&self) -> Vec<NonZeroU16> {
+        let default = || [2, 8].into_iter().filter_map(NonZeroU16::new).collect();
+        if self.workers.is_empty() { default() } else { self.workers.clone() }
+    }
+}
+
 pub(super) fn run(args: &AttacksArgs) -> Result<End, Stop> {
     let wanted = wanted(&args.words)?;
     if let Some(workers) = args.probe {
         return probe(args, &wanted, workers);
+    }
+    if args.clock {
+        return clock::run(args, &wanted);
     }
     if args.memory {
         return memory(args, &wanted);
@@ -74,24 +105,28 @@ pub(super) fn run(args: &AttacksArgs) -> Result<End, Stop> {
         let name = "sequential over Braid's time";
         writeln!(out, "{bold}{name:<40} on learned  fresh   runs{bold:#}")?;
     }
+    let workers = args.simulated();
     let mut progress = Progress::new(wanted.len());
     for attack in wanted {
         progress.begin(&attack.to_string());
-        let found = attacked(attack, (args.part, args.seed), &args.workers);
+        let found = attacked(attack, args.block(), &workers);
         progress.end();
         let found = match found {
             Ok(found) => found,
-            Err(error) => {
-                print_error(&format!("{attack}: {error}"));
-                let is_wrong = !matches!(error, VirtualError::Invalid(_));
-                return Ok(if is_wrong { End::Mismatch } else { End::BadInput });
-            }
+            Err(error) => return Ok(failed(attack, &error)),
         };
-        for (workers, found) in args.workers.iter().zip(&found) {
+        for (workers, found) in workers.iter().zip(&found) {
             progress.aside(|| line(args, attack, *workers, found))?;
         }
     }
     Ok(End::Right)
+}
+
+/// Says why an attack has no figures.
+fn failed(attack: Attack, error: &VirtualError) -> End {
+    print_error(&format!("{attack}: {error}"));
+    let is_wrong = !matches!(error, VirtualError::Invalid(_));
+    if is_wrong { End::Mismatch } else { End::BadInput }
 }
 
 fn wanted(words: &[String]) -> Result<Vec<Attack>, Stop> {
@@ -132,7 +167,7 @@ fn line(
 /// The other end of [`probed`].
 fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Stop> {
     let Some(attack) = wanted.first() else { return Ok(End::BadInput) };
-    let peak = peak(*attack, (args.part, args.seed), NonZeroU16::new(workers));
+    let peak = peak(*attack, args.block(), NonZeroU16::new(workers));
     let peak = peak.map_err(|error| Stop::Message(error.to_string()))?;
     let untold = || Stop::Message("this system does not tell how much memory is used".to_owned());
     writeln!(io::stdout().lock(), "{}", peak.ok_or_else(untold)?)?;
@@ -143,8 +178,9 @@ fn probe(args: &AttacksArgs, wanted: &[Attack], workers: u16) -> Result<End, Sto
 fn probed(args: &AttacksArgs, attack: Attack, workers: u16) -> Result<u64, Stop> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bench", "attacks", &attack.to_string()]);
-    command.arg(format!("--probe={workers}")).arg(format!("--part={}", args.part));
-    command.arg(format!("--seed={}", args.seed)).stdin(Stdio::null());
+    let (part, seed) = args.block();
+    command.arg(format!("--probe={workers}")).arg(format!("--part={part}"));
+    command.arg(format!("--seed={seed}")).stdin(Stdio::null());
     // Or what generating has left would be filled up before anything grows.
     let output = command.env("MIMALLOC_PURGE_DELAY", "0").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -160,8 +196,8 @@ fn memory(args: &AttacksArgs, wanted: &[Attack]) -> Result<End, Stop> {
     for attack in wanted.iter().filter(|it| !matches!(it, Attack::LieLast | Attack::LieAll)) {
         progress.begin(&attack.to_string());
         let sequential = probed(args, *attack, 0)?;
-        for workers in &args.workers {
-            let extent = Extent::of(*attack, (args.part, args.seed), workers.get());
+        for workers in args.simulated() {
+            let extent = Extent::of(*attack, args.block(), workers.get());
             let extent = extent.map_err(|error| Stop::Message(error.to_string()))?;
             let (most, found) = (extent.most_bytes(), probed(args, *attack, workers.get())?);
             if found > most {

@@ -1,0 +1,216 @@
+//! Attacks by the clock: wall time and processor time beside those of sequential revm.
+
+use super::{CPU, WALL, invalid, shared};
+use crate::bench::{
+    figures::{Series, ratio},
+    priced::{DESCRIBED, EXECUTIONS, VirtualError},
+    rounds::rounds_for,
+    runs::{parallel_until_idle, sequential_until_idle},
+};
+use braid_evm::{BlockErrorKind, Config, Executor};
+use braid_testkit::{
+    block_file::FileDatabase,
+    compare::braid::outputs,
+    sequential::{OnInvalid, Prepared, SequentialOutput},
+    workload::{Attack, Staged},
+};
+use core::{num::NonZeroU16, time::Duration};
+use std::sync::Arc;
+
+/// Wall time that a block takes at most beside [`WALL`] times sequential time.
+pub const BESIDE: Duration = Duration::from_micros(100);
+
+/// An attack by the clock, on some number of workers.
+#[derive(Clone, Debug)]
+pub struct Clocked {
+    /// Transactions of its block.
+    pub transactions: usize,
+    /// Sequential revm.
+    pub sequential: Series,
+    /// An executor that has learned nothing, or from another block what is wrong for this one.
+    pub fresh: Series,
+    /// One that has executed the block some times before.
+    pub learned: Series,
+}
+
+impl Clocked {
+    /// Sequential over wall time of the executor that has learned the block; above 1 is faster.
+    #[must_use]
+    pub fn learned_ratio(&self) -> f64 {
+        ratio(self.sequential.wall(), self.learned.wall())
+    }
+
+    /// The same of the one that has not.
+    #[must_use]
+    pub fn fresh_ratio(&self) -> f64 {
+        ratio(self.sequential.wall(), self.fresh.wall())
+    }
+
+    /// Processor time over sequential, of both executors the larger one.
+    #[must_use]
+    pub fn cpu_ratio(&self) -> f64 {
+        ratio(self.fresh.cpu().max(self.learned.cpu()), self.sequential.cpu())
+    }
+
+    /// Whether it takes no more than is promised.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        let most = self.sequential.wall().mul_f64(WALL).saturating_add(BESIDE);
+        self.fresh.wall().max(self.learned.wall()) <= most && self.cpu_ratio() <= CPU
+    }
+}
+
+/// A way of executing the block.
+#[derive(Clone, Copy)]
+enum Way {
+    Sequential,
+    Fresh,
+    Learned,
+}
+
+/// Times the attack, with one in `by` of its transactions, on this number of `workers`: the ways take turns, each
+/// between two pauses. As many rounds as fit its size unless a number of `rounds` is given.
+///
+/// # Errors
+/// A result is not the sequential one, or a wrong access list was not noticed; the generator is at fault.
+pub fn clocked(
+    attack: Attack,
+    (by, seed): (u32, u64),
+    workers: NonZeroU16,
+    rounds: Option<u32>,
+    pause: Duration,
+) -> Result<Clocked, VirtualError> {
+    let staged = attack.stage(by, seed).map_err(invalid)?;
+    let expected = Prepared::new(&staged.block).run(staged.database.clone(), OnInvalid::Reject);
+    let expected = expected.map_err(invalid)?;
+    let before = staged.before.as_ref();
+    let before = before.map(|(block, it)| (Arc::new(braid_evm::Block::from(block)), it.clone()));
+    let trial = Trial { shared: shared(&staged)?, before, expected, staged };
+    // Memory that an executor keeps for the next block is there in both; what it learns is not.
+    let mut fresh = trial.executor(workers, trial.before.is_some())?;
+    let mut learned = trial.executor(workers, true)?;
+    for _ in 1..EXECUTIONS {
+        trial.run(&mut learned)?;
+    }
+    let Staged { block, database, .. } = &trial.staged;
+    let transactions = block.transactions.len();
+    let series = Series::default;
+    let mut found =
+        Clocked { transactions, sequential: series(), fresh: series(), learned: series() };
+    let mut ways = [Way::Sequential, Way::Fresh, Way::Learned];
+    for _ in 0..rounds.unwrap_or(rounds_for(transactions)) {
+        for way in ways {
+            let source = database.clone();
+            let parallel = |executor: &mut Executor, source: FileDatabase| {
+                parallel_until_idle(executor, &trial.shared, source, pause)
+            };
+            let (series, sample) = match way {
+                Way::Sequential => {
+                    (&mut found.sequential, sequential_until_idle(block, source, pause))
+                }
+                Way::Fresh => {
+                    trial.teach(&mut fresh)?;
+                    (&mut found.fresh, parallel(&mut fresh, source))
+                }
+                Way::Learned => (&mut found.learned, parallel(&mut learned, source)),
+            };
+            series.samples.push(sample);
+        }
+        // What comes behind a long one finds other caches.
+        ways.rotate_left(1);
+    }
+    Ok(found)
+}
+
+/// A block that is to be timed.
+struct Trial {
+    staged: Staged,
+    shared: Arc<braid_evm::Block>,
+    before: Option<(Arc<braid_evm::Block>, FileDatabase)>,
+    expected: SequentialOutput,
+}
+
+impl Trial {
+    /// An executor that has executed the block once.
+    fn executor(&self, workers: NonZeroU16, learns: bool) -> Result<Executor, VirtualError> {
+        let mut config = Config::with_workers(workers);
+        config.learn = learns;
+        let mut executor = Executor::new(config).map_err(invalid)?;
+        self.run(&mut executor)?;
+        Ok(executor)
+    }
+
+    /// Lets `executor` learn from the block that comes before, if one does.
+    fn teach(&self, executor: &mut Executor) -> Result<(), VirtualError> {
+        let Some((block, database)) = &self.before else { return Ok(()) };
+        for _ in 0..EXECUTIONS {
+            let output = executor.block(Arc::clone(block)).database(database.clone()).execute();
+            output.map_err(invalid)?;
+        }
+        Ok(())
+    }
+
+    /// Executes the block: its result is the sequential one, or its access list is refused.
+    fn run(&self, executor: &mut Executor) -> Result<(), VirtualError> {
+        let workers = executor.config().workers.get();
+        let source = self.staged.database.clone();
+        let output = executor.block(Arc::clone(&self.shared)).database(source).execute();
+        match (output, self.staged.lie) {
+            (Err(error), Some(_)) if matches!(error.kind, BlockErrorKind::AccessList(_)) => Ok(()),
+            (Err(error), _) => Err(invalid(error)),
+            (Ok(_), Some(_)) => Err(VirtualError::Accepted { workers }),
+            (Ok(output), None) => {
+                let differences = outputs(&self.expected, &output, DESCRIBED);
+                if differences.is_empty() {
+                    return Ok(());
+                }
+                Err(VirtualError::Different { workers, differences: differences.to_string() })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Sample;
+
+    #[test]
+    fn a_short_block_has_a_tenth_of_a_millisecond_more() {
+        let series = |wall: u64, cpu: u64| Series {
+            samples: vec![Sample {
+                wall: Duration::from_micros(wall),
+                cpu: Duration::from_micros(cpu),
+            }],
+        };
+        let of = |fresh: (u64, u64), learned: (u64, u64)| Clocked {
+            transactions: 1,
+            sequential: series(200, 200),
+            fresh: series(fresh.0, fresh.1),
+            learned: series(learned.0, learned.1),
+        };
+        // 1.15 of 200 us, and 100.
+        assert!(of((330, 400), (100, 400)).is_kept());
+        for broken in [of((331, 1), (1, 1)), of((1, 1), (331, 1)), of((1, 1), (1, 401))] {
+            assert!(!broken.is_kept(), "{broken:?}");
+        }
+        let found = of((400, 300), (100, 500));
+        let ratios = [found.fresh_ratio(), found.learned_ratio(), found.cpu_ratio()];
+        for (ratio, wanted) in ratios.into_iter().zip([0.5, 2.0, 2.5]) {
+            assert!((ratio - wanted).abs() < 1e-9, "{ratio}, not {wanted}");
+        }
+    }
+
+    #[test]
+    fn each_way_has_a_turn_in_each_round() {
+        let workers = NonZeroU16::new(2).unwrap();
+        for attack in [Attack::TaughtFree, Attack::LieAll] {
+            let found = clocked(attack, (200, 1), workers, Some(2), Duration::ZERO).unwrap();
+            assert!(found.transactions > 1);
+            for series in [&found.sequential, &found.fresh, &found.learned] {
+                assert_eq!(series.samples.len(), 2, "{attack}");
+                assert!(series.wall() > Duration::ZERO && series.cpu() > Duration::ZERO);
+            }
+        }
+    }
+}
