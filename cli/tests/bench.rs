@@ -266,7 +266,13 @@ fn a_search_names_the_slowest_blocks_and_writes_them() {
     let output = bench(&[&search[..], &["--json", "--out", out]].concat(), 0);
     let found = lines(&output);
     assert_eq!(found.len(), 2);
-    assert!(found[0]["ratio"].as_f64() <= found[1]["ratio"].as_f64());
+    assert!(found[0]["badness"].as_f64() >= found[1]["badness"].as_f64());
+    // By one of the two promises alone: the worst comes first.
+    for (by, field, sign) in [("wall", "ratio", -1.0), ("cpu", "runs", 1.0)] {
+        let lines = lines(&bench(&[&search[..], &["--json", "--by", by]].concat(), 0));
+        let [one, other] = [0, 1].map(|at| sign * lines[at][field].as_f64().expect("a number"));
+        assert!(one >= other, "{by}: {lines:?}");
+    }
     // What was written is what was found: it is measured like any other block.
     let measured =
         bench(&[out, "--workers", "2", "--rounds", "1", "--pause", "0", "--brief", "--json"], 0);

@@ -4,7 +4,7 @@ use braid_cli::{
     bench::contention::{QUICK_SLOTS, Sweep, planes},
     bench::{
         priced::virtual_ratios,
-        search::{Search, judge},
+        search::{By, Search, judge},
     },
     explain::{self, Axis, Graph, WhatIf, ratio},
 };
@@ -87,7 +87,7 @@ fn cells_keep_their_ranks_in_virtual_time() {
 fn a_short_search_finds_no_wrong_result_and_no_cliff() {
     let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
     for (seed, blocks) in [(1, 10), (2, 10)] {
-        for found in Search::new(seed, workers.to_vec()).take(blocks) {
+        for found in Search::new(seed, workers.to_vec(), By::Wall).take(blocks) {
             let found = found.expect("the same result");
             assert!(found.ratio > 0.7, "seed {seed}: {found:?}");
         }
@@ -189,7 +189,7 @@ fn what_searches_have_found_gets_no_slower() {
     let workers = WORKERS.map(|workers| NonZeroU16::new(workers).expect("not zero"));
     let mut wrong = Vec::new();
     for (shape, least) in FOUND {
-        let found = judge(shape, 11, &workers).expect("the same result");
+        let found = judge(shape, 11, &workers, By::Wall).expect("the same result");
         println!("{:.2} on {}, runs {:.2}: {shape}", found.ratio, found.workers, found.runs);
         if found.ratio < least {
             wrong.push(format!("{:.2}, at least {least}: {shape}", found.ratio));

@@ -3,7 +3,7 @@
 use super::{End, Stop};
 use crate::bench::{
     priced::VirtualError,
-    search::{Found, Search, SearchError, Slowest},
+    search::{By, Found, Search, SearchError, Worst},
 };
 use crate::commands::{print_error, progress::Progress, workers_from};
 use clap::Args;
@@ -19,7 +19,8 @@ use std::{
 const EXAMPLES: &str = "\
 Examples:
   braid bench search                                 a minute, on 2 and 8 simulated workers
-  braid bench search --seconds 3600 --seed 7 --out slow/   an hour; the slowest blocks as files
+  braid bench search --seconds 3600 --seed 7 --out slow/   an hour; the worst blocks as files
+  braid bench search --by cpu                        blocks whose runs take most processor time
   braid bench search --blocks 300 --below 0.9        the same blocks on every machine; exit code 1 below 0.9
   braid bench slow/                                  what was found, by the clock
 
@@ -30,8 +31,9 @@ be made.";
 ///
 /// Changes one thing of a block at a time - at which slots calls meet and in which order, what tells them, how long they
 /// take and how much gas they ask for, payments, senders, one giant call, what the producer does - and goes on from the
-/// slower block. A run of a transaction takes as long as its gas; of an executor's first and later executions the slower
-/// one counts. Each seed finds the same blocks everywhere.
+/// worse block: the one that breaks more of a promise of docs/SECURITY.md, unless --by says otherwise. A run of a
+/// transaction takes as long as its gas; of an executor's first and later executions the slower one counts. Each seed
+/// finds the same blocks everywhere.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct SearchArgs {
@@ -47,7 +49,10 @@ pub(super) struct SearchArgs {
     /// Numbers of simulated workers
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8", value_parser = workers_from)]
     workers: Vec<NonZeroU16>,
-    /// Keep the N slowest
+    /// What makes a block worse than another
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    by: By,
+    /// Keep the N worst
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
     /// Write them into this folder as block files
@@ -56,7 +61,7 @@ pub(super) struct SearchArgs {
     /// Fail if a block comes to less than this, in sequential time
     #[arg(long, value_name = "RATIO", value_parser = ratio_from)]
     below: Option<f64>,
-    /// Print one JSON object per line: one for each of the slowest
+    /// Print one JSON object per line: one for each of the worst
     #[arg(long)]
     json: bool,
 }
@@ -67,16 +72,16 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
         // An hour's search must not end in a folder that cannot be written.
         fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error.to_string()))?;
     }
-    let mut slowest = Slowest::new(args.top.max(1));
+    let mut worst = Worst::new(args.top.max(1));
     let begun = Instant::now();
-    let seen = look(args, &mut slowest);
+    let looked = look(args, &mut worst);
     // What was found before an error is worth as much as without it.
-    print(&slowest, args)?;
+    print(&worst, args)?;
     if let Some(folder) = &args.out {
-        write(&slowest, folder, args.seed)?;
+        write(&worst, folder, args.seed)?;
     }
-    let seen = match seen {
-        Ok(seen) => seen,
+    let (seen, slowest) = match looked {
+        Ok(looked) => looked,
         Err(error) if matches!(error.error, VirtualError::Different { .. }) => {
             print_error(&format!("seed {}: {error}", args.seed));
             return Ok(End::Mismatch);
@@ -87,38 +92,40 @@ pub(super) fn run(args: &SearchArgs) -> Result<End, Stop> {
         let (time, seed) = (begun.elapsed().as_secs_f64(), args.seed);
         writeln!(anstream::stdout().lock(), "{seen} blocks in {time:.0} s, seed {seed}")?;
     }
-    let is_below = |found: &Found| args.below.is_some_and(|least| found.ratio < least);
-    Ok(if slowest.all().iter().any(is_below) { End::Mismatch } else { End::Right })
+    let is_below = args.below.is_some_and(|least| slowest < least);
+    Ok(if is_below { End::Mismatch } else { End::Right })
 }
 
-/// Looks at blocks for as long as `args` say; returns their number.
-fn look(args: &SearchArgs, slowest: &mut Slowest) -> Result<usize, SearchError> {
+/// Looks at blocks for as long as `args` say; returns their number, and the least ratio.
+fn look(args: &SearchArgs, worst: &mut Worst) -> Result<(usize, f64), SearchError> {
     let mut progress = Progress::open_ended();
     let begun = Instant::now();
-    let all = Search::new(args.seed, args.workers.clone());
-    let mut seen = 0_usize;
+    let all = Search::new(args.seed, args.workers.clone(), args.by);
+    let (mut seen, mut slowest) = (0_usize, f64::INFINITY);
     for found in all.take(args.blocks.map_or(usize::MAX, NonZeroUsize::get)) {
         let found = found?;
         seen += 1;
-        if slowest.add(found) {
-            progress.begin(&format!("{seen} blocks, {:.2} {}", found.ratio, found.shape));
+        slowest = slowest.min(found.ratio);
+        if worst.add(found) {
+            let Found { ratio, runs, shape, .. } = found;
+            progress.begin(&format!("{seen} blocks, {ratio:.2} runs {runs:.2} {shape}"));
         }
         if args.blocks.is_none() && begun.elapsed() >= Duration::from_secs(args.seconds) {
             break;
         }
     }
     progress.end();
-    Ok(seen)
+    Ok((seen, slowest))
 }
 
-fn print(slowest: &Slowest, args: &SearchArgs) -> io::Result<()> {
+fn print(worst: &Worst, args: &SearchArgs) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    for found in slowest.all() {
+    for found in worst.all() {
         if args.json {
             writeln!(out, "{}", line(found, args.seed))?;
         } else {
-            let Found { ratio, runs, workers, shape } = found;
-            writeln!(out, "{ratio:.2} on {workers} workers, runs {runs:.2}: {shape}")?;
+            let Found { ratio, runs, workers, shape, .. } = found;
+            writeln!(out, "{ratio:.2}, runs {runs:.2}, worst on {workers} workers: {shape}")?;
         }
     }
     out.flush()
@@ -129,6 +136,7 @@ fn line(found: &Found, seed: u64) -> Value {
         "ratio": found.ratio,
         "workers": found.workers,
         "runs": found.runs,
+        "badness": found.badness,
         "shape": found.shape.to_string(),
         "seed": seed,
     })
@@ -147,9 +155,9 @@ fn unwritable(folder: &Path, error: &str) -> Stop {
     ))
 }
 
-fn write(slowest: &Slowest, folder: &Path, seed: u64) -> Result<(), Stop> {
+fn write(worst: &Worst, folder: &Path, seed: u64) -> Result<(), Stop> {
     let failed = |error: String| unwritable(folder, &error);
-    for (place, found) in (1..).zip(slowest.all()) {
+    for (place, found) in (1..).zip(worst.all()) {
         let file = found.shape.block(seed).map_err(|error| failed(error.to_string()))?;
         let path = folder.join(format!("slow-{place:02}.json.zst"));
         file.write(&path).map_err(|error| failed(error.to_string()))?;
