@@ -1,6 +1,6 @@
 //! `braid top`: figures of a chain that runs, as JSON, as text and on a terminal; and what it says where nothing runs.
 
-use crate::{chain::Demo, metrics::Running};
+use crate::{chain::Demo, metrics::Running, support::skipped};
 use serde_json::Value;
 use std::{
     fs,
@@ -106,7 +106,7 @@ fn a_terminal_shows_it_until_a_key_ends_it() {
     script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm");
     script.stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = script.spawn() else {
-        eprintln!("skipped: no script: apt-get install bsdutils");
+        skipped("no script: apt-get install bsdutils");
         return;
     };
     running.executes(&fs::read(demo.path("demo/blocks.rlp")).expect("reads"), 2);

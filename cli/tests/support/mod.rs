@@ -31,10 +31,18 @@ fn found(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
-    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there are no fixtures at {path:?}");
-    eprintln!("skipped: no fixtures at {}", path.display());
+    skipped(&format!("no fixtures at {}", path.display()));
     None
+}
+
+/// Says plainly that something is missing.
+///
+/// # Panics
+/// If `BRAID_REQUIRE_FIXTURES=1` demands it.
+pub(crate) fn skipped(why: &str) {
+    let required = std::env::var_os("BRAID_REQUIRE_FIXTURES").is_some_and(|value| value == "1");
+    assert!(!required, "BRAID_REQUIRE_FIXTURES=1, but there is {why}");
+    eprintln!("skipped: {why}");
 }
 
 /// All block files in `folder`, sorted by name.
